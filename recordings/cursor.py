@@ -1,0 +1,66 @@
+"""Cursors: a `Position` in an order, as an opaque text that only this installation can make.
+
+A cursor holds the order, the sort key and the id of a row, and a keyed hash over them, so that a forged or damaged one,
+or one of another order, is recognised and named. It holds nothing about the query: a page after it is a range scan,
+whatever arrived or left meanwhile.
+"""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import Any, Final
+
+from recordings.errors import InvalidCursor
+from recordings.query import Order, OrderField, Position, position_of
+
+_CODES: Final = {OrderField.START: b"s", OrderField.CREATED: b"c", OrderField.DURATION: b"d", OrderField.CALLER: b"n"}
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_TAG: Final = 8
+_MAX: Final = 1_024
+
+
+class Cursors:
+    """Writes and reads cursors with a secret of its own, derived from the installation's key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._hash = blake2b(key=key[:64], person=b"cursor", digest_size=_TAG)
+
+    def write(self, order: Order, row: Mapping[str, Any]) -> str:
+        """The cursor of a row in an order. An order and its reverse share their cursors."""
+        return self.encode(order, position_of(order, row))
+
+    def encode(self, order: Order, position: Position) -> str:
+        """A position as a cursor."""
+        body = _CODES[order.field] + _encode([position.key, position.id]).encode()
+        return urlsafe_b64encode(self._tag(body) + body).decode().rstrip("=")
+
+    def read(self, order: Order, text: str, path: Sequence[str]) -> Position:
+        """The position that a cursor names.
+
+        Raises:
+            InvalidCursor: it is not one of ours, or belongs to another order.
+        """
+        body = self._body(text)
+        if body is None:
+            raise InvalidCursor.of(path, "pattern", text, "a cursor that this service gave")
+        if body[:1] != _CODES[order.field]:
+            raise InvalidCursor.of(path, "pattern", text, f"a cursor of a page ordered by {order.field.name}")
+        key, identity = json.loads(body[1:])
+        return Position(key, identity)
+
+    def _body(self, text: str) -> bytes | None:
+        if len(text) > _MAX or not text.isascii():
+            return None
+        try:
+            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except ValueError:
+            return None
+        tag, body = raw[:_TAG], raw[_TAG:]
+        return body if compare_digest(tag, self._tag(body)) else None
+
+    def _tag(self, body: bytes) -> bytes:
+        keyed = self._hash.copy()
+        keyed.update(body)
+        return keyed.digest()

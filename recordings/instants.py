@@ -1,0 +1,51 @@
+"""Time in this house: whole milliseconds since 1970-01-01T00:00:00Z, as a plain `int`.
+
+One representation through the domain, both stores and every front: it has no time zone to lose, it is
+its own sort key, and no object is built for it when a page of rows is read.
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+Millis = int
+"""An instant (since the Unix epoch, UTC) or a length, in milliseconds. The name of the variable says which."""
+
+SECOND: Final = 1_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+EARLIEST: Final = -62_135_596_800_000
+"""0001-01-01T00:00:00.000Z, the first instant that ISO 8601 with a four-digit year can show."""
+LATEST: Final = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z, the last one."""
+
+
+def month_of(at: Millis) -> str:
+    """`YYYYMM` of an instant, in UTC."""
+    return datetime.fromtimestamp(at // SECOND, UTC).strftime("%Y%m")
+
+
+def to_iso(at: Millis) -> str:
+    """An instant as RFC 3339 text with milliseconds and `Z`: `2026-11-22T08:19:00.123Z`."""
+    seconds, millis = divmod(at, SECOND)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z".rjust(24, "0")
+
+
+def from_iso(text: str) -> Millis:
+    """Read RFC 3339 text that names its offset; anything finer than a millisecond is cut off.
+
+    Raises:
+        ValueError: the text is no RFC 3339 date and time, or has no offset (`Z` or `+hh:mm`).
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        message = f"{text!r} has no time zone: write an offset such as Z or +02:00"
+        raise ValueError(message)
+    return to_millis(moment)
+
+
+def to_millis(moment: datetime) -> Millis:
+    """An aware `datetime` as milliseconds, exactly (no float in between)."""
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds // 1_000
