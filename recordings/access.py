@@ -33,7 +33,7 @@ DEFAULT_SCOPES: Final = (Scope.READ, Scope.LISTEN, Scope.CONTROL, Scope.DELETE)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking: an account, perhaps one owner in it, and the scopes. `name` is how it appears in origins and logs."""
+    """Who is asking: an account, perhaps one owner in it, and the scopes. `name` appears in origins and logs."""
 
     account_id: str
     scopes: frozenset[Scope]

@@ -6,7 +6,7 @@ of these is a fault of ours: fronts log it with its request id and mask it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of the program
@@ -52,10 +52,17 @@ class InvalidInput(Refused):
         return cls([problem(path, rule, given, allowed)])
 
 
+_SHOWN: Final = 80
+
+
+def shorten(text: str) -> str:
+    """A text cut to what fits into a message."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
 def problem(path: Sequence[str], rule: str, given: object, allowed: str) -> Problem:
     """A `Problem` whose message names the field, what is allowed and what was given (cut at 80 characters)."""
-    shown = repr(given)
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    shown = shorten(repr(given))
     return Problem(tuple(path), rule, f"{'.'.join(path)} must be {allowed}, not {shown}", given, allowed)
 
 

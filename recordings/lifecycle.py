@@ -82,9 +82,10 @@ class Reopened(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored(Event):
-    """The finalizer stored the audio and read it back."""
+    """The finalizer stored the audio and read it back. `format` is what it really is."""
 
     media: Media
+    format: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,26 +150,26 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     Restored, Purged,
 )  # fmt: skip
 
-_R, _A, _REC, _P, _M = State.REQUESTED, State.ARMED, State.RECORDING, State.PAUSED, State.MASKED
+_Q, _A, _R, _P, _M = State.REQUESTED, State.ARMED, State.RECORDING, State.PAUSED, State.MASKED
 _F, _S, _D, _X, _L = State.FINALIZING, State.STORED, State.DISCARDED, State.FAILED, State.LOST
 _T, _G = State.TRASHED, State.PURGED
-_not, _inv, _busy, _keep, _gone = NotRecording, InvalidState, RecordingInProgress, NotTrashed, NotFound
+_not, _inv, _run, _out, _non = NotRecording, InvalidState, RecordingInProgress, NotTrashed, NotFound
 
 # One line a state, one column an event, in the order of EVENTS.
 _ROWS: Final[Mapping[State, tuple[Outcome, ...]]] = {
-    #      Armed  Begun  Paused Resumd Masked Unmask Stoppd Ended  Reopen Stored Discrd Failed Lost   Trashd Restrd Purged
-    _R:   (_A,    _REC,  _not,  _not,  _not,  _not,  _D,    _D,    _inv,  _inv,  _D,    _X,    _L,    _busy, _keep, _busy),
-    _A:   (SAME,  _REC,  _not,  _not,  _not,  _not,  _D,    _D,    _inv,  _inv,  _D,    _X,    _L,    _busy, _keep, _busy),
-    _REC: (SAME,  SAME,  _P,    SAME,  _M,    SAME,  _F,    _F,    SAME,  _inv,  _D,    _X,    _L,    _busy, _keep, _busy),
-    _P:   (SAME,  SAME,  SAME,  _REC,  _inv,  _inv,  _F,    _F,    _inv,  _inv,  _D,    _X,    _L,    _busy, _keep, _busy),
-    _M:   (SAME,  SAME,  _inv,  _inv,  SAME,  _REC,  _F,    _F,    _inv,  _inv,  _D,    _X,    _L,    _busy, _keep, _busy),
-    _F:   (SAME,  SAME,  _not,  _not,  _not,  _not,  _not,  SAME,  _inv,  _S,    _D,    _X,    _L,    _busy, _keep, _busy),
-    _S:   (SAME,  SAME,  _not,  _not,  _not,  _not,  _not,  SAME,  _inv,  SAME,  _inv,  _inv,  SAME,  _T,    _keep, _inv),
-    _D:   (SAME,  SAME,  _not,  _not,  _not,  _not,  _not,  SAME,  _inv,  _inv,  SAME,  SAME,  SAME,  _T,    _keep, _inv),
-    _X:   (SAME,  SAME,  _not,  _not,  _not,  _not,  _not,  SAME,  _REC,  _inv,  SAME,  SAME,  SAME,  _T,    _keep, _inv),
-    _L:   (SAME,  SAME,  _not,  _not,  _not,  _not,  _not,  _F,    _REC,  _inv,  SAME,  SAME,  SAME,  _T,    _keep, _inv),
-    _T:   (SAME,  SAME,  _not,  _not,  _not,  _not,  _not,  SAME,  _inv,  _inv,  _inv,  _inv,  SAME,  SAME,  BACK,  _G),
-    _G:   (SAME,  SAME,  _gone, _gone, _gone, _gone, _gone, SAME,  _inv,  _inv,  _inv,  _inv,  SAME,  _gone, _gone, SAME),
+    #    Armed Begun Pause Resum Mask  Unmsk Stop  Ended Reopn Store Discd Faild Lost  Trash Restr Purge
+    _Q: (_A,   _R,   _not, _not, _not, _not, _D,   _D,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run),
+    _A: (SAME, _R,   _not, _not, _not, _not, _D,   _D,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run),
+    _R: (SAME, SAME, _P,   SAME, _M,   SAME, _F,   _F,   SAME, _inv, _D,   _X,   _L,   _run, _out, _run),
+    _P: (SAME, SAME, SAME, _R,   _inv, _inv, _F,   _F,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run),
+    _M: (SAME, SAME, _inv, _inv, SAME, _R,   _F,   _F,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run),
+    _F: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _S,   _D,   _X,   _L,   _run, _out, _run),
+    _S: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, SAME, _inv, _inv, SAME, _T,   _out, _inv),
+    _D: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _inv, SAME, SAME, SAME, _T,   _out, _inv),
+    _X: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _R,   _inv, SAME, SAME, SAME, _T,   _out, _inv),
+    _L: (SAME, SAME, _not, _not, _not, _not, _not, _F,   _inv, _inv, SAME, SAME, SAME, _T,   _out, _inv),
+    _T: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _inv, _inv, _inv, SAME, SAME, BACK, _G),
+    _G: (SAME, SAME, _non, _non, _non, _non, _non, SAME, _inv, _inv, _inv, _inv, SAME, _non, _non, SAME),
 }  # fmt: skip
 
 TABLE: Final[Mapping[tuple[State, type[Event]], Outcome]] = {
@@ -189,7 +190,7 @@ def apply(recording: Recording, event: Event) -> Recording:
         return recording
     if isinstance(outcome, type):
         raise outcome(_refusal(recording, event), recording_id=recording.id)
-    state = recording.trashed_from if outcome == BACK else State(outcome)
+    state = (recording.trashed_from or State.STORED) if outcome == BACK else State(outcome)
     if isinstance(event, Reopened) and recording.reason is not Reason.INCOMPLETE:
         raise InvalidState(_refusal(recording, event), recording_id=recording.id)
     amended = _AMENDMENTS[type(event)](recording, event)
@@ -254,8 +255,13 @@ def _with_reason(recording: Recording, event: Any) -> dict[str, Any]:
 
 
 def _stored(_recording: Recording, event: Any) -> dict[str, Any]:
-    return {"media": event.media, "duration_ms": event.media.duration_ms, "reason": None, "reason_detail": None,
-            "node": None}  # fmt: skip
+    return {
+        "media": event.media,
+        "format": event.format,
+        "duration_ms": event.media.duration_ms,
+        "reason_detail": None,
+        "node": None,
+    }
 
 
 def _trashed(recording: Recording, event: Any) -> dict[str, Any]:
@@ -277,9 +283,7 @@ _AMENDMENTS: Final[Mapping[type[Event], Callable[[Recording, Any], dict[str, Any
     Failed: _with_reason,
     Lost: _with_reason,
     Trashed: _trashed,
-    Restored: lambda _recording, _event: {
-        "trashed_from": None, "trashed_at": None, "trashed_by": None, "purge_at": None,
-    },  # fmt: skip
+    Restored: lambda _recording, _event: dict.fromkeys(("trashed_from", "trashed_at", "trashed_by", "purge_at")),
     Purged: lambda _recording, _event: {"media": None, "user_metadata": {}, "node": None},
 }
 

@@ -58,18 +58,19 @@ class Parameter:
         rule = self._broken_rule(value)
         return problem(path, rule, value, self.allowed) if rule else None
 
-    def _broken_rule(self, value: Any) -> str | None:  # noqa: PLR0911 - one line a rule reads best
+    def _broken_rule(self, value: Any) -> str | None:
         if type(value) is not self.type:
             return "type"
         if self.choices:
             return None if value in self.choices else "enum"
+        if isinstance(value, str):
+            return _broken_text_rule(value, self.max_length or MAX_URL)
+        return self._broken_bound(value)
+
+    def _broken_bound(self, value: int) -> str | None:
         if self.minimum is not None and value < self.minimum:
             return "minimum"
-        if self.maximum is not None and value > self.maximum:
-            return "maximum"
-        if self.type is str:
-            return _broken_text_rule(value, self.max_length or MAX_URL)
-        return None
+        return "maximum" if self.maximum is not None and value > self.maximum else None
 
 
 def _broken_text_rule(value: str, max_length: int) -> str | None:
@@ -120,11 +121,15 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
             default=False,
         ),
         Parameter(
-            "record_sample_rate", int, "Sampling rate of the stored audio in Hz; the call's own when absent.",
+            "record_sample_rate",
+            int,
+            "Sampling rate of the stored audio in Hz; the call's own when absent.",
             choices=SAMPLE_RATES,
         ),
         Parameter(
-            "should_follow_transfer", bool, "Whether the recording goes on after a transfer of the active leg.",
+            "should_follow_transfer",
+            bool,
+            "Whether the recording goes on after a transfer of the active leg.",
             default=True,
         ),
         Parameter(

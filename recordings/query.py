@@ -166,9 +166,7 @@ def check(condition: Condition, path: Sequence[str] = ("filter",)) -> Condition:
     Raises:
         InvalidInput: too deep, too many conditions or values, an unknown field, or a value of the wrong type.
     """
-    count = 0
-    for item, depth in _walk(condition):
-        count += 1
+    for count, (item, depth) in enumerate(_walk(condition), 1):
         if depth > MAX_DEPTH:
             raise InvalidInput.of(path, "maximum", depth, f"at most {MAX_DEPTH} levels deep")
         if count > MAX_CONDITIONS:
@@ -228,10 +226,10 @@ def is_storable(text: str) -> bool:
 def prefix_end(text: str) -> str | None:
     """The least text above every text with this prefix, so that a prefix is a range; `None` where there is none."""
     while text:
-        last = ord(text[-1])
-        if last < 0x10FFFF:
-            following = last + 1 if last != 0xD7FF else 0xE000
-            return text[:-1] + chr(following)
+        if text[-1] < "\U0010ffff":
+            # Surrogates are no characters: after the last one below them comes the first one above.
+            following = "\ue000" if text[-1] == "\ud7ff" else chr(ord(text[-1]) + 1)
+            return text[:-1] + following
         text = text[:-1]
     return None
 
@@ -277,5 +275,3 @@ def sort_key(order: Order, row: Mapping[str, Any]) -> tuple[bool, Any, str]:
 def position_of(order: Order, row: Mapping[str, Any]) -> Position:
     """The place of a row in an order."""
     return Position(row[order.field], row["id"])
-
-

@@ -67,7 +67,7 @@ class EndCause(StrEnum):
 
 
 class Shelf(StrEnum):
-    """Where a listing finds a recording: `LIVE` is the usual one, `TRASH` is inside its window, `GONE` is a tombstone."""
+    """Where a listing finds a recording: `LIVE`, as usual; `TRASH`, inside its window; `GONE`, a tombstone."""
 
     LIVE = "LIVE"
     TRASH = "TRASH"
@@ -92,8 +92,8 @@ class SpanKind(StrEnum):
 class Span:
     """A part of the call that was not recorded.
 
-    It opened at the instant `at`, at the offset `at_ms` of the stored audio. A masked span is silence of `duration_ms` in the audio; a paused one was
-    cut out and takes no time in it. `duration_ms` is `None` while the span is open.
+    It opened at the instant `at`, at the offset `at_ms` of the stored audio. A masked span is silence of `duration_ms`
+    in the audio; a paused one was cut out and takes no time in it. `duration_ms` is `None` while the span is open.
     """
 
     kind: SpanKind

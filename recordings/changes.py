@@ -1,0 +1,33 @@
+"""The one way in which a recording changes: load, apply an event, save if nobody else did meanwhile."""
+
+from typing import Final
+
+from recordings.errors import Conflict
+from recordings.idempotency import remember
+from recordings.lifecycle import Event, apply
+from recordings.ports import RecordingStore
+from recordings.recording import Recording
+
+RACES: Final = 8
+"""How often a lost race is run again before the caller hears `Conflict`."""
+
+
+async def change(
+    store: RecordingStore, recording: Recording, event: Event, *, key: str | None = None, action: str = ""
+) -> Recording:
+    """The recording after an event, saved. A lost race reloads and applies the event to what is there then.
+
+    Raises:
+        Refused: the event cannot happen in the state that the recording is in (by then).
+        Conflict: every race was lost.
+    """
+    current: Recording | None = recording
+    for _ in range(RACES):
+        if current is None:
+            break
+        changed = remember(apply(current, event), current, key, action)
+        if changed is current or await store.save(changed, current.revision):
+            return changed
+        current = await store.load(recording.id)
+    message = f"recording {recording.id} keeps changing: try again"
+    raise Conflict(message, recording_id=recording.id)
