@@ -1,0 +1,70 @@
+"""One worker process, replaced when it dies."""
+
+import asyncio
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+
+from adapters.audio import worker
+from recordings.ports import NotAudio, Rendered, SpooledAudio, Target
+
+_TRIES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one job and one process may use. A process is replaced after `tasks` jobs: decoders leak."""
+
+    seconds: float
+    memory_bytes: int
+    tasks: int
+
+
+class Bench:
+    """A pool of exactly one process, so that a process that dies says which file it died of. One job at a time."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._pool: ProcessPoolExecutor | None = None
+        self._lifeline: Connection | None = None
+
+    async def render(self, folder: str, name: str, audio: SpooledAudio, target: Target) -> Rendered:
+        """Run the job, a second time if the process dies of it.
+
+        Raises:
+            NotAudio: the job said so, or the process died twice.
+        """
+        for _ in range(_TRIES):
+            try:
+                # Starting a process blocks.
+                pool = await asyncio.to_thread(self._open)
+                job = await asyncio.to_thread(
+                    pool.submit, worker.work, folder, name, audio, target, self._limits.seconds
+                )
+                return await asyncio.wrap_future(job)
+            except BrokenProcessPool:
+                self.close()
+        message = f"decoding it crashed, or took more than {self._limits.seconds:g} seconds, twice"
+        raise NotAudio(message)
+
+    def close(self) -> None:
+        """End the process, whatever it is doing. The next job starts another one."""
+        pool, self._pool = self._pool, None
+        if self._lifeline is not None:
+            self._lifeline.close()
+            self._lifeline = None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _open(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            # A fresh interpreter: a fork of a process with threads and an event loop inherits their locks.
+            context = get_context("spawn")
+            ours, theirs = context.Pipe(duplex=False)
+            self._lifeline = theirs
+            self._pool = ProcessPoolExecutor(
+                1, context, worker.begin, (ours, self._limits.memory_bytes), max_tasks_per_child=self._limits.tasks
+            )
+        return self._pool

@@ -1,0 +1,67 @@
+"""Writing frames as a file of one of the formats that we store."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import BinaryIO, Final, cast
+
+import av
+from av.audio.format import AudioFormat
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+
+from adapters.audio.pcm import resampled
+
+LEAST_RATE: Final = 8_000
+MOST_RATE: Final = 48_000
+_MP3_RATES: Final = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format that we store. `content_type` is the one that the v2 API shows (contract section 8)."""
+
+    name: str
+    content_type: str
+    codec: str
+    samples: str
+
+    def rate_near(self, sample_rate: int) -> int:
+        """The rate to store audio of this rate at: its own where the format has it, else the next above."""
+        bounded = min(max(sample_rate, LEAST_RATE), MOST_RATE)
+        return next(rate for rate in _MP3_RATES if rate >= bounded) if self.name == "mp3" else bounded
+
+
+MP3: Final = Format("mp3", "audio/mpeg", "libmp3lame", "s16p")
+WAV: Final = Format("wav", "audio/x-wav", "pcm_s16le", "s16")
+FORMATS: Final = {format.name: format for format in (MP3, WAV)}
+
+
+def encode(frames: Iterable[AudioFrame], file: BinaryIO, format: Format, sample_rate: int, channels: int) -> int:
+    """Write frames to a seekable file; the number of samples in each channel."""
+    layout = "stereo" if channels > 1 else "mono"
+    written = 0
+    # Bit-exact: no encoder's name in the file, so that the same audio gives the same bytes.
+    with av.open(file, mode="w", format=format.name, container_options={"fflags": "bitexact"}) as output:
+        stream = cast("AudioStream", output.add_stream(format.codec, rate=sample_rate, layout=layout))
+        stream.codec_context.format = AudioFormat(format.samples)
+        if format is MP3:
+            stream.bit_rate = _bit_rate(sample_rate, channels)
+        for frame in resampled(frames, format.samples, layout, sample_rate):
+            frame.pts, frame.time_base = written, Fraction(1, sample_rate)
+            written += frame.samples
+            output.mux(stream.encode(frame))
+        if written:
+            output.mux(stream.encode(None))
+        else:
+            output.start_encoding()
+    return written
+
+
+def _bit_rate(sample_rate: int, channels: int) -> int:
+    """Bits a second of MP3 that do speech justice: 32k a channel for the telephone, up to 64k for the full band.
+
+    MPEG-2.5 (up to 12 kHz) has no more than 64k for both channels (ISO/IEC 13818-3).
+    """
+    per_channel = 32_000 if sample_rate <= 12_000 else 48_000 if sample_rate <= 24_000 else 64_000  # noqa: PLR2004
+    return per_channel * min(channels, 2)

@@ -1,0 +1,102 @@
+"""The `Workshop` on PyAV (FFmpeg's libraries), in a bounded number of worker processes."""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Final
+
+from adapters.audio.bench import Bench, Limits
+from adapters.audio.encoding import FORMATS
+from adapters.audio.rendering import file_of, part_of
+from recordings.ports import Rendered, SpooledAudio, Target
+
+_ID: Final = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,127}")
+_GIB: Final = 1 << 30
+
+
+class WorkshopBusyError(Exception):
+    """Too many jobs wait already: try again later."""
+
+
+class AudioWorkshop:
+    """Renders into the folder `work`, with at most `workers` processes; `waiting` more jobs may wait for one.
+
+    A job that takes longer than `seconds`, or kills its process, is tried once more and then is `NotAudio`; no other
+    job notices. `close` ends the processes.
+    """
+
+    def __init__(
+        self,
+        work: Path,
+        *,
+        workers: int = 2,
+        waiting: int = 256,
+        seconds: float = 900.0,
+        memory_bytes: int = 2 * _GIB,
+        tasks_per_worker: int = 200,
+    ) -> None:
+        limits = Limits(seconds=seconds, memory_bytes=memory_bytes, tasks=tasks_per_worker)
+        self._work = work
+        self._benches = [Bench(limits) for _ in range(workers)]
+        self._free = list(self._benches)
+        self._turn = asyncio.Semaphore(workers)
+        self._room = workers + waiting
+        self._jobs: set[asyncio.Task[Rendered]] = set()
+
+    async def render(self, recording_id: str, audio: SpooledAudio, target: Target) -> Rendered:
+        """Make the file to be stored out of what was spooled.
+
+        Cancelled, it lets go at once, and its process goes on to the end of the job before it takes another one.
+
+        Raises:
+            NotAudio: it cannot be decoded, or not within the workshop's limits.
+            WorkshopBusyError: too many jobs wait already.
+        """
+        stem = self._stem(recording_id)
+        if len(self._jobs) >= self._room:
+            message = f"{len(self._jobs)} jobs are waiting for a worker"
+            raise WorkshopBusyError(message)
+        job = asyncio.create_task(self._render(stem, audio, target))
+        self._jobs.add(job)
+        job.add_done_callback(self._forget)
+        return await asyncio.shield(job)
+
+    async def discard(self, recording_id: str) -> None:
+        """Delete what was rendered of a recording; nothing there is fine."""
+        await asyncio.to_thread(_discard, self._stem(recording_id))
+
+    async def close(self) -> None:
+        """End the worker processes; jobs that run are given up, and can be run again."""
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        for bench in self._benches:
+            await asyncio.to_thread(bench.close)
+
+    def _forget(self, job: asyncio.Task[Rendered]) -> None:
+        self._jobs.discard(job)
+        if not job.cancelled():
+            # Nobody may be left to hear of it.
+            job.exception()
+
+    async def _render(self, stem: Path, audio: SpooledAudio, target: Target) -> Rendered:
+        async with self._turn:
+            bench = self._free.pop()
+            try:
+                await asyncio.to_thread(self._work.mkdir, mode=0o700, parents=True, exist_ok=True)
+                return await bench.render(str(self._work), stem.name, audio, target)
+            finally:
+                self._free.append(bench)
+
+    def _stem(self, recording_id: str) -> Path:
+        if not _ID.fullmatch(recording_id):
+            message = f"{recording_id!r} is no id: it could be read as a path"
+            raise ValueError(message)
+        return self._work / recording_id
+
+
+def _discard(stem: Path) -> None:
+    for format in FORMATS.values():
+        path = file_of(stem, format)
+        path.unlink(missing_ok=True)
+        part_of(path).unlink(missing_ok=True)
