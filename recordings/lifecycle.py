@@ -207,14 +207,14 @@ def due_at(recording: Recording, now: Millis) -> Millis | None:
     return recording.purge_at if recording.state is State.TRASHED else None
 
 
-def retry_later(recording: Recording, now: Millis, detail: str) -> Recording:
+def retry_later(recording: Recording, now: Millis, detail: str | None) -> Recording:
     """The same state after a background step failed for a passing reason: due again after 1, 2, 4 ... 300 seconds."""
     wait = min(SECOND * 2**recording.attempts, 5 * MINUTE)
     return replace(
         recording,
         due_at=now + wait,
         attempts=recording.attempts + 1,
-        reason_detail=detail[:500],
+        reason_detail=detail,
         lease=None,
         revision=recording.revision + 1,
     )
@@ -268,6 +268,18 @@ def _trashed(recording: Recording, event: Any) -> dict[str, Any]:
     return {"trashed_from": recording.state, "trashed_at": event.at, "trashed_by": event.by, "purge_at": event.purge_at}
 
 
+_TOMBSTONE: Final[dict[str, Any]] = {
+    **dict.fromkeys(
+        ("caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "request", "label", "imported")
+    ),
+    **dict.fromkeys(("media", "node", "endpoint_id", "source_key", "start_key"), None),
+    **dict.fromkeys(("from_", "to", "name"), ""),
+    "user_metadata": {},
+    "custom_channel_vars": {},
+    "spans": (),
+}
+"""What a purge wipes: the audio's place and everybody's names. Ids, times, state, reason and who deleted it stay."""
+
 _AMENDMENTS: Final[Mapping[type[Event], Callable[[Recording, Any], dict[str, Any]]]] = {
     Armed: lambda _recording, _event: {},
     Begun: lambda _recording, event: {"start": event.at},
@@ -284,7 +296,7 @@ _AMENDMENTS: Final[Mapping[type[Event], Callable[[Recording, Any], dict[str, Any
     Lost: _with_reason,
     Trashed: _trashed,
     Restored: lambda _recording, _event: dict.fromkeys(("trashed_from", "trashed_at", "trashed_by", "purge_at")),
-    Purged: lambda _recording, _event: {"media": None, "user_metadata": {}, "node": None},
+    Purged: lambda _recording, _event: _TOMBSTONE,
 }
 
 _WANTS: Final[Mapping[type[Event], str]] = {

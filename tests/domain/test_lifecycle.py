@@ -1,0 +1,232 @@
+"""The state table, tested as a table: every (state, event) pair has a stated outcome, and `apply` obeys it."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recordings.errors import InvalidState, NotFound, NotRecording, NotTrashed, RecordingInProgress, Refused
+from recordings.instants import MINUTE
+from recordings.lifecycle import (
+    BACK,
+    EVENTS,
+    GRACE,
+    SAME,
+    TABLE,
+    Armed,
+    Begun,
+    Discarded,
+    Ended,
+    Event,
+    Failed,
+    Lost,
+    Masked,
+    Paused,
+    Purged,
+    Reopened,
+    Restored,
+    Resumed,
+    Stopped,
+    Stored,
+    Trashed,
+    Unmasked,
+    apply,
+    retry_later,
+)
+from recordings.recording import IN_PROGRESS, EndCause, Media, Reason, Recording, Shelf, SpanKind, State
+
+MEDIA = Media("local:a", "audio/mpeg", 1, 1_000, 8_000, 2, "0" * 64, 9)
+AT = 1_000_000
+
+SAMPLES: dict[type[Event], Event] = {
+    Armed: Armed(at=AT),
+    Begun: Begun(at=AT),
+    Paused: Paused(at=AT, at_ms=10),
+    Resumed: Resumed(at=AT),
+    Masked: Masked(at=AT, at_ms=10),
+    Unmasked: Unmasked(at=AT),
+    Stopped: Stopped(at=AT),
+    Ended: Ended(at=AT, cause=EndCause.HANGUP),
+    Reopened: Reopened(at=AT),
+    Stored: Stored(at=AT, media=MEDIA, format="mp3"),
+    Discarded: Discarded(at=AT, reason=Reason.TOO_SHORT),
+    Failed: Failed(at=AT, reason=Reason.NOT_AUDIO),
+    Lost: Lost(at=AT, reason=Reason.RECORDER_GONE),
+    Trashed: Trashed(at=AT, by="me", purge_at=AT + 5),
+    Restored: Restored(at=AT),
+    Purged: Purged(at=AT),
+}
+
+# What a reader would expect, written down a second time and by event, so that a slip in the product's table shows.
+GOES_ON = IN_PROGRESS
+ENDS = {State.STORED, State.DISCARDED, State.FAILED, State.LOST}
+S = State
+
+
+def expected(state: State, event: type[Event]) -> object:
+    rules = {
+        Armed: lambda: State.ARMED if state is S.REQUESTED else SAME,
+        Begun: lambda: State.RECORDING if state in {S.REQUESTED, S.ARMED} else SAME,
+        Paused: lambda: {S.RECORDING: S.PAUSED, S.PAUSED: SAME, S.MASKED: InvalidState}.get(
+            state, not_recording(state)
+        ),
+        Resumed: lambda: {S.RECORDING: SAME, S.PAUSED: S.RECORDING, S.MASKED: InvalidState}.get(
+            state, not_recording(state)
+        ),
+        Masked: lambda: {S.RECORDING: S.MASKED, S.MASKED: SAME, S.PAUSED: InvalidState}.get(
+            state, not_recording(state)
+        ),
+        Unmasked: lambda: {S.RECORDING: SAME, S.MASKED: S.RECORDING, S.PAUSED: InvalidState}.get(
+            state, not_recording(state)
+        ),
+        Stopped: lambda: ended(state) if state in GOES_ON else not_recording(state),
+        Ended: lambda: ended(state) if state in GOES_ON | {S.LOST} else SAME,
+        Reopened: lambda: {S.FAILED: S.RECORDING, S.RECORDING: SAME}.get(state, InvalidState),
+        Stored: lambda: {S.FINALIZING: S.STORED, S.STORED: SAME}.get(state, InvalidState),
+        Discarded: lambda: ends_as(state, S.DISCARDED, {S.DISCARDED, S.FAILED, S.LOST}),
+        Failed: lambda: ends_as(state, S.FAILED, {S.DISCARDED, S.FAILED, S.LOST}),
+        Lost: lambda: S.LOST if state in GOES_ON | {S.FINALIZING} else SAME,
+        Trashed: lambda: {S.TRASHED: SAME, S.PURGED: NotFound}.get(
+            state, S.TRASHED if state in ENDS else RecordingInProgress
+        ),
+        Restored: lambda: {S.TRASHED: BACK, S.PURGED: NotFound}.get(state, NotTrashed),
+        Purged: lambda: {S.TRASHED: S.PURGED, S.PURGED: SAME}.get(
+            state, InvalidState if state in ENDS else RecordingInProgress
+        ),
+    }
+    return rules[event]()
+
+
+def not_recording(state: State) -> type[Refused]:
+    return NotFound if state is S.PURGED else NotRecording
+
+
+def ended(state: State) -> State:
+    return S.DISCARDED if state in {S.REQUESTED, S.ARMED} else S.FINALIZING
+
+
+def ends_as(state: State, end: State, silent: set[State]) -> object:
+    if state in GOES_ON | {S.FINALIZING}:
+        return end
+    return SAME if state in silent else InvalidState
+
+
+def make(state: State, **values: object) -> Recording:
+    recording = Recording(
+        id="202611-" + "0" * 32,
+        account_id="a" * 32,
+        state=state,
+        start=1,
+        created=1,
+        modified=1,
+        call_id="call",
+        from_="1@a",
+        to="2@a",
+        reason=Reason.INCOMPLETE if state is S.FAILED else None,
+        trashed_from=S.FAILED if state is S.TRASHED else None,
+    )
+    return replace(recording, **values)  # type: ignore[arg-type]
+
+
+def test_the_table_is_complete() -> None:
+    assert set(TABLE) == {(state, event) for state in State for event in EVENTS}
+    assert set(SAMPLES) == set(EVENTS)
+    assert {event.__name__ for event in EVENTS} == {event.__name__ for event in Event.__subclasses__()}
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
+@pytest.mark.parametrize("state", State)
+def test_every_pair_has_its_stated_outcome(state: State, event: type[Event]) -> None:
+    assert TABLE[state, event] == expected(state, event)
+
+
+@pytest.mark.parametrize("event", SAMPLES.values(), ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("state", State)
+def test_apply_obeys_the_table(state: State, event: Event) -> None:
+    before = make(state)
+    row = before.to_row()
+    outcome = TABLE[state, type(event)]
+    if outcome is SAME:
+        assert apply(before, event) is before
+    elif isinstance(outcome, type):
+        with pytest.raises(outcome) as refused:
+            apply(before, event)
+        assert refused.value.recording_id == before.id
+    else:
+        after = apply(before, event)
+        assert after.state is (before.trashed_from if outcome == BACK else outcome)
+        assert (after.revision, after.modified, after.lease) == (before.revision + 1, AT, None)
+    assert before.to_row() == row
+
+
+def test_only_what_broke_off_can_be_sent_again() -> None:
+    with pytest.raises(InvalidState):
+        apply(make(S.FAILED, reason=Reason.NOT_AUDIO), Reopened(at=AT))
+    again = apply(make(S.FAILED, reason=Reason.INCOMPLETE), Reopened(at=AT))
+    assert (again.state, again.reason) == (S.RECORDING, None)
+
+
+def test_what_never_began_says_so() -> None:
+    stopped = apply(make(S.ARMED), Stopped(at=AT))
+    assert (stopped.state, stopped.reason, stopped.due_at) == (S.DISCARDED, Reason.NEVER_STARTED, None)
+
+
+def test_spans_open_and_close_with_both_clocks() -> None:
+    begun = apply(make(S.REQUESTED), Begun(at=1_000))
+    paused = apply(begun, Paused(at=3_000, at_ms=2_000))
+    assert [(span.kind, span.at_ms, span.duration_ms) for span in paused.spans] == [(SpanKind.PAUSED, 2_000, None)]
+    resumed = apply(paused, Resumed(at=7_000))
+    masked = apply(resumed, Masked(at=8_000, at_ms=3_000))
+    ended = apply(masked, Ended(at=9_500, cause=EndCause.HANGUP))
+    assert [(span.kind, span.at_ms, span.duration_ms) for span in ended.spans] == [
+        (SpanKind.PAUSED, 2_000, 4_000),
+        (SpanKind.MASKED, 3_000, 1_500),
+    ]
+    assert ended.start == 1_000
+
+
+def test_due_at_follows_the_state() -> None:
+    begun = apply(make(S.REQUESTED), Begun(at=AT))
+    assert begun.due_at == AT + begun.options.time_limit * 1_000 + GRACE
+    ended = apply(begun, Ended(at=AT + 1, cause=EndCause.TIME_LIMIT))
+    assert ended.due_at == AT + 1
+    stored = apply(ended, Stored(at=AT + 2, media=MEDIA, format="wav"))
+    assert (stored.due_at, stored.format, stored.duration_ms, stored.node) == (None, "wav", 1_000, None)
+    trashed = apply(stored, Trashed(at=AT + 3, by="me", purge_at=AT + 99))
+    assert (trashed.due_at, trashed.shelf) == (AT + 99, Shelf.TRASH)
+    assert apply(trashed, Restored(at=AT + 4)).to_row() == stored.to_row() | {"modified": AT + 4, "revision": 5}
+
+
+def test_a_tombstone_names_nobody() -> None:
+    known = {"caller_id_name": "Ada", "callee_id_number": "+1", "user_metadata": {"a": 1}, "label": "x", "name": "y"}
+    trashed = make(S.TRASHED, media=MEDIA, trashed_by="me", imported={"from": "1@a"}, **known)
+    gone = apply(trashed, Purged(at=AT))
+    assert (gone.state, gone.shelf, gone.trashed_by, gone.id) == (S.PURGED, Shelf.GONE, "me", trashed.id)
+    assert not any(
+        (gone.media, gone.from_, gone.to, gone.imported, *(getattr(gone, name) for name in known)),
+    )
+
+
+def test_a_failed_step_waits_longer_each_time_up_to_five_minutes() -> None:
+    recording, waits = make(S.FINALIZING), []
+    for _ in range(12):
+        recording = retry_later(recording, AT, "disk full")
+        waits.append((recording.due_at or 0) - AT)
+    assert waits[:4] == [1_000, 2_000, 4_000, 8_000]
+    assert waits[-1] == 5 * MINUTE
+    assert (recording.attempts, recording.revision, recording.reason_detail) == (12, 12, "disk full")
+
+
+@given(st.lists(st.sampled_from(sorted(SAMPLES, key=lambda event: event.__name__)), max_size=30))
+def test_no_walk_leaves_the_table(events: list[type[Event]]) -> None:
+    recording = make(S.REQUESTED)
+    for event in events:
+        try:
+            after = apply(recording, SAMPLES[event])
+        except Refused:
+            continue
+        assert after.revision - recording.revision in {0, 1}
+        assert (after.active_call is not None) == (after.state in IN_PROGRESS)
+        assert Recording.from_row(after.to_row()) == after
+        recording = after

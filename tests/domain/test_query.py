@@ -1,0 +1,139 @@
+"""The query vocabulary: what conditions mean, their bounds, and cursors."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recordings.cursor import Cursors
+from recordings.errors import InvalidCursor, InvalidInput
+from recordings.query import (
+    EVERYTHING,
+    MAX_CONDITIONS,
+    MAX_DEPTH,
+    And,
+    Condition,
+    Equal,
+    HasMedia,
+    In,
+    Not,
+    Or,
+    Order,
+    OrderField,
+    Position,
+    Prefix,
+    Range,
+    check,
+    matches,
+    prefix_end,
+    sort_key,
+)
+
+ROW: dict[str, Any] = {
+    "label": "Front desk",
+    "owner_id": None,
+    "duration_ms": 1_000,
+    "start": 5,
+    "media": None,
+    "id": "a",
+}
+
+MEANINGS: list[tuple[Condition, bool]] = [
+    (EVERYTHING, True), (Or(()), False), (Equal("label", "Front desk"), True), (Equal("label", "front desk"), False),
+    (Equal("owner_id", None), True), (Equal("owner_id", "u"), False), (Not(Equal("owner_id", "u")), True),
+    (In("label", ("a", "Front desk")), True), (In("owner_id", ()), False), (Prefix("label", "Front"), True),
+    (Prefix("label", ""), True), (Prefix("owner_id", ""), False), (Not(Prefix("owner_id", "")), True),
+    (Range("duration_ms", 1_000), True), (Range("duration_ms", None, 1_000), False), (Range("duration_ms"), True),
+    (HasMedia(), False), (HasMedia(present=False), True),
+    (And((Range("start", 5, 6), Not(HasMedia()))), True), (And((EVERYTHING, Or(()))), False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("condition", "meant"), MEANINGS)
+def test_a_condition_means_what_it_says(condition: Condition, meant: bool) -> None:
+    assert matches(check(condition), ROW) is meant
+
+
+def nested(depth: int) -> Condition:
+    return Not(nested(depth - 1)) if depth > 1 else EVERYTHING
+
+
+REFUSED: list[Condition] = [
+    nested(MAX_DEPTH + 1), And((EVERYTHING,) * MAX_CONDITIONS), Equal("pvt_secret", "x"), Equal("label", 3),
+    Equal("start", "x"), Range("label", 1, 2), In("label", ("a",) * 101), Equal("label", "a\0"),
+    Prefix("label", "\ud800"), Prefix("start", "1"), Range("start", True), Range("start", 2**63),
+    Equal("label", "x" * 513),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("condition", REFUSED, ids=repr)
+def test_a_condition_out_of_bounds_is_refused(condition: Condition) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check(condition)
+    assert refused.value.path[0] == "filter"
+
+
+def test_bounds_are_reached() -> None:
+    check(nested(MAX_DEPTH))
+    check(And((EVERYTHING,) * (MAX_CONDITIONS - 1)))
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+
+
+@given(TEXT, TEXT)
+def test_a_prefix_is_a_range(prefix: str, text: str) -> None:
+    end = prefix_end(prefix)
+    in_range = text.encode() >= prefix.encode() and (end is None or text.encode() < end.encode())
+    assert in_range == text.startswith(prefix)
+
+
+@pytest.mark.parametrize("prefix", ["", "\U0010ffff", "a\U0010ffff", "\ud7ff", "z"])
+def test_the_end_of_a_prefix_is_just_above_it(prefix: str) -> None:
+    end = prefix_end(prefix)
+    assert end is None or end > prefix + "\U0010ffff" * 3
+
+
+def test_what_lacks_the_key_sorts_first() -> None:
+    order = Order(OrderField.DURATION)
+    rows = [
+        {"duration_ms": value, "id": identity} for value, identity in [(5, "a"), (None, "z"), (0, "b"), (None, "y")]
+    ]
+    assert [row["id"] for row in sorted(rows, key=lambda row: sort_key(order, row))] == ["y", "z", "b", "a"]
+
+
+CURSORS = Cursors(b"k" * 32)
+POSITIONS = st.builds(Position, st.none() | st.integers(-(2**53), 2**53) | TEXT, TEXT)
+
+
+@given(st.sampled_from(OrderField), POSITIONS)
+def test_a_cursor_reads_back(field: OrderField, position: Position) -> None:
+    text = CURSORS.encode(Order(field), position)
+    assert text.isascii()
+    assert CURSORS.read(Order(field, descending=False), text, ("after",)) == position
+
+
+@given(POSITIONS, st.integers(0, 200), st.integers(0, 7))
+def test_a_changed_cursor_is_recognised(position: Position, byte: int, bit: int) -> None:
+    text = CURSORS.encode(Order(), position)
+    raw = bytearray(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    raw[byte % len(raw)] ^= 1 << bit
+    with pytest.raises(InvalidCursor):
+        CURSORS.read(Order(), urlsafe_b64encode(raw).decode().rstrip("="), ("after",))
+
+
+@given(st.text(max_size=40))
+def test_no_text_is_taken_for_a_cursor(text: str) -> None:
+    with pytest.raises(InvalidCursor) as refused:
+        CURSORS.read(Order(), text, ("after",))
+    assert refused.value.path == ("after",)
+
+
+def test_a_cursor_of_another_order_or_installation_is_named() -> None:
+    text = CURSORS.encode(Order(OrderField.START), Position(1, "a"))
+    with pytest.raises(InvalidCursor, match="a page ordered by DURATION"):
+        CURSORS.read(Order(OrderField.DURATION), text, ("before",))
+    with pytest.raises(InvalidCursor, match="that this service gave"):
+        Cursors(b"other").read(Order(), text, ("before",))
