@@ -1,5 +1,6 @@
 """The state table, tested as a table: every (state, event) pair has a stated outcome, and `apply` obeys it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -65,7 +66,7 @@ S = State
 
 
 def expected(state: State, event: type[Event]) -> object:
-    rules = {
+    rules: dict[type[Event], Callable[[], object]] = {
         Armed: lambda: State.ARMED if state is S.REQUESTED else SAME,
         Begun: lambda: State.RECORDING if state in {S.REQUESTED, S.ARMED} else SAME,
         Paused: lambda: {S.RECORDING: S.PAUSED, S.PAUSED: SAME, S.MASKED: InvalidState}.get(

@@ -31,7 +31,8 @@ def test_nothing_given_is_the_defaults() -> None:
 
 
 GOOD: list[tuple[str, Any]] = [
-    ("action", "stop"), ("format", "wav"), ("label", "x" * 128), ("media_name", "Anruf für Ada.mp3"), ("method", "post"),
+    ("action", "stop"), ("format", "wav"), ("label", "x" * 128), ("media_name", "Anruf für Ada.mp3"),
+    ("method", "post"),
     ("record_min_sec", 0), ("record_min_sec", 20_000), ("record_on_answer", True), ("time_limit", 5),
     ("time_limit", 10_800), ("url", "https://example.com/in?file"), ("skip_module", True),
     *(("record_sample_rate", rate) for rate in SAMPLE_RATES),
