@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from recordings.errors import InvalidState, NotFound, NotRecording, NotTrashed, RecordingInProgress, Refused
 from recordings.instants import MINUTE, SECOND, Millis
+from recordings.metadata import merge_metadata
 from recordings.recording import EndCause, Media, Reason, Recording, Span, SpanKind, State
 
 GRACE: Final = MINUTE
@@ -131,6 +132,13 @@ class Purged(Event):
     """Its audio is gone for good; what is left is a tombstone."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotated(Event):
+    """Somebody wrote something on it (`None` takes a key out). Its life goes on as it was."""
+
+    changes: Mapping[str, Any]
+
+
 class Same:
     """The outcome of an event that changes nothing."""
 
@@ -140,6 +148,8 @@ class Same:
 
 
 SAME: Final = Same()
+STAY: Final = "STAY"
+"""The outcome of an event that writes on the recording and leaves its state, its lease and its due date alone."""
 BACK: Final = "BACK"
 """The outcome of a restore: the state that the recording had before it was deleted."""
 
@@ -147,7 +157,7 @@ Outcome = State | Same | str | type[Refused]
 
 EVENTS: Final[tuple[type[Event], ...]] = (
     Armed, Begun, Paused, Resumed, Masked, Unmasked, Stopped, Ended, Reopened, Stored, Discarded, Failed, Lost, Trashed,
-    Restored, Purged,
+    Restored, Purged, Annotated,
 )  # fmt: skip
 
 _Q, _A, _R, _P, _M = State.REQUESTED, State.ARMED, State.RECORDING, State.PAUSED, State.MASKED
@@ -157,19 +167,19 @@ _not, _inv, _run, _out, _non = NotRecording, InvalidState, RecordingInProgress, 
 
 # One line a state, one column an event, in the order of EVENTS.
 _ROWS: Final[Mapping[State, tuple[Outcome, ...]]] = {
-    #    Armed Begun Pause Resum Mask  Unmsk Stop  Ended Reopn Store Discd Faild Lost  Trash Restr Purge
-    _Q: (_A,   _R,   _not, _not, _not, _not, _D,   _D,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run),
-    _A: (SAME, _R,   _not, _not, _not, _not, _D,   _D,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run),
-    _R: (SAME, SAME, _P,   SAME, _M,   SAME, _F,   _F,   SAME, _inv, _D,   _X,   _L,   _run, _out, _run),
-    _P: (SAME, SAME, SAME, _R,   _inv, _inv, _F,   _F,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run),
-    _M: (SAME, SAME, _inv, _inv, SAME, _R,   _F,   _F,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run),
-    _F: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _S,   _D,   _X,   _L,   _run, _out, _run),
-    _S: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, SAME, _inv, _inv, SAME, _T,   _out, _inv),
-    _D: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _inv, SAME, SAME, SAME, _T,   _out, _inv),
-    _X: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _R,   _inv, SAME, SAME, SAME, _T,   _out, _inv),
-    _L: (SAME, SAME, _not, _not, _not, _not, _not, _F,   _inv, _inv, SAME, SAME, SAME, _T,   _out, _inv),
-    _T: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _inv, _inv, _inv, SAME, SAME, BACK, _G),
-    _G: (SAME, SAME, _non, _non, _non, _non, _non, SAME, _inv, _inv, _inv, _inv, SAME, _non, _non, SAME),
+    #    Armed Begun Pause Resum Mask  Unmsk Stop  Ended Reopn Store Discd Faild Lost  Trash Restr Purge Annot
+    _Q: (_A,   _R,   _not, _not, _not, _not, _D,   _D,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run, STAY),
+    _A: (SAME, _R,   _not, _not, _not, _not, _D,   _D,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run, STAY),
+    _R: (SAME, SAME, _P,   SAME, _M,   SAME, _F,   _F,   SAME, _inv, _D,   _X,   _L,   _run, _out, _run, STAY),
+    _P: (SAME, SAME, SAME, _R,   _inv, _inv, _F,   _F,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run, STAY),
+    _M: (SAME, SAME, _inv, _inv, SAME, _R,   _F,   _F,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run, STAY),
+    _F: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _S,   _D,   _X,   _L,   _run, _out, _run, STAY),
+    _S: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, SAME, _inv, _inv, SAME, _T,   _out, _inv, STAY),
+    _D: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _inv, SAME, SAME, SAME, _T,   _out, _inv, STAY),
+    _X: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _R,   _inv, SAME, SAME, SAME, _T,   _out, _inv, STAY),
+    _L: (SAME, SAME, _not, _not, _not, _not, _not, _F,   _inv, _inv, SAME, SAME, SAME, _T,   _out, _inv, STAY),
+    _T: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _inv, _inv, _inv, SAME, SAME, BACK, _G,   _inv),
+    _G: (SAME, SAME, _non, _non, _non, _non, _non, SAME, _inv, _inv, _inv, _inv, SAME, _non, _non, SAME, _non),
 }  # fmt: skip
 
 TABLE: Final[Mapping[tuple[State, type[Event]], Outcome]] = {
@@ -190,6 +200,9 @@ def apply(recording: Recording, event: Event) -> Recording:
         return recording
     if isinstance(outcome, type):
         raise outcome(_refusal(recording, event), recording_id=recording.id)
+    if outcome == STAY:
+        amended = _AMENDMENTS[type(event)](recording, event)
+        return replace(recording, modified=event.at, revision=recording.revision + 1, **amended)
     state = (recording.trashed_from or State.STORED) if outcome == BACK else State(outcome)
     if isinstance(event, Reopened) and recording.reason is not Reason.INCOMPLETE:
         raise InvalidState(_refusal(recording, event), recording_id=recording.id)
@@ -297,6 +310,7 @@ _AMENDMENTS: Final[Mapping[type[Event], Callable[[Recording, Any], dict[str, Any
     Trashed: _trashed,
     Restored: lambda _recording, _event: dict.fromkeys(("trashed_from", "trashed_at", "trashed_by", "purge_at")),
     Purged: lambda _recording, _event: _TOMBSTONE,
+    Annotated: lambda recording, event: {"user_metadata": merge_metadata(recording.user_metadata, event.changes)},
 }
 
 _WANTS: Final[Mapping[type[Event], str]] = {
@@ -316,4 +330,5 @@ _WANTS: Final[Mapping[type[Event], str]] = {
     Trashed: "stop it before deleting it",
     Restored: "only a deleted recording can be restored",
     Purged: "only a deleted recording can be purged",
+    Annotated: "restore it before writing on it",
 }

@@ -4,28 +4,27 @@ Reads give rows (plain mappings with the fields asked for); actions give the `Re
 cannot be granted is a `recordings.errors.Refused`.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from recordings.access import Account, Principal, Scope, require_scope
-from recordings.call import Call, sip_uri
+from recordings.call import Call
 from recordings.changes import change
 from recordings.errors import (
-    AlreadyRecording,
-    CallNotFound,
     InvalidInput,
     MediaUnavailable,
+    NotRecording,
     RecorderFailed,
-    UnsupportedByRecorder,
 )
 from recordings.grants import Grant
-from recordings.idempotency import fingerprint, same_request, start_key, was_applied
-from recordings.ids import MAX_ID, new_recording_id
-from recordings.instants import DAY, Millis, month_of
+from recordings.idempotency import was_applied
+from recordings.ids import MAX_ID
+from recordings.instants import DAY, Millis
 from recordings.lifecycle import (
+    Annotated,
     Ended,
     Event,
-    Failed,
     Masked,
     Paused,
     Restored,
@@ -34,9 +33,7 @@ from recordings.lifecycle import (
     Trashed,
     Unmasked,
     apply,
-    due_at,
 )
-from recordings.options import RecordingOptions
 from recordings.ports import (
     Audit,
     Capability,
@@ -44,14 +41,13 @@ from recordings.ports import (
     MetadataStore,
     Notify,
     Recorder,
-    Take,
-    Taken,
     TakeRefused,
     choose_fields,
 )
 from recordings.query import MAX_PAGE, Page, PageRequest, Query
 from recordings.reach import Reach, no_recording
-from recordings.recording import EndCause, Reason, Recording, Row, Shelf, State
+from recordings.recording import EndCause, Recording, Row, Shelf, State
+from recordings.starting import StartRequest, Starts, require_capability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,22 +55,6 @@ class Policy:
     """What an installation decides."""
 
     trash_window: Millis = 30 * DAY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartRequest:
-    """What `start` needs. `via` says how it came (`graphql`, `rest`, ...) and begins the recording's origin."""
-
-    call_id: str
-    options: RecordingOptions = field(default_factory=RecordingOptions)
-    account_id: str | None = None
-    key: str | None = None
-    via: str = "graphql"
-
-    @property
-    def fingerprint(self) -> str:
-        """What makes two starts the same request."""
-        return fingerprint({"call_id": self.call_id, "options": asdict(self.options)})
 
 
 class Recordings:
@@ -96,9 +76,9 @@ class Recordings:
         self._clock = clock
         self._audit = audit
         self._wake = wake
-        self._node = node
         self._policy = policy or Policy()
         self._reach = Reach(store)
+        self._starts = Starts(store=store, recorder=recorder, clock=clock, audit=audit, node=node)
 
     # Find
 
@@ -142,6 +122,16 @@ class Recordings:
         calls = await self._recorder.calls(account.id)
         return [call for call in calls if principal.owner_id in {None, call.owner_id}]
 
+    async def active(self, principal: Principal, call_id: str, account_id: str | None = None) -> Recording:
+        """The recording in progress of a call. `NotRecording` where there is none in reach."""
+        require_scope(principal, Scope.READ)
+        account = await self._reach.account(principal, account_id or principal.account_id)
+        recording = await self._store.find_active(account.id, call_id)
+        if recording is None or principal.owner_id not in {None, recording.owner_id}:
+            message = f"call {call_id!r} is not being recorded"
+            raise NotRecording(message, path=("callId",))
+        return recording
+
     # Play
 
     async def listen(self, principal: Principal, recording_id: str) -> Recording:
@@ -174,22 +164,7 @@ class Recordings:
         """
         require_scope(principal, Scope.CONTROL)
         account = await self._reach.account(principal, request.account_id or principal.account_id)
-        key = start_key(principal, request.key)
-        replayed = await self._replay_start(account, key, request)
-        if replayed is not None:
-            return replayed
-        call = await self._recorder.find_call(account.id, request.call_id)
-        if call is None or principal.owner_id not in {None, call.owner_id}:
-            message = f"there is no live call {request.call_id!r}"
-            raise CallNotFound(message, path=("callId",))
-        self._require_capabilities(request.options)
-        recording = self._new(principal, account, call, request, key)
-        try:
-            await self._store.insert(recording)
-        except Taken:
-            return await self._lost_start(account, key, request)
-        self._audit.record(principal, "start", recording.id, call_id=call.call_id)
-        return await self._begin(recording)
+        return await self._starts.start(principal, account, request)
 
     async def stop(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """End a recording in progress; what it has is finalized. `NotRecording` where there is nothing to stop."""
@@ -243,6 +218,19 @@ class Recordings:
         restored = await change(self._store, recording, event, key=key, action="restore")
         self._audit.record(principal, "restore", recording.id)
         return restored
+
+    async def annotate(
+        self, principal: Principal, recording_id: str, changes: Mapping[str, Any], key: str | None = None
+    ) -> Recording:
+        """Merge keys into a recording's user metadata; `None` takes a key out."""
+        require_scope(principal, Scope.CONTROL)
+        recording = await self._reach.recording(principal, recording_id)
+        if was_applied(recording, key, "annotate"):
+            return recording
+        event = Annotated(at=self._clock.now(), changes=changes)
+        annotated = await change(self._store, recording, event, key=key, action="annotate")
+        self._audit.record(principal, "annotate", recording.id)
+        return annotated
 
     # What recorders say
 
@@ -307,94 +295,7 @@ class Recordings:
     def _possible(self, recording: Recording, event: Event, capability: Capability) -> None:
         # Both are asked before the switch is touched: a refused action changes nothing there either.
         apply(recording, event)
-        self._require(capability)
-
-    def _require(self, capability: Capability) -> None:
-        if capability not in self._recorder.capabilities:
-            message = f"the recorder {self._recorder.name} cannot do {capability.value}"
-            raise UnsupportedByRecorder(message)
-
-    def _require_capabilities(self, options: RecordingOptions) -> None:
-        if options.record_on_answer:
-            self._require(Capability.ON_ANSWER)
-        elif options.record_on_bridge:
-            self._require(Capability.ON_BRIDGE)
-
-    def _new(
-        self, principal: Principal, account: Account, call: Call, request: StartRequest, key: str | None
-    ) -> Recording:
-        now = self._clock.now()
-        recording = recording_of_call(call, account, now, self._node)
-        audio_format = request.options.format or "mp3"
-        recording = replace(
-            recording,
-            options=replace(request.options, format=audio_format),
-            format=audio_format,
-            label=request.options.label,
-            name=request.options.media_name or f"{recording.id}.{audio_format}",
-            origin=origin_text(request.via, principal.name, request.options.label),
-            recorder=self._recorder.name,
-            start_key=key,
-            start_fingerprint=request.fingerprint,
-        )
-        return replace(recording, due_at=due_at(recording, now))
-
-    async def _begin(self, recording: Recording) -> Recording:
-        take = Take(recording.id, recording.account_id, recording.call_id, recording.options)
-        try:
-            event = await self._recorder.start(take)
-        except TakeRefused as refused:
-            failed = Failed(at=self._clock.now(), reason=Reason.RECORDER_FAILED, detail=str(refused))
-            await change(self._store, recording, failed)
-            raise RecorderFailed(str(refused), recording_id=recording.id) from refused
-        return await change(self._store, recording, event)
-
-    async def _replay_start(self, account: Account, key: str | None, request: StartRequest) -> Recording | None:
-        found = await self._store.find_started(account.id, key) if key is not None else None
-        return None if found is None else same_request(found, request.fingerprint)
-
-    async def _lost_start(self, account: Account, key: str | None, request: StartRequest) -> Recording:
-        # Somebody else inserted first. It may have been this very request, sent twice at once.
-        replayed = await self._replay_start(account, key, request)
-        if replayed is not None:
-            return replayed
-        active = await self._store.find_active(account.id, request.call_id)
-        message = f"call {request.call_id!r} is being recorded already"
-        raise AlreadyRecording(message, path=("callId",), recording_id=active.id if active else None)
-
-
-def recording_of_call(call: Call, account: Account, now: Millis, node: str) -> Recording:
-    """A new recording with what is known of its call; both parties always read `user@realm`."""
-    identity = new_recording_id(now)
-    return Recording(
-        id=identity,
-        account_id=account.id,
-        state=State.REQUESTED,
-        start=now,
-        created=now,
-        modified=now,
-        call_id=call.call_id,
-        from_=sip_uri(call.from_ or call.caller_id_number, account.realm),
-        to=sip_uri(call.to or call.callee_id_number, account.realm),
-        request=call.request,
-        owner_id=call.owner_id,
-        endpoint_id=call.endpoint_id,
-        interaction_id=call.interaction_id or call.call_id,
-        cdr_id=call.cdr_id or f"{month_of(now)}-{call.call_id}",
-        direction=call.direction,
-        caller_id_name=call.caller_id_name,
-        caller_id_number=call.caller_id_number,
-        callee_id_name=call.callee_id_name,
-        callee_id_number=call.callee_id_number,
-        custom_channel_vars=call.custom_channel_vars,
-        node=node,
-    )
-
-
-def origin_text(via: str, who: str, label: str | None) -> str:
-    """How a recording came to be: `graphql:name`, and behind it the label."""
-    origin = f"{via}:{who}" if who else via
-    return f"{origin} : {label}" if label else origin
+        require_capability(self._recorder, capability)
 
 
 def _playable(recording: Recording) -> Recording:

@@ -14,7 +14,9 @@ from recordings.lifecycle import (
     EVENTS,
     GRACE,
     SAME,
+    STAY,
     TABLE,
+    Annotated,
     Armed,
     Begun,
     Discarded,
@@ -57,6 +59,7 @@ SAMPLES: dict[type[Event], Event] = {
     Trashed: Trashed(at=AT, by="me", purge_at=AT + 5),
     Restored: Restored(at=AT),
     Purged: Purged(at=AT),
+    Annotated: Annotated(at=AT, changes={"note": "x"}),
 }
 
 # What a reader would expect, written down a second time and by event, so that a slip in the product's table shows.
@@ -95,6 +98,7 @@ def expected(state: State, event: type[Event]) -> object:
         Purged: lambda: {S.TRASHED: S.PURGED, S.PURGED: SAME}.get(
             state, InvalidState if state in ENDS else RecordingInProgress
         ),
+        Annotated: lambda: {S.TRASHED: InvalidState, S.PURGED: NotFound}.get(state, STAY),
     }
     return rules[event]()
 
@@ -154,6 +158,8 @@ def test_apply_obeys_the_table(state: State, event: Event) -> None:
         with pytest.raises(outcome) as refused:
             apply(before, event)
         assert refused.value.recording_id == before.id
+    elif outcome == STAY:
+        assert apply(before, event).to_row() == row | {"user_metadata": {"note": "x"}, "modified": AT, "revision": 1}
     else:
         after = apply(before, event)
         assert after.state is (before.trashed_from if outcome == BACK else outcome)
