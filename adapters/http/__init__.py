@@ -1,0 +1,8 @@
+"""What fronts that speak HTTP share: the rules for ranges, conditions and names, and the response that plays audio.
+
+Pure protocol in `ranges`, `conditions` and `naming`; Starlette in `playing` alone.
+"""
+
+from adapters.http.playing import play, refuse
+
+__all__ = ["play", "refuse"]

@@ -1,0 +1,85 @@
+"""`GET /media/{id}`: playing a recording, with credentials or with a signed address."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from adapters.http import play, refuse
+from recordings.access import Principal
+from recordings.errors import Forbidden, MediaUnavailable, NotFound, Refused, Unauthenticated
+from recordings.grants import Grant, Grants
+from recordings.ports import Clock, MediaMissing, MediaStore
+from recordings.recording import Recording
+
+Authenticate = Callable[[Request], Awaitable[Principal]]
+"""Who asks, by the request's credentials. Raises `Unauthenticated`."""
+
+_STATUSES: Final[tuple[tuple[type[Refused], int], ...]] = (
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (MediaUnavailable, 404),
+)
+_PRIVATE: Final = {"cache-control": "no-store"}
+_LONGEST_NUMBER: Final = 18
+
+
+class Listening(Protocol):
+    """The use cases of `recordings.service` that this needs."""
+
+    async def listen(self, principal: Principal, recording_id: str) -> Recording:
+        """A recording with media, for somebody. Raises `Refused`."""
+
+    async def listen_with_grant(self, grant: Grant) -> Recording:
+        """A recording with media, for whoever holds a grant. Raises `Refused`."""
+
+
+class MediaEndpoint:
+    """Plays recordings. `inline=true` asks a browser to play instead of to save."""
+
+    def __init__(
+        self, *, service: Listening, media: MediaStore, grants: Grants, clock: Clock, authenticate: Authenticate
+    ) -> None:
+        self._service = service
+        self._media = media
+        self._grants = grants
+        self._clock = clock
+        self._authenticate = authenticate
+
+    def route(self, path: str = "/media/{id}") -> Route:
+        """The route that it answers."""
+        return Route(path, self.respond, methods=["GET", "HEAD"], name="media")
+
+    async def respond(self, request: Request) -> Response:
+        """Play, or say why not."""
+        try:
+            recording = await self._recording(request)
+            inline = request.query_params.get("inline") == "true"
+            return await play(request, recording, self._media.read, inline=inline)
+        except Refused as refused:
+            return _refusal(refused)
+        except MediaMissing:
+            return refuse(404, MediaUnavailable.code, "the audio is not where it was stored", _PRIVATE)
+
+    async def _recording(self, request: Request) -> Recording:
+        recording_id: str = request.path_params["id"]
+        signature = request.query_params.get("signature")
+        if signature is None:
+            return await self._service.listen(await self._authenticate(request), recording_id)
+        expires = _instant(request.query_params.get("expires", ""))
+        grant = self._grants.check(recording_id, expires, signature, self._clock.now())
+        return await self._service.listen_with_grant(grant)
+
+
+def _instant(text: str) -> int:
+    """The instant of a signed address. One that nobody signed cannot have a valid signature."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else 0
+
+
+def _refusal(refused: Refused) -> Response:
+    status = next((status for kind, status in _STATUSES if isinstance(refused, kind)), 400)
+    challenge = {"www-authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004 - the status of a challenge
+    return refuse(status, refused.code, refused.message, _PRIVATE | challenge)
