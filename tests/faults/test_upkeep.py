@@ -1,0 +1,287 @@
+"""The background steps, ended by a death of the process before and after everything that they do.
+
+Store, media folder, spool and workshop are the real ones. Only the death is played: a call into one of them does not
+happen, or its answer never arrives, and everything that the process knew is gone.
+"""
+
+import asyncio
+import hashlib
+import math
+import struct
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.audio import AudioWorkshop
+from adapters.media.folder import FolderMedia
+from adapters.metadata.sqlite import SqliteStore
+from adapters.spool import FolderSpool
+from recordings.instants import DAY, HOUR
+from recordings.lifecycle import Trashed, apply
+from recordings.options import RecordingOptions
+from recordings.ports import Codec
+from recordings.recording import EndCause, Reason, Recording, State
+from recordings.upkeep import LEASE, MAX_ATTEMPTS, Upkeep, media_key
+from tests.contract.metadata.samples import recording as sample
+from tests.support.clock import StillClock
+
+NODE = "n" * 32
+SECONDS = 2
+
+
+class Death(BaseException):
+    """The process is gone."""
+
+
+class Silent:
+    """A recorder that carries no call any more, and a reporter that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+        self.moves: list[tuple[State, str]] = []
+        self.faults: list[tuple[str, str]] = []
+
+    async def is_open(self, recording_id: str) -> bool:
+        return recording_id in self.open
+
+    def moved(self, recording: Recording, step: str) -> None:
+        self.moves.append((recording.state, step))
+
+    def fault(self, recording_id: str, step: str, error: Exception) -> None:
+        self.faults.append((step, type(error).__name__))
+
+
+class Mortal:
+    """Passes calls on to a part, until the process dies at one of them."""
+
+    def __init__(self, part: Any, count: Callable[[], bool]) -> None:
+        self._part = part
+        self._count = count
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._part, name)
+        if not asyncio.iscoroutinefunction(method):
+            return method
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            if self._count():
+                raise Death
+            answer = await method(*args, **kwargs)
+            if self._count():
+                raise Death
+            return answer
+
+        return call
+
+
+class Node:
+    """The real parts of a node, in a folder."""
+
+    def __init__(self, folder: Path, workshop: AudioWorkshop) -> None:
+        self.folder = folder
+        self.clock = StillClock()
+        self.store = SqliteStore(folder)
+        self.media = FolderMedia(folder / "media", "local:")
+        self.spool = FolderSpool(folder)
+        self.workshop = workshop
+        self.silent = Silent()
+
+    def upkeep(self, dies_at: int | None = None) -> Upkeep:
+        calls = iter(range(10_000))
+        parts: dict[str, Any] = {
+            "store": self.store, "media": self.media, "spool": self.spool, "workshop": self.workshop,
+        }  # fmt: skip
+        if dies_at is not None:
+            parts = {name: Mortal(part, lambda: next(calls) == dies_at) for name, part in parts.items()}
+        others: Any = {"recorder": self.silent, "reporter": self.silent}
+        return Upkeep(clock=self.clock, node=NODE, **parts, **others)
+
+    async def run(self, upkeep: Upkeep) -> None:
+        """Recover, then do what is due until nothing is."""
+        await upkeep.recover()
+        while claimed := await upkeep.claim(8):
+            for recording in claimed:
+                await upkeep.step(recording)
+
+    async def record(self, **given: Any) -> Recording:
+        """A recording of two tones whose process died while it was being recorded."""
+        values = {"state": State.RECORDING, "node": NODE, "account_id": "a" * 32, "due_at": self.clock.now() + HOUR}
+        recording = sample(**values | given)
+        writer = await self.spool.open_tracks(recording.id, Codec.S16, 8_000)
+        for index, hertz in enumerate((440, 880)):
+            writer.write_at(index, 0, tone(hertz))
+        await writer.close()
+        await self.store.insert(recording)
+        return recording
+
+    def files(self) -> dict[str, list[str]]:
+        names = ("media", "spool", "aside", "work")
+        found = {name: sorted(self.folder.joinpath(name).rglob("*")) for name in names}
+        return {name: [path.name for path in paths if path.is_file()] for name, paths in found.items()}
+
+
+def tone(hertz: int) -> bytes:
+    steps = range(8_000 * SECONDS)
+    return b"".join(struct.pack("<h", round(9_000 * math.sin(math.tau * hertz * step / 8_000))) for step in steps)
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    workshop = AudioWorkshop(tmp_path / "work", workers=1)
+    made = Node(tmp_path, workshop)
+    await made.store.open()
+    yield made
+    await made.store.close()
+    await workshop.close()
+
+
+async def state_of(node: Node, recording: Recording) -> Recording:
+    found = await node.store.load(recording.id)
+    assert found is not None
+    return found
+
+
+async def deaths(node: Node, prepare: Callable[[], Any]) -> AsyncIterator[Recording]:
+    """Once for each place at which the process can die: prepare, die there, start again, and give what came of it."""
+    for place in range(1_000):
+        recording = await prepare()
+        try:
+            await node.run(node.upkeep(dies_at=place))
+        except Death:
+            node.clock.move(LEASE + 1)
+            await node.run(node.upkeep())
+            yield await state_of(node, recording)
+        else:
+            assert place > 10
+            return
+
+
+async def test_a_death_anywhere_in_finalizing_loses_nothing(node: Node) -> None:
+    async def prepare() -> Recording:
+        return await node.record()
+
+    count = 0
+    async for recording in deaths(node, prepare):
+        count += 1
+        assert (recording.state, recording.end_cause, recording.lease) == (State.STORED, EndCause.SERVER_RESTART, None)
+        assert recording.media is not None
+        kept = b"".join([chunk async for chunk in node.media.read(recording.media.url)])
+        assert hashlib.sha256(kept).hexdigest() == recording.media.sha256
+        assert recording.duration_ms == pytest.approx(SECONDS * 1_000, abs=80)
+    assert node.files() == {"media": node.files()["media"], "spool": [], "aside": [], "work": []}
+    assert len(node.files()["media"]) == count + 1
+
+
+async def test_a_death_anywhere_in_purging_leaves_no_orphan(node: Node) -> None:
+    async def prepare() -> Recording:
+        recording = await node.record()
+        await node.run(node.upkeep())
+        stored = await state_of(node, recording)
+        trashed = apply(stored, Trashed(at=node.clock.now(), by="me", purge_at=node.clock.now() + DAY))
+        assert await node.store.save(trashed, stored.revision)
+        node.clock.move(DAY)
+        return recording
+
+    async for recording in deaths(node, prepare):
+        assert (recording.state, recording.media, recording.trashed_by) == (State.PURGED, None, "me")
+    assert node.files() == {"media": [], "spool": [], "aside": [], "work": []}
+
+
+async def test_too_short_is_discarded_and_leaves_only_its_row(node: Node) -> None:
+    recording = await node.record(options=RecordingOptions(format="wav", record_min_sec=3))
+    await node.run(node.upkeep())
+    found = await state_of(node, recording)
+    assert (found.state, found.reason, found.duration_ms) == (State.DISCARDED, Reason.TOO_SHORT, SECONDS * 1_000)
+    assert not any(node.files().values())
+
+
+async def test_what_is_no_audio_is_kept_aside_and_never_stored(node: Node) -> None:
+    recording = sample(state=State.FINALIZING, node=NODE, account_id="a" * 32, due_at=node.clock.now())
+    body = await node.spool.open_body(recording.id, "mp3")
+    await body.write(b"<html>not found</html>" * 50)
+    await body.close()
+    await node.store.insert(recording)
+    await node.run(node.upkeep())
+    found = await state_of(node, recording)
+    assert (found.state, found.reason, found.media) == (State.FAILED, Reason.NOT_AUDIO, None)
+    assert [name for name in node.files()["aside"] if name.startswith("body")] == ["body.mp3"]
+    assert not node.files()["media"]
+
+
+async def test_a_body_that_was_coming_in_is_incomplete(node: Node) -> None:
+    recording = await node.record(source_key="kazoo/1")
+    await node.run(node.upkeep())
+    found = await state_of(node, recording)
+    assert (found.state, found.reason) == (State.FAILED, Reason.INCOMPLETE)
+    assert node.files()["aside"]
+
+
+async def test_what_never_began_is_discarded(node: Node) -> None:
+    recording = sample(state=State.ARMED, node=NODE, account_id="a" * 32)
+    await node.store.insert(recording)
+    await node.run(node.upkeep())
+    assert (await state_of(node, recording)).reason is Reason.NEVER_STARTED
+
+
+async def test_audio_that_is_gone_is_lost_with_a_reason(node: Node) -> None:
+    recording = await node.record()
+    await node.spool.remove(recording.id)
+    await node.run(node.upkeep())
+    found = await state_of(node, recording)
+    assert (found.state, found.reason) == (State.LOST, Reason.AUDIO_MISSING)
+
+
+async def test_the_watchdog_takes_no_open_take(node: Node) -> None:
+    recording = await node.record()
+    node.silent.open.add(recording.id)
+    node.clock.move(2 * HOUR)
+    await node.upkeep().recover()
+    (claimed,) = await node.upkeep().claim(8)
+    later = await node.upkeep().step(claimed)
+    assert (later.state, later.due_at) == (State.RECORDING, node.clock.now() + 1_000)
+    node.silent.open.clear()
+    node.clock.move(2_000)
+    (claimed,) = await node.upkeep().claim(8)
+    assert (await node.upkeep().step(claimed)).end_cause is EndCause.DISCONNECTED
+
+
+async def test_a_store_that_fails_is_tried_again_and_given_up_with_a_reason(node: Node) -> None:
+    recording = await node.record()
+    broken = node.folder / "media"
+    broken.write_text("a file where the folder should be")
+    await node.run(node.upkeep())
+    waiting = await state_of(node, recording)
+    assert (waiting.state, waiting.attempts) == (State.FINALIZING, 1)
+    assert waiting.reason_detail
+    assert node.silent.faults == [("finalizing", "NotADirectoryError")]
+    almost = replace(waiting, attempts=MAX_ATTEMPTS - 1, due_at=node.clock.now(), revision=waiting.revision + 1)
+    assert await node.store.save(almost, waiting.revision)
+    await node.run(node.upkeep())
+    given_up = await state_of(node, recording)
+    assert (given_up.state, given_up.reason) == (State.FAILED, Reason.FINALIZER_FAILED)
+    assert len([name for name in node.files()["aside"] if name.endswith("s16")]) == 2
+
+
+async def test_what_comes_back_wrong_is_not_called_stored(node: Node) -> None:
+    recording = await node.record()
+    upkeep = node.upkeep()
+
+    async def damaged(_url: str, _start: int = 0, _end: int | None = None) -> AsyncIterator[bytes]:
+        yield b"something else"
+
+    node.media.read = damaged  # type: ignore[method-assign]
+    await node.run(upkeep)
+    found = await state_of(node, recording)
+    assert (found.state, found.media) == (State.FINALIZING, None)
+    assert node.silent.faults == [("finalizing", "Damaged")]
+
+
+@pytest.mark.parametrize("identity", ["202611-" + "a" * 32, "../../etc/passwd", "ümlaut", "a/b"])
+def test_a_key_is_made_of_ids_alone(identity: str) -> None:
+    key = media_key(sample(id=identity, account_id="a" * 32, name="../../x"), "mp3")
+    assert key.count("/") == 2
+    assert ".." not in key
+    assert key.isascii()
