@@ -265,14 +265,14 @@ async def test_a_store_that_fails_is_tried_again_and_given_up_with_a_reason(node
     assert len([name for name in node.files()["aside"] if name.endswith("s16")]) == 2
 
 
-async def test_what_comes_back_wrong_is_not_called_stored(node: Node) -> None:
+async def test_what_comes_back_wrong_is_not_called_stored(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = await node.record()
     upkeep = node.upkeep()
 
     async def damaged(_url: str, _start: int = 0, _end: int | None = None) -> AsyncIterator[bytes]:
         yield b"something else"
 
-    node.media.read = damaged  # type: ignore[method-assign]
+    monkeypatch.setattr(node.media, "read", damaged)
     await node.run(upkeep)
     found = await state_of(node, recording)
     assert (found.state, found.media) == (State.FINALIZING, None)
