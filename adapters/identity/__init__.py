@@ -1,0 +1,17 @@
+"""Who is asking: the installation's key, tokens of ours and of an issuer, API keys and ingest addresses."""
+
+from adapters.identity.credentials import Credentials
+from adapters.identity.identity import Identity
+from adapters.identity.issuer import Issuer
+from adapters.identity.secret import InstallationKey, SecretFileError, made_once
+from adapters.identity.tokens import Tokens
+
+__all__ = [
+    "Credentials",
+    "Identity",
+    "InstallationKey",
+    "Issuer",
+    "SecretFileError",
+    "Tokens",
+    "made_once",
+]

@@ -1,0 +1,61 @@
+"""Tokens of our own: JWTs signed with HS256 and a key derived from the installation's."""
+
+import secrets
+from typing import Any, Final
+
+import jwt
+
+from adapters.identity.claims import principal_of, refused
+from recordings.access import Principal
+from recordings.instants import SECOND
+from recordings.ports import Clock
+
+ISSUER: Final = "recordings"
+ALGORITHM: Final = "HS256"
+DEFAULT_SECONDS: Final = 3_600
+LEEWAY: Final = 5
+"""Seconds by which the clocks of two servers may differ."""
+REQUIRED: Final = ["exp", "iat"]
+
+
+class Tokens:
+    """Issues tokens and reads them back. `key` is derived for this purpose alone."""
+
+    def __init__(self, key: bytes, clock: Clock) -> None:
+        self._key = key
+        self._clock = clock
+
+    def issue(self, principal: Principal, seconds: int = DEFAULT_SECONDS) -> str:
+        """A token that makes whoever has it this principal, for so many seconds."""
+        now = self._clock.now() // SECOND
+        claims: dict[str, Any] = {
+            "iss": ISSUER,
+            "sub": principal.name or principal.owner_id or "token",
+            "account_id": principal.account_id,
+            "scopes": sorted(scope.value for scope in principal.scopes),
+            "iat": now,
+            "exp": now + seconds,
+            "jti": secrets.token_hex(16),
+        }
+        if principal.owner_id is not None:
+            claims["owner_id"] = principal.owner_id
+        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+
+    def read(self, token: str) -> Principal:
+        """The principal of a token that was issued here and holds.
+
+        Raises:
+            Unauthenticated: it was not, or does not (any more).
+        """
+        try:
+            claims = jwt.decode(
+                token,
+                self._key,
+                algorithms=[ALGORITHM],
+                issuer=ISSUER,
+                leeway=LEEWAY,
+                options={"require": [*REQUIRED, "iss"]},
+            )
+        except (jwt.PyJWTError, ValueError) as error:
+            raise refused() from error
+        return principal_of(claims)

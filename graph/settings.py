@@ -1,0 +1,259 @@
+"""What an installation can set: one table, read from the command line and from `RECORDINGS_*` in the environment.
+
+`SETTINGS` is the one place: the options of `recordings serve`, the environment, the checks and docs/settings.md come
+from it. An option wins over the environment; an empty variable counts as not set.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+PREFIX: Final = "RECORDINGS_"
+_MIB: Final = 1 << 20
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+
+
+class WrongSettingError(Exception):
+    """A setting that cannot be used; the message says which, what was given and what is allowed."""
+
+    def __init__(self, setting: "Setting", given: str) -> None:
+        names = f"{setting.environment} (or {setting.option})"
+        super().__init__(f"{names} must be {setting.allowed}, not {given!r}")
+        self.setting = setting
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One thing that can be set. `minimum` and `maximum` bound an integer; `schemes` are those that a URL may have."""
+
+    name: str
+    type: type
+    default: Any
+    description: str
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+    schemes: tuple[str, ...] = ()
+
+    @property
+    def environment(self) -> str:
+        """Its environment variable."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def option(self) -> str:
+        """Its option on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def allowed(self) -> str:
+        """What a value may be, in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        if self.type is bool:
+            return "on or off"
+        if self.type is int:
+            return f"an integer from {self.minimum} to {self.maximum}"
+        if self.schemes:
+            return "a URL that begins with " + " or ".join(f"{scheme}://" for scheme in self.schemes)
+        return "a folder or file" if self.type is Path else "a text"
+
+    def parse(self, text: str) -> Any:
+        """The value that a text stands for.
+
+        Raises:
+            WrongSettingError: it stands for none, or is out of bounds.
+        """
+        try:
+            value = self._cast(text.strip())
+        except ValueError as error:
+            raise WrongSettingError(self, text) from error
+        if not self._is_allowed(value):
+            raise WrongSettingError(self, text)
+        return value
+
+    def _cast(self, text: str) -> Any:
+        if self.type is not bool:
+            return self.type(text)
+        if text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        raise ValueError(text)
+
+    def _is_allowed(self, value: Any) -> bool:
+        if self.choices:
+            return value in self.choices
+        if self.type is int:
+            return bool(self.minimum <= value <= self.maximum)
+        return not self.schemes or _is_url(value, self.schemes)
+
+
+def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.netloc)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of an installation, checked. Made by `load`; what each is for stands in `SETTINGS`."""
+
+    host: str
+    port: int
+    data: Path
+    mongodb: str | None
+    driver: str
+    media: str | None
+    public_url: str | None
+    media_url_ttl: int
+    trash_days: int
+    max_body: int
+    max_streams: int
+    audio_workers: int
+    graphiql: bool
+    key_file: Path | None
+    jwks_url: str | None
+    jwks_issuer: str | None
+    jwks_audience: str | None
+    shutdown_timeout: int
+    log_format: str
+    log_level: str
+    demo: bool
+
+    @property
+    def address(self) -> str:
+        """Where clients find the service: the public URL, without a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+
+SETTINGS: Final = (
+    Setting("host", str, "127.0.0.1", "The address to listen on."),
+    Setting("port", int, 8000, "The port to listen on.", minimum=1, maximum=65_535),
+    Setting(
+        "data",
+        Path,
+        Path("data"),
+        "The folder of this server: its key, its SQLite file, its spool and, by default, the audio. "
+        "A local disk; each server has one of its own.",
+    ),
+    Setting(
+        "mongodb",
+        str,
+        None,
+        "Keep metadata in this MongoDB (the path names the database) in place of the SQLite file.",
+        schemes=("mongodb", "mongodb+srv"),
+    ),
+    Setting("driver", str, "pymongo", "The MongoDB driver.", choices=("pymongo", "motor")),
+    Setting(
+        "media",
+        str,
+        None,
+        "Keep audio at this fsspec URL, such as s3://bucket/folder, in place of the data folder.",
+    ),
+    Setting(
+        "public_url",
+        str,
+        None,
+        "Where clients find the service, if not at the host and port it listens on. Signed media URLs begin with it.",
+        schemes=("http", "https"),
+    ),
+    Setting("media_url_ttl", int, 3_600, "Seconds that a signed media URL holds.", minimum=10, maximum=604_800),
+    Setting("trash_days", int, 30, "Days that a deleted recording can be restored.", minimum=0, maximum=3_650),
+    Setting("max_body", int, 1_024, "The largest file that a switch may send, in MiB.", minimum=1, maximum=65_536),
+    Setting("max_streams", int, 500, "The most live calls that this server takes in.", minimum=1, maximum=100_000),
+    Setting("audio_workers", int, 2, "Processes that decode and convert audio.", minimum=1, maximum=256),
+    Setting("graphiql", bool, default=True, description="Serve GraphiQL, the query editor, at /graphql."),
+    Setting(
+        "key_file",
+        Path,
+        None,
+        "The installation's secret key; made at the first start if it is not there. `secret.key` in the data folder "
+        "by default. Servers that share a MongoDB need the same one.",
+    ),
+    Setting(
+        "jwks_url",
+        str,
+        None,
+        "Also accept the tokens of an issuer that publishes its keys here.",
+        schemes=("https", "http"),
+    ),
+    Setting("jwks_issuer", str, None, "The `iss` of that issuer's tokens; needed with a JWKS URL."),
+    Setting("jwks_audience", str, None, "The `aud` of that issuer's tokens; needed with a JWKS URL."),
+    Setting(
+        "shutdown_timeout",
+        int,
+        10,
+        "Seconds that requests and open takes get to finish when the server is told to stop.",
+        minimum=1,
+        maximum=600,
+    ),
+    Setting(
+        "log_format",
+        str,
+        "auto",
+        "How log lines look; auto is console on a terminal and json elsewhere.",
+        choices=("auto", "console", "json"),
+    ),
+    Setting("log_level", str, "info", "The least level that is logged.", choices=("debug", "info", "warning", "error")),
+    Setting(
+        "demo",
+        bool,
+        default=False,
+        description="Make a demo account with recordings that play, and print how to try it.",
+    ),
+)
+
+BY_NAME: Final[Mapping[str, Setting]] = {setting.name: setting for setting in SETTINGS}
+
+
+def environment_names() -> tuple[str, ...]:
+    """The name of every environment variable that is read."""
+    return tuple(setting.environment for setting in SETTINGS)
+
+
+def load(environment: Mapping[str, str], options: Mapping[str, str | None] | None = None) -> Settings:
+    """The settings from the environment and, above it, from options by setting name.
+
+    Raises:
+        WrongSettingError: a value cannot be used.
+    """
+    texts = {setting.name: environment.get(setting.environment, "") for setting in SETTINGS}
+    texts |= {name: text for name, text in (options or {}).items() if text is not None}
+    values = {name: BY_NAME[name].parse(text) if text else BY_NAME[name].default for name, text in texts.items()}
+    _check_together(values)
+    return Settings(**values)
+
+
+def _check_together(values: Mapping[str, Any]) -> None:
+    if values["jwks_url"] is not None:
+        for name in ("jwks_issuer", "jwks_audience"):
+            if not values[name]:
+                raise WrongSettingError(BY_NAME[name], "")
+
+
+def as_markdown(settings: Iterable[Setting] = SETTINGS) -> str:
+    """The table of docs/settings.md."""
+    rows = [
+        f"| `{setting.option}` | `{setting.environment}` | {_shown_default(setting)} | {setting.description} "
+        f"{_shown_allowed(setting)} |"
+        for setting in settings
+    ]
+    return "\n".join(["| option | environment | default | what it does |", "|---|---|---|---|", *rows])
+
+
+def _shown_default(setting: Setting) -> str:
+    if setting.default is None:
+        return "–"
+    if isinstance(setting.default, bool):
+        return "on" if setting.default else "off"
+    return f"`{setting.default}`"
+
+
+def _shown_allowed(setting: Setting) -> str:
+    plain = setting.type in {str, Path} and not setting.choices and not setting.schemes
+    return "" if plain else f"{setting.allowed[0].upper()}{setting.allowed[1:]}."

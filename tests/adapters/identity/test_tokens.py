@@ -1,0 +1,176 @@
+"""Tokens of ours: what was issued is read back, and nothing else is."""
+
+import base64
+import json
+import time
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.datastructures import Headers
+
+from adapters.identity import Identity, Tokens
+from adapters.identity.identity import MAX_TOKEN
+from recordings.access import GRANTABLE, Account, Principal, Scope
+from recordings.errors import Unauthenticated
+from recordings.ids import new_id
+from tests.adapters.identity.conftest import KEY
+
+# The store is the same for all examples of a property, which is fine: none of them writes.
+settings.register_profile("shared-store", suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+SHARED = settings(settings.get_profile("shared-store"), max_examples=60)
+
+
+def claims(account: Account, **others: Any) -> dict[str, Any]:
+    now = int(time.time())
+    given = {"iss": "recordings", "account_id": account.id, "scopes": ["read"], "iat": now, "exp": now + 60} | others
+    return {name: value for name, value in given.items() if value is not ...}
+
+
+def signed(payload: dict[str, Any], key: Any = KEY, algorithm: str = "HS256", **header: Any) -> str:
+    return jwt.encode(payload, key, algorithm=algorithm, headers=header or None)
+
+
+def part(value: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+async def refused(identity: Identity, *headers: tuple[str, str]) -> str:
+    raw = [(name.lower().encode(), value.encode("utf-8", "surrogatepass")) for name, value in headers]
+    with pytest.raises(Unauthenticated) as answer:
+        await identity.authenticate(Headers(raw=raw))
+    return answer.value.message
+
+
+@given(
+    scopes=st.frozensets(st.sampled_from(GRANTABLE)),
+    owner=st.none() | st.text(st.characters(codec="utf-8"), min_size=1, max_size=128),
+)
+@SHARED
+async def test_what_is_issued_is_read_back(
+    identity: Identity, tokens: Tokens, account: Account, scopes: frozenset[Scope], owner: str | None
+) -> None:
+    token = tokens.issue(Principal(account.id, scopes, owner, "somebody"), 60)
+    for headers in (
+        {"X-Auth-Token": token},
+        {"authorization": f"Bearer {token}"},
+        {"AUTHORIZATION": f"bearer {token}"},
+    ):
+        assert await identity.authenticate(headers) == Principal(account.id, scopes, owner, "somebody")
+
+
+@given(position=st.integers(min_value=0), replacement=st.sampled_from("ABCDabcd0123-_.="))
+@SHARED
+async def test_a_token_that_was_touched_is_refused(
+    identity: Identity, tokens: Tokens, account: Account, position: int, replacement: str
+) -> None:
+    token = tokens.issue(Principal(account.id, frozenset({Scope.READ})), 60)
+    position %= len(token)
+    touched = token[:position] + replacement + token[position + 1 :]
+    # The last character of a signature holds bits that mean nothing; all others count.
+    if touched != token and position != len(token) - 1:
+        await refused(identity, ("X-Auth-Token", touched))
+
+
+@given(text=st.text(min_size=1, max_size=200))
+@SHARED
+async def test_garbage_is_refused_and_nothing_else_happens(identity: Identity, text: str) -> None:
+    with pytest.raises(Unauthenticated):
+        await identity.authenticate_token(text)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"exp": ...},
+        {"iat": ...},
+        {"iss": ...},
+        {"iss": "kazoo"},
+        {"exp": 1},
+        {"exp": "soon"},
+        {"nbf": 2**33},
+        {"iat": 2**33},
+        {"account_id": ...},
+        {"account_id": 7},
+        {"account_id": "A" * 32},
+        {"account_id": "../../etc/passwd"},
+        {"scopes": ...},
+        {"scopes": "read"},
+        {"scopes": {"read": True}},
+        {"scopes": [["read"]]},
+        {"scopes": ["read", "everything"]},
+        {"scopes": ["ingest"]},
+        {"scopes": ["read"] * 17},
+        {"owner_id": 0},
+        {"owner_id": ""},
+        {"owner_id": False},
+        {"owner_id": []},
+        {"owner_id": "x" * 129},
+    ],
+)
+async def test_a_token_with_wrong_claims_is_refused(
+    identity: Identity, account: Account, others: dict[str, Any]
+) -> None:
+    await refused(identity, ("X-Auth-Token", signed(claims(account, **others))))
+
+
+async def test_the_token_of_an_account_that_does_not_exist_is_refused(identity: Identity, tokens: Tokens) -> None:
+    await refused(identity, ("X-Auth-Token", tokens.issue(Principal(new_id(), frozenset({Scope.ADMIN})))))
+
+
+async def test_a_token_without_a_signature_is_refused(identity: Identity, account: Account) -> None:
+    for algorithm in ("none", "None", "NONE", "nOnE", "", None, 0, ["HS256"]):
+        token = f"{part({'alg': algorithm, 'typ': 'JWT'})}.{part(claims(account))}."
+        await refused(identity, ("X-Auth-Token", token))
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+async def test_only_one_algorithm_is_ours(identity: Identity, account: Account, algorithm: str) -> None:
+    await refused(identity, ("X-Auth-Token", signed(claims(account), KEY, algorithm)))
+
+
+async def test_a_token_signed_with_another_key_is_refused(identity: Identity, account: Account) -> None:
+    await refused(identity, ("X-Auth-Token", signed(claims(account), bytes(32))))
+
+
+async def test_a_token_cannot_bring_its_own_key(identity: Identity, account: Account) -> None:
+    own = {"kty": "oct", "k": base64.urlsafe_b64encode(bytes(32)).decode().rstrip("=")}
+    token = signed(claims(account), bytes(32), jwk=own, jku="http://127.0.0.1:9/keys", kid="../../dev/null")
+    await refused(identity, ("X-Auth-Token", token))
+
+
+async def test_hugeness_is_refused_at_once(identity: Identity, account: Account) -> None:
+    token = signed(claims(account, padding="x" * MAX_TOKEN))
+    began = time.perf_counter()
+    await refused(identity, ("X-Auth-Token", token))
+    await refused(identity, ("X-Auth-Token", "." * 10_000_000))
+    await refused(identity, ("X-Auth-Token", f"{'[' * 6_000}.a.b"))
+    nested = base64.urlsafe_b64encode(b"[" * 5_000).decode()
+    await refused(identity, ("X-Auth-Token", f"{nested}.{nested}."))
+    assert time.perf_counter() - began < 2
+
+
+async def test_without_credentials_the_answer_says_how_to_send_some(identity: Identity) -> None:
+    said = await refused(identity)
+    assert "X-Auth-Token" in said
+    assert await refused(identity, ("Authorization", "Basic YTpi"), ("X-Auth-Token", "")) == said
+
+
+async def test_a_refusal_does_not_say_why(identity: Identity, account: Account) -> None:
+    expired = await refused(identity, ("X-Auth-Token", signed(claims(account, exp=1))))
+    forged = await refused(identity, ("X-Auth-Token", signed(claims(account), bytes(32))))
+    unknown = await refused(identity, ("X-Auth-Token", "0" * 64))
+    assert expired == forged == unknown
+
+
+async def test_two_different_credentials_are_refused_and_the_same_twice_are_not(
+    identity: Identity, tokens: Tokens, account: Account
+) -> None:
+    one, two = (tokens.issue(Principal(account.id, frozenset({Scope.READ}))) for _ in range(2))
+    assert "several" in await refused(identity, ("X-Auth-Token", one), ("X-Auth-Token", two))
+    assert "several" in await refused(identity, ("X-Auth-Token", one), ("Authorization", f"Bearer {two}"))
+    raw = [(b"x-auth-token", one.encode()), (b"authorization", f"Bearer {one}".encode())]
+    assert (await identity.authenticate(Headers(raw=raw))).account_id == account.id
