@@ -1,0 +1,160 @@
+"""Recordings in MongoDB."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+from uuid import uuid4
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import DuplicateKeyError
+
+from adapters.metadata.mongodb import where
+from adapters.metadata.mongodb.documents import projection, to_document, to_recordings, to_rows
+from adapters.metadata.mongodb.driver import Database, Document
+from adapters.metadata.mongodb.schema import DUE, HAS_DUE, RECORDINGS, lookup_index
+from adapters.metadata.rows import chosen
+from adapters.metadata.scans import scans, walks_down
+from recordings.instants import Millis
+from recordings.ports import Taken, Unique
+from recordings.query import Page, PageRequest, Query
+from recordings.recording import IN_PROGRESS, ROW_FIELDS, Recording, Row
+
+COUNT_MS: Final = 10_000
+"""The longest that one count may take."""
+CLAIM_ROUNDS: Final = 8
+"""How often a claimer looks again after others took all that it had seen."""
+_WHOLE: Final = projection(ROW_FIELDS)
+_NEWEST_FIRST: Final = [("created", DESCENDING), ("_id", DESCENDING)]
+
+
+class Recordings:
+    """The collection of recordings: that half of the port."""
+
+    def __init__(self, database: Database) -> None:
+        self._collection = database[RECORDINGS]
+
+    async def insert(self, recording: Recording) -> None:
+        """Keep a new recording, or raise `Taken`."""
+        try:
+            await self._collection.insert_one(to_document(recording))
+        except DuplicateKeyError as error:
+            raise _taken(error) from error
+
+    async def save(self, recording: Recording, expected: int) -> bool:
+        """Replace it if its revision is still the expected one."""
+        which = {"_id": recording.id, "revision": expected}
+        try:
+            return bool((await self._collection.replace_one(which, to_document(recording))).matched_count)
+        except DuplicateKeyError as error:
+            raise _taken(error) from error
+
+    async def remove(self, recording_id: str) -> None:
+        """Forget it."""
+        await self._collection.delete_one({"_id": recording_id})
+
+    async def load(self, recording_id: str) -> Recording | None:
+        """All of it."""
+        row = (await self.rows((recording_id,))).get(recording_id)
+        return None if row is None else Recording.from_row(row)
+
+    async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, Row]:
+        """Rows by id."""
+        names = chosen(fields)
+        which = next(iter(ids)) if len(ids) == 1 else {"$in": list(ids)}
+        found = self._collection.find({"_id": which}, projection(names), batch_size=len(ids) + 1)
+        return {row["id"]: row for row in to_rows(await found.to_list(None), names)}
+
+    async def page(self, query: Query, request: PageRequest) -> Page:
+        """One page."""
+        names = chosen(request.fields, query.order.field)
+        down = walks_down(query, request)
+        # By id: a recording that gets its sort key between two reads is still one.
+        found: dict[str, Document] = {}
+        for scan in scans(query, request):
+            left = request.limit + 1 - len(found)
+            if left > 0:
+                for document in await self._read(where.find(query, scan, down=down), names, left):
+                    found.setdefault(document["_id"], document)
+        rows = to_rows(list(found.values())[: request.limit], names)
+        return Page(rows[::-1] if request.backward else rows, len(found) > request.limit)
+
+    async def _read(self, find: where.Find, names: Sequence[str], limit: int) -> list[Document]:
+        cursor = self._collection.find(
+            find.filter,
+            projection(names),
+            sort=find.sort,
+            limit=limit,
+            batch_size=limit + 1,
+            hint=find.hint,
+            min=find.low,
+            max=find.high,
+        )
+        documents: list[Document] = await cursor.to_list(None)
+        return documents
+
+    async def count(self, query: Query) -> int:
+        """How many there are."""
+        find = where.count(query)
+        return int(await self._collection.count_documents(find.filter, hint=find.hint, maxTimeMS=COUNT_MS))
+
+    async def find_started(self, account_id: str, start_key: str) -> Recording | None:
+        """The one made by a `start` with this key."""
+        return next(iter(await self._find(account_id, "start_key", start_key)), None)
+
+    async def find_active(self, account_id: str, call_id: str) -> Recording | None:
+        """The one in progress on this call."""
+        return next(iter(await self._find(account_id, "active_call", call_id)), None)
+
+    async def find_source(self, account_id: str, source_key: str, limit: int = 16) -> Sequence[Recording]:
+        """Those made of what came in under this key, newest first."""
+        return await self._find(account_id, "source_key", source_key, limit)
+
+    async def _find(self, account_id: str, field: str, value: str, limit: int = 1) -> list[Recording]:
+        which = {"account_id": account_id, field: value}
+        found = self._collection.find(which, _WHOLE, sort=_NEWEST_FIRST, limit=limit, hint=lookup_index(field))
+        return to_recordings(await found.to_list(None), ROW_FIELDS)
+
+    async def held_by(self, node: str, limit: int = 1_000) -> Sequence[Recording]:
+        """Those in progress on a node, oldest first."""
+        which = {"node": node, "state": {"$in": sorted(IN_PROGRESS)}}
+        order = [("created", ASCENDING), ("_id", ASCENDING)]
+        found = self._collection.find(which, _WHOLE, sort=order, limit=limit, hint="held")
+        return to_recordings(await found.to_list(None), ROW_FIELDS)
+
+    async def claim_due(self, *, now: Millis, until: Millis, holder: str, node: str, limit: int) -> Sequence[Recording]:
+        """Lease what is due."""
+        for _ in range(CLAIM_ROUNDS):
+            ids = await self._due(now, node, limit)
+            claimed = await self._claim(ids, now=now, until=until, holder=holder) if ids else []
+            if claimed or not ids:
+                return claimed
+        return []
+
+    async def _due(self, now: Millis, node: str, limit: int) -> list[str]:
+        which = due(now, node)
+        order = [("due_at", ASCENDING), ("_id", ASCENDING)]
+        found = self._collection.find(which, {"_id": 1}, sort=order, limit=limit, batch_size=limit + 1, hint=DUE)
+        return [document["_id"] for document in await found.to_list(None)]
+
+    async def _claim(self, ids: list[str], *, now: Millis, until: Millis, holder: str) -> list[Recording]:
+        # Each document is changed in one atomic update that looks at `due_at` again, so of two claimers one gets it.
+        # The mark tells which ones were ours; the next save takes it away with the rest of the document.
+        mark = uuid4().hex
+        change = {"lease": {"holder": holder, "until": until}, "due_at": until, "claim": mark}
+        still_due = {"_id": {"$in": ids}, "due_at": {"$lte": now}}
+        done = await self._collection.update_many(still_due, {"$set": change, "$inc": {"revision": 1}})
+        if not done.modified_count:
+            return []
+        found = self._collection.find({"_id": {"$in": ids}, "claim": mark}, _WHOLE, batch_size=len(ids) + 1)
+        claimed = {item.id: item for item in to_recordings(await found.to_list(None), ROW_FIELDS)}
+        return [claimed[recording_id] for recording_id in ids if recording_id in claimed]
+
+
+def due(now: Millis, node: str) -> dict[str, Any]:
+    """The filter of what is due for any node or this one, in the words of the index of due work."""
+    return {"node": {"$in": [None, node]}, "due_at": {**HAS_DUE["due_at"], "$lte": now}}
+
+
+def _taken(error: DuplicateKeyError) -> Exception:
+    keys = (error.details or {}).get("keyPattern", {})
+    broken = (unique for unique, key in zip(Unique, ("_id", "active_call", "start_key"), strict=True) if key in keys)
+    return next((Taken(unique) for unique in broken), error)

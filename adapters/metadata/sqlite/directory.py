@@ -1,0 +1,84 @@
+"""Accounts and credentials in SQLite: what each method of the port does on a connection, in its thread."""
+
+# ruff: noqa: S608 - the names in these statements are ours, the values are parameters
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.metadata.rows import decode, encode
+from recordings.access import Account, ApiKey, IngestAddress, Scope
+from recordings.instants import Millis
+
+_ACCOUNT = "SELECT id, name, created, tree FROM accounts"
+_KEY = "SELECT id, account_id, scopes, secret_sha256, created, owner_id, revoked FROM api_keys"
+_INGEST = "SELECT id, account_id, secret_sha256, created, revoked FROM ingest_addresses"
+OLDEST_FIRST = "ORDER BY created, id"
+
+
+def add_account(connection: sqlite3.Connection, account: Account) -> bool:
+    """Keep a new account, unless its id is there."""
+    values = (account.id, account.name, account.created, encode(account.tree))
+    statement = "INSERT INTO accounts (id, name, created, tree) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    return connection.execute(statement, values).rowcount == 1
+
+
+def account(connection: sqlite3.Connection, account_id: str) -> Account | None:
+    """An account by id."""
+    found = connection.execute(f"{_ACCOUNT} WHERE id = ?", (account_id,)).fetchone()
+    return _account(*found) if found else None
+
+
+def accounts(connection: sqlite3.Connection, limit: int) -> list[Account]:
+    """All accounts, oldest first."""
+    return [_account(*values) for values in connection.execute(f"{_ACCOUNT} {OLDEST_FIRST} LIMIT ?", (limit,))]
+
+
+def _account(account_id: str, name: str, created: Millis, tree: str) -> Account:
+    return Account(account_id, name, created, tuple(decode(tree)))
+
+
+def add_key(connection: sqlite3.Connection, key: ApiKey) -> None:
+    """Keep a new key."""
+    values = (key.id, key.account_id, encode(key.scopes), key.secret_sha256, key.created, key.owner_id, key.revoked)
+    connection.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+
+def key_by_hash(connection: sqlite3.Connection, secret_sha256: str) -> ApiKey | None:
+    """The key with this hash."""
+    found = connection.execute(f"{_KEY} WHERE secret_sha256 = ?", (secret_sha256,)).fetchone()
+    return _key(found) if found else None
+
+
+def keys(connection: sqlite3.Connection, account_id: str) -> list[ApiKey]:
+    """The keys of an account, oldest first."""
+    return [_key(values) for values in connection.execute(f"{_KEY} WHERE account_id = ? {OLDEST_FIRST}", (account_id,))]
+
+
+def _key(values: Sequence[Any]) -> ApiKey:
+    key_id, account_id, scopes, *others = values
+    return ApiKey(key_id, account_id, tuple(Scope(scope) for scope in decode(scopes)), *others)
+
+
+def add_ingest(connection: sqlite3.Connection, address: IngestAddress) -> None:
+    """Keep a new ingest address."""
+    values = (address.id, address.account_id, address.secret_sha256, address.created, address.revoked)
+    connection.execute("INSERT INTO ingest_addresses VALUES (?, ?, ?, ?, ?)", values)
+
+
+def ingest_address(connection: sqlite3.Connection, address_id: str) -> IngestAddress | None:
+    """An ingest address by id."""
+    found = connection.execute(f"{_INGEST} WHERE id = ?", (address_id,)).fetchone()
+    return IngestAddress(*found) if found else None
+
+
+def ingest_addresses(connection: sqlite3.Connection, account_id: str) -> list[IngestAddress]:
+    """The ingest addresses of an account, oldest first."""
+    found = connection.execute(f"{_INGEST} WHERE account_id = ? {OLDEST_FIRST}", (account_id,))
+    return [IngestAddress(*values) for values in found]
+
+
+def revoke(connection: sqlite3.Connection, table: str, identity: str, at: Millis) -> bool:
+    """Revoke what a table has under an id; the first instant stays."""
+    statement = f"UPDATE {table} SET revoked = coalesce(revoked, ?) WHERE id = ?"
+    return connection.execute(statement, (at, identity)).rowcount == 1

@@ -1,0 +1,145 @@
+"""Recordings in SQLite: what each method of the port does on a connection, in the connection's thread."""
+
+# ruff: noqa: S608 - the names in these statements are ours, the values are parameters
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from adapters.metadata.rows import FREE_FORM, chosen, decode, encode
+from adapters.metadata.scans import scans, walks_down
+from adapters.metadata.sqlite import where
+from adapters.metadata.sqlite.schema import DUE, TABLE, column
+from recordings.instants import Millis
+from recordings.ports import Taken, Unique
+from recordings.query import Page, PageRequest, Query
+from recordings.recording import IN_PROGRESS, ROW_FIELDS, Lease, Recording
+
+Row = dict[str, Any]
+
+_JSON: Final = frozenset({"options", "spans", "media", "applied", "lease", *FREE_FORM})
+_COLUMNS: Final = ", ".join(column(name) for name in ROW_FIELDS)
+_MARKS: Final = ", ".join("?" * len(ROW_FIELDS))
+_INSERT: Final = f"INSERT INTO {TABLE} ({_COLUMNS}) VALUES ({_MARKS})"
+_SAVE: Final = f"UPDATE {TABLE} SET ({_COLUMNS}) = ({_MARKS}) WHERE id = ? AND revision = ?"
+_UNIQUE: Final = {
+    Unique.ID: f"SELECT 1 FROM {TABLE} WHERE id = :id AND id != :own",
+    Unique.ACTIVE_CALL: f"SELECT 1 FROM {TABLE} WHERE account_id = :account_id AND active_call = :active_call AND id != :own",
+    Unique.START_KEY: f"SELECT 1 FROM {TABLE} WHERE account_id = :account_id AND start_key = :start_key AND id != :own",
+}
+HELD: Final = (
+    f"SELECT {_COLUMNS} FROM {TABLE} WHERE node = ? AND state IN ({', '.join('?' * len(IN_PROGRESS))}) "
+    "ORDER BY created, id LIMIT ?"
+)
+DUE_FIRST: Final = (
+    f"SELECT id, due_at FROM {TABLE} INDEXED BY {DUE} WHERE node IS ? AND due_at <= ? ORDER BY due_at, id LIMIT ?"
+)
+_CLAIM: Final = f"UPDATE {TABLE} SET lease = ?, due_at = ?, revision = revision + 1 WHERE id = ? RETURNING {_COLUMNS}"
+
+
+def _values(recording: Recording) -> list[Any]:
+    row = recording.to_row()
+    return [encode(value) if name in _JSON and value is not None else value for name, value in row.items()]
+
+
+def read(cursor: Iterable[tuple[Any, ...]], names: Sequence[str]) -> list[Row]:
+    """Rows by name, with their nested parts as plain values."""
+    rows = [dict(zip(names, values)) for values in cursor]  # noqa: B905 - one column a name, and this is the hot path
+    for name in _JSON.intersection(names):
+        for row in rows:
+            if row[name] is not None:
+                row[name] = decode(row[name])
+    return rows
+
+
+def _recordings(cursor: Iterable[tuple[Any, ...]]) -> list[Recording]:
+    return [Recording.from_row(row) for row in read(cursor, ROW_FIELDS)]
+
+
+def insert(connection: sqlite3.Connection, recording: Recording) -> None:
+    """Keep a new one; `Taken` says what was there."""
+    try:
+        connection.execute(_INSERT, _values(recording))
+    except sqlite3.IntegrityError as error:
+        raise _taken(connection, recording) or error from error
+
+
+def _taken(connection: sqlite3.Connection, recording: Recording, own: str = "") -> Taken | None:
+    named = {name: getattr(recording, name) for name in ("id", "account_id", "active_call", "start_key")}
+    named["own"] = own
+    broken = (unique for unique, statement in _UNIQUE.items() if connection.execute(statement, named).fetchone())
+    return next((Taken(unique) for unique in broken), None)
+
+
+def save(connection: sqlite3.Connection, recording: Recording, expected: int) -> bool:
+    """Replace it if its revision is the expected one; `Taken` if that would take what another one has."""
+    try:
+        return connection.execute(_SAVE, [*_values(recording), recording.id, expected]).rowcount == 1
+    except sqlite3.IntegrityError as error:
+        raise _taken(connection, recording, own=recording.id) or error from error
+
+
+def remove(connection: sqlite3.Connection, recording_id: str) -> None:
+    """Forget it."""
+    connection.execute(f"DELETE FROM {TABLE} WHERE id = ?", (recording_id,))
+
+
+def rows(connection: sqlite3.Connection, ids: Collection[str], names: Sequence[str]) -> dict[str, Row]:
+    """Rows by id."""
+    columns = ", ".join(column(name) for name in names)
+    one = len(ids) == 1
+    # A list of any length is one parameter, and so one prepared statement.
+    which = "= ?" if one else "IN (SELECT value FROM json_each(?))"
+    given = next(iter(ids)) if one else encode(list(ids))
+    found = read(connection.execute(f"SELECT {columns} FROM {TABLE} WHERE id {which}", (given,)), names)
+    return {row["id"]: row for row in found}
+
+
+def page(connection: sqlite3.Connection, query: Query, request: PageRequest) -> Page:
+    """One page: at most two ranges of an index, seen at one moment."""
+    names = chosen(request.fields, query.order.field)
+    parts = scans(query, request)
+    down = walks_down(query, request)
+    found: list[Row] = []
+    if len(parts) > 1:
+        connection.execute("BEGIN")
+    for part in parts:
+        left = request.limit + 1 - len(found)
+        if left > 0:
+            found += read(connection.execute(*where.page(query, part, names, down=down, limit=left)), names)
+    has_more = len(found) > request.limit
+    del found[request.limit :]
+    return Page(found[::-1] if request.backward else found, has_more)
+
+
+def count(connection: sqlite3.Connection, query: Query) -> int:
+    """How many a query has."""
+    return int(connection.execute(*where.count(query)).fetchone()[0])
+
+
+def found_by(field: str) -> str:
+    """The statement that finds an account's newest by an indexed field."""
+    return (
+        f"SELECT {_COLUMNS} FROM {TABLE} WHERE account_id = ? AND {column(field)} = ? "
+        "ORDER BY created DESC, id DESC LIMIT ?"
+    )
+
+
+def find(connection: sqlite3.Connection, account_id: str, field: str, value: str, limit: int = 1) -> list[Recording]:
+    """The newest of an account with this value in an indexed field."""
+    return _recordings(connection.execute(found_by(field), (account_id, value, limit)))
+
+
+def held_by(connection: sqlite3.Connection, node: str, limit: int) -> list[Recording]:
+    """Those in progress on a node, oldest first."""
+    return _recordings(connection.execute(HELD, (node, *sorted(IN_PROGRESS), limit)))
+
+
+def claim_due(connection: sqlite3.Connection, *, now: Millis, lease: Lease, node: str, limit: int) -> list[Recording]:
+    """Lease what is due, oldest first. The transaction around this keeps every other claimer out."""
+    due = [item for each in (None, node) for item in connection.execute(DUE_FIRST, (each, now, limit))]
+    due.sort(key=lambda item: (item[1], item[0]))
+    text = encode({"holder": lease.holder, "until": lease.until})
+    claims = ((text, lease.until, recording_id) for recording_id, _ in islice(due, limit))
+    return [item for claim in claims for item in _recordings(connection.execute(_CLAIM, claim).fetchall())]

@@ -1,0 +1,58 @@
+"""The stores that the contract holds for. Each is opened empty, in the test's own loop."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from adapters.metadata.mongodb import MongoStore
+from adapters.metadata.sqlite import SqliteStore
+from recordings.ports import MetadataStore
+
+STORES = ("sqlite", "pymongo", "motor")
+
+
+class Stores:
+    """Makes stores on one and the same data, as several processes would."""
+
+    def __init__(self, kind: str, folder: Path, request: pytest.FixtureRequest) -> None:
+        self.kind = kind
+        self._folder = folder
+        self._request = request
+        self._made: list[MetadataStore] = []
+
+    async def open(self) -> MetadataStore:
+        store = self._make()
+        self._made.append(store)
+        await store.open()
+        return store
+
+    def _make(self) -> MetadataStore:
+        if self.kind == "sqlite":
+            return SqliteStore(self._folder)
+        uri, name = (self._request.getfixturevalue(each) for each in ("mongodb_uri", "mongodb_database"))
+        return MongoStore(uri, name, driver=self.kind)
+
+    async def close(self) -> None:
+        for store in self._made:
+            await store.close()
+
+
+@pytest.fixture(params=STORES)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def stores(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
+    if kind != "sqlite":
+        # Made before the loop closes anything, and dropped after.
+        request.getfixturevalue("mongodb_database")
+    made = Stores(kind, tmp_path, request)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def store(stores: Stores) -> MetadataStore:
+    return await stores.open()

@@ -1,0 +1,136 @@
+"""Recordings to keep, and the meaning of a page in plain Python."""
+
+import itertools
+from typing import Any
+
+from recordings.instants import Millis
+from recordings.options import RecordingOptions
+from recordings.query import Page, PageRequest, Position, Query, selects, sort_key
+from recordings.recording import (
+    Applied,
+    Direction,
+    EndCause,
+    Lease,
+    Media,
+    Reason,
+    Recording,
+    Row,
+    Span,
+    SpanKind,
+    State,
+)
+
+NOW: Millis = 1_795_336_400_000
+_numbers = itertools.count(1)
+
+AUDIO = Media(
+    url="file:///audio/1.mp3",
+    content_type="audio/mpeg",
+    length=2**33,
+    duration_ms=61_000,
+    sample_rate=8_000,
+    channels=2,
+    sha256="ab" * 32,
+    stored_at=NOW + 62_000,
+)
+
+
+def unique(prefix: str = "id") -> str:
+    return f"{prefix}-{next(_numbers):08d}"
+
+
+def recording(**given: Any) -> Recording:
+    """A recording that occupies no call, unless told otherwise."""
+    values: dict[str, Any] = {
+        "id": unique("202611"),
+        "account_id": "account",
+        "state": State.STORED,
+        "start": NOW,
+        "created": NOW,
+        "modified": NOW,
+        "call_id": unique("call"),
+        "from_": "1001@x.sip.invalid",
+        "to": "1002@x.sip.invalid",
+    }
+    return Recording(**values | given)
+
+
+def full(**given: Any) -> Recording:
+    """A recording with a value in every field."""
+    values: dict[str, Any] = {
+        "state": State.TRASHED,
+        "options": RecordingOptions(
+            label="ü", url="https://example.org/x", time_limit=10_800, record_min_sec=2**31 - 1
+        ),
+        "origin": "call : 1",
+        "name": "name.mp3",
+        "format": "wav",
+        "recorder": "freeswitch",
+        "owner_id": "owner",
+        "endpoint_id": "endpoint",
+        "interaction_id": "interaction",
+        "cdr_id": "cdr",
+        "direction": Direction.INBOUND,
+        "request": "request",
+        "caller_id_name": "Zoë \U0001f600",
+        "caller_id_number": "+49301234",
+        "callee_id_name": "Bob",
+        "callee_id_number": "1002",
+        "label": "label",
+        "duration_ms": 2**40,
+        "reason": Reason.INCOMPLETE,
+        "reason_detail": "detail",
+        "end_cause": EndCause.HANGUP,
+        "spans": (Span(SpanKind.PAUSED, NOW, 5, 7), Span(SpanKind.MASKED, NOW, 2**35)),
+        "media": AUDIO,
+        "user_metadata": {"a.b": {"$set": [1, None, 1.5, True]}, "$where": "x", "": "", "nul\0": "\0", "n": 2**80},
+        "custom_channel_vars": {"$ref": -(2**63) - 1, "Ünï\U0001f600": [{"x.y": {}}]},
+        "imported": {"_id": "x", "big": 2**64, "created": 63_962_555_600},
+        "trashed_from": State.STORED,
+        "trashed_at": NOW,
+        "trashed_by": "somebody",
+        "purge_at": NOW + 1,
+        "start_key": unique("key"),
+        "start_fingerprint": "fingerprint",
+        "applied": (Applied("key", "stop"),),
+        "source_key": "source",
+        "source_sha256": "cd" * 32,
+        "node": "node",
+        "due_at": NOW + 2,
+        "attempts": 3,
+        "lease": Lease("holder", NOW + 3),
+        "revision": 4,
+    }
+    return recording(**values | given)
+
+
+def place(key: str | int | None, identity: str) -> tuple[bool, Any, str]:
+    """Where a position is among sort keys."""
+    return (key is not None, 0 if key is None else key, identity)
+
+
+def ordered(rows: list[Row], query: Query) -> list[Row]:
+    """All rows of a query, in its order, by a plain sort."""
+    chosen = [row for row in rows if selects(query, row)]
+    return sorted(chosen, key=lambda row: sort_key(query.order, row), reverse=query.order.descending)
+
+
+def reference(rows: list[Row], query: Query, request: PageRequest) -> Page:
+    """The page that a store has to give."""
+    low, high = request.after, request.before
+    if query.order.descending:
+        low, high = high, low
+
+    def within(row: Row) -> bool:
+        key = sort_key(query.order, row)
+        return (low is None or key > place(low.key, low.id)) and (high is None or key < place(high.key, high.id))
+
+    found = [row for row in ordered(rows, query) if within(row)]
+    part = found[-request.limit :] if request.backward else found[: request.limit]
+    names = None if request.fields is None else request.fields | {"id", query.order.field.value}
+    shown = [row if names is None else {name: row[name] for name in names} for row in part]
+    return Page(shown, len(found) > request.limit)
+
+
+def at(query: Query, row: Row) -> Position:
+    return Position(row[query.order.field.value], row["id"])

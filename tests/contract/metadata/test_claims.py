@@ -1,0 +1,88 @@
+"""Background work is leased to one claimer at a time, and comes back by itself."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from recordings.ports import MetadataStore
+from recordings.recording import Lease, Recording
+from tests.contract.metadata.conftest import Stores
+from tests.contract.metadata.samples import NOW, full, recording
+
+UNTIL = NOW + 30_000
+
+
+async def claim(store: MetadataStore, holder: str = "me", **given: Any) -> list[Recording]:
+    values: dict[str, Any] = {"now": NOW, "until": UNTIL, "node": "n1", "limit": 16}
+    return list(await store.claim_due(holder=holder, **values | given))
+
+
+async def keep(store: MetadataStore, *recordings: Recording) -> None:
+    await asyncio.gather(*(store.insert(each) for each in recordings))
+
+
+async def test_what_is_due_is_leased(store: MetadataStore) -> None:
+    given = full(due_at=NOW, lease=None, node=None)
+    await keep(store, given)
+    leased = replace(given, due_at=UNTIL, lease=Lease("me", UNTIL), revision=given.revision + 1)
+    assert await claim(store) == [leased]
+    assert await store.load(given.id) == leased
+    assert (await store.rows([given.id]))[given.id] == leased.to_row()
+    assert await claim(store) == []
+
+
+async def test_the_oldest_come_first_whoever_may_do_them(store: MetadataStore) -> None:
+    given = [recording(due_at=NOW - number, node=None if number % 2 else "n1") for number in range(10)]
+    await keep(store, *given)
+    claimed = await claim(store, limit=4)
+    assert [each.id for each in claimed] == [each.id for each in given[: -4 - 1 : -1]]
+    assert {each.id for each in await claim(store)} == {each.id for each in given[:6]}
+
+
+async def test_what_is_not_for_this_claimer(store: MetadataStore) -> None:
+    await keep(store, recording(due_at=NOW + 1), recording(due_at=None), recording(due_at=NOW, node="n2"))
+    assert await claim(store) == []
+    assert len(await claim(store, node="n2")) == 1
+
+
+async def test_a_lease_ends_by_itself(store: MetadataStore) -> None:
+    given = recording(due_at=NOW)
+    await keep(store, given)
+    assert len(await claim(store, "dead")) == 1
+    assert await claim(store, now=UNTIL - 1, until=UNTIL * 2) == []
+    (again,) = await claim(store, now=UNTIL, until=UNTIL * 2)
+    assert again.lease == Lease("me", UNTIL * 2)
+    assert again.revision == 2
+
+
+async def test_who_lost_the_lease_cannot_save(store: MetadataStore) -> None:
+    await keep(store, recording(due_at=NOW))
+    (slow,) = await claim(store, "slow")
+    (fast,) = await claim(store, "fast", now=UNTIL, until=UNTIL * 2)
+    assert not await store.save(replace(slow, label="slow", revision=slow.revision + 1), slow.revision)
+    assert await store.save(replace(fast, label="fast", due_at=None, revision=fast.revision + 1), fast.revision)
+    assert await claim(store, now=UNTIL * 3, until=UNTIL * 4) == []
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_eight_claimers_never_get_the_same(stores: Stores, together: bool) -> None:
+    first = await stores.open()
+    claimers = [first] * 8 if together else [first, *[await stores.open() for _ in range(7)]]
+    given = [recording(due_at=NOW - number) for number in range(100)]
+    await keep(first, *given)
+
+    async def work(number: int, store: MetadataStore) -> list[str]:
+        mine: list[str] = []
+        while found := await claim(store, f"claimer {number}", limit=5):
+            assert all(each.lease == Lease(f"claimer {number}", UNTIL) for each in found)
+            mine += [each.id for each in found]
+        return mine
+
+    shares = await asyncio.gather(*(work(number, each) for number, each in enumerate(claimers)))
+    claimed = [each for share in shares for each in share]
+    assert len(claimed) == len(set(claimed))
+    # A claimer that is outrun again and again may give up early; what it leaves is still due.
+    claimed += await work(0, first)
+    assert sorted(claimed) == sorted(each.id for each in given)

@@ -1,0 +1,74 @@
+"""What every store does with accounts and credentials."""
+
+import asyncio
+from dataclasses import replace
+
+from recordings.access import Account, ApiKey, IngestAddress, Scope
+from recordings.ports import MetadataStore
+from tests.contract.metadata.conftest import Stores
+from tests.contract.metadata.samples import NOW
+
+ROOT = Account("root", "Root \U0001f600", NOW)
+KEY = ApiKey("k1", "root", (Scope.READ, Scope.ADMIN), "hash1", NOW, owner_id="owner")
+ADDRESS = IngestAddress("i1", "root", "hash", NOW)
+
+
+async def test_accounts(store: MetadataStore) -> None:
+    child = Account("child", "Child", NOW - 1, ("root",))
+    assert await store.account("root") is None
+    assert await store.accounts() == []
+    assert await store.add_account(ROOT)
+    assert not await store.add_account(replace(ROOT, name="other"))
+    assert await store.add_account(child)
+    assert await store.account("root") == ROOT
+    assert await store.account("child") == child
+    assert await store.accounts() == [child, ROOT]
+    assert await store.accounts(limit=1) == [child]
+
+
+async def test_one_of_many_makes_an_account(store: MetadataStore) -> None:
+    made = await asyncio.gather(*(store.add_account(replace(ROOT, name=str(number))) for number in range(8)))
+    assert made.count(True) == 1
+
+
+async def test_keys(store: MetadataStore) -> None:
+    older = replace(KEY, id="k2", secret_sha256="hash2", created=NOW - 1, owner_id=None)
+    other = replace(KEY, id="k3", secret_sha256="hash3", account_id="other")
+    for each in (KEY, older, other):
+        await store.add_key(each)
+    assert await store.key_by_hash("hash1") == KEY
+    assert await store.key_by_hash("nothing") is None
+    assert await store.keys("root") == [older, KEY]
+    assert await store.keys("nobody") == []
+
+
+async def test_revoking_a_key(store: MetadataStore) -> None:
+    await store.add_key(KEY)
+    assert not await store.revoke_key("nothing", NOW)
+    assert await store.revoke_key("k1", NOW + 5)
+    assert await store.revoke_key("k1", NOW + 9)
+    assert await store.key_by_hash("hash1") == replace(KEY, revoked=NOW + 5)
+
+
+async def test_ingest_addresses(store: MetadataStore) -> None:
+    older = replace(ADDRESS, id="i2", created=NOW - 1)
+    for each in (ADDRESS, older, replace(ADDRESS, id="i3", account_id="other")):
+        await store.add_ingest(each)
+    assert await store.ingest_address("i1") == ADDRESS
+    assert await store.ingest_address("nothing") is None
+    assert await store.ingest_addresses("root") == [older, ADDRESS]
+    assert not await store.revoke_ingest("nothing", NOW)
+    assert await store.revoke_ingest("i1", NOW + 5)
+    assert await store.revoke_ingest("i1", NOW + 9)
+    assert await store.ingest_address("i1") == replace(ADDRESS, revoked=NOW + 5)
+
+
+async def test_the_directory_is_there_after_reopening(stores: Stores) -> None:
+    first = await stores.open()
+    await first.add_account(ROOT)
+    await first.add_key(KEY)
+    await first.add_ingest(ADDRESS)
+    await first.close()
+    second = await stores.open()
+    assert (await second.account("root"), await second.keys("root")) == (ROOT, [KEY])
+    assert await second.ingest_addresses("root") == [ADDRESS]

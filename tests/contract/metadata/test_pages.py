@@ -1,0 +1,238 @@
+"""Pages of every query are those of a plain sort, on every store, whatever comes and goes between them."""
+
+import asyncio
+import itertools
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recordings.ports import MetadataStore
+from recordings.query import (
+    EVERYTHING,
+    And,
+    Condition,
+    Equal,
+    HasMedia,
+    In,
+    Not,
+    Or,
+    Order,
+    OrderField,
+    PageRequest,
+    Position,
+    Prefix,
+    Query,
+    Range,
+    check,
+)
+from recordings.recording import ROW_FIELDS, Direction, Reason, Recording, Row, Shelf, State
+from tests.contract.metadata.samples import AUDIO, at, ordered, recording, reference
+
+# Motor runs the same code as pymongo: what it has of its own is in the rest of the contract.
+pytestmark = pytest.mark.parametrize("kind", ["sqlite", "pymongo"])
+
+TEXTS = ["", "a", "A", "ab", "b", "%", "_", "\t", "é", "e\u0301", "\ud7ff", "\ue000", "\uffff", "\U00010000",
+         "\U0001f600", "a\U0010ffff", "a\U0010ffffb", "\U0010ffff", "+49", "+491", "10"]  # fmt: skip
+NUMBERS = [0, 1, 2, 2**31 - 1, 2**31, 2**40]
+INSTANTS = [-62_135_596_800_000, -1, 0, 1, 1_795_336_400_000, 253_402_300_799_999]
+OWNERS = ["o1", "o2", "\U0001f600"]
+STATES = [State.STORED, State.FAILED, State.RECORDING, State.TRASHED, State.PURGED]
+TEXT_VALUES: dict[str, list[Any]] = {
+    "caller_id_number": TEXTS, "interaction_id": TEXTS, "label": TEXTS, "call_id": ["c1", "c2", ""],
+    "owner_id": OWNERS, "state": [state.value for state in State], "direction": ["inbound", "outbound"],
+    "reason": [Reason.EMPTY.value], "name": TEXTS,
+}  # fmt: skip
+NUMBER_VALUES = {"start": INSTANTS, "created": INSTANTS, "duration_ms": NUMBERS}
+VALUES = TEXT_VALUES | NUMBER_VALUES
+
+accounts = (f"account-{number}" for number in itertools.count())
+
+
+def some(*values: Any) -> st.SearchStrategy[Any]:
+    return st.sampled_from([None, *values])
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> Recording:
+    return recording(
+        id=draw(st.text(st.sampled_from("ab\U0001f600\ue000"), min_size=1, max_size=3)),
+        state=draw(st.sampled_from([*STATES, *[State.STORED] * 6])),
+        start=draw(st.sampled_from(INSTANTS)),
+        created=draw(st.sampled_from(INSTANTS)),
+        duration_ms=draw(some(*NUMBERS)),
+        caller_id_number=draw(some(*TEXTS)),
+        owner_id=draw(some(*OWNERS)),
+        call_id=draw(st.sampled_from(TEXT_VALUES["call_id"])),
+        interaction_id=draw(some(*TEXTS[:4])),
+        label=draw(some(*TEXTS)),
+        name=draw(st.sampled_from(TEXTS)),
+        direction=draw(some(*Direction)),
+        reason=draw(some(Reason.EMPTY)),
+        media=draw(some(AUDIO)),
+        source_key="source",  # none of them occupies its call
+    )
+
+
+def leaves() -> st.SearchStrategy[Condition]:
+    def equal(field: str) -> st.SearchStrategy[Condition]:
+        return st.builds(Equal, st.just(field), some(*VALUES[field]))
+
+    def one_of(field: str) -> st.SearchStrategy[Condition]:
+        return st.builds(In, st.just(field), st.lists(st.sampled_from(VALUES[field]), max_size=3).map(tuple))
+
+    def between(field: str) -> st.SearchStrategy[Condition]:
+        bound = some(*NUMBER_VALUES[field])
+        return st.builds(Range, st.just(field), bound, bound)
+
+    def prefix(field: str) -> st.SearchStrategy[Condition]:
+        return st.builds(Prefix, st.just(field), st.sampled_from(TEXTS))
+
+    return st.one_of(
+        st.sampled_from(sorted(VALUES)).flatmap(equal),
+        st.sampled_from(sorted(VALUES)).flatmap(one_of),
+        st.sampled_from(sorted(NUMBER_VALUES)).flatmap(between),
+        st.sampled_from(sorted(TEXT_VALUES)).flatmap(prefix),
+        st.builds(HasMedia, st.booleans()),
+    )
+
+
+def nested(parts: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
+    several = st.lists(parts, max_size=3).map(tuple)
+    return st.one_of(st.builds(And, several), st.builds(Or, several), st.builds(Not, parts))
+
+
+conditions = st.one_of(st.just(EVERYTHING), st.recursive(leaves(), nested, max_leaves=6).map(check))
+orders = st.builds(Order, st.sampled_from(OrderField), st.booleans())
+queries = st.builds(
+    Query,
+    account_id=st.just("account"),
+    owner_id=st.sampled_from([None, None, "o1", "\U0001f600", "nobody"]),
+    shelf=st.sampled_from([Shelf.LIVE, Shelf.LIVE, Shelf.LIVE, Shelf.TRASH, Shelf.GONE]),
+    where=conditions,
+    order=orders,
+)
+everything = st.builds(Query, account_id=st.just("account"), order=orders)
+sets = st.lists(recordings(), max_size=24, unique_by=lambda each: each.id)
+field_sets = st.one_of(st.none(), st.frozensets(st.sampled_from(ROW_FIELDS), max_size=5))
+
+
+def bounded(examples: int) -> settings:
+    # The store is shared by all examples of a test: each has an account of its own in it.
+    return settings(max_examples=examples, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@dataclass
+class Listing:
+    """Recordings in an account of their own, in the store and as plain rows."""
+
+    store: MetadataStore
+    account: str
+    rows: dict[str, Row]
+
+    @classmethod
+    async def of(cls, store: MetadataStore, given: list[Recording]) -> "Listing":
+        made = cls(store, next(accounts), {})
+        await asyncio.gather(*(made.add(each) for each in given))
+        return made
+
+    async def add(self, given: Recording) -> None:
+        own = replace(given, id=f"{given.id}@{self.account}", account_id=self.account)
+        await self.store.insert(own)
+        self.rows[own.id] = own.to_row()
+
+    async def drop(self, identity: str) -> None:
+        await self.store.remove(identity)
+        del self.rows[identity]
+
+    def of_query(self, query: Query) -> list[str]:
+        return [row["id"] for row in ordered(list(self.rows.values()), query)]
+
+
+async def test_there_is_nothing(store: MetadataStore) -> None:
+    for order in OrderField:
+        page = await store.page(Query(account_id="account", order=Order(order)), PageRequest(limit=5))
+        assert (page.rows, page.has_more) == ([], False)
+
+
+@bounded(50)
+@given(given_=sets, wanted=st.lists(queries, min_size=1, max_size=4), size=st.integers(1, 7), data=st.data())
+async def test_every_page_is_that_of_a_plain_sort(
+    store: MetadataStore, given_: list[Recording], wanted: list[Query], size: int, data: st.DataObject
+) -> None:
+    listing = await Listing.of(store, given_)
+    rows = list(listing.rows.values())
+    for each in wanted:
+        query = replace(each, account_id=listing.account)
+        keys = some(*VALUES[query.order.field.value]) if query.order.field.nullable else st.sampled_from(INSTANTS)
+        places = [st.none(), st.builds(Position, keys, st.sampled_from(["", "a", "b", "\U0001f600"]))]
+        places += [st.sampled_from([at(query, row) for row in rows])] if rows else []
+        request = PageRequest(
+            limit=size,
+            after=data.draw(st.one_of(places)),
+            before=data.draw(st.one_of(places)),
+            backward=data.draw(st.booleans()),
+            fields=data.draw(field_sets),
+        )
+        assert await store.page(query, request) == reference(rows, query, request)
+        assert await store.count(query) == len(listing.of_query(query))
+
+
+def beyond(place: Position | None, size: int, *, backward: bool) -> PageRequest:
+    """The next page of a walk that came to a place."""
+    after, before = (None, place) if backward else (place, None)
+    return PageRequest(limit=size, after=after, before=before, backward=backward, fields=frozenset())
+
+
+async def walk(store: MetadataStore, query: Query, size: int, *, backward: bool) -> list[str]:
+    """All ids of a query, page by page."""
+    found: list[str] = []
+    place: Position | None = None
+    while True:
+        page = await store.page(query, beyond(place, size, backward=backward))
+        ids = [row["id"] for row in page.rows]
+        assert len(ids) <= size
+        found = [*ids, *found] if backward else [*found, *ids]
+        if not page.has_more:
+            return found
+        place = at(query, page.rows[0 if backward else -1])
+
+
+@bounded(25)
+@given(given_=sets, query=queries, size=st.integers(1, 7))
+async def test_walking_meets_every_row_once(
+    store: MetadataStore, given_: list[Recording], query: Query, size: int
+) -> None:
+    listing = await Listing.of(store, given_)
+    query = replace(query, account_id=listing.account)
+    for backward in (False, True):
+        assert await walk(store, query, size, backward=backward) == listing.of_query(query)
+
+
+@bounded(20)
+@given(given_=sets, later=sets, query=everything, size=st.integers(1, 5), data=st.data())
+async def test_rows_that_come_and_go_move_no_other(
+    store: MetadataStore, given_: list[Recording], later: list[Recording], query: Query, size: int, data: st.DataObject
+) -> None:
+    listing = await Listing.of(store, given_)
+    query = replace(query, account_id=listing.account)
+    stayed = set(listing.of_query(query))
+    backward = data.draw(st.booleans())
+    seen: list[str] = []
+    place: Position | None = None
+    while True:
+        page = await store.page(query, beyond(place, size, backward=backward))
+        seen += [row["id"] for row in page.rows]
+        if not page.has_more:
+            break
+        place = at(query, page.rows[0 if backward else -1])
+        if data.draw(st.booleans()) and later:
+            await listing.add(replace(new := later.pop(), id=f"{new.id}-later"))
+        if data.draw(st.booleans()):
+            gone = data.draw(st.sampled_from(sorted(listing.rows)))
+            stayed.discard(gone)
+            await listing.drop(gone)
+    assert len(seen) == len(set(seen))
+    assert stayed <= set(seen)
