@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from recordings.errors import Forbidden, InvalidInput, NotFound
 from recordings.instants import Millis
+from recordings.retention import Retention
 
 
 class Scope(StrEnum):
@@ -43,12 +44,18 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account. `tree` has the ids of its ancestors, the root first; it never changes."""
+    """An account. `tree` has the ids of its ancestors, the root first; it never changes.
+
+    `retention` says how long its recordings are kept, `media` where new ones go (an fsspec URL; the installation's
+    store when absent).
+    """
 
     id: str
     name: str
     created: Millis
     tree: tuple[str, ...] = ()
+    retention: tuple[Retention, ...] = ()
+    media: str | None = None
 
     @property
     def parent_id(self) -> str | None:

@@ -3,8 +3,9 @@
 from typing import Final
 
 from recordings.errors import Conflict
+from recordings.events import Event
 from recordings.idempotency import remember
-from recordings.lifecycle import Event, apply
+from recordings.lifecycle import apply
 from recordings.ports import RecordingStore
 from recordings.recording import Recording
 

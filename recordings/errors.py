@@ -120,6 +120,18 @@ class RecordingInProgress(Refused):
     code = "RECORDING_IN_PROGRESS"
 
 
+class OnHold(Refused):
+    """A legal hold is on the recording: nothing deletes it until the hold is released."""
+
+    code = "ON_HOLD"
+
+
+class NotDeliverable(Refused):
+    """The recording has no `url` to be sent to, or no stored audio to send."""
+
+    code = "NOT_DELIVERABLE"
+
+
 class NotTrashed(Refused):
     """Only a deleted recording, inside its window, can be restored."""
 

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from recordings.access import Account, ApiKey, IngestAddress, Principal
 from recordings.call import Call
+from recordings.events import Armed, Begun, Event
 from recordings.instants import Millis
-from recordings.lifecycle import Armed, Begun, Event
 from recordings.options import RecordingOptions
 from recordings.query import Page, PageRequest, Query
 from recordings.recording import Recording, Row
@@ -320,6 +320,32 @@ class Recorder(Protocol):
 
 class TakeRefused(Exception):  # noqa: N818 - an answer
     """A recorder cannot do what it was asked."""
+
+
+class Sent(StrEnum):
+    """How one attempt to deliver ended."""
+
+    DELIVERED = "DELIVERED"
+    AGAIN = "AGAIN"
+    """It may work later."""
+    NEVER = "NEVER"
+    """It will not work, however often it is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What came of one attempt. `after` is how long the receiver asked to wait; `error` never holds a secret."""
+
+    sent: Sent
+    error: str = ""
+    after: Millis | None = None
+
+
+class Courier(Protocol):
+    """Sends stored recordings to the `url` that their caller named (contract section 7.1)."""
+
+    async def deliver(self, recording: Recording) -> Receipt:
+        """One attempt, with the delivery's id in its header; whatever goes wrong is in the receipt."""
 
 
 class Clock(Protocol):

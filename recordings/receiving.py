@@ -11,7 +11,8 @@ from typing import Final
 from recordings.access import Principal, Scope, require_scope
 from recordings.call import Call
 from recordings.changes import change
-from recordings.lifecycle import Discarded, Ended, Failed, Reopened, apply, due_at
+from recordings.events import Discarded, Ended, Failed, Reopened
+from recordings.lifecycle import apply, due_at
 from recordings.options import FORMATS, MAX_TIME_LIMIT, RecordingOptions
 from recordings.ports import Audit, Clock, MetadataStore, Notify, Spool, Taken, Unique
 from recordings.reach import Reach, no_recording

@@ -116,6 +116,38 @@ class Media:
     stored_at: Millis
 
 
+class DeliveryState(StrEnum):
+    """Whether the recording is where its `url` wanted it."""
+
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Sending the stored recording to its `url`: a part of it with a life of its own.
+
+    `id` stays the same over all attempts, so that a receiver can tell a repetition; asking anew makes a new one.
+    """
+
+    id: str
+    state: DeliveryState
+    due_at: Millis | None
+    attempts: int = 0
+    last_error: str | None = None
+    delivered_at: Millis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A legal hold: while it is there nothing and nobody deletes the recording."""
+
+    by: str
+    at: Millis
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """Which process works on a recording, until when. After that another one takes over."""
@@ -137,8 +169,9 @@ class Recording:
     """One recording of one call, at one revision. See the module's docstring for how it changes.
 
     `start` is when its audio begins (until then: when it was asked for), `created` when it was asked for, `modified`
-    when this revision was made. `node` names the process that holds audio of it outside the media store.
-    `source_key` names what came in (a sender's retry has the same one), `source_sha256` the bytes that came.
+    when this revision was made, `delete_at` when its retention is over. `node` names the process that holds audio of it
+    outside the media store. `source_key` names what came in (a sender's retry has the same one), `source_sha256` the
+    bytes that came.
     """
 
     id: str
@@ -172,6 +205,9 @@ class Recording:
     end_cause: EndCause | None = None
     spans: tuple[Span, ...] = ()
     media: Media | None = None
+    delivery: Delivery | None = None
+    hold: Hold | None = None
+    delete_at: Millis | None = None
     user_metadata: Mapping[str, Any] = field(default_factory=dict)
     custom_channel_vars: Mapping[str, Any] = field(default_factory=dict)
     imported: Mapping[str, Any] | None = None
@@ -220,10 +256,12 @@ class Recording:
             if values.get(name) is not None:
                 values[name] = kind(values[name])
         values["options"] = RecordingOptions(**values["options"])
+        if (delivery := values.get("delivery")) is not None:
+            values["delivery"] = Delivery(**{**delivery, "state": DeliveryState(delivery["state"])})
         values["spans"] = tuple(Span(**{**span, "kind": SpanKind(span["kind"])}) for span in values.get("spans", ()))
         values["applied"] = tuple(Applied(**applied) for applied in values.get("applied", ()))
-        values["media"] = Media(**values["media"]) if values.get("media") is not None else None
-        values["lease"] = Lease(**values["lease"]) if values.get("lease") is not None else None
+        for name, part in _PARTS.items():
+            values[name] = part(**values[name]) if values.get(name) is not None else None
         return cls(**values)
 
 
@@ -238,6 +276,8 @@ _ENUMS: Final[Mapping[str, type[StrEnum]]] = {
     "direction": Direction,
     "trashed_from": State,
 }
+
+_PARTS: Final[Mapping[str, type[Media | Hold | Lease]]] = {"media": Media, "hold": Hold, "lease": Lease}
 
 ROW_FIELDS: Final = (*_ATTRIBUTES.values(), "shelf", "active_call")
 """Every field of a row. `shelf` and `active_call` are derived, and kept for the indexes."""

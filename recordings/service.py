@@ -5,8 +5,7 @@ cannot be granted is a `recordings.errors.Refused`.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from recordings.access import Account, Principal, Scope, require_scope
 from recordings.call import Call
@@ -17,23 +16,27 @@ from recordings.errors import (
     NotRecording,
     RecorderFailed,
 )
-from recordings.grants import Grant
-from recordings.idempotency import was_applied
-from recordings.ids import MAX_ID
-from recordings.instants import DAY, Millis
-from recordings.lifecycle import (
+from recordings.events import (
     Annotated,
     Ended,
     Event,
+    Held,
     Masked,
     Paused,
+    Redelivered,
+    Released,
     Restored,
     Resumed,
     Stopped,
     Trashed,
     Unmasked,
-    apply,
 )
+from recordings.grants import Grant
+from recordings.idempotency import was_applied
+from recordings.ids import MAX_ID, new_id
+from recordings.instants import Millis
+from recordings.lifecycle import apply
+from recordings.policy import Policy
 from recordings.ports import (
     Audit,
     Capability,
@@ -49,12 +52,8 @@ from recordings.reach import Reach, no_recording
 from recordings.recording import EndCause, Recording, Row, Shelf, State
 from recordings.starting import StartRequest, Starts, require_capability
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What an installation decides."""
-
-    trash_window: Millis = 30 * DAY
+MAX_REASON: Final = 256
+"""The longest reason of a legal hold, in characters."""
 
 
 class Recordings:
@@ -196,41 +195,53 @@ class Recordings:
         Deleting one that is in the trash already changes nothing. `RecordingInProgress` while it is being recorded or
         finalized. `window` (milliseconds) overrides the installation's.
         """
-        require_scope(principal, Scope.DELETE)
-        recording = await self._reach.recording(principal, recording_id)
-        if was_applied(recording, key, "delete"):
-            return recording
         kept = self._policy.trash_window if window is None else window
         now = self._clock.now()
         event = Trashed(at=now, by=principal.name or principal.account_id, purge_at=now + kept)
-        deleted = await change(self._store, recording, event, key=key, action="delete")
-        self._audit.record(principal, "delete", recording.id)
-        self._wake()
-        return deleted
+        return await self._write(principal, Scope.DELETE, recording_id, event, "delete", key)
 
     async def restore(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """Take a recording out of the trash. `NotTrashed` if it is not there."""
-        require_scope(principal, Scope.DELETE)
-        recording = await self._reach.recording(principal, recording_id)
-        if was_applied(recording, key, "restore"):
-            return recording
         event = Restored(at=self._clock.now())
-        restored = await change(self._store, recording, event, key=key, action="restore")
-        self._audit.record(principal, "restore", recording.id)
-        return restored
+        return await self._write(principal, Scope.DELETE, recording_id, event, "restore", key)
 
     async def annotate(
         self, principal: Principal, recording_id: str, changes: Mapping[str, Any], key: str | None = None
     ) -> Recording:
         """Merge keys into a recording's user metadata; `None` takes a key out."""
-        require_scope(principal, Scope.CONTROL)
-        recording = await self._reach.recording(principal, recording_id)
-        if was_applied(recording, key, "annotate"):
-            return recording
         event = Annotated(at=self._clock.now(), changes=changes)
-        annotated = await change(self._store, recording, event, key=key, action="annotate")
-        self._audit.record(principal, "annotate", recording.id)
-        return annotated
+        return await self._write(principal, Scope.CONTROL, recording_id, event, "annotate", key)
+
+    # Keep, and send
+
+    async def hold(self, principal: Principal, recording_id: str, reason: str, key: str | None = None) -> Recording:
+        """Lay a legal hold on a recording: until it is released, nothing and nobody deletes it."""
+        if not 0 < len(reason) <= MAX_REASON:
+            raise InvalidInput.of(("reason",), "maxLength", reason, f"a text of 1 to {MAX_REASON} characters")
+        event = Held(at=self._clock.now(), by=principal.name or principal.account_id, reason=reason)
+        return await self._write(principal, Scope.ADMIN, recording_id, event, "hold", key)
+
+    async def release(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
+        """Lift a legal hold."""
+        event = Released(at=self._clock.now())
+        return await self._write(principal, Scope.ADMIN, recording_id, event, "release", key)
+
+    async def redeliver(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
+        """Send a stored recording to its `url` (again). `NotDeliverable` if it has none, or is not stored."""
+        event = Redelivered(at=self._clock.now(), delivery_id=new_id())
+        return await self._write(principal, Scope.CONTROL, recording_id, event, "redeliver", key)
+
+    async def _write(
+        self, principal: Principal, scope: Scope, recording_id: str, event: Event, action: str, key: str | None
+    ) -> Recording:
+        require_scope(principal, scope)
+        recording = await self._reach.recording(principal, recording_id)
+        if was_applied(recording, key, action):
+            return recording
+        changed = await change(self._store, recording, event, key=key, action=action)
+        self._audit.record(principal, action, recording.id)
+        self._wake()
+        return changed
 
     # What recorders say
 

@@ -6,10 +6,11 @@ from recordings.access import Account, Principal
 from recordings.call import Call, sip_uri
 from recordings.changes import change
 from recordings.errors import AlreadyRecording, CallNotFound, RecorderFailed, UnsupportedByRecorder
+from recordings.events import Failed
 from recordings.idempotency import fingerprint, same_request, start_key
 from recordings.ids import new_recording_id
 from recordings.instants import Millis, month_of
-from recordings.lifecycle import Failed, due_at
+from recordings.lifecycle import due_at
 from recordings.options import RecordingOptions
 from recordings.ports import Audit, Capability, Clock, MetadataStore, Recorder, Take, Taken, TakeRefused
 from recordings.recording import Reason, Recording, State

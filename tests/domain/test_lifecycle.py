@@ -7,37 +7,59 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordings.errors import InvalidState, NotFound, NotRecording, NotTrashed, RecordingInProgress, Refused
-from recordings.instants import MINUTE
-from recordings.lifecycle import (
-    BACK,
-    EVENTS,
-    GRACE,
-    SAME,
-    STAY,
-    TABLE,
+from recordings.errors import (
+    InvalidState,
+    NotDeliverable,
+    NotFound,
+    NotRecording,
+    NotTrashed,
+    OnHold,
+    RecordingInProgress,
+    Refused,
+)
+from recordings.events import (
     Annotated,
     Armed,
     Begun,
+    Delivered,
+    DeliveryFailed,
     Discarded,
     Ended,
     Event,
     Failed,
+    Held,
     Lost,
     Masked,
+    Missing,
     Paused,
     Purged,
+    Redelivered,
+    Released,
     Reopened,
     Restored,
     Resumed,
+    Retained,
     Stopped,
     Stored,
     Trashed,
     Unmasked,
-    apply,
-    retry_later,
 )
-from recordings.recording import IN_PROGRESS, EndCause, Media, Reason, Recording, Shelf, SpanKind, State
+from recordings.instants import MINUTE
+from recordings.lifecycle import BACK, EVENTS, GRACE, SAME, STAY, TABLE, apply, retry_later
+from recordings.options import RecordingOptions
+from recordings.recording import (
+    IN_PROGRESS,
+    DeliveryState,
+    EndCause,
+    Hold,
+    Lease,
+    Media,
+    Reason,
+    Recording,
+    Shelf,
+    SpanKind,
+    State,
+)
 
 MEDIA = Media("local:a", "audio/mpeg", 1, 1_000, 8_000, 2, "0" * 64, 9)
 AT = 1_000_000
@@ -60,6 +82,13 @@ SAMPLES: dict[type[Event], Event] = {
     Restored: Restored(at=AT),
     Purged: Purged(at=AT),
     Annotated: Annotated(at=AT, changes={"note": "x"}),
+    Delivered: Delivered(at=AT),
+    DeliveryFailed: DeliveryFailed(at=AT, error="503", retry_at=AT + 5),
+    Redelivered: Redelivered(at=AT, delivery_id="d"),
+    Held: Held(at=AT, by="me", reason="case 7"),
+    Released: Released(at=AT),
+    Retained: Retained(at=AT, delete_at=AT + 9),
+    Missing: Missing(at=AT, detail="gone"),
 }
 
 # What a reader would expect, written down a second time and by event, so that a slip in the product's table shows.
@@ -98,9 +127,22 @@ def expected(state: State, event: type[Event]) -> object:
         Purged: lambda: {S.TRASHED: S.PURGED, S.PURGED: SAME}.get(
             state, InvalidState if state in ENDS else RecordingInProgress
         ),
+        Delivered: lambda: State.STORED if state is S.STORED else SAME,
+        DeliveryFailed: lambda: State.STORED if state is S.STORED else SAME,
+        Redelivered: lambda: {S.STORED: S.STORED, S.PURGED: NotFound}.get(state, NotDeliverable),
+        Held: lambda: written(state, NotFound),
+        Released: lambda: written(state, NotFound),
+        Retained: lambda: SAME if state in {S.TRASHED, S.PURGED} else written(state, NotFound),
+        Missing: lambda: S.LOST if state is S.STORED else SAME,
         Annotated: lambda: {S.TRASHED: InvalidState, S.PURGED: NotFound}.get(state, STAY),
     }
     return rules[event]()
+
+
+def written(state: State, gone: type[Refused]) -> object:
+    if state in GOES_ON | {S.FINALIZING}:
+        return STAY
+    return gone if state is S.PURGED else state
 
 
 def not_recording(state: State) -> type[Refused]:
@@ -129,6 +171,7 @@ def make(state: State, **values: object) -> Recording:
         from_="1@a",
         to="2@a",
         reason=Reason.INCOMPLETE if state is S.FAILED else None,
+        options=RecordingOptions(url="https://example.com/in"),
         trashed_from=S.FAILED if state is S.TRASHED else None,
     )
     return replace(recording, **values)  # type: ignore[arg-type]
@@ -159,7 +202,8 @@ def test_apply_obeys_the_table(state: State, event: Event) -> None:
             apply(before, event)
         assert refused.value.recording_id == before.id
     elif outcome == STAY:
-        assert apply(before, event).to_row() == row | {"user_metadata": {"note": "x"}, "modified": AT, "revision": 1}
+        after = apply(replace(before, due_at=7, lease=Lease("n", 9)), event)
+        assert (after.state, after.due_at, after.lease, after.revision) == (state, 7, Lease("n", 9), 1)
     else:
         after = apply(before, event)
         assert after.state is (before.trashed_from if outcome == BACK else outcome)
@@ -213,6 +257,47 @@ def test_a_tombstone_names_nobody() -> None:
     assert not any(
         (gone.media, gone.from_, gone.to, gone.imported, *(getattr(gone, name) for name in known)),
     )
+
+
+def test_a_hold_blocks_every_deletion() -> None:
+    held = apply(make(S.STORED, delete_at=AT + 5, due_at=AT + 5), Held(at=AT, by="me", reason="case 7"))
+    assert (held.hold, held.due_at) == (Hold("me", AT, "case 7"), None)
+    assert apply(held, Held(at=AT + 1, by="you", reason="other")).hold == held.hold
+    with pytest.raises(OnHold, match="case 7"):
+        apply(held, Trashed(at=AT, by="me", purge_at=AT))
+    trashed = apply(make(S.TRASHED, purge_at=AT + 5), Held(at=AT, by="me", reason="case 7"))
+    assert trashed.due_at is None
+    with pytest.raises(OnHold):
+        apply(trashed, Purged(at=AT))
+    released = apply(trashed, Released(at=AT))
+    assert (released.hold, released.due_at) == (None, AT + 5)
+    assert apply(released, Purged(at=AT)).state is S.PURGED
+
+
+def test_a_delivery_has_a_life_of_its_own() -> None:
+    stored = apply(make(S.FINALIZING), Stored(at=AT, media=MEDIA, format="mp3", delivery_id="d", delete_at=AT + 100))
+    assert stored.delivery is not None
+    assert (stored.delivery.state, stored.due_at) == (DeliveryState.PENDING, AT)
+    failed = apply(stored, DeliveryFailed(at=AT + 1, error="503", retry_at=AT + 50))
+    assert failed.delivery is not None
+    assert (failed.delivery.attempts, failed.delivery.last_error, failed.due_at) == (1, "503", AT + 50)
+    given_up = apply(failed, DeliveryFailed(at=AT + 50, error="404", retry_at=None))
+    assert given_up.delivery is not None
+    assert (given_up.delivery.state, given_up.delivery.id, given_up.due_at) == (DeliveryState.FAILED, "d", AT + 100)
+    again = apply(given_up, Redelivered(at=AT + 60, delivery_id="e"))
+    done = apply(again, Delivered(at=AT + 61))
+    assert done.delivery is not None
+    assert (done.delivery.id, done.delivery.state, done.delivery.delivered_at, done.due_at) == (
+        "e", DeliveryState.DELIVERED, AT + 61, AT + 100,
+    )  # fmt: skip
+
+
+def test_without_a_url_there_is_no_delivery() -> None:
+    plain = make(S.FINALIZING, options=RecordingOptions())
+    stored = apply(plain, Stored(at=AT, media=MEDIA, format="mp3", delivery_id="d"))
+    assert stored.delivery is None
+    with pytest.raises(NotDeliverable):
+        apply(stored, Redelivered(at=AT, delivery_id="e"))
 
 
 def test_a_failed_step_waits_longer_each_time_up_to_five_minutes() -> None:

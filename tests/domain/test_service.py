@@ -25,8 +25,9 @@ from recordings.errors import (
     RecordingInProgress,
     UnsupportedByRecorder,
 )
+from recordings.events import Begun, Ended, Purged, Stored
 from recordings.instants import DAY
-from recordings.lifecycle import Begun, Ended, Purged, Stored, apply
+from recordings.lifecycle import apply
 from recordings.options import RecordingOptions
 from recordings.ports import Capability
 from recordings.query import MAX_PAGE, Order, PageRequest, Query

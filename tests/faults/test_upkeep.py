@@ -19,8 +19,9 @@ from adapters.audio import AudioWorkshop
 from adapters.media.folder import FolderMedia
 from adapters.metadata.sqlite import SqliteStore
 from adapters.spool import FolderSpool
+from recordings.events import Trashed
 from recordings.instants import DAY, HOUR
-from recordings.lifecycle import Trashed, apply
+from recordings.lifecycle import apply
 from recordings.options import RecordingOptions
 from recordings.ports import Codec
 from recordings.recording import EndCause, Reason, Recording, State

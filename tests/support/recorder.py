@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from recordings.call import Call
+from recordings.events import Armed, Begun
 from recordings.instants import Millis
-from recordings.lifecycle import Armed, Begun
 from recordings.ports import Capability, Clock, Take, TakeEvent, TakeRefused
 
 

@@ -1,0 +1,23 @@
+"""How long to wait before trying again: full jitter, so that many that failed together do not come back together."""
+
+import random
+from typing import Final
+
+from recordings.instants import HOUR, SECOND, Millis
+
+FIRST: Final = 5 * SECOND
+LONGEST: Final = 6 * HOUR
+MAX_ATTEMPTS: Final = 24
+"""With the waits between them, up to some three days."""
+
+
+def full_jitter(attempts: int, at_least: Millis | None = None) -> Millis | None:
+    """A random wait of up to 5 s, 10 s, 20 s ... 6 h after so many failed attempts; `None` when it was the last one.
+
+    `at_least` is what the other side asked for (`Retry-After`); it is obeyed up to the longest wait.
+    """
+    if attempts >= MAX_ATTEMPTS:
+        return None
+    ceiling = min(FIRST * 2 ** min(attempts - 1, 32), LONGEST)
+    wait = SECOND + random.randrange(max(ceiling, 1))  # noqa: S311 - it spreads load and keeps no secret
+    return max(wait, min(at_least or 0, LONGEST))

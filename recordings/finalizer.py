@@ -1,0 +1,117 @@
+"""From what was spooled to what is stored, and away again: the steps that touch audio."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from recordings.events import Discarded, Event, Failed, Lost, Purged, Stored
+from recordings.ids import new_id
+from recordings.instants import HOUR, SECOND, Millis
+from recordings.options import MAX_TIME_LIMIT
+from recordings.ports import Clock, MediaStore, MetadataStore, NotAudio, Rendered, Spool, Target, Workshop
+from recordings.recording import Media, Reason, Recording, State
+from recordings.retention import Retention, delete_at
+
+MAX_RECEIVED: Final = MAX_TIME_LIMIT * SECOND + HOUR
+"""The longest audio that is taken in one piece from a sender."""
+
+
+class Damaged(Exception):  # noqa: N818 - a passing state of a store, tried again
+    """What the media store gives back is not what was put."""
+
+
+class Finalizer:
+    """Decodes, measures, converts, stores and reads back; purges; and frees the node's disk."""
+
+    def __init__(
+        self, *, store: MetadataStore, media: MediaStore, spool: Spool, workshop: Workshop, clock: Clock
+    ) -> None:
+        self._store = store
+        self._media = media
+        self.spool = spool
+        self._workshop = workshop
+        self._clock = clock
+
+    async def finalize(self, recording: Recording) -> Event:
+        """What came of a recording whose audio has ended."""
+        audio = await self.spool.audio(recording.id)
+        if audio is None:
+            return Lost(at=self._clock.now(), reason=Reason.AUDIO_MISSING, detail="its audio is not on the disk")
+        try:
+            rendered = await self._workshop.render(recording.id, audio, target_of(recording))
+        except NotAudio as answer:
+            return Failed(at=self._clock.now(), reason=Reason.NOT_AUDIO, detail=str(answer)[:500])
+        if (discarded := self._worthless(recording, rendered)) is not None:
+            return discarded
+        media = await self._keep(recording, rendered)
+        return Stored(
+            at=self._clock.now(),
+            media=media,
+            format=rendered.format,
+            delete_at=delete_at(await self._rules(recording), recording),
+            delivery_id=new_id() if recording.options.url else None,
+        )
+
+    async def _rules(self, recording: Recording) -> Sequence[Retention]:
+        account = await self._store.account(recording.account_id)
+        return account.retention if account is not None else ()
+
+    def _worthless(self, recording: Recording, rendered: Rendered) -> Event | None:
+        least = recording.options.record_min_sec * SECOND
+        if 0 < rendered.duration_ms >= least:
+            return None
+        reason = Reason.TOO_SHORT if rendered.duration_ms else Reason.EMPTY
+        detail = f"{rendered.duration_ms} ms of audio, at least {least} ms were asked for" if least else None
+        return Discarded(at=self._clock.now(), reason=reason, detail=detail, duration_ms=rendered.duration_ms)
+
+    async def _keep(self, recording: Recording, rendered: Rendered) -> Media:
+        url = await self._media.put(media_key(recording, rendered.format), rendered.path, rendered.content_type)
+        await self._verify(url, rendered)
+        return Media(
+            url=url,
+            content_type=rendered.content_type,
+            length=rendered.length,
+            duration_ms=rendered.duration_ms,
+            sample_rate=rendered.sample_rate,
+            channels=rendered.channels,
+            sha256=rendered.sha256,
+            stored_at=self._clock.now(),
+        )
+
+    async def _verify(self, url: str, rendered: Rendered) -> None:
+        digest = hashlib.sha256()
+        async for chunk in self._media.read(url):
+            digest.update(chunk)
+        if digest.hexdigest() != rendered.sha256:
+            message = f"read back {digest.hexdigest()} in place of {rendered.sha256}"
+            raise Damaged(message)
+
+    async def purge(self, recording: Recording) -> Event:
+        """Delete all audio of a recording."""
+        if recording.media is not None:
+            await self._media.delete(recording.media.url)
+        await self.spool.remove(recording.id)
+        return Purged(at=self._clock.now())
+
+    async def clear(self, recording: Recording) -> None:
+        """Free the node's disk of what a recording in this state does not need there."""
+        if recording.in_progress or recording.state is State.FINALIZING:
+            return
+        await self._workshop.discard(recording.id)
+        if recording.state is State.FAILED:
+            await self.spool.set_aside(recording.id)
+        elif recording.state is not State.LOST:
+            await self.spool.remove(recording.id)
+
+
+def target_of(recording: Recording) -> Target:
+    """What the finalizer makes of a recording's audio."""
+    limit: Millis = recording.options.time_limit * SECOND if recording.source_key is None else MAX_RECEIVED
+    return Target(recording.options.format, recording.options.record_sample_rate, limit)
+
+
+def media_key(recording: Recording, audio_format: str) -> str:
+    """Where audio is kept in a store: made of ids alone, never of anything that somebody named."""
+    safe = recording.id if recording.id.replace("-", "").isalnum() and recording.id.isascii() else None
+    name = safe or hashlib.sha256(recording.id.encode()).hexdigest()
+    return f"{recording.account_id}/{name[:6]}/{name}.{audio_format}"
