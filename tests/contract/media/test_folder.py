@@ -115,6 +115,26 @@ async def test_what_is_in_memory_needs_no_thread(source: str, monkeypatch: pytes
         file.close()
 
 
+async def test_a_long_file_lets_others_have_their_turn(source: str) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    file = await OpenFile.open(Path(source))
+    other, read, before = asyncio.create_task(count()), 0, turns
+    while chunk := await file.read(read, len(DATA)):
+        read += len(chunk)
+        assert turns > before
+        before = turns
+    other.cancel()
+    file.close()
+    assert read == len(DATA)
+
+
 async def test_a_cancelled_reader_closes_its_file_after_the_thread(
     source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
