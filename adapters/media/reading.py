@@ -46,7 +46,11 @@ class OpenFile:
     async def read(self, offset: int, most: int) -> bytes:
         """Some bytes from an offset, at most so many; none only at the end of the file."""
         ready = self._read_at_once(offset, most)
-        return await self._read_in_thread(offset, most) if ready is None else ready
+        if ready is None:
+            return await self._read_in_thread(offset, most)
+        # Nothing in here waited: without this a long file would keep everybody else from their turn.
+        await asyncio.sleep(0)
+        return ready
 
     def close(self) -> None:
         """Close it, when a thread that still reads has finished."""

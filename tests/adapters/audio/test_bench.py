@@ -1,0 +1,170 @@
+"""Worker processes die; the service does not, and innocent files do not suffer."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from adapters.audio import AudioWorkshop, WorkshopBusyError
+from recordings.ports import Codec, NotAudio, SpooledAudio, Target, Track
+
+LIMIT = 100 * 3_600_000
+TO_MP3, TO_WAV = Target("mp3", None, LIMIT), Target("wav", None, LIMIT)
+
+
+@pytest.fixture
+async def workshop(tmp_path: Path) -> AsyncIterator[AudioWorkshop]:
+    made = AudioWorkshop(tmp_path / "work", workers=1, waiting=1, seconds=60)
+    yield made
+    await made.close()
+
+
+def hours(tmp_path: Path, count: float = 3) -> SpooledAudio:
+    """Silence that takes seconds to encode and no room on the disk."""
+    path = tmp_path / "hours"
+    with path.open("wb") as file:
+        file.truncate(round(16_000 * 3_600 * count))
+    return SpooledAudio((Track(str(path), Codec.S16, 8_000),))
+
+
+def moment(tmp_path: Path) -> SpooledAudio:
+    path = tmp_path / "moment"
+    path.write_bytes(bytes(16_000))
+    return SpooledAudio((Track(str(path), Codec.S16, 8_000),))
+
+
+async def begun(work: Path, name: str) -> int:
+    """Wait until a worker writes the file; its process."""
+    part = work / f".{name}.mp3.part"
+    while not part.exists() or not part.stat().st_size:  # noqa: ASYNC110 - another process tells nobody
+        await asyncio.sleep(0.005)
+    (worker,) = multiprocessing.active_children()
+    assert worker.pid is not None
+    return worker.pid
+
+
+async def test_a_job_whose_worker_is_killed_is_done_again(workshop: AudioWorkshop, tmp_path: Path) -> None:
+    job = asyncio.create_task(workshop.render("id", hours(tmp_path, 0.2), TO_MP3))
+    os.kill(await begun(tmp_path / "work", "id"), signal.SIGKILL)
+    assert (await job).duration_ms == 720_000
+
+
+async def test_a_file_that_kills_its_worker_twice_is_not_audio_and_others_are(
+    workshop: AudioWorkshop, tmp_path: Path
+) -> None:
+    job = asyncio.create_task(workshop.render("id", hours(tmp_path), TO_MP3))
+    waiting = asyncio.create_task(workshop.render("other", moment(tmp_path), TO_WAV))
+    first = await begun(tmp_path / "work", "id")
+    os.kill(first, signal.SIGKILL)
+    (tmp_path / "work" / ".id.mp3.part").unlink()
+    second = await begun(tmp_path / "work", "id")
+    assert second != first
+    os.kill(second, signal.SIGKILL)
+    with pytest.raises(NotAudio, match="crashed"):
+        await job
+    assert (await waiting).duration_ms == 1_000
+    await workshop.discard("id")
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["other.wav"]
+
+
+async def test_a_job_that_takes_too_long_is_not_audio(tmp_path: Path) -> None:
+    workshop = AudioWorkshop(tmp_path / "work", workers=1, seconds=0.3)
+    with pytest.raises(NotAudio, match=r"more than 0\.3 seconds"):
+        await workshop.render("id", hours(tmp_path, 24), TO_MP3)
+    assert (await workshop.render("other", moment(tmp_path), TO_WAV)).duration_ms == 1_000
+    await workshop.close()
+
+
+async def test_the_queue_is_bounded(workshop: AudioWorkshop, tmp_path: Path) -> None:
+    jobs = [asyncio.create_task(workshop.render(f"id{i}", hours(tmp_path), TO_MP3)) for i in range(2)]
+    await begun(tmp_path / "work", "id0")
+    with pytest.raises(WorkshopBusyError):
+        await workshop.render("more", moment(tmp_path), TO_WAV)
+    await workshop.close()
+    assert all(isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*jobs, return_exceptions=True))
+
+
+async def test_closing_ends_a_worker_in_the_middle_of_a_job(workshop: AudioWorkshop, tmp_path: Path) -> None:
+    job = asyncio.create_task(workshop.render("id", hours(tmp_path, 24), TO_MP3))
+    worker = await begun(tmp_path / "work", "id")
+    await workshop.close()
+    await gone(worker)
+    with pytest.raises(asyncio.CancelledError):
+        await job
+
+
+async def test_one_who_no_longer_waits_does_not_make_two_jobs_share_a_worker(
+    workshop: AudioWorkshop, tmp_path: Path
+) -> None:
+    job = asyncio.create_task(workshop.render("id", hours(tmp_path, 0.2), TO_MP3))
+    await begun(tmp_path / "work", "id")
+    job.cancel()
+    await asyncio.wait([job])
+    assert (await workshop.render("other", moment(tmp_path), TO_WAV)).duration_ms == 1_000
+    assert (tmp_path / "work" / "id.mp3").exists()
+
+
+async def test_workers_are_replaced_after_some_jobs(tmp_path: Path) -> None:
+    workshop = AudioWorkshop(tmp_path / "work", workers=1, tasks_per_worker=1)
+    for i in range(3):
+        assert (await workshop.render(f"id{i}", moment(tmp_path), TO_WAV)).duration_ms == 1_000
+    await workshop.close()
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from adapters.audio import AudioWorkshop
+from recordings.ports import Codec, SpooledAudio, Target, Track
+
+async def main():
+    workshop = AudioWorkshop(Path(sys.argv[1]), workers=1)
+    audio = SpooledAudio((Track(sys.argv[2], Codec.S16, 8000),))
+    job = asyncio.create_task(workshop.render("id", audio, Target("mp3", None, 10**12)))
+    import multiprocessing
+    while not (Path(sys.argv[1]) / ".id.mp3.part").exists():
+        await asyncio.sleep(0.005)
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    await job
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+async def test_workers_die_with_the_service(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    path = hours(tmp_path, 48).tracks[0].path
+    command = [sys.executable, str(script), str(tmp_path / "work"), path]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    await gone(int(await asyncio.to_thread(said_before_death, command, environment)))
+
+
+def said_before_death(command: list[str], environment: dict[str, str]) -> bytes:
+    """The first line of a process, which is killed then."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        line: bytes = process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    return line
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process has ended, reaped or not."""
+    async with asyncio.timeout(30):
+        while is_alive(pid):  # noqa: ASYNC110 - another process tells nobody
+            await asyncio.sleep(0.005)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -1,0 +1,178 @@
+"""What only a folder does."""
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from adapters.media import FolderMedia, open_media_store
+from adapters.media.reading import OpenFile
+from recordings.ports import MediaMissing
+
+DATA = os.urandom(3 << 20)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    path = tmp_path / "source"
+    path.write_bytes(DATA)
+    return str(path)
+
+
+async def test_local_audio_moves_with_the_data_folder(tmp_path: Path, source: str) -> None:
+    url = await open_media_store(None, tmp_path / "here").put("a/b.mp3", source, "audio/mpeg")
+    assert url == "local:a/b.mp3"
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = open_media_store(None, tmp_path / "there")
+    assert b"".join([chunk async for chunk in moved.read(url)]) == DATA
+
+
+async def test_audio_is_read_where_it_was_put_whatever_is_configured_now(tmp_path: Path, source: str) -> None:
+    places = [None, f"file://{tmp_path}/one", f"file://{tmp_path}/two/", "memory://three"]
+    stores = [open_media_store(place, tmp_path / "data") for place in places]
+    urls = [await store.put("k", source, "audio/mpeg") for store in stores]
+    assert urls == ["local:k", f"file://{tmp_path}/one/k", f"file://{tmp_path}/two/k", "memory://three/k"]
+    for store in stores:
+        assert [await store.length(url) for url in urls] == [len(DATA)] * 4
+    for url in urls:
+        await stores[0].delete(url)
+        assert await stores[-1].length(url) is None
+
+
+@pytest.mark.parametrize("url", ["/var/audio", "audio", "", "file://", "s3://", "file://server/share", "local:"])
+def test_a_place_must_be_a_url(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ValueError, match="write"):
+        open_media_store(url, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["local:../secret", "local:%2e%2e/secret", "local:/etc/passwd", "local:", "file:///a/../etc/passwd", "file:///",
+     "nothing", "", "local:%ff", "local:a%00b"],
+)  # fmt: skip
+async def test_a_url_never_leads_out(tmp_path: Path, url: str) -> None:
+    (tmp_path / "secret").write_bytes(b"x")
+    store = open_media_store(None, tmp_path)
+    with pytest.raises(MediaMissing):
+        await anext(aiter(store.read(url)))
+
+
+async def test_empty_folders_are_pruned_up_to_the_root(tmp_path: Path, source: str) -> None:
+    store = open_media_store(None, tmp_path)
+    first, second = [await store.put(key, source, "audio/mpeg") for key in ("a/b/c", "a/d")]
+    await store.delete(first)
+    assert names(tmp_path / "media/a") == ["d"]
+    await store.delete(second)
+    assert names(tmp_path / "media") == []
+
+
+async def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, source: str) -> None:
+    store = FolderMedia(tmp_path / "root", "local:")
+    url = await store.put("a", source, "audio/mpeg")
+    (tmp_path / "root" / "folder" / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        await store.put("folder", source, "audio/mpeg")
+    assert names(tmp_path / "root") == ["a", "folder"]
+    assert await store.length(url) == len(DATA)
+
+
+async def test_it_is_private(tmp_path: Path, source: str) -> None:
+    before = os.umask(0)
+    try:
+        await open_media_store(None, tmp_path).put("a/b", source, "audio/mpeg")
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "media/a") == 0o700
+    assert mode(tmp_path / "media/a/b") == 0o600
+
+
+@pytest.mark.parametrize("nowait", [True, False])
+async def test_both_ways_of_reading_read_the_same(source: str, nowait: bool) -> None:
+    descriptor = os.open(source, os.O_RDONLY)
+    file = OpenFile(descriptor, len(DATA), nowait=nowait)
+    read = bytearray()
+    while chunk := await file.read(len(read), len(DATA)):
+        read += chunk
+    file.close()
+    assert read == DATA
+
+
+async def test_what_is_in_memory_needs_no_thread(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(os, "RWF_NOWAIT"):
+        pytest.skip("this system has no RWF_NOWAIT")
+    # To bring it into memory.
+    await asyncio.to_thread(Path(source).read_bytes)
+    file = await OpenFile.open(Path(source))
+    try:
+        first = await file.read(0, 100)
+        if file._buffer is None:
+            pytest.skip("this file system has no RWF_NOWAIT")
+        monkeypatch.setattr(os, "pread", None)
+        assert await file.read(0, 100) == first == DATA[:100]
+    finally:
+        file.close()
+
+
+async def test_a_long_file_lets_others_have_their_turn(source: str) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    file = await OpenFile.open(Path(source))
+    other, read, before = asyncio.create_task(count()), 0, turns
+    while chunk := await file.read(read, len(DATA)):
+        read += len(chunk)
+        assert turns > before
+        before = turns
+    other.cancel()
+    file.close()
+    assert read == len(DATA)
+
+
+async def test_a_cancelled_reader_closes_its_file_after_the_thread(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, leave, closed = threading.Event(), threading.Event(), asyncio.Event()
+    pread, close = os.pread, os.close
+    descriptor = os.open(source, os.O_RDONLY)
+    order: list[str] = []
+
+    def slow(file: int, size: int, offset: int) -> bytes:
+        entered.set()
+        leave.wait(30)
+        data = pread(file, size, offset)
+        order.append("read")
+        return data
+
+    def note(file: int) -> None:
+        close(file)
+        if file == descriptor:
+            order.append("closed")
+            closed.set()
+
+    monkeypatch.setattr(os, "pread", slow)
+    monkeypatch.setattr(os, "close", note)
+    file = OpenFile(descriptor, len(DATA), nowait=False)
+    reading = asyncio.create_task(file.read(0, 100))
+    assert await asyncio.to_thread(entered.wait, 30)
+    reading.cancel()
+    await asyncio.wait([reading])
+    file.close()
+    assert order == []
+    leave.set()
+    await asyncio.wait_for(closed.wait(), 30)
+    assert order == ["read", "closed"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
