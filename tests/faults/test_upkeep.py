@@ -19,13 +19,16 @@ from adapters.audio import AudioWorkshop
 from adapters.media.folder import FolderMedia
 from adapters.metadata.sqlite import SqliteStore
 from adapters.spool import FolderSpool
-from recordings.events import Trashed
+from recordings.access import Account
+from recordings.events import Held, Trashed
+from recordings.finalizer import Finalizer, media_key
 from recordings.instants import DAY, HOUR
 from recordings.lifecycle import apply
 from recordings.options import RecordingOptions
-from recordings.ports import Codec
-from recordings.recording import EndCause, Reason, Recording, State
-from recordings.upkeep import LEASE, MAX_ATTEMPTS, Upkeep, media_key
+from recordings.ports import Codec, Receipt, Sent
+from recordings.recording import DeliveryState, EndCause, Reason, Recording, State
+from recordings.retention import Retention
+from recordings.upkeep import LEASE, MAX_ATTEMPTS, Upkeep
 from tests.contract.metadata.samples import recording as sample
 from tests.support.clock import StillClock
 
@@ -53,6 +56,19 @@ class Silent:
 
     def fault(self, recording_id: str, step: str, error: Exception) -> None:
         self.faults.append((step, type(error).__name__))
+
+
+class ListCourier:
+    """Delivers by writing down what was delivered; answers with `receipts`, and then with success."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self.receipts: list[Receipt] = []
+
+    async def deliver(self, recording: Recording) -> Receipt:
+        assert recording.delivery is not None
+        self.sent.append((recording.id, recording.delivery.id))
+        return self.receipts.pop(0) if self.receipts else Receipt(Sent.DELIVERED)
 
 
 class Mortal:
@@ -89,16 +105,19 @@ class Node:
         self.spool = FolderSpool(folder)
         self.workshop = workshop
         self.silent = Silent()
+        self.courier = ListCourier()
 
     def upkeep(self, dies_at: int | None = None) -> Upkeep:
         calls = iter(range(10_000))
         parts: dict[str, Any] = {
             "store": self.store, "media": self.media, "spool": self.spool, "workshop": self.workshop,
+            "courier": self.courier,
         }  # fmt: skip
         if dies_at is not None:
             parts = {name: Mortal(part, lambda: next(calls) == dies_at) for name, part in parts.items()}
-        others: Any = {"recorder": self.silent, "reporter": self.silent}
-        return Upkeep(clock=self.clock, node=NODE, **parts, **others)
+        others: Any = {"recorder": self.silent, "reporter": self.silent, "courier": parts.pop("courier")}
+        finalizer = Finalizer(clock=self.clock, **parts)
+        return Upkeep(store=parts["store"], finalizer=finalizer, clock=self.clock, node=NODE, **others)
 
     async def run(self, upkeep: Upkeep) -> None:
         """Recover, then do what is due until nothing is."""
@@ -189,6 +208,57 @@ async def test_a_death_anywhere_in_purging_leaves_no_orphan(node: Node) -> None:
     async for recording in deaths(node, prepare):
         assert (recording.state, recording.media, recording.trashed_by) == (State.PURGED, None, "me")
     assert node.files() == {"media": [], "spool": [], "aside": [], "work": []}
+
+
+async def test_a_death_anywhere_in_delivering_repeats_under_the_same_name(node: Node) -> None:
+    async def prepare() -> Recording:
+        return await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
+
+    repeated = 0
+    async for recording in deaths(node, prepare):
+        assert recording.delivery is not None
+        assert (recording.delivery.state, recording.due_at) == (DeliveryState.DELIVERED, None)
+        names = [name for sent, name in node.courier.sent if sent == recording.id]
+        assert set(names) == {recording.delivery.id}
+        repeated += len(names) - 1
+    assert repeated
+
+
+async def test_a_delivery_is_tried_again_and_then_given_up(node: Node) -> None:
+    recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
+    node.courier.receipts = [Receipt(Sent.AGAIN, "503", 60_000), Receipt(Sent.NEVER, "410 gone")]
+    await node.run(node.upkeep())
+    waiting = await state_of(node, recording)
+    assert waiting.delivery is not None
+    assert (waiting.state, waiting.delivery.state, waiting.delivery.last_error) == (
+        State.STORED, DeliveryState.PENDING, "503",
+    )  # fmt: skip
+    assert (waiting.due_at or 0) >= node.clock.now() + 60_000
+    node.clock.move(DAY)
+    await node.run(node.upkeep())
+    given_up = await state_of(node, recording)
+    assert given_up.delivery is not None
+    assert (given_up.delivery.state, given_up.delivery.attempts, given_up.due_at) == (DeliveryState.FAILED, 2, None)
+    assert given_up.media is not None
+
+
+async def test_retention_deletes_when_its_time_has_come_and_no_hold_is_on_it(node: Node) -> None:
+    assert await node.store.add_account(Account("a" * 32, "a", 1, retention=(Retention(30),)))
+    held, free = [await node.record(start=node.clock.now()) for _ in range(2)]
+    await node.run(node.upkeep())
+    stored = await state_of(node, held)
+    assert stored.delete_at == stored.start + 30 * DAY
+    on_hold = apply(stored, Held(at=node.clock.now(), by="me", reason="case"))
+    assert await node.store.save(on_hold, stored.revision)
+    node.clock.move(31 * DAY)
+    await node.run(node.upkeep())
+    trashed = await state_of(node, free)
+    assert (trashed.state, trashed.trashed_by) == (State.TRASHED, "retention")
+    assert (await state_of(node, held)).state is State.STORED
+    node.clock.move(31 * DAY)
+    await node.run(node.upkeep())
+    assert (await state_of(node, free)).state is State.PURGED
+    assert (await state_of(node, held)).media is not None
 
 
 async def test_too_short_is_discarded_and_leaves_only_its_row(node: Node) -> None:

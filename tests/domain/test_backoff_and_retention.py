@@ -1,0 +1,65 @@
+"""Waits between attempts, and how long recordings are kept."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recordings.backoff import LONGEST, MAX_ATTEMPTS, full_jitter
+from recordings.errors import InvalidInput
+from recordings.instants import DAY, SECOND
+from recordings.retention import MAX_DAYS, MAX_RULES, Retention, check_rules, delete_at
+from tests.contract.metadata.samples import recording
+
+
+@given(st.integers(1, MAX_ATTEMPTS - 1), st.none() | st.integers(0, 2 * LONGEST))
+def test_a_wait_is_bounded_and_obeys_the_receiver(attempts: int, at_least: int | None) -> None:
+    wait = full_jitter(attempts, at_least)
+    assert wait is not None
+    assert SECOND <= wait <= LONGEST + SECOND
+    assert wait >= min(at_least or 0, LONGEST)
+
+
+def test_waits_grow_and_differ() -> None:
+    assert max(full_jitter(1) or 0 for _ in range(50)) <= 6 * SECOND
+    assert len({full_jitter(12) for _ in range(20)}) > 15
+    assert max(full_jitter(12) or 0 for _ in range(50)) > 600 * SECOND
+
+
+def test_attempts_end() -> None:
+    assert full_jitter(MAX_ATTEMPTS) is None
+
+
+RULES = (Retention(90), Retention(7, "junk"))
+
+
+@pytest.mark.parametrize(("label", "days"), [(None, 90), ("other", 90), ("junk", 7)])
+def test_a_label_has_its_own_rule_or_the_accounts(label: str | None, days: int) -> None:
+    found = recording(label=label, start=1_000)
+    assert delete_at(RULES, found) == 1_000 + days * DAY
+
+
+def test_without_a_rule_nothing_ends() -> None:
+    assert delete_at((), recording()) is None
+    assert delete_at((Retention(7, "junk"),), recording(label="other")) is None
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [Retention(0)],
+        [Retention(MAX_DAYS + 1)],
+        [Retention(1), Retention(2)],
+        [Retention(1, str(number)) for number in range(MAX_RULES + 1)],
+    ],
+)
+def test_rules_have_bounds(rules: list[Retention]) -> None:
+    with pytest.raises(InvalidInput):
+        check_rules(rules)
+
+
+def test_rules_are_kept_in_order() -> None:
+    assert check_rules([Retention(7, "junk"), Retention(90), Retention(1, "a")]) == (
+        Retention(90),
+        Retention(1, "a"),
+        Retention(7, "junk"),
+    )
