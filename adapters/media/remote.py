@@ -20,8 +20,8 @@ from recordings.ports import MediaMissing
 
 CHUNK: Final = 1 << 20
 """Bytes asked for at a time."""
-_PART: Final = 8 << 20
-"""Bytes of a part of an upload."""
+_PART: Final = 5 << 20
+"""Bytes of a part of an upload: the least that S3 takes."""
 _S3: Final = frozenset({"s3", "s3a"})
 
 
