@@ -16,6 +16,7 @@ from recordings.instants import Millis
 from recordings.options import RecordingOptions
 from recordings.query import Page, PageRequest, Query
 from recordings.recording import Recording, Row
+from recordings.users import User
 
 
 class Taken(Exception):  # noqa: N818 - an answer of `insert`, not a fault
@@ -120,7 +121,20 @@ class DirectoryStore(Protocol):
         """Revoke an ingest address; `False` if there is none. Revoking again keeps the first instant."""
 
 
-class MetadataStore(RecordingStore, DirectoryStore, Protocol):
+class UserStore(Protocol):
+    """Keeps the users of accounts."""
+
+    async def add_user(self, user: User) -> bool:
+        """Keep a new user; `False` if the account has its id, or its name in whatever case, already."""
+
+    async def user(self, account_id: str, user_id: str) -> User | None:
+        """A user of an account by id."""
+
+    async def users(self, account_id: str, limit: int = 10_000) -> Sequence[User]:
+        """The users of an account, oldest first."""
+
+
+class MetadataStore(RecordingStore, DirectoryStore, UserStore, Protocol):
     """The one place for everything that is not audio."""
 
     async def open(self) -> None:

@@ -46,6 +46,8 @@ def encode(frames: Iterable[AudioFrame], file: BinaryIO, format: Format, sample_
         stream = cast("AudioStream", output.add_stream(format.codec, rate=sample_rate, layout=layout))
         stream.codec_context.format = AudioFormat(format.samples)
         if format is MP3:
+            # LAME's faster half: nobody hears the difference in a call, and it saves a third of the time.
+            stream.options = {"compression_level": "7"}
             stream.bit_rate = _bit_rate(sample_rate, channels)
         for frame in resampled(frames, format.samples, layout, sample_rate):
             frame.pts, frame.time_base = written, Fraction(1, sample_rate)

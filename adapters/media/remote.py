@@ -20,6 +20,8 @@ from recordings.ports import MediaMissing
 
 CHUNK: Final = 1 << 20
 """Bytes asked for at a time."""
+_PART: Final = 5 << 20
+"""Bytes of a part of an upload: the least that S3 takes."""
 _S3: Final = frozenset({"s3", "s3a"})
 
 
@@ -40,8 +42,7 @@ class RemoteMedia:
         url = f"{self._base}/{quoted(key)}"
         if isinstance(self._store, AsyncFileSystem):
             # Object stores show an object when all of it is there.
-            typed = {"ContentType": content_type} if self._scheme in _S3 else {}
-            await self._store._put_file(path, url, **typed)  # noqa: SLF001 - fsspec's documented coroutine
+            await self._store._put_file(path, url, **self._put_options(content_type))  # noqa: SLF001 - fsspec's documented coroutine
         else:
             await asyncio.to_thread(self._put_and_rename, path, url)
         return url
@@ -94,6 +95,12 @@ class RemoteMedia:
                 uncached["default_cache_type"] = "none"
             self._opened = fsspec.filesystem(self._scheme, **uncached, **self._options)
         return self._opened
+
+    def _put_options(self, content_type: str) -> dict[str, Any]:
+        """S3 gets the type, and few small parts at a time: by default s3fs holds ten of 50 MiB in memory."""
+        if self._scheme not in _S3:
+            return {}
+        return {"ContentType": content_type, "chunksize": _PART, "max_concurrency": 2}
 
     async def _call(self, name: str, *arguments: Any, **named: Any) -> Any:
         if isinstance(self._store, AsyncFileSystem):

@@ -1,5 +1,6 @@
 """What every store has to know about the rows that it keeps: their fields, and which of them are free-form."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -20,6 +21,13 @@ decode: Final = msgspec.json.Decoder().decode
 def encode(value: Any) -> str:
     """A value as JSON text."""
     return _encode(value).decode()
+
+
+def decode_column(rows: Sequence[dict[str, Any]], name: str) -> None:
+    """Put values in the place of a field's JSON texts, in one go for all rows: a page has hundreds of them."""
+    texts = ",".join([row[name] or "null" for row in rows])
+    for row, value in zip(rows, decode(f"[{texts}]"), strict=True):
+        row[name] = value
 
 
 @lru_cache(maxsize=256)

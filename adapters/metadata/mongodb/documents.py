@@ -5,33 +5,20 @@ fields are JSON text (`adapters.metadata.rows` says why): BSON has no integers b
 with dots or a leading `$` a meaning.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from bson.int64 import Int64
 
 from adapters.metadata.mongodb.driver import Document
-from adapters.metadata.rows import FREE_FORM, decode, encode
+from adapters.metadata.rows import FREE_FORM, decode_column, encode
 from recordings.recording import Recording
 
-
-def _plain(value: Any) -> Any:
-    if type(value) is Int64:
-        return int(value)
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return value
-
-
-_CONVERT: Final[Mapping[str, Callable[[Any], Any]]] = {
-    **dict.fromkeys(("start", "created", "modified", "duration_ms", "trashed_at", "purge_at"), int),
-    **dict.fromkeys(("due_at", "attempts", "revision"), int),
-    **dict.fromkeys(("media", "spans", "lease"), _plain),
-    **dict.fromkeys(FREE_FORM, decode),
-}
-"""How a value comes back: BSON's 64-bit integers are of a class of their own, which not every encoder takes."""
+_NUMBERS: Final = (
+    "start", "created", "modified", "duration_ms", "trashed_at", "purge_at", "due_at", "attempts", "revision",
+)  # fmt: skip
+_NESTED: Final = ("media", "spans", "lease")
+"""Fields with numbers inside."""
 
 
 def to_document(recording: Recording) -> Document:
@@ -51,12 +38,32 @@ def to_rows(documents: list[Document], names: Sequence[str]) -> list[Document]:
     """The same objects, as rows: with `id`, integers of Python's own kind, free-form fields as values."""
     for document in documents:
         document["id"] = document.pop("_id")
-    for name, convert in _CONVERT.items():
-        if name in names:
+    for name in names:
+        if name in _NUMBERS:
+            _plain_column(documents, name)
+        elif name in _NESTED:
             for document in documents:
-                if (value := document[name]) is not None:
-                    document[name] = convert(value)
+                _make_plain(document[name])
+        elif name in FREE_FORM:
+            decode_column(documents, name)
     return documents
+
+
+def _plain_column(documents: list[Document], name: str) -> None:
+    # BSON's 64-bit integers are of a class of their own, which not every encoder takes.
+    for document in documents:
+        if type(value := document[name]) is Int64:
+            document[name] = int(value)
+
+
+def _make_plain(value: Any) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _make_plain(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if type(item) is Int64:
+                value[name] = int(item)
 
 
 def to_recordings(documents: list[Document], names: Sequence[str]) -> list[Recording]:

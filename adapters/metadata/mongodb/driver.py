@@ -20,7 +20,6 @@ DEFAULTS: Final = {
     "connectTimeoutMS": 5_000,
     "timeoutMS": 20_000,
     "maxPoolSize": 64,
-    "waitQueueTimeoutMS": 10_000,
     "retryWrites": True,
     "retryReads": True,
     "appname": "recordings",

@@ -66,15 +66,12 @@ class Recordings:
     async def page(self, query: Query, request: PageRequest) -> Page:
         """One page."""
         names = chosen(request.fields, query.order.field)
-        down = walks_down(query, request)
-        # By id: a recording that gets its sort key between two reads is still one.
-        found: dict[str, Document] = {}
-        for scan in scans(query, request):
-            left = request.limit + 1 - len(found)
-            if left > 0:
-                for document in await self._read(where.find(query, scan, down=down), names, left):
-                    found.setdefault(document["_id"], document)
-        rows = to_rows(list(found.values())[: request.limit], names)
+        parts = scans(query, request)
+        if not parts:
+            return Page([], has_more=False)
+        find = where.find(query, parts, down=walks_down(query, request))
+        found = await self._read(find, names, request.limit + 1)
+        rows = to_rows(found[: request.limit], names)
         return Page(rows[::-1] if request.backward else rows, len(found) > request.limit)
 
     async def _read(self, find: where.Find, names: Sequence[str], limit: int) -> list[Document]:

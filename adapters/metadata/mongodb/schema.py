@@ -17,6 +17,7 @@ RECORDINGS: Final = "recordings"
 ACCOUNTS: Final = "accounts"
 KEYS: Final = "api_keys"
 INGEST: Final = "ingest_addresses"
+USERS: Final = "users"
 META: Final = "meta"
 
 DUE: Final = "due"
@@ -77,6 +78,11 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         _index("of_account", "account_id", "created", "_id"),
     ),
     INGEST: (_index("of_account", "account_id", "created", "_id"),),
+    USERS: (
+        _index("of_id", "account_id", "id", unique=True),
+        _index("of_login", "account_id", "login", unique=True),
+        _index("of_account", "account_id", "created", "id"),
+    ),
 }  # fmt: skip
 
 Migration = Callable[[Database], Awaitable[None]]

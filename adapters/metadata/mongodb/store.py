@@ -1,12 +1,13 @@
-"""The metadata store on MongoDB: both halves of the port on one client."""
+"""The metadata store on MongoDB: all parts of the port on one client."""
 
 from adapters.metadata.mongodb.directory import Directory
 from adapters.metadata.mongodb.driver import Connection, Driver
 from adapters.metadata.mongodb.recordings import Recordings
 from adapters.metadata.mongodb.schema import migrate
+from adapters.metadata.mongodb.users import Users
 
 
-class MongoStore(Recordings, Directory):
+class MongoStore(Recordings, Directory, Users):
     """A `MetadataStore` in a MongoDB database.
 
     To be made inside a running event loop, and used in that one alone. Nothing is sent before `open`.
@@ -24,6 +25,7 @@ class MongoStore(Recordings, Directory):
         self._connection = Connection(Driver(driver), uri, database)
         Recordings.__init__(self, self._connection.database)
         Directory.__init__(self, self._connection.database)
+        Users.__init__(self, self._connection.database)
 
     async def open(self) -> None:
         """Reach the server; make indexes and migrate where needed. Other processes may do the same at once."""

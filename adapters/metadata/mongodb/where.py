@@ -4,6 +4,7 @@ Its logic is two-valued as the vocabulary's is, and it compares a text or a numb
 range. Texts are compared byte by byte in UTF-8, which is by code point.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -71,36 +72,44 @@ def _all(*filters: Filter) -> Filter:
     return given[0] if len(given) == 1 else {"$and": given}
 
 
-def find(query: Query, scan: Scan, *, down: bool) -> Find:
-    """How to read one scan: from a range of the order's index, or, looked up, by filter and sort."""
+def find(query: Query, parts: Sequence[Scan], *, down: bool) -> Find:
+    """How to read the ranges of a page, in one go: what lacks the key and what has it lie side by side in an index."""
     way = DESCENDING if down else ASCENDING
     found = lookup(query)
+    key = query.order.field.value
     if found is not None:
-        chosen = _all(_selected(query), condition(query.where), *_beyond(query.order.field.value, scan))
-        return Find(chosen, lookup_index(found.field), [(query.order.field.value, way), ("_id", way)])
+        # Few rows: they are found by what they have in common, and sorted.
+        within = {"$or": [_all(*_beyond(key, part)) for part in parts]}
+        chosen = _all(_selected(query), condition(query.where), within)
+        return Find(chosen, lookup_index(found.field), [(key, way), ("_id", way)])
     owner = query.owner_id is not None
     keys = index_keys(query.order.field, owner=owner)
-    low, high = _ends(scan)
+    first, last = (parts[-1], parts[0]) if down else (parts[0], parts[-1])
     prefix = [query.account_id, *([query.owner_id] if owner else []), query.shelf.value]
     return Find(
         # The range holds account, owner and shelf; the account is named to let a router find its shard.
         _all({"account_id": query.account_id}, condition(query.where)),
         index_of(query.order.field, owner=owner),
         # Sorting by the whole of the index says that its own order is meant: nothing is left to be sorted.
-        [(key, way) for key in keys],
-        dict(zip(keys, [*prefix, *low], strict=True)),
-        dict(zip(keys, [*prefix, *high], strict=True)),
+        [(name, way) for name in keys],
+        dict(zip(keys, [*prefix, *_low_end(first)], strict=True)),
+        dict(zip(keys, [*prefix, *_high_end(last)], strict=True)),
     )
 
 
-def _ends(scan: Scan) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """The ends of a scan as (key, id): the low one is the first that belongs to it, the high one does not."""
+def _low_end(scan: Scan) -> tuple[Any, Any]:
+    """The first (key, id) that belongs to a scan."""
     if isinstance(scan, Missing):
-        low = _LOWEST if scan.low is None else _next(scan.low)
-        return (None, low), (None, _HIGHEST if scan.high is None else scan.high)
+        return (None, _LOWEST if scan.low is None else _next(scan.low))
     # Whatever has a key comes after the last of those that have none.
-    first = (None, _HIGHEST) if scan.low is None else (scan.low[0], _next(scan.low[1]))
-    return first, scan.high or (_HIGHEST, _HIGHEST)
+    return (None, _HIGHEST) if scan.low is None else (scan.low[0], _next(scan.low[1]))
+
+
+def _high_end(scan: Scan) -> tuple[Any, Any]:
+    """The first (key, id) after a scan."""
+    if isinstance(scan, Missing):
+        return (None, _HIGHEST if scan.high is None else scan.high)
+    return scan.high or (_HIGHEST, _HIGHEST)
 
 
 def _next(text: str) -> str:

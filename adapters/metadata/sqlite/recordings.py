@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from adapters.metadata.rows import FREE_FORM, chosen, decode, encode
+from adapters.metadata.rows import FREE_FORM, chosen, decode_column, encode
 from adapters.metadata.scans import scans, walks_down
 from adapters.metadata.sqlite import where
 from adapters.metadata.sqlite.schema import DUE, TABLE, column
@@ -21,12 +21,13 @@ Row = dict[str, Any]
 _JSON: Final = frozenset({"options", "spans", "media", "applied", "lease", *FREE_FORM})
 _COLUMNS: Final = ", ".join(column(name) for name in ROW_FIELDS)
 _MARKS: Final = ", ".join("?" * len(ROW_FIELDS))
-_INSERT: Final = f"INSERT INTO {TABLE} ({_COLUMNS}) VALUES ({_MARKS})"
+INSERT: Final = f"INSERT INTO {TABLE} ({_COLUMNS}) VALUES ({_MARKS})"
 _SAVE: Final = f"UPDATE {TABLE} SET ({_COLUMNS}) = ({_MARKS}) WHERE id = ? AND revision = ?"
+_OTHER: Final = f"SELECT 1 FROM {TABLE} WHERE id != :own AND"
 _UNIQUE: Final = {
-    Unique.ID: f"SELECT 1 FROM {TABLE} WHERE id = :id AND id != :own",
-    Unique.ACTIVE_CALL: f"SELECT 1 FROM {TABLE} WHERE account_id = :account_id AND active_call = :active_call AND id != :own",
-    Unique.START_KEY: f"SELECT 1 FROM {TABLE} WHERE account_id = :account_id AND start_key = :start_key AND id != :own",
+    Unique.ID: f"{_OTHER} id = :id",
+    Unique.ACTIVE_CALL: f"{_OTHER} account_id = :account_id AND active_call = :active_call",
+    Unique.START_KEY: f"{_OTHER} account_id = :account_id AND start_key = :start_key",
 }
 HELD: Final = (
     f"SELECT {_COLUMNS} FROM {TABLE} WHERE node = ? AND state IN ({', '.join('?' * len(IN_PROGRESS))}) "
@@ -38,7 +39,8 @@ DUE_FIRST: Final = (
 _CLAIM: Final = f"UPDATE {TABLE} SET lease = ?, due_at = ?, revision = revision + 1 WHERE id = ? RETURNING {_COLUMNS}"
 
 
-def _values(recording: Recording) -> list[Any]:
+def values_of(recording: Recording) -> list[Any]:
+    """What the columns hold of a recording."""
     row = recording.to_row()
     return [encode(value) if name in _JSON and value is not None else value for name, value in row.items()]
 
@@ -47,9 +49,7 @@ def read(cursor: Iterable[tuple[Any, ...]], names: Sequence[str]) -> list[Row]:
     """Rows by name, with their nested parts as plain values."""
     rows = [dict(zip(names, values)) for values in cursor]  # noqa: B905 - one column a name, and this is the hot path
     for name in _JSON.intersection(names):
-        for row in rows:
-            if row[name] is not None:
-                row[name] = decode(row[name])
+        decode_column(rows, name)
     return rows
 
 
@@ -60,7 +60,7 @@ def _recordings(cursor: Iterable[tuple[Any, ...]]) -> list[Recording]:
 def insert(connection: sqlite3.Connection, recording: Recording) -> None:
     """Keep a new one; `Taken` says what was there."""
     try:
-        connection.execute(_INSERT, _values(recording))
+        connection.execute(INSERT, values_of(recording))
     except sqlite3.IntegrityError as error:
         raise _taken(connection, recording) or error from error
 
@@ -75,7 +75,7 @@ def _taken(connection: sqlite3.Connection, recording: Recording, own: str = "") 
 def save(connection: sqlite3.Connection, recording: Recording, expected: int) -> bool:
     """Replace it if its revision is the expected one; `Taken` if that would take what another one has."""
     try:
-        return connection.execute(_SAVE, [*_values(recording), recording.id, expected]).rowcount == 1
+        return connection.execute(_SAVE, [*values_of(recording), recording.id, expected]).rowcount == 1
     except sqlite3.IntegrityError as error:
         raise _taken(connection, recording, own=recording.id) or error from error
 

@@ -147,7 +147,28 @@ _FIRST: Final = (
     "CREATE INDEX ingest_addresses_of_account ON ingest_addresses (account_id, created, id)",
 )
 
-MIGRATIONS: Final = (_FIRST,)
+_USERS: Final = """
+CREATE TABLE users (
+    account_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    username TEXT NOT NULL,
+    -- The name in lower case, by Python's rules: SQLite's own know ASCII alone.
+    login TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    first_name TEXT NOT NULL,
+    last_name TEXT NOT NULL,
+    email TEXT NOT NULL,
+    priv_level TEXT NOT NULL,
+    md5 TEXT,
+    sha TEXT,
+    PRIMARY KEY (account_id, id),
+    UNIQUE (account_id, login)
+) STRICT
+"""
+
+_SECOND: Final = (_USERS, "CREATE INDEX users_by_created ON users (account_id, created, id)")
+
+MIGRATIONS: Final = (_FIRST, _SECOND)
 """Step n leads from `user_version` n to n + 1."""
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from adapters.metadata.rows import chosen
-from adapters.metadata.sqlite import directory, recordings
+from adapters.metadata.sqlite import directory, recordings, users
 from adapters.metadata.sqlite.database import Database
 from recordings.access import Account, ApiKey, IngestAddress
 from recordings.instants import Millis
 from recordings.query import Page, PageRequest, Query
 from recordings.recording import Lease, Recording, Row
+from recordings.users import User
 
 FILE = "recordings.sqlite3"
 
@@ -148,3 +149,17 @@ class SqliteStore:
     async def revoke_ingest(self, address_id: str, at: Millis) -> bool:
         """Revoke an ingest address; `False` if there is none."""
         return bool(await self._write(directory.revoke, "ingest_addresses", address_id, at))
+
+    async def add_user(self, user: User) -> bool:
+        """Keep a new user; `False` if the account has the id or the name."""
+        return bool(await self._write(users.add_user, user))
+
+    async def user(self, account_id: str, user_id: str) -> User | None:
+        """A user of an account by id."""
+        found: User | None = await self._read(users.user, account_id, user_id)
+        return found
+
+    async def users(self, account_id: str, limit: int = 10_000) -> Sequence[User]:
+        """The users of an account, oldest first."""
+        found: list[User] = await self._read(users.users, account_id, limit)
+        return found

@@ -50,9 +50,9 @@ async def begun(work: Path, name: str) -> int:
 
 
 async def test_a_job_whose_worker_is_killed_is_done_again(workshop: AudioWorkshop, tmp_path: Path) -> None:
-    job = asyncio.create_task(workshop.render("id", hours(tmp_path, 0.2), TO_MP3))
+    job = asyncio.create_task(workshop.render("id", hours(tmp_path, 0.1), TO_MP3))
     os.kill(await begun(tmp_path / "work", "id"), signal.SIGKILL)
-    assert (await job).duration_ms == 720_000
+    assert (await job).duration_ms == 360_000
 
 
 async def test_a_file_that_kills_its_worker_twice_is_not_audio_and_others_are(
@@ -102,7 +102,7 @@ async def test_closing_ends_a_worker_in_the_middle_of_a_job(workshop: AudioWorks
 async def test_one_who_no_longer_waits_does_not_make_two_jobs_share_a_worker(
     workshop: AudioWorkshop, tmp_path: Path
 ) -> None:
-    job = asyncio.create_task(workshop.render("id", hours(tmp_path, 0.2), TO_MP3))
+    job = asyncio.create_task(workshop.render("id", hours(tmp_path, 0.1), TO_MP3))
     await begun(tmp_path / "work", "id")
     job.cancel()
     await asyncio.wait([job])

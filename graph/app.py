@@ -1,0 +1,110 @@
+"""The web app: every route of the service, and what runs as long as it does."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from adapters.recorders.embedded import MediaSockets, Uploads, ingest_routes
+from graph import health
+from graph.background import Background
+from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
+from graph.media import MediaEndpoint
+from graph.requests import Requests, masked
+from graph.services import Services
+from recordings.instants import SECOND
+
+
+def create_app(services: Services) -> ASGIApp:
+    """The ASGI app over open services. Its lifespan runs the background work."""
+    background = Background(services.upkeep, services.recorder, services.recordings, services.wake)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await background.start()
+        try:
+            yield
+        finally:
+            await background.stop(services.settings.shutdown_timeout)
+
+    app = Starlette(
+        routes=_routes(services, background),
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _refusal, Exception: masked},
+    )
+    return Requests(app)
+
+
+def _routes(services: Services, background: Background) -> list[BaseRoute]:
+    checks = {
+        "metadata": services.store.ping,
+        "spool": lambda: asyncio.to_thread(_write, services.settings.data),
+        "background": background.check,
+    }
+    return [
+        Route("/", _start),
+        *health.routes(checks),
+        Route("/graphql", _graphql(services)),
+        _media(services).route(),
+        *_ingest(services),
+    ]
+
+
+def _graphql(services: Services) -> ASGIApp:
+    settings = services.settings
+    parts = GraphQLServices(
+        recordings=services.recordings,
+        cursors=services.cursors,
+        grants=services.grants,
+        clock=services.clock,
+        authenticate=services.identity.authenticate,
+    )
+    choices = GraphQLSettings(
+        graphiql=settings.graphiql, public_url=settings.public_url, media_ttl=settings.media_url_ttl * SECOND
+    )
+    return graphql_app(parts, choices)
+
+
+def _media(services: Services) -> MediaEndpoint:
+    return MediaEndpoint(
+        service=services.recordings,
+        media=services.media,
+        grants=services.grants,
+        clock=services.clock,
+        authenticate=lambda request: services.identity.authenticate(request.headers),
+    )
+
+
+def _ingest(services: Services) -> list[BaseRoute]:
+    recorder = services.recorder
+    return ingest_routes(
+        authenticate=services.identity.ingest,
+        uploads=Uploads(receiving=services.receiving, spool=services.spool, limits=recorder.limits),
+        sockets=MediaSockets(recorder, services.clock),
+        clock=services.clock,
+    )
+
+
+async def _start(_request: Request) -> RedirectResponse:
+    return RedirectResponse("/graphql")
+
+
+async def _refusal(_request: Request, error: Exception) -> JSONResponse:
+    # What the router answers by itself: no such path, or a method that it does not have.
+    status, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (500, None)
+    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(status, "REFUSED")
+    return JSONResponse({"error": {"code": code, "message": "there is nothing here"}}, status, headers)
+
+
+def _write(data: Path) -> None:
+    with tempfile.TemporaryFile(dir=data) as probe:
+        probe.write(b"ready")
+        probe.flush()

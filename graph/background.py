@@ -1,0 +1,162 @@
+"""The background work of a server: due steps are claimed and done, and what recorders say is applied."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from adapters.recorders.embedded import EmbeddedRecorder
+from graph.logs import logger
+from recordings.errors import Refused
+from recordings.ports import Recorder, TakeEvent
+from recordings.recording import Recording
+from recordings.service import Recordings
+from recordings.upkeep import Upkeep
+
+_POLL_SECONDS: Final = 1.0
+_LONGEST_WAIT: Final = 30.0
+_log: Final = logger("background")
+
+
+class Wake:
+    """A `Notify` that a waiting loop hears, once however often it is called."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def __call__(self) -> None:
+        """Wake the loop."""
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until called, or for so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        self._event.clear()
+
+
+class Steps:
+    """Claims what is due and does it, at most `at_once` steps at a time."""
+
+    def __init__(self, upkeep: Upkeep, wake: Wake, at_once: int = 4) -> None:
+        self._upkeep = upkeep
+        self._wake = wake
+        self._at_once = at_once
+        self._running: set[asyncio.Task[Recording]] = set()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Until `stop`. A store that is away is asked again, ever more slowly."""
+        wait = _POLL_SECONDS
+        while not self._stopping:
+            try:
+                await self.claim()
+            except Exception:  # noqa: BLE001 - whatever it is, the loop goes on
+                _log.exception("what is due cannot be claimed")
+                wait = min(wait * 2, _LONGEST_WAIT)
+            else:
+                wait = _POLL_SECONDS
+            await self._wake.wait(wait)
+
+    def stop(self) -> None:
+        """Claim no more. A cancelled claim would leave what it claimed leased to nobody."""
+        self._stopping = True
+        self._wake()
+
+    async def claim(self) -> None:
+        """Begin what is due and fits in. A step that is done wakes the loop, so what did not fit in comes next."""
+        free = self._at_once - len(self._running)
+        claimed = await self._upkeep.claim(free) if free > 0 else ()
+        for recording in claimed:
+            task = asyncio.create_task(self._upkeep.step(recording))
+            self._running.add(task)
+            task.add_done_callback(self._done)
+
+    async def finish(self, seconds: float) -> None:
+        """Let running steps finish, for so many seconds; what does not is taken up again by the next process."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _done(self, task: asyncio.Task[Recording]) -> None:
+        self._running.discard(task)
+        self._wake()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a step broke off", exc_info=error)
+
+
+async def listen_to(recorder: Recorder, recordings: Recordings) -> None:
+    """Apply what a recorder says, in its order, until it is closed."""
+    async for said in recorder.events():
+        await _apply(recordings, said)
+
+
+async def _apply(recordings: Recordings, said: TakeEvent) -> None:
+    # While the store is away the recorder's word must not be lost: it is the only one who knows.
+    wait = 0.1
+    while True:
+        try:
+            await recordings.on_event(said.recording_id, said.event)
+        except Refused as refused:
+            _log.warning("what the recorder says does not fit", recording=said.recording_id, why=refused.message)
+        except Exception:  # noqa: BLE001 - whatever it is, the event is kept and tried again
+            _log.exception("what the recorder says cannot be kept yet", recording=said.recording_id)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 5.0)
+            continue
+        return
+
+
+class Background:
+    """All background work of a server, from `start` to `stop`."""
+
+    def __init__(self, upkeep: Upkeep, recorder: EmbeddedRecorder, recordings: Recordings, wake: Wake) -> None:
+        self._upkeep = upkeep
+        self._recorder = recorder
+        self._recordings = recordings
+        self._steps = Steps(upkeep, wake)
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+
+    async def start(self) -> None:
+        """End what the last process of this node left open, and go to work."""
+        await self._upkeep.recover()
+        stepping = asyncio.create_task(self._steps.run(), name="steps")
+        listening = asyncio.create_task(listen_to(self._recorder, self._recordings), name="recorder's events")
+        self._tasks = (stepping, listening)
+        for task in self._tasks:
+            task.add_done_callback(_ended)
+
+    async def check(self) -> None:
+        """Raise unless all of it runs."""
+        over = [task.get_name() for task in self._tasks if task.done()]
+        if over or not self._tasks:
+            message = f"not running: {', '.join(over) or 'anything'}"
+            raise RuntimeError(message)
+
+    async def stop(self, seconds: float) -> None:
+        """Close takes, keep what the recorder says of them, and finish what is quick; at most so many seconds.
+
+        What is not finished then is finished by the next process of this node.
+        """
+        stepping, listening = self._tasks
+        deadline = asyncio.get_running_loop().time() + seconds
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                # Its events end when it is closed, and the listener with them.
+                await self._recorder.close()
+                await asyncio.wait([listening])
+                # A last look: a short take that just ended is stored before the server goes.
+                self._steps.stop()
+                await asyncio.wait([stepping])
+                await self._steps.claim()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._steps.finish(max(0.0, deadline - asyncio.get_running_loop().time()))
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("a background task ended", task=task.get_name(), exc_info=error)

@@ -1,0 +1,1 @@
+"""The command line: `recordings`. One module for each group of commands; begin with `main`."""

@@ -1,0 +1,42 @@
+"""`recordings`: the one command, and what all its parts share in ending."""
+
+import sys
+
+import click
+
+from graph.cli.account import account
+from graph.cli.call import call
+from graph.cli.documents import import_
+from graph.cli.ingest import ingest
+from graph.cli.key import key
+from graph.cli.schema import schema
+from graph.cli.serve import serve
+from graph.cli.token import token
+
+_HELP = """Start, stop, find, play and delete call recordings.
+
+Begin with `recordings serve --demo`: it prints how to go on. All other commands work on the same data while a server
+runs. They print JSON, one object on a line, and say everything else on stderr; they exit with 0 if all went well, 1 if
+something could not be done, and 2 if it was not asked for as it has to be.
+
+Every option can also be set as an environment variable: --port as RECORDINGS_PORT.
+"""
+
+
+@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="call-recording-api", message="%(version)s")
+def recordings() -> None:
+    """Take the place of click's own help: see `_HELP`."""
+
+
+for command in (serve, account, key, token, ingest, import_, call, schema):
+    recordings.add_command(command)
+
+
+def main() -> None:
+    """What the `recordings` program runs."""
+    sys.exit(recordings.main(prog_name="recordings", standalone_mode=True))
+
+
+if __name__ == "__main__":
+    main()

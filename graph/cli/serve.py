@@ -1,0 +1,56 @@
+"""`recordings serve`: run the server."""
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from graph import logs
+from graph.cli.common import setting_options, settings_from
+from graph.settings import SETTINGS, Settings
+
+if TYPE_CHECKING:
+    from graph.services import Services
+
+
+@click.command()
+@setting_options(setting.name for setting in SETTINGS)
+def serve(options: Mapping[str, str | None]) -> None:
+    """Run the server until it is told to stop (Ctrl-C or SIGTERM).
+
+    With no options it listens on 127.0.0.1:8000 and keeps everything in the folder `data`.
+    """
+    settings = settings_from(options)
+    logs.configure(settings.log_format, settings.log_level)
+    from adapters.identity import SecretFileError
+    from graph.lock import DataInUseError
+    from graph.server import CannotListenError, run
+
+    try:
+        run(settings, _prepare, _greet)
+    except (CannotListenError, DataInUseError, SecretFileError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def _prepare(services: "Services") -> None:
+    if services.settings.demo:
+        from graph.demo import make_demo
+
+        await make_demo(services)
+
+
+def _greet(services: "Services") -> None:
+    settings = services.settings
+    logs.logger("server").info("serving", address=settings.address, metadata=_metadata(settings))
+    if settings.demo:
+        from graph.demo import demo_token
+        from graph.introduction import introduce, warning
+
+        if said := warning(settings):
+            click.echo(said, err=True)
+        click.echo(introduce(settings, demo_token(services), [sys.argv[0]]))
+
+
+def _metadata(settings: Settings) -> str:
+    return "MongoDB" if settings.mongodb else "SQLite"

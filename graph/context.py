@@ -1,0 +1,30 @@
+"""What a resolver has at hand while it answers one request."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from recordings.access import Principal
+from recordings.cursor import Cursors
+from recordings.grants import Grants
+from recordings.instants import Millis
+from recordings.ports import Clock
+from recordings.service import Recordings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Who is asking, and the use cases. `base_url` begins every URL that is given out; it has no `/` at its end."""
+
+    principal: Principal
+    recordings: Recordings
+    cursors: Cursors
+    grants: Grants
+    clock: Clock
+    base_url: str
+    media_ttl: Millis
+    request_id: str
+
+    @cached_property
+    def media_expires(self) -> Millis:
+        """When the media URLs of this answer expire: the same instant for all of them."""
+        return self.clock.now() + self.media_ttl

@@ -1,0 +1,181 @@
+"""GraphQL over HTTP: Strawberry's view over Starlette, with our context, our errors and GraphiQL."""
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+from cross_web import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketClose
+from strawberry.asgi import GraphQL
+from strawberry.http import GraphQLHTTPResponse
+from strawberry.types import ExecutionResult
+
+from graph import faults
+from graph.context import Context
+from graph.schema import schema
+from recordings.access import Principal
+from recordings.cursor import Cursors
+from recordings.errors import Unauthenticated
+from recordings.grants import Grants
+from recordings.instants import MINUTE, Millis
+from recordings.ports import Clock
+from recordings.service import Recordings
+
+_log: Final = structlog.get_logger("graphql")
+_PAGE: Final = Path(__file__).with_name("graphiql.html")
+_encoder: Final = msgspec.json.Encoder(enc_hook=str)
+
+Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
+"""Who asks, by the request's headers. Raises `Unauthenticated`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphQLServices:
+    """What the API is made of."""
+
+    recordings: Recordings
+    cursors: Cursors
+    grants: Grants
+    clock: Clock
+    authenticate: Authenticate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphQLSettings:
+    """What an installation decides. `public_url` begins media URLs, in place of the address that a request came to."""
+
+    graphiql: bool = True
+    public_url: str | None = None
+    media_ttl: Millis = 10 * MINUTE
+    max_body: int = 1 << 20
+
+
+def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = None) -> "GraphQLApp":
+    """Make the ASGI app for a route at `/graphql`."""
+    return GraphQLApp(services, settings or GraphQLSettings())
+
+
+class BodyTooLargeError(Exception):
+    """A body is longer than is taken."""
+
+
+class GraphQLApp(GraphQL[Context, None]):
+    """Answers `POST` and, for queries, `GET`; gives GraphiQL to a browser that comes without a query."""
+
+    def __init__(self, services: GraphQLServices, settings: GraphQLSettings) -> None:
+        super().__init__(schema, graphql_ide=None)
+        self._services = services
+        self._settings = settings
+        self._page = _PAGE.read_text(encoding="utf-8")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. There is nothing to subscribe to, so web sockets are refused."""
+        if scope["type"] == "http":
+            request = Request(scope, _limited(receive, self._settings.max_body))
+            response = await self._respond(request)
+            await response(scope, receive, send)
+        else:
+            await WebSocketClose()(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        if self._settings.graphiql and _is_browser(request):
+            return HTMLResponse(self._page)
+        try:
+            return await self.run(request)
+        except HTTPException as error:
+            return _problem(error.status_code, error.reason, faults.BAD_REQUEST)
+        except BodyTooLargeError:
+            return _problem(413, f"the body must be at most {self._settings.max_body} bytes", "PAYLOAD_TOO_LARGE")
+        except Unauthenticated as refused:
+            return _errors(401, faults.refusal(refused), {"www-authenticate": "Bearer"})
+        except ClientDisconnect:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, it is logged here and shows nothing
+            request_id = _request_id(request)
+            _log.exception("a GraphQL request failed", request_id=request_id)
+            return _errors(500, faults.fault(request_id))
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
+        """Who asks, and what for. Strawberry asks for it before it reads the body."""
+        services = self._services
+        return Context(
+            principal=await services.authenticate(request.headers),
+            recordings=services.recordings,
+            cursors=services.cursors,
+            grants=services.grants,
+            clock=services.clock,
+            base_url=(self._settings.public_url or str(request.base_url)).rstrip("/"),
+            media_ttl=self._settings.media_ttl,
+            request_id=_request_id(request),
+        )
+
+    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
+        """What is sent: the data, and the errors as `graph.faults` shows them."""
+        response: GraphQLHTTPResponse = {"data": result.data}
+        if result.errors:
+            request_id = _request_id(request)
+            response["errors"] = [faults.show(error, request_id) for error in result.errors]
+        return response
+
+    def should_render_graphql_ide(self, request: Any) -> bool:  # noqa: ARG002 - the page is served before
+        """Never: a request without a query is an error here."""
+        return False
+
+    def encode_json(self, data: object) -> bytes:
+        """JSON, the fast way."""
+        return _encoder.encode(data)
+
+    def parse_json(self, data: str | bytes) -> Any:
+        """A JSON object.
+
+        Raises:
+            HTTPException: it is none.
+        """
+        try:
+            parsed = msgspec.json.decode(data)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise HTTPException(400, f"the request is not JSON: {error}") from error
+        if not isinstance(parsed, dict | None):
+            raise HTTPException(400, "the request must be one JSON object")
+        return parsed
+
+
+def _is_browser(request: Request) -> bool:
+    wants_page = request.method == "GET" and "query" not in request.query_params
+    return wants_page and "text/html" in request.headers.get("accept", "")
+
+
+def _request_id(request: Request | WebSocket) -> str:
+    """The id that is bound around the request, or else, once and for all of it, a new one."""
+    bound = structlog.contextvars.get_contextvars().get("request_id")
+    state: dict[str, Any] = request.scope.setdefault("state", {})
+    return str(bound or state.setdefault("request_id", uuid.uuid4().hex))
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    length = 0
+
+    async def limited() -> Message:
+        nonlocal length
+        message = await receive()
+        length += len(message.get("body", b""))
+        if length > most:
+            raise BodyTooLargeError
+        return message
+
+    return limited
+
+
+def _problem(status: int, message: str, code: str) -> Response:
+    return _errors(status, {"message": message, "extensions": {"code": code}})
+
+
+def _errors(status: int, error: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    return Response(_encoder.encode({"errors": [error]}), status, {**(headers or {})}, "application/json")

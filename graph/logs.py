@@ -1,0 +1,101 @@
+"""Log lines: structured, with the request's id in each, and without a secret in any.
+
+Secrets are kept out where lines are made; `scrub` is the net below that, over every text of every line, those of the
+libraries and of tracebacks included.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import IO, Any, Final
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+_MASK: Final = "***"
+_SECRETS: Final = (
+    # The secret of an ingest address, and everything behind it.
+    (re.compile(r"(/ingest/[^/\s?\"']+/)[^/\s?\"']+"), rf"\1{_MASK}"),
+    # Values in a query string: signatures and tokens.
+    (re.compile(r"([?&][\w.-]+=)[^&\s\"'<>]+"), rf"\1{_MASK}"),
+    # JSON Web Tokens.
+    (re.compile(r"\beyJ[\w-]*\.[\w-]*\.[\w-]*"), _MASK),
+    # API keys, secrets and the installation's key.
+    (re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])"), _MASK),
+    # Name and password in a URL.
+    (re.compile(r"(://)[^/\s@\"']+@"), rf"\1{_MASK}@"),
+)
+# These tell of every request they make, with its address, or of every socket, with its path.
+_QUIET: Final = ("aiobotocore", "botocore", "fsspec", "httpcore", "httpx", "pymongo", "s3fs", "uvicorn", "websockets")
+
+
+def scrub(text: str) -> str:
+    """A text without what looks like a secret of this service."""
+    for pattern, masked in _SECRETS:
+        text = pattern.sub(masked, text)
+    return text
+
+
+def configure(format: str = "auto", level: str = "info", stream: IO[str] | None = None) -> None:
+    """Send all log lines, those of libraries too, to a stream (stderr) in a format: auto, console or json."""
+    stream = stream or sys.stderr
+    as_json = format == "json" or (format == "auto" and not stream.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _scrub_line,
+    ]
+    renderer: Processor = structlog.processors.JSONRenderer() if as_json else _console(stream)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _scrub_line, renderer],
+    )
+    _to(stream, formatter, level)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def logger(name: str) -> Any:
+    """A logger, to be called with an event in plain words and its facts as keywords."""
+    return structlog.get_logger(name)
+
+
+def _to(stream: IO[str], formatter: logging.Formatter, level: str) -> None:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        quiet = logging.getLogger(name)
+        quiet.handlers.clear()
+        quiet.propagate = True
+        quiet.setLevel(logging.WARNING)
+
+
+def _console(stream: IO[str]) -> Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+    )
+
+
+def _scrub_line(_logger: Any, _method: str, line: EventDict) -> EventDict:
+    return {name: value if name.startswith("_") else _scrub_value(value) for name, value in line.items()}
+
+
+def _scrub_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, Mapping | MutableMapping):
+        return {name: _scrub_value(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_scrub_value(item) for item in value]
+    return value

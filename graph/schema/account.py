@@ -1,0 +1,67 @@
+"""Accounts, and who is asking."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import strawberry
+
+from graph.schema.call import Call
+from graph.schema.connection import RecordingConnection, resolve_recordings
+from graph.schema.info import Info
+from graph.schema.node import Node
+from recordings import access
+
+
+def _resolve_parent_id(account: strawberry.Parent[access.Account], info: Info) -> strawberry.ID | None:
+    # What is above the asker's own account is out of reach.
+    if account.parent_id is None or account.id == info.context.principal.account_id:
+        return None
+    return strawberry.ID(account.parent_id)
+
+
+async def _resolve_calls(account: strawberry.Parent[access.Account], info: Info) -> list[Call]:
+    context = info.context
+    calls: Sequence[Any] = await context.recordings.calls(context.principal, account.id)
+    return list(calls)
+
+
+@strawberry.type(description="An account in the tree of accounts.")
+class Account(Node):
+    id: strawberry.ID = strawberry.field(name="accountId", description="The plain id, as the v2 API knows it.")
+    name: str = strawberry.field(description="Its name.")
+    parent_id: strawberry.ID | None = strawberry.field(
+        resolver=_resolve_parent_id,
+        description="The plain id of the account right above it; null where that is out of reach.",
+    )
+    recordings: RecordingConnection = strawberry.field(
+        resolver=resolve_recordings, description="The recordings of this very account, none of its descendants'."
+    )
+    calls: list[Call] = strawberry.field(
+        resolver=_resolve_calls, description="Live calls that could be recorded now, newest first, at most 100."
+    )
+
+    @classmethod
+    def is_type_of(cls, source: Any, *_: Any) -> bool:
+        return isinstance(source, access.Account)
+
+
+async def _resolve_account(principal: strawberry.Parent[access.Principal], info: Info) -> Account:
+    # GraphQL's account is read from the domain's.
+    return cast("Account", await info.context.recordings.account(principal))
+
+
+def _resolve_scopes(principal: strawberry.Parent[access.Principal]) -> list[access.Scope]:
+    return [scope for scope in access.Scope if scope in principal.scopes]
+
+
+@strawberry.type(description="Who is asking.")
+class Viewer:
+    account: Account = strawberry.field(resolver=_resolve_account, description="The account of the credentials.")
+    owner_id: strawberry.ID | None = strawberry.field(
+        description="The user that the credentials are bound to: nobody else's recordings are in reach. Null if they "
+        "are bound to none."
+    )
+    scopes: list[access.Scope] = strawberry.field(
+        resolver=_resolve_scopes, description="What the credentials may do. No scope implies another one."
+    )
+    name: str = strawberry.field(description="The name of the credentials in origins and logs.")

@@ -1,0 +1,78 @@
+"""One page of recordings; what costs a look-up beside it is looked up when it is asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graph.context import Context
+from recordings.query import Page, PageRequest, Query, position_of
+from recordings.recording import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page, and the query and request that it answers."""
+
+    context: Context
+    query: Query
+    request: PageRequest
+    page: Page
+
+    @classmethod
+    async def load(cls, context: Context, query: Query, request: PageRequest) -> "Listing":
+        """Read the page."""
+        return cls(context, query, request, await context.recordings.page(context.principal, query, request))
+
+    @property
+    def nodes(self) -> Sequence[Row]:
+        """The rows of the page."""
+        return self.page.rows
+
+    def edges(self, *, cursors: bool) -> list[dict[str, Any]]:
+        """The rows with their cursors, where those are asked for."""
+        if not cursors:
+            return [{"node": row} for row in self.nodes]
+        return [{"node": row, "cursor": self._cursor(row)} for row in self.nodes]
+
+    @property
+    def start_cursor(self) -> str | None:
+        """The cursor of the first row."""
+        return self._cursor(self.nodes[0]) if self.nodes else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """The cursor of the last row."""
+        return self._cursor(self.nodes[-1]) if self.nodes else None
+
+    async def count(self) -> int:
+        """How many recordings the query has, whatever the page."""
+        return await self.context.recordings.count(self.context.principal, self.query)
+
+    async def has_next(self) -> bool:
+        """Whether the listing goes on after this page."""
+        if not self.request.backward and self.page.has_more:
+            return True
+        # A page that nothing bounds at its end ends where the listing does.
+        return self.request.before is not None and await self._any_after()
+
+    async def has_previous(self) -> bool:
+        """Whether the listing has anything before this page."""
+        if self.request.backward and self.page.has_more:
+            return True
+        return self.request.after is not None and await self._any_before()
+
+    async def _any_after(self) -> bool:
+        last = position_of(self.query.order, self.nodes[-1]) if self.nodes else self.request.after
+        return await self._any(replace(self.request, limit=1, after=last, before=None, backward=False))
+
+    async def _any_before(self) -> bool:
+        first = position_of(self.query.order, self.nodes[0]) if self.nodes else self.request.before
+        return await self._any(replace(self.request, limit=1, after=None, before=first, backward=True))
+
+    async def _any(self, request: PageRequest) -> bool:
+        probe = replace(request, fields=frozenset({"id"}))
+        page = await self.context.recordings.page(self.context.principal, self.query, probe)
+        return bool(page.rows)
+
+    def _cursor(self, row: Row) -> str:
+        return self.context.cursors.write(self.query.order, row)

@@ -1,0 +1,70 @@
+"""What the mutations answer: the recording as it is afterwards, or why not."""
+
+from typing import Any
+
+import strawberry
+
+from graph.schema.errors import (
+    ControlRecordingError,
+    DeleteRecordingError,
+    RestoreRecordingError,
+    StartRecordingError,
+    StopRecordingError,
+)
+from graph.schema.recording import Recording
+
+
+def _recording() -> Any:
+    return strawberry.field(description="The recording as it is now; null if the action was refused.")
+
+
+def _errors() -> Any:
+    return strawberry.field(description="Why the action was refused; empty if it was granted.")
+
+
+@strawberry.type(description="What came of starting a recording.")
+class StartRecordingPayload:
+    recording: Recording | None = _recording()
+    errors: list[StartRecordingError] = _errors()
+
+
+@strawberry.type(description="What came of stopping a recording.")
+class StopRecordingPayload:
+    recording: Recording | None = _recording()
+    errors: list[StopRecordingError] = _errors()
+
+
+@strawberry.type(description="What came of pausing a recording.")
+class PauseRecordingPayload:
+    recording: Recording | None = _recording()
+    errors: list[ControlRecordingError] = _errors()
+
+
+@strawberry.type(description="What came of resuming a recording.")
+class ResumeRecordingPayload:
+    recording: Recording | None = _recording()
+    errors: list[ControlRecordingError] = _errors()
+
+
+@strawberry.type(description="What came of masking a recording.")
+class MaskRecordingPayload:
+    recording: Recording | None = _recording()
+    errors: list[ControlRecordingError] = _errors()
+
+
+@strawberry.type(description="What came of unmasking a recording.")
+class UnmaskRecordingPayload:
+    recording: Recording | None = _recording()
+    errors: list[ControlRecordingError] = _errors()
+
+
+@strawberry.type(description="What came of deleting a recording.")
+class DeleteRecordingPayload:
+    recording: Recording | None = _recording()
+    errors: list[DeleteRecordingError] = _errors()
+
+
+@strawberry.type(description="What came of restoring a recording.")
+class RestoreRecordingPayload:
+    recording: Recording | None = _recording()
+    errors: list[RestoreRecordingError] = _errors()

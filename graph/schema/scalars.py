@@ -1,0 +1,63 @@
+"""The scalars that GraphQL does not have itself."""
+
+import re
+from typing import Any, Final, NewType
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.types.scalar import ScalarDefinition
+
+from recordings.errors import shorten
+from recordings.instants import Millis, from_iso, to_iso
+
+DateTime = NewType("DateTime", Millis)
+URL = NewType("URL", str)
+Sha256 = NewType("Sha256", str)
+JSON = NewType("JSON", object)
+BigInt = NewType("BigInt", int)
+
+# RFC 3339, which is narrower than what Python reads as ISO 8601.
+_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+
+
+def parse_date_time(text: Any) -> Millis:
+    """An RFC 3339 text as milliseconds."""
+    if isinstance(text, str) and _RFC_3339.fullmatch(text):
+        try:
+            return from_iso(text.upper())
+        except (ValueError, OverflowError):
+            pass
+    message = f"DateTime must be like 2026-11-22T08:19:00.123Z, with an offset, not {shorten(repr(text))}"
+    raise GraphQLError(message)
+
+
+def _output_only(_value: Any) -> Any:
+    raise GraphQLError("this scalar is never an input")
+
+
+def _output(name: str, specified_by_url: str, description: str) -> ScalarDefinition:
+    return strawberry.scalar(
+        name=name, specified_by_url=specified_by_url, description=description, parse_value=_output_only
+    )
+
+
+SCALARS: Final[dict[object, ScalarDefinition]] = {
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description="An instant in RFC 3339: given with milliseconds in UTC (`2026-11-22T08:19:00.123Z`), taken with "
+        "any offset. What is finer than a millisecond is cut off.",
+        specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
+        serialize=to_iso,
+        parse_value=parse_date_time,
+    ),
+    URL: _output("URL", "https://www.rfc-editor.org/rfc/rfc3986", "An absolute URL."),
+    Sha256: _output(
+        "Sha256", "https://csrc.nist.gov/pubs/fips/180-4/upd1/final", "A SHA-256 digest in 64 lower-case hex digits."
+    ),
+    JSON: _output("JSON", "https://www.rfc-editor.org/rfc/rfc8259", "Any JSON value, of whatever shape it was given."),
+    BigInt: _output(
+        "BigInt",
+        "https://www.rfc-editor.org/rfc/rfc8259#section-6",
+        "An integer that may exceed 32 bits, as a JSON number of at most 2^53 - 1.",
+    ),
+}

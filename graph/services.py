@@ -1,0 +1,151 @@
+"""The one place where adapters are chosen and put together, for the server and the command line alike."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from adapters.audio import AudioWorkshop
+from adapters.identity import Credentials, Identity, InstallationKey, Issuer, Tokens, made_once
+from adapters.media import MediaRouter, open_media_store
+from adapters.metadata.sqlite import SqliteStore
+from adapters.recorders.embedded import EmbeddedRecorder, Limits
+from adapters.spool import FolderSpool
+from graph.audit import LogAudit, LogReporter
+from graph.background import Wake
+from graph.clock import SystemClock
+from graph.settings import Settings
+from recordings.administration import Administration
+from recordings.cursor import Cursors
+from recordings.grants import Grants
+from recordings.ids import new_id
+from recordings.importing import Importing
+from recordings.instants import DAY
+from recordings.ports import MetadataStore
+from recordings.receiving import Receiving
+from recordings.service import Policy, Recordings
+from recordings.upkeep import Upkeep
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything that a front needs, ready for use. Made by `open_services`."""
+
+    settings: Settings
+    clock: SystemClock
+    node: str
+    key: InstallationKey
+    store: MetadataStore
+    media: MediaRouter
+    spool: FolderSpool
+    workshop: AudioWorkshop
+    recorder: EmbeddedRecorder
+    wake: Wake
+    recordings: Recordings
+    receiving: Receiving
+    upkeep: Upkeep
+    administration: Administration
+    importing: Importing
+    identity: Identity
+    tokens: Tokens
+    cursors: Cursors
+    grants: Grants
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open all that an installation consists of, and close it in the end. Nothing runs in the background yet.
+
+    Raises:
+        SecretFileError: the key file cannot be used.
+    """
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = InstallationKey.open(settings.key_file or settings.data / "secret.key")
+    # The name under which this data folder holds audio, also after a restart.
+    node = made_once(settings.data / "node", new_id())
+    async with AsyncExitStack() as closing:
+        store = _metadata(settings)
+        await store.open()
+        closing.push_async_callback(store.close)
+        media = open_media_store(settings.media, settings.data)
+        closing.push_async_callback(media.close)
+        workshop = AudioWorkshop(settings.data / "work", workers=settings.audio_workers)
+        closing.push_async_callback(workshop.close)
+        issuer = _issuer(settings)
+        if issuer is not None:
+            closing.push_async_callback(issuer.close)
+        yield _compose(settings, key, node, store, media, workshop, issuer)
+
+
+def _metadata(settings: Settings) -> MetadataStore:
+    if settings.mongodb is None:
+        return SqliteStore(settings.data)
+    # The driver is loaded where it is used: one machine with SQLite never needs it.
+    from adapters.metadata.mongodb import MongoStore
+
+    database = urlsplit(settings.mongodb).path.strip("/") or "recordings"
+    return MongoStore(settings.mongodb, database, settings.driver)
+
+
+def _issuer(settings: Settings) -> Issuer | None:
+    if settings.jwks_url is None:
+        return None
+    return Issuer(settings.jwks_url, issuer=settings.jwks_issuer or "", audience=settings.jwks_audience or "")
+
+
+def _compose(
+    settings: Settings,
+    key: InstallationKey,
+    node: str,
+    store: MetadataStore,
+    media: MediaRouter,
+    workshop: AudioWorkshop,
+    issuer: Issuer | None,
+) -> Services:
+    clock, audit, wake = SystemClock(), LogAudit(), Wake()
+    spool = FolderSpool(settings.data)
+    limits = Limits(max_body=settings.max_body * _MIB, max_streams=settings.max_streams)
+    recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
+    upkeep = Upkeep(
+        store=store,
+        media=media,
+        spool=spool,
+        workshop=workshop,
+        recorder=recorder,
+        clock=clock,
+        reporter=LogReporter(),
+        node=node,
+    )
+    recordings = Recordings(
+        store=store,
+        recorder=recorder,
+        clock=clock,
+        audit=audit,
+        wake=wake,
+        node=node,
+        policy=Policy(trash_window=settings.trash_days * DAY),
+    )
+    tokens = Tokens(key.derive("jwt"), clock)
+    return Services(
+        settings=settings,
+        clock=clock,
+        node=node,
+        key=key,
+        store=store,
+        media=media,
+        spool=spool,
+        workshop=workshop,
+        recorder=recorder,
+        wake=wake,
+        recordings=recordings,
+        receiving=Receiving(store=store, spool=spool, clock=clock, audit=audit, wake=wake, node=node),
+        upkeep=upkeep,
+        administration=Administration(store, clock),
+        importing=Importing(store, upkeep, clock, node),
+        identity=Identity(store, tokens, Credentials(store), issuer),
+        tokens=tokens,
+        cursors=Cursors(key.derive("cursor")),
+        grants=Grants(key.derive("media")),
+    )

@@ -1,0 +1,96 @@
+"""Taking in a recording that another system made, with its audio or without.
+
+Audio goes the way that all audio goes: through the spool and the finalizer, which decodes, measures, stores and reads
+it back. An import that dies half-way is finished by the next process, or by running it again.
+"""
+
+from dataclasses import replace
+from enum import StrEnum
+
+from recordings.instants import Millis
+from recordings.lifecycle import Ended, apply
+from recordings.ports import Clock, RecordingStore, Taken
+from recordings.recording import EndCause, Lease, Reason, Recording, State
+from recordings.upkeep import LEASE, Upkeep
+
+
+class Imported(StrEnum):
+    """What became of a recording that was to be imported."""
+
+    WITH_AUDIO = "with_audio"
+    WITHOUT_AUDIO = "without_audio"
+    UNPLAYABLE = "unplayable"
+    """Its audio cannot be decoded, or is empty; the recording says why."""
+    LATER = "later"
+    """Its audio is on this node's disk; the background work stores it when it can."""
+    THERE = "already_there"
+
+
+class ForeignError(Exception):
+    """There is a recording of that id, and it is another account's or was not imported."""
+
+
+class Importing:
+    """Imports recordings on one node, beside a running server."""
+
+    def __init__(self, store: RecordingStore, upkeep: Upkeep, clock: Clock, node: str) -> None:
+        self._store = store
+        self._upkeep = upkeep
+        self._clock = clock
+        self._node = node
+
+    async def missing(self, recording: Recording) -> bool:
+        """Whether audio of this recording would be taken: it is not there yet, or was imported without.
+
+        Raises:
+            ForeignError: its id is taken by a recording of another origin.
+        """
+        return _wants_audio(self._check(recording, await self._store.load(recording.id)))
+
+    async def take(self, recording: Recording, *, spooled: bool) -> Imported:
+        """Keep an imported recording (`LOST` for want of audio); its audio is in the spool if `spooled`.
+
+        Raises:
+            ForeignError: its id is taken by a recording of another origin.
+        """
+        found = self._check(recording, await self._store.load(recording.id))
+        if found is not None and not (spooled and _wants_audio(found)):
+            return Imported.THERE
+        if not spooled:
+            return await self._insert(recording, Imported.WITHOUT_AUDIO)
+        ended = self._held(apply(found or recording, Ended(at=self._clock.now(), cause=EndCause.RECEIVED)))
+        if found is None:
+            if await self._insert(replace(ended, modified=recording.modified), Imported.WITH_AUDIO) is Imported.THERE:
+                return Imported.THERE
+        elif not await self._store.save(ended, found.revision):
+            return Imported.THERE
+        return _outcome(await self._upkeep.step(ended))
+
+    async def _insert(self, recording: Recording, outcome: Imported) -> Imported:
+        try:
+            await self._store.insert(recording)
+        except Taken:
+            self._check(recording, await self._store.load(recording.id))
+            return Imported.THERE
+        return outcome
+
+    def _held(self, recording: Recording) -> Recording:
+        # Leased from its first moment: no other process begins the step that this one is about to do.
+        until: Millis = self._clock.now() + LEASE
+        return replace(recording, node=self._node, due_at=until, lease=Lease(self._node, until))
+
+    def _check(self, recording: Recording, found: Recording | None) -> Recording | None:
+        if found is not None and (found.account_id != recording.account_id or found.imported is None):
+            message = f"there is another recording {recording.id}"
+            raise ForeignError(message)
+        return found
+
+
+def _wants_audio(found: Recording | None) -> bool:
+    return found is None or (found.state is State.LOST and found.reason is Reason.AUDIO_MISSING)
+
+
+def _outcome(recording: Recording) -> Imported:
+    if recording.state is State.STORED:
+        return Imported.WITH_AUDIO
+    return Imported.LATER if recording.state is State.FINALIZING else Imported.UNPLAYABLE

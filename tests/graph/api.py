@@ -1,0 +1,164 @@
+"""The API over a house: a client that speaks GraphQL over HTTP, as one of several people."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
+from recordings.access import Principal, Scope
+from recordings.cursor import Cursors
+from recordings.errors import Unauthenticated
+from recordings.grants import Grants
+from recordings.ids import new_recording_id
+from recordings.lifecycle import Trashed, apply
+from recordings.ports import RecordingStore
+from recordings.query import Page, PageRequest, Query
+from recordings.recording import Media, Recording, State
+from tests.support.house import ACCOUNT, CHILD, SIBLING, House, open_house, principal
+
+URL: Final = "http://api.test/graphql"
+MEDIA: Final = Media(
+    "s3://secret-bucket/a.mp3", "audio/mpeg", 3_000_000_000, 61_000, 8_000, 2, "0f" * 32, 1_795_336_461_000
+)
+CURSORS: Final = Cursors(b"c" * 32)
+GRANTS: Final = Grants(b"g" * 32)
+PEOPLE: Final = {
+    "me": principal(),
+    "child": principal(CHILD),
+    "sibling": principal(SIBLING),
+    "ada": principal(ACCOUNT, owner_id="ada"),
+    "reader": principal(ACCOUNT, Scope.READ),
+    "blind": principal(ACCOUNT, Scope.CONTROL, Scope.LISTEN, Scope.DELETE),
+    "nobody": principal(ACCOUNT, Scope.INGEST),
+}
+
+
+async def authenticate(headers: Mapping[str, str]) -> Principal:
+    who = headers.get("authorization", "").removeprefix("Bearer ")
+    if who not in PEOPLE:
+        raise Unauthenticated("send a token")
+    return PEOPLE[who]
+
+
+class WatchedStore:
+    """Remembers what a store was asked for."""
+
+    def __init__(self, store: Any) -> None:
+        self.pages: list[PageRequest] = []
+        self.counts: list[Query] = []
+        self.rows_fields: list[frozenset[str] | None] = []
+        self.loads = 0
+        self._page, self._count, self._rows, self._load = store.page, store.count, store.rows, store.load
+        store.page, store.count, store.rows, store.load = self.page, self.count, self.rows, self.load
+
+    async def page(self, query: Query, request: PageRequest) -> Page:
+        self.pages.append(request)
+        page: Page = await self._page(query, request)
+        return page
+
+    async def count(self, query: Query) -> int:
+        self.counts.append(query)
+        number: int = await self._count(query)
+        return number
+
+    async def rows(self, ids: Any, fields: frozenset[str] | None = None) -> Any:
+        self.rows_fields.append(fields)
+        return await self._rows(ids, fields)
+
+    async def load(self, recording_id: str) -> Recording | None:
+        self.loads += 1
+        found: Recording | None = await self._load(recording_id)
+        return found
+
+
+@dataclass
+class Api:
+    """A client of a house."""
+
+    house: House
+    http: httpx.AsyncClient
+    made: int = field(default=0)
+
+    async def send(self, query: str, who: str = "me", **variables: Any) -> dict[str, Any]:
+        """The whole answer to a document."""
+        response = await self.http.post(
+            URL, json={"query": query, "variables": variables}, headers={"authorization": f"Bearer {who}"}
+        )
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    async def ask(self, query: str, who: str = "me", **variables: Any) -> dict[str, Any]:
+        """The data of an answer that has no errors."""
+        answer = await self.send(query, who, **variables)
+        assert "errors" not in answer, answer["errors"]
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    async def refused(self, query: str, who: str = "me", **variables: Any) -> dict[str, Any]:
+        """The one error of an answer."""
+        answer = await self.send(query, who, **variables)
+        assert len(answer["errors"]) == 1, answer
+        error: dict[str, Any] = answer["errors"][0]
+        return error
+
+    async def keep(self, **fields: Any) -> Recording:
+        """Put a stored recording into the store."""
+        kept = recording(self.house.clock.now() + self.made, **fields)
+        self.made += 1
+        await self.house.store.insert(kept)
+        return kept
+
+    async def trash(self, **fields: Any) -> Recording:
+        """Put a deleted recording into the store."""
+        now = self.house.clock.now()
+        kept = apply(recording(now, **fields), Trashed(at=now, by="me", purge_at=now + 1_000))
+        await self.house.store.insert(kept)
+        return kept
+
+    def watch(self) -> WatchedStore:
+        """Look at what the store is asked for, from now on."""
+        return WatchedStore(self.house.store)
+
+
+def recording(now: int, **fields: Any) -> Recording:
+    """A stored recording; `fields` amend it."""
+    usual = Recording(
+        id=new_recording_id(now),
+        account_id=ACCOUNT,
+        state=State.STORED,
+        start=now,
+        created=now,
+        modified=now,
+        call_id=f"call-{now}",
+        from_="1001@a.sip.invalid",
+        to="1002@a.sip.invalid",
+        media=MEDIA,
+        duration_ms=MEDIA.duration_ms,
+    )
+    return replace(usual, **fields)
+
+
+async def fill(store: RecordingStore, kept: list[Recording]) -> None:
+    """Put recordings into a store."""
+    for item in kept:
+        await store.insert(item)
+
+
+@asynccontextmanager
+async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> AsyncIterator[Api]:
+    """A house with the API in front of it."""
+    async with open_house(folder) as house:
+        services = GraphQLServices(
+            recordings=house.service, cursors=CURSORS, grants=GRANTS, clock=house.clock, authenticate=authenticate
+        )
+        app = Starlette(routes=[Route("/graphql", graphql_app(services, settings))])
+        transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport) as http:
+            yield Api(house, http)

@@ -1,0 +1,246 @@
+"""What can be done, done twice, done too early or too late, and what each refusal looks like."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from graph.schema.node import global_id
+from recordings.errors import Conflict
+from recordings.recording import State
+from tests.graph.api import Api
+from tests.support.house import ACCOUNT, CHILD, SIBLING
+
+CALL = "call-1@switch"
+START = """mutation($input: StartRecordingInput!) { startRecording(input: $input) {
+  recording { id recordingId state origin label options { format recordMinSec timeLimit } }
+  errors { __typename ... on UserError { code message path }
+    ... on InvalidInputError { given allowed }
+    ... on AlreadyRecordingError { recording { recordingId state } }
+    ... on RecorderFailedError { recording { state reason reasonDetail } } }
+} }"""
+
+
+def act(action: str) -> str:
+    return f"""mutation($input: {action.capitalize()}RecordingInput!) {{ {action}Recording(input: $input) {{
+      recording {{ recordingId state endCause purgeAt trashedBy spans {{ kind durationMs }} }}
+      errors {{ __typename ... on UserError {{ code message path }} }} }} }}"""
+
+
+async def start(api: Api, who: str = "me", **given: Any) -> dict[str, Any]:
+    payload: dict[str, Any] = (await api.ask(START, who, input={"callId": CALL} | given))["startRecording"]
+    return payload
+
+
+async def do(api: Api, action: str, recording_id: str, who: str = "me", **given: Any) -> dict[str, Any]:
+    answer = await api.ask(act(action), who, input={"id": recording_id} | given)
+    payload: dict[str, Any] = answer[f"{action}Recording"]
+    return payload
+
+
+async def started(api: Api, **given: Any) -> str:
+    api.house.recorder.ring(ACCOUNT, CALL, owner_id="ada")
+    recording_id: str = (await start(api, **given))["recording"]["recordingId"]
+    return recording_id
+
+
+def only(payload: dict[str, Any]) -> dict[str, Any]:
+    assert payload["recording"] is None
+    assert len(payload["errors"]) == 1
+    error: dict[str, Any] = payload["errors"][0]
+    return error
+
+
+async def test_a_call_is_recorded_with_the_documented_parameters(api: Api) -> None:
+    api.house.recorder.ring(ACCOUNT, CALL)
+    payload = await start(api, label="sales", format="wav", recordMinSec=3, url="https://example.org/in")
+    assert payload["errors"] == []
+    assert payload["recording"]["state"] == "RECORDING"
+    assert payload["recording"]["origin"] == "graphql:tester : sales"
+    assert payload["recording"]["options"] == {"format": "wav", "recordMinSec": 3, "timeLimit": 3_600}
+    kept = await api.house.store.load(payload["recording"]["recordingId"])
+    assert kept is not None
+    assert kept.options.url == "https://example.org/in"
+
+
+async def test_null_parameters_are_as_if_left_out(api: Api) -> None:
+    api.house.recorder.ring(ACCOUNT, CALL)
+    payload = await start(api, label=None, timeLimit=None, accountId=None, idempotencyKey=None, recordOnAnswer=None)
+    assert payload["recording"]["options"]["timeLimit"] == 3_600
+
+
+async def test_a_call_of_a_descendant_is_recorded_by_its_account_id(api: Api) -> None:
+    api.house.recorder.ring(CHILD, CALL)
+    for given in (CHILD, global_id("Account", CHILD)):
+        payload = await start(api, accountId=given, idempotencyKey="same")
+        kept = await api.house.store.load(payload["recording"]["recordingId"])
+        assert kept is not None
+        assert kept.account_id == CHILD
+
+
+async def test_every_parameter_out_of_bounds_is_named(api: Api) -> None:
+    payload = await start(api, timeLimit=1, format="ogg", mediaName="../x", recordSampleRate=1)
+    assert payload["recording"] is None
+    assert {error["__typename"] for error in payload["errors"]} == {"InvalidInputError"}
+    assert {tuple(error["path"]): error["given"] for error in payload["errors"]} == {
+        ("input", "timeLimit"): "1",
+        ("input", "format"): '"ogg"',
+        ("input", "mediaName"): '"../x"',
+        ("input", "recordSampleRate"): "1",
+    }
+    error = next(error for error in payload["errors"] if error["path"] == ["input", "timeLimit"])
+    assert error["allowed"] == "an integer from 5 to 10800"
+    assert error["message"] == "timeLimit must be an integer from 5 to 10800, not 1"
+    assert error["code"] == "INVALID_INPUT"
+
+
+async def test_starting_twice_answers_with_the_recording_in_progress(api: Api) -> None:
+    first = await started(api)
+    error = only(await start(api))
+    assert error["__typename"] == "AlreadyRecordingError"
+    assert error["path"] == ["input", "callId"]
+    assert error["recording"] == {"recordingId": first, "state": "RECORDING"}
+    # Who may not read is told that much, and no more.
+    assert only(await start(api, "blind"))["recording"] is None
+
+
+async def test_starting_twice_with_the_same_key_gives_the_same_recording(api: Api) -> None:
+    first = await started(api, idempotencyKey="k", label="a")
+    again = await start(api, idempotencyKey="k", label="a")
+    assert again["errors"] == []
+    assert again["recording"]["recordingId"] == first
+    error = only(await start(api, idempotencyKey="k", label="b"))
+    assert error["__typename"] == "IdempotencyKeyReusedError"
+    assert error["path"] == ["input", "idempotencyKey"]
+    error = only(await start(api, idempotencyKey="\n"))
+    assert (error["__typename"], error["path"]) == ("InvalidInputError", ["input", "idempotencyKey"])
+
+
+async def test_a_call_that_is_not_live_or_not_theirs_is_not_found(api: Api) -> None:
+    error = only(await start(api))
+    assert (error["__typename"], error["code"]) == ("CallNotFoundError", "CALL_NOT_FOUND")
+    api.house.recorder.ring(ACCOUNT, CALL, owner_id="bob")
+    assert only(await start(api, "ada"))["__typename"] == "CallNotFoundError"
+    error = only(await start(api, accountId=SIBLING))
+    assert (error["__typename"], error["path"]) == ("NotFoundError", ["input", "accountId"])
+
+
+async def test_a_recorder_that_refuses_leaves_a_failed_recording(api: Api) -> None:
+    api.house.recorder.ring(ACCOUNT, CALL)
+    api.house.recorder.refuses = "no disk"
+    error = only(await start(api))
+    assert error["__typename"] == "RecorderFailedError"
+    assert error["recording"] == {"state": "FAILED", "reason": "RECORDER_FAILED", "reasonDetail": "no disk"}
+
+
+async def test_what_the_recorder_cannot_do_is_refused_before_it_is_touched(api: Api) -> None:
+    first = await started(api)
+    api.house.recorder.capabilities = frozenset()
+    asked = list(api.house.recorder.asked)
+    assert only(await start(api, recordOnAnswer=True))["__typename"] == "UnsupportedByRecorderError"
+    assert only(await do(api, "pause", first))["__typename"] == "UnsupportedByRecorderError"
+    assert only(await do(api, "mask", first))["__typename"] == "UnsupportedByRecorderError"
+    assert api.house.recorder.asked == asked
+
+
+async def test_stopping_ends_a_recording_once(api: Api) -> None:
+    first = await started(api)
+    payload = await do(api, "stop", global_id("Recording", first), idempotencyKey="s")
+    assert payload["errors"] == []
+    assert payload["recording"]["state"] == "FINALIZING"
+    assert payload["recording"]["endCause"] == "STOPPED"
+    error = only(await do(api, "stop", first))
+    assert (error["__typename"], error["code"]) == ("NotRecordingError", "NOT_RECORDING")
+    # The same request again is answered in the same way.
+    assert (await do(api, "stop", first, idempotencyKey="s"))["errors"] == []
+    assert only(await do(api, "pause", first, idempotencyKey="s"))["__typename"] == "IdempotencyKeyReusedError"
+
+
+async def test_pausing_and_masking(api: Api) -> None:
+    first = await started(api)
+    assert (await do(api, "pause", first))["recording"]["state"] == "PAUSED"
+    assert (await do(api, "pause", first))["recording"]["state"] == "PAUSED"
+    error = only(await do(api, "mask", first))
+    assert (error["__typename"], error["code"]) == ("InvalidStateError", "INVALID_STATE")
+    api.house.clock.move(250)
+    assert (await do(api, "resume", first))["recording"]["spans"] == [{"kind": "PAUSED", "durationMs": 250}]
+    assert (await do(api, "mask", first))["recording"]["state"] == "MASKED"
+    assert (await do(api, "unmask", first))["recording"]["state"] == "RECORDING"
+    assert (await do(api, "unmask", first))["recording"]["state"] == "RECORDING"
+    api.house.recorder.refuses = "gone"
+    assert only(await do(api, "pause", first))["__typename"] == "RecorderFailedError"
+
+
+async def test_a_recording_in_progress_is_not_deleted(api: Api) -> None:
+    first = await started(api)
+    error = only(await do(api, "delete", first))
+    assert (error["__typename"], error["code"]) == ("RecordingInProgressError", "RECORDING_IN_PROGRESS")
+    await do(api, "stop", first)
+    assert only(await do(api, "delete", first))["__typename"] == "RecordingInProgressError"
+
+
+async def test_deleting_and_restoring(api: Api) -> None:
+    kept = await api.keep()
+    payload = await do(api, "delete", kept.id)
+    assert payload["recording"]["state"] == "TRASHED"
+    assert payload["recording"]["trashedBy"] == "tester"
+    assert payload["recording"]["purgeAt"].endswith("Z")
+    api.house.clock.move(1_000)
+    assert (await do(api, "delete", kept.id))["recording"] == payload["recording"]
+    listed = "query($t: Boolean!) { recordings(first: 9, trashed: $t) { totalCount } }"
+    assert (await api.ask(listed, t=False))["recordings"]["totalCount"] == 0
+    assert (await api.ask(listed, t=True))["recordings"]["totalCount"] == 1
+    assert (await do(api, "restore", kept.id))["recording"]["state"] == "STORED"
+    error = only(await do(api, "restore", kept.id))
+    assert (error["__typename"], error["code"]) == ("NotTrashedError", "NOT_TRASHED")
+
+
+@pytest.mark.parametrize("action", ["stop", "pause", "resume", "mask", "unmask", "delete", "restore"])
+async def test_an_action_needs_its_scope_and_a_recording(api: Api, action: str) -> None:
+    kept = await api.keep()
+    error = only(await do(api, action, kept.id, "reader"))
+    assert (error["__typename"], error["path"]) == ("ForbiddenError", [])
+    assert "'delete'" in error["message"] or "'control'" in error["message"]
+    for given in ("nothing", "", "x" * 999, global_id("Account", ACCOUNT)):
+        error = only(await do(api, action, given))
+        assert (error["__typename"], error["path"]) == ("NotFoundError", ["input", "id"])
+    error = only(await do(api, action, kept.id, idempotencyKey="x" * 129))
+    assert (error["__typename"], error["path"]) == ("InvalidInputError", ["input", "idempotencyKey"])
+
+
+async def test_a_recording_that_keeps_changing_is_a_conflict(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = await api.keep()
+
+    async def lost(*_args: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(api.house.store, "save", lost)
+    error = only(await do(api, "delete", kept.id))
+    assert (error["__typename"], error["code"]) == ("ConflictError", Conflict.code)
+
+
+async def test_mutations_of_one_document_are_done_in_their_order(api: Api) -> None:
+    kept = await api.keep()
+    answer = await api.ask(
+        """mutation($id: ID!) {
+          a: deleteRecording(input: {id: $id}) { recording { state } }
+          b: restoreRecording(input: {id: $id}) { recording { state } }
+          c: deleteRecording(input: {id: $id}) { recording { state } }
+        }""",
+        id=kept.id,
+    )
+    assert [answer[name]["recording"]["state"] for name in "abc"] == ["TRASHED", "STORED", "TRASHED"]
+
+
+async def test_a_fault_in_a_mutation_is_no_payload_error(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = await api.keep()
+
+    async def broken(*_args: Any) -> bool:
+        raise OSError("disk /secret is full")
+
+    monkeypatch.setattr(api.house.store, "save", broken)
+    answer = await api.send(act("delete"), input={"id": kept.id})
+    assert answer["data"] is None
+    assert answer["errors"][0]["message"] == "internal error"
+    assert "secret" not in str(answer)
+    assert (await api.house.store.load(kept.id)) == replace(kept, state=State.STORED)

@@ -1,0 +1,268 @@
+"""Finding recordings: by id, by global id, in the account and below it, and nothing that is out of reach."""
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from graph.schema.node import global_id
+from recordings.options import RecordingOptions
+from recordings.recording import Direction, EndCause, Reason, Span, SpanKind, State
+from tests.graph.api import GRANTS, MEDIA, Api
+from tests.support.house import ACCOUNT, CHILD, SIBLING
+
+FULL = """query($id: ID!) { recording(id: $id) {
+  id recordingId accountId account { id accountId name } state reason reasonDetail endCause start created modified
+  durationMs callId interactionId cdrId ownerId endpointId from to request direction callerIdName callerIdNumber
+  calleeIdName calleeIdNumber origin label name format recorder
+  options { format label mediaName method recordMinSec recordOnAnswer recordOnBridge recordSampleRate
+    shouldFollowTransfer timeLimit url }
+  spans { kind at atMs durationMs }
+  media { url urlExpires contentType length durationMs sampleRate channels sha256 storedAt }
+  userMetadata customChannelVars trashedAt trashedBy purgeAt revision
+} }"""
+
+
+async def test_every_field_of_a_recording_is_read(api: Api) -> None:
+    kept = await api.keep(
+        reason=Reason.TOO_SHORT,
+        end_cause=EndCause.HANGUP,
+        direction=Direction.OUTBOUND,
+        spans=(Span(SpanKind.MASKED, 1_000, 500, 250), Span(SpanKind.PAUSED, 2_000, 900)),
+        user_metadata={"mood": [1, None, {"deep": True}]},
+        caller_id_number="1001",
+    )
+    shown = (await api.ask(FULL, id=kept.id))["recording"]
+    assert shown["id"] == b64encode(f"Recording:{kept.id}".encode()).decode()
+    assert shown["recordingId"] == kept.id
+    assert shown["account"] == {"id": global_id("Account", ACCOUNT), "accountId": ACCOUNT, "name": "parent"}
+    assert shown["state"] == "STORED"
+    assert shown["reason"] == "TOO_SHORT"
+    assert shown["endCause"] == "HANGUP"
+    assert shown["direction"] == "OUTBOUND"
+    assert shown["from"] == "1001@a.sip.invalid"
+    assert shown["callerIdNumber"] == "1001"
+    assert shown["calleeIdNumber"] is None
+    assert shown["spans"] == [
+        {"kind": "MASKED", "at": "1970-01-01T00:00:01.000Z", "atMs": 500, "durationMs": 250},
+        {"kind": "PAUSED", "at": "1970-01-01T00:00:02.000Z", "atMs": 900, "durationMs": None},
+    ]
+    assert shown["userMetadata"] == {"mood": [1, None, {"deep": True}]}
+    assert shown["options"]["timeLimit"] == 3_600
+    assert shown["revision"] == 0
+
+
+async def test_a_recording_is_found_by_its_global_and_its_plain_id(api: Api) -> None:
+    kept = await api.keep()
+    ask = "query($id: ID!) { recording(id: $id) { recordingId } }"
+    for given in (kept.id, global_id("Recording", kept.id)):
+        assert (await api.ask(ask, id=given))["recording"] == {"recordingId": kept.id}
+    for given in ("nothing", global_id("Account", kept.id), global_id("Recording", "nothing"), "x" * 5_000, ""):
+        assert (await api.ask(ask, id=given))["recording"] is None
+
+
+async def test_a_deleted_recording_is_found_and_a_purged_one_is_not(api: Api) -> None:
+    deleted = await api.trash()
+    purged = await api.keep(state=State.PURGED)
+    ask = "query($id: ID!) { recording(id: $id) { state trashedBy media { url urlExpires sha256 } } }"
+    shown = (await api.ask(ask, id=deleted.id))["recording"]
+    assert shown["state"] == "TRASHED"
+    assert shown["trashedBy"] == "me"
+    assert shown["media"] == {"url": None, "urlExpires": None, "sha256": MEDIA.sha256}
+    assert (await api.ask(ask, id=purged.id))["recording"] is None
+
+
+async def test_nodes_are_given_in_the_order_of_their_ids(api: Api) -> None:
+    first, second = await api.keep(), await api.keep()
+    ids = [
+        global_id("Recording", second.id),
+        global_id("Account", ACCOUNT),
+        global_id("Recording", "gone"),
+        global_id("Recording", first.id),
+        global_id("Account", SIBLING),
+        global_id("Recording", second.id),
+    ]
+    watched = api.watch()
+    ask = (
+        "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on Recording { callId } ... on Account { name } } }"
+    )
+    nodes = (await api.ask(ask, ids=ids))["nodes"]
+    assert [node and node["id"] for node in nodes] == [ids[0], ids[1], None, ids[3], None, ids[5]]
+    assert [node and node["__typename"] for node in nodes] == [
+        "Recording", "Account", None, "Recording", None, "Recording",
+    ]  # fmt: skip
+    assert nodes[1]["name"] == "parent"
+    assert nodes[0]["callId"] == second.call_id
+    assert len(watched.rows_fields) == 1
+
+
+async def test_a_node_is_found_by_its_global_id_alone(api: Api) -> None:
+    kept = await api.keep()
+    ask = "query($id: ID!) { node(id: $id) { id ... on Recording { state } } }"
+    assert (await api.ask(ask, id=global_id("Recording", kept.id)))["node"]["state"] == "STORED"
+    error = await api.refused(ask, id=kept.id)
+    assert error["path"] == ["node"]
+    assert error["extensions"]["code"] == "INVALID_INPUT"
+    assert error["extensions"]["path"] == ["id"]
+    error = await api.refused(
+        "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=[global_id("Account", ACCOUNT), "?"]
+    )
+    assert error["extensions"]["path"] == ["ids", "1"]
+    error = await api.refused("query($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=["?"] * 101)
+    assert error["extensions"]["problems"] == [{"path": ["ids"], "allowed": "at most 100 ids"}]
+
+
+async def test_the_viewer_says_who_is_asking(api: Api) -> None:
+    ask = "{ viewer { account { id name parentId } ownerId scopes name } }"
+    assert (await api.ask(ask, "ada"))["viewer"] == {
+        "account": {"id": global_id("Account", ACCOUNT), "name": "parent", "parentId": None},
+        "ownerId": "ada",
+        "scopes": ["READ", "LISTEN", "CONTROL", "DELETE"],
+        "name": "tester",
+    }
+
+
+async def test_a_descendant_account_is_reached_and_its_parent_is_not_shown_to_it(api: Api) -> None:
+    await api.keep()
+    below = await api.keep(account_id=CHILD)
+    ask = "query($id: ID!) { account(id: $id) { name parentId recordings(first: 9) { totalCount nodes { id } } } }"
+    for given in (CHILD, global_id("Account", CHILD)):
+        shown = (await api.ask(ask, id=given))["account"]
+        assert shown["parentId"] == ACCOUNT
+        assert shown["recordings"] == {"totalCount": 1, "nodes": [{"id": global_id("Recording", below.id)}]}
+    assert (await api.ask("{ viewer { account { parentId } } }", "child"))["viewer"]["account"]["parentId"] is None
+
+
+async def test_live_calls_are_listed(api: Api) -> None:
+    api.house.recorder.ring(ACCOUNT, "one", owner_id="ada")
+    api.house.recorder.ring(ACCOUNT, "two")
+    api.house.recorder.ring(CHILD, "three")
+    ask = "{ viewer { account { calls { callId accountId from started ownerId direction callerIdNumber } } } }"
+    calls = (await api.ask(ask))["viewer"]["account"]["calls"]
+    assert [call["callId"] for call in calls] == ["two", "one"]
+    assert calls[1]["ownerId"] == "ada"
+    assert calls[1]["started"].endswith("Z")
+    assert [call["callId"] for call in (await api.ask(ask, "ada"))["viewer"]["account"]["calls"]] == ["one"]
+
+
+LEAKS: list[tuple[str, dict[str, Any]]] = [
+    ("query($id: ID!) { recording(id: $id) { id } }", {"id": "plain"}),
+    ("query($id: ID!) { recording(id: $id) { id } }", {"id": "global"}),
+    ("query($id: ID!) { node(id: $id) { id } }", {"id": "global"}),
+    ("query($id: ID!) { nodes(ids: [$id]) { id } }", {"id": "global"}),
+    ("query($id: ID!) { account(id: $id) { name recordings(first: 9) { nodes { id } } } }", {"id": "account"}),
+    ("query($id: ID!) { node(id: $id) { ... on Account { recordings(first: 9) { nodes { id } } } } }", {"id": "node"}),
+    ("{ recordings(first: 9) { totalCount nodes { id } } }", {}),
+    ("{ recordings(first: 9, trashed: true) { totalCount nodes { id } } }", {}),
+    ("query($id: String!) { recordings(first: 9, filter: {label: {equal: $id}}) { nodes { id } } }", {"id": "label"}),
+    ("{ viewer { account { recordings(last: 9) { edges { node { id } } } } } }", {}),
+]
+ACTIONS = ("stop", "pause", "resume", "mask", "unmask", "delete", "restore")
+
+
+@pytest.mark.parametrize("who", ["sibling", "child", "ada"])
+async def test_nothing_leaks_to_another_account_or_owner(api: Api, who: str) -> None:
+    kept = await api.keep(label="theirs", owner_id="bob")
+    await api.trash(label="theirs", owner_id="bob")
+    account = ACCOUNT if who != "ada" else SIBLING
+    ids = {
+        "plain": kept.id,
+        "global": global_id("Recording", kept.id),
+        "account": account,
+        "node": global_id("Account", account),
+        "label": "theirs",
+    }
+    for query, variables in LEAKS:
+        answer = await api.send(query, who, **{name: ids[value] for name, value in variables.items()})
+        assert "errors" not in answer
+        assert kept.id not in str(answer["data"])
+        assert global_id("Recording", kept.id) not in str(answer["data"])
+    for action in ACTIONS:
+        mutation = f"""mutation($id: ID!) {{ {action}Recording(input: {{id: $id}}) {{
+            recording {{ id }} errors {{ ... on UserError {{ code path }} }} }} }}"""
+        for given in ("plain", "global"):
+            payload = (await api.ask(mutation, who, id=ids[given]))[f"{action}Recording"]
+            assert payload == {"recording": None, "errors": [{"code": "NOT_FOUND", "path": ["input", "id"]}]}
+    assert (await api.house.store.load(kept.id)) == kept
+
+
+async def test_reading_needs_its_scope(api: Api) -> None:
+    await api.keep()
+    for query in ("{ recordings(first: 1) { nodes { id } } }", '{ recording(id: "x") { id } }'):
+        error = await api.refused(query, "blind")
+        assert error["extensions"]["code"] == "FORBIDDEN"
+    answer = await api.send("{ viewer { account { name calls { callId } } } }", "nobody")
+    assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    assert answer["data"] is None
+
+
+async def test_a_media_url_is_signed_expires_and_is_made_without_a_look_up(api: Api) -> None:
+    kept = await api.keep()
+    watched = api.watch()
+    shown = await api.ask("{ recordings(first: 1) { nodes { media { url urlExpires length contentType } } } }")
+    media = shown["recordings"]["nodes"][0]["media"]
+    expires = api.house.clock.now() + 600_000
+    signature = GRANTS.sign(kept.id, expires)
+    assert media["url"] == f"http://api.test/media/{kept.id}?expires={expires}&signature={signature}&inline=true"
+    assert GRANTS.check(kept.id, expires, signature, expires - 1).recording_id == kept.id
+    assert media["length"] == 3_000_000_000
+    assert media["contentType"] == "audio/mpeg"
+    assert (len(watched.pages), watched.rows_fields, watched.loads) == (1, [], 0)
+
+
+async def test_without_the_scope_to_listen_there_is_no_url_and_never_the_place_of_the_audio(api: Api) -> None:
+    await api.keep()
+    answer = await api.send("{ recordings(first: 1) { nodes { media { url urlExpires sha256 } } } }", "reader")
+    media = answer["data"]["recordings"]["nodes"][0]["media"]
+    assert media == {"url": None, "urlExpires": None, "sha256": MEDIA.sha256}
+    assert "signature" not in str(answer)
+    assert "secret-bucket" not in str(await api.send(FULL, id="x"))
+
+
+async def test_the_upload_url_is_shown_to_whoever_may_start_recordings(api: Api) -> None:
+    kept = await api.keep(options=RecordingOptions(url="https://u:p@example.org/"))
+    ask = "query($id: ID!) { recording(id: $id) { options { url } } }"
+    assert (await api.ask(ask, id=kept.id))["recording"]["options"]["url"] == "https://u:p@example.org/"
+    assert (await api.ask(ask, "reader", id=kept.id))["recording"]["options"]["url"] is None
+
+
+@pytest.mark.parametrize(
+    ("document", "fields"),
+    [
+        ("{ recordings(first: 1) { nodes { callId } } }", {"call_id"}),
+        ("{ recordings(first: 1) { nodes { id from } } }", {"id", "from"}),
+        (
+            "{ recordings(first: 1) { edges { node { start media { sha256 } } } nodes { to } } }",
+            {"start", "media", "id", "state", "to"},
+        ),
+        ("{ recordings(first: 1) { nodes { account { name } } } }", {"account_id"}),
+        (
+            """{ recordings(first: 1) { nodes { c: callId ...F } } }
+            fragment F on Recording { label ... on Node { id } ... { ...G ...G } }
+            fragment G on Recording { ownerId }""",
+            {"call_id", "label", "id", "owner_id"},
+        ),
+        ("{ recordings(first: 1) { edges { cursor } } }", set()),
+        ("{ recordings(first: 1) { totalCount } }", set()),
+        (
+            """{ recordings(first: 1) { ...C } }
+            fragment C on RecordingConnection { edges { ...E } }
+            fragment E on RecordingEdge { node { name } }""",
+            {"name"},
+        ),
+        ("{ recordings(first: 1) { nodes { __typename spans { at } options { label } } } }", {"spans", "options"}),
+        ("{ recordings(first: 1) { nodes { to } } recordings(first: 1) { nodes { from } } }", {"to", "from"}),
+    ],
+)
+async def test_only_what_is_selected_is_read(api: Api, document: str, fields: set[str]) -> None:
+    await api.keep()
+    watched = api.watch()
+    await api.ask(document)
+    assert [request.fields for request in watched.pages] == [frozenset(fields)]
+
+
+async def test_only_what_is_selected_of_one_recording_is_read(api: Api) -> None:
+    kept = await api.keep()
+    watched = api.watch()
+    await api.ask("query($id: ID!) { a: recording(id: $id) { label } }", id=kept.id)
+    assert watched.rows_fields == [frozenset({"label", "id", "account_id", "owner_id", "shelf"})]
