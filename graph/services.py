@@ -17,13 +17,16 @@ from graph.clock import SystemClock
 from graph.settings import Settings
 from recordings.administration import Administration
 from recordings.cursor import Cursors
+from recordings.finalizer import Finalizer
 from recordings.grants import Grants
 from recordings.ids import new_id
 from recordings.importing import Importing
 from recordings.instants import DAY
-from recordings.ports import MetadataStore
+from recordings.policy import Policy
+from recordings.ports import MetadataStore, Receipt, Sent
 from recordings.receiving import Receiving
-from recordings.service import Policy, Recordings
+from recordings.recording import Recording
+from recordings.service import Recordings
 from recordings.upkeep import Upkeep
 
 _MIB = 1 << 20
@@ -52,6 +55,14 @@ class Services:
     tokens: Tokens
     cursors: Cursors
     grants: Grants
+
+
+class NoCourier:
+    """Says of every delivery that it cannot be made yet."""
+
+    async def deliver(self, recording: Recording) -> Receipt:  # noqa: ARG002 - a `Courier`
+        """One attempt."""
+        return Receipt(Sent.AGAIN, "this installation delivers nothing")
 
 
 @asynccontextmanager
@@ -108,15 +119,16 @@ def _compose(
     spool = FolderSpool(settings.data)
     limits = Limits(max_body=settings.max_body * _MIB, max_streams=settings.max_streams)
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
+    policy = Policy(trash_window=settings.trash_days * DAY)
     upkeep = Upkeep(
         store=store,
-        media=media,
-        spool=spool,
-        workshop=workshop,
+        finalizer=Finalizer(store=store, media=media, spool=spool, workshop=workshop, clock=clock),
         recorder=recorder,
+        courier=NoCourier(),
         clock=clock,
         reporter=LogReporter(),
         node=node,
+        policy=policy,
     )
     recordings = Recordings(
         store=store,
@@ -125,7 +137,7 @@ def _compose(
         audit=audit,
         wake=wake,
         node=node,
-        policy=Policy(trash_window=settings.trash_days * DAY),
+        policy=policy,
     )
     tokens = Tokens(key.derive("jwt"), clock)
     return Services(

@@ -7,8 +7,9 @@ it back. An import that dies half-way is finished by the next process, or by run
 from dataclasses import replace
 from enum import StrEnum
 
+from recordings.events import Ended
 from recordings.instants import Millis
-from recordings.lifecycle import Ended, apply
+from recordings.lifecycle import apply
 from recordings.ports import Clock, RecordingStore, Taken
 from recordings.recording import EndCause, Lease, Reason, Recording, State
 from recordings.upkeep import LEASE, Upkeep

@@ -35,6 +35,22 @@ class Unique(StrEnum):
     START_KEY = "start_key"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Whom to lease due recordings to, and which.
+
+    Those that any node can work on (`node` is `None`), those that this `node` holds, and those of any node that were
+    due before `stranded` already: their node has not come back for them.
+    """
+
+    now: Millis
+    until: Millis
+    holder: str
+    node: str
+    limit: int
+    stranded: Millis
+
+
 class RecordingStore(Protocol):
     """Keeps recordings. What a method acknowledged survives the death of any one process or machine it promised to."""
 
@@ -75,13 +91,18 @@ class RecordingStore(Protocol):
     async def held_by(self, node: str, limit: int = 1_000) -> Sequence[Recording]:
         """Recordings in progress whose audio this node holds, oldest first."""
 
-    async def claim_due(self, *, now: Millis, until: Millis, holder: str, node: str, limit: int) -> Sequence[Recording]:
+    async def claim_due(self, claim: "Claim") -> Sequence[Recording]:
         """Lease recordings whose `due_at` has come, oldest first, each to one claimer only.
 
-        Takes those that any node can work on (`node` is `None`) and those that this one holds. A claimed recording has
-        its lease set, its `due_at` moved to the lease's end and its revision counted up, in one atomic update, so that
-        it comes back by itself if the claimer dies.
+        A claimed recording has its lease set, its `due_at` moved to the lease's end and its revision counted up, in one
+        atomic update, so that it comes back by itself if the claimer dies.
         """
+
+    async def release_leases(self, holder: str, now: Millis) -> int:
+        """Make due at once whatever is leased to a holder that is known to have died; how many there were."""
+
+    async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[Row]:
+        """Rows of all accounts and shelves with an id above `after`, in the order of their ids."""
 
 
 class DirectoryStore(Protocol):
@@ -92,6 +113,9 @@ class DirectoryStore(Protocol):
 
     async def account(self, account_id: str) -> Account | None:
         """An account by id."""
+
+    async def save_account(self, account: Account) -> bool:
+        """Replace what an account is called and decides; its place in the tree stays. `False` if there is none."""
 
     async def accounts(self, limit: int = 10_000) -> Sequence[Account]:
         """All accounts, oldest first."""

@@ -14,10 +14,11 @@ from recordings.backoff import full_jitter
 from recordings.changes import change
 from recordings.events import Delivered, DeliveryFailed, Ended, Event, Failed, Lost, Trashed
 from recordings.finalizer import Finalizer
-from recordings.instants import MINUTE
+from recordings.instants import DAY, MINUTE
 from recordings.lifecycle import due_at, retry_later
 from recordings.policy import Policy
 from recordings.ports import (
+    Claim,
     Clock,
     Courier,
     MetadataStore,
@@ -26,8 +27,10 @@ from recordings.ports import (
 )
 from recordings.recording import IN_PROGRESS, DeliveryState, EndCause, Reason, Recording, State
 
-LEASE: Final = 15 * MINUTE
-"""How long a step may take before another process may begin it anew."""
+LEASE: Final = 30 * MINUTE
+"""How long a step has before another process may begin it anew; one that takes longer here is not begun twice."""
+STRANDED: Final = DAY
+"""How long a node's work may be overdue before others take it that the node is gone."""
 MAX_ATTEMPTS: Final = 20
 """How often a step is tried when it fails for reasons that may pass; with the waits between, about an hour."""
 
@@ -66,6 +69,7 @@ class Upkeep:
         self._clock = clock
         self._reporter = reporter
         self._node = node
+        self._working: set[str] = set()
         self._steps: Mapping[State, Callable[[Recording], Awaitable[Event | None]]] = {
             State.FINALIZING: finalizer.finalize,
             State.STORED: self._tend,
@@ -77,22 +81,38 @@ class Upkeep:
     async def claim(self, limit: int) -> Sequence[Recording]:
         """Lease up to `limit` recordings that are due."""
         now = self._clock.now()
-        return await self._store.claim_due(now=now, until=now + LEASE, holder=self._node, node=self._node, limit=limit)
+        return await self._store.claim_due(
+            Claim(
+                now=now,
+                until=now + LEASE,
+                holder=self._node,
+                node=self._node,
+                limit=limit,
+                stranded=now - STRANDED,
+            )
+        )
 
     async def step(self, recording: Recording) -> Recording:
         """Do what a claimed recording needs; what failed for a reason that may pass is tried again, up to a limit."""
-        name = recording.state.value.lower()
+        if recording.id in self._working:
+            # A long step outlived its lease. It goes on; what was claimed here is the lease that follows.
+            return recording
+        self._working.add(recording.id)
         try:
             moved = await self._move(recording)
             await self._finalizer.clear(moved)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the recording has to say so
-            self._reporter.fault(recording.id, name, error)
+            self._reporter.fault(recording.id, recording.state.value.lower(), error)
             return await self._try_again(recording, error)
-        self._reporter.moved(moved, name)
+        finally:
+            self._working.discard(recording.id)
+        self._reporter.moved(moved, recording.state.value.lower())
         return moved
 
     async def _move(self, recording: Recording) -> Recording:
-        event = await self._steps[recording.state](recording)
+        held_elsewhere = recording.node not in {None, self._node}
+        step = self._strand if held_elsewhere else self._steps[recording.state]
+        event = await step(recording)
         return await self._settle(recording) if event is None else await change(self._store, recording, event)
 
     async def recover(self) -> Sequence[Recording]:
@@ -101,6 +121,7 @@ class Upkeep:
         Audio that was being recorded is finalized with what there is; a body that was coming in is `INCOMPLETE`, and
         its sender may send it again.
         """
+        await self._store.release_leases(self._node, self._clock.now())
         recovered: list[Recording] = []
         while held := [taken for taken in await self._store.held_by(self._node) if not await self._is_open(taken)]:
             recovered += [await self._close(recording) for recording in held]
@@ -142,6 +163,13 @@ class Upkeep:
         if await self._spool.audio(recording.id) is not None:
             return Ended(at=now, cause=EndCause.DISCONNECTED)
         return Lost(at=now, reason=Reason.RECORDER_GONE, detail="its recorder never said that it ended")
+
+    async def _strand(self, recording: Recording) -> Event | None:
+        # Its node holds audio that nobody else can reach. If it comes back, it adopts what it has.
+        if recording.in_progress or recording.state is State.FINALIZING:
+            detail = f"node {recording.node} has not come back"
+            return Lost(at=self._clock.now(), reason=Reason.RECORDER_GONE, detail=detail)
+        return await self._steps[recording.state](recording)
 
     async def _tend(self, recording: Recording) -> Event | None:
         now = self._clock.now()

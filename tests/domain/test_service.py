@@ -29,10 +29,10 @@ from recordings.events import Begun, Ended, Purged, Stored
 from recordings.instants import DAY
 from recordings.lifecycle import apply
 from recordings.options import RecordingOptions
+from recordings.policy import Policy
 from recordings.ports import Capability
 from recordings.query import MAX_PAGE, Order, PageRequest, Query
 from recordings.recording import EndCause, Media, Reason, Recording, Shelf, SpanKind, State
-from recordings.service import Policy
 from recordings.starting import StartRequest
 from tests.support.house import ACCOUNT, CHILD, SIBLING, House, open_house, principal
 

@@ -9,10 +9,10 @@ import pytest
 from recordings.access import Scope
 from recordings.changes import change
 from recordings.errors import Forbidden, InvalidInput, InvalidState, NotFound
-from recordings.lifecycle import Failed, Purged, Trashed
+from recordings.events import Failed, Purged, Trashed
 from recordings.membership import Membership
+from recordings.policy import Policy
 from recordings.recording import Reason, State
-from recordings.service import Policy
 from recordings.starting import StartRequest
 from recordings.users import Method, PrivLevel, hash_credential, hash_password, owner_of
 from tests.support.house import ACCOUNT, CHILD, SIBLING, House, open_house, principal

@@ -14,9 +14,10 @@ from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
 from recordings.access import Principal, Scope
 from recordings.cursor import Cursors
 from recordings.errors import Unauthenticated
+from recordings.events import Trashed
 from recordings.grants import Grants
 from recordings.ids import new_recording_id
-from recordings.lifecycle import Trashed, apply
+from recordings.lifecycle import apply
 from recordings.ports import RecordingStore
 from recordings.query import Page, PageRequest, Query
 from recordings.recording import Media, Recording, State

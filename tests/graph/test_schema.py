@@ -28,7 +28,8 @@ from graph.schema.recording import COMPUTED, Recording
 from graph.schema.selection import NEEDS
 from graph.schema.words import parameter
 from recordings.errors import InvalidCursor, MediaUnavailable, Refused, Unauthenticated
-from recordings.lifecycle import TABLE, Masked, Paused, Restored, Resumed, Stopped, Trashed, Unmasked
+from recordings.events import Masked, Paused, Restored, Resumed, Stopped, Trashed, Unmasked
+from recordings.lifecycle import TABLE
 from recordings.options import PARAMETERS, RecordingOptions
 from recordings.query import NUMBER_FIELDS, TEXT_FIELDS
 from recordings.recording import ROW_FIELDS

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from adapters.metadata.sqlite import SqliteStore
 from recordings.access import DEFAULT_SCOPES, Account, Principal, Scope
-from recordings.service import Policy, Recordings
+from recordings.policy import Policy
+from recordings.service import Recordings
 from tests.support.audit import ListAudit
 from tests.support.clock import StillClock
 from tests.support.recorder import ScriptedRecorder

@@ -11,6 +11,7 @@ from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.schema import ACCOUNTS, INGEST, KEYS
 from recordings.access import Account, ApiKey, IngestAddress, Scope
 from recordings.instants import Millis
+from recordings.retention import Retention
 
 _OLDEST_FIRST: Final = [("created", ASCENDING), ("_id", ASCENDING)]
 
@@ -35,6 +36,12 @@ class Directory:
         """An account by id."""
         found = await self._accounts.find_one({"_id": account_id})
         return _account(found) if found else None
+
+    async def save_account(self, account: Account) -> bool:
+        """Replace what an account is called and decides."""
+        document = _document(account)
+        change = {"$set": {name: document[name] for name in ("name", "retention", "media")}}
+        return bool((await self._accounts.update_one({"_id": account.id}, change)).matched_count)
 
     async def accounts(self, limit: int = 10_000) -> Sequence[Account]:
         """All accounts, oldest first."""
@@ -96,7 +103,8 @@ def _values(document: Document) -> Document:
 
 def _account(document: Document) -> Account:
     values = _values(document)
-    return Account(**values | {"tree": tuple(values["tree"])})
+    rules = tuple(Retention(**{**rule, "days": int(rule["days"])}) for rule in values["retention"])
+    return Account(**values | {"tree": tuple(values["tree"]), "retention": rules})
 
 
 def _key(document: Document) -> ApiKey:

@@ -15,9 +15,10 @@ from adapters.metadata.rows import FREE_FORM, decode_column, encode
 from recordings.recording import Recording
 
 _NUMBERS: Final = (
-    "start", "created", "modified", "duration_ms", "trashed_at", "purge_at", "due_at", "attempts", "revision",
+    "start", "created", "modified", "duration_ms", "delete_at", "trashed_at", "purge_at", "due_at", "attempts",
+    "revision",
 )  # fmt: skip
-_NESTED: Final = ("media", "spans", "lease")
+_NESTED: Final = ("media", "delivery", "hold", "spans", "lease")
 """Fields with numbers inside."""
 
 

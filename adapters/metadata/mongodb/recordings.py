@@ -1,7 +1,7 @@
 """Recordings in MongoDB."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from pymongo import ASCENDING, DESCENDING
@@ -10,11 +10,11 @@ from pymongo.errors import DuplicateKeyError
 from adapters.metadata.mongodb import where
 from adapters.metadata.mongodb.documents import projection, to_document, to_recordings, to_rows
 from adapters.metadata.mongodb.driver import Database, Document
-from adapters.metadata.mongodb.schema import DUE, HAS_DUE, RECORDINGS, lookup_index
+from adapters.metadata.mongodb.schema import DUE, HAS_DUE, RECORDINGS, STRANDED, lookup_index
 from adapters.metadata.rows import chosen
 from adapters.metadata.scans import scans, walks_down
 from recordings.instants import Millis
-from recordings.ports import Taken, Unique
+from recordings.ports import Claim, Taken, Unique
 from recordings.query import Page, PageRequest, Query
 from recordings.recording import IN_PROGRESS, ROW_FIELDS, Recording, Row
 
@@ -117,27 +117,45 @@ class Recordings:
         found = self._collection.find(which, _WHOLE, sort=order, limit=limit, hint="held")
         return to_recordings(await found.to_list(None), ROW_FIELDS)
 
-    async def claim_due(self, *, now: Millis, until: Millis, holder: str, node: str, limit: int) -> Sequence[Recording]:
+    async def claim_due(self, claim: Claim) -> Sequence[Recording]:
         """Lease what is due."""
         for _ in range(CLAIM_ROUNDS):
-            ids = await self._due(now, node, limit)
-            claimed = await self._claim(ids, now=now, until=until, holder=holder) if ids else []
+            ids = await self._due(claim)
+            claimed = await self._claim(ids, claim) if ids else []
             if claimed or not ids:
                 return claimed
         return []
 
-    async def _due(self, now: Millis, node: str, limit: int) -> list[str]:
-        which = due(now, node)
+    async def _due(self, claim: Claim) -> list[str]:
+        found = await self._first_due(due(claim), DUE, claim.limit)
+        if len(found) < claim.limit:
+            found += await self._first_due(stranded(claim), STRANDED, claim.limit)
+        return list(dict.fromkeys(found))[: claim.limit]
+
+    async def _first_due(self, which: Document, index: str, limit: int) -> list[str]:
         order = [("due_at", ASCENDING), ("_id", ASCENDING)]
-        found = self._collection.find(which, {"_id": 1}, sort=order, limit=limit, batch_size=limit + 1, hint=DUE)
+        found = self._collection.find(which, {"_id": 1}, sort=order, limit=limit, batch_size=limit + 1, hint=index)
         return [document["_id"] for document in await found.to_list(None)]
 
-    async def _claim(self, ids: list[str], *, now: Millis, until: Millis, holder: str) -> list[Recording]:
+    async def release_leases(self, holder: str, now: Millis) -> int:
+        """Make due what a dead holder had."""
+        change = {"$set": {"lease": None, "due_at": now}, "$inc": {"revision": 1}}
+        return int((await self._collection.update_many({"lease.holder": holder}, change)).modified_count)
+
+    async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[Row]:
+        """Rows by id."""
+        names = chosen(fields)
+        found = self._collection.find(
+            {"_id": {"$gt": after}}, projection(names), sort=[("_id", ASCENDING)], limit=limit, batch_size=limit + 1
+        )
+        return to_rows(await found.to_list(None), names)
+
+    async def _claim(self, ids: list[str], claim: Claim) -> list[Recording]:
         # Each document is changed in one atomic update that looks at `due_at` again, so of two claimers one gets it.
         # The mark tells which ones were ours; the next save takes it away with the rest of the document.
         mark = uuid4().hex
-        change = {"lease": {"holder": holder, "until": until}, "due_at": until, "claim": mark}
-        still_due = {"_id": {"$in": ids}, "due_at": {"$lte": now}}
+        change = {"lease": {"holder": claim.holder, "until": claim.until}, "due_at": claim.until, "claim": mark}
+        still_due = {"_id": {"$in": ids}, "due_at": {"$lte": claim.now}}
         done = await self._collection.update_many(still_due, {"$set": change, "$inc": {"revision": 1}})
         if not done.modified_count:
             return []
@@ -146,9 +164,14 @@ class Recordings:
         return [claimed[recording_id] for recording_id in ids if recording_id in claimed]
 
 
-def due(now: Millis, node: str) -> dict[str, Any]:
+def due(claim: Claim) -> Document:
     """The filter of what is due for any node or this one, in the words of the index of due work."""
-    return {"node": {"$in": [None, node]}, "due_at": {**HAS_DUE["due_at"], "$lte": now}}
+    return {"node": {"$in": [None, claim.node]}, "due_at": {**HAS_DUE["due_at"], "$lte": claim.now}}
+
+
+def stranded(claim: Claim) -> Document:
+    """The filter of what some node has not come back for."""
+    return {"node": {"$gte": ""}, "due_at": {**HAS_DUE["due_at"], "$lte": claim.stranded}}
 
 
 def _taken(error: DuplicateKeyError) -> Exception:

@@ -21,6 +21,8 @@ USERS: Final = "users"
 META: Final = "meta"
 
 DUE: Final = "due"
+STRANDED: Final = "stranded"
+LEASED: Final = "leased"
 HAS_DUE: Final = {"due_at": {"$gte": EARLIEST}}
 """What the index of due work is limited to; a query that is to use it says so too."""
 
@@ -70,6 +72,8 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
             partialFilterExpression={"source_key": {"$gte": ""}},
         ),
         _index(DUE, "node", "due_at", "_id", partialFilterExpression=HAS_DUE),
+        _index(STRANDED, "due_at", "_id", partialFilterExpression={**HAS_DUE, "node": {"$gte": ""}}),
+        _index(LEASED, "lease.holder", partialFilterExpression={"lease.holder": {"$gte": ""}}),
         _index("held", "node", "state", "created", "_id", partialFilterExpression={"node": {"$gte": ""}}),
     ),
     ACCOUNTS: (_index("by_created", "created", "_id"),),

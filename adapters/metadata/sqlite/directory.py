@@ -4,13 +4,15 @@
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from adapters.metadata.rows import decode, encode
 from recordings.access import Account, ApiKey, IngestAddress, Scope
 from recordings.instants import Millis
+from recordings.retention import Retention
 
-_ACCOUNT = "SELECT id, name, created, tree FROM accounts"
+_ACCOUNT = "SELECT id, name, created, tree, retention, media FROM accounts"
 _KEY = "SELECT id, account_id, scopes, secret_sha256, created, owner_id, revoked FROM api_keys"
 _INGEST = "SELECT id, account_id, secret_sha256, created, revoked FROM ingest_addresses"
 OLDEST_FIRST = "ORDER BY created, id"
@@ -18,9 +20,21 @@ OLDEST_FIRST = "ORDER BY created, id"
 
 def add_account(connection: sqlite3.Connection, account: Account) -> bool:
     """Keep a new account, unless its id is there."""
-    values = (account.id, account.name, account.created, encode(account.tree))
-    statement = "INSERT INTO accounts (id, name, created, tree) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    values = (account.id, account.name, account.created, encode(account.tree), _rules(account), account.media)
+    statement = "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
     return connection.execute(statement, values).rowcount == 1
+
+
+def save_account(connection: sqlite3.Connection, account: Account) -> bool:
+    """Replace what it is called and decides."""
+    values = (account.name, _rules(account), account.media, account.id)
+    return (
+        connection.execute("UPDATE accounts SET name = ?, retention = ?, media = ? WHERE id = ?", values).rowcount == 1
+    )
+
+
+def _rules(account: Account) -> str:
+    return encode([asdict(rule) for rule in account.retention])
 
 
 def account(connection: sqlite3.Connection, account_id: str) -> Account | None:
@@ -34,8 +48,9 @@ def accounts(connection: sqlite3.Connection, limit: int) -> list[Account]:
     return [_account(*values) for values in connection.execute(f"{_ACCOUNT} {OLDEST_FIRST} LIMIT ?", (limit,))]
 
 
-def _account(account_id: str, name: str, created: Millis, tree: str) -> Account:
-    return Account(account_id, name, created, tuple(decode(tree)))
+def _account(account_id: str, name: str, created: Millis, tree: str, retention: str, media: str | None) -> Account:
+    rules = tuple(Retention(**rule) for rule in decode(retention))
+    return Account(account_id, name, created, tuple(decode(tree)), rules, media)
 
 
 def add_key(connection: sqlite3.Connection, key: ApiKey) -> None:

@@ -4,21 +4,20 @@
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
-from itertools import islice
 from typing import Any, Final
 
 from adapters.metadata.rows import FREE_FORM, chosen, decode_column, encode
 from adapters.metadata.scans import scans, walks_down
 from adapters.metadata.sqlite import where
-from adapters.metadata.sqlite.schema import DUE, TABLE, column
+from adapters.metadata.sqlite.schema import DUE, LEASED, STRANDED, TABLE, column
 from recordings.instants import Millis
-from recordings.ports import Taken, Unique
-from recordings.query import Page, PageRequest, Query
-from recordings.recording import IN_PROGRESS, ROW_FIELDS, Lease, Recording
+from recordings.ports import Claim, Taken, Unique
+from recordings.query import Page, PageRequest, Query, prefix_end
+from recordings.recording import IN_PROGRESS, ROW_FIELDS, Recording
 
 Row = dict[str, Any]
 
-_JSON: Final = frozenset({"options", "spans", "media", "applied", "lease", *FREE_FORM})
+_JSON: Final = frozenset({"options", "spans", "media", "delivery", "hold", "applied", "lease", *FREE_FORM})
 _COLUMNS: Final = ", ".join(column(name) for name in ROW_FIELDS)
 _MARKS: Final = ", ".join("?" * len(ROW_FIELDS))
 INSERT: Final = f"INSERT INTO {TABLE} ({_COLUMNS}) VALUES ({_MARKS})"
@@ -35,6 +34,14 @@ HELD: Final = (
 )
 DUE_FIRST: Final = (
     f"SELECT id, due_at FROM {TABLE} INDEXED BY {DUE} WHERE node IS ? AND due_at <= ? ORDER BY due_at, id LIMIT ?"
+)
+STRANDED_FIRST: Final = (
+    f"SELECT id, due_at FROM {TABLE} INDEXED BY {STRANDED} "
+    "WHERE due_at IS NOT NULL AND node IS NOT NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?"
+)
+RELEASE: Final = (
+    f"UPDATE {TABLE} INDEXED BY {LEASED} SET lease = NULL, due_at = ?, revision = revision + 1 "
+    f"WHERE lease IS NOT NULL AND lease >= ? AND lease < ?"
 )
 _CLAIM: Final = f"UPDATE {TABLE} SET lease = ?, due_at = ?, revision = revision + 1 WHERE id = ? RETURNING {_COLUMNS}"
 
@@ -136,10 +143,27 @@ def held_by(connection: sqlite3.Connection, node: str, limit: int) -> list[Recor
     return _recordings(connection.execute(HELD, (node, *sorted(IN_PROGRESS), limit)))
 
 
-def claim_due(connection: sqlite3.Connection, *, now: Millis, lease: Lease, node: str, limit: int) -> list[Recording]:
+def claim_due(connection: sqlite3.Connection, claim: Claim) -> list[Recording]:
     """Lease what is due, oldest first. The transaction around this keeps every other claimer out."""
-    due = [item for each in (None, node) for item in connection.execute(DUE_FIRST, (each, now, limit))]
-    due.sort(key=lambda item: (item[1], item[0]))
-    text = encode({"holder": lease.holder, "until": lease.until})
-    claims = ((text, lease.until, recording_id) for recording_id, _ in islice(due, limit))
-    return [item for claim in claims for item in _recordings(connection.execute(_CLAIM, claim).fetchall())]
+    due = {
+        item for node in (None, claim.node) for item in connection.execute(DUE_FIRST, (node, claim.now, claim.limit))
+    }
+    due.update(connection.execute(STRANDED_FIRST, (claim.stranded, claim.limit)))
+    text = encode({"holder": claim.holder, "until": claim.until})
+    oldest = sorted(due, key=lambda item: (item[1], item[0]))[: claim.limit]
+    claims = ((text, claim.until, recording_id) for recording_id, _ in oldest)
+    return [item for each in claims for item in _recordings(connection.execute(_CLAIM, each).fetchall())]
+
+
+def release_leases(connection: sqlite3.Connection, holder: str, now: Millis) -> int:
+    """Make due what a dead holder had."""
+    # A lease is kept as text that begins with its holder, so the leases of one lie side by side in their index.
+    first = encode({"holder": holder}).removesuffix("}") + ","
+    return connection.execute(RELEASE, (now, first, prefix_end(first))).rowcount
+
+
+def scan(connection: sqlite3.Connection, after: str, limit: int, names: Sequence[str]) -> list[Row]:
+    """Rows by id."""
+    columns = ", ".join(column(name) for name in names)
+    statement = f"SELECT {columns} FROM {TABLE} WHERE id > ? ORDER BY id LIMIT ?"
+    return read(connection.execute(statement, (after, limit)), names)

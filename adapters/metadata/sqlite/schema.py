@@ -7,6 +7,8 @@ from recordings.query import OrderField
 
 TABLE: Final = "recordings"
 DUE: Final = "recordings_due"
+STRANDED: Final = "recordings_stranded"
+LEASED: Final = "recordings_leased"
 
 
 class SchemaTooNewError(RuntimeError):
@@ -61,6 +63,9 @@ CREATE TABLE {TABLE} (
     end_cause TEXT,
     spans TEXT NOT NULL,
     media TEXT,
+    delivery TEXT,
+    hold TEXT,
+    delete_at INTEGER,
     user_metadata TEXT NOT NULL,
     custom_channel_vars TEXT NOT NULL,
     imported TEXT,
@@ -88,7 +93,9 @@ CREATE TABLE accounts (
     id TEXT NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
     created INTEGER NOT NULL,
-    tree TEXT NOT NULL
+    tree TEXT NOT NULL,
+    retention TEXT NOT NULL,
+    media TEXT
 ) STRICT
 """
 
@@ -138,6 +145,8 @@ _FIRST: Final = (
     _indexed(lookup_index("start_key"), "account_id, start_key", unique=True, present="start_key"),
     _indexed(lookup_index("source_key"), "account_id, source_key, created, id", present="source_key"),
     _indexed(DUE, "node, due_at, id", present="due_at"),
+    _indexed(STRANDED, "due_at, id", present="due_at IS NOT NULL AND node"),
+    _indexed(LEASED, "lease", present="lease"),
     _indexed(f"{TABLE}_held", "node, state, created, id", present="node"),
     _ACCOUNTS,
     "CREATE INDEX accounts_by_created ON accounts (created, id)",

@@ -1,7 +1,6 @@
 """The metadata store on SQLite: every method of the port, each one hop to a thread."""
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,9 @@ from adapters.metadata.sqlite import directory, recordings, users
 from adapters.metadata.sqlite.database import Database
 from recordings.access import Account, ApiKey, IngestAddress
 from recordings.instants import Millis
+from recordings.ports import Claim
 from recordings.query import Page, PageRequest, Query
-from recordings.recording import Lease, Recording, Row
+from recordings.recording import Recording, Row
 from recordings.users import User
 
 FILE = "recordings.sqlite3"
@@ -94,10 +94,18 @@ class SqliteStore:
         found: list[Recording] = await self._read(recordings.held_by, node, limit)
         return found
 
-    async def claim_due(self, *, now: Millis, until: Millis, holder: str, node: str, limit: int) -> Sequence[Recording]:
+    async def claim_due(self, claim: Claim) -> Sequence[Recording]:
         """Lease what is due."""
-        claim = partial(recordings.claim_due, now=now, lease=Lease(holder, until), node=node, limit=limit)
-        found: list[Recording] = await self._database.write(claim)
+        found: list[Recording] = await self._write(recordings.claim_due, claim)
+        return found
+
+    async def release_leases(self, holder: str, now: Millis) -> int:
+        """Make due what a dead holder had."""
+        return int(await self._write(recordings.release_leases, holder, now))
+
+    async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[Row]:
+        """Rows by id."""
+        found: list[Row] = await self._read(recordings.scan, after, limit, chosen(fields))
         return found
 
     async def add_account(self, account: Account) -> bool:
@@ -108,6 +116,10 @@ class SqliteStore:
         """An account by id."""
         found: Account | None = await self._read(directory.account, account_id)
         return found
+
+    async def save_account(self, account: Account) -> bool:
+        """Replace what an account is called and decides."""
+        return bool(await self._write(directory.save_account, account))
 
     async def accounts(self, limit: int = 10_000) -> Sequence[Account]:
         """All accounts, oldest first."""

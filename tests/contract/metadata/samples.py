@@ -8,8 +8,11 @@ from recordings.options import RecordingOptions
 from recordings.query import Page, PageRequest, Position, Query, selects, sort_key
 from recordings.recording import (
     Applied,
+    Delivery,
+    DeliveryState,
     Direction,
     EndCause,
+    Hold,
     Lease,
     Media,
     Reason,
@@ -83,6 +86,9 @@ def full(**given: Any) -> Recording:
         "end_cause": EndCause.HANGUP,
         "spans": (Span(SpanKind.PAUSED, NOW, 5, 7), Span(SpanKind.MASKED, NOW, 2**35)),
         "media": AUDIO,
+        "delivery": Delivery("delivery", DeliveryState.FAILED, NOW + 4, 5, "503 \U0001f600", NOW + 6),
+        "hold": Hold("somebody", NOW, "case 7"),
+        "delete_at": NOW + 7,
         "user_metadata": {"a.b": {"$set": [1, None, 1.5, True]}, "$where": "x", "": "", "nul\0": "\0", "n": 2**80},
         "custom_channel_vars": {"$ref": -(2**63) - 1, "Ünï\U0001f600": [{"x.y": {}}]},
         "imported": {"_id": "x", "big": 2**64, "created": 63_962_555_600},

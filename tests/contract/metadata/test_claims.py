@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from recordings.ports import MetadataStore
+from recordings.instants import DAY
+from recordings.ports import Claim, MetadataStore
 from recordings.recording import Lease, Recording
 from tests.contract.metadata.conftest import Stores
 from tests.contract.metadata.samples import NOW, full, recording
@@ -15,8 +16,8 @@ UNTIL = NOW + 30_000
 
 
 async def claim(store: MetadataStore, holder: str = "me", **given: Any) -> list[Recording]:
-    values: dict[str, Any] = {"now": NOW, "until": UNTIL, "node": "n1", "limit": 16}
-    return list(await store.claim_due(holder=holder, **values | given))
+    values: dict[str, Any] = {"now": NOW, "until": UNTIL, "node": "n1", "limit": 16, "stranded": NOW - DAY}
+    return list(await store.claim_due(Claim(holder=holder, **values | given)))
 
 
 async def keep(store: MetadataStore, *recordings: Recording) -> None:
@@ -45,6 +46,30 @@ async def test_what_is_not_for_this_claimer(store: MetadataStore) -> None:
     await keep(store, recording(due_at=NOW + 1), recording(due_at=None), recording(due_at=NOW, node="n2"))
     assert await claim(store) == []
     assert len(await claim(store, node="n2")) == 1
+
+
+async def test_what_a_node_has_not_come_back_for_is_for_everybody(store: MetadataStore) -> None:
+    old = recording(due_at=NOW - DAY, node="n2")
+    await keep(store, old, recording(due_at=NOW - DAY + 1, node="n2"), recording(due_at=None, node="n2"))
+    assert [each.id for each in await claim(store)] == [old.id]
+    assert await claim(store, limit=1) == []
+
+
+async def test_old_work_of_its_own_is_claimed_once(store: MetadataStore) -> None:
+    given = [recording(due_at=NOW - 2 * DAY, node=node) for node in (None, "n1", "n2")]
+    await keep(store, *given)
+    assert sorted(each.id for each in await claim(store)) == sorted(each.id for each in given)
+
+
+async def test_leases_of_the_dead_are_released(store: MetadataStore) -> None:
+    await keep(store, *(recording(due_at=NOW) for _ in range(3)))
+    await claim(store, "dead", limit=2)
+    await claim(store, "alive")
+    assert await store.release_leases("nobody", NOW) == 0
+    assert await store.release_leases("dead", NOW + 5) == 2
+    assert await store.release_leases("dead", NOW + 5) == 0
+    again = await claim(store, now=NOW + 5)
+    assert [(each.lease, each.revision) for each in again] == [(Lease("me", UNTIL), 3)] * 2
 
 
 async def test_a_lease_ends_by_itself(store: MetadataStore) -> None:

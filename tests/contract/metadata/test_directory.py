@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from recordings.access import Account, ApiKey, IngestAddress, Scope
 from recordings.ports import MetadataStore
+from recordings.retention import Retention
 from tests.contract.metadata.conftest import Stores
 from tests.contract.metadata.samples import NOW
 
@@ -24,6 +25,18 @@ async def test_accounts(store: MetadataStore) -> None:
     assert await store.account("child") == child
     assert await store.accounts() == [child, ROOT]
     assert await store.accounts(limit=1) == [child]
+
+
+async def test_what_an_account_decides_can_change_and_its_place_cannot(store: MetadataStore) -> None:
+    rules = (Retention(90), Retention(7, "junk \U0001f600"))
+    assert not await store.save_account(ROOT)
+    await store.add_account(ROOT)
+    changed = replace(ROOT, name="Other", retention=rules, media="s3://bucket/x", tree=("elsewhere",), created=1)
+    assert await store.save_account(changed)
+    assert await store.account("root") == replace(ROOT, name="Other", retention=rules, media="s3://bucket/x")
+    full = replace(ROOT, id="full", retention=rules, media="s3://bucket/y")
+    assert await store.add_account(full)
+    assert await store.account("full") == full
 
 
 async def test_one_of_many_makes_an_account(store: MetadataStore) -> None:

@@ -11,13 +11,13 @@ import pytest
 from pymongo import MongoClient
 
 from adapters.metadata.mongodb import where as mongo_where
-from adapters.metadata.mongodb.recordings import due
-from adapters.metadata.mongodb.schema import DUE, RECORDINGS
+from adapters.metadata.mongodb.recordings import due, stranded
+from adapters.metadata.mongodb.schema import DUE, RECORDINGS, STRANDED
 from adapters.metadata.scans import scans, walks_down
 from adapters.metadata.sqlite import recordings as sqlite_recordings
 from adapters.metadata.sqlite import where as sqlite_where
 from adapters.metadata.sqlite.store import FILE
-from recordings.ports import MetadataStore
+from recordings.ports import Claim, MetadataStore
 from recordings.query import Condition, Equal, Order, OrderField, PageRequest, Position, Prefix, Query, Range
 from recordings.recording import Recording, State
 from tests.contract.metadata.samples import NOW, recording
@@ -112,6 +112,13 @@ class TestSqlite:
         plan = SqlitePlans(tmp_path / FILE).explain(sqlite_recordings.DUE_FIRST, (node, NOW, 10))
         assert plan == ["SEARCH recordings USING COVERING INDEX recordings_due (node=? AND due_at<?)"]
 
+    def test_stranded_work_and_leases_are_ranges(self, filled: MetadataStore, tmp_path: Path) -> None:
+        plans = SqlitePlans(tmp_path / FILE)
+        (stranded_first,) = plans.explain(sqlite_recordings.STRANDED_FIRST, (NOW, 10))
+        assert stranded_first == "SEARCH recordings USING COVERING INDEX recordings_stranded (due_at<?)"
+        (release,) = plans.explain(sqlite_recordings.RELEASE, (NOW, "a", "b"))
+        assert release.startswith("SEARCH recordings USING INDEX recordings_leased (lease>? AND lease<?)")
+
     def test_what_is_held_and_where_things_came_from(self, filled: MetadataStore, tmp_path: Path) -> None:
         plans = SqlitePlans(tmp_path / FILE)
         held = plans.explain(sqlite_recordings.HELD, ("n1", *[state.value for state in State][:5], 10))
@@ -147,22 +154,29 @@ class TestMongo:
 
     def test_pages_are_ranges_without_a_sort(self, collection: Any) -> None:
         for query, request in cases():
-            for scan in scans(query, request):
-                plan = self.explained(collection, mongo_where.find(query, scan, down=walks_down(query, request)))
-                assert plan["stages"] in (["LIMIT", "FETCH", "IXSCAN"], ["LIMIT", "IXSCAN"])
-                assert plan["totalKeysExamined"] <= 12, (query, request, plan)
-                assert plan["totalDocsExamined"] <= 11
+            if not (parts := scans(query, request)):
+                continue
+            find = mongo_where.find(query, parts, down=walks_down(query, request))
+            plan = self.explained(collection, find)
+            assert plan["stages"] in (["LIMIT", "FETCH", "IXSCAN"], ["LIMIT", "IXSCAN"])
+            assert plan["totalKeysExamined"] <= 12, (query, request, plan)
+            assert plan["totalDocsExamined"] <= 11
 
     @pytest.mark.parametrize("field", ["call_id", "interaction_id"])
     def test_few_rows_are_looked_up(self, collection: Any, field: str) -> None:
         query = Query(account_id="account", owner_id="o1", where=Equal(field, "i7"))
-        (scan,) = scans(query, PageRequest(limit=10))
-        plan = self.explained(collection, mongo_where.find(query, scan, down=True))
+        plan = self.explained(collection, mongo_where.find(query, scans(query, PageRequest(limit=10)), down=True))
         assert plan["totalKeysExamined"] == (4 if field == "interaction_id" else 0)
 
     def test_due_work_is_a_range(self, collection: Any) -> None:
-        find = mongo_where.Find(due(NOW + MANY, "n1"), DUE, [("due_at", 1), ("_id", 1)])
+        now = NOW + MANY
+        claim = Claim(now=now, until=now + 1, holder="me", node="n1", limit=10, stranded=now)
+        find = mongo_where.Find(due(claim), DUE, [("due_at", 1), ("_id", 1)])
         plan = self.explained(collection, find, 10)
         assert "SORT" not in plan["stages"]
         assert "SORT_MERGE" in plan["stages"]
         assert plan["totalKeysExamined"] <= 12
+        find = mongo_where.Find(stranded(claim), STRANDED, [("due_at", 1), ("_id", 1)])
+        plan = self.explained(collection, find, 10)
+        assert "SORT" not in plan["stages"]
+        assert plan["totalKeysExamined"] <= 11

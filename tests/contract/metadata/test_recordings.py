@@ -237,3 +237,17 @@ async def test_a_closed_store_says_so(stores: Stores) -> None:
     await store.close()
     with pytest.raises(Exception, match=r"(?i)close"):
         await store.ping()
+
+
+async def test_a_scan_goes_through_everything_by_id(store: MetadataStore) -> None:
+    given = [
+        recording(account_id=account, state=state) for account in ("a", "b") for state in (State.STORED, State.PURGED)
+    ]
+    for each in given:
+        await store.insert(each)
+    ids = sorted(each.id for each in given)
+    first = await store.scan("", 3, frozenset({"state"}))
+    assert [row["id"] for row in first] == ids[:3]
+    assert all(set(row) == {"id", "state"} for row in first)
+    assert [row["id"] for row in await store.scan(ids[2], 3)] == ids[3:]
+    assert await store.scan(ids[3], 3) == []
