@@ -147,17 +147,18 @@ class TestMongo:
 
     def test_pages_are_ranges_without_a_sort(self, collection: Any) -> None:
         for query, request in cases():
-            for scan in scans(query, request):
-                plan = self.explained(collection, mongo_where.find(query, scan, down=walks_down(query, request)))
-                assert plan["stages"] in (["LIMIT", "FETCH", "IXSCAN"], ["LIMIT", "IXSCAN"])
-                assert plan["totalKeysExamined"] <= 12, (query, request, plan)
-                assert plan["totalDocsExamined"] <= 11
+            if not (parts := scans(query, request)):
+                continue
+            find = mongo_where.find(query, parts, down=walks_down(query, request))
+            plan = self.explained(collection, find)
+            assert plan["stages"] in (["LIMIT", "FETCH", "IXSCAN"], ["LIMIT", "IXSCAN"])
+            assert plan["totalKeysExamined"] <= 12, (query, request, plan)
+            assert plan["totalDocsExamined"] <= 11
 
     @pytest.mark.parametrize("field", ["call_id", "interaction_id"])
     def test_few_rows_are_looked_up(self, collection: Any, field: str) -> None:
         query = Query(account_id="account", owner_id="o1", where=Equal(field, "i7"))
-        (scan,) = scans(query, PageRequest(limit=10))
-        plan = self.explained(collection, mongo_where.find(query, scan, down=True))
+        plan = self.explained(collection, mongo_where.find(query, scans(query, PageRequest(limit=10)), down=True))
         assert plan["totalKeysExamined"] == (4 if field == "interaction_id" else 0)
 
     def test_due_work_is_a_range(self, collection: Any) -> None:
