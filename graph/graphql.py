@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ from recordings.service import Recordings
 
 _log: Final = structlog.get_logger("graphql")
 _PAGE: Final = Path(__file__).with_name("graphiql.html")
-_encoder: Final = msgspec.json.Encoder(enc_hook=str)
+_METHODS: Final = {"allow": "GET, POST"}
 
 Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
 """Who asks, by the request's headers. Raises `Unauthenticated`."""
@@ -90,9 +91,14 @@ class GraphQLApp(GraphQL[Context, None]):
         try:
             return await self.run(request)
         except HTTPException as error:
-            return _problem(error.status_code, error.reason, faults.BAD_REQUEST)
+            headers = _METHODS if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else None
+            return _problem(error.status_code, error.reason, faults.BAD_REQUEST, headers)
         except BodyTooLargeError:
-            return _problem(413, f"the body must be at most {self._settings.max_body} bytes", "PAYLOAD_TOO_LARGE")
+            return _problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the body must be at most {self._settings.max_body} bytes",
+                "PAYLOAD_TOO_LARGE",
+            )
         except Unauthenticated as refused:
             return _errors(401, faults.refusal(refused), {"www-authenticate": "Bearer"})
         except ClientDisconnect:
@@ -159,6 +165,17 @@ def _request_id(request: Request | WebSocket) -> str:
     return str(bound or state.setdefault("request_id", uuid.uuid4().hex))
 
 
+def _plain(value: object) -> int:
+    # Drivers have integers of their own kind; whatever else JSON does not know is a fault.
+    if isinstance(value, int):
+        return int(value)
+    message = f"{type(value).__name__} is not JSON"
+    raise TypeError(message)
+
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=_plain)
+
+
 def _limited(receive: Receive, most: int) -> Receive:
     length = 0
 
@@ -173,8 +190,8 @@ def _limited(receive: Receive, most: int) -> Receive:
     return limited
 
 
-def _problem(status: int, message: str, code: str) -> Response:
-    return _errors(status, {"message": message, "extensions": {"code": code}})
+def _problem(status: int, message: str, code: str, headers: Mapping[str, str] | None = None) -> Response:
+    return _errors(status, {"message": message, "extensions": {"code": code}}, headers)
 
 
 def _errors(status: int, error: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from adapters.audio import AudioWorkshop
-from adapters.identity import Credentials, Identity, InstallationKey, Issuer, Tokens, made_once
+from adapters.identity import Credentials, Identity, InstallationKey, Tokens, made_once
 from adapters.media import MediaRouter, open_media_store
 from adapters.metadata.sqlite import SqliteStore
 from adapters.recorders.embedded import EmbeddedRecorder, Limits
@@ -14,6 +15,7 @@ from adapters.spool import FolderSpool
 from graph.audit import LogAudit, LogReporter
 from graph.background import Wake
 from graph.clock import SystemClock
+from graph.logs import scrub
 from graph.settings import Settings
 from recordings.administration import Administration
 from recordings.cursor import Cursors
@@ -28,6 +30,9 @@ from recordings.receiving import Receiving
 from recordings.recording import Recording
 from recordings.service import Recordings
 from recordings.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from adapters.identity.issuer import Issuer
 
 _MIB = 1 << 20
 
@@ -65,22 +70,26 @@ class NoCourier:
         return Receipt(Sent.AGAIN, "this installation delivers nothing")
 
 
+class CannotOpenError(Exception):
+    """A part of the installation cannot be opened; the message says which, and what it says of itself."""
+
+
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open all that an installation consists of, and close it in the end. Nothing runs in the background yet.
 
     Raises:
         SecretFileError: the key file cannot be used.
+        CannotOpenError: a store cannot be reached, or there is no such place.
     """
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = InstallationKey.open(settings.key_file or settings.data / "secret.key")
     # The name under which this data folder holds audio, also after a restart.
     node = made_once(settings.data / "node", new_id())
     async with AsyncExitStack() as closing:
-        store = _metadata(settings)
-        await store.open()
+        store = await _opened(_metadata(settings))
         closing.push_async_callback(store.close)
-        media = open_media_store(settings.media, settings.data)
+        media = _media(settings)
         closing.push_async_callback(media.close)
         workshop = AudioWorkshop(settings.data / "work", workers=settings.audio_workers)
         closing.push_async_callback(workshop.close)
@@ -100,9 +109,29 @@ def _metadata(settings: Settings) -> MetadataStore:
     return MongoStore(settings.mongodb, database, settings.driver)
 
 
-def _issuer(settings: Settings) -> Issuer | None:
+async def _opened(store: MetadataStore) -> MetadataStore:
+    try:
+        await store.open()
+    except Exception as error:
+        await store.close()
+        message = f"the metadata store cannot be opened: {scrub(str(error)) or type(error).__name__}"
+        raise CannotOpenError(message) from error
+    return store
+
+
+def _media(settings: Settings) -> MediaRouter:
+    try:
+        return open_media_store(settings.media, settings.data)
+    except (ValueError, ImportError) as error:
+        message = f"the media store cannot be opened: {error}"
+        raise CannotOpenError(message) from error
+
+
+def _issuer(settings: Settings) -> "Issuer | None":
     if settings.jwks_url is None:
         return None
+    from adapters.identity.issuer import Issuer
+
     return Issuer(settings.jwks_url, issuer=settings.jwks_issuer or "", audience=settings.jwks_audience or "")
 
 
@@ -113,7 +142,7 @@ def _compose(
     store: MetadataStore,
     media: MediaRouter,
     workshop: AudioWorkshop,
-    issuer: Issuer | None,
+    issuer: "Issuer | None",
 ) -> Services:
     clock, audit, wake = SystemClock(), LogAudit(), Wake()
     spool = FolderSpool(settings.data)

@@ -14,8 +14,8 @@ FRAME_MS: Final = 20
 FRAME: Final = SAMPLE_RATE * FRAME_MS // 1_000
 CALLER: Final = (220.0, 262.0, 294.0, 330.0)
 """The notes of the caller in Hz."""
-CALLEE: Final = (440.0, 523.0, 587.0, 659.0)
-"""The notes of the callee in Hz."""
+CALLEE: Final = (466.0, 554.0, 622.0, 698.0)
+"""The notes of the callee in Hz; none is an octave above one of the caller's."""
 _SYLLABLE: Final = 1_600
 """Samples of one note."""
 _TURN: Final = 10

@@ -11,6 +11,7 @@ from recordings.access import Account, Principal, Scope, require_scope
 from recordings.call import Call
 from recordings.changes import change
 from recordings.errors import (
+    CallNotFound,
     InvalidInput,
     MediaUnavailable,
     NotRecording,
@@ -120,6 +121,16 @@ class Recordings:
         account = await self._reach.account(principal, account_id or principal.account_id)
         calls = await self._recorder.calls(account.id)
         return [call for call in calls if principal.owner_id in {None, call.owner_id}]
+
+    async def call(self, principal: Principal, call_id: str, account_id: str | None = None) -> Call:
+        """A live call in reach. `CallNotFound` where there is none."""
+        require_scope(principal, Scope.READ)
+        account = await self._reach.account(principal, account_id or principal.account_id)
+        call = await self._recorder.find_call(account.id, call_id)
+        if call is None or principal.owner_id not in {None, call.owner_id}:
+            message = f"there is no live call {call_id!r}"
+            raise CallNotFound(message, path=("callId",))
+        return call
 
     async def active(self, principal: Principal, call_id: str, account_id: str | None = None) -> Recording:
         """The recording in progress of a call. `NotRecording` where there is none in reach."""

@@ -1,8 +1,10 @@
-"""Who is asking: the installation's key, tokens of ours and of an issuer, API keys and ingest addresses."""
+"""Who is asking: the installation's key, tokens of ours and of an issuer, API keys and ingest addresses.
+
+The issuer has to be imported by its module, `adapters.identity.issuer`: few installations have one.
+"""
 
 from adapters.identity.credentials import Credentials
 from adapters.identity.identity import Identity
-from adapters.identity.issuer import Issuer
 from adapters.identity.secret import InstallationKey, SecretFileError, made_once
 from adapters.identity.tokens import Tokens
 
@@ -10,7 +12,6 @@ __all__ = [
     "Credentials",
     "Identity",
     "InstallationKey",
-    "Issuer",
     "SecretFileError",
     "Tokens",
     "made_once",

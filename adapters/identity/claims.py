@@ -7,6 +7,8 @@ from recordings.access import Principal, parse_scopes
 from recordings.errors import InvalidInput, Unauthenticated
 from recordings.ids import MAX_ID, is_hex_id
 
+ISSUER_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
+"""What an issuer may sign with. Asymmetric ones alone: with a symmetric one its published key would sign, too."""
 MAX_SCOPES: Final = 16
 MAX_NAME: Final = 64
 

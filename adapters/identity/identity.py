@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 
-from adapters.identity.claims import refused
+from adapters.identity.claims import ISSUER_ALGORITHMS, refused
 from adapters.identity.credentials import Credentials
-from adapters.identity.issuer import ALGORITHMS, Issuer
 from adapters.identity.tokens import Tokens
 from recordings.access import Principal
 from recordings.errors import Unauthenticated
 from recordings.ports import DirectoryStore
+
+if TYPE_CHECKING:
+    # It brings an HTTP client along: loaded by whoever makes one.
+    from adapters.identity.issuer import Issuer
 
 MAX_TOKEN: Final = 8_192
 _API_KEY: Final = re.compile(r"[0-9a-f]{64}")
@@ -23,7 +26,7 @@ class Identity:
     """Tells who makes a request, by a token of ours, a token of the issuer (if there is one) or an API key."""
 
     def __init__(
-        self, store: DirectoryStore, tokens: Tokens, credentials: Credentials, issuer: Issuer | None = None
+        self, store: DirectoryStore, tokens: Tokens, credentials: Credentials, issuer: "Issuer | None" = None
     ) -> None:
         self._store = store
         self._tokens = tokens
@@ -63,7 +66,7 @@ class Identity:
             return await self._credentials.key(token)
         header = _header(token)
         # The header only chooses who checks the token; each checker accepts its own algorithms with its own keys.
-        if self._issuer is not None and header.get("alg") in ALGORITHMS:
+        if self._issuer is not None and header.get("alg") in ISSUER_ALGORITHMS:
             return await self._issuer.read(token, header)
         return self._tokens.read(token)
 

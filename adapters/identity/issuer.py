@@ -8,13 +8,11 @@ from typing import Any, Final
 import httpx
 import jwt
 
-from adapters.identity.claims import principal_of, refused
+from adapters.identity.claims import ISSUER_ALGORITHMS, principal_of, refused
 from adapters.identity.tokens import LEEWAY, REQUIRED
 from recordings.access import Principal
 from recordings.errors import Unauthenticated
 
-ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
-"""Asymmetric ones alone: with a symmetric one a published key would be a signing key."""
 _MAX_BYTES: Final = 256 * 1024
 _TIMEOUT: Final = 5.0
 _REFRESH_SECONDS: Final = 60.0
@@ -65,7 +63,7 @@ class Issuer:
                 token,
                 # A key that knows its own algorithm: a token that names another one is refused.
                 key,
-                algorithms=ALGORITHMS,
+                algorithms=ISSUER_ALGORITHMS,
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=LEEWAY,
@@ -129,7 +127,7 @@ def usable_keys(document: Any) -> Mapping[str, jwt.PyJWK]:
                 key = jwt.PyJWK(dict(item))
             except (jwt.PyJWTError, ValueError, KeyError, TypeError):
                 continue
-            if key.algorithm_name in ALGORITHMS:
+            if key.algorithm_name in ISSUER_ALGORITHMS:
                 found[item["kid"]] = key
     return found
 

@@ -83,14 +83,14 @@ def with_services(
 async def _work(settings: Settings, work: "Callable[[Services], Awaitable[Result]]") -> Result:
     # Not before it is needed: `--help` and `schema` shall not wait for every library.
     from adapters.identity import SecretFileError
-    from graph.services import open_services
+    from graph.services import CannotOpenError, open_services
 
     try:
         async with open_services(settings) as services:
             return await work(services)
     except InvalidInput as refused:
         raise click.UsageError(refused.message) from refused
-    except (Refused, SecretFileError) as refused:
+    except (Refused, SecretFileError, CannotOpenError) as refused:
         raise click.ClickException(str(refused)) from refused
 
 

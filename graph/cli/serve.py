@@ -26,10 +26,11 @@ def serve(options: Mapping[str, str | None]) -> None:
     from adapters.identity import SecretFileError
     from graph.lock import DataInUseError
     from graph.server import CannotListenError, run
+    from graph.services import CannotOpenError
 
     try:
         run(settings, _prepare, _greet)
-    except (CannotListenError, DataInUseError, SecretFileError) as error:
+    except (CannotListenError, CannotOpenError, DataInUseError, SecretFileError) as error:
         raise click.ClickException(str(error)) from error
 
 

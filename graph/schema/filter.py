@@ -172,7 +172,7 @@ def _range(field: str, given: DateTimeRange | IntRange | None) -> Iterator[Condi
     lows = [bound for bound in (given.gte, None if given.gt is None else given.gt + 1) if bound is not None]
     highs = [bound for bound in (given.lt, None if given.lte is None else given.lte + 1) if bound is not None]
     if lows or highs:
-        yield Range(field, max(lows, default=UNSET), min(highs, default=UNSET))
+        yield Range(field, max(lows, default=None), min(highs, default=None))
 
 
 def _texts(field: str, given: StringFilter | None) -> Iterator[Condition]:

@@ -8,7 +8,7 @@ from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
 from recordings.errors import shorten
-from recordings.instants import Millis, from_iso, to_iso
+from recordings.instants import EARLIEST, LATEST, Millis, from_iso, to_iso
 
 DateTime = NewType("DateTime", Millis)
 URL = NewType("URL", str)
@@ -24,9 +24,11 @@ def parse_date_time(text: Any) -> Millis:
     """An RFC 3339 text as milliseconds."""
     if isinstance(text, str) and _RFC_3339.fullmatch(text):
         try:
-            return from_iso(text.upper())
+            at = from_iso(text.upper())
         except (ValueError, OverflowError):
-            pass
+            at = LATEST + 1
+        if EARLIEST <= at <= LATEST:
+            return at
     message = f"DateTime must be like 2026-11-22T08:19:00.123Z, with an offset, not {shorten(repr(text))}"
     raise GraphQLError(message)
 

@@ -18,13 +18,14 @@ Database = Any
 DEFAULTS: Final = {
     "serverSelectionTimeoutMS": 5_000,
     "connectTimeoutMS": 5_000,
-    "timeoutMS": 20_000,
+    "socketTimeoutMS": 20_000,
     "maxPoolSize": 64,
     "retryWrites": True,
     "retryReads": True,
     "appname": "recordings",
 }
-"""Client options, each unless the URI says otherwise. Without them a client waits for ever, or for half a minute."""
+"""Client options, each unless the URI says otherwise. Without them a client waits for ever, or for half a
+minute. Not `timeoutMS`: with that, an operation waits all of it for a server that is away."""
 
 
 class Driver(StrEnum):

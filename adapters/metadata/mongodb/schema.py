@@ -7,6 +7,7 @@ step of a migration must be so too. The version only ever rises.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+import pymongo
 from pymongo import ASCENDING, IndexModel
 
 from adapters.metadata.mongodb.driver import Database
@@ -23,6 +24,8 @@ META: Final = "meta"
 DUE: Final = "due"
 STRANDED: Final = "stranded"
 LEASED: Final = "leased"
+MIGRATION_SECONDS: Final = 3_600.0
+"""The longest that one process works on indexes and documents at `open`."""
 HAS_DUE: Final = {"due_at": {"$gte": EARLIEST}}
 """What the index of due work is limited to; a query that is to use it says so too."""
 
@@ -105,8 +108,10 @@ async def migrate(database: Database) -> None:
     version = int(found["version"]) if found else 0
     if version > latest:
         raise SchemaTooNewError(f"the database has schema {version}, this release knows {latest}")
-    for name, indexes in INDEXES.items():
-        await database[name].create_indexes(list(indexes))
-    for step in MIGRATIONS[version - 1 :] if version else ():
-        await step(database)
+    # The server is there. What follows may take as long as a large collection needs, not what a request may take.
+    with pymongo.timeout(MIGRATION_SECONDS):
+        for name, indexes in INDEXES.items():
+            await database[name].create_indexes(list(indexes))
+        for step in MIGRATIONS[version - 1 :] if version else ():
+            await step(database)
     await database[META].update_one({"_id": "schema"}, {"$max": {"version": latest}}, upsert=True)

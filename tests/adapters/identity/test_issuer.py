@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.utils import base64url_encode
 
-from adapters.identity import Credentials, Identity, Issuer, Tokens
+from adapters.identity import Credentials, Identity, Tokens
+from adapters.identity.issuer import Issuer
 from adapters.metadata.sqlite import SqliteStore
 from recordings.access import Account, Principal, Scope
 from recordings.errors import Unauthenticated

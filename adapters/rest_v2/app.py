@@ -1,0 +1,152 @@
+"""The shim as an ASGI app: the checks that every request goes through, in the contract's order (section 4.5)."""
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from adapters.rest_v2 import gate, headers
+from adapters.rest_v2.buckets import Buckets
+from adapters.rest_v2.calls import Calls, Control
+from adapters.rest_v2.directory import Directory
+from adapters.rest_v2.envelope import Meta, node_id, timestamp
+from adapters.rest_v2.exchange import Exchange
+from adapters.rest_v2.faults import Fault, gone, of_refusal, unspecified
+from adapters.rest_v2.listing import Listings
+from adapters.rest_v2.logins import Logins
+from adapters.rest_v2.needs import Accounts, Choices, Identity, Issue, Read
+from adapters.rest_v2.one import OneRecording, Recordings
+from adapters.rest_v2.routes import methods
+from adapters.rest_v2.scan import Pages
+from adapters.rest_v2.sessions import Sessions
+from recordings.errors import Refused
+from recordings.membership import Membership
+from recordings.ports import Clock
+
+Handler = Callable[[Exchange], Awaitable[Response]]
+_SANE_ID: Final = 128
+_log: Final = structlog.get_logger("rest_v2")
+
+
+class Service(Pages, Recordings, Control):
+    """All use cases of `recordings.service.Recordings` that the shim calls."""
+
+
+def rest_v2_app(  # noqa: PLR0913 - everything it needs of others, each by its name
+    *,
+    service: Service,
+    members: Membership,
+    accounts: Accounts,
+    identity: Identity,
+    issue: Issue,
+    read: Read,
+    clock: Clock,
+    node: str,
+    version: str,
+    choices: Choices | None = None,
+    seconds: Callable[[], float] = time.monotonic,
+) -> ASGIApp:
+    """The app to be mounted at `/v2`.
+
+    Args:
+        service: the use cases.
+        members: the use cases around users.
+        accounts: the metadata store, to tell an unknown account from one out of reach.
+        identity: tells whose a token is.
+        issue: makes tokens.
+        read: `MediaStore.read`.
+        clock: the time of day.
+        node: this process's name; only a digest of it is shown.
+        version: the release, as envelopes show it.
+        choices: what the installation decides.
+        seconds: a clock for rate limits.
+    """
+    chosen = choices or Choices()
+    logins = Logins(members, seconds)
+    one = OneRecording(recordings=service, read=read, choices=chosen)
+    handlers = _handlers(
+        Listings(pages=service, members=members, clock=clock, choices=chosen),
+        Calls(service),
+        Directory(members=members, choices=chosen),
+        Sessions(identity=identity, issue=issue, logins=logins, accounts=accounts, choices=chosen),
+        one,
+    )
+    handlers |= {f"{name}_recording_of_user": handlers[f"{name}_recording"] for name in ("get", "delete", "patch")}
+    door = gate.Gate(
+        identity=identity, logins=logins, accounts=accounts, buckets=Buckets(chosen.rate, seconds), clock=clock
+    )
+    return _App(handlers, door, clock, Meta(request_id="", node=node_id(node), version=version, timestamp=""))
+
+
+def rest_v1_app(*, clock: Clock, node: str, version: str) -> ASGIApp:
+    """The app to be mounted at `/v1`: whatever was there is gone (410)."""
+    return _App({}, None, clock, Meta(request_id="", node=node_id(node), version=version, timestamp=""))
+
+
+def _handlers(*endpoints: object) -> dict[str, Handler]:
+    """Every public coroutine of the endpoints, by its name, which is the operation's."""
+    return {
+        name: getattr(endpoint, name)
+        for endpoint in endpoints
+        for name in vars(type(endpoint))
+        if not name.startswith("_")
+    }
+
+
+class _App:
+    """Answers every request, whatever happens, in v2's form."""
+
+    def __init__(self, handlers: Mapping[str, Handler], door: gate.Gate | None, clock: Clock, meta: Meta) -> None:
+        self._handlers = handlers
+        self._gate = door
+        self._clock = clock
+        self._meta = meta
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        request = Request(scope, receive)
+        exchange = self._exchange(request)
+        if request.method == "OPTIONS" and headers.is_cors(request.headers):
+            response = Response()
+        else:
+            response = await self._respond(exchange)
+        allowed = methods(gate.path_of(request))
+        headers.finish(response, request, exchange.meta.request_id, allowed)
+        await response(scope, receive, send)
+
+    def _exchange(self, request: Request) -> Exchange:
+        told = replace(self._meta, request_id=_request_id(request), timestamp=timestamp(self._clock.now()))
+        client = request.client.host if request.client else ""
+        return Exchange(request=request, client=client, meta=told)
+
+    async def _respond(self, exchange: Exchange) -> Response:
+        try:
+            if self._gate is None:
+                return exchange.refuse(gone())
+            await self._gate.enter(exchange)
+            return await self._handlers[exchange.operation.name](exchange)
+        except Fault as fault:
+            return exchange.refuse(fault)
+        except Refused as refused:
+            return exchange.refuse(of_refusal(refused))
+        except ClientDisconnect:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, it ends here and shows nothing
+            # Never the address: there may be a token in it.
+            operation = exchange.target.operation.name if exchange.target else ""
+            _log.exception("a request failed", operation=operation, request_id=exchange.meta.request_id)
+            return exchange.refuse(unspecified())
+
+
+def _request_id(request: Request) -> str:
+    """The id that is in the log already, or the one that came, or a new one."""
+    bound = structlog.contextvars.get_contextvars().get("request_id")
+    given = str(bound or request.headers.get("x-request-id", ""))
+    sane = 0 < len(given) <= _SANE_ID and given.isascii() and given.isprintable()
+    return given if sane else secrets.token_hex(16)

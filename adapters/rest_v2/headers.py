@@ -1,0 +1,40 @@
+"""The headers that every answer has, and those for other origins (contract section 5)."""
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+EXPIRED: Final = "Fri, 01 Jan 1999 00:00:00 GMT"
+_ASKING: Final = ("origin", "access-control-request-method", "access-control-request-headers")
+_ALLOWED: Final = (
+    "content-type, depth, user-agent, x-http-method-override, x-file-size, x-requested-with, if-modified-since, "
+    "x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match"
+)
+_EXPOSED: Final = "content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, etag"
+_FIRST_ERROR: Final = 400
+
+
+def is_cors(headers: Headers) -> bool:
+    """Whether a request says that it comes from another origin."""
+    return any(name in headers for name in _ASKING)
+
+
+def finish(response: Response, request: Request, request_id: str, methods: str) -> None:
+    """Add what every answer has; what other origins need goes on their answers and on every error."""
+    response.headers["x-request-id"] = request_id
+    response.headers["content-language"] = "en"
+    response.headers["vary"] = "accept-language, accept"
+    if request.method == "GET":
+        response.headers["expires"] = EXPIRED
+    if is_cors(request.headers) or response.status_code >= _FIRST_ERROR:
+        response.headers.update(
+            {
+                "access-control-allow-origin": "*",
+                "access-control-allow-methods": methods,
+                "access-control-allow-headers": _ALLOWED,
+                "access-control-expose-headers": _EXPOSED,
+                "access-control-max-age": "86400",
+            }
+        )

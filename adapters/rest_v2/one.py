@@ -1,0 +1,149 @@
+"""One recording: its document, its audio, deleting it and writing on it (contract sections 2 and 3)."""
+
+from typing import Any, Final, Protocol
+
+import structlog
+from starlette.responses import Response
+
+from adapters.http.conditions import Verdict, judge
+from adapters.rest_v2.accept import Choice, Kind
+from adapters.rest_v2.document import to_v2
+from adapters.rest_v2.exchange import Exchange
+from adapters.rest_v2.faults import (
+    Fault,
+    bad_identifier,
+    datastore_fault,
+    invalid,
+    no_audio,
+    not_acceptable,
+    required,
+    unknown_identifier,
+    wrong_type,
+)
+from adapters.rest_v2.listing import csv_headers
+from adapters.rest_v2.needs import Choices, Read
+from adapters.rest_v2.playing import play
+from adapters.rest_v2.reader import reader_of
+from adapters.rest_v2.sheet import Sheet
+from adapters.rest_v2.shown import FIELDS, is_shown, revision_of, validators_of
+from recordings.access import Principal
+from recordings.errors import MediaUnavailable
+from recordings.instants import Millis
+from recordings.ports import MediaMissing
+from recordings.recording import Recording, Row
+
+_PREFIX: Final = 6
+_log: Final = structlog.get_logger("rest_v2")
+
+
+class Recordings(Protocol):
+    """The use cases of `recordings.service` that one recording needs."""
+
+    async def find(self, principal: Principal, recording_id: str, fields: Any = None) -> Row | None:
+        """A recording in reach, as a row."""
+
+    async def listen(self, principal: Principal, recording_id: str) -> Recording:
+        """A recording whose audio may be played."""
+
+    async def delete(
+        self, principal: Principal, recording_id: str, key: str | None = None, *, window: Millis | None = None
+    ) -> Recording:
+        """Delete a recording."""
+
+    async def annotate(
+        self, principal: Principal, recording_id: str, changes: Any, key: str | None = None
+    ) -> Recording:
+        """Write on a recording."""
+
+
+class OneRecording:
+    """Answers `.../recordings/{R}`, of an account or of a user in it."""
+
+    def __init__(self, *, recordings: Recordings, read: Read, choices: Choices) -> None:
+        self._recordings = recordings
+        self._read = read
+        self._choices = choices
+
+    async def get_recording(self, exchange: Exchange) -> Response:
+        """The document, or the audio."""
+        choices = exchange.choices()
+        row = await self._row(exchange, reader_of(exchange, self._choices))
+        choice = _suitable(choices, row)
+        verdict = judge("GET", exchange.request.headers, validators_of(row))
+        if verdict is Verdict.FAILED:
+            raise Fault(412, bare=True)
+        if verdict is Verdict.NOT_MODIFIED:
+            return Response(status_code=304, headers={"etag": validators_of(row).etag})
+        if choice.kind is Kind.AUDIO:
+            return await self._play(exchange, row)
+        if choice.kind is Kind.CSV:
+            return Response(Sheet().write([to_v2(row)]), 200, csv_headers(exchange))
+        return exchange.reply(to_v2(row), revision=revision_of(row))
+
+    async def delete_recording(self, exchange: Exchange) -> Response:
+        """Delete it. What this service keeps of it goes at once; what lies at a provider stays (seed)."""
+        exchange.choices()
+        row = await self._row(exchange, exchange.principal)
+        _check_match(exchange, row)
+        await self._recordings.delete(exchange.principal, row["id"], window=0)
+        return exchange.reply(to_v2(row) | {"_read_only": {"deleted": True}}, revision=revision_of(row))
+
+    async def patch_recording(self, exchange: Exchange) -> Response:
+        """Merge `user_metadata`."""
+        exchange.choices()
+        changes = _changes(exchange.parameters.body())
+        row = await self._row(exchange, exchange.principal)
+        _check_match(exchange, row)
+        changed = (await self._recordings.annotate(exchange.principal, row["id"], changes)).to_row()
+        return exchange.reply(to_v2(changed), revision=revision_of(changed))
+
+    async def _row(self, exchange: Exchange, principal: Principal) -> Row:
+        recording_id, owner = exchange.argument("recording_id"), exchange.argument("user_id") or None
+        row = await self._recordings.find(principal, recording_id, FIELDS)
+        if row is None or not is_shown(row, exchange.account.id, owner):
+            raise _no_recording(recording_id)
+        return row
+
+    async def _play(self, exchange: Exchange, row: Row) -> Response:
+        try:
+            recording = await self._recordings.listen(reader_of(exchange, self._choices), row["id"])
+            if recording.media is None:
+                raise no_audio(recording.id)
+            return await play(exchange.request, recording, recording.media, validators_of(row), self._read)
+        except (MediaMissing, MediaUnavailable) as error:
+            raise no_audio(row["id"]) from error
+        except (OSError, TimeoutError) as error:
+            _log.exception("audio could not be fetched", recording_id=row["id"])
+            raise datastore_fault(type(error).__name__) from error
+
+
+def _suitable(choices: list[Choice], row: Row) -> Choice:
+    stored = row["media"]["content_type"] if row["media"] else f"audio/{row['format']}"
+    for choice in choices:
+        if choice.kind is not Kind.AUDIO or choice.suits(stored):
+            return choice
+    raise not_acceptable()
+
+
+def _no_recording(recording_id: str) -> Fault:
+    prefix, separator, rest = recording_id.partition("-")
+    if len(prefix) == _PREFIX and prefix.isascii() and prefix.isdigit() and separator and rest:
+        return bad_identifier(recording_id)
+    return unknown_identifier(recording_id)
+
+
+def _check_match(exchange: Exchange, row: Row) -> None:
+    if judge("PUT", exchange.request.headers, validators_of(row)) is not Verdict.GO_ON:
+        raise Fault(412, bare=True)
+
+
+def _changes(data: Any) -> dict[str, Any]:
+    for name in data:
+        if name != "user_metadata":
+            raise invalid(name, "additionalProperties", "Only user_metadata can be changed")
+    if "user_metadata" not in data:
+        raise required("user_metadata")
+    changes = data["user_metadata"]
+    if not isinstance(changes, dict):
+        raise wrong_type("user_metadata", "object", None)
+    return changes

@@ -1,0 +1,250 @@
+"""What the tests of the recorders share: time that is moved by hand, a server on a free port, sounds."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from streamdouble import g711  # type: ignore[import-untyped]
+
+from adapters.metadata.sqlite import SqliteStore
+from adapters.recorders.embedded import EmbeddedRecorder, Limits, MediaSockets, Uploads, ingest_routes
+from adapters.recorders.media_streams import Audio, Side
+from adapters.spool import FolderSpool
+from recordings.access import Account, Principal, Scope
+from recordings.call import Call
+from recordings.instants import Millis
+from recordings.options import RecordingOptions
+from recordings.ports import Take, TakeEvent
+from recordings.query import PageRequest, Query
+from recordings.receiving import Receiving
+from recordings.recording import Recording
+from tests.support.clock import StillClock
+
+ACCOUNT = "a" * 32
+OTHER = "b" * 32
+ADDRESS, SECRET = "c" * 32, "d" * 64
+SENDER = Principal(ACCOUNT, frozenset({Scope.INGEST}), name="ingest-test")
+FRAME = 160
+T = TypeVar("T")
+
+
+def tone(frames: int, hertz: float = 440) -> bytes:
+    """Mu-law of a tone, `frames` of 20 ms."""
+    instants = np.arange(frames * FRAME) / 8_000
+    return bytes(g711.encode(np.round(np.sin(2 * np.pi * hertz * instants) * 12_000).astype(np.int16)))
+
+
+def loudness(mulaw: bytes) -> float:
+    """Root mean square of what is heard, 0 to 32767."""
+    return float(np.sqrt(np.mean(np.square(g711.decode(mulaw).astype(float))))) if mulaw else 0.0
+
+
+def audio(timestamp_ms: int, payload: bytes = b"\x10" * FRAME, side: Side = Side.INBOUND) -> Audio:
+    return Audio(side, timestamp_ms, payload)
+
+
+def live_call(call_id: str = "call-1", account_id: str = ACCOUNT) -> Call:
+    return Call(account_id=account_id, call_id=call_id, started=0)
+
+
+def take(number: int = 1, call_id: str = "call-1", **options: Any) -> Take:
+    return Take(f"202611-{number:032x}", ACCOUNT, call_id, RecordingOptions(**options))
+
+
+@dataclass
+class HandTimers:
+    """Timers that fire when the test moves time."""
+
+    now: float = 1_000.0
+    due: list[tuple[float, "HandTimer"]] = field(default_factory=list)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> "HandTimer":
+        timer = HandTimer(callback, args)
+        self.due.append((self.now + delay, timer))
+        return timer
+
+    def pass_by(self, seconds: float) -> None:
+        end = self.now + seconds
+        while ready := [entry for entry in self.due if entry[0] <= end]:
+            entry = min(ready, key=lambda each: each[0])
+            self.due.remove(entry)
+            self.now = max(self.now, entry[0])
+            if not entry[1].cancelled:
+                entry[1].callback(*entry[1].args)
+        self.now = end
+
+
+@dataclass(eq=False)
+class HandTimer:
+    callback: Callable[..., Any]
+    args: tuple[Any, ...]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Accounts:
+    """The answers of an identity, for one ingest address."""
+
+    def __init__(self) -> None:
+        self.revoked = False
+
+    async def __call__(self, address: str, secret: str) -> Principal | None:
+        return SENDER if (address, secret) == (ADDRESS, SECRET) and not self.revoked else None
+
+
+class Notes:
+    """An audit that can be read, and a wake-up that can be counted."""
+
+    def __init__(self) -> None:
+        self.audit: list[tuple[str, str | None]] = []
+        self.woken = 0
+
+    def record(self, principal: Principal, action: str, recording_id: str | None, **details: str | int | None) -> None:
+        self.audit.append((action, recording_id))
+
+    def __call__(self) -> None:
+        self.woken += 1
+
+
+async def eventually(look: Callable[[], Awaitable[T | None]]) -> T:
+    """What is there to see as soon as there is something; the test fails if there never is."""
+    async with asyncio.timeout(10):
+        while True:
+            if found := await look():
+                return found
+            await asyncio.sleep(0.002)
+
+
+@dataclass
+class World:
+    """All real: a server, a spool, a store, the use cases."""
+
+    port: int
+    root: Path
+    spool: FolderSpool
+    store: SqliteStore
+    recorder: EmbeddedRecorder
+    accounts: Accounts
+    clock: StillClock
+    notes: Notes
+    server: uvicorn.Server
+    said: list[TakeEvent]
+
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.port}/ingest/{ADDRESS}/{SECRET}"
+
+    @property
+    def ws(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ingest/{ADDRESS}/{SECRET}/ws"
+
+    async def all(self) -> list[Recording]:
+        """Every recording of the account, oldest first."""
+        page = await self.store.page(Query(account_id=ACCOUNT), PageRequest(limit=100))
+        return [found for row in reversed(page.rows) if (found := await self.store.load(row["id"]))]
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait until something is so; the test fails if it never is."""
+
+        async def look() -> Any:
+            return condition()
+
+        await eventually(look)
+
+    async def until_all(self, condition: Callable[[list[Recording]], Any]) -> list[Recording]:
+        """Wait until the recordings are so."""
+
+        async def look() -> list[Recording] | None:
+            found = await self.all()
+            return found if condition(found) else None
+
+        return await eventually(look)
+
+    def track(self, recording_id: str, name: str = "left") -> bytes:
+        return (self.root / "spool" / recording_id / f"{name}.mulaw").read_bytes()
+
+
+@asynccontextmanager
+async def world(root: Path, limits: Limits | None = None, **changes: Any) -> AsyncIterator[World]:
+    """Serve ingest on a free port of the loopback."""
+    limits = replace(limits or Limits(), **changes)
+    clock, notes, accounts = StillClock(), Notes(), Accounts()
+    store, spool = SqliteStore(root), FolderSpool(root)
+    await store.open()
+    await store.add_account(Account(ACCOUNT, "one", 0))
+    recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
+    receiving = Receiving(store=store, spool=spool, clock=clock, audit=notes, wake=notes, node="node-1")
+    routes = ingest_routes(
+        authenticate=accounts,
+        uploads=Uploads(receiving=receiving, spool=spool, limits=limits),
+        sockets=MediaSockets(recorder, clock),
+        clock=clock,
+    )
+    said: list[TakeEvent] = []
+    async with served(Starlette(routes=routes)) as (server, port), listening(recorder, said):
+        yield World(port, root, spool, store, recorder, accounts, clock, notes, server, said)
+    await store.close()
+
+
+@asynccontextmanager
+async def served(app: Starlette) -> AsyncIterator[tuple[uvicorn.Server, int]]:
+    """A real server in this event loop."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="websockets-sansio",
+        ws_max_size=65_536,
+        ws_ping_timeout=None,
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve([listener]))
+
+    async def started() -> bool:
+        return server.started
+
+    try:
+        await eventually(started)
+        yield server, listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def listening(recorder: EmbeddedRecorder, said: list[TakeEvent]) -> AsyncIterator[None]:
+    """Somebody notes what the recorder says; afterwards it is closed."""
+
+    async def note() -> None:
+        async for event in recorder.events():
+            said.append(event)  # noqa: PERF401 - each as it comes
+
+    noting = asyncio.create_task(note())
+    try:
+        yield
+    finally:
+        await recorder.close()
+        await noting
+
+
+def causes(said: list[TakeEvent]) -> list[tuple[str, str]]:
+    """What was said, in short: (kind, cause)."""
+    return [(type(each.event).__name__, getattr(each.event, "cause", "")) for each in said]
+
+
+def instants(said: list[TakeEvent]) -> list[Millis]:
+    return [each.event.at for each in said]

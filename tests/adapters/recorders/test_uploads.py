@@ -1,0 +1,368 @@
+"""Files handed in over HTTP: a real server, real files, a real store, and senders that behave badly."""
+
+import asyncio
+import errno
+import hashlib
+import logging
+import os
+import resource
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from adapters.recorders.embedded import IngestSecrets
+from recordings.recording import EndCause, Reason, Recording, State
+from tests.adapters.recorders.parts import ADDRESS, SECRET, World, world
+
+BODY = os.urandom(300_000)
+PATH = "call_recording_c1%4010.0.0.1.mp3?from=1001%40pbx&to=1002%40pbx&call_id=c1%4010.0.0.1&account_id=kz"
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+async def put(here: World, body: Any = BODY, path: str = PATH, method: str = "PUT", **more: Any) -> httpx.Response:
+    async with httpx.AsyncClient(timeout=30) as client:
+        return await client.request(method, f"{here.http}/{path}", content=body, **more)
+
+
+def spooled(here: World, recording_id: str) -> bytes:
+    """What is on the disk of a file that comes in; nothing yet is nothing."""
+    return b"".join(path.read_bytes() for path in (here.root / "spool" / recording_id).glob("body.*"))
+
+
+def aside(here: World) -> list[bytes]:
+    return [path.read_bytes() for path in (here.root / "aside").glob("*/body.*")]
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+async def test_what_kazoo_sends_is_a_recording(here: World, method: str) -> None:
+    answer = await put(here, method=method)
+    (found,) = await here.all()
+    assert answer.status_code == 201
+    assert answer.json() == {"id": found.id, "state": "FINALIZING"}
+    assert (found.state, found.end_cause) == (State.FINALIZING, EndCause.RECEIVED)
+    assert (found.call_id, found.from_, found.to) == ("c1@10.0.0.1", "1001@pbx", "1002@pbx")
+    assert (found.origin, found.format, found.options.format) == ("ingest:kazoo", "mp3", None)
+    assert found.custom_channel_vars == {"Account-ID": "kz"}
+    assert found.source_sha256 == hashlib.sha256(BODY).hexdigest()
+    assert found.node == "node-1"
+    assert spooled(here, found.id) == BODY
+    assert here.notes.woken == 1
+    assert here.notes.audit == [("receive", found.id)]
+
+
+async def test_the_url_may_have_a_query_of_its_own(here: World) -> None:
+    async with httpx.AsyncClient() as client:
+        address = f"{here.http}?file=call_recording_c9.wav&call_id=c9"
+        assert (await client.put(address, content=BODY)).status_code == 201
+    (found,) = await here.all()
+    assert (found.call_id, found.name) == ("c9", "call_recording_c9.wav")
+
+
+async def test_a_senders_recording_id_is_kept_if_it_is_free(here: World) -> None:
+    identity = f"202611-{'0' * 31}a"
+    first = await put(here, path=f"{PATH}&recording_id={identity}")
+    second = await put(here, b"another take", path=f"{PATH}&recording_id={identity}")
+    assert first.json()["id"] == identity
+    assert second.status_code == 201
+    assert second.json()["id"] != identity
+
+
+async def test_a_retry_is_answered_with_the_recording_that_is_there(here: World) -> None:
+    first, again = await put(here), await put(here)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    kept = {found.id: (found.state, found.reason) for found in await here.all()}
+    assert kept.pop(first.json()["id"]) == (State.FINALIZING, None)
+    assert list(kept.values()) == [(State.DISCARDED, Reason.DUPLICATE)]
+    assert await here.spool.ids() == [first.json()["id"]]
+
+
+async def test_two_identical_files_at_once_are_one_recording(here: World) -> None:
+    answers = await asyncio.gather(*(put(here) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    states = sorted(found.state.value for found in await here.all())
+    assert states == ["DISCARDED"] * 3 + ["FINALIZING"]
+
+
+async def test_other_bytes_under_the_same_address_are_another_take(here: World) -> None:
+    one, two = await put(here, b"first take"), await put(here, b"second take")
+    assert [one.status_code, two.status_code] == [201, 201]
+    assert {found.state for found in await here.all()} == {State.FINALIZING}
+
+
+async def test_an_empty_body_is_discarded(here: World) -> None:
+    answer = await put(here, b"")
+    (found,) = await here.all()
+    assert (answer.status_code, answer.json()["state"]) == (201, "DISCARDED")
+    assert found.reason is Reason.EMPTY
+    assert await here.spool.ids() == []
+
+
+@pytest.mark.parametrize(
+    ("address", "secret"), [(ADDRESS, "0" * 64), ("0" * 32, SECRET), (ADDRESS, SECRET[:-1]), (SECRET, ADDRESS)]
+)
+async def test_a_wrong_address_and_a_wrong_secret_look_the_same(here: World, address: str, secret: str) -> None:
+    async with httpx.AsyncClient() as client:
+        answer = await client.put(f"http://127.0.0.1:{here.port}/ingest/{address}/{secret}/{PATH}", content=BODY)
+    assert (answer.status_code, answer.json()["error"]) == (404, "NOT_FOUND")
+    assert await here.all() == []
+
+
+async def test_a_revoked_address_takes_nothing(here: World) -> None:
+    here.accounts.revoked = True
+    assert (await put(here)).status_code == 404
+
+
+async def test_an_address_without_a_call_is_told_why(here: World) -> None:
+    answer = await put(here, path="voice.mp3")
+    assert (answer.status_code, answer.json()["error"]) == (400, "NOT_AN_UPLOAD")
+
+
+class Sender:
+    """A sender that can stop in the middle."""
+
+    def __init__(self, here: World) -> None:
+        self.here = here
+
+    async def __aenter__(self) -> Self:
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.here.port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.close()
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    def head(self, *headers: str) -> None:
+        lines = [f"PUT /ingest/{ADDRESS}/{SECRET}/{PATH} HTTP/1.1", "Host: x", *headers, "", ""]
+        self.send("\r\n".join(lines).encode())
+
+    async def status(self) -> int:
+        line = await asyncio.wait_for(self.reader.readline(), 10)
+        return int(line.split()[1]) if line else 0
+
+
+async def test_a_body_that_breaks_off_is_kept_aside_and_can_be_sent_again(here: World) -> None:
+    async with Sender(here) as sender:
+        sender.head("Content-Length: 300000")
+        sender.send(BODY[:100_000])
+        await here.until_all(lambda all_: all_ and spooled(here, all_[0].id) == BODY[:100_000])
+        sender.writer.transport.abort()
+    (broken,) = await here.until_all(lambda all_: all_[0].state is State.FAILED)
+    assert broken.reason is Reason.INCOMPLETE
+    await here.until(lambda: aside(here))
+    assert aside(here) == [BODY[:100_000]]
+    assert await here.spool.ids() == []
+    answer = await put(here)
+    (whole,) = await here.all()
+    assert (answer.status_code, answer.json()["id"]) == (201, broken.id)
+    assert (whole.state, whole.reason) == (State.FINALIZING, None)
+    assert spooled(here, whole.id) == BODY
+
+
+async def test_bytes_reach_the_disk_as_they_arrive(here: World) -> None:
+    async with Sender(here) as sender:
+        sender.head("Transfer-Encoding: chunked")
+        for part in range(1, 6):
+            sender.send(b"3e8\r\n" + BODY[:1000] + b"\r\n")
+            await here.until_all(partial(_has, here, BODY[:1000] * part))
+        (found,) = await here.all()
+        assert found.state is State.RECORDING
+        sender.send(b"0\r\n\r\n")
+        assert await sender.status() == 201
+
+
+def _has(here: World, expected: bytes, found: list[Recording]) -> bool:
+    return bool(found) and spooled(here, found[0].id) == expected
+
+
+async def test_a_close_in_the_middle_is_a_break_too(here: World) -> None:
+    async with Sender(here) as sender:
+        sender.head("Content-Length: 300000")
+        sender.send(BODY[:-1])
+        await sender.writer.drain()
+        sender.writer.write_eof()
+    (broken,) = await here.until_all(lambda all_: all_ and all_[0].state is State.FAILED)
+    assert broken.reason is Reason.INCOMPLETE
+
+
+async def test_a_sender_that_goes_silent_is_given_up(tmp_path: Path) -> None:
+    async with world(tmp_path, body_idle=0.2) as here, Sender(here) as sender:
+        sender.head("Content-Length: 300000")
+        sender.send(BODY[:5000])
+        assert await sender.status() == 408
+        (broken,) = await here.all()
+        assert (broken.state, broken.reason) == (State.FAILED, Reason.INCOMPLETE)
+        assert aside(here) == [BODY[:5000]]
+
+
+async def test_a_sender_that_drips_for_ever_is_given_up(tmp_path: Path) -> None:
+    async with world(tmp_path, body_total=0.5) as here, Sender(here) as sender:
+        sender.head("Content-Length: 300000")
+
+        async def drip() -> None:
+            while True:
+                sender.send(b"x")
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.create_task(drip())
+        assert await sender.status() == 408
+        dripping.cancel()
+        (broken,) = await here.all()
+        assert (broken.reason, broken.reason_detail) == (Reason.INCOMPLETE, "it took too long")
+
+
+async def test_a_declared_length_over_the_limit_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    async with world(tmp_path, max_body=1000) as here:
+        async with Sender(here) as sender:
+            sender.head("Content-Length: 1001", "Expect: 100-continue")
+            assert await sender.status() == 413
+        assert await here.all() == []
+
+
+async def test_the_limit_itself_fits(tmp_path: Path) -> None:
+    async with world(tmp_path, max_body=1000) as here:
+        assert (await put(here, BODY[:1000])).status_code == 201
+        assert (await put(here, BODY[:1001])).status_code == 413
+
+
+async def test_a_chunked_body_over_the_limit_leaves_nothing(tmp_path: Path) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield BODY[:10_000]
+
+    async with world(tmp_path, max_body=100_000) as here:
+        assert (await put(here, chunks())).status_code == 413
+        assert await here.all() == []
+        assert await here.spool.ids() == []
+        assert aside(here) == []
+
+
+async def test_a_retry_over_the_limit_does_not_wipe_out_what_failed_before(tmp_path: Path) -> None:
+    async with world(tmp_path, max_body=100_000, body_idle=0.2) as here:
+        async with Sender(here) as sender:
+            sender.head("Content-Length: 90000")
+            sender.send(b"x")
+            assert await sender.status() == 408
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for _ in range(20):
+                yield BODY[:10_000]
+
+        assert (await put(here, chunks())).status_code == 413
+        (kept,) = await here.all()
+        assert (kept.state, kept.reason) == (State.FAILED, Reason.INCOMPLETE)
+
+
+async def test_expect_100_continue_is_answered(here: World) -> None:
+    async with Sender(here) as sender:
+        sender.head("Content-Length: 5", "Expect: 100-continue")
+        assert await sender.status() == 100
+        await sender.reader.readline()
+        sender.send(b"hello")
+        assert await sender.status() == 201
+
+
+async def test_too_many_at_once_are_asked_to_come_back(tmp_path: Path) -> None:
+    async with world(tmp_path, max_uploads=1) as here, Sender(here) as sender:
+        sender.head("Content-Length: 10")
+        sender.send(b"x")
+        await here.until_all(len)
+        answer = await put(here)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+        sender.send(b"x" * 9)
+        assert await sender.status() == 201
+        assert (await put(here)).status_code == 201
+
+
+async def test_a_full_disk_is_said_and_the_retry_succeeds(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adapters.spool.body import BodyWriter
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BodyWriter, "_append", full)
+        answer = await put(here)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+    (broken,) = await here.all()
+    assert broken.reason is Reason.INCOMPLETE
+    assert (await put(here)).json()["id"] == broken.id
+
+
+async def test_a_store_that_fails_at_the_end_is_no_success(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recordings.receiving import Receiving
+
+    async def away(*_: object) -> None:
+        raise ConnectionError("the store is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Receiving, "finish", away)
+        assert (await put(here)).status_code == 500
+    assert (await put(here)).status_code == 201
+    (found,) = await here.all()
+    assert found.state is State.FINALIZING
+
+
+async def test_a_server_that_stops_says_that_it_is_incomplete(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        async with Sender(here) as sender:
+            sender.head("Content-Length: 300000")
+            sender.send(BODY[:100])
+            await here.until_all(lambda all_: all_ and spooled(here, all_[0].id))
+            here.server.should_exit = True
+            (broken,) = await here.until_all(lambda all_: all_[0].state is State.FAILED)
+        assert broken.reason is Reason.INCOMPLETE
+
+
+async def test_a_large_file_is_never_in_memory(here: World) -> None:
+    size, piece = 100_000_000, bytes(1_000_000)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(size // len(piece)):
+            yield piece
+
+    await put(here, b"warm up")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answer = await put(here, pieces(), path="call_recording_big.wav")
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert answer.status_code == 201
+    # The sender's pieces are in this process too.
+    assert grown < 16_000
+
+
+async def test_secrets_stay_out_of_the_logs(here: World, caplog: pytest.LogCaptureFixture) -> None:
+    hide = IngestSecrets()
+    names = ("uvicorn.access", "uvicorn.error")
+    for name in names:
+        logging.getLogger(name).addFilter(hide)
+    try:
+        with caplog.at_level(logging.DEBUG):
+            await put(here)
+            await put(here, path="nothing")
+            from websockets.asyncio.client import connect
+
+            async with connect(here.ws):
+                pass
+    finally:
+        for name in names:
+            logging.getLogger(name).removeFilter(hide)
+    served = [record.getMessage() for record in caplog.records if record.name in names]
+    assert any(f"/ingest/{ADDRESS}/..." in line for line in served)
+    assert any("WebSocket" in line for line in served)
+    ours = [line for line in served if SECRET in line]
+    ours += [
+        each.getMessage() for each in caplog.records if each.name.startswith("adapters") and SECRET in each.getMessage()
+    ]
+    assert ours == []

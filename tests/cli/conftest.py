@@ -1,0 +1,49 @@
+"""The command line in this process, on a data folder of the test's own."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from graph.cli.main import recordings
+from tests.support.logging import kept_logging
+
+
+@dataclass
+class CommandLine:
+    """Runs commands."""
+
+    data: Path
+
+    def run(self, *words: str | Path, expected: int = 0, **variables: str) -> Result:
+        environment = {"RECORDINGS_DATA": str(self.data)} | variables
+        result = CliRunner().invoke(recordings, [str(word) for word in words], env=environment, prog_name="recordings")
+        assert result.exit_code == expected, (result.output, result.exception)
+        return result
+
+    def json(self, *words: str | Path, expected: int = 0) -> list[Any]:
+        """What a command printed, line by line."""
+        return [json.loads(line) for line in self.run(*words, expected=expected).stdout.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    with kept_logging():
+        yield
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    for name in ("RECORDINGS_MONGODB", "RECORDINGS_MEDIA"):
+        monkeypatch.delenv(name, raising=False)
+    return CommandLine(tmp_path / "data")
+
+
+@pytest.fixture
+def account(cli: CommandLine) -> str:
+    """The id of an account."""
+    return str(cli.json("account", "create", "Acme")[0]["id"])

@@ -1,0 +1,178 @@
+"""Accounts, keys, tokens and ingest addresses by the command line."""
+
+import asyncio
+from pathlib import Path
+
+import click
+import pytest
+
+from graph.cli.main import recordings
+from graph.services import Services, open_services
+from graph.settings import load
+from recordings.access import Principal, Scope
+from recordings.errors import Unauthenticated
+from tests.cli.conftest import CommandLine
+
+
+def principal_of(cli: CommandLine, secret: str) -> Principal:
+    async def ask() -> Principal:
+        async with open_services(load({}, {"data": str(cli.data)})) as services:
+            return await services.identity.authenticate({"X-Auth-Token": secret})
+
+    return asyncio.run(ask())
+
+
+def test_accounts_form_a_tree(cli: CommandLine) -> None:
+    (top,) = cli.json("account", "create", "Top", "--id", "ab" * 16)
+    (below,) = cli.json("account", "create", "Below", "--parent", top["id"])
+    assert (top["id"], below["parent"]) == ("ab" * 16, "ab" * 16)
+    assert [found["name"] for found in cli.json("account", "list")] == ["Top", "Below"]
+
+
+def test_an_account_that_is_there_cannot_be_made_again(cli: CommandLine) -> None:
+    cli.run("account", "create", "One", "--id", "ab" * 16)
+    assert "already" in cli.run("account", "create", "Two", "--id", "ab" * 16, expected=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["account", "create", "X", "--id", "short"], "32 lower-case hexadecimal digits"),
+        (["account", "create", ""], "printable"),
+        (["account", "create", "X", "--parent", "cd" * 16], "there is no account"),
+        (["key", "create", "--account", "nobody"], "there is no account"),
+        (["key", "list", "--account", "nobody"], "there is no account"),
+        (["key", "revoke", "nothing"], "there is no API key"),
+        (["ingest", "create", "--account", "nobody"], "there is no account"),
+        (["ingest", "revoke", "nothing"], "there is no ingest address"),
+        (["token", "--account", "nobody"], "there is no account"),
+        (["token", "--account", "nobody", "--expires", "0"], "--expires"),
+        (["key", "create", "--account", "nobody", "--scope", "ingest"], "--scope"),
+        (["key", "create"], "--account"),
+        (["call"], "there is no account"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_no_traceback_is_shown(cli: CommandLine, words: list[str], said: str) -> None:
+    asked_wrongly = {"--id", "", "--expires", "--scope"} & set(words) or words == ["key", "create"]
+    result = cli.run(*words, expected=2 if asked_wrongly else 1)
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_a_key_is_shown_once_and_works_until_it_is_revoked(cli: CommandLine, account: str) -> None:
+    (made,) = cli.json("key", "create", "--account", account, "--owner", "ada", "--scope", "read", "--scope", "listen")
+    assert len(made["key"]) == 64
+    assert principal_of(cli, made["key"]).scopes == {Scope.READ, Scope.LISTEN}
+    assert principal_of(cli, made["key"]).owner_id == "ada"
+    listed = cli.run("key", "list", "--account", account)
+    assert made["key"] not in listed.output
+    assert cli.json("key", "list", "--account", account)[0]["revoked"] is None
+    cli.run("key", "revoke", made["id"])
+    cli.run("key", "revoke", made["id"])
+    assert cli.json("key", "list", "--account", account)[0]["revoked"] is not None
+    with pytest.raises(Unauthenticated):
+        principal_of(cli, made["key"])
+
+
+def test_a_token_is_all_that_is_printed(cli: CommandLine, account: str) -> None:
+    printed = cli.run("token", "--account", account, "--expires", "60").stdout
+    assert printed.count("\n") == 1
+    assert principal_of(cli, printed.strip()) == Principal(
+        account, frozenset({Scope.READ, Scope.LISTEN, Scope.CONTROL, Scope.DELETE}), None, "token"
+    )
+
+
+def test_an_ingest_address_is_shown_once(cli: CommandLine, account: str) -> None:
+    (made,) = cli.json("ingest", "create", "--account", account, "--port", "9000")
+    base = f"http://127.0.0.1:9000/ingest/{made['id']}/"
+    secret = made["url"].removeprefix(base)
+    assert len(secret) == 64
+    assert made["websocket"] == f"ws://127.0.0.1:9000/ingest/{made['id']}/{secret}/ws"
+    assert secret not in cli.run("ingest", "list", "--account", account).output
+    cli.run("ingest", "revoke", made["id"])
+    assert cli.json("ingest", "list", "--account", account)[0]["revoked"] is not None
+
+
+def test_no_secret_is_on_the_disk_but_the_one_of_the_installation(cli: CommandLine, account: str) -> None:
+    key = cli.json("key", "create", "--account", account)[0]["key"]
+    ingest = cli.json("ingest", "create", "--account", account)[0]["url"].rsplit("/", 1)[1]
+    token = cli.run("token", "--account", account).stdout.strip()
+    kept = b"".join(path.read_bytes() for path in cli.data.rglob("*") if path.is_file())
+    for secret in (key, ingest, token):
+        assert secret.encode() not in kept
+
+
+def test_the_data_folder_is_private(cli: CommandLine, account: str) -> None:
+    assert cli.data.stat().st_mode & 0o077 == 0
+    assert (cli.data / "secret.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_schema_is_the_one_in_the_repository(cli: CommandLine) -> None:
+    committed = Path(__file__).parents[2] / "schema.graphql"
+    assert cli.run("schema").stdout == committed.read_text(encoding="utf-8")
+
+
+def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name, command in group.commands.items():
+        here = (*path, name)
+        found += commands(command, *here) if isinstance(command, click.Group) else [here]
+    return found
+
+
+@pytest.mark.parametrize("words", commands(recordings), ids=" ".join)
+def test_every_command_and_every_option_says_what_it_is_for(cli: CommandLine, words: tuple[str, ...]) -> None:
+    shown = cli.run(*words, "--help").stdout
+    command: click.Command = recordings
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help
+            assert parameter.opts[0] in shown
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"RECORDINGS_PORT": "none"}, "RECORDINGS_PORT (or --port) must be an integer from 1 to 65535, not 'none'"),
+        ({"RECORDINGS_DRIVER": "odbc"}, "RECORDINGS_DRIVER (or --driver) must be one of pymongo, motor, not 'odbc'"),
+        ({"RECORDINGS_GRAPHIQL": "maybe"}, "on or off"),
+        ({"RECORDINGS_JWKS_URL": "https://issuer.example/keys"}, "RECORDINGS_JWKS_ISSUER"),
+        ({"RECORDINGS_MONGODB": "postgres://x"}, "mongodb://"),
+    ],
+)
+def test_a_wrong_setting_ends_the_start_and_says_what_to_change(
+    cli: CommandLine, variables: dict[str, str], said: str
+) -> None:
+    assert said in " ".join(cli.run("serve", expected=2, **variables).stderr.split())
+
+
+def test_a_key_file_that_everybody_can_read_ends_the_start(cli: CommandLine, account: str) -> None:
+    (cli.data / "secret.key").chmod(0o644)
+    assert "chmod 600" in cli.run("serve", expected=1).stderr
+    assert "chmod 600" in cli.run("account", "list", expected=1).stderr
+
+
+def test_a_store_that_cannot_be_opened_is_said(cli: CommandLine) -> None:
+    cli.data.mkdir()
+    (cli.data / "recordings.sqlite3").mkdir()
+    for words in (["account", "list"], ["serve"]):
+        said = cli.run(*words, expected=1).stderr
+        assert "the metadata store cannot be opened" in said
+        assert "Traceback" not in said
+
+
+async def test_services_can_be_opened_twice_at_once(cli: CommandLine) -> None:
+    settings = load({}, {"data": str(cli.data)})
+
+    async def seen(services: Services) -> int:
+        return len(await services.administration.accounts())
+
+    async with open_services(settings) as one, open_services(settings) as two:
+        await one.administration.create_account("Acme")
+        assert await seen(one) == await seen(two) == 1
+        assert one.node == two.node

@@ -1,0 +1,166 @@
+"""What is MongoDB's alone: what is promised by an answer, how long anybody waits, what lies in a document."""
+
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from adapters.metadata.mongodb import Driver, DriverMissingError, MongoStore
+from adapters.metadata.mongodb.driver import DEFAULTS, _options
+from adapters.metadata.mongodb.schema import INDEXES, META, RECORDINGS, SchemaTooNewError
+from recordings.query import Query
+from recordings.recording import ROW_FIELDS
+from tests.contract.metadata.samples import NOW, full, recording, unique
+from tests.servers.mongod import Mongod
+
+Client = MongoClient[dict[str, Any]]
+
+
+@pytest.fixture(params=list(Driver))
+async def store(request: pytest.FixtureRequest, mongodb_uri: str, mongodb_database: str) -> AsyncIterator[MongoStore]:
+    made = MongoStore(mongodb_uri, mongodb_database, driver=request.param)
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture(scope="module")
+def failing_server(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
+    """A server of this module's own: on the shared one, tests would disarm each other's faults."""
+    with Mongod(tmp_path_factory.mktemp("failing")) as server:
+        yield server
+
+
+@pytest.fixture(params=list(Driver))
+async def failing(request: pytest.FixtureRequest, failing_server: Mongod) -> AsyncIterator[tuple[MongoStore, Client]]:
+    """A store on that server, and a client that has the server fail."""
+    made = MongoStore(failing_server.uri, unique("failing"), driver=request.param)
+    await made.open()
+    with MongoClient[dict[str, Any]](failing_server.uri) as client:
+        yield made, client
+    await made.close()
+
+
+def fail(client: Client, command: str, times: int, **how: Any) -> None:
+    """Have the server fail the next so many commands of a kind."""
+    data = {"failCommands": [command], **how}
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": times}, "data": data})
+
+
+async def test_what_lies_in_a_document(store: MongoStore, mongodb_client: Client, mongodb_database: str) -> None:
+    given = full()
+    await store.insert(given)
+    document = mongodb_client[mongodb_database][RECORDINGS].find_one() or {}
+    assert set(document) == {"_id", *ROW_FIELDS} - {"id"}
+    assert document["_id"] == given.id
+    assert json.loads(document["user_metadata"]) == given.user_metadata
+    assert document["media"]["length"] == 2**33
+    await store.insert(recording(id="plain"))
+    assert set(mongodb_client[mongodb_database][RECORDINGS].find_one({"_id": "plain"}) or {}) == set(document)
+
+
+async def test_what_a_claim_leaves_behind_goes_with_the_next_save(
+    store: MongoStore, mongodb_client: Client, mongodb_database: str
+) -> None:
+    await store.insert(recording(due_at=NOW))
+    (claimed,) = await store.claim_due(now=NOW, until=NOW + 1, holder="me", node="n", limit=1)
+    assert set((await store.rows([claimed.id]))[claimed.id]) == set(ROW_FIELDS)
+    assert await store.save(replace(claimed, due_at=None, revision=claimed.revision + 1), claimed.revision)
+    assert "claim" not in (mongodb_client[mongodb_database][RECORDINGS].find_one() or {})
+
+
+async def test_a_weaker_promise_in_the_uri_is_not_taken_over(mongodb_uri: str, mongodb_database: str) -> None:
+    made = MongoStore(f"{mongodb_uri}&w=0&journal=false&readPreference=secondary", mongodb_database)
+    database = made._connection.database
+    assert database.write_concern.document == {"w": "majority", "j": True}
+    assert database.read_preference.name == "Primary"
+    await made.close()
+
+
+def test_client_options_of_the_uri_are_respected() -> None:
+    options = _options("mongodb://h/?appName=x&SERVERSELECTIONTIMEOUTMS=7&ssl=true")
+    assert set(DEFAULTS) - set(options) == {"serverSelectionTimeoutMS", "appname"}
+
+
+async def test_nobody_waits_long_for_a_server_that_is_not_there() -> None:
+    made = MongoStore("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200")
+    start = time.monotonic()
+    with pytest.raises(PyMongoError):
+        await made.open()
+    with pytest.raises(PyMongoError):
+        await made.ping()
+    assert time.monotonic() - start < 5
+    await made.close()
+
+
+async def test_motor_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in sys.modules if each.split(".")[0] == "motor"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "motor", None)
+    with pytest.raises(DriverMissingError, match="install the extra 'motor'"):
+        MongoStore("mongodb://127.0.0.1:1", driver="motor")
+    with pytest.raises(ValueError, match="'odbc'"):
+        MongoStore("mongodb://127.0.0.1:1", driver="odbc")
+
+
+@pytest.mark.parametrize("how", [{"closeConnection": True}, {"errorCode": 6, "errorLabels": ["RetryableWriteError"]}])
+async def test_a_write_that_broke_off_is_done_once(failing: tuple[MongoStore, Client], how: dict[str, Any]) -> None:
+    store, client = failing
+    fail(client, "insert", 1, **how)
+    given = recording()
+    await store.insert(given)
+    fail(client, "update", 1, **how)
+    assert await store.save(replace(given, revision=1), 0)
+    assert await store.count(Query(account_id="account")) == 1
+
+
+async def test_a_write_that_did_not_reach_a_majority_is_an_error(failing: tuple[MongoStore, Client]) -> None:
+    store, client = failing
+    concern = {"code": 64, "errmsg": "waiting for replication timed out"}
+    fail(client, "insert", 1, writeConcernError=concern)
+    with pytest.raises(PyMongoError, match="replication"):
+        await store.insert(recording())
+
+
+async def test_the_indexes_are_the_same_after_opening_again(
+    store: MongoStore, mongodb_client: Client, mongodb_uri: str, mongodb_database: str
+) -> None:
+    database = mongodb_client[mongodb_database]
+    before = database[RECORDINGS].index_information()
+    again = MongoStore(mongodb_uri, mongodb_database)
+    await again.open()
+    await again.close()
+    assert database[RECORDINGS].index_information() == before
+    assert set(before) == {"_id_", *(index.document["name"] for index in INDEXES[RECORDINGS])}
+    assert database[META].find_one() == {"_id": "schema", "version": 1}
+
+
+async def test_documents_are_migrated_once_opened(
+    store: MongoStore, mongodb_uri: str, mongodb_database: str, mongodb_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def relabel(database: Any) -> None:
+        await database[RECORDINGS].update_many({"label": None}, {"$set": {"label": "migrated"}})
+
+    given = recording()
+    await store.insert(given)
+    monkeypatch.setattr("adapters.metadata.mongodb.schema.MIGRATIONS", (relabel,))
+    for _ in range(2):
+        again = MongoStore(mongodb_uri, mongodb_database)
+        await again.open()
+        assert await again.load(given.id) == replace(given, label="migrated")
+        await again.close()
+    assert mongodb_client[mongodb_database][META].find_one() == {"_id": "schema", "version": 2}
+
+
+async def test_a_database_of_a_later_release_is_left_alone(
+    store: MongoStore, mongodb_client: Client, mongodb_database: str
+) -> None:
+    mongodb_client[mongodb_database][META].update_one({}, {"$set": {"version": 1_000}})
+    with pytest.raises(SchemaTooNewError, match="schema 1000"):
+        await store.open()

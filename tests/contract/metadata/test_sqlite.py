@@ -1,0 +1,343 @@
+"""What is SQLite's alone: the file, its schema, transactions that many writes share, threads that end."""
+
+import asyncio
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.metadata.sqlite import SqliteStore, database, lane
+from adapters.metadata.sqlite.database import Database, commit_together
+from adapters.metadata.sqlite.lane import Lane, StoreClosedError
+from adapters.metadata.sqlite.schema import MIGRATIONS, SchemaTooNewError
+from adapters.metadata.sqlite.store import FILE
+from recordings.ports import Taken
+from recordings.query import Query
+from recordings.recording import ROW_FIELDS
+from tests.contract.metadata.samples import full, recording
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    made = SqliteStore(tmp_path)
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def beside(store: SqliteStore, tmp_path: Path) -> Any:
+    """A connection of another process, as good as."""
+    connection = sqlite3.connect(tmp_path / FILE, isolation_level=None, check_same_thread=False)
+    yield connection
+    connection.close()
+
+
+async def everything(store: SqliteStore) -> int:
+    return await store.count(Query(account_id="account"))
+
+
+def run_python(program: str, *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def test_every_field_has_a_column(beside: sqlite3.Connection) -> None:
+    columns = beside.execute("SELECT name FROM pragma_table_info('recordings')").fetchall()
+    assert tuple(name for (name,) in columns) == ROW_FIELDS
+
+
+def test_the_file_is_its_owners_alone(beside: sqlite3.Connection, tmp_path: Path) -> None:
+    beside.execute("BEGIN IMMEDIATE")
+    modes = {each.name: oct(each.stat().st_mode & 0o777) for each in tmp_path.iterdir()}
+    assert modes == {FILE: "0o600", f"{FILE}-wal": "0o600", f"{FILE}-shm": "0o600"}
+
+
+def test_its_folder_is_made(tmp_path: Path) -> None:
+    async def there_and_back() -> None:
+        made = SqliteStore(tmp_path / "new" / "folder")
+        await made.open()
+        await made.close()
+
+    asyncio.run(there_and_back())
+    assert (tmp_path / "new" / "folder" / FILE).is_file()
+
+
+async def test_writes_are_synchronous(store: SqliteStore) -> None:
+    def pragma(name: str) -> Any:
+        return lambda connection: connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    assert await store._database.write(pragma("journal_mode")) == "wal"
+    assert await store._database.write(pragma("synchronous")) == 2
+
+
+async def test_readers_cannot_write(store: SqliteStore) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        await store._database.read(lambda connection: connection.execute("DELETE FROM recordings"))
+
+
+def test_acknowledged_inserts_survive_a_kill(tmp_path: Path) -> None:
+    program = """
+import asyncio, pathlib, sys
+from adapters.metadata.sqlite import SqliteStore
+from tests.contract.metadata.samples import recording, unique
+
+async def work(store):
+    while True:
+        await store.insert(given := recording())
+        print(given.id, flush=True)
+
+async def main():
+    store = SqliteStore(pathlib.Path(sys.argv[1]))
+    await store.open()
+    await asyncio.gather(*(work(store) for _ in range(8)))
+
+asyncio.run(main())
+"""
+    child = run_python(program, str(tmp_path))
+    assert child.stdout is not None
+    with child.stdout as said:
+        acknowledged = [said.readline().strip() for _ in range(200)]
+        child.send_signal(signal.SIGKILL)
+        acknowledged += [line.strip() for line in said if line.endswith("\n")]
+    child.wait()
+
+    async def missing() -> list[str]:
+        store = SqliteStore(tmp_path)
+        await store.open()
+        found = await store.rows(acknowledged, frozenset())
+        await store.close()
+        return [each for each in acknowledged if each not in found]
+
+    assert len(acknowledged) >= 200
+    assert asyncio.run(missing()) == []
+
+
+def test_many_processes_open_a_new_file_at_once(tmp_path: Path) -> None:
+    program = """
+import asyncio, pathlib, sys
+from adapters.metadata.sqlite import SqliteStore
+from tests.contract.metadata.samples import recording
+
+async def main():
+    store = SqliteStore(pathlib.Path(sys.argv[1]))
+    await store.open()
+    await store.insert(recording(id=sys.argv[2]))
+    await store.close()
+
+asyncio.run(main())
+"""
+    children = [run_python(program, str(tmp_path), f"id{number}") for number in range(4)]
+    for child in children:
+        child.communicate(timeout=60)
+    assert [child.returncode for child in children] == [0] * 4
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        assert connection.execute("SELECT count(*) FROM recordings").fetchone() == (4,)
+    connection.close()
+
+
+async def test_an_empty_file_of_version_0_is_migrated(tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()
+    made = SqliteStore(tmp_path)
+    await made.open()
+    await made.insert(full())
+    await made.close()
+
+
+async def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = (*MIGRATIONS, ("CREATE TABLE extra (x)", "CREATE TABLE recordings (x)"))
+    monkeypatch.setattr("adapters.metadata.sqlite.schema.MIGRATIONS", steps)
+    with pytest.raises(sqlite3.OperationalError, match="already exists"):
+        await SqliteStore(tmp_path).open()
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (0,)
+    connection.close()
+
+
+async def test_a_file_of_a_later_release_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("PRAGMA user_version = 1000")
+    connection.close()
+    with pytest.raises(SchemaTooNewError, match="schema 1000"):
+        await SqliteStore(tmp_path).open()
+
+
+async def test_an_old_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(RuntimeError, match=r"3\.37 or later"):
+        await SqliteStore(tmp_path).open()
+
+
+async def test_one_bad_write_takes_no_other_down(store: SqliteStore, beside: sqlite3.Connection) -> None:
+    there = recording()
+    await store.insert(there)
+    # While another process writes, ours wait, and then share a transaction.
+    beside.execute("BEGIN IMMEDIATE")
+    given = [recording() for _ in range(5)]
+    inserts = [asyncio.ensure_future(store.insert(each)) for each in (*given[:2], there, *given[2:])]
+    await asyncio.sleep(0.1)
+    beside.execute("COMMIT")
+    outcomes = await asyncio.gather(*inserts, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None)] * 2 + [Taken] + [type(None)] * 3
+    assert await everything(store) == 6
+
+
+async def test_nothing_is_acknowledged_before_the_commit(store: SqliteStore, beside: sqlite3.Connection) -> None:
+    beside.execute("BEGIN IMMEDIATE")
+    insert = asyncio.ensure_future(store.insert(recording()))
+    assert await asyncio.wait_for(everything(store), 5) == 0
+    assert not insert.done()
+    beside.execute("COMMIT")
+    await insert
+
+
+async def test_a_write_does_not_wait_for_ever(
+    tmp_path: Path, store: SqliteStore, beside: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    impatient = SqliteStore(tmp_path)
+    await impatient.open()
+    beside.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        await impatient.insert(recording())
+    beside.execute("COMMIT")
+    await impatient.insert(recording())
+    await impatient.close()
+
+
+async def test_a_read_does_not_last_for_ever(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "READ_SECONDS", 0.05)
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        await store._database.read(lambda connection: connection.execute(endless).fetchone())
+    assert await everything(store) == 0
+
+
+def test_a_transaction_that_is_lost_is_lost_for_all() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute("CREATE TABLE t (x)")
+
+    def insert(each: sqlite3.Connection) -> None:
+        each.execute("INSERT INTO t VALUES (1)")
+
+    def fill_the_disk(each: sqlite3.Connection) -> None:
+        each.execute("ROLLBACK")
+        raise sqlite3.OperationalError("database or disk is full")
+
+    outcomes = commit_together(connection, [insert, fill_the_disk, insert])
+    assert [str(error) for _, error in outcomes] == ["database or disk is full"] * 3
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    assert commit_together(connection, [insert]) == [(None, None)]
+    connection.close()
+
+
+async def test_many_writes_share_few_transactions(store: SqliteStore, beside: sqlite3.Connection) -> None:
+    beside.execute("BEGIN IMMEDIATE")
+    inserts = [asyncio.ensure_future(store.insert(recording())) for _ in range(100)]
+    await asyncio.sleep(0.1)
+    before = beside.execute("PRAGMA data_version").fetchone()[0]
+    beside.execute("COMMIT")
+    await asyncio.gather(*inserts)
+    assert beside.execute("PRAGMA data_version").fetchone()[0] - before <= 2
+    assert await everything(store) == 100
+
+
+async def test_who_is_cancelled_does_not_disturb_the_others(store: SqliteStore, beside: sqlite3.Connection) -> None:
+    beside.execute("BEGIN IMMEDIATE")
+    inserts = [asyncio.ensure_future(store.insert(recording())) for _ in range(4)]
+    await asyncio.sleep(0.05)
+    inserts[1].cancel()
+    await asyncio.sleep(0)
+    beside.execute("COMMIT")
+    outcomes = await asyncio.gather(*inserts, return_exceptions=True)
+    assert [outcome is None for outcome in outcomes] == [True, False, True, True]
+
+
+async def test_closing_finishes_what_waits_and_ends_the_threads(tmp_path: Path) -> None:
+    made = SqliteStore(tmp_path)
+    await made.open()
+    inserts = [asyncio.ensure_future(made.insert(recording())) for _ in range(50)]
+    await asyncio.sleep(0)
+    await made.close()
+    await asyncio.gather(*inserts)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("sqlite-")]
+    await made.close()
+    with pytest.raises(StoreClosedError):
+        await made.load("x")
+    with pytest.raises(StoreClosedError):
+        await made.remove("x")
+
+
+async def test_a_store_that_was_never_opened(tmp_path: Path) -> None:
+    made = Database(tmp_path / FILE)
+    await made.close()
+    with pytest.raises(StoreClosedError):
+        await made.read(lambda connection: None)
+    with pytest.raises(StoreClosedError):
+        await made.write(lambda connection: None)
+
+
+async def test_no_more_calls_wait_than_there_are_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "WAITING", 2)
+    monkeypatch.setattr(lane, "PATIENCE", 0.05)
+    go = threading.Event()
+
+    def work(_: sqlite3.Connection, calls: Sequence[lane.Call]) -> list[lane.Outcome]:
+        go.wait()
+        return [(number, None) for number, _ in enumerate(calls)]
+
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    narrow = Lane("narrow", [connection], work)
+    waiting = [asyncio.ensure_future(narrow.do(lambda _: None)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        await narrow.do(lambda _: None)
+    go.set()
+    assert await asyncio.gather(*waiting) == [0, 0]
+    assert await narrow.do(lambda _: None) == 0
+    await narrow.close()
+
+
+async def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        await SqliteStore(tmp_path / "file").open()
+
+
+async def test_the_loop_goes_on_while_a_write_waits(store: SqliteStore, beside: sqlite3.Connection) -> None:
+    beside.execute("BEGIN IMMEDIATE")
+    insert = asyncio.ensure_future(store.insert(recording()))
+    slowest = 0.0
+    for _ in range(50):
+        start = time.perf_counter()
+        await asyncio.sleep(0.001)
+        slowest = max(slowest, time.perf_counter() - start)
+    beside.execute("COMMIT")
+    with suppress(Taken):
+        await insert
+    # A loop that waited would have waited for the other process's COMMIT.
+    assert slowest < database.BUSY_SECONDS / 4
+
+
+def test_the_process_ends_though_nobody_closed(tmp_path: Path) -> None:
+    program = """
+import asyncio, pathlib, sys
+from adapters.metadata.sqlite import SqliteStore
+asyncio.run(SqliteStore(pathlib.Path(sys.argv[1])).open())
+"""
+    child = run_python(program, str(tmp_path))
+    child.communicate(timeout=30)
+    assert child.returncode == 0
+    assert (tmp_path / FILE).stat().st_size > 0

@@ -1,0 +1,24 @@
+"""A server with the demo on SQLite, shared by the tests that leave it running."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.server import Client, Server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("e2e") / "data", "--demo") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Client:
+    return server.client(server.shown_token())
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"

@@ -1,0 +1,36 @@
+"""Making an account beside a running server: what the command line does, without the price of its start."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from graph.services import Services, open_services
+from graph.settings import load
+from recordings.access import DEFAULT_SCOPES, Principal
+
+ACCOUNT = "ab" * 16
+
+
+def make_account(data: Path) -> str:
+    """A token for an account that is there afterwards."""
+
+    async def make(services: Services) -> str:
+        await services.administration.create_account("Acme", account_id=ACCOUNT)
+        return services.tokens.issue(Principal(ACCOUNT, frozenset(DEFAULT_SCOPES)), 600)
+
+    return asyncio.run(_with(data, make))
+
+
+def make_ingest(data: Path) -> str:
+    """The path of a new ingest address of that account."""
+
+    async def make(services: Services) -> str:
+        made = await services.administration.create_ingest(ACCOUNT)
+        return f"/ingest/{made.address.id}/{made.secret}"
+
+    return asyncio.run(_with(data, make))
+
+
+async def _with(data: Path, make: Callable[[Services], Awaitable[str]]) -> str:
+    async with open_services(load({}, {"data": str(data)})) as services:
+        return await make(services)

@@ -1,0 +1,68 @@
+"""What is to be heard in a file: its length, its channels and the notes on them."""
+
+import io
+import math
+import wave
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import av
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Decoded audio: samples from -1 to 1, one sequence for each channel."""
+
+    rate: int
+    channels: list["array[float]"]
+
+    @property
+    def seconds(self) -> float:
+        return len(self.channels[0]) / self.rate
+
+    def part(self, channel: int, start: float, end: float) -> "array[float]":
+        return self.channels[channel][int(start * self.rate) : int(end * self.rate)]
+
+    def loudness(self, channel: int, start: float, end: float) -> float:
+        """Root mean square of a part."""
+        part = self.part(channel, start, end)
+        return math.sqrt(sum(sample * sample for sample in part) / max(1, len(part)))
+
+    def strength(self, channel: int, note: float) -> float:
+        """How much of a note there is in a channel (Goertzel), from the loudest half second on."""
+        return max(
+            self._goertzel(self.part(channel, at / 5, at / 5 + 0.2), note) for at in range(int(self.seconds * 5))
+        )
+
+    def _goertzel(self, part: Sequence[float], note: float) -> float:
+        coefficient = 2 * math.cos(2 * math.pi * note / self.rate)
+        last = before = 0.0
+        for sample in part:
+            last, before = sample + coefficient * last - before, last
+        return math.sqrt(max(0.0, last**2 + before**2 - coefficient * last * before)) / max(1, len(part))
+
+
+def decode(data: bytes) -> Sound:
+    """Decode a file with FFmpeg's libraries."""
+    with av.open(io.BytesIO(data), "r") as container:
+        stream = container.streams.audio[0]
+        planar = av.AudioResampler(format="fltp", layout=stream.layout.name, rate=stream.rate)
+        channels = [array("f") for _ in range(stream.layout.nb_channels)]
+        for frame in container.decode(stream):
+            for plain in planar.resample(frame):
+                for channel, plane in zip(channels, plain.planes, strict=True):
+                    channel.frombytes(bytes(plane)[: plain.samples * 4])
+        return Sound(stream.rate, channels)
+
+
+def wav(seconds: int) -> bytes:
+    """A WAV file of a note."""
+    with io.BytesIO() as file:
+        with wave.open(file, "wb") as audio:
+            audio.setnchannels(1)
+            audio.setsampwidth(2)
+            audio.setframerate(8_000)
+            angles = (2 * math.pi * 440 * position / 8_000 for position in range(seconds * 8_000))
+            audio.writeframes(array("h", [round(9_000 * math.sin(angle)) for angle in angles]).tobytes())
+        return file.getvalue()

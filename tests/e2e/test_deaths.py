@@ -1,0 +1,85 @@
+"""What becomes of recordings when the server ends, in order or not."""
+
+import socket
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.e2e.installation import ACCOUNT, make_account, make_ingest
+from tests.e2e.server import SECONDS, Server, command, until
+from tests.e2e.sound import decode, wav
+
+
+def test_a_kill_in_the_middle_of_a_recording_loses_nothing_that_was_recorded(data: Path) -> None:
+    with Server(data) as server:
+        client = server.client(make_account(data))
+        with server.call(60, "--account", ACCOUNT) as call:
+            identity = client.start(call.id, format="wav")["recordingId"]
+            time.sleep(2)
+            server.kill()
+            # The other side is gone, and it says so by itself.
+            assert call.process.wait(SECONDS) == 1
+        server.start()
+        stored = client.wait_for(identity, "STORED")
+        assert stored["endCause"] == "SERVER_RESTART"
+        sound = decode(client.http.get(stored["media"]["url"]).content)
+        assert 1.5 < sound.seconds < 6
+        assert max(sound.loudness(channel, 0, sound.seconds) for channel in (0, 1)) > 0.01
+
+
+def test_a_stop_in_the_middle_of_a_recording_ends_it_in_order(data: Path) -> None:
+    with Server(data) as server:
+        client = server.client(make_account(data))
+        with server.call(60, "--account", ACCOUNT) as call:
+            identity = client.start(call.id)["recordingId"]
+            time.sleep(1)
+            assert server.stop() == 0
+        # The finalizer was quick enough, or the next process does what was left.
+        server.start()
+        stored = client.wait_for(identity, "STORED")
+        assert stored["endCause"] == "SHUTDOWN"
+        assert stored["durationMs"] > 500
+
+
+def test_a_kill_in_the_middle_of_an_upload_and_the_same_upload_again(data: Path) -> None:
+    body = wav(seconds=2)
+    with Server(data) as server:
+        client = server.client(make_account(data))
+        path = f"{make_ingest(data)}/call_recording_abc@10.0.0.1.wav?call_id=abc%4010.0.0.1"
+        with socket.create_connection(("127.0.0.1", server.port)) as sender:
+            head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            sender.sendall(head.encode() + body[: len(body) // 2])
+            until(lambda: _spooled(data) >= len(body) // 2)
+            server.kill()
+        server.start()
+        (identity,) = client.ids()
+        failed = client.find(identity)
+        assert (failed["state"], failed["reason"]) == ("FAILED", "INCOMPLETE")
+        again = httpx.put(f"{server.url}{path}", content=body, timeout=30)
+        assert (again.status_code, again.json()["id"]) == (201, identity)
+        stored = client.wait_for(identity, "STORED")
+        assert (stored["endCause"], stored["durationMs"]) == ("RECEIVED", 2_000)
+        assert client.http.get(stored["media"]["url"]).content == body
+        assert httpx.put(f"{server.url}{path}", content=body, timeout=30).json()["id"] == identity
+        others = {found["reason"] for other in client.ids() if (found := client.find(other))["recordingId"] != identity}
+        assert others == {"DUPLICATE"}
+
+
+def test_a_second_server_on_the_same_data_is_refused(data: Path) -> None:
+    with Server(data):
+        other = command("serve", "--port", "1", data=data)
+        assert other.returncode == 1
+        assert "another server uses the data folder" in other.stderr
+
+
+def test_a_port_that_is_taken_is_said(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        answer = command("serve", "--port", port, data=data)
+    assert (answer.returncode, "Traceback" in answer.stderr) == (1, False)
+    assert f"cannot listen on 127.0.0.1:{port}" in answer.stderr
+
+
+def _spooled(data: Path) -> int:
+    return sum(path.stat().st_size for path in data.glob("spool/*/body.*"))

@@ -1,0 +1,23 @@
+"""Logging as it was, after a test that configured it."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+
+@contextmanager
+def kept_logging() -> Iterator[None]:
+    """Put back the handlers, the levels and structlog's configuration."""
+    root = logging.getLogger()
+    loggers = [root, *(found for found in root.manager.loggerDict.values() if isinstance(found, logging.Logger))]
+    before = [(found, found.level, list(found.handlers), found.propagate) for found in loggers]
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+        for found, level, handlers, propagate in before:
+            found.handlers[:] = handlers
+            found.setLevel(level)
+            found.propagate = propagate
