@@ -14,8 +14,8 @@ from adapters.recorders.embedded.timeline import Kind
 from adapters.recorders.embedded.timers import Timers
 from adapters.recorders.media_streams import BYTES_PER_MS, SAMPLE_RATE, Audio
 from recordings.call import Call
-from recordings.events import Armed, Begun, Ended
 from recordings.instants import Millis
+from recordings.lifecycle import Armed, Begun, Ended
 from recordings.ports import Capability, Clock, Codec, Take, TakeEvent, TakeRefused
 from recordings.recording import EndCause
 

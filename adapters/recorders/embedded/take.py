@@ -7,7 +7,7 @@ from adapters.recorders.embedded.spooling import TrackWriter
 from adapters.recorders.embedded.timeline import Kind, Timeline
 from adapters.recorders.embedded.timers import Timer
 from adapters.recorders.media_streams import SAMPLE_RATE
-from recordings.events import Armed, Begun
+from recordings.lifecycle import Armed, Begun
 from recordings.ports import Take
 
 SILENCE: Final = b"\xff" * 65_536
