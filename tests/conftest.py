@@ -16,6 +16,8 @@ from pymongo import MongoClient
 
 from tests.servers.mongod import Document, MongodUnavailableError, SharedMongod
 
+pytest_plugins = ["tests.servers.fixtures"]
+
 NO_MONGOD = "no mongod because "
 SHARED_MONGOD = pytest.StashKey[SharedMongod]()
 

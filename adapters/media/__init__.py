@@ -1,7 +1,20 @@
-"""Where audio is kept: a folder, or anything that fsspec reaches. Begin with `open_media_store`."""
+"""Where audio is kept: a folder, S3, web servers, anything that fsspec reaches. Begin with `open_media_store`."""
 
+from adapters.media.faults import AccessRefusedError, BrokenTransferError, MediaFaultError
 from adapters.media.folder import FolderMedia
+from adapters.media.http import HttpMedia
+from adapters.media.places import Place
 from adapters.media.remote import RemoteMedia
 from adapters.media.router import MediaRouter, open_media_store
 
-__all__ = ["FolderMedia", "MediaRouter", "RemoteMedia", "open_media_store"]
+__all__ = [
+    "AccessRefusedError",
+    "BrokenTransferError",
+    "FolderMedia",
+    "HttpMedia",
+    "MediaFaultError",
+    "MediaRouter",
+    "Place",
+    "RemoteMedia",
+    "open_media_store",
+]

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from adapters.media.keys import quoted, unquoted
+from adapters.media.listing import objects_in_folder
 from adapters.media.reading import OpenFile
+from recordings.doctor import StoredObject
 from recordings.ports import MediaMissing
 
 _COPIED_AT_ONCE: Final = 1 << 20
@@ -62,6 +64,13 @@ class FolderMedia:
         """Delete; what is gone already is fine."""
         with suppress(MediaMissing):
             await asyncio.to_thread(self._delete, self._path(url))
+
+    def objects(self) -> AsyncIterator[StoredObject]:
+        """Everything that lies in the folder."""
+        return objects_in_folder(self._root, self.prefix)
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
     def _path(self, url: str) -> Path:
         if not url.startswith(self.prefix):

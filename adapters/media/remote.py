@@ -1,4 +1,4 @@
-"""Audio on any store that fsspec reaches.
+"""Audio on any store that fsspec reaches and that has no adapter of its own here.
 
 Only the stores' whole-object and ranged calls are used, never `open()`: fsspec's files block, cache and read ahead as
 they like (fsspec/s3fs#706). No listing is ever cached (fsspec/s3fs#253).
@@ -16,17 +16,16 @@ from fsspec.asyn import AsyncFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from adapters.media.keys import quoted
+from adapters.media.listing import objects_of_fsspec
+from recordings.doctor import StoredObject
 from recordings.ports import MediaMissing
 
 CHUNK: Final = 1 << 20
 """Bytes asked for at a time."""
-_PART: Final = 5 << 20
-"""Bytes of a part of an upload: the least that S3 takes."""
-_S3: Final = frozenset({"s3", "s3a"})
 
 
 class RemoteMedia:
-    """A `MediaStore` under a URL such as `s3://bucket/folder`. A URL that it gives is that URL, `/` and the quoted key.
+    """A `MediaStore` under a URL such as `sftp://host/folder`. A URL that it gives is that URL, `/` and the quoted key.
 
     It also reads any other URL of its scheme. Belongs to one event loop; `close` it there.
     """
@@ -37,12 +36,12 @@ class RemoteMedia:
         self._options = dict(options or {})
         self._opened: AbstractFileSystem | None = None
 
-    async def put(self, key: str, path: str, content_type: str) -> str:
+    async def put(self, key: str, path: str, content_type: str) -> str:  # noqa: ARG002 - few stores keep types
         """Keep a copy of a file. An object of that key is replaced."""
         url = f"{self._base}/{quoted(key)}"
         if isinstance(self._store, AsyncFileSystem):
             # Object stores show an object when all of it is there.
-            await self._store._put_file(path, url, **self._put_options(content_type))  # noqa: SLF001 - fsspec's documented coroutine
+            await self._store._put_file(path, url)  # noqa: SLF001 - fsspec's documented coroutine
         else:
             await asyncio.to_thread(self._put_and_rename, path, url)
         return url
@@ -79,6 +78,10 @@ class RemoteMedia:
         with suppress(FileNotFoundError):
             await self._call("rm_file", url)
 
+    def objects(self) -> AsyncIterator[StoredObject]:
+        """Everything that lies under the store's URL."""
+        return objects_of_fsspec(self._list, self._store._strip_protocol, self._base)  # noqa: SLF001 - what its `ls` returns
+
     async def close(self) -> None:
         """Let go of connections."""
         store, self._opened = self._opened, None
@@ -91,21 +94,17 @@ class RemoteMedia:
         if self._opened is None:
             kind = fsspec.get_filesystem_class(self._scheme)
             uncached = {"skip_instance_cache": True, "use_listings_cache": False, "asynchronous": kind.async_impl}
-            if self._scheme in _S3:
-                uncached["default_cache_type"] = "none"
             self._opened = fsspec.filesystem(self._scheme, **uncached, **self._options)
         return self._opened
-
-    def _put_options(self, content_type: str) -> dict[str, Any]:
-        """S3 gets the type, and few small parts at a time: by default s3fs holds ten of 50 MiB in memory."""
-        if self._scheme not in _S3:
-            return {}
-        return {"ContentType": content_type, "chunksize": _PART, "max_concurrency": 2}
 
     async def _call(self, name: str, *arguments: Any, **named: Any) -> Any:
         if isinstance(self._store, AsyncFileSystem):
             return await getattr(self._store, f"_{name}")(*arguments, **named)
         return await asyncio.to_thread(getattr(self._store, name), *arguments, **named)
+
+    async def _list(self, folder: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await self._call("ls", folder, detail=True)
+        return found
 
     def _ask(self, url: str, start: int, stop: int) -> Task[bytes]:
         return asyncio.create_task(self._chunk(url, start, min(start + CHUNK, stop)))

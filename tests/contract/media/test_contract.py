@@ -60,7 +60,11 @@ async def test_what_is_missing_is_said_to_be(store: MediaRouter, tmp_path: Path)
         await read(store, other, 5, 10)
 
 
-async def test_a_folder_of_objects_is_no_object(store: MediaRouter, tmp_path: Path) -> None:
+async def test_a_folder_of_objects_is_no_object(
+    store: MediaRouter, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if request.node.callspec.params["store"].startswith("http"):
+        pytest.skip("to a web server the page of a folder is a thing like any other")
     url = (await put(store, tmp_path, DATA)).rpartition("/")[0]
     assert await store.length(url) is None
     with pytest.raises(MediaMissing):
@@ -150,9 +154,10 @@ async def test_a_reader_that_stops_lets_go(store: MediaRouter, tmp_path: Path) -
 
 
 async def test_memory_stays_flat(store: MediaRouter, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    if request.node.callspec.params["store"] == "memory":
+    kind = request.node.callspec.params["store"]
+    if kind == "memory":
         pytest.skip("this store is memory")
-    source, size = tmp_path / "source", 128 << 20
+    source, size = tmp_path / "source", (128 if kind in {"local", "file"} else 48) << 20
     with source.open("wb") as file:
         file.truncate(size)
     tracemalloc.start()
@@ -166,4 +171,4 @@ async def test_memory_stays_flat(store: MediaRouter, tmp_path: Path, request: py
     finally:
         tracemalloc.stop()
     assert total == size
-    assert most < 32 << 20
+    assert most < 24 << 20
