@@ -1,39 +1,54 @@
 """The schema, put together."""
 
-from typing import Final
+from typing import Any, Final
 
 import strawberry
 from graphql import GraphQLError
-from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from graph.execution.columns import INSTANTS, TEXTS
+from graph.execution.documents import Documents
+from graph.execution.executor import CompiledExecutor
+from graph.execution.extension import ReadDocuments
+from graph.execution.plan import Compiler
+from graph.schema.columns import COLUMNS
 from graph.schema.info import Info
-from graph.schema.limits import DOCUMENTS, MAX_TOKENS, DocumentLimits
 from graph.schema.mutations import Mutation
 from graph.schema.query import Query
 from graph.schema.rows import read
 from graph.schema.scalars import SCALARS
 
+_COUNT: Final = 100
+"""What counting costs, in fields: a listing that a filter narrows is counted row by row."""
+
 
 class Schema(strawberry.Schema):
-    """Strawberry's schema, which leaves errors to whoever shows them: they are logged once, with their request."""
+    """Strawberry's schema, with documents of its own. `choices` are those of `graph.execution.documents.Documents`.
+
+    It leaves errors to whoever shows them: they are logged once, with their request.
+    """
+
+    def __init__(self, **choices: Any) -> None:
+        super().__init__(
+            query=Query,
+            mutation=Mutation,
+            config=StrawberryConfig(default_resolver=read, info_class=Info, scalar_map=SCALARS),
+            execution_context_class=CompiledExecutor,
+            extensions=[lambda: ReadDocuments(self.documents)],
+        )
+        self.documents = Documents(
+            schema=self._schema,
+            compiler=Compiler(computed=COLUMNS, scalars={"DateTime": INSTANTS, "URL": TEXTS, "Sha256": TEXTS}),
+            weights={("RecordingConnection", "totalCount"): _COUNT},
+            **choices,
+        )
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Nothing: see `graph.faults`."""
 
 
-schema: Final = Schema(
-    query=Query,
-    mutation=Mutation,
-    config=StrawberryConfig(default_resolver=read, info_class=Info, scalar_map=SCALARS),
-    extensions=[
-        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
-        lambda: AddValidationRules([DocumentLimits]),
-        lambda: ParserCache(maxsize=DOCUMENTS),
-        lambda: ValidationCache(maxsize=DOCUMENTS),
-    ],
-)
+schema: Final = Schema()
 
 
 def sdl() -> str:

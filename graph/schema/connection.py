@@ -6,6 +6,7 @@ import strawberry
 from strawberry import UNSET
 
 from graph.context import Context
+from graph.execution.plain import Plain
 from graph.schema.filter import RecordingFilter, to_condition, wanted_owner
 from graph.schema.given import given
 from graph.schema.info import Info
@@ -49,7 +50,11 @@ class RecordingEdge:
 
 
 def _edges(listing: strawberry.Parent[Listing], info: Info) -> Any:
-    return listing.edges(cursors=is_selected(info, "cursor"))
+    return Plain(listing.edges(cursors=is_selected(info, "cursor")))
+
+
+def _nodes(listing: strawberry.Parent[Listing]) -> Any:
+    return Plain(listing.nodes)
 
 
 def _page_info(listing: strawberry.Parent[Listing]) -> Any:
@@ -63,7 +68,7 @@ async def _total_count(listing: strawberry.Parent[Listing]) -> int:
 @strawberry.type(description="A page of recordings.")
 class RecordingConnection:
     edges: list[RecordingEdge] = strawberry.field(resolver=_edges, description="The recordings with their cursors.")
-    nodes: list[Recording] = strawberry.field(description="The recordings.")
+    nodes: list[Recording] = strawberry.field(resolver=_nodes, description="The recordings.")
     page_info: PageInfo = strawberry.field(resolver=_page_info, description="Where the page lies in the listing.")
     total_count: int = strawberry.field(
         resolver=_total_count, description="How many recordings the filter takes, in all; counted only when selected."

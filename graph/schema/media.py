@@ -32,14 +32,22 @@ def _may_play(source: Row, context: Context) -> bool:
     return source["state"] == State.STORED and Scope.LISTEN in context.principal.scopes
 
 
+def url_of(source: Row, context: Context) -> URL | None:
+    """The URL that plays this media, where there may be one."""
+    return URL(media_url(context, source["recording_id"])) if _may_play(source, context) else None
+
+
+def url_expires_of(source: Row, context: Context) -> DateTime | None:
+    """When that URL expires."""
+    return DateTime(context.media_expires) if _may_play(source, context) else None
+
+
 def _resolve_url(source: strawberry.Parent[Any], info: Info) -> URL | None:
-    if not _may_play(source, info.context):
-        return None
-    return URL(media_url(info.context, source["recording_id"]))
+    return url_of(source, info.context)
 
 
 def _resolve_url_expires(source: strawberry.Parent[Any], info: Info) -> DateTime | None:
-    return DateTime(info.context.media_expires) if _may_play(source, info.context) else None
+    return url_expires_of(source, info.context)
 
 
 @strawberry.type(description="The stored audio of a recording. All of it was measured on the decoded audio.")

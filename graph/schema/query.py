@@ -5,6 +5,7 @@ from typing import Annotated, Any, cast
 
 import strawberry
 
+from graph.execution.plain import Plain
 from graph.schema.account import Account, Viewer
 from graph.schema.connection import RecordingConnection, resolve_recordings
 from graph.schema.info import Info
@@ -24,7 +25,7 @@ GlobalIds = Annotated[
 
 async def _resolve_recording(info: Info, id: RecordingId) -> Recording | None:
     row = (await _find(info, [plain(id, RECORDING)]))[0]
-    return cast("Recording | None", row)
+    return cast("Recording | None", Plain(row))
 
 
 async def _resolve_node(info: Info, id: GlobalId) -> Node | None:

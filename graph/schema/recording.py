@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import strawberry
 
+from graph.context import Context
 from graph.schema import enums as _described  # noqa: F401 - the enumerations below are described there
 from graph.schema.info import Info
 from graph.schema.media import Media, resolve_media
@@ -29,9 +30,13 @@ class Span:
     )
 
 
+def upload_url_of(options: Row, context: Context) -> URL | None:
+    """Where the audio is delivered to. Such a URL often carries a secret of the one who gave it."""
+    return cast("URL | None", options["url"]) if Scope.CONTROL in context.principal.scopes else None
+
+
 def _resolve_upload_url(options: strawberry.Parent[Any], info: Info) -> URL | None:
-    # Such a URL often carries a secret of the one who gave it.
-    return options["url"] if Scope.CONTROL in info.context.principal.scopes else None
+    return upload_url_of(options, info.context)
 
 
 @strawberry.type(description="The documented parameters that a recording was started with.")

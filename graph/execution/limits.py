@@ -1,0 +1,50 @@
+"""What a request may ask for, before any work is done for it.
+
+Every limit is on from the start and each can be set. Where graphql-armor, the list of attacks that the tests go by, has
+a default and it does not hinder a page of recordings, ours is that.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from graphql import GraphQLError
+
+KIB: Final = 1 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The limits of an installation."""
+
+    body: int = 128 * KIB
+    """Bytes of a request's body."""
+    characters: int = 15_000
+    """Characters of a document."""
+    tokens: int = 1_000
+    """Tokens of a document, counted before it is parsed."""
+    nesting: int = 40
+    """How deep brackets of any kind may nest, seen before it is parsed."""
+    depth: int = 12
+    """How deep fields may nest; introspection's own query is deeper and not counted."""
+    fields: int = 500
+    """Fields of a document, with every fragment counted where it is spread."""
+    aliases: int = 15
+    """Fields with an alias, counted the same way."""
+    directives: int = 50
+    """Directives, counted the same way."""
+    repeats: int = 300
+    """Pairs of fields with the same response key in the same place: validation compares each pair (25 µs)."""
+    cost: int = 10_000
+    """The cost of an operation in the worst case, see `graph.execution.cost`."""
+    ids: int = 100
+    """Values in an `ids` argument."""
+    seconds: float = 10.0
+    """How long an operation may take."""
+
+
+class LimitError(GraphQLError):
+    """A limit that a request is beyond; says which, how far and what is allowed."""
+
+    def __init__(self, name: str, given: object, allowed: object) -> None:
+        message = f"the document has {given} {name}; at most {allowed} are allowed"
+        super().__init__(message, extensions={"code": "LIMIT_EXCEEDED", "limit": name})

@@ -1,0 +1,214 @@
+"""Plans: how a marked result is completed, compiled once from a validated selection.
+
+Strawberry completes a page of 100 recordings with 20 fields in 20 ms. A plan takes 0.1 ms for it (`bench/graphql.py`):
+it reads the rows' values in C (`itemgetter`), checks them in C against the types of their columns (msgspec), changes
+the few columns that are not shown as they are (instants, renamed enumerations, computed and nested ones), and builds
+msgspec structs whose wire names are the response keys, which encode twice as fast as dicts.
+
+No source code is generated: straight-line functions made by `exec` were measured and are no faster (68 µs a page
+without the range checks and instants that this does in 92 with them), and a name from a document never gets near an
+interpreter.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from operator import itemgetter
+from typing import Any, Final
+
+from graphql import (
+    FieldNode,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLScalarType,
+)
+
+from graph.execution.columns import BailError, Change, Kind, Values, checker, leaf, listed, non_null, nullable
+from graph.execution.selection import NotCompiledError, Operation
+from graph.execution.structs import struct_of
+
+Plan = Callable[[Any, Any], Any]
+"""Completes a marked result: its value and graphql-core's `info` of its field, to what is encoded. Raises to bail."""
+Computed = Callable[[Sequence[Mapping[str, Any]], Any], Values]
+"""A computed column: the sources of a field on a page and the request's context, to the field's values, in one go."""
+
+_TYPENAME: Final = "__typename"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiler:
+    """Makes plans for a schema.
+
+    `computed` are the fields that have a resolver and are computed for the page all the same, by type and field name;
+    they must give what the resolver gives. `scalars` are the kinds of scalars that have a column of their own.
+    """
+
+    computed: Mapping[tuple[str, str], Computed] = field(default_factory=dict)
+    scalars: Mapping[str, Kind] = field(default_factory=dict)
+
+    def compile(self, operation: Operation, kind: GraphQLOutputType, nodes: Sequence[FieldNode]) -> Plan | None:
+        """The plan for the result of a field, or `None` where graphql-core is to complete it."""
+        try:
+            change = self._kind(operation, kind, nodes).change
+        except (NotCompiledError, RecursionError):
+            return None
+        return _of_one(change) if change is not None else None
+
+    def _kind(self, operation: Operation, kind: GraphQLOutputType, nodes: Sequence[FieldNode]) -> Kind:
+        if isinstance(kind, GraphQLNonNull):
+            return non_null(self._bare(operation, kind.of_type, nodes))
+        return nullable(self._bare(operation, kind, nodes))
+
+    def _bare(self, operation: Operation, kind: GraphQLOutputType, nodes: Sequence[FieldNode]) -> Kind:
+        if isinstance(kind, GraphQLList):
+            return listed(self._kind(operation, kind.of_type, nodes))
+        if isinstance(kind, GraphQLScalarType | GraphQLEnumType):
+            return leaf(kind, self.scalars)
+        if isinstance(kind, GraphQLObjectType):
+            return Kind(change=self._object(operation, kind, nodes))
+        raise NotCompiledError(str(kind))
+
+    def _object(self, operation: Operation, kind: GraphQLObjectType, nodes: Sequence[FieldNode]) -> Change:
+        building = _Building(kind)
+        for key, found in operation.fields_of(kind, nodes).items():
+            self._add(building, operation, key, found)
+        return building.finish()
+
+    def _add(self, building: "_Building", operation: Operation, key: str, nodes: list[FieldNode]) -> None:
+        name = nodes[0].name.value
+        if name == _TYPENAME:
+            building.add_constant(key, building.type.name)
+            return
+        definition = building.type.fields.get(name)
+        if definition is None or definition.args or nodes[0].arguments:
+            raise NotCompiledError(name)
+        made = self._kind(operation, definition.type, nodes)
+        if computed := self.computed.get((building.type.name, name)):
+            building.add_computed(key, computed, made)
+        else:
+            building.add_read(key, _row_name(definition), made)
+
+
+def _of_one(change: Change) -> Plan:
+    def plan(value: Any, info: Any) -> Any:
+        return change([value], info)[0]
+
+    return plan
+
+
+class _Name(str):
+    __slots__ = ()
+
+
+class _Asked(dict[str, Any]):
+    """A row that answers with the name under which it was asked."""
+
+    def __missing__(self, name: str) -> _Name:
+        return _Name(name)
+
+
+def _row_name(definition: GraphQLField) -> str:
+    """The row's name of a basic field: a field with no resolver, permission or extension, which just reads the row.
+
+    Strawberry marks the resolver of such a field; which name it reads is best known by that resolver itself.
+    """
+    if getattr(definition.resolve, "_is_default", False):
+        found = definition.resolve(_Asked(), None)  # type: ignore[misc]
+        if type(found) is _Name:
+            return str(found)
+    raise NotCompiledError
+
+
+@dataclass(slots=True)
+class _Building:
+    """The columns of an object type, as they are added: those read from the rows come first, then the others."""
+
+    type: GraphQLObjectType
+    read: list[tuple[str, str, Kind]] = field(default_factory=list)
+    others: list[tuple[str, Change]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+    def add_read(self, key: str, name: str, kind: Kind) -> None:
+        self.keys.append(key)
+        self.read.append((key, name, kind))
+
+    def add_constant(self, key: str, value: Any) -> None:
+        self.keys.append(key)
+        self.others.append((key, lambda rows, _info: list(repeat(value, len(rows)))))
+
+    def add_computed(self, key: str, computed: Computed, kind: Kind) -> None:
+        self.keys.append(key)
+        self.others.append((key, _computing(computed, kind)))
+
+    def finish(self) -> Change:
+        columns = [*(key for key, _, _ in self.read), *(key for key, _ in self.others)]
+        return _Objects(
+            build=struct_of(tuple(self.keys)),
+            reads=_reading([name for _, name, _ in self.read], [kind.shape for _, _, kind in self.read]),
+            changes=tuple((at, kind.change) for at, (_, _, kind) in enumerate(self.read) if kind.change is not None),
+            others=tuple(change for _, change in self.others),
+            order=tuple(columns.index(key) for key in self.keys),
+            is_type_of=self.type.is_type_of,
+        )
+
+
+Reads = Callable[[Sequence[Any]], list[tuple[Any, ...]]]
+
+
+def _reading(names: Sequence[str], shapes: Sequence[Any]) -> Reads | None:
+    if not names:
+        return None
+    # `itemgetter` of a single name gives the value itself and not a tuple: it is asked twice, and one is not used.
+    twice = 2 if len(names) == 1 else 1
+    pick: Callable[[Any], tuple[Any, ...]] = itemgetter(*(list(names) * twice))
+    check = checker(list(shapes) * twice)
+    return lambda rows: check(list(map(pick, rows)))
+
+
+def _computing(computed: Computed, kind: Kind) -> Change:
+    check = checker([kind.shape])
+
+    def change(rows: Values, info: Any) -> Values:
+        values = computed(rows, info.context)
+        if len(values) != len(rows):
+            raise BailError
+        column = [value for (value,) in check([(value,) for value in values])]
+        return column if kind.change is None else kind.change(column, info)
+
+    return change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Objects:
+    """Completes a column of objects of one type. A missing key, or a value of another type, raises."""
+
+    build: Callable[..., Any]
+    reads: Reads | None
+    changes: tuple[tuple[int, Change], ...]
+    others: tuple[Change, ...]
+    order: tuple[int, ...]
+    is_type_of: Callable[[Any, Any], Any] | None
+
+    def __call__(self, rows: Values, info: Any) -> Values:
+        self._check(rows, info)
+        if not rows or not self.order:
+            return [self.build() for _ in rows]
+        read = self.reads(rows) if self.reads else []
+        if not self.changes and not self.others and len(self.order) > 1:
+            return [self.build(*row) for row in read]
+        columns: list[Values] = list(zip(*read, strict=True))
+        for at, change in self.changes:
+            columns[at] = change(columns[at], info)
+        del columns[len(self.order) - len(self.others) :]
+        columns += [change(rows, info) for change in self.others]
+        return list(map(self.build, *(columns[at] for at in self.order)))
+
+    def _check(self, rows: Values, info: Any) -> None:
+        if not set(map(type, rows)) <= {dict}:
+            raise BailError
+        if self.is_type_of is not None and not all(self.is_type_of(row, info) is True for row in rows):
+            raise BailError

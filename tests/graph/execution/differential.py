@@ -1,0 +1,100 @@
+"""Plans against graphql-core: the same document on the same rows, with and without plans."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+import msgspec
+from graphql import ExecutionResult, execute, parse, validate
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from graph.context import Context
+from graph.execution.documents import Document
+from graph.execution.executor import CompiledExecutor
+from graph.execution.limits import Limits
+from graph.execution.plain import Plain
+from graph.schema.build import Schema
+from recordings.access import DEFAULT_SCOPES, Principal, Scope
+from tests.graph.execution.queries import Made, QueryMaker
+from tests.graph.execution.rows import CURSORS, GRANTS, RandomRecordings
+from tests.support.clock import StillClock
+
+UNLIMITED: Final = Limits(
+    characters=10**6, tokens=10**5, nesting=200, depth=100, fields=10**5, aliases=10**4, directives=10**4,
+    repeats=10**5, cost=10**9,
+)  # fmt: skip
+SCHEMA: Final = Schema(limits=UNLIMITED, suggestions=True, max_bytes=1 << 20)
+ARGUMENTS: Final = {"first": ["1", "5", "100"], "id": ['"202611-x"'], "ids": ["[]", '["UmVjb3JkaW5nOjE="]']}
+ROOTS: Final = ("recordings", "recordings", "recordings", "recording", "recording", "node", "nodes", "viewer")
+
+
+class Reference(StrawberryGraphQLCoreExecutionContext):
+    """graphql-core's own execution, which has to be told what a marked result holds."""
+
+    def complete_value(self, return_type: Any, details: Any, info: Any, path: Any, result: Any, place: Any) -> Any:
+        value = result.value if type(result) is Plain else result
+        return super().complete_value(return_type, details, info, path, value, place)
+
+
+@dataclass
+class Compared:
+    """What came of one comparison."""
+
+    bails: int
+    errors: int
+    plans: int
+
+
+def context(random: Random, wrong: float) -> Context:
+    scopes = random.choice([DEFAULT_SCOPES, frozenset({Scope.READ})])
+    return Context(
+        principal=Principal("a" * 32, frozenset(scopes), None, "tester"),
+        recordings=RandomRecordings(random, wrong),  # type: ignore[arg-type]
+        cursors=CURSORS,
+        grants=GRANTS,
+        clock=StillClock(),
+        base_url="http://api.test",
+        media_ttl=1_000,
+        request_id="r",
+    )
+
+
+async def run(executor: type[Any], node: Any, variables: dict[str, Any], asker: Context) -> ExecutionResult:
+    result: Any = execute(
+        SCHEMA._schema,
+        node,
+        context_value=asker,
+        variable_values=variables,
+        executor_class=executor,
+        operation_extensions=None,
+    )
+    return result if isinstance(result, ExecutionResult) else await result
+
+
+def shown(result: ExecutionResult) -> tuple[Any, ...]:
+    """All that can be told apart from outside: data in their order, errors with paths and locations in theirs."""
+    try:
+        data: Any = msgspec.json.encode(result.data)
+    except (TypeError, ValueError, OverflowError) as error:
+        data = repr(error)
+    return data, [error.formatted for error in result.errors or ()]
+
+
+async def compare(made: Made, asker: Context) -> Compared:
+    """Execute both ways, and fail where anything differs."""
+    document: Document = SCHEMA.documents.find(made.text)
+    plain = parse(made.text)
+    ours = await run(CompiledExecutor, document.node, made.variables, asker)
+    theirs = await run(Reference, plain, made.variables, asker)
+    assert shown(ours) == shown(theirs), made
+    plans = document.node.plans
+    return Compared(plans.bails, len(theirs.errors or ()), sum(plan is not None for plan in plans._plans.values()))
+
+
+def make(seed: int) -> tuple[Made, Context]:
+    """A valid document and somebody who asks it, from a seed."""
+    random = Random(seed)
+    while True:
+        made = QueryMaker(SCHEMA._schema, random, ARGUMENTS).make(*ROOTS)
+        if not validate(SCHEMA._schema, parse(made.text)):
+            return made, context(random, random.choice([0.0, 0.0, 0.3, 0.7]))

@@ -1,0 +1,134 @@
+"""Random valid documents over a schema: aliases, fragments, merged fields, directives, variables, `__typename`."""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from graphql import (
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    get_named_type,
+    get_nullable_type,
+    is_composite_type,
+    is_input_object_type,
+    is_list_type,
+    is_required_argument,
+)
+
+MAX_DEPTH = 6
+
+
+@dataclass
+class Made:
+    """A document and values for its variables."""
+
+    text: str
+    variables: dict[str, Any]
+
+
+@dataclass
+class QueryMaker:
+    """Makes documents from a seed. `arguments` gives texts for arguments by name, in place of made-up ones."""
+
+    schema: GraphQLSchema
+    random: Random
+    arguments: dict[str, list[str]] = field(default_factory=dict)
+    fragments: dict[str, str] = field(default_factory=dict)
+    switches: dict[str, bool] = field(default_factory=dict)
+
+    def make(self, *roots: str) -> Made:
+        query = self.schema.query_type
+        assert query is not None
+        chosen = [self.random.choice(roots or list(query.fields)) for _ in range(self.random.randint(1, 2))]
+        body = " ".join(self._field(query, name, 1, f"r{at}") for at, name in enumerate(chosen))
+        declared = ", ".join(f"${name}: Boolean!" for name in self.switches)
+        head = f"query Q({declared})" if declared else "query Q"
+        text = "\n".join([f"{head} {{ {body} }}", *self.fragments.values()])
+        return Made(text, dict(self.switches))
+
+    def _selection(self, kind: Any, depth: int) -> str:
+        if isinstance(kind, GraphQLUnionType):
+            return self._apart(self.schema.get_possible_types(kind), depth)
+        fields = list(kind.fields)
+        if depth >= MAX_DEPTH:
+            fields = [name for name in fields if not is_composite_type(get_named_type(kind.fields[name].type))]
+        count = min(len(fields), self.random.choice([1, 2, 3, 5, 8, 20]))
+        parts = [self._part(kind, name, depth) for name in self.random.sample(fields, count)]
+        if isinstance(kind, GraphQLInterfaceType) and self.random.random() < 0.7:
+            parts.append(self._apart(self.schema.get_possible_types(kind), depth))
+        if self.random.random() < 0.3 or not parts:
+            parts.insert(self.random.randint(0, len(parts)), self._typename())
+        if self.random.random() < 0.2:
+            # The same field once more: the two are merged.
+            parts.append(self.random.choice(parts))
+        return " ".join(parts)
+
+    def _apart(self, kinds: Any, depth: int) -> str:
+        chosen = self.random.choice(list(kinds))
+        # Under aliases of their own, or fields of different types could meet under one name.
+        return f"... on {chosen.name} {{ a{self.random.randint(0, 10**9)}: __typename }}"
+
+    def _typename(self) -> str:
+        return self.random.choice(["__typename", "kindOf: __typename", "__typename @include(if: true)"])
+
+    def _part(self, kind: Any, name: str, depth: int) -> str:
+        made = self._field(kind, name, depth)
+        how = self.random.random()
+        if how < 0.08:
+            return f"... {{ {made} }}"
+        if how < 0.16:
+            return f"... on {kind.name}{self._directive() if how < 0.12 else ''} {{ {made} }}"
+        if how < 0.28:
+            fragment = f"F{len(self.fragments)}"
+            self.fragments[fragment] = f"fragment {fragment} on {kind.name} {{ {made} }}"
+            return f"...{fragment}{self._directive() if how < 0.2 else ''}"
+        return made
+
+    def _directive(self) -> str:
+        word = self.random.choice(["skip", "include"])
+        if self.random.random() < 0.5:
+            return f" @{word}(if: {self.random.choice(['true', 'false'])})"
+        name = f"s{self.random.randint(0, 3)}"
+        self.switches.setdefault(name, self.random.random() < 0.5)
+        return f" @{word}(if: ${name})"
+
+    def _field(self, kind: Any, name: str, depth: int, alias: str | None = None) -> str:
+        definition: GraphQLField = kind.fields[name]
+        if alias is None and self.random.random() < 0.1:
+            # One alias for one field wherever it occurs, so that what meets under one name can be merged.
+            alias = f"{kind.name.lower()}_{name}"
+        text = f"{alias}: {name}" if alias else name
+        given = {key: argument for key, argument in definition.args.items() if self._is_given(key, argument)}
+        if given:
+            text += "(" + ", ".join(f"{key}: {self._value(key, item.type)}" for key, item in given.items()) + ")"
+            if alias is None:
+                # Two uses with different arguments could not be merged.
+                text = f"u{self.random.randint(0, 10**9)}: {text}"
+        if self.random.random() < 0.1:
+            text += self._directive()
+        named = get_named_type(definition.type)
+        if is_composite_type(named):
+            text += f" {{ {self._selection(named, depth + 1)} }}"
+        return text
+
+    def _is_given(self, key: str, argument: GraphQLArgument) -> bool:
+        return is_required_argument(argument) or key in self.arguments
+
+    def _value(self, key: str, kind: Any) -> str:
+        if key in self.arguments:
+            return self.random.choice(self.arguments[key])
+        bare = get_nullable_type(kind)
+        if is_list_type(bare):
+            return "[" + ", ".join(self._value(key, bare.of_type) for _ in range(self.random.randint(0, 3))) + "]"
+        if isinstance(bare, GraphQLEnumType):
+            return str(self.random.choice(list(bare.values)))
+        if is_input_object_type(bare):
+            assert isinstance(bare, GraphQLInputObjectType)
+            needed = {name: item for name, item in bare.fields.items() if is_required_argument(item)}
+            return "{" + ", ".join(f"{name}: {self._value(name, item.type)}" for name, item in needed.items()) + "}"
+        return {"Int": "7", "Float": "1.5", "Boolean": "true"}.get(str(bare), '"x"')

@@ -1,0 +1,103 @@
+"""Random rows of recordings, sound ones and corrupted ones."""
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+
+from recordings.cursor import Cursors
+from recordings.grants import Grants
+from recordings.instants import LATEST
+from recordings.options import RecordingOptions
+from recordings.query import Page, PageRequest, Query
+from recordings.recording import Direction, EndCause, Media, Reason, Recording, Row, Span, SpanKind, State
+
+CURSORS, GRANTS = Cursors(b"c" * 32), Grants(b"g" * 32)
+
+
+class Text(str):
+    __slots__ = ()
+
+
+def sound_row(random: Random, number: int) -> dict[str, Any]:
+    def maybe(value: Any) -> Any:
+        return value if random.random() < 0.6 else None
+
+    at = random.choice([0, 1_795_336_461_123, -1, 59_999, 60_000, LATEST, random.randint(10**12, 2 * 10**12)])
+    kinds = list(SpanKind)
+    row = Recording(
+        id=f"202611-{number:032x}",
+        account_id="a" * 32,
+        state=random.choice(list(State)),
+        start=at,
+        created=at,
+        modified=at,
+        call_id=random.choice(["c", "ü☃", "line\nbreak", "\u2028", '"', ""]),
+        from_="1001@a",
+        to="1002@b",
+        options=RecordingOptions(url=maybe("http://a.test/")),
+        name=random.choice(["", "näme", "\x00", "😀"]),
+        owner_id=maybe("ada"),
+        reason=maybe(random.choice(list(Reason))),
+        end_cause=maybe(random.choice(list(EndCause))),
+        direction=maybe(random.choice(list(Direction))),
+        caller_id_number=maybe("+491"),
+        label=maybe("label"),
+        duration_ms=maybe(random.choice([0, -5, 2**31 - 1, 61_000])),
+        spans=tuple(Span(random.choice(kinds), at, 5, maybe(7)) for _ in range(random.choice([0, 0, 1, 3]))),
+        media=maybe(Media("s3://x", "audio/mpeg", 3 * 10**9, 61_000, 8_000, 2, "0f" * 32, 1_795_336_461_000)),
+        user_metadata=random.choice([{}, {"mood": [1, None, {"deep": True, "big": 2**60, "f": 0.1}]}]),
+        trashed_at=maybe(at),
+    ).to_row()
+    return {key: value for key, value in row.items() if key not in {"lease", "applied"}}
+
+
+WRONG: Sequence[Any] = (
+    None, None, 0, -1, 2**31, 2**70, True, 1.0, 1.5, float("nan"), float("inf"), "text", "STORED", "inbound", "",
+    Text("sub"), b"bytes", [], ["x"], [None], {}, {"a": 1}, (), ("x",), ({"kind": "PAUSED"},), object,
+    State.STORED, Direction.INBOUND, ValueError("a value that is an error"), {"kind", "at"}, 10**14, "1", LATEST + 1,
+)  # fmt: skip
+
+
+def corrupt(random: Random, row: Any) -> None:
+    """Change one thing somewhere in a row."""
+    place: Any = row
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        if not keys:
+            return
+        key = random.choice(keys)
+        if isinstance(place[key], dict | list) and place[key] and random.random() < 0.7:
+            place = place[key]
+            continue
+        if isinstance(place, dict) and random.random() < 0.25:
+            del place[key]
+        else:
+            place[key] = random.choice(WRONG)
+        return
+
+
+class RandomRecordings:
+    """The use cases that reads need, answering from random rows. The same rows come again whoever asks."""
+
+    def __init__(self, random: Random, wrong: float) -> None:
+        self.rows: list[Any] = [sound_row(random, number) for number in range(random.choice([0, 1, 2, 5]))]
+        for row in self.rows:
+            while random.random() < wrong:
+                corrupt(random, row)
+        if random.random() < wrong / 4:
+            self.rows.append(random.choice(WRONG))
+
+    async def page(self, _principal: Any, _query: Query, _request: PageRequest) -> Page:
+        return Page(self.rows, False)
+
+    async def count(self, _principal: Any, _query: Query) -> int:
+        return len(self.rows)
+
+    async def find_many(self, _principal: Any, ids: Sequence[str], _fields: Any) -> Sequence[Row | None]:
+        return [self.rows[at % len(self.rows)] if self.rows else None for at, _ in enumerate(ids)]
+
+    async def account(self, _principal: Any, _id: str | None = None) -> Mapping[str, Any]:
+        raise ValueError("accounts are not told apart here")
+
+    async def calls(self, _principal: Any, _id: str | None = None) -> Sequence[Any]:
+        return []
