@@ -5,10 +5,9 @@ states of `TABLE` and no others; whatever does not fit is one `ProtocolError` th
 the connection takes nothing more. Events that Twilio may add one day are passed over as `Ignored`.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
 from typing import Final, Literal
 
 import msgspec
@@ -22,8 +21,8 @@ MAX_NAME: Final = 128
 SAMPLE_RATE: Final = 8_000
 BYTES_PER_MS: Final = SAMPLE_RATE // 1_000
 """G.711 has one byte a sample."""
-
-_TIMESTAMP: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
+MAX_TIMESTAMP: Final = 10**10
+"""Milliseconds; four months are more than any call has."""
 
 
 class ProtocolError(Exception):
@@ -40,8 +39,8 @@ class State(Enum):
     BROKEN = auto()
 
 
-class Side(Enum):
-    """Who is heard on a track. `value` is the track's index: left is the caller, right the callee."""
+class Side(IntEnum):
+    """Who is heard on a track, as the track's index: left is the caller, right the callee."""
 
     INBOUND = 0
     OUTBOUND = 1
@@ -63,9 +62,11 @@ class StreamStarted:
     parameters: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Audio:
-    """Mu-law bytes of one side; `timestamp_ms` counts from the stream's start."""
+class Audio(msgspec.Struct, frozen=True, gc=False):
+    """Mu-law bytes of one side; `timestamp_ms` counts from the stream's start.
+
+    A struct and no dataclass: one is made a hundred times a second for each call, and this takes a tenth of the time.
+    """
 
     side: Side
     timestamp_ms: int
@@ -118,7 +119,7 @@ class _Start(msgspec.Struct):
 
 class _Media(msgspec.Struct, gc=False):
     track: Literal["inbound", "outbound"]
-    timestamp: str | int
+    timestamp: int
     payload: bytes
 
 
@@ -190,7 +191,8 @@ class MediaStream:
         self.state = State.OPENED
         self._stream_id = ""
         self._ignored = 0
-        self._frames = msgspec.json.Decoder(_Frame)
+        # Not strict: numbers come as texts.
+        self._frames = msgspec.json.Decoder(_Frame, strict=False)
         self._anything = msgspec.json.Decoder(_AnyFrame)
 
     def receive(self, message: str) -> Event:
@@ -212,11 +214,10 @@ class MediaStream:
             frame = self._frames.decode(message)
         except _MALFORMED as error:
             return self._ignore(message, error)
-        self._move(frame)
-        # First what comes fifty times a second.
-        if isinstance(frame, _MediaFrame):
-            return self._audio(frame)
-        return self._other(frame)
+        # The pair of the table that comes a hundred times a second is not looked up.
+        if self.state is not State.STARTED or not isinstance(frame, _MediaFrame):
+            self._move(frame)
+        return self._audio(frame) if isinstance(frame, _MediaFrame) else self._other(frame)
 
     def _move(self, frame: _Frame) -> None:
         after = TABLE.get((self.state, type(frame)))
@@ -230,12 +231,9 @@ class MediaStream:
             raise ProtocolError("audio of another stream")
         if not media.payload:
             raise ProtocolError("a media message without audio")
-        timestamp = media.timestamp
-        if isinstance(timestamp, int):
-            timestamp = str(timestamp)
-        if not _TIMESTAMP.fullmatch(timestamp):
-            raise ProtocolError("media.timestamp is not a number of milliseconds")
-        return Audio(_SIDES[media.track], int(timestamp), media.payload)
+        if not 0 <= media.timestamp < MAX_TIMESTAMP:
+            raise ProtocolError("media.timestamp is no number of milliseconds since the stream's start")
+        return Audio(_SIDES[media.track], media.timestamp, media.payload)
 
     def _other(self, frame: _Frame) -> Event:
         if isinstance(frame, _StartFrame):

@@ -14,7 +14,7 @@ from recordings.access import Account, Principal, Scope
 from recordings.call import Call
 from recordings.changes import change
 from recordings.errors import Forbidden, NotFound
-from recordings.lifecycle import Trashed
+from recordings.events import Trashed
 from recordings.receiving import EMPTY_SHA256, Receiving
 from recordings.recording import EndCause, Reason, Recording, State
 from tests.support.clock import StillClock

@@ -7,21 +7,27 @@ Put together like this, in the event loop:
     routes = ingest_routes(
         authenticate=authenticate, uploads=uploads, sockets=MediaSockets(recorder, clock), clock=clock
     )
+
+and served by uvicorn with `http=HttpProtocol, ws=WebSocketProtocol, ws_max_size=65_536, ws_ping_timeout=None`: a stream
+that is slowed down answers no ping, and the recorder itself closes those that fell silent.
 """
 
 from adapters.recorders.embedded.limits import Limits
 from adapters.recorders.embedded.recorder import EmbeddedRecorder
 from adapters.recorders.embedded.routes import Authenticate, ingest_routes
 from adapters.recorders.embedded.secrets_in_logs import IngestSecrets
+from adapters.recorders.embedded.small_reads import HttpProtocol, WebSocketProtocol
 from adapters.recorders.embedded.sockets import MediaSockets
 from adapters.recorders.embedded.uploads import Uploads
 
 __all__ = [
     "Authenticate",
     "EmbeddedRecorder",
+    "HttpProtocol",
     "IngestSecrets",
     "Limits",
     "MediaSockets",
     "Uploads",
+    "WebSocketProtocol",
     "ingest_routes",
 ]

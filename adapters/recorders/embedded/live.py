@@ -71,7 +71,7 @@ class LiveCall:
         position = audio.timestamp_ms * BYTES_PER_MS
         if ahead > self._lead and position - self._end > self._lead * BYTES_PER_MS:
             raise ProtocolError(f"a timestamp {round(ahead / 1_000)} seconds ahead of the clock and of the audio")
-        self._heard[audio.side.value] = True
+        self._heard[audio.side] = True
         self._end = max(self._end, position + len(audio.payload))
         wait = (ahead - self._resume_lead) / 1_000 if ahead > self._lead else 0.0
         self.heard_at = now + wait

@@ -14,8 +14,8 @@ from adapters.recorders.embedded.timeline import Kind
 from adapters.recorders.embedded.timers import Timers
 from adapters.recorders.media_streams import BYTES_PER_MS, SAMPLE_RATE, Audio
 from recordings.call import Call
+from recordings.events import Armed, Begun, Ended
 from recordings.instants import Millis
-from recordings.lifecycle import Armed, Begun, Ended
 from recordings.ports import Capability, Clock, Codec, Take, TakeEvent, TakeRefused
 from recordings.recording import EndCause
 
@@ -212,7 +212,7 @@ class EmbeddedRecorder:
             self._begin(live, take, position)
             self._happenings.add(TakeEvent(take.id, Begun(at=self._clock.now())))
         try:
-            full = take.write(audio.side.value, position, audio.payload)
+            full = take.write(audio.side, position, audio.payload)
         except OSError:
             log.exception("a take ends: the disk takes nothing", extra={"recording_id": take.id})
             self._end(live, take, EndCause.SPOOL_FULL)

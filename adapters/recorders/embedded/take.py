@@ -7,7 +7,7 @@ from adapters.recorders.embedded.spooling import TrackWriter
 from adapters.recorders.embedded.timeline import Kind, Timeline
 from adapters.recorders.embedded.timers import Timer
 from adapters.recorders.media_streams import SAMPLE_RATE
-from recordings.lifecycle import Armed, Begun
+from recordings.events import Armed, Begun
 from recordings.ports import Take
 
 SILENCE: Final = b"\xff" * 65_536
@@ -46,8 +46,15 @@ class OpenTake:
         """
         if self.timeline is None:
             return False
+        straight = self.timeline.straight(position)
+        if straight is not None and straight + len(payload) < self._limit:
+            self._put(track, straight, payload)
+            return False
+        return self._write_pieces(self.timeline, track, position, payload)
+
+    def _write_pieces(self, timeline: Timeline, track: int, position: int, payload: bytes) -> bool:
         full = False
-        for piece in self.timeline.place(position, len(payload)):
+        for piece in timeline.place(position, len(payload)):
             length = piece.stop - piece.start
             fits = min(length, self._limit - piece.offset)
             if fits > 0:

@@ -63,6 +63,16 @@ class Timeline:
         last = self._stretches[-1]
         return last.offset if last.kind is Kind.PAUSED else last.offset + max(0, position - last.begin)
 
+    def straight(self, position: int) -> int | None:
+        """The offset of audio that is simply recorded; `None` where `place` has to be asked.
+
+        Nearly all audio is, and this costs a fifth of `place`.
+        """
+        last = self._stretches[-1]
+        if last.kind is not Kind.RECORDED or position < last.begin:
+            return None
+        return last.offset + position - last.begin
+
     def change(self, position: int, kind: Kind) -> None:
         """From this position on something else becomes of what is said."""
         begin = max(position, self._stretches[-1].begin)

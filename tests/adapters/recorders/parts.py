@@ -14,7 +14,15 @@ from starlette.applications import Starlette
 from streamdouble import g711  # type: ignore[import-untyped]
 
 from adapters.metadata.sqlite import SqliteStore
-from adapters.recorders.embedded import EmbeddedRecorder, Limits, MediaSockets, Uploads, ingest_routes
+from adapters.recorders.embedded import (
+    EmbeddedRecorder,
+    HttpProtocol,
+    Limits,
+    MediaSockets,
+    Uploads,
+    WebSocketProtocol,
+    ingest_routes,
+)
 from adapters.recorders.media_streams import Audio, Side
 from adapters.spool import FolderSpool
 from recordings.access import Account, Principal, Scope
@@ -204,7 +212,8 @@ async def served(app: Starlette) -> AsyncIterator[tuple[uvicorn.Server, int]]:
     config = uvicorn.Config(
         app,
         lifespan="off",
-        ws="websockets-sansio",
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
         ws_max_size=65_536,
         ws_ping_timeout=None,
         log_config=None,

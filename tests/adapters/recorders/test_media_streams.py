@@ -98,10 +98,12 @@ def media(**changes: Any) -> str:
         media(timestamp="-20"),
         media(timestamp=-20),
         media(timestamp="1.5"),
-        media(timestamp="1e3"),
         media(timestamp="２０"),  # noqa: RUF001 - digits, but not those of the protocol
         media(timestamp="9" * 11),
         media(timestamp=2**63),
+        media(timestamp=2**80),
+        media(timestamp=True),
+        media(timestamp=1.5),
         media(payload="A" * MAX_MESSAGE),
         json.dumps({"event": "media", "streamSid": "MZother", "media": json.loads(media())["media"]}),
     ],

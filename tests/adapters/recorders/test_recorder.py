@@ -14,7 +14,7 @@ from adapters.recorders.embedded.recorder import CallIsLive
 from adapters.recorders.embedded.spooling import TrackWriter
 from adapters.recorders.media_streams import ProtocolError, Side
 from adapters.spool import FolderSpool
-from recordings.lifecycle import Armed, Begun
+from recordings.events import Armed, Begun
 from recordings.ports import Capability, Codec, Take, TakeEvent, TakeRefused
 from recordings.recording import EndCause
 from tests.adapters.recorders.parts import (

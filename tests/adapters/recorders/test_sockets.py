@@ -13,7 +13,7 @@ from streamdouble.session import SessionConfig  # type: ignore[import-untyped]
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from recordings.lifecycle import Begun
+from recordings.events import Begun
 from recordings.recording import EndCause
 from tests.adapters.recorders.parts import (
     ACCOUNT,

@@ -1,0 +1,85 @@
+"""What a take in flight holds, measured: the server's share of it, with a sender that sends all it can."""
+
+import asyncio
+import gc
+import json
+import socket
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from streamdouble.protocol import MediaStreamEncoder  # type: ignore[import-untyped]
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.uri import parse_uri
+
+from tests.adapters.recorders.parts import ACCOUNT, ADDRESS, SECRET, World, eventually, live_call, take, tone, world
+
+KIB = 1024
+MEASURING = 96 * KIB
+"""What the store, the threads and the measuring itself take on top of audio."""
+
+
+@contextmanager
+def peak() -> Iterator[list[int]]:
+    """The most bytes held at once inside the block, beyond those held before."""
+    gc.collect()
+    tracemalloc.start()
+    found: list[int] = []
+    before = tracemalloc.get_traced_memory()[0]
+    try:
+        yield found
+        found.append(tracemalloc.get_traced_memory()[1] - before)
+    finally:
+        tracemalloc.stop()
+
+
+def upload(port: int, number: int, body: bytes) -> bytes:
+    head = f"PUT /ingest/{ADDRESS}/{SECRET}/call_recording_{number}.wav HTTP/1.1\r\nHost: x\r\n"
+    with socket.create_connection(("127.0.0.1", port)) as sender:
+        sender.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
+        sender.sendall(body)
+        return sender.recv(12)
+
+
+async def test_an_upload_holds_256_kib_at_most(tmp_path: Path) -> None:
+    body = bytes(20_000_000)
+    async with world(tmp_path) as here:
+        # What is made once and kept is not the upload's.
+        await asyncio.to_thread(upload, here.port, 1, body)
+        with peak() as found:
+            assert await asyncio.to_thread(upload, here.port, 2, body) == b"HTTP/1.1 201"
+    assert found[0] < 256 * KIB + MEASURING
+
+
+def messages(count: int) -> bytes:
+    """A flood of frames, as they are on the wire."""
+    encoder = MediaStreamEncoder()
+    texts = [json.dumps(encoder.connected()), json.dumps(encoder.start(custom_parameters={"call_id": "call-1"}))]
+    texts += [json.dumps(encoder.media(tone(1))) for _ in range(count)]
+    return b"".join(Frame(Opcode.TEXT, text.encode()).serialize(mask=True) for text in texts)
+
+
+def flooding(here: World, flood: bytes) -> socket.socket:
+    protocol = ClientProtocol(parse_uri(here.ws))
+    protocol.send_request(protocol.connect())
+    sender = socket.create_connection(("127.0.0.1", here.port))
+    sender.sendall(b"".join(protocol.data_to_send()))
+    while b"\r\n\r\n" not in sender.recv(4096):
+        pass
+    sender.sendall(flood)
+    return sender
+
+
+async def test_a_flooding_stream_holds_256_kib_at_most(tmp_path: Path) -> None:
+    flood = messages(5_000)
+    async with world(tmp_path, max_lead=1, resume_lead=0.5) as here:
+        with peak() as found:
+            sending = asyncio.create_task(asyncio.to_thread(flooding, here, flood))
+            await eventually(lambda: here.recorder.find_call(ACCOUNT, live_call().call_id))
+            await here.recorder.start(take())
+            await here.until(lambda: len(here.track(take().recording_id)) > 8_000)
+        (await sending).close()
+    assert len(flood) > 1_000_000
+    assert found[0] < 256 * KIB + MEASURING
