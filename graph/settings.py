@@ -239,8 +239,8 @@ def _check_together(values: Mapping[str, Any]) -> None:
 def as_markdown(settings: Iterable[Setting] = SETTINGS) -> str:
     """The table of docs/settings.md."""
     rows = [
-        f"| `{setting.option}` | `{setting.environment}` | {_shown_default(setting)} | {setting.description} "
-        f"{_shown_allowed(setting)} |"
+        f"| `{setting.option}` | `{setting.environment}` | {_shown_default(setting)} | "
+        f"{setting.description}{_shown_allowed(setting)} |"
         for setting in settings
     ]
     return "\n".join(["| option | environment | default | what it does |", "|---|---|---|---|", *rows])
@@ -256,4 +256,4 @@ def _shown_default(setting: Setting) -> str:
 
 def _shown_allowed(setting: Setting) -> str:
     plain = setting.type in {str, Path} and not setting.choices and not setting.schemes
-    return "" if plain else f"{setting.allowed[0].upper()}{setting.allowed[1:]}."
+    return "" if plain else f" {setting.allowed[0].upper()}{setting.allowed[1:]}."

@@ -150,9 +150,9 @@ class Call:
             preexec_fn=die_with_parent(),  # noqa: PLW1509 - it only makes one system call
         )
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.process.communicate()[1]
-        self.id: str = json.loads(line)["callId"]
+        self.line = self.process.stdout.readline()
+        assert self.line, self.process.communicate()[1]
+        self.id: str = json.loads(self.line)["callId"]
 
     def hang_up(self) -> int:
         """Ctrl-C."""

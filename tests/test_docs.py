@@ -1,0 +1,145 @@
+"""Documents that can be run are run, and those that list something list all of it."""
+
+import json
+import re
+import shlex
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from graph.cli.main import recordings
+from graph.settings import SETTINGS, as_markdown, environment_names
+from tests.e2e.server import Client, Server
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+SETTINGS_PAGE = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NAMED = frozenset({"callId", "recordingId"})
+"""What has another value in every session, and is used further on."""
+PASSING = frozenset({"url", "purgeAt", "endCursor", "durationMs", "seconds"})
+"""What has another value in every session."""
+
+
+def session() -> list[tuple[str, str, Any]]:
+    """The examples of README's session: (language, what to do, what comes of it)."""
+    chapter = README.split("## One session")[1].split("\n## ")[0]
+    blocks = BLOCK.findall(chapter)
+    return [
+        (language, text.strip(), json.loads(answer))
+        for (language, text), (_, answer) in zip(blocks[::2], blocks[1::2], strict=True)
+    ]
+
+
+class Session:
+    """Lives through README's session; ids of the live one stand in for those of the printed one."""
+
+    def __init__(self, server: Server, client: Client) -> None:
+        self.server = server
+        self.client = client
+        self.ids: dict[str, str] = {}
+
+    def ask(self, text: str) -> Any:
+        for printed, live in self.ids.items():
+            text = text.replace(printed, live)
+        return self.client.http.post("/graphql", json={"query": text}).json()
+
+    def compare(self, printed: Any, live: Any, name: str = "") -> None:
+        assert type(printed) is type(live), (name, printed, live)
+        if isinstance(printed, dict):
+            assert list(printed) == list(live)
+            for key in printed:
+                self.compare(printed[key], live[key], key)
+        elif isinstance(printed, list):
+            assert len(printed) == len(live), (name, live)
+            for one, other in zip(printed, live, strict=True):
+                self.compare(one, other, name)
+        elif name in NAMED:
+            self.ids.setdefault(printed, live)
+            assert self.ids[printed] == live
+        elif name not in PASSING:
+            assert printed == live, name
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("docs") / "data", "--demo") as server:
+        yield server
+
+
+def test_the_session_in_the_readme_is_what_happens(server: Server) -> None:
+    client = server.client(server.shown_token())
+    live = Session(server, client)
+    (language, command, printed), *examples = session()
+    assert (language, shlex.split(command)[1:]) == ("sh", ["call"])
+    with server.call(60) as call:
+        live.compare(printed, json.loads(call.line))
+        for language, text, answer in examples:
+            assert language == "graphql"
+            said = live.ask(text)
+            live.compare(answer, said)
+            if "startRecording" in text:
+                time.sleep(1.5)
+            elif "stopRecording" in text:
+                client.wait_for(live.ids[printed_id(text)], "STORED")
+    assert [name for _, text, _ in examples for name in re.findall(r"(\w+)\(", text)[:1]] == [
+        "startRecording",
+        "stopRecording",
+        "recordings",
+        "deleteRecording",
+    ]
+
+
+def printed_id(text: str) -> str:
+    found = re.search(r'id: "([^"]+)"', text)
+    assert found is not None
+    return found[1]
+
+
+def test_the_commands_in_the_readme_exist() -> None:
+    lines = [line for language, text in BLOCK.findall(README) if language == "sh" for line in text.splitlines()]
+    called = [shlex.split(line.rsplit("&& ")[-1]) for line in lines if "/recordings " in line]
+    assert len(called) >= 6
+    for _program, *words in called:
+        command: click.Command = recordings
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_the_rooms_in_the_readme_exist() -> None:
+    chapter = README.split("## Which room to open")[1].split("\n## ")[0]
+    rooms = re.findall(r"`([a-z_0-9/]+(?:\.py|/))`", chapter)
+    assert len(rooms) > 15
+    assert [room for room in rooms if not (REPOSITORY / room).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/settings.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    assert [link for link in links if not (REPOSITORY / page).parent.joinpath(link).exists()] == []
+
+
+def test_every_setting_is_documented() -> None:
+    assert as_markdown() in SETTINGS_PAGE
+    assert [name for name in environment_names() if f"`{name}`" not in SETTINGS_PAGE] == []
+
+
+def test_the_files_of_a_deployment_set_what_there_is() -> None:
+    used = {
+        name
+        for file in ("docker-compose.yml", "Dockerfile")
+        for name in re.findall(r"RECORDINGS_[A-Z_]+", (REPOSITORY / file).read_text(encoding="utf-8"))
+    }
+    assert used <= set(environment_names())
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert all(setting.description.endswith(".") for setting in SETTINGS)
+    assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
