@@ -1,6 +1,6 @@
 """Both metadata stores, as they grow and beside their bare drivers.
 
-    python -m bench.stores                  10 000, 100 000 and 1 000 000 recordings (about 15 minutes)
+    python -m bench.stores                  10 000, 100 000 and 1 000 000 recordings (about 10 minutes)
     python -m bench.stores --size 100000    one size
     python -m bench.stores --quick          a small run, to see that it works
 
@@ -35,15 +35,16 @@ from adapters.metadata.sqlite import where as sqlite_where
 from adapters.metadata.sqlite.database import connect
 from adapters.metadata.sqlite.store import FILE
 from recordings.ids import new_recording_id
-from recordings.ports import MetadataStore
+from recordings.ports import Claim, MetadataStore
 from recordings.query import Order, OrderField, PageRequest, Query, position_of
-from recordings.recording import Media, Recording, State
+from recordings.recording import ROW_FIELDS, Media, Recording, State
 from tests.servers.mongod import Mongod
 
 NOW = 1_795_336_400_000
 PAGE = 100
 AT_ONCE = 16
 OWNERS = 20
+PLACES = {name: place for place, name in enumerate(ROW_FIELDS)}
 LISTED = frozenset({
     "id", "account_id", "state", "start", "created", "modified", "call_id", "from", "to", "origin", "name", "format",
     "owner_id", "interaction_id", "direction", "caller_id_name", "caller_id_number", "callee_id_number", "label",
@@ -65,34 +66,45 @@ FULL = Rounds(15, 20, 320)
 QUICK = Rounds(3, 5, 64)
 
 
-def recordings(count: int) -> Iterator[Recording]:
-    """Recordings of one account, some without a duration or a caller, one in ten due."""
+TEMPLATE = Recording(
+    id="",
+    account_id="0123456789abcdef0123456789abcdef",
+    state=State.STORED,
+    start=NOW,
+    created=NOW,
+    modified=NOW,
+    call_id="",
+    from_="1001@0123456789ab.sip.invalid",
+    to="1002@0123456789ab.sip.invalid",
+    origin="inbound from PSTN to owner : callflow",
+    name="recording.mp3",
+    caller_id_name="Caller",
+    callee_id_number="1002",
+    media=Media("file:///audio/2026/11/x.mp3", "audio/mpeg", 480_000, 60_000, 8_000, 2, "ab" * 32, NOW),
+    user_metadata={"note": "x"},
+)
+
+
+def varied(count: int) -> Iterator[dict[str, Any]]:
+    """What differs between recordings of one account: some lack a duration and a caller, one in ten is due."""
     chance = random.Random(count)
-    audio = Media("file:///audio/2026/11/x.mp3", "audio/mpeg", 480_000, 60_000, 8_000, 2, "ab" * 32, NOW)
     for number in range(count):
         at = NOW + number * 1_000 + chance.randrange(5_000)
-        yield Recording(
-            id=new_recording_id(at),
-            account_id="0123456789abcdef0123456789abcdef",
-            state=State.STORED,
-            start=at,
-            created=at - chance.randrange(60_000),
-            modified=at,
-            call_id=f"{chance.getrandbits(64):016x}@10.0.0.1",
-            from_="1001@0123456789ab.sip.invalid",
-            to="1002@0123456789ab.sip.invalid",
-            origin="inbound from PSTN to owner : callflow",
-            name="recording.mp3",
-            owner_id=f"{number % OWNERS:032x}",
-            interaction_id=f"{number // 2:020d}-{chance.getrandbits(32):08x}",
-            caller_id_name="Caller",
-            caller_id_number=None if number % 50 == 0 else f"+4930{chance.randrange(20_000):07d}",
-            callee_id_number="1002",
-            duration_ms=None if number % 50 == 0 else chance.randrange(600_000),
-            media=audio,
-            user_metadata={"note": "x"},
-            due_at=NOW - chance.randrange(1_000_000) if number % 10 == 0 else None,
-        )
+        yield {
+            "id": new_recording_id(at),
+            "start": at,
+            "created": at - chance.randrange(60_000),
+            "call_id": f"{chance.getrandbits(64):016x}@10.0.0.1",
+            "owner_id": f"{number % OWNERS:032x}",
+            "interaction_id": f"{number // 2:020d}-{chance.getrandbits(32):08x}",
+            "caller_id_number": None if number % 50 == 0 else f"+4930{chance.randrange(20_000):07d}",
+            "duration_ms": None if number % 50 == 0 else chance.randrange(600_000),
+            "due_at": NOW - chance.randrange(1_000_000) if number % 10 == 0 else None,
+        }
+
+
+def recordings(count: int) -> list[Recording]:
+    return [replace(TEMPLATE, **values) for values in varied(count)]
 
 
 class Bench:
@@ -101,7 +113,7 @@ class Bench:
     name: str
     store: MetadataStore
 
-    def fill(self, given: Iterator[Recording]) -> None:
+    async def fill(self, size: int) -> None:
         raise NotImplementedError
 
     async def bare_page(self, query: Query, request: PageRequest, names: Sequence[str]) -> Any:
@@ -121,15 +133,32 @@ class Sqlite(Bench):
         self.store = SqliteStore(folder)
         self._path = folder / FILE
 
-    def fill(self, given: Iterator[Recording]) -> None:
+    async def fill(self, size: int) -> None:
+        await asyncio.to_thread(self._fill, size)
+
+    def _fill(self, size: int) -> None:
         connection = sqlite3.connect(self._path, isolation_level=None)
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("PRAGMA cache_size = -2000000")
+        for pragma in ("synchronous = OFF", "cache_size = -1000000", "temp_store = MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+        where = "FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'recordings' AND sql IS NOT NULL"
+        indexes = connection.execute(f"SELECT name, sql {where}").fetchall()
         connection.execute("BEGIN")
-        connection.executemany(sqlite_recordings.INSERT, map(sqlite_recordings.values_of, given))
+        for name, _ in indexes:
+            connection.execute(f"DROP INDEX {name}")
+        connection.executemany(sqlite_recordings.INSERT, self._values(size))
+        for _, statement in indexes:
+            connection.execute(statement)
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
+
+    def _values(self, size: int) -> Iterator[list[Any]]:
+        template = sqlite_recordings.values_of(TEMPLATE)
+        for changes in varied(size):
+            values = template.copy()
+            for name, value in changes.items():
+                values[PLACES[name]] = value
+            yield values
 
     def connect(self) -> None:
         self._bare = connect(self._path, "rw")
@@ -159,12 +188,19 @@ class Mongo(Bench):
         self.store = MongoStore(uri, database)
         self._uri, self._database = uri, database
 
-    def fill(self, given: Iterator[Recording]) -> None:
+    async def fill(self, size: int) -> None:
+        await asyncio.to_thread(self._fill, size)
+        # Makes the indexes again.
+        await self.store.open()
+
+    def _fill(self, size: int) -> None:
         with MongoClient[Any](self._uri) as client:
             collection = client[self._database].get_collection("recordings", write_concern=WriteConcern(1))
-            while documents := [to_document(each) for each in islice(given, 5_000)]:
-                collection.insert_many(documents, ordered=False)
-            client.admin.command("fsync")
+            collection.drop_indexes()
+            template = to_document(TEMPLATE)
+            documents = ({**template, "_id": changes.pop("id"), **changes} for changes in varied(size))
+            while batch := list(islice(documents, 5_000)):
+                collection.insert_many(batch, ordered=False)
 
     def connect(self) -> None:
         self._client: AsyncMongoClient[Any] = AsyncMongoClient(self._uri)
@@ -300,13 +336,13 @@ async def inserts(bench: Any, size: int, how: Rounds) -> None:
     async with connected(bench):
         for _ in range(max(3, how.rounds // 2)):
             for insert, found in zip((bench.bare_insert, bench.store.insert), rates, strict=True):
-                found.append(await rate(insert, list(recordings(how.inserts))))
+                found.append(await rate(insert, recordings(how.inserts)))
     bare, ours = (statistics.median(found) for found in rates)
     show(bench.name, size, f"durable inserts, {AT_ONCE} at once: bare, ours", bare, ours, "/s")
 
 
 async def claim(bench: Bench) -> Any:
-    claimed = await bench.store.claim_due(now=NOW, until=NOW * 2, holder="me", node="n1", limit=16)
+    claimed = await bench.store.claim_due(Claim(now=NOW, until=NOW * 2, stranded=NOW, holder="me", node="n1", limit=16))
     assert len(claimed) == 16
     return claimed
 
@@ -321,13 +357,17 @@ async def claims(grown: dict[int, Sequence[Bench]], how: Rounds) -> None:
             show(large.name, size, f"claim of 16: of {smallest:,}, of {size:,}", *times)
 
 
-async def measure(benches: Sequence[Bench], size: int, how: Rounds) -> None:
+Step = Callable[[Any, int, Rounds], Awaitable[None]]
+STEPS: dict[str, Step] = {"depth": depth, "driver": driver, "inserts": inserts}
+
+
+async def measure(benches: Sequence[Bench], size: int, how: Rounds, steps: Sequence[Step]) -> None:
     for bench in benches:
         start = time.perf_counter()
-        await asyncio.to_thread(bench.fill, recordings(size))
+        await bench.fill(size)
         print(f"# {bench.name}: {size:,} recordings in {time.perf_counter() - start:.0f} s", flush=True)
     if size > min(SIZES) or how is QUICK:
-        for step in (depth, driver, inserts):
+        for step in steps:
             for bench in benches:
                 await step(bench, size, how)
 
@@ -335,7 +375,7 @@ async def measure(benches: Sequence[Bench], size: int, how: Rounds) -> None:
 SIZES = (10_000, 100_000, 1_000_000)
 
 
-async def run(sizes: Sequence[int], how: Rounds) -> None:
+async def run(sizes: Sequence[int], how: Rounds, wanted: Sequence[str]) -> None:
     print(f"{'store':8} {'rows':>9} {'what':48} {'one':>10} {'other':>10} {'':3} {'ratio':>7}")
     grown: dict[int, Sequence[Bench]] = {}
     with tempfile.TemporaryDirectory(prefix="recordings-bench-") as folder, Mongod(Path(folder, "mongod")) as server:
@@ -343,17 +383,19 @@ async def run(sizes: Sequence[int], how: Rounds) -> None:
             for size in sizes:
                 made: Sequence[Bench] = (Sqlite(Path(folder, str(size))), Mongo(server.uri, f"bench_{size}"))
                 grown[size] = [await stack.enter_async_context(opened(bench)) for bench in made]
-                await measure(grown[size], size, how)
-            await claims(grown, how)
+                await measure(grown[size], size, how, [step for name, step in STEPS.items() if name in wanted])
+            if "claims" in wanted:
+                await claims(grown, how)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, action="append", help="recordings; may be given again")
     parser.add_argument("--quick", action="store_true", help="2 000 recordings and few rounds")
+    parser.add_argument("--only", choices=[*STEPS, "claims"], action="append", help="what to measure; all by default")
     given = parser.parse_args()
     sizes = given.size or ((2_000,) if given.quick else SIZES)
-    asyncio.run(run(sizes, QUICK if given.quick else FULL))
+    asyncio.run(run(sizes, QUICK if given.quick else FULL, given.only or [*STEPS, "claims"]))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pymongo.errors import PyMongoError
 from adapters.metadata.mongodb import Driver, DriverMissingError, MongoStore
 from adapters.metadata.mongodb.driver import DEFAULTS, _options
 from adapters.metadata.mongodb.schema import INDEXES, META, RECORDINGS, SchemaTooNewError
+from recordings.ports import Claim
 from recordings.query import Query
 from recordings.recording import ROW_FIELDS
 from tests.contract.metadata.samples import NOW, full, recording, unique
@@ -69,7 +70,8 @@ async def test_what_a_claim_leaves_behind_goes_with_the_next_save(
     store: MongoStore, mongodb_client: Client, mongodb_database: str
 ) -> None:
     await store.insert(recording(due_at=NOW))
-    (claimed,) = await store.claim_due(now=NOW, until=NOW + 1, holder="me", node="n", limit=1)
+    wanted = Claim(now=NOW, until=NOW + 1, holder="me", node="n", limit=1, stranded=NOW)
+    (claimed,) = await store.claim_due(wanted)
     assert set((await store.rows([claimed.id]))[claimed.id]) == set(ROW_FIELDS)
     assert await store.save(replace(claimed, due_at=None, revision=claimed.revision + 1), claimed.revision)
     assert "claim" not in (mongodb_client[mongodb_database][RECORDINGS].find_one() or {})
