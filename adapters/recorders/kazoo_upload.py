@@ -29,6 +29,7 @@ GREGORIAN: Final = 62_167_219_200
 
 _NAME: Final = re.compile(r"call_recording_(?P<call_id>.*?)\.*(?:\.(?P<extension>[A-Za-z0-9]{1,8}))?")
 _RECORDING_ID: Final = re.compile(r"[0-9]{4}(0[1-9]|1[0-2])-[0-9a-f]{32}")
+_SLASH: Final = re.compile(r"[/\\]")
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")
 _KNOWN: Final = frozenset({
     "from", "to", "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "call_id", "cdr_id",
@@ -67,7 +68,7 @@ def read(tail: str, query: str, *, account_id: str, now: Millis) -> Upload:
         raise NotAnUpload(f"no call id: neither call_id nor call_recording_{{call_id}}.{{ext}} (at most {MAX_CALL_ID})")
     return Upload(
         call=_call(given, call_id, account_id, _began(given.get("start"), now), _vars(pairs, name)),
-        name=f"call_recording_{call_id.replace('/', '_')}.{extension}"[-255:],
+        name=f"call_recording_{_SLASH.sub('_', call_id)}.{extension}",
         extension=extension,
         source_key=_source_key(tail, pairs),
         recording_id=_recording_id(given.get("recording_id")),

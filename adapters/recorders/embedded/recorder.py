@@ -25,6 +25,8 @@ CAPABILITIES: Final = frozenset({Capability.PAUSE, Capability.MASK, Capability.O
 POLICY_VIOLATION: Final = 1008
 RESTARTING: Final = 1012
 """WebSocket close codes (RFC 6455, 7.4.1, and the registry it made)."""
+PATIENCE: Final = 10
+"""Seconds for which a new take waits for events of others to be taken."""
 
 
 class CallIsLive(Exception):  # noqa: N818 - an answer
@@ -102,7 +104,10 @@ class EmbeddedRecorder:
     async def hang_up(self, live: LiveCall, cause: EndCause) -> None:
         """A call's audio ended, and so do its takes. All of it is on the disk when this returns."""
         live.ended = True
-        self._live.pop((live.call.account_id, live.call.call_id), None)
+        key = (live.call.account_id, live.call.call_id)
+        # Said twice, it must not end the stream that came after it.
+        if self._live.get(key) is live:
+            del self._live[key]
         for timer in live.timers:
             timer.cancel()
         # Shielded: whoever waits may be cancelled, the audio goes to the disk nevertheless.
@@ -126,7 +131,7 @@ class EmbeddedRecorder:
         Raises:
             TakeRefused: the call has ended, or the disk takes nothing.
         """
-        await self._happenings.room()
+        await self._room()
         live = self._live.get((take.account_id, take.call_id))
         if live is None:
             raise TakeRefused(f"the call {take.call_id} has ended")
@@ -176,6 +181,13 @@ class EmbeddedRecorder:
         self._happenings.close()
 
     # Parts
+
+    async def _room(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._happenings.room()
+        except TimeoutError as error:
+            raise TakeRefused("nobody notes down what happens to takes") from error
 
     async def _open(self, live: LiveCall, take: Take) -> OpenTake:
         try:

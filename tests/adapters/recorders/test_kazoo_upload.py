@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.recorders.kazoo_upload import MAX_QUERY, NotAnUpload, Upload, read
+from recordings.options import is_plain_name
 from recordings.recording import Direction
 
 NOW = 1_795_336_400_000
@@ -125,7 +126,8 @@ def test_whatever_the_address_it_is_read_or_refused(tail: str, query: str) -> No
         upload = parse(tail, query)
     except NotAnUpload:
         return
-    assert "/" not in upload.name
+    assert is_plain_name(upload.name)
+    assert len(upload.name) <= 255
     assert 0 < len(upload.call.call_id) <= 128
     assert upload.extension.isalnum()
     assert len(upload.source_key) == 70

@@ -104,6 +104,14 @@ async def test_a_call_has_one_stream(bench: Bench) -> None:
     bench.answer()
 
 
+async def test_an_end_that_is_said_twice_does_not_end_the_next_stream(bench: Bench) -> None:
+    first = bench.answer()
+    await bench.recorder.hang_up(first, EndCause.HANGUP)
+    bench.answer()
+    await bench.recorder.hang_up(first, EndCause.HANGUP)
+    assert await bench.recorder.find_call(ACCOUNT, "call-1") is not None
+
+
 async def test_a_take_has_what_was_said_while_it_was_open(bench: Bench) -> None:
     live, wanted = bench.answer(), take()
     before, inside, after = tone(10, 300), tone(25, 440), tone(10, 700)
@@ -445,3 +453,12 @@ async def test_events_that_nobody_takes_hold_back_new_takes(tmp_path: Path) -> N
     assert not starting.done()
     async with listening(bench.recorder, bench.said):
         assert isinstance(await starting, Begun)
+
+
+async def test_and_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.recorders.embedded.recorder.PATIENCE", 0.05)
+    bench = Bench(tmp_path)
+    bench.recorder._happenings._room.clear()
+    bench.answer()
+    with pytest.raises(TakeRefused, match="notes"):
+        await bench.recorder.start(take())
