@@ -11,8 +11,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 PREFIX: Final = "RECORDINGS_"
-_MIB: Final = 1 << 20
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
@@ -179,7 +179,7 @@ SETTINGS: Final = (
         "jwks_url",
         str,
         None,
-        "Also accept the tokens of an issuer that publishes its keys here.",
+        "Also accept the tokens of an issuer that publishes its keys here; http:// on this machine alone.",
         schemes=("https", "http"),
     ),
     Setting("jwks_issuer", str, None, "The `iss` of that issuer's tokens; needed with a JWKS URL."),
@@ -230,10 +230,15 @@ def load(environment: Mapping[str, str], options: Mapping[str, str | None] | Non
 
 
 def _check_together(values: Mapping[str, Any]) -> None:
-    if values["jwks_url"] is not None:
-        for name in ("jwks_issuer", "jwks_audience"):
-            if not values[name]:
-                raise WrongSettingError(BY_NAME[name], "")
+    url = values["jwks_url"]
+    if url is None:
+        return
+    # Whoever sits between could publish keys of his own.
+    if urlsplit(url).scheme == "http" and urlsplit(url).hostname not in _LOOPBACK:
+        raise WrongSettingError(BY_NAME["jwks_url"], url)
+    for name in ("jwks_issuer", "jwks_audience"):
+        if not values[name]:
+            raise WrongSettingError(BY_NAME[name], "")
 
 
 def as_markdown(settings: Iterable[Setting] = SETTINGS) -> str:

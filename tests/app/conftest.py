@@ -1,0 +1,13 @@
+"""Logging as it was, after tests that configure it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.logging import kept_logging
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    with kept_logging():
+        yield

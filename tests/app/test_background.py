@@ -1,0 +1,179 @@
+"""The background loop: it claims what it can do, goes on after faults, and stops without losing what it claimed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, cast
+
+import pytest
+
+from adapters.recorders.embedded import EmbeddedRecorder
+from graph.background import Background, Steps, Wake
+from recordings.errors import Conflict
+from recordings.events import Ended, Event
+from recordings.ports import TakeEvent
+from recordings.recording import EndCause, Recording
+from recordings.service import Recordings
+from recordings.upkeep import Upkeep
+
+
+class Work:
+    """Upkeep that has things to do, and counts."""
+
+    def __init__(self, due: int = 0) -> None:
+        self.due = due
+        self.running = self.most = self.done = 0
+        self.faults = 0
+        self.recovered = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def recover(self) -> Sequence[Recording]:
+        self.recovered = True
+        return ()
+
+    async def claim(self, limit: int) -> Sequence[Any]:
+        if self.faults:
+            self.faults -= 1
+            message = "the store is away"
+            raise ConnectionError(message)
+        taken = min(self.due, limit)
+        self.due -= taken
+        return [object()] * taken
+
+    async def step(self, recording: Any) -> Any:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await self.gate.wait()
+        await asyncio.sleep(0)
+        self.running -= 1
+        self.done += 1
+        return recording
+
+
+class Recorder:
+    """A recorder that says what it is given, and ends when it is closed."""
+
+    def __init__(self, *said: TakeEvent) -> None:
+        self.said = list(said)
+        self.closed = asyncio.Event()
+
+    async def events(self) -> AsyncIterator[TakeEvent]:
+        for event in self.said:
+            yield event
+        await self.closed.wait()
+
+    async def close(self) -> None:
+        self.closed.set()
+
+
+class Listener:
+    """The use case that hears of it; it fails as often as told."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.heard: list[str] = []
+
+    async def on_event(self, recording_id: str, event: Event) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.heard.append(recording_id)
+
+
+def background(work: Work, recorder: Recorder, listener: Listener, wake: Wake) -> Background:
+    return Background(cast("Upkeep", work), cast("EmbeddedRecorder", recorder), cast("Recordings", listener), wake)
+
+
+async def until(condition: Any) -> None:
+    deadline = asyncio.get_running_loop().time() + 20
+    while not condition() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - it asks doubles
+        await asyncio.sleep(0.01)
+    assert condition()
+
+
+async def test_all_that_is_due_is_done_a_few_at_a_time() -> None:
+    work, wake = Work(due=50), Wake()
+    steps = Steps(cast("Upkeep", work), wake, at_once=3)
+    running = asyncio.create_task(steps.run())
+    await until(lambda: work.done == 50)
+    assert work.most == 3
+    steps.stop()
+    await running
+
+
+async def test_a_wake_is_heard_at_once() -> None:
+    work, wake = Work(), Wake()
+    steps = Steps(cast("Upkeep", work), wake)
+    running = asyncio.create_task(steps.run())
+    await asyncio.sleep(0.05)
+    work.due = 1
+    began = asyncio.get_running_loop().time()
+    wake()
+    await until(lambda: work.done)
+    assert asyncio.get_running_loop().time() - began < 0.9
+    steps.stop()
+    await running
+
+
+async def test_a_store_that_is_away_does_not_end_the_loop() -> None:
+    work, wake = Work(due=1), Wake()
+    work.faults = 2
+    steps = Steps(cast("Upkeep", work), wake)
+    running = asyncio.create_task(steps.run())
+    await asyncio.sleep(0.01)
+    wake()
+    await asyncio.sleep(0.01)
+    wake()
+    await until(lambda: work.done)
+    steps.stop()
+    await running
+
+
+async def test_what_runs_may_finish_and_what_does_not_is_let_go() -> None:
+    work, wake = Work(due=1), Wake()
+    work.gate.clear()
+    steps = Steps(cast("Upkeep", work), wake)
+    await steps.claim()
+    await asyncio.sleep(0)
+    await steps.finish(0.05)
+    assert (work.done, work.running) == (0, 1)
+
+
+@pytest.mark.parametrize("failure", [ConnectionError("away"), TimeoutError()])
+async def test_what_the_recorder_says_is_kept_until_the_store_is_back(failure: Exception) -> None:
+    said = [TakeEvent(name, Ended(at=1, cause=EndCause.HANGUP)) for name in ("one", "two")]
+    listener, recorder = Listener(failure, failure), Recorder(*said)
+    house = background(Work(), recorder, listener, Wake())
+    await house.start()
+    await until(lambda: listener.heard == ["one", "two"])
+    await house.stop(5)
+
+
+async def test_what_does_not_fit_is_passed_over() -> None:
+    said = [TakeEvent(name, Ended(at=1, cause=EndCause.HANGUP)) for name in ("one", "two")]
+    listener, recorder = Listener(Conflict("no")), Recorder(*said)
+    house = background(Work(), recorder, listener, Wake())
+    await house.start()
+    await until(lambda: listener.heard == ["two"])
+    await house.stop(5)
+
+
+async def test_it_says_whether_it_runs() -> None:
+    house = background(Work(), Recorder(), Listener(), Wake())
+    with pytest.raises(RuntimeError, match="not running"):
+        await house.check()
+    await house.start()
+    await house.check()
+    await house.stop(5)
+    with pytest.raises(RuntimeError, match="steps"):
+        await house.check()
+
+
+async def test_a_stop_closes_the_recorder_and_does_what_that_made_due() -> None:
+    work, recorder, listener = Work(), Recorder(), Listener()
+    house = background(work, recorder, listener, Wake())
+    await house.start()
+    assert work.recovered
+    work.due = 2
+    await house.stop(5)
+    assert recorder.closed.is_set()
+    assert work.done == 2

@@ -1,0 +1,105 @@
+"""Log lines: one form for all, and no secret in any."""
+
+import io
+import json
+import logging
+from typing import Any
+
+import pytest
+import structlog
+
+from graph import logs
+from graph.audit import LogAudit
+from recordings.access import Principal
+from recordings.ids import new_id, new_secret
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhY2NvdW50X2lkIjoieCJ9.c2lnbmF0dXJl-_"
+SECRET = new_secret()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"GET /ingest/{new_id()}/{SECRET}/ws [accepted]",
+        f"GET /ingest/{new_id()}/another-secret-word/call.mp3?x=1",
+        f"/media/202611-1?expires=1795343139139&signature={SECRET[:32]}-x",
+        f"X-Auth-Token: {TOKEN}",
+        f"token={TOKEN}",
+        f'{{"key": "{SECRET}"}}',
+        "mongodb://ada:another-secret-word@db.example/recordings",
+    ],
+)
+def test_what_looks_like_a_secret_is_masked(text: str) -> None:
+    masked = logs.scrub(text)
+    for secret in (SECRET, SECRET[:32], TOKEN, "another-secret-word", "1795343139139"):
+        assert secret not in masked
+    assert "***" in masked
+
+
+@pytest.mark.parametrize("text", ["202611-01a20293314d7bd0998266b00a0c8062", "local:ab/x.mp3", "no such file: /data/x"])
+def test_what_is_none_is_left(text: str) -> None:
+    assert logs.scrub(text) == text
+
+
+def test_lines_of_ours_and_of_libraries_have_one_form() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "info", stream)
+    with structlog.contextvars.bound_contextvars(request_id="r1"):
+        logs.logger("ours").info("it happened", count=3)
+        logging.getLogger("theirs").warning("also %s", "this")
+    ours, theirs = lines(stream)
+    assert (ours["event"], ours["count"], ours["level"], ours["request_id"]) == ("it happened", 3, "info", "r1")
+    assert (theirs["event"], theirs["level"], theirs["request_id"]) == ("also this", "warning", "r1")
+    assert ours["timestamp"] < theirs["timestamp"]
+
+
+def test_secrets_are_masked_wherever_they_stand() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "debug", stream)
+    log = logs.logger("ours")
+    log.info(TOKEN, nested={"header": [TOKEN]}, path=f"/ingest/x/{SECRET}")
+    logging.getLogger("theirs").info("request %s", f"/media/x?signature={SECRET}")
+    log.error("it failed", exc_info=ValueError(TOKEN))
+    logging.getLogger("theirs").error("it failed", exc_info=ValueError(SECRET))
+    assert "ValueError" in stream.getvalue()
+    assert TOKEN not in stream.getvalue()
+    assert SECRET not in stream.getvalue()
+
+
+def test_libraries_that_tell_of_every_request_are_quiet() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "debug", stream)
+    for name in ("httpx", "uvicorn.error", "uvicorn.access", "websockets.server", "botocore.auth", "pymongo.command"):
+        logging.getLogger(name).info("GET https://x.example/?signature=abc")
+    assert stream.getvalue() == ""
+
+
+def test_the_least_level_counts() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "warning", stream)
+    logs.logger("ours").info("not this")
+    logging.getLogger("theirs").info("nor this")
+    logs.logger("ours").warning("but this")
+    assert [line["event"] for line in lines(stream)] == ["but this"]
+
+
+def test_on_a_terminal_lines_are_for_people() -> None:
+    stream = io.StringIO()
+    logs.configure("console", "info", stream)
+    logs.logger("ours").info("it happened", count=3)
+    assert "it happened" in stream.getvalue()
+    assert "count=3" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")
+
+
+def test_who_did_what_is_a_line() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "info", stream)
+    LogAudit().record(Principal("a" * 32, frozenset(), "ada", "app"), "start", "202611-1", call_id="c1")
+    (line,) = lines(stream)
+    assert (line["logger"], line["event"], line["who"], line["owner"]) == ("audit", "start", "app", "ada")
+    assert (line["recording"], line["call_id"]) == ("202611-1", "c1")

@@ -1,0 +1,166 @@
+"""What is around every request: its id, its line, and a 500 that tells nothing."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from graph import logs
+from graph.requests import Requests, current_request_id, masked
+
+
+async def fine(_request: Request) -> Response:
+    return PlainTextResponse(current_request_id())
+
+
+async def broken(_request: Request) -> Response:
+    message = "the database password is hunter2"
+    raise RuntimeError(message)
+
+
+async def half(_request: Request) -> Response:
+    async def body() -> Any:
+        yield b"the first half"
+        message = "the disk is gone"
+        raise OSError(message)
+
+    return StreamingResponse(body())
+
+
+async def left(_request: Request) -> Response:
+    raise ClientDisconnect
+
+
+async def socket(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text(current_request_id())
+    await websocket.close()
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    stream = io.StringIO()
+    logs.configure("json", "info", stream)
+    return stream
+
+
+@pytest.fixture
+def app(stream: io.StringIO) -> Requests:
+    routes = [
+        Route("/fine", fine),
+        Route("/broken", broken),
+        Route("/half", half),
+        Route("/left", left),
+        Route("/healthz", fine),
+        Route("/ingest/{id}/{secret}", fine),
+        WebSocketRoute("/ingest/{id}/{secret}/ws", socket),
+    ]
+    return Requests(Starlette(routes=routes, exception_handlers={Exception: masked}))
+
+
+@pytest.fixture
+async def client(app: Requests) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.7", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        yield client
+
+
+async def run(app: Requests, scope: dict[str, Any]) -> list[Any]:
+    """What an app sends, by the protocol itself: no client shows what is unfinished."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if scope["type"] == "websocket":
+            return {"type": "websocket.connect"}
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+async def test_a_request_gets_an_id_that_is_echoed_and_logged(client: httpx.AsyncClient, stream: io.StringIO) -> None:
+    answer = await client.get("/fine")
+    assert len(answer.text) == 32
+    assert answer.headers["x-request-id"] == answer.text
+    (line,) = lines(stream)
+    assert (line["request_id"], line["method"], line["path"], line["status"]) == (answer.text, "GET", "/fine", 200)
+    assert (line["bytes"], line["client"]) == (32, "192.0.2.7")
+    assert line["ms"] >= 0
+
+
+@pytest.mark.parametrize("given", ["abc", "A-1_2.3:4", "x" * 64])
+async def test_a_sane_id_is_taken_over(client: httpx.AsyncClient, given: str) -> None:
+    assert (await client.get("/fine", headers={"X-Request-ID": given})).text == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "a b", 'a"b', "a\tb", "ä", "<script>"])
+async def test_an_odd_one_is_not(client: httpx.AsyncClient, given: str) -> None:
+    answer = await client.get("/fine", headers={b"X-Request-ID": given.encode()})
+    assert answer.text != given
+    assert len(answer.text) == 32
+
+
+async def test_a_fault_shows_its_id_and_nothing_else(client: httpx.AsyncClient, stream: io.StringIO) -> None:
+    answer = await client.get("/broken?signature=topsecret")
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "error": "INTERNAL",
+        "message": "something went wrong here",
+        "request_id": answer.headers["x-request-id"],
+    }
+    fault, request = lines(stream)
+    assert "hunter2" in fault["exception"]
+    assert fault["request_id"] == request["request_id"] == answer.headers["x-request-id"]
+    assert request["status"] == 500
+    assert "topsecret" not in stream.getvalue()
+
+
+async def test_a_body_that_breaks_off_is_logged_once(app: Requests, stream: io.StringIO) -> None:
+    sent = await run(app, {"type": "http", "method": "GET", "path": "/half", "query_string": b"", "headers": []})
+    # It is left unfinished: the server sees that, and closes the connection.
+    assert [message.get("body") for message in sent] == [None, b"the first half"]
+    assert [line["event"] for line in lines(stream)] == ["a request failed", "request"]
+
+
+async def test_a_client_that_leaves_is_no_fault(client: httpx.AsyncClient, stream: io.StringIO) -> None:
+    await client.get("/left")
+    assert {line["level"] for line in lines(stream)} == {"info"}
+
+
+async def test_query_strings_and_the_secrets_of_addresses_are_not_logged(
+    client: httpx.AsyncClient, stream: io.StringIO
+) -> None:
+    await client.get("/ingest/an-id/a-secret?token=another")
+    (line,) = lines(stream)
+    assert line["path"] == "/ingest/an-id/***"
+    assert "another" not in stream.getvalue()
+
+
+async def test_a_socket_has_a_line_and_an_id(app: Requests, stream: io.StringIO) -> None:
+    path = "/ingest/an-id/a-secret/ws"
+    sent = await run(app, {"type": "websocket", "path": path, "headers": [(b"x-request-id", b"r1")]})
+    assert (b"x-request-id", b"r1") in sent[0]["headers"]
+    assert sent[1]["text"] == "r1"
+    (line,) = lines(stream)
+    assert (line["event"], line["path"], line["status"]) == ("socket", "/ingest/an-id/***/ws", 101)
+
+
+async def test_health_checks_do_not_fill_the_log(client: httpx.AsyncClient, stream: io.StringIO) -> None:
+    await client.get("/healthz")
+    assert stream.getvalue() == ""

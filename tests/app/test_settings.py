@@ -1,0 +1,81 @@
+"""Settings: one table, read from options and environment, and refused with words that help."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from graph.settings import BY_NAME, SETTINGS, Settings, WrongSettingError, environment_names, load
+
+
+def test_the_table_and_the_settings_are_the_same() -> None:
+    assert {setting.name for setting in SETTINGS} == {item.name for item in fields(Settings)}
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    settings = load({})
+    assert {name: getattr(settings, name) for name in BY_NAME} == {item.name: item.default for item in SETTINGS}
+
+
+def test_an_option_wins_over_the_environment_and_an_empty_variable_is_none() -> None:
+    environment = {"RECORDINGS_PORT": "9000", "RECORDINGS_MEDIA": "", "RECORDINGS_DATA": "/tmp/x"}  # noqa: S108 - a name
+    settings = load(environment, {"port": "9001", "host": None})
+    assert (settings.port, settings.media, settings.data, settings.host) == (9001, None, Path("/tmp/x"), "127.0.0.1")  # noqa: S108
+
+
+@pytest.mark.parametrize("text", ["on", "1", "TRUE", "Yes", " on "])
+def test_on(text: str) -> None:
+    assert load({"RECORDINGS_DEMO": text}).demo is True
+
+
+@pytest.mark.parametrize("text", ["off", "0", "false", "NO"])
+def test_off(text: str) -> None:
+    assert load({"RECORDINGS_GRAPHIQL": text}).graphiql is False
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("port", "0"),
+        ("port", "65536"),
+        ("port", "8000.5"),
+        ("graphiql", "perhaps"),
+        ("driver", "PYMONGO"),
+        ("mongodb", "localhost:27017"),
+        ("mongodb", "mongodb://"),
+        ("public_url", "ftp://x"),
+        ("public_url", "http://[x"),
+        ("trash_days", "-1"),
+        ("log_level", "verbose"),
+    ],
+)
+def test_what_is_out_of_bounds_is_named_with_what_is_allowed(name: str, text: str) -> None:
+    with pytest.raises(WrongSettingError) as wrong:
+        load({}, {name: text})
+    said = str(wrong.value)
+    assert BY_NAME[name].option in said
+    assert BY_NAME[name].environment in said
+    assert repr(text) in said
+    assert BY_NAME[name].allowed in said
+
+
+def test_an_issuer_needs_to_be_named_and_to_be_asked_safely() -> None:
+    issuer = {"RECORDINGS_JWKS_ISSUER": "https://i.example", "RECORDINGS_JWKS_AUDIENCE": "recordings"}
+    assert load({**issuer, "RECORDINGS_JWKS_URL": "https://i.example/keys"}).jwks_url
+    assert load({**issuer, "RECORDINGS_JWKS_URL": "http://127.0.0.1:8080/keys"}).jwks_url
+    with pytest.raises(WrongSettingError, match="JWKS_URL"):
+        load({**issuer, "RECORDINGS_JWKS_URL": "http://i.example/keys"})
+    for missing in issuer:
+        with pytest.raises(WrongSettingError, match=missing):
+            load({**issuer, "RECORDINGS_JWKS_URL": "https://i.example/keys", missing: ""})
+
+
+def test_the_address_is_what_clients_need() -> None:
+    assert load({}).address == "http://127.0.0.1:8000"
+    assert load({}, {"host": "::1", "port": "9000"}).address == "http://[::1]:9000"
+    assert load({}, {"public_url": "https://x.example/base/"}).address == "https://x.example/base"
+
+
+def test_every_variable_begins_alike() -> None:
+    assert all(name.startswith("RECORDINGS_") for name in environment_names())
+    assert len(set(environment_names())) == len(SETTINGS)
