@@ -79,9 +79,9 @@ async def run(app: Requests, scope: dict[str, Any]) -> list[Any]:
     sent: list[Any] = []
 
     async def receive() -> Any:
-        if scope["type"] == "websocket":
-            return {"type": "websocket.connect"}
-        await asyncio.Event().wait()
+        if scope["type"] == "http":
+            await asyncio.Event().wait()
+        return {"type": "websocket.connect"}
 
     async def send(message: Any) -> None:
         sent.append(message)
