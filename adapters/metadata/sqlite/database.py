@@ -47,7 +47,11 @@ class Database:
     def _connect(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection]]:
         create(self._path)
         writing = connect(self._path, "rw")
-        migrate(writing)
+        try:
+            migrate(writing)
+        except BaseException:
+            writing.close()
+            raise
         return writing, [connect(self._path, "ro") for _ in range(READERS)]
 
     async def close(self) -> None:
