@@ -127,9 +127,10 @@ class Recordings:
         return []
 
     async def _due(self, claim: Claim) -> list[str]:
-        found = await self._first_due(due(claim), DUE, claim.limit)
+        # What is stranded has waited longest, and a full queue of other work must not keep it waiting.
+        found = await self._first_due(stranded(claim), STRANDED, claim.limit)
         if len(found) < claim.limit:
-            found += await self._first_due(stranded(claim), STRANDED, claim.limit)
+            found += await self._first_due(due(claim), DUE, claim.limit)
         return list(dict.fromkeys(found))[: claim.limit]
 
     async def _first_due(self, which: Document, index: str, limit: int) -> list[str]:
