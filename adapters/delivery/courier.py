@@ -1,0 +1,112 @@
+"""The `Courier`: chooses the way by the URL's scheme, and turns whatever goes wrong into a receipt."""
+
+import asyncio
+import ftplib
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from adapters.delivery import ftp, remote
+from adapters.delivery.parcel import Parcel, Read, SourceError
+from adapters.delivery.web import WebSender
+from adapters.net import AddressRefusedError, Guard, Limits, RedirectRefusedError
+from recordings.ports import MediaMissing, Receipt, Sent
+from recordings.recording import Recording
+
+WEB: Final = ("http", "https")
+LIMITS: Final = Limits(idle=60.0, total=840.0)
+"""An attempt ends before the lease of its background step does (15 minutes): nobody begins it anew beside us."""
+
+
+class UrlCourier:
+    """Sends stored recordings to their `url`, one attempt a call.
+
+    `read` is the media store's, `schemes` are those that a URL may have, `options` fsspec's for a scheme that is
+    neither http nor ftp, `work` a folder for what cannot be streamed. At most `at_once` are under way. Belongs to one
+    event loop; `close` it there.
+    """
+
+    def __init__(
+        self,
+        read: Read,
+        guard: Guard,
+        work: Path,
+        *,
+        schemes: Iterable[str] = WEB,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        limits: Limits = LIMITS,
+        at_once: int = 16,
+    ) -> None:
+        self._read = read
+        self._guard = guard
+        self._work = work
+        self._schemes = frozenset(schemes)
+        self._options = dict(options or {})
+        self._limits = limits
+        self._web = WebSender(guard, limits)
+        self._turn = asyncio.Semaphore(at_once)
+
+    async def deliver(self, recording: Recording) -> Receipt:
+        """One attempt, with the delivery's id in its header; whatever goes wrong is in the receipt."""
+        url, media, delivery = recording.options.url, recording.media, recording.delivery
+        if url is None or media is None or delivery is None:
+            return Receipt(Sent.NEVER, "there is nothing to send, or nowhere to send it")
+        parcel = Parcel(recording, media, delivery.id, self._read)
+        try:
+            async with self._turn, asyncio.timeout(self._limits.total):
+                return await self._send(parcel, url)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the recording has to say so
+            return receipt_of_fault(error)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._web.close()
+
+    async def _send(self, parcel: Parcel, url: str) -> Receipt:
+        scheme = url.partition(":")[0].lower()
+        if scheme not in self._schemes:
+            return Receipt(Sent.NEVER, f"URLs that begin with {scheme[:20]!r} are not delivered to here")
+        if scheme in WEB:
+            return await self._web.send(parcel, url)
+        async with _as_file(parcel, self._work) as path:
+            if scheme == "ftp":
+                await ftp.deliver(self._guard, path, url, parcel.name, self._limits.idle)
+            else:
+                await remote.deliver(path, url, parcel.name, self._options.get(scheme, {}))
+        return Receipt(Sent.DELIVERED)
+
+
+def receipt_of_fault(error: BaseException) -> Receipt:
+    """What an attempt came to that got no answer. Texts of libraries are left out: they quote URLs."""
+    source = _cause(error, SourceError)
+    if source is not None:
+        gone = _cause(source, MediaMissing) is not None
+        return Receipt(Sent.NEVER if gone else Sent.AGAIN, str(source))
+    if isinstance(error, AddressRefusedError | RedirectRefusedError):
+        return Receipt(Sent.NEVER, str(error))
+    if isinstance(error, ftplib.Error):
+        return Receipt(Sent.AGAIN, f"the server answered {str(error)[:300]}")
+    if isinstance(error, UnicodeError):
+        return Receipt(Sent.NEVER, "the URL cannot be asked for")
+    kind = "it took too long" if isinstance(error, TimeoutError) else type(error).__name__
+    return Receipt(Sent.AGAIN, f"the server could not be reached, or broke off: {kind}")
+
+
+def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
+    """The error of a kind that an error came of."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__
+    return error
+
+
+@asynccontextmanager
+async def _as_file(parcel: Parcel, work: Path) -> AsyncIterator[Path]:
+    """The audio as a file, for those who take nothing else. It has no name in the folder when this is over."""
+    await asyncio.to_thread(work.mkdir, mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=work, prefix="delivery.", suffix=".part") as file:
+        async for chunk in parcel.body():
+            await asyncio.to_thread(file.write, chunk)
+        await asyncio.to_thread(file.flush)
+        yield Path(file.name)

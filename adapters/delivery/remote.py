@@ -1,0 +1,47 @@
+"""Sending to any other URL that fsspec reaches, `s3://` among them, with the options that an operator gave for it."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.asyn import AsyncFileSystem
+from fsspec.spec import AbstractFileSystem
+
+from adapters.delivery.address import folder_address
+
+
+async def deliver(path: Path, url: str, name: str, options: Mapping[str, Any]) -> None:
+    """Put a file into the folder at a URL; it has its name when all of it is there.
+
+    Raises:
+        Exception: whatever that store raises.
+    """
+    scheme, target = url.partition(":")[0], folder_address(url, name)
+    kind = fsspec.get_filesystem_class(scheme)
+    alone = {"skip_instance_cache": True, "use_listings_cache": False, "asynchronous": kind.async_impl}
+    store = fsspec.filesystem(scheme, **alone, **options)
+    if not isinstance(store, AsyncFileSystem):
+        await asyncio.to_thread(_put_and_rename, store, path, target)
+        return
+    try:
+        # Stores of objects show one when all of it is there.
+        await store._put_file(str(path), target)  # noqa: SLF001 - fsspec's documented coroutine
+    finally:
+        if hasattr(store, "set_session"):
+            await (await store.set_session()).close()
+
+
+def _put_and_rename(store: AbstractFileSystem, path: Path, target: str) -> None:
+    passing = f"{target}.{secrets.token_hex(4)}.part"
+    try:
+        store.makedirs(target.rpartition("/")[0], exist_ok=True)
+        store.put_file(str(path), passing)
+        store.mv(passing, target)
+    except BaseException:
+        with suppress(Exception):
+            store.rm_file(passing)
+        raise
