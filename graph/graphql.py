@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -12,16 +12,24 @@ import structlog
 from cross_web import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketClose
 from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
+from strawberry.types.execution import PreExecutionError
 
 from graph import faults
 from graph.context import Context
-from graph.schema import schema
+from graph.execution.answer import encode
+from graph.execution.front import Front
+from graph.execution.limits import Limits
+from graph.execution.operations import Operations
+from graph.execution.problems import HttpProblemError
+from graph.execution.rate import RateLimiter
+from graph.schema.build import Schema
 from recordings.access import Principal
+from recordings.access import Scope as Scopes
 from recordings.cursor import Cursors
 from recordings.errors import Unauthenticated
 from recordings.grants import Grants
@@ -50,17 +58,55 @@ class GraphQLServices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphQLSettings:
-    """What an installation decides. `public_url` begins media URLs, in place of the address that a request came to."""
+    """What an installation decides. `public_url` begins media URLs, in place of the address that a request came to.
+
+    `trusted` are documents that may always be named by their hash, and with `only_trusted` the only ones that are
+    executed; with `register` clients may have others named so. `suggestions` lets errors guess at names. Whoever reads
+    the schema needs the scope `introspection`. Each token may spend `burst` points of cost at once, and `per_second`.
+    """
 
     graphiql: bool = True
     public_url: str | None = None
     media_ttl: Millis = 10 * MINUTE
-    max_body: int = 1 << 20
+    limits: Limits = field(default_factory=Limits)
+    trusted: tuple[str, ...] = ()
+    only_trusted: bool = False
+    register: bool = True
+    suggestions: bool = False
+    introspection: Scopes | None = Scopes.READ
+    burst: int = 1_000_000
+    per_second: int = 50_000
+    partial_status: bool = True
+    compress: bool = True
 
 
-def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = None) -> "GraphQLApp":
+def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = None) -> ASGIApp:
     """Make the ASGI app for a route at `/graphql`."""
-    return GraphQLApp(services, settings or GraphQLSettings())
+    chosen = settings or GraphQLSettings()
+    schema = Schema(
+        limits=chosen.limits,
+        trusted=chosen.trusted,
+        only_trusted=chosen.only_trusted,
+        register=chosen.register,
+        suggestions=chosen.suggestions,
+    )
+    view = GraphQLApp(services, chosen, schema)
+    needed = chosen.introspection
+    operations = Operations(
+        schema=schema.core,
+        documents=schema.documents,
+        rate=RateLimiter(chosen.burst, chosen.per_second),
+        may_introspect=lambda context: needed is None or needed in context.principal.scopes,
+    )
+    return Front(
+        operations=operations,
+        context=view.context_of,
+        show=lambda error, context: faults.show(error, context.request_id),
+        fault=_fault,
+        fallback=view,
+        partial_status=chosen.partial_status,
+        compress=chosen.compress,
+    )
 
 
 class BodyTooLargeError(Exception):
@@ -70,7 +116,7 @@ class BodyTooLargeError(Exception):
 class GraphQLApp(GraphQL[Context, None]):
     """Answers `POST` and, for queries, `GET`; gives GraphiQL to a browser that comes without a query."""
 
-    def __init__(self, services: GraphQLServices, settings: GraphQLSettings) -> None:
+    def __init__(self, services: GraphQLServices, settings: GraphQLSettings, schema: Schema) -> None:
         super().__init__(schema, graphql_ide=None)
         self._services = services
         self._settings = settings
@@ -79,7 +125,7 @@ class GraphQLApp(GraphQL[Context, None]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. There is nothing to subscribe to, so web sockets are refused."""
         if scope["type"] == "http":
-            request = Request(scope, _limited(receive, self._settings.max_body))
+            request = Request(scope, _limited(receive, self._settings.limits.body))
             response = await self._respond(request)
             await response(scope, receive, send)
         else:
@@ -96,7 +142,7 @@ class GraphQLApp(GraphQL[Context, None]):
         except BodyTooLargeError:
             return _problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the body must be at most {self._settings.max_body} bytes",
+                f"the body must be at most {self._settings.limits.body} bytes",
                 "PAYLOAD_TOO_LARGE",
             )
         except Unauthenticated as refused:
@@ -110,6 +156,10 @@ class GraphQLApp(GraphQL[Context, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
         """Who asks, and what for. Strawberry asks for it before it reads the body."""
+        return await self.context_of(request)
+
+    async def context_of(self, request: Request | WebSocket) -> Context:
+        """Who asks, and what for."""
         services = self._services
         return Context(
             principal=await services.authenticate(request.headers),
@@ -124,7 +174,8 @@ class GraphQLApp(GraphQL[Context, None]):
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         """What is sent: the data, and the errors as `graph.faults` shows them."""
-        response: GraphQLHTTPResponse = {"data": result.data}
+        # What was never executed has no data, not even null ones.
+        response: GraphQLHTTPResponse = {} if isinstance(result, PreExecutionError) else {"data": result.data}
         if result.errors:
             request_id = _request_id(request)
             response["errors"] = [faults.show(error, request_id) for error in result.errors]
@@ -136,7 +187,7 @@ class GraphQLApp(GraphQL[Context, None]):
 
     def encode_json(self, data: object) -> bytes:
         """JSON, the fast way."""
-        return _encoder.encode(data)
+        return encode(data)
 
     def parse_json(self, data: str | bytes) -> Any:
         """A JSON object.
@@ -165,15 +216,12 @@ def _request_id(request: Request | WebSocket) -> str:
     return str(bound or state.setdefault("request_id", uuid.uuid4().hex))
 
 
-def _plain(value: object) -> int:
-    # Drivers have integers of their own kind; whatever else JSON does not know is a fault.
-    if isinstance(value, int):
-        return int(value)
-    message = f"{type(value).__name__} is not JSON"
-    raise TypeError(message)
-
-
-_encoder: Final = msgspec.json.Encoder(enc_hook=_plain)
+def _fault(error: Exception, request: Request) -> HttpProblemError:
+    if isinstance(error, Unauthenticated):
+        return HttpProblemError.of(401, faults.refusal(error), {"www-authenticate": "Bearer"})
+    request_id = _request_id(request)
+    _log.error("a GraphQL request failed", request_id=request_id, exc_info=error)
+    return HttpProblemError.of(500, faults.fault(request_id))
 
 
 def _limited(receive: Receive, most: int) -> Receive:
@@ -195,4 +243,4 @@ def _problem(status: int, message: str, code: str, headers: Mapping[str, str] | 
 
 
 def _errors(status: int, error: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    return Response(_encoder.encode({"errors": [error]}), status, {**(headers or {})}, "application/json")
+    return Response(encode({"errors": [error]}), status, {**(headers or {})}, "application/json")

@@ -36,8 +36,8 @@ class Limits:
     """Pairs of fields with the same response key in the same place: validation compares each pair (25 µs)."""
     cost: int = 10_000
     """The cost of an operation in the worst case, see `graph.execution.cost`."""
-    ids: int = 100
-    """Values in an `ids` argument."""
+    ids: int = 200
+    """Values in an `ids` argument. `nodes` itself takes 100, and says so in its own words."""
     seconds: float = 10.0
     """How long an operation may take."""
 

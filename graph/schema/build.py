@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -43,6 +43,11 @@ class Schema(strawberry.Schema):
             weights={("RecordingConnection", "totalCount"): _COUNT},
             **choices,
         )
+
+    @property
+    def core(self) -> GraphQLSchema:
+        """graphql-core's schema below it."""
+        return self._schema
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Nothing: see `graph.faults`."""

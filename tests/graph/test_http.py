@@ -31,13 +31,13 @@ async def test_whoever_has_no_token_is_refused(api: Api) -> None:
 async def test_queries_come_by_get_too_and_mutations_do_not(api: Api) -> None:
     query = "query($n: Int) { recordings(first: $n) { totalCount } }"
     params = {"query": query, "variables": '{"n": 1}'}
-    response = await api.http.get(URL, params=params, headers=ME | {"accept": "text/html"})
-    assert response.json() == {"data": {"recordings": {"totalCount": 0}}}
+    response = await api.http.get(URL, params=params, headers=ME | {"accept": "text/html,*/*"})
+    assert response.json()["data"] == {"recordings": {"totalCount": 0}}
     response = await api.http.get(
         URL, params={"query": 'mutation { stopRecording(input: {id: "x"}) { recording { id } } }'}, headers=ME
     )
-    assert response.status_code == 400
-    assert "mutation" in response.json()["errors"][0]["message"]
+    assert response.status_code == 405
+    assert "queries" in response.json()["errors"][0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,6 @@ async def test_queries_come_by_get_too_and_mutations_do_not(api: Api) -> None:
         (b'{"query": "{ __typename }", "variables": []}', JSON),
         (b'{"variables": {}}', JSON),
         (b'{"query": ""}', JSON),
-        (b'{"query": "{ __typename }", "operationName": "C"}', JSON),
-        (b'{"query": "{ __typename }"}', {"content-type": "text/plain"}),
     ],
 )
 async def test_what_is_no_request_is_a_client_error(api: Api, body: bytes, headers: dict[str, str]) -> None:
@@ -71,7 +69,7 @@ async def test_other_methods_are_refused(api: Api) -> None:
 
 
 async def test_a_body_has_a_limit_however_it_comes(tmp_path: Path) -> None:
-    async with open_api(tmp_path, GraphQLSettings(max_body=1_000)) as api:
+    async with open_api(tmp_path, GraphQLSettings(limits=Limits(body=1_000))) as api:
         body = json.dumps({"query": "{ __typename }", "extensions": {"x": "y" * 1_000}}).encode()
         response = await api.http.post(URL, content=body, headers=ME | JSON)
         assert response.status_code == 413
@@ -84,7 +82,7 @@ async def test_a_body_has_a_limit_however_it_comes(tmp_path: Path) -> None:
         assert response.status_code == 413
         assert response.json()["errors"][0]["extensions"]["code"] == "PAYLOAD_TOO_LARGE"
         response = await api.http.post(URL, content=b'{"query": "{ __typename }"}', headers=ME | JSON)
-        assert response.json() == {"data": {"__typename": "Query"}}
+        assert response.json()["data"] == {"__typename": "Query"}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 from bson import Int64
 
-from graph.graphql import GraphQLApp, GraphQLServices, GraphQLSettings, graphql_app
+from graph.graphql import GraphQLApp, GraphQLServices, GraphQLSettings
+from graph.schema import schema
 from tests.graph.api import CURSORS, GRANTS, URL, Api, authenticate
 
 
@@ -12,7 +13,7 @@ def view(api: Api) -> GraphQLApp:
     services = GraphQLServices(
         recordings=house.service, cursors=CURSORS, grants=GRANTS, clock=house.clock, authenticate=authenticate
     )
-    return graphql_app(services, GraphQLSettings())
+    return GraphQLApp(services, GraphQLSettings(), schema)
 
 
 async def test_a_drivers_integers_are_integers(api: Api) -> None:

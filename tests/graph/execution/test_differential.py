@@ -1,4 +1,4 @@
-"""Plans give what graphql-core gives, errors and all: random documents over the whole schema, on sound and broken rows."""
+"""Plans give what graphql-core gives: random documents over the whole schema, on sound and on broken rows."""
 
 from collections import Counter
 

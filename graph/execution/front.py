@@ -1,0 +1,156 @@
+"""The ASGI application at `/graphql`: GraphQL over HTTP, with one look-up from a request to its plans.
+
+What it does not take (GraphiQL, answers that are streamed) goes to Strawberry's own view, `fallback`, which reads the
+same documents and gives the same data and errors.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from graphql import GraphQLError
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from graph.execution.answer import Answer
+from graph.execution.asked import Asked, from_body, from_url
+from graph.execution.documents import RefusedDocumentError
+from graph.execution.negotiation import JSON, RESPONSE, answer_type, check_content_type, check_forgery
+from graph.execution.operations import Operations, Outcome, StreamedError
+from graph.execution.problems import HttpProblemError
+
+PARTIAL: Final = 294
+"""The draft's status for data that is not all there, for clients that ask for `application/graphql-response+json`."""
+_STREAMS: Final = ("text/event-stream", "multipart/mixed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """Answers requests.
+
+    `context` says who asks and what for, `show` how an error is shown to them, and `fault` what is answered to anything
+    that either raises. `partial_status` and `compress` can be turned off.
+    """
+
+    operations: Operations
+    context: Callable[[Request], Awaitable[Any]]
+    show: Callable[[GraphQLError, Any], dict[str, Any]]
+    fault: Callable[[Exception, Request], HttpProblemError]
+    fallback: ASGIApp
+    partial_status: bool = True
+    compress: bool = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.fallback(scope, receive, send)
+            return
+        request = Request(scope)
+        accept = request.headers.get("accept", "")
+        if _is_page(request, accept) or any(stream in accept for stream in _STREAMS):
+            await self.fallback(scope, receive, send)
+            return
+        try:
+            answer = await self._answer(request, receive, answer_type(accept))
+        except StreamedError as streamed:
+            await self.fallback(scope, _again(streamed.body, receive), send)
+            return
+        except HttpProblemError as problem:
+            answer = Answer.of_problem(problem, JSON)
+        await answer.send(send, request.headers.get("accept-encoding") if self.compress else None)
+
+    async def _answer(self, request: Request, receive: Receive, media_type: str) -> Answer:
+        check_method(request)
+        body = b""
+        try:
+            context = await self.context(request)
+            if request.method == "POST":
+                body = await read_body(request, receive, self.operations.documents.limits.body)
+                asked = from_body(body)
+            else:
+                asked = from_url(request.scope["query_string"])
+            answer = await self._run(request, asked, context, media_type)
+        except StreamedError as streamed:
+            streamed.body = body
+            raise
+        except (HttpProblemError, ClientDisconnect):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever made the context knows what to say
+            answer = Answer.of_problem(self.fault(error, request), media_type)
+        return answer
+
+    async def _run(self, request: Request, asked: Asked, context: Any, media_type: str) -> Answer:
+        reading = request.method == "GET"
+        try:
+            # The token itself is not kept, only its hash, which means nothing outside of this process.
+            who = hash(request.headers.get("authorization"))
+            outcome = await self.operations.run(asked, context, who=who, only_queries=reading)
+        except RefusedDocumentError as refused:
+            errors = [self.show(error, context) for error in refused.errors]
+            # Older clients take any other status for a broken connection, so application/json is always 200.
+            return Answer.of(400 if media_type == RESPONSE else 200, {"errors": errors}, media_type)
+        answer = self._shown(outcome, context, media_type)
+        return answer.revalidated(request.headers.get("if-none-match")) if reading else answer
+
+    def _shown(self, outcome: Outcome, context: Any, media_type: str) -> Answer:
+        result = outcome.result
+        content: dict[str, Any] = {"data": result.data}
+        if result.errors:
+            content["errors"] = [self.show(error, context) for error in result.errors]
+        content["extensions"] = {"cost": outcome.cost}
+        partial = result.errors and result.data is not None and media_type == RESPONSE and self.partial_status
+        return Answer.of(PARTIAL if partial else 200, content, media_type)
+
+
+def check_method(request: Request) -> None:
+    """Refuse a request by its method, and by what a page of another site could have sent.
+
+    Raises:
+        HttpProblemError: it is refused.
+    """
+    if request.method == "POST":
+        check_content_type(request.headers.get("content-type"))
+    elif request.method == "GET":
+        check_forgery(request.headers)
+    else:
+        raise HttpProblemError(405, "METHOD_NOT_ALLOWED", "GET and POST are taken", {"allow": "GET, POST"})
+
+
+async def read_body(request: Request, receive: Receive, most: int) -> bytes:
+    """The body of a request.
+
+    Raises:
+        HttpProblemError: it is longer than that.
+        ClientDisconnect: it never came to its end.
+    """
+    body = b""
+    announced = request.headers.get("content-length", "")
+    too_long = announced.isdecimal() and int(announced) > most
+    while not too_long:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        too_long = len(body) > most
+        if not message.get("more_body", False):
+            break
+    if too_long:
+        raise HttpProblemError(413, "PAYLOAD_TOO_LARGE", f"the body must be at most {most} bytes")
+    return body
+
+
+def _is_page(request: Request, accept: str) -> bool:
+    return request.method == "GET" and "text/html" in accept and b"query=" not in request.scope["query_string"]
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,109 @@
+"""Running one operation: what is checked before work is done for it, and graphql-core's executor with our plans."""
+
+import asyncio
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
+from strawberry.execution import optimized_is_awaitable
+
+from graph.execution.asked import Asked
+from graph.execution.documents import Document, Documents, RefusedDocumentError
+from graph.execution.executor import CompiledExecutor
+from graph.execution.limits import LimitError
+from graph.execution.persisted import document_of
+from graph.execution.problems import HttpProblemError
+from graph.execution.rate import RateLimiter
+from graph.execution.survey import check_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an operation, and what is told about its cost."""
+
+    result: ExecutionResult
+    cost: dict[str, int]
+
+
+class StreamedError(Exception):
+    """An operation whose answer is more than one, which is not for here. `body` is what was read of the request."""
+
+    body = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """Runs operations. `may_introspect` says who may read the schema."""
+
+    schema: GraphQLSchema
+    documents: Documents
+    rate: RateLimiter | None = None
+    may_introspect: Callable[[Any], bool] = field(default=lambda _context: True)
+
+    async def run(self, asked: Asked, context: Any, *, who: Hashable, only_queries: bool) -> Outcome:
+        """Run what is asked for; `who` is whose rate it counts for.
+
+        Raises:
+            HttpProblemError: HTTP has a status of its own for what is wrong.
+            RefusedDocumentError: it was not begun, for these errors.
+            StreamedError: it is a subscription.
+        """
+        document = document_of(asked, self.documents)
+        kind = document.operation(asked.operation_name).operation
+        if kind is OperationType.SUBSCRIPTION:
+            raise StreamedError
+        if only_queries and kind is not OperationType.QUERY:
+            raise HttpProblemError(405, "METHOD_NOT_ALLOWED", "a GET is for queries alone", {"allow": "POST"})
+        cost = self._admit(document, asked, context, who)
+        return Outcome(await self._execute(document, asked, context), cost)
+
+    def _admit(self, document: Document, asked: Asked, context: Any, who: Hashable) -> dict[str, int]:
+        limits = self.documents.limits
+        variables: Mapping[str, Any] = asked.variables or {}
+        if document.survey.introspects and not self.may_introspect(context):
+            raise _refused(GraphQLError("the schema is not shown to you", extensions={"code": "INTROSPECTION_REFUSED"}))
+        cost = document.cost(document.operation(asked.operation_name), variables)
+        if cost > limits.cost:
+            raise _refused(LimitError("points of cost", cost, limits.cost))
+        try:
+            for name in document.survey.lists:
+                check_ids(variables.get(name), limits)
+        except LimitError as error:
+            raise _refused(error) from error
+        told = {"requested": cost, "limit": limits.cost}
+        return told if self.rate is None else {**told, "available": _spend(self.rate, who, cost)}
+
+    async def _execute(self, document: Document, asked: Asked, context: Any) -> ExecutionResult:
+        executor = CompiledExecutor.build(
+            self.schema,
+            document.node,
+            context_value=context,
+            raw_variable_values=asked.variables,
+            operation_name=asked.operation_name,
+            is_awaitable=optimized_is_awaitable,
+            hide_suggestions=not self.documents.suggestions,
+            operation_extensions=asked.extensions,
+        )
+        if isinstance(executor, list):
+            raise RefusedDocumentError(executor, document.node)
+        seconds = self.documents.limits.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                result: Any = executor.execute_operation()
+                if optimized_is_awaitable(result):
+                    result = await result
+        except TimeoutError as error:
+            raise HttpProblemError(503, "TIMEOUT", f"it took longer than {seconds:g} s") from error
+        return result  # type: ignore[no-any-return]
+
+
+def _spend(rate: RateLimiter, who: Hashable, cost: int) -> int:
+    if wait := rate.take(who, cost):
+        message = f"too much was asked for at once: try again in {wait} s"
+        raise HttpProblemError(429, "RATE_LIMITED", message, {"retry-after": str(wait)})
+    return rate.left(who)
+
+
+def _refused(error: GraphQLError) -> RefusedDocumentError:
+    return RefusedDocumentError([error])
