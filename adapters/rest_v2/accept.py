@@ -12,7 +12,7 @@ _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - of HTTP's grammar
 _VALUE: Final = rf'(?:{_TOKEN}|"(?:[^"\\]|\\.)*")'
 _PARAMETERS: Final = rf"(?:[ \t]*;[ \t]*{_TOKEN}(?:={_VALUE})?)*"
 _RANGE: Final = re.compile(rf"[ \t,]*({_TOKEN})/({_TOKEN})({_PARAMETERS})[ \t]*(?:,[ \t,]*|$)")
-_QUALITY: Final = re.compile(r";[ \t]*q=([0-9.]+)", re.IGNORECASE)
+_QUALITY: Final = re.compile(r";[ \t]*q=([^; \t]*)", re.IGNORECASE)
 _QVALUE: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _LONGEST: Final = 4_096
 

@@ -29,7 +29,6 @@ _TEXTS: Final = frozenset({
     "owner_id", "endpoint_id", "origin",
 })  # fmt: skip
 """Fields that a document shows exactly as the store has them, whenever it shows them at all."""
-_DIRECTIONS: Final = frozenset({"inbound", "outbound"})
 _EMPTY: Final = ("", "0", "NULL", "undefined")
 TIMES: Final = {"created_from": "pvt_created", "created_to": "pvt_created"} | {
     "modified_from": "pvt_modified",
@@ -175,10 +174,10 @@ def _condition(name: str, value: str) -> Condition | None:
     if not name.startswith("filter_") or name.startswith("filter_not_"):
         return None
     field, accepted = name.removeprefix("filter_"), meanings(value)
-    # What is missing reads as the empty text, which a store tells from a missing one.
-    if "" in accepted or len(accepted) > MAX_VALUES:
+    # What is missing reads as the empty text, or as no length, which a store tells from a missing one.
+    if accepted & {"", "0"} or len(accepted) > MAX_VALUES:
         return None
-    if field in _TEXTS or (field == "direction" and accepted <= _DIRECTIONS):
+    if field in _TEXTS:
         kept = tuple(sorted(text for text in accepted if len(text) <= MAX_TEXT and is_storable(text)))
         return In(field, kept) if len(kept) == len(accepted) else None
     if field == "duration_ms":

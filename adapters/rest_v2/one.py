@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from adapters.http.conditions import Verdict, judge
 from adapters.rest_v2.accept import Choice, Kind
-from adapters.rest_v2.document import to_v2
 from adapters.rest_v2.exchange import Exchange
 from adapters.rest_v2.faults import (
     Fault,
@@ -25,9 +24,9 @@ from adapters.rest_v2.needs import Choices, Read
 from adapters.rest_v2.playing import play
 from adapters.rest_v2.reader import reader_of
 from adapters.rest_v2.sheet import Sheet
-from adapters.rest_v2.shown import FIELDS, is_shown, revision_of, validators_of
+from adapters.rest_v2.shown import FIELDS, document_of, is_shown, revision_of, validators_of
 from recordings.access import Principal
-from recordings.errors import MediaUnavailable
+from recordings.errors import MediaUnavailable, Refused
 from recordings.instants import Millis
 from recordings.ports import MediaMissing
 from recordings.recording import Recording, Row
@@ -77,8 +76,8 @@ class OneRecording:
         if choice.kind is Kind.AUDIO:
             return await self._play(exchange, row)
         if choice.kind is Kind.CSV:
-            return Response(Sheet().write([to_v2(row)]), 200, csv_headers(exchange))
-        return exchange.reply(to_v2(row), revision=revision_of(row))
+            return Response(Sheet().write([document_of(row)]), 200, csv_headers(exchange))
+        return exchange.reply(document_of(row), revision=revision_of(row))
 
     async def delete_recording(self, exchange: Exchange) -> Response:
         """Delete it. What this service keeps of it goes at once; what lies at a provider stays (seed)."""
@@ -86,7 +85,7 @@ class OneRecording:
         row = await self._row(exchange, exchange.principal)
         _check_match(exchange, row)
         await self._recordings.delete(exchange.principal, row["id"], window=0)
-        return exchange.reply(to_v2(row) | {"_read_only": {"deleted": True}}, revision=revision_of(row))
+        return exchange.reply(document_of(row) | {"_read_only": {"deleted": True}}, revision=revision_of(row))
 
     async def patch_recording(self, exchange: Exchange) -> Response:
         """Merge `user_metadata`."""
@@ -95,7 +94,7 @@ class OneRecording:
         row = await self._row(exchange, exchange.principal)
         _check_match(exchange, row)
         changed = (await self._recordings.annotate(exchange.principal, row["id"], changes)).to_row()
-        return exchange.reply(to_v2(changed), revision=revision_of(changed))
+        return exchange.reply(document_of(changed), revision=revision_of(changed))
 
     async def _row(self, exchange: Exchange, principal: Principal) -> Row:
         recording_id, owner = exchange.argument("recording_id"), exchange.argument("user_id") or None
@@ -107,12 +106,12 @@ class OneRecording:
     async def _play(self, exchange: Exchange, row: Row) -> Response:
         try:
             recording = await self._recordings.listen(reader_of(exchange, self._choices), row["id"])
-            if recording.media is None:
-                raise no_audio(recording.id)
-            return await play(exchange.request, recording, recording.media, validators_of(row), self._read)
+            return await play(exchange.request, recording, validators_of(row), self._read)
         except (MediaMissing, MediaUnavailable) as error:
             raise no_audio(row["id"]) from error
-        except (OSError, TimeoutError) as error:
+        except (Fault, Refused):
+            raise
+        except Exception as error:
             _log.exception("audio could not be fetched", recording_id=row["id"])
             raise datastore_fault(type(error).__name__) from error
 

@@ -13,18 +13,21 @@ from adapters.http.ranges import Part, UnsatisfiableRangeError, choose_part
 from adapters.rest_v2.faults import Fault
 from adapters.rest_v2.needs import Read
 from adapters.rest_v2.streaming import Streamed
+from recordings.ports import MediaMissing
 from recordings.recording import Media, Recording
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z@-]+")
 
 
-async def play(request: Request, recording: Recording, media: Media, validators: Validators, read: Read) -> Response:
+async def play(request: Request, recording: Recording, validators: Validators, read: Read) -> Response:
     """The audio, or the asked-for part of it. Its first bytes are read before anything is answered.
 
     Raises:
         MediaMissing: the store does not have it.
         Fault: 416, the part lies behind its end.
     """
+    if (media := recording.media) is None:
+        raise MediaMissing(recording.id)
     ranged = request.headers.get("range")
     part = _part(request, media, validators)
     start, end = (part.start, part.end) if part else (0, media.length)

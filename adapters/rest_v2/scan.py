@@ -4,10 +4,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from adapters.rest_v2.document import to_v2
 from adapters.rest_v2.filters import Filters
 from adapters.rest_v2.plan import Plan
-from adapters.rest_v2.shown import FIELDS, IS_SHOWN, filtered, listed
+from adapters.rest_v2.shown import FIELDS, IS_SHOWN, document_of, filtered, listed
 from recordings.access import Principal
 from recordings.query import MAX_PAGE, And, Page, PageRequest, Position, Query, position_of
 from recordings.recording import Row
@@ -44,7 +43,7 @@ class Listing:
         """A row as an item; `None` if the filters do not keep it."""
         if self.filters.checks and not self.filters.keeps(filtered(row)):
             return None
-        return listed(to_v2(row), row)
+        return listed(document_of(row), row)
 
 
 class Scan:

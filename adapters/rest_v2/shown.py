@@ -15,9 +15,9 @@ STATES: Final = (State.FINALIZING, State.STORED, State.FAILED, State.LOST)
 IS_SHOWN: Final = In("state", tuple(state.value for state in STATES))
 FIELDS: Final = frozenset({
     "id", "account_id", "owner_id", "state", "shelf", "start", "created", "modified", "call_id", "from", "to",
-    "options", "origin", "name", "format", "endpoint_id", "interaction_id", "cdr_id", "direction", "request", "caller_id_name",
-    "caller_id_number", "callee_id_name", "callee_id_number", "duration_ms", "media", "user_metadata",
-    "custom_channel_vars", "imported", "revision",
+    "options", "origin", "name", "format", "endpoint_id", "interaction_id", "cdr_id", "direction", "request",
+    "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "duration_ms", "media",
+    "user_metadata", "custom_channel_vars", "imported", "revision",
 })  # fmt: skip
 """What of a row is needed to show it."""
 
@@ -32,6 +32,21 @@ def is_shown(row: Row, account_id: str, owner_id: str | None = None) -> bool:
     )
 
 
+_ALWAYS: Final = {"duration": 0, "duration_ms": 0, "direction": "inbound", "caller_id_name": "", "caller_id_number": ""}
+"""What clients read without looking whether it is there, for recordings that have none."""
+
+
+def document_of(row: Row) -> dict[str, Any]:
+    """A recording as clients see it: GET-one's `data`."""
+    document = to_v2(row)
+    if row["imported"] is None:
+        return _ALWAYS | document
+    if not row["user_metadata"] and document.get("user_metadata"):
+        # All that was imported of it was taken out since.
+        del document["user_metadata"]
+    return document
+
+
 def listed(document: Mapping[str, Any], row: Row) -> dict[str, Any]:
     """A document as an item of a list."""
     types = [row["media"]["content_type"]] if row["media"] else []
@@ -41,7 +56,7 @@ def listed(document: Mapping[str, Any], row: Row) -> dict[str, Any]:
 def filtered(row: Row) -> dict[str, Any]:
     """What filters look at: the public fields, and the two private times under the names that clients know."""
     times = {"pvt_created": to_gregorian(row["created"]), "pvt_modified": to_gregorian(row["modified"])}
-    return to_v2(row) | times
+    return document_of(row) | times
 
 
 def revision_of(row: Row) -> str:

@@ -1,0 +1,53 @@
+"""The shim on SQLite and on MongoDB: one store of each kind for all tests, one account for each test."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pymongo import MongoClient
+
+from adapters.media import FolderMedia
+from adapters.metadata.mongodb import MongoStore
+from adapters.metadata.sqlite import SqliteStore
+from recordings.ports import MetadataStore
+from tests.rest_v2.world import Site, World, client_of, new_account
+
+
+@pytest.fixture(scope="session", params=["sqlite", "mongodb"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def database(kind: str, request: pytest.FixtureRequest) -> Iterator[tuple[str, str] | None]:
+    """A MongoDB database of these tests' own."""
+    if kind == "sqlite":
+        yield None
+        return
+    uri: str = request.getfixturevalue("mongodb_uri")
+    client: MongoClient[Any] = request.getfixturevalue("mongodb_client")
+    name = f"test_{uuid.uuid4().hex}"
+    yield uri, name
+    client.drop_database(name)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def world(database: tuple[str, str] | None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    folder: Path = tmp_path_factory.mktemp("rest_v2")
+    store: MetadataStore = MongoStore(*database) if database else SqliteStore(folder)
+    await store.open()
+    (folder / "audio").mkdir()
+    yield World(store, FolderMedia(folder / "audio", "local:"), folder)
+    await store.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def site(world: World) -> AsyncIterator[Site]:
+    # All buckets are full again.
+    world.ticks.now += 1_000
+    account = await new_account(world)
+    async with client_of(world.app()) as client:
+        yield Site(world, account, client)

@@ -1,0 +1,86 @@
+"""Table 2.1: JSON or audio, without a server."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.rest_v2.accept import PLAYED, TABLE, Choice, Kind, choose
+from adapters.rest_v2.faults import Fault
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+MP3, WAV = "audio/mpeg", "audio/x-wav"
+
+
+def chosen(header: str | None, parameter: str | None, stored: str = MP3) -> Kind:
+    found = choose(header, parameter, PLAYED, csv=True)
+    return next(choice.kind for choice in found if choice.kind is not Kind.AUDIO or choice.suits(stored))
+
+
+@pytest.mark.parametrize(
+    ("header", "parameter", "expected"),
+    [
+        (None, None, Kind.JSON),
+        ("", None, Kind.JSON),
+        ("*/*", None, Kind.JSON),
+        ("application/json", None, Kind.JSON),
+        ("application/x-json", None, Kind.JSON),
+        ("audio/mpeg", None, Kind.AUDIO),
+        ("audio/mp3", None, Kind.AUDIO),
+        ("Audio/MPEG", None, Kind.AUDIO),
+        (None, "audio/mpeg", Kind.AUDIO),
+        ("application/json", "audio/mpeg", Kind.AUDIO),
+        ("audio/mpeg", "application/json", Kind.JSON),
+        ("audio/mpeg", "mp3", Kind.AUDIO),
+        (None, "mp3", Kind.JSON),
+        (None, "csv", Kind.CSV),
+        (None, "audio/mpeg;q=0.5, application/json", Kind.JSON),
+        ("application/json;q=0.5, audio/mpeg", None, Kind.AUDIO),
+        ("application/json, audio/mpeg", None, Kind.AUDIO),
+        ("audio/mpeg, application/json", None, Kind.JSON),
+        ("audio/mpeg;q=0, */*;q=0.1", None, Kind.JSON),
+        ("audio/*", None, Kind.AUDIO),
+        (BROWSER, None, Kind.JSON),
+        ("audio/webm,audio/ogg,audio/wav,audio/*;q=0.9,*/*;q=0.5", None, Kind.AUDIO),
+        (None, "audio/x-wav", Kind.JSON),
+        (None, "text/html", Kind.JSON),
+        ("bad", "audio/mpeg", Kind.AUDIO),
+    ],
+)
+def test_every_row(header: str | None, parameter: str | None, expected: Kind) -> None:
+    assert chosen(header, parameter) is expected
+
+
+@pytest.mark.parametrize("name", ["audio/wav", "audio/x-wav"])
+def test_wav_can_be_had_as_wav(name: str) -> None:
+    assert chosen(name, None, WAV) is Kind.AUDIO
+    assert chosen(None, name, WAV) is Kind.AUDIO
+
+
+@pytest.mark.parametrize("header", ["text/html", "application/xml", "audio/mpeg;q=0", "image/png, video/*"])
+def test_nothing_that_is_offered(header: str) -> None:
+    with pytest.raises(Fault) as fault:
+        choose(header, None, PLAYED)
+    assert (fault.value.status, fault.value.bare) == (406, True)
+
+
+@pytest.mark.parametrize(
+    "header", ["audio", "audio/", "/", "a/b;q=2", "a/b;;", "a/b c/d", "a/b;q=x", "a/b" * 2_000, "é/é"]
+)
+def test_malformed(header: str) -> None:
+    with pytest.raises(Fault) as fault:
+        choose(header, None, PLAYED)
+    assert (fault.value.status, fault.value.bare) == (400, True)
+
+
+@pytest.mark.parametrize("name", ["text/csv", "text/comma-separated-values", "application/octet-stream", "text/*"])
+def test_tables(name: str) -> None:
+    assert choose(name, None, TABLE)[0].kind is Kind.CSV
+    assert choose(None, name, TABLE)[0].kind is Kind.CSV
+
+
+@given(st.text(max_size=60), st.text(max_size=30))
+def test_any_text_gets_an_answer(header: str, parameter: str) -> None:
+    with suppress(Fault):
+        assert all(isinstance(choice, Choice) for choice in choose(header, parameter, PLAYED, csv=True))

@@ -1,0 +1,368 @@
+"""Section 4: where the token is, what it is, getting one, who may read what, and rate limits."""
+
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+
+from adapters.rest_v2.buckets import Buckets, Rate
+from adapters.rest_v2.needs import Choices
+from recordings.access import DEFAULT_SCOPES, Scope
+from recordings.users import PrivLevel
+from tests.rest_v2.world import Site, Ticks, client_of, new_account
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+NOBODY = {"X-Auth-Token": None}
+
+
+def digest(username: str, password: str, name: str = "md5") -> str:
+    return hashlib.new(name, f"{username}:{password}".encode()).hexdigest()
+
+
+def basic(account: str, credentials: str) -> dict[str, Any]:
+    text = base64.b64encode(f"{account}:{credentials}".encode()).decode()
+    return {**NOBODY, "Authorization": f"Basic {text}"}
+
+
+# 4.1
+
+
+async def test_where_the_token_is(site: Site) -> None:
+    made, token = await site.add(), site.token()
+    path = f"{site.recordings}/{made.id}"
+    ways: list[dict[str, Any]] = [
+        {"headers": {"X-Auth-Token": token}},
+        {"headers": {**NOBODY, "Authorization": f"Bearer {token}"}},
+        {"headers": NOBODY, "params": {"auth_token": token}},
+        {"headers": NOBODY, "params": {"authorization": f"Bearer {token}"}},
+        {"headers": NOBODY, "json": {"auth_token": token}},
+        {"headers": NOBODY, "json": {"data": {"auth_token": token}}},
+        {"headers": {"X-Auth-Token": token, "Authorization": "Bearer wrong"}},
+    ]
+    for way in ways:
+        response = await site.send("GET", path, **way)
+        assert response.status_code == 200, way
+        assert response.json()["auth_token"] == token
+    first = await site.send("GET", path, headers={"X-Auth-Token": "wrong"}, params={"auth_token": token})
+    assert first.status_code == 401
+
+
+async def test_basic(site: Site) -> None:
+    await site.world.members.create(site.account.id, "Ada", "Sesame", priv_level=PrivLevel.ADMIN)
+    made = await site.add()
+    for name in ("md5", "sha1"):
+        for _ in range(2):
+            response = await site.send("GET", headers=basic(site.account.id, digest("ada", "Sesame", name)))
+            assert [item["id"] for item in response.json()["data"]] == [made.id]
+            assert "auth_token" not in response.json()
+    for wrong in (digest("ada", "x"), "", "x:y", digest("Ada", "Sesame"), "é"):
+        response = await site.send("GET", headers=basic(site.account.id, wrong))
+        assert response.status_code == 401
+    elsewhere = await new_account(site.world)
+    assert (await site.send("GET", headers=basic(elsewhere.id, digest("ada", "Sesame")))).status_code == 401
+
+
+@pytest.mark.parametrize("authorization", ["Digest x", "Bearer", "Bearer x", "Basic", "Basic !", "x", " "])
+async def test_other_authorization(site: Site, authorization: str) -> None:
+    response = await site.send("GET", headers={**NOBODY, "Authorization": authorization})
+    assert response.status_code == 401
+
+
+# 4.2
+
+
+async def test_the_account_header_must_agree(site: Site) -> None:
+    for account, status in ((site.account.id, 200), ("0" * 32, 401)):
+        assert (await site.send("GET", headers={"X-Auth-Account-ID": account})).status_code == status
+
+
+# 4.3
+
+
+async def test_api_auth(site: Site) -> None:
+    made = await site.add()
+    key = await site.world.administration.create_key(site.account.id, None, frozenset(DEFAULT_SCOPES))
+    response = await site.send("PUT", "/v2/api_auth", headers=NOBODY, json={"data": {"api_key": key.secret}})
+    body = response.json()
+    assert response.status_code == 201
+    assert body["status"] == "success"
+    assert body["data"]["account_id"] == site.account.id
+    assert body["data"]["account_name"] == "Acme"
+    assert "owner_id" not in body["data"]
+    assert {
+        "apps",
+        "language",
+        "reseller_id",
+        "is_reseller",
+        "is_master_account",
+        "cluster_id",
+        "capabilities",
+        "ui_config",
+    } <= set(body["data"])
+    headers = {"X-Auth-Token": body["auth_token"]}
+    assert (await site.send("GET", headers=headers)).json()["data"][0]["id"] == made.id
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "key", "rule"),
+    [
+        ({"api_key": "x" * 63}, 400, "api_key", "minLength"),
+        ({"api_key": "x" * 65}, 400, "api_key", "maxLength"),
+        ({"api_key": 5}, 400, "api_key", "type"),
+        ({"api_key": "x" * 64, "extra": 1}, 400, "extra", "additionalProperties"),
+        ({}, 400, "api_key", "required"),
+    ],
+)
+async def test_keys_that_are_none(site: Site, data: Any, status: int, key: str, rule: str) -> None:
+    response = await site.send("PUT", "/v2/api_auth", headers=NOBODY, json={"data": data})
+    assert (response.status_code, response.json()["message"]) == (status, "validation error")
+    assert rule in response.json()["data"][key]
+
+
+async def test_an_unknown_key(site: Site) -> None:
+    unknown = "0" * 64
+    response = await site.send("PUT", "/v2/api_auth", headers=NOBODY, json={"data": {"api_key": unknown}})
+    assert (response.status_code, response.json()["message"]) == (404, "bad identifier")
+    assert response.json()["data"] == [unknown]
+
+
+@pytest.mark.parametrize("method", [None, "md5", "sha"])
+async def test_user_auth(site: Site, method: str | None) -> None:
+    name = f"Café {site.account.id[:8]}"
+    account = await new_account(site.world, name)
+    user = await site.world.members.create(account.id, "Bob", "Sésame")
+    credentials = digest("bob", "Sésame", "sha1" if method == "sha" else "md5")
+    for named in ({"account_name": f"café{site.account.id[:8]}"}, {"account_realm": account.realm}):
+        data = {"credentials": credentials, **named, **({"method": method} if method else {})}
+        response = await site.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
+        assert response.status_code == 201
+        assert response.json()["data"]["owner_id"] == user.id
+        assert response.json()["data"]["account_id"] == account.id
+    token = response.json()["auth_token"]
+    own = await site.send("GET", f"/v2/accounts/{account.id}/recordings", headers={"X-Auth-Token": token})
+    assert own.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"account_name": "nobody's"},
+        {"account_name": "Acme", "credentials": "0" * 32},
+        {"account_realm": "nobody.example.com"},
+        {"phone_number": "+1"},
+        {},
+    ],
+)
+async def test_credentials_that_do_not_hold(site: Site, data: dict[str, str]) -> None:
+    data = {"credentials": digest("bob", "x"), **data}
+    response = await site.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
+    body = response.json()
+    assert (response.status_code, body["message"]) == (401, "invalid_credentials")
+    assert body["data"] == {"message": "invalid credentials"}
+
+
+@pytest.mark.parametrize(
+    ("data", "key", "rule"),
+    [
+        ({}, "credentials", "required"),
+        ({"credentials": ""}, "credentials", "minLength"),
+        ({"credentials": "x" * 65}, "credentials", "maxLength"),
+        ({"credentials": "x", "method": "plain"}, "method", "enum"),
+    ],
+)
+async def test_credentials_that_are_none(site: Site, data: Any, key: str, rule: str) -> None:
+    response = await site.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
+    assert response.status_code == 400
+    assert rule in response.json()["data"][key]
+
+
+async def test_token_auth(site: Site) -> None:
+    response = await site.get("/v2/token_auth")
+    assert response.status_code == 200
+    assert response.json()["data"]["account_id"] == site.account.id
+    assert isinstance(response.json()["data"]["exp"], int)
+    assert (await site.send("DELETE", "/v2/token_auth")).status_code == 200
+    for method in ("GET", "DELETE"):
+        assert (await site.send(method, "/v2/token_auth", headers=NOBODY)).status_code == 401
+
+
+# 4.4
+
+
+async def test_who_may_read_what(site: Site) -> None:
+    child = await new_account(site.world, tree=(site.account.id,))
+    grandchild = await new_account(site.world, tree=(site.account.id, child.id))
+    sibling = await new_account(site.world)
+    for account, status in ((site.account, 200), (child, 200), (grandchild, 200), (sibling, 403)):
+        assert (await site.get(f"/v2/accounts/{account.id}/recordings")).status_code == status
+    below = Site(site.world, child, site.client)
+    response = await below.get(site.recordings)
+    assert (response.status_code, response.json()["message"]) == (403, "forbidden")
+    assert response.json()["data"] == {"message": "forbidden"}
+
+
+async def test_the_tokens_own_account(site: Site) -> None:
+    made = await site.add()
+    assert await site.ids("/v2/account/recordings") == [made.id]
+    assert (await site.get("/v2/account")).json()["data"]["id"] == site.account.id
+
+
+async def test_an_owner_sees_its_own(site: Site) -> None:
+    mine, other = await site.add(owner_id="mine", at=1), await site.add(owner_id="other")
+    headers = {"X-Auth-Token": site.token(owner_id="mine")}
+    listed = (await site.send("GET", headers=headers)).json()["data"]
+    assert [item["id"] for item in listed] == [mine.id]
+    assert (await site.send("GET", f"{site.recordings}/{other.id}", headers=headers)).status_code == 404
+    own = await site.send("GET", f"{site.path}/users/mine/recordings", headers=headers)
+    assert [item["id"] for item in own.json()["data"]] == [mine.id]
+    assert (await site.send("GET", f"{site.path}/users/other/recordings", headers=headers)).status_code == 404
+    assert (await site.send("DELETE", f"{site.recordings}/{other.id}", headers=headers)).status_code == 404
+
+
+async def test_an_owner_may_see_the_account(site: Site) -> None:
+    mine, other = await site.add(owner_id="mine", at=1), await site.add(owner_id="other")
+    headers = {"X-Auth-Token": site.token(owner_id="mine")}
+    async with client_of(site.world.app(Choices(owner_sees_account=True))) as client:
+        listed = (await client.get(site.recordings, headers=headers)).json()["data"]
+        assert [item["id"] for item in listed] == [other.id, mine.id]
+        path = f"{site.recordings}/{other.id}"
+        assert (await client.get(path, headers=headers, params={"accept": "audio/mpeg"})).status_code == 200
+        assert (await client.get(f"{site.path}/users/other/recordings", headers=headers)).status_code == 200
+        assert (await client.delete(path, headers=headers)).status_code == 404
+
+
+async def test_an_administrator_is_not_held_to_their_own(site: Site) -> None:
+    other = await site.add(owner_id="other")
+    name = f"admins {site.account.id}"
+    site.account = await new_account(site.world, name)
+    other = await site.add(owner_id="other")
+    user = await site.world.members.create(site.account.id, "root", "x", priv_level=PrivLevel.ADMIN)
+    data = {"credentials": digest("root", "x"), "account_name": name}
+    response = await site.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
+    assert response.json()["data"]["owner_id"] == user.id
+    headers = {"X-Auth-Token": response.json()["auth_token"]}
+    assert (await site.send("GET", headers=headers)).json()["data"][0]["id"] == other.id
+
+
+# 4.5
+
+
+@pytest.mark.parametrize("token", [None, "", "garbage", "a.b.c", "x" * 10_000, "é"])
+async def test_no_token_that_holds(site: Site, token: str | None) -> None:
+    params = {} if token is None else {"auth_token": token}
+    response = await site.send("GET", headers=NOBODY, params=params)
+    body = response.json()
+    assert (response.status_code, body["error"], body["message"]) == (401, "401", "invalid_credentials")
+    assert body["data"] == {"message": "invalid credentials"}
+    assert body["auth_token"] == "undefined"
+    assert body["version"]
+    assert "www-authenticate" not in response.headers
+
+
+async def test_a_bad_signature(site: Site) -> None:
+    token = site.token()
+    response = await site.send("GET", headers={"X-Auth-Token": token[:-3] + "abc"})
+    assert (response.status_code, response.json()["message"]) == (401, "invalid_credentials")
+
+
+@pytest.mark.parametrize("path", ["", "/v2/nothing", "/v2/token_auth"])
+async def test_an_expired_token(site: Site, path: str) -> None:
+    response = await site.send("GET", path, headers={"X-Auth-Token": site.token(seconds=-10)})
+    body = response.json()
+    assert (response.status_code, body["message"], body["data"]) == (401, "invalid credentials", {})
+
+
+async def test_what_is_no_account_id(site: Site) -> None:
+    response = await site.get("/v2/accounts/abc/recordings")
+    assert (response.status_code, response.json()["message"]) == (404, "bad identifier")
+    assert response.json()["data"] == {"message": "invalid account_id 'abc'"}
+
+
+@pytest.mark.parametrize("unknown", ["0" * 32, "Z" * 32, "é" * 32])
+async def test_an_unknown_account(site: Site, unknown: str) -> None:
+    response = await site.get(f"/v2/accounts/{unknown}/recordings")
+    assert (response.status_code, response.json()["message"]) == (404, "bad_identifier")
+    assert response.json()["data"] == {"message": "bad identifier", "cause": unknown}
+    assert (await site.send("GET", f"/v2/accounts/{unknown}/recordings", headers=NOBODY)).status_code == 401
+
+
+@pytest.mark.parametrize("unknown", ["0" * 32, "x", "%00", "x" * 200])
+async def test_an_unknown_user(site: Site, unknown: str) -> None:
+    response = await site.get(f"{site.path}/users/{unknown}/recordings")
+    assert (response.status_code, response.json()["message"]) == (404, "bad_identifier")
+    assert response.json()["data"]["cause"] == unknown.replace("%00", "\0")
+
+
+async def test_a_user_is_known_once_created(site: Site) -> None:
+    user = await site.world.members.create(site.account.id, "ada")
+    assert await site.ids(f"{site.path}/users/{user.id}/recordings") == []
+
+
+async def test_the_order_of_the_checks(site: Site) -> None:
+    wrong = {"X-Auth-Token": "wrong"}
+    expired = {"X-Auth-Token": site.token(seconds=-10)}
+    for method, path, options, status in (
+        ("PUT", site.recordings, {"content": b"{", "headers": expired}, 400),
+        ("DELETE", site.recordings, {"headers": expired}, 401),
+        ("DELETE", site.recordings, {"headers": wrong}, 405),
+        ("GET", f"{site.path}/nothing", {"headers": wrong}, 404),
+        ("GET", "/v2/accounts/abc/recordings", {"headers": wrong}, 401),
+        ("GET", site.recordings, {"headers": {"Accept": "text/html"}, "params": {"page_size": "0"}}, 406),
+        ("GET", f"/v2/accounts/{'0' * 32}/recordings", {"headers": {"Accept": "text/html"}}, 404),
+    ):
+        assert (await site.send(method, path, **options)).status_code == status, (method, path)
+
+
+# 4.6
+
+
+async def test_the_rate_limit(site: Site) -> None:
+    for left in range(99, -1, -1):
+        body = (await site.send("GET", headers=NOBODY)).json()
+        assert body["error"] == "401"
+        assert body["tokens"] == {"consumed": 1, "remaining": left}
+    response = await site.send("GET", headers=NOBODY)
+    body = response.json()
+    assert (response.status_code, body["error"], body["message"]) == (429, "429", "too_many_requests")
+    assert body["data"] == {"message": "too many requests"}
+    assert "retry-after" not in response.headers
+    # Who has a token that holds is not charged, and other clients and accounts have buckets of their own.
+    body = (await site.get()).json()
+    assert (body["status"], body["tokens"]) == ("success", {"consumed": 0, "remaining": 0})
+    async with client_of(site.world.app(), ("192.0.2.2", 1)) as client:
+        assert (await client.get(site.recordings)).status_code == 401
+    site.world.ticks.now += 0.11
+    assert (await site.send("GET", headers=NOBODY)).status_code == 401
+    assert (await site.send("GET", headers=NOBODY)).status_code == 429
+
+
+async def test_logins_cost_more(site: Site) -> None:
+    data = {"data": {"api_key": "0" * 64}}
+    answers = [await site.send("PUT", "/v2/api_auth", headers=NOBODY, json=data) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [404, 404, 429]
+    assert answers[0].json()["tokens"] == {"consumed": 35, "remaining": 65}
+
+
+async def test_basic_is_charged(site: Site) -> None:
+    await site.world.members.create(site.account.id, "ada", "x")
+    body = (await site.send("GET", headers=basic(site.account.id, digest("ada", "x")))).json()
+    assert body["tokens"] == {"consumed": 1, "remaining": 99}
+
+
+async def test_buckets_are_bounded() -> None:
+    ticks = Ticks()
+    buckets = Buckets(Rate(capacity=2, per_second=1), ticks)
+    for number in range(20_000):
+        assert buckets.take(str(number), "", 2)
+    assert not buckets.take("19999", "", 1)
+    assert buckets.level("19999", "") == 0
+    assert buckets.take("0", "", 2)
+    ticks.now += 100
+    assert buckets.level("19999", "") == 2
+
+
+async def test_ingest_scopes_reach_nothing(site: Site) -> None:
+    headers = {"X-Auth-Token": site.token(Scope.CONTROL)}
+    assert (await site.send("GET", headers=headers)).status_code == 403

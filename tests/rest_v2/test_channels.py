@@ -1,0 +1,182 @@
+"""Section 6.1 and 6.2: `record_call` on a live call, and every documented parameter."""
+
+from typing import Any
+
+import pytest
+
+from recordings.recording import State
+from tests.rest_v2.world import Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def flow(action: str | None = "start", **parameters: Any) -> dict[str, Any]:
+    data = {**({"action": action} if action else {}), **parameters}
+    return {"module": "record_call", "data": data}
+
+
+async def ask(site: Site, call: str, data: Any) -> Any:
+    return await site.put(f"{site.path}/channels/{call}", data, action="metaflow")
+
+
+async def test_start_mask_unmask_and_stop(site: Site) -> None:
+    call = "YjM5ZmE2@10.26.0.91"
+    site.world.recorder.ring(site.account.id, call)
+    seen = []
+    for action in ("start", "mask", "unmask", "stop"):
+        response = await ask(site, call, flow(action, **({"label": "Desk"} if action == "start" else {})))
+        assert response.status_code == 201
+        assert (response.json()["status"], response.json()["data"]) == ("success", "metaflow sent")
+        active = await site.world.store.find_active(site.account.id, call)
+        seen.append(active.state if active else None)
+    assert seen == [State.RECORDING, State.MASKED, State.RECORDING, None]
+    (item,) = (await site.get()).json()["data"]
+    assert item["call_id"] == call
+    assert item["origin"] == "rest:tester : Desk"
+    assert "@" in item["from"]
+    assert "@" in item["to"]
+
+
+async def test_action_is_start_by_default(site: Site) -> None:
+    site.world.recorder.ring(site.account.id, "c1")
+    assert (await ask(site, "c1", {"module": "record_call"})).status_code == 201
+    assert await site.world.store.find_active(site.account.id, "c1")
+
+
+@pytest.mark.parametrize("shape", ["in data", "nested"])
+async def test_other_shapes(site: Site, shape: str) -> None:
+    site.world.recorder.ring(site.account.id, "c2")
+    data = {"action": "metaflow", **flow()} if shape == "in data" else {"action": "metaflow", "data": flow()}
+    assert (await site.put(f"{site.path}/channels/c2", data)).status_code == 201
+
+
+PARAMETERS = {
+    "format": "wav",
+    "label": "Desk",
+    "media_name": "name.wav",
+    "method": "post",
+    "record_min_sec": 3,
+    "record_on_answer": True,
+    "record_on_bridge": True,
+    "record_sample_rate": 16_000,
+    "should_follow_transfer": False,
+    "time_limit": 60,
+    "url": "https://example.com/x",
+}
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+async def test_every_parameter_is_taken(site: Site, as_text: bool) -> None:
+    call = f"all-{as_text}"
+    site.world.recorder.ring(site.account.id, call)
+    given: dict[str, Any] = {
+        name: str(value).lower() if as_text and not isinstance(value, str) else value
+        for name, value in PARAMETERS.items()
+    }
+    assert (await ask(site, call, flow("start", skip_module=False, **given))).status_code == 201
+    active = await site.world.store.find_active(site.account.id, call)
+    assert active is not None
+    assert {name: getattr(active.options, name) for name in PARAMETERS} == PARAMETERS
+    assert active.state is State.ARMED
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule", "target"),
+    [
+        ("format", "mp4", "enum", ["mp3", "wav"]),
+        ("label", "", "minLength", None),
+        ("label", 5, "type", "string"),
+        ("media_name", "../x", "pattern", None),
+        ("media_name", "x" * 256, "maxLength", None),
+        ("method", "get", "enum", ["put", "post"]),
+        ("origin", "x", "readOnly", None),
+        ("record_min_sec", -1, "minimum", 0),
+        ("record_min_sec", "x", "type", "integer"),
+        ("record_on_answer", "yes", "type", "boolean"),
+        ("record_on_bridge", 1, "type", "boolean"),
+        ("record_sample_rate", 44_100, "enum", None),
+        ("should_follow_transfer", "x", "type", "boolean"),
+        ("skip_module", "x", "type", "boolean"),
+        ("time_limit", 4, "minimum", 5),
+        ("time_limit", 10_801, "maximum", 10_800),
+        ("time_limit", "10801", "maximum", 10_800),
+        ("url", "ftp://x", "pattern", None),
+        ("nonsense", 1, "additionalProperties", None),
+        ("action", "toggle", "enum", None),
+        ("action", None, "enum", None),
+    ],
+)
+async def test_parameters_that_are_refused(site: Site, name: str, value: Any, rule: str, target: Any) -> None:
+    site.world.recorder.ring(site.account.id, "c3")
+    response = await ask(site, "c3", {"module": "record_call", "data": {name: value}})
+    body = response.json()
+    assert (response.status_code, body["message"]) == (400, "validation error"), body
+    assert list(body["data"]) == [f"data.{name}"]
+    told = body["data"][f"data.{name}"][rule]
+    assert told["message"]
+    if target is not None:
+        assert told["target"] == target
+    assert await site.world.store.find_active(site.account.id, "c3") is None
+
+
+async def test_all_that_is_wrong_is_told(site: Site) -> None:
+    site.world.recorder.ring(site.account.id, "c4")
+    response = await ask(site, "c4", flow(time_limit=1, format="x"))
+    assert response.json()["data"] == {
+        "data.time_limit": {"minimum": {"message": "Value must be at least 5", "target": 5, "value": 1}},
+        "data.format": {
+            "enum": {"message": "Value not found in enumerated list of values", "target": ["mp3", "wav"], "value": "x"}
+        },
+    }
+
+
+async def test_an_unknown_channel(site: Site) -> None:
+    for action in ("start", "stop", "mask"):
+        response = await ask(site, "nobody", flow(action))
+        assert (response.status_code, response.json()["message"]) == (404, "bad identifier")
+        assert response.json()["data"] == ["nobody"]
+
+
+async def test_flows_that_are_none(site: Site) -> None:
+    path = f"{site.path}/channels/c5"
+    response = await site.put(path, {"module": "record_call"}, action="hangup")
+    assert (response.status_code, response.json()["message"]) == (400, "invalid data")
+    assert response.json()["data"] == {"module": "record_call"}
+    response = await ask(site, "c5", {"data": {}})
+    assert (response.status_code, list(response.json()["data"]["module"])) == (400, ["required"])
+    response = await ask(site, "c5", {"module": "say"})
+    assert (response.status_code, list(response.json()["data"]["module"])) == (400, ["enum"])
+    response = await ask(site, "c5", {"module": "record_call", "data": []})
+    assert (response.status_code, list(response.json()["data"]["data"])) == (400, ["type"])
+    assert (await site.send("POST", path, json={"data": {"action": "hangup"}})).status_code == 405
+
+
+async def test_a_second_start(site: Site) -> None:
+    site.world.recorder.ring(site.account.id, "c6")
+    assert (await ask(site, "c6", flow())).status_code == 201
+    response = await ask(site, "c6", flow())
+    assert (response.status_code, response.json()["message"]) == (409, "datastore_conflict")
+
+
+async def test_nothing_to_stop_and_nothing_to_mask(site: Site) -> None:
+    site.world.recorder.ring(site.account.id, "c7")
+    assert (await ask(site, "c7", flow("stop"))).status_code == 201
+    assert (await ask(site, "c7", flow("mask"))).status_code == 409
+
+
+async def test_a_switch_that_cannot(site: Site) -> None:
+    site.world.recorder.ring(site.account.id, "c8")
+    site.world.recorder.refuses = "no disk"
+    response = await ask(site, "c8", flow())
+    site.world.recorder.refuses = ""
+    assert (response.status_code, response.json()["message"]) == (503, "datastore_unreachable")
+    assert response.json()["data"] == {"message": "datastore timeout"}
+
+
+async def test_an_owner_controls_its_own_calls(site: Site) -> None:
+    site.world.recorder.ring(site.account.id, "c9", owner_id="other")
+    headers = {"X-Auth-Token": site.token(owner_id="mine")}
+    for action in ("start", "stop"):
+        body = {"action": "metaflow", "data": flow(action)}
+        response = await site.send("PUT", f"{site.path}/channels/c9", headers=headers, json=body)
+        assert response.status_code == 404

@@ -1,0 +1,172 @@
+"""Section 5: bodies, verbs, errors, methods, headers and other origins."""
+
+import logging
+
+import pytest
+
+from adapters.rest_v2.routes import OPERATIONS
+from tests.rest_v2.world import VERSION, Site, client_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+CORS = {
+    "access-control-allow-origin",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+    "access-control-expose-headers",
+    "access-control-max-age",
+}
+
+
+async def test_the_envelope_of_an_error(site: Site) -> None:
+    response = await site.get(f"{site.recordings}/202403-0")
+    body = response.json()
+    assert body["status"] == "error"
+    assert body["error"] == "404"
+    assert {"data", "message", "request_id", "timestamp", "node", "auth_token", "version", "tokens"} <= set(body)
+    assert body["version"] == VERSION
+    assert body["auth_token"] == site.headers["X-Auth-Token"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"[]", b"5", b'"x"', b"\xff", b"[" * 100_000, b'{"data": nan}', b"{'data': 1}"],
+)
+async def test_a_body_that_is_no_json(site: Site, content: bytes) -> None:
+    response = await site.send("GET", content=content, headers={"Content-Type": "application/json"})
+    body = response.json()
+    assert (response.status_code, body["message"]) == (400, "validation error")
+    assert body["data"]["json"]["invalid"]["target"] == "body"
+    assert " around " in body["data"]["json"]["invalid"]["message"]
+
+
+async def test_data_that_is_none(site: Site) -> None:
+    for data in ("x", 5, None):
+        response = await site.send("GET", json={"data": data})
+        assert (response.status_code, set(response.json()["data"])) == (400, {"data"})
+    assert (await site.send("GET", json={})).status_code == 200
+    assert (await site.send("GET", json={"DATA": {}})).status_code == 200
+
+
+async def test_a_body_that_is_too_large(site: Site) -> None:
+    response = await site.send("PUT", "/v2/api_auth", content=b" " * 8_000_001)
+    message = "Payload or Files must not be more than 8000000 bytes"
+    assert response.status_code == 400
+    assert response.json()["data"] == {"file": {"maxSize": {"message": message, "target": 8_000_000}}}
+
+
+async def test_the_type_of_a_body(site: Site) -> None:
+    made = await site.add()
+    path = f"{site.recordings}/{made.id}"
+    text = b'{"data": {"user_metadata": {"a": 1}}}'
+    for name, status in (
+        ("application/json", 200),
+        ("application/json; charset=utf-8", 200),
+        ("application/x-json", 200),
+        ("application/x-www-form-urlencoded", 200),
+        (None, 200),
+        ("text/plain", 415),
+        ("multipart/form-data; boundary=x", 415),
+    ):
+        headers = {"Content-Type": name} if name else {}
+        response = await site.send("PATCH", path, content=text, headers=headers)
+        assert response.status_code == status, name
+        if status == 415:
+            assert response.content == b""
+    form = {"api_key": "0" * 64}
+    assert (await site.send("PUT", "/v2/api_auth", data=form)).status_code == 404
+
+
+async def test_the_verb_of_a_post(site: Site) -> None:
+    assert (await site.send("POST", params={"verb": "get"})).status_code == 200
+    assert (await site.send("POST")).status_code == 405
+    assert (await site.send("POST", headers={"X-HTTP-Method-Override": "GET"})).status_code == 405
+    assert (await site.send("GET", params={"verb": "delete"})).status_code == 200
+
+
+@pytest.mark.parametrize("path", sorted({operation.path for operation in OPERATIONS}))
+async def test_methods_that_a_path_does_not_have(site: Site, path: str) -> None:
+    has = {operation.method for operation in OPERATIONS if operation.path == path}
+    names = {"account_id": site.account.id, "recording_id": "x", "user_id": "x", "channel_id": "x"}
+    for method in {"GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "BREW"} - has:
+        response = await site.send(method, "/v2" + path.format(**names))
+        assert response.status_code == 405, method
+        assert set(response.headers["allow"].split(", ")) == has
+        if method != "HEAD":
+            assert response.json()["message"] == "invalid_method"
+            assert response.json()["data"] == {"message": "method not allowed"}
+
+
+@pytest.mark.parametrize("path", ["/v2/", "/v2/nothing", "/v2/accounts", "/v2/accounts/a/b/c/d/e/f"])
+async def test_paths_that_there_are_not(site: Site, path: str) -> None:
+    response = await site.send("GET", path)
+    assert (response.status_code, response.json()["message"]) == (404, "not_found")
+    assert response.json()["data"] == {"message": "not found"}
+
+
+@pytest.mark.parametrize("path", ["/v1/accounts/x/recordings", "/v1/", "/v1/api_auth"])
+async def test_v1_is_gone(site: Site, path: str) -> None:
+    for method in ("GET", "PUT"):
+        response = await site.send(method, path)
+        body = response.json()
+        assert (response.status_code, body["error"], body["message"]) == (410, "410", "gone")
+
+
+async def test_other_origins(site: Site) -> None:
+    plain = await site.get()
+    assert not CORS & set(plain.headers)
+    for header in ("Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"):
+        response = await site.send("GET", headers={header: "x"})
+        assert set(response.headers) >= CORS
+        assert response.headers["access-control-allow-origin"] == "*"
+        assert response.headers["access-control-allow-methods"] == "OPTIONS, GET"
+        assert "x-auth-token" in response.headers["access-control-allow-headers"]
+        assert "x-request-id" in response.headers["access-control-expose-headers"]
+        assert response.headers["access-control-max-age"] == "86400"
+        asked = await site.send("OPTIONS", headers={header: "x", "X-Auth-Token": None})
+        assert (asked.status_code, asked.content) == (200, b"")
+    one = await site.send("OPTIONS", f"{site.recordings}/x", headers={"Origin": "x"})
+    assert one.headers["access-control-allow-methods"] == "OPTIONS, GET, DELETE, PATCH"
+    for path in ("/v2/nothing", site.recordings + "/x"):
+        assert set((await site.send("GET", path)).headers) >= CORS
+
+
+async def test_headers_that_every_answer_has(site: Site) -> None:
+    response = await site.get()
+    assert response.headers["content-language"] == "en"
+    assert response.headers["vary"] == "accept-language, accept"
+    assert response.headers["expires"] == "Fri, 01 Jan 1999 00:00:00 GMT"
+    assert "expires" not in (await site.send("DELETE", f"{site.recordings}/x")).headers
+    for given, echoed in (("abc-1", True), ("é", False), ("x" * 129, False), ("a\tb", False)):
+        headers = {name: value.encode() for name, value in {**site.headers, "X-Request-ID": given}.items()}
+        named = [(name.encode(), value) for name, value in headers.items()]
+        response = await site.client.get(site.recordings, headers=named)
+        told = response.headers["x-request-id"]
+        assert (told == given) is echoed
+        assert response.json()["request_id"] == told
+
+
+@pytest.mark.parametrize("query", ["%ff=%ff", "a" * 5_000, "=&&=", "page_size", "%00=%00", "filter_=&has_key="])
+async def test_any_query(site: Site, query: str) -> None:
+    assert (await site.client.get(f"{site.recordings}?{query}", headers=site.headers)).status_code in {200, 404}
+
+
+async def test_too_many_parameters(site: Site) -> None:
+    for query in ("a=b&" * 300, "has_key=x&" * 65):
+        assert (await site.client.get(f"{site.recordings}?{query}", headers=site.headers)).status_code == 400
+
+
+async def test_a_fault_of_ours_is_masked(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        async def account(self, account_id: str) -> None:
+            raise RuntimeError(f"secret {account_id}")
+
+    caplog.set_level(logging.DEBUG)
+    async with client_of(site.world.app(accounts=Broken())) as client:
+        response = await client.get(site.recordings, params={"auth_token": site.token()})
+    body = response.json()
+    assert (response.status_code, body["error"], body["status"]) == (500, "500", "error")
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"] == body["request_id"]
+    assert isinstance(body["data"], dict)
+    assert "secret" not in response.text
