@@ -15,8 +15,8 @@ class Limits:
     """How long a sender of a file may say nothing; then it broke off (408)."""
     body_total: float = 3_600
     """How long a file may take in all; then it broke off (408)."""
-    max_streams: int = 500
-    """Media streams at once; one more is closed with 1013."""
+    max_streams: int = 250
+    """Media streams at once; one more is closed with 1013. What one core takes, by `bench/recorder.py`."""
     stream_idle: float = 60
     """How long a stream may send no audio; then it is closed with 1008 and its take ends as IDLE."""
     max_call_seconds: float = 4 * 3_600
