@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,10 +23,14 @@ from graph.requests import Requests, masked
 from graph.services import Services
 from recordings.instants import SECOND
 
+_WAITING: Final = 4
+
 
 def create_app(services: Services) -> ASGIApp:
     """The ASGI app over open services. Its lifespan runs the background work."""
-    background = Background(services.upkeep, services.recorder, services.recordings, services.wake)
+    # Those that wait for a store must not keep the workshop idle.
+    at_once = services.settings.audio_workers + _WAITING
+    background = Background(services.upkeep, services.recorder, services.recordings, services.wake, at_once)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -112,11 +112,13 @@ async def _apply(recordings: Recordings, said: TakeEvent) -> None:
 class Background:
     """All background work of a server, from `start` to `stop`."""
 
-    def __init__(self, upkeep: Upkeep, recorder: EmbeddedRecorder, recordings: Recordings, wake: Wake) -> None:
+    def __init__(
+        self, upkeep: Upkeep, recorder: EmbeddedRecorder, recordings: Recordings, wake: Wake, at_once: int = 4
+    ) -> None:
         self._upkeep = upkeep
         self._recorder = recorder
         self._recordings = recordings
-        self._steps = Steps(upkeep, wake)
+        self._steps = Steps(upkeep, wake, at_once)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:

@@ -57,7 +57,11 @@ async def _call(services: "Services", seconds: int, account_id: str | None, url:
 
     from graph.demo import DEMO_ACCOUNT, call_address
 
-    account = await services.administration.account(account_id or DEMO_ACCOUNT)
+    account = await services.store.account(account_id or DEMO_ACCOUNT)
+    if account is None:
+        missing = f"there is no account {account_id!r}" if account_id else "there is no account for demos"
+        message = f"{missing}: start the server with --demo, or name an account of `recordings account list`"
+        raise click.ClickException(message)
     server = (url or services.settings.address).rstrip("/")
     address = f"{server.replace('http', 'ws', 1)}{await call_address(services, account)}/ws"
     call_id = f"call-{secrets.token_hex(8)}"

@@ -49,7 +49,7 @@ def test_an_account_that_is_there_cannot_be_made_again(cli: CommandLine) -> None
         (["token", "--account", "nobody", "--expires", "0"], "--expires"),
         (["key", "create", "--account", "nobody", "--scope", "ingest"], "--scope"),
         (["key", "create"], "--account"),
-        (["call"], "there is no account"),
+        (["call"], "start the server with --demo"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_no_traceback_is_shown(cli: CommandLine, words: list[str], said: str) -> None:

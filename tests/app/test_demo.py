@@ -1,0 +1,71 @@
+"""The demo: what it prints can be pasted, and making it again makes nothing twice."""
+
+import json
+import shlex
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from graph.demo import DEMO_ACCOUNT, SCENES, call_address, demo_account, demo_token, make_demo
+from graph.introduction import QUERY, curl, introduce, warning
+from graph.services import Services, open_services
+from graph.settings import load
+from recordings.query import PageRequest, Query
+
+
+@pytest.fixture
+async def services(tmp_path: Path) -> AsyncIterator[Services]:
+    async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
+        yield services
+
+
+async def test_made_again_it_is_the_same(services: Services) -> None:
+    seen = []
+    for _ in range(2):
+        await make_demo(services)
+        page = await services.store.page(Query(account_id=DEMO_ACCOUNT), PageRequest(limit=100))
+        assert {row["state"] for row in page.rows} == {"STORED"}
+        seen.append([(row["id"], row["duration_ms"], row["media"]["sha256"]) for row in page.rows])
+    assert len(seen[0]) == len(SCENES)
+    assert seen[0] == seen[1]
+    principal = await services.identity.authenticate_token(demo_token(services))
+    assert await services.recordings.count(principal, Query(account_id=DEMO_ACCOUNT)) == len(SCENES)
+
+
+async def test_the_address_for_calls_is_one_for_each_account(services: Services) -> None:
+    account = await demo_account(services)
+    other = await services.administration.create_account("Other")
+    address = await call_address(services, account)
+    assert address == await call_address(services, account) != await call_address(services, other)
+    _, _, address_id, secret = address.split("/")
+    principal = await services.identity.ingest(address_id, secret)
+    assert principal is not None
+    assert principal.account_id == DEMO_ACCOUNT
+    assert len(await services.store.ingest_addresses(DEMO_ACCOUNT)) == 1
+
+
+def test_what_is_printed_can_be_pasted() -> None:
+    settings = load({}, {"port": "9000", "data": "/srv/my data", "demo": "on"})
+    lines = introduce(settings, "a-token", ["/opt/recordings"]).splitlines()
+    said = {line[:13].strip(): line[13:] for line in lines if line[:13].strip()}
+    assert said["GraphiQL"] == "http://127.0.0.1:9000/graphql"
+    assert json.loads(said["its headers"]) == {"X-Auth-Token": "a-token"}
+    assert said["a query"] == QUERY
+    assert shlex.split(said["with curl"]) == curl(said["GraphiQL"], "a-token", QUERY)
+    assert shlex.split(said["a live call"]) == ["/opt/recordings", "call", "--port", "9000", "--data", "/srv/my data"]
+
+
+@pytest.mark.parametrize(
+    ("host", "warned"),
+    [
+        ("127.0.0.1", False),
+        ("localhost", False),
+        ("::1", False),
+        ("0.0.0.0", True),
+        ("10.0.0.1", True),
+        ("example.org", True),
+    ],
+)
+def test_a_demo_that_others_can_reach_is_warned_of(host: str, warned: bool) -> None:
+    assert (warning(load({}, {"host": host})) is not None) is warned
