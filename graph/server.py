@@ -11,13 +11,12 @@ import uvicorn
 
 from graph.app import create_app
 from graph.lock import only_server
+from graph.protocol import BoundedHttp
 from graph.services import Services, open_services
 from graph.settings import Settings
 
 MAX_MESSAGE: Final = 64 * 1024
 """Bytes of a WebSocket message."""
-MAX_HEAD: Final = 64 * 1024
-"""Bytes of a request's line and headers."""
 _KEEP_ALIVE: Final = 30
 _BACKLOG: Final = 2_048
 
@@ -75,7 +74,7 @@ def _config(settings: Settings, services: Services) -> uvicorn.Config:
         ws_max_size=MAX_MESSAGE,
         # Audio does not get smaller, and a small message cannot become a large one.
         ws_per_message_deflate=False,
-        h11_max_incomplete_event_size=MAX_HEAD,
+        http=BoundedHttp,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=settings.shutdown_timeout,
         lifespan="on",

@@ -1,0 +1,66 @@
+"""HTTP on a connection: uvicorn's, with the bounds on a request's head that it lacks on httptools."""
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD: Final = 64 * 1024
+"""Bytes of a request's line and headers, to the precision of what is read from a socket at once."""
+HEAD_SECONDS: Final = 30.0
+"""How long a head may take, from the connection or from its own first byte on."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Closes connections whose request does not begin, or does not come to the end of its head."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head = 0
+        self._in_body = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody connected; a request has to follow."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of heads and bodies, as they come."""
+        if not self._in_body:
+            self._head += len(data)
+        super().data_received(data)
+        if self._in_body or not self._head:
+            return
+        if self._head > MAX_HEAD:
+            self._close()
+        elif self._timer is None:
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """A head came to its end."""
+        self._in_body, self._head = True, 0
+        self._forget_timer()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A request came to its end; another one may follow."""
+        self._in_body = False
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more."""
+        self._forget_timer()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._close)
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _close(self) -> None:
+        if not self.transport.is_closing():
+            self.send_400_response("The head of the request is too long, or took too long.")

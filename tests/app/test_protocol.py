@@ -1,0 +1,87 @@
+"""The head of a request is bounded in length and in time; all else is served."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from graph import protocol
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Say how long the body was."""
+    length, more = 0, True
+    while more:
+        message = await receive()
+        length, more = length + len(message.get("body", b"")), message.get("more_body", False)
+    body = str(length).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    config = uvicorn.Config(echo, port=0, http=protocol.BoundedHttp, lifespan="off", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    yield server.servers[0].sockets[0].getsockname()[1]
+    await server.shutdown()
+
+
+async def answers(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
+    """All that comes back until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause)
+        async with asyncio.timeout(20):
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+def request(length: int = 0, *, last: bool = True, padding: int = 0) -> bytes:
+    close = "Connection: close\r\n" if last else ""
+    head = f"PUT / HTTP/1.1\r\nHost: x\r\nX: {'x' * padding}\r\n{close}Content-Length: {length}\r\n\r\n"
+    return head.encode() + b"b" * length
+
+
+async def test_requests_in_a_row_and_in_pieces_are_served(port: int) -> None:
+    said = await answers(port, request(5, last=False) + request(3_000_000, last=False), request(7))
+    assert [line for line in said.split(b"\r\n") if line.isdigit() or line[:1].isdigit()][-1:] == [b"7"]
+    assert said.count(b"200 OK") == 3
+    piecemeal = [request(10)[index : index + 7] for index in range(0, len(request(10)), 7)]
+    assert (await answers(port, *piecemeal)).endswith(b"10")
+
+
+async def test_a_long_head_is_served_up_to_the_bound(port: int) -> None:
+    assert b"200 OK" in await answers(port, request(1, padding=protocol.MAX_HEAD - 1_000))
+
+
+async def test_a_head_without_end_is_cut_off(port: int) -> None:
+    endless = [b"GET / HTTP/1.1\r\nX: ", *[b"x" * 16_384] * 8]
+    assert b"200 OK" not in await answers(port, *endless, pause=0.01)
+    many = [b"GET / HTTP/1.1\r\n", *[b"X: y\r\n" * 3_000] * 8]
+    assert b"200 OK" not in await answers(port, *many, pause=0.01)
+
+
+@pytest.mark.parametrize("parts", [[], [b"GET / HT"], [b"GET / HTTP/1.1\r\nHost: x\r\n"]])
+async def test_a_head_that_takes_too_long_is_cut_off(
+    port: int, parts: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+    assert b"400" in await answers(port, *parts)
+
+
+async def test_a_body_may_take_its_time(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
+    said = await answers(port, request(4)[:-4], b"b", b"bb", b"b", pause=0.1)
+    assert said.endswith(b"4")
