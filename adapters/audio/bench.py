@@ -1,16 +1,20 @@
 """One worker process, replaced when it dies."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from typing import TypeVar
 
 from adapters.audio import worker
+from adapters.audio.peaks import Waveform
 from recordings.ports import NotAudio, Rendered, SpooledAudio, Target
 
 _TRIES = 2
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,14 @@ class Bench:
         self._lifeline: Connection | None = None
 
     async def render(self, folder: str, name: str, audio: SpooledAudio, target: Target) -> Rendered:
+        """Make the file to be stored. Raises `NotAudio`."""
+        return await self._run(worker.work, folder, name, audio, target, self._limits.seconds)
+
+    async def draw(self, path: str, pixels: int) -> Waveform:
+        """The waveform of a file. Raises `NotAudio`."""
+        return await self._run(worker.draw, path, pixels, self._limits.seconds)
+
+    async def _run(self, work: Callable[..., _T], *arguments: object) -> _T:
         """Run the job, a second time if the process dies of it.
 
         Raises:
@@ -40,9 +52,7 @@ class Bench:
             try:
                 # Starting a process blocks.
                 pool = await asyncio.to_thread(self._open)
-                job = await asyncio.to_thread(
-                    pool.submit, worker.work, folder, name, audio, target, self._limits.seconds
-                )
+                job = await asyncio.to_thread(pool.submit, work, *arguments)
                 return await asyncio.wrap_future(job)
             except BrokenProcessPool:
                 self.close()

@@ -3,13 +3,15 @@
 import os
 import resource
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from threading import Thread
 
 import av
 import av.logging
 
+from adapters.audio.peaks import Waveform, waveform
 from adapters.audio.rendering import render
 from recordings.ports import Rendered, SpooledAudio, Target
 
@@ -30,9 +32,21 @@ def begin(lifeline: Connection, memory_bytes: int) -> None:
 
 def work(folder: str, name: str, audio: SpooledAudio, target: Target, seconds: float) -> Rendered:
     """Render within a time; the process dies by SIGALRM, whatever it is stuck in, when that is over."""
+    with _limited(seconds):
+        return render(folder, name, audio, target)
+
+
+def draw(path: str, pixels: int, seconds: float) -> Waveform:
+    """The waveform of a file, within a time."""
+    with _limited(seconds):
+        return waveform(path, pixels)
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        return render(folder, name, audio, target)
+        yield
     except av.FFmpegError as error:
         # Such errors do not survive the way to another process.
         raise RuntimeError(str(error)) from None

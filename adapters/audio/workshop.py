@@ -2,16 +2,19 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from adapters.audio.bench import Bench, Limits
 from adapters.audio.encoding import FORMATS
+from adapters.audio.peaks import Waveform
 from adapters.audio.rendering import file_of, part_of
 from recordings.ports import Rendered, SpooledAudio, Target
 
 _ID: Final = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,127}")
 _GIB: Final = 1 << 30
+_T = TypeVar("_T")
 
 
 class WorkshopBusyError(Exception):
@@ -42,7 +45,7 @@ class AudioWorkshop:
         self._free = list(self._benches)
         self._turn = asyncio.Semaphore(workers)
         self._room = workers + waiting
-        self._jobs: set[asyncio.Task[Rendered]] = set()
+        self._jobs: set[asyncio.Task[Any]] = set()
 
     async def render(self, recording_id: str, audio: SpooledAudio, target: Target) -> Rendered:
         """Make the file to be stored out of what was spooled.
@@ -54,13 +57,16 @@ class AudioWorkshop:
             WorkshopBusyError: too many jobs wait already.
         """
         stem = self._stem(recording_id)
-        if len(self._jobs) >= self._room:
-            message = f"{len(self._jobs)} jobs are waiting for a worker"
-            raise WorkshopBusyError(message)
-        job = asyncio.create_task(self._render(stem, audio, target))
-        self._jobs.add(job)
-        job.add_done_callback(self._forget)
-        return await asyncio.shield(job)
+        return await self._queue(lambda bench: bench.render(str(self._work), stem.name, audio, target))
+
+    async def draw(self, path: str, pixels: int) -> Waveform:
+        """The waveform of a file, in at most so many pixels.
+
+        Raises:
+            NotAudio: it cannot be decoded, or not within the workshop's limits.
+            WorkshopBusyError: too many jobs wait already.
+        """
+        return await self._queue(lambda bench: bench.draw(path, pixels))
 
     async def discard(self, recording_id: str) -> None:
         """Delete what was rendered of a recording; nothing there is fine."""
@@ -74,18 +80,27 @@ class AudioWorkshop:
         for bench in self._benches:
             await asyncio.to_thread(bench.close)
 
-    def _forget(self, job: asyncio.Task[Rendered]) -> None:
+    async def _queue(self, work: Callable[[Bench], Awaitable[_T]]) -> _T:
+        if len(self._jobs) >= self._room:
+            message = f"{len(self._jobs)} jobs are waiting for a worker"
+            raise WorkshopBusyError(message)
+        job = asyncio.create_task(self._take(work))
+        self._jobs.add(job)
+        job.add_done_callback(self._forget)
+        return await asyncio.shield(job)
+
+    def _forget(self, job: asyncio.Task[Any]) -> None:
         self._jobs.discard(job)
         if not job.cancelled():
             # Nobody may be left to hear of it.
             job.exception()
 
-    async def _render(self, stem: Path, audio: SpooledAudio, target: Target) -> Rendered:
+    async def _take(self, work: Callable[[Bench], Awaitable[_T]]) -> _T:
         async with self._turn:
             bench = self._free.pop()
             try:
                 await asyncio.to_thread(self._work.mkdir, mode=0o700, parents=True, exist_ok=True)
-                return await bench.render(str(self._work), stem.name, audio, target)
+                return await work(bench)
             finally:
                 self._free.append(bench)
 

@@ -1,0 +1,191 @@
+"""Renditions and waveforms: made once, kept within bounds, and never of anything but what was stored."""
+
+import asyncio
+import hashlib
+import os
+from array import array
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.audio import AudioWorkshop, Renditions, SourceDamagedError
+from adapters.audio.cache import FolderCache
+from adapters.audio.peaks import Drawing
+from recordings.ports import MediaMissing, NotAudio
+from recordings.recording import Media
+from tests.adapters.audio.sounds import interleave, sine, write_wav
+
+RATE = 8_000
+
+
+class Shelf:
+    """A media store of files, which counts how often one is read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.reads = 0
+
+    async def read(self, url: str, _start: int = 0, _end: int | None = None) -> AsyncIterator[bytes]:
+        self.reads += 1
+        path = self.folder / url
+        if not path.exists():
+            raise MediaMissing(url)
+        yield path.read_bytes()
+
+    def keep(self, name: str, seconds: float = 2.0, channels: int = 2) -> Media:
+        left, right = sine(440, RATE, seconds), sine(1_000, RATE, seconds, level=3_000)
+        path = write_wav(self.folder / name, interleave(left, right) if channels > 1 else left, RATE, channels)
+        return media_of(path, round(seconds * 1_000), channels)
+
+
+def media_of(path: Path, duration_ms: int = 0, channels: int = 1) -> Media:
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    return Media(path.name, "audio/x-wav", len(data), duration_ms, RATE, channels, digest, 0)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    (tmp_path / "shelf").mkdir()
+    return Shelf(tmp_path / "shelf")
+
+
+@pytest.fixture
+async def renditions(tmp_path: Path, shelf: Shelf) -> AsyncIterator[Renditions]:
+    workshop = AudioWorkshop(tmp_path / "renditions/work", workers=1)
+    opened = Renditions(tmp_path / "renditions", workshop, shelf.read)
+    await opened.open()
+    yield opened
+    await opened.close()
+    await workshop.close()
+
+
+async def test_every_format_plays_as_long_as_the_recording(renditions: Renditions, shelf: Shelf) -> None:
+    media = shelf.keep("a.wav")
+    assert await renditions.convert(media, "wav") is None
+    for format, codec in (("mp3", "mp3float"), ("opus", "opus"), ("flac", "flac")):
+        made = await renditions.convert(media, format)
+        assert made is not None
+        data = made.path.read_bytes()
+        assert (made.length, made.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        with av.open(str(made.path)) as file:
+            stream = file.streams.audio[0]
+            assert codec in stream.codec_context.name
+            assert stream.codec_context.channels == 2
+            samples = sum(frame.samples / frame.sample_rate for frame in file.decode(stream))
+        assert samples == pytest.approx(2.0, abs=0.12)
+    assert not list(renditions._work.iterdir())
+
+
+async def test_a_waveform_and_its_repetition(renditions: Renditions, shelf: Shelf) -> None:
+    media = shelf.keep("a.wav")
+    drawn = await renditions.peaks(media, 100)
+    assert drawn == await renditions.peaks(media, 100)
+    assert shelf.reads == 1
+    assert (drawn["version"], drawn["channels"], drawn["sample_rate"], drawn["bits"]) == (2, 2, RATE, 8)
+    assert 90 <= drawn["length"] <= 100
+    assert len(drawn["data"]) == drawn["length"] * 2 * 2
+    assert (drawn["length"] - 1) * drawn["samples_per_pixel"] < 2 * RATE <= drawn["length"] * drawn["samples_per_pixel"]
+    low_left, high_left, low_right, high_right = drawn["data"][:4]
+    assert (low_left, high_left) == pytest.approx((-12_000 / 256, 12_000 / 256), abs=2)
+    assert (low_right, high_right) == pytest.approx((-3_000 / 256, 3_000 / 256), abs=2)
+
+
+@pytest.mark.parametrize("pixels", [0, -1, 10_001])
+async def test_a_waveform_of_no_size_is_refused(renditions: Renditions, shelf: Shelf, pixels: int) -> None:
+    with pytest.raises(ValueError, match="pixels"):
+        await renditions.peaks(shelf.keep("a.wav"), pixels)
+
+
+async def test_those_who_ask_at_once_get_one_and_the_same(renditions: Renditions, shelf: Shelf) -> None:
+    media = shelf.keep("a.wav")
+    made = await asyncio.gather(*(renditions.convert(media, "flac") for _ in range(20)))
+    assert len({rendition.path for rendition in made if rendition}) == 1
+    assert shelf.reads == 1
+
+
+async def test_one_who_gives_up_does_not_take_it_from_the_others(renditions: Renditions, shelf: Shelf) -> None:
+    media = shelf.keep("a.wav")
+    first, second = (asyncio.create_task(renditions.convert(media, "flac")) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second is not None
+    assert shelf.reads == 1
+
+
+async def test_what_is_not_what_was_stored_is_refused(renditions: Renditions, shelf: Shelf) -> None:
+    media = shelf.keep("a.wav")
+    for wrong in (replace(media, sha256="0" * 64), replace(media, length=media.length - 1)):
+        with pytest.raises(SourceDamagedError):
+            await renditions.convert(wrong, "mp3")
+    with pytest.raises(MediaMissing):
+        await renditions.convert(replace(media, url="gone.wav"), "mp3")
+    (shelf.folder / "b.wav").write_bytes(b"no audio at all" * 100)
+    with pytest.raises(NotAudio):
+        await renditions.convert(media_of(shelf.folder / "b.wav"), "mp3")
+    assert not list(renditions._work.iterdir())
+
+
+async def test_what_was_made_of_a_purged_recording_goes(renditions: Renditions, shelf: Shelf) -> None:
+    media, other = shelf.keep("a.wav", 1.0), shelf.keep("b.wav", 0.5)
+    made = [await renditions.convert(media, "flac"), await renditions.convert(other, "flac")]
+    await renditions.peaks(media, 10)
+    await renditions.forget(media.sha256)
+    assert [rendition.path.exists() for rendition in made if rendition] == [False, True]
+    assert len(list((renditions._work.parent / "kept").iterdir())) == 1
+
+
+def put(cache: FolderCache, folder: Path, key: str, size: int) -> Path:
+    source = folder / "source"
+    source.write_bytes(b"x" * size)
+    return cache.add(key, "note", source).path
+
+
+def test_a_cache_keeps_to_its_bytes_and_drops_what_was_not_asked_for(tmp_path: Path) -> None:
+    cache = FolderCache(tmp_path / "cache", 3 * 4_096, 60)
+    paths = [put(cache, tmp_path, name, 4_000) for name in ("a", "b", "c")]
+    assert cache.get("a") is not None
+    put(cache, tmp_path, "d", 1)
+    assert [path.exists() for path in paths] == [True, False, True]
+    assert cache.get("b") is None
+    huge = put(cache, tmp_path, "e", 100_000)
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [huge.name]
+
+
+def test_a_cache_outlives_its_process_and_not_its_time(tmp_path: Path) -> None:
+    put(FolderCache(tmp_path / "cache", 1 << 20, 60), tmp_path, "a", 10)
+    again = FolderCache(tmp_path / "cache", 1 << 20, 60)
+    kept = again.get("a")
+    assert kept is not None
+    assert kept.note == "note"
+    os.utime(kept.path, (0, 0))
+    assert FolderCache(tmp_path / "cache", 1 << 20, 60).get("a") is None
+    assert not kept.path.exists()
+    assert again.get("a") is None
+
+
+@given(
+    samples=st.lists(st.integers(-32_768, 32_767), min_size=1, max_size=400),
+    channels=st.sampled_from([1, 2]),
+    pixels=st.integers(1, 12),
+    cut=st.integers(1, 50),
+)
+def test_a_drawing_has_the_extremes_of_every_piece(samples: list[int], channels: int, pixels: int, cut: int) -> None:
+    samples = samples[: len(samples) // channels * channels] or [0] * channels
+    drawing = Drawing(channels, pixels)
+    for start in range(0, len(samples), cut * channels):
+        drawing.add(array("h", samples[start : start + cut * channels]))
+    step, data = drawing.finish()
+    count = len(data) // (2 * channels)
+    assert 1 <= count <= pixels
+    for pixel in range(count):
+        for channel in range(channels):
+            piece = samples[pixel * step * channels : (pixel + 1) * step * channels][channel::channels]
+            place = (pixel * channels + channel) * 2
+            assert (data[place], data[place + 1]) == (min(piece) >> 8, max(piece) >> 8)
+    assert (count - 1) * step * channels < len(samples) <= count * step * channels
