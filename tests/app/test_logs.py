@@ -11,10 +11,10 @@ import structlog
 from graph import logs
 from graph.audit import LogAudit
 from recordings.access import Principal
-from recordings.ids import new_id, new_secret
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhY2NvdW50X2lkIjoieCJ9.c2lnbmF0dXJl-_"
-SECRET = new_secret()
+SECRET = "0123456789abcdef" * 4
+ADDRESS = "ab" * 16
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -24,8 +24,8 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     "text",
     [
-        f"GET /ingest/{new_id()}/{SECRET}/ws [accepted]",
-        f"GET /ingest/{new_id()}/another-secret-word/call.mp3?x=1",
+        f"GET /ingest/{ADDRESS}/{SECRET}/ws [accepted]",
+        f"GET /ingest/{ADDRESS}/another-secret-word/call.mp3?x=1",
         f"/media/202611-1?expires=1795343139139&signature={SECRET[:32]}-x",
         f"X-Auth-Token: {TOKEN}",
         f"token={TOKEN}",
