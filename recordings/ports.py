@@ -310,7 +310,8 @@ class TakeEvent:
 class Recorder(Protocol):
     """Whatever carries the audio of calls. Every action is idempotent by the recording's id.
 
-    A recorder enforces `time_limit` with a clock of its own and reports an `Ended` for every take, however it ends.
+    A recorder enforces `time_limit` with a clock of its own. It reports a `Begun` for every take that begins and, after
+    it, an `Ended` for every take, however it ends.
     """
 
     @property

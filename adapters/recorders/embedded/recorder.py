@@ -208,6 +208,8 @@ class EmbeddedRecorder:
         if _is_due(live, take):
             self._begin(live, take, live.position(self._timers.time()))
             take.answer = Begun(at=now)
+            # Said as well as answered: a call that ends before the answer is noted down must not look unrecorded.
+            self._happenings.add(TakeEvent(take.id, take.answer))
         else:
             take.answer = Armed(at=now)
         return take.answer

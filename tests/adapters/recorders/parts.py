@@ -255,5 +255,10 @@ def causes(said: list[TakeEvent]) -> list[tuple[str, str]]:
     return [(type(each.event).__name__, getattr(each.event, "cause", "")) for each in said]
 
 
+def ends(said: list[TakeEvent]) -> list[tuple[str, str]]:
+    """Of what was said, how takes ended."""
+    return [each for each in causes(said) if each[0] == "Ended"]
+
+
 def instants(said: list[TakeEvent]) -> list[Millis]:
     return [each.event.at for each in said]

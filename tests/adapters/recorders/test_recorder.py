@@ -24,6 +24,7 @@ from tests.adapters.recorders.parts import (
     HandTimers,
     audio,
     causes,
+    ends,
     eventually,
     listening,
     live_call,
@@ -123,7 +124,7 @@ async def test_a_take_has_what_was_said_while_it_was_open(bench: Bench) -> None:
     assert not await bench.recorder.is_open(wanted.recording_id)
     bench.play(live, after, now)
     assert bench.track(wanted) == inside
-    assert await bench.until_said(1) == [("Ended", EndCause.STOPPED)]
+    assert await bench.until_said(2) == [("Begun", ""), ("Ended", EndCause.STOPPED)]
 
 
 async def test_every_action_is_idempotent(bench: Bench) -> None:
@@ -139,7 +140,7 @@ async def test_every_action_is_idempotent(bench: Bench) -> None:
     await bench.recorder.unmask(wanted.recording_id)
     await asyncio.gather(*(bench.recorder.stop(wanted.recording_id) for _ in range(3)))
     await bench.recorder.stop(wanted.recording_id)
-    assert await bench.until_said(1) == [("Ended", EndCause.STOPPED)]
+    assert await bench.until_said(2) == [("Begun", ""), ("Ended", EndCause.STOPPED)]
 
 
 async def test_two_starts_at_once_are_one_take(bench: Bench) -> None:
@@ -288,7 +289,7 @@ async def test_time_limit_by_the_clock_pauses_included(bench: Bench) -> None:
     bench.timers.pass_by(2.9)
     assert await bench.recorder.is_open(wanted.recording_id)
     bench.timers.pass_by(0.2)
-    assert await bench.until_said(1) == [("Ended", EndCause.TIME_LIMIT)]
+    assert await bench.until_said(2) == [("Begun", ""), ("Ended", EndCause.TIME_LIMIT)]
     assert len(bench.track(wanted)) == 100 * FRAME
 
 
@@ -297,7 +298,7 @@ async def test_time_limit_by_the_audio_to_the_sample(bench: Bench) -> None:
     await bench.recorder.start(wanted)
     for number in range(300):
         bench.recorder.hear(live, audio(number * 20 + 10))
-    assert await bench.until_said(1) == [("Ended", EndCause.TIME_LIMIT)]
+    assert await bench.until_said(2) == [("Begun", ""), ("Ended", EndCause.TIME_LIMIT)]
     assert len(bench.track(wanted)) == 5 * 8_000
 
 
@@ -357,7 +358,7 @@ async def test_the_end_of_a_stream_ends_its_takes(bench: Bench, cause: EndCause)
     bench.play(live, tone(10))
     await bench.recorder.hang_up(live, cause)
     assert await bench.recorder.find_call(ACCOUNT, "call-1") is None
-    assert await bench.until_said(1) == [("Ended", cause)]
+    assert await bench.until_said(2) == [("Begun", ""), ("Ended", cause)]
     assert bench.track(wanted) == tone(10)
     with pytest.raises(TakeRefused):
         await bench.recorder.start(take(2))
@@ -370,7 +371,7 @@ async def test_shutdown_ends_everything_and_the_events(tmp_path: Path) -> None:
         for number, live in enumerate(lives):
             await bench.recorder.start(take(number, f"call-{number}"))
             bench.play(live, tone(2))
-    assert causes(bench.said) == [("Ended", EndCause.SHUTDOWN)] * 3
+    assert ends(bench.said) == [("Ended", EndCause.SHUTDOWN)] * 3
     assert [verdict.code for verdict in bench.verdicts] == [1012] * 3
     assert await bench.recorder.calls(ACCOUNT) == []
 
@@ -415,7 +416,7 @@ async def test_a_full_disk_ends_the_take_and_not_the_call(tmp_path: Path) -> Non
         live, wanted = bench.answer(), take()
         await bench.recorder.start(wanted)
         bench.play(live, tone(20))
-        assert await bench.until_said(1) == [("Ended", EndCause.SPOOL_FULL)]
+        assert await bench.until_said(2) == [("Begun", ""), ("Ended", EndCause.SPOOL_FULL)]
         assert bench.track(wanted) == tone(20)[: 10 * FRAME]
         assert await bench.recorder.find_call(ACCOUNT, "call-1") is not None
 

@@ -21,7 +21,7 @@ from tests.adapters.recorders.parts import (
     FRAME,
     SECRET,
     World,
-    causes,
+    ends,
     eventually,
     loudness,
     take,
@@ -104,7 +104,7 @@ async def test_an_independent_client_is_recorded_on_both_sides(here: World) -> N
     report = await calling
     assert report.violations == []
     assert (found.from_, found.custom_channel_vars["team"]) == ("alice", "blue")
-    await here.until(lambda: ("Ended", EndCause.HANGUP) in causes(here.said))
+    await here.until(lambda: ("Ended", EndCause.HANGUP) in ends(here.said))
     left, right = here.track(wanted.recording_id), here.track(wanted.recording_id, "right")
     # The take begins when it was asked for; what is in it is what was sent, to the sample.
     assert len(left) > 80 * FRAME
@@ -120,8 +120,8 @@ async def test_stop_ends_the_take_as_a_hang_up(here: World) -> None:
         await client.play(tone(5))
         await client.send(client.encoder.stop())
         assert (await client.closed())[0] == 1000
-    await here.until(lambda: here.said)
-    assert causes(here.said) == [("Ended", EndCause.HANGUP)]
+    await here.until(lambda: ends(here.said))
+    assert ends(here.said) == [("Ended", EndCause.HANGUP)]
     assert here.track(take().recording_id) == tone(5)
 
 
@@ -132,8 +132,8 @@ async def test_a_broken_connection_keeps_what_came(here: World) -> None:
         await client.play(tone(5))
         await written(here, take().recording_id, 5 * FRAME)
         client.socket.transport.abort()
-        await here.until(lambda: here.said)
-    assert causes(here.said) == [("Ended", EndCause.DISCONNECTED)]
+        await here.until(lambda: ends(here.said))
+    assert ends(here.said) == [("Ended", EndCause.DISCONNECTED)]
     assert here.track(take().recording_id) == tone(5)
 
 
@@ -151,8 +151,8 @@ async def test_garbage_ends_the_stream_and_keeps_what_came(here: World, garbage:
         code, reason = await client.closed()
         assert code == 1007
         assert reason
-    await here.until(lambda: here.said)
-    assert causes(here.said) == [("Ended", EndCause.PROTOCOL_ERROR)]
+    await here.until(lambda: ends(here.said))
+    assert ends(here.said) == [("Ended", EndCause.PROTOCOL_ERROR)]
     assert here.track(take().recording_id) == tone(5)
 
 
@@ -162,8 +162,8 @@ async def test_a_message_too_big_for_the_server_ends_the_stream(here: World) -> 
         await here.recorder.start(take())
         await client.socket.send("x" * 70_000)
         assert (await client.closed())[0] == 1009
-    await here.until(lambda: here.said)
-    assert causes(here.said)[0][0] == "Ended"
+    await here.until(lambda: ends(here.said))
+    assert ends(here.said)[0][0] == "Ended"
 
 
 async def test_a_leap_in_time_ends_the_stream_and_keeps_what_came(here: World) -> None:
@@ -176,8 +176,8 @@ async def test_a_leap_in_time_ends_the_stream_and_keeps_what_came(here: World) -
         await client.play(tone(1))
         code, reason = await client.closed()
         assert (code, "ahead" in reason) == (1007, True)
-    await here.until(lambda: here.said)
-    assert causes(here.said) == [("Ended", EndCause.PROTOCOL_ERROR)]
+    await here.until(lambda: ends(here.said))
+    assert ends(here.said) == [("Ended", EndCause.PROTOCOL_ERROR)]
     assert here.track(take().recording_id) == tone(5)
 
 
@@ -192,7 +192,7 @@ async def test_a_second_stream_of_a_call_is_refused_and_the_first_goes_on(here: 
             assert (code, "call-1" in reason) == (1008, True)
         await first.play(tone(5))
         assert await written(here, take().recording_id, 10 * FRAME) == tone(5) * 2
-    assert here.said == [] or causes(here.said) == [("Ended", EndCause.DISCONNECTED)]
+    assert ends(here.said) in ([], [("Ended", EndCause.DISCONNECTED)])
 
 
 async def test_streams_are_bounded(tmp_path: Path) -> None:
@@ -214,8 +214,8 @@ async def test_a_stream_that_says_nothing_is_closed(tmp_path: Path, begun: bool)
             await here.recorder.start(take())
         assert (await client.closed())[0] == 1008
         if begun:
-            await here.until(lambda: here.said)
-            assert causes(here.said) == [("Ended", EndCause.IDLE)]
+            await here.until(lambda: ends(here.said))
+            assert ends(here.said) == [("Ended", EndCause.IDLE)]
 
 
 async def test_a_stream_that_never_ends_is_ended(tmp_path: Path) -> None:
@@ -232,8 +232,8 @@ async def test_a_stream_that_never_ends_is_ended(tmp_path: Path) -> None:
         assert (await client.closed())[0] == 1008
         with pytest.raises(ConnectionClosed):
             await playing
-        await here.until(lambda: here.said)
-        assert causes(here.said) == [("Ended", EndCause.HANGUP)]
+        await here.until(lambda: ends(here.said))
+        assert ends(here.said) == [("Ended", EndCause.HANGUP)]
 
 
 async def test_a_flood_is_read_no_faster_than_real_time(tmp_path: Path) -> None:
@@ -274,8 +274,8 @@ async def test_a_server_that_stops_ends_its_takes(tmp_path: Path) -> None:
         await written(here, take().recording_id, 5 * FRAME)
         here.server.should_exit = True
         assert (await client.closed())[0] == 1012
-        await here.until(lambda: here.said)
-        assert causes(here.said) == [("Ended", EndCause.SHUTDOWN)]
+        await here.until(lambda: ends(here.said))
+        assert ends(here.said) == [("Ended", EndCause.SHUTDOWN)]
 
 
 async def test_start_and_stop_while_the_audio_comes_in(here: World) -> None:
@@ -291,5 +291,5 @@ async def test_start_and_stop_while_the_audio_comes_in(here: World) -> None:
         await client.play(tone(10, 700))
         assert here.track(take().recording_id) == tone(20, 440)
         assert here.track(take().recording_id, "right") == tone(70, 880)[50 * FRAME :]
-    await here.until(lambda: here.said)
-    assert causes(here.said) == [("Ended", EndCause.STOPPED)]
+    await here.until(lambda: ends(here.said))
+    assert ends(here.said) == [("Ended", EndCause.STOPPED)]
