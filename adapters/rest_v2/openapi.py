@@ -10,7 +10,8 @@ from adapters.rest_v2.schemas import INTEGER, SCHEMAS, TEXT, Schema, of, referen
 
 BARE: Final = frozenset({204, 304, 406, 412, 415})
 """Statuses without a body."""
-_TRUTH: Final[Schema] = {**TEXT, "enum": ["true", "false"]}
+_TRUTH: Final[Schema] = {**TEXT, "default": "false", "examples": ["true"]}
+"""Exactly `true` is true; all else is false and no error."""
 _TITLES: Final = {
     200: "Success.", 201: "Success.", 204: "Nothing to put into the table.", 206: "A part of the audio.",
     304: "As the client has it.", 400: "Something in the request is not valid; `data` says what.",

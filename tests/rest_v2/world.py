@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.types import ASGIApp
 
 from adapters.identity import Credentials, Identity, Tokens
 from adapters.media import FolderMedia
@@ -80,6 +81,11 @@ class World:
 
     def app(self, choices: Choices | None = None, **other: Any) -> Starlette:
         """The shim, mounted as the service mounts it."""
+        gone = rest_v1_app(clock=self.clock, node="node-1", version=VERSION)
+        return Starlette(routes=[Mount("/v2", self.shim(choices, **other)), Mount("/v1", gone)])
+
+    def shim(self, choices: Choices | None = None, **other: Any) -> ASGIApp:
+        """The shim itself."""
         parts: dict[str, Any] = {
             "service": self.service,
             "members": self.members,
@@ -93,8 +99,7 @@ class World:
             "choices": choices,
             "seconds": self.ticks,
         }
-        gone = rest_v1_app(clock=self.clock, node="node-1", version=VERSION)
-        return Starlette(routes=[Mount("/v2", rest_v2_app(**parts | other)), Mount("/v1", gone)])
+        return rest_v2_app(**parts | other)
 
 
 class Site:
