@@ -17,7 +17,6 @@ from starlette.websockets import WebSocket, WebSocketClose
 from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
-from strawberry.types.execution import PreExecutionError
 
 from graph import faults
 from graph.context import Context
@@ -27,7 +26,7 @@ from graph.execution.limits import Limits
 from graph.execution.operations import Operations
 from graph.execution.problems import HttpProblemError
 from graph.execution.rate import RateLimiter
-from graph.schema.build import Schema
+from graph.schema.build import Schema, schema_with
 from recordings.access import Principal
 from recordings.access import Scope as Scopes
 from recordings.cursor import Cursors
@@ -83,7 +82,7 @@ class GraphQLSettings:
 def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = None) -> ASGIApp:
     """Make the ASGI app for a route at `/graphql`."""
     chosen = settings or GraphQLSettings()
-    schema = Schema(
+    schema = schema_with(
         limits=chosen.limits,
         trusted=chosen.trusted,
         only_trusted=chosen.only_trusted,
@@ -174,8 +173,9 @@ class GraphQLApp(GraphQL[Context, None]):
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         """What is sent: the data, and the errors as `graph.faults` shows them."""
-        # What was never executed has no data, not even null ones.
-        response: GraphQLHTTPResponse = {} if isinstance(result, PreExecutionError) else {"data": result.data}
+        # What was never executed has no data, not even null ones: its errors are at no place in an answer.
+        executed = result.data is not None or any(error.path for error in result.errors or ())
+        response: GraphQLHTTPResponse = {"data": result.data} if executed else {}
         if result.errors:
             request_id = _request_id(request)
             response["errors"] = [faults.show(error, request_id) for error in result.errors]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.graph.execution.differential import compare, make
 
-SEEDS = 300
+SEEDS = 200
 
 # graphql-core leaves the coroutines of fields that are never awaited once a sibling failed.
 pytestmark = [
