@@ -9,7 +9,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 from recordings.access import Scope
 from recordings.query import OrderField
-from recordings.recording import Direction, EndCause, Reason, SpanKind, State
+from recordings.recording import DeliveryState, Direction, EndCause, Reason, SpanKind, State
 
 
 @strawberry.enum(description="Which way a listing is sorted.")
@@ -65,12 +65,17 @@ _CAUSES: Final[Mapping[Enum, str]] = {
     EndCause.SERVER_RESTART: "The service was restarted.",
     EndCause.SPOOL_FULL: "The disk that audio is recorded on was full.",
 }
+_DELIVERY_STATES: Final[Mapping[Enum, str]] = {
+    DeliveryState.PENDING: "It is on its way: the next attempt is at `dueAt`.",
+    DeliveryState.DELIVERED: "It arrived.",
+    DeliveryState.FAILED: "It did not arrive, and is not tried again by itself.",
+}
 _SCOPES: Final[Mapping[Enum, str]] = {
     Scope.READ: "Find recordings and live calls.",
     Scope.LISTEN: "Hear the audio.",
-    Scope.CONTROL: "Start, stop, pause, resume, mask and unmask.",
+    Scope.CONTROL: "Start, stop, pause, resume, mask and unmask; write metadata; send again.",
     Scope.DELETE: "Delete and restore.",
-    Scope.ADMIN: "Manage accounts and credentials.",
+    Scope.ADMIN: "Lay and lift legal holds.",
     Scope.INGEST: "Hand in audio.",
 }
 _ORDER_FIELDS: Final[Mapping[Enum, str]] = {
@@ -83,6 +88,7 @@ _ORDER_FIELDS: Final[Mapping[Enum, str]] = {
 _describe(State, "RecordingState", "Where a recording is in its life.", _STATES)
 _describe(Reason, "RecordingReason", "Why a recording was discarded, failed or was lost.", _REASONS)
 _describe(EndCause, "RecordingEndCause", "What ended the audio of a recording.", _CAUSES)
+_describe(DeliveryState, "DeliveryState", "Whether a recording is where its `url` wanted it.", _DELIVERY_STATES)
 _describe(
     Direction,
     "CallDirection",

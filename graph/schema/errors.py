@@ -19,9 +19,11 @@ from recordings.errors import (
     IdempotencyKeyReused,
     InvalidInput,
     InvalidState,
+    NotDeliverable,
     NotFound,
     NotRecording,
     NotTrashed,
+    OnHold,
     Problem,
     RecorderFailed,
     RecordingInProgress,
@@ -104,6 +106,16 @@ class NotTrashedError(UserError):
     pass
 
 
+@strawberry.type(description="A legal hold is on the recording: nothing deletes it until the hold is released.")
+class OnHoldError(UserError):
+    pass
+
+
+@strawberry.type(description="The recording has no `url` to be sent to, or no stored audio to send.")
+class NotDeliverableError(UserError):
+    pass
+
+
 @strawberry.type(description="The idempotency key was used for something else.")
 class IdempotencyKeyReusedError(UserError):
     pass
@@ -135,6 +147,8 @@ TYPES: Final[Mapping[type[Refused], type[UserError]]] = {
     InvalidState: InvalidStateError,
     RecordingInProgress: RecordingInProgressError,
     NotTrashed: NotTrashedError,
+    OnHold: OnHoldError,
+    NotDeliverable: NotDeliverableError,
     IdempotencyKeyReused: IdempotencyKeyReusedError,
     UnsupportedByRecorder: UnsupportedByRecorderError,
     RecorderFailed: RecorderFailedError,
@@ -159,12 +173,20 @@ ControlRecordingError = Annotated[
     ),
 ]
 DeleteRecordingError = Annotated[
-    _COMMON | RecordingInProgressError,
+    _COMMON | RecordingInProgressError | OnHoldError,
     strawberry.union("DeleteRecordingError", description="Why the recording was not deleted."),
 ]
 RestoreRecordingError = Annotated[
     _COMMON | NotTrashedError,
     strawberry.union("RestoreRecordingError", description="Why the recording was not restored."),
+]
+HoldRecordingError = Annotated[
+    _COMMON,
+    strawberry.union("HoldRecordingError", description="Why the legal hold was not laid on or lifted."),
+]
+RedeliverRecordingError = Annotated[
+    _COMMON | NotDeliverableError,
+    strawberry.union("RedeliverRecordingError", description="Why the recording is not sent again."),
 ]
 
 

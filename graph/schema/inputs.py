@@ -114,3 +114,22 @@ class DeleteRecordingInput(OneRecording):
 class RestoreRecordingInput(OneRecording):
     id: strawberry.ID = _id()
     idempotency_key: str | None = _key()
+
+
+@strawberry.input(description="Which recording to lay a legal hold on, and why.")
+class HoldRecordingInput(OneRecording):
+    id: strawberry.ID = _id()
+    reason: str = strawberry.field(description="The reason of the hold: 1 to 256 characters.")
+    idempotency_key: str | None = _key()
+
+
+@strawberry.input(description="Which recording to release from its legal hold.")
+class ReleaseRecordingInput(OneRecording):
+    id: strawberry.ID = _id()
+    idempotency_key: str | None = _key()
+
+
+@strawberry.input(description="Which recording to send to its `url` again.")
+class RedeliverRecordingInput(OneRecording):
+    id: strawberry.ID = _id()
+    idempotency_key: str | None = _key()

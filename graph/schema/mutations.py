@@ -75,6 +75,23 @@ async def _restore(
     return await _answer(payloads.RestoreRecordingPayload, _use(info).restore(*_parts(info, given)))
 
 
+async def _hold(info: Info, given: Annotated[inputs.HoldRecordingInput, _input]) -> payloads.HoldRecordingPayload:
+    principal, recording_id, key = _parts(info, given)
+    return await _answer(payloads.HoldRecordingPayload, _use(info).hold(principal, recording_id, given.reason, key))
+
+
+async def _release(
+    info: Info, given: Annotated[inputs.ReleaseRecordingInput, _input]
+) -> payloads.ReleaseRecordingPayload:
+    return await _answer(payloads.ReleaseRecordingPayload, _use(info).release(*_parts(info, given)))
+
+
+async def _redeliver(
+    info: Info, given: Annotated[inputs.RedeliverRecordingInput, _input]
+) -> payloads.RedeliverRecordingPayload:
+    return await _answer(payloads.RedeliverRecordingPayload, _use(info).redeliver(*_parts(info, given)))
+
+
 @strawberry.type(description="What can be done. What is refused is in the payload; nothing is thrown.")
 class Mutation:
     start_recording: payloads.StartRecordingPayload = strawberry.mutation(
@@ -122,5 +139,23 @@ class Mutation:
         description=(
             "Take a recording out of the trash, back to the state that it had. One that is not there is "
             "answered with `NotTrashedError`."
+        ),
+    )
+    hold_recording: payloads.HoldRecordingPayload = strawberry.mutation(
+        resolver=_hold,
+        description=(
+            "Lay a legal hold on a recording: until it is released, nothing and nobody deletes it. Needs the scope "
+            "ADMIN. Holding a held one changes nothing."
+        ),
+    )
+    release_recording: payloads.ReleaseRecordingPayload = strawberry.mutation(
+        resolver=_release,
+        description="Lift a legal hold. Needs the scope ADMIN. Releasing one that is not held changes nothing.",
+    )
+    redeliver_recording: payloads.RedeliverRecordingPayload = strawberry.mutation(
+        resolver=_redeliver,
+        description=(
+            "Send a stored recording to its `url` again, under a delivery id of its own. One without a `url` is "
+            "answered with `NotDeliverableError`."
         ),
     )

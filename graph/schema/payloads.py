@@ -7,6 +7,8 @@ import strawberry
 from graph.schema.errors import (
     ControlRecordingError,
     DeleteRecordingError,
+    HoldRecordingError,
+    RedeliverRecordingError,
     RestoreRecordingError,
     StartRecordingError,
     StopRecordingError,
@@ -62,6 +64,24 @@ class UnmaskRecordingPayload:
 class DeleteRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[DeleteRecordingError] = _errors()
+
+
+@strawberry.type(description="What came of holding a recording.")
+class HoldRecordingPayload:
+    recording: Recording | None = _recording()
+    errors: list[HoldRecordingError] = _errors()
+
+
+@strawberry.type(description="What came of releasing a recording.")
+class ReleaseRecordingPayload:
+    recording: Recording | None = _recording()
+    errors: list[HoldRecordingError] = _errors()
+
+
+@strawberry.type(description="What came of sending a recording again.")
+class RedeliverRecordingPayload:
+    recording: Recording | None = _recording()
+    errors: list[RedeliverRecordingError] = _errors()
 
 
 @strawberry.type(description="What came of restoring a recording.")

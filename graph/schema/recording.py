@@ -13,7 +13,7 @@ from graph.schema.node import Node
 from graph.schema.scalars import JSON, URL, DateTime
 from graph.schema.words import parameter
 from recordings.access import Scope
-from recordings.recording import Direction, EndCause, Reason, Row, SpanKind, State
+from recordings.recording import DeliveryState, Direction, EndCause, Reason, Row, SpanKind, State
 
 if TYPE_CHECKING:
     from graph.schema.account import Account
@@ -54,6 +54,25 @@ class RecordingOptions:
     url: URL | None = strawberry.field(
         resolver=_resolve_upload_url, description=f"{parameter('url')} Null without the scope CONTROL."
     )
+
+
+@strawberry.type(description="Sending a stored recording to its `url`: a part of it with a life of its own.")
+class Delivery:
+    id: strawberry.ID = strawberry.field(
+        name="deliveryId", description="What the receiver knows it by: the same over all attempts."
+    )
+    state: DeliveryState = strawberry.field(description="Whether it arrived.")
+    attempts: int = strawberry.field(description="How often it was tried.")
+    due_at: DateTime | None = strawberry.field(description="When it is tried next; null for never.")
+    last_error: str | None = strawberry.field(description="Why the last failed attempt failed.")
+    delivered_at: DateTime | None = strawberry.field(description="When it arrived.")
+
+
+@strawberry.type(description="A legal hold: while it is there nothing and nobody deletes the recording.")
+class Hold:
+    by: str = strawberry.field(description="Who laid it on.")
+    at: DateTime = strawberry.field(description="When that was.")
+    reason: str = strawberry.field(description="Why.")
 
 
 async def _resolve_account(
@@ -103,6 +122,13 @@ class Recording(Node):
     spans: list[Span] = strawberry.field(description="The parts of the call that were not recorded, in their order.")
     media: Media | None = strawberry.field(
         resolver=resolve_media, description="Its stored audio; null until it is stored."
+    )
+    delivery: Delivery | None = strawberry.field(
+        description="Sending it to its `url`; null where it has none, or is not stored yet."
+    )
+    hold: Hold | None = strawberry.field(description="The legal hold that is on it.")
+    delete_at: DateTime | None = strawberry.field(
+        description="When its retention is over and it goes to the trash, unless a hold is on it; null for never."
     )
     user_metadata: JSON = strawberry.field(description="What its account attached to it: a JSON object.")
     custom_channel_vars: JSON = strawberry.field(description="What the switch attached to the call: a JSON object.")

@@ -118,6 +118,9 @@ BY_RECORDING = {
     "annotate": Case(Scope.CONTROL, lambda service, who, id: service.annotate(who, id, {"note": "x"})),
     "delete": Case(Scope.DELETE, Recordings.delete),
     "restore": Case(Scope.DELETE, Recordings.restore),
+    "redeliver": Case(Scope.CONTROL, Recordings.redeliver),
+    "hold": Case(Scope.ADMIN, lambda service, who, id: service.hold(who, id, "case 7")),
+    "release": Case(Scope.ADMIN, Recordings.release),
 }
 """They raise `NotFound` for what is out of reach."""
 LOOKS = {

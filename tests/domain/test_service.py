@@ -18,9 +18,11 @@ from recordings.errors import (
     InvalidInput,
     InvalidState,
     MediaUnavailable,
+    NotDeliverable,
     NotFound,
     NotRecording,
     NotTrashed,
+    OnHold,
     RecorderFailed,
     RecordingInProgress,
     UnsupportedByRecorder,
@@ -32,7 +34,7 @@ from recordings.options import RecordingOptions
 from recordings.policy import Policy
 from recordings.ports import Capability
 from recordings.query import MAX_PAGE, Order, PageRequest, Query
-from recordings.recording import EndCause, Media, Reason, Recording, Shelf, SpanKind, State
+from recordings.recording import DeliveryState, EndCause, Hold, Media, Reason, Recording, Shelf, SpanKind, State
 from recordings.starting import StartRequest
 from tests.support.house import ACCOUNT, CHILD, SIBLING, House, open_house, principal
 
@@ -274,6 +276,38 @@ async def test_a_tombstone_is_gone_for_everybody(house: House) -> None:
             await action(ME, kept.id)
 
 
+# Hold, and send again
+
+
+async def test_a_hold_keeps_a_recording_from_everybody(house: House) -> None:
+    kept = await stored(house)
+    admin = principal(ACCOUNT, *Scope)
+    held = await house.service.hold(admin, kept.id, "case 7", "k")
+    assert held.hold == Hold("tester", house.clock.now(), "case 7")
+    assert (await house.service.hold(admin, kept.id, "case 8")).hold == held.hold
+    with pytest.raises(OnHold, match="case 7"):
+        await house.service.delete(ME, kept.id)
+    with pytest.raises(Forbidden, match="'admin'"):
+        await house.service.release(ME, kept.id)
+    assert (await house.service.release(admin, kept.id)).hold is None
+    assert (await house.service.delete(ME, kept.id)).state is State.TRASHED
+    for reason in ("", "x" * 257):
+        with pytest.raises(InvalidInput):
+            await house.service.hold(admin, kept.id, reason)
+
+
+async def test_a_delivery_can_be_asked_for_anew(house: House) -> None:
+    plain = await stored(house)
+    with pytest.raises(NotDeliverable):
+        await house.service.redeliver(ME, plain.id)
+    wanted = await stored(house, options=RecordingOptions(url="https://example.com/in"))
+    sent = await house.service.redeliver(ME, wanted.id, "k")
+    assert sent.delivery is not None
+    assert (sent.delivery.state, sent.due_at) == (DeliveryState.PENDING, house.clock.now())
+    assert (await house.service.redeliver(ME, wanted.id, "k")).delivery == sent.delivery
+    assert (await house.service.redeliver(ME, wanted.id)).delivery != sent.delivery
+
+
 # Listen
 
 
@@ -306,6 +340,11 @@ ACTIONS: dict[Scope, list[Callable[[House, Principal], Awaitable[Any]]]] = {
         *(lambda house, who, name=name: getattr(house.service, name)(who, "x")
           for name in ("stop", "pause", "resume", "mask", "unmask")),
         lambda house, who: house.service.annotate(who, "x", {}),
+        lambda house, who: house.service.redeliver(who, "x"),
+    ],
+    Scope.ADMIN: [
+        lambda house, who: house.service.hold(who, "x", "reason"),
+        lambda house, who: house.service.release(who, "x"),
     ],
     Scope.DELETE: [
         lambda house, who: house.service.delete(who, "x"),
