@@ -46,7 +46,9 @@ class Session:
     def ask(self, text: str) -> Any:
         for printed, live in self.ids.items():
             text = text.replace(printed, live)
-        return self.client.http.post("/graphql", json={"query": text}).json()
+        said = self.client.http.post("/graphql", json={"query": text}).json()
+        assert said.pop("extensions")["cost"]["requested"] > 0
+        return said
 
     def compare(self, printed: Any, live: Any, name: str = "") -> None:
         assert type(printed) is type(live), (name, printed, live)
