@@ -90,7 +90,7 @@ class Finalizer:
         """Delete all audio of a recording."""
         if recording.media is not None:
             await self._media.delete(recording.media.url)
-        await self.spool.remove(recording.id)
+        await self.spool.forget(recording.id)
         return Purged(at=self._clock.now())
 
     async def clear(self, recording: Recording) -> None:

@@ -234,6 +234,9 @@ class Spool(Protocol):
     async def set_aside(self, recording_id: str) -> None:
         """Move what is there to where nobody serves it and an operator finds it."""
 
+    async def forget(self, recording_id: str) -> None:
+        """Delete what is there, and what was set aside of it too; nothing there is fine."""
+
     async def ids(self) -> Sequence[str]:
         """The recordings of which something is there."""
 

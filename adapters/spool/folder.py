@@ -11,8 +11,9 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +74,11 @@ class FolderSpool:
         """Move what is there to `aside/`, under the id, or the id with a number if that is taken; nothing is fine."""
         await asyncio.to_thread(self._set_aside, recording_id)
 
+    async def forget(self, recording_id: str) -> None:
+        """Delete what is there, and what was set aside of it too; nothing there is fine."""
+        await self.remove(recording_id)
+        await asyncio.to_thread(self._forget, recording_id)
+
     async def ids(self) -> Sequence[str]:
         """The recordings of which something is there, sorted."""
         return await asyncio.to_thread(self._ids)
@@ -105,10 +111,20 @@ class FolderSpool:
         if not folder.is_dir():
             return
         disk.make_folder(self._aside)
-        number = 0
-        while not _move(folder, self._aside / (recording_id if not number else f"{recording_id}-{number}")):
-            number += 1
+        next(place for place in self._places_aside(recording_id) if _move(folder, place))
         disk.sync_folder(self._aside)
+
+    def _places_aside(self, recording_id: str) -> Iterator[Path]:
+        """Where things of a recording are set aside, one after the other, without a gap."""
+        yield self._aside / recording_id
+        for number in count(1):
+            yield self._aside / f"{recording_id}-{number}"
+
+    def _forget(self, recording_id: str) -> None:
+        for folder in self._places_aside(recording_id):
+            if not folder.is_dir():
+                return
+            _remove(folder)
 
     def _ids(self) -> Sequence[str]:
         if not self._takes.is_dir():

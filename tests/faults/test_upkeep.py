@@ -282,6 +282,18 @@ async def test_what_is_no_audio_is_kept_aside_and_never_stored(node: Node) -> No
     assert not node.files()["media"]
 
 
+async def test_what_was_set_aside_goes_with_its_recording(node: Node) -> None:
+    recording = await node.record(source_key="kazoo/1")
+    other = await node.record(source_key="kazoo/2")
+    await node.run(node.upkeep())
+    failed = await state_of(node, recording)
+    trashed = apply(failed, Trashed(at=node.clock.now(), by="me", purge_at=node.clock.now()))
+    assert await node.store.save(trashed, failed.revision)
+    await node.run(node.upkeep())
+    assert (await state_of(node, recording)).state is State.PURGED
+    assert [path.name for path in (node.folder / "aside").iterdir()] == [other.id]
+
+
 async def test_a_body_that_was_coming_in_is_incomplete(node: Node) -> None:
     recording = await node.record(source_key="kazoo/1")
     await node.run(node.upkeep())
