@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -34,7 +34,7 @@ _SANE_ID: Final = 128
 _log: Final = structlog.get_logger("rest_v2")
 
 
-class Service(Pages, Recordings, Control):
+class Service(Pages, Recordings, Control, Protocol):
     """All use cases of `recordings.service.Recordings` that the shim calls."""
 
 

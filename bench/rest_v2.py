@@ -1,0 +1,244 @@
+"""The v2 shim: a page of 50 beside GraphQL's page of the same rows and beside a bare handler; a month at once.
+
+    python -m bench.rest_v2                 100 000 recordings
+    python -m bench.rest_v2 --rows 10000    fewer
+
+Requests go straight into the apps, with no socket in between: what a server and a network add is the same for all. The
+rounds of what is compared alternate, and medians are shown. Memory is the resident set of this process (mapped files
+apart: SQLite maps its own), before, and at most while an answer of all rows is read and thrown away.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message
+
+from adapters.identity import Credentials, Identity, Tokens
+from adapters.metadata.sqlite import SqliteStore
+from adapters.metadata.sqlite import recordings as sqlite_recordings
+from adapters.rest_v2.app import rest_v2_app
+from graph.clock import SystemClock
+from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
+from recordings.access import DEFAULT_SCOPES, Account, Principal
+from recordings.cursor import Cursors
+from recordings.grants import Grants
+from recordings.ids import new_recording_id
+from recordings.membership import Membership
+from recordings.recording import Direction, Media, Recording, State
+from recordings.service import Recordings
+from tests.support.audit import ListAudit
+from tests.support.recorder import ScriptedRecorder
+
+ACCOUNT = "a" * 32
+PAGE = 50
+BATCH = 5_000
+STEP = 20_000
+"""Milliseconds between two recordings: 100 000 fit into the 31 days of a listing."""
+FIELDS = (
+    "recordingId callId from to request direction start durationMs callerIdName callerIdNumber calleeIdName "
+    "calleeIdNumber interactionId cdrId ownerId endpointId origin name format created"
+)
+QUERY = f"{{ recordings(first: {PAGE}, orderBy: {{field: CREATED, direction: DESC}}) {{ nodes {{ {FIELDS} }} }} }}"
+STATM = Path("/proc/self/statm")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, and how long it took."""
+
+    status: int
+    body: bytes
+    length: int
+    seconds: float
+    resident: int
+
+
+def resident() -> int:
+    """Bytes of memory that this process has now, without those of mapped files, which are the system's to take back."""
+    _, whole, shared, *_ = map(int, STATM.read_text().split())
+    return (whole - shared) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def ask(app: ASGIApp, method: str, path: str, query: str, headers: dict[str, str], body: bytes = b"") -> Answer:
+    """One request, right into an app. Bodies beyond a megabyte are counted and thrown away."""
+    kept, length, status, most = bytearray(), 0, 0, 0
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        nonlocal length, status, most
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            return
+        part = message.get("body", b"")
+        length += len(part)
+        if len(kept) < 1 << 20:
+            kept.extend(part)
+        most = max(most, resident())
+
+    scope: dict[str, Any] = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": method,
+        "scheme": "http", "path": path, "raw_path": path.encode(), "root_path": "", "query_string": query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "extensions": {}, "state": {},
+    }  # fmt: skip
+    began = time.perf_counter()
+    await app(scope, receive, send)
+    return Answer(status, bytes(kept), length, time.perf_counter() - began, most)
+
+
+async def fill(store: SqliteStore, rows: int, now: int) -> None:
+    """Put recordings in, as a busy month has them."""
+    assert await store.add_account(Account(ACCOUNT, "bench", now))
+    media = Media("local:x", "audio/mpeg", 169_536, 42_380, 16_000, 2, "ab" * 32, now)
+    model = Recording(
+        id="", account_id=ACCOUNT, state=State.STORED, start=now, created=now, modified=now, call_id="",
+        from_="1001@acme.sip.example.com", to="+14155550123@acme.sip.example.com", name="x.mp3", owner_id="8e24" * 8,
+        direction=Direction.INBOUND, caller_id_name="Ada Reception", caller_id_number="1001",
+        callee_id_number="+14155550123", interaction_id="63877497820-3f2a1b9c", duration_ms=42_380, media=media,
+        origin="callflow : Front desk", custom_channel_vars={"Account-ID": ACCOUNT, "Authorizing-Type": "device"},
+    )  # fmt: skip
+    for first in range(0, rows, BATCH):
+        made = []
+        for number in range(first, min(first + BATCH, rows)):
+            at = now - number * STEP
+            made.append(
+                replace(
+                    model, id=new_recording_id(at), start=at, created=at, modified=at, call_id=f"{number}@10.26.0.91"
+                )
+            )
+        await store._database.write(partial(put, made=made))
+
+
+def put(connection: sqlite3.Connection, made: list[Recording]) -> None:
+    """Many at once."""
+    for each in made:
+        sqlite_recordings.insert(connection, each)
+
+
+def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
+    """The shim, GraphQL, and the headers of somebody who may read."""
+    clock = SystemClock()
+    tokens = Tokens(b"k" * 32, clock)
+    identity = Identity(store, tokens, Credentials(store))
+    service = Recordings(
+        store=store,
+        recorder=ScriptedRecorder(clock),
+        clock=clock,
+        audit=ListAudit(),
+        wake=lambda: None,
+        node="n" * 32,
+    )
+
+    async def nothing(_url: str, _start: int = 0, _end: int | None = None) -> Any:
+        yield b""
+
+    shim = rest_v2_app(
+        service=service,
+        members=Membership(store, clock),
+        accounts=store,
+        identity=identity,
+        issue=tokens.issue,
+        read=nothing,
+        clock=clock,
+        node="bench",
+        version="0",
+    )
+    parts = GraphQLServices(
+        recordings=service,
+        cursors=Cursors(b"c" * 32),
+        grants=Grants(b"g" * 32),
+        clock=clock,
+        authenticate=identity.authenticate,
+    )
+    settings = GraphQLSettings(burst=10**9, per_second=10**9)
+    token = tokens.issue(Principal(ACCOUNT, frozenset(DEFAULT_SCOPES), None, "bench"))
+    return Starlette(routes=[Mount("/v2", shim)]), graphql_app(parts, settings), {"x-auth-token": token}
+
+
+async def pages(shim: ASGIApp, graphql: ASGIApp, headers: dict[str, str], seconds: float) -> dict[str, list[float]]:
+    """Milliseconds of a page of 50: the three take turns."""
+    path = f"/v2/accounts/{ACCOUNT}/recordings"
+    body = json.dumps({"query": QUERY}).encode()
+    typed = {**headers, "content-type": "application/json", "accept": "application/json"}
+    sample = await ask(shim, "GET", path, "", headers)
+
+    async def bare(_request: Request) -> Response:
+        return Response(sample.body, media_type="application/json")
+
+    handler = Starlette(routes=[Route("/", bare)])
+    ways: dict[str, Callable[[], Awaitable[Answer]]] = {
+        "v2, a page of 50": lambda: ask(shim, "GET", path, "", headers),
+        "GraphQL, the same rows": lambda: ask(graphql, "POST", "/graphql", "", typed, body),
+        "a bare handler, the same bytes": lambda: ask(handler, "GET", "/", "", headers),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for name, way in ways.items():
+        answer = await way()
+        assert answer.status == 200, (name, answer.body[:300])
+    assert len(json.loads((await ways["GraphQL, the same rows"]()).body)["data"]["recordings"]["nodes"]) == PAGE
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        for name, way in ways.items():
+            taken[name].append((await way()).seconds * 1_000)
+    return taken
+
+
+async def measure(rows: int, seconds: float, console: Console) -> None:
+    """Everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(Path(folder))
+        await store.open()
+        await fill(store, rows, SystemClock().now())
+        shim, graphql, headers = apps(store)
+        table = Table("page", "ms, median", "ms, 99 %")
+        for name, taken in (await pages(shim, graphql, headers, seconds)).items():
+            table.add_row(name, f"{statistics.median(taken):.2f}", f"{statistics.quantiles(taken, n=100)[98]:.2f}")
+        console.print(table)
+        # SQLite's own page cache (64 MiB a connection) fills once, and is not what is asked here.
+        await ask(shim, "GET", f"/v2/accounts/{ACCOUNT}/recordings", "paginate=false", headers)
+        path, table = f"/v2/accounts/{ACCOUNT}/recordings", Table("all rows", "s", "rows/s", "MB", "RSS before", "most")
+        for name, query in (
+            ("JSON, paginate=false", "paginate=false"),
+            ("JSON, chunked", "paginate=false&is_chunked=true"),
+            ("CSV", "paginate=false&accept=csv"),
+        ):
+            before = resident()
+            answer = await ask(shim, "GET", path, query, headers)
+            assert answer.status == 200, answer.body[:300]
+            speed = f"{rows / answer.seconds:,.0f}"
+            sizes = [f"{size / 1e6:.1f}" for size in (answer.length, before, answer.resident)]
+            table.add_row(name, f"{answer.seconds:.2f}", speed, *sizes)
+        console.print(table)
+        await store.close()
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    options = parser.parse_args()
+    asyncio.run(measure(options.rows, options.seconds, Console(width=120)))
+
+
+if __name__ == "__main__":
+    main()
