@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from adapters.recorders.embedded import HttpProtocol
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a request's line and headers, to the precision of what is read from a socket at once."""
@@ -11,7 +11,7 @@ HEAD_SECONDS: Final = 30.0
 """How long a head may take, from the connection or from its own first byte on."""
 
 
-class BoundedHttp(HttpToolsProtocol):
+class BoundedHttp(HttpProtocol):
     """Closes connections whose request does not begin, or does not come to the end of its head."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

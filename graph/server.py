@@ -9,6 +9,7 @@ from typing import Final
 
 import uvicorn
 
+from adapters.recorders.embedded import WebSocketProtocol
 from graph.app import create_app
 from graph.lock import only_server
 from graph.protocol import BoundedHttp
@@ -70,7 +71,9 @@ def _config(settings: Settings, services: Services) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
+        # A stream that is slowed down answers no ping for a while; one that is dead is silent, and closed for that.
+        ws_ping_timeout=None,
         ws_max_size=MAX_MESSAGE,
         # Audio does not get smaller, and a small message cannot become a large one.
         ws_per_message_deflate=False,

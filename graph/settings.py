@@ -164,8 +164,8 @@ SETTINGS: Final = (
     ),
     Setting("media_url_ttl", int, 3_600, "Seconds that a signed media URL holds.", minimum=10, maximum=604_800),
     Setting("trash_days", int, 30, "Days that a deleted recording can be restored.", minimum=0, maximum=3_650),
-    Setting("max_body", int, 1_024, "The largest file that a switch may send, in MiB.", minimum=1, maximum=65_536),
-    Setting("max_streams", int, 500, "The most live calls that this server takes in.", minimum=1, maximum=100_000),
+    Setting("max_body", int, 512, "The largest file that a switch may send, in MiB.", minimum=1, maximum=65_536),
+    Setting("max_streams", int, 250, "The most live calls that this server takes in.", minimum=1, maximum=100_000),
     Setting("audio_workers", int, 2, "Processes that decode and convert audio.", minimum=1, maximum=256),
     Setting("graphiql", bool, default=True, description="Serve GraphiQL, the query editor, at /graphql."),
     Setting(
