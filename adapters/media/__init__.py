@@ -3,7 +3,6 @@
 from adapters.media.faults import AccessRefusedError, BrokenTransferError, MediaFaultError
 from adapters.media.folder import FolderMedia
 from adapters.media.http import HttpMedia
-from adapters.media.places import Place
 from adapters.media.remote import RemoteMedia
 from adapters.media.router import MediaRouter, open_media_store
 
@@ -14,7 +13,6 @@ __all__ = [
     "HttpMedia",
     "MediaFaultError",
     "MediaRouter",
-    "Place",
     "RemoteMedia",
     "open_media_store",
 ]

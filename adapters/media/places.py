@@ -1,7 +1,6 @@
-"""From settings to stores: which kind of store a URL names, and one router over those that are configured."""
+"""From URLs to stores: which kind of store a URL names, with which options."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote
@@ -11,11 +10,12 @@ from adapters.media.http import HttpMedia
 from adapters.media.keys import unquoted
 from adapters.media.remote import RemoteMedia
 from adapters.net import Guard
+from recordings.ports import MediaMissing
 
 LOCAL: Final = "local:"
 _FILE: Final = "file:///"
 _S3: Final = frozenset({"s3", "s3a"})
-_WEB: Final = frozenset({"http", "https"})
+WEB: Final = frozenset({"http", "https"})
 
 
 class Store(Protocol):
@@ -37,51 +37,75 @@ class Store(Protocol):
         """Let go of connections."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where audio is kept: a URL, or the data folder without one.
+class Opener:
+    """Makes the store for a URL; nothing is touched yet.
 
-    `options` are fsspec's for that kind of store (`endpoint_url`, ...); for a web server `method` and `headers`.
+    `options` are by the beginnings of URLs, the longest counts: fsspec's for that kind of store (`endpoint_url`, ...);
+    for a web server `method` and `headers`. Stores of S3 with the same options share their connections.
     """
 
-    url: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    def __init__(self, data_dir: Path, guard: Guard, options: Mapping[str, Mapping[str, Any]]) -> None:
+        self._data_dir = data_dir
+        self._guard = guard
+        self._options = dict(sorted(options.items(), key=lambda item: -len(item[0])))
+        self._connections: dict[str, Any] = {}
 
+    def place(self, url: str | None) -> tuple[str, Store]:
+        """The beginning of the URLs of a place to write to, and its store. `None` is the data folder.
 
-def open_place(place: Place, data_dir: Path, guard: Guard) -> tuple[str, Store]:
-    """The beginning of a place's URLs, and its store. Nothing is touched yet.
+        Raises:
+            ValueError: it is no absolute URL.
+        """
+        if url is None:
+            return LOCAL, FolderMedia(self._data_dir / "media", LOCAL)
+        scheme, separator, rest = url.partition("://")
+        if not separator or not rest.strip("/"):
+            message = f"{url!r} is no place for audio: write a URL such as file:///var/audio or s3://bucket/folder"
+            raise ValueError(message)
+        if scheme == "file":
+            folder = _folder_at(url)
+            return folder.prefix, folder
+        base = f"{url.rstrip('/')}/"
+        if scheme in WEB:
+            return base, HttpMedia(self._guard, base, **self._options.get(self._beginning(base), {}))
+        return base, self._other(url)
 
-    Raises:
-        ValueError: its URL is no absolute one.
-    """
-    if place.url is None:
-        return LOCAL, FolderMedia(data_dir / "media", LOCAL)
-    scheme, separator, rest = place.url.partition("://")
-    if not separator or not rest.strip("/"):
-        message = f"{place.url!r} is no place for audio: write a URL such as file:///var/audio or s3://bucket/folder"
-        raise ValueError(message)
-    if scheme == "file":
-        folder = _folder_at(place.url)
-        return folder.prefix, folder
-    base = f"{place.url.rstrip('/')}/"
-    if scheme in _WEB:
-        return base, HttpMedia(guard, base, **place.options)
-    return base, open_other(place.url, place.options)
+    def kind_of(self, url: str) -> str:
+        """The beginning of the URLs that are read like this one.
 
+        Raises:
+            MediaMissing: no store could ever have that URL.
+        """
+        scheme, separator, _rest = url.partition("://")
+        if not separator or not scheme.isidentifier():
+            raise MediaMissing(url)
+        return _FILE if scheme == "file" else self._beginning(url)
 
-def open_other(url: str, options: Mapping[str, Any]) -> Store:
-    """The store at a URL that is neither a folder's nor a web server's."""
-    if url.partition(":")[0] in _S3:
+    def reader(self, url: str) -> Store:
+        """A store that reads all URLs of that kind."""
+        kind = self.kind_of(url)
+        if kind == _FILE:
+            return FolderMedia(Path("/"), _FILE, prune=False)
+        if url.partition(":")[0] in WEB:
+            return HttpMedia(self._guard, kind if kind in self._options else None, **self._options.get(kind, {}))
+        return self._other(url)
+
+    def _beginning(self, url: str) -> str:
+        """The longest of the beginnings that have options of their own, or the scheme."""
+        return next((each for each in self._options if url.startswith(each)), f"{url.partition(':')[0]}://")
+
+    def _other(self, url: str) -> Store:
+        prefix = self._beginning(url)
+        options = self._options.get(prefix, {})
+        if url.partition(":")[0] not in _S3:
+            return RemoteMedia(url, options)
         # An extra: its libraries are there where it is used.
         from adapters.media.s3 import S3Media
+        from adapters.media.s3_client import S3Client
 
-        return S3Media(url, options)
-    return RemoteMedia(url, options)
-
-
-def all_files() -> FolderMedia:
-    """Files of folders that were configured once."""
-    return FolderMedia(Path("/"), _FILE, prune=False)
+        if prefix not in self._connections:
+            self._connections[prefix] = S3Client(options)
+        return S3Media(url, connection=self._connections[prefix])
 
 
 def _folder_at(url: str) -> FolderMedia:

@@ -1,17 +1,17 @@
 """One `MediaStore` over all: new audio goes to the configured place, and stored audio is read where its URL says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.media.http import HttpMedia
-from adapters.media.places import LOCAL, Place, Store, all_files, open_other, open_place
+from adapters.media.places import LOCAL, WEB, Opener, Store
 from adapters.net import Guard
 from recordings.doctor import StoredObject
-from recordings.ports import MediaMissing
 
-_WEB: Final = frozenset({"http", "https"})
+PlaceOf = Callable[[str], Awaitable[str | None]]
+"""The URL of the place for new audio of an account, by its id; `None` for the installation's own."""
+
 _AT_ONCE: Final = 16
 
 
@@ -22,16 +22,20 @@ class MediaRouter:
     only this service and its operator write them.
     """
 
-    def __init__(self, target: Store, known: Mapping[str, Store], accounts: Mapping[str, Store] | None = None) -> None:
-        """`known` has stores by the beginnings of their URLs, `accounts` the targets of those that have their own."""
-        self._target = target
-        self._accounts = dict(accounts or {})
-        # The longest beginning says most about a URL.
-        self._known = dict(sorted(known.items(), key=lambda item: -len(item[0])))
+    def __init__(self, url: str | None, opener: Opener, place_of: PlaceOf | None = None) -> None:
+        """Raises `ValueError` if the URL is no absolute one."""
+        self._opener = opener
+        self._place_of = place_of
+        prefix, self._target = opener.place(url)
+        self._places: dict[str, Store] = {prefix: self._target}
+        self._places.setdefault(LOCAL, opener.place(None)[1])
+        self._readers: dict[str, Store] = {}
 
     async def put(self, key: str, path: str, content_type: str) -> str:
         """Keep a file at the place that is configured for its account."""
-        return await self._accounts.get(key.partition("/")[0], self._target).put(key, path, content_type)
+        url = await self._place_of(key.partition("/")[0]) if self._place_of is not None else None
+        store = self._target if url is None else self.include(url)
+        return await store.put(key, path, content_type)
 
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes of a URL from `start` up to (not with) `end`. Raises `MediaMissing`."""
@@ -65,9 +69,14 @@ class MediaRouter:
         signed: str = await sign(url, seconds, content_type=content_type, disposition=disposition)
         return signed
 
+    def include(self, url: str) -> Store:
+        """Make a place known, so that `objects` lists it too; its store. `ValueError` if it is no absolute URL."""
+        prefix, store = self._opener.place(url)
+        return self._places.setdefault(prefix, store)
+
     async def objects(self) -> AsyncIterator[StoredObject]:
-        """Everything in the places that this service writes to and that can be listed."""
-        for store in self._places():
+        """Everything in the places that are known and can be listed: the data folder, the target, what was included."""
+        for store in tuple(self._places.values()):
             listing = getattr(store, "objects", None)
             if listing is not None:
                 async for found in listing():
@@ -75,22 +84,18 @@ class MediaRouter:
 
     async def close(self) -> None:
         """Let go of connections."""
-        for store in {id(store): store for store in (*self._places(), *self._known.values())}.values():
+        for store in {id(store): store for store in (*self._places.values(), *self._readers.values())}.values():
             await store.close()
 
-    def _places(self) -> list[Store]:
-        places = (self._known.get(LOCAL), self._target, *self._accounts.values())
-        return list({id(store): store for store in places if store is not None}.values())
-
     def _of(self, url: str) -> Store:
-        for prefix, store in self._known.items():
-            if url.startswith(prefix):
-                return store
-        scheme, separator, _rest = url.partition("://")
-        if not separator or not scheme.isidentifier() or scheme in _WEB:
-            raise MediaMissing(url)
-        self._known[f"{scheme}://"] = store = open_other(f"{scheme}://", {})
-        return store
+        """The store that a URL is read with: a place of ours that it lies in, or any that can read it."""
+        beginnings = [prefix for prefix in self._places if url.startswith(prefix)]
+        if beginnings:
+            return self._places[max(beginnings, key=len)]
+        prefix = self._opener.kind_of(url)
+        if prefix not in self._readers:
+            self._readers[prefix] = self._opener.reader(url)
+        return self._readers[prefix]
 
 
 def open_media_store(
@@ -98,25 +103,21 @@ def open_media_store(
     data_dir: Path,
     options: Mapping[str, Any] | None = None,
     *,
-    accounts: Mapping[str, Place] | None = None,
+    place_of: PlaceOf | None = None,
+    options_by_url: Mapping[str, Mapping[str, Any]] | None = None,
     guard: Guard | None = None,
 ) -> MediaRouter:
-    """The store at a URL, or in the data folder without one; `accounts` may have places of their own.
+    """The store at a URL, or in the data folder without one; `place_of` may name another one for an account.
 
-    `options` are those of a `Place`. `guard` says which web servers may be reached: none, by default. Nothing is
-    touched yet.
+    `options` are for the kind of store that the URL names, `options_by_url` for URLs by their beginnings. `guard` says
+    which web servers may be reached: none, by default. Nothing is touched yet.
 
     Raises:
-        ValueError: a URL is no absolute one.
+        ValueError: the URL is no absolute one.
     """
-    watch = guard or Guard(hosts=())
-    prefix, target = open_place(Place(url, options or {}), data_dir, watch)
-    own = {account: open_place(place, data_dir, watch) for account, place in (accounts or {}).items()}
-    web = HttpMedia(watch)
-    known: dict[str, Store] = {LOCAL: open_place(Place(), data_dir, watch)[1], "file:///": all_files()}
-    known |= {"http://": web, "https://": web}
-    if url is not None and "://" in prefix and not prefix.startswith(("file:", "http:", "https:")):
-        # Other URLs of its kind are reached with the same options.
-        known[f"{prefix.partition(':')[0]}://"] = target
-    known |= dict(own.values()) | {prefix: target}
-    return MediaRouter(target, known, {account: store for account, (_prefix, store) in own.items()})
+    known = dict(options_by_url or {})
+    if url is not None and options:
+        scheme = url.partition(":")[0]
+        # Headers for one web server are no other one's business.
+        known.setdefault(f"{url.rstrip('/')}/" if scheme in WEB else f"{scheme}://", options)
+    return MediaRouter(url, Opener(data_dir, guard or Guard(hosts=()), known), place_of)

@@ -31,9 +31,11 @@ class S3Media:
     Also reads any other URL of that scheme. Belongs to one event loop; `close` it there.
     """
 
-    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, url: str, options: Mapping[str, Any] | None = None, *, connection: S3Client | None = None
+    ) -> None:
         self._base = url.rstrip("/")
-        self._connection = S3Client(options or {})
+        self._connection = connection or S3Client(options or {})
 
     async def put(self, key: str, path: str, content_type: str) -> str:
         """Keep a copy of a file: all of it is there, or nothing. An object of that key is replaced.

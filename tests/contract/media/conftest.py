@@ -1,7 +1,8 @@
 """The stores that the contract is run on. Another one is one more entry of `STORES`."""
 
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,12 +10,22 @@ from urllib.parse import quote
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from adapters.media import MediaRouter, Place, open_media_store
+from adapters.media import MediaRouter, open_media_store
 from adapters.net import Guard
 from tests.servers.seaweedfs import BUCKET
 from tests.servers.shared import Answer
 
 Ask = Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A URL, and the options of its store."""
+
+    url: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
 LOOPBACK = Guard(private=["127.0.0.1"])
 
 
