@@ -87,8 +87,8 @@ class Finalizer:
             raise Damaged(message)
 
     async def purge(self, recording: Recording) -> Event:
-        """Delete all audio of a recording."""
-        if recording.media is not None:
+        """Delete all audio of a recording that this service keeps. What lies at a storage provider stays."""
+        if recording.media is not None and is_kept_here(recording, recording.media):
             await self._media.delete(recording.media.url)
         await self.spool.forget(recording.id)
         return Purged(at=self._clock.now())
@@ -108,6 +108,12 @@ def target_of(recording: Recording) -> Target:
     """What the finalizer makes of a recording's audio."""
     limit: Millis = recording.options.time_limit * SECOND if recording.source_key is None else MAX_RECEIVED
     return Target(recording.options.format, recording.options.record_sample_rate, limit)
+
+
+def is_kept_here(recording: Recording, media: Media) -> bool:
+    """Whether this service put the audio where it is: its own URLs end in its own keys, wherever they begin."""
+    key = media_key(recording, recording.format)
+    return media.url.endswith((f"/{key}", f":{key}"))
 
 
 def media_key(recording: Recording, audio_format: str) -> str:

@@ -40,6 +40,7 @@ class Listings:
 
     async def list_user_recordings(self, exchange: Exchange) -> Response:
         """Of a user, who must be known."""
+        exchange.choices()
         user_id = exchange.argument("user_id")
         reader = reader_of(exchange, self._choices)
         if not await self._members.is_known(reader, exchange.account.id, user_id):

@@ -311,6 +311,7 @@ async def test_the_order_of_the_checks(site: Site) -> None:
         ("GET", "/v2/accounts/abc/recordings", {"headers": wrong}, 401),
         ("GET", site.recordings, {"headers": {"Accept": "text/html"}, "params": {"page_size": "0"}}, 406),
         ("GET", f"/v2/accounts/{'0' * 32}/recordings", {"headers": {"Accept": "text/html"}}, 404),
+        ("GET", f"{site.path}/users/nobody/recordings", {"headers": {"Accept": "text/html"}}, 406),
     ):
         assert (await site.send(method, path, **options)).status_code == status, (method, path)
 

@@ -1,11 +1,13 @@
 """Sections 2 and 3: one recording as a document and as audio, deleting it, and writing on it (D10)."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from recordings.access import Scope
+from recordings.finalizer import is_kept_here
 from recordings.recording import State
 from tests.rest_v2.world import AUDIO, Site, client_of, new_account
 
@@ -268,6 +270,26 @@ async def test_deleting_through_a_post(site: Site, verb: str) -> None:
     assert (await site.send("POST", f"{site.recordings}/{one.id}", params={"verb": verb})).status_code == 200
     assert (await site.send("POST", f"{site.recordings}/{two.id}", json={"verb": verb})).status_code == 200
     assert await site.ids() == []
+
+
+async def test_a_legal_hold(site: Site) -> None:
+    made = await site.add()
+    await site.world.service.hold(site.principal(Scope.ADMIN), made.id, "a case")
+    response = await site.send("DELETE", f"{site.recordings}/{made.id}")
+    assert (response.status_code, response.json()["message"]) == (409, "datastore_conflict")
+    assert await site.ids() == [made.id]
+
+
+async def test_what_is_deleted_and_what_stays(site: Site) -> None:
+    own, elsewhere = await site.add(format="mp3"), await site.add(format="mp3")
+    assert own.media is not None
+    assert is_kept_here(own, own.media)
+    assert elsewhere.media is not None
+    for url in ("s3://somebody/else.mp3", "https://example.com/x.mp3", own.media.url):
+        assert not is_kept_here(elsewhere, replace(elsewhere.media, url=url))
+    for beginning in ("s3://bucket/folder/", "file:///data/", "local:"):
+        url = beginning + own.media.url.removeprefix("local:")
+        assert is_kept_here(own, replace(own.media, url=url))
 
 
 async def test_soft_or_hard_is_the_same(site: Site) -> None:
