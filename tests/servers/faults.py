@@ -1,0 +1,175 @@
+"""A TCP proxy that breaks things on purpose, in a chosen place of a chosen request."""
+
+import asyncio
+import re
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+_LENGTH = re.compile(rb"(?i)(content-length: )(\d+)")
+
+
+class Act(Enum):
+    """What goes wrong with an exchange."""
+
+    ANSWER = auto()
+    """The proxy answers itself, with `answer`; the request goes nowhere."""
+    RESET = auto()
+    """The answer breaks off by a reset after `at` bytes."""
+    CUT = auto()
+    """The answer ends in good order after `at` bytes, too early."""
+    STALL = auto()
+    """Nothing comes after `at` bytes of the answer."""
+    LONGER = auto()
+    """The answer announces more bytes than it has."""
+    SPOIL = auto()
+    """One byte of the answer, behind `at`, is another one."""
+    RESET_REQUEST = auto()
+    """The request breaks off by a reset after `at` bytes."""
+
+
+@dataclass
+class Fault:
+    """Befalls exchanges whose request has `when` in it, so many `times`."""
+
+    act: Act
+    when: bytes = b""
+    at: int = 0
+    times: int = 1
+    answer: bytes = b""
+
+
+def answer(status: str, body: bytes = b"", kind: str = "application/xml") -> bytes:
+    """A whole HTTP answer."""
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body
+
+
+def s3_error(status: str, code: str) -> bytes:
+    """An error as S3 says it."""
+    return answer(status, f"<Error><Code>{code}</Code><Message>said by the test</Message></Error>".encode())
+
+
+@dataclass
+class FaultProxy:
+    """Passes connections on to a port, except for its faults. `requests` counts what faults befell."""
+
+    target: int
+    port: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    befallen: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def fault_for(self, data: bytes) -> Fault | None:
+        """The fault that befalls a request, which is thereby used up."""
+        for fault in self.faults:
+            if fault.when in data and fault.times > 0:
+                fault.times -= 1
+                self.befallen += 1
+                return fault
+        return None
+
+    async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """One connection."""
+        there, back = await asyncio.open_connection("127.0.0.1", self.target)
+        connection = _Connection(self, writer, back)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(connection.requests(reader))
+                group.create_task(connection.answers(there))
+        except* (ConnectionError, _OverError):
+            pass
+        finally:
+            for each in (writer, back):
+                each.transport.abort()
+            for each in (writer, back):
+                with suppress(OSError):
+                    await each.wait_closed()
+
+
+class _OverError(Exception):
+    """The connection has come to its end."""
+
+
+class _Connection:
+    def __init__(self, proxy: FaultProxy, client: StreamWriter, server: StreamWriter) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._fault: Fault | None = None
+        self._passed = 0
+        self._sent = 0
+
+    async def requests(self, reader: StreamReader) -> None:
+        while data := await reader.read(65_536):
+            if self._fault is None and (fault := self._proxy.fault_for(data)) is not None:
+                self._fault, self._passed, self._sent = fault, 0, 0
+            if self._fault is not None and self._fault.act is Act.ANSWER:
+                self._client.write(self._fault.answer)
+                await self._client.drain()
+                raise _OverError
+            self._sent += len(data)
+            if self._fault is not None and self._fault.act is Act.RESET_REQUEST and self._sent > self._fault.at:
+                self._reset()
+            self._server.write(data)
+            await self._server.drain()
+        raise _OverError
+
+    async def answers(self, reader: StreamReader) -> None:
+        while data := await reader.read(65_536):
+            self._client.write(await self._changed(data) if self._fault else data)
+            await self._client.drain()
+        raise _OverError
+
+    async def _changed(self, data: bytes) -> bytes:
+        assert self._fault is not None
+        act, at = self._fault.act, self._fault.at
+        before, self._passed = self._passed, self._passed + len(data)
+        if act is Act.LONGER:
+            return _LENGTH.sub(lambda found: found[1] + str(int(found[2]) + 10).encode(), data, count=1)
+        if self._passed <= at or act is Act.RESET_REQUEST:
+            return data
+        if act is Act.SPOIL:
+            return data if before > at else data[:-1] + bytes([data[-1] ^ 0xFF])
+        self._client.write(data[: at - before])
+        await self._client.drain()
+        if act is Act.RESET:
+            self._reset()
+        if act is Act.CUT:
+            self._client.write_eof()
+        if act is Act.STALL:
+            await asyncio.Event().wait()
+        raise _OverError
+
+    def _reset(self) -> None:
+        self._client.transport.abort()
+        self._server.transport.abort()
+        raise _OverError
+
+
+@asynccontextmanager
+async def breaking(target: int, *faults: Fault) -> AsyncIterator[FaultProxy]:
+    """A proxy to a port of this machine."""
+    proxy = FaultProxy(target, faults=list(faults))
+    tasks: set[asyncio.Task[None]] = set()
+
+    def accept(reader: StreamReader, writer: StreamWriter) -> None:
+        task = asyncio.create_task(proxy.serve(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
