@@ -1,0 +1,263 @@
+"""The Python servers that bench/graphql.py compares: `python -m bench.peers NAME URI PORT`.
+
+All of them answer the same three questions from the same collection, with no authentication: what is compared is how
+a page gets from the store to the wire. Ours is the whole front with its limits, costs and errors.
+"""
+
+import sys
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+import uvicorn
+from bson.codec_options import CodecOptions
+from pymongo import AsyncMongoClient
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from graph.execution.instants import to_text
+
+ACCOUNT: Final = "0123456789abcdef0123456789abcdef"
+DATABASE: Final = "recordings"
+DATES: Final = ("start", "created")
+FIELDS: Final = {
+    "id": "recordingId", "account_id": "accountId", "state": "state", "start": "start", "created": "created",
+    "call_id": "callId", "from": "from", "to": "to", "origin": "origin", "name": "name", "format": "format",
+    "owner_id": "ownerId", "interaction_id": "interactionId", "direction": "direction",
+    "caller_id_name": "callerIdName", "caller_id_number": "callerIdNumber", "callee_id_number": "calleeIdNumber",
+    "label": "label", "duration_ms": "durationMs", "recorder": "recorder",
+}  # fmt: skip
+"""The 20 fields of the page, by row name."""
+ANALYTICS: Final = FIELDS | {
+    "modified": "modified", "endpoint_id": "endpointId", "cdr_id": "cdrId", "request": "request", "reason": "reason",
+    "reason_detail": "reasonDetail", "end_cause": "endCause", "callee_id_name": "calleeIdName",
+    "revision": "revision", "trashed_by": "trashedBy",
+}  # fmt: skip
+MEDIA: Final = {"length": "length", "duration_ms": "durationMs", "sample_rate": "sampleRate", "channels": "channels",
+                "content_type": "contentType", "sha256": "sha256"}  # fmt: skip
+NULLABLE: Final = frozenset({
+    "owner_id", "interaction_id", "direction", "caller_id_name", "caller_id_number", "callee_id_number", "label",
+    "duration_ms", "endpoint_id", "cdr_id", "request", "reason", "reason_detail", "end_cause", "callee_id_name",
+    "trashed_by",
+})  # fmt: skip
+NUMBERS: Final = frozenset({"duration_ms", "revision"})
+
+
+def collection(uri: str) -> Any:
+    return AsyncMongoClient(uri)[DATABASE].get_collection("recordings", codec_options=CodecOptions(tz_aware=False))
+
+
+def cursor(row: dict[str, Any]) -> str:
+    return urlsafe_b64encode(b"%d,%b" % (row["start"], row["_id"].encode())).decode()
+
+
+async def find(rows: Any, count: int, names: Any) -> list[dict[str, Any]]:
+    projection = {"_id" if name == "id" else name: 1 for name in names}
+    query = {"account_id": ACCOUNT, "shelf": "LIVE"}
+    order = [("start", -1), ("_id", -1)]
+    found: list[dict[str, Any]]
+    found = await rows.find(query, projection, sort=order, limit=count + 1, batch_size=count + 2).to_list()
+    return found
+
+
+def ours(uri: str) -> ASGIApp:
+    """The front, the compiled execution, the use cases and the store."""
+    from adapters.metadata.mongodb import MongoStore
+    from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
+    from recordings.access import DEFAULT_SCOPES, Principal
+    from recordings.cursor import Cursors
+    from recordings.grants import Grants
+    from recordings.service import Recordings
+    from tests.support.audit import ListAudit
+    from tests.support.clock import StillClock
+    from tests.support.recorder import ScriptedRecorder
+
+    clock, store = StillClock(), MongoStore(uri, DATABASE)
+    principal = Principal(ACCOUNT, frozenset(DEFAULT_SCOPES), None, "bench")
+
+    async def authenticate(_headers: Any) -> Principal:
+        return principal
+
+    service = Recordings(
+        store=store, recorder=ScriptedRecorder(clock), clock=clock, audit=ListAudit(), wake=lambda: None, node="n"
+    )
+    services = GraphQLServices(
+        recordings=service, cursors=Cursors(b"c" * 32), grants=Grants(b"g" * 32), clock=clock, authenticate=authenticate
+    )
+    app = graphql_app(services, GraphQLSettings(burst=10**12, per_second=10**9))
+
+    @asynccontextmanager
+    async def opened(_app: Any) -> AsyncIterator[None]:
+        await store.open()
+        yield
+
+    return Starlette(routes=[Route("/graphql", app)], lifespan=opened)
+
+
+def plain(uri: str) -> ASGIApp:
+    """What one would write by hand for just these questions: the limit."""
+    rows = collection(uri)
+
+    def shown(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+        row["id"] = row["_id"]
+        for name in DATES:
+            row[name + "_"] = to_text(row[name])
+        return {wire: row[name + "_" if name in DATES else name] for name, wire in names.items()}
+
+    async def answer(request: Request) -> Response:
+        asked = orjson.loads(await request.body())
+        name = asked.get("operationName")
+        if name == "Point":
+            row = await rows.find_one(
+                {"_id": asked["variables"]["id"]}, {"_id" if key == "id" else key: 1 for key in FIELDS}
+            )
+            return Response(orjson.dumps({"data": {"recording": shown(row, FIELDS)}}), media_type="application/json")
+        names = FIELDS if name == "Page" else ANALYTICS
+        found = await find(rows, 100, [*names, *(["media"] if name == "Analytics" else [])])
+        edges = [{"cursor": cursor(row), "node": shown(row, names) | media(row, name)} for row in found[:100]]
+        info = {"hasNextPage": len(found) > 100, "endCursor": edges[-1]["cursor"]}
+        body = orjson.dumps({"data": {"recordings": {"edges": edges, "pageInfo": info}}})
+        return Response(body, media_type="application/json")
+
+    def media(row: dict[str, Any], name: str) -> dict[str, Any]:
+        if name != "Analytics":
+            return {}
+        found = row["media"]
+        return {"media": found and {wire: found[key] for key, wire in MEDIA.items()}}
+
+    return Starlette(routes=[Route("/graphql", answer, methods=["POST"])])
+
+
+def strawberry_as_it_comes(uri: str) -> ASGIApp:
+    """Strawberry with types, resolvers and its ASGI view as its documentation has them."""
+    import strawberry
+    from strawberry.asgi import GraphQL
+
+    rows = collection(uri)
+
+    def annotation(name: str) -> Any:
+        kind: Any = datetime if name in (*DATES, "modified") else int if name in NUMBERS else str
+        return kind | None if name in NULLABLE else kind
+
+    media_type = strawberry.type(
+        type(
+            "Media",
+            (),
+            {"__annotations__": {name: str if name in {"content_type", "sha256"} else int for name in MEDIA}},
+        )
+    )
+    fields = {("from_" if name == "from" else name): annotation(name) for name in ANALYTICS if name != "id"}
+    body = {"__annotations__": {"recording_id": str, **fields, "media": media_type | None}}
+    body["from_"] = strawberry.field(name="from")
+    recording_type: Any = strawberry.type(type("Recording", (), body), name="Recording")
+
+    def made(row: dict[str, Any]) -> Any:
+        values = {key: row.get("from" if key == "from_" else key) for key in fields}
+        for name in (*DATES, "modified"):
+            values[name] = datetime.fromtimestamp(row[name] / 1_000, UTC) if name in row else None
+        media = row.get("media")
+        stored = media and media_type(**{key: media[key] for key in MEDIA})
+        return recording_type(recording_id=row["_id"], media=stored, **values)
+
+    @strawberry.type
+    class Edge:
+        cursor: str
+        node: recording_type
+
+    @strawberry.type
+    class PageInfo:
+        has_next_page: bool
+        end_cursor: str | None
+
+    @strawberry.type
+    class Connection:
+        edges: list[Edge]
+        page_info: PageInfo
+
+    async def resolve_recordings(first: int) -> Connection:
+        found = await find(rows, first, [*ANALYTICS, "media"])
+        edges = [Edge(cursor=cursor(row), node=made(row)) for row in found[:first]]
+        return Connection(
+            edges=edges, page_info=PageInfo(has_next_page=len(found) > first, end_cursor=edges[-1].cursor)
+        )
+
+    async def resolve_recording(id: strawberry.ID) -> recording_type:
+        return made(await rows.find_one({"_id": id}))
+
+    query: Any = strawberry.type(
+        type(
+            "Query",
+            (),
+            {
+                "__annotations__": {"recordings": Connection, "recording": recording_type},
+                "recordings": strawberry.field(resolver=resolve_recordings),
+                "recording": strawberry.field(resolver=resolve_recording),
+            },
+        )
+    )
+    return Starlette(routes=[Route("/graphql", GraphQL(strawberry.Schema(query)))])
+
+
+def ariadne(uri: str) -> ASGIApp:
+    """Ariadne over the same schema in SDL, with dicts for objects."""
+    from ariadne import ObjectType, QueryType, make_executable_schema
+    from ariadne.asgi import GraphQL
+
+    rows, query, recording = collection(uri), QueryType(), ObjectType("Recording")
+    for key, wire in ANALYTICS.items():
+        recording.set_field(wire, lambda row, _info, key=key: row["_id" if key == "id" else key])
+    for name in (*DATES, "modified"):
+        recording.set_field(ANALYTICS[name], lambda row, _info, key=name: to_text(row[key]))
+    media = ObjectType("Media")
+    for key, wire in MEDIA.items():
+        media.set_field(wire, lambda row, _info, key=key: row[key])
+
+    @query.field("recordings")
+    async def resolve_recordings(*_: Any, first: int) -> Any:
+        found = await find(rows, first, [*ANALYTICS, "media"])
+        edges = [{"cursor": cursor(row), "node": row} for row in found[:first]]
+        return {"edges": edges, "pageInfo": {"hasNextPage": len(found) > first, "endCursor": edges[-1]["cursor"]}}
+
+    @query.field("recording")
+    async def resolve_recording(*_: Any, id: str) -> Any:
+        return await rows.find_one({"_id": id})
+
+    schema = make_executable_schema(sdl(), query, recording, media)
+    return Starlette(routes=[Route("/graphql", GraphQL(schema))])
+
+
+def sdl() -> str:
+    """The part of the schema that is asked for, for servers that take it as text."""
+
+    def line(name: str, wire: str) -> str:
+        return f"{wire}: {'Int' if name in NUMBERS else 'String'}{'' if name in NULLABLE else '!'}"
+
+    fields = "\n".join(line(name, wire) for name, wire in ANALYTICS.items())
+    media = "\n".join(
+        f"{wire}: {'String' if key in {'content_type', 'sha256'} else 'Int'}!" for key, wire in MEDIA.items()
+    )
+    return f"""
+      type Query {{ recordings(first: Int!): Connection! recording(id: ID!): Recording }}
+      type Connection {{ edges: [Edge!]! pageInfo: PageInfo! }}
+      type PageInfo {{ hasNextPage: Boolean! endCursor: String }}
+      type Edge {{ cursor: String! node: Recording! }}
+      type Media {{ {media} }}
+      type Recording {{ {fields} media: Media }}"""
+
+
+PEERS: Final[dict[str, Callable[[str], ASGIApp]]] = {
+    "ours": ours,
+    "plain": plain,
+    "strawberry": strawberry_as_it_comes,
+    "ariadne": ariadne,
+}
+
+if __name__ == "__main__":
+    name, uri, port = sys.argv[1:]
+    uvicorn.run(PEERS[name](uri), port=int(port), log_level="warning", access_log=False, ws="none")

@@ -1,0 +1,35 @@
+// Pages through a live server with what relay-compiler made of the fragments: node paging.mjs URL TOKEN ACCOUNT
+import { readFileSync } from "node:fs";
+
+const [url, token, account] = process.argv.slice(2);
+
+const text = (name) => {
+  const source = readFileSync(new URL(`./compiled/${name}.graphql.js`, import.meta.url), "utf8");
+  return JSON.parse(`"${source.match(/"text": "((?:[^"\\]|\\.)*)"/)[1]}"`);
+};
+
+const page = async (query, cursor) => {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify({ query, variables: { id: account, count: 4, cursor } }),
+  });
+  const { data, errors } = await response.json();
+  if (errors) throw new Error(JSON.stringify(errors));
+  return data.node.recordings;
+};
+
+const walk = async (name, next) => {
+  const query = text(name);
+  const pages = [];
+  for (let cursor = null, more = true; more; ) {
+    const { edges, pageInfo } = await page(query, cursor);
+    pages.push(edges.map((edge) => edge.node.recordingId));
+    [cursor, more] = next(pageInfo);
+  }
+  return pages;
+};
+
+const forward = await walk("RecordingListForwardQuery", (info) => [info.endCursor, info.hasNextPage]);
+const backward = await walk("RecordingListBackwardQuery", (info) => [info.startCursor, info.hasPreviousPage]);
+console.log(JSON.stringify({ forward: forward.flat(), backward: backward.reverse().flat(), pages: forward.length }));

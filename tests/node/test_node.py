@@ -1,0 +1,131 @@
+"""What the tools of the GraphQL world say of the API. Needs Node; without it these are skipped, and fail in CI."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import uvicorn
+from graphql import build_schema, print_schema
+
+from graph.graphql import GraphQLServices, graphql_app
+from graph.schema import sdl
+from graph.schema.node import global_id
+from tests.graph.api import CURSORS, GRANTS, authenticate, recording
+from tests.support.house import ACCOUNT, open_house
+
+HERE: Final = Path(__file__).parent
+FILES: Final = ("package.json", "package-lock.json", ".npmrc")
+COMMITTED: Final = HERE.parents[1] / "schema.graphql"
+
+
+def cache() -> Path:
+    """Where the packages of this lock file are, or will be, installed: never in the repository."""
+    mark = sha256((HERE / "package-lock.json").read_bytes()).hexdigest()[:16]
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recordings-tests-node" / mark
+
+
+@pytest.fixture(scope="session")
+def installed() -> Path:
+    if shutil.which("npm") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no npm, and this is CI")
+        pytest.skip("NOT TESTED: no npm, so nothing of tests/node")
+    folder = cache()
+    if not (folder / "done").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            shutil.copy(HERE / name, folder)
+        subprocess.run(["npm", "ci", "--silent"], cwd=folder, check=True, timeout=300)
+        (folder / "done").touch()
+    return folder
+
+
+@pytest.fixture
+def folder(installed: Path, tmp_path: Path) -> Path:
+    """The files of this folder beside the installed packages."""
+    made = tmp_path / "node"
+    shutil.copytree(HERE, made, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    (made / "node_modules").symlink_to(installed / "node_modules")
+    (made / "schema.graphql").write_text(sdl(), encoding="utf-8")
+    return made
+
+
+async def run(folder: Path, *command: str) -> str:
+    """What a command prints; it fails the test if it fails."""
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 120)
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
+@asynccontextmanager
+async def served(folder: Path, count: int = 0) -> AsyncIterator[tuple[str, list[str]]]:
+    """The API on a port of this machine, with so many recordings: its address and their ids, newest first."""
+    async with open_house(folder) as house:
+        kept = [recording(house.clock.now() + number) for number in range(count)]
+        for item in kept:
+            await house.store.insert(item)
+        services = GraphQLServices(
+            recordings=house.service, cursors=CURSORS, grants=GRANTS, clock=house.clock, authenticate=authenticate
+        )
+        config = uvicorn.Config(
+            graphql_app(services), port=0, log_level="warning", ws="websockets-sansio", lifespan="off"
+        )
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110 - uvicorn says it in no other way
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            yield f"http://127.0.0.1:{port}/graphql", [item.id for item in reversed(kept)]
+        finally:
+            server.should_exit = True
+            await running
+
+
+async def test_graphql_over_http_to_the_letter(folder: Path, tmp_path: Path) -> None:
+    async with served(tmp_path / "house") as (url, _):
+        said = await run(folder, "node", "audit.mjs", url, "me")
+    assert json.loads(said.splitlines()[-1]) == {"ok": 61, "of": 61}, said
+
+
+async def test_the_schema_has_no_findings(folder: Path) -> None:
+    await run(folder, "node_modules/.bin/eslint", "schema.graphql")
+
+
+async def test_relay_compiles_and_pages_both_ways(folder: Path, tmp_path: Path) -> None:
+    (folder / "compiled").mkdir()
+    await run(folder, "node_modules/.bin/relay-compiler", "relay.config.json")
+    async with served(tmp_path / "house", 11) as (url, ids):
+        said = await run(folder, "node", "paging.mjs", url, "me", global_id("Account", ACCOUNT))
+    walked: dict[str, Any] = json.loads(said.splitlines()[-1])
+    assert walked == {"forward": ids, "backward": ids, "pages": 3}
+
+
+async def test_a_removed_field_is_seen(folder: Path) -> None:
+    inspector = "node_modules/.bin/graphql-inspector"
+    (folder / "committed.graphql").write_bytes(COMMITTED.read_bytes())
+    await run(folder, inspector, "diff", "committed.graphql", "schema.graphql")
+    broken = build_schema(sdl())
+    del broken.type_map["Recording"].fields["revision"]  # type: ignore[attr-defined]
+    (folder / "broken.graphql").write_text(print_schema(broken), encoding="utf-8")
+    with pytest.raises(AssertionError, match="revision"):
+        await run(folder, inspector, "diff", "committed.graphql", "broken.graphql")
+
+
+@pytest.mark.parametrize("lock", [HERE / "package-lock.json", HERE.parents[1] / "bench/node/package-lock.json"])
+def test_a_lock_file_names_no_registry(lock: Path) -> None:
+    packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]
+    assert len(packages) > 100
+    assert not [name for name, package in packages.items() if "resolved" in package]
+    assert not [name for name, package in packages.items() if name and "integrity" not in package]
