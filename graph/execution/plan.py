@@ -210,5 +210,5 @@ class _Objects:
     def _check(self, rows: Values, info: Any) -> None:
         if not set(map(type, rows)) <= {dict}:
             raise BailError
-        if self.is_type_of is not None and not all(self.is_type_of(row, info) is True for row in rows):
+        if self.is_type_of is not None and not set(map(self.is_type_of, rows, repeat(info))) <= {True}:
             raise BailError

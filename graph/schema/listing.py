@@ -32,7 +32,8 @@ class Listing:
         """The rows with their cursors, where those are asked for."""
         if not cursors:
             return [{"node": row} for row in self.nodes]
-        return [{"node": row, "cursor": self._cursor(row)} for row in self.nodes]
+        written = self.context.cursors.write_page(self.query.order, self.nodes)
+        return [{"node": row, "cursor": cursor} for row, cursor in zip(self.nodes, written, strict=True)]
 
     @property
     def start_cursor(self) -> str | None:
