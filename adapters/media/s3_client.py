@@ -17,6 +17,8 @@ from adapters.media.faults import AccessRefusedError, BrokenTransferError, Media
 from recordings.ports import MediaMissing
 
 _DEFAULTS: Final[Mapping[str, Any]] = {
+    # Signed URLs would else be of version 2, which most stores have given up.
+    "signature_version": "s3v4",
     "connect_timeout": 10,
     "read_timeout": 60,
     "retries": {"total_max_attempts": 3, "mode": "standard"},
