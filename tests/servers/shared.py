@@ -80,6 +80,11 @@ class Process:
             except OSError as error:
                 raise ServerUnavailableError(f"{command[0]} does not start: {error}") from error
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def wait_until(self, ready: Callable[[], bool]) -> None:
         """Wait until it serves."""
         deadline = time.monotonic() + START_SECONDS

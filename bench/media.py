@@ -1,0 +1,223 @@
+"""Playing stored audio, beside whoever does nothing else.
+
+    python -m bench.media                   100 MiB, 7 rounds (about a minute)
+    python -m bench.media --mib 16 --rounds 2
+
+Local: our player and a folder against nginx and against Starlette's FileResponse. S3: our player and the S3 store
+against the store itself (SeaweedFS). Rounds alternate, and medians are shown. Servers run on one core and the client
+on another one, where there are two; so does SeaweedFS beside us when we play from it. CPU and memory are those of the
+process that is named: the cost of SeaweedFS is not in our line.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from adapters.http.playing import play
+from adapters.media import open_media_store
+from adapters.media.s3 import S3Media
+from recordings.options import RecordingOptions
+from recordings.recording import Media, Recording, State
+from tests.servers import nginx, seaweedfs
+from tests.servers.shared import Answer, answers
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+KEY = "account/202611/202611-a.mp3"
+
+
+@dataclass
+class Line:
+    """One way of playing: where, and by which process."""
+
+    name: str
+    url: str
+    pid: int
+    seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def measure(self) -> int:
+        """One round; the bytes of the body."""
+        before, began = cpu_seconds(self.pid), time.perf_counter()
+        size = fetch(self.url)
+        self.seconds.append(time.perf_counter() - began)
+        self.cpu.append(cpu_seconds(self.pid) - before)
+        return size
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def peak_mib(pid: int) -> float:
+    """The most memory that a process had."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1_024
+
+
+def fetch(url: str) -> int:
+    """Get a URL and throw it away as fast as the machine can; the bytes of the body."""
+    parts = urlsplit(url)
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    buffer, received = bytearray(1 << 20), 0
+    with socket.create_connection((parts.hostname or "", parts.port or 80)) as connection:
+        request = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+        connection.sendall(request.encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(65_536)
+        assert head.startswith(b"HTTP/1.1 200"), head[:200]
+        received = len(head.partition(b"\r\n\r\n")[2])
+        while count := connection.recv_into(buffer):
+            received += count
+    return received
+
+
+def serve(port: int, folder: Path, url: str, endpoint: str) -> None:
+    """The server that is measured: three ways to play one recording. Runs until it is ended."""
+    options = {"endpoint_url": endpoint, "key": seaweedfs.KEY, "secret": seaweedfs.SECRET}
+    store = open_media_store(f"s3://{seaweedfs.BUCKET}/bench", folder, options)
+    path = folder / "media" / KEY
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+
+    def recording(place: str) -> Recording:
+        media = Media(place, "audio/mpeg", path.stat().st_size, 1, 8_000, 1, digest, 0)
+        return Recording(
+            id="202611-a", account_id="account", state=State.STORED, start=0, created=0, modified=0, call_id="c",
+            from_="a", to="b", options=RecordingOptions(), media=media,
+        )  # fmt: skip
+
+    local, remote = recording(f"local:{KEY}"), recording(url)
+
+    async def play_local(request: Request) -> Response:
+        return await play(request, local, store.read)
+
+    async def play_s3(request: Request) -> Response:
+        return await play(request, remote, store.read)
+
+    async def play_file(_request: Request) -> Response:
+        return FileResponse(path)
+
+    ways = {"/local": play_local, "/s3": play_s3, "/file": play_file}
+    application = Starlette(routes=[Route(place, way) for place, way in ways.items()])
+    uvicorn.run(application, host="127.0.0.1", port=port, log_level="error", access_log=False)
+
+
+@contextmanager
+def serving(folder: Path, url: str, endpoint: str) -> Iterator[tuple[int, int]]:
+    """Our server in a process of its own: its port and process id."""
+    (port,) = seaweedfs.free_ports(1)
+    command = [sys.executable, "-m", "bench.media", "--serve", str(port), str(folder), url, endpoint]
+    process = subprocess.Popen(command)
+    try:
+        while not answers(port, "/none"):
+            time.sleep(0.05)
+        pin(process.pid, 0)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep a process on a core, where there is more than one."""
+    with suppress(OSError):
+        os.sched_setaffinity(pid, {core})
+
+
+async def upload(folder: Path, server: Answer) -> tuple[str, str]:
+    """The recording's URL in the S3 store, and a signed one of the store's own."""
+    options = {"endpoint_url": server["s3"], "key": server["key"], "secret": server["secret"]}
+    store = S3Media(f"s3://{seaweedfs.BUCKET}/bench", options)
+    url = await store.put(KEY, str(folder / "media" / KEY), "audio/mpeg")
+    signed = await store.presign(url, 3_600, content_type="audio/mpeg", disposition="inline")
+    await store.close()
+    return url, signed
+
+
+def compare(mib: int, rounds: int) -> None:
+    """Measure, and print a table."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-media-")))
+        path = folder / "media" / KEY
+        path.parent.mkdir(parents=True)
+        with path.open("wb") as file:
+            for _ in range(mib):
+                file.write(os.urandom(1 << 20))
+        started = []
+        for name, module in (("nginx", nginx), ("seaweedfs", seaweedfs)):
+            (folder / name).mkdir()
+            process, answer = module.start(folder / name)
+            stack.callback(process.stop)
+            pin(process.pid, 0)
+            started.append((process.pid, answer))
+        (web, web_answer), (store, store_answer) = started
+        os.link(path, Path(web_answer["root"], "k.mp3"))
+        url, signed = asyncio.run(upload(folder, store_answer))
+        port, ours = stack.enter_context(serving(folder, url, store_answer["s3"]))
+        pin(0, 1)
+        lines = [
+            Line("nginx (sendfile)", f"{web_answer['http']}/k.mp3", web),
+            Line("ours, a folder", f"http://127.0.0.1:{port}/local", ours),
+            Line("Starlette FileResponse", f"http://127.0.0.1:{port}/file", ours),
+            Line("SeaweedFS itself", signed, store),
+            Line("ours, from SeaweedFS", f"http://127.0.0.1:{port}/s3", ours),
+        ]
+        for round_number in range(rounds + 1):
+            for line in lines:
+                assert line.measure() == mib << 20
+                if not round_number:
+                    # The first one warms up.
+                    line.seconds.clear()
+                    line.cpu.clear()
+        show(lines, mib)
+
+
+def show(lines: list[Line], mib: int) -> None:
+    """The table; the ratio is to the first line of its kind."""
+    print(f"{'':26}{'MB/s':>8}{'CPU s/GB':>10}{'peak MiB':>10}{'speed':>8}")
+    for place, line in enumerate(lines):
+        peer = lines[0 if place < 3 else 3]
+        gigabytes = (mib << 20) / 1e9
+        seconds, cpu = statistics.median(line.seconds), statistics.median(line.cpu)
+        ratio = statistics.median(peer.seconds) / seconds
+        speed = 1_000 * gigabytes / seconds
+        print(f"{line.name:26}{speed:8.0f}{cpu / gigabytes:10.2f}{peak_mib(line.pid):10.0f}{ratio:7.2f}x")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mib", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--serve", nargs=4, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        port, folder, url, endpoint = given.serve
+        serve(int(port), Path(folder), url, endpoint)
+    else:
+        compare(given.mib, given.rounds)
+
+
+if __name__ == "__main__":
+    main()
