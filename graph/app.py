@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -11,10 +12,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from adapters.recorders.embedded import MediaSockets, Uploads, ingest_routes
+from adapters.rest_v2.app import rest_v1_app, rest_v2_app
+from adapters.rest_v2.needs import Choices
 from graph import health
 from graph.background import Background
 from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
@@ -24,6 +27,8 @@ from graph.services import Services
 from recordings.instants import SECOND
 
 _WAITING: Final = 4
+VERSION: Final = version("call-recording-api")
+"""The release that runs."""
 
 
 def create_app(services: Services) -> ASGIApp:
@@ -60,6 +65,8 @@ def _routes(services: Services, background: Background) -> list[BaseRoute]:
         Route("/graphql", _graphql(services)),
         _media(services).route(),
         *_ingest(services),
+        Mount("/v2", _rest_v2(services)),
+        Mount("/v1", rest_v1_app(clock=services.clock, node=services.node, version=VERSION)),
     ]
 
 
@@ -95,6 +102,22 @@ def _ingest(services: Services) -> list[BaseRoute]:
         uploads=Uploads(receiving=services.receiving, spool=services.spool, limits=recorder.limits),
         sockets=MediaSockets(recorder, services.clock),
         clock=services.clock,
+    )
+
+
+def _rest_v2(services: Services) -> ASGIApp:
+    settings = services.settings
+    return rest_v2_app(
+        service=services.recordings,
+        members=services.membership,
+        accounts=services.store,
+        identity=services.identity,
+        issue=services.tokens.issue,
+        read=services.media.read,
+        clock=services.clock,
+        node=services.node,
+        version=VERSION,
+        choices=Choices(owner_sees_account=settings.v2_owner_sees_account, max_rows=settings.v2_max_rows),
     )
 
 

@@ -24,6 +24,7 @@ from recordings.grants import Grants
 from recordings.ids import new_id
 from recordings.importing import Importing
 from recordings.instants import DAY
+from recordings.membership import Membership
 from recordings.policy import Policy
 from recordings.ports import MetadataStore, Receipt, Sent
 from recordings.receiving import Receiving
@@ -55,6 +56,7 @@ class Services:
     receiving: Receiving
     upkeep: Upkeep
     administration: Administration
+    membership: Membership
     importing: Importing
     identity: Identity
     tokens: Tokens
@@ -184,6 +186,7 @@ def _compose(
         receiving=Receiving(store=store, spool=spool, clock=clock, audit=audit, wake=wake, node=node),
         upkeep=upkeep,
         administration=Administration(store, clock),
+        membership=Membership(store, clock),
         importing=Importing(store, upkeep, clock, node),
         identity=Identity(store, tokens, Credentials(store), issuer),
         tokens=tokens,

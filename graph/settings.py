@@ -115,6 +115,8 @@ class Settings:
     max_streams: int
     audio_workers: int
     graphiql: bool
+    v2_owner_sees_account: bool
+    v2_max_rows: int
     key_file: Path | None
     jwks_url: str | None
     jwks_issuer: str | None
@@ -168,6 +170,20 @@ SETTINGS: Final = (
     Setting("max_streams", int, 250, "The most live calls that this server takes in.", minimum=1, maximum=100_000),
     Setting("audio_workers", int, 2, "Processes that decode and convert audio.", minimum=1, maximum=256),
     Setting("graphiql", bool, default=True, description="Serve GraphiQL, the query editor, at /graphql."),
+    Setting(
+        "v2_owner_sees_account",
+        bool,
+        default=False,
+        description="Let a token with an owner read all recordings of its account by the v2 paths, as Kazoo does.",
+    ),
+    Setting(
+        "v2_max_rows",
+        int,
+        250_000,
+        "The most recordings that one v2 listing without paging may have.",
+        minimum=1,
+        maximum=100_000_000,
+    ),
     Setting(
         "key_file",
         Path,

@@ -9,9 +9,11 @@ from graph.cli.call import call
 from graph.cli.documents import import_
 from graph.cli.ingest import ingest
 from graph.cli.key import key
+from graph.cli.openapi import openapi
 from graph.cli.schema import schema
 from graph.cli.serve import serve
 from graph.cli.token import token
+from graph.cli.user import user
 
 _HELP = """Start, stop, find, play and delete call recordings.
 
@@ -29,7 +31,7 @@ def recordings() -> None:
     """Take the place of click's own help: see `_HELP`."""
 
 
-for command in (serve, account, key, token, ingest, import_, call, schema):
+for command in (serve, account, user, key, token, ingest, import_, call, schema, openapi):
     recordings.add_command(command)
 
 

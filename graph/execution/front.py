@@ -46,12 +46,11 @@ class Front:
             await self.fallback(scope, receive, send)
             return
         request = Request(scope)
-        accept = request.headers.get("accept", "")
-        if _is_page(request, accept) or any(stream in accept for stream in _STREAMS):
+        if _is_page(request):
             await self.fallback(scope, receive, send)
             return
         try:
-            answer = await self._answer(request, receive, answer_type(accept))
+            answer = await self._answer(request, receive)
         except StreamedError as streamed:
             await self.fallback(scope, _again(streamed.body, receive), send)
             return
@@ -59,7 +58,8 @@ class Front:
             answer = Answer.of_problem(problem, JSON)
         await answer.send(send, request.headers.get("accept-encoding") if self.compress else None)
 
-    async def _answer(self, request: Request, receive: Receive, media_type: str) -> Answer:
+    async def _answer(self, request: Request, receive: Receive) -> Answer:
+        media_type = _media_type(request)
         check_method(request)
         body = b""
         try:
@@ -76,7 +76,7 @@ class Front:
         except (HttpProblemError, ClientDisconnect):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever made the context knows what to say
-            answer = Answer.of_problem(self.fault(error, request), media_type)
+            answer = Answer.of_problem(self.fault(error, request), JSON)
         return answer
 
     async def _run(self, request: Request, asked: Asked, context: Any, media_type: str) -> Answer:
@@ -84,11 +84,14 @@ class Front:
         try:
             # The token itself is not kept, only its hash, which means nothing outside of this process.
             who = hash(request.headers.get("authorization"))
-            outcome = await self.operations.run(asked, context, who=who, only_queries=reading)
+            outcome = await self.operations.run(
+                asked, context, who=who, only_reads=reading, streamed=media_type in _STREAMS
+            )
         except RefusedDocumentError as refused:
             errors = [self.show(error, context) for error in refused.errors]
             # Older clients take any other status for a broken connection, so application/json is always 200.
-            return Answer.of(400 if media_type == RESPONSE else 200, {"errors": errors}, media_type)
+            status, shown_as = (400, RESPONSE) if media_type == RESPONSE else (200, JSON)
+            return Answer.of(status, {"errors": errors}, shown_as)
         answer = self._shown(outcome, context, media_type)
         return answer.revalidated(request.headers.get("if-none-match")) if reading else answer
 
@@ -139,8 +142,15 @@ async def read_body(request: Request, receive: Receive, most: int) -> bytes:
     return body
 
 
-def _is_page(request: Request, accept: str) -> bool:
-    return request.method == "GET" and "text/html" in accept and b"query=" not in request.scope["query_string"]
+def _media_type(request: Request) -> str:
+    accept = request.headers.get("accept", "")
+    return next((stream for stream in _STREAMS if stream in accept), None) or answer_type(accept)
+
+
+def _is_page(request: Request) -> bool:
+    # Just what the view goes by: what has a query is never left to it unseen.
+    wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    return wants_page and "query" not in request.query_params
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

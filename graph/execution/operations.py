@@ -41,21 +41,22 @@ class Operations:
     rate: RateLimiter | None = None
     may_introspect: Callable[[Any], bool] = field(default=lambda _context: True)
 
-    async def run(self, asked: Asked, context: Any, *, who: Hashable, only_queries: bool) -> Outcome:
-        """Run what is asked for; `who` is whose rate it counts for.
+    async def run(self, asked: Asked, context: Any, *, who: Hashable, only_reads: bool, streamed: bool) -> Outcome:
+        """Run what is asked for; `who` is whose rate it counts for. With `streamed` it is only admitted.
 
         Raises:
             HttpProblemError: HTTP has a status of its own for what is wrong.
             RefusedDocumentError: it was not begun, for these errors.
-            StreamedError: it is a subscription.
+            StreamedError: its answer is a stream, and it may be begun.
         """
         document = document_of(asked, self.documents)
         kind = document.operation(asked.operation_name).operation
-        if kind is OperationType.SUBSCRIPTION:
-            raise StreamedError
-        if only_queries and kind is not OperationType.QUERY:
+        if only_reads and kind is OperationType.MUTATION:
             raise HttpProblemError(405, "METHOD_NOT_ALLOWED", "a GET is for queries alone", {"allow": "POST"})
         cost = self._admit(document, asked, context, who)
+        # Only now: whoever streams it reads the same documents, and knows nothing of cost, rate and scope.
+        if streamed or kind is OperationType.SUBSCRIPTION:
+            raise StreamedError
         return Outcome(await self._execute(document, asked, context), cost)
 
     def _admit(self, document: Document, asked: Asked, context: Any, who: Hashable) -> dict[str, int]:

@@ -1,0 +1,69 @@
+"""The v2 paths of the running service: a legacy client signs in, records, finds, plays and deletes."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from graph.demo import DEMO_ACCOUNT
+from tests.e2e.server import Server, command, until
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("v2") / "data", "--demo") as server:
+        make_user(server.data, "Ada", "s3cret")
+        yield server
+
+
+def make_user(data: Path, name: str, password: str) -> None:
+    words = ("user", "create", "--account", DEMO_ACCOUNT, "--username", name, "--admin", "--password", password)
+    made = command(*words, data=data)
+    assert made.returncode == 0, made.stderr
+
+
+@pytest.fixture
+def http(server: Server) -> Iterator[httpx.Client]:
+    digest = hashlib.md5(b"ada:s3cret", usedforsecurity=False).hexdigest()
+    sign_in = {"data": {"credentials": digest, "method": "md5", "account_name": "Demo"}}
+    answer = httpx.put(f"{server.url}/v2/user_auth", json=sign_in)
+    assert answer.status_code == 201, answer.text
+    token = answer.json()["auth_token"]
+    with httpx.Client(base_url=f"{server.url}/v2/accounts/{DEMO_ACCOUNT}", headers={"X-Auth-Token": token}) as http:
+        yield http
+
+
+def listed(http: httpx.Client) -> list[Any]:
+    answer = http.get("/recordings", params={"paginate": "false"})
+    assert answer.status_code == 200
+    found: list[Any] = answer.json()["data"]
+    return found
+
+
+def test_a_legacy_client_finds_plays_and_deletes(http: httpx.Client) -> None:
+    before = listed(http)
+    path = f"/recordings/{before[-1]['id']}"
+    audio = http.get(path, params={"accept": "audio/mpeg", "inline": "true"}, headers={"Range": "bytes=0-99"})
+    assert (audio.status_code, len(audio.content)) == (206, 100)
+    assert http.delete(path).json()["data"]["_read_only"] == {"deleted": True}
+    assert http.get(path).status_code == 404
+    assert [found["id"] for found in listed(http)] == [found["id"] for found in before[:-1]]
+
+
+def test_its_metaflow_records_a_live_call(server: Server, http: httpx.Client) -> None:
+    before = {found["id"] for found in listed(http)}
+    with server.call(2) as call:
+        flow = {"module": "record_call", "data": {"action": "start", "format": "wav"}}
+        answer = http.put(f"/channels/{call.id}", json={"data": {"action": "metaflow", "data": flow}})
+        assert (answer.status_code, answer.json()["data"]) == (201, "metaflow sent")
+        call.process.wait(20)
+    new = until(lambda: [found for found in listed(http) if found["id"] not in before])
+    assert new[0]["origin"].startswith("rest:")
+    assert "@" in new[0]["from"]
+
+
+def test_what_is_older_than_v2_is_gone(server: Server) -> None:
+    assert httpx.get(f"{server.url}/v1/accounts").status_code == 410
