@@ -218,6 +218,24 @@ async def test_the_schema_is_shown_to_whoever_has_the_scope(tmp_path: Path) -> N
         assert (await post(api, "nobody", query="{ __typename }")).status_code == 200
 
 
+@pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed", "text/event-stream, */*"])
+async def test_whoever_asks_for_a_stream_is_held_to_the_same_limits(tmp_path: Path, accept: str) -> None:
+    limits = GraphQLSettings(limits=Limits(cost=3), introspection=Scope.READ, burst=4, per_second=1)
+    schema = "{ __schema { queryType { name } } }"
+    async with open_api(tmp_path, limits) as api:
+        assert code(await post(api, "nobody", query=schema, accept=accept)) == "INTROSPECTION_REFUSED"
+        costly = "{ recordings(first: 9) { nodes { id } } }"
+        assert code(await post(api, query=costly, accept=accept)) == "LIMIT_EXCEEDED"
+        assert [(await post(api, query=NAME, accept=accept)).status_code for _ in range(3)][-1] == 429
+
+
+async def test_a_query_is_never_taken_for_a_page(tmp_path: Path) -> None:
+    async with open_api(tmp_path, GraphQLSettings(limits=Limits(cost=1))) as api:
+        page = ME | {"accept": "text/html, */*"}
+        for url in (f"{URL}?query=", f"{URL}?%71uery="):
+            assert code(await api.http.get(url + "{viewer{name}}", headers=page)) == "LIMIT_EXCEEDED"
+
+
 async def test_batches_are_not_taken(api: Api) -> None:
     response = await api.http.post(URL, json=[{"query": NAME}], headers=ME)
     assert response.status_code == 400
