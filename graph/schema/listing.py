@@ -1,6 +1,6 @@
 """One page of recordings; what costs a look-up beside it is looked up when it is asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,18 +49,18 @@ class Listing:
         """How many recordings the query has, whatever the page."""
         return await self.context.recordings.count(self.context.principal, self.query)
 
-    async def has_next(self) -> bool:
+    def has_next(self) -> bool | Awaitable[bool]:
         """Whether the listing goes on after this page."""
         if not self.request.backward and self.page.has_more:
             return True
         # A page that nothing bounds at its end ends where the listing does.
-        return self.request.before is not None and await self._any_after()
+        return False if self.request.before is None else self._any_after()
 
-    async def has_previous(self) -> bool:
+    def has_previous(self) -> bool | Awaitable[bool]:
         """Whether the listing has anything before this page."""
         if self.request.backward and self.page.has_more:
             return True
-        return self.request.after is not None and await self._any_before()
+        return False if self.request.after is None else self._any_before()
 
     async def _any_after(self) -> bool:
         last = position_of(self.query.order, self.nodes[-1]) if self.nodes else self.request.after
