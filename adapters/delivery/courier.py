@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 from adapters.delivery import ftp, remote
 from adapters.delivery.parcel import Parcel, Read, SourceError
 from adapters.delivery.web import WebSender
-from adapters.net import AddressRefusedError, Guard, Limits, RedirectRefusedError
+from adapters.net import AddressRefusedError, Guard, Limits, RedirectRefusedError, shown_url
 from recordings.ports import MediaMissing, Receipt, Sent
 from recordings.recording import Recording
 
@@ -23,9 +24,10 @@ LIMITS: Final = Limits(idle=60.0, total=840.0)
 class UrlCourier:
     """Sends stored recordings to their `url`, one attempt a call.
 
-    `read` is the media store's, `schemes` are those that a URL may have, `options` fsspec's for a scheme that is
-    neither http nor ftp, `work` a folder for what cannot be streamed. At most `at_once` are under way. Belongs to one
-    event loop; `close` it there.
+    `read` is the media store's, `work` a folder for what cannot be streamed, `options` fsspec's for a scheme that is
+    neither http nor ftp. `places` says what a URL may begin with: a scheme (`https`), or more (`s3://drops/`), for what
+    is sent to other stores is sent with our own credentials. At most `at_once` are under way. Belongs to one event
+    loop; `close` it there.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class UrlCourier:
         guard: Guard,
         work: Path,
         *,
-        schemes: Iterable[str] = WEB,
+        places: Iterable[str] = WEB,
         options: Mapping[str, Mapping[str, Any]] | None = None,
         limits: Limits = LIMITS,
         at_once: int = 16,
@@ -42,7 +44,7 @@ class UrlCourier:
         self._read = read
         self._guard = guard
         self._work = work
-        self._schemes = frozenset(schemes)
+        self._places = tuple(place if "://" in place else f"{place}://" for place in places)
         self._options = dict(options or {})
         self._limits = limits
         self._web = WebSender(guard, limits)
@@ -65,9 +67,10 @@ class UrlCourier:
         await self._web.close()
 
     async def _send(self, parcel: Parcel, url: str) -> Receipt:
-        scheme = url.partition(":")[0].lower()
-        if scheme not in self._schemes:
-            return Receipt(Sent.NEVER, f"URLs that begin with {scheme[:20]!r} are not delivered to here")
+        scheme, _, rest = url.partition("://")
+        scheme = scheme.lower()
+        if not f"{scheme}://{rest}".startswith(self._places) or ".." in unquote(rest).split("/"):
+            return Receipt(Sent.NEVER, f"{shown_url(url)} is no place that is delivered to here")
         if scheme in WEB:
             return await self._web.send(parcel, url)
         async with _as_file(parcel, self._work) as path:

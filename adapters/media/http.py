@@ -213,7 +213,7 @@ class HttpMedia:
 
 
 async def _parts(file: BinaryIO) -> AsyncIterator[bytes]:
-    """A file in parts, one of which is read while another one is sent."""
+    """A file in parts of a mebibyte."""
     while part := await asyncio.to_thread(file.read, _PART):
         yield part
 

@@ -246,6 +246,24 @@ async def test_only_schemes_that_are_allowed_are_used(courier: Make, url: str) -
     assert (await courier().deliver(recording(url))).sent is Sent.NEVER
 
 
+async def test_more_than_a_scheme_can_be_asked_of_a_url(courier: Make) -> None:
+    sender = courier(places=("memory://drops/",))
+    assert (await sender.deliver(recording("memory://drops/in"))).sent is Sent.DELIVERED
+    for url in ("memory://others/in", "memory://drops/../others", "memory://drops/%2e%2e/others", "memory://drops"):
+        receipt = await sender.deliver(recording(url))
+        assert (receipt.sent, "no place" in receipt.error) == (Sent.NEVER, True)
+    MemoryFileSystem.store.clear()
+
+
+async def test_a_user_in_the_url_is_told_to_its_own_host_alone(receiver: Receiver, courier: Make) -> None:
+    async with receiving() as other:
+        receiver.answers = [web.Response(status=307, headers={"Location": f"{other.url}/there"})]
+        receipt = await courier().deliver(recording(f"http://user:p%40ss@127.0.0.1:{receiver.port}/in"))
+        assert receipt.sent is Sent.DELIVERED
+        told = [heard.headers.get("Authorization") for heard in (*receiver.heard, *other.heard)]
+        assert told == ["Basic " + b64encode(b"user:p@ss").decode(), None]
+
+
 async def test_without_a_url_there_is_nothing_to_do(courier: Make) -> None:
     plain = recording("http://h.example/")
     for lacking in (
@@ -288,7 +306,7 @@ def ftp(tmp_path: Path) -> Iterator[tuple[int, Path]]:
 
 async def test_ftp_is_binary_and_shows_only_whole_files(courier: Make, ftp: tuple[int, Path]) -> None:
     port, root = ftp
-    sender = courier(schemes=("ftp",))
+    sender = courier(places=("ftp",))
     receipt = await sender.deliver(recording(f"ftp://user:p%40ss@127.0.0.1:{port}/in/"))
     assert receipt.sent is Sent.DELIVERED
     assert {path.name: path.read_bytes() == DATA for path in (root / "in").iterdir()} == {
@@ -298,25 +316,25 @@ async def test_ftp_is_binary_and_shows_only_whole_files(courier: Make, ftp: tupl
 
 async def test_ftp_that_refuses_is_tried_again_and_shows_no_password(courier: Make, ftp: tuple[int, Path]) -> None:
     port, root = ftp
-    sender = courier(schemes=("ftp",))
+    sender = courier(places=("ftp",))
     for place in (f"user:hidden@127.0.0.1:{port}/in", f"127.0.0.1:{port}/in", "127.0.0.1:9/in"):
         receipt = await sender.deliver(recording(f"ftp://{place}"))
         assert receipt.sent is Sent.AGAIN
         assert "hidden" not in receipt.error
-    refused = await courier(schemes=("ftp",), guard=Guard()).deliver(recording(f"ftp://127.0.0.1:{port}/in"))
+    refused = await courier(places=("ftp",), guard=Guard()).deliver(recording(f"ftp://127.0.0.1:{port}/in"))
     assert refused.sent is Sent.NEVER
     assert list((root / "in").iterdir()) == []
 
 
 async def test_wrong_bytes_do_not_go_by_ftp_either(courier: Make, ftp: tuple[int, Path]) -> None:
     port, root = ftp
-    sender = courier(Source(DATA[1:]), schemes=("ftp",))
+    sender = courier(Source(DATA[1:]), places=("ftp",))
     receipt = await sender.deliver(recording(f"ftp://user:p%40ss@127.0.0.1:{port}/in"))
     assert (receipt.sent, list((root / "in").iterdir())) == (Sent.AGAIN, [])
 
 
 async def test_any_store_of_fsspec_can_be_allowed(courier: Make, tmp_path: Path) -> None:
-    receipt = await courier(schemes=("memory",)).deliver(recording("memory://customer/in"))
+    receipt = await courier(places=("memory",)).deliver(recording("memory://customer/in"))
     assert receipt.sent is Sent.DELIVERED
     store = MemoryFileSystem()
     assert store.cat("/customer/in/call_recording_call@host.mp3") == DATA
@@ -326,9 +344,9 @@ async def test_any_store_of_fsspec_can_be_allowed(courier: Make, tmp_path: Path)
 
 async def test_a_bucket_of_a_real_store_can_be_allowed(courier: Make, seaweedfs: Answer) -> None:
     options = {"endpoint_url": seaweedfs["s3"], "key": seaweedfs["key"], "secret": seaweedfs["secret"]}
-    sender = courier(schemes=("s3",), options={"s3": options})
+    sender = courier(places=("s3",), options={"s3": options})
     assert (await sender.deliver(recording(f"s3://{BUCKET}/customer"))).sent is Sent.DELIVERED
-    wrong = courier(schemes=("s3",), options={"s3": options | {"secret": "hidden"}})
+    wrong = courier(places=("s3",), options={"s3": options | {"secret": "hidden"}})
     receipt = await wrong.deliver(recording(f"s3://{BUCKET}/customer"))
     assert receipt.sent is Sent.AGAIN
     assert "hidden" not in receipt.error
