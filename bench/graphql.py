@@ -4,8 +4,8 @@
     python -m bench.graphql --quick                 a small run, to see that it works
     python -m bench.graphql --peers ours plain      some of them
 
-CPU is that of the server's process tree, per request; requests per second are those of one client on one connection,
-as fast as the answers come. Medians of rounds. Server and client are held to a core each where there are two.
+CPU is that of the server's process tree, per request; requests per second are those of eight connections, as
+fast as the answers come. Medians of rounds. Server and client are held to a core each where there are two.
 The Node servers are installed from bench/node's lock file into a folder of the cache.
 """
 
@@ -38,6 +38,8 @@ from tests.servers.mongod import Mongod, free_port
 
 NODE: Final = ("mercurius-jit", "yoga")
 HERE: Final = Path(__file__).parent / "node"
+CLIENTS: Final = 8
+"""Connections at once. With a single one a server sleeps between requests, and what is measured is its cold caches."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 NODE_FIELDS: Final = " ".join(FIELDS.values())
 LISTED: Final = "query {name} {{ recordings(first: 100) {{ edges {{ cursor node {{ {fields} }} }} {info} }} }}"
@@ -177,7 +179,7 @@ def questions(ids: list[str]) -> dict[str, list[bytes]]:
 async def measure(server: Server, name: str, bodies: list[bytes], count: int) -> None:
     sent = [random.choice(bodies) for _ in range(count)]
     before, began = server.spent(), time.perf_counter()
-    await ask(server.port, sent)
+    await asyncio.gather(*(ask(server.port, sent[at::CLIENTS]) for at in range(CLIENTS)))
     took = time.perf_counter() - began
     server.cpu.setdefault(name, []).append((server.spent() - before) / count)
     server.rate.setdefault(name, []).append(count / took)
