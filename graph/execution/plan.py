@@ -1,6 +1,6 @@
 """Plans: how a marked result is completed, compiled once from a validated selection.
 
-Strawberry completes a page of 100 recordings with 20 fields in 20 ms. A plan takes 0.1 ms for it (`bench/graphql.py`):
+Strawberry completes a page of 100 recordings with 20 fields in 20 ms. A plan takes 0.17 ms for it, edges included:
 it reads the rows' values in C (`itemgetter`), checks them in C against the types of their columns (msgspec), changes
 the few columns that are not shown as they are (instants, renamed enumerations, computed and nested ones), and builds
 msgspec structs whose wire names are the response keys, which encode twice as fast as dicts.
