@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fsspec import get_filesystem_class
+
 from adapters.audio import AudioWorkshop
+from adapters.delivery import UrlCourier
 from adapters.identity import Credentials, Identity, InstallationKey, Tokens, made_once
 from adapters.media import MediaRouter, open_media_store
 from adapters.metadata.sqlite import SqliteStore
+from adapters.net import Guard
 from adapters.recorders.embedded import EmbeddedRecorder, Limits
 from adapters.spool import FolderSpool
 from graph.audit import LogAudit, LogReporter
@@ -26,9 +30,8 @@ from recordings.importing import Importing
 from recordings.instants import DAY
 from recordings.membership import Membership
 from recordings.policy import Policy
-from recordings.ports import MetadataStore, Receipt, Sent
+from recordings.ports import MetadataStore
 from recordings.receiving import Receiving
-from recordings.recording import Recording
 from recordings.service import Recordings
 from recordings.upkeep import Upkeep
 
@@ -64,14 +67,6 @@ class Services:
     grants: Grants
 
 
-class NoCourier:
-    """Says of every delivery that it cannot be made yet."""
-
-    async def deliver(self, recording: Recording) -> Receipt:  # noqa: ARG002 - a `Courier`
-        """One attempt."""
-        return Receipt(Sent.AGAIN, "this installation delivers nothing")
-
-
 class CannotOpenError(Exception):
     """A part of the installation cannot be opened; the message says which, and what it says of itself."""
 
@@ -91,14 +86,30 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as closing:
         store = await _opened(_metadata(settings))
         closing.push_async_callback(store.close)
-        media = _media(settings)
+        guard = _guard(settings)
+        media = _media(settings, guard, store)
         closing.push_async_callback(media.close)
+        places = _places(settings)
+        courier = UrlCourier(media.read, guard, settings.data / "delivery", places=places)
+        closing.push_async_callback(courier.close)
         workshop = AudioWorkshop(settings.data / "work", workers=settings.audio_workers)
         closing.push_async_callback(workshop.close)
         issuer = _issuer(settings)
         if issuer is not None:
             closing.push_async_callback(issuer.close)
-        yield _compose(settings, key, node, store, media, workshop, issuer)
+        yield _compose(settings, key, node, _Opened(store, media, courier, places, workshop, issuer))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The parts that take opening, or more than a look at a setting."""
+
+    store: MetadataStore
+    media: MediaRouter
+    courier: UrlCourier
+    places: tuple[str, ...]
+    workshop: AudioWorkshop
+    issuer: "Issuer | None"
 
 
 def _metadata(settings: Settings) -> MetadataStore:
@@ -121,12 +132,36 @@ async def _opened(store: MetadataStore) -> MetadataStore:
     return store
 
 
-def _media(settings: Settings) -> MediaRouter:
+def _guard(settings: Settings) -> Guard:
     try:
-        return open_media_store(settings.media, settings.data)
+        return Guard(settings.allowed_hosts, settings.private_hosts)
+    except ValueError as error:
+        message = f"RECORDINGS_PRIVATE_HOSTS cannot be used: {error}"
+        raise CannotOpenError(message) from error
+
+
+def _media(settings: Settings, guard: Guard, store: MetadataStore) -> MediaRouter:
+    async def place_of(account_id: str) -> str | None:
+        account = await store.account(account_id)
+        return None if account is None else account.media
+
+    try:
+        return open_media_store(settings.media, settings.data, guard=guard, place_of=place_of)
     except (ValueError, ImportError) as error:
         message = f"the media store cannot be opened: {error}"
         raise CannotOpenError(message) from error
+
+
+def _places(settings: Settings) -> tuple[str, ...]:
+    """What a `url` may begin with; every scheme among them is one that can be sent to."""
+    places = tuple(place if "://" in place else f"{place}://" for place in settings.delivery_places)
+    for place in places:
+        try:
+            get_filesystem_class(place.partition("://")[0])
+        except (ValueError, ImportError) as error:
+            message = f"RECORDINGS_DELIVERY_PLACES has {place!r}: {error}"
+            raise CannotOpenError(message) from error
+    return places
 
 
 def _issuer(settings: Settings) -> "Issuer | None":
@@ -141,21 +176,19 @@ def _compose(
     settings: Settings,
     key: InstallationKey,
     node: str,
-    store: MetadataStore,
-    media: MediaRouter,
-    workshop: AudioWorkshop,
-    issuer: "Issuer | None",
+    opened: _Opened,
 ) -> Services:
+    store, media, workshop = opened.store, opened.media, opened.workshop
     clock, audit, wake = SystemClock(), LogAudit(), Wake()
     spool = FolderSpool(settings.data)
     limits = Limits(max_body=settings.max_body * _MIB, max_streams=settings.max_streams)
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
-    policy = Policy(trash_window=settings.trash_days * DAY)
+    policy = Policy(trash_window=settings.trash_days * DAY, places=opened.places)
     upkeep = Upkeep(
         store=store,
         finalizer=Finalizer(store=store, media=media, spool=spool, workshop=workshop, clock=clock),
         recorder=recorder,
-        courier=NoCourier(),
+        courier=opened.courier,
         clock=clock,
         reporter=LogReporter(),
         node=node,
@@ -188,7 +221,7 @@ def _compose(
         administration=Administration(store, clock),
         membership=Membership(store, clock),
         importing=Importing(store, upkeep, clock, node),
-        identity=Identity(store, tokens, Credentials(store), issuer),
+        identity=Identity(store, tokens, Credentials(store), opened.issuer),
         tokens=tokens,
         cursors=Cursors(key.derive("cursor")),
         grants=Grants(key.derive("media")),

@@ -55,6 +55,8 @@ class Setting:
             return "one of " + ", ".join(self.choices)
         if self.type is bool:
             return "on or off"
+        if self.type is tuple:
+            return "a list with commas"
         if self.type is int:
             return f"an integer from {self.minimum} to {self.maximum}"
         if self.schemes:
@@ -76,6 +78,8 @@ class Setting:
         return value
 
     def _cast(self, text: str) -> Any:
+        if self.type is tuple:
+            return tuple(item for part in text.split(",") if (item := part.strip()))
         if self.type is not bool:
             return self.type(text)
         if text.lower() in _TRUE | _FALSE:
@@ -108,6 +112,9 @@ class Settings:
     mongodb: str | None
     driver: str
     media: str | None
+    allowed_hosts: tuple[str, ...]
+    private_hosts: tuple[str, ...]
+    delivery_places: tuple[str, ...]
     public_url: str | None
     media_url_ttl: int
     trash_days: int
@@ -156,6 +163,28 @@ SETTINGS: Final = (
         str,
         None,
         "Keep audio at this fsspec URL, such as s3://bucket/folder, in place of the data folder.",
+    ),
+    Setting(
+        "allowed_hosts",
+        tuple,
+        ("*",),
+        "The hosts that recordings are delivered to and that audio is fetched from over HTTP: names, "
+        "`*.example.org` for a whole domain, addresses, or `*` for any.",
+    ),
+    Setting(
+        "private_hosts",
+        tuple,
+        (),
+        "What of them may be reached although it is not on the public Internet: names, addresses, and networks such as "
+        "10.1.0.0/16. Nothing is, by default.",
+    ),
+    Setting(
+        "delivery_places",
+        tuple,
+        ("http", "https"),
+        "What the `url` of a recording may begin with: a scheme, or more of a URL, such as s3://drops/in/. There are "
+        "http, https, ftp, and all whose fsspec package is installed; those others are reached with the installation's "
+        "own credentials, whatever the allowed hosts are.",
     ),
     Setting(
         "public_url",
@@ -272,6 +301,8 @@ def _shown_default(setting: Setting) -> str:
         return "–"
     if isinstance(setting.default, bool):
         return "on" if setting.default else "off"
+    if isinstance(setting.default, tuple):
+        return f"`{','.join(setting.default)}`" if setting.default else "–"
     return f"`{setting.default}`"
 
 

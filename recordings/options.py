@@ -19,6 +19,8 @@ DEFAULT_TIME_LIMIT: Final = 3_600
 MAX_TIME_LIMIT: Final = 10_800
 MAX_NAME: Final = 255
 MAX_URL: Final = 2_048
+WEB: Final = ("http://", "https://")
+"""What a `url` may begin with, unless `Policy.places` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,12 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
             minimum=5,
             maximum=MAX_TIME_LIMIT,
         ),
-        Parameter("url", str, "Where to send the stored recording (http or https).", max_length=MAX_URL),
+        Parameter(
+            "url",
+            str,
+            "Where to send the stored recording: an http or https URL, or another that the installation delivers to.",
+            max_length=MAX_URL,
+        ),
     )
 }
 
@@ -165,35 +172,36 @@ class RecordingOptions:
     url: str | None = None
 
 
-def parse_options(given: Mapping[str, Any], path: Sequence[str] = ()) -> RecordingOptions:
+def parse_options(given: Mapping[str, Any], path: Sequence[str] = (), places: Sequence[str] = WEB) -> RecordingOptions:
     """Check the documented parameters and give those that a recording keeps.
 
-    `None` stands for "not given". Values are not cast: a front that takes text casts it first.
+    `None` stands for "not given". Values are not cast: a front that takes text casts it first. `places` are what a
+    `url` may begin with: what could never be delivered is refused before anything is recorded.
 
     Raises:
         InvalidInput: a value is out of bounds, of a wrong type, read-only or unknown; every such value is named.
     """
     values = {name: value for name, value in given.items() if value is not None}
-    problems = [found for name, value in values.items() if (found := _check(name, value, (*path, name)))]
+    problems = [found for name, value in values.items() if (found := _check(name, value, (*path, name), places))]
     if problems:
         raise InvalidInput(problems)
     return RecordingOptions(**{name: value for name, value in values.items() if PARAMETERS[name].option})
 
 
-def _check(name: str, value: Any, path: Sequence[str]) -> Problem | None:
+def _check(name: str, value: Any, path: Sequence[str], places: Sequence[str]) -> Problem | None:
     parameter = PARAMETERS.get(name)
     if parameter is None:
         return problem(path, "additionalProperties", value, "one of the documented parameters")
     if parameter.read_only:
         return problem(path, "readOnly", value, "left out: it is read-only")
-    return parameter.check(value, path) or _check_meaning(name, value, path)
+    return parameter.check(value, path) or _check_meaning(name, value, path, places)
 
 
-def _check_meaning(name: str, value: Any, path: Sequence[str]) -> Problem | None:
+def _check_meaning(name: str, value: Any, path: Sequence[str], places: Sequence[str]) -> Problem | None:
     if name == "media_name" and not is_plain_name(value):
         return problem(path, "pattern", value, "a name without / or \\, and neither . nor ..")
-    if name == "url" and not is_http_url(value):
-        return problem(path, "pattern", value, "an absolute http or https URL with a host")
+    if name == "url" and not _is_url(value, places):
+        return problem(path, "pattern", value, f"an absolute URL with a host, beginning with {' or '.join(places)}")
     return None
 
 
@@ -204,9 +212,14 @@ def is_plain_name(text: str) -> bool:
 
 def is_http_url(text: str) -> bool:
     """Whether a text is an absolute http(s) URL with a host."""
+    return _is_url(text, WEB)
+
+
+def _is_url(text: str, places: Sequence[str]) -> bool:
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and " " not in text
+    _, _, rest = text.partition(":")
+    return f"{parts.scheme}:{rest}".startswith(tuple(places)) and bool(parts.hostname) and " " not in text

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from recordings.instants import DAY, Millis
+from recordings.options import WEB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What an installation decides."""
+    """What an installation decides. `places` are what the `url` of a recording may begin with."""
 
     trash_window: Millis = 30 * DAY
+    places: tuple[str, ...] = WEB

@@ -80,6 +80,11 @@ class Recordings:
         self._reach = Reach(store)
         self._starts = Starts(store=store, recorder=recorder, clock=clock, audit=audit, node=node)
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What the `url` of a recording may begin with; see `recordings.options.parse_options`."""
+        return self._policy.places
+
     # Find
 
     async def account(self, principal: Principal, account_id: str | None = None) -> Account:

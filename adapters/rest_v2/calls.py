@@ -24,6 +24,10 @@ SENT: Final = "metaflow sent"
 class Control(Protocol):
     """The use cases of `recordings.service` that control needs."""
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What a `url` may begin with."""
+
     async def call(self, principal: Principal, call_id: str, account_id: str | None = None) -> Call:
         """A live call."""
 
@@ -63,7 +67,7 @@ class Calls:
 
     async def _do(self, exchange: Exchange, action: str, given: Mapping[str, Any]) -> None:
         principal, call_id, account_id = exchange.principal, exchange.argument("channel_id"), exchange.account.id
-        options = parse_options(given, ("data",))
+        options = parse_options(given, ("data",), self._control.places)
         if action == "start":
             request = StartRequest(call_id=call_id, options=options, account_id=account_id, via="rest")
             await self._control.start(principal, request)

@@ -43,7 +43,7 @@ def setting_options(names: Iterable[str]) -> Callable[[Command], Command]:
 
 
 def _option(setting: Setting) -> Callable[[Command], Command]:
-    default = "" if setting.default is None else f" [default: {_shown(setting.default)}]"
+    default = "" if setting.default in {None, ()} else f" [default: {_shown(setting.default)}]"
     words = f"{setting.description}{default}"
     if setting.type is bool and setting.default is False:
         return click.option(setting.option, setting.name, flag_value="on", default=None, help=words)
@@ -51,10 +51,12 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
     return click.option(setting.option, setting.name, default=None, metavar=_METAVARS.get(shape, shape), help=words)
 
 
-_METAVARS: Final = {"STR": "TEXT", "INT": "NUMBER"}
+_METAVARS: Final = {"STR": "TEXT", "INT": "NUMBER", "TUPLE": "LIST"}
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 

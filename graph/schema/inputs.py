@@ -1,5 +1,6 @@
 """What the mutations take: one `input` each. The documented parameters come from `recordings.options`."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -45,13 +46,15 @@ class StartRecordingInput(Given):
     time_limit: int | None = _documented("time_limit")
     url: str | None = _documented("url")
 
-    def request(self) -> StartRequest:
-        """What the use case takes.
+    def request(self, places: Sequence[str]) -> StartRequest:
+        """What the use case takes. `places` are what the `url` may begin with.
 
         Raises:
             InvalidInput: parameters are out of bounds; every one of them is named.
         """
-        options = parse_options({item.name: getattr(self, item.name) for item in fields(RecordingOptions)})
+        options = parse_options(
+            {item.name: getattr(self, item.name) for item in fields(RecordingOptions)}, places=places
+        )
         account_id = None if self.account_id is None else plain(self.account_id, ACCOUNT)
         return StartRequest(
             call_id=self.call_id, options=options, account_id=account_id, key=self.idempotency_key, via="graphql"

@@ -34,7 +34,8 @@ def _parts(info: Info, given: inputs.OneRecording) -> tuple[Principal, str, str 
 
 
 async def _start_recording(info: Info, given: inputs.StartRecordingInput) -> Recording:
-    return await info.context.recordings.start(info.context.principal, given.request())
+    use = info.context.recordings
+    return await use.start(info.context.principal, given.request(use.places))
 
 
 def _use(info: Info) -> Recordings:

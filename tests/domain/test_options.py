@@ -67,6 +67,26 @@ def test_values_out_of_bounds_name_the_field_and_its_bounds(name: str, value: An
     assert problem.message.startswith(f"input.{name} must be {problem.allowed}, not ")
 
 
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("s3://drops/in/of-ada", True),
+        ("S3://drops/in/", True),
+        ("s3://drops/elsewhere", False),
+        ("s3://dropship/in/", False),
+        ("ftp://files.example.com/in", True),
+        ("http://example.com/in", False),
+    ],
+)
+def test_a_url_begins_with_one_of_the_places_of_the_installation(url: str, taken: bool) -> None:
+    places = ("s3://drops/in/", "ftp://")
+    if taken:
+        assert parse_options({"url": url}, places=places).url == url
+        return
+    with pytest.raises(InvalidInput, match="beginning with s3://drops/in/ or ftp://, not"):
+        parse_options({"url": url}, places=places)
+
+
 def test_every_wrong_value_is_named_at_once() -> None:
     with pytest.raises(InvalidInput) as refused:
         parse_options({"time_limit": 1, "format": "ogg", "label": "fine"})
