@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from recordings.access import Account, ApiKey, IngestAddress, Scope
+from recordings.directory import DirectoryStore
 from recordings.errors import InvalidInput, InvalidState, NotFound
 from recordings.ids import MAX_ID, is_hex_id, new_id, new_secret
-from recordings.ports import Clock, DirectoryStore
+from recordings.ports import Clock
 
 MAX_NAME: Final = 128
 

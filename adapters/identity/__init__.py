@@ -5,6 +5,7 @@ The issuer has to be imported by its module, `adapters.identity.issuer`: few ins
 
 from adapters.identity.credentials import Credentials
 from adapters.identity.identity import Identity
+from adapters.identity.revocations import Revocations
 from adapters.identity.secret import InstallationKey, SecretFileError, made_once
 from adapters.identity.tokens import Tokens
 
@@ -12,6 +13,7 @@ __all__ = [
     "Credentials",
     "Identity",
     "InstallationKey",
+    "Revocations",
     "SecretFileError",
     "Tokens",
     "made_once",

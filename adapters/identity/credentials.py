@@ -8,8 +8,8 @@ from typing import Final
 
 from recordings.access import Principal, Scope
 from recordings.administration import hash_secret
+from recordings.directory import DirectoryStore
 from recordings.ids import is_hex_id
-from recordings.ports import DirectoryStore
 
 TTL: Final = 5.0
 """Seconds that an answer is kept, so the longest that a revoked key or address goes on working."""

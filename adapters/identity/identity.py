@@ -8,10 +8,11 @@ import jwt
 
 from adapters.identity.claims import ISSUER_ALGORITHMS, refused
 from adapters.identity.credentials import Credentials
+from adapters.identity.revocations import Revocations
 from adapters.identity.tokens import Tokens
 from recordings.access import Principal
+from recordings.directory import DirectoryStore
 from recordings.errors import Unauthenticated
-from recordings.ports import DirectoryStore
 
 if TYPE_CHECKING:
     # It brings an HTTP client along: loaded by whoever makes one.
@@ -26,11 +27,17 @@ class Identity:
     """Tells who makes a request, by a token of ours, a token of the issuer (if there is one) or an API key."""
 
     def __init__(
-        self, store: DirectoryStore, tokens: Tokens, credentials: Credentials, issuer: "Issuer | None" = None
+        self,
+        store: DirectoryStore,
+        tokens: Tokens,
+        credentials: Credentials,
+        issuer: "Issuer | None" = None,
+        revocations: Revocations | None = None,
     ) -> None:
         self._store = store
         self._tokens = tokens
         self._credentials = credentials
+        self._revocations = revocations or Revocations(store)
         self._issuer = issuer
         self._accounts: dict[str, None] = {}
 
@@ -57,6 +64,20 @@ class Identity:
             raise refused()
         return principal
 
+    async def end_token(self, token: str) -> bool:
+        """End a token of ours before its time; this process knows at once, others within seconds.
+
+        `False` for anything else: an API key is revoked by whoever administers it, and an issuer's token by its issuer.
+        """
+        if len(token) > MAX_TOKEN or _API_KEY.fullmatch(token):
+            return False
+        try:
+            read = self._tokens.read(token)
+        except Unauthenticated:
+            return False
+        await self._revocations.end(read)
+        return True
+
     async def ingest(self, address_id: str, secret: str) -> Principal | None:
         """The principal of an ingest address; `None` for one that is unknown or revoked, or another's secret."""
         return await self._credentials.ingest(address_id, secret)
@@ -68,7 +89,10 @@ class Identity:
         # The header only chooses who checks the token; each checker accepts its own algorithms with its own keys.
         if self._issuer is not None and header.get("alg") in ISSUER_ALGORITHMS:
             return await self._issuer.read(token, header)
-        return self._tokens.read(token)
+        read = self._tokens.read(token)
+        if await self._revocations.ended(read):
+            raise refused()
+        return read.principal
 
     async def _exists(self, account_id: str) -> bool:
         # Accounts are never removed, so one that was seen stays.

@@ -1,13 +1,14 @@
 """Tokens of our own: JWTs signed with HS256 and a key derived from the installation's."""
 
 import secrets
+from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
 
 from adapters.identity.claims import principal_of, refused
 from recordings.access import Principal
-from recordings.instants import SECOND
+from recordings.instants import SECOND, Millis
 from recordings.ports import Clock
 
 ISSUER: Final = "recordings"
@@ -16,6 +17,16 @@ DEFAULT_SECONDS: Final = 3_600
 LEEWAY: Final = 5
 """Seconds by which the clocks of two servers may differ."""
 REQUIRED: Final = ["exp", "iat"]
+_MAX_TOKEN_ID: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token that was checked: whom it makes its holder, its own id, and when it is over by itself."""
+
+    principal: Principal
+    id: str
+    until: Millis
 
 
 class Tokens:
@@ -41,8 +52,8 @@ class Tokens:
             claims["owner_id"] = principal.owner_id
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
 
-    def read(self, token: str) -> Principal:
-        """The principal of a token that was issued here and holds.
+    def read(self, token: str) -> Token:
+        """A token that was issued here and whose time is not over. Whether it was ended before that, a store knows.
 
         Raises:
             Unauthenticated: it was not, or does not (any more).
@@ -54,8 +65,12 @@ class Tokens:
                 algorithms=[ALGORITHM],
                 issuer=ISSUER,
                 leeway=LEEWAY,
-                options={"require": [*REQUIRED, "iss"]},
+                # One without an id could not be ended.
+                options={"require": [*REQUIRED, "iss", "jti"]},
             )
         except (jwt.PyJWTError, ValueError) as error:
             raise refused() from error
-        return principal_of(claims)
+        token_id = claims["jti"]
+        if not isinstance(token_id, str) or not 0 < len(token_id) <= _MAX_TOKEN_ID:
+            raise refused()
+        return Token(principal_of(claims), token_id, int(claims["exp"]) * SECOND)

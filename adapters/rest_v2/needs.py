@@ -17,6 +17,9 @@ class Identity(Protocol):
     async def authenticate_token(self, token: str) -> Principal:
         """The principal of a token or an API key. Raises `Unauthenticated`."""
 
+    async def end_token(self, token: str) -> bool:
+        """End a token of ours, everywhere; `False` for what is none and so cannot be ended by its holder."""
+
 
 class Issue(Protocol):
     """Makes tokens."""
@@ -26,7 +29,7 @@ class Issue(Protocol):
 
 
 class Accounts(Protocol):
-    """Knows accounts. Of `recordings.ports.DirectoryStore`."""
+    """Knows accounts. Of `recordings.directory.DirectoryStore`."""
 
     async def account(self, account_id: str) -> Account | None:
         """An account by id."""

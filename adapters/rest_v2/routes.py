@@ -115,7 +115,7 @@ OPERATIONS: Final = (
         statuses=COMMON, data="Session",
     ),
     Operation(
-        name="delete_token_auth", method="DELETE", path="/token_auth", summary="Forget the token.",
+        name="delete_token_auth", method="DELETE", path="/token_auth", summary="End the token.",
         statuses=COMMON,
     ),
 )  # fmt: skip

@@ -66,8 +66,11 @@ class Sessions:
         return exchange.reply(told | session(exchange.account, exchange.principal.owner_id, self._choices))
 
     async def delete_token_auth(self, exchange: Exchange) -> Response:
-        """Nothing is kept of a token, so there is nothing to delete: the client forgets it, and it ends by itself."""
+        """End the token. What is not ended by its holder (an API key, Basic) is answered alike, and holds on."""
         exchange.choices()
+        token = exchange.credential.token if exchange.credential else None
+        if token is not None:
+            await self._identity.end_token(token)
         return exchange.reply({})
 
     async def _begin(self, exchange: Exchange, principal: Principal, owner_id: str | None) -> Response:

@@ -34,7 +34,7 @@ _YEAR = 31_536_000
     default=3_600,
     show_default=True,
     metavar="SECONDS",
-    help="How long it holds, at most a year. It cannot be revoked: make an API key for what lasts.",
+    help="How long it holds, at most a year. Make an API key for what lasts.",
 )
 @setting_options(STORAGE)
 def token(

@@ -4,8 +4,14 @@
 from collections.abc import Iterator
 from typing import Any
 
+import kazoo
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, given, settings
+from kazoo import exceptions as errors
+from kazoo.request_objects import KazooRequest
+from schemathesis.checks import CHECKS
+from schemathesis.core.result import Ok
 
 from adapters.rest_v2.openapi import openapi
 from tests.rest_v2.live import Live, live
@@ -21,11 +27,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_schemathesis_finds_nothing(server: Live, mode: str) -> None:
-    schemathesis = pytest.importorskip("schemathesis")
-    checks = pytest.importorskip("schemathesis.checks").CHECKS
     schema = schemathesis.openapi.from_dict(openapi("1"))
     schema.config.update(base_url=f"{server.address}/v2")
-    passed_over = checks.get_by_names(
+    passed_over = CHECKS.get_by_names(
         [
             # What is unknown in a query is passed over, and much that is malformed reads as its default (1.4 to 1.6).
             "negative_data_rejection",
@@ -36,6 +40,7 @@ def test_schemathesis_finds_nothing(server: Live, mode: str) -> None:
         ]
     )
     for found in schema.get_all_operations():
+        assert isinstance(found, Ok)
         _try(server, found.ok(), schemathesis.GenerationMode(mode), passed_over)
 
 
@@ -60,7 +65,6 @@ def _try(server: Live, operation: Any, mode: Any, passed_over: list[Any]) -> Non
 @pytest.fixture(params=["key", "password"])
 def sdk(server: Live, request: pytest.FixtureRequest) -> Any:
     """The client, logged in one way and the other."""
-    kazoo = pytest.importorskip("kazoo")
     ways: dict[str, dict[str, str]] = {
         "key": {"api_key": server.api_key},
         # It digests the name as it is given, so it has to be given in lower case.
@@ -72,11 +76,9 @@ def sdk(server: Live, request: pytest.FixtureRequest) -> Any:
 
 
 def test_the_sdk_as_a_user_would(server: Live, sdk: Any) -> None:
-    requests = pytest.importorskip("kazoo.request_objects")
-    errors = pytest.importorskip("kazoo.exceptions")
 
     def ask(path: str, method: str = "get", **params: str) -> Any:
-        request = requests.KazooRequest(path, method=method, get_params=params or None)
+        request = KazooRequest(path, method=method, get_params=params or None)
         return request.execute(f"{server.address}/v2", token=sdk.auth_token, account_id=server.account_id)
 
     assert sdk.get_account(server.account_id)["data"]["name"] == "Live"
@@ -92,8 +94,6 @@ def test_the_sdk_as_a_user_would(server: Live, sdk: Any) -> None:
 
 
 def test_the_sdk_is_told_when_it_may_not(server: Live) -> None:
-    kazoo = pytest.importorskip("kazoo")
-    errors = pytest.importorskip("kazoo.exceptions")
     for ways, error in (
         ({"api_key": "0" * 64}, errors.KazooApiError),
         ({"api_key": "short"}, errors.KazooApiBadDataError),

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from adapters.identity import Credentials, Identity, Tokens
+from adapters.identity import Credentials, Identity, Revocations, Tokens
 from adapters.media import FolderMedia
 from adapters.rest_v2.app import rest_v1_app, rest_v2_app
 from adapters.rest_v2.document import from_v2
@@ -63,7 +63,8 @@ class World:
     def __post_init__(self) -> None:
         self.recorder = ScriptedRecorder(self.clock)
         self.tokens = Tokens(b"k" * 32, self.clock)
-        self.identity = Identity(self.store, self.tokens, Credentials(self.store, self.ticks))
+        credentials = Credentials(self.store, self.ticks)
+        self.identity = Identity(self.store, self.tokens, credentials, revocations=Revocations(self.store, self.ticks))
         self.administration = Administration(self.store, self.clock)
         self.members = Membership(self.store, self.clock)
         self.woken = 0

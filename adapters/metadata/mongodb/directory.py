@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
 from adapters.metadata.mongodb.driver import Database, Document
-from adapters.metadata.mongodb.schema import ACCOUNTS, INGEST, KEYS
+from adapters.metadata.mongodb.schema import ACCOUNTS, INGEST, KEYS, REVOKED_TOKENS
 from recordings.access import Account, ApiKey, IngestAddress, Scope
-from recordings.instants import Millis
+from recordings.instants import SECOND, Millis
 from recordings.retention import Retention
 
 _OLDEST_FIRST: Final = [("created", ASCENDING), ("_id", ASCENDING)]
@@ -23,6 +24,7 @@ class Directory:
         self._accounts = database[ACCOUNTS]
         self._keys = database[KEYS]
         self._ingest = database[INGEST]
+        self._revoked_tokens = database[REVOKED_TOKENS]
 
     async def add_account(self, account: Account) -> bool:
         """Keep a new account; `False` if its id is there."""
@@ -83,6 +85,16 @@ class Directory:
     async def revoke_ingest(self, address_id: str, at: Millis) -> bool:
         """Revoke an ingest address; `False` if there is none."""
         return await _revoke(self._ingest, address_id, at)
+
+    async def revoke_token(self, token_id: str, until: Millis) -> None:
+        """Remember that a token was ended."""
+        # A date: by that the server knows what is over.
+        change = {"$max": {"until": datetime.fromtimestamp(until / SECOND, UTC)}}
+        await self._revoked_tokens.update_one({"_id": token_id}, change, upsert=True)
+
+    async def is_token_revoked(self, token_id: str) -> bool:
+        """Whether a token was ended."""
+        return await self._revoked_tokens.find_one({"_id": token_id}) is not None
 
 
 async def _revoke(collection: Any, identity: str, at: Millis) -> bool:

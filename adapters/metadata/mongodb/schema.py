@@ -19,6 +19,7 @@ ACCOUNTS: Final = "accounts"
 KEYS: Final = "api_keys"
 INGEST: Final = "ingest_addresses"
 USERS: Final = "users"
+REVOKED_TOKENS: Final = "revoked_tokens"
 META: Final = "meta"
 
 DUE: Final = "due"
@@ -90,6 +91,8 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         _index("of_login", "account_id", "login", unique=True),
         _index("of_account", "account_id", "created", "id"),
     ),
+    # The server deletes what is over.
+    REVOKED_TOKENS: (_index("by_until", "until", expireAfterSeconds=0),),
 }  # fmt: skip
 
 Migration = Callable[[Database], Awaitable[None]]

@@ -5,7 +5,7 @@
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from adapters.metadata.rows import decode, encode
 from recordings.access import Account, ApiKey, IngestAddress, Scope
@@ -16,6 +16,16 @@ _ACCOUNT = "SELECT id, name, created, tree, retention, media FROM accounts"
 _KEY = "SELECT id, account_id, scopes, secret_sha256, created, owner_id, revoked FROM api_keys"
 _INGEST = "SELECT id, account_id, secret_sha256, created, revoked FROM ingest_addresses"
 OLDEST_FIRST = "ORDER BY created, id"
+_SWEPT: Final = 100
+"""Most ended tokens that are forgotten at once: more than come in, and never a long transaction."""
+_END: Final = (
+    "INSERT INTO revoked_tokens (id, until) VALUES (?, ?) "
+    "ON CONFLICT (id) DO UPDATE SET until = max(until, excluded.until)"
+)
+_SWEEP: Final = (
+    "DELETE FROM revoked_tokens WHERE id IN (SELECT id FROM revoked_tokens "
+    "WHERE until < CAST(strftime('%s', 'now') AS INTEGER) * 1000 ORDER BY until LIMIT ?)"
+)
 
 
 def add_account(connection: sqlite3.Connection, account: Account) -> bool:
@@ -97,3 +107,14 @@ def revoke(connection: sqlite3.Connection, table: str, identity: str, at: Millis
     """Revoke what a table has under an id; the first instant stays."""
     statement = f"UPDATE {table} SET revoked = coalesce(revoked, ?) WHERE id = ?"
     return connection.execute(statement, (at, identity)).rowcount == 1
+
+
+def revoke_token(connection: sqlite3.Connection, token_id: str, until: Millis) -> None:
+    """Remember that a token was ended, and forget some that are over."""
+    connection.execute(_SWEEP, (_SWEPT,))
+    connection.execute(_END, (token_id, until))
+
+
+def is_token_revoked(connection: sqlite3.Connection, token_id: str) -> bool:
+    """Whether a token was ended."""
+    return connection.execute("SELECT 1 FROM revoked_tokens WHERE id = ?", (token_id,)).fetchone() is not None

@@ -177,7 +177,16 @@ CREATE TABLE users (
 
 _SECOND: Final = (_USERS, "CREATE INDEX users_by_created ON users (account_id, created, id)")
 
-MIGRATIONS: Final = (_FIRST, _SECOND)
+_REVOKED_TOKENS: Final = """
+CREATE TABLE revoked_tokens (
+    id TEXT NOT NULL PRIMARY KEY,
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID
+"""
+
+_THIRD: Final = (_REVOKED_TOKENS, "CREATE INDEX revoked_tokens_by_until ON revoked_tokens (until)")
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD)
 """Step n leads from `user_version` n to n + 1."""
 
 

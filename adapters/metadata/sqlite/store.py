@@ -162,6 +162,14 @@ class SqliteStore:
         """Revoke an ingest address; `False` if there is none."""
         return bool(await self._write(directory.revoke, "ingest_addresses", address_id, at))
 
+    async def revoke_token(self, token_id: str, until: Millis) -> None:
+        """Remember that a token was ended."""
+        await self._write(directory.revoke_token, token_id, until)
+
+    async def is_token_revoked(self, token_id: str) -> bool:
+        """Whether a token was ended."""
+        return bool(await self._read(directory.is_token_revoked, token_id))
+
     async def add_user(self, user: User) -> bool:
         """Keep a new user; `False` if the account has the id or the name."""
         return bool(await self._write(users.add_user, user))

@@ -25,7 +25,8 @@ SHARED = settings(settings.get_profile("shared-store"), max_examples=60)
 
 def claims(account: Account, **others: Any) -> dict[str, Any]:
     now = int(time.time())
-    given = {"iss": "recordings", "account_id": account.id, "scopes": ["read"], "iat": now, "exp": now + 60} | others
+    given = {"iss": "recordings", "account_id": account.id, "scopes": ["read"], "iat": now, "exp": now + 60}
+    given |= {"jti": "1", **others}
     return {name: value for name, value in given.items() if value is not ...}
 
 
@@ -86,6 +87,10 @@ async def test_garbage_is_refused_and_nothing_else_happens(identity: Identity, t
     [
         {"exp": ...},
         {"iat": ...},
+        {"jti": ...},
+        {"jti": 7},
+        {"jti": ""},
+        {"jti": "x" * 65},
         {"iss": ...},
         {"iss": "kazoo"},
         {"exp": 1},

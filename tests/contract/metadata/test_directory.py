@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from recordings.access import Account, ApiKey, IngestAddress, Scope
+from recordings.instants import LATEST
 from recordings.ports import MetadataStore
 from recordings.retention import Retention
 from tests.contract.metadata.conftest import Stores
@@ -12,6 +13,8 @@ from tests.contract.metadata.samples import NOW
 ROOT = Account("root", "Root \U0001f600", NOW)
 KEY = ApiKey("k1", "root", (Scope.READ, Scope.ADMIN), "hash1", NOW, owner_id="owner")
 ADDRESS = IngestAddress("i1", "root", "hash", NOW)
+# Stores forget what is over by the time of day.
+FAR = LATEST - 1_000
 
 
 async def test_accounts(store: MetadataStore) -> None:
@@ -85,3 +88,19 @@ async def test_the_directory_is_there_after_reopening(stores: Stores) -> None:
     second = await stores.open()
     assert (await second.account("root"), await second.keys("root")) == (ROOT, [KEY])
     assert await second.ingest_addresses("root") == [ADDRESS]
+
+
+async def test_tokens_that_were_ended(stores: Stores) -> None:
+    one, other = await stores.open(), await stores.open()
+    assert not await one.is_token_revoked("t1")
+    await one.revoke_token("t1", FAR)
+    for store in (one, other, await stores.open()):
+        assert await store.is_token_revoked("t1")
+        assert not await store.is_token_revoked("t")
+        assert not await store.is_token_revoked("T1")
+    # Again, for longer, for shorter, and from many at once.
+    await asyncio.gather(*(store.revoke_token("t2", FAR + more) for more in (0, 1, -1) for store in (one, other)))
+    assert await other.is_token_revoked("t2")
+    assert await one.is_token_revoked("t1")
+    await one.revoke_token("t3", LATEST)
+    assert await one.is_token_revoked("t3")

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from pymongo.errors import PyMongoError
 
 from adapters.metadata.mongodb import Driver, DriverMissingError, MongoStore
 from adapters.metadata.mongodb.driver import DEFAULTS, _options
-from adapters.metadata.mongodb.schema import INDEXES, META, RECORDINGS, SchemaTooNewError
+from adapters.metadata.mongodb.schema import INDEXES, META, RECORDINGS, REVOKED_TOKENS, SchemaTooNewError
 from recordings.ports import Claim
 from recordings.query import Query
 from recordings.recording import ROW_FIELDS
@@ -166,3 +167,16 @@ async def test_a_database_of_a_later_release_is_left_alone(
     mongodb_client[mongodb_database][META].update_one({}, {"$set": {"version": 1_000}})
     with pytest.raises(SchemaTooNewError, match="schema 1000"):
         await store.open()
+
+
+async def test_ended_tokens_that_are_over_are_swept_by_the_server(
+    store: MongoStore, mongodb_client: Client, mongodb_database: str
+) -> None:
+    database = mongodb_client[mongodb_database]
+    assert database[REVOKED_TOKENS].index_information()["by_until"]["expireAfterSeconds"] == 0
+    # Far ahead: the server may sweep at any moment.
+    for until in (5_000_000_000_123, 5_000_000_000_456, 5_000_000_000_000):
+        await store.revoke_token("t1", until)
+    # It has to be a date: the server passes over everything else.
+    expected = datetime.fromtimestamp(5_000_000_000, UTC).replace(microsecond=456_000, tzinfo=None)
+    assert database[REVOKED_TOKENS].find_one() == {"_id": "t1", "until": expected}

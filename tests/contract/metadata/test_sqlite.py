@@ -19,6 +19,7 @@ from adapters.metadata.sqlite.database import Database, commit_together
 from adapters.metadata.sqlite.lane import Lane, StoreClosedError
 from adapters.metadata.sqlite.schema import MIGRATIONS, SchemaTooNewError
 from adapters.metadata.sqlite.store import FILE
+from recordings.instants import LATEST
 from recordings.ports import Taken
 from recordings.query import Query
 from recordings.recording import ROW_FIELDS
@@ -341,3 +342,19 @@ asyncio.run(SqliteStore(pathlib.Path(sys.argv[1])).open())
     child.communicate(timeout=30)
     assert child.returncode == 0
     assert (tmp_path / FILE).stat().st_size > 0
+
+
+async def test_ended_tokens_that_are_over_are_swept_in_bounded_batches(tmp_path: Path) -> None:
+    made = SqliteStore(tmp_path)
+    await made.open()
+    rows = [(f"old{number}", number) for number in range(250)]
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.executemany("INSERT INTO revoked_tokens VALUES (?, ?)", rows)
+    connection.close()
+    for left in (150, 50, 0, 0):
+        await made.revoke_token("new", LATEST)
+        found = [await made.is_token_revoked(name) for name, _ in rows]
+        assert found.count(True) == left
+        assert found == sorted(found)
+    assert await made.is_token_revoked("new")
+    await made.close()
