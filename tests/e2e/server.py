@@ -170,7 +170,7 @@ class Call:
 
 
 FIELDS = """recordingId state reason endCause durationMs callId from to label origin name
-spans { kind durationMs } media { url contentType length durationMs channels sha256 }"""
+spans { kind atMs durationMs } media { url contentType length durationMs channels sha256 }"""
 
 
 class Client:
