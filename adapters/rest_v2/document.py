@@ -72,12 +72,17 @@ def from_v2(document: Mapping[str, Any], account: Account, now: Millis) -> Recor
 def to_v2(row: Row) -> dict[str, Any]:
     """The public fields of a recording (a row with all its fields) as v2 shows them: GET-one's `data`.
 
-    An imported one shows what was imported, and beside it only what changed since.
+    An imported one shows what was imported, but `user_metadata` as it is now; nothing else of it can be changed.
     """
-    if row["imported"] is not None:
-        public = {name: value for name, value in row["imported"].items() if not name.startswith(("_", "pvt_"))}
-        return {**public, **_amended(row), "id": row["id"]}
-    return {name: value for name, value in _native(row).items() if value is not None}
+    if row["imported"] is None:
+        return {name: value for name, value in _native(row).items() if value is not None}
+    public = {name: value for name, value in row["imported"].items() if not name.startswith(("_", "pvt_"))}
+    if row["user_metadata"]:
+        public["user_metadata"] = dict(row["user_metadata"])
+    elif public.get("user_metadata"):
+        # All of it was taken out since. An empty one that was imported stays: nobody changed that.
+        del public["user_metadata"]
+    return {**public, "id": row["id"]}
 
 
 def attachment_name(document: Mapping[str, Any]) -> str | None:
@@ -94,10 +99,6 @@ def attachment_name(document: Mapping[str, Any]) -> str | None:
         message = f"the attachment's name must be a file's name and no path, not {name!r}"
         raise BadDocumentError(message)
     return name
-
-
-def _amended(row: Row) -> Mapping[str, Any]:
-    return {"user_metadata": row["user_metadata"]} if row["user_metadata"] else {}
 
 
 def _native(row: Row) -> dict[str, Any]:

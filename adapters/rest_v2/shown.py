@@ -38,13 +38,7 @@ _ALWAYS: Final = {"duration": 0, "duration_ms": 0, "direction": "inbound", "call
 
 def document_of(row: Row) -> dict[str, Any]:
     """A recording as clients see it: GET-one's `data`."""
-    document = to_v2(row)
-    if row["imported"] is None:
-        return _ALWAYS | document
-    if not row["user_metadata"] and document.get("user_metadata"):
-        # All that was imported of it was taken out since.
-        del document["user_metadata"]
-    return document
+    return to_v2(row) if row["imported"] is not None else _ALWAYS | to_v2(row)
 
 
 def listed(document: Mapping[str, Any], row: Row) -> dict[str, Any]:

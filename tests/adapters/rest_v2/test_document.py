@@ -100,6 +100,23 @@ def test_what_was_written_on_an_imported_recording_is_shown() -> None:
     assert to_v2(recording.to_row()) == {**public(EXAMPLE), "id": EXAMPLE["_id"], "user_metadata": {"case": 7}}
 
 
+@pytest.mark.parametrize("imported", [{"a": 1}, {}, None, ...])
+@pytest.mark.parametrize("now", [{"a": 1}, {"b": 2}, {}])
+def test_user_metadata_is_shown_as_it_is_now(imported: Any, now: dict[str, int]) -> None:
+    given = EXAMPLE if imported is ... else EXAMPLE | {"user_metadata": imported}
+    recording = replace(from_v2(given, ACCOUNT, NOW), user_metadata=now)
+    shown = to_v2(recording.to_row())
+    if now:
+        assert shown["user_metadata"] == now
+    elif imported or imported is ...:
+        assert "user_metadata" not in shown
+    else:
+        # It was empty when it came in, and so it stays.
+        assert shown["user_metadata"] == imported
+    shown.pop("user_metadata", None)
+    assert shown == {**public(EXAMPLE), "id": EXAMPLE["_id"]}
+
+
 def test_a_recording_of_ours_as_v2() -> None:
     media = Media("local:x", "audio/mpeg", 10, 2_990, 8_000, 2, "00" * 32, NOW)
     recording = Recording(
