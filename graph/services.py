@@ -23,11 +23,13 @@ from graph.logs import scrub
 from graph.settings import Settings
 from recordings.administration import Administration
 from recordings.cursor import Cursors
+from recordings.doctor import Doctor
 from recordings.finalizer import Finalizer
 from recordings.grants import Grants
 from recordings.ids import new_id
 from recordings.importing import Importing
 from recordings.instants import DAY
+from recordings.keeping import Keeping
 from recordings.membership import Membership
 from recordings.policy import Policy
 from recordings.ports import MetadataStore
@@ -60,6 +62,8 @@ class Services:
     upkeep: Upkeep
     administration: Administration
     membership: Membership
+    keeping: Keeping
+    doctor: Doctor
     importing: Importing
     identity: Identity
     tokens: Tokens
@@ -220,6 +224,8 @@ def _compose(
         upkeep=upkeep,
         administration=Administration(store, clock),
         membership=Membership(store, clock),
+        keeping=Keeping(store, clock),
+        doctor=Doctor(store=store, media=media, spool=spool, clock=clock),
         importing=Importing(store, upkeep, clock, node),
         identity=Identity(store, tokens, Credentials(store), opened.issuer),
         tokens=tokens,

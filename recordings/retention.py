@@ -21,10 +21,15 @@ class Retention:
 
 
 def delete_at(rules: Sequence[Retention], recording: Recording) -> Millis | None:
-    """When a recording's retention is over; `None` where no rule ends it. It counts from the start of the audio."""
+    """When a recording's retention is over; `None` where no rule ends it."""
+    return date_of(rules, recording.label, recording.start)
+
+
+def date_of(rules: Sequence[Retention], label: str | None, start: Millis) -> Millis | None:
+    """When the retention of what has this label is over. It counts from the start of the audio."""
     by_label = {rule.label: rule.days for rule in rules}
-    days = by_label.get(recording.label, by_label.get(None))
-    return None if days is None else recording.start + days * DAY
+    days = by_label.get(label, by_label.get(None))
+    return None if days is None else start + days * DAY
 
 
 def check_rules(rules: Sequence[Retention]) -> tuple[Retention, ...]:

@@ -1,4 +1,4 @@
-"""`recordings account`: make and list accounts."""
+"""`recordings account`: make, change and list accounts."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def account() -> None:
-    """Make and list accounts. An account reaches its own recordings and those of the accounts below it."""
+    """Make, change and list accounts. An account reaches its own recordings and those of the accounts below it."""
 
 
 @account.command()
@@ -26,6 +26,23 @@ def account() -> None:
 def create(name: str, parent_id: str | None, account_id: str | None, options: Mapping[str, str | None]) -> None:
     """Make an account called NAME."""
     _create(options, name, parent_id, account_id)
+
+
+@account.command("set")
+@click.argument("id")
+@click.option("--name", help="What it is called.")
+@click.option(
+    "--media",
+    metavar="URL",
+    help="Where its new audio goes, such as s3://bucket/folder; an empty text for where the installation keeps it. "
+    "Audio that is there already stays where it is.",
+)
+@setting_options([*(name for name in STORAGE if name != "media"), "allowed_hosts", "private_hosts"])
+def set_(id: str, name: str | None, media: str | None, options: Mapping[str, str | None]) -> None:
+    """Change the account with this ID. A place for audio is tried out before it is set."""
+    if name is None and media is None:
+        raise click.UsageError("nothing to change: give --name or --media")
+    _set(options, id, name, media)
 
 
 @account.command("list")
@@ -41,10 +58,29 @@ async def _create(services: "Services", name: str, parent_id: str | None, accoun
 
 
 @with_services
+async def _set(services: "Services", account_id: str, name: str | None, media: str | None) -> None:
+    from graph.trial import PlaceFailedError, try_place
+
+    account = await services.administration.account(account_id)
+    if media:
+        try:
+            await try_place(services, account, media)
+        except PlaceFailedError as error:
+            raise click.ClickException(str(error)) from error
+    put_out(_shown(await services.keeping.amend(account.id, name=name, media=media)))
+
+
+@with_services
 async def _list(services: "Services") -> None:
     for found in await services.administration.accounts():
         put_out(_shown(found))
 
 
 def _shown(found: Account) -> Mapping[str, Any]:
-    return {"id": found.id, "name": found.name, "parent": found.parent_id, "created": to_iso(found.created)}
+    return {
+        "id": found.id,
+        "name": found.name,
+        "parent": found.parent_id,
+        "created": to_iso(found.created),
+        "media": found.media,
+    }

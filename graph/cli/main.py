@@ -6,10 +6,12 @@ import click
 
 from graph.cli.account import account
 from graph.cli.call import call
+from graph.cli.doctor import doctor, verify
 from graph.cli.documents import import_
 from graph.cli.ingest import ingest
 from graph.cli.key import key
 from graph.cli.openapi import openapi
+from graph.cli.retention import retention
 from graph.cli.schema import schema
 from graph.cli.serve import serve
 from graph.cli.token import token
@@ -31,7 +33,21 @@ def recordings() -> None:
     """Take the place of click's own help: see `_HELP`."""
 
 
-for command in (serve, account, user, key, token, ingest, import_, call, schema, openapi):
+for command in (
+    serve,
+    account,
+    user,
+    key,
+    token,
+    ingest,
+    import_,
+    call,
+    retention,
+    doctor,
+    verify,
+    schema,
+    openapi,
+):
     recordings.add_command(command)
 
 
