@@ -67,7 +67,7 @@ STRANGE: dict[str, Any] = {
     "null": None, "zero": 0, "minus": -1.5, "large": 2**62, "whole": 1.0, "truth": True, "empty": {}, "none": [],
     "custom_channel_vars": {"a.b": {"$x": [1, None, 2.5, False]}, "$y": "z", "": 1},
 }  # fmt: skip
-DOCUMENTS = (
+DOCUMENTS: tuple[dict[str, Any], ...] = (
     document(1),
     document(2, media_type="wav", owner_id=BOB),
     # The same instant as the first two, on both sides of a page's end; without an owner.
@@ -132,7 +132,7 @@ def http(request: pytest.FixtureRequest, archive: Path, tmp_path: Path) -> Itera
     data = tmp_path / "data"
 
     def run(*words: str | Path) -> Any:
-        done = command(*words, data=data, seconds=60, **variables)  # type: ignore[arg-type]
+        done = command(*words, data=data, seconds=60, **variables)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
