@@ -1,6 +1,7 @@
 """The web app: every route of the service, and what runs as long as it does."""
 
 import asyncio
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -65,9 +66,19 @@ def _routes(services: Services, background: Background) -> list[BaseRoute]:
         Route("/graphql", _graphql(services)),
         _media(services).route(),
         *_ingest(services),
-        Mount("/v2", _rest_v2(services)),
-        Mount("/v1", rest_v1_app(clock=services.clock, node=services.node, version=VERSION)),
+        _below("/v2", _rest_v2(services)),
+        _below("/v1", rest_v1_app(clock=services.clock, node=services.node, version=VERSION)),
     ]
+
+
+def _below(prefix: str, app: ASGIApp) -> Mount:
+    """An app for everything below a prefix, whatever characters are in the path.
+
+    Left to itself, a `Mount` knows no path with a line break, and the router would answer it in another form.
+    """
+    mount = Mount(prefix, app)
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+    return mount
 
 
 def _graphql(services: Services) -> ASGIApp:

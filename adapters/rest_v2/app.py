@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from adapters.rest_v2 import gate, headers
 from adapters.rest_v2.buckets import Buckets
 from adapters.rest_v2.calls import Calls, Control
+from adapters.rest_v2.compression import compress
 from adapters.rest_v2.directory import Directory
 from adapters.rest_v2.envelope import Meta, node_id, timestamp
 from adapters.rest_v2.exchange import Exchange
@@ -110,6 +111,10 @@ class _App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
+        if scope["type"] != "http":
+            # There are no sockets here; closing one that is not accepted is a refusal (403).
+            await send({"type": "websocket.close"})
+            return
         request = Request(scope, receive)
         exchange = self._exchange(request)
         if request.method == "OPTIONS" and headers.is_cors(request.headers):
@@ -118,6 +123,7 @@ class _App:
             response = await self._respond(exchange)
         allowed = methods(gate.path_of(request))
         headers.finish(response, request, exchange.meta.request_id, allowed)
+        compress(response, request.headers)
         await response(scope, receive, send)
 
     def _exchange(self, request: Request) -> Exchange:

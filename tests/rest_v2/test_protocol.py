@@ -1,5 +1,7 @@
 """Section 5: bodies, verbs, errors, methods, headers and other origins."""
 
+import gzip
+import json
 import logging
 
 import pytest
@@ -134,7 +136,7 @@ async def test_other_origins(site: Site) -> None:
 async def test_headers_that_every_answer_has(site: Site) -> None:
     response = await site.get()
     assert response.headers["content-language"] == "en"
-    assert response.headers["vary"] == "accept-language, accept"
+    assert response.headers["vary"] == "accept-language, accept, accept-encoding"
     assert response.headers["expires"] == "Fri, 01 Jan 1999 00:00:00 GMT"
     assert "expires" not in (await site.send("DELETE", f"{site.recordings}/x")).headers
     for given, echoed in (("abc-1", True), ("é", False), ("x" * 129, False), ("a\tb", False)):
@@ -170,3 +172,48 @@ async def test_a_fault_of_ours_is_masked(site: Site, caplog: pytest.LogCaptureFi
     assert response.headers["x-request-id"] == body["request_id"]
     assert isinstance(body["data"], dict)
     assert "secret" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("header", "taken"),
+    [
+        ("gzip", True),
+        ("GZIP", True),
+        ("deflate, gzip;q=0.5", True),
+        ("*", True),
+        ("br;q=1, *;q=0.1", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, *", False),
+        ("identity", False),
+        ("x-gzip-not", False),
+        ("", False),
+    ],
+)
+async def test_gzip_for_who_takes_it(site: Site, header: str, taken: bool) -> None:
+    made = await site.add()
+    path = f"{site.recordings}/{made.id}"
+    for where, params in ((site.recordings, {}), (path, {}), (site.recordings, {"page_size": "0"})):
+        async with site.client.stream(
+            "GET", where, params=params, headers={**site.headers, "Accept-Encoding": header}
+        ) as response:
+            raw = b"".join([part async for part in response.aiter_raw()])
+        assert (response.headers.get("content-encoding") == "gzip") is taken
+        assert response.headers["content-length"] == str(len(raw))
+        assert response.headers["vary"].endswith("accept-encoding")
+        body = json.loads(gzip.decompress(raw) if taken else raw)
+        assert body["status"] == ("error" if params else "success")
+
+
+async def test_what_is_never_in_gzip(site: Site) -> None:
+    made = await site.add()
+    path = f"{site.recordings}/{made.id}"
+    tag = (await site.get(path)).headers["etag"]
+    for where, headers, params in (
+        (path, {"Accept": "audio/mpeg"}, {}),
+        (path, {"Accept": "text/html"}, {}),
+        (path, {"If-None-Match": tag}, {}),
+        (site.recordings, {}, {"accept": "csv"}),
+        (site.recordings, {}, {"is_chunked": "true"}),
+    ):
+        response = await site.send("GET", where, headers={"Accept-Encoding": "gzip", **headers}, params=params)
+        assert "content-encoding" not in response.headers
