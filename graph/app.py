@@ -40,6 +40,7 @@ def create_app(services: Services) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await services.tidy()
         await background.start()
         try:
             yield
@@ -89,6 +90,7 @@ def _graphql(services: Services) -> ASGIApp:
         grants=services.grants,
         clock=services.clock,
         authenticate=services.identity.authenticate,
+        draw=services.rendering.draw,
     )
     choices = GraphQLSettings(
         graphiql=settings.graphiql, public_url=settings.public_url, media_ttl=settings.media_url_ttl * SECOND
@@ -103,6 +105,7 @@ def _media(services: Services) -> MediaEndpoint:
         grants=services.grants,
         clock=services.clock,
         authenticate=lambda request: services.identity.authenticate(request.headers),
+        rendering=services.rendering,
     )
 
 

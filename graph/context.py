@@ -1,14 +1,20 @@
 """What a resolver has at hand while it answers one request."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from recordings.access import Principal
 from recordings.cursor import Cursors
 from recordings.grants import Grants
 from recordings.instants import Millis
 from recordings.ports import Clock
+from recordings.recording import Media
 from recordings.service import Recordings
+
+Draw = Callable[[str, Media, int], Awaitable[Mapping[str, Any]]]
+"""The waveform of a recording's media, in so many pixels. Raises `Refused`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +29,7 @@ class Context:
     base_url: str
     media_ttl: Millis
     request_id: str
+    draw: Draw | None = None
 
     @cached_property
     def media_expires(self) -> Millis:

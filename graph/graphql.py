@@ -19,7 +19,7 @@ from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
 
 from graph import faults
-from graph.context import Context
+from graph.context import Context, Draw
 from graph.execution.answer import encode
 from graph.execution.front import Front
 from graph.execution.limits import Limits
@@ -46,13 +46,14 @@ Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphQLServices:
-    """What the API is made of."""
+    """What the API is made of. Without `draw` there are no waveforms."""
 
     recordings: Recordings
     cursors: Cursors
     grants: Grants
     clock: Clock
     authenticate: Authenticate
+    draw: Draw | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +170,7 @@ class GraphQLApp(GraphQL[Context, None]):
             base_url=(self._settings.public_url or str(request.base_url)).rstrip("/"),
             media_ttl=self._settings.media_ttl,
             request_id=_request_id(request),
+            draw=services.draw,
         )
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:

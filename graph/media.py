@@ -8,6 +8,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.http import play, refuse
+from graph.formats import wanted_format
+from graph.rendering import Busy, Rendering
 from recordings.access import Principal
 from recordings.errors import Forbidden, MediaUnavailable, NotFound, Refused, Unauthenticated
 from recordings.grants import Grant, Grants
@@ -19,11 +21,13 @@ Authenticate = Callable[[Request], Awaitable[Principal]]
 
 _STATUSES: Final[tuple[tuple[type[Refused], int], ...]] = (
     (Unauthenticated, 401),
+    (Busy, 503),
     (Forbidden, 403),
     (NotFound, 404),
     (MediaUnavailable, 404),
 )
 _PRIVATE: Final = {"cache-control": "no-store"}
+_BESIDE: Final = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "10"}}
 _LONGEST_NUMBER: Final = 18
 
 
@@ -38,16 +42,27 @@ class Listening(Protocol):
 
 
 class MediaEndpoint:
-    """Plays recordings. `inline=true` asks a browser to play instead of to save."""
+    """Plays recordings. `inline=true` asks a browser to play instead of to save.
+
+    With `rendering`, `format=opus` (or `Accept`) asks for it in another format; see `graph.formats`.
+    """
 
     def __init__(
-        self, *, service: Listening, media: MediaStore, grants: Grants, clock: Clock, authenticate: Authenticate
+        self,
+        *,
+        service: Listening,
+        media: MediaStore,
+        grants: Grants,
+        clock: Clock,
+        authenticate: Authenticate,
+        rendering: Rendering | None = None,
     ) -> None:
         self._service = service
         self._media = media
         self._grants = grants
         self._clock = clock
         self._authenticate = authenticate
+        self._rendering = rendering
 
     def route(self, path: str = "/media/{id}") -> Route:
         """The route that it answers."""
@@ -56,13 +71,27 @@ class MediaEndpoint:
     async def respond(self, request: Request) -> Response:
         """Play, or say why not."""
         try:
-            recording = await self._recording(request)
-            inline = request.query_params.get("inline") == "true"
-            return await play(request, recording, self._media.read, inline=inline)
+            return await self._play(request, await self._recording(request))
         except Refused as refused:
             return _refusal(refused)
         except MediaMissing:
             return refuse(404, MediaUnavailable.code, "the audio is not where it was stored", _PRIVATE)
+
+    async def _play(self, request: Request, recording: Recording) -> Response:
+        inline = request.query_params.get("inline") == "true"
+        if self._rendering is None or recording.media is None:
+            return await play(request, recording, self._media.read, inline=inline)
+        headers, asked = request.headers, request.query_params.get("format")
+        wanted = wanted_format(asked, headers.get("accept"), recording.media.content_type)
+        converted = await self._rendering.convert(recording, wanted) if wanted is not None else None
+        if converted is None:
+            answer = await play(request, recording, self._media.read, inline=inline)
+        else:
+            answer = await play(request, converted.recording, converted.read, inline=inline)
+        if asked is None:
+            # What is kept of it on the way is not for everybody who asks for this address.
+            answer.headers["vary"] = "Accept"
+        return answer
 
     async def _recording(self, request: Request) -> Recording:
         recording_id: str = request.path_params["id"]
@@ -81,5 +110,4 @@ def _instant(text: str) -> int:
 
 def _refusal(refused: Refused) -> Response:
     status = next((status for kind, status in _STATUSES if isinstance(refused, kind)), 400)
-    challenge = {"www-authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004 - the status of a challenge
-    return refuse(status, refused.code, refused.message, _PRIVATE | challenge)
+    return refuse(status, refused.code, refused.message, _PRIVATE | _BESIDE.get(status, {}))

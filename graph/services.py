@@ -1,5 +1,7 @@
 """The one place where adapters are chosen and put together, for the server and the command line alike."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -8,7 +10,7 @@ from urllib.parse import urlsplit
 
 from fsspec import get_filesystem_class
 
-from adapters.audio import AudioWorkshop
+from adapters.audio import AudioWorkshop, Renditions
 from adapters.delivery import UrlCourier
 from adapters.identity import Credentials, Identity, InstallationKey, Tokens, made_once
 from adapters.media import MediaRouter, open_media_store
@@ -20,6 +22,7 @@ from graph.audit import LogAudit, LogReporter
 from graph.background import Wake
 from graph.clock import SystemClock
 from graph.logs import scrub
+from graph.rendering import Rendering
 from graph.settings import Settings
 from recordings.administration import Administration
 from recordings.cursor import Cursors
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     from adapters.identity.issuer import Issuer
 
 _MIB = 1 << 20
+_DELIVERY = "delivery"
+_RENDITIONS = "renditions"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +74,13 @@ class Services:
     tokens: Tokens
     cursors: Cursors
     grants: Grants
+    renditions: Renditions
+    rendering: Rendering
+
+    async def tidy(self) -> None:
+        """Clear away what a server that died was making. For a server alone: its data folder is nobody else's."""
+        await self.renditions.open()
+        await asyncio.to_thread(shutil.rmtree, self.settings.data / _DELIVERY, ignore_errors=True)
 
 
 class CannotOpenError(Exception):
@@ -94,14 +106,15 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         media = _media(settings, guard, store)
         closing.push_async_callback(media.close)
         places = _places(settings)
-        courier = UrlCourier(media.read, guard, settings.data / "delivery", places=places)
+        courier = UrlCourier(media.read, guard, settings.data / _DELIVERY, places=places)
         closing.push_async_callback(courier.close)
         workshop = AudioWorkshop(settings.data / "work", workers=settings.audio_workers)
         closing.push_async_callback(workshop.close)
+        renditions = _renditions(settings, media, closing)
         issuer = _issuer(settings)
         if issuer is not None:
             closing.push_async_callback(issuer.close)
-        yield _compose(settings, key, node, _Opened(store, media, courier, places, workshop, issuer))
+        yield _compose(settings, key, node, _Opened(store, media, courier, places, workshop, renditions, issuer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +126,7 @@ class _Opened:
     courier: UrlCourier
     places: tuple[str, ...]
     workshop: AudioWorkshop
+    renditions: Renditions
     issuer: "Issuer | None"
 
 
@@ -168,6 +182,16 @@ def _places(settings: Settings) -> tuple[str, ...]:
     return places
 
 
+def _renditions(settings: Settings, media: MediaRouter, closing: AsyncExitStack) -> Renditions:
+    folder = settings.data / _RENDITIONS
+    # Processes of their own, that start when somebody asks: nobody's recording waits for somebody's listening.
+    workshop = AudioWorkshop(folder / "work", workers=settings.audio_workers)
+    closing.push_async_callback(workshop.close)
+    renditions = Renditions(folder, workshop, media.read, most_bytes=settings.renditions_mb * _MIB)
+    closing.push_async_callback(renditions.close)
+    return renditions
+
+
 def _issuer(settings: Settings) -> "Issuer | None":
     if settings.jwks_url is None:
         return None
@@ -190,7 +214,14 @@ def _compose(
     policy = Policy(trash_window=settings.trash_days * DAY, places=opened.places)
     upkeep = Upkeep(
         store=store,
-        finalizer=Finalizer(store=store, media=media, spool=spool, workshop=workshop, clock=clock),
+        finalizer=Finalizer(
+            store=store,
+            media=media,
+            spool=spool,
+            workshop=workshop,
+            clock=clock,
+            forget=opened.renditions.forget,
+        ),
         recorder=recorder,
         courier=opened.courier,
         clock=clock,
@@ -231,4 +262,6 @@ def _compose(
         tokens=tokens,
         cursors=Cursors(key.derive("cursor")),
         grants=Grants(key.derive("media")),
+        renditions=opened.renditions,
+        rendering=Rendering(opened.renditions),
     )

@@ -121,6 +121,7 @@ class Settings:
     max_body: int
     max_streams: int
     audio_workers: int
+    renditions_mb: int
     graphiql: bool
     v2_owner_sees_account: bool
     v2_max_rows: int
@@ -198,6 +199,15 @@ SETTINGS: Final = (
     Setting("max_body", int, 512, "The largest file that a switch may send, in MiB.", minimum=1, maximum=65_536),
     Setting("max_streams", int, 250, "The most live calls that this server takes in.", minimum=1, maximum=100_000),
     Setting("audio_workers", int, 2, "Processes that decode and convert audio.", minimum=1, maximum=256),
+    Setting(
+        "renditions_mb",
+        int,
+        1_024,
+        "The most room, in MiB, for recordings in other formats than they are stored in, and for waveforms. They are "
+        "made when asked for, and kept for a day at most.",
+        minimum=16,
+        maximum=1_048_576,
+    ),
     Setting("graphiql", bool, default=True, description="Serve GraphiQL, the query editor, at /graphql."),
     Setting(
         "v2_owner_sees_account",

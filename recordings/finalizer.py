@@ -1,7 +1,7 @@
 """From what was spooled to what is stored, and away again: the steps that touch audio."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from recordings.events import Discarded, Event, Failed, Lost, Purged, Stored
@@ -16,6 +16,10 @@ MAX_RECEIVED: Final = MAX_TIME_LIMIT * SECOND + HOUR
 """The longest audio that is taken in one piece from a sender."""
 
 
+Forget = Callable[[str], Awaitable[None]]
+"""Drops whatever else was made of audio with this SHA-256: what was deleted lives on nowhere."""
+
+
 class Damaged(Exception):  # noqa: N818 - a passing state of a store, tried again
     """What the media store gives back is not what was put."""
 
@@ -24,13 +28,21 @@ class Finalizer:
     """Decodes, measures, converts, stores and reads back; purges; and frees the node's disk."""
 
     def __init__(
-        self, *, store: MetadataStore, media: MediaStore, spool: Spool, workshop: Workshop, clock: Clock
+        self,
+        *,
+        store: MetadataStore,
+        media: MediaStore,
+        spool: Spool,
+        workshop: Workshop,
+        clock: Clock,
+        forget: Forget | None = None,
     ) -> None:
         self._store = store
         self._media = media
         self.spool = spool
         self._workshop = workshop
         self._clock = clock
+        self._forget = forget
 
     async def finalize(self, recording: Recording) -> Event:
         """What came of a recording whose audio has ended."""
@@ -90,6 +102,8 @@ class Finalizer:
         """Delete all audio of a recording that this service keeps. What lies at a storage provider stays."""
         if recording.media is not None and is_kept_here(recording, recording.media):
             await self._media.delete(recording.media.url)
+        if recording.media is not None and self._forget is not None:
+            await self._forget(recording.media.sha256)
         await self.spool.forget(recording.id)
         return Purged(at=self._clock.now())
 

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, cast
 from adapters.audio.cache import FolderCache, Kept
 from adapters.audio.encoding import FORMATS
 from adapters.audio.peaks import LONGEST, Waveform
-from adapters.audio.workshop import AudioWorkshop
+from adapters.audio.workshop import AudioWorkshop, WorkshopBusyError
 from recordings.ports import Codec, SpooledAudio, Target, Track
 from recordings.recording import Media
 
@@ -46,8 +46,8 @@ class Rendition:
 class Renditions:
     """Makes renditions in a workshop (one of its own, so that nobody's recording waits for somebody's listening).
 
-    Kept in `folder`, at most `most_bytes` of them and each at most `seconds`. At most `at_once` are made at a time; two
-    who ask for the same get the same. Belongs to one event loop.
+    Kept in `folder`, at most `most_bytes` of them and each at most `seconds`. At most `at_once` are made at a time, and
+    `waiting` more may wait for that; two who ask for the same get the same. Belongs to one event loop.
     """
 
     def __init__(
@@ -59,12 +59,14 @@ class Renditions:
         most_bytes: int = MOST_BYTES,
         seconds: float = KEPT_SECONDS,
         at_once: int = 4,
+        waiting: int = 128,
     ) -> None:
         self._work = folder / "work"
         self._cache = FolderCache(folder / "kept", most_bytes, seconds)
         self._workshop = workshop
         self._read = read
         self._turn = asyncio.Semaphore(at_once)
+        self._room = at_once + waiting
         self._making: dict[str, Task[Any]] = {}
 
     async def convert(self, media: Media, format: str) -> Rendition | None:
@@ -110,10 +112,16 @@ class Renditions:
             if (kept := await asyncio.to_thread(self._cache.get, key)) is not None:
                 return kept
             # Somebody may have begun while we looked.
-            task = self._making.get(key) or asyncio.create_task(self._in_turn(make))
-            self._making[key] = task
-            task.add_done_callback(lambda done: self._forget(key, done))
+            task = self._making.get(key) or self._begin(key, make)
         return cast("Kept", await asyncio.shield(task))
+
+    def _begin(self, key: str, make: Callable[[], Coroutine[Any, Any, Kept]]) -> Task[Any]:
+        if len(self._making) >= self._room:
+            message = f"{len(self._making)} renditions are being made or wait for it"
+            raise WorkshopBusyError(message)
+        self._making[key] = task = asyncio.create_task(self._in_turn(make))
+        task.add_done_callback(lambda done: self._forget(key, done))
+        return task
 
     def _forget(self, key: str, task: Task[Any]) -> None:
         self._making.pop(key, None)

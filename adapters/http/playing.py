@@ -23,6 +23,9 @@ _SAFE: Final = {
     "cache-control": "private, no-transform",
 }
 
+_ENDINGS: Final = {"wav": "wav", "ogg": "opus", "flac": "flac"}
+"""The ending of a file's name, by a part of its type."""
+
 
 async def play(request: Request, recording: Recording, read: Read, *, inline: bool = False) -> Response:
     """The response to a `GET` or `HEAD` of a recording's audio.
@@ -68,7 +71,7 @@ def _part(request: Request, media: Media, validators: Validators) -> Part | None
 
 
 def _description(recording: Recording, media: Media, part: Part | None, *, inline: bool) -> dict[str, str]:
-    format = "wav" if "wav" in media.content_type else "mp3"
+    format = next((name for kind, name in _ENDINGS.items() if kind in media.content_type), "mp3")
     size = media.length if part is None else part.end - part.start
     described = {
         "content-length": str(size),

@@ -22,6 +22,8 @@ from graph.schema.scalars import SCALARS
 
 _COUNT: Final = 100
 """What counting costs, in fields: a listing that a filter narrows is counted row by row."""
+_DRAWING: Final = 50
+"""What a waveform costs, in fields, so that a page of a hundred has room for one of each recording, and for no more."""
 
 
 class Schema(strawberry.Schema):
@@ -41,7 +43,7 @@ class Schema(strawberry.Schema):
         self.documents = Documents(
             schema=self._schema,
             compiler=Compiler(computed=COLUMNS, scalars={"DateTime": INSTANTS, "URL": TEXTS, "Sha256": TEXTS}),
-            weights={("RecordingConnection", "totalCount"): _COUNT},
+            weights={("RecordingConnection", "totalCount"): _COUNT, ("Media", "peaks"): _DRAWING},
             **choices,
         )
 

@@ -1,15 +1,36 @@
 """The stored audio of a recording, and how to play it."""
 
-from typing import Any
+from enum import Enum
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import strawberry
+from strawberry import UNSET
 
 from graph.context import Context
 from graph.schema.info import Info
-from graph.schema.scalars import URL, BigInt, DateTime, Sha256
+from graph.schema.scalars import JSON, URL, BigInt, DateTime, Sha256
 from recordings.access import Scope
+from recordings.recording import Media as StoredMedia
 from recordings.recording import Row, State
+
+
+@strawberry.enum(description="A format that a recording can be played in.")
+class PlayedFormat(Enum):
+    MP3 = strawberry.enum_value("mp3", description="`audio/mpeg`.")
+    WAV = strawberry.enum_value("wav", description="`audio/x-wav`, 16 bits.")
+    OPUS = strawberry.enum_value("opus", description="Opus in Ogg: `audio/ogg`. The smallest.")
+    FLAC = strawberry.enum_value("flac", description="`audio/flac`: without a loss, half of a WAV.")
+
+
+Format = Annotated[
+    PlayedFormat | None,
+    strawberry.argument(
+        description="The format to play it in; as it is stored when left out. Another one is made when the URL is "
+        "first asked for, which takes a while for a long recording."
+    ),
+]
+Pixels = Annotated[int, strawberry.argument(description="How wide it is to be: from 1 to 10,000 pixels.")]
 
 
 def media_url(context: Context, recording_id: str) -> str:
@@ -42,8 +63,17 @@ def url_expires_of(source: Row, context: Context) -> DateTime | None:
     return DateTime(context.media_expires) if _may_play(source, context) else None
 
 
-def _resolve_url(source: strawberry.Parent[Any], info: Info) -> URL | None:
-    return url_of(source, info.context)
+def _resolve_url(source: strawberry.Parent[Any], info: Info, format: Format = UNSET) -> URL | None:
+    url = url_of(source, info.context)
+    return url if url is None or not format else URL(f"{url}&format={format.value}")
+
+
+async def _resolve_peaks(source: strawberry.Parent[Any], info: Info, pixels: Pixels) -> JSON | None:
+    draw = info.context.draw
+    if draw is None or not _may_play(source, info.context):
+        return None
+    media = StoredMedia(**{name: source[name] for name in StoredMedia.__dataclass_fields__})
+    return JSON(await draw(source["recording_id"], media, pixels))
 
 
 def _resolve_url_expires(source: strawberry.Parent[Any], info: Info) -> DateTime | None:
@@ -59,6 +89,12 @@ class Media:
     )
     url_expires: DateTime | None = strawberry.field(
         resolver=_resolve_url_expires, description="When `url` stops working; null where there is no `url`."
+    )
+    peaks: JSON | None = strawberry.field(
+        resolver=_resolve_peaks,
+        description="Its waveform in at most so many pixels, in the JSON format of audiowaveform (version 2, 8 bits), "
+        "as peaks.js loads it; wavesurfer.js takes its `data` as `peaks`. It is drawn when it is first asked for. Null "
+        "without the scope LISTEN, and for a recording that is in the trash.",
     )
     content_type: str = strawberry.field(description="The media type, such as `audio/mpeg`.")
     length: BigInt = strawberry.field(description="The length in bytes.")

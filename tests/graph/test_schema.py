@@ -20,6 +20,7 @@ from graphql import (
 )
 from strawberry.types import get_object_definition
 
+from graph.rendering import Busy
 from graph.schema import schema, sdl
 from graph.schema.errors import TYPES, InvalidInputError, UserError
 from graph.schema.filter import RecordingFilter
@@ -81,7 +82,7 @@ def test_names_follow_the_conventions() -> None:
     for name, kind in TYPES_OF_OURS.items():
         assert re.fullmatch(r"[A-Z][A-Za-z0-9]*", name)
         if isinstance(kind, GraphQLEnumType):
-            assert all(re.fullmatch(r"[A-Z][A-Z_]*", value) for value in kind.values)
+            assert all(re.fullmatch(r"[A-Z][A-Z0-9_]*", value) for value in kind.values)
         if isinstance(kind, FIELDS_OF):
             assert all(re.fullmatch(r"[a-z][A-Za-z0-9]*", field) for field in kind.fields)
 
@@ -119,7 +120,8 @@ def test_every_member_of_an_error_union_says_code_message_and_path() -> None:
 def test_every_refusal_of_a_use_case_has_its_type() -> None:
     elsewhere = {
         InvalidCursor,  # mutations take no cursor: it is a top-level error of a query
-        MediaUnavailable,  # audio is not played through GraphQL
+        MediaUnavailable,  # mutations play and draw nothing
+        Busy,  # the same
         Unauthenticated,  # answered with the status 401, before anything is executed
     }
     assert set(refusals()) - elsewhere == {*TYPES, *InvalidCursor.__bases__}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.audio import AudioWorkshop, Renditions, SourceDamagedError
+from adapters.audio import AudioWorkshop, Renditions, SourceDamagedError, WorkshopBusyError
 from adapters.audio.cache import FolderCache
 from adapters.audio.peaks import Drawing
 from recordings.ports import MediaMissing, NotAudio
@@ -189,3 +189,15 @@ def test_a_drawing_has_the_extremes_of_every_piece(samples: list[int], channels:
             place = (pixel * channels + channel) * 2
             assert (data[place], data[place + 1]) == (min(piece) >> 8, max(piece) >> 8)
     assert (count - 1) * step * channels < len(samples) <= count * step * channels
+
+
+async def test_what_waits_is_bounded(tmp_path: Path, shelf: Shelf) -> None:
+    media = shelf.keep("a.wav", seconds=0.5)
+    workshop = AudioWorkshop(tmp_path / "renditions/work", workers=1)
+    renditions = Renditions(tmp_path / "renditions", workshop, shelf.read, at_once=1, waiting=1)
+    asked = [asyncio.create_task(renditions.peaks(media, pixels)) for pixels in (1, 2, 3, 4)]
+    ended = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(each) for each in ended].count(WorkshopBusyError) == 2
+    assert (await renditions.peaks(media, 4))["length"] <= 4
+    await renditions.close()
+    await workshop.close()

@@ -1,0 +1,66 @@
+"""In which format a recording is played: as it is stored, unless somebody asks for another one. No I/O."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from recordings.errors import InvalidInput
+
+FORMATS: Final = ("mp3", "wav", "opus", "flac")
+"""What a recording can be played as."""
+_NAMES: Final = {
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/vnd.wave": "wav",
+    "audio/ogg": "opus",
+    "audio/opus": "opus",
+    "audio/flac": "flac",
+    "audio/x-flac": "flac",
+}
+_LONGEST: Final = 4_096
+
+
+def format_of(content_type: str) -> str:
+    """The name of the format of stored audio."""
+    return _NAMES.get(content_type.partition(";")[0].strip().lower(), "mp3")
+
+
+def wanted_format(parameter: str | None, accept: str | None, content_type: str) -> str | None:
+    """The format that audio stored as this type is to be converted to; `None` for none.
+
+    The parameter decides; without it the field `Accept` does. There the stored format is taken wherever it will do,
+    however much another one is liked: browsers name all formats that they can play. A field that allows nothing that
+    we have is ignored, as RFC 9110 (12.5.1) lets us.
+
+    Raises:
+        InvalidInput: the parameter names no format.
+    """
+    stored = format_of(content_type)
+    if parameter is not None:
+        if parameter not in FORMATS:
+            raise InvalidInput.of(("format",), "enum", parameter, f"one of {', '.join(FORMATS)}")
+        return None if parameter == stored else parameter
+    accepted = sorted(_accepted(accept or ""), key=lambda each: -each[1])
+    if not accepted or any(name in {stored, "*"} for name, _quality in accepted):
+        return None
+    return accepted[0][0]
+
+
+def _accepted(field: str) -> Iterator[tuple[str, float]]:
+    """What a field accepts, as (format or `*`, quality); what is none of our types is left out."""
+    for part in field.split(",") if len(field) <= _LONGEST else ():
+        media_type, *parameters = (item.strip().lower() for item in part.split(";"))
+        name = "*" if media_type in {"*/*", "audio/*"} else _NAMES.get(media_type)
+        quality = _quality(parameters)
+        if name is not None and quality > 0:
+            yield name, quality
+
+
+def _quality(parameters: list[str]) -> float:
+    found = next((item.partition("=")[2] for item in parameters if item.startswith("q=")), "1")
+    try:
+        return min(max(float(found), 0.0), 1.0)
+    except ValueError:
+        return 0.0
