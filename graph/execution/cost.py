@@ -2,7 +2,8 @@
 
 A field costs 1, or its weight. What is below a list counts as often as the list may be long: as `first` or `last` say,
 or the number of `ids`, or 10 where nothing says it. Where a field that is no list bears `first`, as a connection does,
-the lists right below it are that long. `@skip` and `@include` are taken to show everything.
+the lists right below it are that long. `@skip` and `@include` are taken to show everything. Introspection shows a
+schema that is as large as it is: a field of it costs the same wherever it is.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,9 @@ from graphql import (
 _SIZES: Final = frozenset({"first", "last", "ids"})
 _LIST: Final = 10
 _PAGE: Final = 100
+_INTROSPECTION: Final = frozenset({"__schema", "__type"})
+_INTROSPECTED: Final = 20
+"""A field of an introspection. Its usual query has some 230 of them, fragments included, and is within the limit."""
 
 Fragments = Mapping[str, FragmentDefinitionNode]
 Size = int | str
@@ -91,12 +95,26 @@ class Costs:
         selected = [node.selection_set for node in nodes if node.selection_set is not None]
         if definition is None or not selected:
             return own
+        if name in _INTROSPECTION:
+            return Cost(_INTROSPECTED * _count(selected, fragments))
         listed = is_list_type(get_nullable_type(definition.type))
         said = size_of(nodes[0])
         size = said if said is not None else given
         below = self._place(get_named_type(definition.type), selected, fragments, None if listed else said)
         own.add(below, (_LIST if size is None else size) if listed else 1)
         return own
+
+
+def _count(selected: Iterable[SelectionSetNode], fragments: Fragments) -> int:
+    """How many fields are selected, at any depth. Validation refused circles, and the survey bounds the rest."""
+    count = 0
+    for selections in selected:
+        for selection in selections.selections:
+            inner: Any = fragments[selection.name.value] if isinstance(selection, FragmentSpreadNode) else selection
+            count += isinstance(selection, FieldNode)
+            if inner.selection_set is not None:
+                count += _count([inner.selection_set], fragments)
+    return count
 
 
 @dataclass(frozen=True, slots=True)

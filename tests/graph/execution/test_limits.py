@@ -3,17 +3,20 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from graphql import get_introspection_query
+from graphql import build_client_schema, get_introspection_query
 
 from graph.execution.documents import Documents, RefusedDocumentError
 from graph.execution.executor import CompiledExecutor
 from graph.execution.limits import LimitError, Limits
 from graph.execution.plan import Compiler
+from graph.graphql import GraphQLSettings
 from graph.schema.build import Schema
+from tests.graph.api import open_api
 from tests.graph.execution.differential import context, run, shown
 from tests.graph.execution.rows import sound_row
 
@@ -166,3 +169,11 @@ def test_names_are_not_guessed_at() -> None:
 def test_the_worst_case_is_what_it_costs(text: str, variables: dict[str, Any], cost: int) -> None:
     document = SCHEMA.documents.find(text)
     assert document.cost(document.operation(None), variables) == cost
+
+
+@pytest.mark.parametrize("more", [{}, {"specified_by_url": True, "input_value_deprecation": True}])
+async def test_introspections_own_query_is_answered(tmp_path: Path, more: dict[str, bool]) -> None:
+    async with open_api(tmp_path, GraphQLSettings()) as api:
+        answer = await api.send(get_introspection_query(**more))
+    assert build_client_schema(answer["data"]).type_map.keys() >= {"Recording", "RecordingConnection"}
+    assert answer["extensions"]["cost"]["requested"] < Limits().cost / 2
