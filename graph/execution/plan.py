@@ -27,15 +27,14 @@ from graphql import (
     GraphQLScalarType,
 )
 
-from graph.execution.columns import BailError, Change, Kind, Told, Values, checker, leaf, listed, non_null, nullable
+from graph.execution.columns import BailError, Change, Kind, Values, checker, leaf, listed, non_null, nullable
 from graph.execution.selection import NotCompiledError, Operation
 from graph.execution.structs import struct_of
 
 Plan = Callable[[Any, Any], Any]
 """Completes a marked result: its value and graphql-core's `info` of its field, to what is encoded. Raises to bail."""
-Computed = Callable[[Sequence[Any], Any, Any], Values]
-"""A computed column: the sources of a field on a page, the request's context and the marked result that they belong
-to, to the field's values, in one go."""
+Computed = Callable[[Sequence[Mapping[str, Any]], Any], Values]
+"""A computed column: the sources of a field on a page and the request's context, to the field's values, in one go."""
 
 _TYPENAME: Final = "__typename"
 
@@ -46,12 +45,10 @@ class Compiler:
 
     `computed` are the fields that have a resolver and are computed for the page all the same, by type and field name;
     they must give what the resolver gives. `scalars` are the kinds of scalars that have a column of their own.
-    `sources` are the classes of the sources of types, where these are no dicts or nobody has to ask `is_type_of`.
     """
 
     computed: Mapping[tuple[str, str], Computed] = field(default_factory=dict)
     scalars: Mapping[str, Kind] = field(default_factory=dict)
-    sources: Mapping[str, type] = field(default_factory=dict)
 
     def compile(self, operation: Operation, kind: GraphQLOutputType, nodes: Sequence[FieldNode]) -> Plan | None:
         """The plan for the result of a field, or `None` where graphql-core is to complete it."""
@@ -72,12 +69,11 @@ class Compiler:
         if isinstance(kind, GraphQLScalarType | GraphQLEnumType):
             return leaf(kind, self.scalars)
         if isinstance(kind, GraphQLObjectType):
-            return Kind(change=self._object(operation, kind, nodes), refuses_null=True)
+            return Kind(change=self._object(operation, kind, nodes))
         raise NotCompiledError(str(kind))
 
     def _object(self, operation: Operation, kind: GraphQLObjectType, nodes: Sequence[FieldNode]) -> Change:
-        source = self.sources.get(kind.name)
-        building = _Building(kind, source or dict, kind.is_type_of if source is None else None)
+        building = _Building(kind)
         for key, found in operation.fields_of(kind, nodes).items():
             self._add(building, operation, key, found)
         return building.finish()
@@ -101,7 +97,7 @@ class Compiler:
 
 def _of_one(change: Change) -> Plan:
     def plan(value: Any, info: Any) -> Any:
-        return change([value], Told(info, value))[0]
+        return change([value], info)[0]
 
     return plan
 
@@ -134,8 +130,6 @@ class _Building:
     """The columns of an object type, as they are added: those read from the rows come first, then the others."""
 
     type: GraphQLObjectType
-    source: type
-    is_type_of: Callable[[Any, Any], Any] | None
     read: list[tuple[str, str, Kind]] = field(default_factory=list)
     others: list[tuple[str, Change]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -146,7 +140,7 @@ class _Building:
 
     def add_constant(self, key: str, value: Any) -> None:
         self.keys.append(key)
-        self.others.append((key, lambda rows, _told: list(repeat(value, len(rows)))))
+        self.others.append((key, lambda rows, _info: list(repeat(value, len(rows)))))
 
     def add_computed(self, key: str, computed: Computed, kind: Kind) -> None:
         self.keys.append(key)
@@ -160,8 +154,7 @@ class _Building:
             changes=tuple((at, kind.change) for at, (_, _, kind) in enumerate(self.read) if kind.change is not None),
             others=tuple(change for _, change in self.others),
             order=tuple(columns.index(key) for key in self.keys),
-            source=self.source,
-            is_type_of=self.is_type_of,
+            is_type_of=self.type.is_type_of,
         )
 
 
@@ -179,15 +172,14 @@ def _reading(names: Sequence[str], shapes: Sequence[Any]) -> Reads | None:
 
 
 def _computing(computed: Computed, kind: Kind) -> Change:
-    check = checker([kind.shape]) if kind.shape is not Any else None
+    check = checker([kind.shape])
 
-    def change(rows: Values, told: Told) -> Values:
-        column = computed(rows, told.info.context, told.root)
-        if len(column) != len(rows):
+    def change(rows: Values, info: Any) -> Values:
+        values = computed(rows, info.context)
+        if len(values) != len(rows):
             raise BailError
-        if check is not None:
-            column = [value for (value,) in check(list(zip(column)))]
-        return column if kind.change is None else kind.change(column, told)
+        column = [value for (value,) in check([(value,) for value in values])]
+        return column if kind.change is None else kind.change(column, info)
 
     return change
 
@@ -201,11 +193,10 @@ class _Objects:
     changes: tuple[tuple[int, Change], ...]
     others: tuple[Change, ...]
     order: tuple[int, ...]
-    source: type
     is_type_of: Callable[[Any, Any], Any] | None
 
-    def __call__(self, rows: Values, told: Told) -> Values:
-        self._check(rows, told)
+    def __call__(self, rows: Values, info: Any) -> Values:
+        self._check(rows, info)
         if not rows or not self.order:
             return [self.build() for _ in rows]
         read = self.reads(rows) if self.reads else []
@@ -213,13 +204,13 @@ class _Objects:
             return [self.build(*row) for row in read]
         columns: list[Values] = list(zip(*read, strict=True))
         for at, change in self.changes:
-            columns[at] = change(columns[at], told)
+            columns[at] = change(columns[at], info)
         del columns[len(self.order) - len(self.others) :]
-        columns += [change(rows, told) for change in self.others]
+        columns += [change(rows, info) for change in self.others]
         return list(map(self.build, *(columns[at] for at in self.order)))
 
-    def _check(self, rows: Values, told: Told) -> None:
-        if not set(map(type, rows)) <= {self.source}:
+    def _check(self, rows: Values, info: Any) -> None:
+        if not set(map(type, rows)) <= {dict}:
             raise BailError
-        if self.is_type_of is not None and not set(map(self.is_type_of, rows, repeat(told.info))) <= {True}:
+        if self.is_type_of is not None and not set(map(self.is_type_of, rows, repeat(info))) <= {True}:
             raise BailError
