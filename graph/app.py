@@ -23,6 +23,7 @@ from graph import health
 from graph.background import Background
 from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
 from graph.media import MediaEndpoint
+from graph.presigning import Presigning
 from graph.requests import Requests, masked
 from graph.services import Services
 from recordings.instants import SECOND
@@ -84,6 +85,7 @@ def _below(prefix: str, app: ASGIApp) -> Mount:
 
 def _graphql(services: Services) -> ASGIApp:
     settings = services.settings
+    presigning = Presigning(services.media, settings.media_url_ttl * SECOND)
     parts = GraphQLServices(
         recordings=services.recordings,
         cursors=services.cursors,
@@ -91,6 +93,7 @@ def _graphql(services: Services) -> ASGIApp:
         clock=services.clock,
         authenticate=services.identity.authenticate,
         draw=services.rendering.draw,
+        presign=presigning.urls if settings.media_presign else None,
     )
     choices = GraphQLSettings(
         graphiql=settings.graphiql, public_url=settings.public_url, media_ttl=settings.media_url_ttl * SECOND

@@ -1,7 +1,7 @@
 """What a resolver has at hand while it answers one request."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -10,11 +10,13 @@ from recordings.cursor import Cursors
 from recordings.grants import Grants
 from recordings.instants import Millis
 from recordings.ports import Clock
-from recordings.recording import Media
+from recordings.recording import Media, Row
 from recordings.service import Recordings
 
 Draw = Callable[[str, Media, int], Awaitable[Mapping[str, Any]]]
 """The waveform of a recording's media, in so many pixels. Raises `Refused`."""
+Presign = Callable[[Iterable[Row]], Awaitable[Mapping[str, str]]]
+"""The store's own URLs for rows of recordings, by id, where it has any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,8 @@ class Context:
     media_ttl: Millis
     request_id: str
     draw: Draw | None = None
+    presign: Presign | None = None
+    presigned: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def media_expires(self) -> Millis:

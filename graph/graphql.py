@@ -19,7 +19,7 @@ from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
 
 from graph import faults
-from graph.context import Context, Draw
+from graph.context import Context, Draw, Presign
 from graph.execution.answer import encode
 from graph.execution.front import Front
 from graph.execution.limits import Limits
@@ -46,7 +46,7 @@ Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphQLServices:
-    """What the API is made of. Without `draw` there are no waveforms."""
+    """What the API is made of. Without `draw` there are no waveforms; `presign` gives URLs of the store's own."""
 
     recordings: Recordings
     cursors: Cursors
@@ -54,6 +54,7 @@ class GraphQLServices:
     clock: Clock
     authenticate: Authenticate
     draw: Draw | None = None
+    presign: Presign | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +172,7 @@ class GraphQLApp(GraphQL[Context, None]):
             media_ttl=self._settings.media_ttl,
             request_id=_request_id(request),
             draw=services.draw,
+            presign=services.presign,
         )
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:

@@ -117,6 +117,7 @@ class Settings:
     delivery_places: tuple[str, ...]
     public_url: str | None
     media_url_ttl: int
+    media_presign: bool
     trash_days: int
     max_body: int
     max_streams: int
@@ -195,6 +196,13 @@ SETTINGS: Final = (
         schemes=("http", "https"),
     ),
     Setting("media_url_ttl", int, 3_600, "Seconds that a signed media URL holds.", minimum=10, maximum=604_800),
+    Setting(
+        "media_presign",
+        bool,
+        default=False,
+        description="Give out the S3 store's own signed URLs, so that audio does not pass through the service. Such a "
+        "URL plays until it expires, also if the recording is deleted, and nobody writes down who listens by it.",
+    ),
     Setting("trash_days", int, 30, "Days that a deleted recording can be restored.", minimum=0, maximum=3_650),
     Setting("max_body", int, 512, "The largest file that a switch may send, in MiB.", minimum=1, maximum=65_536),
     Setting("max_streams", int, 250, "The most live calls that this server takes in.", minimum=1, maximum=100_000),

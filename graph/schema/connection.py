@@ -13,6 +13,7 @@ from graph.schema.info import Info
 from graph.schema.listing import Listing
 from graph.schema.order import NEWEST_FIRST, RecordingOrder, to_order
 from graph.schema.paging import After, Before, First, Last, Paging
+from graph.schema.presigned import presign
 from graph.schema.recording import Recording
 from graph.schema.selection import is_selected, row_fields
 from recordings.access import Account
@@ -104,6 +105,7 @@ async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the f
     fields = row_fields(info, ("nodes",), ("edges", "node"))
     paging = Paging(given(first), given(after), given(last), given(before))
     listing = await Listing.load(context, query, paging.request(context.cursors, query.order, fields))
+    await presign(context, listing.nodes)
     # The connection is read from it.
     return cast("RecordingConnection", listing)
 

@@ -55,7 +55,9 @@ def _may_play(source: Row, context: Context) -> bool:
 
 def url_of(source: Row, context: Context) -> URL | None:
     """The URL that plays this media, where there may be one."""
-    return URL(media_url(context, source["recording_id"])) if _may_play(source, context) else None
+    if not _may_play(source, context):
+        return None
+    return URL(context.presigned.get(source["recording_id"]) or media_url(context, source["recording_id"]))
 
 
 def url_expires_of(source: Row, context: Context) -> DateTime | None:
@@ -64,8 +66,11 @@ def url_expires_of(source: Row, context: Context) -> DateTime | None:
 
 
 def _resolve_url(source: strawberry.Parent[Any], info: Info, format: Format = UNSET) -> URL | None:
-    url = url_of(source, info.context)
-    return url if url is None or not format else URL(f"{url}&format={format.value}")
+    context = info.context
+    if not format or not _may_play(source, context):
+        return url_of(source, context)
+    # Other formats are made by the service, wherever the audio lies.
+    return URL(f"{media_url(context, source['recording_id'])}&format={format.value}")
 
 
 async def _resolve_peaks(source: strawberry.Parent[Any], info: Info, pixels: Pixels) -> JSON | None:

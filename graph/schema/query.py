@@ -10,6 +10,7 @@ from graph.schema.account import Account, Viewer
 from graph.schema.connection import RecordingConnection, resolve_recordings
 from graph.schema.info import Info
 from graph.schema.node import ACCOUNT, RECORDING, Node, parse_id, plain
+from graph.schema.presigned import presign
 from graph.schema.recording import Recording
 from graph.schema.selection import row_fields
 from recordings.errors import InvalidInput, NotFound
@@ -57,7 +58,9 @@ async def _load(info: Info, named: Sequence[tuple[str, str]]) -> list[Any]:
 
 async def _find(info: Info, ids: Sequence[str]) -> list[Any]:
     context = info.context
-    return list(await context.recordings.find_many(context.principal, ids, row_fields(info)))
+    rows = list(await context.recordings.find_many(context.principal, ids, row_fields(info)))
+    await presign(context, rows)
+    return rows
 
 
 async def _account(info: Info, account_id: str) -> Any:

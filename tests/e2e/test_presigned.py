@@ -1,0 +1,77 @@
+"""Audio in a real S3 store, played from there by its own signed URLs."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from graph.demo import DEMO_ACCOUNT
+from tests.e2e.server import Client, Server, command
+from tests.servers.seaweedfs import BUCKET
+from tests.servers.shared import Answer
+
+NODES = "recordingId media { url urlExpires length contentType mp3: url(format: MP3) flac: url(format: FLAC) }"
+
+
+@pytest.fixture(scope="module", params=["on", "off"])
+def presigns(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param == "on")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, seaweedfs: Answer, presigns: bool) -> Iterator[Server]:
+    variables = {
+        "RECORDINGS_MEDIA": f"s3://{BUCKET}/{uuid.uuid4().hex}",
+        "FSSPEC_S3_ENDPOINT_URL": seaweedfs["s3"],
+        "FSSPEC_S3_KEY": seaweedfs["key"],
+        "FSSPEC_S3_SECRET": seaweedfs["secret"],
+    }
+    options = ["--demo", *(["--media-presign"] if presigns else [])]
+    with Server(tmp_path_factory.mktemp("presigned") / "data", *options, **variables) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Client:
+    return server.client(server.shown_token())
+
+
+def pages(client: Client) -> Iterator[Any]:
+    """The same recordings, by each way to them."""
+    nodes = client.graphql(f"{{ recordings(first: 9) {{ nodes {{ id {NODES} }} }} }}")["recordings"]["nodes"]
+    edges = client.graphql(f"{{ recordings(first: 9) {{ edges {{ node {{ {NODES} }} }} }} }}")["recordings"]["edges"]
+    yield from nodes
+    yield from (edge["node"] for edge in edges)
+    query = f"query Q($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on Recording {{ {NODES} }} }} }}"
+    yield from client.graphql(query, ids=[node["id"] for node in nodes])["nodes"]
+    one = f"query Q($id: ID!) {{ recording(id: $id) {{ {NODES} }} }}"
+    yield client.graphql(one, id=nodes[0]["id"])["recording"]
+
+
+def test_urls_are_the_stores_own_where_that_is_set(
+    server: Server, client: Client, seaweedfs: Answer, presigns: bool
+) -> None:
+    seen = list(pages(client))
+    assert len(seen) == 16
+    for node in seen:
+        media = node["media"]
+        assert media["url"].startswith(f"{seaweedfs['s3']}/" if presigns else f"{server.url}/media/")
+        assert media["mp3"].startswith(f"{server.url}/media/")
+        assert media["flac"].endswith("&format=flac")
+        answer = httpx.get(media["url"], headers={"Range": "bytes=0-9"}, timeout=30)
+        assert (answer.status_code, len(answer.content)) == (206, 10)
+        assert answer.headers["content-type"] == media["contentType"]
+        assert answer.headers["content-range"].endswith(f"/{media['length']}")
+
+
+def test_the_same_right_is_needed_to_have_one(server: Server, client: Client) -> None:
+    token = command("token", "--account", DEMO_ACCOUNT, "--scope", "read", data=server.data).stdout.strip()
+    assert {node["media"]["url"] for node in pages(server.client(token))} == {None}
+
+
+def test_what_was_put_there_is_found_by_the_doctor(server: Server, client: Client, tmp_path: Path) -> None:
+    ended = command("doctor", "--verify", "1", data=server.data, seconds=60.0, **server.variables)
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
