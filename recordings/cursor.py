@@ -3,12 +3,15 @@
 A cursor holds the order, the sort key and the id of a row, and a keyed hash over them, so that a forged or damaged one,
 or one of another order, is recognised and named. It holds nothing about the query: a page after it is a range scan,
 whatever arrived or left meanwhile.
+
+The hash is BLAKE2b of the key and what is signed, one behind the other. Its keyed mode promises no more, gives the key
+a block of its own, and takes twice as long: 63 µs against 35 for the 100 cursors of a page.
 """
 
 import json
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from hmac import compare_digest
 from json.encoder import encode_basestring
@@ -22,13 +25,15 @@ _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).enc
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _TAG: Final = 8
 _MAX: Final = 1_024
+_KEY: Final = 64
 
 
 class Cursors:
     """Writes and reads cursors with a secret of its own, derived from the installation's key."""
 
     def __init__(self, key: bytes) -> None:
-        self._hash = blake2b(key=key[:64], person=b"cursor", digest_size=_TAG)
+        # The key is made as long as keys may be, so that no other key and text are one behind the other the same.
+        self._hash = blake2b(key[:_KEY].ljust(_KEY, b"\0"), person=b"cursor", digest_size=_TAG)
 
     def write(self, order: Order, row: Mapping[str, Any]) -> str:
         """The cursor of a row in an order. An order and its reverse share their cursors."""
@@ -36,18 +41,24 @@ class Cursors:
 
     def write_page(self, order: Order, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         """The cursors of the rows of a page."""
-        field, code = order.field.value, _CODES[order.field]
-        return [self._write(code, row[field], row["id"]) for row in rows]
+        field = order.field.value
+        return self._write(order, [(row[field], row["id"]) for row in rows])
 
     def encode(self, order: Order, position: Position) -> str:
         """A position as a cursor."""
-        return self._write(_CODES[order.field], position.key, position.id)
+        return self._write(order, [(position.key, position.id)])[0]
 
-    def _write(self, code: bytes, key: str | int | None, identity: str) -> str:
-        # A list of two as JSON: an encoder of lists takes three times as long as the parts of it.
-        shown = key if type(key) is int else _encode(key)
-        body = code + f"[{shown},{encode_basestring(identity)}]".encode()
-        return b2a_base64(self._tag(body) + body, newline=False).translate(_URL_SAFE, b"=").decode()
+    def _write(self, order: Order, places: Iterable[tuple[str | int | None, str]]) -> list[str]:
+        code, start, written = _CODES[order.field], self._hash.copy, []
+        for key, identity in places:
+            # A list of two as JSON: an encoder of lists takes three times as long as the parts of it.
+            shown = key if type(key) is int else _encode(key)
+            body = code + f"[{shown},{encode_basestring(identity)}]".encode()
+            keyed = start()
+            keyed.update(body)
+            written.append(b2a_base64(keyed.digest() + body))
+        # What is the same for each is done for all of them at once: lines of text, without the padding.
+        return b"".join(written).translate(_URL_SAFE, b"=").decode().splitlines()
 
     def read(self, order: Order, text: str, path: Sequence[str]) -> Position:
         """The position that a cursor names.

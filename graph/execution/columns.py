@@ -28,10 +28,14 @@ class BailError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is demanded of a column, and what becomes of it: `change` sees values of `shape` alone."""
+    """What is demanded of a column, and what becomes of it: `change` sees values of `shape` alone.
+
+    `refuses_null` is said of a `change` that raises where there is a null.
+    """
 
     shape: Any = Any
     change: Change | None = None
+    refuses_null: bool = False
 
 
 _INT: Final = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
@@ -79,7 +83,7 @@ def _coerced(kind: GraphQLScalarType | GraphQLEnumType) -> Change:
 
 def non_null(kind: Kind) -> Kind:
     """The kind without nulls."""
-    if kind.shape is not Any:
+    if kind.refuses_null or kind.shape is not Any:
         return kind
     return Kind(Any, _refusing_null(kind.change))
 

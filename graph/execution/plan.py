@@ -33,7 +33,7 @@ from graph.execution.structs import struct_of
 
 Plan = Callable[[Any, Any], Any]
 """Completes a marked result: its value and graphql-core's `info` of its field, to what is encoded. Raises to bail."""
-Computed = Callable[[Sequence[Mapping[str, Any]], Any], Values]
+Computed = Callable[[Sequence[Any], Any], Values]
 """A computed column: the sources of a field on a page and the request's context, to the field's values, in one go."""
 
 _TYPENAME: Final = "__typename"
@@ -45,10 +45,12 @@ class Compiler:
 
     `computed` are the fields that have a resolver and are computed for the page all the same, by type and field name;
     they must give what the resolver gives. `scalars` are the kinds of scalars that have a column of their own.
+    `sources` are the classes of the sources of types, where these are no dicts or nobody has to ask `is_type_of`.
     """
 
     computed: Mapping[tuple[str, str], Computed] = field(default_factory=dict)
     scalars: Mapping[str, Kind] = field(default_factory=dict)
+    sources: Mapping[str, type] = field(default_factory=dict)
 
     def compile(self, operation: Operation, kind: GraphQLOutputType, nodes: Sequence[FieldNode]) -> Plan | None:
         """The plan for the result of a field, or `None` where graphql-core is to complete it."""
@@ -69,11 +71,12 @@ class Compiler:
         if isinstance(kind, GraphQLScalarType | GraphQLEnumType):
             return leaf(kind, self.scalars)
         if isinstance(kind, GraphQLObjectType):
-            return Kind(change=self._object(operation, kind, nodes))
+            return Kind(change=self._object(operation, kind, nodes), refuses_null=True)
         raise NotCompiledError(str(kind))
 
     def _object(self, operation: Operation, kind: GraphQLObjectType, nodes: Sequence[FieldNode]) -> Change:
-        building = _Building(kind)
+        source = self.sources.get(kind.name)
+        building = _Building(kind, source or dict, kind.is_type_of if source is None else None)
         for key, found in operation.fields_of(kind, nodes).items():
             self._add(building, operation, key, found)
         return building.finish()
@@ -81,10 +84,10 @@ class Compiler:
     def _add(self, building: "_Building", operation: Operation, key: str, nodes: list[FieldNode]) -> None:
         name = nodes[0].name.value
         if name == _TYPENAME:
-            building.add_constant(key, building.type.name)
+            building.add_constant(key, building.kind.name)
             return
-        definition = building.type.fields.get(name)
-        computed = self.computed.get((building.type.name, name))
+        definition = building.kind.fields.get(name)
+        computed = self.computed.get((building.kind.name, name))
         # A column gives what its resolver gives that is given nothing.
         if definition is None or nodes[0].arguments or (definition.args and computed is None):
             raise NotCompiledError(name)
@@ -129,7 +132,9 @@ def _row_name(definition: GraphQLField) -> str:
 class _Building:
     """The columns of an object type, as they are added: those read from the rows come first, then the others."""
 
-    type: GraphQLObjectType
+    kind: GraphQLObjectType
+    source: type[Any]
+    is_type_of: Callable[[Any, Any], Any] | None
     read: list[tuple[str, str, Kind]] = field(default_factory=list)
     others: list[tuple[str, Change]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -154,7 +159,8 @@ class _Building:
             changes=tuple((at, kind.change) for at, (_, _, kind) in enumerate(self.read) if kind.change is not None),
             others=tuple(change for _, change in self.others),
             order=tuple(columns.index(key) for key in self.keys),
-            is_type_of=self.type.is_type_of,
+            source=self.source,
+            is_type_of=self.is_type_of,
         )
 
 
@@ -172,13 +178,14 @@ def _reading(names: Sequence[str], shapes: Sequence[Any]) -> Reads | None:
 
 
 def _computing(computed: Computed, kind: Kind) -> Change:
-    check = checker([kind.shape])
+    check = checker([kind.shape]) if kind.shape is not Any else None
 
     def change(rows: Values, info: Any) -> Values:
-        values = computed(rows, info.context)
-        if len(values) != len(rows):
+        column = computed(rows, info.context)
+        if len(column) != len(rows):
             raise BailError
-        column = [value for (value,) in check([(value,) for value in values])]
+        if check is not None:
+            column = [value for (value,) in check(list(zip(column, strict=True)))]
         return column if kind.change is None else kind.change(column, info)
 
     return change
@@ -193,6 +200,7 @@ class _Objects:
     changes: tuple[tuple[int, Change], ...]
     others: tuple[Change, ...]
     order: tuple[int, ...]
+    source: type[Any]
     is_type_of: Callable[[Any, Any], Any] | None
 
     def __call__(self, rows: Values, info: Any) -> Values:
@@ -210,7 +218,7 @@ class _Objects:
         return list(map(self.build, *(columns[at] for at in self.order)))
 
     def _check(self, rows: Values, info: Any) -> None:
-        if not set(map(type, rows)) <= {dict}:
+        if not set(map(type, rows)) <= {self.source}:
             raise BailError
         if self.is_type_of is not None and not set(map(self.is_type_of, rows, repeat(info))) <= {True}:
             raise BailError

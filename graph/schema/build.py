@@ -13,7 +13,7 @@ from graph.execution.documents import Documents
 from graph.execution.executor import CompiledExecutor
 from graph.execution.extension import ReadDocuments
 from graph.execution.plan import Compiler
-from graph.schema.columns import COLUMNS
+from graph.schema.columns import COLUMNS, SOURCES
 from graph.schema.info import Info
 from graph.schema.mutations import Mutation
 from graph.schema.query import Query
@@ -42,7 +42,11 @@ class Schema(strawberry.Schema):
         )
         self.documents = Documents(
             schema=self._schema,
-            compiler=Compiler(computed=COLUMNS, scalars={"DateTime": INSTANTS, "URL": TEXTS, "Sha256": TEXTS}),
+            compiler=Compiler(
+                computed=COLUMNS,
+                scalars={"DateTime": INSTANTS, "URL": TEXTS, "Sha256": TEXTS},
+                sources=SOURCES,
+            ),
             weights={("RecordingConnection", "totalCount"): _COUNT, ("Media", "peaks"): _DRAWING},
             **choices,
         )

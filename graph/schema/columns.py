@@ -4,14 +4,23 @@ Each gives just what the field's resolver gives, which is what answers wherever 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from graph.context import Context
 from graph.execution.plan import Computed
+from graph.schema.listing import Listing
 from graph.schema.media import resolve_media, url_expires_of, url_of
 from graph.schema.node import RECORDING, global_id
 from graph.schema.recording import upload_url_of
 from recordings.recording import Row
+
+
+def _all(compute: Callable[[Any], Any]) -> Computed:
+    def column(sources: Sequence[Any], _context: Context) -> list[Any]:
+        return list(map(compute, sources))
+
+    return column
 
 
 def _each(compute: Callable[[Row, Context], Any]) -> Computed:
@@ -22,6 +31,15 @@ def _each(compute: Callable[[Row, Context], Any]) -> Computed:
 
 
 COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
+    ("RecordingConnection", "edges"): _all(attrgetter("edges")),
+    ("RecordingConnection", "nodes"): _all(attrgetter("nodes")),
+    ("RecordingConnection", "pageInfo"): lambda listings, _context: listings,
+    ("PageInfo", "hasNextPage"): _all(lambda listing: listing.ends["hasNextPage"]),
+    ("PageInfo", "hasPreviousPage"): _all(lambda listing: listing.ends["hasPreviousPage"]),
+    ("PageInfo", "startCursor"): _all(attrgetter("start_cursor")),
+    ("PageInfo", "endCursor"): _all(attrgetter("end_cursor")),
+    ("RecordingEdge", "cursor"): _all(itemgetter(1)),
+    ("RecordingEdge", "node"): _all(itemgetter(0)),
     ("Recording", "id"): _each(lambda row, _context: global_id(RECORDING, row["id"])),
     ("Recording", "media"): _each(lambda row, _context: resolve_media(row)),
     ("RecordingOptions", "url"): _each(upload_url_of),
@@ -29,3 +47,10 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
     ("Media", "urlExpires"): _each(url_expires_of),
 }
 """By GraphQL type and field name."""
+SOURCES: Final[Mapping[str, type]] = {
+    "RecordingConnection": Listing,
+    "PageInfo": Listing,
+    "RecordingEdge": tuple,
+    "Recording": dict,
+}
+"""What these types are read from. All that a recording's own check asks of its source is that it is a dict."""

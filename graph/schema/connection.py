@@ -15,19 +15,18 @@ from graph.schema.order import NEWEST_FIRST, RecordingOrder, to_order
 from graph.schema.paging import After, Before, First, Last, Paging
 from graph.schema.presigned import presign
 from graph.schema.recording import Recording
-from graph.schema.selection import is_selected, row_fields
+from graph.schema.selection import names_at, once, row_fields
 from recordings.access import Account
 from recordings.query import Query
 from recordings.recording import Shelf
 
 
 def _has_next(listing: strawberry.Parent[Listing]) -> bool:
-    # What is known already is not waited for: that alone would cost a fifteenth of a page.
-    return cast("bool", listing.has_next())
+    return listing.ends["hasNextPage"]
 
 
 def _has_previous(listing: strawberry.Parent[Listing]) -> bool:
-    return cast("bool", listing.has_previous())
+    return listing.ends["hasPreviousPage"]
 
 
 @strawberry.type(
@@ -45,14 +44,23 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(description="The cursor of the last recording of the page.")
 
 
+def _cursor(edge: strawberry.Parent[Any]) -> str:
+    return cast("str", edge[1])
+
+
+def _node(edge: strawberry.Parent[Any]) -> Recording:
+    # GraphQL's recording is read from the row.
+    return cast("Recording", edge[0])
+
+
 @strawberry.type(description="A recording in a page.")
 class RecordingEdge:
-    cursor: str = strawberry.field(description="Its place in this order, for `after` and `before`.")
-    node: Recording = strawberry.field(description="The recording.")
+    cursor: str = strawberry.field(resolver=_cursor, description="Its place in this order, for `after` and `before`.")
+    node: Recording = strawberry.field(resolver=_node, description="The recording.")
 
 
-def _edges(listing: strawberry.Parent[Listing], info: Info) -> Any:
-    return Plain(listing.edges(cursors=is_selected(info, "cursor")))
+def _edges(listing: strawberry.Parent[Listing]) -> Any:
+    return Plain(listing.edges)
 
 
 def _nodes(listing: strawberry.Parent[Listing]) -> Any:
@@ -88,6 +96,11 @@ Trashed = Annotated[
 ]
 
 
+def _selected(info: Info) -> tuple[frozenset[str], frozenset[str]]:
+    beside = names_at(info, ("edges",), ("pageInfo",))
+    return row_fields(info, ("nodes",), ("edges", "node")), beside
+
+
 async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the field
     account: strawberry.Parent[Account | None],
     info: Info,
@@ -102,12 +115,12 @@ async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the f
     """A page of the recordings of an account, by default of the credentials' own."""
     context = info.context
     query = _query(context, account, given(filter), order_by, Shelf.TRASH if trashed else Shelf.LIVE)
-    fields = row_fields(info, ("nodes",), ("edges", "node"))
+    fields, asked = once(info, _selected)
     paging = Paging(given(first), given(after), given(last), given(before))
-    listing = await Listing.load(context, query, paging.request(context.cursors, query.order, fields))
+    listing = await Listing.load(context, query, paging.request(context.cursors, query.order, fields), asked)
     await presign(context, listing.nodes)
     # The connection is read from it.
-    return cast("RecordingConnection", listing)
+    return cast("RecordingConnection", Plain(listing))
 
 
 def _query(

@@ -1,8 +1,8 @@
 """One page of recordings; what costs a look-up beside it is looked up when it is asked for."""
 
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Awaitable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from inspect import isawaitable
 
 from graph.context import Context
 from recordings.query import Page, PageRequest, Query, position_of
@@ -17,23 +17,34 @@ class Listing:
     query: Query
     request: PageRequest
     page: Page
+    cursors: bool
+    """Whether its edges are to have their cursors."""
+    ends: dict[str, bool] = field(default_factory=dict)
+    """`hasNextPage` and `hasPreviousPage`, as far as they were looked up."""
 
     @classmethod
-    async def load(cls, context: Context, query: Query, request: PageRequest) -> "Listing":
-        """Read the page."""
-        return cls(context, query, request, await context.recordings.page(context.principal, query, request))
+    async def load(cls, context: Context, query: Query, request: PageRequest, asked: Collection[str]) -> "Listing":
+        """Read the page, and what is `asked` for beside its rows: `hasNextPage`, `hasPreviousPage`, `cursor`."""
+        page = await context.recordings.page(context.principal, query, request)
+        listing = cls(context, query, request, page, "cursor" in asked)
+        for name, find in (("hasNextPage", listing.has_next), ("hasPreviousPage", listing.has_previous)):
+            if name in asked:
+                found = find()
+                # What is known already is not waited for: that alone would cost a fifteenth of a page.
+                listing.ends[name] = await found if isawaitable(found) else found
+        return listing
 
     @property
     def nodes(self) -> Sequence[Row]:
         """The rows of the page."""
         return self.page.rows
 
-    def edges(self, *, cursors: bool) -> list[dict[str, Any]]:
+    @property
+    def edges(self) -> list[tuple[Row, str | None]]:
         """The rows with their cursors, where those are asked for."""
-        if not cursors:
-            return [{"node": row} for row in self.nodes]
-        written = self.context.cursors.write_page(self.query.order, self.nodes)
-        return [{"node": row, "cursor": cursor} for row, cursor in zip(self.nodes, written, strict=True)]
+        if not self.cursors:
+            return [(row, None) for row in self.nodes]
+        return list(zip(self.nodes, self.context.cursors.write_page(self.query.order, self.nodes), strict=True))
 
     @property
     def start_cursor(self) -> str | None:
