@@ -13,10 +13,12 @@ import pytest
 
 from graph.cli.main import recordings
 from graph.settings import SETTINGS, as_markdown, environment_names
+from recordings.doctor import Problem
 from tests.e2e.server import Client, Server
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
 SETTINGS_PAGE = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = frozenset({"callId", "recordingId"})
@@ -102,10 +104,11 @@ def printed_id(text: str) -> str:
     return found[1]
 
 
-def test_the_commands_in_the_readme_exist() -> None:
-    lines = [line for language, text in BLOCK.findall(README) if language == "sh" for line in text.splitlines()]
+@pytest.mark.parametrize(("page", "least"), [(README, 6), (OPERATIONS, 9)], ids=["README", "operations"])
+def test_the_commands_in_the_documents_exist(page: str, least: int) -> None:
+    lines = [line for language, text in BLOCK.findall(page) if language == "sh" for line in text.splitlines()]
     called = [shlex.split(line.rsplit("&& ")[-1]) for line in lines if "/recordings " in line]
-    assert len(called) >= 6
+    assert len(called) >= least
     for _program, *words in called:
         command: click.Command = recordings
         while isinstance(command, click.Group):
@@ -121,7 +124,7 @@ def test_the_rooms_in_the_readme_exist() -> None:
     assert [room for room in rooms if not (REPOSITORY / room).exists()] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/settings.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/settings.md", "docs/operations.md"])
 def test_links_lead_somewhere(page: str) -> None:
     text = (REPOSITORY / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
@@ -131,6 +134,20 @@ def test_links_lead_somewhere(page: str) -> None:
 def test_every_setting_is_documented() -> None:
     assert as_markdown() in SETTINGS_PAGE
     assert [name for name in environment_names() if f"`{name}`" not in SETTINGS_PAGE] == []
+
+
+def test_the_options_and_findings_of_operations_exist() -> None:
+    options = {option for command in options_of(recordings) for option in command}
+    assert set(re.findall(r"`(--[a-z-]+)`", OPERATIONS)) <= options
+    assert set(re.findall(r"`([A-Z]+_[A-Z]+)`", OPERATIONS)) | {"COPY"} == {problem.value for problem in Problem}
+
+
+def options_of(group: click.Group) -> Iterator[set[str]]:
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            yield from options_of(command)
+        else:
+            yield {option for parameter in command.params for option in parameter.opts}
 
 
 def test_the_files_of_a_deployment_set_what_there_is() -> None:
