@@ -96,7 +96,15 @@ def _graphql(services: Services) -> ASGIApp:
         presign=presigning.urls if settings.media_presign else None,
     )
     choices = GraphQLSettings(
-        graphiql=settings.graphiql, public_url=settings.public_url, media_ttl=settings.media_url_ttl * SECOND
+        graphiql=settings.graphiql,
+        public_url=settings.public_url,
+        media_ttl=settings.media_url_ttl * SECOND,
+        limits=settings.graphql_limits,
+        register=settings.graphql_register,
+        suggestions=settings.graphql_suggestions,
+        introspection=settings.graphql_reader,
+        burst=settings.graphql_burst,
+        per_second=settings.graphql_per_second,
     )
     return graphql_app(parts, choices)
 

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from graph import graphql_choices
+from graph.graphql_choices import GraphQLChoices
+
 PREFIX: Final = "RECORDINGS_"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -103,7 +106,7 @@ def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(GraphQLChoices):
     """The settings of an installation, checked. Made by `load`; what each is for stands in `SETTINGS`."""
 
     host: str
@@ -217,6 +220,21 @@ SETTINGS: Final = (
         maximum=1_048_576,
     ),
     Setting("graphiql", bool, default=True, description="Serve GraphiQL, the query editor, at /graphql."),
+    *(
+        Setting(graphql_choices.PREFIX + name, int, default, description, minimum=1, maximum=maximum)
+        for name, default, description, maximum in graphql_choices.NUMBERS
+    ),
+    *(
+        Setting(graphql_choices.PREFIX + name, bool, default, description)
+        for name, default, description in graphql_choices.FLAGS
+    ),
+    Setting(
+        "graphql_introspection",
+        str,
+        "read",
+        "The scope that it takes to read the schema by introspection.",
+        choices=graphql_choices.READERS,
+    ),
     Setting(
         "v2_owner_sees_account",
         bool,

@@ -26,7 +26,8 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from graph.execution.cost import Cost, Costs
 from graph.execution.executor import PlannedDocument
-from graph.execution.limits import LimitError, Limits
+from graph.execution.limit_error import LimitError
+from graph.execution.limits import Limits
 from graph.execution.plan import Compiler
 from graph.execution.plans import Plans
 from graph.execution.scan import check_text

@@ -1,13 +1,12 @@
 """What a request may ask for, before any work is done for it.
 
 Every limit is on from the start and each can be set. Where graphql-armor, the list of attacks that the tests go by, has
-a default and it does not hinder a page of recordings, ours is that.
+a default and it does not hinder a page of recordings, ours is that. The settings are made of these numbers, and the
+command line reads those: nothing that is slow to import is imported here.
 """
 
 from dataclasses import dataclass
 from typing import Final
-
-from graphql import GraphQLError
 
 KIB: Final = 1 << 10
 
@@ -40,11 +39,3 @@ class Limits:
     """Values in an `ids` argument. `nodes` itself takes 100, and says so in its own words."""
     seconds: float = 10.0
     """How long an operation may take."""
-
-
-class LimitError(GraphQLError):
-    """A limit that a request is beyond; says which, how far and what is allowed."""
-
-    def __init__(self, name: str, given: object, allowed: object) -> None:
-        message = f"the document has {given} {name}; at most {allowed} are allowed"
-        super().__init__(message, extensions={"code": "LIMIT_EXCEEDED", "limit": name})

@@ -11,7 +11,7 @@ from strawberry.execution import optimized_is_awaitable
 from graph.execution.asked import Asked
 from graph.execution.documents import Document, Documents, RefusedDocumentError
 from graph.execution.executor import CompiledExecutor
-from graph.execution.limits import LimitError
+from graph.execution.limit_error import LimitError
 from graph.execution.persisted import document_of
 from graph.execution.problems import HttpProblemError
 from graph.execution.rate import RateLimiter

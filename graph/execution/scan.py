@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from graph.execution.limits import LimitError, Limits
+from graph.execution.limit_error import LimitError
+from graph.execution.limits import Limits
 
 _TOKEN: Final = re.compile(
     r'"""(?:[^"\\]|\\"""|\\|""?(?!"))*"""'  # a block text

@@ -16,7 +16,8 @@ from graphql import (
     SelectionSetNode,
 )
 
-from graph.execution.limits import LimitError, Limits
+from graph.execution.limit_error import LimitError
+from graph.execution.limits import Limits
 
 _INTROSPECTION: Final = frozenset({"__schema", "__type"})
 _SWITCHES: Final = frozenset({"skip", "include"})

@@ -1,11 +1,15 @@
 """Settings: one table, read from options and environment, and refused with words that help."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
+from graph.execution.limits import Limits
+from graph.graphql import GraphQLSettings
+from graph.graphql_choices import ANYBODY
 from graph.settings import BY_NAME, SETTINGS, Settings, WrongSettingError, environment_names, load
+from recordings.access import Scope
 
 
 def test_the_table_and_the_settings_are_the_same() -> None:
@@ -79,3 +83,25 @@ def test_the_address_is_what_clients_need() -> None:
 def test_every_variable_begins_alike() -> None:
     assert all(name.startswith("RECORDINGS_") for name in environment_names())
     assert len(set(environment_names())) == len(SETTINGS)
+
+
+def test_the_limits_of_graphql_are_those_of_the_front_until_they_are_set() -> None:
+    assert load({}).graphql_limits == Limits()
+    assert (load({}).graphql_burst, load({}).graphql_per_second) == (
+        GraphQLSettings().burst,
+        GraphQLSettings().per_second,
+    )
+
+
+@pytest.mark.parametrize("name", [item.name for item in fields(Limits)])
+def test_each_limit_of_graphql_can_be_set(name: str) -> None:
+    environment = f"RECORDINGS_GRAPHQL_{name.upper()}"
+    assert load({environment: "7"}).graphql_limits == replace(Limits(), **{name: 7})
+    with pytest.raises(WrongSettingError, match=environment):
+        load({environment: "0"})
+
+
+def test_who_may_read_the_schema() -> None:
+    assert load({}).graphql_reader is Scope.READ
+    assert load({"RECORDINGS_GRAPHQL_INTROSPECTION": "admin"}).graphql_reader is Scope.ADMIN
+    assert load({"RECORDINGS_GRAPHQL_INTROSPECTION": ANYBODY}).graphql_reader is None

@@ -12,7 +12,8 @@ from graphql import build_client_schema, get_introspection_query
 
 from graph.execution.documents import Documents, RefusedDocumentError
 from graph.execution.executor import CompiledExecutor
-from graph.execution.limits import LimitError, Limits
+from graph.execution.limit_error import LimitError
+from graph.execution.limits import Limits
 from graph.execution.plan import Compiler
 from graph.graphql import GraphQLSettings
 from graph.schema.build import Schema
