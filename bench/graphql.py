@@ -209,21 +209,17 @@ def check(server: Server, answers: dict[str, bytes]) -> None:
 
 
 def show(servers: list[Server], names: list[str]) -> None:
+    """Medians, and how many times ours they are: the median of the rounds, each beside ours in the same round."""
     mine = next(server for server in servers if server.name == "ours")
-    print(f"{'':14}" + "".join(f"{name:>12} ms {'x ours':>7} {'req/s':>7}" for name in names))
+    print(f"{'':14}" + "".join(f"{name:>12} ms {'x ours':>7} {'(min)':>7} {'req/s':>7}" for name in names))
     for server in servers:
-        cells = [
-            (
-                statistics.median(server.cpu[name]),
-                statistics.median(server.rate[name]),
-                statistics.median(mine.cpu[name]),
-            )
-            for name in names
-        ]
-        print(
-            f"{server.name:14}"
-            + "".join(f"{cpu * 1e3:15.3f} {cpu / base:7.2f} {rate:7.0f}" for cpu, rate, base in cells)
-        )
+        cells = []
+        for name in names:
+            cpu, ours = server.cpu[name], mine.cpu[name]
+            ratio = statistics.median(one / other for one, other in zip(cpu, ours, strict=True))
+            shown = (f"{statistics.median(cpu) * 1e3:15.3f}", f"{ratio:7.2f}", f"{min(cpu) / min(ours):7.2f}")
+            cells.append(" ".join((*shown, f"{statistics.median(server.rate[name]):7.0f}")))
+        print(f"{server.name:14}" + "".join(cells))
 
 
 def main() -> None:

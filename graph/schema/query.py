@@ -12,7 +12,7 @@ from graph.schema.info import Info
 from graph.schema.node import ACCOUNT, RECORDING, Node, parse_id, plain
 from graph.schema.presigned import presign
 from graph.schema.recording import Recording
-from graph.schema.selection import row_fields
+from graph.schema.selection import once, row_fields
 from recordings.errors import InvalidInput, NotFound
 from recordings.query import MAX_PAGE
 
@@ -58,7 +58,7 @@ async def _load(info: Info, named: Sequence[tuple[str, str]]) -> list[Any]:
 
 async def _find(info: Info, ids: Sequence[str]) -> list[Any]:
     context = info.context
-    rows = list(await context.recordings.find_many(context.principal, ids, row_fields(info)))
+    rows = list(await context.recordings.find_many(context.principal, ids, once(info, row_fields)))
     await presign(context, rows)
     return rows
 
