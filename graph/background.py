@@ -36,13 +36,18 @@ class Wake:
 
 
 class Steps:
-    """Claims what is due and does it, at most `at_once` steps at a time."""
+    """Claims what is due and does it, at most `at_once` steps at a time, and besides them at most `sending` deliveries.
 
-    def __init__(self, upkeep: Upkeep, wake: Wake, at_once: int = 4) -> None:
+    A delivery waits for a customer's server, for minutes if that is ill: it never takes the place of other steps.
+    """
+
+    def __init__(self, upkeep: Upkeep, wake: Wake, at_once: int = 4, sending: int = 16) -> None:
         self._upkeep = upkeep
         self._wake = wake
         self._at_once = at_once
+        self._most_sent = sending
         self._running: set[asyncio.Task[Recording]] = set()
+        self._sending: set[asyncio.Task[Recording]] = set()
         self._stopping = False
 
     async def run(self) -> None:
@@ -68,20 +73,28 @@ class Steps:
         free = self._at_once - len(self._running)
         claimed = await self._upkeep.claim(free) if free > 0 else ()
         for recording in claimed:
+            lane = self._sending if self._upkeep.sends(recording) else self._running
+            if lane is self._sending and len(lane) >= self._most_sent:
+                await self._upkeep.postpone(recording)
+                # What is behind it may be something else.
+                self._wake()
+                continue
             task = asyncio.create_task(self._upkeep.step(recording))
-            self._running.add(task)
+            lane.add(task)
             task.add_done_callback(self._done)
 
     async def finish(self, seconds: float) -> None:
         """Let running steps finish, for so many seconds; what does not is taken up again by the next process."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=seconds)
-        for task in self._running:
+        # A delivery that breaks off is made again, under the same id.
+        if running := self._running | self._sending:
+            await asyncio.wait(running, timeout=seconds)
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
 
     def _done(self, task: asyncio.Task[Recording]) -> None:
         self._running.discard(task)
+        self._sending.discard(task)
         self._wake()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a step broke off", exc_info=error)

@@ -6,6 +6,7 @@ middle of one loses its lease, and whoever claims the recording next does the st
 start of a node, for what its last process left open.
 """
 
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
@@ -91,6 +92,19 @@ class Upkeep:
                 stranded=now - STRANDED,
             )
         )
+
+    @staticmethod
+    def sends(recording: Recording) -> bool:
+        """Whether the step of a claimed recording waits for somebody else's server, and may do so for long."""
+        delivery = recording.delivery
+        return recording.state is State.STORED and delivery is not None and delivery.state is DeliveryState.PENDING
+
+    async def postpone(self, recording: Recording) -> None:
+        """Give a claimed recording back untouched, to be claimed again in a minute or so."""
+        later = self._clock.now() + MINUTE // 2 + secrets.randbelow(MINUTE)
+        put_back = replace(recording, due_at=later, lease=None, revision=recording.revision + 1)
+        # A lost race needs no care here: whoever won it made the recording due again.
+        await self._store.save(put_back, recording.revision)
 
     async def step(self, recording: Recording) -> Recording:
         """Do what a claimed recording needs; what failed for a reason that may pass is tried again, up to a limit."""

@@ -40,6 +40,9 @@ class Work:
         self.due -= taken
         return [object()] * taken
 
+    def sends(self, recording: Any) -> bool:
+        return False
+
     async def step(self, recording: Any) -> Any:
         self.running += 1
         self.most = max(self.most, self.running)
@@ -98,6 +101,50 @@ async def test_all_that_is_due_is_done_a_few_at_a_time() -> None:
     assert work.most == 3
     steps.stop()
     await running
+
+
+class Post(Work):
+    """Work of which most is to be sent to servers that never answer."""
+
+    def __init__(self, letters: int, others: int) -> None:
+        super().__init__()
+        self.queue: list[Any] = ["letter"] * letters + ["other"] * others
+        self.postponed = 0
+        self.sent = 0
+
+    async def claim(self, limit: int) -> Sequence[Any]:
+        taken, self.queue = self.queue[:limit], self.queue[limit:]
+        return taken
+
+    def sends(self, recording: Any) -> bool:
+        return bool(recording == "letter")
+
+    async def postpone(self, recording: Any) -> None:
+        assert recording == "letter"
+        self.postponed += 1
+
+    async def step(self, recording: Any) -> Any:
+        if recording == "letter":
+            self.sent += 1
+            await self.gate.wait()
+        self.done += 1
+        return recording
+
+
+async def test_servers_that_do_not_answer_keep_nothing_else_waiting() -> None:
+    work, wake = Post(letters=500, others=20), Wake()
+    work.gate.clear()
+    steps = Steps(cast("Upkeep", work), wake, at_once=3, sending=5)
+    running = asyncio.create_task(steps.run())
+    began = asyncio.get_running_loop().time()
+    await until(lambda: work.done == 20)
+    assert asyncio.get_running_loop().time() - began < 5
+    assert (work.sent, work.postponed) == (5, 495)
+    steps.stop()
+    await running
+    work.gate.set()
+    await steps.finish(5)
+    assert work.done == 25
 
 
 async def test_a_wake_is_heard_at_once() -> None:

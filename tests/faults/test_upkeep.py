@@ -22,7 +22,7 @@ from adapters.spool import FolderSpool
 from recordings.access import Account
 from recordings.events import Held, Trashed
 from recordings.finalizer import Finalizer, media_key
-from recordings.instants import DAY, HOUR
+from recordings.instants import DAY, HOUR, MINUTE
 from recordings.lifecycle import apply
 from recordings.options import RecordingOptions
 from recordings.ports import Codec, Receipt, Sent
@@ -240,6 +240,27 @@ async def test_a_delivery_is_tried_again_and_then_given_up(node: Node) -> None:
     assert given_up.delivery is not None
     assert (given_up.delivery.state, given_up.delivery.attempts, given_up.due_at) == (DeliveryState.FAILED, 2, None)
     assert given_up.media is not None
+
+
+async def test_a_delivery_that_is_postponed_loses_nothing(node: Node) -> None:
+    recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
+    upkeep = node.upkeep()
+    await upkeep.recover()
+    (ended,) = await upkeep.claim(8)
+    assert not upkeep.sends(ended)
+    await upkeep.step(ended)
+    (stored,) = await upkeep.claim(8)
+    assert upkeep.sends(stored)
+    await upkeep.postpone(stored)
+    assert await upkeep.claim(8) == []
+    put_back = await state_of(node, recording)
+    assert (put_back.delivery, put_back.lease, put_back.attempts) == (stored.delivery, None, 0)
+    node.clock.move(2 * MINUTE)
+    await node.run(upkeep)
+    assert [name for name, _ in node.courier.sent] == [recording.id]
+    sent = await state_of(node, recording)
+    assert sent.delivery is not None
+    assert (sent.delivery.state, sent.delivery.attempts) == (DeliveryState.DELIVERED, 1)
 
 
 async def test_retention_deletes_when_its_time_has_come_and_no_hold_is_on_it(node: Node) -> None:
