@@ -4,6 +4,7 @@ import hashlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -92,6 +93,8 @@ def recorded(server: Server, client: Client, **options: Any) -> Any:
     """A stored recording with a `url`, as it was shown first."""
     with server.call() as call:
         identity = client.start(call.id, **options)["recordingId"]
+        # Time has to go by: a recording without any audio is discarded.
+        time.sleep(1)
         client.do("stopRecording", id=identity)
         client.wait_for(identity, "STORED")
     return shown(client, identity)
