@@ -17,7 +17,7 @@ from recordings.options import FORMATS, MAX_TIME_LIMIT, RecordingOptions
 from recordings.ports import Audit, Clock, MetadataStore, Notify, Spool, Taken, Unique
 from recordings.reach import Reach, no_recording
 from recordings.recording import EndCause, Reason, Recording, State
-from recordings.starting import origin_text, recording_of_call
+from recordings.starting import dated, origin_text, recording_of_call
 
 EMPTY_SHA256: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """The digest of no bytes at all."""
@@ -124,7 +124,7 @@ class Receiving:
             origin=origin_text("ingest", "kazoo", None),
             source_key=source_key,
         )
-        return replace(recording, due_at=due_at(recording, now))
+        return await dated(self._store, replace(recording, due_at=due_at(recording, now)))
 
     async def _insert(self, recording: Recording, wanted: str | None) -> Recording:
         if wanted is not None:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from recordings.access import Account, Principal
 from recordings.call import Call, sip_uri
 from recordings.changes import change
+from recordings.directory import DirectoryStore
 from recordings.errors import AlreadyRecording, CallNotFound, RecorderFailed, UnsupportedByRecorder
 from recordings.events import Failed
 from recordings.idempotency import fingerprint, same_request, start_key
@@ -14,6 +15,7 @@ from recordings.lifecycle import due_at
 from recordings.options import RecordingOptions
 from recordings.ports import Audit, Capability, Clock, MetadataStore, Recorder, Take, Taken, TakeRefused
 from recordings.recording import Reason, Recording, State
+from recordings.retention import delete_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ class Starts:
             message = f"there is no live call {request.call_id!r}"
             raise CallNotFound(message, path=("callId",))
         self._require_capabilities(request.options)
-        recording = self._new(principal, account, call, request, key)
+        recording = await dated(self._store, self._new(principal, account, call, request, key))
         try:
             await self._store.insert(recording)
         except Taken:
@@ -108,6 +110,13 @@ class Starts:
         active = await self._store.find_active(account.id, request.call_id)
         message = f"call {request.call_id!r} is being recorded already"
         raise AlreadyRecording(message, path=("callId",), recording_id=active.id if active else None)
+
+
+async def dated(store: DirectoryStore, recording: Recording) -> Recording:
+    """A new recording with the end of its retention, so that it has one however it ends."""
+    # Not the account that was kept: its rules may have changed.
+    account = await store.account(recording.account_id)
+    return recording if account is None else replace(recording, delete_at=delete_at(account.retention, recording))
 
 
 def require_capability(recorder: Recorder, capability: Capability) -> None:

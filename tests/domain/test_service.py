@@ -35,6 +35,7 @@ from recordings.policy import Policy
 from recordings.ports import Capability
 from recordings.query import MAX_PAGE, Order, PageRequest, Query
 from recordings.recording import DeliveryState, EndCause, Hold, Media, Reason, Recording, Shelf, SpanKind, State
+from recordings.retention import Retention
 from recordings.starting import StartRequest
 from tests.support.house import ACCOUNT, CHILD, SIBLING, House, open_house, principal
 
@@ -164,6 +165,17 @@ async def test_a_recorder_that_refuses_leaves_a_failed_row(house: House) -> None
     row = await house.store.load(refused.value.recording_id)
     assert row is not None
     assert (row.state, row.reason, row.active_call) == (State.FAILED, Reason.RECORDER_FAILED, None)
+
+
+async def test_it_has_an_end_of_its_retention_however_it_ends(house: House) -> None:
+    account = await house.store.account(ACCOUNT)
+    assert account is not None
+    await house.store.save_account(replace(account, retention=(Retention(30), Retention(7, "junk"))))
+    armed = await start(house, options=RecordingOptions(label="junk", record_on_answer=True))
+    assert armed.delete_at == armed.start + 7 * DAY
+    stopped = await house.service.stop(ME, armed.id)
+    assert (stopped.state, stopped.due_at) == (State.DISCARDED, armed.delete_at)
+    assert (await start(house)).delete_at == house.clock.now() + 30 * DAY
 
 
 # Stop, pause, mask
