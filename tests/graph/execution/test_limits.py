@@ -1,25 +1,19 @@
-"""The attacks of graphql-armor's list, each refused, and each for less than a page costs."""
+"""The attacks of graphql-armor's list, each refused by its limit; `bench/attacks.py` says what refusing them costs."""
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
 from graphql import build_client_schema, get_introspection_query
 
 from graph.execution.documents import Documents, RefusedDocumentError
-from graph.execution.executor import CompiledExecutor
 from graph.execution.limit_error import LimitError
 from graph.execution.limits import Limits
 from graph.execution.plan import Compiler
 from graph.graphql import GraphQLSettings
 from graph.schema.build import Schema
 from tests.graph.api import open_api
-from tests.graph.execution.differential import context, run, shown
-from tests.graph.execution.rows import sound_row
 
 SCHEMA = Schema()
 PAGE = """query Page { recordings(first: 100) { edges { cursor node {
@@ -68,16 +62,6 @@ ATTACKS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
-def cpu_of(work: Callable[[], Any]) -> float:
-    """The least CPU time of some runs."""
-    best = 1.0
-    for _ in range(7):
-        began = time.process_time()
-        work()
-        best = min(best, time.process_time() - began)
-    return best
-
-
 def refuse(text: str) -> LimitError:
     with pytest.raises(RefusedDocumentError) as refused:
         SCHEMA.documents.find(text)
@@ -90,32 +74,6 @@ def refuse(text: str) -> LimitError:
 def test_an_attack_is_refused_by_its_limit(name: str) -> None:
     text, limit = ATTACKS[name]
     assert refuse(text).extensions == {"code": "LIMIT_EXCEEDED", "limit": limit}
-
-
-async def page_cpu() -> float:
-    """What completing a page of 100 rows costs without plans to speak of its reading: the least of some runs."""
-    asker = context(Random(1), 0.0)
-    recordings: Any = asker.recordings
-    recordings.rows = [sound_row(Random(at), at) for at in range(100)]
-    document = SCHEMA.documents.find(PAGE)
-    best = 1.0
-    for _ in range(9):
-        began = time.process_time()
-        shown(await run(CompiledExecutor, document.node, {}, asker))
-        best = min(best, time.process_time() - began)
-    assert document.node.plans.bails == 0
-    return best
-
-
-async def test_refusing_costs_less_than_a_page() -> None:
-    # Reading the page from the store is not even counted: with it a page costs ten times as much.
-    page = await page_cpu() + STORE
-    costs = {name: cpu_of(lambda text=text: refuse(text)) for name, (text, _) in ATTACKS.items()}  # type: ignore[misc]
-    assert {name: round(cost * 1e3, 2) for name, cost in costs.items() if cost > page} == {}
-
-
-STORE = 0.0012
-"""Seconds of CPU that reading 100 rows from MongoDB takes at least (shared/reference: 0.93 to 1.76 ms)."""
 
 
 @pytest.mark.parametrize(
