@@ -13,36 +13,37 @@ from graph.faults import INTERNAL
 from graph.schema import sdl
 from tests.graph.api import URL, Api
 
+Case = schemathesis.Case[Any]
 EXAMPLES = 8
 """For each field of `Query` and `Mutation`."""
 TEXTS = {"DateTime": "2026-11-22T08:19:00Z", "URL": "http://a.test/", "Sha256": "0f" * 32, "JSON": "{}"}
 
 
 @pytest.fixture(scope="module")
-def cases() -> list[schemathesis.Case]:
+def cases() -> list[Case]:
     """What it would send."""
     for name, text in TEXTS.items():
         scalar(name, st.just(text).map(nodes.String))
     scalar("BigInt", st.integers(0, 2**53 - 1).map(nodes.Int))
     schema = schemathesis.graphql.from_file(sdl())
     schema.config.update(base_url=URL)
-    made: list[schemathesis.Case] = []
+    made: list[Case] = []
     for found in schema.get_all_operations():
         assert isinstance(found, Ok)
         _collect(found.ok(), made)
     return made
 
 
-def _collect(operation: Any, made: list[schemathesis.Case]) -> None:
+def _collect(operation: Any, made: list[Case]) -> None:
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(operation.as_strategy())
-    def collect(case: schemathesis.Case) -> None:
+    def collect(case: Case) -> None:
         made.append(case)
 
     collect()
 
 
-async def test_schemathesis_finds_no_fault(api: Api, cases: list[schemathesis.Case]) -> None:
+async def test_schemathesis_finds_no_fault(api: Api, cases: list[Case]) -> None:
     assert len(cases) > 10 * EXAMPLES
     answered = 0
     for case in cases:
