@@ -81,8 +81,10 @@ class MediaEndpoint:
         inline = request.query_params.get("inline") == "true"
         if self._rendering is None or recording.media is None:
             return await play(request, recording, self._media.read, inline=inline)
-        headers, asked = request.headers, request.query_params.get("format")
-        wanted = wanted_format(asked, headers.get("accept"), recording.media.content_type)
+        asked = request.query_params.get("format")
+        # A player that can set no header says it in the address, as on the v2 paths.
+        accept = request.query_params.get("accept") or request.headers.get("accept")
+        wanted = wanted_format(asked, accept, recording.media.content_type)
         converted = await self._rendering.convert(recording, wanted) if wanted is not None else None
         if converted is None:
             answer = await play(request, recording, self._media.read, inline=inline)

@@ -66,6 +66,7 @@ def test_accept_asks_for_a_format_too_and_browsers_get_what_is_stored(client: Cl
     browser = client.http.get(url, headers={"Accept": "audio/webm,audio/ogg,audio/*;q=0.9,*/*;q=0.5"})
     assert (browser.headers["content-type"], browser.headers["vary"]) == ("audio/mpeg", "Accept")
     assert client.http.head(url, headers={"Accept": "audio/flac"}).headers["content-type"] == "audio/flac"
+    assert client.http.get(f"{url}&accept=audio/flac").headers["content-type"] == "audio/flac"
     wrong = client.http.get(f"{url}&format=aac")
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "INVALID_INPUT")
 
