@@ -48,7 +48,6 @@ _REASONS: Final[Mapping[Enum, str]] = {
     Reason.NOT_AUDIO: "What came in cannot be decoded as audio.",
     Reason.INCOMPLETE: "What came in broke off.",
     Reason.RECORDER_FAILED: "The recorder could not record.",
-    Reason.STORE_FAILED: "The audio could not be stored.",
     Reason.FINALIZER_FAILED: "The audio could not be measured or converted.",
     Reason.RECORDER_GONE: "The process that recorded it is gone.",
     Reason.AUDIO_MISSING: "Its audio is not where it was recorded.",
