@@ -22,6 +22,7 @@ from graph.audit import LogAudit, LogReporter
 from graph.background import Wake
 from graph.clock import SystemClock
 from graph.logs import scrub
+from graph.media_options import MediaOptions, WrongMediaOptionsError, read_media_options
 from graph.rendering import Rendering
 from graph.settings import Settings
 from recordings.administration import Administration
@@ -102,11 +103,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as closing:
         store = await _opened(_metadata(settings))
         closing.push_async_callback(store.close)
-        guard = _guard(settings)
-        media = _media(settings, guard, store)
+        guard, options = _guard(settings), _media_options(settings)
+        media = _media(settings, guard, options, store)
         closing.push_async_callback(media.close)
         places = _places(settings)
-        courier = UrlCourier(media.read, guard, settings.data / _DELIVERY, places=places)
+        courier = UrlCourier(media.read, guard, settings.data / _DELIVERY, places=places, options=options)
         closing.push_async_callback(courier.close)
         workshop = AudioWorkshop(settings.data / "work", workers=settings.audio_workers)
         closing.push_async_callback(workshop.close)
@@ -158,13 +159,21 @@ def _guard(settings: Settings) -> Guard:
         raise CannotOpenError(message) from error
 
 
-def _media(settings: Settings, guard: Guard, store: MetadataStore) -> MediaRouter:
+def _media_options(settings: Settings) -> MediaOptions:
+    try:
+        return read_media_options(settings.media_options)
+    except WrongMediaOptionsError as error:
+        message = f"RECORDINGS_MEDIA_OPTIONS cannot be used: {error}"
+        raise CannotOpenError(message) from error
+
+
+def _media(settings: Settings, guard: Guard, options: MediaOptions, store: MetadataStore) -> MediaRouter:
     async def place_of(account_id: str) -> str | None:
         account = await store.account(account_id)
         return None if account is None else account.media
 
     try:
-        return open_media_store(settings.media, settings.data, guard=guard, place_of=place_of)
+        return open_media_store(settings.media, settings.data, guard=guard, place_of=place_of, options_by_url=options)
     except (ValueError, ImportError) as error:
         message = f"the media store cannot be opened: {error}"
         raise CannotOpenError(message) from error

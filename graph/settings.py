@@ -115,6 +115,7 @@ class Settings(GraphQLChoices):
     mongodb: str | None
     driver: str
     media: str | None
+    media_options: Path | None
     allowed_hosts: tuple[str, ...]
     private_hosts: tuple[str, ...]
     delivery_places: tuple[str, ...]
@@ -168,6 +169,13 @@ SETTINGS: Final = (
         str,
         None,
         "Keep audio at this fsspec URL, such as s3://bucket/folder, in place of the data folder.",
+    ),
+    Setting(
+        "media_options",
+        Path,
+        None,
+        "A private JSON file with the options of stores (endpoints, credentials) by the beginnings of their URLs, the "
+        'longest counts: `{"s3://audio/": {"endpoint_url": …, "key": …, "secret": …}}`. Deliveries use them, too.',
     ),
     Setting(
         "allowed_hosts",

@@ -24,10 +24,10 @@ LIMITS: Final = Limits(idle=60.0, total=840.0)
 class UrlCourier:
     """Sends stored recordings to their `url`, one attempt a call.
 
-    `read` is the media store's, `work` a folder for what cannot be streamed, `options` fsspec's for a scheme that is
-    neither http nor ftp. `places` says what a URL may begin with: a scheme (`https`), or more (`s3://drops/`), for what
-    is sent to other stores is sent with our own credentials. At most `at_once` are under way. Belongs to one event
-    loop; `close` it there.
+    `read` is the media store's, `work` a folder for what cannot be streamed, `options` fsspec's by the beginnings of
+    URLs that are neither http nor ftp (the longest counts). `places` says what a URL may begin with: a scheme
+    (`https`), or more (`s3://drops/`), for what is sent to other stores is sent with our own credentials. At most
+    `at_once` are under way. Belongs to one event loop; `close` it there.
     """
 
     def __init__(
@@ -77,8 +77,12 @@ class UrlCourier:
             if scheme == "ftp":
                 await ftp.deliver(self._guard, path, url, parcel.name, self._limits.idle)
             else:
-                await remote.deliver(path, url, parcel.name, self._options.get(scheme, {}))
+                await remote.deliver(path, url, parcel.name, self._options_of(url))
         return Receipt(Sent.DELIVERED)
+
+    def _options_of(self, url: str) -> Mapping[str, Any]:
+        beginnings = [beginning for beginning in self._options if url.startswith(beginning)]
+        return self._options[max(beginnings, key=len)] if beginnings else {}
 
 
 def receipt_of_fault(error: BaseException) -> Receipt:

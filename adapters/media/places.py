@@ -68,7 +68,7 @@ class Opener:
         base = f"{url.rstrip('/')}/"
         if scheme in WEB:
             return base, HttpMedia(self._guard, base, **self._options.get(self._beginning(base), {}))
-        return base, self._other(url)
+        return base, self._other(base)
 
     def kind_of(self, url: str) -> str:
         """The beginning of the URLs that are read like this one.

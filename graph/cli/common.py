@@ -21,7 +21,7 @@ Given = ParamSpec("Given")
 Result = TypeVar("Result")
 Command = Callable[..., None]
 
-STORAGE: Final = ("data", "mongodb", "driver", "media", "key_file")
+STORAGE: Final = ("data", "mongodb", "driver", "media", "media_options", "key_file")
 """The settings by which a command finds the installation that it works on."""
 
 

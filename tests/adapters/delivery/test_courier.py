@@ -344,9 +344,9 @@ async def test_any_store_of_fsspec_can_be_allowed(courier: Make, tmp_path: Path)
 
 async def test_a_bucket_of_a_real_store_can_be_allowed(courier: Make, seaweedfs: Answer) -> None:
     options = {"endpoint_url": seaweedfs["s3"], "key": seaweedfs["key"], "secret": seaweedfs["secret"]}
-    sender = courier(places=("s3",), options={"s3": options})
+    sender = courier(places=("s3",), options={"s3://": options})
     assert (await sender.deliver(recording(f"s3://{BUCKET}/customer"))).sent is Sent.DELIVERED
-    wrong = courier(places=("s3",), options={"s3": options | {"secret": "hidden"}})
+    wrong = courier(places=("s3",), options={"s3://": options | {"secret": "hidden"}})
     receipt = await wrong.deliver(recording(f"s3://{BUCKET}/customer"))
     assert receipt.sent is Sent.AGAIN
     assert "hidden" not in receipt.error
