@@ -27,6 +27,9 @@ from graphql import (
 _SIZES: Final = frozenset({"first", "last", "ids"})
 _LIST: Final = 10
 _PAGE: Final = 100
+_DIGITS: Final = 10
+_ENDLESS: Final = 10**_DIGITS
+"""Stands for any number that has more digits, which no `Int` has."""
 _INTROSPECTION: Final = frozenset({"__schema", "__type"})
 _INTROSPECTED: Final = 20
 """A field of an introspection. Its usual query has some 230 of them, fragments included, and is within the limit."""
@@ -62,7 +65,7 @@ class Cost:
 def _length(value: Any) -> int:
     if isinstance(value, list):
         return len(value)
-    return max(value, 0) if type(value) is int else _PAGE
+    return min(max(value, 0), _ENDLESS) if type(value) is int else _PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Costs:
     weights: Mapping[tuple[str, str], int]
 
     def of(self, operation: OperationDefinitionNode, fragments: Fragments) -> Cost:
-        """The cost of a validated operation."""
+        """The cost of an operation. It need not be valid: what the schema does not have costs little or nothing."""
         root = self.schema.get_root_type(operation.operation)
         return self._place(root, [operation.selection_set], fragments, None)
 
@@ -96,7 +99,7 @@ class Costs:
         if definition is None or not selected:
             return own
         if name in _INTROSPECTION:
-            return Cost(_INTROSPECTED * _count(selected, fragments))
+            return Cost(_INTROSPECTED * self._shown(get_named_type(definition.type), selected, fragments))
         listed = is_list_type(get_nullable_type(definition.type))
         said = size_of(nodes[0])
         size = said if said is not None else given
@@ -104,17 +107,18 @@ class Costs:
         own.add(below, (_LIST if size is None else size) if listed else 1)
         return own
 
-
-def _count(selected: Iterable[SelectionSetNode], fragments: Fragments) -> int:
-    """How many fields are selected, at any depth. Validation refused circles, and the survey bounds the rest."""
-    count = 0
-    for selections in selected:
-        for selection in selections.selections:
-            inner: Any = fragments[selection.name.value] if isinstance(selection, FragmentSpreadNode) else selection
-            count += isinstance(selection, FieldNode)
-            if inner.selection_set is not None:
-                count += _count([inner.selection_set], fragments)
-    return count
+    def _shown(self, parent: Any, selected: Iterable[SelectionSetNode], fragments: Fragments) -> int:
+        """How many fields of the schema are shown, lists counted once: they are as long as the schema has it."""
+        place = _Place(self.schema, fragments)
+        for selections in selected:
+            place.add(parent, selections)
+        count = len(place.fields)
+        for kind, nodes in place.fields.values():
+            definition = self.schema.get_field(kind, nodes[0].name.value)
+            inner = [node.selection_set for node in nodes if node.selection_set is not None]
+            if definition is not None and inner:
+                count += self._shown(get_named_type(definition.type), inner, fragments)
+        return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,8 @@ class _Place:
     opened: set[str] = field(default_factory=set)
 
     def add(self, parent: Any, selections: SelectionSetNode) -> None:
+        if parent is None:
+            return
         for selection in selections.selections:
             if isinstance(selection, FieldNode):
                 key = selection.alias.value if selection.alias else selection.name.value
@@ -138,7 +144,7 @@ class _Place:
         inner = selection
         if isinstance(selection, FragmentSpreadNode):
             name = selection.name.value
-            if name in self.opened:
+            if name in self.opened or name not in self.fragments:
                 return
             self.opened.add(name)
             inner = self.fragments[name]
@@ -159,4 +165,6 @@ def _size(value: Any) -> Size | None:
         return value.name.value
     if isinstance(value, ListValueNode):
         return len(value.values)
-    return max(int(value.value), 0) if value.kind == "int_value" else None
+    if value.kind != "int_value":
+        return None
+    return max(int(value.value), 0) if len(value.value) <= _DIGITS else _ENDLESS

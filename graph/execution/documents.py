@@ -43,6 +43,9 @@ _RULES: Final[tuple[type[ASTValidationRule], ...]] = (
 )
 
 
+_Operations = dict[str | None, OperationDefinitionNode]
+
+
 class RefusedDocumentError(Exception):
     """A document that is not executed, with all that is wrong with it; `node` if it could be parsed."""
 
@@ -59,7 +62,7 @@ class Document:
     text: str
     node: PlannedDocument
     survey: Survey
-    operations: dict[str | None, OperationDefinitionNode]
+    operations: _Operations
     costs: dict[str | None, Cost]
     bytes: int
     hash: str | None = None
@@ -172,22 +175,31 @@ class Documents:
         try:
             parsed = parse(text, max_tokens=self.limits.tokens)
             survey = Survey.of(parsed, self.limits)
+            operations, costs = self._operations(parsed)
         except RecursionError:
             # The limits keep far away from it; with other limits it is still an answer and no fault.
             raise LimitError("levels", "too many", self.limits.nesting) from None
         node = PlannedDocument.of(parsed, Plans(self.compiler, frozenset(survey.switches), self._grow))
         self._validate(node)
-        fragments = {item.name.value: item for item in node.definitions if isinstance(item, FragmentDefinitionNode)}
-        operations = [item for item in node.definitions if isinstance(item, OperationDefinitionNode)]
-        named = {item.name.value if item.name else None: item for item in operations}
         return Document(
             text=text,
             node=node,
             survey=survey,
-            operations=named,
-            costs={name: self._costs.of(item, fragments) for name, item in named.items()},
+            operations=operations,
+            costs=costs,
             bytes=len(text) * _BYTES_PER_CHARACTER,
         )
+
+    def _operations(self, parsed: DocumentNode) -> tuple[_Operations, dict[str | None, Cost]]:
+        """The operations and their costs. What is too costly whatever the variables are need not be validated."""
+        fragments = {item.name.value: item for item in parsed.definitions if isinstance(item, FragmentDefinitionNode)}
+        operations = [item for item in parsed.definitions if isinstance(item, OperationDefinitionNode)]
+        named = {item.name.value if item.name else None: item for item in operations}
+        costs = {name: self._costs.of(item, fragments) for name, item in named.items()}
+        least = min((cost.fixed for cost in costs.values()), default=0)
+        if least > self.limits.cost:
+            raise LimitError("points of cost", least, self.limits.cost)
+        return named, costs
 
     def _validate(self, node: PlannedDocument) -> None:
         errors = validate(self.schema, node, _RULES, hide_suggestions=not self.suggestions)

@@ -36,6 +36,6 @@ class Limits:
     cost: int = 10_000
     """The cost of an operation in the worst case, see `graph.execution.cost`."""
     ids: int = 200
-    """Values in an `ids` argument. `nodes` itself takes 100, and says so in its own words."""
+    """Values in an `ids` argument, or in a variable's default. `nodes` takes 100, and says so in its own words."""
     seconds: float = 10.0
     """How long an operation may take."""

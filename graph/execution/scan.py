@@ -23,8 +23,10 @@ _TOKEN: Final = re.compile(
 )
 _DEEPER: Final = frozenset("{[(")
 _BACK: Final = frozenset("}])")
-_NO_FIELD: Final = frozenset({":", "...", "@"})
-"""A name that follows one of these is no response key: an aliased field, a fragment, a directive."""
+_NO_FIELD: Final = frozenset({"...", "@"})
+"""A name that follows one of these is no field: a fragment, a directive."""
+INTROSPECTION: Final = frozenset({"__schema", "__type"})
+"""The fields that show the schema, which is as deep as it is: below them nothing is counted as depth."""
 
 
 def check_text(text: str, limits: Limits) -> None:
@@ -38,49 +40,94 @@ def check_text(text: str, limits: Limits) -> None:
     tokens = [token for token in _TOKEN.findall(text) if token[0] != "#"]
     if len(tokens) > limits.tokens:
         raise LimitError("tokens", len(tokens), limits.tokens)
-    scan = _Scan()
+    scan = _Scan(limits)
     scan.read(tokens)
     for name, given in scan.found():
         allowed = getattr(limits, name)
         if given > allowed:
-            raise LimitError("levels of brackets" if name == "nesting" else name, given, allowed)
+            raise LimitError("levels of fields" if name == "depth" else name, given, allowed)
+
+
+def _is_counted(before: str, earlier: str) -> bool:
+    """Whether the values of a list are counted: those of an `ids` argument, and of a variable's default."""
+    return before == "=" or (before == ":" and earlier == "ids")
+
+
+@dataclass(slots=True)
+class _Selection:
+    """A selection that is open: how deep it is, how often each key was in it, and what a brace would open next."""
+
+    depth: int
+    asked: dict[str, int] = field(default_factory=dict)
+    last: str = ""
+    inline: bool = False
+
+    def below(self) -> "_Selection":
+        """What a brace opens: an inline fragment, which is no deeper, or the selection of the last field."""
+        if self.inline:
+            return _Selection(self.depth)
+        # Introspection's own query is deeper than a page is, and stays at the depth where it begins.
+        return _Selection(0 if self.last in INTROSPECTION or self.depth == 0 else self.depth + 1)
 
 
 @dataclass(slots=True)
 class _Scan:
-    """What is counted, token by token; `open` are the brackets, `places` the selections that are open, by key."""
+    """What is counted, token by token.
 
-    nesting: int = 0
+    `open` are the brackets and `places` the selections that are open, `kind` is the type of the fragment that begins,
+    and `listed` counts the values of a list, or is negative where none is open that counts.
+    """
+
+    limits: Limits
+    depth: int = 0
     fields: int = 0
     aliases: int = 0
     directives: int = 0
     repeats: int = 0
+    ids: int = 0
     open: list[str] = field(default_factory=list)
-    places: list[dict[str, int]] = field(default_factory=list)
+    places: list[_Selection] = field(default_factory=list)
+    kind: str = ""
+    listed: int = -1
 
     def read(self, tokens: list[str]) -> None:
         before = earlier = ""
         for token in tokens:
             if token in _DEEPER:
                 self._enter(token)
+                self.listed = 0 if token == "[" and _is_counted(before, earlier) else -1  # noqa: S105 - GraphQL's
             elif token in _BACK:
                 self._leave()
+                self.listed = -1
             elif token == "@":  # noqa: S105 - GraphQL's token
                 self.directives += 1
             elif self.places and self.open[-1] == "{":
                 self._inside(token, before, earlier)
+            elif self.listed >= 0 and token != "$":  # noqa: S105 - GraphQL's token
+                self.listed += 1
+                self.ids = max(self.ids, self.listed)
+            elif before == "on" and not self.open:
+                self.kind = token
             before, earlier = token, before
 
     def found(self) -> list[tuple[str, int]]:
-        names = ("nesting", "fields", "aliases", "directives", "repeats")
+        names = ("depth", "fields", "aliases", "directives", "repeats", "ids")
         return [(name, getattr(self, name)) for name in names]
 
     def _enter(self, bracket: str) -> None:
         # Braces inside of arguments are input objects, and what they hold are no fields.
         if bracket == "{" and len(self.places) == len(self.open):
-            self.places.append({})
+            place = self.places[-1].below() if self.places else self._begin()
+            self.depth = max(self.depth, place.depth)
+            self.places.append(place)
         self.open.append(bracket)
-        self.nesting = max(self.nesting, len(self.open))
+        # Nothing that nests deeper is looked at: each selection costs more than a token.
+        if len(self.open) > self.limits.nesting:
+            raise LimitError("levels of brackets", f"more than {self.limits.nesting}", self.limits.nesting)
+
+    def _begin(self) -> _Selection:
+        kind, self.kind = self.kind, ""
+        return _Selection(0 if kind.startswith("__") else 1)
 
     def _leave(self) -> None:
         if self.open:
@@ -91,11 +138,16 @@ class _Scan:
     def _inside(self, token: str, before: str, earlier: str) -> None:
         if len(self.places) != len(self.open):
             return
+        place = self.places[-1]
         if token == ":":  # noqa: S105 - GraphQL's token
             self.aliases += 1
+        elif token == "...":  # noqa: S105 - GraphQL's token
+            place.inline = True
         elif before not in _NO_FIELD and not (before == "on" and earlier == "...") and token.isidentifier():
-            place = self.places[-1]
-            count = place.get(token, 0)
-            place[token] = count + 1
-            self.repeats += count
-            self.fields += 1
+            place.last, place.inline = token, False
+            # After a colon comes the field behind an alias, and the alias was counted.
+            if before != ":":
+                count = place.asked.get(token, 0)
+                place.asked[token] = count + 1
+                self.repeats += count
+                self.fields += 1

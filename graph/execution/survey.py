@@ -18,8 +18,8 @@ from graphql import (
 
 from graph.execution.limit_error import LimitError
 from graph.execution.limits import Limits
+from graph.execution.scan import INTROSPECTION
 
-_INTROSPECTION: Final = frozenset({"__schema", "__type"})
 _SWITCHES: Final = frozenset({"skip", "include"})
 
 
@@ -105,7 +105,7 @@ class Survey:
         found = place.below.get(key)
         if found is None:
             # Introspection's own query is deeper than a page is, and stays at the depth where it begins.
-            introspects = name in _INTROSPECTION
+            introspects = name in INTROSPECTION
             self.introspects = self.introspects or introspects
             found = place.below[key] = _Place(0 if introspects or place.depth == 0 else place.depth + 1)
         if found.depth > self.limits.depth:

@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import build_client_schema, get_introspection_query
+from graphql import build_client_schema, get_introspection_query, parse
 
 from graph.execution.documents import Documents, RefusedDocumentError
 from graph.execution.limit_error import LimitError
 from graph.execution.limits import Limits
 from graph.execution.plan import Compiler
+from graph.execution.scan import check_text
+from graph.execution.survey import Survey
 from graph.graphql import GraphQLSettings
 from graph.schema.build import Schema
 from tests.graph.api import open_api
+from tests.graph.execution.differential import UNLIMITED, make
 
 SCHEMA = Schema()
 PAGE = """query Page { recordings(first: 100) { edges { cursor node {
@@ -59,6 +62,9 @@ ATTACKS: dict[str, tuple[str, str]] = {
         "fields",
     ),
     "ids": ("{ nodes(ids: [" + '"x",' * 250 + "]) { id } }", "ids"),
+    "ids by default": ("query($i: [ID!]! = [" + '"x",' * 250 + "]) { nodes(ids: $i) { id } }", "ids"),
+    "cost": (f"{{ {'recordings(first: 100) { nodes { account { ' * 3} id {'} } } ' * 3} }}", "points of cost"),
+    "cost without end": ("{ recordings(first: " + "9" * 5_000 + ") { nodes { id } } }", "points of cost"),
 }  # fmt: skip
 
 
@@ -101,6 +107,41 @@ def test_every_limit_can_be_set(setting: str, value: int, text: str) -> None:
 
 def test_introspections_own_query_is_within_the_limits() -> None:
     assert SCHEMA.documents.find(get_introspection_query()).survey.introspects
+    # It is deeper than this, fragments and all, and not counted.
+    documents = Documents(schema=SCHEMA.core, compiler=Compiler(), limits=Limits(depth=3))
+    assert documents.find(get_introspection_query()).survey.introspects
+
+
+@pytest.mark.parametrize(
+    ("text", "depth", "ids"),
+    [
+        ("{ a }", 1, 0),
+        ("{ a { b } c { d { e } } }", 3, 0),
+        ("query Q($f: F = {a: {b: {c: 1}}}) { a(f: {b: {c: [1, 2]}}) { b } }", 2, 0),
+        ("{ a { ... { ... on T { ... on T @skip(if: true) { b } } } } }", 2, 0),
+        ("{ a { ...f b { c } } } fragment f on T { d { e } }", 3, 0),
+        ("{ x: a { y: on { z: b } } }", 3, 0),
+        ("{ __schema { a { b { c } } } }", 1, 0),
+        ('{ s: __type(name: "T") { a { b { c } } } d { e } }', 2, 0),
+        ("{ a { b } } fragment f on __Type { c { d { e } } }", 2, 0),
+        ('{ n(ids: ["a", "b", $c]) { id } }', 2, 3),
+        ('query($i: [ID!]! = ["a", "b"]) { n(ids: $i) { id } }', 2, 2),
+        ("{ n(in: [1, 2], ids: [[1, 2, 3], 4], of: [5, 6]) { ids: list } }", 2, 0),
+    ],
+)
+def test_depth_and_ids_are_seen_in_the_tokens(text: str, depth: int, ids: int) -> None:
+    check_text(text, replace(Limits(), depth=depth, ids=ids))
+    for less in ({"depth": depth - 1, "ids": ids}, {"depth": depth, "ids": ids - 1}):
+        with pytest.raises(LimitError):
+            check_text(text, replace(Limits(), **less))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_nothing_is_refused_unparsed_that_is_within_the_limits_when_it_is_parsed(seed: int) -> None:
+    made, _ = make(seed)
+    survey = Survey.of(parse(made.text), UNLIMITED)
+    counted = {name: getattr(survey, name) for name in ("fields", "aliases", "directives", "repeats")}
+    check_text(made.text, replace(UNLIMITED, **counted))
 
 
 def test_names_are_not_guessed_at() -> None:
@@ -121,13 +162,29 @@ def test_names_are_not_guessed_at() -> None:
         ("query($n: Int = 3) { recordings(first: $n) { edges { node { spans { kind } } } } }", {"n": 10}, 2 + 10 * 12),
         ("query($i: [ID!]!) { nodes(ids: $i) { id } }", {"i": ["a", "b", "c"]}, 4),
         ("{ recordings(first: 1) { totalCount } }", {}, 101),
-        ("{ recordings(first: 100) { nodes { account { recordings(first: 100) { nodes { id } } } } } }", {}, 10_302),
+        ("{ recordings(first: 90) { nodes { account { recordings(first: 90) { nodes { id } } } } } }", {}, 8_372),
         ("{ viewer { ...f ...f } } fragment f on Viewer { name }", {}, 2),
+        ("query($n: Int) { recordings(first: $n) { nodes { id } } }", {"n": 10**4_000}, 2 + 10**10),
+        ("{ __schema { ...f ...f } } fragment f on __Schema { types { name } types { name kind } }", {}, 3 * 20),
     ],
 )
 def test_the_worst_case_is_what_it_costs(text: str, variables: dict[str, Any], cost: int) -> None:
     document = SCHEMA.documents.find(text)
     assert document.cost(document.operation(None), variables) == cost
+
+
+def test_the_cost_of_fragments_that_multiply_is_counted_once() -> None:
+    # Followed wherever they are spread, they would never come to an end.
+    chain = " ".join(f"fragment f{at} on __Schema {{ ...f{at + 1} ...f{at + 1} }}" for at in range(60))
+    document = SCHEMA.documents.find(f"{{ __schema {{ ...f0 }} }} {chain} fragment f60 on __Schema {{ description }}")
+    assert document.cost(document.operation(None), {}) == 20
+
+
+def test_one_operation_that_is_too_costly_takes_nothing_from_the_others() -> None:
+    costly = ATTACKS["cost"][0]
+    document = SCHEMA.documents.find(f"query Costly {costly} query Cheap {{ viewer {{ name }} }}")
+    assert document.cost(document.operation("Cheap"), {}) == 2
+    assert document.cost(document.operation("Costly"), {}) > Limits().cost
 
 
 @pytest.mark.parametrize("more", [{}, {"specified_by_url": True, "input_value_deprecation": True}])
