@@ -5,6 +5,7 @@ it that is the test's own and dropped afterwards. Without a server such tests ar
 """
 
 import os
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -26,12 +27,25 @@ hypothesis.settings.register_profile("unhurried", deadline=None, print_blob=True
 hypothesis.settings.load_profile("unhurried")
 
 
+def keep_bytecode(config: pytest.Config) -> None:
+    """Where Python is told to leave no bytecode beside the sources, it goes to pytest's own cache.
+
+    Servers, commands and audio workers are processes of their own here, some hundreds in a run. Compiling all that it
+    imports is most of what such a process does.
+    """
+    if sys.dont_write_bytecode and config.pluginmanager.has_plugin("cacheprovider"):
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
+        sys.dont_write_bytecode = False
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """The main process owns the server's directory; xdist tells its workers where that is."""
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[SHARED_MONGOD] = SharedMongod(Path(worker["shared_mongod"]))
         return
+    keep_bytecode(config)
     server = SharedMongod(Path(tempfile.mkdtemp(prefix="recordings-tests-mongod-")))
     server.hold()
     config.stash[SHARED_MONGOD] = server

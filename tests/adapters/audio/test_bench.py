@@ -40,9 +40,14 @@ def moment(tmp_path: Path) -> SpooledAudio:
 
 
 async def begun(work: Path, name: str) -> int:
-    """Wait until a worker writes the file; its process."""
+    """Wait until a worker writes the file and is the only one; its process."""
     part = work / f".{name}.mp3.part"
-    while not part.exists() or not part.stat().st_size:  # noqa: ASYNC110 - another process tells nobody
+
+    def is_alone() -> bool:
+        # The worker of the test before may not be quite gone.
+        return part.exists() and part.stat().st_size > 0 and len(multiprocessing.active_children()) == 1
+
+    while not is_alone():  # noqa: ASYNC110 - another process tells nobody
         await asyncio.sleep(0.005)
     (worker,) = multiprocessing.active_children()
     assert worker.pid is not None
