@@ -21,6 +21,7 @@ from adapters.rest_v2.app import rest_v1_app, rest_v2_app
 from adapters.rest_v2.needs import Choices
 from graph import health
 from graph.background import Background
+from graph.execution.trusted import read_trusted
 from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
 from graph.media import MediaEndpoint
 from graph.presigning import Presigning
@@ -100,11 +101,15 @@ def _graphql(services: Services) -> ASGIApp:
         public_url=settings.public_url,
         media_ttl=settings.media_url_ttl * SECOND,
         limits=settings.graphql_limits,
+        trusted=() if settings.graphql_trusted is None else read_trusted(settings.graphql_trusted),
+        only_trusted=settings.graphql_only_trusted,
         register=settings.graphql_register,
         suggestions=settings.graphql_suggestions,
         introspection=settings.graphql_reader,
         burst=settings.graphql_burst,
         per_second=settings.graphql_per_second,
+        partial_status=settings.graphql_partial_status,
+        compress=settings.graphql_compress,
     )
     return graphql_app(parts, choices)
 

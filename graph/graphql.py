@@ -26,6 +26,7 @@ from graph.execution.limits import Limits
 from graph.execution.operations import Operations
 from graph.execution.problems import HttpProblemError
 from graph.execution.rate import RateLimiter
+from graph.execution.trusted import TrustedDocument
 from graph.schema.build import Schema, schema_with
 from recordings.access import Principal
 from recordings.access import Scope as Scopes
@@ -61,7 +62,7 @@ class GraphQLServices:
 class GraphQLSettings:
     """What an installation decides. `public_url` begins media URLs, in place of the address that a request came to.
 
-    `trusted` are documents that may always be named by their hash, and with `only_trusted` the only ones that are
+    `trusted` are documents that may always be named by their ids, and with `only_trusted` the only ones that are
     executed; with `register` clients may have others named so. `suggestions` lets errors guess at names. Whoever reads
     the schema needs the scope `introspection`. Each token may spend `burst` points of cost at once, and `per_second`.
     """
@@ -70,7 +71,7 @@ class GraphQLSettings:
     public_url: str | None = None
     media_ttl: Millis = 10 * MINUTE
     limits: Limits = field(default_factory=Limits)
-    trusted: tuple[str, ...] = ()
+    trusted: tuple[TrustedDocument, ...] = ()
     only_trusted: bool = False
     register: bool = True
     suggestions: bool = False

@@ -5,6 +5,7 @@ Part of the table of `graph.settings`. Limits have the names and the defaults of
 """
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Final
 
 from graph.execution.limits import Limits
@@ -32,9 +33,13 @@ class GraphQLChoices:
     graphql_seconds: int
     graphql_burst: int
     graphql_per_second: int
+    graphql_trusted: Path | None
+    graphql_only_trusted: bool
     graphql_register: bool
     graphql_suggestions: bool
     graphql_introspection: str
+    graphql_partial_status: bool
+    graphql_compress: bool
 
     @property
     def graphql_limits(self) -> Limits:
@@ -66,7 +71,14 @@ NUMBERS: Final = (
 )
 """Name without its prefix, default, description and the most that can be set; the least is 1."""
 FLAGS: Final = (
+    ("only_trusted", False, "Execute the trusted documents and nothing else."),
     ("register", True, "Let clients name their documents by a hash (automatic persisted queries)."),
     ("suggestions", False, "Let errors guess at the name that was meant, which tells the schema to anybody."),
+    (
+        "partial_status",
+        True,
+        "Answer 294 in place of 200 where data are missing, to who accepts application/graphql-response+json.",
+    ),
+    ("compress", True, "Compress answers, for who accepts zstd or gzip."),
 )
 READERS: Final = (*(scope.value for scope in GRANTABLE), ANYBODY)

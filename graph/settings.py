@@ -232,6 +232,13 @@ SETTINGS: Final = (
         Setting(graphql_choices.PREFIX + name, int, default, description, minimum=1, maximum=maximum)
         for name, default, description, maximum in graphql_choices.NUMBERS
     ),
+    Setting(
+        "graphql_trusted",
+        Path,
+        None,
+        "Documents that can be named by their ids (persisted documents): a JSON file that Relay's compiler, "
+        "graphql-codegen or Apollo's manifest generator wrote, or a folder of such files and of *.graphql files.",
+    ),
     *(
         Setting(graphql_choices.PREFIX + name, bool, default, description)
         for name, default, description in graphql_choices.FLAGS
@@ -315,6 +322,8 @@ def load(environment: Mapping[str, str], options: Mapping[str, str | None] | Non
     texts |= {name: text for name, text in (options or {}).items() if text is not None}
     values = {name: BY_NAME[name].parse(text) if text else BY_NAME[name].default for name, text in texts.items()}
     _check_together(values)
+    if values["graphql_only_trusted"] and values["graphql_trusted"] is None:
+        raise WrongSettingError(BY_NAME["graphql_trusted"], "")
     return Settings(**values)
 
 

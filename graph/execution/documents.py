@@ -24,7 +24,7 @@ from graphql import (
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from graph.execution.cost import Cost, Costs
+from graph.execution.cost import Cost, Costs, Fragments
 from graph.execution.executor import PlannedDocument
 from graph.execution.limit_error import LimitError
 from graph.execution.limits import Limits
@@ -32,6 +32,7 @@ from graph.execution.plan import Compiler
 from graph.execution.plans import Plans
 from graph.execution.scan import check_text
 from graph.execution.survey import Survey
+from graph.execution.trusted import TrustedDocument
 
 MAX_BYTES: Final = 64 << 20
 _BYTES_PER_CHARACTER: Final = 150
@@ -57,7 +58,7 @@ class RefusedDocumentError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Document:
-    """A parsed and validated document. `hash` is known once somebody named it by that."""
+    """A parsed and validated document. `names` are those that it was named by: its SHA-256, its trusted id."""
 
     text: str
     node: PlannedDocument
@@ -65,7 +66,7 @@ class Document:
     operations: _Operations
     costs: dict[str | None, Cost]
     bytes: int
-    hash: str | None = None
+    names: set[str] = field(default_factory=set)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation of that name, or the only one.
@@ -85,6 +86,10 @@ class Document:
         return self.costs[operation.name.value if operation.name else None].of(variables)
 
 
+def _hash(text: str) -> str:
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
 def _no_operation(name: str | None, operations: Mapping[str | None, Any]) -> str:
     if name is not None:
         return f"Unknown operation named '{name}'."
@@ -97,16 +102,16 @@ def _no_operation(name: str | None, operations: Mapping[str | None, Any]) -> str
 class Documents:
     """The documents of a schema.
 
-    `trusted` are texts that may always be named by their SHA-256. With `only_trusted` nothing else is executed. With
-    `register` a client may hand in a text together with its hash, and then name it by the hash (automatic persisted
-    queries). `suggestions` lets errors guess at names, which tells the schema to whoever may not read it.
+    `trusted` may always be named by their ids, and by the SHA-256 of their texts. With `only_trusted` nothing else is
+    executed. With `register` a client may hand in a text together with its hash, and then name it by that (automatic
+    persisted queries). `suggestions` lets errors guess at names, which tells the schema to whoever may not read it.
     """
 
     schema: GraphQLSchema
     compiler: Compiler
     limits: Limits = field(default_factory=Limits)
     weights: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    trusted: Iterable[str] = ()
+    trusted: Iterable[TrustedDocument] = ()
     only_trusted: bool = False
     register: bool = True
     suggestions: bool = False
@@ -114,9 +119,10 @@ class Documents:
 
     def __post_init__(self) -> None:
         self._costs = Costs(self.schema, self.weights)
-        self._trusted = {sha256(text.encode()).hexdigest(): text for text in self.trusted}
+        self._trusted = {_hash(item.text): item.text for item in self.trusted}
+        self._trusted |= {item.id: item.text for item in self.trusted if item.id is not None}
         self._by_text: OrderedDict[str, Document] = OrderedDict()
-        self._by_hash: dict[str, Document] = {}
+        self._by_name: dict[str, Document] = {}
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -134,30 +140,34 @@ class Documents:
         self._by_text.move_to_end(text)
         return found
 
-    def find_by_hash(self, digest: str) -> Document | None:
-        """The document whose text has this SHA-256 (in lower-case hex), if it is known."""
-        found = self._by_hash.get(digest)
+    def knows(self, name: str) -> bool:
+        """Whether a name is that of a trusted document."""
+        return name in self._trusted
+
+    def find_by_name(self, name: str) -> Document | None:
+        """The document whose text has this SHA-256 (in lower-case hex), or that is trusted under this id, if any."""
+        found = self._by_name.get(name)
         if found is not None:
             self._by_text.move_to_end(found.text)
-        elif digest in self._trusted:
-            found = self.find(self._trusted[digest])
-            self._name(found, digest)
+        elif name in self._trusted:
+            found = self.find(self._trusted[name])
+            self._name(found, name)
         return found
 
-    def add(self, text: str, digest: str) -> Document | None:
-        """The document of a text, to be named by its SHA-256 from now on; `None` if that is not its SHA-256."""
-        known = self._by_hash.get(digest)
+    def add(self, text: str, name: str) -> Document | None:
+        """The document of a text, to be named by its SHA-256 from now on; `None` if that is not its name."""
+        known = self._by_name.get(name)
         if known is not None and known.text == text:
             return self.find(text)
-        if sha256(text.encode(errors="surrogatepass")).hexdigest() != digest:
+        if name != _hash(text) and self._trusted.get(name) != text:
             return None
         found = self.find(text)
-        self._name(found, digest)
+        self._name(found, name)
         return found
 
-    def _name(self, document: Document, digest: str) -> None:
-        document.hash = digest
-        self._by_hash[digest] = document
+    def _name(self, document: Document, name: str) -> None:
+        document.names.add(name)
+        self._by_name[name] = document
 
     def _make(self, text: str) -> Document:
         try:
@@ -169,13 +179,16 @@ class Documents:
         return document
 
     def _read(self, text: str) -> Document:
-        if self.only_trusted and sha256(text.encode(errors="surrogatepass")).hexdigest() not in self._trusted:
+        if self.only_trusted and _hash(text) not in self._trusted:
             raise GraphQLError("only trusted documents are executed", extensions={"code": "DOCUMENT_NOT_TRUSTED"})
         check_text(text, self.limits)
         try:
             parsed = parse(text, max_tokens=self.limits.tokens)
             survey = Survey.of(parsed, self.limits)
-            operations, costs = self._operations(parsed)
+            fragments = {
+                item.name.value: item for item in parsed.definitions if isinstance(item, FragmentDefinitionNode)
+            }
+            operations, costs = self._operations(parsed, fragments)
         except RecursionError:
             # The limits keep far away from it; with other limits it is still an answer and no fault.
             raise LimitError("levels", "too many", self.limits.nesting) from None
@@ -190,9 +203,8 @@ class Documents:
             bytes=len(text) * _BYTES_PER_CHARACTER,
         )
 
-    def _operations(self, parsed: DocumentNode) -> tuple[_Operations, dict[str | None, Cost]]:
+    def _operations(self, parsed: DocumentNode, fragments: Fragments) -> tuple[_Operations, dict[str | None, Cost]]:
         """The operations and their costs. What is too costly whatever the variables are need not be validated."""
-        fragments = {item.name.value: item for item in parsed.definitions if isinstance(item, FragmentDefinitionNode)}
         operations = [item for item in parsed.definitions if isinstance(item, OperationDefinitionNode)]
         named = {item.name.value if item.name else None: item for item in operations}
         costs = {name: self._costs.of(item, fragments) for name, item in named.items()}
@@ -215,5 +227,5 @@ class Documents:
         self.bytes -= document.bytes + document.node.plans.bytes
         # Whoever executes it still may go on, and make plans for it: those are not ours to count.
         document.node.plans.forget()
-        if document.hash is not None:
-            self._by_hash.pop(document.hash, None)
+        for name in document.names:
+            self._by_name.pop(name, None)

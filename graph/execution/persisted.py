@@ -1,7 +1,8 @@
-"""Which document a request means: its text, the hash of a text, or both (automatic persisted queries).
+"""Which document a request means: its text, its name, or both (automatic persisted queries).
 
-`documentId` is the working draft's parameter (`sha256:` and the hash, or the bare hash). `extensions.persistedQuery` is
-Apollo's protocol: a client sends the hash; told PERSISTED_QUERY_NOT_FOUND, it sends hash and text once.
+`documentId` is the working draft's parameter: `sha256:` and the hash of a text, the bare hash, or the id of a trusted
+document. `extensions.persistedQuery` is Apollo's protocol: a client sends the hash; told PERSISTED_QUERY_NOT_FOUND, it
+sends hash and text once.
 """
 
 import re
@@ -23,36 +24,39 @@ def document_of(asked: Asked, documents: Documents) -> Document:
         HttpProblemError: it means none, or says so wrongly.
         RefusedDocumentError: it is not to be executed, or its hash is not known.
     """
-    digest = _digest(asked)
-    if digest is None:
+    name = _name(asked, documents)
+    if name is None:
         if not asked.query:
             raise HttpProblemError(400, "BAD_REQUEST", "the request has no query")
         return documents.find(asked.query)
     if not asked.query or documents.only_trusted:
-        return _known(documents, digest)
+        return _known(documents, name)
     if not documents.register:
         raise _refused("PersistedQueryNotSupported", "PERSISTED_QUERY_NOT_SUPPORTED")
-    found = documents.add(asked.query, digest)
+    found = documents.add(asked.query, name)
     if found is None:
         raise HttpProblemError(400, "PERSISTED_QUERY_HASH_MISMATCH", "provided sha does not match query")
     return found
 
 
-def _known(documents: Documents, digest: str) -> Document:
-    found = documents.find_by_hash(digest)
+def _known(documents: Documents, name: str) -> Document:
+    found = documents.find_by_name(name)
     if found is None:
         raise _refused("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
     return found
 
 
-def _digest(asked: Asked) -> str | None:
+def _name(asked: Asked, documents: Documents) -> str | None:
     given: Any = asked.document_id
     if given is not None:
         given = given.removeprefix("sha256:")
     elif asked.extensions is not None and (persisted := asked.extensions.get("persistedQuery")) is not None:
         given = _of_apollo(persisted)
-    if given is not None and not _SHA_256.fullmatch(given):
-        raise HttpProblemError(400, "BAD_REQUEST", "a document is named by the SHA-256 of its text in lower-case hex")
+    if given is not None and not _SHA_256.fullmatch(given) and not documents.knows(given):
+        message = (
+            "a document is named by its id among the trusted ones, or by the SHA-256 of its text in lower-case hex"
+        )
+        raise HttpProblemError(400, "BAD_REQUEST", message)
     return given  # type: ignore[no-any-return]
 
 

@@ -105,3 +105,17 @@ def test_who_may_read_the_schema() -> None:
     assert load({}).graphql_reader is Scope.READ
     assert load({"RECORDINGS_GRAPHQL_INTROSPECTION": "admin"}).graphql_reader is Scope.ADMIN
     assert load({"RECORDINGS_GRAPHQL_INTROSPECTION": ANYBODY}).graphql_reader is None
+
+
+def test_only_trusted_documents_need_some() -> None:
+    with pytest.raises(WrongSettingError, match="GRAPHQL_TRUSTED"):
+        load({"RECORDINGS_GRAPHQL_ONLY_TRUSTED": "on"})
+    settings = load({"RECORDINGS_GRAPHQL_ONLY_TRUSTED": "on", "RECORDINGS_GRAPHQL_TRUSTED": "documents.json"})
+    assert (settings.graphql_only_trusted, settings.graphql_trusted) == (True, Path("documents.json"))
+
+
+def test_what_graphql_settings_have_is_what_can_be_set() -> None:
+    # Neither are the parts of `media_ttl` and the like, which have names of their own.
+    named = {"graphiql", "public_url", "media_ttl", "limits", "introspection"}
+    mine = {item.name for item in fields(GraphQLSettings)} - named
+    assert mine <= {setting.name.removeprefix("graphql_") for setting in SETTINGS}

@@ -46,13 +46,13 @@ def test_the_oldest_make_room_and_lose_their_names() -> None:
     kept = documents(max_bytes=20_000)
     named = sha256(b"{ __typename }").hexdigest()
     assert kept.add("{ __typename }", "0" * 64) is None
-    assert kept.add("{ __typename }", named) is kept.find_by_hash(named)
+    assert kept.add("{ __typename }", named) is kept.find_by_name(named)
     texts = [f"{{ __typename }} # {number}" for number in range(50)]
     for text in texts:
         kept.find(text)
         assert kept.bytes <= 20_000
     assert len(kept) < 50
-    assert kept.find_by_hash(named) is None
+    assert kept.find_by_name(named) is None
 
 
 async def test_plans_weigh_and_go_with_their_document_and_its_classes() -> None:

@@ -15,6 +15,7 @@ from graph.execution import compression
 from graph.execution.limits import Limits
 from graph.execution.negotiation import JSON, RESPONSE, answer_type
 from graph.execution.problems import HttpProblemError
+from graph.execution.trusted import TrustedDocument
 from graph.graphql import GraphQLSettings
 from recordings.access import Scope
 from tests.graph.api import URL, Api, open_api
@@ -159,7 +160,7 @@ async def test_documents_are_registered_and_named_by_their_hash(api: Api) -> Non
 
 
 async def test_trusted_documents_can_be_all_that_is_executed(tmp_path: Path) -> None:
-    async with open_api(tmp_path, GraphQLSettings(trusted=(NAME,), only_trusted=True)) as api:
+    async with open_api(tmp_path, GraphQLSettings(trusted=(TrustedDocument(None, NAME),), only_trusted=True)) as api:
         assert (await post(api, documentId=DIGEST)).json()["data"] == DATA
         assert (await post(api, query=NAME)).json()["data"] == DATA
         assert code(await post(api, query="{ __typename }")) == "DOCUMENT_NOT_TRUSTED"
@@ -220,11 +221,11 @@ async def test_the_schema_is_shown_to_whoever_has_the_scope(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed", "text/event-stream, */*"])
 async def test_whoever_asks_for_a_stream_is_held_to_the_same_limits(tmp_path: Path, accept: str) -> None:
-    limits = GraphQLSettings(limits=Limits(cost=3), introspection=Scope.READ, burst=4, per_second=1)
+    limits = GraphQLSettings(limits=Limits(cost=45), introspection=Scope.READ, burst=4, per_second=1)
     schema = "{ __schema { queryType { name } } }"
     async with open_api(tmp_path, limits) as api:
         assert code(await post(api, "nobody", query=schema, accept=accept)) == "INTROSPECTION_REFUSED"
-        costly = "{ recordings(first: 9) { nodes { id } } }"
+        costly = "{ recordings(first: 90) { nodes { id } } }"
         assert code(await post(api, query=costly, accept=accept)) == "LIMIT_EXCEEDED"
         assert [(await post(api, query=NAME, accept=accept)).status_code for _ in range(3)][-1] == 429
 
