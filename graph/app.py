@@ -25,9 +25,10 @@ from graph.execution.trusted import read_trusted
 from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
 from graph.media import MediaEndpoint
 from graph.presigning import Presigning
-from graph.requests import Requests, masked
+from graph.requests import Requests, masked, unavailable
 from graph.services import Services
 from recordings.instants import SECOND
+from recordings.ports import StoreAwayError
 
 _WAITING: Final = 4
 VERSION: Final = version("call-recording-api")
@@ -52,7 +53,7 @@ def create_app(services: Services) -> ASGIApp:
     app = Starlette(
         routes=_routes(services, background),
         lifespan=lifespan,
-        exception_handlers={HTTPException: _refusal, Exception: masked},
+        exception_handlers={HTTPException: _refusal, StoreAwayError: unavailable, Exception: masked},
     )
     return Requests(app)
 

@@ -1,7 +1,8 @@
 """How an error of an execution is shown.
 
 A refusal shows its code, and the path into the arguments that caused it. What is wrong with the document itself is
-GraphQL's own to tell. Everything else is a fault of ours: it is logged, and shown with nothing but its request's id.
+GraphQL's own to tell. Everything else is a fault of ours: it is logged, and shown with nothing but its request's id and
+whether it may be over soon, which is so where the metadata store is away.
 """
 
 from typing import Any, Final
@@ -11,10 +12,12 @@ from graphql import GraphQLError
 
 from graph.schema.words import explain, translated
 from recordings.errors import InvalidInput, Refused
+from recordings.ports import StoreAwayError
 
 _log: Final = structlog.get_logger("graphql")
 BAD_REQUEST: Final = "BAD_REQUEST"
 INTERNAL: Final = "INTERNAL"
+UNAVAILABLE: Final = "UNAVAILABLE"
 
 
 def show(error: GraphQLError, request_id: str) -> dict[str, Any]:
@@ -25,7 +28,7 @@ def show(error: GraphQLError, request_id: str) -> dict[str, Any]:
     if _is_of_the_document(error, cause):
         return {"extensions": {"code": BAD_REQUEST}, **error.formatted}
     _log.error("a field could not be resolved", request_id=request_id, path=error.path, exc_info=cause)
-    return _place(error) | fault(request_id)
+    return _place(error) | fault(request_id, cause)
 
 
 def refusal(refused: Refused) -> dict[str, Any]:
@@ -38,8 +41,10 @@ def refusal(refused: Refused) -> dict[str, Any]:
     return {"message": message, "extensions": extensions}
 
 
-def fault(request_id: str) -> dict[str, Any]:
+def fault(request_id: str, error: Exception | None = None) -> dict[str, Any]:
     """All that is told of a fault of ours."""
+    if isinstance(error, StoreAwayError):
+        return {"message": "try again later", "extensions": {"code": UNAVAILABLE, "requestId": request_id}}
     return {"message": "internal error", "extensions": {"code": INTERNAL, "requestId": request_id}}
 
 

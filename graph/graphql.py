@@ -26,6 +26,7 @@ from graph.execution.limits import Limits
 from graph.execution.operations import Operations
 from graph.execution.problems import HttpProblemError
 from graph.execution.rate import RateLimiter
+from graph.requests import RETRY
 from graph.execution.trusted import TrustedDocument
 from graph.schema.build import Schema, schema_with
 from recordings.access import Principal
@@ -34,7 +35,7 @@ from recordings.cursor import Cursors
 from recordings.errors import Unauthenticated
 from recordings.grants import Grants
 from recordings.instants import MINUTE, Millis
-from recordings.ports import Clock
+from recordings.ports import Clock, StoreAwayError
 from recordings.service import Recordings
 
 _log: Final = structlog.get_logger("graphql")
@@ -147,14 +148,11 @@ class GraphQLApp(GraphQL[Context, None]):
                 f"the body must be at most {self._settings.limits.body} bytes",
                 "PAYLOAD_TOO_LARGE",
             )
-        except Unauthenticated as refused:
-            return _errors(401, faults.refusal(refused), {"www-authenticate": "Bearer"})
         except ClientDisconnect:
             raise
-        except Exception:  # noqa: BLE001 - whatever it is, it is logged here and shows nothing
-            request_id = _request_id(request)
-            _log.exception("a GraphQL request failed", request_id=request_id)
-            return _errors(500, faults.fault(request_id))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged here and shows nothing
+            problem = _fault(error, request)
+            return _errors(problem.status, problem.error, problem.headers)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
         """Who asks, and what for. Strawberry asks for it before it reads the body."""
@@ -226,7 +224,8 @@ def _fault(error: Exception, request: Request) -> HttpProblemError:
         return HttpProblemError.of(401, faults.refusal(error), {"www-authenticate": "Bearer"})
     request_id = _request_id(request)
     _log.error("a GraphQL request failed", request_id=request_id, exc_info=error)
-    return HttpProblemError.of(500, faults.fault(request_id))
+    told, is_away = faults.fault(request_id, error), isinstance(error, StoreAwayError)
+    return HttpProblemError.of(503 if is_away else 500, told, RETRY if is_away else None)
 
 
 def _limited(receive: Receive, most: int) -> Receive:

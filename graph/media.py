@@ -10,6 +10,7 @@ from starlette.routing import Route
 from adapters.http import play, refuse
 from graph.formats import wanted_format
 from graph.rendering import Busy, Rendering
+from graph.requests import RETRY
 from recordings.access import Principal
 from recordings.errors import Forbidden, MediaUnavailable, NotFound, Refused, Unauthenticated
 from recordings.grants import Grant, Grants
@@ -27,7 +28,7 @@ _STATUSES: Final[tuple[tuple[type[Refused], int], ...]] = (
     (MediaUnavailable, 404),
 )
 _PRIVATE: Final = {"cache-control": "no-store"}
-_BESIDE: Final = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "10"}}
+_BESIDE: Final = {401: {"www-authenticate": "Bearer"}, 503: RETRY}
 _LONGEST_NUMBER: Final = 18
 
 

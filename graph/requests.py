@@ -9,11 +9,14 @@ from typing import Final
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters.http import refuse
 from graph.logs import logger, scrub
 
+RETRY: Final = {"retry-after": "10"}
+"""Beside an answer that says: not now. Seconds."""
 HEADER: Final = "x-request-id"
 _SANE: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _log: Final = logger("access")
@@ -34,6 +37,12 @@ def current_request_id() -> str:
 async def masked(_request: Request, _error: Exception) -> JSONResponse:
     """The answer to a fault of ours. What it was is in the log, under the same id."""
     return JSONResponse(_fault(), status_code=500)
+
+
+async def unavailable(_request: Request, error: Exception) -> Response:
+    """The answer where the metadata store is away: it may be back soon."""
+    _log.error("the metadata store is away", why=str(error))
+    return refuse(503, "UNAVAILABLE", "the service cannot answer now: try again later", RETRY)
 
 
 def _fault() -> dict[str, str]:

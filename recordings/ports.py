@@ -1,7 +1,8 @@
 """What the domain needs from the world, as Protocols. Adapters implement them; tests run one contract suite on each.
 
-Every method may raise its adapter's own error for a fault of the technology (a server that is away, a full disk):
-a use case lets it pass, and the front masks it. Errors that are answers are named here.
+Every method may raise its adapter's own error for a fault of the technology (a full disk, a bug): a use case lets it
+pass, and the front masks it. Errors that are answers are named here, and the one fault that a front tells apart: a
+metadata store that is away.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
@@ -17,6 +18,13 @@ from recordings.instants import Millis
 from recordings.options import RecordingOptions
 from recordings.query import Page, PageRequest, Query
 from recordings.recording import Recording, Row
+
+
+class StoreAwayError(Exception):
+    """The metadata store cannot be reached, or did not answer in time. Whether a write was done is not known.
+
+    Raised by every method of a `MetadataStore` but `open` and `ping`, whose errors are for whoever runs the service.
+    """
 
 
 class Taken(Exception):  # noqa: N818 - an answer of `insert`, not a fault

@@ -18,7 +18,7 @@ from adapters.rest_v2.compression import compress
 from adapters.rest_v2.directory import Directory
 from adapters.rest_v2.envelope import Meta, node_id, timestamp
 from adapters.rest_v2.exchange import Exchange
-from adapters.rest_v2.faults import Fault, gone, of_refusal, unspecified
+from adapters.rest_v2.faults import Fault, gone, of_refusal, store_away, unspecified
 from adapters.rest_v2.listing import Listings
 from adapters.rest_v2.logins import Logins
 from adapters.rest_v2.needs import Accounts, Choices, Identity, Issue, Read
@@ -28,7 +28,7 @@ from adapters.rest_v2.scan import Pages
 from adapters.rest_v2.sessions import Sessions
 from recordings.errors import Refused
 from recordings.membership import Membership
-from recordings.ports import Clock
+from recordings.ports import Clock, StoreAwayError
 
 Handler = Callable[[Exchange], Awaitable[Response]]
 _SANE_ID: Final = 128
@@ -143,6 +143,10 @@ class _App:
             return exchange.refuse(of_refusal(refused))
         except ClientDisconnect:
             raise
+        except StoreAwayError as error:
+            # Without a traceback: while it lasts there is one of these for each request.
+            _log.error("the metadata store is away", why=str(error), request_id=exchange.meta.request_id)
+            return exchange.refuse(store_away())
         except Exception:  # noqa: BLE001 - whatever it is, it ends here and shows nothing
             # Never the address: there may be a token in it.
             operation = exchange.target.operation.name if exchange.target else ""

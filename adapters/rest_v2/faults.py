@@ -193,6 +193,11 @@ def datastore_fault(cause: str) -> Fault:
     return Fault(500, "datastore_fault", {"message": "unknown failure", "cause": cause})
 
 
+def store_away() -> Fault:
+    """503: the metadata store, or the switch, does not answer in time."""
+    return Fault(503, "datastore_unreachable", {"message": "datastore timeout"})
+
+
 def unspecified() -> Fault:
     """500: a fault of ours, masked."""
     return Fault(500, "unspecified_fault", {"message": "unspecified fault"})
@@ -213,7 +218,7 @@ _REFUSALS: Final[Any] = (
     (NotFound, lambda refused: bad_identifier(refused.message)),
     (MediaUnavailable, lambda refused: no_audio(refused.recording_id or "")),
     (UnsupportedByRecorder, lambda refused: invalid("data.action", "error", refused.message)),
-    (RecorderFailed, lambda _: Fault(503, "datastore_unreachable", {"message": "datastore timeout"})),
+    (RecorderFailed, lambda _: store_away()),
     (
         (
             AlreadyRecording,

@@ -28,7 +28,7 @@ from adapters.rest_v2.shown import FIELDS, document_of, is_shown, revision_of, v
 from recordings.access import Principal
 from recordings.errors import MediaUnavailable, Refused
 from recordings.instants import Millis
-from recordings.ports import MediaMissing
+from recordings.ports import MediaMissing, StoreAwayError
 from recordings.recording import Recording, Row
 
 _PREFIX: Final = 6
@@ -109,7 +109,7 @@ class OneRecording:
             return await play(exchange.request, recording, validators_of(row), self._read)
         except (MediaMissing, MediaUnavailable) as error:
             raise no_audio(row["id"]) from error
-        except (Fault, Refused):
+        except (Fault, Refused, StoreAwayError):
             raise
         except Exception as error:
             _log.exception("audio could not be fetched", recording_id=row["id"])

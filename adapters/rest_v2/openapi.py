@@ -20,7 +20,7 @@ _TITLES: Final = {
     409: "Not in the state that it is in.", 412: "It is not the revision that was asked for.",
     415: "The body is of a type that is not read.", 416: "More than is given out at once, or behind the end.",
     429: "Too many requests without a token that holds.", 500: "A fault of the service or of a storage provider.",
-    503: "The switch could not.",
+    503: "The metadata store or the switch does not answer.",
 }  # fmt: skip
 
 PARAMETERS: Final[Mapping[str, Schema]] = {

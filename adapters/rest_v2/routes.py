@@ -10,7 +10,7 @@ from adapters.rest_v2.faults import not_allowed, not_found
 
 OWN_ACCOUNT: Final = "account"
 """`/account/...` is `/accounts/{the token's own}/...`."""
-COMMON: Final = (400, 401, 406, 429)
+COMMON: Final = (400, 401, 406, 429, 503)
 SCOPED: Final = (*COMMON, 403, 404)
 
 
@@ -92,7 +92,7 @@ OPERATIONS: Final = (
     Operation(
         name="control_channel", method="PUT", path=f"{_A}/channels/{{channel_id}}",
         summary="Start, stop, mask or unmask the recording of a live call.",
-        success=(201,), statuses=(*SCOPED, 409, 415, 503), data="Text", body="Metaflow",
+        success=(201,), statuses=(*SCOPED, 409, 415), data="Text", body="Metaflow",
     ),
     Operation(
         name="get_account", method="GET", path=_A, summary="What is known of an account.",

@@ -8,6 +8,7 @@ from typing import Any, Final
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
+from adapters.metadata.mongodb.away import says_away
 from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.schema import ACCOUNTS, INGEST, KEYS, REVOKED_TOKENS
 from recordings.access import Account, ApiKey, IngestAddress, Scope
@@ -17,6 +18,7 @@ from recordings.retention import Retention
 _OLDEST_FIRST: Final = [("created", ASCENDING), ("_id", ASCENDING)]
 
 
+@says_away
 class Directory:
     """The collections of accounts, API keys and ingest addresses: that half of the port."""
 

@@ -8,6 +8,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from adapters.metadata.mongodb import where
+from adapters.metadata.mongodb.away import says_away
 from adapters.metadata.mongodb.documents import projection, to_document, to_recordings, to_rows
 from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.schema import DUE, HAS_DUE, RECORDINGS, STRANDED, lookup_index
@@ -26,6 +27,7 @@ _WHOLE: Final = projection(ROW_FIELDS)
 _NEWEST_FIRST: Final = [("created", DESCENDING), ("_id", DESCENDING)]
 
 
+@says_away
 class Recordings:
     """The collection of recordings: that half of the port."""
 

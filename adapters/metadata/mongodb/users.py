@@ -7,6 +7,7 @@ from typing import Final
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
+from adapters.metadata.mongodb.away import says_away
 from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.schema import USERS
 from recordings.users import Passwords, PrivLevel, User
@@ -14,6 +15,7 @@ from recordings.users import Passwords, PrivLevel, User
 _OLDEST_FIRST: Final = [("created", ASCENDING), ("id", ASCENDING)]
 
 
+@says_away
 class Users:
     """The collection of users: that part of the port."""
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from adapters.metadata.sqlite.lane import Call, Lane, Outcome, StoreClosedError
 from adapters.metadata.sqlite.schema import migrate
+from recordings.ports import StoreAwayError
 
 OLDEST: Final = (3, 37)
 """The first SQLite with STRICT tables."""
@@ -26,6 +27,9 @@ BUSY_SECONDS: Final = 10.0
 """How long a write waits for another process's transaction before it fails."""
 READ_SECONDS: Final = 30.0
 """The longest that one read may take before it is interrupted."""
+AWAY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT})
+"""What SQLite says when another process kept the file for too long, or a read was interrupted."""
+_GENERAL: Final = 0xFF
 STEPS: Final = 100_000
 """How many steps of SQLite's machine lie between two looks at the clock."""
 
@@ -62,15 +66,25 @@ class Database:
 
     async def read(self, call: Call) -> Any:
         """Do a read; it sees every write that was acknowledged before."""
-        if self._reader is None:
-            raise StoreClosedError("the metadata store is not open")
-        return await self._reader.do(call)
+        return await _do(self._reader, call)
 
     async def write(self, call: Call) -> Any:
         """Do a write, inside a transaction that others may share; on the disk when this returns."""
-        if self._writer is None:
-            raise StoreClosedError("the metadata store is not open")
-        return await self._writer.do(call)
+        return await _do(self._writer, call)
+
+
+async def _do(lane: Lane | None, call: Call) -> Any:
+    if lane is None:
+        raise StoreClosedError("the metadata store is not open")
+    try:
+        return await lane.do(call)
+    except TimeoutError as error:
+        raise StoreAwayError("too much waits for the SQLite file") from error
+    except sqlite3.OperationalError as error:
+        # Extended codes have the general one in their lowest byte.
+        if getattr(error, "sqlite_errorcode", 0) & _GENERAL in AWAY:
+            raise StoreAwayError(f"the SQLite file does not answer: {error}") from error
+        raise
 
 
 def create(path: Path) -> None:

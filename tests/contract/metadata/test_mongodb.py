@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from adapters.metadata.mongodb import Driver, DriverMissingError, MongoStore
 from adapters.metadata.mongodb.driver import DEFAULTS, _options
 from adapters.metadata.mongodb.schema import INDEXES, META, RECORDINGS, REVOKED_TOKENS, SchemaTooNewError
-from recordings.ports import Claim
+from recordings.ports import Claim, StoreAwayError
 from recordings.query import Query
 from recordings.recording import ROW_FIELDS
 from tests.contract.metadata.samples import NOW, full, recording, unique
@@ -98,6 +98,9 @@ async def test_nobody_waits_long_for_a_server_that_is_not_there() -> None:
         await made.open()
     with pytest.raises(PyMongoError):
         await made.ping()
+    for asked in (lambda: made.account("x"), lambda: made.load("x"), lambda: made.users("x")):
+        with pytest.raises(StoreAwayError):
+            await asked()
     assert time.monotonic() - start < 5
     await made.close()
 
@@ -129,6 +132,21 @@ async def test_a_write_that_did_not_reach_a_majority_is_an_error(failing: tuple[
     fail(client, "insert", 1, writeConcernError=concern)
     with pytest.raises(PyMongoError, match="replication"):
         await store.insert(recording())
+
+
+async def test_what_took_too_long_is_told_as_a_store_that_is_away(failing: tuple[MongoStore, Client]) -> None:
+    store, client = failing
+    fail(client, "aggregate", 1, errorCode=50)
+    with pytest.raises(StoreAwayError) as away:
+        await store.count(Query(account_id="account"))
+    assert isinstance(away.value.__cause__, PyMongoError)
+
+
+async def test_what_else_is_wrong_is_not(failing: tuple[MongoStore, Client]) -> None:
+    store, client = failing
+    fail(client, "find", 1, errorCode=13)
+    with pytest.raises(OperationFailure):
+        await store.account("x")
 
 
 async def test_the_indexes_are_the_same_after_opening_again(

@@ -20,7 +20,7 @@ from adapters.metadata.sqlite.lane import Lane, StoreClosedError
 from adapters.metadata.sqlite.schema import MIGRATIONS, SchemaTooNewError
 from adapters.metadata.sqlite.store import FILE
 from recordings.instants import LATEST
-from recordings.ports import Taken
+from recordings.ports import StoreAwayError, Taken
 from recordings.query import Query
 from recordings.recording import ROW_FIELDS
 from tests.contract.metadata.samples import full, recording
@@ -211,7 +211,7 @@ async def test_a_write_does_not_wait_for_ever(
     impatient = SqliteStore(tmp_path)
     await impatient.open()
     beside.execute("BEGIN IMMEDIATE")
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
+    with pytest.raises(StoreAwayError, match="locked"):
         await impatient.insert(recording())
     beside.execute("COMMIT")
     await impatient.insert(recording())
@@ -221,7 +221,7 @@ async def test_a_write_does_not_wait_for_ever(
 async def test_a_read_does_not_last_for_ever(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "READ_SECONDS", 0.05)
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
-    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+    with pytest.raises(StoreAwayError, match="interrupted"):
         await store._database.read(lambda connection: connection.execute(endless).fetchone())
     assert await everything(store) == 0
 
