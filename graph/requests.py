@@ -1,9 +1,6 @@
 """Around every request: its id, its line in the log, and a 500 that tells nothing but that id."""
 
-import re
-import secrets
 import time
-from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -13,20 +10,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.http import refuse
+from adapters.http.request_ids import HEADER, as_header, request_id_of
 from graph.logs import logger, scrub
 
 RETRY: Final = {"retry-after": "10"}
 """Beside an answer that says: not now. Seconds."""
-HEADER: Final = "x-request-id"
-_SANE: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _log: Final = logger("access")
 _QUIET: Final = frozenset({"/healthz", "/readyz"})
-
-
-def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The id that a request came with, if it is a sane one; else a new one."""
-    given = next((value.decode("latin-1") for name, value in headers if name.lower() == HEADER.encode()), "")
-    return given if _SANE.fullmatch(given) else secrets.token_hex(16)
 
 
 def current_request_id() -> str:
@@ -107,7 +97,7 @@ class Answer:
     async def send(self, message: Message) -> None:
         """One ASGI message."""
         if message["type"] in {"http.response.start", "websocket.accept"}:
-            MutableHeaders(scope=message)[HEADER] = self._request_id
+            MutableHeaders(scope=message)[HEADER] = as_header(self._request_id)
             self.status = message.get("status", 101)
         elif message["type"] == "http.response.body":
             self.length += len(message.get("body", b""))

@@ -1,6 +1,5 @@
 """The shim as an ASGI app: the checks that every request goes through, in the contract's order (section 4.5)."""
 
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -11,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from adapters.http.request_ids import request_id_of
 from adapters.rest_v2 import gate, headers
 from adapters.rest_v2.buckets import Buckets
 from adapters.rest_v2.calls import Calls, Control
@@ -31,7 +31,6 @@ from recordings.membership import Membership
 from recordings.ports import Clock, StoreAwayError
 
 Handler = Callable[[Exchange], Awaitable[Response]]
-_SANE_ID: Final = 128
 _log: Final = structlog.get_logger("rest_v2")
 
 
@@ -155,8 +154,6 @@ class _App:
 
 
 def _request_id(request: Request) -> str:
-    """The id that is in the log already, or the one that came, or a new one."""
+    """The id that is in the log already, or else that of the request."""
     bound = structlog.contextvars.get_contextvars().get("request_id")
-    given = str(bound or request.headers.get("x-request-id", ""))
-    sane = 0 < len(given) <= _SANE_ID and given.isascii() and given.isprintable()
-    return given if sane else secrets.token_hex(16)
+    return str(bound) if bound else request_id_of(request.headers.raw)

@@ -6,6 +6,8 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from adapters.http.request_ids import HEADER, as_header
+
 EXPIRED: Final = "Fri, 01 Jan 1999 00:00:00 GMT"
 _ASKING: Final = ("origin", "access-control-request-method", "access-control-request-headers")
 _ALLOWED: Final = (
@@ -23,7 +25,7 @@ def is_cors(headers: Headers) -> bool:
 
 def finish(response: Response, request: Request, request_id: str, methods: str) -> None:
     """Add what every answer has; what other origins need goes on their answers and on every error."""
-    response.headers["x-request-id"] = request_id
+    response.headers[HEADER] = as_header(request_id)
     response.headers["content-language"] = "en"
     response.headers["vary"] = "accept-language, accept"
     if request.method == "GET":

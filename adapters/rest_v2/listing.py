@@ -153,8 +153,7 @@ def _csv(exchange: Exchange, first: Documents, rest: AsyncGenerator[Documents]) 
 
 def csv_headers(exchange: Exchange) -> dict[str, str]:
     """The type and the name of a table."""
-    given = exchange.request.headers.get("x-file-name"), exchange.parameters.find("file_name")
-    name = file_name(*given, exchange.meta.request_id)
+    name = file_name(exchange.request.headers.get("x-file-name"), exchange.parameters.find("file_name"))
     return {"content-type": "text/csv", "content-disposition": f'attachment; filename="{name}"'}
 
 

@@ -1,5 +1,6 @@
 """Documents as CSV (contract section 1.7), with no I/O: every cell quoted, nested names joined with `_`."""
 
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -48,13 +49,13 @@ def flatten(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str
             yield here, "" if item is None else as_text(item)
 
 
-def file_name(header: str | None, parameter: str | None, request_id: str) -> str:
+def file_name(header: str | None, parameter: str | None) -> str:
     """The name of the download: asked for by `X-File-Name` or `file_name`, or made up."""
     for given in (header, parameter):
         name = PurePosixPath((given or "").replace("\\", "/")).name
         if name and name.isprintable() and name.isascii() and '"' not in name and len(name) <= _MAX_NAME:
             return name
-    return f"json_{request_id[:22]}.csv"
+    return f"json_{secrets.token_hex(11)}.csv"
 
 
 def _join(cells: Iterable[str]) -> str:

@@ -192,7 +192,7 @@ async def test_an_ended_token_is_over_for_graphql_too(site: Site) -> None:
     assert (await site.send("POST", "/graphql", json=query)).status_code == 401
 
 
-@pytest.mark.parametrize("given", ["abc-1", "x" * 64, "x" * 65, "a b", "é", "<script>", None])
+@pytest.mark.parametrize("given", ["abc-1", "x" * 256, "x" * 257, "a b", "é", "<script>", "a\tb", None])
 @pytest.mark.parametrize("path", ["", "/v2/nothing", "/v2/a%0Ab"])
 async def test_one_id_in_the_header_the_envelope_and_the_log(site: Site, given: str | None, path: str) -> None:
     headers = {} if given is None else {b"X-Request-ID": given.encode()}
@@ -201,11 +201,10 @@ async def test_one_id_in_the_header_the_envelope_and_the_log(site: Site, given: 
         stream = io.StringIO()
         logs.configure("json", "info", stream)
         response = await site.client.get(path or site.recordings, headers=named)
-    told = response.headers["x-request-id"]
-    assert response.headers.get_list("x-request-id") == [told]
+    (told,) = [value.decode() for name, value in response.headers.raw if name.lower() == b"x-request-id"]
     assert response.json()["request_id"] == told
     assert json.loads(stream.getvalue().splitlines()[-1])["request_id"] == told
-    assert (told == given) is (given in {"abc-1", "x" * 64})
+    assert (told == given) is (given not in {"x" * 257, "a\tb", None})
 
 
 @pytest.mark.parametrize(
