@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fsspec import get_filesystem_class
-
 from adapters.audio import AudioWorkshop, Renditions
-from adapters.delivery import UrlCourier
+from adapters.delivery import UrlCourier, checked_places
 from adapters.identity import Credentials, Identity, InstallationKey, Tokens, made_once
 from adapters.media import MediaRouter, open_media_store
 from adapters.metadata.sqlite import SqliteStore
@@ -181,14 +179,11 @@ def _media(settings: Settings, guard: Guard, options: MediaOptions, store: Metad
 
 def _places(settings: Settings) -> tuple[str, ...]:
     """What a `url` may begin with; every scheme among them is one that can be sent to."""
-    places = tuple(place if "://" in place else f"{place}://" for place in settings.delivery_places)
-    for place in places:
-        try:
-            get_filesystem_class(place.partition("://")[0])
-        except (ValueError, ImportError) as error:
-            message = f"RECORDINGS_DELIVERY_PLACES has {place!r}: {error}"
-            raise CannotOpenError(message) from error
-    return places
+    try:
+        return checked_places(settings.delivery_places)
+    except (ValueError, ImportError) as error:
+        message = f"RECORDINGS_DELIVERY_PLACES has {error}"
+        raise CannotOpenError(message) from error
 
 
 def _renditions(settings: Settings, media: MediaRouter, closing: AsyncExitStack) -> Renditions:

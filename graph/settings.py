@@ -196,8 +196,9 @@ SETTINGS: Final = (
         tuple,
         ("http", "https"),
         "What the `url` of a recording may begin with: a scheme, or more of a URL, such as s3://drops/in/. There are "
-        "http, https, ftp, and all whose fsspec package is installed; those others are reached with the installation's "
-        "own credentials, whatever the allowed hosts are.",
+        "http, https, ftp, ftps, sftp (with its extra), held to the allowed and private hosts as audio over HTTP is; "
+        "buckets (s3, gs, az), at the installation's own endpoint and with its own credentials; and others whose "
+        "fsspec package is installed, where the host is written here, as in smb://files.example.org/.",
     ),
     Setting(
         "public_url",

@@ -222,4 +222,13 @@ def _is_url(text: str, places: Sequence[str]) -> bool:
     except ValueError:
         return False
     _, _, rest = text.partition(":")
-    return f"{parts.scheme}:{rest}".startswith(tuple(places)) and bool(parts.hostname) and " " not in text
+    return is_in(f"{parts.scheme}:{rest}", places) and bool(parts.hostname) and " " not in text
+
+
+def is_in(url: str, places: Sequence[str]) -> bool:
+    """Whether a URL is one of some places or lies in one: `s3://drops-of-others/` does not lie in `s3://drops`."""
+    return any(url.startswith(place) and _is_whole(place, url.removeprefix(place)) for place in places)
+
+
+def _is_whole(place: str, rest: str) -> bool:
+    return not rest or place[-1] in "/=" or rest[0] in "/?#&"

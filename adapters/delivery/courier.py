@@ -7,16 +7,15 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote
 
-from adapters.delivery import ftp, remote
+from adapters.delivery import ftp, remote, sftp
 from adapters.delivery.parcel import Parcel, Read, SourceError
+from adapters.delivery.places import BUCKETS, FTP, SFTP, WEB, checked_places, is_allowed
 from adapters.delivery.web import WebSender
 from adapters.net import AddressRefusedError, Guard, Limits, RedirectRefusedError, shown_url
 from recordings.ports import MediaMissing, Receipt, Sent
 from recordings.recording import Recording
 
-WEB: Final = ("http", "https")
 LIMITS: Final = Limits(idle=60.0, total=840.0)
 """An attempt ends before the lease of its background step does (15 minutes): nobody begins it anew beside us."""
 
@@ -26,8 +25,9 @@ class UrlCourier:
 
     `read` is the media store's, `work` a folder for what cannot be streamed, `options` fsspec's by the beginnings of
     URLs that are neither http nor ftp (the longest counts). `places` says what a URL may begin with: a scheme
-    (`https`), or more (`s3://drops/`), for what is sent to other stores is sent with our own credentials. At most
-    `at_once` are under way. Belongs to one event loop; `close` it there.
+    (`https`), or more (`s3://drops/`), for what is sent to other stores is sent with our own credentials; what is no
+    such place raises as `checked_places` does. At most `at_once` are under way. Belongs to one event loop; `close` it
+    there.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class UrlCourier:
         self._read = read
         self._guard = guard
         self._work = work
-        self._places = tuple(place if "://" in place else f"{place}://" for place in places)
+        self._places = checked_places(places)
         self._options = dict(options or {})
         self._limits = limits
         self._web = WebSender(guard, limits)
@@ -69,19 +69,26 @@ class UrlCourier:
     async def _send(self, parcel: Parcel, url: str) -> Receipt:
         scheme, _, rest = url.partition("://")
         scheme = scheme.lower()
-        if not f"{scheme}://{rest}".startswith(self._places) or ".." in unquote(rest).split("/"):
+        url = f"{scheme}://{rest}"
+        if not is_allowed(url, self._places):
             return Receipt(Sent.NEVER, f"{shown_url(url)} is no place that is delivered to here")
         if scheme in WEB:
             return await self._web.send(parcel, url)
+        idle, options = self._limits.idle, self._options_of(url)
         async with _as_file(parcel, self._work) as path:
-            if scheme == "ftp":
-                await ftp.deliver(self._guard, path, url, parcel.name, self._limits.idle)
+            if scheme in FTP:
+                await ftp.deliver(self._guard, path, url, parcel.name, idle)
+            elif scheme in SFTP:
+                await sftp.deliver(self._guard, path, url, parcel.name, options, idle)
             else:
-                await remote.deliver(path, url, parcel.name, self._options_of(url))
+                await remote.deliver(path, url, parcel.name, options)
         return Receipt(Sent.DELIVERED)
 
     def _options_of(self, url: str) -> Mapping[str, Any]:
         beginnings = [beginning for beginning in self._options if url.startswith(beginning)]
+        if url.partition(":")[0] not in BUCKETS:
+            # The host is the caller's: it gets our credentials only where they are set for that host.
+            beginnings = [beginning for beginning in beginnings if not beginning.endswith("://")]
         return self._options[max(beginnings, key=len)] if beginnings else {}
 
 

@@ -1,4 +1,8 @@
-"""Sending to any other URL that fsspec reaches, `s3://` among them, with the options that an operator gave for it."""
+"""Sending to any other URL that fsspec reaches, `s3://` among them, with the options that an operator gave for it.
+
+Where such a store is, is in those options or in its library's own settings: fsspec is asked for the store of a scheme,
+and never to read an endpoint, or another store, out of a URL.
+"""
 
 import asyncio
 import secrets
@@ -25,7 +29,7 @@ async def deliver(path: Path, url: str, name: str, options: Mapping[str, Any]) -
     alone = {"skip_instance_cache": True, "use_listings_cache": False, "asynchronous": kind.async_impl}
     store = fsspec.filesystem(scheme, **alone, **options)
     if not isinstance(store, AsyncFileSystem):
-        await asyncio.to_thread(_put_and_rename, store, path, target)
+        await asyncio.to_thread(put_and_rename, store, path, store._strip_protocol(target))  # noqa: SLF001 - fsspec's
         return
     try:
         # Stores of objects show one when all of it is there.
@@ -35,7 +39,8 @@ async def deliver(path: Path, url: str, name: str, options: Mapping[str, Any]) -
             await (await store.set_session()).close()
 
 
-def _put_and_rename(store: AbstractFileSystem, path: Path, target: str) -> None:
+def put_and_rename(store: AbstractFileSystem, path: Path, target: str) -> None:
+    """Put a file at a path of a store; it has its name when all of it is there. Blocks."""
     passing = f"{target}.{secrets.token_hex(4)}.part"
     try:
         store.makedirs(target.rpartition("/")[0], exist_ok=True)

@@ -1,13 +1,24 @@
-"""Going out over HTTP to hosts that somebody named: which may be reached, how far, and how it is told when it fails.
+"""Going out to hosts that somebody named: which may be reached, how far, and how it is told when it fails.
 
 Shared by the HTTP store and by delivery. The rules are pure, in `addresses`, `guard` and `redirects`; `client` holds
-aiohttp to them. aiohttp, because its streams cost a third of the processor time of the pure-Python clients, and because
-one resolution, whose addresses we see, is what its connector connects to.
+aiohttp to them, `sockets` whatever takes a plain connection. aiohttp, because its streams cost a third of the processor
+time of the pure-Python clients, and because one resolution, whose addresses we see, is what its connector connects to.
 """
 
 from adapters.net.client import Limits, open_session
 from adapters.net.guard import AddressRefusedError, Guard
 from adapters.net.redirects import Redirected, RedirectRefusedError
 from adapters.net.shown import shown_url
+from adapters.net.sockets import connect, reachable
 
-__all__ = ["AddressRefusedError", "Guard", "Limits", "RedirectRefusedError", "Redirected", "open_session", "shown_url"]
+__all__ = [
+    "AddressRefusedError",
+    "Guard",
+    "Limits",
+    "RedirectRefusedError",
+    "Redirected",
+    "connect",
+    "open_session",
+    "reachable",
+    "shown_url",
+]

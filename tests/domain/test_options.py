@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recordings.errors import InvalidInput
-from recordings.options import PARAMETERS, SAMPLE_RATES, RecordingOptions, parse_options
+from recordings.options import PARAMETERS, SAMPLE_RATES, RecordingOptions, is_in, parse_options
 
 DOCUMENTED = {
     "action": "start", "format": None, "label": None, "media_name": None, "method": "put", "origin": None,
@@ -100,3 +100,22 @@ def test_a_name_is_never_a_path(text: str) -> None:
     except InvalidInput:
         return
     assert name is None or Path(name).name == name == Path("/root", name).resolve().name
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("https://drops.example.org", True),
+        ("https://drops.example.org/in?x=1", True),
+        ("https://drops.example.org?x=1", True),
+        ("https://drops.example.org.evil.example/", False),
+        ("https://drops.example.org@evil.example/", False),
+        ("https://drops.example.org:8443/", False),
+        ("s3://drops", True),
+        ("s3://drops/in", True),
+        ("s3://drops-of-others/in", False),
+        ("https://h.example/put?key=abc", True),
+    ],
+)
+def test_a_place_ends_where_its_name_ends(url: str, taken: bool) -> None:
+    assert is_in(url, ("https://drops.example.org", "s3://drops", "https://h.example/put?key=")) is taken

@@ -184,6 +184,8 @@ def test_what_cannot_be_set_ends_the_start(tmp_path: Path) -> None:
     for name, value, said in (
         ("RECORDINGS_PRIVATE_HOSTS", "*.example.org", "neither a name nor an address nor a network"),
         ("RECORDINGS_DELIVERY_PLACES", "http,nothing", "'nothing://'"),
+        ("RECORDINGS_DELIVERY_PLACES", "simplecache", "leaves the host to the caller"),
+        ("RECORDINGS_MEDIA_OPTIONS", str(tmp_path / "nowhere"), "cannot be read"),
     ):
         ended = command("serve", data=tmp_path / "data", seconds=SECONDS, **{name: value})
         assert (ended.returncode, name in ended.stderr, said in ended.stderr) == (1, True, True), ended.stderr

@@ -21,8 +21,10 @@ from recordings.recording import Delivery, DeliveryState, Media, Recording
 from tests.adapters.delivery.receiver import Receiver, receiving
 from tests.contract.metadata.samples import NOW
 from tests.contract.metadata.samples import recording as sample
+from tests.servers.certificates import make_certificate
 from tests.servers.ftp import ftp_server
 from tests.servers.seaweedfs import BUCKET
+from tests.servers.sftp import sftp_server
 from tests.servers.shared import Answer
 
 DATA = os.urandom(3_000_000)
@@ -331,6 +333,149 @@ async def test_wrong_bytes_do_not_go_by_ftp_either(courier: Make, ftp: tuple[int
     sender = courier(Source(DATA[1:]), places=("ftp",))
     receipt = await sender.deliver(recording(f"ftp://user:p%40ss@127.0.0.1:{port}/in"))
     assert (receipt.sent, list((root / "in").iterdir())) == (Sent.AGAIN, [])
+
+
+@pytest.fixture
+def ftps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, Path]]:
+    root = tmp_path / "ftps"
+    (root / "in").mkdir(parents=True)
+    certificate = make_certificate(tmp_path / "certificate.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with ftp_server(root, certificate) as port:
+        yield port, root
+
+
+async def test_ftps_says_nothing_in_the_clear(courier: Make, ftps: tuple[int, Path]) -> None:
+    port, root = ftps
+    sender = courier(places=("ftp", "ftps"))
+    plain = await sender.deliver(recording(f"ftp://user:p%40ss@127.0.0.1:{port}/in"))
+    assert (plain.sent, list((root / "in").iterdir())) == (Sent.AGAIN, [])
+    receipt = await sender.deliver(recording(f"ftps://user:p%40ss@127.0.0.1:{port}/in"))
+    assert (receipt.sent, receipt.error) == (Sent.DELIVERED, "")
+    assert {path.name: path.read_bytes() == DATA for path in (root / "in").iterdir()} == {
+        "call_recording_call@host.mp3": True
+    }
+    refused = await courier(places=("ftps",), guard=Guard()).deliver(recording(f"ftps://127.0.0.1:{port}/in"))
+    assert refused.sent is Sent.NEVER
+
+
+async def test_ftps_to_a_host_with_a_strange_certificate_is_not_spoken(
+    courier: Make, ftps: tuple[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(make_certificate(tmp_path / "other.pem")))
+    port, root = ftps
+    receipt = await courier(places=("ftps",)).deliver(recording(f"ftps://user:p%40ss@127.0.0.1:{port}/in"))
+    assert receipt.sent is Sent.AGAIN
+    assert "SSLCertVerificationError" in receipt.error
+    assert list((root / "in").iterdir()) == []
+
+
+@pytest.fixture
+def sftp(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    root = tmp_path / "sftp"
+    root.mkdir()
+    with sftp_server(root) as port:
+        yield port, root
+
+
+async def test_sftp_makes_the_folder_and_shows_only_whole_files(courier: Make, sftp: tuple[int, Path]) -> None:
+    port, root = sftp
+    sender = courier(places=("sftp",))
+    for _ in range(2):
+        receipt = await sender.deliver(recording(f"sftp://user:p%40ss@127.0.0.1:{port}/in/to%20day/"))
+        assert (receipt.sent, receipt.error) == (Sent.DELIVERED, "")
+    assert {path.name: path.read_bytes() == DATA for path in (root / "in" / "to day").iterdir()} == {
+        "call_recording_call@host.mp3": True
+    }
+
+
+async def test_sftp_that_refuses_is_tried_again_and_shows_no_password(courier: Make, sftp: tuple[int, Path]) -> None:
+    port, root = sftp
+    sender = courier(places=("sftp",))
+    for place in (f"user:hidden@127.0.0.1:{port}/in", f"127.0.0.1:{port}/in", "user:hidden@127.0.0.1:9/in"):
+        receipt = await sender.deliver(recording(f"sftp://{place}"))
+        assert receipt.sent is Sent.AGAIN
+        assert "hidden" not in receipt.error
+    assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "169.254.169.254", "10.0.0.1", "[::1]"])
+@pytest.mark.parametrize("scheme", ["ftp", "ftps", "sftp", "ssh"])
+async def test_no_other_way_leads_to_the_inside_either(
+    courier: Make, sftp: tuple[int, Path], scheme: str, host: str
+) -> None:
+    port, root = sftp
+    url = f"{scheme}://user:p%40ss@{host}:{port}/in"
+    receipt = await courier(places=(scheme,), guard=Guard()).deliver(recording(url))
+    assert receipt.sent is Sent.NEVER
+    assert "not at a public address" in receipt.error
+    unlisted = await courier(places=(scheme,), guard=Guard(["files.example.org"])).deliver(recording(url))
+    assert unlisted.sent is Sent.NEVER
+    assert "not among those that are allowed" in unlisted.error
+    assert list(root.iterdir()) == []
+
+
+async def test_credentials_of_ours_are_for_hosts_that_are_named_with_them(
+    courier: Make, sftp: tuple[int, Path]
+) -> None:
+    port, root = sftp
+    login = {"username": "user", "password": "p@ss"}
+    url = f"sftp://127.0.0.1:{port}/in"
+    anybody = await courier(places=("sftp",), options={"sftp://": login}).deliver(recording(url))
+    assert (anybody.sent, list(root.iterdir())) == (Sent.AGAIN, [])
+    named = courier(places=("sftp",), options={"sftp://": {}, f"sftp://127.0.0.1:{port}/": login})
+    assert (await named.deliver(recording(url))).sent is Sent.DELIVERED
+
+
+@pytest.mark.parametrize("place", ["webdav", "smb://", "file", "local:///", "github", "nothing", "simplecache://"])
+def test_a_scheme_whose_host_nobody_would_look_at_is_no_place_by_itself(courier: Make, place: str) -> None:
+    with pytest.raises((ValueError, ImportError), match=place.partition(":")[0]):
+        courier(places=("https", place))
+
+
+async def test_a_place_ends_where_its_name_ends(courier: Make) -> None:
+    sender = courier(places=("memory://drops", "https://drops.example.org"))
+    for url in (
+        "memory://drops-of-others/in", "memory://drops@x/in", "memory://drops:1/in", "memory://dröps/",
+        "https://drops.example.org.evil.example/", "https://drops.example.org@evil.example/",
+        "https://drops.example.org:8443/", "https://drops.example.org\\@evil.example/",
+    ):  # fmt: skip
+        receipt = await sender.deliver(recording(url))
+        assert (receipt.sent, "no place" in receipt.error) == (Sent.NEVER, True), url
+    assert (await sender.deliver(recording("memory://drops"))).sent is Sent.DELIVERED
+    MemoryFileSystem.store.clear()
+
+
+async def test_a_caller_cannot_choose_the_endpoint_of_a_bucket(receiver: Receiver, courier: Make) -> None:
+    async with receiving() as decoy:
+        options = {
+            "endpoint_url": receiver.url,
+            "key": "k",
+            "secret": "s",
+            "config_kwargs": {"retries": {"total_max_attempts": 1}},
+        }
+        sender = courier(places=("s3",), options={"s3://": options})
+        host = f"127.0.0.1:{decoy.port}"
+        refused = (
+            f"s3://{host}/b",
+            f"s3://bucket@{host}/b",
+            "s3://arn:aws:s3:us-east-1:1:accesspoint:x/b",
+            "s3://[::1]/b",
+            "s3:///b",
+        )
+        for url in refused:
+            assert (await sender.deliver(recording(url))).sent is Sent.NEVER, url
+        assert receiver.heard == []
+        taken = (
+            f"s3://bucket/x?endpoint_url={decoy.url}",
+            f"s3://bucket/x::{decoy.url}/y",
+            f"s3://bucket/x#@{host}/",
+            "s3://127.0.0.1/b",
+        )
+        for url in taken:
+            await sender.deliver(recording(url))
+        assert len(receiver.heard) >= len(taken)
+        assert decoy.heard == []
 
 
 async def test_any_store_of_fsspec_can_be_allowed(courier: Make, tmp_path: Path) -> None:
