@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from adapters.audio import AudioWorkshop
 from recordings.ports import Codec, NotAudio, Rendered, SpooledAudio, Target, Track
@@ -27,11 +28,27 @@ HOUR = 3_600_000
 AS_IT_IS = Target(None, None, HOUR)
 
 
-@pytest.fixture
-async def workshop(tmp_path: Path) -> AsyncIterator[AudioWorkshop]:
-    made = AudioWorkshop(tmp_path / "work", workers=1, seconds=60)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what is rendered, which every test leaves empty."""
+    return tmp_path_factory.mktemp("workshop") / "work"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(work: Path) -> AsyncIterator[AudioWorkshop]:
+    # One process for all: starting it takes longer than most of what it does here.
+    made = AudioWorkshop(work, workers=1, seconds=60)
     yield made
     await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def workshop(shared: AudioWorkshop) -> AsyncIterator[AudioWorkshop]:
+    yield shared
+    await shared.discard("id")
 
 
 def of(*paths: Path, codec: Codec = Codec.CONTAINER, rate: int = 8_000) -> SpooledAudio:
@@ -46,6 +63,10 @@ def check_file(rendered: Rendered) -> None:
 
 def content(path: str) -> bytes:
     return Path(path).read_bytes()
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 def write(path: Path, data: bytes) -> Path:
@@ -162,12 +183,14 @@ async def test_a_truncated_mp3_is_measured_by_what_it_has(workshop: AudioWorksho
     assert (await workshop.render("id", of(source), AS_IT_IS)).duration_ms == pytest.approx(5_000, abs=300)
 
 
-async def test_a_file_longer_than_allowed_is_refused_and_says_so(workshop: AudioWorkshop, tmp_path: Path) -> None:
+async def test_a_file_longer_than_allowed_is_refused_and_says_so(
+    workshop: AudioWorkshop, work: Path, tmp_path: Path
+) -> None:
     source = write_as(tmp_path / "a.flac", "flac", bytes(2 * 8_000 * 120), 8_000)
     for target in (Target(None, None, 60_000), Target("wav", None, 60_000)):
         with pytest.raises(NotAudio, match="longer than 60 seconds"):
             await workshop.render("id", of(source), target)
-    assert list((tmp_path / "work").iterdir()) == []
+    assert names(work) == []
 
 
 async def test_a_file_a_little_longer_than_allowed_is_taken(workshop: AudioWorkshop, tmp_path: Path) -> None:
@@ -232,16 +255,16 @@ async def test_nothing_to_hear_is_no_error(workshop: AudioWorkshop, tmp_path: Pa
         check_file(made)
 
 
-async def test_again_replaces_and_discard_removes(workshop: AudioWorkshop, tmp_path: Path) -> None:
+async def test_again_replaces_and_discard_removes(workshop: AudioWorkshop, work: Path, tmp_path: Path) -> None:
     first = write_wav(tmp_path / "a.wav", sine(LEFT, 8_000, 1), 8_000)
     second = write_wav(tmp_path / "b.wav", sine(LEFT, 8_000, 2), 8_000)
     await workshop.render("id", of(first), AS_IT_IS)
     made = await workshop.render("id", of(second), AS_IT_IS)
     assert content(made.path) == second.read_bytes()
-    assert [path.name for path in (tmp_path / "work").iterdir()] == ["id.wav"]
+    assert names(work) == ["id.wav"]
     await workshop.discard("id")
     await workshop.discard("id")
-    assert list((tmp_path / "work").iterdir()) == []
+    assert names(work) == []
 
 
 async def test_a_file_that_is_gone_is_a_fault_and_not_an_answer(workshop: AudioWorkshop, tmp_path: Path) -> None:
