@@ -220,9 +220,12 @@ async def measure(rows: int, seconds: float, console: Console) -> None:
             ("JSON, paginate=false", "paginate=false"),
             ("JSON, chunked", "paginate=false&is_chunked=true"),
             ("CSV", "paginate=false&accept=csv"),
+            ("JSON, paginate=false, gzip", "paginate=false"),
+            ("CSV, gzip", "paginate=false&accept=csv"),
         ):
             before = resident()
-            answer = await ask(shim, "GET", path, query, headers)
+            coding = {"accept-encoding": "gzip"} if name.endswith("gzip") else {}
+            answer = await ask(shim, "GET", path, query, headers | coding)
             assert answer.status == 200, answer.body[:300]
             speed = f"{rows / answer.seconds:,.0f}"
             sizes = [f"{size / 1e6:.1f}" for size in (answer.length, before, answer.resident)]

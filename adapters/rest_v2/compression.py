@@ -1,36 +1,67 @@
 """Answers in gzip, for clients that take it (contract section 5).
 
-Only whole answers of JSON: audio does not get smaller, and what is streamed goes out as soon as it is read. The token
-in an envelope is not given away by the length: no page can have a browser send it, as it could with a cookie.
+JSON and tables: audio does not get smaller. What is streamed is compressed piece by piece, and each piece goes out as
+soon as it is read. The token in an envelope is not given away by the length: no page can have a browser send it, as it
+could with a cookie.
 """
 
 import re
 import zlib
-from typing import Final
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from adapters.rest_v2.exchange import JSON_TYPE
+from adapters.rest_v2.streaming import Streamed
 
 LEAST: Final = 300
 """Bytes up to which it is not worth it."""
 _LEVEL: Final = 1
 """A page of 50 in a tenth of a millisecond, to a sixth of its size; higher levels win little."""
 _GZIP: Final = 31
+_TYPES: Final = frozenset({JSON_TYPE, "text/csv"})
 _ZERO: Final = re.compile(r"q\s*=\s*0(\.0*)?")
 
 
+def _library() -> Any:
+    """The faster library, where the extra `compression` is installed: ten times zlib's speed, at the same size."""
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return zlib
+    return isal_zlib
+
+
+_zlib: Final = _library()
+
+
 def compress(response: Response, asked: Headers) -> None:
-    """Put an answer into gzip where it may be. Streamed ones have no body yet, and stay as they are."""
-    body = getattr(response, "body", b"")
-    if len(body) <= LEAST or response.headers.get("content-type") != JSON_TYPE:
+    """Put an answer into gzip where it may be."""
+    streamed = isinstance(response, Streamed)
+    is_large = streamed or len(response.body) > LEAST
+    if not is_large or response.headers.get("content-type") not in _TYPES:
         return
     response.headers["vary"] += ", accept-encoding"
-    if takes_gzip(asked.get("accept-encoding", "")):
-        response.body = zlib.compress(body, _LEVEL, wbits=_GZIP)
-        response.headers["content-encoding"] = "gzip"
+    if not takes_gzip(asked.get("accept-encoding", "")):
+        return
+    response.headers["content-encoding"] = "gzip"
+    if isinstance(response, Streamed):
+        response.pass_through(packed)
+    else:
+        response.body = _zlib.compress(response.body, _LEVEL, wbits=_GZIP)
         response.headers["content-length"] = str(len(response.body))
+
+
+async def packed(body: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """A body in gzip, of which no more is held than a piece. One that breaks off has no end."""
+    packing = _zlib.compressobj(_LEVEL, _zlib.DEFLATED, _GZIP)
+    async with aclosing(body):
+        async for piece in body:
+            yield packing.compress(piece) + packing.flush(_zlib.Z_SYNC_FLUSH)
+    yield packing.flush()
 
 
 def takes_gzip(header: str) -> bool:

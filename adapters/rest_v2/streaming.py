@@ -1,6 +1,6 @@
 """Answers that are sent while they are made; their source is closed as soon as the client is gone."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 from starlette.responses import StreamingResponse
@@ -13,6 +13,10 @@ class Streamed(StreamingResponse):
     def __init__(self, body: AsyncGenerator[bytes], status: int, headers: Mapping[str, str]) -> None:
         super().__init__(body, status, headers)
         self._body = body
+
+    def pass_through(self, way: Callable[[AsyncGenerator[bytes]], AsyncGenerator[bytes]]) -> None:
+        """Send what this makes of the body; it has to close the body in the end."""
+        self.body_iterator = self._body = way(self._body)
 
     async def stream_response(self, send: Send) -> None:
         """Send it all."""

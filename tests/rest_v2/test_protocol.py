@@ -4,9 +4,14 @@ import gzip
 import json
 import logging
 import re
+import zlib
+from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
+from isal import isal_zlib
 
+from adapters.rest_v2 import compression, listing
 from adapters.rest_v2.routes import OPERATIONS
 from tests.rest_v2.world import VERSION, Site, client_of
 
@@ -227,12 +232,62 @@ async def test_what_is_never_in_gzip(site: Site) -> None:
     made = await site.add()
     path = f"{site.recordings}/{made.id}"
     tag = (await site.get(path)).headers["etag"]
-    for where, headers, params in (
-        (path, {"Accept": "audio/mpeg"}, {}),
-        (path, {"Accept": "text/html"}, {}),
-        (path, {"If-None-Match": tag}, {}),
-        (site.recordings, {}, {"accept": "csv"}),
-        (site.recordings, {}, {"is_chunked": "true"}),
-    ):
-        response = await site.send("GET", where, headers={"Accept-Encoding": "gzip", **headers}, params=params)
+    for headers in ({"Accept": "audio/mpeg"}, {"Accept": "text/html"}, {"If-None-Match": tag}):
+        response = await site.send("GET", path, headers={"Accept-Encoding": "gzip", **headers})
         assert "content-encoding" not in response.headers
+
+
+@pytest.mark.parametrize("library", [isal_zlib, zlib])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"accept": "csv", "paginate": "false"},
+        {"is_chunked": "true", "paginate": "false"},
+        {"paginate": "false"},
+        {"paginate": "false", "pretty_print": "true"},
+    ],
+)
+async def test_what_is_streamed_is_in_gzip_too(
+    site: Site, library: Any, params: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "HELD", 5)
+    monkeypatch.setattr(compression, "_zlib", library)
+    made = [(await site.add(at=at, audio=None)).id for at in range(120)]
+    answers = {}
+    for coding in ("identity", "gzip"):
+        headers = {**site.headers, "Accept-Encoding": coding}
+        async with site.client.stream("GET", site.recordings, headers=headers, params=params) as response:
+            raw = b"".join([part async for part in response.aiter_raw()])
+        assert (response.headers.get("content-encoding") == "gzip") is (coding == "gzip")
+        assert response.headers["vary"] == "accept-language, accept, accept-encoding"
+        assert "content-length" not in response.headers
+        answers[coding] = gzip.decompress(raw) if coding == "gzip" else raw
+        assert len(answers[coding]) > len(raw) * 4 or coding == "identity"
+    if "accept" in params:
+        assert answers["gzip"] == answers["identity"]
+    else:
+        for body in answers.values():
+            assert [item["id"] for item in json.loads(body)["data"]] == made
+
+
+async def test_each_piece_in_gzip_can_be_read_when_it_comes() -> None:
+    closed: list[bool] = []
+
+    async def body() -> AsyncGenerator[bytes]:
+        try:
+            for number in range(3):
+                yield b"piece %d" % number
+        finally:
+            closed.append(True)
+
+    pieces, reader = compression.packed(body()), zlib.decompressobj(31)
+    for number in range(3):
+        assert reader.decompress(await anext(pieces)) == b"piece %d" % number
+    assert not reader.eof
+    assert [reader.decompress(each) async for each in pieces] == [b""]
+    assert (reader.eof, closed) == (True, [True])
+    # Whoever leaves lets go of the source too.
+    pieces = compression.packed(body())
+    await anext(pieces)
+    await pieces.aclose()
+    assert closed == [True, True]
