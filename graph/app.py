@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from adapters.recorders.embedded import MediaSockets, Uploads, ingest_routes
 from adapters.rest_v2.app import rest_v1_app, rest_v2_app
 from adapters.rest_v2.needs import Choices
-from graph import health
+from graph import graphiql, health
 from graph.background import Background
 from graph.execution.trusted import read_trusted
 from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
@@ -68,6 +68,7 @@ def _routes(services: Services, background: Background) -> list[BaseRoute]:
         Route("/", _start),
         *health.routes(checks),
         Route("/graphql", _graphql(services)),
+        *(graphiql.routes() if services.settings.graphiql else ()),
         _media(services).route(),
         *_ingest(services),
         _below("/v2", _rest_v2(services)),

@@ -4,21 +4,20 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import structlog
 from cross_web import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketClose
 from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
 
-from graph import faults
+from graph import faults, graphiql
 from graph.context import Context, Draw, Presign
 from graph.execution.answer import encode
 from graph.execution.front import Front
@@ -39,7 +38,6 @@ from recordings.ports import Clock, StoreAwayError
 from recordings.service import Recordings
 
 _log: Final = structlog.get_logger("graphql")
-_PAGE: Final = Path(__file__).with_name("graphiql.html")
 _METHODS: Final = {"allow": "GET, POST"}
 
 Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
@@ -123,7 +121,6 @@ class GraphQLApp(GraphQL[Context, None]):
         super().__init__(schema, graphql_ide=None)
         self._services = services
         self._settings = settings
-        self._page = _PAGE.read_text(encoding="utf-8")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. There is nothing to subscribe to, so web sockets are refused."""
@@ -136,7 +133,7 @@ class GraphQLApp(GraphQL[Context, None]):
 
     async def _respond(self, request: Request) -> Response:
         if self._settings.graphiql and _is_browser(request):
-            return HTMLResponse(self._page)
+            return graphiql.page()
         try:
             return await self.run(request)
         except HTTPException as error:

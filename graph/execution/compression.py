@@ -51,11 +51,17 @@ def _codings() -> dict[str, Compress]:
 @lru_cache(maxsize=256)
 def coding_of(accept_encoding: str | None) -> str | None:
     """The coding to use for an `Accept-Encoding` header, if any."""
+    return next((name for name in _codings() if takes(accept_encoding, name)), None)
+
+
+@lru_cache(maxsize=256)
+def takes(accept_encoding: str | None, coding: str) -> bool:
+    """Whether an `Accept-Encoding` header takes a coding."""
     taken: dict[str, bool] = {}
     for item in (accept_encoding or "").lower().split(","):
         name, _, parameters = item.partition(";")
         taken[name.strip()] = parameters.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return next((name for name in _codings() if taken.get(name, taken.get("*", False))), None)
+    return taken.get(coding, taken.get("*", False))
 
 
 def compress(body: bytes, coding: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The API over HTTP: who may come in, what a body may be, what goes out when something breaks, and GraphiQL."""
+"""The API over HTTP: who may come in, what a body may be, what goes out when something breaks."""
 
 import json
 import time
@@ -147,23 +147,6 @@ async def test_a_fault_outside_of_a_field_is_masked_too(tmp_path: Path, monkeypa
     error = response.json()["errors"][0]
     assert error["extensions"]["requestId"] == lines[0]["request_id"]
     assert "hunter2" not in response.text
-
-
-async def test_graphiql_is_there_for_a_browser(api: Api) -> None:
-    response = await api.http.get(URL, headers={"accept": "text/html,*/*;q=0.8"})
-    assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/html")
-    assert "GraphiQL" in response.text
-    # Without the internet there is a plain form in its place.
-    assert "startPlain" in response.text
-    response = await api.http.get(URL, headers=ME | {"accept": "*/*"})
-    assert response.status_code == 400
-
-
-async def test_graphiql_can_be_turned_off(tmp_path: Path) -> None:
-    async with open_api(tmp_path, GraphQLSettings(graphiql=False)) as api:
-        assert (await api.http.get(URL, headers={"accept": "text/html"})).status_code == 401
-        assert (await api.http.get(URL, headers=ME | {"accept": "text/html"})).status_code == 400
 
 
 async def test_media_urls_begin_with_the_public_url_and_hold_as_long_as_is_set(tmp_path: Path) -> None:

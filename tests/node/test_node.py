@@ -1,6 +1,7 @@
 """What the tools of the GraphQL world say of the API. Needs Node; without it these are skipped, and fail in CI."""
 
 import asyncio
+import gzip
 import json
 import os
 import shutil
@@ -23,29 +24,31 @@ from tests.support.house import ACCOUNT, open_house
 
 HERE: Final = Path(__file__).parent
 FILES: Final = ("package.json", "package-lock.json", ".npmrc")
-COMMITTED: Final = HERE.parents[1] / "schema.graphql"
+REPOSITORY: Final = HERE.parents[1]
+COMMITTED: Final = REPOSITORY / "schema.graphql"
+EDITOR: Final = REPOSITORY / "scripts" / "graphiql"
 
 
-def cache() -> Path:
-    """Where the packages of this lock file are, or will be, installed: never in the repository."""
-    mark = sha256((HERE / "package-lock.json").read_bytes()).hexdigest()[:16]
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recordings-tests-node" / mark
-
-
-@pytest.fixture(scope="session")
-def installed() -> Path:
+def install(source: Path) -> Path:
+    """Where the packages of a folder's lock file are installed: never in the repository."""
     if shutil.which("npm") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("no npm, and this is CI")
         pytest.skip("NOT TESTED: no npm, so nothing of tests/node")
-    folder = cache()
+    mark = sha256((source / "package-lock.json").read_bytes()).hexdigest()[:16]
+    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recordings-tests-node" / mark
     if not (folder / "done").exists():
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
-            shutil.copy(HERE / name, folder)
+            shutil.copy(source / name, folder)
         subprocess.run(["npm", "ci", "--silent"], cwd=folder, check=True, timeout=300)
         (folder / "done").touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def installed() -> Path:
+    return install(HERE)
 
 
 @pytest.fixture
@@ -123,9 +126,21 @@ async def test_a_removed_field_is_seen(folder: Path) -> None:
         await run(folder, inspector, "diff", "committed.graphql", "broken.graphql")
 
 
-@pytest.mark.parametrize("lock", [HERE / "package-lock.json", HERE.parents[1] / "bench/node/package-lock.json"])
-def test_a_lock_file_names_no_registry(lock: Path) -> None:
-    packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]
+@pytest.mark.slow
+async def test_the_editor_is_what_its_source_builds(tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    shutil.copytree(EDITOR, folder)
+    (folder / "node_modules").symlink_to(install(EDITOR) / "node_modules")
+    await run(folder, "node", "--preserve-symlinks", "build.mjs", str(tmp_path / "built"))
+    built = {file.name: gzip.decompress(file.read_bytes()) for file in (tmp_path / "built").iterdir()}
+    kept = {file.name: gzip.decompress(file.read_bytes()) for file in (REPOSITORY / "graph/graphiql").glob("*.gz")}
+    assert built.keys() == kept.keys()
+    assert [name for name in built if built[name] != kept[name]] == [], "run: npm ci && node build.mjs"
+
+
+@pytest.mark.parametrize("place", [HERE, EDITOR, REPOSITORY / "bench" / "node"])
+def test_a_lock_file_names_no_registry(place: Path) -> None:
+    packages = json.loads((place / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     assert len(packages) > 100
     assert not [name for name, package in packages.items() if "resolved" in package]
     assert not [name for name, package in packages.items() if name and "integrity" not in package]
