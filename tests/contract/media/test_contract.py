@@ -34,14 +34,16 @@ async def test_what_was_put_is_read(store: MediaRouter, tmp_path: Path) -> None:
     assert await store.length(url) == len(DATA)
 
 
-@pytest.mark.parametrize(
-    ("start", "end"),
-    [(0, 1), (0, 0), (1, 2), (255, 70_000), (len(DATA) - 1, len(DATA)), (len(DATA) - 1, None), (5, 4),
-     (262_144, 524_288), (1_048_575, 1_048_577), (0, len(DATA) * 2), (len(DATA), None), (len(DATA) * 2, None)],
+RANGES = (
+    (0, 1), (0, 0), (1, 2), (255, 70_000), (len(DATA) - 1, len(DATA)), (len(DATA) - 1, None), (5, 4),
+    (262_144, 524_288), (1_048_575, 1_048_577), (0, len(DATA) * 2), (len(DATA), None), (len(DATA) * 2, None),
 )  # fmt: skip
-async def test_ranges(store: MediaRouter, tmp_path: Path, start: int, end: int | None) -> None:
+
+
+async def test_ranges(store: MediaRouter, tmp_path: Path) -> None:
     url = await put(store, tmp_path, DATA)
-    assert await read(store, url, start, end) == DATA[start:end]
+    for start, end in RANGES:
+        assert await read(store, url, start, end) == DATA[start:end], (start, end)
 
 
 async def test_an_empty_object_is_there(store: MediaRouter, tmp_path: Path) -> None:
@@ -101,16 +103,18 @@ async def test_putting_what_is_not_there_leaves_nothing(store: MediaRouter, tmp_
     assert await store.length(url.replace("known", "gone")) is None
 
 
-@pytest.mark.parametrize(
-    "name", ["a b", "a#b?c=d", "50%", "%2e%2e", "übung", "a+b", "~a", "...", "a:b", "-", "x" * 200]
-)
-async def test_odd_keys_are_kept_apart(store: MediaRouter, tmp_path: Path, name: str) -> None:
-    url = await put(store, tmp_path, name.encode(), f"odd/{name}")
-    await put(store, tmp_path, b"other", "odd/other")
-    assert url.isascii()
-    assert await read(store, url) == name.encode()
-    await store.delete(url)
-    assert await store.length(url) is None
+ODD = ("a b", "a#b?c=d", "50%", "%2e%2e", "übung", "a+b", "~a", "...", "a:b", "-", "x" * 200)
+
+
+async def test_odd_keys_are_kept_apart(store: MediaRouter, tmp_path: Path) -> None:
+    urls = {name: await put(store, tmp_path, name.encode(), f"odd/{name}") for name in (*ODD, "other")}
+    for name, url in urls.items():
+        assert url.isascii(), name
+        assert await read(store, url) == name.encode(), name
+    for name in ODD:
+        await store.delete(urls[name])
+        assert await store.length(urls[name]) is None, name
+    assert await read(store, urls["other"]) == b"other"
 
 
 @pytest.mark.parametrize(
