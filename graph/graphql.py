@@ -25,8 +25,8 @@ from graph.execution.limits import Limits
 from graph.execution.operations import Operations
 from graph.execution.problems import HttpProblemError
 from graph.execution.rate import RateLimiter
-from graph.requests import RETRY
 from graph.execution.trusted import TrustedDocument
+from graph.requests import RETRY
 from graph.schema.build import Schema, schema_with
 from recordings.access import Principal
 from recordings.access import Scope as Scopes
