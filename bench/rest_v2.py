@@ -151,6 +151,9 @@ def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
     async def nothing(_url: str, _start: int = 0, _end: int | None = None) -> Any:
         yield b""
 
+    async def as_it_is(_recording: Recording, _format: str) -> None:
+        return None
+
     shim = rest_v2_app(
         service=service,
         members=Membership(store, clock),
@@ -158,6 +161,7 @@ def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
         identity=identity,
         issue=tokens.issue,
         read=nothing,
+        convert=as_it_is,
         clock=clock,
         node="bench",
         version="0",

@@ -146,6 +146,7 @@ def _rest_v2(services: Services) -> ASGIApp:
         identity=services.identity,
         issue=services.tokens.issue,
         read=services.media.read,
+        convert=services.rendering.convert,
         clock=services.clock,
         node=services.node,
         version=VERSION,

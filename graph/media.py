@@ -9,10 +9,10 @@ from starlette.routing import Route
 
 from adapters.http import play, refuse
 from graph.formats import wanted_format
-from graph.rendering import Busy, Rendering
+from graph.rendering import Rendering
 from graph.requests import RETRY
 from recordings.access import Principal
-from recordings.errors import Forbidden, MediaUnavailable, NotFound, Refused, Unauthenticated
+from recordings.errors import Busy, Forbidden, MediaUnavailable, NotFound, Refused, Unauthenticated
 from recordings.grants import Grant, Grants
 from recordings.ports import Clock, MediaMissing, MediaStore
 from recordings.recording import Recording

@@ -8,19 +8,13 @@ from typing import Any, Final
 from adapters.audio import Rendition, Renditions, SourceDamagedError, WorkshopBusyError
 from adapters.media import FolderMedia
 from graph.logs import logger
-from recordings.errors import InvalidInput, MediaUnavailable, Refused
+from recordings.errors import Busy, InvalidInput, MediaUnavailable
 from recordings.ports import MediaMissing, NotAudio
 from recordings.recording import Media, Recording
 
 MOST_PIXELS: Final = 10_000
 _PREFIX: Final = "rendition:"
 _log: Final = logger("media")
-
-
-class Busy(Refused):
-    """Too much is being converted already; nothing was done, and trying again in a while is safe."""
-
-    code = "BUSY"
 
 
 class Rendering:

@@ -144,6 +144,12 @@ class MediaUnavailable(Refused):
     code = "MEDIA_UNAVAILABLE"
 
 
+class Busy(Refused):
+    """Too much is being converted already; nothing was done, and trying again in a while is safe."""
+
+    code = "BUSY"
+
+
 class IdempotencyKeyReused(Refused):
     """The same idempotency key came with another input."""
 

@@ -28,14 +28,23 @@ class Kind(Enum):
 JSON_TYPES: Final = ("application/json", "application/x-json")
 CSV_TYPES: Final = ("text/csv", "text/comma-separated-values", "application/octet-stream")
 AUDIO_TYPES: Final = ("audio/mpeg", "audio/mp3")
-WAV_TYPES: Final = ("audio/x-wav", "audio/wav", "audio/wave", "audio/vnd.wave")
-"""The names under which a WAV can be asked for, besides the two that mean "the audio, whatever it is"."""
+RENDERED: Final = {
+    "audio/x-wav": "wav",
+    "audio/wav": "wav",
+    "audio/wave": "wav",
+    "audio/vnd.wave": "wav",
+    "audio/ogg": "opus",
+    "audio/opus": "opus",
+    "audio/flac": "flac",
+    "audio/x-flac": "flac",
+}
+"""The types that ask for a format, besides the two that mean "the audio, whatever it is"."""
 
 Offers = Sequence[tuple[str, Kind]]
 JSON: Final[Offers] = tuple((name, Kind.JSON) for name in JSON_TYPES)
 TABLE: Final[Offers] = (*JSON, *((name, Kind.CSV) for name in CSV_TYPES))
-PLAYED: Final[Offers] = (*JSON, *((name, Kind.AUDIO) for name in (*AUDIO_TYPES, *WAV_TYPES)))
-"""Of a recording. Whether it is a WAV is known only once it was found: see `suits`."""
+PLAYED: Final[Offers] = (*JSON, *((name, Kind.AUDIO) for name in (*AUDIO_TYPES, *RENDERED)))
+"""Of a recording. Which of them it is stored as is known only once it was found: see `pick`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +54,20 @@ class Choice:
     kind: Kind
     type: str
 
+    @property
+    def format(self) -> str | None:
+        """The format that was asked for; `None` for audio in whichever it is stored."""
+        return RENDERED.get(self.type)
+
     def suits(self, content_type: str) -> bool:
-        """Whether stored audio of this type is what was asked for. Only a WAV type asks for more than audio."""
-        return self.type not in WAV_TYPES or "wav" in content_type
+        """Whether stored audio of this type is what was asked for."""
+        return self.format is None or self.format == RENDERED.get(content_type.partition(";")[0].strip().lower())
 
 
 def choose(header: str | None, parameter: str | None, offers: Offers, *, csv: bool = False) -> list[Choice]:
     """What a request accepts of the offers, what it likes best first.
 
-    The parameter `accept` wins over the header; if it names nothing that is offered, the header decides. Among
+    The parameter `accept` alone decides if it names something that is offered, and the header if not. Among
     header entries of equal quality the last one wins, as in the reference. `csv` admits the legacy `accept=csv`.
 
     Raises:
@@ -61,13 +75,19 @@ def choose(header: str | None, parameter: str | None, offers: Offers, *, csv: bo
     """
     if parameter == "csv" and csv:
         return [Choice(Kind.CSV, "csv")]
-    named = _from_parameter(parameter or "", offers)
-    try:
-        return [*named, *_from_header(header, offers)]
-    except Fault:
-        if not named:
-            raise
-        return named
+    return _from_parameter(parameter or "", offers) or _from_header(header, offers)
+
+
+def pick(choices: Sequence[Choice], content_type: str) -> Choice:
+    """What is answered about a recording whose audio is stored as this type.
+
+    Where audio is liked best it is as it is stored wherever that will do, however much another format is liked:
+    browsers name all that they can play, and none of them wants to wait for a conversion.
+    """
+    best = choices[0]
+    if best.kind is not Kind.AUDIO:
+        return best
+    return next((each for each in choices if each.kind is Kind.AUDIO and each.suits(content_type)), best)
 
 
 def _from_header(header: str | None, offers: Offers) -> list[Choice]:

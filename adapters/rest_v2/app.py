@@ -21,7 +21,7 @@ from adapters.rest_v2.exchange import Exchange
 from adapters.rest_v2.faults import Fault, gone, of_refusal, store_away, unspecified
 from adapters.rest_v2.listing import Listings
 from adapters.rest_v2.logins import Logins
-from adapters.rest_v2.needs import Accounts, Choices, Identity, Issue, Read
+from adapters.rest_v2.needs import Accounts, Choices, Convert, Identity, Issue, Read
 from adapters.rest_v2.one import OneRecording, Recordings
 from adapters.rest_v2.routes import methods
 from adapters.rest_v2.scan import Pages
@@ -46,6 +46,7 @@ def rest_v2_app(  # noqa: PLR0913 - everything it needs of others, each by its n
     identity: Identity,
     issue: Issue,
     read: Read,
+    convert: Convert,
     clock: Clock,
     node: str,
     version: str,
@@ -61,6 +62,7 @@ def rest_v2_app(  # noqa: PLR0913 - everything it needs of others, each by its n
         identity: tells whose a token is.
         issue: makes tokens.
         read: `MediaStore.read`.
+        convert: makes renditions.
         clock: the time of day.
         node: this process's name; only a digest of it is shown.
         version: the release, as envelopes show it.
@@ -69,7 +71,7 @@ def rest_v2_app(  # noqa: PLR0913 - everything it needs of others, each by its n
     """
     chosen = choices or Choices()
     logins = Logins(members, seconds)
-    one = OneRecording(recordings=service, read=read, choices=chosen)
+    one = OneRecording(recordings=service, read=read, convert=convert, choices=chosen)
     handlers = _handlers(
         Listings(pages=service, members=members, clock=clock, choices=chosen),
         Calls(service),

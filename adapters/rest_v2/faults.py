@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from recordings.errors import (
     AlreadyRecording,
+    Busy,
     CallNotFound,
     Conflict,
     Forbidden,
@@ -193,6 +194,11 @@ def datastore_fault(cause: str) -> Fault:
     return Fault(500, "datastore_fault", {"message": "unknown failure", "cause": cause})
 
 
+def busy() -> Fault:
+    """503: too much is being converted. The reference converts nothing; this is its form of "not now"."""
+    return Fault(503, "datastore_unreachable", {"message": "datastore timeout"}, headers={"retry-after": "10"})
+
+
 def store_away() -> Fault:
     """503: the metadata store, or the switch, does not answer in time."""
     return Fault(503, "datastore_unreachable", {"message": "datastore timeout"})
@@ -218,6 +224,7 @@ _REFUSALS: Final[Any] = (
     (NotFound, lambda refused: bad_identifier(refused.message)),
     (MediaUnavailable, lambda refused: no_audio(refused.recording_id or "")),
     (UnsupportedByRecorder, lambda refused: invalid("data.action", "error", refused.message)),
+    (Busy, lambda _: busy()),
     (RecorderFailed, lambda _: store_away()),
     (
         (

@@ -6,9 +6,31 @@ from typing import Protocol
 
 from adapters.rest_v2.buckets import Rate
 from recordings.access import Account, Principal
+from recordings.recording import Recording
 
 Read = Callable[[str, int, int | None], AsyncIterator[bytes]]
 """`MediaStore.read`."""
+
+
+class Converted(Protocol):
+    """A recording as it is in another format."""
+
+    @property
+    def recording(self) -> Recording:
+        """It, with media and a name that are the rendition's."""
+
+    def read(self, url: str, start: int, end: int | None, /) -> AsyncIterator[bytes]:
+        """As `MediaStore.read`, for the rendition."""
+
+
+class Convert(Protocol):
+    """Makes renditions."""
+
+    async def __call__(self, recording: Recording, format: str, /) -> Converted | None:
+        """A recording in a format (`wav`, `opus`, `flac`); `None` if that is how it is stored.
+
+        Raises `MediaMissing`, `MediaUnavailable` or `Busy`.
+        """
 
 
 class Identity(Protocol):

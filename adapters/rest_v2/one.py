@@ -1,12 +1,14 @@
 """One recording: its document, its audio, deleting it and writing on it (contract sections 2 and 3)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 import structlog
 from starlette.responses import Response
 
-from adapters.http.conditions import Verdict, judge
-from adapters.rest_v2.accept import Choice, Kind
+from adapters.http.conditions import Validators, Verdict, judge
+from adapters.rest_v2.accept import Kind, pick
 from adapters.rest_v2.exchange import Exchange
 from adapters.rest_v2.faults import (
     Fault,
@@ -14,17 +16,16 @@ from adapters.rest_v2.faults import (
     datastore_fault,
     invalid,
     no_audio,
-    not_acceptable,
     required,
     unknown_identifier,
     wrong_type,
 )
 from adapters.rest_v2.listing import csv_headers
-from adapters.rest_v2.needs import Choices, Read
+from adapters.rest_v2.needs import Choices, Convert, Read
 from adapters.rest_v2.playing import play
 from adapters.rest_v2.reader import reader_of
 from adapters.rest_v2.sheet import Sheet
-from adapters.rest_v2.shown import FIELDS, document_of, is_shown, revision_of, validators_of
+from adapters.rest_v2.shown import FIELDS, document_of, is_shown, rendition_of, revision_of, validators_of
 from recordings.access import Principal
 from recordings.errors import MediaUnavailable, Refused
 from recordings.instants import Millis
@@ -58,21 +59,22 @@ class Recordings(Protocol):
 class OneRecording:
     """Answers `.../recordings/{R}`, of an account or of a user in it."""
 
-    def __init__(self, *, recordings: Recordings, read: Read, choices: Choices) -> None:
+    def __init__(self, *, recordings: Recordings, read: Read, convert: Convert, choices: Choices) -> None:
         self._recordings = recordings
         self._read = read
+        self._convert = convert
         self._choices = choices
 
     async def get_recording(self, exchange: Exchange) -> Response:
         """The document, or the audio."""
         choices = exchange.choices()
         row = await self._row(exchange, reader_of(exchange, self._choices))
-        choice = _suitable(choices, row)
-        verdict = judge("GET", exchange.request.headers, validators_of(row))
-        if verdict is Verdict.FAILED:
-            raise Fault(412, bare=True)
-        if verdict is Verdict.NOT_MODIFIED:
-            return Response(status_code=304, headers={"etag": validators_of(row).etag})
+        stored_as = row["media"]["content_type"] if row["media"] else f"audio/{row['format']}"
+        choice = pick(choices, stored_as)
+        if choice.kind is Kind.AUDIO and not choice.suits(stored_as):
+            return await self._play_as(str(choice.format), exchange, row)
+        if (known := _conditional(exchange, validators_of(row))) is not None:
+            return known
         if choice.kind is Kind.AUDIO:
             return await self._play(exchange, row)
         if choice.kind is Kind.CSV:
@@ -104,24 +106,46 @@ class OneRecording:
         return row
 
     async def _play(self, exchange: Exchange, row: Row) -> Response:
-        try:
-            recording = await self._recordings.listen(reader_of(exchange, self._choices), row["id"])
+        with _reading(row["id"]):
+            recording = await self._listen(exchange, row)
             return await play(exchange.request, recording, validators_of(row), self._read)
-        except (MediaMissing, MediaUnavailable) as error:
-            raise no_audio(row["id"]) from error
-        except (Fault, Refused, StoreAwayError):
-            raise
-        except Exception as error:
-            _log.exception("audio could not be fetched", recording_id=row["id"])
-            raise datastore_fault(type(error).__name__) from error
+
+    async def _play_as(self, format: str, exchange: Exchange, row: Row) -> Response:
+        """In another format than it is stored in: other bytes, so another tag, known once they were made."""
+        with _reading(row["id"]):
+            recording = await self._listen(exchange, row)
+            made = await self._convert(recording, format)
+            if made is None or made.recording.media is None:
+                raise MediaMissing(row["id"])
+            validators = rendition_of(validators_of(row), made.recording.media.sha256)
+            if (known := _conditional(exchange, validators)) is not None:
+                return known
+            return await play(exchange.request, made.recording, validators, made.read)
+
+    async def _listen(self, exchange: Exchange, row: Row) -> Recording:
+        return await self._recordings.listen(reader_of(exchange, self._choices), row["id"])
 
 
-def _suitable(choices: list[Choice], row: Row) -> Choice:
-    stored = row["media"]["content_type"] if row["media"] else f"audio/{row['format']}"
-    for choice in choices:
-        if choice.kind is not Kind.AUDIO or choice.suits(stored):
-            return choice
-    raise not_acceptable()
+@contextmanager
+def _reading(recording_id: str) -> Iterator[None]:
+    """Say in v2's words what can go wrong with audio."""
+    try:
+        yield
+    except (MediaMissing, MediaUnavailable) as error:
+        raise no_audio(recording_id) from error
+    except (Fault, Refused, StoreAwayError):
+        raise
+    except Exception as error:
+        _log.exception("audio could not be fetched", recording_id=recording_id)
+        raise datastore_fault(type(error).__name__) from error
+
+
+def _conditional(exchange: Exchange, validators: Validators) -> Response | None:
+    """The answer to somebody who has it already; `None` for everybody else. Raises `Fault`: 412."""
+    verdict = judge("GET", exchange.request.headers, validators)
+    if verdict is Verdict.FAILED:
+        raise Fault(412, bare=True)
+    return Response(status_code=304, headers={"etag": validators.etag}) if verdict is Verdict.NOT_MODIFIED else None
 
 
 def _no_recording(recording_id: str) -> Fault:

@@ -20,7 +20,7 @@ _TITLES: Final = {
     409: "Not in the state that it is in.", 412: "It is not the revision that was asked for.",
     415: "The body is of a type that is not read.", 416: "More than is given out at once, or behind the end.",
     429: "Too many requests without a token that holds.", 500: "A fault of the service or of a storage provider.",
-    503: "The metadata store or the switch does not answer.",
+    503: "The metadata store or the switch does not answer, or too much is being converted.",
 }  # fmt: skip
 
 PARAMETERS: Final[Mapping[str, Schema]] = {
@@ -126,7 +126,7 @@ def _response(operation: Operation, status: int) -> Schema:
     content: Schema = {"application/json": {"schema": {"allOf": [reference("Success"), data]}}}
     kinds = {kind for _, kind in operation.offers}
     if Kind.AUDIO in kinds:
-        audio: Schema = {"audio/mpeg": {}, "audio/x-wav": {}}
+        audio: Schema = {"audio/mpeg": {}, "audio/x-wav": {}, "audio/ogg": {}, "audio/flac": {}}
         content = audio if status == 206 else content | audio | {"text/csv": {}}  # noqa: PLR2004 - a part of audio
     elif Kind.CSV in kinds:
         content |= {"text/csv": {}}

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from adapters.http.conditions import Validators
@@ -62,3 +63,8 @@ def revision_of(row: Row) -> str:
 def validators_of(row: Row) -> Validators:
     """What conditions are weighed against. The document and the audio share their tag; `Vary` tells them apart."""
     return Validators(revision_of(row), row["modified"])
+
+
+def rendition_of(validators: Validators, sha256: str) -> Validators:
+    """The same of a rendition with this hash: other bytes, which a range must not be put together with."""
+    return replace(validators, sha256=f"{validators.sha256}-{sha256[:32]}")

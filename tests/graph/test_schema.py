@@ -20,7 +20,6 @@ from graphql import (
 )
 from strawberry.types import get_object_definition
 
-from graph.rendering import Busy
 from graph.schema import schema, sdl
 from graph.schema.errors import TYPES, InvalidInputError, UserError
 from graph.schema.filter import RecordingFilter
@@ -28,7 +27,7 @@ from graph.schema.inputs import StartRecordingInput
 from graph.schema.recording import COMPUTED, Recording
 from graph.schema.selection import NEEDS
 from graph.schema.words import parameter
-from recordings.errors import InvalidCursor, MediaUnavailable, Refused, Unauthenticated
+from recordings.errors import Busy, InvalidCursor, MediaUnavailable, Refused, Unauthenticated
 from recordings.events import Masked, Paused, Restored, Resumed, Stopped, Trashed, Unmasked
 from recordings.lifecycle import TABLE
 from recordings.options import PARAMETERS, RecordingOptions

@@ -40,7 +40,9 @@ async def world(database: tuple[str, str] | None, tmp_path_factory: pytest.TempP
     store: MetadataStore = MongoStore(*database) if database else SqliteStore(folder)
     await store.open()
     (folder / "audio").mkdir()
-    yield World(store, FolderMedia(folder / "audio", "local:"), folder)
+    world = World(store, FolderMedia(folder / "audio", "local:"), folder)
+    yield world
+    await world.close()
     await store.close()
 
 

@@ -79,6 +79,7 @@ async def _serve(
         server.should_exit = True
         await serving
     finally:
+        await world.close()
         await store.close()
 
 

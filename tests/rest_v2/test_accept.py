@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.rest_v2.accept import PLAYED, TABLE, Choice, Kind, choose
+from adapters.rest_v2.accept import PLAYED, RENDERED, TABLE, Choice, Kind, choose, pick
 from adapters.rest_v2.faults import Fault
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -14,8 +14,7 @@ MP3, WAV = "audio/mpeg", "audio/x-wav"
 
 
 def chosen(header: str | None, parameter: str | None, stored: str = MP3) -> Kind:
-    found = choose(header, parameter, PLAYED, csv=True)
-    return next(choice.kind for choice in found if choice.kind is not Kind.AUDIO or choice.suits(stored))
+    return pick(choose(header, parameter, PLAYED, csv=True), stored).kind
 
 
 @pytest.mark.parametrize(
@@ -43,7 +42,8 @@ def chosen(header: str | None, parameter: str | None, stored: str = MP3) -> Kind
         ("audio/*", None, Kind.AUDIO),
         (BROWSER, None, Kind.JSON),
         ("audio/webm,audio/ogg,audio/wav,audio/*;q=0.9,*/*;q=0.5", None, Kind.AUDIO),
-        (None, "audio/x-wav", Kind.JSON),
+        (None, "audio/x-wav", Kind.AUDIO),
+        ("application/json", "audio/flac", Kind.AUDIO),
         (None, "text/html", Kind.JSON),
         ("bad", "audio/mpeg", Kind.AUDIO),
     ],
@@ -52,10 +52,30 @@ def test_every_row(header: str | None, parameter: str | None, expected: Kind) ->
     assert chosen(header, parameter) is expected
 
 
-@pytest.mark.parametrize("name", ["audio/wav", "audio/x-wav"])
-def test_wav_can_be_had_as_wav(name: str) -> None:
-    assert chosen(name, None, WAV) is Kind.AUDIO
-    assert chosen(None, name, WAV) is Kind.AUDIO
+@pytest.mark.parametrize(
+    ("header", "parameter", "stored", "format"),
+    [
+        # Its name, and what accepts any audio: as it is stored, whatever that is.
+        *[(name, None, stored, None) for name in ("audio/mpeg", "audio/mp3", "audio/*") for stored in (MP3, WAV)],
+        *[(name, None, WAV, None) for name, format in RENDERED.items() if format == "wav"],
+        # Another one.
+        *[(name, None, MP3, format) for name, format in RENDERED.items()],
+        *[(None, name, MP3, format) for name, format in RENDERED.items()],
+        ("audio/ogg", None, WAV, "opus"),
+        ('audio/ogg; codecs="opus"', None, MP3, "opus"),
+        # The stored one wherever it will do, but not against a parameter.
+        ("audio/webm,audio/ogg,audio/wav,audio/*;q=0.9,*/*;q=0.5", None, MP3, None),
+        ("audio/ogg, audio/mpeg;q=0.1", None, MP3, None),
+        ("audio/ogg, audio/wav;q=0.1", None, WAV, None),
+        ("audio/flac;q=0.5, audio/ogg", None, WAV, "opus"),
+        ("audio/mpeg", "audio/ogg", MP3, "opus"),
+        (None, "audio/ogg, audio/mpeg;q=0.5", MP3, None),
+    ],
+)
+def test_in_which_format(header: str | None, parameter: str | None, stored: str, format: str | None) -> None:
+    choice = pick(choose(header, parameter, PLAYED, csv=True), stored)
+    assert choice.kind is Kind.AUDIO
+    assert (None if choice.suits(stored) else choice.format) == format
 
 
 @pytest.mark.parametrize("header", ["text/html", "application/xml", "audio/mpeg;q=0", "image/png, video/*"])

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from graph.settings import load
 from recordings.access import DEFAULT_SCOPES, Account, Principal
 from recordings.ids import new_id
 from recordings.users import PrivLevel
+from tests.adapters.audio.sounds import sine, write_as
 from tests.rest_v2.world import AUDIO, OFFSET, Site, World
 from tests.support.logging import kept_logging
 
@@ -149,6 +151,14 @@ async def test_an_audio_element_plays_and_seeks_and_its_token_is_in_no_log(site:
     assert made in written
     assert token not in written
     assert token.rpartition(".")[2] not in written
+
+
+async def test_another_format_than_the_stored_one(site: Site, services: Services, tmp_path: Path) -> None:
+    write_as(tmp_path / "a.mp3", "libmp3lame", sine(440, 16_000, 0.5), 16_000)
+    made = await add(site, services, audio=(tmp_path / "a.mp3").read_bytes())
+    for name, begins in (("audio/ogg", b"OggS"), ("audio/flac", b"fLaC"), ("audio/wav", b"RIFF")):
+        response = await site.send("GET", f"{site.recordings}/{made}", headers={"Accept": name})
+        assert (response.status_code, response.content[:4]) == (200, begins)
 
 
 async def test_deleting_many_in_parallel_and_listing_at_once(site: Site, services: Services) -> None:

@@ -14,11 +14,13 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from adapters.audio import AudioWorkshop, Renditions
 from adapters.identity import Credentials, Identity, Revocations, Tokens
 from adapters.media import FolderMedia
 from adapters.rest_v2.app import rest_v1_app, rest_v2_app
 from adapters.rest_v2.document import from_v2
 from adapters.rest_v2.needs import Choices
+from graph.rendering import Rendering
 from recordings.access import DEFAULT_SCOPES, Account, Principal, Scope
 from recordings.administration import Administration
 from recordings.finalizer import media_key
@@ -68,6 +70,10 @@ class World:
         self.administration = Administration(self.store, self.clock)
         self.members = Membership(self.store, self.clock)
         self.woken = 0
+        # Its process starts when somebody asks for the first rendition.
+        self.workshop = AudioWorkshop(self.folder / "work", workers=1)
+        self.renditions = Renditions(self.folder / "renditions", self.workshop, self.media.read)
+        self.rendering = Rendering(self.renditions)
         self.service = Recordings(
             store=self.store,
             recorder=self.recorder,
@@ -79,6 +85,11 @@ class World:
 
     def _wake(self) -> None:
         self.woken += 1
+
+    async def close(self) -> None:
+        """End what runs beside the store."""
+        await self.renditions.close()
+        await self.workshop.close()
 
     def app(self, choices: Choices | None = None, **other: Any) -> Starlette:
         """The shim, mounted as the service mounts it."""
@@ -94,6 +105,7 @@ class World:
             "identity": self.identity,
             "issue": self.tokens.issue,
             "read": self.media.read,
+            "convert": self.rendering.convert,
             "clock": self.clock,
             "node": "node-1",
             "version": VERSION,
