@@ -15,7 +15,7 @@ from recordings.backoff import full_jitter
 from recordings.changes import change
 from recordings.events import Delivered, DeliveryFailed, Ended, Event, Failed, Lost, Trashed
 from recordings.finalizer import Finalizer
-from recordings.instants import DAY, MINUTE
+from recordings.instants import DAY, MINUTE, SECOND, Millis
 from recordings.lifecycle import due_at, retry_later
 from recordings.policy import Policy
 from recordings.ports import (
@@ -70,7 +70,7 @@ class Upkeep:
         self._clock = clock
         self._reporter = reporter
         self._node = node
-        self._working: set[str] = set()
+        self._working: dict[str, Millis] = {}
         self._steps: Mapping[State, Callable[[Recording], Awaitable[Event | None]]] = {
             State.FINALIZING: finalizer.finalize,
             State.STORED: self._tend,
@@ -108,26 +108,39 @@ class Upkeep:
 
     async def step(self, recording: Recording) -> Recording:
         """Do what a claimed recording needs; what failed for a reason that may pass is tried again, up to a limit."""
-        if recording.id in self._working:
-            # A long step outlived its lease. It goes on; what was claimed here is the lease that follows.
-            return recording
-        self._working.add(recording.id)
+        if (since := self._working.get(recording.id)) is not None:
+            return await self._leave(recording, since)
         try:
             moved = await self._move(recording)
+            # Whatever comes next for it need not wait for this, and is claimed already, perhaps.
             await self._finalizer.clear(moved)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the recording has to say so
             self._reporter.fault(recording.id, recording.state.value.lower(), error)
             return await self._try_again(recording, error)
-        finally:
-            self._working.discard(recording.id)
         self._reporter.moved(moved, recording.state.value.lower())
         return moved
 
+    async def _leave(self, recording: Recording, since: Millis) -> Recording:
+        """What becomes of a claim on a recording that a step is at work on since then."""
+        now = self._clock.now()
+        if now - since >= LEASE:
+            # A long step outlived its lease. It goes on; what was claimed here is the lease that follows.
+            return recording
+        # Its step moved it on and is about to end, or somebody else did: that must not wait for the end of a lease.
+        later = now + max(SECOND, now - since)
+        put_back = replace(recording, due_at=later, lease=None, revision=recording.revision + 1)
+        await self._store.save(put_back, recording.revision)
+        return put_back
+
     async def _move(self, recording: Recording) -> Recording:
-        held_elsewhere = recording.node not in {None, self._node}
-        step = self._strand if held_elsewhere else self._steps[recording.state]
-        event = await step(recording)
-        return await self._settle(recording) if event is None else await change(self._store, recording, event)
+        self._working[recording.id] = self._clock.now()
+        try:
+            held_elsewhere = recording.node not in {None, self._node}
+            step = self._strand if held_elsewhere else self._steps[recording.state]
+            event = await step(recording)
+            return await self._settle(recording) if event is None else await change(self._store, recording, event)
+        finally:
+            del self._working[recording.id]
 
     async def recover(self) -> Sequence[Recording]:
         """Bring to an end what the last process of this node left open; what was recovered.

@@ -20,9 +20,9 @@ from adapters.media.folder import FolderMedia
 from adapters.metadata.sqlite import SqliteStore
 from adapters.spool import FolderSpool
 from recordings.access import Account
-from recordings.events import Held, Trashed
+from recordings.events import Held, Redelivered, Trashed
 from recordings.finalizer import Finalizer, media_key
-from recordings.instants import DAY, HOUR, MINUTE
+from recordings.instants import DAY, HOUR, MINUTE, SECOND
 from recordings.lifecycle import apply
 from recordings.options import RecordingOptions
 from recordings.ports import Codec, Receipt, Sent
@@ -261,6 +261,49 @@ async def test_a_delivery_that_is_postponed_loses_nothing(node: Node) -> None:
     sent = await state_of(node, recording)
     assert sent.delivery is not None
     assert (sent.delivery.state, sent.delivery.attempts) == (DeliveryState.DELIVERED, 1)
+
+
+async def test_what_a_step_moved_on_is_not_left_until_a_lease_ends(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
+    upkeep = node.upkeep()
+    await upkeep.recover()
+    (ended,) = await upkeep.claim(8)
+
+    async def meanwhile(_recording_id: str) -> None:
+        for claimed in await upkeep.claim(8):
+            await upkeep.step(claimed)
+
+    # It is stored, and the step still clears away.
+    monkeypatch.setattr(node.workshop, "discard", meanwhile)
+    await upkeep.step(ended)
+    assert [name for name, _ in node.courier.sent] == [recording.id]
+    assert (await state_of(node, recording)).lease is None
+
+
+@pytest.mark.parametrize(("passed", "waits"), [(0, SECOND), (MINUTE, MINUTE), (LEASE + 1, LEASE)])
+async def test_what_is_claimed_beside_its_step_is_left_to_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch, passed: int, waits: int
+) -> None:
+    recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
+    upkeep = node.upkeep()
+    await upkeep.recover()
+    await upkeep.step((await upkeep.claim(8))[0])
+    deliver, left = node.courier.deliver, list[Recording]()
+
+    async def meanwhile(sent: Recording) -> Receipt:
+        node.clock.move(passed)
+        found = await state_of(node, recording)
+        again = apply(found, Redelivered(at=node.clock.now(), delivery_id="d" * 32))
+        assert await node.store.save(again, found.revision)
+        left.extend([await upkeep.step(claimed) for claimed in await upkeep.claim(8)])
+        return await deliver(sent)
+
+    monkeypatch.setattr(node.courier, "deliver", meanwhile)
+    await upkeep.step((await upkeep.claim(8))[0])
+    (found,) = left
+    assert found.due_at == node.clock.now() + waits
+    assert (found.lease is None) == (passed < LEASE)
+    assert len(node.courier.sent) == 1
 
 
 async def test_retention_deletes_when_its_time_has_come_and_no_hold_is_on_it(node: Node) -> None:
