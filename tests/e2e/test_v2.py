@@ -67,3 +67,17 @@ def test_its_metaflow_records_a_live_call(server: Server, http: httpx.Client) ->
 
 def test_what_is_older_than_v2_is_gone(server: Server) -> None:
     assert httpx.get(f"{server.url}/v1/accounts").status_code == 410
+
+
+def test_whose_word_is_taken_for_who_asks(server: Server) -> None:
+    def login(client: httpx.Client, said: str) -> httpx.Response:
+        data = {"data": {"api_key": "0" * 64}}
+        return client.put(f"{server.url}/v2/api_auth", json=data, headers={"X-Forwarded-For": said})
+
+    # Each costs 35 of the 100 that a client has.
+    with httpx.Client() as proxy:
+        for client in ("192.0.2.1", "192.0.2.2"):
+            assert [login(proxy, client).status_code for _ in range(3)] == [404, 404, 429]
+    # Anybody else may say what they like.
+    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")) as stranger:
+        assert [login(stranger, f"192.0.2.{number}").status_code for number in (3, 4, 5)] == [404, 404, 429]

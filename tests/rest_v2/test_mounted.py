@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from graph.services import Services, open_services
 from graph.settings import load
 from recordings.access import DEFAULT_SCOPES, Account, Principal
 from recordings.ids import new_id
+from recordings.recording import State
 from recordings.users import PrivLevel
 from tests.adapters.audio.sounds import sine, write_as
 from tests.rest_v2.world import AUDIO, OFFSET, Site, World
@@ -168,6 +170,31 @@ async def test_deleting_many_in_parallel_and_listing_at_once(site: Site, service
     assert await site.ids() == made[6:]
 
 
+async def test_what_is_deleted_and_what_stays(site: Site, services: Services, tmp_path: Path) -> None:
+    # The seed: audio that this service keeps goes with its document, what lies at a provider stays.
+    own, elsewhere = await add(site, services), await add(site, services, at=1)
+    kept, moved = [await services.store.load(each) for each in (own, elsewhere)]
+    assert kept is not None
+    assert kept.media is not None
+    assert moved is not None
+    assert moved.media is not None
+    provider = tmp_path / "provider.mp3"
+    provider.write_bytes(AUDIO)
+    there = replace(moved, media=replace(moved.media, url=provider.as_uri()), revision=moved.revision + 1)
+    assert await services.store.save(there, moved.revision)
+    for each in (own, elsewhere):
+        assert (await site.send("DELETE", f"{site.recordings}/{each}")).status_code == 200
+    ends = set()
+    while claimed := await services.upkeep.claim(16):
+        for recording in claimed:
+            ends.add((recording.id, (await services.upkeep.step(recording)).state))
+    assert {(own, State.PURGED), (elsewhere, State.PURGED)} <= ends
+    assert await services.media.length(kept.media.url) is None
+    assert provider.read_bytes() == AUDIO
+    for each in (own, elsewhere):
+        assert (await site.get(f"{site.recordings}/{each}")).status_code == 404
+
+
 async def test_the_mail_receiver(site: Site, services: Services) -> None:
     made = await add(site, services)
     key = await services.administration.create_key(site.account.id, None, frozenset(DEFAULT_SCOPES))
@@ -195,7 +222,7 @@ async def test_the_sdk(site: Site, services: Services) -> None:
 
 
 async def test_an_ended_token_is_over_for_graphql_too(site: Site) -> None:
-    query = {"query": "{ recordings(first: 1) { nodes { recordingId } } }"}
+    query = {"query": "{ recordings(first: 1) { nodes { plainId } } }"}
     assert "errors" not in (await site.send("POST", "/graphql", json=query)).json()
     assert (await site.send("DELETE", "/v2/token_auth")).status_code == 200
     assert (await site.send("GET")).status_code == 401
