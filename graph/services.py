@@ -170,8 +170,13 @@ def _media(settings: Settings, guard: Guard, options: MediaOptions, store: Metad
         account = await store.account(account_id)
         return None if account is None else account.media
 
+    async def note(place: str) -> None:
+        await store.note_place(place, SystemClock().now())
+
     try:
-        return open_media_store(settings.media, settings.data, guard=guard, place_of=place_of, options_by_url=options)
+        return open_media_store(
+            settings.media, settings.data, guard=guard, place_of=place_of, note=note, options_by_url=options
+        )
     except (ValueError, ImportError) as error:
         message = f"the media store cannot be opened: {error}"
         raise CannotOpenError(message) from error

@@ -3,12 +3,14 @@
 As with all ports (`recordings.ports`), a method may raise its adapter's own error for a fault of the technology.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Protocol
 
 from recordings.access import Account, ApiKey, IngestAddress
 from recordings.instants import Millis
 from recordings.users import User
+
+_PAGE: Final = 1_000
 
 
 class DirectoryStore(Protocol):
@@ -23,8 +25,8 @@ class DirectoryStore(Protocol):
     async def save_account(self, account: Account) -> bool:
         """Replace what an account is called and decides; its place in the tree stays. `False` if there is none."""
 
-    async def accounts(self, limit: int = 10_000) -> Sequence[Account]:
-        """All accounts, oldest first."""
+    async def accounts(self, limit: int = 10_000, after: Account | None = None) -> Sequence[Account]:
+        """All accounts, oldest first; with `after`, those that follow it."""
 
     async def add_key(self, key: ApiKey) -> None:
         """Keep a new API key."""
@@ -57,6 +59,16 @@ class DirectoryStore(Protocol):
         """Whether a token was ended."""
 
 
+class PlaceStore(Protocol):
+    """Remembers where audio was ever put: what is left there is found also when new audio goes elsewhere."""
+
+    async def note_place(self, url: str, at: Millis) -> None:
+        """Remember a place, by the beginning of its URLs; of one that is known the first instant stays."""
+
+    async def places(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
+        """The places above `after`, in the order of their text."""
+
+
 class UserStore(Protocol):
     """Keeps the users of accounts."""
 
@@ -68,3 +80,21 @@ class UserStore(Protocol):
 
     async def users(self, account_id: str, limit: int = 10_000) -> Sequence[User]:
         """The users of an account, oldest first."""
+
+
+async def all_accounts(store: DirectoryStore) -> AsyncIterator[Account]:
+    """Every account, oldest first, however many there are, in the memory that a page of them takes."""
+    after: Account | None = None
+    while page := await store.accounts(_PAGE, after):
+        for account in page:
+            yield account
+        after = page[-1]
+
+
+async def all_places(store: PlaceStore) -> AsyncIterator[str]:
+    """Every place, in the same way."""
+    after = ""
+    while page := await store.places(_PAGE, after):
+        for place in page:
+            yield place
+        after = page[-1]

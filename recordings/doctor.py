@@ -13,19 +13,22 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from recordings.changes import change
+from recordings.directory import all_accounts, all_places
 from recordings.errors import Refused
 from recordings.events import Missing
 from recordings.instants import DAY, Millis
 from recordings.ports import Clock, MediaMissing, MetadataStore, Spool
 from recordings.query import MAX_PAGE, HasMedia, Order, OrderField, PageRequest, Query, position_of
 from recordings.recording import IN_PROGRESS, Row, Shelf, State
+from recordings.whereabouts import DIGEST, id_of, is_digest, place_of, plain_place
 
 SAFETY: Final = DAY
 """How old an object must be before it can be an orphan: what is being stored just now has no row that names it yet."""
 MOST_LOST: Final = 100
 """How many recordings one examination marks as lost. Where more are missing, the store itself is in question."""
 _MOST_DIGESTS: Final = 100_000
-_DIGEST: Final = 64
+_MOST_PLACES: Final = 10_000
+_NO_LISTING: Final = "it lists nothing, as web servers do"
 _BUSY: Final = IN_PROGRESS | {State.FINALIZING}
 _DONE: Final = frozenset({State.STORED, State.DISCARDED, State.TRASHED, State.PURGED})
 
@@ -42,8 +45,14 @@ class StoredObject:
 class ExaminedMedia(Protocol):
     """The media store, as the doctor needs it."""
 
-    def objects(self) -> AsyncIterator[StoredObject]:
-        """Everything in the places that this service writes to."""
+    def include(self, url: str) -> object:
+        """Make a place known. Raises if there can be no such one."""
+
+    def places(self) -> Sequence[str]:
+        """The beginnings of URLs of the places that are known: the installation's own, and what was included."""
+
+    def objects_at(self, place: str) -> AsyncIterator[StoredObject] | None:
+        """Everything in one of these; `None` where nothing can be listed."""
 
     async def lengths(self, urls: Sequence[str]) -> Sequence[int | None]:
         """Lengths in bytes of many URLs, in their order; `None` for what is not there."""
@@ -85,6 +94,10 @@ Progress = Callable[[str, int, int | None], None]
 """Told now and then: what is looked at (`recordings`, `objects`, `spool`), how many were, and of how many if known."""
 
 
+Note = Callable[[str, str], None]
+"""Told of each place in which nothing could be listed, and why: audio that nobody has is not found there."""
+
+
 class Doctor:
     """Examines one installation from one node. `safety` in milliseconds."""
 
@@ -106,10 +119,15 @@ class Doctor:
         self._chance = chance
 
     async def examine(
-        self, *, repair: bool = False, verify: float = 0.0, progress: Progress | None = None
+        self,
+        *,
+        repair: bool = False,
+        verify: float = 0.0,
+        progress: Progress | None = None,
+        not_listed: Note | None = None,
     ) -> AsyncIterator[Finding]:
         """Everything that is wrong. `verify` is the share of recordings (0 to 1) whose audio is read and hashed."""
-        examination = _Examination(repair, verify, progress or (lambda _what, _done, _total: None))
+        examination = _Examination(repair, verify, progress, not_listed)
         async for finding in self._examine_recordings(examination):
             yield finding
         async for finding in self._examine_objects(examination):
@@ -119,17 +137,16 @@ class Doctor:
 
     async def verify(self, share: float = 1.0, progress: Progress | None = None) -> AsyncIterator[Finding]:
         """Read and hash the audio of a share of the recordings (1: all); nothing is changed."""
-        examination = _Examination(False, share, progress or (lambda _what, _done, _total: None))  # noqa: FBT003
+        examination = _Examination(False, share, progress)  # noqa: FBT003
         async for finding in self._examine_recordings(examination):
             yield finding
 
     # From the metadata to the stores
 
     async def _examine_recordings(self, examination: "_Examination") -> AsyncIterator[Finding]:
-        queries = [query async for query in self._queries()]
-        total = sum([await self._store.count(query) for query in queries])
+        total = sum([await self._store.count(query) async for query in self._queries()])
         done = 0
-        for query in queries:
+        async for query in self._queries():
             async for rows in self._pages(query):
                 examination.note(rows)
                 lengths = await self._media.lengths([row["media"]["url"] for row in rows])
@@ -140,13 +157,13 @@ class Doctor:
                 examination.progress("recordings", done, total)
 
     async def _queries(self) -> AsyncIterator[Query]:
-        for account in await self._store.accounts():
+        async for account in all_accounts(self._store):
             for shelf in (Shelf.LIVE, Shelf.TRASH):
                 order = Order(OrderField.CREATED, descending=False)
                 yield Query(account_id=account.id, shelf=shelf, where=HasMedia(), order=order)
 
     async def _pages(self, query: Query) -> AsyncIterator[Sequence[Row]]:
-        fields, after = frozenset({"id", "media", "state"}), None
+        fields, after = frozenset({"id", "account_id", "media", "state"}), None
         while True:
             page = await self._store.page(query, PageRequest(limit=MAX_PAGE, after=after, fields=fields))
             if page.rows:
@@ -198,14 +215,63 @@ class Doctor:
     # From the stores to the metadata
 
     async def _examine_objects(self, examination: "_Examination") -> AsyncIterator[Finding]:
-        done = 0
-        async for objects in _by_hundreds(self._media.objects()):
+        async for account in all_accounts(self._store):
+            if account.media is not None:
+                self._media.include(account.media)
+        for place in (current := self._media.places()):
+            async for finding in self._examine_place(place, self._media.objects_at(place), examination):
+                yield finding
+        await self._include_former(examination)
+        for place in self._media.places():
+            if place not in current:
+                async for finding in self._examine_place(place, self._former(place, examination), examination):
+                    yield finding
+
+    async def _include_former(self, examination: "_Examination") -> None:
+        """Make known where audio was put once: where recordings lie, and what was written down when it was put."""
+        for place in examination.places:
+            self._include(place, examination)
+        # Written down without its user, it may be one that is known with it.
+        known = set(map(plain_place, self._media.places()))
+        async for place in all_places(self._store):
+            if place not in known:
+                self._include(place, examination)
+
+    def _include(self, place: str, examination: "_Examination") -> None:
+        try:
+            self._media.include(place)
+        except (ValueError, ImportError) as error:
+            examination.not_listed(place, str(error))
+
+    async def _former(self, place: str, examination: "_Examination") -> AsyncIterator[StoredObject]:
+        """What lies in a place to which nothing is put any more. One that is gone for good ends no examination."""
+        try:
+            listing = self._media.objects_at(place)
+            if listing is None:
+                examination.not_listed(place, _NO_LISTING)
+                return
+            async for item in listing:
+                yield item
+        except Exception as error:  # noqa: BLE001 - each store has faults of its own
+            examination.not_listed(place, str(error) or type(error).__name__)
+
+    async def _examine_place(
+        self, place: str, listing: AsyncIterator[StoredObject] | None, examination: "_Examination"
+    ) -> AsyncIterator[Finding]:
+        if listing is None:
+            examination.not_listed(place, _NO_LISTING)
+            return
+        # What lies in a place inside this one was looked at by itself.
+        inside = tuple(other for other in examination.looked_at if other.startswith(place))
+        examination.looked_at.append(place)
+        async for found in _by_hundreds(listing):
+            objects = [item for item in found if not item.url.startswith(inside)]
             rows = await self._rows({identity for item in objects if (identity := id_of(item.url))})
             for item in objects:
                 if (finding := self._examine_object(item, rows, examination)) is not None:
                     yield await self._delete(item, finding) if examination.repair else finding
-            done += len(objects)
-            examination.progress("objects", done, None)
+            examination.listed += len(objects)
+            examination.progress("objects", examination.listed, None)
 
     async def _rows(self, ids: set[str]) -> Mapping[str, Row]:
         return await self._store.rows(ids, frozenset({"id", "media", "state"})) if ids else {}
@@ -254,18 +320,30 @@ class Doctor:
 class _Examination:
     """What one examination is to do, and what it has seen."""
 
-    def __init__(self, repair: bool, share: float, progress: Progress) -> None:  # noqa: FBT001 - of this module alone
+    def __init__(
+        self,
+        repair: bool,  # noqa: FBT001 - of this module alone
+        share: float,
+        progress: Progress | None = None,
+        not_listed: Note | None = None,
+    ) -> None:
         self.repair = repair
         self.share = share
-        self.progress = progress
+        self.progress: Progress = progress or (lambda _what, _done, _total: None)
+        self.not_listed: Note = not_listed or (lambda _place, _why: None)
         self.lost = 0
+        self.listed = 0
+        self.places: set[str] = set()
+        self.looked_at: list[str] = []
         self._digests: set[bytes] | None = set()
 
     def note(self, rows: Sequence[Row]) -> None:
-        """Remember the recordings whose key does not show their id, as long as they are not too many."""
+        """Remember places, and recordings whose key does not show their id, as long as they are not too many."""
         for row in rows:
             name = id_of(row["media"]["url"])
-            if name is not None and name != row["id"] and len(name) == _DIGEST and self._digests is not None:
+            if (place := place_of(row)) is not None and len(self.places) < _MOST_PLACES:
+                self.places.add(place)
+            if name is not None and name != row["id"] and len(name) == DIGEST and self._digests is not None:
                 self._digests.add(bytes.fromhex(name) if is_digest(name) else name.encode())
                 if len(self._digests) > _MOST_DIGESTS:
                     self._digests = None
@@ -275,21 +353,6 @@ class _Examination:
         if not is_digest(name):
             return False
         return self._digests is None or bytes.fromhex(name) in self._digests
-
-
-def id_of(url: str) -> str | None:
-    """The id (or digest of an id) in the URL of an object; `None` where the key is none of ours.
-
-    A key is `<account>/<six characters of the name>/<name>.<format>`, as `media_key` makes it.
-    """
-    parts = url.rsplit("/", 2)
-    name, dot, _format = parts[-1].rpartition(".")
-    return name if len(parts) > 2 and dot and name and parts[-2] == name[:6] else None  # noqa: PLR2004 - of a split
-
-
-def is_digest(name: str) -> bool:
-    """Whether a name is a SHA-256 and no id."""
-    return len(name) == _DIGEST and all(character in "0123456789abcdef" for character in name)
 
 
 def _file_name(url: str) -> str:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from recordings.access import Principal
 from recordings.call import Call
-from recordings.directory import DirectoryStore, UserStore
+from recordings.directory import DirectoryStore, PlaceStore, UserStore
 from recordings.events import Armed, Begun, Event
 from recordings.instants import Millis
 from recordings.options import RecordingOptions
@@ -113,7 +113,7 @@ class RecordingStore(Protocol):
         """Rows of all accounts and shelves with an id above `after`, in the order of their ids."""
 
 
-class MetadataStore(RecordingStore, DirectoryStore, UserStore, Protocol):
+class MetadataStore(RecordingStore, DirectoryStore, PlaceStore, UserStore, Protocol):
     """The one place for everything that is not audio."""
 
     async def open(self) -> None:

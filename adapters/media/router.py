@@ -8,9 +8,12 @@ from typing import Any, Final
 from adapters.media.places import LOCAL, WEB, Opener, Store
 from adapters.net import Guard
 from recordings.doctor import StoredObject
+from recordings.whereabouts import plain_place
 
 PlaceOf = Callable[[str], Awaitable[str | None]]
 """The URL of the place for new audio of an account, by its id; `None` for the installation's own."""
+Note = Callable[[str], Awaitable[None]]
+"""Remembers the beginning of the URLs of a place, without a user, before the first audio is put there."""
 
 _AT_ONCE: Final = 16
 
@@ -22,20 +25,28 @@ class MediaRouter:
     only this service and its operator write them.
     """
 
-    def __init__(self, url: str | None, opener: Opener, place_of: PlaceOf | None = None) -> None:
+    def __init__(
+        self, url: str | None, opener: Opener, place_of: PlaceOf | None = None, note: Note | None = None
+    ) -> None:
         """Raises `ValueError` if the URL is no absolute one."""
         self._opener = opener
         self._place_of = place_of
-        prefix, self._target = opener.place(url)
-        self._places: dict[str, Store] = {prefix: self._target}
+        self._note = note
+        self._noted: set[str] = {LOCAL}
+        prefix, store = opener.place(url)
+        self._target = prefix
+        self._places: dict[str, Store] = {prefix: store}
         self._places.setdefault(LOCAL, opener.place(None)[1])
         self._readers: dict[str, Store] = {}
 
     async def put(self, key: str, path: str, content_type: str) -> str:
         """Keep a file at the place that is configured for its account."""
         url = await self._place_of(key.partition("/")[0]) if self._place_of is not None else None
-        store = self._target if url is None else self.include(url)
-        return await store.put(key, path, content_type)
+        prefix = self._target if url is None else self._known(url)
+        if self._note is not None and prefix not in self._noted:
+            await self._note(plain_place(prefix))
+            self._noted.add(prefix)
+        return await self._places[prefix].put(key, path, content_type)
 
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes of a URL from `start` up to (not with) `end`. Raises `MediaMissing`."""
@@ -71,21 +82,40 @@ class MediaRouter:
 
     def include(self, url: str) -> Store:
         """Make a place known, so that `objects` lists it too; its store. `ValueError` if it is no absolute URL."""
-        prefix, store = self._opener.place(url)
-        return self._places.setdefault(prefix, store)
+        return self._places[self._known(url)]
+
+    def places(self) -> Sequence[str]:
+        """The beginnings of URLs of the places that are known, but for those that lie in another one of them."""
+        outer: list[str] = []
+        for place in sorted(self._places):
+            if not outer or not place.startswith(outer[-1]):
+                outer.append(place)
+        return outer
+
+    def objects_at(self, place: str) -> AsyncIterator[StoredObject] | None:
+        """Everything in one of the `places`; `None` where nothing can be listed."""
+        listing = getattr(self._places[place], "objects", None)
+        found: AsyncIterator[StoredObject] | None = None if listing is None else listing()
+        return found
 
     async def objects(self) -> AsyncIterator[StoredObject]:
         """Everything in the places that are known and can be listed: the data folder, the target, what was included."""
-        for store in tuple(self._places.values()):
-            listing = getattr(store, "objects", None)
+        for place in self.places():
+            listing = self.objects_at(place)
             if listing is not None:
-                async for found in listing():
+                async for found in listing:
                     yield found
 
     async def close(self) -> None:
         """Let go of connections."""
         for store in {id(store): store for store in (*self._places.values(), *self._readers.values())}.values():
             await store.close()
+
+    def _known(self, url: str) -> str:
+        """The beginning of a place's URLs; it is known from now on."""
+        prefix, store = self._opener.place(url)
+        self._places.setdefault(prefix, store)
+        return prefix
 
     def _of(self, url: str) -> Store:
         """The store that a URL is read with: a place of ours that it lies in, or any that can read it."""
@@ -104,13 +134,15 @@ def open_media_store(
     options: Mapping[str, Any] | None = None,
     *,
     place_of: PlaceOf | None = None,
+    note: Note | None = None,
     options_by_url: Mapping[str, Mapping[str, Any]] | None = None,
     guard: Guard | None = None,
 ) -> MediaRouter:
     """The store at a URL, or in the data folder without one; `place_of` may name another one for an account.
 
-    `options` are for the kind of store that the URL names, `options_by_url` for URLs by their beginnings. `guard` says
-    which web servers may be reached: none, by default. Nothing is touched yet.
+    `note` is told of each place before this process first puts audio there. `options` are for the kind of store that
+    the URL names, `options_by_url` for URLs by their beginnings. `guard` says which web servers may be reached: none,
+    by default. Nothing is touched yet.
 
     Raises:
         ValueError: the URL is no absolute one.
@@ -120,4 +152,4 @@ def open_media_store(
         scheme = url.partition(":")[0]
         # Headers for one web server are no other one's business.
         known.setdefault(f"{url.rstrip('/')}/" if scheme in WEB else f"{scheme}://", options)
-    return MediaRouter(url, Opener(data_dir, guard or Guard(hosts=()), known), place_of)
+    return MediaRouter(url, Opener(data_dir, guard or Guard(hosts=()), known), place_of, note)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SETTINGS: Final = (*STORAGE, "allowed_hosts", "private_hosts")
 _SHARE: Final = click.FloatRange(0, 1)
+_SHOWN: Final = 300
 
 
 @click.command()
@@ -32,7 +33,8 @@ _SHARE: Final = click.FloatRange(0, 1)
 def doctor(context: click.Context, repair: bool, share: float, options: Mapping[str, str | None]) -> None:
     """Compare metadata, stores and this server's spool, both ways, while the server runs.
 
-    Every finding is one line. Repaired are: recordings whose audio is gone (they become LOST), audio that no recording
+    Every finding is one line. Objects are listed wherever audio was ever put; places that cannot be listed are named
+    at the end. Repaired are: recordings whose audio is gone (they become LOST), audio that no recording
     has (it is deleted, if it is older than a day), and what is left in the spool of recordings that are done. Exits
     with 1 if anything is wrong that was not repaired.
     """
@@ -54,11 +56,17 @@ def verify(context: click.Context, share: float, options: Mapping[str, str | Non
 
 @with_services
 async def _examine(services: "Services", repair: bool, share: float) -> int:
-    for account in await services.administration.accounts():
-        if account.media is not None:
-            services.media.include(account.media)
+    unlisted: list[tuple[str, str]] = []
     with progress_bar() as progress:
-        return await _tell(services.doctor.examine(repair=repair, verify=share, progress=progress))
+        findings = services.doctor.examine(
+            repair=repair, verify=share, progress=progress, not_listed=lambda place, why: unlisted.append((place, why))
+        )
+        ended = await _tell(findings)
+    for place, why in unlisted:
+        click.echo(
+            f"not listed: {scrub(place)}: {scrub(why)[:_SHOWN]}; audio without a recording is not found", err=True
+        )
+    return ended
 
 
 @with_services

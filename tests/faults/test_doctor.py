@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from adapters.media import MediaRouter, open_media_store
 from adapters.metadata.sqlite import SqliteStore
 from adapters.spool import FolderSpool
 from recordings.access import Account
-from recordings.doctor import MOST_LOST, Doctor, Finding, Problem, StoredObject, id_of
+from recordings.doctor import MOST_LOST, Doctor, Finding, Problem, StoredObject
 from recordings.finalizer import media_key
 from recordings.instants import DAY, HOUR
 from recordings.recording import Media, Reason, Recording, State
+from recordings.whereabouts import id_of, place_of, plain_place
 from tests.contract.metadata.samples import recording as sample
 from tests.support.clock import StillClock
 
@@ -60,6 +62,22 @@ class Clinic:
     def age(self, url: str, age: int) -> None:
         at = (self.clock.now() - age) / 1_000
         os.utime(self.folder / "media" / url.removeprefix("local:"), (at, at))
+
+    def elsewhere(self, name: str) -> MediaRouter:
+        """The media store as it was when audio was put in a folder of this name."""
+
+        async def note(place: str) -> None:
+            await self.store.note_place(place, self.clock.now())
+
+        return open_media_store(f"file://{self.folder}/{name}", self.folder, note=note)
+
+    async def leave(self, media: MediaRouter, recording: Recording, data: bytes = DATA) -> str:
+        """Put audio somewhere, two days ago."""
+        (self.folder / "source").write_bytes(data)
+        url = await media.put(media_key(recording, "mp3"), str(self.folder / "source"), "audio/mpeg")
+        at = (self.clock.now() - 2 * DAY) / 1_000
+        os.utime(url.removeprefix("file://"), (at, at))
+        return url
 
     async def findings(self, **given: Any) -> list[Finding]:
         return [finding async for finding in self.doctor().examine(**given)]
@@ -227,7 +245,7 @@ async def test_memory_does_not_grow_with_the_store(clinic: Clinic) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(self.real, name)
 
-        async def objects(self) -> AsyncIterator[Any]:
+        async def objects_at(self, _place: str) -> AsyncIterator[Any]:
             for number in range(10_000):
                 self.given += 1
                 yield StoredObject(f"local:{ACCOUNT}/202611/202611-{number:032x}.mp3", 1, 0)
@@ -240,6 +258,105 @@ async def test_memory_does_not_grow_with_the_store(clinic: Clinic) -> None:
         most = max(most, media.given - count)
     assert count == 10_000
     assert most <= 100
+
+
+async def test_what_is_left_where_audio_was_put_once_is_found_and_deleted(clinic: Clinic) -> None:
+    nobody = sample(account_id=ACCOUNT)
+    url = await clinic.leave(clinic.elsewhere("before"), nobody)
+    assert await clinic.store.places() == [f"file://{clinic.folder}/before/"]
+    assert [(found.url, found.repaired) for found in await clinic.findings()] == [(url, False)]
+    # The process that looks next knows nothing but what was written down.
+    clinic.media = open_media_store(None, clinic.folder)
+    assert [(found.url, found.repaired) for found in await clinic.findings(repair=True)] == [(url, True)]
+    assert await clinic.findings() == []
+
+
+async def test_where_recordings_lie_is_looked_at_even_if_nobody_wrote_it_down(clinic: Clinic) -> None:
+    before = open_media_store(f"file://{clinic.folder}/before", clinic.folder)
+    kept, nobody = sample(account_id=ACCOUNT, state=State.STORED), sample(account_id=ACCOUNT)
+    url, orphan = await clinic.leave(before, kept), await clinic.leave(before, nobody)
+    media = Media(url, "audio/mpeg", len(DATA), 1_000, 8_000, 1, hashlib.sha256(DATA).hexdigest(), 0)
+    await clinic.store.insert(replace(kept, media=media))
+    assert await clinic.store.places() == []
+    assert seen(await clinic.findings(repair=True)) == [(Problem.ORPHAN_AUDIO, nobody.id, True)]
+    assert [await clinic.media.length(each) for each in (url, orphan)] == [len(DATA), None]
+
+
+async def test_a_place_inside_another_one_is_looked_at_once(clinic: Clinic) -> None:
+    outer, inner = clinic.elsewhere("all"), clinic.elsewhere("all/of-it")
+    urls = [await clinic.leave(media, sample(account_id=ACCOUNT)) for media in (outer, inner)]
+    clinic.media = inner
+    told: list[int] = []
+    findings = await clinic.findings(progress=lambda what, done, _total: told.append(done) if what == "objects" else 0)
+    assert sorted(finding.url or "" for finding in findings) == sorted(urls)
+    assert max(told) == 2
+
+
+async def test_what_cannot_be_listed_is_said_and_the_rest_is_examined(clinic: Clinic) -> None:
+    nobody = sample(account_id=ACCOUNT)
+    await clinic.leave(clinic.elsewhere("here"), nobody)
+    for place in ("https://files.example.org/audio/", "nothing://bucket/", "nothing"):
+        await clinic.store.note_place(place, 0)
+    said: list[tuple[str, str]] = []
+    findings = await clinic.findings(not_listed=lambda place, why: said.append((place, why)))
+    assert seen(findings) == [(Problem.ORPHAN_AUDIO, nobody.id, False)]
+    assert [(place, why[:28]) for place, why in sorted(said)] == [
+        ("https://files.example.org/audio/", "it lists nothing, as web ser"),
+        ("nothing", "'nothing' is no place for au"),
+        ("nothing://bucket/", "Protocol not known: nothing"),
+    ]
+
+
+async def test_a_place_of_now_that_cannot_be_listed_ends_the_examination(clinic: Clinic) -> None:
+    found = await clinic.store.account(ACCOUNT)
+    assert found is not None
+    await clinic.store.save_account(replace(found, media="nothing://bucket"))
+    with pytest.raises(ValueError, match="Protocol not known"):
+        await clinic.findings()
+
+
+async def test_however_many_accounts_there_are_all_are_examined(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recordings.directory._PAGE", 2)
+    lost = []
+    for number in range(5):
+        account = f"{number:032x}"
+        await clinic.store.add_account(Account(id=account, name="x", created=7))
+        lost.append(sample(account_id=account, state=State.STORED))
+        media = Media(f"local:{media_key(lost[-1], 'mp3')}", "audio/mpeg", 1, 1, 8_000, 1, "", 0)
+        await clinic.store.insert(replace(lost[-1], media=media))
+    assert {finding.recording_id for finding in await clinic.findings()} == {each.id for each in lost}
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        (f"s3://bucket/x/{ACCOUNT}/202611/202611-0a.mp3", "s3://bucket/x/"),
+        (f"s3://bucket/{ACCOUNT}/202611/202611-0a.mp3", "s3://bucket/"),
+        (f"file:///{ACCOUNT}/202611/202611-0a.mp3", "file:///"),
+        (f"local:{ACCOUNT}/202611/202611-0a.mp3", None),
+        (f"s3://bucket/{ACCOUNT}/202611/202611-0b.mp3", None),
+        (f"s3://bucket/{'b' * 32}/202611/202611-0a.mp3", None),
+        (f"https://provider.example/{ACCOUNT}/x.mp3", None),
+        (f"s3://bucket/{ACCOUNT}/{'0a' * 3}/{'0a' * 32}.mp3", "s3://bucket/"),
+    ],
+)
+def test_a_place_is_read_from_urls_that_this_service_made_alone(url: str, place: str | None) -> None:
+    assert place_of({"id": "202611-0a", "account_id": ACCOUNT, "media": {"url": url}}) == place
+
+
+@pytest.mark.parametrize(
+    ("place", "plain"),
+    [
+        ("https://user:secret@files.example.org/a@b/", "https://files.example.org/a@b/"),
+        ("s3://bucket/a/", "s3://bucket/a/"),
+        ("file:///var/a@b/", "file:///var/a@b/"),
+        ("local:", "local:"),
+    ],
+)
+def test_a_place_is_written_down_without_its_user(place: str, plain: str) -> None:
+    assert plain_place(place) == plain
 
 
 @pytest.mark.parametrize(

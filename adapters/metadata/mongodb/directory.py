@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from adapters.metadata.mongodb.away import says_away
 from adapters.metadata.mongodb.driver import Database, Document
-from adapters.metadata.mongodb.schema import ACCOUNTS, INGEST, KEYS, REVOKED_TOKENS
+from adapters.metadata.mongodb.schema import ACCOUNTS, INGEST, KEYS, PLACES, REVOKED_TOKENS
 from recordings.access import Account, ApiKey, IngestAddress, Scope
 from recordings.instants import SECOND, Millis
 from recordings.retention import Retention
@@ -27,6 +27,7 @@ class Directory:
         self._keys = database[KEYS]
         self._ingest = database[INGEST]
         self._revoked_tokens = database[REVOKED_TOKENS]
+        self._places = database[PLACES]
 
     async def add_account(self, account: Account) -> bool:
         """Keep a new account; `False` if its id is there."""
@@ -47,9 +48,9 @@ class Directory:
         change = {"$set": {name: document[name] for name in ("name", "retention", "media")}}
         return bool((await self._accounts.update_one({"_id": account.id}, change)).matched_count)
 
-    async def accounts(self, limit: int = 10_000) -> Sequence[Account]:
-        """All accounts, oldest first."""
-        found = self._accounts.find(sort=_OLDEST_FIRST, limit=limit)
+    async def accounts(self, limit: int = 10_000, after: Account | None = None) -> Sequence[Account]:
+        """All accounts, oldest first, or those that follow one."""
+        found = self._accounts.find(_following(after), sort=_OLDEST_FIRST, limit=limit)
         return [_account(document) for document in await found.to_list(None)]
 
     async def add_key(self, key: ApiKey) -> None:
@@ -97,6 +98,23 @@ class Directory:
     async def is_token_revoked(self, token_id: str) -> bool:
         """Whether a token was ended."""
         return await self._revoked_tokens.find_one({"_id": token_id}) is not None
+
+    async def note_place(self, url: str, at: Millis) -> None:
+        """Remember a place."""
+        await self._places.update_one({"_id": url}, {"$setOnInsert": {"since": at}}, upsert=True)
+
+    async def places(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
+        """The places above one."""
+        found = self._places.find({"_id": {"$gt": after}}, sort=[("_id", ASCENDING)], limit=limit)
+        return [str(document["_id"]) for document in await found.to_list(None)]
+
+
+def _following(account: Account | None) -> Document:
+    if account is None:
+        return {}
+    # The first part is what bounds the scan of the index.
+    later = [{"created": {"$gt": account.created}}, {"_id": {"$gt": account.id}}]
+    return {"created": {"$gte": account.created}, "$or": later}
 
 
 async def _revoke(collection: Any, identity: str, at: Millis) -> bool:

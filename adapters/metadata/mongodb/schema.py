@@ -20,6 +20,7 @@ KEYS: Final = "api_keys"
 INGEST: Final = "ingest_addresses"
 USERS: Final = "users"
 REVOKED_TOKENS: Final = "revoked_tokens"
+PLACES: Final = "places"
 META: Final = "meta"
 
 DUE: Final = "due"

@@ -53,9 +53,11 @@ def account(connection: sqlite3.Connection, account_id: str) -> Account | None:
     return _account(*found) if found else None
 
 
-def accounts(connection: sqlite3.Connection, limit: int) -> list[Account]:
-    """All accounts, oldest first."""
-    return [_account(*values) for values in connection.execute(f"{_ACCOUNT} {OLDEST_FIRST} LIMIT ?", (limit,))]
+def accounts(connection: sqlite3.Connection, limit: int, after: Account | None) -> list[Account]:
+    """All accounts, oldest first, or those that follow one."""
+    where, values = ("WHERE (created, id) > (?, ?)", (after.created, after.id)) if after else ("", ())
+    found = connection.execute(f"{_ACCOUNT} {where} {OLDEST_FIRST} LIMIT ?", (*values, limit))
+    return [_account(*values) for values in found]
 
 
 def _account(account_id: str, name: str, created: Millis, tree: str, retention: str, media: str | None) -> Account:
@@ -118,3 +120,14 @@ def revoke_token(connection: sqlite3.Connection, token_id: str, until: Millis) -
 def is_token_revoked(connection: sqlite3.Connection, token_id: str) -> bool:
     """Whether a token was ended."""
     return connection.execute("SELECT 1 FROM revoked_tokens WHERE id = ?", (token_id,)).fetchone() is not None
+
+
+def note_place(connection: sqlite3.Connection, url: str, at: Millis) -> None:
+    """Remember a place."""
+    connection.execute("INSERT INTO places VALUES (?, ?) ON CONFLICT (url) DO NOTHING", (url, at))
+
+
+def places(connection: sqlite3.Connection, limit: int, after: str) -> list[str]:
+    """The places above one."""
+    found = connection.execute("SELECT url FROM places WHERE url > ? ORDER BY url LIMIT ?", (after, limit))
+    return [url for (url,) in found]

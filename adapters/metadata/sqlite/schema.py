@@ -186,7 +186,16 @@ CREATE TABLE revoked_tokens (
 
 _THIRD: Final = (_REVOKED_TOKENS, "CREATE INDEX revoked_tokens_by_until ON revoked_tokens (until)")
 
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD)
+_PLACES: Final = """
+CREATE TABLE places (
+    url TEXT NOT NULL PRIMARY KEY,
+    since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID
+"""
+
+_FOURTH: Final = (_PLACES,)
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Step n leads from `user_version` n to n + 1."""
 
 

@@ -121,9 +121,9 @@ class SqliteStore:
         """Replace what an account is called and decides."""
         return bool(await self._write(directory.save_account, account))
 
-    async def accounts(self, limit: int = 10_000) -> Sequence[Account]:
-        """All accounts, oldest first."""
-        found: list[Account] = await self._read(directory.accounts, limit)
+    async def accounts(self, limit: int = 10_000, after: Account | None = None) -> Sequence[Account]:
+        """All accounts, oldest first, or those that follow one."""
+        found: list[Account] = await self._read(directory.accounts, limit, after)
         return found
 
     async def add_key(self, key: ApiKey) -> None:
@@ -169,6 +169,15 @@ class SqliteStore:
     async def is_token_revoked(self, token_id: str) -> bool:
         """Whether a token was ended."""
         return bool(await self._read(directory.is_token_revoked, token_id))
+
+    async def note_place(self, url: str, at: Millis) -> None:
+        """Remember a place."""
+        await self._write(directory.note_place, url, at)
+
+    async def places(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
+        """The places above one."""
+        found: list[str] = await self._read(directory.places, limit, after)
+        return found
 
     async def add_user(self, user: User) -> bool:
         """Keep a new user; `False` if the account has the id or the name."""

@@ -36,6 +36,35 @@ async def test_an_account_may_have_a_place_of_its_own(tmp_path: Path, source: st
     assert [found.url for found in await listed(other)] == [theirs, ours]
 
 
+async def test_a_place_is_told_of_once_before_anything_is_put_there(tmp_path: Path, source: str) -> None:
+    told: list[str] = []
+
+    async def place_of(account: str) -> str | None:
+        return None if account == "us" else f"file://{tmp_path}/{account}"
+
+    async def note(place: str) -> None:
+        told.append(place)
+        if len(told) == 1:
+            raise ConnectionError
+
+    store = open_media_store("memory://user:secret@ours", tmp_path / "data", place_of=place_of, note=note)
+    with pytest.raises(ConnectionError):
+        await store.put("them/k", source, "audio/mpeg")
+    assert await listed(store) == []
+    for account in ("them", "them", "us", "us"):
+        await store.put(f"{account}/k", source, "audio/mpeg")
+    assert told == [f"file://{tmp_path}/them/", f"file://{tmp_path}/them/", "memory://ours/"]
+    for url in ("memory://user:secret@ours/us/k",):
+        await store.delete(url)
+
+
+async def test_the_data_folder_needs_no_telling(tmp_path: Path, source: str) -> None:
+    async def note(_place: str) -> None:
+        raise AssertionError
+
+    assert await open_media_store(None, tmp_path, note=note).put("a/k", source, "audio/mpeg") == "local:a/k"
+
+
 def test_options_are_those_of_the_longest_beginning(tmp_path: Path) -> None:
     options: dict[str, dict[str, Any]] = {
         "s3://": {"key": "a"},

@@ -3,7 +3,10 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from recordings.access import Account, ApiKey, IngestAddress, Scope
+from recordings.directory import all_accounts, all_places
 from recordings.instants import LATEST
 from recordings.ports import MetadataStore
 from recordings.retention import Retention
@@ -28,6 +31,29 @@ async def test_accounts(store: MetadataStore) -> None:
     assert await store.account("child") == child
     assert await store.accounts() == [child, ROOT]
     assert await store.accounts(limit=1) == [child]
+    assert await store.accounts(after=child) == [ROOT]
+    assert await store.accounts(after=ROOT) == []
+
+
+async def test_all_accounts_are_paged_through_without_a_gap_and_without_an_end(
+    store: MetadataStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recordings.directory._PAGE", 3)
+    # Many are of the same instant: their ids decide then.
+    made = [Account(f"{number:02}", "x", NOW + number // 5) for number in range(11)]
+    for account in reversed(made):
+        await store.add_account(account)
+    assert [account async for account in all_accounts(store)] == made
+
+
+async def test_places_are_remembered_once(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await store.places() == []
+    urls = ["file:///var/audio/", "s3://a/", "s3://a/b \U0001f600/", "s3://b/"]
+    await asyncio.gather(*(store.note_place(url, NOW + number) for number in range(3) for url in reversed(urls)))
+    assert await store.places() == urls
+    assert await store.places(limit=2, after="s3://a/") == urls[2:]
+    monkeypatch.setattr("recordings.directory._PAGE", 1)
+    assert [place async for place in all_places(store)] == urls
 
 
 async def test_what_an_account_decides_can_change_and_its_place_cannot(store: MetadataStore) -> None:
