@@ -205,7 +205,7 @@ def check(server: Server, answers: dict[str, bytes]) -> None:
     assert len(page["edges"]) == 100, server.name
     assert list(page["edges"][0]["node"]) == list(FIELDS.values()), server.name
     assert len(json.loads(answers["analytics"])["data"]["recordings"]["edges"][0]["node"]) == len(ANALYTICS) + 1
-    assert json.loads(answers["point"])["data"]["recording"]["recordingId"]
+    assert json.loads(answers["point"])["data"]["recording"]["plainId"]
 
 
 def show(servers: list[Server], names: list[str]) -> None:

@@ -27,7 +27,7 @@ ACCOUNT: Final = "0123456789abcdef0123456789abcdef"
 DATABASE: Final = "recordings"
 DATES: Final = ("start", "created")
 FIELDS: Final = {
-    "id": "recordingId", "account_id": "accountId", "state": "state", "start": "start", "created": "created",
+    "id": "plainId", "account_id": "accountId", "state": "state", "start": "start", "created": "created",
     "call_id": "callId", "from": "from", "to": "to", "origin": "origin", "name": "name", "format": "format",
     "owner_id": "ownerId", "interaction_id": "interactionId", "direction": "direction",
     "caller_id_name": "callerIdName", "caller_id_number": "callerIdNumber", "callee_id_number": "calleeIdNumber",

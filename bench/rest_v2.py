@@ -52,7 +52,7 @@ BATCH = 5_000
 STEP = 20_000
 """Milliseconds between two recordings: 100 000 fit into the 31 days of a listing."""
 FIELDS = (
-    "recordingId callId from to request direction start durationMs callerIdName callerIdNumber calleeIdName "
+    "plainId callId from to request direction start durationMs callerIdName callerIdNumber calleeIdName "
     "calleeIdNumber interactionId cdrId ownerId endpointId origin name format created"
 )
 QUERY = f"{{ recordings(first: {PAGE}, orderBy: {{field: CREATED, direction: DESC}}) {{ nodes {{ {FIELDS} }} }} }}"

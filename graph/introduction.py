@@ -9,7 +9,7 @@ from typing import Final
 from graph.demo import TOKEN_SECONDS
 from graph.settings import BY_NAME, Settings
 
-QUERY: Final = "{ recordings(first: 3) { nodes { recordingId label durationMs state media { url } } } }"
+QUERY: Final = "{ recordings(first: 3) { nodes { plainId label durationMs state media { url } } } }"
 
 _TEXT: Final = """
 A demo account with recordings that play is ready.

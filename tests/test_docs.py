@@ -21,7 +21,7 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
 SETTINGS_PAGE = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NAMED = frozenset({"callId", "recordingId"})
+NAMED = frozenset({"callId", "plainId"})
 """What has another value in every session, and is used further on."""
 PASSING = frozenset({"url", "purgeAt", "endCursor", "durationMs", "seconds"})
 """What has another value in every session."""

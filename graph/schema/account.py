@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import strawberry
 
-from graph.schema.call import Call
+from graph.schema.call import LiveCall
 from graph.schema.connection import RecordingConnection, resolve_recordings
 from graph.schema.info import Info
 from graph.schema.node import Node
@@ -19,7 +19,7 @@ def _resolve_parent_id(account: strawberry.Parent[access.Account], info: Info) -
     return strawberry.ID(account.parent_id)
 
 
-async def _resolve_calls(account: strawberry.Parent[access.Account], info: Info) -> list[Call]:
+async def _resolve_calls(account: strawberry.Parent[access.Account], info: Info) -> list[LiveCall]:
     context = info.context
     calls: Sequence[Any] = await context.recordings.calls(context.principal, account.id)
     return list(calls)
@@ -27,7 +27,7 @@ async def _resolve_calls(account: strawberry.Parent[access.Account], info: Info)
 
 @strawberry.type(description="An account in the tree of accounts.")
 class Account(Node):
-    id: strawberry.ID = strawberry.field(name="accountId", description="The plain id, as the v2 API knows it.")
+    id: strawberry.ID = strawberry.field(name="plainId", description="The plain id, as the v2 API knows it.")
     name: str = strawberry.field(description="Its name.")
     parent_id: strawberry.ID | None = strawberry.field(
         resolver=_resolve_parent_id,
@@ -36,7 +36,7 @@ class Account(Node):
     recordings: RecordingConnection = strawberry.field(
         resolver=resolve_recordings, description="The recordings of this very account, none of its descendants'."
     )
-    calls: list[Call] = strawberry.field(
+    calls: list[LiveCall] = strawberry.field(
         resolver=_resolve_calls, description="Live calls that could be recorded now, newest first, at most 100."
     )
 

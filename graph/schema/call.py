@@ -7,7 +7,7 @@ from recordings.recording import Direction
 
 
 @strawberry.type(description="One leg of a live call, which can be recorded.")
-class Call:
+class LiveCall:
     call_id: strawberry.ID = strawberry.field(description="The call's id: what `startRecording` takes.")
     account_id: strawberry.ID = strawberry.field(description="The plain id of the account that it belongs to.")
     started: DateTime = strawberry.field(description="When its audio began to come in.")

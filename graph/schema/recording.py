@@ -58,9 +58,7 @@ class RecordingOptions:
 
 @strawberry.type(description="Sending a stored recording to its `url`: a part of it with a life of its own.")
 class Delivery:
-    id: strawberry.ID = strawberry.field(
-        name="deliveryId", description="What the receiver knows it by: the same over all attempts."
-    )
+    id: strawberry.ID = strawberry.field(description="What the receiver knows it by: the same over all attempts.")
     state: DeliveryState = strawberry.field(description="Whether it arrived.")
     attempts: int = strawberry.field(description="How often it was tried.")
     due_at: DateTime | None = strawberry.field(description="When it is tried next; null for never.")
@@ -85,7 +83,7 @@ async def _resolve_account(
 
 @strawberry.type(description="One recording of one call.")
 class Recording(Node):
-    id: strawberry.ID = strawberry.field(name="recordingId", description="The plain id, as the v2 API knows it.")
+    id: strawberry.ID = strawberry.field(name="plainId", description="The plain id, as the v2 API knows it.")
     account_id: strawberry.ID = strawberry.field(description="The plain id of the account that it belongs to.")
     account: Annotated["Account", strawberry.lazy("graph.schema.account")] = strawberry.field(
         resolver=_resolve_account, description="The account that it belongs to."

@@ -169,7 +169,7 @@ class Call:
         self.process.communicate()
 
 
-FIELDS = """recordingId state reason endCause durationMs callId from to label origin name
+FIELDS = """plainId state reason endCause durationMs callId from to label origin name
 spans { kind atMs durationMs } media { url contentType length durationMs channels sha256 }"""
 
 
@@ -213,5 +213,5 @@ class Client:
         return until(lambda: found if (found := self.find(recording_id))["state"] in states else None)
 
     def ids(self, **arguments: Any) -> list[str]:
-        query = "query Q($trashed: Boolean) { recordings(first: 100, trashed: $trashed) { nodes { recordingId } } }"
-        return [node["recordingId"] for node in self.graphql(query, **arguments)["recordings"]["nodes"]]
+        query = "query Q($trashed: Boolean) { recordings(first: 100, trashed: $trashed) { nodes { plainId } } }"
+        return [node["plainId"] for node in self.graphql(query, **arguments)["recordings"]["nodes"]]

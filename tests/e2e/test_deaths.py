@@ -15,7 +15,7 @@ def test_a_kill_in_the_middle_of_a_recording_loses_nothing_that_was_recorded(dat
     with Server(data) as server:
         client = server.client(make_account(data))
         with server.call(60, "--account", ACCOUNT) as call:
-            identity = client.start(call.id, format="wav")["recordingId"]
+            identity = client.start(call.id, format="wav")["plainId"]
             time.sleep(2)
             server.kill()
             # The other side is gone, and it says so by itself.
@@ -32,7 +32,7 @@ def test_a_stop_in_the_middle_of_a_recording_ends_it_in_order(data: Path) -> Non
     with Server(data) as server:
         client = server.client(make_account(data))
         with server.call(60, "--account", ACCOUNT) as call:
-            identity = client.start(call.id)["recordingId"]
+            identity = client.start(call.id)["plainId"]
             time.sleep(1)
             assert server.stop() == 0
         # The finalizer was quick enough, or the next process does what was left.
@@ -62,7 +62,7 @@ def test_a_kill_in_the_middle_of_an_upload_and_the_same_upload_again(data: Path)
         assert (stored["endCause"], stored["durationMs"]) == ("RECEIVED", 2_000)
         assert client.http.get(stored["media"]["url"]).content == body
         assert httpx.put(f"{server.url}{path}", content=body, timeout=30).json()["id"] == identity
-        others = {found["reason"] for other in client.ids() if (found := client.find(other))["recordingId"] != identity}
+        others = {found["reason"] for other in client.ids() if (found := client.find(other))["plainId"] != identity}
         assert others == {"DUPLICATE"}
 
 

@@ -16,9 +16,9 @@ import pytest
 
 from tests.e2e.server import SECONDS, Client, Server, command, until
 
-QUERY = """query Q($id: ID!) { recording(id: $id) { recordingId state callId from to interactionId cdrId start
+QUERY = """query Q($id: ID!) { recording(id: $id) { plainId state callId from to interactionId cdrId start
 durationMs media { url length sha256 contentType }
-delivery { deliveryId state attempts dueAt lastError deliveredAt } } }"""
+delivery { id state attempts dueAt lastError deliveredAt } } }"""
 
 
 @dataclass
@@ -92,7 +92,7 @@ def client(reaching: Server) -> Client:
 def recorded(server: Server, client: Client, **options: Any) -> Any:
     """A stored recording with a `url`, as it was shown first."""
     with server.call() as call:
-        identity = client.start(call.id, **options)["recordingId"]
+        identity = client.start(call.id, **options)["plainId"]
         # Time has to go by: a recording without any audio is discarded.
         time.sleep(1)
         client.do("stopRecording", id=identity)
@@ -114,7 +114,7 @@ def test_a_recording_arrives_as_the_contract_says(
 ) -> None:
     customer.start()
     begun = recorded(reaching, client, url=f"{customer.url}/in", method=method)
-    found = delivered(client, begun["recordingId"])
+    found = delivered(client, begun["plainId"])
     (heard,) = customer.heard
     target = urlsplit(heard.path)
     told = dict(parse_qsl(target.query, keep_blank_values=True))
@@ -123,24 +123,24 @@ def test_a_recording_arrives_as_the_contract_says(
         "from", "to", "caller_id_name", "caller_id_number", "call_id", "cdr_id", "interaction_id", "owner_id",
         "account_id", "start", "duration_ms", "recording_id",
     ]  # fmt: skip
-    assert (told["recording_id"], told["call_id"]) == (found["recordingId"], found["callId"])
+    assert (told["recording_id"], told["call_id"]) == (found["plainId"], found["callId"])
     assert (told["from"], told["to"], told["duration_ms"]) == (found["from"], found["to"], str(found["durationMs"]))
     assert heard.headers["Content-Type"] == found["media"]["contentType"] == "audio/mpeg"
-    assert heard.headers["Recording-Delivery-Id"] == found["delivery"]["deliveryId"]
+    assert heard.headers["Recording-Delivery-Id"] == found["delivery"]["id"]
     assert hashlib.sha256(heard.body).hexdigest() == found["media"]["sha256"]
     assert (found["delivery"]["lastError"], found["delivery"]["dueAt"]) == (None, None)
-    again = client.do("redeliverRecording", id=found["recordingId"])
+    again = client.do("redeliverRecording", id=found["plainId"])
     assert again["state"] == "STORED"
     until(lambda: len(customer.heard) == 2)
-    anew = delivered(client, found["recordingId"])["delivery"]["deliveryId"]
-    assert customer.heard[1].headers["Recording-Delivery-Id"] == anew != found["delivery"]["deliveryId"]
+    anew = delivered(client, found["plainId"])["delivery"]["id"]
+    assert customer.heard[1].headers["Recording-Delivery-Id"] == anew != found["delivery"]["id"]
     assert customer.heard[1].body == heard.body
 
 
 def test_a_server_that_is_away_holds_nothing_back_and_gets_it_when_it_is_there(
     reaching: Server, client: Client, customer: Customer
 ) -> None:
-    identity = recorded(reaching, client, url=f"{customer.url}/in?key=much-secret")["recordingId"]
+    identity = recorded(reaching, client, url=f"{customer.url}/in?key=much-secret")["plainId"]
     waiting = until(lambda: found if (found := shown(client, identity))["delivery"]["lastError"] else None)
     assert waiting["delivery"]["state"] == "PENDING"
     assert waiting["delivery"]["attempts"] >= 1
@@ -158,7 +158,7 @@ def test_a_scheme_that_is_not_delivered_to_is_refused_before_anything_is_recorde
     reaching: Server, client: Client
 ) -> None:
     with reaching.call() as call:
-        identity = client.start(call.id)["recordingId"]
+        identity = client.start(call.id)["plainId"]
         client.do("stopRecording", id=identity)
         for url in ("s3://bucket/in", "ftp://127.0.0.1/in", "file:///etc", "memory://x/y"):
             refused = client.mutate("startRecording", callId=call.id, url=url)
@@ -172,7 +172,7 @@ def test_a_private_address_is_not_reached_unless_it_is_named(tmp_path: Path, cus
     customer.start()
     with Server(tmp_path / "data", "--demo") as server:
         client = server.client(server.shown_token())
-        identity = recorded(server, client, url=f"http://localhost:{customer.port}/in")["recordingId"]
+        identity = recorded(server, client, url=f"http://localhost:{customer.port}/in")["plainId"]
         found = delivered(client, identity, "FAILED")
         assert found["delivery"]["lastError"] == "the host 'localhost' is not at a public address"
         assert found["delivery"]["dueAt"] is None

@@ -93,7 +93,7 @@ def dropping(
 def test_a_recording_arrives_by_other_ways_than_http(dropping: Server, drops: dict[str, Drop], scheme: str) -> None:
     client = dropping.client(dropping.shown_token())
     with dropping.call() as call:
-        identity = client.start(call.id, url=drops[scheme].url)["recordingId"]
+        identity = client.start(call.id, url=drops[scheme].url)["plainId"]
         # Time has to go by: a recording without any audio is discarded.
         time.sleep(1)
         client.do("stopRecording", id=identity)
@@ -114,7 +114,7 @@ def test_a_recording_arrives_by_other_ways_than_http(dropping: Server, drops: di
 def test_a_bucket_that_is_not_allowed_is_refused_before_anything_is_recorded(dropping: Server) -> None:
     client = dropping.client(dropping.shown_token())
     with dropping.call() as call:
-        client.do("stopRecording", id=client.start(call.id)["recordingId"])
+        client.do("stopRecording", id=client.start(call.id)["plainId"])
         for url in (f"s3://{BUCKET}/elsewhere", f"s3://{BUCKET}/drops-of-others/", "http://127.0.0.1:1/"):
             (error,) = client.mutate("startRecording", callId=call.id, url=url)["errors"]
             assert error["code"] == "INVALID_INPUT"

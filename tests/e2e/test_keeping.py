@@ -38,10 +38,10 @@ def run(server: Server, *words: str | Path, expected: int = 0) -> list[Any]:
 
 
 def test_a_rule_deletes_what_is_over_and_spares_what_is_on_hold(server: Server, client: Client) -> None:
-    recordings = "{ recordings(first: 9) { nodes { recordingId start deleteAt hold { reason } } } }"
+    recordings = "{ recordings(first: 9) { nodes { plainId start deleteAt hold { reason } } } }"
     newest, *_, held = client.graphql(recordings)["recordings"]["nodes"]
     token = command("token", "--account", DEMO_ACCOUNT, "--scope", "admin", data=server.data).stdout.strip()
-    assert server.client(token).mutate("holdRecording", id=held["recordingId"], reason="a case")["errors"] == []
+    assert server.client(token).mutate("holdRecording", id=held["plainId"], reason="a case")["errors"] == []
     rule = ("retention", "set", "--account", DEMO_ACCOUNT, "--days", "2")
     *days, dry = run(server, *rule, "--dry-run")
     assert sum(day["recordings"] for day in days) == 5
@@ -55,9 +55,9 @@ def test_a_rule_deletes_what_is_over_and_spares_what_is_on_hold(server: Server, 
         {"account": DEMO_ACCOUNT, "label": None, "days": 2}
     ]
     until(lambda: len(client.ids(trashed=True)) == 1)
-    left = {node["recordingId"]: node for node in client.graphql(recordings)["recordings"]["nodes"]}
+    left = {node["plainId"]: node for node in client.graphql(recordings)["recordings"]["nodes"]}
     assert len(left) == 4
-    assert left[held["recordingId"]]["deleteAt"] < left[newest["recordingId"]]["deleteAt"]
+    assert left[held["plainId"]]["deleteAt"] < left[newest["plainId"]]["deleteAt"]
     cleared = run(server, "retention", "clear", "--account", DEMO_ACCOUNT)[-1]
     assert (cleared["changed"], cleared["kept_for_good"]) == (4, 4)
 
@@ -119,7 +119,7 @@ def test_an_account_has_a_place_of_its_own_for_audio(server: Server, client: Cli
     assert (account["media"], account["name"]) == (place, "Acme")
     before = client.ids()
     with server.call() as call:
-        identity = client.start(call.id)["recordingId"]
+        identity = client.start(call.id)["plainId"]
         time.sleep(1)
         client.do("stopRecording", id=identity)
         stored = client.wait_for(identity, "STORED")

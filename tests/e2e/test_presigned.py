@@ -13,7 +13,7 @@ from tests.e2e.server import Client, Server, command
 from tests.servers.seaweedfs import BUCKET
 from tests.servers.shared import Answer
 
-NODES = "recordingId media { url urlExpires length contentType mp3: url(format: MP3) flac: url(format: FLAC) }"
+NODES = "plainId media { url urlExpires length contentType mp3: url(format: MP3) flac: url(format: FLAC) }"
 
 
 @pytest.fixture(scope="module", params=["on", "off"])

@@ -12,7 +12,7 @@ import pytest
 from graph.demo import DEMO_ACCOUNT
 from tests.e2e.server import Client, Server, command, until
 
-MEDIA = "{ recordings(first: 1) { nodes { recordingId name media { url contentType durationMs channels %s } } } }"
+MEDIA = "{ recordings(first: 1) { nodes { plainId name media { url contentType durationMs channels %s } } } }"
 TYPES = {"mp3": "audio/mpeg", "wav": "audio/x-wav", "opus": "audio/ogg", "flac": "audio/flac"}
 DECODERS = {"mp3": {"mp3", "mp3float"}, "wav": {"pcm_s16le"}, "opus": {"opus", "libopus"}, "flac": {"flac"}}
 
@@ -77,7 +77,7 @@ def test_another_format_needs_the_same_right_to_listen(server: Server, client: C
     assert client.http.get(forged, headers={"X-Auth-Token": ""}).status_code == 401
     token = command("token", "--account", DEMO_ACCOUNT, "--scope", "read", data=server.data).stdout.strip()
     reader = server.client(token)
-    assert reader.http.get(f"/media/{found['recordingId']}?format=opus").status_code == 403
+    assert reader.http.get(f"/media/{found['plainId']}?format=opus").status_code == 403
     seen = newest(reader, "asked: url(format: OPUS) peaks(pixels: 10)")["media"]
     assert (seen["url"], seen["asked"], seen["peaks"]) == (None, None, None)
 

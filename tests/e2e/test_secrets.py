@@ -31,7 +31,7 @@ def test_no_secret_is_logged(server: Server, data: Path) -> None:
     secret = path.rsplit("/", 1)[1]
     client = server.client(token)
     with server.call(20, "--account", ACCOUNT) as call:
-        identity = client.start(call.id)["recordingId"]
+        identity = client.start(call.id)["plainId"]
         client.do("stopRecording", id=identity)
         call.hang_up()
     media = client.wait_for(identity, "STORED", "DISCARDED")["media"]

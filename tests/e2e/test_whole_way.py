@@ -23,7 +23,7 @@ def record(server: Server, client: Client) -> str:
         assert taken["origin"].endswith(": Order 17")
         again = client.mutate("startRecording", callId=call.id)
         assert [error["code"] for error in again["errors"]] == ["ALREADY_RECORDING"]
-        identity: str = taken["recordingId"]
+        identity: str = taken["plainId"]
         # Time has to go by: there is nothing else to wait for while a call goes on.
         time.sleep(3)
         assert client.do("maskRecording", id=identity)["state"] == "MASKED"
@@ -126,7 +126,7 @@ def test_the_other_mongodb_driver_does_it_too(data: Path, mongodb: str) -> None:
         token = command("token", "--account", account, data=data, RECORDINGS_MONGODB=mongodb).stdout.strip()
         client = server.client(token)
         with server.call(30, "--account", account) as call:
-            identity = client.start(call.id)["recordingId"]
+            identity = client.start(call.id)["plainId"]
             client.do("stopRecording", id=identity)
         assert client.wait_for(identity, "STORED", "DISCARDED")
         assert client.ids() == [identity]

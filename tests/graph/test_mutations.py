@@ -13,17 +13,17 @@ from tests.support.house import ACCOUNT, CHILD, SIBLING
 
 CALL = "call-1@switch"
 START = """mutation($input: StartRecordingInput!) { startRecording(input: $input) {
-  recording { id recordingId state origin label options { format recordMinSec timeLimit } }
+  recording { id plainId state origin label options { format recordMinSec timeLimit } }
   errors { __typename ... on UserError { code message path }
     ... on InvalidInputError { given allowed }
-    ... on AlreadyRecordingError { recording { recordingId state } }
+    ... on AlreadyRecordingError { recording { plainId state } }
     ... on RecorderFailedError { recording { state reason reasonDetail } } }
 } }"""
 
 
 def act(action: str) -> str:
     return f"""mutation($input: {action.capitalize()}RecordingInput!) {{ {action}Recording(input: $input) {{
-      recording {{ recordingId state endCause purgeAt trashedBy spans {{ kind durationMs }} }}
+      recording {{ plainId state endCause purgeAt trashedBy spans {{ kind durationMs }} }}
       errors {{ __typename ... on UserError {{ code message path }} }} }} }}"""
 
 
@@ -40,7 +40,7 @@ async def do(api: Api, action: str, recording_id: str, who: str = "me", **given:
 
 async def started(api: Api, **given: Any) -> str:
     api.house.recorder.ring(ACCOUNT, CALL, owner_id="ada")
-    recording_id: str = (await start(api, **given))["recording"]["recordingId"]
+    recording_id: str = (await start(api, **given))["recording"]["plainId"]
     return recording_id
 
 
@@ -58,7 +58,7 @@ async def test_a_call_is_recorded_with_the_documented_parameters(api: Api) -> No
     assert payload["recording"]["state"] == "RECORDING"
     assert payload["recording"]["origin"] == "graphql:tester : sales"
     assert payload["recording"]["options"] == {"format": "wav", "recordMinSec": 3, "timeLimit": 3_600}
-    kept = await api.house.store.load(payload["recording"]["recordingId"])
+    kept = await api.house.store.load(payload["recording"]["plainId"])
     assert kept is not None
     assert kept.options.url == "https://example.org/in"
 
@@ -73,7 +73,7 @@ async def test_a_call_of_a_descendant_is_recorded_by_its_account_id(api: Api) ->
     api.house.recorder.ring(CHILD, CALL)
     for given in (CHILD, global_id("Account", CHILD)):
         payload = await start(api, accountId=given, idempotencyKey="same")
-        kept = await api.house.store.load(payload["recording"]["recordingId"])
+        kept = await api.house.store.load(payload["recording"]["plainId"])
         assert kept is not None
         assert kept.account_id == CHILD
 
@@ -99,7 +99,7 @@ async def test_starting_twice_answers_with_the_recording_in_progress(api: Api) -
     error = only(await start(api))
     assert error["__typename"] == "AlreadyRecordingError"
     assert error["path"] == ["input", "callId"]
-    assert error["recording"] == {"recordingId": first, "state": "RECORDING"}
+    assert error["recording"] == {"plainId": first, "state": "RECORDING"}
     # Who may not read is told that much, and no more.
     assert only(await start(api, "blind"))["recording"] is None
 
@@ -108,7 +108,7 @@ async def test_starting_twice_with_the_same_key_gives_the_same_recording(api: Ap
     first = await started(api, idempotencyKey="k", label="a")
     again = await start(api, idempotencyKey="k", label="a")
     assert again["errors"] == []
-    assert again["recording"]["recordingId"] == first
+    assert again["recording"]["plainId"] == first
     error = only(await start(api, idempotencyKey="k", label="b"))
     assert error["__typename"] == "IdempotencyKeyReusedError"
     assert error["path"] == ["input", "idempotencyKey"]

@@ -17,7 +17,7 @@ from tests.support.house import CHILD
 
 PAGE = """query($first: Int, $after: String, $last: Int, $before: String, $order: RecordingOrder) {
   recordings(first: $first, after: $after, last: $last, before: $before, orderBy: $order) {
-    edges { cursor node { recordingId } } nodes { recordingId }
+    edges { cursor node { plainId } } nodes { plainId }
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
   } }"""
 ORDERS = [(field, direction) for field in ("START", "CREATED", "DURATION", "CALLER") for direction in ("ASC", "DESC")]
@@ -51,7 +51,7 @@ async def page(api: Api, order: tuple[str, str], **arguments: Any) -> dict[str, 
 
 
 def ids(connection: dict[str, Any]) -> list[str]:
-    return [node["recordingId"] for node in connection["nodes"]]
+    return [node["plainId"] for node in connection["nodes"]]
 
 
 async def forwards(api: Api, order: tuple[str, str], size: int) -> list[str]:
@@ -213,7 +213,7 @@ async def test_the_newest_come_first_unless_told_otherwise(api: Api) -> None:
     for arguments in ({"first": 9}, {"first": 9, "order": None}):
         shown = await api.ask(PAGE, **cast("dict[str, Any]", arguments))
         assert ids(shown["recordings"]) == [item.id for item in reversed(kept)]
-    plain = await api.ask("{ recordings(first: 9) { nodes { recordingId } } }")
+    plain = await api.ask("{ recordings(first: 9) { nodes { plainId } } }")
     assert ids(plain["recordings"]) == [item.id for item in reversed(kept)]
 
 

@@ -12,7 +12,7 @@ from tests.graph.api import GRANTS, MEDIA, Api
 from tests.support.house import ACCOUNT, CHILD, SIBLING
 
 FULL = """query($id: ID!) { recording(id: $id) {
-  id recordingId accountId account { id accountId name } state reason reasonDetail endCause start created modified
+  id plainId accountId account { id plainId name } state reason reasonDetail endCause start created modified
   durationMs callId interactionId cdrId ownerId endpointId from to request direction callerIdName callerIdNumber
   calleeIdName calleeIdNumber origin label name format recorder
   options { format label mediaName method recordMinSec recordOnAnswer recordOnBridge recordSampleRate
@@ -34,8 +34,8 @@ async def test_every_field_of_a_recording_is_read(api: Api) -> None:
     )
     shown = (await api.ask(FULL, id=kept.id))["recording"]
     assert shown["id"] == b64encode(f"Recording:{kept.id}".encode()).decode()
-    assert shown["recordingId"] == kept.id
-    assert shown["account"] == {"id": global_id("Account", ACCOUNT), "accountId": ACCOUNT, "name": "parent"}
+    assert shown["plainId"] == kept.id
+    assert shown["account"] == {"id": global_id("Account", ACCOUNT), "plainId": ACCOUNT, "name": "parent"}
     assert shown["state"] == "STORED"
     assert shown["reason"] == "TOO_SHORT"
     assert shown["endCause"] == "HANGUP"
@@ -54,9 +54,9 @@ async def test_every_field_of_a_recording_is_read(api: Api) -> None:
 
 async def test_a_recording_is_found_by_its_global_and_its_plain_id(api: Api) -> None:
     kept = await api.keep()
-    ask = "query($id: ID!) { recording(id: $id) { recordingId } }"
+    ask = "query($id: ID!) { recording(id: $id) { plainId } }"
     for given in (kept.id, global_id("Recording", kept.id)):
-        assert (await api.ask(ask, id=given))["recording"] == {"recordingId": kept.id}
+        assert (await api.ask(ask, id=given))["recording"] == {"plainId": kept.id}
     for given in ("nothing", global_id("Account", kept.id), global_id("Recording", "nothing"), "x" * 5_000, ""):
         assert (await api.ask(ask, id=given))["recording"] is None
 

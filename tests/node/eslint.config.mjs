@@ -12,22 +12,21 @@ export default [
     rules: {
       ...recommended,
       ...relay,
-      // What has an identity has a global id; these are parts, answers and errors, which have none.
+      // What has an identity has an `id`. These have none: parts of something that has, answers, errors, and live calls,
+      // whose ids are the switch's and no two accounts' own.
       "@graphql-eslint/strict-id-in-types": [
         "error",
         {
           acceptedIdNames: ["id"],
           acceptedIdTypes: ["ID"],
           exceptions: {
-            types: ["Call", "Delivery", "Hold", "Media", "PageInfo", "RecordingOptions", "Span", "Viewer"],
+            types: ["Hold", "LiveCall", "Media", "PageInfo", "RecordingOptions", "Span", "Viewer"],
             suffixes: ["Connection", "Edge", "Error", "Payload"],
           },
         },
       ],
-      // Lists of nodes beside the edges, of errors and of parts are wanted.
+      // Nodes beside the edges, errors in payloads and the parts of a recording are lists of what is no edge.
       "@graphql-eslint/relay-edge-types": ["error", { listTypeCanWrapOnlyEdgeType: false }],
-      // callId, recordingId and the like are the field's own words, and plain ids beside the global one.
-      "@graphql-eslint/no-typename-prefix": "off",
       "@graphql-eslint/input-name": ["error", { checkInputType: true, caseSensitiveInputType: false }],
       "@graphql-eslint/require-deprecation-date": "error",
       "@graphql-eslint/no-scalar-result-type-on-mutation": "error",

@@ -24,7 +24,7 @@ const walk = async (name, next) => {
   const pages = [];
   for (let cursor = null, more = true; more; ) {
     const { edges, pageInfo } = await page(query, cursor);
-    pages.push(edges.map((edge) => edge.node.recordingId));
+    pages.push(edges.map((edge) => edge.node.plainId));
     [cursor, more] = next(pageInfo);
   }
   return pages;

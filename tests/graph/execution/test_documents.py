@@ -59,7 +59,7 @@ async def test_plans_weigh_and_go_with_their_document_and_its_classes() -> None:
     kept = documents(max_bytes=40_000)
     before = len(structs._classes)
     for number in range(20):
-        document = kept.find(f"{{ recordings(first: 1) {{ nodes {{ only{number}: recordingId }} }} }}")
+        document = kept.find(f"{{ recordings(first: 1) {{ nodes {{ only{number}: plainId }} }} }}")
         await execute(document.node)
         assert kept.bytes <= 40_000
     del document
@@ -70,7 +70,7 @@ async def test_plans_weigh_and_go_with_their_document_and_its_classes() -> None:
 
 async def test_each_way_to_skip_has_a_plan_and_there_is_a_most() -> None:
     names = [f"s{number}" for number in range(7)]
-    fields = " ".join(f"{name}: recordingId @include(if: ${name})" for name in names)
+    fields = " ".join(f"{name}: plainId @include(if: ${name})" for name in names)
     head = ", ".join(f"${name}: Boolean!" for name in names)
     document = documents().find(f"query({head}) {{ recordings(first: 1) {{ nodes {{ __typename {fields} }} }} }}")
     for ways in range(MAX_PLANS + 10):

@@ -177,7 +177,7 @@ async def test_registering_can_be_turned_off(tmp_path: Path) -> None:
 
 async def test_cost_is_told_and_limited(tmp_path: Path) -> None:
     async with open_api(tmp_path, GraphQLSettings(limits=Limits(cost=50))) as api:
-        query = "query($n: Int) { recordings(first: $n) { nodes { recordingId } } }"
+        query = "query($n: Int) { recordings(first: $n) { nodes { plainId } } }"
         told = (await post(api, query=query, variables={"n": 10})).json()["extensions"]["cost"]
         assert (told["requested"], told["limit"]) == (12, 50)
         assert (await post(api, query=query, variables={"n": 60})).status_code == 400
@@ -243,7 +243,7 @@ async def test_batches_are_not_taken(api: Api) -> None:
     assert "batches" in response.text
 
 
-PAGE = "{ recordings(first: 100) { nodes { recordingId callId from to origin name recorder format start } } }"
+PAGE = "{ recordings(first: 100) { nodes { plainId callId from to origin name recorder format start } } }"
 
 
 async def compressed(api: Api, accept: str) -> httpx.Response:
@@ -271,7 +271,7 @@ async def test_a_page_is_compressed_with_what_is_fast(api: Api, accept: str, cod
     assert int(response.headers["content-length"]) == len(response._content)
     codings: dict[str | None, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "zstd": zstandard.decompress}
     plain = codings.get(coding, bytes)(response._content)
-    assert plain.startswith(b'{"data":{"recordings":{"nodes":[{"recordingId":')
+    assert plain.startswith(b'{"data":{"recordings":{"nodes":[{"plainId":')
     assert coding is None or len(response._content) < len(plain) / 3
 
 

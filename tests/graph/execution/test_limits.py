@@ -20,7 +20,7 @@ from tests.graph.execution.differential import UNLIMITED, make
 
 SCHEMA = Schema()
 PAGE = """query Page { recordings(first: 100) { edges { cursor node {
-  recordingId state start created durationMs callId interactionId cdrId ownerId endpointId from to direction
+  plainId state start created durationMs callId interactionId cdrId ownerId endpointId from to direction
   callerIdName callerIdNumber calleeIdName calleeIdNumber origin label name } } pageInfo { endCursor } } }"""
 
 

@@ -9,7 +9,7 @@ export const forward = graphql`
       edges {
         node {
           id
-          recordingId
+          plainId
         }
       }
     }
@@ -24,7 +24,7 @@ export const backward = graphql`
       edges {
         node {
           id
-          recordingId
+          plainId
         }
       }
     }
