@@ -1,6 +1,7 @@
 """Audio in a folder of this machine."""
 
 import asyncio
+import fcntl
 import os
 import secrets
 import shutil
@@ -81,17 +82,18 @@ class FolderMedia:
             raise MediaMissing(url) from error
 
     def _put(self, target: Path, path: Path) -> None:
-        passing = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         with path.open("rb") as source:
-            try:
-                with _create(passing) as copy:
+            passing, copy = _create(target)
+            # Closed last: until then it is ours.
+            with copy:
+                try:
                     shutil.copyfileobj(source, copy, _COPIED_AT_ONCE)
                     copy.flush()
                     os.fsync(copy.fileno())
-                passing.replace(target)
-            except BaseException:
-                passing.unlink(missing_ok=True)
-                raise
+                    passing.replace(target)
+                except BaseException:
+                    passing.unlink(missing_ok=True)
+                    raise
         _sync_folder(target.parent)
 
     def _delete(self, path: Path) -> None:
@@ -102,14 +104,40 @@ class FolderMedia:
                 return
 
 
-def _create(path: Path) -> BinaryIO:
-    """A new private file, in a folder that a deletion may take away under our hands."""
+def _create(target: Path) -> tuple[Path, BinaryIO]:
+    """A private file beside its target, empty and ours alone, in a folder that a deletion may take away meanwhile.
+
+    What a process left of it that died while it was writing is taken over, so that nothing stays behind.
+    """
     for _ in range(_TRIES):
-        _make_folder(path.parent)
+        _make_folder(target.parent)
         with suppress(FileNotFoundError):
-            return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")  # noqa: PTH123 - the caller closes it
-    message = f"the folder {path.parent} keeps disappearing"
+            passing = target.with_name(f".{target.name}.part")
+            if (file := _take(passing)) is None:
+                passing = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+                file = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            return passing, open(file, "wb")  # noqa: PTH123 - of a descriptor; the caller closes it
+    message = f"the folder {target.parent} keeps disappearing"
     raise OSError(message)
+
+
+def _take(path: Path) -> int | None:
+    """Open a file that nobody who lives is writing, and empty it; `None` where that cannot be known."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Its writer may have come to its end since we opened it: then it is the object itself.
+        if os.path.samestat(os.fstat(file), path.stat()):
+            os.ftruncate(file, 0)
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        # Somebody keeps the same just now, or has just done so.
+        pass
+    except OSError:
+        # This disk knows no locks, so nobody has a file of this name on it.
+        path.unlink(missing_ok=True)
+    os.close(file)
+    return None
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,9 +1,13 @@
 """What only a folder does."""
 
 import asyncio
+import errno
+import fcntl
 import os
+import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +80,49 @@ async def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, sour
         await store.put("folder", source, "audio/mpeg")
     assert names(tmp_path / "root") == ["a", "folder"]
     assert await store.length(url) == len(DATA)
+
+
+async def test_what_a_dead_writer_left_is_taken_over(tmp_path: Path, source: str) -> None:
+    folder = tmp_path / "media" / "a"
+    folder.mkdir(parents=True)
+    (folder / ".b.mp3.part").write_bytes(DATA * 2)
+    store = FolderMedia(tmp_path / "media", "local:")
+    await store.put("a/b.mp3", source, "audio/mpeg")
+    assert [(path.name, path.stat().st_size) for path in folder.iterdir()] == [("b.mp3", len(DATA))]
+
+
+async def test_what_a_living_writer_writes_is_left_to_it(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, begun, go_on = FolderMedia(tmp_path / "media", "local:"), threading.Event(), threading.Event()
+    copy = shutil.copyfileobj
+
+    def slow(*given: Any) -> None:
+        if not begun.is_set():
+            begun.set()
+            assert go_on.wait(20)
+        copy(*given)
+
+    monkeypatch.setattr(shutil, "copyfileobj", slow)
+    first = asyncio.create_task(store.put("b.mp3", source, "audio/mpeg"))
+    assert await asyncio.to_thread(begun.wait, 20)
+    await store.put("b.mp3", source, "audio/mpeg")
+    go_on.set()
+    url = await first
+    assert [path.name for path in (tmp_path / "media").iterdir()] == ["b.mp3"]
+    assert b"".join([chunk async for chunk in store.read(url)]) == DATA
+
+
+@pytest.mark.parametrize("trouble", [errno.ENOLCK, errno.EOPNOTSUPP])
+async def test_a_disk_without_locks_keeps_audio_too(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch, trouble: int
+) -> None:
+    def no_lock(*_given: Any) -> None:
+        raise OSError(trouble, os.strerror(trouble))
+
+    monkeypatch.setattr(fcntl, "flock", no_lock)
+    await FolderMedia(tmp_path / "media", "local:").put("b.mp3", source, "audio/mpeg")
+    assert [path.name for path in (tmp_path / "media").iterdir()] == ["b.mp3"]
 
 
 async def test_it_is_private(tmp_path: Path, source: str) -> None:
