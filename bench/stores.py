@@ -5,11 +5,12 @@
     python -m bench.stores --quick          a small run, to see that it works
 
 A real `mongod` is started for it. Rounds of what is compared alternate, and medians are shown. CPU is that of this
-process, all its threads: a server's own is not in it.
+process, all its threads: a server's own is not in it. Files are in the system's memory: 4 GB for a million.
 """
 
 import argparse
 import asyncio
+import os
 import random
 import sqlite3
 import statistics
@@ -44,6 +45,10 @@ NOW = 1_795_336_400_000
 PAGE = 100
 AT_ONCE = 16
 OWNERS = 20
+BACKLOG = 2_000
+"""How many are due, in a table of any size: the newest, as what is due is what was just recorded."""
+OWNERS_DUE = tuple(f"{number:032x}" for number in range(0, OWNERS, 10))
+"""Those of one recording in ten."""
 PLACES = {name: place for place, name in enumerate(ROW_FIELDS)}
 LISTED = frozenset({
     "id", "account_id", "state", "start", "created", "modified", "call_id", "from", "to", "origin", "name", "format",
@@ -86,7 +91,7 @@ TEMPLATE = Recording(
 
 
 def varied(count: int) -> Iterator[dict[str, Any]]:
-    """What differs between recordings of one account: some lack a duration and a caller, one in ten is due."""
+    """What differs between recordings of one account: some lack a duration and a caller, the newest are due."""
     chance = random.Random(count)
     for number in range(count):
         at = NOW + number * 1_000 + chance.randrange(5_000)
@@ -99,7 +104,7 @@ def varied(count: int) -> Iterator[dict[str, Any]]:
             "interaction_id": f"{number // 2:020d}-{chance.getrandbits(32):08x}",
             "caller_id_number": None if number % 50 == 0 else f"+4930{chance.randrange(20_000):07d}",
             "duration_ms": None if number % 50 == 0 else chance.randrange(600_000),
-            "due_at": NOW - chance.randrange(1_000_000) if number % 10 == 0 else None,
+            "due_at": NOW - chance.randrange(1_000_000) if number >= count - BACKLOG else None,
         }
 
 
@@ -114,6 +119,10 @@ class Bench:
     store: MetadataStore
 
     async def fill(self, size: int) -> None:
+        raise NotImplementedError
+
+    async def fall_due(self) -> None:
+        """Make one recording in ten due, old and new ones."""
         raise NotImplementedError
 
     async def bare_page(self, query: Query, request: PageRequest, names: Sequence[str]) -> Any:
@@ -160,6 +169,18 @@ class Sqlite(Bench):
                 values[PLACES[name]] = value
             yield values
 
+    async def fall_due(self) -> None:
+        await asyncio.to_thread(self._fall_due)
+
+    def _fall_due(self) -> None:
+        connection = sqlite3.connect(self._path)
+        with connection:
+            places = ", ".join("?" * len(OWNERS_DUE))
+            due = f"UPDATE recordings SET due_at = ? - abs(random() % 1000000) WHERE owner_id IN ({places})"  # noqa: S608 - question marks alone
+            connection.execute(due, (NOW, *OWNERS_DUE))
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+
     def connect(self) -> None:
         self._bare = connect(self._path, "rw")
 
@@ -201,6 +222,15 @@ class Mongo(Bench):
             documents = ({**template, "_id": changes.pop("id"), **changes} for changes in varied(size))
             while batch := list(islice(documents, 5_000)):
                 collection.insert_many(batch, ordered=False)
+
+    async def fall_due(self) -> None:
+        await asyncio.to_thread(self._fall_due)
+
+    def _fall_due(self) -> None:
+        with MongoClient[Any](self._uri) as client:
+            ago = {"$toLong": {"$multiply": [{"$rand": {}}, 1_000_000]}}
+            change = [{"$set": {"due_at": {"$subtract": [NOW, ago]}}}]
+            client[self._database]["recordings"].update_many({"owner_id": {"$in": list(OWNERS_DUE)}}, change)
 
     def connect(self) -> None:
         self._client: AsyncMongoClient[Any] = AsyncMongoClient(self._uri)
@@ -268,6 +298,8 @@ def show(store: str, size: int, what: str, one: float, other: float, unit: str =
 
 async def depth(bench: Bench, size: int, how: Rounds) -> None:
     """The first page beside the one at the far end of the listing, every order, both ways."""
+    # By turns after every call: what else the machine does befalls both.
+    how = replace(how, rounds=how.rounds * how.calls, calls=1)
     for field in OrderField:
         for descending in (True, False):
             query = Query(account_id="0123456789abcdef0123456789abcdef", order=Order(field, descending))
@@ -347,14 +379,34 @@ async def claim(bench: Bench) -> Any:
     return claimed
 
 
-async def claims(grown: dict[int, Sequence[Bench]], how: Rounds) -> None:
-    """What a claim of sixteen takes in the smallest table and in a larger one."""
+def settle(folder: Path) -> None:
+    """Have what was written on the disk, and all files in the system's memory: neither is a claim's to wait for."""
+    os.sync()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb", buffering=0) as file:
+                while file.read(1 << 20):
+                    pass
+
+
+async def claims(grown: dict[int, Sequence[Bench]], how: Rounds, folder: Path) -> None:
+    """What a claim of sixteen takes in the smallest table and in a larger one.
+
+    First with queues of one length, then with queues that grow as the tables do and have old rows in them. No row is
+    claimed twice: where one was claimed before, its page has room.
+    """
     smallest = min(grown)
-    for size, benches in grown.items():
-        for small, large in zip(grown[smallest], benches, strict=True):
-            few = replace(how, calls=1)
-            times = await compare(lambda: claim(small), lambda: claim(large), few, time.perf_counter)  # noqa: B023
-            show(large.name, size, f"claim of 16: of {smallest:,}, of {size:,}", *times)
+    larger = {size: benches for size, benches in grown.items() if size > smallest} or grown
+    few = replace(how, rounds=how.rounds * 2, calls=1)
+    for said in (f"{BACKLOG:,} newest due", "one in ten due"):
+        await asyncio.to_thread(settle, folder)
+        for size, benches in larger.items():
+            for small, large in zip(grown[smallest], benches, strict=True):
+                times = await compare(lambda: claim(small), lambda: claim(large), few, time.perf_counter)  # noqa: B023
+                show(large.name, size, f"claim of 16, {said}: of {smallest:,}, of {size:,}", *times)
+        for benches in grown.values():
+            for bench in benches:
+                await bench.fall_due()
 
 
 Step = Callable[[Any, int, Rounds], Awaitable[None]]
@@ -385,7 +437,7 @@ async def run(sizes: Sequence[int], how: Rounds, wanted: Sequence[str]) -> None:
                 grown[size] = [await stack.enter_async_context(opened(bench)) for bench in made]
                 await measure(grown[size], size, how, [step for name, step in STEPS.items() if name in wanted])
             if "claims" in wanted:
-                await claims(grown, how)
+                await claims(grown, how, Path(folder))
 
 
 def main() -> None:

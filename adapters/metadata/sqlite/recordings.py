@@ -34,18 +34,18 @@ HELD: Final = (
     f"SELECT {_COLUMNS} FROM {TABLE} WHERE node = ? AND state IN ({', '.join('?' * len(IN_PROGRESS))}) "
     "ORDER BY created, id LIMIT ?"
 )
-DUE_FIRST: Final = (
-    f"SELECT id, due_at FROM {TABLE} INDEXED BY {DUE} WHERE node IS ? AND due_at <= ? ORDER BY due_at, id LIMIT ?"
-)
+DUE_FIRST: Final = f"SELECT rowid, id, due_at FROM {TABLE} INDEXED BY {DUE} WHERE node IS ? AND due_at <= ? ORDER BY due_at, id LIMIT ?"
 STRANDED_FIRST: Final = (
-    f"SELECT id, due_at FROM {TABLE} INDEXED BY {STRANDED} "
+    f"SELECT rowid, id, due_at FROM {TABLE} INDEXED BY {STRANDED} "
     "WHERE due_at IS NOT NULL AND node IS NOT NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?"
 )
 RELEASE: Final = (
     f"UPDATE {TABLE} INDEXED BY {LEASED} SET lease = NULL, due_at = ?, revision = revision + 1 "
     f"WHERE lease IS NOT NULL AND lease >= ? AND lease < ?"
 )
-_CLAIM: Final = f"UPDATE {TABLE} SET lease = ?, due_at = ?, revision = revision + 1 WHERE id = ? RETURNING {_COLUMNS}"
+_CLAIM: Final = (
+    f"UPDATE {TABLE} SET lease = ?, due_at = ?, revision = revision + 1 WHERE rowid = ? RETURNING {_COLUMNS}"
+)
 
 
 def values_of(recording: Recording) -> list[Any]:
@@ -165,8 +165,9 @@ def claim_due(connection: sqlite3.Connection, claim: Claim) -> list[Recording]:
     }
     due.update(connection.execute(STRANDED_FIRST, (claim.stranded, claim.limit)))
     text = encode({"holder": claim.holder, "until": claim.until})
-    oldest = sorted(due, key=lambda item: (item[1], item[0]))[: claim.limit]
-    claims = ((text, claim.until, recording_id) for recording_id, _ in oldest)
+    oldest = sorted(due, key=lambda item: (item[2], item[1]))[: claim.limit]
+    # By the row's own number, which the index has too: what is due lies anywhere, and so would each look-up of an id.
+    claims = ((text, claim.until, number) for number, _, _ in oldest)
     return [item for each in claims for item in _recordings(connection.execute(_CLAIM, each).fetchall())]
 
 
