@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from graph.execution.operations import Operations
 from graph.execution.problems import HttpProblemError
 from graph.execution.rate import RateLimiter
 from graph.execution.trusted import TrustedDocument
-from graph.requests import RETRY
+from graph.requests import RETRY, current_request_id
 from graph.schema.build import Schema, schema_with
 from recordings.access import Principal
 from recordings.access import Scope as Scopes
@@ -38,6 +39,7 @@ from recordings.ports import Clock, StoreAwayError
 from recordings.service import Recordings
 
 _log: Final = structlog.get_logger("graphql")
+_LONGEST_HOST: Final = 300
 _METHODS: Final = {"allow": "GET, POST"}
 
 Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
@@ -96,6 +98,7 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
     operations = Operations(
         schema=schema.core,
         documents=schema.documents,
+        caller=schema.caller,
         rate=RateLimiter(chosen.burst, chosen.per_second),
         may_introspect=lambda context: needed is None or needed in context.principal.scopes,
     )
@@ -164,7 +167,7 @@ class GraphQLApp(GraphQL[Context, None]):
             cursors=services.cursors,
             grants=services.grants,
             clock=services.clock,
-            base_url=(self._settings.public_url or str(request.base_url)).rstrip("/"),
+            base_url=(self._settings.public_url or _address(request)).rstrip("/"),
             media_ttl=self._settings.media_ttl,
             request_id=_request_id(request),
             draw=services.draw,
@@ -204,16 +207,33 @@ class GraphQLApp(GraphQL[Context, None]):
         return parsed
 
 
+def _address(request: Request | WebSocket) -> str:
+    """Where the request came to: `Request.base_url`, which takes 20 µs to find out what most requests share."""
+    scope, host = request.scope, request.headers.get("host", "")
+    server, root = scope.get("server"), scope.get("app_root_path", scope.get("root_path", ""))
+    return _base_url(scope["scheme"], host[:_LONGEST_HOST], None if server is None else tuple(server), root)
+
+
+@lru_cache(maxsize=64)
+def _base_url(scheme: str, host: str, server: tuple[str, int | None] | None, root: str) -> str:
+    headers = [(b"host", host.encode("latin-1"))] if host else []
+    return str(
+        Request({"type": "http", "scheme": scheme, "server": server, "headers": headers, "root_path": root}).base_url
+    )
+
+
 def _is_browser(request: Request) -> bool:
     wants_page = request.method == "GET" and "query" not in request.query_params
     return wants_page and "text/html" in request.headers.get("accept", "")
 
 
 def _request_id(request: Request | WebSocket) -> str:
-    """The id that is bound around the request, or else, once and for all of it, a new one."""
-    bound = structlog.contextvars.get_contextvars().get("request_id")
+    """The id that the request was given, or else, once and for all of it, a new one."""
     state: dict[str, Any] = request.scope.setdefault("state", {})
-    return str(bound or state.setdefault("request_id", uuid.uuid4().hex))
+    known = state.get("request_id")
+    if known is None:
+        known = state["request_id"] = current_request_id() or uuid.uuid4().hex
+    return str(known)
 
 
 def _fault(error: Exception, request: Request) -> HttpProblemError:

@@ -5,9 +5,10 @@ An operation finds its plans on its document (`PlannedDocument`); one that was p
 
 from typing import Any
 
-from graphql import DocumentNode, GraphQLOutputType, GraphQLSchema
+from graphql import DocumentNode, FragmentDefinitionNode, GraphQLOutputType, GraphQLSchema
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from graph.execution.direct import Directs
 from graph.execution.plain import Plain
 from graph.execution.plan import Plan
 from graph.execution.plans import Plans
@@ -18,13 +19,15 @@ class PlannedDocument(DocumentNode):
     """A document that carries its plans, so that both live, and are dropped, together."""
 
     plans: Plans
+    directs: Directs
 
     @classmethod
     def of(cls, document: DocumentNode, plans: Plans) -> "PlannedDocument":
         """A document with its plans."""
         planned = cls(definitions=document.definitions, loc=document.loc)
-        # Nodes are frozen, and what a node is made of is its fields: this is none of them.
-        vars(planned)["plans"] = plans
+        fragments = {item.name.value: item for item in document.definitions if isinstance(item, FragmentDefinitionNode)}
+        # Nodes are frozen, and what a node is made of is its fields: these are none of them.
+        vars(planned).update(plans=plans, directs=Directs(plans, fragments))
         return planned
 
 

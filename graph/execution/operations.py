@@ -9,6 +9,7 @@ from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
 from strawberry.execution import optimized_is_awaitable
 
 from graph.execution.asked import Asked
+from graph.execution.direct import Caller, Known, NotDirectError
 from graph.execution.documents import Document, Documents, RefusedDocumentError
 from graph.execution.executor import CompiledExecutor
 from graph.execution.limit_error import LimitError
@@ -38,6 +39,7 @@ class Operations:
 
     schema: GraphQLSchema
     documents: Documents
+    caller: Caller
     rate: RateLimiter | None = None
     may_introspect: Callable[[Any], bool] = field(default=lambda _context: True)
 
@@ -76,6 +78,24 @@ class Operations:
         return told if self.rate is None else {**told, "available": _spend(self.rate, who, cost)}
 
     async def _execute(self, document: Document, asked: Asked, context: Any) -> ExecutionResult:
+        seconds = self.documents.limits.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._answer(document, asked, context)
+        except TimeoutError as error:
+            raise HttpProblemError(503, "TIMEOUT", f"it took longer than {seconds:g} s") from error
+
+    async def _answer(self, document: Document, asked: Asked, context: Any) -> ExecutionResult:
+        operation = document.operation(asked.operation_name)
+        try:
+            data = await self.caller.answer(document.node.directs, operation, asked.variables, context)
+            return ExecutionResult(data, None)
+        except NotDirectError as left:
+            known = left.outcome
+        # Outside of the handler: what the executor raises has no history of ours.
+        return await self._completed(document, asked, context, known)
+
+    async def _completed(self, document: Document, asked: Asked, context: Any, known: Known | None) -> ExecutionResult:
         executor = CompiledExecutor.build(
             self.schema,
             document.node,
@@ -88,14 +108,11 @@ class Operations:
         )
         if isinstance(executor, list):
             raise RefusedDocumentError(executor, document.node)
-        seconds = self.documents.limits.seconds
-        try:
-            async with asyncio.timeout(seconds):
-                result: Any = executor.execute_operation()
-                if optimized_is_awaitable(result):
-                    result = await result
-        except TimeoutError as error:
-            raise HttpProblemError(503, "TIMEOUT", f"it took longer than {seconds:g} s") from error
+        if known is not None:
+            executor.middleware_manager = known
+        result: Any = executor.execute_operation()
+        if optimized_is_awaitable(result):
+            result = await result
         return result  # type: ignore[no-any-return]
 
 

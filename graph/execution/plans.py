@@ -28,7 +28,7 @@ class Plans:
     def find(self, operation: Operation, kind: GraphQLOutputType, nodes: Sequence[FieldNode]) -> Plan | None:
         """The plan for the result of a field, or `None` where graphql-core is to complete it."""
         # The nodes live as long as the document that these plans belong to, so their identity names them.
-        key = (*map(id, nodes), *self._values(operation.variables))
+        key = (*map(id, nodes), *self.chosen(operation.variables))
         try:
             return self._plans[key]
         except KeyError:
@@ -38,7 +38,8 @@ class Plans:
         """Tell nobody any more how the plans grow."""
         self._grow = None
 
-    def _values(self, variables: Mapping[str, Any]) -> list[Any]:
+    def chosen(self, variables: Mapping[str, Any]) -> list[Any]:
+        """The values of the variables that decide what is skipped: what is compiled holds for these."""
         return [variables.get(name) for name in self._switches]
 
     def _make(

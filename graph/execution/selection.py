@@ -38,10 +38,13 @@ class Operation:
 
     def fields_of(self, kind: GraphQLObjectType, parents: Iterable[FieldNode]) -> Grouped:
         """The fields below these nodes of one field, by response key, in the order of the answer."""
+        return self.fields_in(kind, (parent.selection_set for parent in parents if parent.selection_set is not None))
+
+    def fields_in(self, kind: GraphQLObjectType, selected: Iterable[SelectionSetNode]) -> Grouped:
+        """The fields of these selections of one object, by response key, in the order of the answer."""
         reading = _Reading(self, kind)
-        for parent in parents:
-            if parent.selection_set is not None:
-                reading.add(parent.selection_set)
+        for selections in selected:
+            reading.add(selections)
         return reading.grouped
 
 

@@ -9,11 +9,12 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from graph.execution.columns import INSTANTS, TEXTS
+from graph.execution.direct import Caller
 from graph.execution.documents import Documents
 from graph.execution.executor import CompiledExecutor
 from graph.execution.extension import ReadDocuments
 from graph.execution.plan import Compiler
-from graph.schema.columns import COLUMNS, SOURCES
+from graph.schema.columns import COLUMNS, MARKED, SOURCES
 from graph.schema.info import Info
 from graph.schema.mutations import Mutation
 from graph.schema.query import Query
@@ -50,6 +51,7 @@ class Schema(strawberry.Schema):
             weights={("RecordingConnection", "totalCount"): _COUNT, ("Media", "peaks"): _DRAWING},
             **choices,
         )
+        self.caller = Caller(self._schema, self.schema_converter, MARKED)
 
     @property
     def core(self) -> GraphQLSchema:

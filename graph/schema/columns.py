@@ -54,3 +54,5 @@ SOURCES: Final[Mapping[str, type]] = {
     "Recording": dict,
 }
 """What these types are read from. All that a recording's own check asks of its source is that it is a dict."""
+MARKED: Final = frozenset({"recording", "recordings"})
+"""The fields of the query type whose resolvers mark their results as plain."""

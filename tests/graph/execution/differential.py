@@ -9,9 +9,11 @@ from graphql import ExecutionResult, execute, parse, validate
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from graph.context import Context
-from graph.execution.documents import Document
+from graph.execution.asked import Asked
+from graph.execution.documents import Document, RefusedDocumentError
 from graph.execution.executor import CompiledExecutor
 from graph.execution.limits import Limits
+from graph.execution.operations import Operations
 from graph.execution.plain import Plain
 from graph.schema.build import Schema
 from recordings.access import DEFAULT_SCOPES, Principal, Scope
@@ -21,10 +23,20 @@ from tests.support.clock import StillClock
 
 UNLIMITED: Final = Limits(
     characters=10**6, tokens=10**5, nesting=200, depth=100, fields=10**5, aliases=10**4, directives=10**4,
-    repeats=10**5, cost=10**9,
+    repeats=10**5, cost=10**30,
 )  # fmt: skip
 SCHEMA: Final = Schema(limits=UNLIMITED, suggestions=True, max_bytes=1 << 20)
-ARGUMENTS: Final = {"first": ["1", "5", "100"], "id": ['"202611-x"'], "ids": ["[]", '["UmVjb3JkaW5nOjE="]']}
+OPERATIONS: Final = Operations(schema=SCHEMA.core, documents=SCHEMA.documents, caller=SCHEMA.caller)
+ARGUMENTS: Final = {
+    "first": ["1", "5", "100"],
+    "after": ['"no cursor"', '"bz4"'],
+    "filter": ["{}", "{state: {in: [STORED]}}", '{label: {eq: "a"}}'],
+    "orderBy": ["{field: DURATION, direction: ASC}", "{field: CREATED, direction: DESC}"],
+    "trashed": ["true", "null"],
+    "id": ['"202611-x"', '"UmVjb3JkaW5nOjE="'],
+    "ids": ["[]", '["UmVjb3JkaW5nOjE="]'],
+}
+CHANCES: Final = {"first": 0.95, "after": 0.05, "filter": 0.3, "orderBy": 0.3, "trashed": 0.3}
 ROOTS: Final = ("recordings", "recordings", "recordings", "recording", "recording", "node", "nodes", "viewer")
 
 
@@ -43,6 +55,7 @@ class Compared:
     bails: int
     errors: int
     plans: int
+    direct: int
 
 
 def context(random: Random, wrong: float) -> Context:
@@ -80,21 +93,37 @@ def shown(result: ExecutionResult) -> tuple[Any, ...]:
     return data, [error.formatted for error in result.errors or ()]
 
 
+async def answer(made: Made, asker: Context) -> ExecutionResult:
+    """As the front answers it."""
+    asked = Asked(query=made.text, variables=made.variables)
+    try:
+        outcome = await OPERATIONS.run(asked, asker, who=1, only_reads=False, streamed=False)
+    except RefusedDocumentError as refused:
+        return ExecutionResult(None, refused.errors)
+    return outcome.result
+
+
 async def compare(made: Made, asker: Context) -> Compared:
-    """Execute both ways, and fail where anything differs."""
+    """Execute it all ways, and fail where anything differs."""
     document: Document = SCHEMA.documents.find(made.text)
     plain = parse(made.text)
     ours = await run(CompiledExecutor, document.node, made.variables, asker)
     theirs = await run(Reference, plain, made.variables, asker)
     assert shown(ours) == shown(theirs), made
-    plans = document.node.plans
-    return Compared(plans.bails, len(theirs.errors or ()), sum(plan is not None for plan in plans._plans.values()))
+    assert shown(await answer(made, asker)) == shown(theirs), made
+    plans, directs = document.node.plans, document.node.directs
+    return Compared(
+        plans.bails,
+        len(theirs.errors or ()),
+        sum(plan is not None for plan in plans._plans.values()),
+        sum(direct is not None for direct in directs._made.values()),
+    )
 
 
 def make(seed: int) -> tuple[Made, Context]:
     """A valid document and somebody who asks it, from a seed."""
     random = Random(seed)
     while True:
-        made = QueryMaker(SCHEMA._schema, random, ARGUMENTS).make(*ROOTS)
+        made = QueryMaker(SCHEMA._schema, random, ARGUMENTS, CHANCES).make(*ROOTS)
         if not validate(SCHEMA._schema, parse(made.text)):
             return made, context(random, random.choice([0.0, 0.0, 0.3, 0.7]))

@@ -1,5 +1,6 @@
 """Random valid documents over a schema: aliases, fragments, merged fields, directives, variables, `__typename`."""
 
+import json
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -17,6 +18,7 @@ from graphql import (
     is_composite_type,
     is_input_object_type,
     is_list_type,
+    is_non_null_type,
     is_required_argument,
 )
 
@@ -33,23 +35,31 @@ class Made:
 
 @dataclass
 class QueryMaker:
-    """Makes documents from a seed. `arguments` gives texts for arguments by name, in place of made-up ones."""
+    """Makes documents from a seed.
+
+    `arguments` gives texts for arguments by name, in place of made-up ones, and `chances` says how often optional ones
+    are given.
+    """
 
     schema: GraphQLSchema
     random: Random
     arguments: dict[str, list[str]] = field(default_factory=dict)
+    chances: dict[str, float] = field(default_factory=dict)
     fragments: dict[str, str] = field(default_factory=dict)
     switches: dict[str, bool] = field(default_factory=dict)
+    declared: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
 
     def make(self, *roots: str) -> Made:
         query = self.schema.query_type
         assert query is not None
         chosen = [self.random.choice(roots or list(query.fields)) for _ in range(self.random.randint(1, 2))]
         body = " ".join(self._field(query, name, 1, f"r{at}") for at, name in enumerate(chosen))
-        declared = ", ".join(f"${name}: Boolean!" for name in self.switches)
+        kinds = dict.fromkeys(self.switches, "Boolean!") | self.declared
+        declared = ", ".join(f"${name}: {kind}" for name, kind in kinds.items())
         head = f"query Q({declared})" if declared else "query Q"
         text = "\n".join([f"{head} {{ {body} }}", *self.fragments.values()])
-        return Made(text, dict(self.switches))
+        return Made(text, self.switches | self.values)
 
     def _selection(self, kind: Any, depth: int) -> str:
         if isinstance(kind, GraphQLUnionType):
@@ -105,7 +115,7 @@ class QueryMaker:
         text = f"{alias}: {name}" if alias else name
         given = {key: argument for key, argument in definition.args.items() if self._is_given(key, argument)}
         if given:
-            text += "(" + ", ".join(f"{key}: {self._value(key, item.type)}" for key, item in given.items()) + ")"
+            text += "(" + ", ".join(f"{key}: {self._argument(key, item.type)}" for key, item in given.items()) + ")"
             if alias is None:
                 # Two uses with different arguments could not be merged.
                 text = f"u{self.random.randint(0, 10**9)}: {text}"
@@ -117,7 +127,21 @@ class QueryMaker:
         return text
 
     def _is_given(self, key: str, argument: GraphQLArgument) -> bool:
-        return is_required_argument(argument) or key in self.arguments
+        return is_required_argument(argument) or self.random.random() < self.chances.get(key, 0)
+
+    def _argument(self, key: str, kind: Any) -> str:
+        """A value, or a variable: of the right kind, of a wrong one, null, or not given at all."""
+        if key not in self.arguments or self.random.random() < 0.5:
+            return self._value(key, kind)
+        name = f"v{len(self.declared)}"
+        optional = self.random.random() < 0.2 and not is_list_type(get_nullable_type(kind))
+        self.declared[name] = f"{kind} = null" if optional and not is_non_null_type(kind) else str(kind)
+        text = self.random.choice(self.arguments[key])
+        # What is no JSON is GraphQL's own way to write an object or a name.
+        value = json.loads(text) if text[:1] in '[123456789"' else self.random.choice([None, {}])
+        if (how := self.random.random()) < 0.95:
+            self.values[name] = value if how < 0.9 else self.random.choice([None, "x", -1, [], {"a": 1}])
+        return f"${name}"
 
     def _value(self, key: str, kind: Any) -> str:
         if key in self.arguments:

@@ -26,7 +26,7 @@ SCALARS = {
 }
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=40, suppress_health_check=list(HealthCheck), database=None)
 @given(text=queries(sdl(), custom_scalars=SCALARS), seed=st.integers(0, 10**6))
 def test_documents_of_hypothesis_are_answered_as_by_graphql_core(text: str, seed: int) -> None:
     assume(not validate(SCHEMA.core, parse(text)))
