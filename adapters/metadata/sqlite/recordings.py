@@ -34,7 +34,10 @@ HELD: Final = (
     f"SELECT {_COLUMNS} FROM {TABLE} WHERE node = ? AND state IN ({', '.join('?' * len(IN_PROGRESS))}) "
     "ORDER BY created, id LIMIT ?"
 )
-DUE_FIRST: Final = f"SELECT rowid, id, due_at FROM {TABLE} INDEXED BY {DUE} WHERE node IS ? AND due_at <= ? ORDER BY due_at, id LIMIT ?"
+DUE_FIRST: Final = (
+    f"SELECT rowid, id, due_at FROM {TABLE} INDEXED BY {DUE} "
+    "WHERE node IS ? AND due_at <= ? ORDER BY due_at, id LIMIT ?"
+)
 STRANDED_FIRST: Final = (
     f"SELECT rowid, id, due_at FROM {TABLE} INDEXED BY {STRANDED} "
     "WHERE due_at IS NOT NULL AND node IS NOT NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?"
