@@ -9,6 +9,8 @@ from graph.schema import inputs, payloads
 from graph.schema.errors import user_errors
 from graph.schema.info import Info
 from graph.schema.node import RECORDING, plain
+from graph.schema.presigned import presign
+from graph.schema.selection import is_selected
 from recordings.access import Principal
 from recordings.errors import Refused
 from recordings.recording import Recording
@@ -18,14 +20,17 @@ Payload = TypeVar("Payload")
 _input = strawberry.argument(name="input", description="What to do.")
 
 
-async def _answer(payload: type[Payload], action: Awaitable[Recording]) -> Payload:
+async def _answer(info: Info, payload: type[Payload], action: Awaitable[Recording]) -> Payload:
     make: Any = payload
     try:
         recording = await action
     except Refused as refused:
         answer: Payload = make(recording=None, errors=user_errors(refused))
     else:
-        answer = make(recording=recording.to_row(), errors=[])
+        row = recording.to_row()
+        if is_selected(info, "recording", "media"):
+            await presign(info.context, [row])
+        answer = make(recording=row, errors=[])
     return answer
 
 
@@ -43,54 +48,56 @@ def _use(info: Info) -> Recordings:
 
 
 async def _start(info: Info, given: Annotated[inputs.StartRecordingInput, _input]) -> payloads.StartRecordingPayload:
-    return await _answer(payloads.StartRecordingPayload, _start_recording(info, given))
+    return await _answer(info, payloads.StartRecordingPayload, _start_recording(info, given))
 
 
 async def _stop(info: Info, given: Annotated[inputs.StopRecordingInput, _input]) -> payloads.StopRecordingPayload:
-    return await _answer(payloads.StopRecordingPayload, _use(info).stop(*_parts(info, given)))
+    return await _answer(info, payloads.StopRecordingPayload, _use(info).stop(*_parts(info, given)))
 
 
 async def _pause(info: Info, given: Annotated[inputs.PauseRecordingInput, _input]) -> payloads.PauseRecordingPayload:
-    return await _answer(payloads.PauseRecordingPayload, _use(info).pause(*_parts(info, given)))
+    return await _answer(info, payloads.PauseRecordingPayload, _use(info).pause(*_parts(info, given)))
 
 
 async def _resume(info: Info, given: Annotated[inputs.ResumeRecordingInput, _input]) -> payloads.ResumeRecordingPayload:
-    return await _answer(payloads.ResumeRecordingPayload, _use(info).resume(*_parts(info, given)))
+    return await _answer(info, payloads.ResumeRecordingPayload, _use(info).resume(*_parts(info, given)))
 
 
 async def _mask(info: Info, given: Annotated[inputs.MaskRecordingInput, _input]) -> payloads.MaskRecordingPayload:
-    return await _answer(payloads.MaskRecordingPayload, _use(info).mask(*_parts(info, given)))
+    return await _answer(info, payloads.MaskRecordingPayload, _use(info).mask(*_parts(info, given)))
 
 
 async def _unmask(info: Info, given: Annotated[inputs.UnmaskRecordingInput, _input]) -> payloads.UnmaskRecordingPayload:
-    return await _answer(payloads.UnmaskRecordingPayload, _use(info).unmask(*_parts(info, given)))
+    return await _answer(info, payloads.UnmaskRecordingPayload, _use(info).unmask(*_parts(info, given)))
 
 
 async def _delete(info: Info, given: Annotated[inputs.DeleteRecordingInput, _input]) -> payloads.DeleteRecordingPayload:
-    return await _answer(payloads.DeleteRecordingPayload, _use(info).delete(*_parts(info, given)))
+    return await _answer(info, payloads.DeleteRecordingPayload, _use(info).delete(*_parts(info, given)))
 
 
 async def _restore(
     info: Info, given: Annotated[inputs.RestoreRecordingInput, _input]
 ) -> payloads.RestoreRecordingPayload:
-    return await _answer(payloads.RestoreRecordingPayload, _use(info).restore(*_parts(info, given)))
+    return await _answer(info, payloads.RestoreRecordingPayload, _use(info).restore(*_parts(info, given)))
 
 
 async def _hold(info: Info, given: Annotated[inputs.HoldRecordingInput, _input]) -> payloads.HoldRecordingPayload:
     principal, recording_id, key = _parts(info, given)
-    return await _answer(payloads.HoldRecordingPayload, _use(info).hold(principal, recording_id, given.reason, key))
+    return await _answer(
+        info, payloads.HoldRecordingPayload, _use(info).hold(principal, recording_id, given.reason, key)
+    )
 
 
 async def _release(
     info: Info, given: Annotated[inputs.ReleaseRecordingInput, _input]
 ) -> payloads.ReleaseRecordingPayload:
-    return await _answer(payloads.ReleaseRecordingPayload, _use(info).release(*_parts(info, given)))
+    return await _answer(info, payloads.ReleaseRecordingPayload, _use(info).release(*_parts(info, given)))
 
 
 async def _redeliver(
     info: Info, given: Annotated[inputs.RedeliverRecordingInput, _input]
 ) -> payloads.RedeliverRecordingPayload:
-    return await _answer(payloads.RedeliverRecordingPayload, _use(info).redeliver(*_parts(info, given)))
+    return await _answer(info, payloads.RedeliverRecordingPayload, _use(info).redeliver(*_parts(info, given)))
 
 
 @strawberry.type(description="What can be done. What is refused is in the payload; nothing is thrown.")

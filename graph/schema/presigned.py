@@ -1,4 +1,4 @@
-"""Signing the media URLs of a page in one go, before the fields that show them are resolved."""
+"""Signing the media URLs of a page or a payload in one go, before the fields that show them are resolved."""
 
 from collections.abc import Iterable
 

@@ -67,6 +67,26 @@ def test_urls_are_the_stores_own_where_that_is_set(
         assert answer.headers["content-range"].endswith(f"/{media['length']}")
 
 
+def test_what_a_mutation_answers_has_the_same_urls(
+    server: Server, client: Client, seaweedfs: Answer, presigns: bool
+) -> None:
+    identity = client.graphql("{ recordings(first: 1) { nodes { id } } }")["recordings"]["nodes"][0]["id"]
+    payload = f"recording {{ state {NODES} }} errors {{ __typename }}"
+    fragment = f"{{ ...P }} }} fragment P on RestoreRecordingPayload {{ {payload} }}"
+    deleted = client.graphql(
+        f"mutation M($id: ID!) {{ deleteRecording(input: {{id: $id}}) {{ {payload} }} }}", id=identity
+    )["deleteRecording"]
+    assert (deleted["recording"]["state"], deleted["recording"]["media"]["url"]) == ("TRASHED", None)
+    restored = client.graphql(f"mutation M($id: ID!) {{ restoreRecording(input: {{id: $id}}) {fragment}", id=identity)[
+        "restoreRecording"
+    ]
+    media = restored["recording"]["media"]
+    assert restored["recording"]["state"] == "STORED"
+    assert media["url"].startswith(f"{seaweedfs['s3']}/" if presigns else f"{server.url}/media/")
+    assert media["mp3"].startswith(f"{server.url}/media/")
+    assert len(httpx.get(media["url"], timeout=30).content) == media["length"]
+
+
 def test_the_same_right_is_needed_to_have_one(server: Server, client: Client) -> None:
     token = command("token", "--account", DEMO_ACCOUNT, "--scope", "read", data=server.data).stdout.strip()
     assert {node["media"]["url"] for node in pages(server.client(token))} == {None}
