@@ -47,7 +47,7 @@ class Account:
     """An account. `tree` has the ids of its ancestors, the root first; it never changes.
 
     `retention` says how long its recordings are kept, `media` where new ones go (an fsspec URL; the installation's
-    store when absent).
+    store when absent). By its phone `numbers` v2 clients may name it when they sign in.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Account:
     tree: tuple[str, ...] = ()
     retention: tuple[Retention, ...] = ()
     media: str | None = None
+    numbers: tuple[str, ...] = ()
 
     @property
     def parent_id(self) -> str | None:

@@ -3,6 +3,7 @@
 As in `recordings.administration`, whoever can open the store on the server's own machine may do this.
 """
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,9 @@ from recordings.retention import Retention, check_rules, date_of, delete_at
 Progress = Callable[[str, int, int | None], None]
 """Told after each page: what is looked at, how many were, and of how many."""
 
+MAX_NUMBERS: Final = 100
+_NUMBER: Final = re.compile(r"\+?[0-9]{3,15}")
+"""E.164 has at most 15 digits."""
 _FIELDS: Final = frozenset({"id", "state", "start", "label", "hold", "delete_at"})
 _LATER: Final = IN_PROGRESS | {State.FINALIZING}
 """What gets its date when it is stored, by the rules of then."""
@@ -63,11 +67,20 @@ class Keeping:
         self._store = store
         self._clock = clock
 
-    async def amend(self, account_id: str, *, name: str | None = None, media: str | None = None) -> Account:
-        """The account with another name, or another place for new audio; an empty `media` is the installation's own.
+    async def amend(
+        self,
+        account_id: str,
+        *,
+        name: str | None = None,
+        media: str | None = None,
+        numbers: Sequence[str] | None = None,
+    ) -> Account:
+        """The account with another name, another place for new audio, or other phone numbers.
+
+        An empty `media` is the installation's own.
 
         Raises:
-            InvalidInput: the name is none, or the place no absolute URL without a password.
+            InvalidInput: the name is none, the place no absolute URL without a password, or a number is none.
             NotFound: there is no such account.
         """
         account = await self._account(account_id)
@@ -77,6 +90,8 @@ class Keeping:
             account = replace(account, name=name)
         if media is not None:
             account = replace(account, media=check_place(media) or None)
+        if numbers is not None:
+            account = replace(account, numbers=check_numbers(numbers))
         await self._store.save_account(account)
         return account
 
@@ -180,3 +195,17 @@ def check_place(url: str) -> str:
     if url and not (plain and "://" in url and len(url) <= MAX_URL and url.isprintable() and " " not in url):
         raise InvalidInput.of(("media",), "pattern", url, "an absolute URL without user, password, query and fragment")
     return url
+
+
+def check_numbers(numbers: Sequence[str]) -> tuple[str, ...]:
+    """Give phone numbers back if all are.
+
+    Raises:
+        InvalidInput: one is none, or there are too many.
+    """
+    if len(numbers) > MAX_NUMBERS:
+        raise InvalidInput.of(("numbers",), "maxItems", len(numbers), f"at most {MAX_NUMBERS} numbers")
+    for number in numbers:
+        if not _NUMBER.fullmatch(number):
+            raise InvalidInput.of(("numbers",), "pattern", number, "3 to 15 digits, behind a plus where it has one")
+    return tuple(numbers)

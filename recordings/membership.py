@@ -1,6 +1,7 @@
 """The use cases around users: making them, listing them, and telling whose credential it is."""
 
 from collections.abc import Sequence
+from string import digits
 from typing import Final
 
 from recordings.access import Account, Principal, Scope, require_scope
@@ -93,13 +94,24 @@ class Membership:
                 return True
         return False
 
-    async def candidates(self, *, name: str | None = None, realm: str | None = None) -> Sequence[Account]:
-        """The accounts that a client may mean by a name (letters and digits count, case does not) or a realm."""
+    async def candidates(
+        self, *, name: str | None = None, realm: str | None = None, number: str | None = None
+    ) -> Sequence[Account]:
+        """The accounts that a client may mean.
+
+        By a phone number (its digits count); if there is none, by a realm; if there is none of that either, by a name
+        (letters and digits count, case does not).
+        """
         accounts = await self._store.accounts()
-        if realm is not None:
-            return [account for account in accounts if account.realm == realm.lower()]
-        wanted = plain_name(name or "")
-        return [account for account in accounts if wanted and plain_name(account.name) == wanted][:MAX_NAMESAKES]
+        for given, plain, names_of in (
+            (number, plain_number, lambda account: account.numbers),
+            (realm, str.lower, lambda account: (account.realm,)),
+            (name, plain_name, lambda account: (account.name,)),
+        ):
+            wanted = plain(given or "")
+            if wanted and (found := [each for each in accounts if wanted in map(plain, names_of(each))]):
+                return found[:MAX_NAMESAKES]
+        return []
 
     async def whose(self, account_id: str, method: Method, hashed: str) -> User | None:
         """The user of an account whose credential has this hash (of `recordings.users.hash_credential`)."""
@@ -109,6 +121,11 @@ class Membership:
 def plain_name(text: str) -> str:
     """An account's name as it is compared."""
     return "".join(character for character in text.lower() if character.isalnum())
+
+
+def plain_number(text: str) -> str:
+    """A phone number as it is compared."""
+    return "".join(character for character in text if character in digits)
 
 
 def _check_text(name: str, text: str, *, empty: bool) -> None:

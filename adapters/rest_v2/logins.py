@@ -28,12 +28,18 @@ class Logins:
         self._known: OrderedDict[bytes, tuple[float, User]] = OrderedDict()
 
     async def find(
-        self, credentials: str, method: Method, *, name: str | None = None, realm: str | None = None
+        self,
+        credentials: str,
+        method: Method,
+        *,
+        name: str | None = None,
+        realm: str | None = None,
+        number: str | None = None,
     ) -> User | None:
-        """The user with these credentials in the account of a name or realm."""
-        if name is None and realm is None:
+        """The user with these credentials in the account of a phone number, a realm or a name."""
+        if name is None and realm is None and number is None:
             return None
-        for account in await self._members.candidates(name=name, realm=realm):
+        for account in await self._members.candidates(name=name, realm=realm, number=number):
             if user := await self._whose(account.id, method, credentials):
                 return user
         return None

@@ -111,7 +111,7 @@ def read_credentials(data: Mapping[str, Any]) -> tuple[str, Method, dict[str, st
     method = data.get("method", Method.MD5.value)
     if method not in _METHODS:
         raise not_listed("method", _METHODS, method)
-    wanted = {"name": "account_name", "realm": "account_realm"}
+    wanted = {"name": "account_name", "realm": "account_realm", "number": "phone_number"}
     names = {short: data[name] for short, name in wanted.items() if isinstance(data.get(name), str)}
     return credentials, Method(method), names
 

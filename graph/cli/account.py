@@ -1,6 +1,6 @@
 """`recordings account`: make, change and list accounts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,12 +37,22 @@ def create(name: str, parent_id: str | None, account_id: str | None, options: Ma
     help="Where its new audio goes, such as s3://bucket/folder; an empty text for where the installation keeps it. "
     "Audio that is there already stays where it is.",
 )
+@click.option(
+    "--number",
+    "numbers",
+    multiple=True,
+    metavar="TEXT",
+    help="A phone number by which v2 clients may name it when they sign in; may be repeated, and replaces those that "
+    "were there. An empty text for none.",
+)
 @setting_options([*(name for name in STORAGE if name != "media"), "allowed_hosts", "private_hosts"])
-def set_(id: str, name: str | None, media: str | None, options: Mapping[str, str | None]) -> None:
+def set_(
+    id: str, name: str | None, media: str | None, numbers: tuple[str, ...], options: Mapping[str, str | None]
+) -> None:
     """Change the account with this ID. A place for audio is tried out before it is set."""
-    if name is None and media is None:
-        raise click.UsageError("nothing to change: give --name or --media")
-    _set(options, id, name, media)
+    if name is None and media is None and not numbers:
+        raise click.UsageError("nothing to change: give --name, --media or --number")
+    _set(options, id, name, media, [number for number in numbers if number] if numbers else None)
 
 
 @account.command("list")
@@ -58,7 +68,9 @@ async def _create(services: "Services", name: str, parent_id: str | None, accoun
 
 
 @with_services
-async def _set(services: "Services", account_id: str, name: str | None, media: str | None) -> None:
+async def _set(
+    services: "Services", account_id: str, name: str | None, media: str | None, numbers: Sequence[str] | None
+) -> None:
     from graph.trial import PlaceFailedError, try_place
 
     account = await services.administration.account(account_id)
@@ -67,7 +79,7 @@ async def _set(services: "Services", account_id: str, name: str | None, media: s
             await try_place(services, account, media)
         except PlaceFailedError as error:
             raise click.ClickException(str(error)) from error
-    put_out(_shown(await services.keeping.amend(account.id, name=name, media=media)))
+    put_out(_shown(await services.keeping.amend(account.id, name=name, media=media, numbers=numbers)))
 
 
 @with_services
@@ -83,4 +95,5 @@ def _shown(found: Account) -> Mapping[str, Any]:
         "parent": found.parent_id,
         "created": to_iso(found.created),
         "media": found.media,
+        "numbers": list(found.numbers),
     }

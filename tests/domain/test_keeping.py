@@ -1,6 +1,7 @@
 """Rules of retention and what else an account decides, over a real store."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,20 @@ async def test_a_name_and_a_place_are_kept_and_the_rest_stays(house: House, keep
     assert (amended.retention, amended.created, amended.tree) == (before.retention, before.created, before.tree)
     assert (await keeping.amend(ACCOUNT, media="")).media is None
     assert (await keeping.amend(ACCOUNT, name="Acme & Co")).name == "Acme & Co"
+
+
+async def test_numbers_are_kept_and_the_rest_stays(house: House, keeping: Keeping) -> None:
+    before = await house.store.account(ACCOUNT)
+    assert before is not None
+    amended = await keeping.amend(ACCOUNT, numbers=["+4930123", "030123"])
+    assert await house.store.account(ACCOUNT) == amended == replace(before, numbers=("+4930123", "030123"))
+    for number in ("", "12", "x", "+", "1" * 16, "+1 2 3", "\u0664" * 4):
+        with pytest.raises(InvalidInput, match="3 to 15 digits"):
+            await keeping.amend(ACCOUNT, numbers=[number])
+    with pytest.raises(InvalidInput, match="at most 100"):
+        await keeping.amend(ACCOUNT, numbers=["123"] * 101)
+    assert await house.store.account(ACCOUNT) == amended
+    assert (await keeping.amend(ACCOUNT, numbers=[])).numbers == ()
 
 
 @pytest.mark.parametrize(

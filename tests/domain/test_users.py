@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,8 +124,17 @@ async def test_a_user_does_not_vanish_with_the_last_recording(house: House, memb
     assert await members.is_known(principal(), ACCOUNT, "owner")
 
 
-async def test_accounts_by_name_or_realm(members: Membership) -> None:
+async def test_accounts_by_name_realm_or_number(house: House, members: Membership) -> None:
     assert [account.id for account in await members.candidates(name=" Par-ENT ")] == [ACCOUNT]
     assert [account.id for account in await members.candidates(realm=f"{'A' * 12}.sip.invalid")] == [ACCOUNT]
+    account = await house.store.account(ACCOUNT)
+    assert account is not None
+    await house.store.save_account(replace(account, numbers=("+4930123", "030123")))
+    for number in ("+4930123", "+49 (30) 1-23", "030123"):
+        assert [account.id for account in await members.candidates(number=number)] == [ACCOUNT]
+    for number in ("123", "+", ""):
+        assert await members.candidates(number=number) == []
+    # What is not found by one is looked for by the next.
+    assert [account.id for account in await members.candidates(number="1", realm="x", name="parent")] == [ACCOUNT]
     assert await members.candidates(name="!") == []
     assert await members.candidates() == []

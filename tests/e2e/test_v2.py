@@ -1,6 +1,7 @@
 """The v2 paths of the running service: a legacy client signs in, records, finds, plays and deletes."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,3 +82,18 @@ def test_whose_word_is_taken_for_who_asks(server: Server) -> None:
     # Anybody else may say what they like.
     with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")) as stranger:
         assert [login(stranger, f"192.0.2.{number}").status_code for number in (3, 4, 5)] == [404, 404, 429]
+
+
+def test_an_account_is_named_by_its_phone_number(server: Server) -> None:
+    digest = hashlib.md5(b"ada:s3cret", usedforsecurity=False).hexdigest()
+    sign_in = {"data": {"credentials": digest, "phone_number": "+1 415 555 0123"}}
+    assert httpx.put(f"{server.url}/v2/user_auth", json=sign_in).status_code == 401
+    made = command("account", "set", DEMO_ACCOUNT, "--number", "+14155550123", "--number", "+4930", data=server.data)
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["numbers"] == ["+14155550123", "+4930"]
+    assert httpx.put(f"{server.url}/v2/user_auth", json=sign_in).status_code == 201
+    refused = command("account", "set", DEMO_ACCOUNT, "--number", "nonsense", data=server.data)
+    assert refused.returncode != 0
+    assert "digits" in refused.stderr
+    assert command("account", "set", DEMO_ACCOUNT, "--number", "", data=server.data).returncode == 0
+    assert httpx.put(f"{server.url}/v2/user_auth", json=sign_in).status_code == 401

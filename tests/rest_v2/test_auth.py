@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,7 +135,17 @@ async def test_user_auth(site: Site, method: str | None) -> None:
     account = await new_account(site.world, name)
     user = await site.world.members.create(account.id, "Bob", "Sésame")
     credentials = digest("bob", "Sésame", "sha1" if method == "sha" else "md5")
-    for named in ({"account_name": f"café{site.account.id[:8]}"}, {"account_realm": account.realm}):
+    number = f"+49{int(account.id[:10], 16)}"
+    await site.world.store.save_account(replace(account, numbers=("+4930", number)))
+    for named in (
+        {"account_name": f"café{site.account.id[:8]}"},
+        {"account_realm": account.realm},
+        {"phone_number": number},
+        {"phone_number": f"{number[:3]} ({number[3:6]}) {number[6:]}"},
+        {"phone_number": "+1", "account_realm": "none.example.com", "account_name": name},
+    ):
+        # Logins cost more than there is for all of these at once.
+        site.world.ticks.now += 10
         data = {"credentials": credentials, **named, **({"method": method} if method else {})}
         response = await site.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
         assert response.status_code == 201

@@ -45,7 +45,7 @@ class Directory:
     async def save_account(self, account: Account) -> bool:
         """Replace what an account is called and decides."""
         document = _document(account)
-        change = {"$set": {name: document[name] for name in ("name", "retention", "media")}}
+        change = {"$set": {name: document[name] for name in ("name", "retention", "media", "numbers")}}
         return bool((await self._accounts.update_one({"_id": account.id}, change)).matched_count)
 
     async def accounts(self, limit: int = 10_000, after: Account | None = None) -> Sequence[Account]:
@@ -136,7 +136,9 @@ def _values(document: Document) -> Document:
 def _account(document: Document) -> Account:
     values = _values(document)
     rules = tuple(Retention(**{**rule, "days": int(rule["days"])}) for rule in values["retention"])
-    return Account(**values | {"tree": tuple(values["tree"]), "retention": rules})
+    # Accounts were there before they had numbers.
+    numbers = tuple(values.get("numbers", ()))
+    return Account(**values | {"tree": tuple(values["tree"]), "retention": rules, "numbers": numbers})
 
 
 def _key(document: Document) -> ApiKey:

@@ -12,7 +12,7 @@ from recordings.access import Account, ApiKey, IngestAddress, Scope
 from recordings.instants import Millis
 from recordings.retention import Retention
 
-_ACCOUNT = "SELECT id, name, created, tree, retention, media FROM accounts"
+_ACCOUNT = "SELECT id, name, created, tree, retention, media, numbers FROM accounts"
 _KEY = "SELECT id, account_id, scopes, secret_sha256, created, owner_id, revoked FROM api_keys"
 _INGEST = "SELECT id, account_id, secret_sha256, created, revoked FROM ingest_addresses"
 OLDEST_FIRST = "ORDER BY created, id"
@@ -30,21 +30,19 @@ _SWEEP: Final = (
 
 def add_account(connection: sqlite3.Connection, account: Account) -> bool:
     """Keep a new account, unless its id is there."""
-    values = (account.id, account.name, account.created, encode(account.tree), _rules(account), account.media)
-    statement = "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    values = (account.id, account.name, account.created, encode(account.tree), *_decided(account))
+    statement = "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
     return connection.execute(statement, values).rowcount == 1
 
 
 def save_account(connection: sqlite3.Connection, account: Account) -> bool:
     """Replace what it is called and decides."""
-    values = (account.name, _rules(account), account.media, account.id)
-    return (
-        connection.execute("UPDATE accounts SET name = ?, retention = ?, media = ? WHERE id = ?", values).rowcount == 1
-    )
+    statement = "UPDATE accounts SET name = ?, retention = ?, media = ?, numbers = ? WHERE id = ?"
+    return connection.execute(statement, (account.name, *_decided(account), account.id)).rowcount == 1
 
 
-def _rules(account: Account) -> str:
-    return encode([asdict(rule) for rule in account.retention])
+def _decided(account: Account) -> tuple[str, str | None, str]:
+    return encode([asdict(rule) for rule in account.retention]), account.media, encode(account.numbers)
 
 
 def account(connection: sqlite3.Connection, account_id: str) -> Account | None:
@@ -60,9 +58,11 @@ def accounts(connection: sqlite3.Connection, limit: int, after: Account | None) 
     return [_account(*values) for values in found]
 
 
-def _account(account_id: str, name: str, created: Millis, tree: str, retention: str, media: str | None) -> Account:
+def _account(
+    account_id: str, name: str, created: Millis, tree: str, retention: str, media: str | None, numbers: str
+) -> Account:
     rules = tuple(Retention(**rule) for rule in decode(retention))
-    return Account(account_id, name, created, tuple(decode(tree)), rules, media)
+    return Account(account_id, name, created, tuple(decode(tree)), rules, media, tuple(decode(numbers)))
 
 
 def add_key(connection: sqlite3.Connection, key: ApiKey) -> None:

@@ -195,7 +195,9 @@ CREATE TABLE places (
 
 _FOURTH: Final = (_PLACES,)
 
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH: Final = ("ALTER TABLE accounts ADD COLUMN numbers TEXT NOT NULL DEFAULT '[]'",)
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """Step n leads from `user_version` n to n + 1."""
 
 

@@ -60,10 +60,10 @@ async def test_what_an_account_decides_can_change_and_its_place_cannot(store: Me
     rules = (Retention(90), Retention(7, "junk \U0001f600"))
     assert not await store.save_account(ROOT)
     await store.add_account(ROOT)
-    changed = replace(ROOT, name="Other", retention=rules, media="s3://bucket/x", tree=("elsewhere",), created=1)
-    assert await store.save_account(changed)
-    assert await store.account("root") == replace(ROOT, name="Other", retention=rules, media="s3://bucket/x")
-    full = replace(ROOT, id="full", retention=rules, media="s3://bucket/y")
+    changed = replace(ROOT, name="Other", retention=rules, media="s3://bucket/x", numbers=("+49", "1"))
+    assert await store.save_account(replace(changed, tree=("elsewhere",), created=1))
+    assert await store.account("root") == changed
+    full = replace(ROOT, id="full", retention=rules, media="s3://bucket/y", numbers=("+4930",))
     assert await store.add_account(full)
     assert await store.account("full") == full
 
