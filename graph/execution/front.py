@@ -1,7 +1,8 @@
 """The ASGI application at `/graphql`: GraphQL over HTTP, with one look-up from a request to its plans.
 
-What it does not take (GraphiQL, answers that are streamed) goes to Strawberry's own view, `fallback`, which reads the
-same documents and gives the same data and errors.
+Nothing is streamed: each operation has one answer, and comes to its end in the time that it has. What is no operation
+(GraphiQL's page, web sockets) goes to Strawberry's own view, `fallback`, which reads the same documents and gives the
+same data and errors.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,18 +11,17 @@ from typing import Any, Final
 
 from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.execution.answer import Answer
 from graph.execution.asked import Asked, from_body, from_url
 from graph.execution.documents import RefusedDocumentError
 from graph.execution.negotiation import JSON, RESPONSE, answer_type, check_content_type, check_forgery
-from graph.execution.operations import Operations, Outcome, StreamedError
+from graph.execution.operations import Operations, Outcome
 from graph.execution.problems import HttpProblemError
 
 PARTIAL: Final = 294
 """The draft's status for data that is not all there, for clients that ask for `application/graphql-response+json`."""
-_STREAMS: Final = ("text/event-stream", "multipart/mixed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,28 +51,20 @@ class Front:
             return
         try:
             answer = await self._answer(request, receive)
-        except StreamedError as streamed:
-            await self.fallback(scope, _again(streamed.body, receive), send)
-            return
         except HttpProblemError as problem:
             answer = Answer.of_problem(problem, JSON)
         await answer.send(send, request.headers.get("accept-encoding") if self.compress else None)
 
     async def _answer(self, request: Request, receive: Receive) -> Answer:
-        media_type = _media_type(request)
+        media_type = answer_type(request.headers.get("accept"))
         check_method(request)
-        body = b""
         try:
             context = await self.context(request)
             if request.method == "POST":
-                body = await read_body(request, receive, self.operations.documents.limits.body)
-                asked = from_body(body)
+                asked = from_body(await read_body(request, receive, self.operations.documents.limits.body))
             else:
                 asked = from_url(request.scope["query_string"])
             answer = await self._run(request, asked, context, media_type)
-        except StreamedError as streamed:
-            streamed.body = body
-            raise
         except (HttpProblemError, ClientDisconnect):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever made the context knows what to say
@@ -84,9 +76,7 @@ class Front:
         try:
             # The token itself is not kept, only its hash, which means nothing outside of this process.
             who = hash(request.headers.get("authorization"))
-            outcome = await self.operations.run(
-                asked, context, who=who, only_reads=reading, streamed=media_type in _STREAMS
-            )
+            outcome = await self.operations.run(asked, context, who=who, only_reads=reading)
         except RefusedDocumentError as refused:
             errors = [self.show(error, context) for error in refused.errors]
             # Older clients take any other status for a broken connection, so application/json is always 200.
@@ -142,25 +132,7 @@ async def read_body(request: Request, receive: Receive, most: int) -> bytes:
     return body
 
 
-def _media_type(request: Request) -> str:
-    accept = request.headers.get("accept", "")
-    return next((stream for stream in _STREAMS if stream in accept), None) or answer_type(accept)
-
-
 def _is_page(request: Request) -> bool:
     # Just what the view goes by: what has a query is never left to it unseen.
     wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
     return wants_page and "query" not in request.query_params
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again

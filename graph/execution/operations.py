@@ -27,12 +27,6 @@ class Outcome:
     cost: dict[str, int]
 
 
-class StreamedError(Exception):
-    """An operation whose answer is more than one, which is not for here. `body` is what was read of the request."""
-
-    body = b""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
     """Runs operations. `may_introspect` says who may read the schema."""
@@ -43,22 +37,18 @@ class Operations:
     rate: RateLimiter | None = None
     may_introspect: Callable[[Any], bool] = field(default=lambda _context: True)
 
-    async def run(self, asked: Asked, context: Any, *, who: Hashable, only_reads: bool, streamed: bool) -> Outcome:
-        """Run what is asked for; `who` is whose rate it counts for. With `streamed` it is only admitted.
+    async def run(self, asked: Asked, context: Any, *, who: Hashable, only_reads: bool) -> Outcome:
+        """Run what is asked for; `who` is whose rate it counts for.
 
         Raises:
             HttpProblemError: HTTP has a status of its own for what is wrong.
             RefusedDocumentError: it was not begun, for these errors.
-            StreamedError: its answer is a stream, and it may be begun.
         """
         document = document_of(asked, self.documents)
         kind = document.operation(asked.operation_name).operation
         if only_reads and kind is OperationType.MUTATION:
             raise HttpProblemError(405, "METHOD_NOT_ALLOWED", "a GET is for queries alone", {"allow": "POST"})
         cost = self._admit(document, asked, context, who)
-        # Only now: whoever streams it reads the same documents, and knows nothing of cost, rate and scope.
-        if streamed or kind is OperationType.SUBSCRIPTION:
-            raise StreamedError
         return Outcome(await self._execute(document, asked, context), cost)
 
     def _admit(self, document: Document, asked: Asked, context: Any, who: Hashable) -> dict[str, int]:

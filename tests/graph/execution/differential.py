@@ -97,7 +97,7 @@ async def answer(made: Made, asker: Context) -> ExecutionResult:
     """As the front answers it."""
     asked = Asked(query=made.text, variables=made.variables)
     try:
-        outcome = await OPERATIONS.run(asked, asker, who=1, only_reads=False, streamed=False)
+        outcome = await OPERATIONS.run(asked, asker, who=1, only_reads=False)
     except RefusedDocumentError as refused:
         return ExecutionResult(None, refused.errors)
     return outcome.result

@@ -219,7 +219,11 @@ async def test_the_schema_is_shown_to_whoever_has_the_scope(tmp_path: Path) -> N
         assert (await post(api, "nobody", query="{ __typename }")).status_code == 200
 
 
-@pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed", "text/event-stream, */*"])
+APOLLO = "multipart/mixed;deferSpec=20220824,application/json"
+"""What Apollo's client accepts, whatever it asks for."""
+
+
+@pytest.mark.parametrize("accept", [APOLLO, "text/event-stream, */*"])
 async def test_whoever_asks_for_a_stream_is_held_to_the_same_limits(tmp_path: Path, accept: str) -> None:
     limits = GraphQLSettings(limits=Limits(cost=45), introspection=Scope.READ, burst=4, per_second=1)
     schema = "{ __schema { queryType { name } } }"
@@ -227,7 +231,18 @@ async def test_whoever_asks_for_a_stream_is_held_to_the_same_limits(tmp_path: Pa
         assert code(await post(api, "nobody", query=schema, accept=accept)) == "INTROSPECTION_REFUSED"
         costly = "{ recordings(first: 90) { nodes { id } } }"
         assert code(await post(api, query=costly, accept=accept)) == "LIMIT_EXCEEDED"
-        assert [(await post(api, query=NAME, accept=accept)).status_code for _ in range(3)][-1] == 429
+        answers = [await post(api, query=NAME, accept=accept) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert answers[0].headers["content-type"] == f"{JSON}; charset=utf-8"
+        assert answers[0].json()["extensions"]["cost"]["requested"] == 2
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed", "multipart/mixed, text/event-stream"])
+async def test_whoever_accepts_nothing_but_a_stream_is_told_that_there_is_none(api: Api, accept: str) -> None:
+    watched = api.watch()
+    response = await post(api, query="{ recordings(first: 1) { nodes { id } } }", accept=accept)
+    assert (response.status_code, code(response)) == (406, "NOT_ACCEPTABLE")
+    assert watched.rows_fields == []
 
 
 async def test_a_query_is_never_taken_for_a_page(tmp_path: Path) -> None:
