@@ -153,7 +153,7 @@ def strawberry_as_it_comes(uri: str) -> ASGIApp:
         )
     )
     fields = {("from_" if name == "from" else name): annotation(name) for name in ANALYTICS if name != "id"}
-    body = {"__annotations__": {"recording_id": str, **fields, "media": media_type | None}}
+    body = {"__annotations__": {"plain_id": str, **fields, "media": media_type | None}}
     body["from_"] = strawberry.field(name="from")
     recording_type: Any = strawberry.type(type("Recording", (), body), name="Recording")
 
@@ -163,7 +163,7 @@ def strawberry_as_it_comes(uri: str) -> ASGIApp:
             values[name] = datetime.fromtimestamp(row[name] / 1_000, UTC) if name in row else None
         media = row.get("media")
         stored = media and media_type(**{key: media[key] for key in MEDIA})
-        return recording_type(recording_id=row["_id"], media=stored, **values)
+        return recording_type(plain_id=row["_id"], media=stored, **values)
 
     @strawberry.type
     class Edge:
