@@ -65,6 +65,13 @@ class FolderCache:
             for key in [key for key in self._known() if key.startswith(beginning)]:
                 self._drop(key)
 
+    def sweep(self) -> None:
+        """Drop every file that is too old, so that what nobody asks for any more does not lie here for ever."""
+        with self._lock:
+            oldest = time.time() - self._seconds
+            for key in [key for key, kept in self._known().items() if kept.made < oldest]:
+                self._drop(key)
+
     def _known(self) -> OrderedDict[str, Kept]:
         if self._files is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

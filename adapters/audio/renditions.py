@@ -6,7 +6,7 @@ import secrets
 import shutil
 from asyncio import Task
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +26,8 @@ _T = TypeVar("_T")
 MOST_BYTES: Final = 2 << 30
 KEPT_SECONDS: Final = 86_400.0
 _WAVEFORM: Final = "peaks"
+_SWEEPS: Final = 24
+"""How often in the life of a rendition it is looked whether it is over."""
 
 
 class SourceDamagedError(Exception):
@@ -68,6 +70,8 @@ class Renditions:
         self._turn = asyncio.Semaphore(at_once)
         self._room = at_once + waiting
         self._making: dict[str, Task[Any]] = {}
+        self._seconds = seconds
+        self._sweeping: Task[None] | None = None
 
     async def convert(self, media: Media, format: str) -> Rendition | None:
         """The audio in a format: `mp3`, `wav`, `opus` or `flac`; `None` if it is in that one as it is stored.
@@ -93,18 +97,31 @@ class Renditions:
         return cast("Waveform", json.loads(await asyncio.to_thread(kept.path.read_bytes)))
 
     async def forget(self, sha256: str) -> None:
-        """Drop everything that was made of audio with this hash."""
-        await asyncio.to_thread(self._cache.remove, f"{sha256}.")
+        """Drop everything that was made of audio with this hash, and what is being made of it."""
+        beginning = f"{sha256}."
+        if making := [task for key, task in self._making.items() if key.startswith(beginning)]:
+            # It would come after.
+            await asyncio.wait(making)
+        await asyncio.to_thread(self._cache.remove, beginning)
 
     async def open(self) -> None:
-        """Clear away what a process that died was making."""
+        """Clear away what a process that died was making, and from now on what is too old, even if nobody asks."""
         await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
+        self._sweeping = self._sweeping or asyncio.create_task(self._sweep())
 
     async def close(self) -> None:
         """Give up what is being made."""
-        for task in self._making.values():
+        tasks = [*self._making.values(), *([self._sweeping] if self._sweeping else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._making.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _sweep(self) -> None:
+        while True:
+            # A disk that fails now may be well an hour later; whoever asks meanwhile hears of it.
+            with suppress(OSError):
+                await asyncio.to_thread(self._cache.sweep)
+            await asyncio.sleep(self._seconds / _SWEEPS)
 
     async def _once(self, key: str, make: Callable[[], Coroutine[Any, Any, Kept]]) -> Kept:
         """What is kept under a key, or is being made already, or is made now."""

@@ -118,6 +118,27 @@ def test_what_was_made_of_a_recording_goes_with_it(server: Server, client: Clien
     assert client.http.get(media["url"]).status_code == 404
 
 
+def test_what_lies_on_this_disk_of_a_recording_that_another_server_purged_is_never_served(tmp_path: Path) -> None:
+    with Server(tmp_path / "data", "--demo", "--trash-days", "0") as server:
+        client = server.client(server.shown_token())
+        identity = client.ids()[0]
+        query = "query Q($id: ID!) { recording(id: $id) { media { sha256 url(format: OPUS) } } }"
+        media = client.graphql(query, id=identity)["recording"]["media"]
+        assert client.http.get(media["url"]).status_code == 200
+        kept = server.data / "renditions" / "kept"
+        (rendition,) = kept.glob(f"{media['sha256']}.opus*")
+        data = rendition.read_bytes()
+        client.do("deleteRecording", id=identity)
+        until(lambda: not rendition.exists())
+        server.kill()
+        # A server that did not purge it still has it.
+        rendition.write_bytes(data)
+        server.start()
+        for asked in (media["url"], f"/media/{identity}?format=opus", f"/media/{identity}"):
+            assert client.http.get(asked).status_code == 404
+        assert rendition.exists()
+
+
 def test_a_server_that_died_leaves_nothing_half_made(tmp_path: Path) -> None:
     data = tmp_path / "data"
     for name in ("renditions/work/abc.source", "delivery/delivery.x.part"):

@@ -5,6 +5,7 @@ import hashlib
 import os
 from array import array
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,6 +139,30 @@ async def test_what_was_made_of_a_purged_recording_goes(renditions: Renditions, 
     await renditions.forget(media.sha256)
     assert [rendition.path.exists() for rendition in made if rendition] == [False, True]
     assert len(list((renditions._work.parent / "kept").iterdir())) == 1
+
+
+async def test_what_is_being_made_of_a_purged_recording_goes_too(renditions: Renditions, shelf: Shelf) -> None:
+    media = shelf.keep("a.wav")
+    making = asyncio.create_task(renditions.convert(media, "flac"))
+    while not shelf.reads:  # noqa: ASYNC110 - the shelf counts, and tells nobody
+        await asyncio.sleep(0)
+    await renditions.forget(media.sha256)
+    assert list((renditions._work.parent / "kept").iterdir()) == []
+    with suppress(FileNotFoundError):
+        await making
+
+
+async def test_what_nobody_asks_for_any_more_is_swept_away(tmp_path: Path, shelf: Shelf) -> None:
+    kept = [put(FolderCache(tmp_path / "renditions/kept", 1 << 20, 60), tmp_path, name, 10) for name in ("a", "b")]
+    os.utime(kept[0], (0, 0))
+    workshop = AudioWorkshop(tmp_path / "renditions/work", workers=1)
+    opened = Renditions(tmp_path / "renditions", workshop, shelf.read)
+    await opened.open()
+    while kept[0].exists():  # noqa: ASYNC110 - a disk tells nobody
+        await asyncio.sleep(0.01)
+    assert kept[1].exists()
+    await opened.close()
+    await workshop.close()
 
 
 def put(cache: FolderCache, folder: Path, key: str, size: int) -> Path:
