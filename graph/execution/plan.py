@@ -13,18 +13,20 @@ interpreter.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from graphql import (
     FieldNode,
     GraphQLEnumType,
     GraphQLField,
+    GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLScalarType,
+    GraphQLUnionType,
 )
 
 from graph.execution.columns import BailError, Change, Kind, Values, checker, leaf, listed, non_null, nullable
@@ -45,7 +47,8 @@ class Compiler:
 
     `computed` are the fields that have a resolver and are computed for the page all the same, by type and field name;
     they must give what the resolver gives. `scalars` are the kinds of scalars that have a column of their own.
-    `sources` are the classes of the sources of types, where these are no dicts or nobody has to ask `is_type_of`.
+    `sources` are the classes of the sources of types, where these are no dicts or nobody has to ask `is_type_of`; by
+    them the types of an interface or a union are told apart.
     """
 
     computed: Mapping[tuple[str, str], Computed] = field(default_factory=dict)
@@ -72,7 +75,20 @@ class Compiler:
             return leaf(kind, self.scalars)
         if isinstance(kind, GraphQLObjectType):
             return Kind(change=self._object(operation, kind, nodes), refuses_null=True)
+        if isinstance(kind, GraphQLInterfaceType | GraphQLUnionType):
+            return Kind(change=self._any_of(operation, kind, nodes), refuses_null=True)
         raise NotCompiledError(str(kind))
+
+    def _any_of(
+        self, operation: Operation, kind: GraphQLInterfaceType | GraphQLUnionType, nodes: Sequence[FieldNode]
+    ) -> Change:
+        possible = operation.schema.get_possible_types(kind)
+        if not all(item.name in self.sources for item in possible):
+            raise NotCompiledError(kind.name)
+        changes = {self.sources[item.name]: self._object(operation, item, nodes) for item in possible}
+        if len(changes) < len(possible):
+            raise NotCompiledError(kind.name)
+        return _Apart(changes)
 
     def _object(self, operation: Operation, kind: GraphQLObjectType, nodes: Sequence[FieldNode]) -> Change:
         source = self.sources.get(kind.name)
@@ -95,7 +111,7 @@ class Compiler:
         if computed is not None:
             building.add_computed(key, computed, made)
         else:
-            building.add_read(key, _row_name(definition), made)
+            building.add_read(key, _name_of(definition, building.source), made)
 
 
 def _of_one(change: Change) -> Plan:
@@ -116,13 +132,21 @@ class _Asked(dict[str, Any]):
         return _Name(name)
 
 
-def _row_name(definition: GraphQLField) -> str:
-    """The row's name of a basic field: a field with no resolver, permission or extension, which just reads the row.
+class _AskedObject:
+    """An object that does the same."""
+
+    def __getattr__(self, name: str) -> _Name:
+        return _Name(name)
+
+
+def _name_of(definition: GraphQLField, source: type[Any]) -> str:
+    """The source's name of a basic field: a field with no resolver, permission or extension, which just reads it.
 
     Strawberry marks the resolver of such a field; which name it reads is best known by that resolver itself.
     """
     if getattr(definition.resolve, "_is_default", False):
-        found = definition.resolve(_Asked(), None)  # type: ignore[misc]
+        asked = _Asked() if source is dict else _AskedObject()
+        found = definition.resolve(asked, None)  # type: ignore[misc]
         if type(found) is _Name:
             return str(found)
     raise NotCompiledError
@@ -155,7 +179,7 @@ class _Building:
         columns = [*(key for key, _, _ in self.read), *(key for key, _ in self.others)]
         return _Objects(
             build=struct_of(tuple(self.keys)),
-            reads=_reading([name for _, name, _ in self.read], [kind.shape for _, _, kind in self.read]),
+            reads=_reading(self.source, [name for _, name, _ in self.read], [kind.shape for _, _, kind in self.read]),
             changes=tuple((at, kind.change) for at, (_, _, kind) in enumerate(self.read) if kind.change is not None),
             others=tuple(change for _, change in self.others),
             order=tuple(columns.index(key) for key in self.keys),
@@ -167,12 +191,13 @@ class _Building:
 Reads = Callable[[Sequence[Any]], list[tuple[Any, ...]]]
 
 
-def _reading(names: Sequence[str], shapes: Sequence[Any]) -> Reads | None:
+def _reading(source: type[Any], names: Sequence[str], shapes: Sequence[Any]) -> Reads | None:
     if not names:
         return None
-    # `itemgetter` of a single name gives the value itself and not a tuple: it is asked twice, and one is not used.
+    # The getter of a single name gives the value itself and not a tuple: it is asked twice, and one is not used.
     twice = 2 if len(names) == 1 else 1
-    pick: Callable[[Any], tuple[Any, ...]] = itemgetter(*(list(names) * twice))
+    getter: Any = itemgetter if source is dict else attrgetter
+    pick: Callable[[Any], tuple[Any, ...]] = getter(*(list(names) * twice))
     check = checker(list(shapes) * twice)
     return lambda rows: check(list(map(pick, rows)))
 
@@ -222,3 +247,21 @@ class _Objects:
             raise BailError
         if self.is_type_of is not None and not set(map(self.is_type_of, rows, repeat(info))) <= {True}:
             raise BailError
+
+
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """Completes a column of objects of several types, told apart by the classes of their sources."""
+
+    changes: Mapping[type[Any], Change]
+
+    def __call__(self, rows: Values, info: Any) -> Values:
+        classes = set(map(type, rows))
+        if len(classes) == 1:
+            return self.changes[classes.pop()](rows, info)
+        shown: list[Any] = [None] * len(rows)
+        for each in classes:
+            places = [at for at, row in enumerate(rows) if type(row) is each]
+            for at, value in zip(places, self.changes[each]([rows[at] for at in places], info), strict=True):
+                shown[at] = value
+        return shown

@@ -11,8 +11,9 @@ from graph.context import Context
 from graph.execution.plan import Computed
 from graph.schema.listing import Listing
 from graph.schema.media import resolve_media, url_expires_of, url_of
-from graph.schema.node import RECORDING, global_id
+from graph.schema.node import ACCOUNT, RECORDING, global_id
 from graph.schema.recording import upload_url_of
+from recordings.access import Account
 from recordings.recording import Row
 
 
@@ -40,6 +41,7 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
     ("PageInfo", "endCursor"): _all(attrgetter("end_cursor")),
     ("RecordingEdge", "cursor"): _all(itemgetter(1)),
     ("RecordingEdge", "node"): _all(itemgetter(0)),
+    ("Account", "id"): _all(lambda account: global_id(ACCOUNT, account.id)),
     ("Recording", "id"): _each(lambda row, _context: global_id(RECORDING, row["id"])),
     ("Recording", "media"): _each(lambda row, _context: resolve_media(row)),
     ("RecordingOptions", "url"): _each(upload_url_of),
@@ -52,7 +54,8 @@ SOURCES: Final[Mapping[str, type]] = {
     "PageInfo": Listing,
     "RecordingEdge": tuple,
     "Recording": dict,
+    "Account": Account,
 }
 """What these types are read from. All that a recording's own check asks of its source is that it is a dict."""
-MARKED: Final = frozenset({"recording", "recordings"})
+MARKED: Final = frozenset({"node", "nodes", "recording", "recordings"})
 """The fields of the query type whose resolvers mark their results as plain."""

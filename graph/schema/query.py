@@ -31,13 +31,15 @@ async def _resolve_recording(info: Info, id: RecordingId) -> Recording | None:
 
 async def _resolve_node(info: Info, id: GlobalId) -> Node | None:
     found = (await _load(info, [parse_id(id, "id")]))[0]
-    return cast("Node | None", found)
+    return cast("Node | None", Plain(found))
 
 
 async def _resolve_nodes(info: Info, ids: GlobalIds) -> list[Node | None]:
-    if len(ids) > MAX_PAGE:
-        raise InvalidInput.of(("ids",), "maxItems", len(ids), f"at most {MAX_PAGE} ids")
-    return await _load(info, [parse_id(text, "ids", str(index)) for index, text in enumerate(ids)])
+    most = info.context.max_page
+    if len(ids) > most:
+        raise InvalidInput.of(("ids",), "maxItems", len(ids), f"at most {most} ids")
+    found = await _load(info, [parse_id(text, "ids", str(index)) for index, text in enumerate(ids)])
+    return cast("list[Node | None]", Plain(found))
 
 
 async def _resolve_account(info: Info, id: AccountId) -> Account | None:

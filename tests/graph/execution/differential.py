@@ -1,5 +1,6 @@
 """Plans against graphql-core: the same document on the same rows, with and without plans."""
 
+import json
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
@@ -16,6 +17,7 @@ from graph.execution.limits import Limits
 from graph.execution.operations import Operations
 from graph.execution.plain import Plain
 from graph.schema.build import Schema
+from graph.schema.node import global_id
 from recordings.access import DEFAULT_SCOPES, Principal, Scope
 from tests.graph.execution.queries import Made, QueryMaker
 from tests.graph.execution.rows import CURSORS, GRANTS, RandomRecordings
@@ -27,14 +29,20 @@ UNLIMITED: Final = Limits(
 )  # fmt: skip
 SCHEMA: Final = Schema(limits=UNLIMITED, suggestions=True, max_bytes=1 << 20)
 OPERATIONS: Final = Operations(schema=SCHEMA.core, documents=SCHEMA.documents, caller=SCHEMA.caller)
+ACCOUNTS: Final = [global_id("Account", "a"), global_id("Account", "b")]
 ARGUMENTS: Final = {
     "first": ["1", "5", "100"],
     "after": ['"no cursor"', '"bz4"'],
     "filter": ["{}", "{state: {in: [STORED]}}", '{label: {eq: "a"}}'],
     "orderBy": ["{field: DURATION, direction: ASC}", "{field: CREATED, direction: DESC}"],
     "trashed": ["true", "null"],
-    "id": ['"202611-x"', '"UmVjb3JkaW5nOjE="'],
-    "ids": ["[]", '["UmVjb3JkaW5nOjE="]'],
+    "id": ['"202611-x"', '"UmVjb3JkaW5nOjE="', *map(json.dumps, ACCOUNTS)],
+    "ids": [
+        "[]",
+        '["UmVjb3JkaW5nOjE="]',
+        json.dumps([global_id("Recording", "1"), *ACCOUNTS, "x"]),
+        json.dumps(ACCOUNTS),
+    ],
 }
 CHANCES: Final = {"first": 0.95, "after": 0.05, "filter": 0.3, "orderBy": 0.3, "trashed": 0.3}
 ROOTS: Final = ("recordings", "recordings", "recordings", "recording", "recording", "node", "nodes", "viewer")

@@ -63,14 +63,14 @@ class QueryMaker:
 
     def _selection(self, kind: Any, depth: int) -> str:
         if isinstance(kind, GraphQLUnionType):
-            return self._apart(self.schema.get_possible_types(kind), depth)
+            return self._apart(self.schema.get_possible_types(kind))
         fields = list(kind.fields)
         if depth >= MAX_DEPTH:
             fields = [name for name in fields if not is_composite_type(get_named_type(kind.fields[name].type))]
         count = min(len(fields), self.random.choice([1, 2, 3, 5, 8, 20]))
         parts = [self._part(kind, name, depth) for name in self.random.sample(fields, count)]
         if isinstance(kind, GraphQLInterfaceType) and self.random.random() < 0.7:
-            parts.append(self._apart(self.schema.get_possible_types(kind), depth))
+            parts.append(self._apart(self.schema.get_possible_types(kind)))
         if self.random.random() < 0.3 or not parts:
             parts.insert(self.random.randint(0, len(parts)), self._typename())
         if self.random.random() < 0.2:
@@ -78,10 +78,13 @@ class QueryMaker:
             parts.append(self.random.choice(parts))
         return " ".join(parts)
 
-    def _apart(self, kinds: Any, depth: int) -> str:
+    def _apart(self, kinds: Any) -> str:
         chosen = self.random.choice(list(kinds))
+        fields = [name for name, item in chosen.fields.items() if not is_composite_type(get_named_type(item.type))]
+        names = ["__typename", *self.random.sample(fields, min(len(fields), self.random.choice([0, 1, 4])))]
         # Under aliases of their own, or fields of different types could meet under one name.
-        return f"... on {chosen.name} {{ a{self.random.randint(0, 10**9)}: __typename }}"
+        shown = [f"a{self.random.randint(0, 10**9)}: {name}" for name in names]
+        return f"... on {chosen.name} {{ {' '.join(shown)} }}"
 
     def _typename(self) -> str:
         return self.random.choice(["__typename", "kindOf: __typename", "__typename @include(if: true)"])

@@ -1,10 +1,12 @@
 """Random rows of recordings, sound ones and corrupted ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from recordings.access import Account
 from recordings.cursor import Cursors
+from recordings.errors import NotFound
 from recordings.grants import Grants
 from recordings.instants import LATEST
 from recordings.options import RecordingOptions
@@ -96,8 +98,10 @@ class RandomRecordings:
     async def find_many(self, _principal: Any, ids: Sequence[str], _fields: Any) -> Sequence[Row | None]:
         return [self.rows[at % len(self.rows)] if self.rows else None for at, _ in enumerate(ids)]
 
-    async def account(self, _principal: Any, _id: str | None = None) -> Mapping[str, Any]:
-        raise ValueError("accounts are not told apart here")
+    async def account(self, _principal: Any, account_id: str | None = None) -> Account:
+        if account_id == "b":
+            raise NotFound("there is none", path=("id",))
+        return Account(account_id or "a" * 32, "näme", 1, ("b" * 32,))
 
     async def calls(self, _principal: Any, _id: str | None = None) -> Sequence[Any]:
         return []
