@@ -409,6 +409,24 @@ async def test_what_else_there_is_about_channels_is_not_here(site: Site) -> None
     assert (await site.get(f"{site.path}/channels/x")).status_code == 405
 
 
+# 6.2 and 6.3
+
+
+async def test_skipping_is_a_part_of_callflows_alone(site: Site) -> None:
+    site.world.recorder.ring(site.account.id, "skip")
+    assert (await ask(site, "skip", flow("start", skip_module=True))).status_code == 201
+    assert await site.world.store.find_active(site.account.id, "skip") is not None
+
+
+@pytest.mark.parametrize(("label", "origin"), [(None, "rest:tester"), ("Front desk", "rest:tester : Front desk")])
+async def test_how_it_was_started(site: Site, label: str | None, origin: str) -> None:
+    site.world.recorder.ring(site.account.id, "origin")
+    for action, given in (("start", {} if label is None else {"label": label}), ("stop", {})):
+        assert (await ask(site, "origin", flow(action, **given))).status_code == 201
+    (item,) = (await site.get()).json()["data"]
+    assert item["origin"] == origin
+
+
 # 6.4
 
 
@@ -455,7 +473,8 @@ async def complete(site: Site, **given: Any) -> Any:
 async def test_every_field_of_a_document(site: Site, format: str, content_type: str) -> None:
     made = await complete(site, format=format, duration_ms=42_999)
     document = (await site.get(f"{site.recordings}/{made.id}")).json()["data"]
-    assert {name: type(value) for name, value in document.items()} == KINDS
+    assert set(document) == set(KINDS)
+    assert all(isinstance(document[name], kind) for name, kind in KINDS.items())
     assert document["name"] == f"{made.id}.{format}"
     assert document["description"] == f"recording {document['name']}"
     assert (document["content_type"], document["media_type"]) == (content_type, format)
