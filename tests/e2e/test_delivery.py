@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests.e2e.server import SECONDS, Client, Server, command, until
+from tests.servers.mongod import free_port
 
 QUERY = """query Q($id: ID!) { recording(id: $id) { plainId state callId from to interactionId cdrId start
 durationMs media { url length sha256 contentType }
@@ -187,6 +188,6 @@ def test_what_cannot_be_set_ends_the_start(tmp_path: Path) -> None:
         ("RECORDINGS_DELIVERY_PLACES", "simplecache", "leaves the host to the caller"),
         ("RECORDINGS_MEDIA_OPTIONS", str(tmp_path / "nowhere"), "cannot be read"),
     ):
-        ended = command("serve", data=tmp_path / "data", seconds=SECONDS, **{name: value})
+        ended = command("serve", "--port", str(free_port()), data=tmp_path / "data", seconds=SECONDS, **{name: value})
         assert (ended.returncode, name in ended.stderr, said in ended.stderr) == (1, True, True), ended.stderr
         assert "Traceback" not in ended.stderr
