@@ -10,6 +10,7 @@ from recordings.cursor import Cursors
 from recordings.grants import Grants
 from recordings.instants import Millis
 from recordings.ports import Clock
+from recordings.query import MAX_PAGE
 from recordings.recording import Media, Row
 from recordings.service import Recordings
 
@@ -21,7 +22,11 @@ Presign = Callable[[Iterable[Row]], Awaitable[Mapping[str, str]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Who is asking, and the use cases. `base_url` begins every URL that is given out; it has no `/` at its end."""
+    """Who is asking, and the use cases.
+
+    `base_url` begins every URL that is given out; it has no `/` at its end. `max_page` is how many may be asked for at
+    once, in a page or by their ids.
+    """
 
     principal: Principal
     recordings: Recordings
@@ -33,6 +38,7 @@ class Context:
     request_id: str
     draw: Draw | None = None
     presign: Presign | None = None
+    max_page: int = MAX_PAGE
     presigned: dict[str, str] = field(default_factory=dict)
 
     @cached_property

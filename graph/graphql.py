@@ -172,6 +172,7 @@ class GraphQLApp(GraphQL[Context, None]):
             request_id=_request_id(request),
             draw=services.draw,
             presign=services.presign,
+            max_page=self._settings.limits.page,
         )
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:

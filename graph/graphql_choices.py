@@ -30,6 +30,7 @@ class GraphQLChoices:
     graphql_repeats: int
     graphql_cost: int
     graphql_ids: int
+    graphql_page: int
     graphql_seconds: int
     graphql_burst: int
     graphql_per_second: int
@@ -65,6 +66,7 @@ NUMBERS: Final = (
     ("repeats", _DEFAULT.repeats, "The most pairs of fields with the same name in the same place.", 1_000_000),
     ("cost", _DEFAULT.cost, "What an operation may cost in the worst case, in fields that are shown.", 1_000_000_000),
     ("ids", _DEFAULT.ids, "The most values of an `ids` argument.", 100_000),
+    ("page", _DEFAULT.page, "The most recordings of a page, and the most ids that `nodes` takes.", 100),
     ("seconds", int(_DEFAULT.seconds), "How long an operation may take.", 3_600),
     ("burst", 1_000_000, "What a token may spend at once, in cost. Each process counts for itself.", 1_000_000_000),
     ("per_second", 50_000, "How much of that it gains again in a second.", 1_000_000_000),

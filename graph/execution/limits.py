@@ -36,6 +36,8 @@ class Limits:
     cost: int = 10_000
     """The cost of an operation in the worst case, see `graph.execution.cost`."""
     ids: int = 200
-    """Values in an `ids` argument, or in a variable's default. `nodes` takes 100, and says so in its own words."""
+    """Values in an `ids` argument, or in a variable's default. `nodes` takes a page of them, in its own words."""
+    page: int = 100
+    """How many recordings `first` or `last` may ask for, and how many ids `nodes`: 100 at most, as the schema says."""
     seconds: float = 10.0
     """How long an operation may take."""

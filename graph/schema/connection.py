@@ -117,7 +117,8 @@ async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the f
     query = _query(context, account, given(filter), order_by, Shelf.TRASH if trashed else Shelf.LIVE)
     fields, asked = once(info, _selected)
     paging = Paging(given(first), given(after), given(last), given(before))
-    listing = await Listing.load(context, query, paging.request(context.cursors, query.order, fields), asked)
+    page = paging.request(context.cursors, query.order, fields, context.max_page)
+    listing = await Listing.load(context, query, page, asked)
     await presign(context, listing.nodes)
     # The connection is read from it.
     return cast("RecordingConnection", Plain(listing))

@@ -10,6 +10,7 @@ from recordings.errors import InvalidInput
 from recordings.query import MAX_PAGE, Order, PageRequest, Position
 
 _ALLOWED = f"an integer from 1 to {MAX_PAGE}"
+"""What is allowed unless an installation allows less."""
 _AROUND = "It may have gone meanwhile: the place remains. A cursor belongs to the `orderBy` that it was given with."
 
 First = Annotated[
@@ -40,29 +41,30 @@ class Paging:
     last: int | None
     before: str | None
 
-    def request(self, cursors: Cursors, order: Order, fields: frozenset[str]) -> PageRequest:
-        """The page that is asked for.
+    def request(self, cursors: Cursors, order: Order, fields: frozenset[str], most: int = MAX_PAGE) -> PageRequest:
+        """The page that is asked for, of `most` recordings at most.
 
         Raises:
             InvalidInput: not exactly one of `first` and `last`, or out of bounds.
             InvalidCursor: a cursor is not ours, or belongs to another order.
         """
         return PageRequest(
-            limit=self._limit(),
+            limit=self._limit(most),
             after=_position(cursors, order, self.after, "after"),
             before=_position(cursors, order, self.before, "before"),
             backward=self.last is not None,
             fields=fields,
         )
 
-    def _limit(self) -> int:
+    def _limit(self, most: int) -> int:
+        allowed = f"an integer from 1 to {most}"
         if self.first is not None and self.last is not None:
             raise InvalidInput.of(("last",), "oneOf", self.last, "left out where first is given")
         name, limit = ("first", self.first) if self.last is None else ("last", self.last)
         if limit is None:
-            raise InvalidInput.of((name,), "required", None, f"{_ALLOWED} (or give last)")
-        if not 1 <= limit <= MAX_PAGE:
-            raise InvalidInput.of((name,), "minimum" if limit < 1 else "maximum", limit, _ALLOWED)
+            raise InvalidInput.of((name,), "required", None, f"{allowed} (or give last)")
+        if not 1 <= limit <= most:
+            raise InvalidInput.of((name,), "minimum" if limit < 1 else "maximum", limit, allowed)
         return limit
 
 

@@ -10,6 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from graph.execution.limits import Limits
+from graph.graphql import GraphQLSettings
+from graph.schema.node import global_id
 from recordings.query import Order, OrderField, sort_key
 from recordings.recording import Recording
 from tests.graph.api import CURSORS, PEOPLE, Api, open_api, recording
@@ -241,3 +244,19 @@ async def test_what_lies_around_a_page_is_looked_up_only_when_it_is_selected(api
     # Without a cursor there is nothing to look up.
     await api.ask(PAGE, first=1)
     assert len(watched.pages) == 4
+
+
+async def test_an_installation_may_allow_less_at_once(tmp_path: Path) -> None:
+    async with open_api(tmp_path, GraphQLSettings(limits=Limits(page=2))) as api:
+        ids = [(await api.keep()).id for _ in range(3)]
+        assert len((await api.ask("{ recordings(first: 2) { nodes { id } } }"))["recordings"]["nodes"]) == 2
+        for way in ("first", "last"):
+            error = await api.refused(f"{{ recordings({way}: 3) {{ nodes {{ id }} }} }}")
+            assert (error["extensions"]["path"], error["extensions"]["problems"][0]["allowed"]) == (
+                [way],
+                "an integer from 1 to 2",
+            )
+        ask = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+        named = [global_id("Recording", plain) for plain in ids]
+        assert len((await api.ask(ask, ids=named[:2]))["nodes"]) == 2
+        assert "at most 2 ids" in (await api.refused(ask, ids=named))["message"]
