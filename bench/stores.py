@@ -390,22 +390,24 @@ def settle(folder: Path) -> None:
 
 
 async def claims(grown: dict[int, Sequence[Bench]], how: Rounds, folder: Path) -> None:
-    """What a claim of sixteen takes in the smallest table and in a larger one.
+    """What a claim of sixteen takes in the smallest table and in larger ones.
 
-    First with queues of one length, then with queues that grow as the tables do and have old rows in them. No row is
-    claimed twice: where one was claimed before, its page has room.
+    First with queues of one length, then with queues that grow as the tables do and have old rows in them. All take
+    turns, and no row is claimed twice: none has more of its pages in memory than the others have, nor more room there.
     """
     smallest = min(grown)
-    larger = {size: benches for size, benches in grown.items() if size > smallest} or grown
-    few = replace(how, rounds=how.rounds * 2, calls=1)
     for said in (f"{BACKLOG:,} newest due", "one in ten due"):
         await asyncio.to_thread(settle, folder)
-        for size, benches in larger.items():
-            for small, large in zip(grown[smallest], benches, strict=True):
-                times = await compare(lambda: claim(small), lambda: claim(large), few, time.perf_counter)  # noqa: B023
-                show(large.name, size, f"claim of 16, {said}: of {smallest:,}, of {size:,}", *times)
-        for benches in grown.values():
-            for bench in benches:
+        for benches in zip(*grown.values(), strict=True):
+            times: dict[int, list[float]] = {size: [] for size in grown}
+            for _ in range(how.rounds * 4):
+                for size, bench in zip(grown, benches, strict=True):
+                    times[size].append(await cost(lambda: claim(bench), 1, time.perf_counter))  # noqa: B023
+            found = {size: statistics.median(each[2:]) for size, each in times.items()}
+            for size, bench in zip(grown, benches, strict=True):
+                if size > smallest or len(grown) == 1:
+                    what = f"claim of 16, {said}: of {smallest:,}, of {size:,}"
+                    show(bench.name, size, what, found[smallest], found[size])
                 await bench.fall_due()
 
 
