@@ -6,22 +6,23 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
 
+from tests.e2e.nursery import NURSERY, REPOSITORY, Child
 from tests.servers.mongod import die_with_parent, free_port
 
 SECONDS = 40.0
 PROGRAM = (sys.executable, "-m", "graph.cli.main")
-REPOSITORY = Path(__file__).parents[2]
 Found = TypeVar("Found")
 
 
-def until(look: Callable[[], Found | None], seconds: float = SECONDS) -> Found:
+def until(look: Callable[[], Found | None], seconds: float = SECONDS, pause: float = 0.05) -> Found:
     """What `look` finds, asked again until it is something true."""
     deadline = time.monotonic() + seconds
     while True:
@@ -29,7 +30,7 @@ def until(look: Callable[[], Found | None], seconds: float = SECONDS) -> Found:
         if found:
             return found
         assert time.monotonic() < deadline, f"not within {seconds} seconds: {look}"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -39,18 +40,21 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def command(
-    *words: str | Path, data: Path, seconds: float = SECONDS, **variables: str
+    *words: str | Path, data: Path, seconds: float = SECONDS, prepare: Sequence[str] = (), **variables: str
 ) -> "subprocess.CompletedProcess[str]":
-    """One run of the command line on the data of a server."""
-    return subprocess.run(
-        [*PROGRAM, *map(str, words)],
-        env=environment(RECORDINGS_DATA=str(data), **variables),
-        cwd=data.parent,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
+    """One run of the command line on the data of a server; `prepare` as in `tests.e2e.nursery`."""
+    given = [str(word) for word in words]
+    with tempfile.TemporaryDirectory() as folder:
+        out, log = Path(folder, "out"), Path(folder, "log")
+        variables = {"RECORDINGS_DATA": str(data), **variables}
+        child = NURSERY.start(
+            given, environment=environment(**variables), folder=data.parent, out=out, log=log, prepare=prepare
+        )
+        try:
+            code = child.wait(seconds)
+        finally:
+            child.kill()
+        return subprocess.CompletedProcess(given, code, out.read_text(), log.read_text())
 
 
 class Server:
@@ -61,7 +65,7 @@ class Server:
         self.port = free_port()
         self.options = options
         self.variables = variables
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Child | None = None
         self.clients: list[Client] = []
         self.log = data.with_name(f"{data.name}.log")
         self.output = data.with_name(f"{data.name}.out")
@@ -71,8 +75,24 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> Self:
+        self.launch()
+        return self.wait_until_ready()
+
+    def launch(self, *options: str, prepare: Sequence[str] = ()) -> None:
+        """Start the process, with more options; do not wait until it answers. `prepare` as in `tests.e2e.nursery`."""
         self.output.write_bytes(b"")
-        with self.log.open("ab") as log, self.output.open("ab") as output:
+        self.process = NURSERY.start(
+            ["serve", "--port", str(self.port), "--data", str(self.data), *self.options, *options],
+            environment=environment(**self.variables),
+            folder=self.data.parent,
+            out=self.output,
+            log=self.log,
+            prepare=prepare,
+        )
+
+    def launch_alone(self) -> None:
+        """Start the process as anybody would, with nothing of it prepared."""
+        with self.log.open("ab") as log, self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [*PROGRAM, "serve", "--port", str(self.port), "--data", str(self.data), *self.options],
                 env=environment(**self.variables),
@@ -82,6 +102,9 @@ class Server:
                 stderr=log,
                 preexec_fn=die_with_parent(),  # noqa: PLW1509 - it only makes one system call
             )
+
+    def wait_until_ready(self) -> Self:
+        """Until it answers that it can serve."""
         until(self._is_ready)
         return self
 
@@ -97,7 +120,7 @@ class Server:
         """As a power cut would, nearly."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait()
+        self.process.wait(SECONDS)
 
     def stop(self) -> int:
         """In order; its exit code."""
@@ -131,7 +154,7 @@ class Server:
 
     def call(self, seconds: int = 30, *options: str) -> "Call":
         """A demo call in the background."""
-        words = [*PROGRAM, "call", "--seconds", str(seconds), "--port", str(self.port), "--data", str(self.data)]
+        words = ["call", "--seconds", str(seconds), "--port", str(self.port), "--data", str(self.data)]
         return Call([*words, *options], environment(**self.variables), self.data.parent)
 
 
@@ -139,34 +162,29 @@ class Call:
     """`recordings call`, as a process."""
 
     def __init__(self, words: list[str], variables: dict[str, str], folder: Path) -> None:
-        self.process = subprocess.Popen(
-            words,
-            env=variables,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=die_with_parent(),  # noqa: PLW1509 - it only makes one system call
-        )
-        assert self.process.stdout is not None
-        self.line = self.process.stdout.readline()
-        assert self.line, self.process.communicate()[1]
+        self._files = tempfile.TemporaryDirectory()
+        self._out, self._log = (Path(self._files.name, name) for name in ("out", "log"))
+        self.process = NURSERY.start(words, environment=variables, folder=folder, out=self._out, log=self._log)
+        self.line = until(self._printed)
         self.id: str = json.loads(self.line)["callId"]
+
+    def _printed(self) -> str | None:
+        assert self.process.poll() is None, self._log.read_text()
+        line, end, _ = self._out.read_text().partition("\n") if self._out.exists() else ("", "", "")
+        return line if end else None
 
     def hang_up(self) -> int:
         """Ctrl-C."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=SECONDS)
-        return self.process.returncode
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(SECONDS)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.communicate()
+        self.process.wait(SECONDS)
+        self._files.cleanup()
 
 
 FIELDS = """plainId state reason endCause durationMs callId from to label origin name

@@ -36,7 +36,8 @@ def test_a_stop_in_the_middle_of_a_recording_ends_it_in_order(data: Path) -> Non
             time.sleep(1)
             assert server.stop() == 0
         # The finalizer was quick enough, or the next process does what was left.
-        server.start()
+        server.launch_alone()
+        server.wait_until_ready()
         stored = client.wait_for(identity, "STORED")
         assert stored["endCause"] == "SHUTDOWN"
         assert stored["durationMs"] > 500
