@@ -1,14 +1,11 @@
-"""The background steps, ended by a death of the process before and after everything that they do.
+"""The background steps, on the real parts of a node: what they make of a recording, and what they do when they cannot.
 
-Store, media folder, spool and workshop are the real ones. Only the death is played: a call into one of them does not
-happen, or its answer never arrives, and everything that the process knew is gone.
+How they end by a death of the process is proved on the whole service: see `test_killed`.
 """
 
-import asyncio
-import hashlib
 import math
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,10 +31,6 @@ from tests.support.clock import StillClock
 
 NODE = "n" * 32
 SECONDS = 2
-
-
-class Death(BaseException):
-    """The process is gone."""
 
 
 class Silent:
@@ -71,29 +64,6 @@ class ListCourier:
         return self.receipts.pop(0) if self.receipts else Receipt(Sent.DELIVERED)
 
 
-class Mortal:
-    """Passes calls on to a part, until the process dies at one of them."""
-
-    def __init__(self, part: Any, count: Callable[[], bool]) -> None:
-        self._part = part
-        self._count = count
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._part, name)
-        if not asyncio.iscoroutinefunction(method):
-            return method
-
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            if self._count():
-                raise Death
-            answer = await method(*args, **kwargs)
-            if self._count():
-                raise Death
-            return answer
-
-        return call
-
-
 class Node:
     """The real parts of a node, in a folder."""
 
@@ -107,17 +77,11 @@ class Node:
         self.silent = Silent()
         self.courier = ListCourier()
 
-    def upkeep(self, dies_at: int | None = None) -> Upkeep:
-        calls = iter(range(10_000))
-        parts: dict[str, Any] = {
-            "store": self.store, "media": self.media, "spool": self.spool, "workshop": self.workshop,
-            "courier": self.courier,
-        }  # fmt: skip
-        if dies_at is not None:
-            parts = {name: Mortal(part, lambda: next(calls) == dies_at) for name, part in parts.items()}
-        others: Any = {"recorder": self.silent, "reporter": self.silent, "courier": parts.pop("courier")}
-        finalizer = Finalizer(clock=self.clock, **parts)
-        return Upkeep(store=parts["store"], finalizer=finalizer, clock=self.clock, node=NODE, **others)
+    def upkeep(self) -> Upkeep:
+        parts: Any = {"media": self.media, "spool": self.spool, "workshop": self.workshop}
+        others: Any = {"recorder": self.silent, "reporter": self.silent, "courier": self.courier}
+        finalizer = Finalizer(store=self.store, clock=self.clock, **parts)
+        return Upkeep(store=self.store, finalizer=finalizer, clock=self.clock, node=NODE, **others)
 
     async def run(self, upkeep: Upkeep) -> None:
         """Recover, then do what is due until nothing is."""
@@ -162,66 +126,6 @@ async def state_of(node: Node, recording: Recording) -> Recording:
     found = await node.store.load(recording.id)
     assert found is not None
     return found
-
-
-async def deaths(node: Node, prepare: Callable[[], Any]) -> AsyncIterator[Recording]:
-    """Once for each place at which the process can die: prepare, die there, start again, and give what came of it."""
-    for place in range(1_000):
-        recording = await prepare()
-        try:
-            await node.run(node.upkeep(dies_at=place))
-        except Death:
-            node.clock.move(LEASE + 1)
-            await node.run(node.upkeep())
-            yield await state_of(node, recording)
-        else:
-            assert place > 10
-            return
-
-
-async def test_a_death_anywhere_in_finalizing_loses_nothing(node: Node) -> None:
-    async def prepare() -> Recording:
-        return await node.record()
-
-    count = 0
-    async for recording in deaths(node, prepare):
-        count += 1
-        assert (recording.state, recording.end_cause, recording.lease) == (State.STORED, EndCause.SERVER_RESTART, None)
-        assert recording.media is not None
-        kept = b"".join([chunk async for chunk in node.media.read(recording.media.url)])
-        assert hashlib.sha256(kept).hexdigest() == recording.media.sha256
-        assert recording.duration_ms == pytest.approx(SECONDS * 1_000, abs=80)
-    assert node.files() == {"media": node.files()["media"], "spool": [], "aside": [], "work": []}
-    assert len(node.files()["media"]) == count + 1
-
-
-async def test_a_death_anywhere_in_purging_leaves_no_orphan(node: Node) -> None:
-    async def prepare() -> Recording:
-        recording = await node.record()
-        await node.run(node.upkeep())
-        stored = await state_of(node, recording)
-        trashed = apply(stored, Trashed(at=node.clock.now(), by="me", purge_at=node.clock.now() + DAY))
-        assert await node.store.save(trashed, stored.revision)
-        node.clock.move(DAY)
-        return recording
-
-    async for recording in deaths(node, prepare):
-        assert (recording.state, recording.media, recording.trashed_by) == (State.PURGED, None, "me")
-    assert node.files() == {"media": [], "spool": [], "aside": [], "work": []}
-
-
-async def test_a_death_anywhere_in_delivering_repeats_under_the_same_name(node: Node) -> None:
-    async def prepare() -> Recording:
-        return await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
-
-    repeated = 0
-    async for recording in deaths(node, prepare):
-        assert recording.delivery is not None
-        assert (recording.delivery.state, recording.due_at) == (DeliveryState.DELIVERED, None)
-        names = [name for sent, name in node.courier.sent if sent == recording.id]
-        assert set(names) == {recording.delivery.id}
-        repeated += len(names) - 1
-    assert repeated
 
 
 async def test_a_delivery_is_tried_again_and_then_given_up(node: Node) -> None:

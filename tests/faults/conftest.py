@@ -1,0 +1,35 @@
+"""The real service, to be killed."""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.faults.customer import Customer
+from tests.faults.installation import Installation
+from tests.servers.seaweedfs import BUCKET
+
+
+@pytest.fixture
+def customer() -> Iterator[Customer]:
+    customer = Customer()
+    customer.start()
+    yield customer
+    customer.stop()
+
+
+@pytest.fixture(params=["sqlite and a folder", "mongodb and s3"])
+def installation(request: pytest.FixtureRequest, tmp_path: Path, customer: Customer) -> Iterator[Installation]:
+    variables: Mapping[str, str] = {}
+    if request.param == "mongodb and s3":
+        database = request.getfixturevalue("mongodb_database")
+        store = request.getfixturevalue("seaweedfs")
+        variables = {
+            "RECORDINGS_MONGODB": request.getfixturevalue("mongodb_uri").replace("/?", f"/{database}?"),
+            "RECORDINGS_MEDIA": f"s3://{BUCKET}/killed/{uuid.uuid4().hex}",
+            "FSSPEC_S3_ENDPOINT_URL": store["s3"], "FSSPEC_S3_KEY": store["key"], "FSSPEC_S3_SECRET": store["secret"],
+        }  # fmt: skip
+    made = Installation(tmp_path, customer, **variables)
+    yield made
+    made.close()
