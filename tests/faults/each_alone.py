@@ -1,8 +1,6 @@
 """`kill -9` at every step of a recording's life, as in `test_killed`, with a death of its own for each of them.
 
-It takes minutes, and is run by name:
-
-    pytest tests/faults/each_alone.py
+It takes minutes, and is run by name: `scripts/check deaths`.
 """
 
 from tests.faults.deaths import die_at, steps_of
