@@ -3,16 +3,18 @@ import { readFileSync } from "node:fs";
 
 const [url, token, account] = process.argv.slice(2);
 
-const text = (name) => {
+// The compiler writes the text of a query, or, where it keeps the texts in a file of their own, its id.
+const named = (name) => {
   const source = readFileSync(new URL(`./compiled/${name}.graphql.js`, import.meta.url), "utf8");
-  return JSON.parse(`"${source.match(/"text": "((?:[^"\\]|\\.)*)"/)[1]}"`);
+  const value = (key) => JSON.parse(source.match(new RegExp(`"${key}": (null|"(?:[^"\\\\]|\\\\.)*")`))[1]);
+  return value("text") === null ? { documentId: value("id") } : { query: value("text") };
 };
 
 const page = async (query, cursor) => {
   const response = await fetch(url, {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify({ query, variables: { id: account, count: 4, cursor } }),
+    body: JSON.stringify({ ...query, variables: { id: account, count: 4, cursor } }),
   });
   const { data, errors } = await response.json();
   if (errors) throw new Error(JSON.stringify(errors));
@@ -20,7 +22,7 @@ const page = async (query, cursor) => {
 };
 
 const walk = async (name, next) => {
-  const query = text(name);
+  const query = named(name);
   const pages = [];
   for (let cursor = null, more = true; more; ) {
     const { edges, pageInfo } = await page(query, cursor);

@@ -16,7 +16,8 @@ import pytest
 import uvicorn
 from graphql import build_schema, print_schema
 
-from graph.graphql import GraphQLServices, graphql_app
+from graph.execution.trusted import read_trusted
+from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
 from graph.schema import sdl
 from graph.schema.node import global_id
 from tests.graph.api import CURSORS, GRANTS, authenticate, recording
@@ -72,7 +73,9 @@ async def run(folder: Path, *command: str) -> str:
 
 
 @asynccontextmanager
-async def served(folder: Path, count: int = 0) -> AsyncIterator[tuple[str, list[str]]]:
+async def served(
+    folder: Path, count: int = 0, settings: GraphQLSettings | None = None
+) -> AsyncIterator[tuple[str, list[str]]]:
     """The API on a port of this machine, with so many recordings: its address and their ids, newest first."""
     async with open_house(folder) as house:
         kept = [recording(house.clock.now() + number) for number in range(count)]
@@ -82,7 +85,7 @@ async def served(folder: Path, count: int = 0) -> AsyncIterator[tuple[str, list[
             recordings=house.service, cursors=CURSORS, grants=GRANTS, clock=house.clock, authenticate=authenticate
         )
         config = uvicorn.Config(
-            graphql_app(services), port=0, log_level="warning", ws="websockets-sansio", lifespan="off"
+            graphql_app(services, settings), port=0, log_level="warning", ws="websockets-sansio", lifespan="off"
         )
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve())
@@ -106,13 +109,27 @@ async def test_the_schema_has_no_findings(folder: Path) -> None:
     await run(folder, "node_modules/.bin/eslint", "schema.graphql")
 
 
-async def test_relay_compiles_and_pages_both_ways(folder: Path, tmp_path: Path) -> None:
-    (folder / "compiled").mkdir()
-    await run(folder, "node_modules/.bin/relay-compiler", "relay.config.json")
-    async with served(tmp_path / "house", 11) as (url, ids):
+async def walk(folder: Path, house: Path, settings: GraphQLSettings | None = None) -> None:
+    """Page through a live server with what the compiler made."""
+    async with served(house, 11, settings) as (url, ids):
         said = await run(folder, "node", "paging.mjs", url, "me", global_id("Account", ACCOUNT))
     walked: dict[str, Any] = json.loads(said.splitlines()[-1])
     assert walked == {"forward": ids, "backward": ids, "pages": 3}
+
+
+async def test_relay_compiles_and_pages_both_ways(folder: Path, tmp_path: Path) -> None:
+    (folder / "compiled").mkdir()
+    await run(folder, "node_modules/.bin/relay-compiler", "relay.config.json")
+    await walk(folder, tmp_path / "house")
+
+
+async def test_relay_pages_with_nothing_but_the_documents_that_its_compiler_wrote(folder: Path, tmp_path: Path) -> None:
+    (folder / "compiled").mkdir()
+    (folder / "documents.json").write_text("{}", encoding="utf-8")
+    await run(folder, "node_modules/.bin/relay-compiler", "relay.persisted.json")
+    trusted = read_trusted(folder / "documents.json")
+    assert [len(document.id or "") for document in trusted] == [32, 32]
+    await walk(folder, tmp_path / "house", GraphQLSettings(trusted=trusted, only_trusted=True))
 
 
 async def test_a_removed_field_is_seen(folder: Path) -> None:
