@@ -5,8 +5,9 @@
      "operations": [{"id": "ID", "body": "TEXT", ...}, ...]}    Apollo's generate-persisted-query-manifest
     a file `*.graphql`                                          one document, with no id but its SHA-256
 
-An id is whatever the tool made of the text: MD5 (Relay), SHA-1 (graphql-codegen) or SHA-256 (Apollo). Nothing here
-depends on which: a document is named by the id that its file has for it, and by the SHA-256 of its text.
+An id is whatever the tool made of the text: MD5 (Relay), `sha256:` and SHA-256 (graphql-codegen), SHA-1 (its earlier
+releases), SHA-256 (Apollo). Nothing here depends on which: a document is named by the id that its file has for it, and
+by the SHA-256 of its text.
 """
 
 from pathlib import Path

@@ -32,7 +32,7 @@ async def post(api: Api, **body: Any) -> httpx.Response:
     return await api.http.post(URL, json=body, headers={"authorization": "Bearer me"})
 
 
-@pytest.mark.parametrize("id", [MD5, SHA1, SHA256, "Viewer/1"], ids=["Relay", "graphql-codegen", "SHA-256", "any"])
+@pytest.mark.parametrize("id", [MD5, SHA1, f"sha256:{SHA256}", f"sha256:{'e' * 64}", SHA256, "Viewer/1"])
 async def test_a_map_of_ids_to_texts(tmp_path: Path, id: str) -> None:
     documents = read_trusted(write(tmp_path / "documents.json", {id: VIEWER}))
     assert documents == (TrustedDocument(id, VIEWER),)
