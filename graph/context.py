@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from recordings.access import Principal
+from recordings.access import Account, Principal
 from recordings.cursor import Cursors
 from recordings.grants import Grants
 from recordings.instants import Millis
@@ -40,6 +40,8 @@ class Context:
     presign: Presign | None = None
     max_page: int = MAX_PAGE
     presigned: dict[str, str] = field(default_factory=dict)
+    drawn: dict[tuple[str, int], Mapping[str, Any] | Exception] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
 
     @cached_property
     def media_expires(self) -> Millis:

@@ -34,7 +34,7 @@ from strawberry.types.field import StrawberryField
 from graph.execution.plain import Plain
 from graph.execution.plan import Plan
 from graph.execution.plans import MAX_PLANS, Plans
-from graph.execution.selection import Operation
+from graph.execution.selection import Operation, has_variable
 
 _NO_VARIABLES: Final = VariableValues({}, {})
 
@@ -196,7 +196,7 @@ class Caller:
         plan = plans.find(read, definition.type, nodes)
         if plan is None or field.extensions:
             return None
-        varying = {item.name.value for item in nodes[0].arguments or () if _has_variable(item.value)}
+        varying = {item.name.value for item in nodes[0].arguments or () if has_variable(item.value)}
         fixed = GraphQLField(definition.type, {k: v for k, v in definition.args.items() if k not in varying})
         other = GraphQLField(definition.type, {k: v for k, v in definition.args.items() if k in varying})
         named = self.converter.config.name_converter.from_argument
@@ -211,14 +211,6 @@ class Caller:
             varying=other if varying else None,
             arguments=[argument for argument in field.arguments if named(argument) in varying],
         )
-
-
-def _has_variable(value: Any) -> bool:
-    if value.kind == "variable":
-        return True
-    if value.kind == "list_value":
-        return any(map(_has_variable, value.values))
-    return value.kind == "object_value" and any(_has_variable(item.value) for item in value.fields)
 
 
 class Directs:

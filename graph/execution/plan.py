@@ -30,13 +30,15 @@ from graphql import (
 )
 
 from graph.execution.columns import BailError, Change, Kind, Values, checker, leaf, listed, non_null, nullable
-from graph.execution.selection import NotCompiledError, Operation
+from graph.execution.selection import NotCompiledError, Operation, arguments_of
 from graph.execution.structs import struct_of
 
 Plan = Callable[[Any, Any], Any]
 """Completes a marked result: its value and graphql-core's `info` of its field, to what is encoded. Raises to bail."""
 Computed = Callable[[Sequence[Any], Any], Values]
 """A computed column: the sources of a field on a page and the request's context, to the field's values, in one go."""
+ComputedWith = Callable[[Sequence[Any], Any, Mapping[str, Any]], Values]
+"""A computed column of a field that is given arguments: these, as graphql-core coerces them, are its third."""
 
 _TYPENAME: Final = "__typename"
 
@@ -46,12 +48,13 @@ class Compiler:
     """Makes plans for a schema.
 
     `computed` are the fields that have a resolver and are computed for the page all the same, by type and field name;
-    they must give what the resolver gives. `scalars` are the kinds of scalars that have a column of their own.
-    `sources` are the classes of the sources of types, where these are no dicts or nobody has to ask `is_type_of`; by
-    them the types of an interface or a union are told apart.
+    they must give what the resolver gives, and so must `computed_with`, those that are given arguments. `scalars` are
+    the kinds of scalars that have a column of their own. `sources` are the classes of the sources of types, where these
+    are no dicts or nobody has to ask `is_type_of`; by them the types of an interface or a union are told apart.
     """
 
     computed: Mapping[tuple[str, str], Computed] = field(default_factory=dict)
+    computed_with: Mapping[tuple[str, str], ComputedWith] = field(default_factory=dict)
     scalars: Mapping[str, Kind] = field(default_factory=dict)
     sources: Mapping[str, type] = field(default_factory=dict)
 
@@ -103,15 +106,26 @@ class Compiler:
             building.add_constant(key, building.kind.name)
             return
         definition = building.kind.fields.get(name)
-        computed = self.computed.get((building.kind.name, name))
-        # A column gives what its resolver gives that is given nothing.
-        if definition is None or nodes[0].arguments or (definition.args and computed is None):
+        if definition is None:
             raise NotCompiledError(name)
+        column = self._column(building.kind.name, definition, nodes[0])
         made = self._kind(operation, definition.type, nodes)
-        if computed is not None:
-            building.add_computed(key, computed, made)
+        if column is not None:
+            building.add_computed(key, column, made)
         else:
             building.add_read(key, _name_of(definition, building.source), made)
+
+    def _column(self, kind: str, definition: GraphQLField, node: FieldNode) -> Change | None:
+        name = node.name.value
+        computed, computed_with = self.computed.get((kind, name)), self.computed_with.get((kind, name))
+        # What is computed without arguments is what the resolver gives that is given nothing.
+        if computed is not None and not node.arguments:
+            return lambda sources, info: computed(sources, info.context)
+        if computed_with is not None:
+            return _with_arguments(computed_with, definition, node)
+        if definition.args:
+            raise NotCompiledError(name)
+        return None
 
 
 def _of_one(change: Change) -> Plan:
@@ -171,9 +185,9 @@ class _Building:
         self.keys.append(key)
         self.others.append((key, lambda rows, _info: list(repeat(value, len(rows)))))
 
-    def add_computed(self, key: str, computed: Computed, kind: Kind) -> None:
+    def add_computed(self, key: str, column: Change, kind: Kind) -> None:
         self.keys.append(key)
-        self.others.append((key, _computing(computed, kind)))
+        self.others.append((key, _computing(column, kind)))
 
     def finish(self) -> Change:
         columns = [*(key for key, _, _ in self.read), *(key for key, _ in self.others)]
@@ -186,6 +200,13 @@ class _Building:
             source=self.source,
             is_type_of=self.is_type_of,
         )
+
+
+def _with_arguments(computed: ComputedWith, definition: GraphQLField, node: FieldNode) -> Change:
+    def column(sources: Values, info: Any) -> Values:
+        return computed(sources, info.context, arguments_of(definition, node, info.variable_values))
+
+    return column
 
 
 Reads = Callable[[Sequence[Any]], list[tuple[Any, ...]]]
@@ -202,11 +223,11 @@ def _reading(source: type[Any], names: Sequence[str], shapes: Sequence[Any]) -> 
     return lambda rows: check(list(map(pick, rows)))
 
 
-def _computing(computed: Computed, kind: Kind) -> Change:
+def _computing(compute: Change, kind: Kind) -> Change:
     check = checker([kind.shape]) if kind.shape is not Any else None
 
     def change(rows: Values, info: Any) -> Values:
-        column = computed(rows, info.context)
+        column = compute(rows, info)
         if len(column) != len(rows):
             raise BailError
         if check is not None:

@@ -13,13 +13,16 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
     SelectionNode,
     SelectionSetNode,
+    get_argument_values,
     is_abstract_type,
 )
+from graphql.execution.values import VariableValues
 
 Grouped = dict[str, list[FieldNode]]
 
@@ -107,3 +110,21 @@ class _Reading:
 
 def _is_variable(value: Any) -> bool:
     return getattr(value, "kind", None) == "variable"
+
+
+def arguments_of(definition: GraphQLField, node: FieldNode, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a field, as graphql-core coerces them, with these values of the variables.
+
+    Raises:
+        GraphQLError: one of them is wrong.
+    """
+    return get_argument_values(definition, node, VariableValues({}, dict(variables)))
+
+
+def has_variable(value: Any) -> bool:
+    """Whether there is a variable anywhere in a value."""
+    if value.kind == "list_value":
+        return any(map(has_variable, value.values))
+    if value.kind == "object_value":
+        return any(has_variable(item.value) for item in value.fields)
+    return _is_variable(value)

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import strawberry
 
+from graph.context import Context
 from graph.schema.call import LiveCall
 from graph.schema.connection import RecordingConnection, resolve_recordings
 from graph.schema.info import Info
@@ -12,11 +13,15 @@ from graph.schema.node import Node
 from recordings import access
 
 
-def _resolve_parent_id(account: strawberry.Parent[access.Account], info: Info) -> strawberry.ID | None:
-    # What is above the asker's own account is out of reach.
-    if account.parent_id is None or account.id == info.context.principal.account_id:
+def parent_id_of(account: access.Account, context: Context) -> strawberry.ID | None:
+    """The id of the account right above, if it is in reach: what is above the asker's own account is not."""
+    if account.parent_id is None or account.id == context.principal.account_id:
         return None
     return strawberry.ID(account.parent_id)
+
+
+def _resolve_parent_id(account: strawberry.Parent[access.Account], info: Info) -> strawberry.ID | None:
+    return parent_id_of(account, info.context)
 
 
 async def _resolve_calls(account: strawberry.Parent[access.Account], info: Info) -> list[LiveCall]:

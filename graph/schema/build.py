@@ -14,7 +14,7 @@ from graph.execution.documents import Documents
 from graph.execution.executor import CompiledExecutor
 from graph.execution.extension import ReadDocuments
 from graph.execution.plan import Compiler
-from graph.schema.columns import COLUMNS, MARKED, SOURCES
+from graph.schema.columns import COLUMNS, COLUMNS_WITH, MARKED, SOURCES
 from graph.schema.info import Info
 from graph.schema.mutations import Mutation
 from graph.schema.query import Query
@@ -45,6 +45,7 @@ class Schema(strawberry.Schema):
             schema=self._schema,
             compiler=Compiler(
                 computed=COLUMNS,
+                computed_with=COLUMNS_WITH,
                 scalars={"DateTime": INSTANTS, "URL": TEXTS, "Sha256": TEXTS},
                 sources=SOURCES,
             ),

@@ -8,9 +8,10 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from graph.context import Context
-from graph.execution.plan import Computed
+from graph.execution.plan import Computed, ComputedWith
+from graph.schema.account import parent_id_of
 from graph.schema.listing import Listing
-from graph.schema.media import resolve_media, url_expires_of, url_of
+from graph.schema.media import peaks_of, resolve_media, url_as, url_expires_of, url_of
 from graph.schema.node import ACCOUNT, RECORDING, global_id
 from graph.schema.recording import upload_url_of
 from recordings.access import Account
@@ -24,7 +25,7 @@ def _all(compute: Callable[[Any], Any]) -> Computed:
     return column
 
 
-def _each(compute: Callable[[Row, Context], Any]) -> Computed:
+def _each(compute: Callable[[Any, Context], Any]) -> Computed:
     def column(rows: Sequence[Row], context: Context) -> list[Any]:
         return [compute(row, context) for row in rows]
 
@@ -41,14 +42,32 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
     ("PageInfo", "endCursor"): _all(attrgetter("end_cursor")),
     ("RecordingEdge", "cursor"): _all(itemgetter(1)),
     ("RecordingEdge", "node"): _all(itemgetter(0)),
+    ("RecordingConnection", "totalCount"): _all(lambda listing: listing.total()),
     ("Account", "id"): _all(lambda account: global_id(ACCOUNT, account.id)),
     ("Recording", "id"): _each(lambda row, _context: global_id(RECORDING, row["id"])),
+    ("Account", "parentId"): _each(parent_id_of),
+    ("Recording", "account"): _each(lambda row, context: context.accounts[row["account_id"]]),
     ("Recording", "media"): _each(lambda row, _context: resolve_media(row)),
     ("RecordingOptions", "url"): _each(upload_url_of),
     ("Media", "url"): _each(url_of),
     ("Media", "urlExpires"): _each(url_expires_of),
 }
-"""By GraphQL type and field name."""
+"""By GraphQL type and field name. What is fetched for them is fetched before: see `graph.schema.prepared`."""
+
+
+def _each_with(compute: Callable[[Row, Context, Any], Any], name: str) -> ComputedWith:
+    def column(rows: Sequence[Row], context: Context, arguments: Mapping[str, Any]) -> list[Any]:
+        given = arguments.get(name)
+        return [compute(row, context, given) for row in rows]
+
+    return column
+
+
+COLUMNS_WITH: Final[Mapping[tuple[str, str], ComputedWith]] = {
+    ("Media", "url"): _each_with(url_as, "format"),
+    ("Media", "peaks"): _each_with(peaks_of, "pixels"),
+}
+"""Those of fields that are given an argument."""
 SOURCES: Final[Mapping[str, type]] = {
     "RecordingConnection": Listing,
     "PageInfo": Listing,

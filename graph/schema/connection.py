@@ -13,7 +13,7 @@ from graph.schema.info import Info
 from graph.schema.listing import Listing
 from graph.schema.order import NEWEST_FIRST, RecordingOrder, to_order
 from graph.schema.paging import After, Before, First, Last, Paging
-from graph.schema.presigned import presign
+from graph.schema.prepared import prepare_page, shows
 from graph.schema.recording import Recording
 from graph.schema.selection import names_at, once, row_fields
 from recordings.access import Account
@@ -72,7 +72,9 @@ def _page_info(listing: strawberry.Parent[Listing]) -> Any:
 
 
 async def _total_count(listing: strawberry.Parent[Listing]) -> int:
-    return await listing.count()
+    if not listing.counted:
+        await listing.count()
+    return listing.total()
 
 
 @strawberry.type(description="A page of recordings.")
@@ -97,7 +99,7 @@ Trashed = Annotated[
 
 
 def _selected(info: Info) -> tuple[frozenset[str], frozenset[str]]:
-    beside = names_at(info, ("edges",), ("pageInfo",))
+    beside = names_at(info, (), ("edges",), ("pageInfo",))
     return row_fields(info, ("nodes",), ("edges", "node")), beside
 
 
@@ -119,7 +121,9 @@ async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the f
     paging = Paging(given(first), given(after), given(last), given(before))
     page = paging.request(context.cursors, query.order, fields, context.max_page)
     listing = await Listing.load(context, query, page, asked)
-    await presign(context, listing.nodes)
+    await prepare_page(info, listing.nodes)
+    if "totalCount" in asked and shows(info, "RecordingConnection", "totalCount"):
+        await listing.count()
     # The connection is read from it.
     return cast("RecordingConnection", Plain(listing))
 

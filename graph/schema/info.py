@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import strawberry
-from graphql import FieldNode, FragmentDefinitionNode, GraphQLResolveInfo
+from graphql import FieldNode, FragmentDefinitionNode, GraphQLResolveInfo, GraphQLSchema
 
 from graph.context import Context
 
@@ -26,3 +26,8 @@ class Info(strawberry.Info[Context, None]):
         """The named fragments of the document."""
         fragments: Mapping[str, Any] = self._core.fragments
         return fragments
+
+    @property
+    def core_schema(self) -> GraphQLSchema:
+        """graphql-core's schema."""
+        return self._core.schema

@@ -21,6 +21,8 @@ class Listing:
     """Whether its edges are to have their cursors."""
     ends: dict[str, bool] = field(default_factory=dict)
     """`hasNextPage` and `hasPreviousPage`, as far as they were looked up."""
+    counted: list[int | Exception] = field(default_factory=list)
+    """How many recordings the query has, or why they could not be counted, once it was tried."""
 
     @classmethod
     async def load(cls, context: Context, query: Query, request: PageRequest, asked: Collection[str]) -> "Listing":
@@ -56,9 +58,19 @@ class Listing:
         """The cursor of the last row."""
         return self._cursor(self.nodes[-1]) if self.nodes else None
 
-    async def count(self) -> int:
-        """How many recordings the query has, whatever the page."""
-        return await self.context.recordings.count(self.context.principal, self.query)
+    async def count(self) -> None:
+        """Count the recordings of the query, whatever the page, for `total` to give."""
+        try:
+            self.counted.append(await self.context.recordings.count(self.context.principal, self.query))
+        except Exception as error:  # noqa: BLE001 - raised where it is asked for, at its place in the answer
+            self.counted.append(error)
+
+    def total(self) -> int:
+        """How many recordings the query has, as they were counted before."""
+        counted = self.counted[0]
+        if isinstance(counted, Exception):
+            raise counted
+        return counted
 
     def has_next(self) -> bool | Awaitable[bool]:
         """Whether the listing goes on after this page."""

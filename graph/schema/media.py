@@ -65,20 +65,43 @@ def url_expires_of(source: Row, context: Context) -> DateTime | None:
     return DateTime(context.media_expires) if _may_play(source, context) else None
 
 
-def _resolve_url(source: strawberry.Parent[Any], info: Info, format: Format = UNSET) -> URL | None:
-    context = info.context
+def url_as(source: Row, context: Context, format: PlayedFormat | None) -> URL | None:
+    """The URL that plays this media in a format."""
     if not format or not _may_play(source, context):
         return url_of(source, context)
     # Other formats are made by the service, wherever the audio lies.
     return URL(f"{media_url(context, source['recording_id'])}&format={format.value}")
 
 
-async def _resolve_peaks(source: strawberry.Parent[Any], info: Info, pixels: Pixels) -> JSON | None:
-    draw = info.context.draw
-    if draw is None or not _may_play(source, info.context):
-        return None
+def _resolve_url(source: strawberry.Parent[Any], info: Info, format: Format = UNSET) -> URL | None:
+    return url_as(source, info.context, format)
+
+
+async def draw(source: Row, context: Context, pixels: int) -> None:
+    """Have the waveform of this media drawn, if it may be, for `peaks_of` to give."""
+    place = source["recording_id"], pixels
+    if context.draw is None or place in context.drawn or not _may_play(source, context):
+        return
     media = StoredMedia(**{name: source[name] for name in StoredMedia.__dataclass_fields__})
-    return JSON(await draw(source["recording_id"], media, pixels))
+    try:
+        context.drawn[place] = await context.draw(source["recording_id"], media, pixels)
+    except Exception as error:  # noqa: BLE001 - raised where it is asked for, at its place in the answer
+        context.drawn[place] = error
+
+
+def peaks_of(source: Row, context: Context, pixels: int) -> JSON | None:
+    """The waveform of this media, which was drawn before."""
+    if context.draw is None or not _may_play(source, context):
+        return None
+    drawn = context.drawn[source["recording_id"], pixels]
+    if isinstance(drawn, Exception):
+        raise drawn
+    return JSON(drawn)
+
+
+async def _resolve_peaks(source: strawberry.Parent[Any], info: Info, pixels: Pixels) -> JSON | None:
+    await draw(source, info.context, pixels)
+    return peaks_of(source, info.context, pixels)
 
 
 def _resolve_url_expires(source: strawberry.Parent[Any], info: Info) -> DateTime | None:

@@ -10,7 +10,7 @@ from graph.schema.account import Account, Viewer
 from graph.schema.connection import RecordingConnection, resolve_recordings
 from graph.schema.info import Info
 from graph.schema.node import ACCOUNT, RECORDING, Node, parse_id, plain
-from graph.schema.presigned import presign
+from graph.schema.prepared import prepare_found
 from graph.schema.recording import Recording
 from graph.schema.selection import once, row_fields
 from recordings.errors import InvalidInput, NotFound
@@ -61,7 +61,7 @@ async def _load(info: Info, named: Sequence[tuple[str, str]]) -> list[Any]:
 async def _find(info: Info, ids: Sequence[str]) -> list[Any]:
     context = info.context
     rows = list(await context.recordings.find_many(context.principal, ids, once(info, row_fields)))
-    await presign(context, rows)
+    await prepare_found(info, rows)
     return rows
 
 

@@ -19,6 +19,7 @@ from graph.execution.plain import Plain
 from graph.schema.build import Schema
 from graph.schema.node import global_id
 from recordings.access import DEFAULT_SCOPES, Principal, Scope
+from recordings.recording import Media
 from tests.graph.execution.queries import Made, QueryMaker
 from tests.graph.execution.rows import CURSORS, GRANTS, RandomRecordings
 from tests.support.clock import StillClock
@@ -36,6 +37,8 @@ ARGUMENTS: Final = {
     "filter": ["{}", "{state: {in: [STORED]}}", '{label: {eq: "a"}}'],
     "orderBy": ["{field: DURATION, direction: ASC}", "{field: CREATED, direction: DESC}"],
     "trashed": ["true", "null"],
+    "pixels": ["1", "7", "0"],
+    "format": ["MP3", "null"],
     "id": ['"202611-x"', '"UmVjb3JkaW5nOjE="', *map(json.dumps, ACCOUNTS)],
     "ids": [
         "[]",
@@ -44,7 +47,7 @@ ARGUMENTS: Final = {
         json.dumps(ACCOUNTS),
     ],
 }
-CHANCES: Final = {"first": 0.95, "after": 0.05, "filter": 0.3, "orderBy": 0.3, "trashed": 0.3}
+CHANCES: Final = {"first": 0.95, "after": 0.05, "filter": 0.3, "orderBy": 0.3, "trashed": 0.3, "format": 0.5}
 ROOTS: Final = ("recordings", "recordings", "recordings", "recording", "recording", "node", "nodes", "viewer")
 
 
@@ -77,7 +80,14 @@ def context(random: Random, wrong: float) -> Context:
         base_url="http://api.test",
         media_ttl=1_000,
         request_id="r",
+        draw=draw,
     )
+
+
+async def draw(recording_id: str, media: Media, pixels: int) -> dict[str, Any]:
+    if pixels < 1:
+        raise ValueError("it cannot be drawn in none")
+    return {"of": recording_id, "data": [pixels, media.channels]}
 
 
 async def run(executor: type[Any], node: Any, variables: dict[str, Any], asker: Context) -> ExecutionResult:

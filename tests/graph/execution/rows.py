@@ -88,11 +88,14 @@ class RandomRecordings:
                 corrupt(random, row)
         if random.random() < wrong / 4:
             self.rows.append(random.choice(WRONG))
+        self.is_counted = random.random() >= wrong / 2
 
     async def page(self, _principal: Any, _query: Query, _request: PageRequest) -> Page:
         return Page(self.rows, False)
 
     async def count(self, _principal: Any, _query: Query) -> int:
+        if not self.is_counted:
+            raise ValueError("they cannot be counted")
         return len(self.rows)
 
     async def find_many(self, _principal: Any, ids: Sequence[str], _fields: Any) -> Sequence[Row | None]:
