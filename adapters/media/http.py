@@ -19,7 +19,7 @@ from recordings.ports import MediaMissing
 
 MAX_BYTES: Final = 8 << 30
 """The largest object that is read."""
-_PART: Final = 1 << 20
+_PART: Final = 1 << 18
 _TRIES: Final = 3
 _WAIT: Final = 0.2
 _PASSING: Final = frozenset({429, 500, 502, 503, 504})
@@ -201,21 +201,29 @@ class HttpMedia:
             else:
                 size = os.fstat(file.fileno()).st_size
                 described = {"Content-Type": content_type, "Content-Length": str(size)}
-                response = await self._request("PUT", url, headers | described, _parts(file))
+                response = await self._put(url, headers | described, file)
             async with response:
                 check_status(url, response)
+
+    async def _put(self, url: str, headers: Mapping[str, str], file: BinaryIO) -> aiohttp.ClientResponse:
+        """The answer to a `PUT`. A server that takes no more of the body is waited for as long as a silent one."""
+        idle, now = self._limits.idle, asyncio.get_running_loop().time
+
+        async def parts() -> AsyncIterator[bytes]:
+            while part := await asyncio.to_thread(file.read, _PART):
+                yield part
+                # Asked for the next one: it was taken.
+                waiting.reschedule(now() + idle)
+
+        # The client's own limit on silence begins when all is sent.
+        async with asyncio.timeout(idle) as waiting:
+            return await self._request("PUT", url, headers, parts())
 
     async def _clean(self, url: str) -> None:
         # The server may be what is broken: then there is nobody to ask.
         with suppress(MediaFaultError, TimeoutError):
             async with asyncio.timeout(_CLEANING_SECONDS):
                 await self.delete(url)
-
-
-async def _parts(file: BinaryIO) -> AsyncIterator[bytes]:
-    """A file in parts of a mebibyte."""
-    while part := await asyncio.to_thread(file.read, _PART):
-        yield part
 
 
 class _faults:  # noqa: N801 - used like a function

@@ -22,6 +22,8 @@ PART: Final = 5 << 20
 """Bytes of a part of an upload: the least that S3 takes, as signing one keeps the event loop for 10 milliseconds."""
 MOST_PARTS: Final = 10_000
 _ABORT_SECONDS: Final = 20
+_PART_SECONDS: Final = 600.0
+"""The longest that a store may take for a part. Where nothing is taken, or 100 never said, its client has no limit."""
 
 
 class S3Media:
@@ -50,7 +52,8 @@ class S3Media:
             size = os.fstat(descriptor).st_size
             async with self._connection.use(url) as client:
                 if size <= PART:
-                    await client.put_object(**named, Body=Slice(descriptor, 0, size))
+                    async with asyncio.timeout(_PART_SECONDS):
+                        await client.put_object(**named, Body=Slice(descriptor, 0, size))
                 else:
                     await _put_parts(client, named, descriptor, size)
         return url
@@ -179,7 +182,8 @@ async def _put_parts(client: Any, named: dict[str, str], descriptor: int, size: 
         parts: list[dict[str, Any]] = []
         for number, start in enumerate(range(0, size, step), 1):
             body = Slice(descriptor, start, min(step, size - start))
-            sent = await client.upload_part(**upload, PartNumber=number, Body=body)
+            async with asyncio.timeout(_PART_SECONDS):
+                sent = await client.upload_part(**upload, PartNumber=number, Body=body)
             parts.append({"PartNumber": number, "ETag": sent["ETag"]})
         await client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
     except BaseException:

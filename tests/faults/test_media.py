@@ -145,6 +145,69 @@ async def test_an_upload_that_breaks_off_leaves_nothing(bench: Bench, tmp_path: 
     assert await unfinished(bench) == []
 
 
+async def test_an_upload_that_the_server_stops_taking_is_given_up(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.media.s3._PART_SECONDS", 4.0)
+    when = b"partNumber=1" if bench.kind == "s3" else b"PUT "
+    bench.proxy.faults = [Fault(Act.STALL_REQUEST, when, at=100_000, times=9)]
+    # More than the buffers between hold.
+    (tmp_path / "long").write_bytes(DATA * 4)
+    with pytest.raises(MediaFaultError):
+        await bench.broken.put("a/k.mp3", str(tmp_path / "long"), "audio/mpeg")
+    assert bench.proxy.befallen
+    assert await bench.direct.length(bench.direct._base + "/a/k.mp3") is None  # type: ignore[operator]
+    assert await unfinished(bench) == []
+
+
+async def test_an_upload_that_is_never_answered_is_given_up(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It waits to be told to continue, and its client has no limit for that.
+    monkeypatch.setattr("adapters.media.s3._PART_SECONDS", 4.0)
+    when = b"partNumber=2" if bench.kind == "s3" else b"PUT "
+    bench.proxy.faults = [Fault(Act.STALL, when, times=9)]
+    with pytest.raises(MediaFaultError):
+        await bench.put(bench.broken, tmp_path)
+    assert bench.proxy.befallen
+    assert await bench.direct.length(bench.direct._base + "/a/k.mp3") is None  # type: ignore[operator]
+    assert await unfinished(bench) == []
+
+
+@pytest.mark.parametrize("status", ["500 Internal Server Error", "503 Slow Down", "507 Insufficient Storage"])
+async def test_a_server_that_cannot_take_an_upload_now_takes_the_next_one(
+    bench: Bench, tmp_path: Path, status: str
+) -> None:
+    # S3 asks again by itself; a web server is asked again by whoever keeps the recording.
+    unwell = s3_error(status, "InternalError") if bench.kind == "s3" else answer(status)
+    bench.proxy.faults = [Fault(Act.ANSWER, b"PUT ", answer=unwell, times=9)]
+    with pytest.raises(MediaFaultError):
+        await bench.put(bench.broken, tmp_path)
+    assert await bench.direct.length(bench.direct._base + "/a/k.mp3") is None  # type: ignore[operator]
+    bench.proxy.faults = []
+    url = await bench.put(bench.broken, tmp_path)
+    assert await read(bench.broken, url) == DATA
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+async def test_credentials_that_ended_are_no_missing_audio(bench: Bench, tmp_path: Path, status: str) -> None:
+    url = await bench.put(bench.broken, tmp_path)
+    refusal = s3_error(status, "ExpiredToken") if bench.kind == "s3" else answer(status)
+    bare = Fault(Act.ANSWER, b"HEAD ", answer=answer(status), times=99)
+    bench.proxy.faults = [bare, Fault(Act.ANSWER, b"/", answer=refusal, times=99)]
+    asks: list[Callable[[], Awaitable[Any]]] = [
+        lambda: read(bench.broken, url),
+        lambda: bench.broken.length(url),
+        lambda: bench.broken.delete(url),
+        lambda: bench.put(bench.broken, tmp_path, "a/other.mp3"),
+    ]
+    for ask in asks:
+        with pytest.raises(AccessRefusedError):
+            await ask()
+    bench.proxy.faults = []
+    assert await read(bench.broken, url) == DATA
+
+
 async def test_an_upload_that_is_cancelled_leaves_nothing(bench: Bench, tmp_path: Path) -> None:
     bench.proxy.faults = [Fault(Act.STALL, b"partNumber=2" if bench.kind == "s3" else b"PUT ")]
     uploading = asyncio.create_task(bench.put(bench.broken, tmp_path))

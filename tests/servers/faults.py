@@ -28,6 +28,8 @@ class Act(Enum):
     """One byte of the answer, behind `at`, is another one."""
     RESET_REQUEST = auto()
     """The request breaks off by a reset after `at` bytes."""
+    STALL_REQUEST = auto()
+    """Nothing more is taken of the request after `at` bytes."""
 
 
 @dataclass
@@ -117,6 +119,8 @@ class _Connection:
             self._sent += len(data)
             if self._fault is not None and self._fault.act is Act.RESET_REQUEST and self._sent > self._fault.at:
                 self._reset()
+            if self._fault is not None and self._fault.act is Act.STALL_REQUEST and self._sent > self._fault.at:
+                await asyncio.Event().wait()
             self._server.write(data)
             await self._server.drain()
         raise _OverError
@@ -133,7 +137,7 @@ class _Connection:
         before, self._passed = self._passed, self._passed + len(data)
         if act is Act.LONGER:
             return _LENGTH.sub(lambda found: found[1] + str(int(found[2]) + 10).encode(), data, count=1)
-        if self._passed <= at or act is Act.RESET_REQUEST:
+        if self._passed <= at or act in {Act.RESET_REQUEST, Act.STALL_REQUEST}:
             return data
         if act is Act.SPOIL:
             return data if before > at else data[:-1] + bytes([data[-1] ^ 0xFF])
