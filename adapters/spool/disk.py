@@ -36,10 +36,11 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def write_all(file: int, data: bytes | bytearray | memoryview, offset: int) -> None:
     """`pwrite` until all is written: the kernel may take a part only."""
-    rest = memoryview(data)
-    while rest:
-        written = os.pwrite(file, rest, offset)
-        rest, offset = rest[written:], offset + written
+    written = os.pwrite(file, data, offset)
+    # Nearly always it took all, and nothing has to be wrapped: each call has a hundred frames a second.
+    while written < len(data):
+        data, offset = memoryview(data)[written:], offset + written
+        written = os.pwrite(file, data, offset)
 
 
 def free_bytes(path: Path) -> int:
