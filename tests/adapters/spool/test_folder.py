@@ -44,6 +44,18 @@ async def test_bytes_go_where_they_are_sent(spool: FolderSpool) -> None:
     assert writer.paths[0].read_bytes() == b"12xx5678"
 
 
+async def test_what_the_kernel_takes_in_parts_is_written_whole(
+    spool: FolderSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, offset: whole(file, bytes(data)[:3], offset))
+    writer = await spool.open_tracks(ID, Codec.MULAW, 8_000, ["mono"])
+    for offset, data in ((0, b"1234567"), (7, bytearray(b"89")), (9, memoryview(b"abcdef")), (15, b"")):
+        writer.write_at(0, offset, data)
+    await writer.close()
+    assert writer.paths[0].read_bytes() == b"123456789abcdef"
+
+
 async def test_a_writer_that_comes_back_keeps_what_is_there(spool: FolderSpool) -> None:
     first = await spool.open_tracks(ID, Codec.MULAW, 8_000)
     first.write_at(0, 0, b"before")
