@@ -2,7 +2,7 @@
 
     python -m bench.attacks
 
-Reading such a page from a store takes as long again as completing it, and is not counted here.
+Reading such a page from a store takes longer than completing it, and is not counted here.
 """
 
 import asyncio

@@ -40,12 +40,7 @@ def check_text(text: str, limits: Limits) -> None:
     tokens = [token for token in _TOKEN.findall(text) if token[0] != "#"]
     if len(tokens) > limits.tokens:
         raise LimitError("tokens", len(tokens), limits.tokens)
-    scan = _Scan(limits)
-    scan.read(tokens)
-    for name, given in scan.found():
-        allowed = getattr(limits, name)
-        if given > allowed:
-            raise LimitError("levels of fields" if name == "depth" else name, given, allowed)
+    _Scan(limits).read(tokens)
 
 
 def _is_counted(before: str, earlier: str) -> bool:
@@ -72,19 +67,17 @@ class _Selection:
 
 @dataclass(slots=True)
 class _Scan:
-    """What is counted, token by token.
+    """What is counted, token by token, until a limit is passed: what comes after it is not looked at.
 
     `open` are the brackets and `places` the selections that are open, `kind` is the type of the fragment that begins,
     and `listed` counts the values of a list, or is negative where none is open that counts.
     """
 
     limits: Limits
-    depth: int = 0
     fields: int = 0
     aliases: int = 0
     directives: int = 0
     repeats: int = 0
-    ids: int = 0
     open: list[str] = field(default_factory=list)
     places: list[_Selection] = field(default_factory=list)
     kind: str = ""
@@ -101,29 +94,29 @@ class _Scan:
                 self.listed = -1
             elif token == "@":  # noqa: S105 - GraphQL's token
                 self.directives += 1
+                self._check("directives", self.directives, self.limits.directives)
             elif self.places and self.open[-1] == "{":
                 self._inside(token, before, earlier)
             elif self.listed >= 0 and token != "$":  # noqa: S105 - GraphQL's token
                 self.listed += 1
-                self.ids = max(self.ids, self.listed)
+                self._check("ids", self.listed, self.limits.ids)
             elif before == "on" and not self.open:
                 self.kind = token
             before, earlier = token, before
 
-    def found(self) -> list[tuple[str, int]]:
-        names = ("depth", "fields", "aliases", "directives", "repeats", "ids")
-        return [(name, getattr(self, name)) for name in names]
+    @staticmethod
+    def _check(name: str, count: int, allowed: int) -> None:
+        if count > allowed:
+            raise LimitError(name, f"more than {allowed}", allowed)
 
     def _enter(self, bracket: str) -> None:
         # Braces inside of arguments are input objects, and what they hold are no fields.
         if bracket == "{" and len(self.places) == len(self.open):
             place = self.places[-1].below() if self.places else self._begin()
-            self.depth = max(self.depth, place.depth)
+            self._check("levels of fields", place.depth, self.limits.depth)
             self.places.append(place)
         self.open.append(bracket)
-        # Nothing that nests deeper is looked at: each selection costs more than a token.
-        if len(self.open) > self.limits.nesting:
-            raise LimitError("levels of brackets", f"more than {self.limits.nesting}", self.limits.nesting)
+        self._check("levels of brackets", len(self.open), self.limits.nesting)
 
     def _begin(self) -> _Selection:
         kind, self.kind = self.kind, ""
@@ -141,6 +134,7 @@ class _Scan:
         place = self.places[-1]
         if token == ":":  # noqa: S105 - GraphQL's token
             self.aliases += 1
+            self._check("aliases", self.aliases, self.limits.aliases)
         elif token == "...":  # noqa: S105 - GraphQL's token
             place.inline = True
         elif before not in _NO_FIELD and not (before == "on" and earlier == "...") and token.isidentifier():
@@ -151,3 +145,5 @@ class _Scan:
                 place.asked[token] = count + 1
                 self.repeats += count
                 self.fields += 1
+                self._check("repeats", self.repeats, self.limits.repeats)
+                self._check("fields", self.fields, self.limits.fields)
