@@ -33,7 +33,7 @@ ATTACKS: dict[str, tuple[str, str]] = {
     "comments": ("{ __typename " + "#\n" * 8_000 + "}", "characters"),
     "tokens": ("{ " + "__typename " * 1_100 + "}", "tokens"),
     "punctuation": ("{" * 1_100, "tokens"),
-    "brackets": ("{" * 900, "levels of brackets"),
+    "brackets": ("{" * 900, "levels of fields"),
     "lists": ("{ recording(id: " + "[" * 400 + "]" * 400 + ") { id } }", "levels of brackets"),
     "depth": (nested(8), "levels of fields"),
     "aliases": ("{ " + " ".join(f"a{at}: __typename" for at in range(300)) + " }", "aliases"),
