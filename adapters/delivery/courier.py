@@ -3,7 +3,7 @@
 import asyncio
 import ftplib
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -121,6 +121,14 @@ async def _as_file(parcel: Parcel, work: Path) -> AsyncIterator[Path]:
     await asyncio.to_thread(work.mkdir, mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=work, prefix="delivery.", suffix=".part") as file:
         async for chunk in parcel.body():
-            await asyncio.to_thread(file.write, chunk)
-        await asyncio.to_thread(file.flush)
+            await _on_disk(file.write, chunk)
+        await _on_disk(file.flush)
         yield Path(file.name)
+
+
+async def _on_disk(write: Callable[..., object], *data: bytes) -> None:
+    try:
+        await asyncio.to_thread(write, *data)
+    except OSError as error:
+        # The receiver is not to blame for a full disk of ours.
+        raise SourceError(f"there is no copy to send: {error.strerror}") from error
