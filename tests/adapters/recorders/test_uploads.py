@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import resource
+import ssl
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,8 @@ from recordings.recording import EndCause, Reason, Recording, State
 from tests.adapters.recorders.parts import ADDRESS, SECRET, World, world
 
 BODY = os.urandom(300_000)
+# Nothing here is encrypted: reading all certificates would be most of what a client does.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 PATH = "call_recording_c1%4010.0.0.1.mp3?from=1001%40pbx&to=1002%40pbx&call_id=c1%4010.0.0.1&account_id=kz"
 
 
@@ -29,7 +32,7 @@ async def here(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def put(here: World, body: Any = BODY, path: str = PATH, method: str = "PUT", **more: Any) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=30, verify=PLAIN) as client:
         return await client.request(method, f"{here.http}/{path}", content=body, **more)
 
 
@@ -60,7 +63,7 @@ async def test_what_kazoo_sends_is_a_recording(here: World, method: str) -> None
 
 
 async def test_the_url_may_have_a_query_of_its_own(here: World) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=PLAIN) as client:
         address = f"{here.http}?file=call_recording_c9.wav&call_id=c9"
         assert (await client.put(address, content=BODY)).status_code == 201
     (found,) = await here.all()
@@ -112,7 +115,7 @@ async def test_an_empty_body_is_discarded(here: World) -> None:
     ("address", "secret"), [(ADDRESS, "0" * 64), ("0" * 32, SECRET), (ADDRESS, SECRET[:-1]), (SECRET, ADDRESS)]
 )
 async def test_a_wrong_address_and_a_wrong_secret_look_the_same(here: World, address: str, secret: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=PLAIN) as client:
         answer = await client.put(f"http://127.0.0.1:{here.port}/ingest/{address}/{secret}/{PATH}", content=BODY)
     assert (answer.status_code, answer.json()["error"]) == (404, "NOT_FOUND")
     assert await here.all() == []
