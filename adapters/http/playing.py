@@ -2,12 +2,14 @@
 
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Send
 
+from adapters.http.breaking import told
 from adapters.http.conditions import Validators, Verdict, allows_range, judge
 from adapters.http.naming import content_disposition, download_name
 from adapters.http.ranges import Part, UnsatisfiableRangeError, choose_part
@@ -99,19 +101,20 @@ class _Playing(StreamingResponse):
     """A stream whose source is closed at once when the listener is gone, and not when it is collected."""
 
     def __init__(self, first: bytes, rest: AsyncIterator[bytes], status: int, headers: Mapping[str, str]) -> None:
-        super().__init__(self._chunks(first, rest), status, headers)
-        self._rest = rest
+        self._body = told(_chunks(first, rest))
+        super().__init__(self._body, status, headers)
 
     async def stream_response(self, send: Send) -> None:
         """Send it all."""
-        try:
+        async with aclosing(self._body):
             await super().stream_response(send)
-        finally:
-            if isinstance(self._rest, AsyncGenerator):
-                await self._rest.aclose()
 
-    @staticmethod
-    async def _chunks(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+
+async def _chunks(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    try:
         yield first
         async for chunk in rest:
             yield chunk
+    finally:
+        if isinstance(rest, AsyncGenerator):
+            await rest.aclose()

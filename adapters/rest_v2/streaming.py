@@ -6,16 +6,14 @@ from contextlib import aclosing
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
-
-class BrokenOffError(Exception):
-    """What was being sent could not be read to its end."""
+from adapters.http.breaking import told
 
 
 class Streamed(StreamingResponse):
     """A body from a generator, which is closed at once when the client leaves, and not when it is collected."""
 
     def __init__(self, body: AsyncGenerator[bytes], status: int, headers: Mapping[str, str]) -> None:
-        self._body = _told(body)
+        self._body = told(body)
         super().__init__(self._body, status, headers)
 
     def pass_through(self, way: Callable[[AsyncGenerator[bytes]], AsyncGenerator[bytes]]) -> None:
@@ -26,13 +24,3 @@ class Streamed(StreamingResponse):
         """Send it all."""
         async with aclosing(self._body):
             await super().stream_response(send)
-
-
-async def _told(body: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    # An OSError of the source would be taken for one of the client's socket: a client that went away is no fault.
-    async with aclosing(body):
-        try:
-            async for piece in body:
-                yield piece
-        except OSError as error:
-            raise BrokenOffError from error

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from adapters.http.breaking import BrokenOffError
 from adapters.rest_v2 import listing
-from adapters.rest_v2.streaming import BrokenOffError
 from recordings.options import RecordingOptions
 from recordings.query import Page, PageRequest, Query
 from recordings.recording import State
