@@ -115,7 +115,16 @@ def _held(recording: Recording, event: Any) -> dict[str, Any]:
 
 
 def _trashed(recording: Recording, event: Any) -> dict[str, Any]:
-    return {"trashed_from": recording.state, "trashed_at": event.at, "trashed_by": event.by, "purge_at": event.purge_at}
+    return {
+        "trashed_from": recording.state,
+        "trashed_at": event.at,
+        "trashed_by": event.by,
+        "trashed_reason": event.reason,
+        "purge_at": event.purge_at,
+    }
+
+
+_NOT_TRASHED: Final = dict.fromkeys(("trashed_from", "trashed_at", "trashed_by", "trashed_reason", "purge_at"))
 
 
 _TOMBSTONE: Final[dict[str, Any]] = {
@@ -128,7 +137,7 @@ _TOMBSTONE: Final[dict[str, Any]] = {
     "custom_channel_vars": {},
     "spans": (),
 }
-"""What a purge wipes: the audio's place and everybody's names. Ids, times, state, reason and who deleted it stay."""
+"""What a purge wipes: the audio's place and everybody's names. Ids, times, state, reason, who deleted it, why: stay."""
 
 AMENDMENTS: Final[Mapping[type[Event], Callable[[Recording, Any], dict[str, Any]]]] = {
     Armed: lambda _recording, _event: {},
@@ -145,7 +154,7 @@ AMENDMENTS: Final[Mapping[type[Event], Callable[[Recording, Any], dict[str, Any]
     Failed: _with_reason,
     Lost: _with_reason,
     Trashed: _trashed,
-    Restored: lambda _recording, _event: dict.fromkeys(("trashed_from", "trashed_at", "trashed_by", "purge_at")),
+    Restored: lambda _recording, _event: _NOT_TRASHED,
     Purged: lambda _recording, _event: _TOMBSTONE,
     Delivered: _delivered,
     DeliveryFailed: _delivery_failed,

@@ -108,10 +108,11 @@ class Lost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trashed(Event):
-    """Deleted, until `purge_at` with a way back."""
+    """Deleted, until `purge_at` with a way back; by whom and, if that was said, why."""
 
     by: str
     purge_at: Millis
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -213,6 +213,7 @@ class Recording:
     trashed_from: State | None = None
     trashed_at: Millis | None = None
     trashed_by: str | None = None
+    trashed_reason: str | None = None
     purge_at: Millis | None = None
     start_key: str | None = None
     start_fingerprint: str | None = None

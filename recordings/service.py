@@ -54,7 +54,7 @@ from recordings.recording import EndCause, Recording, Row, Shelf, State
 from recordings.starting import StartRequest, Starts, require_capability
 
 MAX_REASON: Final = 256
-"""The longest reason of a legal hold, in characters."""
+"""The longest reason of a legal hold or a deletion, in characters."""
 
 
 class Recordings:
@@ -204,16 +204,24 @@ class Recordings:
     # Delete
 
     async def delete(
-        self, principal: Principal, recording_id: str, key: str | None = None, *, window: Millis | None = None
+        self,
+        principal: Principal,
+        recording_id: str,
+        key: str | None = None,
+        *,
+        window: Millis | None = None,
+        reason: str | None = None,
     ) -> Recording:
         """Put a recording into the trash; after the window its audio and metadata go for good.
 
         Deleting one that is in the trash already changes nothing. `RecordingInProgress` while it is being recorded or
-        finalized. `window` (milliseconds) overrides the installation's.
+        finalized. `window` (milliseconds) overrides the installation's; who deleted it, when, and the `reason` stay.
         """
+        if reason is not None:
+            _check_reason(reason)
         kept = self._policy.trash_window if window is None else window
         now = self._clock.now()
-        event = Trashed(at=now, by=principal.name or principal.account_id, purge_at=now + kept)
+        event = Trashed(at=now, by=principal.name or principal.account_id, purge_at=now + kept, reason=reason)
         return await self._write(principal, Scope.DELETE, recording_id, event, "delete", key)
 
     async def restore(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
@@ -232,8 +240,7 @@ class Recordings:
 
     async def hold(self, principal: Principal, recording_id: str, reason: str, key: str | None = None) -> Recording:
         """Lay a legal hold on a recording: until it is released, nothing and nobody deletes it."""
-        if not 0 < len(reason) <= MAX_REASON:
-            raise InvalidInput.of(("reason",), "maxLength", reason, f"a text of 1 to {MAX_REASON} characters")
+        _check_reason(reason)
         event = Held(at=self._clock.now(), by=principal.name or principal.account_id, reason=reason)
         return await self._write(principal, Scope.ADMIN, recording_id, event, "hold", key)
 
@@ -323,6 +330,11 @@ class Recordings:
         # Both are asked before the switch is touched: a refused action changes nothing there either.
         apply(recording, event)
         require_capability(self._recorder, capability)
+
+
+def _check_reason(reason: str) -> None:
+    if not 0 < len(reason) <= MAX_REASON:
+        raise InvalidInput.of(("reason",), "maxLength", reason, f"a text of 1 to {MAX_REASON} characters")
 
 
 def _playable(recording: Recording) -> Recording:

@@ -204,7 +204,8 @@ class Upkeep:
         if delivery is not None and delivery.state is DeliveryState.PENDING and recording.media is not None:
             return await self._deliver(recording)
         if recording.hold is None and recording.delete_at is not None and recording.delete_at <= now:
-            return Trashed(at=now, by="retention", purge_at=now + self._policy.trash_window)
+            purge_at = now + self._policy.trash_window
+            return Trashed(at=now, by="retention", purge_at=purge_at, reason="its retention is over")
         return None
 
     async def _deliver(self, recording: Recording) -> Event:

@@ -110,6 +110,9 @@ class UnmaskRecordingInput(OneRecording):
 @strawberry.input(description="Which recording to delete.")
 class DeleteRecordingInput(OneRecording):
     id: strawberry.ID = _id()
+    reason: str | None = strawberry.field(
+        default=None, description="Why it is deleted: 1 to 256 characters, kept for good with who and when."
+    )
     idempotency_key: str | None = _key()
 
 

@@ -72,7 +72,9 @@ async def _unmask(info: Info, given: Annotated[inputs.UnmaskRecordingInput, _inp
 
 
 async def _delete(info: Info, given: Annotated[inputs.DeleteRecordingInput, _input]) -> payloads.DeleteRecordingPayload:
-    return await _answer(info, payloads.DeleteRecordingPayload, _use(info).delete(*_parts(info, given)))
+    return await _answer(
+        info, payloads.DeleteRecordingPayload, _use(info).delete(*_parts(info, given), reason=given.reason)
+    )
 
 
 async def _restore(

@@ -132,6 +132,7 @@ class Recording(Node):
     custom_channel_vars: JSON = strawberry.field(description="What the switch attached to the call: a JSON object.")
     trashed_at: DateTime | None = strawberry.field(description="When it was deleted.")
     trashed_by: str | None = strawberry.field(description="Who deleted it.")
+    trashed_reason: str | None = strawberry.field(description="Why it was deleted, where that was said.")
     purge_at: DateTime | None = strawberry.field(description="Until when a deleted one can be restored.")
     revision: int = strawberry.field(description="How often it changed.")
 

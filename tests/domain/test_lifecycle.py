@@ -251,9 +251,10 @@ def test_due_at_follows_the_state() -> None:
 
 def test_a_tombstone_names_nobody() -> None:
     known = {"caller_id_name": "Ada", "callee_id_number": "+1", "user_metadata": {"a": 1}, "label": "x", "name": "y"}
-    trashed = make(S.TRASHED, media=MEDIA, trashed_by="me", imported={"from": "1@a"}, **known)
+    trashed = make(S.TRASHED, media=MEDIA, trashed_by="me", trashed_reason="r", imported={"from": "1@a"}, **known)
     gone = apply(trashed, Purged(at=AT))
-    assert (gone.state, gone.shelf, gone.trashed_by, gone.id) == (S.PURGED, Shelf.GONE, "me", trashed.id)
+    assert (gone.state, gone.shelf, gone.id) == (S.PURGED, Shelf.GONE, trashed.id)
+    assert (gone.trashed_by, gone.trashed_reason, gone.trashed_at) == ("me", "r", trashed.trashed_at)
     assert not any(
         (gone.media, gone.from_, gone.to, gone.imported, *(getattr(gone, name) for name in known)),
     )

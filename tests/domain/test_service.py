@@ -268,6 +268,19 @@ async def test_delete_restore_and_delete_again(house: House) -> None:
         await house.service.restore(ME, kept.id, "k")
 
 
+async def test_why_it_was_deleted_is_kept_with_who_and_when_until_it_is_restored(house: House) -> None:
+    kept = await stored(house)
+    for wrong in ("", "x" * 257):
+        with pytest.raises(InvalidInput, match="reason must be a text of 1 to 256 characters"):
+            await house.service.delete(ME, kept.id, reason=wrong)
+    deleted = await house.service.delete(ME, kept.id, reason="the caller asked for it")
+    assert (deleted.trashed_by, deleted.trashed_at) == (ME.name, house.clock.now())
+    assert deleted.trashed_reason == "the caller asked for it"
+    gone = apply(deleted, Purged(at=house.clock.now()))
+    assert (gone.trashed_by, gone.trashed_reason) == (ME.name, "the caller asked for it")
+    assert (await house.service.restore(ME, kept.id)).trashed_reason is None
+
+
 async def test_one_in_progress_is_not_deleted(house: House) -> None:
     begun = await start(house)
     with pytest.raises(RecordingInProgress):

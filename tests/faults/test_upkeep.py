@@ -222,6 +222,7 @@ async def test_retention_deletes_when_its_time_has_come_and_no_hold_is_on_it(nod
     await node.run(node.upkeep())
     trashed = await state_of(node, free)
     assert (trashed.state, trashed.trashed_by) == (State.TRASHED, "retention")
+    assert trashed.trashed_reason == "its retention is over"
     assert (await state_of(node, held)).state is State.STORED
     node.clock.move(31 * DAY)
     await node.run(node.upkeep())

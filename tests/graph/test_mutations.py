@@ -23,7 +23,7 @@ START = """mutation($input: StartRecordingInput!) { startRecording(input: $input
 
 def act(action: str) -> str:
     return f"""mutation($input: {action.capitalize()}RecordingInput!) {{ {action}Recording(input: $input) {{
-      recording {{ plainId state endCause purgeAt trashedBy spans {{ kind durationMs }} }}
+      recording {{ plainId state endCause purgeAt trashedBy trashedReason spans {{ kind durationMs }} }}
       errors {{ __typename ... on UserError {{ code message path }} }} }} }}"""
 
 
@@ -181,9 +181,10 @@ async def test_a_recording_in_progress_is_not_deleted(api: Api) -> None:
 
 async def test_deleting_and_restoring(api: Api) -> None:
     kept = await api.keep()
-    payload = await do(api, "delete", kept.id)
+    assert only(await do(api, "delete", kept.id, reason=""))["code"] == "INVALID_INPUT"
+    payload = await do(api, "delete", kept.id, reason="asked for")
     assert payload["recording"]["state"] == "TRASHED"
-    assert payload["recording"]["trashedBy"] == "tester"
+    assert (payload["recording"]["trashedBy"], payload["recording"]["trashedReason"]) == ("tester", "asked for")
     assert payload["recording"]["purgeAt"].endswith("Z")
     api.house.clock.move(1_000)
     assert (await do(api, "delete", kept.id))["recording"] == payload["recording"]

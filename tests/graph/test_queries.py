@@ -19,7 +19,7 @@ FULL = """query($id: ID!) { recording(id: $id) {
     shouldFollowTransfer timeLimit url }
   spans { kind at atMs durationMs }
   media { url urlExpires contentType length durationMs sampleRate channels sha256 storedAt }
-  userMetadata customChannelVars trashedAt trashedBy purgeAt revision
+  userMetadata customChannelVars trashedAt trashedBy trashedReason purgeAt revision
 } }"""
 
 

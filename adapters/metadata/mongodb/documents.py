@@ -1,6 +1,7 @@
 """A recording as a document, and back.
 
-The id is `_id`; every other field has the domain's name and is always there, as null where it has no value. Free-form
+The id is `_id`; every other field has the domain's name and is always there, as null where it has no value (but for
+`_LATER`, which older documents lack: writing all of them anew would take hours). Free-form
 fields are JSON text (`adapters.metadata.rows` says why): BSON has no integers beyond 64 bits, and MongoDB gives keys
 with dots or a leading `$` a meaning.
 """
@@ -18,6 +19,7 @@ _NUMBERS: Final = (
     "start", "created", "modified", "duration_ms", "delete_at", "trashed_at", "purge_at", "due_at", "attempts",
     "revision",
 )  # fmt: skip
+_LATER: Final = ("trashed_reason",)
 _NESTED: Final = ("media", "delivery", "hold", "spans", "lease")
 """Fields with numbers inside."""
 
@@ -47,6 +49,9 @@ def to_rows(documents: list[Document], names: Sequence[str]) -> list[Document]:
                 _make_plain(document[name])
         elif name in FREE_FORM:
             decode_column(documents, name)
+        elif name in _LATER:
+            for document in documents:
+                document.setdefault(name, None)
     return documents
 
 

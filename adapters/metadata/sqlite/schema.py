@@ -197,7 +197,9 @@ _FOURTH: Final = (_PLACES,)
 
 _FIFTH: Final = ("ALTER TABLE accounts ADD COLUMN numbers TEXT NOT NULL DEFAULT '[]'",)
 
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+_SIXTH: Final = (f"ALTER TABLE {TABLE} ADD COLUMN trashed_reason TEXT",)
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 """Step n leads from `user_version` n to n + 1."""
 
 

@@ -95,6 +95,7 @@ def full(**given: Any) -> Recording:
         "trashed_from": State.STORED,
         "trashed_at": NOW,
         "trashed_by": "somebody",
+        "trashed_reason": "asked for \U0001f600",
         "purge_at": NOW + 1,
         "start_key": unique("key"),
         "start_fingerprint": "fingerprint",

@@ -179,6 +179,18 @@ async def test_documents_are_migrated_once_opened(
     assert mongodb_client[mongodb_database][META].find_one() == {"_id": "schema", "version": 2}
 
 
+async def test_a_field_that_older_documents_lack_is_null(
+    store: MongoStore, mongodb_client: Client, mongodb_database: str
+) -> None:
+    given = recording()
+    await store.insert(given)
+    mongodb_client[mongodb_database][RECORDINGS].update_one({}, {"$unset": {"trashed_reason": ""}})
+    assert await store.load(given.id) == given
+    assert await store.rows([given.id], frozenset({"id", "trashed_reason"})) == {
+        given.id: {"id": given.id, "trashed_reason": None}
+    }
+
+
 async def test_a_database_of_a_later_release_is_left_alone(
     store: MongoStore, mongodb_client: Client, mongodb_database: str
 ) -> None:
