@@ -111,7 +111,7 @@ class UnmaskRecordingInput(OneRecording):
 class DeleteRecordingInput(OneRecording):
     id: strawberry.ID = _id()
     reason: str | None = strawberry.field(
-        default=None, description="Why it is deleted: 1 to 256 characters, kept for good with who and when."
+        default=UNSET, description="Why it is deleted: 1 to 256 characters, kept for good with who and when."
     )
     idempotency_key: str | None = _key()
 
