@@ -5,12 +5,12 @@ out once, when it is made; what is kept is its SHA-256, which is as good as the 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from recordings.access import Account, ApiKey, IngestAddress, Scope
-from recordings.directory import DirectoryStore
+from recordings.directory import DirectoryStore, all_accounts
 from recordings.errors import InvalidInput, InvalidState, NotFound
 from recordings.ids import MAX_ID, is_hex_id, new_id, new_secret
 from recordings.ports import Clock
@@ -54,9 +54,9 @@ class Administration:
             raise NotFound(message, path=("account",))
         return found
 
-    async def accounts(self) -> Sequence[Account]:
+    def accounts(self) -> AsyncIterator[Account]:
         """All accounts, oldest first."""
-        return await self._store.accounts()
+        return all_accounts(self._store)
 
     async def create_account(self, name: str, parent_id: str | None = None, account_id: str | None = None) -> Account:
         """A new account, below its parent if one is named.

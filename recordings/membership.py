@@ -5,6 +5,7 @@ from string import digits
 from typing import Final
 
 from recordings.access import Account, Principal, Scope, require_scope
+from recordings.directory import all_accounts
 from recordings.errors import InvalidInput, InvalidState, NotFound
 from recordings.ids import MAX_ID, is_hex_id, new_id
 from recordings.ports import Clock, MetadataStore
@@ -102,16 +103,21 @@ class Membership:
         By a phone number (its digits count); if there is none, by a realm; if there is none of that either, by a name
         (letters and digits count, case does not).
         """
-        accounts = await self._store.accounts()
-        for given, plain, names_of in (
-            (number, plain_number, lambda account: account.numbers),
-            (realm, str.lower, lambda account: (account.realm,)),
-            (name, plain_name, lambda account: (account.name,)),
-        ):
-            wanted = plain(given or "")
-            if wanted and (found := [each for each in accounts if wanted in map(plain, names_of(each))]):
-                return found[:MAX_NAMESAKES]
-        return []
+        asked = [
+            (wanted, plain, names_of)
+            for given, plain, names_of in (
+                (number, plain_number, lambda account: account.numbers),
+                (realm, str.lower, lambda account: (account.realm,)),
+                (name, plain_name, lambda account: (account.name,)),
+            )
+            if (wanted := plain(given or ""))
+        ]
+        found: list[list[Account]] = [[] for _ in asked]
+        async for account in all_accounts(self._store):
+            for namesakes, (wanted, plain, names_of) in zip(found, asked, strict=True):
+                if len(namesakes) < MAX_NAMESAKES and wanted in map(plain, names_of(account)):
+                    namesakes.append(account)
+        return next(filter(None, found), [])
 
     async def whose(self, account_id: str, method: Method, hashed: str) -> User | None:
         """The user of an account whose credential has this hash (of `recordings.users.hash_credential`)."""

@@ -84,7 +84,7 @@ async def _set(
 
 @with_services
 async def _list(services: "Services") -> None:
-    for found in await services.administration.accounts():
+    async for found in services.administration.accounts():
         put_out(_shown(found))
 
 

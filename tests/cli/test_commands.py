@@ -170,7 +170,7 @@ async def test_services_can_be_opened_twice_at_once(cli: CommandLine) -> None:
     settings = load({}, {"data": str(cli.data)})
 
     async def seen(services: Services) -> int:
-        return len(await services.administration.accounts())
+        return len([account async for account in services.administration.accounts()])
 
     async with open_services(settings) as one, open_services(settings) as two:
         await one.administration.create_account("Acme")
