@@ -85,11 +85,13 @@ class Identity:
     async def _principal(self, token: str) -> Principal | None:
         if _API_KEY.fullmatch(token):
             return await self._credentials.key(token)
-        header = _header(token)
-        # The header only chooses who checks the token; each checker accepts its own algorithms with its own keys.
-        if self._issuer is not None and header.get("alg") in ISSUER_ALGORITHMS:
-            return await self._issuer.read(token, header)
-        read = self._tokens.read(token)
+        read = self._tokens.known(token)
+        if read is None:
+            header = _header(token)
+            # The header only chooses who checks the token; each checker accepts its own algorithms with its own keys.
+            if self._issuer is not None and header.get("alg") in ISSUER_ALGORITHMS:
+                return await self._issuer.read(token, header)
+            read = self._tokens.read(token)
         if await self._revocations.ended(read):
             raise refused()
         return read.principal

@@ -1,7 +1,9 @@
 """Tokens of our own: JWTs signed with HS256 and a key derived from the installation's."""
 
 import secrets
+from collections import OrderedDict
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 import jwt
@@ -18,6 +20,7 @@ LEEWAY: Final = 5
 """Seconds by which the clocks of two servers may differ."""
 REQUIRED: Final = ["exp", "iat"]
 _MAX_TOKEN_ID: Final = 64
+MAX_REMEMBERED: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Tokens:
     def __init__(self, key: bytes, clock: Clock) -> None:
         self._key = key
         self._clock = clock
+        self._checked: OrderedDict[bytes, Token] = OrderedDict()
 
     def issue(self, principal: Principal, seconds: int = DEFAULT_SECONDS) -> str:
         """A token that makes whoever has it this principal, for so many seconds."""
@@ -51,6 +55,15 @@ class Tokens:
         if principal.owner_id is not None:
             claims["owner_id"] = principal.owner_id
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+
+    def known(self, token: str) -> Token | None:
+        """A token that was checked here before, and whose time is not over.
+
+        Checking one takes 0.1 ms, which is more than finding a recording does; its signature does not change. What is
+        remembered is its hash.
+        """
+        found = self._checked.get(_digest(token))
+        return found if found is not None and self._clock.now() < found.until else None
 
     def read(self, token: str) -> Token:
         """A token that was issued here and whose time is not over. Whether it was ended before that, a store knows.
@@ -73,4 +86,16 @@ class Tokens:
         token_id = claims["jti"]
         if not isinstance(token_id, str) or not 0 < len(token_id) <= _MAX_TOKEN_ID:
             raise refused()
-        return Token(principal_of(claims), token_id, int(claims["exp"]) * SECOND)
+        checked = Token(principal_of(claims), token_id, int(claims["exp"]) * SECOND)
+        self._remember(_digest(token), checked)
+        return checked
+
+    def _remember(self, digest: bytes, token: Token) -> None:
+        self._checked[digest] = token
+        self._checked.move_to_end(digest)
+        if len(self._checked) > MAX_REMEMBERED:
+            self._checked.popitem(last=False)
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode(errors="surrogatepass")).digest()

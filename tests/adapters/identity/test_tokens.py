@@ -13,10 +13,12 @@ from starlette.datastructures import Headers
 
 from adapters.identity import Identity, Tokens
 from adapters.identity.identity import MAX_TOKEN
+from adapters.identity.tokens import MAX_REMEMBERED
 from recordings.access import GRANTABLE, Account, Principal, Scope
 from recordings.errors import Unauthenticated
 from recordings.ids import new_id
 from tests.adapters.identity.conftest import KEY
+from tests.support.clock import StillClock
 
 # The store is the same for all examples of a property, which is fine: none of them writes.
 settings.register_profile("shared-store", suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -179,3 +181,28 @@ async def test_two_different_credentials_are_refused_and_the_same_twice_are_not(
     assert "several" in await refused(identity, ("X-Auth-Token", one), ("Authorization", f"Bearer {two}"))
     raw = [(b"x-auth-token", one.encode()), (b"authorization", f"Bearer {one}".encode())]
     assert (await identity.authenticate(Headers(raw=raw))).account_id == account.id
+
+
+async def test_a_checked_token_is_remembered_until_its_time_is_over(account: Account) -> None:
+    clock = StillClock(int(time.time()) * 1_000)
+    tokens = Tokens(KEY, clock)
+    token = tokens.issue(Principal(account.id, frozenset({Scope.READ}), None, "somebody"), 60)
+    assert tokens.known(token) is None
+    read = tokens.read(token)
+    assert tokens.known(token) is read
+    assert tokens.known(token[:-1]) is None
+    clock.move(59_999)
+    assert tokens.known(token) is read
+    clock.move(1)
+    assert tokens.known(token) is None
+
+
+async def test_what_is_remembered_is_bounded(account: Account) -> None:
+    tokens = Tokens(KEY, StillClock(int(time.time()) * 1_000))
+    many = [
+        tokens.issue(Principal(account.id, frozenset(), None, str(number)), 60) for number in range(MAX_REMEMBERED + 1)
+    ]
+    for token in many:
+        tokens.read(token)
+    assert tokens.known(many[0]) is None
+    assert tokens.known(many[-1]) is not None
