@@ -153,8 +153,20 @@ def _guard(recording: Recording, event: Event) -> None:
         raise InvalidState(_refusal(recording, event), recording_id=recording.id)
     if isinstance(event, Trashed | Purged) and recording.hold is not None:
         raise OnHold(f"recording {recording.id} is on hold: {recording.hold.reason}", recording_id=recording.id)
+    if isinstance(event, Restored | Held) and is_going(recording):
+        # Its audio may be half gone: whoever wants it back must not be told that it is kept.
+        refusal = NotTrashed if isinstance(event, Restored) else NotFound
+        raise refusal(f"recording {recording.id} is being purged", recording_id=recording.id)
     if isinstance(event, Redelivered) and recording.options.url is None:
         raise NotDeliverable(_refusal(recording, event), recording_id=recording.id)
+
+
+def is_going(recording: Recording) -> bool:
+    """Whether the purge of a deleted recording is under way, or was tried: there is no way back from that.
+
+    A claim counts the revision up, so whoever read the recording before it finds out when saving.
+    """
+    return recording.state is State.TRASHED and (recording.lease is not None or recording.attempts > 0)
 
 
 def due_at(recording: Recording, now: Millis) -> Millis | None:

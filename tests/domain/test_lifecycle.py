@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -273,6 +274,16 @@ def test_a_hold_blocks_every_deletion() -> None:
     released = apply(trashed, Released(at=AT))
     assert (released.hold, released.due_at) == (None, AT + 5)
     assert apply(released, Purged(at=AT)).state is S.PURGED
+
+
+@pytest.mark.parametrize("going", [{"lease": Lease("node", AT + 9)}, {"attempts": 1}])
+def test_nothing_calls_a_recording_back_whose_purge_has_begun(going: dict[str, Any]) -> None:
+    trashed = make(S.TRASHED, trashed_from=S.STORED, media=MEDIA, purge_at=AT, **going)
+    with pytest.raises(NotTrashed, match="is being purged"):
+        apply(trashed, Restored(at=AT))
+    with pytest.raises(NotFound, match="is being purged"):
+        apply(trashed, Held(at=AT, by="me", reason="case 7"))
+    assert apply(trashed, Purged(at=AT)).state is S.PURGED
 
 
 def test_a_delivery_has_a_life_of_its_own() -> None:

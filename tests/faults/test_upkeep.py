@@ -17,7 +17,9 @@ from adapters.media.folder import FolderMedia
 from adapters.metadata.sqlite import SqliteStore
 from adapters.spool import FolderSpool
 from recordings.access import Account
-from recordings.events import Held, Redelivered, Trashed
+from recordings.changes import change
+from recordings.errors import Refused
+from recordings.events import Event, Held, Redelivered, Restored, Trashed
 from recordings.finalizer import Finalizer, media_key
 from recordings.instants import DAY, HOUR, MINUTE, SECOND
 from recordings.lifecycle import apply
@@ -261,6 +263,30 @@ async def test_what_was_set_aside_goes_with_its_recording(node: Node) -> None:
     await node.run(node.upkeep())
     assert (await state_of(node, recording)).state is State.PURGED
     assert [path.name for path in (node.folder / "aside").iterdir()] == [other.id]
+
+
+@pytest.mark.parametrize("rescue", [Restored(at=1), Held(at=1, by="me", reason="case 7")])
+async def test_a_recording_that_is_being_purged_is_not_said_to_be_kept(
+    node: Node, monkeypatch: pytest.MonkeyPatch, rescue: Event
+) -> None:
+    recording = await node.record()
+    await node.run(node.upkeep())
+    stored = await state_of(node, recording)
+    trashed = apply(stored, Trashed(at=node.clock.now(), by="me", purge_at=node.clock.now()))
+    assert await node.store.save(trashed, stored.revision)
+    delete = node.media.delete
+
+    async def come_between(url: str) -> None:
+        await delete(url)
+        # Read before the purge was claimed, too: a lost race is run again on what is there then.
+        with pytest.raises(Refused, match="is being purged"):
+            await change(node.store, trashed, rescue)
+
+    monkeypatch.setattr(node.media, "delete", come_between)
+    await node.run(node.upkeep())
+    assert not node.files()["media"]
+    assert (await state_of(node, recording)).state is State.PURGED
+    assert not node.silent.faults
 
 
 async def test_a_body_that_was_coming_in_is_incomplete(node: Node) -> None:
