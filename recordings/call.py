@@ -10,7 +10,10 @@ from recordings.recording import Direction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One leg of a call, with the names of the v2 document. `started` is when its audio began to come in."""
+    """One leg of a call, with the names of the v2 document. `started` is when its audio began to come in.
+
+    `node` says where it comes in, if that is not the node that was asked.
+    """
 
     account_id: str
     call_id: str
@@ -28,6 +31,7 @@ class Call:
     callee_id_name: str | None = None
     callee_id_number: str | None = None
     custom_channel_vars: Mapping[str, Any] = field(default_factory=dict)
+    node: str | None = None
 
 
 def sip_uri(party: str | None, realm: str) -> str:

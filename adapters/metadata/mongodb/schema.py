@@ -21,6 +21,8 @@ INGEST: Final = "ingest_addresses"
 USERS: Final = "users"
 REVOKED_TOKENS: Final = "revoked_tokens"
 PLACES: Final = "places"
+PEERS: Final = "peers"
+CALLS: Final = "live_calls"
 META: Final = "meta"
 
 DUE: Final = "due"
@@ -94,6 +96,13 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
     ),
     # The server deletes what is over.
     REVOKED_TOKENS: (_index("by_until", "until", expireAfterSeconds=0),),
+    PEERS: (_index("by_until", "until", expireAfterSeconds=0),),
+    CALLS: (
+        _index("by_until", "until", expireAfterSeconds=0),
+        _index("of_account", "account_id", "started", "_id"),
+        _index("of_call", "account_id", "call_id"),
+        _index("of_node", "node"),
+    ),
 }  # fmt: skip
 
 Migration = Callable[[Database], Awaitable[None]]

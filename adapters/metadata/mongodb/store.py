@@ -2,13 +2,14 @@
 
 from adapters.metadata.mongodb.directory import Directory
 from adapters.metadata.mongodb.driver import Connection, Driver
+from adapters.metadata.mongodb.peers import Peers
 from adapters.metadata.mongodb.recordings import Recordings
 from adapters.metadata.mongodb.schema import migrate
 from adapters.metadata.mongodb.users import Users
 
 
-class MongoStore(Recordings, Directory, Users):
-    """A `MetadataStore` in a MongoDB database.
+class MongoStore(Recordings, Directory, Users, Peers):
+    """A `MetadataStore` in a MongoDB database, and the `PeerStore` of the servers that share it.
 
     To be made inside a running event loop, and used in that one alone. Nothing is sent before `open`.
 
@@ -26,6 +27,7 @@ class MongoStore(Recordings, Directory, Users):
         Recordings.__init__(self, self._connection.database)
         Directory.__init__(self, self._connection.database)
         Users.__init__(self, self._connection.database)
+        Peers.__init__(self, self._connection.database)
 
     async def open(self) -> None:
         """Reach the server; make indexes and migrate where needed. Other processes may do the same at once."""
