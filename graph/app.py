@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -28,7 +28,11 @@ from graph.presigning import Presigning
 from graph.requests import Requests, masked, unavailable
 from graph.services import Services
 from recordings.instants import SECOND
+from recordings.peers import Peer, PeerStore
 from recordings.ports import StoreAwayError
+
+if TYPE_CHECKING:
+    from adapters.peers import Announcer
 
 _WAITING: Final = 4
 VERSION: Final = version("call-recording-api")
@@ -40,14 +44,19 @@ def create_app(services: Services) -> ASGIApp:
     # Those that wait for a store must not keep the workshop idle.
     at_once = services.settings.audio_workers + _WAITING
     background = Background(services.upkeep, services.recorder, services.recordings, services.wake, at_once)
+    announcer = _announcer(services)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await services.tidy()
         await background.start()
+        if announcer is not None:
+            await announcer.start()
         try:
             yield
         finally:
+            if announcer is not None:
+                await announcer.stop()
             await background.stop(services.settings.shutdown_timeout)
 
     app = Starlette(
@@ -71,6 +80,7 @@ def _routes(services: Services, background: Background) -> list[BaseRoute]:
         *(graphiql.routes() if services.settings.graphiql else ()),
         _media(services).route(),
         *_ingest(services),
+        *_peers(services),
         _below("/v2", _rest_v2(services)),
         _below("/v1", rest_v1_app(clock=services.clock, node=services.node, version=VERSION)),
     ]
@@ -135,6 +145,27 @@ def _ingest(services: Services) -> list[BaseRoute]:
         sockets=MediaSockets(recorder, services.clock),
         clock=services.clock,
     )
+
+
+def _announcer(services: Services) -> "Announcer | None":
+    """What tells other servers of this one, if they are to reach it."""
+    url, store, recorder = services.settings.peer_url, services.store, services.recorder
+    if url is None or not isinstance(store, PeerStore):
+        return None
+    from adapters.peers import Announcer
+
+    announcer = Announcer(store, Peer(services.node, url), recorder.live_calls)
+    recorder.watch(announcer.changed)
+    return announcer
+
+
+def _peers(services: Services) -> list[BaseRoute]:
+    if services.settings.peer_url is None:
+        return []
+    from adapters.peers import Commands, peer_routes
+
+    commands = Commands(services.key.derive("peers"), services.node, services.clock)
+    return peer_routes(commands=commands, recorder=services.recorder, recordings=services.store, node=services.node)
 
 
 def _rest_v2(services: Services) -> ASGIApp:

@@ -7,6 +7,7 @@ from typing import Final
 from adapters.recorders.embedded import EmbeddedRecorder
 from graph.logs import logger
 from recordings.errors import Refused
+from recordings.events import Begun
 from recordings.ports import Recorder, TakeEvent
 from recordings.recording import Recording
 from recordings.service import Recordings
@@ -103,15 +104,18 @@ class Steps:
 async def listen_to(recorder: Recorder, recordings: Recordings) -> None:
     """Apply what a recorder says, in its order, until it is closed."""
     async for said in recorder.events():
-        await _apply(recordings, said)
+        found = await _apply(recordings, said)
+        if isinstance(said.event, Begun) and found is not None and not found.in_progress:
+            # Whoever asked for it did not hear in time that it begins, and gave it up; or it is over already.
+            await recorder.stop(said.recording_id)
 
 
-async def _apply(recordings: Recordings, said: TakeEvent) -> None:
+async def _apply(recordings: Recordings, said: TakeEvent) -> Recording | None:
     # While the store is away the recorder's word must not be lost: it is the only one who knows.
     wait = 0.1
     while True:
         try:
-            await recordings.on_event(said.recording_id, said.event)
+            return await recordings.on_event(said.recording_id, said.event)
         except Refused as refused:
             _log.warning("what the recorder says does not fit", recording=said.recording_id, why=refused.message)
         except Exception:  # noqa: BLE001 - whatever it is, the event is kept and tried again
@@ -119,7 +123,7 @@ async def _apply(recordings: Recordings, said: TakeEvent) -> None:
             await asyncio.sleep(wait)
             wait = min(wait * 2, 5.0)
             continue
-        return
+        return None
 
 
 class Background:

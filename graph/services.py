@@ -33,14 +33,16 @@ from recordings.importing import Importing
 from recordings.instants import DAY
 from recordings.keeping import Keeping
 from recordings.membership import Membership
+from recordings.peers import PeerStore
 from recordings.policy import Policy
-from recordings.ports import MetadataStore
+from recordings.ports import MetadataStore, Recorder
 from recordings.receiving import Receiving
 from recordings.service import Recordings
 from recordings.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from adapters.identity.issuer import Issuer
+    from adapters.peers import PeerClient
 
 _MIB = 1 << 20
 _DELIVERY = "delivery"
@@ -102,6 +104,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         store = await _opened(_metadata(settings))
         closing.push_async_callback(store.close)
         guard, options = _guard(settings), _media_options(settings)
+        peers = _peers(store, key, node)
+        if peers is not None:
+            closing.push_async_callback(peers.close)
         media = _media(settings, guard, options, store)
         closing.push_async_callback(media.close)
         places = _places(settings)
@@ -113,7 +118,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         issuer = _issuer(settings)
         if issuer is not None:
             closing.push_async_callback(issuer.close)
-        yield _compose(settings, key, node, _Opened(store, media, courier, places, workshop, renditions, issuer))
+        opened = _Opened(store, peers, media, courier, places, workshop, renditions, issuer)
+        yield _compose(settings, key, node, opened)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,7 @@ class _Opened:
     """The parts that take opening, or more than a look at a setting."""
 
     store: MetadataStore
+    peers: "PeerClient | None"
     media: MediaRouter
     courier: UrlCourier
     places: tuple[str, ...]
@@ -147,6 +154,25 @@ async def _opened(store: MetadataStore) -> MetadataStore:
         message = f"the metadata store cannot be opened: {scrub(str(error)) or type(error).__name__}"
         raise CannotOpenError(message) from error
     return store
+
+
+def _peers(store: MetadataStore, key: InstallationKey, node: str) -> "PeerClient | None":
+    """The client of the other servers, where there can be some."""
+    if not isinstance(store, PeerStore):
+        return None
+    # Loaded where it is used, as the driver is.
+    from adapters.peers import Commands, PeerClient
+
+    return PeerClient(Commands(key.derive("peers"), node, SystemClock()))
+
+
+def _recorder_of_all(own: EmbeddedRecorder, node: str, opened: "_Opened") -> Recorder:
+    """The recorder of all calls that the installation has: where no other server can be, this server's own."""
+    if opened.peers is None or not isinstance(opened.store, PeerStore):
+        return own
+    from adapters.peers import PeerRecorder
+
+    return PeerRecorder(own, node=node, peers=opened.store, recordings=opened.store, client=opened.peers)
 
 
 def _guard(settings: Settings) -> Guard:
@@ -240,7 +266,7 @@ def _compose(
     )
     recordings = Recordings(
         store=store,
-        recorder=recorder,
+        recorder=_recorder_of_all(recorder, node, opened),
         clock=clock,
         audit=audit,
         wake=wake,

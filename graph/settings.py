@@ -120,6 +120,7 @@ class Settings(GraphQLChoices):
     private_hosts: tuple[str, ...]
     delivery_places: tuple[str, ...]
     public_url: str | None
+    peer_url: str | None
     media_url_ttl: int
     media_presign: bool
     trash_days: int
@@ -205,6 +206,14 @@ SETTINGS: Final = (
         str,
         None,
         "Where clients find the service, if not at the host and port it listens on. Signed media URLs begin with it.",
+        schemes=("http", "https"),
+    ),
+    Setting(
+        "peer_url",
+        str,
+        None,
+        "Where the other servers on the same MongoDB reach this one, such as http://10.0.0.5:8000, to have it record "
+        "calls whose audio comes in here. Without it, only this server itself can record those.",
         schemes=("http", "https"),
     ),
     Setting("media_url_ttl", int, 3_600, "Seconds that a signed media URL holds.", minimum=10, maximum=604_800),
@@ -329,6 +338,9 @@ def load(environment: Mapping[str, str], options: Mapping[str, str | None] | Non
 
 
 def _check_together(values: Mapping[str, Any]) -> None:
+    # The peers of a server are those that share its MongoDB.
+    if values["peer_url"] is not None and values["mongodb"] is None:
+        raise WrongSettingError(BY_NAME["mongodb"], "")
     url = values["jwks_url"]
     if url is None:
         return

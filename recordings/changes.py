@@ -7,16 +7,24 @@ from recordings.events import Event
 from recordings.idempotency import remember
 from recordings.lifecycle import apply
 from recordings.ports import RecordingStore
-from recordings.recording import Recording
+from recordings.recording import Recording, State
 
 RACES: Final = 8
 """How often a lost race is run again before the caller hears `Conflict`."""
 
 
 async def change(
-    store: RecordingStore, recording: Recording, event: Event, *, key: str | None = None, action: str = ""
+    store: RecordingStore,
+    recording: Recording,
+    event: Event,
+    *,
+    key: str | None = None,
+    action: str = "",
+    only_in: State | None = None,
 ) -> Recording:
     """The recording after an event, saved. A lost race reloads and applies the event to what is there then.
+
+    With `only_in`, one that has moved on from that state by then is given back as it is.
 
     Raises:
         Refused: the event cannot happen in the state that the recording is in (by then).
@@ -26,6 +34,8 @@ async def change(
     for _ in range(RACES):
         if current is None:
             break
+        if only_in is not None and current.state is not only_in:
+            return current
         changed = remember(apply(current, event), current, key, action)
         if changed is current or await store.save(changed, current.revision):
             return changed

@@ -249,12 +249,13 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """What a recorder is asked to record."""
+    """What a recorder is asked to record. `node` is where the call's audio comes in; `None` for where it is asked."""
 
     recording_id: str
     account_id: str
     call_id: str
     options: RecordingOptions
+    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Starts:
         self, principal: Principal, account: Account, call: Call, request: StartRequest, key: str | None
     ) -> Recording:
         now = self._clock.now()
-        recording = recording_of_call(call, account, now, self._node)
+        recording = recording_of_call(call, account, now, call.node or self._node)
         audio_format = request.options.format or "mp3"
         recording = replace(
             recording,
@@ -89,12 +89,16 @@ class Starts:
         return replace(recording, due_at=due_at(recording, now))
 
     async def _begin(self, recording: Recording) -> Recording:
-        take = Take(recording.id, recording.account_id, recording.call_id, recording.options)
+        take = Take(recording.id, recording.account_id, recording.call_id, recording.options, recording.node)
         try:
             event = await self._recorder.start(take)
         except TakeRefused as refused:
             failed = Failed(at=self._clock.now(), reason=Reason.RECORDER_FAILED, detail=str(refused))
-            await change(self._store, recording, failed)
+            # The store decides who was first. A recorder whose answer was lost may have said that it begins, and then
+            # it did; if it says so after this, it hears that nobody waits for it (`graph.background`).
+            found = await change(self._store, recording, failed, only_in=State.REQUESTED)
+            if found.in_progress:
+                return found
             raise RecorderFailed(str(refused), recording_id=recording.id) from refused
         return await change(self._store, recording, event)
 

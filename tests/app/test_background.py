@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -9,11 +10,12 @@ import pytest
 from adapters.recorders.embedded import EmbeddedRecorder
 from graph.background import Background, Steps, Wake
 from recordings.errors import Conflict
-from recordings.events import Ended, Event
+from recordings.events import Begun, Ended, Event
 from recordings.ports import TakeEvent
-from recordings.recording import EndCause, Recording
+from recordings.recording import EndCause, Recording, State
 from recordings.service import Recordings
 from recordings.upkeep import Upkeep
+from tests.contract.metadata.samples import recording
 
 
 class Work:
@@ -202,6 +204,27 @@ async def test_what_does_not_fit_is_passed_over() -> None:
     await house.start()
     await until(lambda: listener.heard == ["two"])
     await house.stop(5)
+
+
+@pytest.mark.parametrize(("state", "stopped"), [(State.FAILED, ["one"]), (State.RECORDING, [])])
+async def test_a_take_that_begins_when_nobody_waits_for_it_any_more_is_closed(state: State, stopped: list[str]) -> None:
+    asked: list[str] = []
+
+    class Late(Recorder):
+        async def stop(self, recording_id: str) -> None:
+            asked.append(recording_id)
+
+    class Knowing(Listener):
+        async def on_event(self, recording_id: str, event: Event) -> Any:
+            self.heard.append(recording_id)
+            return replace(recording(id=recording_id), state=state) if recording_id == "one" else None
+
+    listener, recorder = Knowing(), Late(*(TakeEvent(name, Begun(at=1)) for name in ("one", "unknown", "two")))
+    house = background(Work(), recorder, listener, Wake())
+    await house.start()
+    await until(lambda: listener.heard == ["one", "unknown", "two"])
+    await house.stop(5)
+    assert asked == stopped
 
 
 async def test_it_says_whether_it_runs() -> None:

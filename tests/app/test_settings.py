@@ -74,6 +74,13 @@ def test_an_issuer_needs_to_be_named_and_to_be_asked_safely() -> None:
             load({**issuer, "RECORDINGS_JWKS_URL": "https://i.example/keys", missing: ""})
 
 
+def test_peers_share_a_mongodb() -> None:
+    peer = {"RECORDINGS_PEER_URL": "http://10.0.0.5:8000"}
+    assert load({**peer, "RECORDINGS_MONGODB": "mongodb://x/y"}).peer_url == "http://10.0.0.5:8000"
+    with pytest.raises(WrongSettingError, match="RECORDINGS_MONGODB"):
+        load(peer)
+
+
 def test_the_address_is_what_clients_need() -> None:
     assert load({}).address == "http://127.0.0.1:8000"
     assert load({}, {"host": "::1", "port": "9000"}).address == "http://[::1]:9000"

@@ -1,7 +1,7 @@
 """Making an account beside a running server: what the command line does, without the price of its start."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from graph.services import Services, open_services
@@ -11,14 +11,14 @@ from recordings.access import DEFAULT_SCOPES, Principal
 ACCOUNT = "ab" * 16
 
 
-def make_account(data: Path) -> str:
-    """A token for an account that is there afterwards."""
+def make_account(data: Path, **variables: str) -> str:
+    """A token for an account that is there afterwards; `variables` are the server's own settings."""
 
     async def make(services: Services) -> str:
         await services.administration.create_account("Acme", account_id=ACCOUNT)
         return services.tokens.issue(Principal(ACCOUNT, frozenset(DEFAULT_SCOPES)), 600)
 
-    return asyncio.run(_with(data, make))
+    return asyncio.run(_with(data, make, variables))
 
 
 def make_ingest(data: Path) -> str:
@@ -31,6 +31,8 @@ def make_ingest(data: Path) -> str:
     return asyncio.run(_with(data, make))
 
 
-async def _with(data: Path, make: Callable[[Services], Awaitable[str]]) -> str:
-    async with open_services(load({}, {"data": str(data)})) as services:
+async def _with(
+    data: Path, make: Callable[[Services], Awaitable[str]], variables: Mapping[str, str] | None = None
+) -> str:
+    async with open_services(load(variables or {}, {"data": str(data)})) as services:
         return await make(services)

@@ -58,6 +58,7 @@ class EmbeddedRecorder:
         self._live: dict[tuple[str, str], LiveCall] = {}
         self._takes: dict[str, tuple[OpenTake, LiveCall]] = {}
         self._happenings = Happenings()
+        self._changed: Callable[[], None] = _nobody
 
     @property
     def name(self) -> str:
@@ -70,6 +71,14 @@ class EmbeddedRecorder:
         return CAPABILITIES
 
     # Streams
+
+    def live_calls(self) -> Sequence[Call]:
+        """The live calls of all accounts."""
+        return [live.call for live in self._live.values()]
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have somebody called whenever a call came or went; it must not block."""
+        self._changed = changed
 
     def answer(self, call: Call, close: Callable[[Verdict], None]) -> LiveCall:
         """A call's audio begins to come in. `close` will be called when its stream has to end; it must not block.
@@ -86,6 +95,7 @@ class EmbeddedRecorder:
             self._timers.call_later(self.limits.max_call_seconds, close, reached),
             self._timers.call_later(self.limits.stream_idle, self._look_for_life, live),
         ]
+        self._changed()
         return live
 
     def hear(self, live: LiveCall, audio: Audio) -> float:
@@ -108,6 +118,7 @@ class EmbeddedRecorder:
         # Said twice, it must not end the stream that came after it.
         if self._live.get(key) is live:
             del self._live[key]
+            self._changed()
         for timer in live.timers:
             timer.cancel()
         # Shielded: whoever waits may be cancelled, the audio goes to the disk nevertheless.
@@ -272,6 +283,10 @@ class EmbeddedRecorder:
             live.close(Verdict(EndCause.IDLE, POLICY_VIOLATION, f"no audio for {idle:g} seconds"))
         else:
             live.timers[1] = self._timers.call_later(idle - silent, self._look_for_life, live)
+
+
+def _nobody() -> None:
+    """Hears of calls that come and go where nobody else does."""
 
 
 def _is_due(live: LiveCall, take: OpenTake) -> bool:

@@ -97,6 +97,16 @@ async def test_calls_are_found_in_their_account_newest_first(bench: Bench) -> No
     assert await bench.recorder.find_call(OTHER, "two") is None
 
 
+async def test_whoever_watches_hears_that_calls_come_and_go(bench: Bench) -> None:
+    seen: list[list[str]] = []
+    bench.recorder.watch(lambda: seen.append([call.call_id for call in bench.recorder.live_calls()]))
+    first = bench.answer("one")
+    await bench.recorder.hang_up(bench.answer("two"), EndCause.HANGUP)
+    for _ in range(2):
+        await bench.recorder.hang_up(first, EndCause.HANGUP)
+    assert seen == [["one"], ["one", "two"], ["one"], []]
+
+
 async def test_a_call_has_one_stream(bench: Bench) -> None:
     first = bench.answer()
     with pytest.raises(CallIsLive):

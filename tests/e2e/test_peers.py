@@ -1,0 +1,117 @@
+"""Two servers on one MongoDB: the calls of each can be recorded through the other."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from pymongo import MongoClient
+
+from tests.e2e.installation import ACCOUNT, make_account
+from tests.e2e.server import Client, Server, until
+from tests.e2e.sound import decode
+from tests.servers.mongod import Document
+
+CALLS = "{ viewer { account { calls { callId } } } }"
+
+
+class Pair(NamedTuple):
+    """The servers, and a client of each that may do everything with the account's calls."""
+
+    one: Server
+    other: Server
+    at_one: Client
+    at_other: Client
+
+
+@pytest.fixture
+def pair(
+    tmp_path: Path, mongodb_uri: str, mongodb_client: "MongoClient[Document]", mongodb_database: str
+) -> Iterator[Pair]:
+    variables = {
+        "RECORDINGS_MONGODB": mongodb_uri.replace("/?", f"/{mongodb_database}?"),
+        "RECORDINGS_MEDIA": f"file://{tmp_path}/audio",
+        "RECORDINGS_KEY_FILE": f"{tmp_path}/secret.key",
+    }
+    servers = [Server(tmp_path / name, **variables) for name in ("one", "other")]
+    with ExitStack() as stack:
+        for server in servers:
+            stack.push(server.__exit__)
+            server.variables["RECORDINGS_PEER_URL"] = server.url
+            server.launch()
+        token = make_account(tmp_path / "one", **variables)
+        one, other = (server.wait_until_ready() for server in servers)
+        yield Pair(one, other, one.client(token), other.client(token))
+
+
+def live(client: Client) -> list[str]:
+    return [call["callId"] for call in client.graphql(CALLS)["viewer"]["account"]["calls"]]
+
+
+def audio(client: Client, identity: str) -> bytes:
+    return client.http.get(client.find(identity)["media"]["url"]).raise_for_status().content
+
+
+def codes(payload: Any) -> list[str]:
+    return [error["code"] for error in payload["errors"]]
+
+
+def test_a_call_is_recorded_through_any_server(pair: Pair) -> None:
+    with pair.one.call(60, "--account", ACCOUNT) as call:
+        until(lambda: live(pair.at_other) == [call.id] == live(pair.at_one))
+        taken = pair.at_other.do("startRecording", callId=call.id, format="wav")
+        assert taken["state"] == "RECORDING"
+        identity = taken["plainId"]
+        for client in (pair.at_one, pair.at_other):
+            assert codes(client.mutate("startRecording", callId=call.id)) == ["ALREADY_RECORDING"]
+        # Time has to go by: a recording without any audio is discarded.
+        time.sleep(1)
+        assert pair.at_other.do("pauseRecording", id=identity)["state"] == "PAUSED"
+        assert pair.at_one.do("resumeRecording", id=identity)["state"] == "RECORDING"
+        pair.at_other.do("maskRecording", id=identity)
+        assert pair.at_other.do("unmaskRecording", id=identity)["spans"][1]["kind"] == "MASKED"
+        assert pair.at_other.do("stopRecording", id=identity)["state"] == "FINALIZING"
+        assert codes(pair.at_one.mutate("stopRecording", id=identity)) == ["NOT_RECORDING"]
+        stored = pair.at_other.wait_for(identity, "STORED")
+        assert call.hang_up() == 0
+    until(lambda: live(pair.at_other) == [])
+    assert (stored["endCause"], stored["media"]["channels"]) == ("STOPPED", 2)
+    whole = audio(pair.at_one, identity)
+    assert audio(pair.at_other, identity) == whole
+    assert decode(whole).seconds == pytest.approx(stored["durationMs"] / 1_000, abs=0.05)
+
+
+def test_a_server_that_dies_is_missed_and_forgotten_and_finishes_what_it_had(pair: Pair) -> None:
+    with pair.one.call(60, "--account", ACCOUNT) as call:
+        identity = pair.at_other.start(call.id)["plainId"]
+        # Time has to go by: a recording without any audio is discarded.
+        time.sleep(1)
+        pair.one.kill()
+        # Believed to be there for a while, and not answering: then known to be away.
+        for _ in range(2):
+            refused = pair.at_other.mutate("stopRecording", id=identity)
+            assert (codes(refused), refused["recording"]) == (["RECORDER_FAILED"], None)
+            assert "away" in refused["errors"][0]["message"]
+            until(lambda: live(pair.at_other) == [])
+        headers = dict(pair.at_other.http.headers)
+        url = f"{pair.other.url}/v2/accounts/{ACCOUNT}/channels/{call.id}"
+        data = {"module": "record_call", "data": {"action": "stop"}}
+        answer = httpx.put(url, headers=headers, json={"data": {"action": "metaflow", "data": data}})
+        assert answer.status_code == 404
+    assert pair.at_other.find(identity)["state"] == "RECORDING"
+    pair.one.start()
+    found = pair.at_other.wait_for(identity, "STORED", "DISCARDED", "FAILED", "LOST")
+    assert (found["state"], found["endCause"]) == ("STORED", "SERVER_RESTART")
+    assert audio(pair.at_other, identity)
+
+
+def test_only_servers_of_the_installation_are_obeyed(pair: Pair) -> None:
+    token = pair.at_one.http.headers["X-Auth-Token"]
+    for headers in ({}, {"X-Auth-Token": token}, {"Authorization": f"Bearer {token}"}):
+        for server in (pair.one, pair.other):
+            answer = httpx.post(f"{server.url}/internal/commands", headers=headers, content=b"x" * 300_000)
+            assert answer.status_code == 401
+    assert httpx.get(f"{pair.one.url}/internal/commands").status_code == 405
