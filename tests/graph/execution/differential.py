@@ -102,13 +102,18 @@ async def run(executor: type[Any], node: Any, variables: dict[str, Any], asker: 
     return result if isinstance(result, ExecutionResult) else await result
 
 
-def shown(result: ExecutionResult) -> tuple[Any, ...]:
-    """All that can be told apart from outside: data in their order, errors with paths and locations in theirs."""
+def shown(result: ExecutionResult, *, in_order: bool = True) -> tuple[Any, ...]:
+    """All that can be told apart from outside: data in their order, errors with paths and locations in theirs.
+
+    Where two siblings that may not be null fail, the first one to fail is told, and with it their parent is null: which
+    one that is is a matter of time (October 2021, 6.4.4). Then it is told only what the errors say.
+    """
     try:
         data: Any = msgspec.json.encode(result.data)
     except (TypeError, ValueError, OverflowError) as error:
         data = repr(error)
-    return data, [error.formatted for error in result.errors or ()]
+    errors = result.errors or ()
+    return data, [error.formatted for error in errors] if in_order else sorted(error.message for error in errors)
 
 
 async def answer(made: Made, asker: Context) -> ExecutionResult:
@@ -127,8 +132,11 @@ async def compare(made: Made, asker: Context) -> Compared:
     plain = parse(made.text)
     ours = await run(CompiledExecutor, document.node, made.variables, asker)
     theirs = await run(Reference, plain, made.variables, asker)
-    assert shown(ours) == shown(theirs), made
-    assert shown(await answer(made, asker)) == shown(theirs), made
+    # Counting is the one fault that comes twice at once, each after a time of its own.
+    in_order = made.text.count("totalCount") < 2 or asker.recordings.is_counted  # type: ignore[attr-defined]
+    expected = shown(theirs, in_order=in_order)
+    assert shown(ours, in_order=in_order) == expected, made
+    assert shown(await answer(made, asker), in_order=in_order) == expected, made
     plans, directs = document.node.plans, document.node.directs
     return Compared(
         plans.bails,
