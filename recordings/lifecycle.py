@@ -151,6 +151,9 @@ def _guard(recording: Recording, event: Event) -> None:
     """Raise what the state alone cannot tell."""
     if isinstance(event, Reopened) and recording.reason is not Reason.INCOMPLETE:
         raise InvalidState(_refusal(recording, event), recording_id=recording.id)
+    if isinstance(event, Stopped) and recording.source_key is not None:
+        # Its sender says when it ends. What was cut off here would be taken for all of it.
+        raise NotRecording(f"recording {recording.id} is being handed in, not recorded", recording_id=recording.id)
     if isinstance(event, Trashed | Purged) and recording.hold is not None:
         raise OnHold(f"recording {recording.id} is on hold: {recording.hold.reason}", recording_id=recording.id)
     if isinstance(event, Restored | Held) and is_going(recording):

@@ -13,11 +13,13 @@ from adapters.spool import FolderSpool
 from recordings.access import Account, Principal, Scope
 from recordings.call import Call
 from recordings.changes import change
-from recordings.errors import Forbidden, NotFound
+from recordings.errors import Forbidden, NotFound, NotRecording
 from recordings.events import Trashed
 from recordings.receiving import EMPTY_SHA256, Receiving
 from recordings.recording import EndCause, Reason, Recording, State
+from recordings.service import Recordings
 from tests.support.clock import StillClock
+from tests.support.recorder import ScriptedRecorder
 
 ACCOUNT, ELSEWHERE = "a" * 32, "b" * 32
 CALL = Call(account_id=ACCOUNT, call_id="c1", started=1_795_336_000_000, from_="alice", to="bob@pbx")
@@ -142,6 +144,17 @@ async def test_another_account_has_nothing_to_do_with_it(desk: Desk) -> None:
     there = await desk.open(sender(ELSEWHERE))
     finished = await desk.receiving().finish(there.id, ONE)
     assert (finished.id, finished.account_id, finished.state) == (there.id, ELSEWHERE, State.FINALIZING)
+
+
+async def test_nobody_stops_what_is_being_handed_in(desk: Desk) -> None:
+    opened = await desk.open()
+    use = Recordings(
+        store=desk.store, recorder=ScriptedRecorder(desk.clock), clock=desk.clock, audit=desk, wake=desk, node="node-1"
+    )
+    with pytest.raises(NotRecording, match="is being handed in"):
+        await use.stop(Principal(ACCOUNT, frozenset({Scope.CONTROL})), opened.id)
+    finished = await desk.receiving().finish(opened.id, "1" * 64)
+    assert (finished.state, finished.end_cause) == (State.FINALIZING, EndCause.RECEIVED)
 
 
 async def test_nothing_at_all_is_discarded(desk: Desk) -> None:
