@@ -77,13 +77,16 @@ class Membership:
     async def is_known(self, principal: Principal, account_id: str, user_id: str) -> bool:
         """Whether an account in reach has this user: one that was created, or that a recording names as its owner.
 
-        Recordings that were deleted count too, so a user does not vanish with the last recording.
+        Recordings that were deleted count too, so a user does not vanish with the last recording. To an owner, nobody
+        else is known: other users are out of reach as if there were none.
         """
         require_scope(principal, Scope.READ)
         account = await self._reach.account(principal, account_id)
         if not 0 < len(user_id) <= MAX_ID or not is_storable(user_id):
             return False
-        if user_id == principal.owner_id or await self._store.user(account.id, user_id) is not None:
+        if principal.owner_id is not None:
+            return user_id == principal.owner_id
+        if await self._store.user(account.id, user_id) is not None:
             return True
         return await self._owns_something(account, user_id)
 

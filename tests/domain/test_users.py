@@ -106,6 +106,14 @@ async def test_a_user_is_known_once_created_or_named_by_a_recording(house: House
         assert not await members.is_known(principal(), ACCOUNT, nothing)
 
 
+async def test_an_owner_does_not_learn_who_else_there_is(house: House, members: Membership) -> None:
+    ada = await members.create(ACCOUNT, "ada")
+    house.recorder.ring(ACCOUNT, "call", owner_id="bob")
+    await house.service.start(principal(), StartRequest(call_id="call"))
+    for other in (ada.id, "bob", "nobody"):
+        assert not await members.is_known(principal(owner_id="owner"), ACCOUNT, other)
+
+
 async def test_a_user_does_not_vanish_with_the_last_recording(house: House, members: Membership) -> None:
 
     house.recorder.ring(ACCOUNT, "call", owner_id="owner")
