@@ -6,7 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class DataInUseError(Exception):
+class DataFolderError(Exception):
+    """The data folder cannot be made or written; the message says why."""
+
+
+class DataInUseError(DataFolderError):
     """Another server uses the data folder; the message says what to do."""
 
 
@@ -15,10 +19,16 @@ def only_server(data: Path) -> Iterator[None]:
     """Hold the data folder of a server. The kernel lets go of it when the process ends, however it ends.
 
     Raises:
+        DataFolderError: it is no folder that can be written.
         DataInUseError: another server holds it.
     """
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (data / "server.lock").open("w") as file:
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = (data / "server.lock").open("w")
+    except OSError as error:
+        message = f"the data folder {data} cannot be used: {error.strerror}"
+        raise DataFolderError(message) from error
+    with held as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -37,7 +37,7 @@ def run(settings: Settings, prepare: Prepare, ready: Ready) -> None:
     """Serve until told to stop.
 
     Raises:
-        DataInUseError: another server uses the data folder.
+        DataFolderError: the data folder cannot be used, or another server uses it.
         CannotListenError: another program has the port, or the address is not this machine's.
     """
     with only_server(settings.data), _listen(settings) as listener:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -94,12 +95,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
     Raises:
         SecretFileError: the key file cannot be used.
-        CannotOpenError: a store cannot be reached, or there is no such place.
+        CannotOpenError: the data folder cannot be used, a store cannot be reached, or there is no such place.
     """
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    node = _node(settings.data)
     key = InstallationKey.open(settings.key_file or settings.data / "secret.key")
-    # The name under which this data folder holds audio, also after a restart.
-    node = made_once(settings.data / "node", new_id())
     async with AsyncExitStack() as closing:
         store = await _opened(_metadata(settings))
         closing.push_async_callback(store.close)
@@ -136,14 +135,27 @@ class _Opened:
     issuer: "Issuer | None"
 
 
+def _node(data: Path) -> str:
+    """The name under which this data folder holds audio, also after a restart. Makes the folder."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return made_once(data / "node", new_id())
+    except OSError as error:
+        message = f"the data folder {data} cannot be used: {error.strerror}"
+        raise CannotOpenError(message) from error
+
+
 def _metadata(settings: Settings) -> MetadataStore:
     if settings.mongodb is None:
         return SqliteStore(settings.data)
     # The driver is loaded where it is used: one machine with SQLite never needs it.
-    from adapters.metadata.mongodb import MongoStore
+    from adapters.metadata.mongodb import DriverMissingError, MongoStore
 
     database = urlsplit(settings.mongodb).path.strip("/") or "recordings"
-    return MongoStore(settings.mongodb, database, settings.driver)
+    try:
+        return MongoStore(settings.mongodb, database, settings.driver)
+    except DriverMissingError as error:
+        raise CannotOpenError(str(error)) from error
 
 
 async def _opened(store: MetadataStore) -> MetadataStore:

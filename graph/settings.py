@@ -20,12 +20,14 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
 class WrongSettingError(Exception):
-    """A setting that cannot be used; the message says which, what was given and what is allowed."""
+    """A setting that cannot be used; the message says which, what was given and what is allowed.
 
-    def __init__(self, setting: "Setting", given: str) -> None:
-        names = f"{setting.environment} (or {setting.option})"
-        super().__init__(f"{names} must be {setting.allowed}, not {given!r}")
-        self.setting = setting
+    `needing` is the option that cannot do without it.
+    """
+
+    def __init__(self, setting: "Setting", given: str, needing: str = "") -> None:
+        why = f"as {needing} needs it" if needing else f"not {given!r}"
+        super().__init__(f"{setting.names} must be {setting.allowed}, {why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Setting:
     def option(self) -> str:
         """Its option on the command line."""
         return "--" + self.name.replace("_", "-")
+
+    @property
+    def names(self) -> str:
+        """What it is called where it is set."""
+        return f"{self.environment} (or {self.option})"
 
     @property
     def allowed(self) -> str:
@@ -333,14 +340,14 @@ def load(environment: Mapping[str, str], options: Mapping[str, str | None] | Non
     values = {name: BY_NAME[name].parse(text) if text else BY_NAME[name].default for name, text in texts.items()}
     _check_together(values)
     if values["graphql_only_trusted"] and values["graphql_trusted"] is None:
-        raise WrongSettingError(BY_NAME["graphql_trusted"], "")
+        raise WrongSettingError(BY_NAME["graphql_trusted"], "", needing="--graphql-only-trusted")
     return Settings(**values)
 
 
 def _check_together(values: Mapping[str, Any]) -> None:
     # The peers of a server are those that share its MongoDB.
     if values["peer_url"] is not None and values["mongodb"] is None:
-        raise WrongSettingError(BY_NAME["mongodb"], "")
+        raise WrongSettingError(BY_NAME["mongodb"], "", needing="--peer-url")
     url = values["jwks_url"]
     if url is None:
         return
@@ -349,7 +356,7 @@ def _check_together(values: Mapping[str, Any]) -> None:
         raise WrongSettingError(BY_NAME["jwks_url"], url)
     for name in ("jwks_issuer", "jwks_audience"):
         if not values[name]:
-            raise WrongSettingError(BY_NAME[name], "")
+            raise WrongSettingError(BY_NAME[name], "", needing="--jwks-url")
 
 
 def as_markdown(settings: Iterable[Setting] = SETTINGS) -> str:

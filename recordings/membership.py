@@ -42,13 +42,15 @@ class Membership:
         """A new user; asks for no principal, as `recordings.administration` does not. Hashing takes its time.
 
         Raises:
-            InvalidInput: a text is too long or has characters that cannot be kept.
+            InvalidInput: a text is too long or has characters that cannot be kept, or the password is empty.
             NotFound: there is no such account.
             InvalidState: the account has a user of that name or id.
         """
         texts = {"username": username, "first_name": first_name, "last_name": last_name, "email": email}
         for name, text in texts.items():
             _check_text(name, text, empty=name != "username")
+        if password == "":
+            raise InvalidInput.of(("password",), "minLength", password, "at least one character")
         if user_id is not None and not is_hex_id(user_id):
             raise InvalidInput.of(("id",), "pattern", user_id, "32 lower-case hexadecimal digits")
         if not is_hex_id(account_id) or await self._store.account(account_id) is None:

@@ -115,6 +115,8 @@ def test_the_commands_in_the_documents_exist(page: str, least: int) -> None:
             command = command.commands[words.pop(0)]
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options
+        # What does not parse ends here.
+        command.make_context(command.name, words)
 
 
 def test_the_rooms_in_the_readme_exist() -> None:

@@ -32,10 +32,15 @@ class InstallationKey:
         """The key in a file; made if there is none. Processes that do so at the same time get the same one.
 
         Raises:
-            SecretFileError: what is there is no key, or everybody on the machine may read it.
+            SecretFileError: what is there is no key, cannot be read or made, or everybody on the machine may read it.
         """
-        text = made_once(path, secrets.token_hex(32))
-        if path.stat().st_mode & _OTHERS:
+        try:
+            text = made_once(path, secrets.token_hex(32))
+            mode = path.stat().st_mode
+        except OSError as error:
+            message = f"{path} cannot be used as the key file: {error.strerror}"
+            raise SecretFileError(message) from error
+        if mode & _OTHERS:
             message = f"{path} can be read by everybody on this machine: chmod 600 it, or delete it and lose all tokens"
             raise SecretFileError(message)
         if not _HEX.fullmatch(text):

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
+from fsspec import get_filesystem_class
+
 from adapters.media.folder import FolderMedia
 from adapters.media.http import HttpMedia
 from adapters.media.keys import unquoted
@@ -15,6 +17,7 @@ from recordings.ports import MediaMissing
 LOCAL: Final = "local:"
 _FILE: Final = "file:///"
 _S3: Final = frozenset({"s3", "s3a"})
+_NO_S3: Final = "audio in S3 needs packages that are not installed: install the extra 's3'"
 WEB: Final = frozenset({"http", "https"})
 
 
@@ -100,12 +103,26 @@ class Opener:
         if url.partition(":")[0] not in _S3:
             return RemoteMedia(url, options)
         # An extra: its libraries are there where it is used.
-        from adapters.media.s3 import S3Media
-        from adapters.media.s3_client import S3Client
-
+        try:
+            from adapters.media.s3 import S3Media
+            from adapters.media.s3_client import S3Client
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(_NO_S3) from error
         if prefix not in self._connections:
             self._connections[prefix] = S3Client(options)
         return S3Media(url, connection=self._connections[prefix])
+
+
+def check_scheme(url: str) -> None:
+    """Find out whether anything that is installed here reaches URLs like this one.
+
+    Raises:
+        ValueError: no store has such URLs.
+        ImportError: a package is missing for it.
+    """
+    scheme = url.partition("://")[0]
+    if scheme not in {"file", *WEB, *_S3}:
+        get_filesystem_class(scheme)
 
 
 def _folder_at(url: str) -> FolderMedia:

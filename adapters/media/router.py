@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.media.places import LOCAL, WEB, Opener, Store
+from adapters.media.places import LOCAL, WEB, Opener, Store, check_scheme
 from adapters.net import Guard
 from recordings.doctor import StoredObject
 from recordings.whereabouts import plain_place
@@ -145,11 +145,15 @@ def open_media_store(
     by default. Nothing is touched yet.
 
     Raises:
-        ValueError: the URL is no absolute one.
+        ValueError: the URL is no absolute one, or no store has such URLs.
+        ImportError: a package is missing for it.
     """
     known = dict(options_by_url or {})
     if url is not None and options:
         scheme = url.partition(":")[0]
         # Headers for one web server are no other one's business.
         known.setdefault(f"{url.rstrip('/')}/" if scheme in WEB else f"{scheme}://", options)
-    return MediaRouter(url, Opener(data_dir, guard or Guard(hosts=()), known), place_of, note)
+    router = MediaRouter(url, Opener(data_dir, guard or Guard(hosts=()), known), place_of, note)
+    if url is not None:
+        check_scheme(url)
+    return router

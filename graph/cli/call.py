@@ -46,6 +46,8 @@ def call(seconds: int, account_id: str | None, url: str | None, options: Mapping
 
     The call's id is printed at once. Record it with the mutation startRecording.
     """
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"--url must be a URL that begins with http:// or https://, not {url!r}")
     with suppress(KeyboardInterrupt):
         _call(options, seconds, account_id, url)
 

@@ -45,9 +45,12 @@ def setting_options(names: Iterable[str]) -> Callable[[Command], Command]:
 def _option(setting: Setting) -> Callable[[Command], Command]:
     default = "" if setting.default in {None, ()} else f" [default: {_shown(setting.default)}]"
     words = f"{setting.description}{default}"
-    if setting.type is bool and setting.default is False:
-        return click.option(setting.option, setting.name, flag_value="on", default=None, help=words)
-    shape = "|".join(setting.choices) or ("on|off" if setting.type is bool else setting.type.__name__.upper())
+    if setting.type is bool:
+        # Alone it is on.
+        return click.option(
+            setting.option, setting.name, is_flag=False, flag_value="on", default=None, metavar="[on|off]", help=words
+        )
+    shape = "|".join(setting.choices) or setting.type.__name__.upper()
     return click.option(setting.option, setting.name, default=None, metavar=_METAVARS.get(shape, shape), help=words)
 
 

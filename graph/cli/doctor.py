@@ -42,7 +42,7 @@ def doctor(context: click.Context, repair: bool, share: float, options: Mapping[
 
 
 @click.command()
-@click.option("--all", "share", flag_value=1.0, type=_SHARE, default=1.0, help="All recordings, which is the default.")
+@click.option("--all", "share", flag_value=1.0, type=float, default=1.0, help="All recordings, which is the default.")
 @click.option("--sample", "share", type=_SHARE, metavar="SHARE", help="A share of them by chance, from 0 to 1.")
 @setting_options(_SETTINGS)
 @click.pass_context

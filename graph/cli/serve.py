@@ -25,13 +25,13 @@ def serve(options: Mapping[str, str | None]) -> None:
     logs.configure(settings.log_format, settings.log_level)
     from adapters.identity import SecretFileError
     from graph.execution.trusted import TrustedFileError
-    from graph.lock import DataInUseError
+    from graph.lock import DataFolderError
     from graph.server import CannotListenError, run
     from graph.services import CannotOpenError
 
     try:
         run(settings, _prepare, _greet)
-    except (CannotListenError, CannotOpenError, DataInUseError, SecretFileError, TrustedFileError) as error:
+    except (CannotListenError, CannotOpenError, DataFolderError, SecretFileError, TrustedFileError) as error:
         raise click.ClickException(str(error)) from error
 
 

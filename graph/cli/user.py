@@ -26,7 +26,10 @@ def user() -> None:
 @user.command()
 @account_option
 @click.option("--username", required=True, help="The name to sign in with; unique in the account.")
-@click.option("--password", help="The password; - to give it on standard input.")
+@click.option(
+    "--password",
+    help="The password; - to give it on standard input. Without one there is no signing in.",
+)
 @click.option("--id", "user_id", help="The user's id, as recordings name it as their owner; made up by default.")
 @click.option("--first-name", default="", help="The given name.")
 @click.option("--last-name", default="", help="The family name.")
@@ -56,7 +59,8 @@ async def _create(services: "Services", given: dict[str, Any]) -> None:
 
 @with_services
 async def _list(services: "Services", account_id: str) -> None:
-    for found in await services.store.users(account_id):
+    account = await services.administration.account(account_id)
+    for found in await services.store.users(account.id):
         put_out(_shown(found))
 
 

@@ -1,11 +1,15 @@
 """Accounts, keys, tokens and ingest addresses by the command line."""
 
 import asyncio
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
+from graph.cli.common import setting_options
 from graph.cli.main import recordings
 from graph.services import Services, open_services
 from graph.settings import load
@@ -46,14 +50,16 @@ def test_an_account_that_is_there_cannot_be_made_again(cli: CommandLine) -> None
         (["ingest", "create", "--account", "nobody"], "there is no account"),
         (["ingest", "revoke", "nothing"], "there is no ingest address"),
         (["token", "--account", "nobody"], "there is no account"),
+        (["user", "list", "--account", "nobody"], "there is no account"),
         (["token", "--account", "nobody", "--expires", "0"], "--expires"),
         (["key", "create", "--account", "nobody", "--scope", "ingest"], "--scope"),
         (["key", "create"], "--account"),
         (["call"], "start the server with --demo"),
+        (["call", "--url", "127.0.0.1:8000"], "http://"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_no_traceback_is_shown(cli: CommandLine, words: list[str], said: str) -> None:
-    asked_wrongly = {"--id", "", "--expires", "--scope"} & set(words) or words == ["key", "create"]
+    asked_wrongly = {"--id", "", "--expires", "--scope", "--url"} & set(words) or words == ["key", "create"]
     result = cli.run(*words, expected=2 if asked_wrongly else 1)
     assert said in result.stderr
     assert result.stdout == ""
@@ -141,7 +147,10 @@ def test_every_command_and_every_option_says_what_it_is_for(cli: CommandLine, wo
         ({"RECORDINGS_PORT": "none"}, "RECORDINGS_PORT (or --port) must be an integer from 1 to 65535, not 'none'"),
         ({"RECORDINGS_DRIVER": "odbc"}, "RECORDINGS_DRIVER (or --driver) must be one of pymongo, motor, not 'odbc'"),
         ({"RECORDINGS_GRAPHIQL": "maybe"}, "on or off"),
-        ({"RECORDINGS_JWKS_URL": "https://issuer.example/keys"}, "RECORDINGS_JWKS_ISSUER"),
+        (
+            {"RECORDINGS_JWKS_URL": "https://issuer.example/keys"},
+            "RECORDINGS_JWKS_ISSUER (or --jwks-issuer) must be a text, as --jwks-url needs it",
+        ),
         ({"RECORDINGS_MONGODB": "postgres://x"}, "mongodb://"),
     ],
 )
@@ -164,6 +173,56 @@ def test_a_store_that_cannot_be_opened_is_said(cli: CommandLine) -> None:
         said = cli.run(*words, expected=1).stderr
         assert "the metadata store cannot be opened" in said
         assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("words", [["account", "list"], ["serve"]], ids=" ".join)
+def test_a_data_folder_that_cannot_be_used_is_said(cli: CommandLine, words: list[str]) -> None:
+    cli.data.write_bytes(b"")
+    said = cli.run(*words, expected=1).stderr
+    assert said == f"Error: the data folder {cli.data} cannot be used: File exists\n"
+
+
+@pytest.mark.parametrize("words", [["account", "list"], ["serve"]], ids=" ".join)
+def test_a_key_file_that_cannot_be_made_is_said(cli: CommandLine, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    key = tmp_path / "file" / "secret.key"
+    said = cli.run(*words, "--key-file", key, expected=1).stderr
+    assert said == f"Error: {key} cannot be used as the key file: File exists\n"
+
+
+@pytest.mark.parametrize(
+    ("missing", "words", "said"),
+    [
+        ("motor.motor_asyncio", ["--driver", "motor", "--mongodb", "mongodb://127.0.0.1:1/x"], "the extra 'motor'"),
+        ("adapters.media.s3", ["--media", "s3://bucket"], "the extra 's3'"),
+    ],
+)
+def test_an_extra_that_is_missing_is_named(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, missing: str, words: list[str], said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    told = cli.run("account", "list", *words, expected=1).stderr
+    assert said in told
+    assert told.count("\n") == 1
+
+
+def test_a_place_for_audio_that_nothing_reaches_ends_the_start(cli: CommandLine) -> None:
+    said = cli.run("serve", "--media", "nosuch://bucket", expected=1).stderr
+    assert said == "Error: the media store cannot be opened: Protocol not known: nosuch\n"
+
+
+def test_what_is_on_or_off_is_an_option_alone_or_with_a_word() -> None:
+    given: list[object] = []
+
+    @click.command()
+    @setting_options(["graphiql", "demo", "media_presign"])
+    def probe(options: Mapping[str, str | None]) -> None:
+        load({}, options)
+        given.append(dict(options))
+
+    for words in (["--demo", "--graphiql", "off"], ["--demo", "on", "--graphiql=off"], ["--graphiql", "off", "--demo"]):
+        assert CliRunner().invoke(probe, words).exit_code == 0
+        assert given.pop() == {"graphiql": "off", "demo": "on", "media_presign": None}
 
 
 async def test_services_can_be_opened_twice_at_once(cli: CommandLine) -> None:

@@ -16,5 +16,11 @@ def test_a_user_is_made_once_and_listed_without_a_password(cli: CommandLine, acc
     assert not any("secret" in str(value) for value in made.values())
 
 
+def test_nobody_signs_in_with_no_password(cli: CommandLine, account: str) -> None:
+    words = ["user", "create", "--account", account, "--username", "ada", "--password", ""]
+    assert "password must be at least one character" in cli.run(*words, expected=2).stderr
+    assert cli.json("user", "list", "--account", account) == []
+
+
 def test_the_openapi_document_is_that_of_the_code(cli: CommandLine) -> None:
     assert json.loads(cli.run("openapi").stdout) == openapi(VERSION)
