@@ -1,0 +1,84 @@
+"""A server whose disk is slower than the other one's patience: what nobody waits for any more is not recorded."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from adapters.peers import Commands, PeerClient, PeerRecorder, peer_routes
+from adapters.recorders.embedded import EmbeddedRecorder
+from adapters.spool import FolderSpool
+from graph.background import listen_to
+from graph.clock import SystemClock
+from recordings.access import Account
+from recordings.call import Call
+from recordings.errors import RecorderFailed
+from recordings.instants import MINUTE
+from recordings.peers import Peer
+from recordings.recording import Reason, State
+from recordings.service import Recordings
+from recordings.starting import StartRequest
+from tests.support.audit import ListAudit
+from tests.support.house import ACCOUNT, principal
+from tests.support.memory_peers import MemoryPeers
+from tests.support.memory_store import MemoryStore
+
+KEY = bytes(range(32))
+
+
+class SlowSpool(FolderSpool):
+    """Opens takes when it is let."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.gate = asyncio.Event()
+
+    async def open_tracks(self, *given: Any) -> Any:
+        await self.gate.wait()
+        return await super().open_tracks(*given)
+
+
+async def test_a_take_that_opens_after_its_start_was_given_up_is_closed_again(tmp_path: Path) -> None:
+    clock, store, peers, spool = SystemClock(), MemoryStore(), MemoryPeers(), SlowSpool(tmp_path)
+    kept: Any = store
+    holder, asked = (EmbeddedRecorder(spool=spool, clock=clock) for _ in range(2))
+    routes = peer_routes(commands=Commands(KEY, "holder", clock), recorder=holder, recordings=kept, node="holder")
+    # As a real connection: that one side hangs up does not end what the other one does.
+    working: list[asyncio.Task[httpx.Response]] = []
+    inside = httpx.ASGITransport(Starlette(routes=routes))
+
+    class Wire(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            working.append(asyncio.create_task(inside.handle_async_request(request)))
+            return await asyncio.shield(working[-1])
+
+    client = PeerClient(Commands(KEY, "asked", clock), total=0.1, transport=Wire())
+    recorder = PeerRecorder(asked, node="asked", peers=peers, recordings=kept, client=client)
+    parts: Any = {"store": kept, "clock": clock, "audit": ListAudit(), "wake": lambda: None}
+    at_holder = Recordings(recorder=holder, node="holder", **parts)
+    listening = asyncio.create_task(listen_to(holder, at_holder))
+    await store.add_account(Account(ACCOUNT, "Acme", clock.now()))
+    await peers.greet(Peer("holder", "http://holder"), MINUTE)
+    call = Call(account_id=ACCOUNT, call_id="call", started=clock.now())
+    live = holder.answer(call, lambda _: None)
+    await peers.add_calls("holder", [call], MINUTE)
+
+    with pytest.raises(RecorderFailed, match="did not answer in time"):
+        await Recordings(recorder=recorder, node="asked", **parts).start(principal(), StartRequest(call_id="call"))
+    (failed,) = store.recordings.values()
+    assert (failed.state, failed.reason, failed.active_call) == (State.FAILED, Reason.RECORDER_FAILED, None)
+    spool.gate.set()
+    assert (await working[0]).status_code == 200
+    async with asyncio.timeout(20):
+        while live.takes or await holder.is_open(failed.id):  # noqa: ASYNC110 - it asks the recorder
+            await asyncio.sleep(0.005)
+    assert await store.load(failed.id) == failed
+    # The call goes on, and can be recorded.
+    begun = await at_holder.start(principal(), StartRequest(call_id="call"))
+    assert await holder.is_open(begun.id)
+    await holder.close()
+    await listening
+    await client.close()
