@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 import uvicorn
 
+from adapters.recorders.embedded.small_reads import WAITING
 from graph import protocol
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Say how long the body was."""
-    length, more = 0, True
+    """Say how long the body was; at `/unread`, answer when no more of it is taken, without a look at it."""
+    length, more = 0, scope["path"] != "/unread"
+    while not more and len(receive.__self__.body) <= WAITING:  # noqa: ASYNC110 - uvicorn tells nobody of it
+        await asyncio.sleep(0)
     while more:
         message = await receive()
         length, more = length + len(message.get("body", b"")), message.get("more_body", False)
@@ -79,6 +82,14 @@ async def test_a_head_that_takes_too_long_is_cut_off(
 ) -> None:
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     assert b"400" in await answers(port, *parts)
+
+
+@pytest.mark.parametrize("length", [140_000, 3_000_000])
+async def test_what_follows_a_body_that_was_not_read_is_served(port: int, length: int) -> None:
+    refused = request(length, last=False).replace(b"PUT / ", b"PUT /unread ")
+    said = await answers(port, refused, request(7))
+    assert said.count(b"200 OK") == 2
+    assert said.endswith(b"7")
 
 
 async def test_a_body_may_take_its_time(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

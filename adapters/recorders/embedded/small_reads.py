@@ -38,7 +38,8 @@ class HttpProtocol(HttpToolsProtocol, _SmallReads):
     def on_body(self, body: bytes) -> None:
         """A piece of a body came."""
         super().on_body(body)
-        if len(self.cycle.body) > WAITING:
+        # After the answer nobody takes any more of it, so nobody would read on, either: what is left just passes.
+        if not self.cycle.response_complete and len(self.cycle.body) > WAITING:
             self.flow.pause_reading()
 
 
