@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import paramiko
 
@@ -30,6 +30,7 @@ class _Files(paramiko.SFTPServerInterface):  # type: ignore[misc]
     """The files under `root`, each answer as OpenSSH would give it."""
 
     root: Path
+    opened: list[IO[bytes]]
 
     def _at(self, path: str) -> Path:
         return self.root / str(self.canonicalize(path)).lstrip("/")
@@ -63,6 +64,7 @@ class _Files(paramiko.SFTPServerInterface):  # type: ignore[misc]
             handle = paramiko.SFTPHandle(flags)
             handle.filename = path
             handle.readfile = handle.writefile = file
+            self.opened.append(file)
             return handle
 
         return _told(opened)
@@ -84,7 +86,8 @@ def _done(act: Any) -> Any:
 def sftp_server(root: Path) -> Iterator[int]:
     """Serves a folder to the user; its port."""
     key = paramiko.RSAKey.generate(2_048)
-    files = type("Files", (_Files,), {"root": root})
+    opened: list[IO[bytes]] = []
+    files = type("Files", (_Files,), {"root": root, "opened": opened})
     transports: list[paramiko.Transport] = []
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
 
@@ -114,3 +117,6 @@ def sftp_server(root: Path) -> Iterator[int]:
             for transport in transports:
                 transport.close()
                 transport.join()
+            # What serves a client that broke off may not have come to it yet.
+            for file in opened:
+                file.close()
