@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import quote, urldefrag, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urldefrag, urlsplit, urlunsplit
 
 from recordings.instants import SECOND
 from recordings.recording import Recording
@@ -58,8 +58,13 @@ def web_address(url: str, name: str, query: Iterable[tuple[str, str]]) -> str:
 
 
 def folder_address(url: str, name: str) -> str:
-    """The place in a folder at an `ftp://`, `s3://` or other URL. A call's id is no path, whatever is in it."""
+    """The place in a folder at an `s3://` or other URL. A call's id is no path, whatever is in it."""
     return f"{urldefrag(url).url.rstrip('/')}/{name.replace('/', '_')}"
+
+
+def folder_path(url: str, name: str) -> str:
+    """The path, decoded, of a file in a folder at an `ftp://` or `sftp://` URL. A name is none, and is not decoded."""
+    return f"{unquote(urlsplit(url).path).rstrip('/')}/{name.replace('/', '_')}"
 
 
 def _ascii(url: str) -> str:

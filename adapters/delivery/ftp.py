@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from adapters.delivery.address import folder_address
+from adapters.delivery.address import folder_path
 from adapters.net import AddressRefusedError, Guard, reachable
 
 PORT: Final = 21
@@ -36,8 +36,7 @@ def send(guard: Guard, path: Path, url: str, name: str, seconds: float) -> None:
         OSError: the connection failed, or its certificate is not the host's. Also `ftplib.Error`, when the server
             refused.
     """
-    place = urlsplit(folder_address(url, name))
-    target = unquote(place.path)
+    place, target = urlsplit(url), folder_path(url, name)
     if not target.isprintable():
         # It would be another command.
         raise AddressRefusedError("the name of the file has a control character")

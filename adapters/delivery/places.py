@@ -18,6 +18,7 @@ FTP: Final = ("ftp", "ftps")
 SFTP: Final = ("sftp", "ssh")
 BUCKETS: Final = frozenset({"az", "gcs", "gs", "memory", "oss", "s3", "s3a", "tos"})
 """What stands where a host would is a name inside a store of ours: it cannot say where that store is."""
+_SEPARATORS: Final = re.compile(r"[/\\?#]")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 
 
@@ -53,7 +54,8 @@ def is_bound(scheme: str) -> bool:
 def is_allowed(url: str, places: tuple[str, ...]) -> bool:
     """Whether something may be sent to a URL whose scheme is in lower case. `places` are checked ones."""
     scheme, _, rest = url.partition("://")
-    if ".." in unquote(rest).split("/"):
+    # A path ends at its query or fragment, and to some servers a backslash is a slash.
+    if ".." in _SEPARATORS.split(unquote(rest)):
         return False
     if scheme in BUCKETS and not _BUCKET.fullmatch(rest.partition("/")[0]):
         return False

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from adapters.delivery.address import folder_address
+from adapters.delivery.address import folder_path
 from adapters.delivery.remote import put_and_rename
 from adapters.net import Guard, connect
 
@@ -26,7 +26,7 @@ def send(guard: Guard, path: Path, url: str, name: str, options: Mapping[str, An
     # An extra: its libraries are there where it is used.
     from fsspec.implementations.sftp import SFTPFileSystem
 
-    place = urlsplit(folder_address(url, name))
+    place = urlsplit(url)
     host, port = place.hostname or "", place.port or PORT
     named = {"username": unquote(place.username or "") or None, "password": unquote(place.password or "") or None}
     waits = dict.fromkeys(("timeout", "banner_timeout", "auth_timeout", "channel_timeout"), seconds)
@@ -35,7 +35,7 @@ def send(guard: Guard, path: Path, url: str, name: str, options: Mapping[str, An
         store = SFTPFileSystem(host, port=port, sock=connection, skip_instance_cache=True, **given)
         with closing(store.client):
             store.ftp.get_channel().settimeout(seconds)
-            put_and_rename(store, path, unquote(place.path))
+            put_and_rename(store, path, folder_path(url, name))
 
 
 async def deliver(guard: Guard, path: Path, url: str, name: str, options: Mapping[str, Any], seconds: float) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.delivery.address import file_name, folder_address, query_of, web_address
+from adapters.delivery.address import file_name, folder_address, folder_path, query_of, web_address
 from recordings.recording import Recording
 from tests.contract.metadata.samples import recording as sample
 
@@ -68,6 +68,9 @@ def test_a_call_id_is_no_path_in_a_folder() -> None:
     assert folder_address("ftp://h.example/in/", "call_recording_../../x.mp3") == (
         "ftp://h.example/in/call_recording_.._.._x.mp3"
     )
+    for name, kept in (("../../x", ".._.._x"), ("%2F..%2Fx", "%2F..%2Fx"), ("a?b#c", "a?b#c")):
+        assert folder_path("ftp://u:p@h.example/in/to%20day/", f"{name}.mp3") == f"/in/to day/{kept}.mp3"
+    assert folder_path("ftp://h.example?x#y", "x.mp3") == "/x.mp3"
 
 
 @given(st.lists(st.tuples(st.sampled_from(["from", "to", "call_id"]), st.text(max_size=20)), max_size=5))

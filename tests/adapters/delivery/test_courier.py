@@ -251,7 +251,10 @@ async def test_only_schemes_that_are_allowed_are_used(courier: Make, url: str) -
 async def test_more_than_a_scheme_can_be_asked_of_a_url(courier: Make) -> None:
     sender = courier(places=("memory://drops/",))
     assert (await sender.deliver(recording("memory://drops/in"))).sent is Sent.DELIVERED
-    for url in ("memory://others/in", "memory://drops/../others", "memory://drops/%2e%2e/others", "memory://drops"):
+    for url in (
+        "memory://others/in", "memory://drops/../others", "memory://drops/%2e%2e/others", "memory://drops",
+        "memory://drops/..#x", "memory://drops/..?x", "memory://drops/..%23x", "memory://drops/..\\others",
+    ):  # fmt: skip
         receipt = await sender.deliver(recording(url))
         assert (receipt.sent, "no place" in receipt.error) == (Sent.NEVER, True)
     MemoryFileSystem.store.clear()
@@ -387,6 +390,16 @@ async def test_sftp_makes_the_folder_and_shows_only_whole_files(courier: Make, s
     assert {path.name: path.read_bytes() == DATA for path in (root / "in" / "to day").iterdir()} == {
         "call_recording_call@host.mp3": True
     }
+
+
+async def test_no_call_id_leads_out_of_the_folder(courier: Make, sftp: tuple[int, Path]) -> None:
+    port, root = sftp
+    place = f"sftp://user:p%40ss@127.0.0.1:{port}/drops/"
+    sent = replace(recording(f"{place}in"), call_id="x%2F..%2F..%2F..%2Fout")
+    assert (await courier(places=(place,)).deliver(sent)).sent is Sent.DELIVERED
+    assert [path.relative_to(root).as_posix() for path in root.rglob("*.mp3")] == [
+        "drops/in/call_recording_x%2F..%2F..%2F..%2Fout.mp3"
+    ]
 
 
 async def test_sftp_that_refuses_is_tried_again_and_shows_no_password(courier: Make, sftp: tuple[int, Path]) -> None:
