@@ -31,7 +31,9 @@ def start_key(principal: Principal, key: str | None) -> str | None:
     An owner's keys are a space of their own, so that nobody learns of another owner's recording by guessing a key.
     """
     check_key(key)
-    return None if key is None else f"{principal.owner_id or ''}:{key}"
+    # An owner's id may have a colon in it, and must not be read as another owner's with the beginning of a key.
+    owner = (principal.owner_id or "").replace("%", "%25").replace(":", "%3A")
+    return None if key is None else f"{owner}:{key}"
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:

@@ -127,6 +127,13 @@ async def test_an_owner_has_keys_of_its_own(house: House) -> None:
     assert mine.owner_id == "ada"
 
 
+async def test_no_owner_has_the_keys_of_another(house: House) -> None:
+    house.recorder.ring(ACCOUNT, "theirs", owner_id="ada:x")
+    theirs = await start(house, principal(owner_id="ada:x"), call_id="theirs", key="y")
+    mine = await start(house, principal(owner_id="ada"), key="x:y")
+    assert (mine.id != theirs.id, mine.owner_id) == (True, "ada")
+
+
 @pytest.mark.parametrize(
     "who", [principal(owner_id="bob"), principal(SIBLING), principal(CHILD)], ids=["owner", "sibling", "child"]
 )
