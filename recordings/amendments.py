@@ -31,7 +31,6 @@ from recordings.events import (
     Trashed,
     Unmasked,
 )
-from recordings.metadata import merge_metadata
 from recordings.recording import (
     Delivery,
     DeliveryState,
@@ -43,6 +42,7 @@ from recordings.recording import (
     SpanKind,
     State,
 )
+from recordings.user_metadata import merge_metadata
 
 
 def _close_span(recording: Recording, event: Event) -> tuple[Span, ...]:

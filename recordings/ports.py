@@ -244,7 +244,6 @@ class Capability(StrEnum):
     MASK = "MASK"
     ON_ANSWER = "ON_ANSWER"
     ON_BRIDGE = "ON_BRIDGE"
-    FOLLOW_TRANSFER = "FOLLOW_TRANSFER"
 
 
 @dataclass(frozen=True, slots=True)

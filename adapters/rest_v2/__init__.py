@@ -1,1 +1,1 @@
-"""The words of the Kazoo v2 REST API: its documents and its time. Nothing of them is known above or below."""
+"""The Kazoo v2 REST API: its paths, its documents and its time. Nothing of them is known above or below."""
