@@ -63,6 +63,6 @@ def warning(settings: Settings) -> str | None:
 
 def _same_place(settings: Settings) -> list[str]:
     """The options that lead another command to the same installation."""
-    names = ("host", "port", "data", "mongodb", "media", "public_url", "key_file")
+    names = ("host", "port", "data", "mongodb", "driver", "media", "media_options", "public_url", "key_file")
     changed = [name for name in names if getattr(settings, name) != BY_NAME[name].default]
     return [word for name in changed for word in (BY_NAME[name].option, str(getattr(settings, name)))]

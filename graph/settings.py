@@ -16,6 +16,7 @@ from graph.graphql_choices import GraphQLChoices
 PREFIX: Final = "RECORDINGS_"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is listened on there is found here
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
@@ -150,7 +151,8 @@ class Settings(GraphQLChoices):
     @property
     def address(self) -> str:
         """Where clients find the service: the public URL, without a slash at its end."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = _EVERYWHERE.get(self.host, self.host)
+        host = f"[{host}]" if ":" in host else host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
 
@@ -212,7 +214,8 @@ SETTINGS: Final = (
         "public_url",
         str,
         None,
-        "Where clients find the service, if not at the host and port it listens on. Signed media URLs begin with it.",
+        "Where clients find the service, if not at the host and port it listens on. Signed media URLs begin with it, and "
+        "without it with the address that a request came to.",
         schemes=("http", "https"),
     ),
     Setting(

@@ -84,6 +84,8 @@ def test_peers_share_a_mongodb() -> None:
 def test_the_address_is_what_clients_need() -> None:
     assert load({}).address == "http://127.0.0.1:8000"
     assert load({}, {"host": "::1", "port": "9000"}).address == "http://[::1]:9000"
+    assert load({}, {"host": "0.0.0.0"}).address == "http://127.0.0.1:8000"
+    assert load({}, {"host": "::"}).address == "http://[::1]:8000"
     assert load({}, {"public_url": "https://x.example/base/"}).address == "https://x.example/base"
 
 
