@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from adapters.peers import PeerClient
 
 _MIB = 1 << 20
+_SHOWN = 300
+"""Characters of what a store says of itself: a driver's whole view of a cluster helps nobody."""
 _DELIVERY = "delivery"
 _RENDITIONS = "renditions"
 
@@ -163,7 +165,7 @@ async def _opened(store: MetadataStore) -> MetadataStore:
         await store.open()
     except Exception as error:
         await store.close()
-        message = f"the metadata store cannot be opened: {scrub(str(error)) or type(error).__name__}"
+        message = f"the metadata store cannot be opened: {scrub(str(error))[:_SHOWN] or type(error).__name__}"
         raise CannotOpenError(message) from error
     return store
 

@@ -214,8 +214,8 @@ SETTINGS: Final = (
         "public_url",
         str,
         None,
-        "Where clients find the service, if not at the host and port it listens on. Signed media URLs begin with it, and "
-        "without it with the address that a request came to.",
+        "Where clients find the service, if not at the host and port it listens on. Signed media URLs begin with it, "
+        "and without it with the address that a request came to.",
         schemes=("http", "https"),
     ),
     Setting(
