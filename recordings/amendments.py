@@ -88,8 +88,15 @@ def _stored(recording: Recording, event: Any) -> dict[str, Any]:
     }
 
 
+def _is_over(recording: Recording, event: Any) -> bool:
+    """Whether it is another delivery's outcome: while that was under way, somebody asked for one of its own."""
+    return (
+        event.delivery_id is not None and recording.delivery is not None and recording.delivery.id != event.delivery_id
+    )
+
+
 def _delivery_failed(recording: Recording, event: Any) -> dict[str, Any]:
-    if recording.delivery is None:
+    if recording.delivery is None or _is_over(recording, event):
         return {}
     state = DeliveryState.FAILED if event.retry_at is None else DeliveryState.PENDING
     attempts = recording.delivery.attempts + 1
@@ -101,7 +108,7 @@ def _delivery_failed(recording: Recording, event: Any) -> dict[str, Any]:
 
 
 def _delivered(recording: Recording, event: Any) -> dict[str, Any]:
-    if recording.delivery is None:
+    if recording.delivery is None or _is_over(recording, event):
         return {}
     attempts = recording.delivery.attempts + 1
     done = replace(

@@ -134,7 +134,9 @@ class Annotated(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered(Event):
-    """It arrived at its `url`."""
+    """It arrived at its `url`, by the delivery of this id (the one that it has, if none is said)."""
+
+    delivery_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +145,7 @@ class DeliveryFailed(Event):
 
     error: str
     retry_at: Millis | None
+    delivery_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

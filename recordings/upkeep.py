@@ -16,7 +16,7 @@ from recordings.changes import change
 from recordings.events import Delivered, DeliveryFailed, Ended, Event, Failed, Lost, Trashed
 from recordings.finalizer import Finalizer
 from recordings.instants import DAY, MINUTE, SECOND, Millis
-from recordings.lifecycle import due_at, retry_later
+from recordings.lifecycle import apply, due_at, retry_later
 from recordings.policy import Policy
 from recordings.ports import (
     Claim,
@@ -138,9 +138,20 @@ class Upkeep:
             held_elsewhere = recording.node not in {None, self._node}
             step = self._strand if held_elsewhere else self._steps[recording.state]
             event = await step(recording)
-            return await self._settle(recording) if event is None else await change(self._store, recording, event)
+            if event is None:
+                return await self._settle(recording)
+            if isinstance(event, Trashed):
+                return await self._retire(recording, event)
+            return await change(self._store, recording, event)
         finally:
             del self._working[recording.id]
+
+    async def _retire(self, recording: Recording, event: Trashed) -> Recording:
+        # Saved once and not run again: whoever won the race may have given it another date, and made it due for that.
+        trashed = apply(recording, event)
+        if await self._store.save(trashed, recording.revision):
+            return trashed
+        return await self._store.load(recording.id) or recording
 
     async def recover(self) -> Sequence[Recording]:
         """Bring to an end what the last process of this node left open; what was recovered.
@@ -211,11 +222,13 @@ class Upkeep:
     async def _deliver(self, recording: Recording) -> Event:
         receipt = await self._courier.deliver(recording)
         now = self._clock.now()
+        delivery_id = recording.delivery.id if recording.delivery else None
         if receipt.sent is Sent.DELIVERED:
-            return Delivered(at=now)
+            return Delivered(at=now, delivery_id=delivery_id)
         attempts = recording.delivery.attempts + 1 if recording.delivery else 1
         wait = full_jitter(attempts, receipt.after) if receipt.sent is Sent.AGAIN else None
-        return DeliveryFailed(at=now, error=receipt.error, retry_at=None if wait is None else now + wait)
+        retry_at = None if wait is None else now + wait
+        return DeliveryFailed(at=now, error=receipt.error, retry_at=retry_at, delivery_id=delivery_id)
 
     async def _settle(self, recording: Recording) -> Recording:
         """Give a claimed recording back that needed nothing: due when its state says so, or a little later."""

@@ -19,7 +19,7 @@ from adapters.spool import FolderSpool
 from recordings.access import Account
 from recordings.changes import change
 from recordings.errors import Refused
-from recordings.events import Event, Held, Redelivered, Restored, Trashed
+from recordings.events import Event, Held, Redelivered, Restored, Retained, Trashed
 from recordings.finalizer import Finalizer, media_key
 from recordings.instants import DAY, HOUR, MINUTE, SECOND
 from recordings.lifecycle import apply
@@ -230,6 +230,44 @@ async def test_retention_deletes_when_its_time_has_come_and_no_hold_is_on_it(nod
     await node.run(node.upkeep())
     assert (await state_of(node, free)).state is State.PURGED
     assert (await state_of(node, held)).media is not None
+
+
+async def test_retention_deletes_nothing_that_got_another_date_meanwhile(node: Node) -> None:
+    assert await node.store.add_account(Account("a" * 32, "a", 1, retention=(Retention(30),)))
+    recording = await node.record(start=node.clock.now())
+    upkeep = node.upkeep()
+    await node.run(upkeep)
+    node.clock.move(31 * DAY)
+    (claimed,) = await upkeep.claim(8)
+    later = Retained(at=node.clock.now(), delete_at=node.clock.now() + DAY)
+    await change(node.store, claimed, later)
+    await upkeep.step(claimed)
+    kept = await state_of(node, recording)
+    assert (kept.state, kept.delete_at, kept.due_at) == (State.STORED, later.delete_at, later.delete_at)
+    assert node.silent.faults == []
+
+
+@pytest.mark.parametrize("receipt", [Receipt(Sent.DELIVERED), Receipt(Sent.NEVER, "410 gone")])
+async def test_what_became_of_a_delivery_is_not_said_of_the_next_one(
+    node: Node, monkeypatch: pytest.MonkeyPatch, receipt: Receipt
+) -> None:
+    recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
+    upkeep = node.upkeep()
+    await upkeep.recover()
+    (ended,) = await upkeep.claim(8)
+    await upkeep.step(ended)
+    (stored,) = await upkeep.claim(8)
+
+    async def meanwhile(sent: Recording) -> Receipt:
+        await change(node.store, sent, Redelivered(at=node.clock.now(), delivery_id="again"))
+        return receipt
+
+    monkeypatch.setattr(node.courier, "deliver", meanwhile)
+    await upkeep.step(stored)
+    found = await state_of(node, recording)
+    assert found.delivery is not None
+    assert (found.delivery.id, found.delivery.state, found.delivery.attempts) == ("again", DeliveryState.PENDING, 0)
+    assert (found.due_at, found.lease) == (node.clock.now(), None)
 
 
 async def test_too_short_is_discarded_and_leaves_only_its_row(node: Node) -> None:
