@@ -189,11 +189,13 @@ async def _start(_request: Request) -> RedirectResponse:
     return RedirectResponse("/graphql")
 
 
-async def _refusal(_request: Request, error: Exception) -> JSONResponse:
+async def _refusal(request: Request, error: Exception) -> JSONResponse:
     # What the router answers by itself: no such path, or a method that it does not have.
     status, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (500, None)
     code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(status, "REFUSED")
-    return JSONResponse({"error": {"code": code, "message": "there is nothing here"}}, status, headers)
+    allowed = (headers or {}).get("Allow")
+    message = f"{request.method} is not allowed here, but {allowed}" if allowed else "there is nothing here"
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
 
 
 def _write(data: Path) -> None:

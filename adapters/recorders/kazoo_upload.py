@@ -24,6 +24,10 @@ from recordings.instants import DAY, SECOND, Millis
 MAX_QUERY: Final = 8_192
 MAX_PARAMETERS: Final = 64
 MAX_CALL_ID: Final = 128
+_NO_CALL_ID: Final = (
+    "no call id: write ?call_id=ID at the end of the URL, or name the file call_recording_ID.mp3; "
+    f"an id has at most {MAX_CALL_ID} characters"
+)
 GREGORIAN: Final = 62_167_219_200
 """Seconds from the year 0, from which Kazoo counts, to 1970."""
 
@@ -65,7 +69,7 @@ def read(tail: str, query: str, *, account_id: str, now: Millis) -> Upload:
     given = {key: text for key, value in pairs if key in _KNOWN and (text := clean(value))}
     call_id = given.get("call_id") or clean(called)
     if call_id is None or len(call_id) > MAX_CALL_ID:
-        raise NotAnUpload(f"no call id: neither call_id nor call_recording_{{call_id}}.{{ext}} (at most {MAX_CALL_ID})")
+        raise NotAnUpload(_NO_CALL_ID)
     return Upload(
         call=_call(given, call_id, account_id, _began(given.get("start"), now), _vars(pairs, name)),
         name=f"call_recording_{_SLASH.sub('_', call_id)}.{extension}",

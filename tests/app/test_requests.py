@@ -9,12 +9,14 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from graph import logs
+from graph.app import _refusal
 from graph.requests import Requests, current_request_id, masked
 
 
@@ -167,3 +169,13 @@ async def test_a_socket_has_a_line_and_an_id(app: Requests, stream: io.StringIO)
 async def test_health_checks_do_not_fill_the_log(client: httpx.AsyncClient, stream: io.StringIO) -> None:
     await client.get("/healthz")
     assert stream.getvalue() == ""
+
+
+async def test_what_the_router_refuses_is_said_with_what_is_allowed() -> None:
+    app = Starlette(routes=[Route("/fine", fine, methods=["PUT"])], exception_handlers={HTTPException: _refusal})
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
+        wrong, nowhere = await client.get("/fine"), await client.get("/nowhere")
+    assert (wrong.status_code, nowhere.status_code) == (405, 404)
+    said = "GET is not allowed here, but PUT"
+    assert wrong.json() == {"error": {"code": "METHOD_NOT_ALLOWED", "message": said}}
+    assert nowhere.json() == {"error": {"code": "NOT_FOUND", "message": "there is nothing here"}}
