@@ -24,8 +24,9 @@ def ingest() -> None:
 def create(account_id: str, options: Mapping[str, str | None]) -> None:
     """Make an ingest address. Its URL is shown this once: only the hash of the secret in it is kept.
 
-    PUT or POST finished recordings to it with ?call_id=ID at its end, or give it to Kazoo as the `url` of a recording; open a WebSocket on it with
-    /ws at its end to send the audio of a live call, in the protocol of Twilio Media Streams.
+    PUT or POST finished recordings to it with ?call_id=ID at its end, or give it to Kazoo as the `url` of a
+    recording; open a WebSocket on it with /ws at its end to send the audio of a live call, in the protocol of Twilio
+    Media Streams.
     """
     _create(options, account_id)
 
