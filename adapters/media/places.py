@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fsspec import get_filesystem_class
 
@@ -82,7 +82,7 @@ class Opener:
         scheme, separator, _rest = url.partition("://")
         if not separator or not scheme.isidentifier():
             raise MediaMissing(url)
-        return _FILE if scheme == "file" else self._beginning(url)
+        return _FILE if scheme == "file" else max(self._beginning(url), _host_of(url), key=len)
 
     def reader(self, url: str) -> Store:
         """A store that reads all URLs of that kind."""
@@ -111,6 +111,16 @@ class Opener:
         if prefix not in self._connections:
             self._connections[prefix] = S3Client(options)
         return S3Media(url, connection=self._connections[prefix])
+
+
+def _host_of(url: str) -> str:
+    """The beginning of the URLs of one host, where the kind of store has hosts; S3 and its like have one endpoint."""
+    try:
+        told = get_filesystem_class(url.partition("://")[0])._get_kwargs_from_urls(url)  # noqa: SLF001 - as `url_to_fs`
+    except (ValueError, ImportError):
+        return ""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/" if "host" in told else ""
 
 
 def check_scheme(url: str) -> None:

@@ -7,12 +7,13 @@ they like (fsspec/s3fs#706). No listing is ever cached (fsspec/s3fs#253).
 import asyncio
 import secrets
 from asyncio import Task
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 import fsspec
 from fsspec.asyn import AsyncFileSystem
+from fsspec.dircache import DirCache
 from fsspec.spec import AbstractFileSystem
 
 from adapters.media.keys import quoted
@@ -24,10 +25,15 @@ CHUNK: Final = 1 << 20
 """Bytes asked for at a time."""
 
 
+AT_ONCE: Final = 4
+"""Connections to a store whose library blocks: each is used by one thread at a time, as few of them can bear two."""
+
+
 class RemoteMedia:
     """A `MediaStore` under a URL such as `sftp://host/folder`. A URL that it gives is that URL, `/` and the quoted key.
 
-    It also reads any other URL of its scheme. Belongs to one event loop; `close` it there.
+    It also reads any other URL of its scheme and, where the URL names one, of its host. Belongs to one event loop;
+    `close` it there.
     """
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
@@ -35,15 +41,18 @@ class RemoteMedia:
         self._scheme = url.partition(":")[0]
         self._options = dict(options or {})
         self._opened: AbstractFileSystem | None = None
+        self._idle: list[AbstractFileSystem] = []
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def put(self, key: str, path: str, content_type: str) -> str:  # noqa: ARG002 - few stores keep types
         """Keep a copy of a file. An object of that key is replaced."""
         url = f"{self._base}/{quoted(key)}"
-        if isinstance(self._store, AsyncFileSystem):
+        if self._kind.async_impl:
             # Object stores show an object when all of it is there.
-            await self._store._put_file(path, url)  # noqa: SLF001 - fsspec's documented coroutine
+            await self._connected()._put_file(path, url)  # noqa: SLF001 - fsspec's documented coroutine
         else:
-            await asyncio.to_thread(self._put_and_rename, path, url)
+            place = str(self._kind._strip_protocol(url))  # noqa: SLF001 - as fsspec's `url_to_fs`
+            await self._in_thread(lambda store: _put_and_rename(store, path, place))
         return url
 
     async def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
@@ -80,27 +89,57 @@ class RemoteMedia:
 
     def objects(self) -> AsyncIterator[StoredObject]:
         """Everything that lies under the store's URL."""
-        return objects_of_fsspec(self._list, self._store._strip_protocol, self._base)  # noqa: SLF001 - what its `ls` returns
+        return objects_of_fsspec(self._list, self._kind._strip_protocol, self._base)  # noqa: SLF001 - what its `ls` returns
 
     async def close(self) -> None:
         """Let go of connections."""
         store, self._opened = self._opened, None
+        self._idle.clear()
         if isinstance(store, AsyncFileSystem) and hasattr(store, "set_session"):
             session = await store.set_session()
             await session.close()
 
     @property
-    def _store(self) -> AbstractFileSystem:
+    def _kind(self) -> type[AbstractFileSystem]:
+        kind: type[AbstractFileSystem] = fsspec.get_filesystem_class(self._scheme)
+        return kind
+
+    def _open(self) -> AbstractFileSystem:
+        # Whatever the URL itself says of where the store is; what is configured comes before it.
+        options = self._kind._get_kwargs_from_urls(self._base) | self._options  # noqa: SLF001 - as fsspec's `url_to_fs`
+        if self._kind.async_impl:
+            options["asynchronous"] = True
+        store = fsspec.filesystem(self._scheme, skip_instance_cache=True, **options)
+        # Not by its option: some give all that they are given to a library that does not know it.
+        store.dircache = DirCache(use_listings_cache=False)
+        return store
+
+    async def _call(self, name: str, url: str, *arguments: Any, **named: Any) -> Any:
+        # Not every store takes whole URLs in all of its calls.
+        place = self._kind._strip_protocol(url)  # noqa: SLF001 - as fsspec's `url_to_fs`
+        if not self._kind.async_impl:
+            return await self._in_thread(lambda store: getattr(store, name)(place, *arguments, **named))
+        return await getattr(self._connected(), f"_{name}")(place, *arguments, **named)
+
+    def _connected(self) -> AbstractFileSystem:
         if self._opened is None:
-            kind = fsspec.get_filesystem_class(self._scheme)
-            uncached = {"skip_instance_cache": True, "use_listings_cache": False, "asynchronous": kind.async_impl}
-            self._opened = fsspec.filesystem(self._scheme, **uncached, **self._options)
+            self._opened = self._open()
         return self._opened
 
-    async def _call(self, name: str, *arguments: Any, **named: Any) -> Any:
-        if isinstance(self._store, AsyncFileSystem):
-            return await getattr(self._store, f"_{name}")(*arguments, **named)
-        return await asyncio.to_thread(getattr(self._store, name), *arguments, **named)
+    async def _in_thread(self, act: Callable[[AbstractFileSystem], Any]) -> Any:
+        async with self._turns:
+            return await asyncio.to_thread(self._act, act)
+
+    def _act(self, act: Callable[[AbstractFileSystem], Any]) -> Any:
+        store = self._idle.pop() if self._idle else self._open()
+        try:
+            done = act(store)
+        except FileNotFoundError:
+            self._idle.append(store)
+            raise
+        # After any other error the connection may be gone, and few libraries open it anew: whoever comes next does.
+        self._idle.append(store)
+        return done
 
     async def _list(self, folder: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = await self._call("ls", folder, detail=True)
@@ -115,17 +154,19 @@ class RemoteMedia:
         except FileNotFoundError as error:
             raise MediaMissing(url) from error
 
-    def _put_and_rename(self, path: str, url: str) -> None:
-        folder, _, name = url.rpartition("/")
-        passing = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
-        try:
-            self._store.makedirs(folder, exist_ok=True)
-            self._store.put_file(path, passing)
-            self._store.mv(passing, url)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                self._store.rm_file(passing)
-            raise
+
+def _put_and_rename(store: AbstractFileSystem, path: str, place: str) -> None:
+    folder, _, name = place.rpartition("/")
+    passing = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
+    try:
+        store.makedirs(folder, exist_ok=True)
+        store.put_file(path, passing)
+        store.mv(passing, place)
+    except BaseException:
+        # What could not be put may not be there, or nobody may be there to be asked.
+        with suppress(Exception):
+            store.rm_file(passing)
+        raise
 
 
 async def _give_up(task: Task[bytes] | None) -> None:
