@@ -21,8 +21,11 @@ _TOKEN: Final = re.compile(
     r"|\.\.\."
     r"|[^\s,\ufeff]"
 )
+_LONGEST_NUMBER: Final = 100
+"""Digits of a number: no Int has more than ten, and a parser takes as long for each as for any other token."""
 _DEEPER: Final = frozenset("{[(")
 _BACK: Final = frozenset("}])")
+_DIGITS: Final = frozenset("-0123456789")
 _NO_FIELD: Final = frozenset({"...", "@"})
 """A name that follows one of these is no field: a fragment, a directive."""
 INTROSPECTION: Final = frozenset({"__schema", "__type"})
@@ -40,6 +43,9 @@ def check_text(text: str, limits: Limits) -> None:
     tokens = [token for token in _TOKEN.findall(text) if token[0] != "#"]
     if len(tokens) > limits.tokens:
         raise LimitError("tokens", len(tokens), limits.tokens)
+    digits = max((len(token) for token in tokens if token[0] in _DIGITS), default=0)
+    if digits > _LONGEST_NUMBER:
+        raise LimitError("digits of a number", digits, _LONGEST_NUMBER)
     _Scan(limits).read(tokens)
 
 

@@ -181,9 +181,14 @@ def test_the_cost_of_fragments_that_multiply_is_counted_once() -> None:
     assert document.cost(document.operation(None), {}) == 20
 
 
-def test_a_number_without_end_is_too_costly_and_no_fault() -> None:
-    # Python itself refuses to read an integer of that many digits.
+def test_a_number_without_end_is_refused_before_it_is_read() -> None:
+    # Python itself refuses to read an integer of that many digits, and a parser reads it digit by digit.
     text = "{ recordings(first: " + "9" * 5_000 + ") { nodes { id } } }"
+    assert refuse(text).extensions == {"code": "LIMIT_EXCEEDED", "limit": "digits of a number"}
+
+
+def test_a_number_that_is_too_large_is_too_costly_and_no_fault() -> None:
+    text = "{ recordings(first: " + "9" * 100 + ") { nodes { id } } }"
     assert refuse(text).extensions == {"code": "LIMIT_EXCEEDED", "limit": "points of cost"}
 
 
