@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
 
 from adapters.media.faults import AccessRefusedError, BrokenTransferError, MediaFaultError
 from recordings.ports import MediaMissing
@@ -70,6 +76,8 @@ class S3Client:
             if isinstance(fault, AccessRefusedError):
                 self._retire(opened)
             raise fault from error
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise AccessRefusedError("there are no credentials for the S3 store, or not all of them") from error
         except _BROKEN as error:
             raise MediaFaultError(f"the S3 store broke off: {type(error).__name__}") from error
         finally:

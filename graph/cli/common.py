@@ -85,6 +85,25 @@ def with_services(
     return run
 
 
+def on_installation(
+    work: "Callable[Concatenate[Services, Given], Awaitable[Result]]",
+) -> Callable[Concatenate[Mapping[str, str | None], Given], Result]:
+    """The same, for what only looks: of a folder that nothing was ever kept in it does not say that all is well."""
+    opened = with_services(work)
+
+    @wraps(work)
+    def run(options: Mapping[str, str | None], /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
+        from adapters.metadata.sqlite.store import FILE
+
+        settings = settings_from(options)
+        if settings.mongodb is None and not (settings.data / FILE).exists():
+            message = f"there is no installation in {settings.data}: name its folder with --data, or --mongodb"
+            raise click.ClickException(message)
+        return opened(options, *args, **kwargs)
+
+    return run
+
+
 async def _work(settings: Settings, work: "Callable[[Services], Awaitable[Result]]") -> Result:
     # Not before it is needed: `--help` and `schema` shall not wait for every library.
     from adapters.identity import SecretFileError

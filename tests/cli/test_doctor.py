@@ -4,6 +4,8 @@ import asyncio
 import os
 from pathlib import Path
 
+import pytest
+
 from graph.services import Services, open_services
 from graph.settings import load
 from recordings.recording import State
@@ -41,3 +43,10 @@ def test_former_places_are_examined_and_those_that_cannot_be_are_named(
     assert "1 found, 1 repaired" in repaired.stderr
     assert not Path(url.removeprefix("file://")).exists()
     assert cli.run("doctor").stdout == ""
+
+
+@pytest.mark.parametrize("command", ["doctor", "verify"])
+def test_of_a_folder_without_an_installation_nothing_is_said_to_be_well(cli: CommandLine, command: str) -> None:
+    ended = cli.run(command, expected=1)
+    assert f"there is no installation in {cli.data}" in ended.stderr
+    assert not cli.data.exists()
