@@ -156,7 +156,7 @@ def _guard(recording: Recording, event: Event) -> None:
         raise NotRecording(f"recording {recording.id} is being handed in, not recorded", recording_id=recording.id)
     if isinstance(event, Trashed | Purged) and recording.hold is not None:
         raise OnHold(f"recording {recording.id} is on hold: {recording.hold.reason}", recording_id=recording.id)
-    if isinstance(event, Restored | Held) and is_going(recording):
+    if isinstance(event, Restored | Held | Released) and is_going(recording):
         # Its audio may be half gone: whoever wants it back must not be told that it is kept.
         refusal = NotTrashed if isinstance(event, Restored) else NotFound
         raise refusal(f"recording {recording.id} is being purged", recording_id=recording.id)

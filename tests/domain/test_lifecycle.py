@@ -283,6 +283,9 @@ def test_nothing_calls_a_recording_back_whose_purge_has_begun(going: dict[str, A
         apply(trashed, Restored(at=AT))
     with pytest.raises(NotFound, match="is being purged"):
         apply(trashed, Held(at=AT, by="me", reason="case 7"))
+    with pytest.raises(NotFound, match="is being purged"):
+        # It would take the lease away, by which the others know.
+        apply(trashed, Released(at=AT))
     assert apply(trashed, Purged(at=AT)).state is S.PURGED
 
 
