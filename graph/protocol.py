@@ -9,15 +9,18 @@ MAX_HEAD: Final = 64 * 1024
 """Bytes of a request's line and headers, to the precision of what is read from a socket at once."""
 HEAD_SECONDS: Final = 30.0
 """How long a head may take, from the connection or from its own first byte on."""
+BODY_SECONDS: Final = 120.0
+"""How long nothing of a body may come while it is waited for. Whoever takes files in is less patient, and says so."""
 
 
 class BoundedHttp(HttpProtocol):
-    """Closes connections whose request does not begin, or does not come to the end of its head."""
+    """Closes connections whose request does not begin, does not come to the end of its head, or falls silent."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head = 0
         self._in_body = False
+        self._heard = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -30,7 +33,12 @@ class BoundedHttp(HttpProtocol):
         if not self._in_body:
             self._head += len(data)
         super().data_received(data)
-        if self._in_body or not self._head:
+        if self._in_body:
+            self._heard = self.loop.time()
+            if self._timer is None:
+                self._expect_body()
+            return
+        if not self._head:
             return
         if self._head > MAX_HEAD:
             self._close()
@@ -46,6 +54,7 @@ class BoundedHttp(HttpProtocol):
     def on_message_complete(self) -> None:
         """A request came to its end; another one may follow."""
         self._in_body = False
+        self._forget_timer()
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -55,6 +64,17 @@ class BoundedHttp(HttpProtocol):
 
     def _expect_head(self) -> None:
         self._timer = self.loop.call_later(HEAD_SECONDS, self._close)
+
+    def _expect_body(self) -> None:
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            # Over, or a WebSocket by now.
+            return
+        # What we do not read ourselves is not the sender's silence.
+        silent = 0.0 if self.flow.read_paused else self.loop.time() - self._heard
+        if silent < BODY_SECONDS:
+            self._timer = self.loop.call_later(BODY_SECONDS - silent, self._expect_body)
+        else:
+            self.transport.close()
 
     def _forget_timer(self) -> None:
         if self._timer is not None:

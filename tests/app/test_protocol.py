@@ -92,6 +92,14 @@ async def test_what_follows_a_body_that_was_not_read_is_served(port: int, length
     assert said.endswith(b"7")
 
 
+@pytest.mark.parametrize("path", ["/", "/unread"])
+async def test_a_body_that_falls_silent_is_given_up(port: int, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "BODY_SECONDS", 0.2)
+    length = WAITING * 5
+    unfinished = request(length, last=False)[:-1].replace(b"PUT / ", f"PUT {path} ".encode())
+    assert str(length).encode() not in await answers(port, unfinished)
+
+
 async def test_a_body_may_take_its_time(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
     said = await answers(port, request(4)[:-4], b"b", b"bb", b"b", pause=0.1)
