@@ -73,16 +73,26 @@ class Steps:
         """Begin what is due and fits in. A step that is done wakes the loop, so what did not fit in comes next."""
         free = self._at_once - len(self._running)
         claimed = await self._upkeep.claim(free) if free > 0 else ()
+        waiting = []
         for recording in claimed:
             lane = self._sending if self._upkeep.sends(recording) else self._running
             if lane is self._sending and len(lane) >= self._most_sent:
-                await self._upkeep.postpone(recording)
-                # What is behind it may be something else.
-                self._wake()
+                waiting.append(recording)
                 continue
             task = asyncio.create_task(self._upkeep.step(recording))
             lane.add(task)
             task.add_done_callback(self._done)
+        # Not before all that was claimed with them has begun: one that cannot be given back must not keep them waiting.
+        for recording in waiting:
+            await self._give_back(recording)
+
+    async def _give_back(self, recording: Recording) -> None:
+        try:
+            await self._upkeep.postpone(recording)
+        except Exception:  # noqa: BLE001 - it is due again when its lease is over
+            _log.exception("a delivery cannot be given back", recording=recording.id)
+        # What is behind it may be something else.
+        self._wake()
 
     async def finish(self, seconds: float) -> None:
         """Let running steps finish, for so many seconds; what does not is taken up again by the next process."""

@@ -156,7 +156,7 @@ def _guard(recording: Recording, event: Event) -> None:
         raise NotRecording(f"recording {recording.id} is being handed in, not recorded", recording_id=recording.id)
     if isinstance(event, Trashed | Purged) and recording.hold is not None:
         raise OnHold(f"recording {recording.id} is on hold: {recording.hold.reason}", recording_id=recording.id)
-    if isinstance(event, Restored | Held | Released) and is_going(recording):
+    if isinstance(event, Restored | Held | Released) and is_going(recording, event.at):
         # Its audio may be half gone: whoever wants it back must not be told that it is kept.
         refusal = NotTrashed if isinstance(event, Restored) else NotFound
         raise refusal(f"recording {recording.id} is being purged", recording_id=recording.id)
@@ -164,12 +164,16 @@ def _guard(recording: Recording, event: Event) -> None:
         raise NotDeliverable(_refusal(recording, event), recording_id=recording.id)
 
 
-def is_going(recording: Recording) -> bool:
-    """Whether the purge of a deleted recording is under way, or was tried: there is no way back from that.
+def is_going(recording: Recording, at: Millis) -> bool:
+    """Whether the purge of a deleted recording is under way, was tried, or may be at any moment: there is no way back.
 
-    A claim counts the revision up, so whoever read the recording before it finds out when saving.
+    A claim counts the revision up, so whoever read the recording before it finds out when saving. Of a process that
+    died in the middle of a purge nothing is left but that the time for it had come.
     """
-    return recording.state is State.TRASHED and (recording.lease is not None or recording.attempts > 0)
+    if recording.state is not State.TRASHED:
+        return False
+    is_over = recording.hold is None and recording.purge_at is not None and recording.purge_at <= at
+    return is_over or recording.lease is not None or recording.attempts > 0
 
 
 def due_at(recording: Recording, now: Millis) -> Millis | None:

@@ -247,3 +247,32 @@ async def test_a_stop_closes_the_recorder_and_does_what_that_made_due() -> None:
     await house.stop(5)
     assert recorder.closed.is_set()
     assert work.done == 2
+
+
+class Letter(str):
+    """Something to be sent."""
+
+    __slots__ = ()
+    id = "202611-a"
+
+
+class Jammed(Post):
+    """Work that cannot be given back."""
+
+    async def postpone(self, recording: Any) -> None:
+        await super().postpone(recording)
+        message = "the store is away"
+        raise ConnectionError(message)
+
+
+async def test_what_cannot_be_given_back_keeps_nothing_else_waiting() -> None:
+    work = Jammed(letters=0, others=0)
+    work.gate.clear()
+    work.queue = [Letter("letter") for _ in range(4)] + ["other"]
+    steps = Steps(cast("Upkeep", work), Wake(), at_once=5, sending=2)
+    await steps.claim()
+    await until(lambda: work.done == 1)
+    assert (work.sent, work.postponed) == (2, 2)
+    work.gate.set()
+    await steps.finish(5)
+    assert work.done == 3

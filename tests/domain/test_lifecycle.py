@@ -289,6 +289,17 @@ def test_nothing_calls_a_recording_back_whose_purge_has_begun(going: dict[str, A
     assert apply(trashed, Purged(at=AT)).state is S.PURGED
 
 
+def test_there_is_no_way_back_once_the_time_of_the_purge_has_come() -> None:
+    trashed = make(S.TRASHED, trashed_from=S.STORED, media=MEDIA, purge_at=AT)
+    assert apply(trashed, Restored(at=AT - 1)).state is S.STORED
+    held = apply(trashed, Held(at=AT - 1, by="me", reason="case 7"))
+    # What is on hold is not purged, so it can be had back for as long as that.
+    assert apply(held, Restored(at=AT + 1)).state is S.STORED
+    for event, refusal in ((Restored(at=AT), NotTrashed), (Held(at=AT, by="me", reason="case 7"), NotFound)):
+        with pytest.raises(refusal, match="is being purged"):
+            apply(trashed, event)
+
+
 def test_a_delivery_has_a_life_of_its_own() -> None:
     stored = apply(make(S.FINALIZING), Stored(at=AT, media=MEDIA, format="mp3", delivery_id="d", delete_at=AT + 100))
     assert stored.delivery is not None
