@@ -20,6 +20,7 @@ from tests.servers.mongod import Document, MongodUnavailableError, SharedMongod
 pytest_plugins = ["tests.servers.fixtures"]
 
 NO_MONGOD = "no mongod because "
+LONG = ("tests/faults/", "tests/servers/", "tests/e2e/", "tests/node/", "tests/rest_v2/test_store_away.py")
 SHARED_MONGOD = pytest.StashKey[SharedMongod]()
 
 # Machines that run tests are slow at times; what a test proves does not depend on it.
@@ -49,6 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
     server = SharedMongod(Path(tempfile.mkdtemp(prefix="recordings-tests-mongod-")))
     server.hold()
     config.stash[SHARED_MONGOD] = server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that start servers and wait for them come first: at the end a worker would be alone with one."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -43,7 +43,7 @@ def recording(url: str) -> Recording:
 
 
 def make(folder: Path, **given: Any) -> UrlCourier:
-    limits = given.pop("limits", Limits(idle=4.0, total=60.0))
+    limits = given.pop("limits", Limits(idle=2.5, total=60.0))
     return UrlCourier(read, LOOPBACK, folder / "work", limits=limits, places=("http", "sftp", "s3"), **given)
 
 

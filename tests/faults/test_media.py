@@ -26,7 +26,7 @@ from tests.servers.shared import Answer
 
 DATA = os.urandom(PART + 700_000)
 LOOPBACK = Guard(private=["127.0.0.1"])
-IMPATIENT = {"read_timeout": 4, "connect_timeout": 2, "retries": {"total_max_attempts": 2, "mode": "standard"}}
+IMPATIENT = {"read_timeout": 2.5, "connect_timeout": 2, "retries": {"total_max_attempts": 2, "mode": "standard"}}
 Store = S3Media | HttpMedia
 
 
@@ -65,7 +65,7 @@ async def bench(request: pytest.FixtureRequest, seaweedfs: Answer) -> AsyncItera
         def make(endpoint: str) -> Store:
             if kind == "s3":
                 return S3Media(f"s3://{BUCKET}/{folder}", s3_options(seaweedfs, endpoint))
-            return HttpMedia(LOOPBACK, f"{endpoint}/faults/{folder}", limits=Limits(idle=4.0, connect=4.0))
+            return HttpMedia(LOOPBACK, f"{endpoint}/faults/{folder}", limits=Limits(idle=2.5, connect=4.0))
 
         made = Bench(kind, proxy, make(proxy.url), make(f"http://127.0.0.1:{proxy.target}"))
         yield made
