@@ -3,28 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
+from adapters.http.formats import BY_TYPE, FORMATS, format_of
 from recordings.errors import InvalidInput
 
-FORMATS: Final = ("mp3", "wav", "opus", "flac")
-"""What a recording can be played as."""
-_NAMES: Final = {
-    "audio/mpeg": "mp3",
-    "audio/mp3": "mp3",
-    "audio/wav": "wav",
-    "audio/x-wav": "wav",
-    "audio/wave": "wav",
-    "audio/vnd.wave": "wav",
-    "audio/ogg": "opus",
-    "audio/opus": "opus",
-    "audio/flac": "flac",
-    "audio/x-flac": "flac",
-}
 _LONGEST: Final = 4_096
-
-
-def format_of(content_type: str) -> str:
-    """The name of the format of stored audio."""
-    return _NAMES.get(content_type.partition(";")[0].strip().lower(), "mp3")
 
 
 def wanted_format(parameter: str | None, accept: str | None, content_type: str) -> str | None:
@@ -52,7 +34,7 @@ def _accepted(field: str) -> Iterator[tuple[str, float]]:
     """What a field accepts, as (format or `*`, quality); what is none of our types is left out."""
     for part in field.split(",") if len(field) <= _LONGEST else ():
         media_type, *parameters = (item.strip().lower() for item in part.split(";"))
-        name = "*" if media_type in {"*/*", "audio/*"} else _NAMES.get(media_type)
+        name = "*" if media_type in {"*/*", "audio/*"} else BY_TYPE.get(media_type)
         quality = _quality(parameters)
         if name is not None and quality > 0:
             yield name, quality

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+from adapters.http.formats import format_of
 from adapters.http.naming import content_disposition, download_name
 from adapters.media import MediaRouter
-from graph.formats import format_of
 from recordings.instants import SECOND, Millis
 from recordings.recording import Row, State
 

@@ -5,17 +5,15 @@ and never to read an endpoint, or another store, out of a URL.
 """
 
 import asyncio
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import fsspec
 from fsspec.asyn import AsyncFileSystem
-from fsspec.spec import AbstractFileSystem
 
 from adapters.delivery.address import folder_address
+from adapters.net.putting import put_and_rename
 
 
 async def deliver(path: Path, url: str, name: str, options: Mapping[str, Any]) -> None:
@@ -37,16 +35,3 @@ async def deliver(path: Path, url: str, name: str, options: Mapping[str, Any]) -
     finally:
         if hasattr(store, "set_session"):
             await (await store.set_session()).close()
-
-
-def put_and_rename(store: AbstractFileSystem, path: Path, target: str) -> None:
-    """Put a file at a path of a store; it has its name when all of it is there. Blocks."""
-    passing = f"{target}.{secrets.token_hex(4)}.part"
-    try:
-        store.makedirs(target.rpartition("/")[0], exist_ok=True)
-        store.put_file(str(path), passing)
-        store.mv(passing, target)
-    except BaseException:
-        with suppress(Exception):
-            store.rm_file(passing)
-        raise

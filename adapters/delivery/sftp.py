@@ -8,8 +8,8 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from adapters.delivery.address import folder_path
-from adapters.delivery.remote import put_and_rename
 from adapters.net import Guard, connect
+from adapters.net.putting import put_and_rename
 
 PORT: Final = 22
 _OWN_KEYS: Final = {"look_for_keys": False, "allow_agent": False}

@@ -1,18 +1,17 @@
 """Playing stored audio over HTTP: ranges, conditions, and a stream that is let go of when its listener leaves."""
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.types import Send
+from starlette.responses import JSONResponse, Response
 
-from adapters.http.breaking import told
 from adapters.http.conditions import Validators, Verdict, allows_range, judge
+from adapters.http.formats import format_of
 from adapters.http.naming import content_disposition, download_name
 from adapters.http.ranges import Part, UnsatisfiableRangeError, choose_part
+from adapters.http.streaming import Streamed, resumed
 from recordings.ports import MediaMissing
 from recordings.recording import Media, Recording
 
@@ -24,9 +23,6 @@ _SAFE: Final = {
     "x-content-type-options": "nosniff",
     "cache-control": "private, no-transform",
 }
-
-_ENDINGS: Final = {"wav": "wav", "ogg": "opus", "flac": "flac"}
-"""The ending of a file's name, by a part of its type."""
 
 
 async def play(request: Request, recording: Recording, read: Read, *, inline: bool = False) -> Response:
@@ -73,12 +69,12 @@ def _part(request: Request, media: Media, validators: Validators) -> Part | None
 
 
 def _description(recording: Recording, media: Media, part: Part | None, *, inline: bool) -> dict[str, str]:
-    format = next((name for kind, name in _ENDINGS.items() if kind in media.content_type), "mp3")
     size = media.length if part is None else part.end - part.start
+    name = download_name(recording.name, recording.id, format_of(media.content_type))
     described = {
         "content-length": str(size),
         "content-type": media.content_type,
-        "content-disposition": content_disposition(download_name(recording.name, recording.id, format), inline=inline),
+        "content-disposition": content_disposition(name, inline=inline),
         # Of the whole, also beside a part (RFC 9530, section 3.1).
         "repr-digest": f"sha-256=:{b64encode(bytes.fromhex(media.sha256)).decode()}:",
     }
@@ -94,27 +90,4 @@ async def _stream(method: str, media: Media, part: Part | None, headers: dict[st
     first = await anext(chunks, None)
     if first is None:
         raise MediaMissing(media.url)
-    return _Playing(first, chunks, status, headers)
-
-
-class _Playing(StreamingResponse):
-    """A stream whose source is closed at once when the listener is gone, and not when it is collected."""
-
-    def __init__(self, first: bytes, rest: AsyncIterator[bytes], status: int, headers: Mapping[str, str]) -> None:
-        self._body = told(_chunks(first, rest))
-        super().__init__(self._body, status, headers)
-
-    async def stream_response(self, send: Send) -> None:
-        """Send it all."""
-        async with aclosing(self._body):
-            await super().stream_response(send)
-
-
-async def _chunks(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    try:
-        yield first
-        async for chunk in rest:
-            yield chunk
-    finally:
-        if isinstance(rest, AsyncGenerator):
-            await rest.aclose()
+    return Streamed(resumed(first, chunks), status, headers)

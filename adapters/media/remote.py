@@ -5,10 +5,10 @@ they like (fsspec/s3fs#706). No listing is ever cached (fsspec/s3fs#253).
 """
 
 import asyncio
-import secrets
 from asyncio import Task
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import fsspec
@@ -18,13 +18,12 @@ from fsspec.spec import AbstractFileSystem
 
 from adapters.media.keys import quoted
 from adapters.media.listing import objects_of_fsspec
+from adapters.net.putting import put_and_rename
 from recordings.doctor import StoredObject
 from recordings.ports import MediaMissing
 
 CHUNK: Final = 1 << 20
 """Bytes asked for at a time."""
-
-
 AT_ONCE: Final = 4
 """Connections to a store whose library blocks: each is used by one thread at a time, as few of them can bear two."""
 
@@ -52,7 +51,7 @@ class RemoteMedia:
             await self._connected()._put_file(path, url)  # noqa: SLF001 - fsspec's documented coroutine
         else:
             place = str(self._kind._strip_protocol(url))  # noqa: SLF001 - as fsspec's `url_to_fs`
-            await self._in_thread(lambda store: _put_and_rename(store, path, place))
+            await self._in_thread(lambda store: put_and_rename(store, Path(path), place))
         return url
 
     async def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
@@ -153,20 +152,6 @@ class RemoteMedia:
             return bytes(await self._call("cat_file", url, start=start, end=end))
         except FileNotFoundError as error:
             raise MediaMissing(url) from error
-
-
-def _put_and_rename(store: AbstractFileSystem, path: str, place: str) -> None:
-    folder, _, name = place.rpartition("/")
-    passing = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
-    try:
-        store.makedirs(folder, exist_ok=True)
-        store.put_file(path, passing)
-        store.mv(passing, place)
-    except BaseException:
-        # What could not be put may not be there, or nobody may be there to be asked.
-        with suppress(Exception):
-            store.rm_file(passing)
-        raise
 
 
 async def _give_up(task: Task[bytes] | None) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from adapters.http.formats import BY_TYPE, format_of
 from adapters.rest_v2.faults import Fault, not_acceptable
 
 _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - of HTTP's grammar
@@ -28,16 +29,7 @@ class Kind(Enum):
 JSON_TYPES: Final = ("application/json", "application/x-json")
 CSV_TYPES: Final = ("text/csv", "text/comma-separated-values", "application/octet-stream")
 AUDIO_TYPES: Final = ("audio/mpeg", "audio/mp3")
-RENDERED: Final = {
-    "audio/x-wav": "wav",
-    "audio/wav": "wav",
-    "audio/wave": "wav",
-    "audio/vnd.wave": "wav",
-    "audio/ogg": "opus",
-    "audio/opus": "opus",
-    "audio/flac": "flac",
-    "audio/x-flac": "flac",
-}
+RENDERED: Final = {name: format for name, format in BY_TYPE.items() if name not in AUDIO_TYPES}
 """The types that ask for a format, besides the two that mean "the audio, whatever it is"."""
 
 Offers = Sequence[tuple[str, Kind]]
@@ -61,7 +53,7 @@ class Choice:
 
     def suits(self, content_type: str) -> bool:
         """Whether stored audio of this type is what was asked for."""
-        return self.format is None or self.format == RENDERED.get(content_type.partition(";")[0].strip().lower())
+        return self.format is None or self.format == format_of(content_type)
 
 
 def choose(header: str | None, parameter: str | None, offers: Offers, *, csv: bool = False) -> list[Choice]:

@@ -14,8 +14,8 @@ from typing import Any, Final
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from adapters.http.streaming import Streamed
 from adapters.rest_v2.exchange import JSON_TYPE
-from adapters.rest_v2.streaming import Streamed
 
 LEAST: Final = 300
 """Bytes up to which it is not worth it."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
+from adapters.http.streaming import Streamed
 from adapters.rest_v2.accept import Kind
 from adapters.rest_v2.envelope import success, to_json, trailer
 from adapters.rest_v2.exchange import JSON_TYPE, Exchange
@@ -17,7 +18,6 @@ from adapters.rest_v2.plan import Plan, read_plan
 from adapters.rest_v2.reader import reader_of
 from adapters.rest_v2.scan import Documents, Listing, Pages, Scan
 from adapters.rest_v2.sheet import Sheet, file_name
-from adapters.rest_v2.streaming import Streamed
 from recordings.membership import Membership
 from recordings.ports import Clock
 

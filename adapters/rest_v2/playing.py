@@ -1,7 +1,6 @@
 """A recording's audio as an answer: what of it, under which name and type (contract section 2.3)."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from starlette.requests import Request
@@ -10,9 +9,9 @@ from starlette.responses import Response
 from adapters.http.conditions import Validators, allows_range
 from adapters.http.naming import content_disposition, download_name
 from adapters.http.ranges import Part, UnsatisfiableRangeError, choose_part
+from adapters.http.streaming import Streamed, resumed
 from adapters.rest_v2.faults import Fault
 from adapters.rest_v2.needs import Read
-from adapters.rest_v2.streaming import Streamed
 from recordings.ports import MediaMissing
 from recordings.recording import Media, Recording
 
@@ -43,7 +42,7 @@ async def play(request: Request, recording: Recording, validators: Validators, r
         headers["content-range"] = part.content_range(media.length)
     chunks = aiter(read(media.url, start, end))
     first = await anext(chunks, b"")
-    return Streamed(_resume(first, chunks), 206 if part else 200, headers)
+    return Streamed(resumed(first, chunks), 206 if part else 200, headers)
 
 
 def disposition(recording: Recording, *, inline: bool) -> str:
@@ -62,13 +61,3 @@ def _part(request: Request, media: Media, validators: Validators) -> Part | None
     except UnsatisfiableRangeError as error:
         headers = {"content-range": f"bytes */{media.length}"}
         raise Fault(416, "range not satisfiable", headers=headers) from error
-
-
-async def _resume(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    try:
-        yield first
-        async for chunk in rest:
-            yield chunk
-    finally:
-        if isinstance(rest, AsyncGenerator):
-            await rest.aclose()

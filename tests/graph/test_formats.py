@@ -2,7 +2,8 @@
 
 import pytest
 
-from graph.formats import FORMATS, format_of, wanted_format
+from adapters.http.formats import FORMATS, format_of
+from graph.formats import wanted_format
 from recordings.errors import InvalidInput
 
 FIREFOX = "audio/webm,audio/ogg,audio/wav,audio/*;q=0.9,application/ogg;q=0.7,video/*;q=0.6,*/*;q=0.5"

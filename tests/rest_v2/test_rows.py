@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from adapters.http.breaking import BrokenOffError
+from adapters.http.streaming import BrokenOffError
 from adapters.rest_v2 import listing
 from recordings.options import RecordingOptions
 from recordings.query import Page, PageRequest, Query

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from adapters.http.breaking import BrokenOffError
 from adapters.http.playing import play
+from adapters.http.streaming import BrokenOffError
 from recordings.recording import Media, Recording, State
 
 MEDIA = Media("local:a", "audio/mpeg", 10, 1_000, 8_000, 1, "0f" * 32, 0)
