@@ -2,12 +2,8 @@
 
 import hashlib
 import json
-import socket
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -15,60 +11,12 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests.e2e.server import SECONDS, Client, Server, command, until
+from tests.servers.customer import Customer
 from tests.servers.mongod import free_port
 
 QUERY = """query Q($id: ID!) { recording(id: $id) { plainId state callId from to interactionId cdrId start
 durationMs media { url length sha256 contentType }
 delivery { id state attempts dueAt lastError deliveredAt } } }"""
-
-
-@dataclass
-class Heard:
-    """One request that the customer's server got."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
-class Customer:
-    """A customer's web server, on a port that stays its own while it is down."""
-
-    def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self.heard: list[Heard] = []
-        self.server: ThreadingHTTPServer | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        heard = self.heard
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_PUT(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                heard.append(Heard(self.command, self.path, dict(self.headers), body))
-                self.send_response(204)
-                self.end_headers()
-
-            do_POST = do_PUT  # noqa: N815 - http.server's name
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        if self.server is not None:
-            self.server.shutdown()
-            self.server.server_close()
-            self.server = None
 
 
 @pytest.fixture

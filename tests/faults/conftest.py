@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.customer import Customer
 from tests.faults.installation import Installation
+from tests.servers.customer import Customer
 from tests.servers.seaweedfs import BUCKET
 
 

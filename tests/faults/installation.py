@@ -18,8 +18,8 @@ from graph.settings import load
 from recordings.access import DEFAULT_SCOPES, Principal
 from recordings.recording import Recording
 from tests.e2e.server import Server, command, until
-from tests.faults.customer import Customer
 from tests.faults.killed import Control
+from tests.servers.customer import Customer
 
 ACCOUNT: Final = "ab" * 16
 DELIVERED: Final = "spool.remove#2 after"

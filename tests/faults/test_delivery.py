@@ -3,10 +3,8 @@
 import asyncio
 import hashlib
 import os
-import resource
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +23,7 @@ from tests.servers.faults import Act, Fault, FaultProxy, answer, breaking, s3_er
 from tests.servers.seaweedfs import BUCKET
 from tests.servers.sftp import sftp_server
 from tests.servers.shared import Answer
+from tests.support.disk import small_files
 
 DATA = os.urandom(3_000_000)
 NAME = "call_recording_call@host.mp3"
@@ -152,17 +151,6 @@ async def test_a_bucket_that_breaks_has_it_when_it_is_well(tmp_path: Path, seawe
         proxy.faults = []
         assert (await courier.deliver(recording(url))).sent is Sent.DELIVERED
         await courier.close()
-
-
-@contextmanager
-def small_files(most: int) -> Iterator[None]:
-    """For a while, no file of this process may have more bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def test_a_full_disk_of_ours_is_not_the_receivers_fault(courier: UrlCourier, tmp_path: Path) -> None:

@@ -4,11 +4,10 @@ import asyncio
 import errno
 import hashlib
 import os
-import resource
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from recordings.ports import MediaMissing
 from tests.servers.faults import Act, Fault, FaultProxy, answer, breaking, s3_error
 from tests.servers.seaweedfs import BUCKET, free_ports
 from tests.servers.shared import Answer
+from tests.support.disk import small_files
 
 DATA = os.urandom(PART + 700_000)
 LOOPBACK = Guard(private=["127.0.0.1"])
@@ -294,17 +294,6 @@ async def test_a_bucket_that_is_not_there_is_no_missing_audio(seaweedfs: Answer)
 
 
 # Full disks
-
-
-@contextmanager
-def small_files(most: int) -> Iterator[None]:
-    """For a while, no file of this process may have more bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def test_a_file_that_cannot_be_written_whole_is_not_there(tmp_path: Path) -> None:
