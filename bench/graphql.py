@@ -32,7 +32,7 @@ import httpx
 from pymongo import MongoClient
 
 from bench.peers import ACCOUNT, ANALYTICS, DATABASE, FIELDS, MEDIA, PEERS, sdl
-from bench.stores import Mongo
+from bench.tables import Mongo
 from recordings.access import Account
 from tests.servers.mongod import Mongod, free_port
 

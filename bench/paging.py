@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import stores
-from bench.stores import FULL, Mongo, Sqlite, depth, opened
+from bench.stores import FULL, depth
+from bench.tables import Mongo, Sqlite, opened
 from tests.servers.mongod import Mongod
 
 MOST: Final = 1.2

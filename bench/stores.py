@@ -11,45 +11,24 @@ process, all its threads: a server's own is not in it. Files are in the system's
 import argparse
 import asyncio
 import os
-import random
-import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pymongo import AsyncMongoClient, MongoClient, WriteConcern
-
-from adapters.metadata.mongodb import MongoStore
-from adapters.metadata.mongodb import where as mongo_where
-from adapters.metadata.mongodb.documents import projection, to_document
 from adapters.metadata.rows import chosen
-from adapters.metadata.scans import scans, walks_down
-from adapters.metadata.sqlite import SqliteStore
-from adapters.metadata.sqlite import recordings as sqlite_recordings
-from adapters.metadata.sqlite import where as sqlite_where
-from adapters.metadata.sqlite.database import connect
-from adapters.metadata.sqlite.store import FILE
-from recordings.ids import new_recording_id
-from recordings.ports import Claim, MetadataStore
+from bench.tables import BACKLOG, NOW, Bench, Mongo, Sqlite, connected, opened, recordings
+from recordings.ports import Claim
 from recordings.query import Order, OrderField, PageRequest, Query, position_of
-from recordings.recording import ROW_FIELDS, Media, Recording, State
+from recordings.recording import Recording
 from tests.servers.mongod import Mongod
 
-NOW = 1_795_336_400_000
 PAGE = 100
 AT_ONCE = 16
-OWNERS = 20
-BACKLOG = 2_000
-"""How many are due, in a table of any size: the newest, as what is due is what was just recorded."""
-OWNERS_DUE = tuple(f"{number:032x}" for number in range(0, OWNERS, 10))
-"""Those of one recording in ten."""
-PLACES = {name: place for place, name in enumerate(ROW_FIELDS)}
 LISTED = frozenset({
     "id", "account_id", "state", "start", "created", "modified", "call_id", "from", "to", "origin", "name", "format",
     "owner_id", "interaction_id", "direction", "caller_id_name", "caller_id_number", "callee_id_number", "label",
@@ -69,205 +48,6 @@ class Rounds:
 
 FULL = Rounds(15, 20, 320)
 QUICK = Rounds(3, 5, 64)
-
-
-TEMPLATE = Recording(
-    id="",
-    account_id="0123456789abcdef0123456789abcdef",
-    state=State.STORED,
-    start=NOW,
-    created=NOW,
-    modified=NOW,
-    call_id="",
-    from_="1001@0123456789ab.sip.invalid",
-    to="1002@0123456789ab.sip.invalid",
-    origin="inbound from PSTN to owner : callflow",
-    name="recording.mp3",
-    caller_id_name="Caller",
-    callee_id_number="1002",
-    media=Media("file:///audio/2026/11/x.mp3", "audio/mpeg", 480_000, 60_000, 8_000, 2, "ab" * 32, NOW),
-    user_metadata={"note": "x"},
-)
-
-
-def varied(count: int) -> Iterator[dict[str, Any]]:
-    """What differs between recordings of one account: some lack a duration and a caller, the newest are due."""
-    chance = random.Random(count)
-    for number in range(count):
-        at = NOW + number * 1_000 + chance.randrange(5_000)
-        yield {
-            "id": new_recording_id(at),
-            "start": at,
-            "created": at - chance.randrange(60_000),
-            "call_id": f"{chance.getrandbits(64):016x}@10.0.0.1",
-            "owner_id": f"{number % OWNERS:032x}",
-            "interaction_id": f"{number // 2:020d}-{chance.getrandbits(32):08x}",
-            "caller_id_number": None if number % 50 == 0 else f"+4930{chance.randrange(20_000):07d}",
-            "duration_ms": None if number % 50 == 0 else chance.randrange(600_000),
-            "due_at": NOW - chance.randrange(1_000_000) if number >= count - BACKLOG else None,
-        }
-
-
-def recordings(count: int) -> list[Recording]:
-    return [replace(TEMPLATE, **values) for values in varied(count)]
-
-
-class Bench:
-    """One store, its bare driver, and how it is filled without waiting for every row."""
-
-    name: str
-    store: MetadataStore
-
-    async def fill(self, size: int) -> None:
-        raise NotImplementedError
-
-    async def fall_due(self) -> None:
-        """Make one recording in ten due, old and new ones."""
-        raise NotImplementedError
-
-    async def bare_page(self, query: Query, request: PageRequest, names: Sequence[str]) -> Any:
-        raise NotImplementedError
-
-    async def bare_row(self, recording_id: str, names: Sequence[str]) -> Any:
-        raise NotImplementedError
-
-    async def bare_insert(self, recording: Recording) -> Any:
-        raise NotImplementedError
-
-
-class Sqlite(Bench):
-    name = "SQLite"
-
-    def __init__(self, folder: Path) -> None:
-        self.store = SqliteStore(folder)
-        self._path = folder / FILE
-
-    async def fill(self, size: int) -> None:
-        await asyncio.to_thread(self._fill, size)
-
-    def _fill(self, size: int) -> None:
-        connection = sqlite3.connect(self._path, isolation_level=None)
-        for pragma in ("synchronous = OFF", "cache_size = -1000000", "temp_store = MEMORY"):
-            connection.execute(f"PRAGMA {pragma}")
-        where = "FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'recordings' AND sql IS NOT NULL"
-        indexes = connection.execute(f"SELECT name, sql {where}").fetchall()
-        connection.execute("BEGIN")
-        for name, _ in indexes:
-            connection.execute(f"DROP INDEX {name}")
-        connection.executemany(sqlite_recordings.INSERT, self._values(size))
-        for _, statement in indexes:
-            connection.execute(statement)
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.close()
-
-    def _values(self, size: int) -> Iterator[list[Any]]:
-        template = sqlite_recordings.values_of(TEMPLATE)
-        for changes in varied(size):
-            values = template.copy()
-            for name, value in changes.items():
-                values[PLACES[name]] = value
-            yield values
-
-    async def fall_due(self) -> None:
-        await asyncio.to_thread(self._fall_due)
-
-    def _fall_due(self) -> None:
-        connection = sqlite3.connect(self._path)
-        with connection:
-            places = ", ".join("?" * len(OWNERS_DUE))
-            due = f"UPDATE recordings SET due_at = ? - abs(random() % 1000000) WHERE owner_id IN ({places})"  # noqa: S608 - question marks alone
-            connection.execute(due, (NOW, *OWNERS_DUE))
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.close()
-
-    def connect(self) -> None:
-        self._bare = connect(self._path, "rw")
-
-    def disconnect(self) -> None:
-        self._bare.close()
-
-    async def bare_page(self, query: Query, request: PageRequest, names: Sequence[str]) -> Any:
-        (scan,) = scans(query, request)
-        statement = sqlite_where.page(query, scan, names, down=walks_down(query, request), limit=request.limit + 1)
-        return await asyncio.to_thread(lambda: self._bare.execute(*statement).fetchall())
-
-    async def bare_row(self, recording_id: str, names: Sequence[str]) -> Any:
-        columns = ", ".join(f'"{name}"' for name in names)
-        statement = f"SELECT {columns} FROM recordings WHERE id = ?"  # noqa: S608 - the names are ours
-        return await asyncio.to_thread(lambda: self._bare.execute(statement, (recording_id,)).fetchone())
-
-    async def bare_insert(self, recording: Recording) -> Any:
-        # One connection, one transaction each: the transactions of a file come one after another in any case.
-        self._bare.execute(sqlite_recordings.INSERT, sqlite_recordings.values_of(recording))
-
-
-class Mongo(Bench):
-    name = "MongoDB"
-
-    def __init__(self, uri: str, database: str) -> None:
-        self.store = MongoStore(uri, database)
-        self._uri, self._database = uri, database
-
-    async def fill(self, size: int) -> None:
-        await asyncio.to_thread(self._fill, size)
-        # Makes the indexes again.
-        await self.store.open()
-
-    def _fill(self, size: int) -> None:
-        with MongoClient[Any](self._uri) as client:
-            collection = client[self._database].get_collection("recordings", write_concern=WriteConcern(1))
-            collection.drop_indexes()
-            template = to_document(TEMPLATE)
-            documents = ({**template, "_id": changes.pop("id"), **changes} for changes in varied(size))
-            while batch := list(islice(documents, 5_000)):
-                collection.insert_many(batch, ordered=False)
-
-    async def fall_due(self) -> None:
-        await asyncio.to_thread(self._fall_due)
-
-    def _fall_due(self) -> None:
-        with MongoClient[Any](self._uri) as client:
-            ago = {"$toLong": {"$multiply": [{"$rand": {}}, 1_000_000]}}
-            change = [{"$set": {"due_at": {"$subtract": [NOW, ago]}}}]
-            client[self._database]["recordings"].update_many({"owner_id": {"$in": list(OWNERS_DUE)}}, change)
-
-    def connect(self) -> None:
-        self._client: AsyncMongoClient[Any] = AsyncMongoClient(self._uri)
-        database = self._client[self._database]
-        self._bare = database.get_collection("recordings", write_concern=WriteConcern("majority", j=True))
-
-    async def disconnect(self) -> None:
-        await self._client.close()
-
-    async def bare_page(self, query: Query, request: PageRequest, names: Sequence[str]) -> Any:
-        find = mongo_where.find(query, scans(query, request), down=walks_down(query, request))
-        limit = request.limit + 1
-        return await self._bare.find(
-            find.filter, projection(names), sort=find.sort, limit=limit, batch_size=limit + 1,
-            hint=find.hint, min=find.low, max=find.high,
-        ).to_list()  # fmt: skip
-
-    async def bare_row(self, recording_id: str, names: Sequence[str]) -> Any:
-        return await self._bare.find_one({"_id": recording_id}, projection(names))
-
-    async def bare_insert(self, recording: Recording) -> Any:
-        return await self._bare.insert_one(to_document(recording))
-
-
-@asynccontextmanager
-async def opened(bench: Any) -> AsyncIterator[Any]:
-    await bench.store.open()
-    yield bench
-    await bench.store.close()
-
-
-@asynccontextmanager
-async def connected(bench: Any) -> AsyncIterator[Any]:
-    bench.connect()
-    yield bench
-    if (closing := bench.disconnect()) is not None:
-        await closing
 
 
 async def cost(action: Action, calls: int, clock: Callable[[], float]) -> float:
