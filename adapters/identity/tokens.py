@@ -59,7 +59,7 @@ class Tokens:
     def known(self, token: str) -> Token | None:
         """A token that was checked here before, and whose time is not over.
 
-        Checking one takes 0.1 ms, which is more than finding a recording does; its signature does not change. What is
+        Checking one takes 76 µs, three times what answering for one recording takes; its signature does not change. What is
         remembered is its hash.
         """
         found = self._checked.get(_digest(token))
