@@ -59,8 +59,8 @@ class Tokens:
     def known(self, token: str) -> Token | None:
         """A token that was checked here before, and whose time is not over.
 
-        Checking one takes 76 µs, three times what answering for one recording takes; its signature does not change. What is
-        remembered is its hash.
+        Checking one takes 76 µs, three times what answering for one recording takes; its signature does not change.
+        What is remembered is its hash.
         """
         found = self._checked.get(_digest(token))
         return found if found is not None and self._clock.now() < found.until else None

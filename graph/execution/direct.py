@@ -1,8 +1,8 @@
 """An operation of one field, answered without an execution: its resolver is called, and a plan completes the result.
 
-Setting graphql-core's execution up and converting a field's arguments takes longer than all else that is done for a
-document once its rows are there: 48 µs against 24 for a point read, 122 against 41 for a listing with its default order.
-Here what does not depend on variables is made once for a document.
+Setting graphql-core's execution up and converting a field's arguments takes longer than all else that is done once the
+rows are there: a point read takes 48 µs with it and 24 without, a listing with its default order 122 and 41. Here what
+does not depend on variables is made once for a document.
 
 Whatever comes differently than expected (a variable of the wrong type, a resolver that raises, a value that the plan
 does not take) is left to the executor. It is given what the resolver gave or raised, so nothing is asked twice, and all
