@@ -7,13 +7,15 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from adapters.audio import worker
 from adapters.audio.peaks import Waveform
 from recordings.ports import NotAudio, Rendered, SpooledAudio, Target
 
-_TRIES = 2
+_TRIES: Final = 2
+_START: Final = 60.0
+"""Seconds a process may take to start, beyond those of its job."""
 _T = TypeVar("_T")
 
 
@@ -33,6 +35,7 @@ class Bench:
         self._limits = limits
         self._pool: ProcessPoolExecutor | None = None
         self._lifeline: Connection | None = None
+        self._done = 0
 
     async def render(self, folder: str, name: str, audio: SpooledAudio, target: Target) -> Rendered:
         """Make the file to be stored. Raises `NotAudio`."""
@@ -48,20 +51,25 @@ class Bench:
         Raises:
             NotAudio: the job said so, or the process died twice.
         """
+        if self._done >= self._limits.tasks:
+            # The pool's own `max_tasks_per_child` may leave it without a process (python/cpython#115634).
+            self.close()
+        self._done += 1
         for _ in range(_TRIES):
             try:
                 # Starting a process blocks.
                 pool = await asyncio.to_thread(self._open)
                 job = await asyncio.to_thread(pool.submit, work, *arguments)
-                return await asyncio.wrap_future(job)
-            except BrokenProcessPool:
+                async with asyncio.timeout(self._limits.seconds + _START):
+                    return await asyncio.wrap_future(job)
+            except (BrokenProcessPool, TimeoutError):
                 self.close()
         message = f"decoding it crashed, or took more than {self._limits.seconds:g} seconds, twice"
         raise NotAudio(message)
 
     def close(self) -> None:
         """End the process, whatever it is doing. The next job starts another one."""
-        pool, self._pool = self._pool, None
+        pool, self._pool, self._done = self._pool, None, 0
         if self._lifeline is not None:
             self._lifeline.close()
             self._lifeline = None
@@ -74,7 +82,5 @@ class Bench:
             context = get_context("spawn")
             ours, theirs = context.Pipe(duplex=False)
             self._lifeline = theirs
-            self._pool = ProcessPoolExecutor(
-                1, context, worker.begin, (ours, self._limits.memory_bytes), max_tasks_per_child=self._limits.tasks
-            )
+            self._pool = ProcessPoolExecutor(1, context, worker.begin, (ours, self._limits.memory_bytes))
         return self._pool

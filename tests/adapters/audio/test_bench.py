@@ -1,17 +1,18 @@
 """Worker processes die; the service does not, and innocent files do not suffer."""
 
 import asyncio
+import errno
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from adapters.audio import AudioWorkshop, WorkshopBusyError
+from adapters.audio import AudioWorkshop, WorkshopBusyError, bench
 from recordings.ports import Codec, NotAudio, SpooledAudio, Target, Track
 
 LIMIT = 100 * 3_600_000
@@ -25,11 +26,11 @@ async def workshop(tmp_path: Path) -> AsyncIterator[AudioWorkshop]:
     await made.close()
 
 
-def hours(tmp_path: Path, count: float = 3) -> SpooledAudio:
+def hours(tmp_path: Path, count: int) -> SpooledAudio:
     """Silence that takes seconds to encode and no room on the disk."""
     path = tmp_path / "hours"
     with path.open("wb") as file:
-        file.truncate(round(16_000 * 3_600 * count))
+        file.truncate(16_000 * 3_600 * count)
     return SpooledAudio((Track(str(path), Codec.S16, 8_000),))
 
 
@@ -39,38 +40,77 @@ def moment(tmp_path: Path) -> SpooledAudio:
     return SpooledAudio((Track(str(path), Codec.S16, 8_000),))
 
 
-async def begun(work: Path, name: str) -> int:
-    """Wait until a worker writes the file and is the only one; its process."""
-    part = work / f".{name}.mp3.part"
+class Held:
+    """Audio that comes when a test lets it: a job on it has begun once it is read, and cannot have ended before."""
 
-    def is_alone() -> bool:
-        # The worker of the test before may not be quite gone.
-        return part.exists() and part.stat().st_size > 0 and len(multiprocessing.active_children()) == 1
+    def __init__(self, folder: Path) -> None:
+        self._pipe, other = folder / "held", folder / "other side"
+        os.mkfifo(self._pipe)
+        other.write_bytes(bytes(16_000))
+        # The size of a single file is looked at first, and a pipe has none.
+        self.audio = SpooledAudio(tuple(Track(str(path), Codec.S16, 8_000) for path in (self._pipe, other)))
+        self._end: int | None = None
 
-    while not is_alone():  # noqa: ASYNC110 - another process tells nobody
-        await asyncio.sleep(0.005)
-    (worker,) = multiprocessing.active_children()
-    assert worker.pid is not None
-    return worker.pid
+    async def begun(self) -> int:
+        """Wait until a worker reads it and is the only one; its process."""
+        async with asyncio.timeout(60):
+            end = await self._opened()
+            self.let_go()
+            self._end = end
+            # The worker of the test before may not be quite gone.
+            while len(workers := multiprocessing.active_children()) != 1:  # noqa: ASYNC110 - another process tells nobody
+                await asyncio.sleep(0.005)
+        assert workers[0].pid is not None
+        return workers[0].pid
+
+    def let_go(self) -> None:
+        """Let the audio end: the job goes on with the other side, a second long."""
+        if self._end is not None:
+            os.close(self._end)
+            self._end = None
+
+    async def _opened(self) -> int:
+        while True:
+            try:
+                return os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                # Nobody reads it yet.
+                await asyncio.sleep(0.005)
 
 
-async def test_a_job_whose_worker_is_killed_is_done_again(workshop: AudioWorkshop, tmp_path: Path) -> None:
-    job = asyncio.create_task(workshop.render("id", hours(tmp_path, 0.1), TO_MP3))
-    os.kill(await begun(tmp_path / "work", "id"), signal.SIGKILL)
-    assert (await job).duration_ms == 360_000
+async def kill(worker: int) -> None:
+    """Kill a worker and wait until nothing of it is left, the files it had open included."""
+    os.kill(worker, signal.SIGKILL)
+    async with asyncio.timeout(30):
+        while worker in {child.pid for child in multiprocessing.active_children()}:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Held]:
+    made = Held(tmp_path)
+    yield made
+    made.let_go()
+
+
+async def test_a_job_whose_worker_is_killed_is_done_again(workshop: AudioWorkshop, held: Held) -> None:
+    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+    first = await held.begun()
+    await kill(first)
+    assert await held.begun() != first
+    held.let_go()
+    assert (await job).duration_ms == 1_000
 
 
 async def test_a_file_that_kills_its_worker_twice_is_not_audio_and_others_are(
-    workshop: AudioWorkshop, tmp_path: Path
+    workshop: AudioWorkshop, held: Held, tmp_path: Path
 ) -> None:
-    job = asyncio.create_task(workshop.render("id", hours(tmp_path), TO_MP3))
+    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
     waiting = asyncio.create_task(workshop.render("other", moment(tmp_path), TO_WAV))
-    first = await begun(tmp_path / "work", "id")
-    os.kill(first, signal.SIGKILL)
-    (tmp_path / "work" / ".id.mp3.part").unlink()
-    second = await begun(tmp_path / "work", "id")
-    assert second != first
-    os.kill(second, signal.SIGKILL)
+    for _ in range(2):
+        await kill(await held.begun())
     with pytest.raises(NotAudio, match="crashed"):
         await job
     assert (await waiting).duration_ms == 1_000
@@ -86,18 +126,18 @@ async def test_a_job_that_takes_too_long_is_not_audio(tmp_path: Path) -> None:
     await workshop.close()
 
 
-async def test_the_queue_is_bounded(workshop: AudioWorkshop, tmp_path: Path) -> None:
-    jobs = [asyncio.create_task(workshop.render(f"id{i}", hours(tmp_path), TO_MP3)) for i in range(2)]
-    await begun(tmp_path / "work", "id0")
+async def test_the_queue_is_bounded(workshop: AudioWorkshop, held: Held, tmp_path: Path) -> None:
+    jobs = [asyncio.create_task(workshop.render(f"id{i}", held.audio, TO_MP3)) for i in range(2)]
+    await held.begun()
     with pytest.raises(WorkshopBusyError):
         await workshop.render("more", moment(tmp_path), TO_WAV)
     await workshop.close()
     assert all(isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*jobs, return_exceptions=True))
 
 
-async def test_closing_ends_a_worker_in_the_middle_of_a_job(workshop: AudioWorkshop, tmp_path: Path) -> None:
-    job = asyncio.create_task(workshop.render("id", hours(tmp_path, 24), TO_MP3))
-    worker = await begun(tmp_path / "work", "id")
+async def test_closing_ends_a_worker_in_the_middle_of_a_job(workshop: AudioWorkshop, held: Held) -> None:
+    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+    worker = await held.begun()
     await workshop.close()
     await gone(worker)
     with pytest.raises(asyncio.CancelledError):
@@ -105,21 +145,39 @@ async def test_closing_ends_a_worker_in_the_middle_of_a_job(workshop: AudioWorks
 
 
 async def test_one_who_no_longer_waits_does_not_make_two_jobs_share_a_worker(
-    workshop: AudioWorkshop, tmp_path: Path
+    workshop: AudioWorkshop, held: Held, tmp_path: Path
 ) -> None:
-    job = asyncio.create_task(workshop.render("id", hours(tmp_path, 0.1), TO_MP3))
-    await begun(tmp_path / "work", "id")
+    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+    worker = await held.begun()
     job.cancel()
     await asyncio.wait([job])
-    assert (await workshop.render("other", moment(tmp_path), TO_WAV)).duration_ms == 1_000
+    other = asyncio.create_task(workshop.render("other", moment(tmp_path), TO_WAV))
+    assert await held.begun() == worker
+    held.let_go()
+    assert (await other).duration_ms == 1_000
     assert (tmp_path / "work" / "id.mp3").exists()
 
 
 async def test_workers_are_replaced_after_some_jobs(tmp_path: Path) -> None:
-    workshop = AudioWorkshop(tmp_path / "work", workers=1, tasks_per_worker=1)
-    for i in range(3):
+    workshop = AudioWorkshop(tmp_path / "work", workers=1, tasks_per_worker=2)
+    before = {child.pid for child in multiprocessing.active_children()}
+    workers: set[int | None] = set()
+    for i in range(6):
         assert (await workshop.render(f"id{i}", moment(tmp_path), TO_WAV)).duration_ms == 1_000
+        workers |= {child.pid for child in multiprocessing.active_children()} - before
+    assert len(workers) == 3
     await workshop.close()
+
+
+async def test_a_worker_that_neither_answers_nor_dies_is_given_up(
+    workshop: AudioWorkshop, held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its own clock, of 60 seconds, does not end it before we do.
+    monkeypatch.setattr(bench, "_START", -59.5)
+    with pytest.raises(NotAudio, match="crashed"):
+        await workshop.render("id", held.audio, TO_WAV)
+    monkeypatch.undo()
+    assert (await workshop.render("other", moment(tmp_path), TO_WAV)).duration_ms == 1_000
 
 
 PARENT = """
