@@ -17,6 +17,7 @@ from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
 
+from adapters.identity import token_in
 from graph import faults, graphiql
 from graph.context import Context, Draw, Presign
 from graph.execution.answer import encode
@@ -103,6 +104,7 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
     return Front(
         operations=operations,
         context=view.context_of,
+        spender=_spender,
         show=lambda error, context: faults.show(error, context.request_id),
         fault=_fault,
         fallback=view,
@@ -204,6 +206,17 @@ class GraphQLApp(GraphQL[Context, None]):
         if not isinstance(parsed, dict | None):
             raise HTTPException(400, "the request must be one JSON object")
         return parsed
+
+
+def _spender(request: Request) -> int | None:
+    """Whose rate a request counts for: its token's, in whichever header that is; all of those who need none share one.
+
+    The token itself is not kept, only its hash, which means nothing outside of this process.
+    """
+    try:
+        return hash(token_in(request.headers))
+    except Unauthenticated:
+        return None
 
 
 def _is_browser(request: Request) -> bool:

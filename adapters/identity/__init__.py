@@ -4,7 +4,7 @@ The issuer has to be imported by its module, `adapters.identity.issuer`: few ins
 """
 
 from adapters.identity.credentials import Credentials
-from adapters.identity.identity import Identity
+from adapters.identity.identity import Identity, token_in
 from adapters.identity.revocations import Revocations
 from adapters.identity.secret import InstallationKey, SecretFileError, made_once
 from adapters.identity.tokens import Tokens
@@ -17,4 +17,5 @@ __all__ = [
     "SecretFileError",
     "Tokens",
     "made_once",
+    "token_in",
 ]

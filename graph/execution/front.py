@@ -5,7 +5,7 @@ Nothing is streamed: each operation has one answer, and comes to its end in the 
 same data and errors.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,12 +28,13 @@ PARTIAL: Final = 294
 class Front:
     """Answers requests.
 
-    `context` says who asks and what for, `show` how an error is shown to them, and `fault` what is answered to anything
-    that either raises. `partial_status` and `compress` can be turned off.
+    `context` says who asks and what for, `spender` whose rate it counts for, `show` how an error is shown to them, and
+    `fault` what is answered to anything that any of them raises. `partial_status` and `compress` can be turned off.
     """
 
     operations: Operations
     context: Callable[[Request], Awaitable[Any]]
+    spender: Callable[[Request], Hashable]
     show: Callable[[GraphQLError, Any], dict[str, Any]]
     fault: Callable[[Exception, Request], HttpProblemError]
     fallback: ASGIApp
@@ -74,9 +75,7 @@ class Front:
     async def _run(self, request: Request, asked: Asked, context: Any, media_type: str) -> Answer:
         reading = request.method == "GET"
         try:
-            # The token itself is not kept, only its hash, which means nothing outside of this process.
-            who = hash(request.headers.get("authorization"))
-            outcome = await self.operations.run(asked, context, who=who, only_reads=reading)
+            outcome = await self.operations.run(asked, context, who=self.spender(request), only_reads=reading)
         except RefusedDocumentError as refused:
             errors = [self.show(error, context) for error in refused.errors]
             # Older clients take any other status for a broken connection, so application/json is always 200.

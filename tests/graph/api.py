@@ -10,6 +10,7 @@ import httpx
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from adapters.identity import token_in
 from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
 from recordings.access import Principal, Scope
 from recordings.cursor import Cursors
@@ -41,7 +42,7 @@ PEOPLE: Final = {
 
 
 async def authenticate(headers: Mapping[str, str]) -> Principal:
-    who = headers.get("authorization", "").removeprefix("Bearer ")
+    who = token_in(headers)
     if who not in PEOPLE:
         raise Unauthenticated("send a token")
     return PEOPLE[who]

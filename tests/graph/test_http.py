@@ -19,12 +19,13 @@ JSON = {"content-type": "application/json"}
 
 
 async def test_whoever_has_no_token_is_refused(api: Api) -> None:
-    for headers in ({}, {"authorization": "Bearer unknown"}):
+    nothing_sent = "send a token or an API key as X-Auth-Token or Authorization: Bearer"
+    for headers, message in (({}, nothing_sent), ({"authorization": "Bearer unknown"}, "send a token")):
         response = await api.http.post(URL, json={"query": "{ __typename }"}, headers=headers)
         assert response.status_code == 401
         assert response.headers["www-authenticate"] == "Bearer"
         assert response.json() == {
-            "errors": [{"message": "send a token", "extensions": {"code": "UNAUTHENTICATED", "path": []}}]
+            "errors": [{"message": message, "extensions": {"code": "UNAUTHENTICATED", "path": []}}]
         }
 
 

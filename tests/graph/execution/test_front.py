@@ -200,6 +200,22 @@ async def test_each_token_has_a_rate(tmp_path: Path) -> None:
         assert (await post(api, "child", query=NAME)).status_code == 200
 
 
+async def test_a_token_has_one_rate_however_it_comes(tmp_path: Path) -> None:
+    async with open_api(tmp_path, GraphQLSettings(burst=5, per_second=1)) as api:
+
+        async def status(**headers: str) -> int:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            return (await api.http.post(URL, json={"query": NAME}, headers=named)).status_code
+
+        assert await status(x_auth_token="me") == 200
+        assert await status(authorization="Bearer me") == 200
+        for other in ("bearer  me", "BEARER me"):
+            assert await status(authorization=other) == 429
+        assert await status(x_auth_token="me", authorization="Basic of another kind") == 429
+        # Tokens that come in the other header have rates of their own, too.
+        assert await status(x_auth_token="child") == 200
+
+
 async def test_an_operation_takes_no_longer_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_api(tmp_path, GraphQLSettings(limits=Limits(seconds=0.05))) as api:
 
