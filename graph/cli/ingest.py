@@ -43,7 +43,10 @@ def list_(account_id: str, options: Mapping[str, str | None]) -> None:
 @click.argument("id")
 @setting_options(STORAGE)
 def revoke(id: str, options: Mapping[str, str | None]) -> None:
-    """Revoke the ingest address with this ID. A running server refuses it within five seconds."""
+    """Revoke the ingest address with this ID.
+
+    A running server refuses it within five seconds, and ends the streams that came in by it within twenty.
+    """
     _revoke(options, id)
 
 

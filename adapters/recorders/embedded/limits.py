@@ -21,6 +21,8 @@ class Limits:
     """How long a stream may send no audio; then it is closed with 1008 and its take ends as IDLE."""
     max_call_seconds: float = 4 * 3_600
     """How long a stream may go on; then it is closed with 1008 and its take ends as HANGUP."""
+    still_allowed: float = 15
+    """How often it is asked whether a stream's address still holds; one that was revoked is closed with 1008."""
     max_lead: float = 30
     """How far a stream's audio may be ahead of our clock before it is no longer read."""
     resume_lead: float = 10

@@ -42,11 +42,14 @@ def ingest_routes(
             return _answer(409, refused.code, refused.message)
 
     async def stream(websocket: WebSocket) -> None:
+        async def is_allowed() -> bool:
+            return await _principal(authenticate, websocket) is not None
+
         principal = await _principal(authenticate, websocket)
         if principal is None:
             await websocket.send_denial_response(_not_found())
         else:
-            await sockets.serve(websocket, principal)
+            await sockets.serve(websocket, principal, is_allowed)
 
     methods = ["PUT", "POST"]
     return [

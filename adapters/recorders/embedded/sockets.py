@@ -7,6 +7,7 @@ How a stream ends, for its sender and for its take:
     a message that is none, a leap in time    1007   PROTOCOL_ERROR
     no audio for `stream_idle`                1008   IDLE
     longer than `max_call_seconds`            1008   HANGUP
+    its address was revoked                   1008   HANGUP
     another stream of a call that is live     1008   (the first goes on)
     more than `max_streams`                   1013   (nothing begins)
     this server stops                         1012   SHUTDOWN
@@ -15,7 +16,8 @@ How a stream ends, for its sender and for its take:
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -25,7 +27,7 @@ from adapters.recorders.embedded.recorder import POLICY_VIOLATION, RESTARTING, C
 from adapters.recorders.media_streams import Audio, MediaStream, ProtocolError, StreamStarted, StreamStopped
 from adapters.recorders.stream_call import call_of
 from recordings.access import Principal
-from recordings.ports import Clock
+from recordings.ports import Clock, StoreAwayError
 from recordings.recording import EndCause
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,9 @@ TRY_AGAIN_LATER: Final = 1013
 MAX_REASON: Final = 120
 """Bytes of a close frame's reason (RFC 6455 allows 123)."""
 
+Allowed = Callable[[], Awaitable[bool]]
+"""Whether whoever opened a connection may still hand in audio."""
+
 
 class MediaSockets:
     """Serves WebSockets that bring calls to a recorder, no more at once than its limits say."""
@@ -45,7 +50,7 @@ class MediaSockets:
         self._clock = clock
         self._open = 0
 
-    async def serve(self, websocket: WebSocket, principal: Principal) -> None:
+    async def serve(self, websocket: WebSocket, principal: Principal, is_allowed: Allowed) -> None:
         """One connection of somebody who may hand in audio, from its handshake to its end."""
         await websocket.accept()
         if self._open >= self._recorder.limits.max_streams:
@@ -53,7 +58,9 @@ class MediaSockets:
             return
         self._open += 1
         try:
-            await _MediaSocket(websocket, principal, self._recorder, self._clock).run()
+            connection = _MediaSocket(websocket, principal, self._recorder, self._clock)
+            async with connection.watched(is_allowed):
+                await connection.run()
         finally:
             self._open -= 1
 
@@ -76,6 +83,8 @@ class _MediaSocket:
         try:
             verdict = await self._end()
         finally:
+            # Whoever would end it now comes too late.
+            self._deadline = None
             if self._live is not None:
                 await self._recorder.hang_up(self._live, verdict.cause)
         self._log(verdict)
@@ -83,6 +92,31 @@ class _MediaSocket:
         with suppress(WebSocketDisconnect, RuntimeError):
             reason = verdict.reason.encode()[:MAX_REASON].decode(errors="ignore")
             await self._websocket.close(verdict.code, reason)
+
+    @asynccontextmanager
+    async def watched(self, is_allowed: Allowed) -> AsyncIterator[None]:
+        """Close it when it is no longer allowed: calls last for hours, a secret that got out cannot wait for that."""
+        watch = asyncio.create_task(self._watch(is_allowed))
+        try:
+            yield
+        finally:
+            watch.cancel()
+            await asyncio.wait([watch])
+
+    async def _watch(self, is_allowed: Allowed) -> None:
+        while True:
+            await asyncio.sleep(self._recorder.limits.still_allowed)
+            try:
+                if await is_allowed():
+                    continue
+            except StoreAwayError:
+                # Nobody can say: a call is not cut off for that.
+                continue
+            except Exception:
+                log.exception("whether a stream's address still holds could not be found out")
+                continue
+            self._close(Verdict(EndCause.HANGUP, POLICY_VIOLATION, "its address was revoked"))
+            return
 
     async def _end(self) -> Verdict:
         idle = self._recorder.limits.stream_idle

@@ -107,8 +107,11 @@ class Accounts:
 
     def __init__(self) -> None:
         self.revoked = False
+        self.failing: list[Exception] = []
 
     async def __call__(self, address: str, secret: str) -> Principal | None:
+        if self.failing:
+            raise self.failing.pop()
         return SENDER if (address, secret) == (ADDRESS, SECRET) and not self.revoked else None
 
 

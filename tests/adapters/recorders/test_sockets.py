@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from recordings.events import Begun
+from recordings.ports import StoreAwayError
 from recordings.recording import EndCause
 from tests.adapters.recorders.parts import (
     ACCOUNT,
@@ -234,6 +235,36 @@ async def test_a_stream_that_never_ends_is_ended(tmp_path: Path) -> None:
             await playing
         await here.until(lambda: ends(here.said))
         assert ends(here.said) == [("Ended", EndCause.HANGUP)]
+
+
+async def test_a_stream_ends_when_its_address_is_revoked(tmp_path: Path) -> None:
+    async with world(tmp_path, still_allowed=0.05) as here, Streams(here) as client:
+        await client.begin()
+        await here.recorder.start(take())
+        await client.play(tone(5))
+        await written(here, take().recording_id, 5 * FRAME)
+        here.accounts.revoked = True
+        code, reason = await client.closed()
+        assert (code, "revoked" in reason) == (1008, True)
+        await here.until(lambda: ends(here.said))
+        assert ends(here.said) == [("Ended", EndCause.HANGUP)]
+        assert here.track(take().recording_id) == tone(5)
+
+
+async def test_a_stream_goes_on_while_nobody_can_say_whether_its_address_holds(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(tmp_path, still_allowed=0.02) as here, Streams(here) as client:
+        await client.begin()
+        await here.recorder.start(take())
+        here.accounts.failing = [StoreAwayError("a fault", "for a test"), LookupError("another fault")]
+        await here.until(lambda: not here.accounts.failing)
+        await client.play(tone(5))
+        assert await written(here, take().recording_id, 5 * FRAME) == tone(5)
+        assert ends(here.said) == []
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == [
+        "whether a stream's address still holds could not be found out"
+    ]
 
 
 async def test_a_flood_is_read_no_faster_than_real_time(tmp_path: Path) -> None:
