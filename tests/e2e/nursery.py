@@ -135,6 +135,8 @@ def main() -> None:
         import_module(name)
     from tests.servers.mongod import die_with_parent
 
+    # Whoever runs the tests in the background of a script has it ignored, and so would we.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     obey = die_with_parent()
     # What all forks have in common stays common.
     gc.collect()

@@ -40,6 +40,11 @@ def moment(tmp_path: Path) -> SpooledAudio:
     return SpooledAudio((Track(str(path), Codec.S16, 8_000),))
 
 
+def children() -> set[int]:
+    """The worker processes there are, of other tests too."""
+    return {child.pid for child in multiprocessing.active_children() if child.pid is not None}
+
+
 class Held:
     """Audio that comes when a test lets it: a job on it has begun once it is read, and cannot have ended before."""
 
@@ -50,18 +55,16 @@ class Held:
         # The size of a single file is looked at first, and a pipe has none.
         self.audio = SpooledAudio(tuple(Track(str(path), Codec.S16, 8_000) for path in (self._pipe, other)))
         self._end: int | None = None
+        self._others = children()
 
     async def begun(self) -> int:
-        """Wait until a worker reads it and is the only one; its process."""
+        """Wait until a worker reads it; its process."""
         async with asyncio.timeout(60):
             end = await self._opened()
-            self.let_go()
-            self._end = end
-            # The worker of the test before may not be quite gone.
-            while len(workers := multiprocessing.active_children()) != 1:  # noqa: ASYNC110 - another process tells nobody
-                await asyncio.sleep(0.005)
-        assert workers[0].pid is not None
-        return workers[0].pid
+        self.let_go()
+        self._end = end
+        (worker,) = children() - self._others
+        return worker
 
     def let_go(self) -> None:
         """Let the audio end: the job goes on with the other side, a second long."""
@@ -84,7 +87,7 @@ async def kill(worker: int) -> None:
     """Kill a worker and wait until nothing of it is left, the files it had open included."""
     os.kill(worker, signal.SIGKILL)
     async with asyncio.timeout(30):
-        while worker in {child.pid for child in multiprocessing.active_children()}:  # noqa: ASYNC110 - as above
+        while worker in children():  # noqa: ASYNC110 - another process tells nobody
             await asyncio.sleep(0.005)
 
 
@@ -160,11 +163,10 @@ async def test_one_who_no_longer_waits_does_not_make_two_jobs_share_a_worker(
 
 async def test_workers_are_replaced_after_some_jobs(tmp_path: Path) -> None:
     workshop = AudioWorkshop(tmp_path / "work", workers=1, tasks_per_worker=2)
-    before = {child.pid for child in multiprocessing.active_children()}
-    workers: set[int | None] = set()
+    before, workers = children(), set[int]()
     for i in range(6):
         assert (await workshop.render(f"id{i}", moment(tmp_path), TO_WAV)).duration_ms == 1_000
-        workers |= {child.pid for child in multiprocessing.active_children()} - before
+        workers |= children() - before
     assert len(workers) == 3
     await workshop.close()
 
