@@ -1,4 +1,4 @@
-"""HTTP on a connection: uvicorn's, with the bounds on a request's head that it lacks on httptools."""
+"""HTTP on a connection: uvicorn's, with the bounds on what is around a request's body that it lacks on httptools."""
 
 import asyncio
 from typing import Any, Final
@@ -6,7 +6,8 @@ from typing import Any, Final
 from adapters.recorders.embedded import HttpProtocol
 
 MAX_HEAD: Final = 64 * 1024
-"""Bytes of a request's line and headers, to the precision of what is read from a socket at once."""
+"""Bytes of a request's line and headers, to the precision of what is read from a socket at once; of a body in chunks
+also those between two pieces of it, or behind the last one, where trailers and extensions are."""
 HEAD_SECONDS: Final = 30.0
 """How long a head may take, from the connection or from its own first byte on."""
 BODY_SECONDS: Final = 120.0
@@ -19,6 +20,7 @@ class BoundedHttp(HttpProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head = 0
+        self._between = 0
         self._in_body = False
         self._heard = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -30,12 +32,17 @@ class BoundedHttp(HttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of heads and bodies, as they come."""
-        if not self._in_body:
+        if self._in_body:
+            self._between += len(data)
+        else:
             self._head += len(data)
         super().data_received(data)
         if self._in_body:
             self._heard = self.loop.time()
-            if self._timer is None:
+            if self._between > MAX_HEAD:
+                # Whatever was answered, if anything was, the rest of this is no request.
+                self.transport.close()
+            elif self._timer is None:
                 self._expect_body()
             return
         if not self._head:
@@ -45,9 +52,19 @@ class BoundedHttp(HttpProtocol):
         elif self._timer is None:
             self._expect_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A line of a head. One behind a body (a trailer) is passed over: nobody asks for it, and it is no header."""
+        if not self._in_body:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body came."""
+        self._between = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
         """A head came to its end."""
-        self._in_body, self._head = True, 0
+        self._in_body, self._head, self._between = True, 0, 0
         self._forget_timer()
         super().on_headers_complete()
 

@@ -1,4 +1,4 @@
-"""The head of a request is bounded in length and in time; all else is served."""
+"""What is around the body of a request is bounded in length and in time; all else is served."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,14 +12,21 @@ from graph import protocol
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Say how long the body was; at `/unread`, answer when no more of it is taken, without a look at it."""
+    """Say how long the body was; at `/unread`, answer when no more of it is taken, without a look at it.
+
+    At `/headers`, say how many there are once all of the body came, and at `/deaf`, answer before any of it did.
+    """
+    if scope["path"] == "/deaf":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        return
     length, more = 0, scope["path"] != "/unread"
     while not more and len(receive.__self__.body) <= WAITING:  # noqa: ASYNC110 - uvicorn tells nobody of it
         await asyncio.sleep(0)
     while more:
         message = await receive()
         length, more = length + len(message.get("body", b"")), message.get("more_body", False)
-    body = str(length).encode()
+    body = str(len(scope["headers"]) if scope["path"] == "/headers" else length).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
 
@@ -104,3 +111,43 @@ async def test_a_body_may_take_its_time(port: int, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
     said = await answers(port, request(4)[:-4], b"b", b"bb", b"b", pause=0.1)
     assert said.endswith(b"4")
+
+
+def chunked(path: str = "/", *parts: bytes) -> list[bytes]:
+    """A request with a body in chunks, up to the beginning of the last of them."""
+    head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return [head.encode(), *parts]
+
+
+@pytest.mark.parametrize("path", ["/", "/deaf"])
+@pytest.mark.parametrize("piece", [b"X: y\r\n" * 10_000, b"x" * 60_000], ids=["many", "long"])
+@pytest.mark.parametrize("before", [b"2\r\n{}\r\n0\r\n", b"2\r\n{}\r\n5;x="], ids=["trailers", "extension"])
+async def test_what_is_no_body_and_has_no_end_is_cut_off(port: int, path: str, piece: bytes, before: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for part in chunked(path, before):
+        writer.write(part)
+
+    async def flood() -> None:
+        # Nothing but the server's own end stops this.
+        while True:
+            writer.write(piece)
+            await writer.drain()
+
+    try:
+        async with asyncio.timeout(60):
+            with pytest.raises(ConnectionError):
+                await asyncio.gather(flood(), reader.read())
+    finally:
+        writer.close()
+
+
+async def test_trailers_are_no_headers(port: int) -> None:
+    plain = await answers(port, *chunked("/headers", b"2\r\n{}\r\n0\r\n\r\n"))
+    trailing = await answers(port, *chunked("/headers", b"2\r\n{}\r\n0\r\nX-Auth-Token: x\r\nY: z\r\n\r\n"))
+    assert plain.endswith(b"3")
+    assert trailing.endswith(b"3")
+
+
+async def test_a_long_body_in_small_chunks_is_served(port: int) -> None:
+    many = b"1;name=value\r\nx\r\n" * 20_000
+    assert (await answers(port, *chunked("/", many, b"0\r\n\r\n"))).endswith(b"20000")
