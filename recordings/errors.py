@@ -62,7 +62,7 @@ def shorten(text: str) -> str:
 
 def problem(path: Sequence[str], rule: str, given: object, allowed: str) -> Problem:
     """A `Problem` whose message names the field, what is allowed and what was given (cut at 80 characters)."""
-    shown = shorten(repr(given))
+    shown = "null" if given is None else shorten(repr(given))
     return Problem(tuple(path), rule, f"{'.'.join(path)} must be {allowed}, not {shown}", given, allowed)
 
 

@@ -34,7 +34,7 @@ ACCOUNTS: Final = [global_id("Account", "a"), global_id("Account", "b")]
 ARGUMENTS: Final = {
     "first": ["1", "5", "100"],
     "after": ['"no cursor"', '"bz4"'],
-    "filter": ["{}", "{state: {in: [STORED]}}", '{label: {eq: "a"}}'],
+    "filter": ["{}", "{state: {in: [STORED]}}", '{label: {equal: "a"}}'],
     "orderBy": ["{field: DURATION, direction: ASC}", "{field: CREATED, direction: DESC}"],
     "trashed": ["true", "null"],
     "pixels": ["1", "7", "0"],
