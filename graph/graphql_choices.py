@@ -20,6 +20,7 @@ class GraphQLChoices:
     """The settings of GraphQL, checked."""
 
     graphql_body: int
+    graphql_batch: int
     graphql_characters: int
     graphql_tokens: int
     graphql_nesting: int
@@ -56,6 +57,7 @@ class GraphQLChoices:
 _DEFAULT: Final = Limits()
 NUMBERS: Final = (
     ("body", _DEFAULT.body, "The longest body of a GraphQL request, in bytes.", 1 << 26),
+    ("batch", _DEFAULT.batch, "The most operations of a batch (a JSON array of requests); 0 takes no batches.", 100),
     ("characters", _DEFAULT.characters, "The most characters of a document.", 10_000_000),
     ("tokens", _DEFAULT.tokens, "The most tokens of a document.", 1_000_000),
     ("nesting", _DEFAULT.nesting, "How deep brackets of any kind may nest in a document.", 200),
@@ -71,7 +73,7 @@ NUMBERS: Final = (
     ("burst", 1_000_000, "What a token may spend at once, in cost. Each process counts for itself.", 1_000_000_000),
     ("per_second", 50_000, "How much of that it gains again in a second.", 1_000_000_000),
 )
-"""Name without its prefix, default, description and the most that can be set; the least is 1."""
+"""Name without its prefix, default, description and the most that can be set; the least is 1, or the default below."""
 FLAGS: Final = (
     ("only_trusted", False, "Execute the trusted documents and nothing else."),
     ("register", True, "Let clients name their documents by a hash (automatic persisted queries)."),

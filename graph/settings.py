@@ -249,7 +249,7 @@ SETTINGS: Final = (
     ),
     Setting("graphiql", bool, default=True, description="Serve GraphiQL, the query editor, at /graphql."),
     *(
-        Setting(graphql_choices.PREFIX + name, int, default, description, minimum=1, maximum=maximum)
+        Setting(graphql_choices.PREFIX + name, int, default, description, minimum=min(default, 1), maximum=maximum)
         for name, default, description, maximum in graphql_choices.NUMBERS
     ),
     Setting(

@@ -1,6 +1,6 @@
 """An answer on its way out: encoded once, compressed where that pays, with an `ETag` if it was asked for by `GET`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final
@@ -43,11 +43,22 @@ class Answer:
         """An answer that says what is wrong with a request."""
         return cls(problem.status, encode({"errors": [problem.error]}), media_type, problem.headers)
 
+    @classmethod
+    def of_batch(cls, answers: Sequence["Answer"], media_type: str) -> "Answer":
+        """The answers of a batch, as an array, under the headers of all of them, such as how long to wait."""
+        headers = {name: value for answer in answers for name, value in answer.headers.items()}
+        return cls(200, b"[" + b",".join(answer.body for answer in answers) + b"]", media_type, headers)
+
     def revalidated(self, if_none_match: str | None) -> "Answer":
-        """This answer with its `ETag`, or 304 where the client has it already."""
+        """This answer with its `ETag`, or 304 where the client has it already.
+
+        The tag is that of data and errors. What is told about the cost comes last, and what is left to be spent is
+        another number each time.
+        """
         if self.status != 200:  # noqa: PLR2004 - OK
             return self
-        tag = f'W/"{blake2b(self.body, digest_size=16).hexdigest()}"'
+        said = self.body.rpartition(b',"extensions":')[0] or self.body
+        tag = f'W/"{blake2b(said, digest_size=16).hexdigest()}"'
         headers = {**self.headers, "etag": tag, "cache-control": "private, no-cache"}
         known = {item.strip() for item in (if_none_match or "").split(",")}
         if known & {tag, tag.removeprefix("W/"), "*"}:
@@ -56,7 +67,7 @@ class Answer:
 
     async def send(self, send: Send, accept_encoding: str | None) -> None:
         """Send it, compressed if the client can read that."""
-        body, headers = self.body, [(b"vary", b"accept, accept-encoding, authorization")]
+        body, headers = self.body, [(b"vary", b"accept, accept-encoding, authorization, x-auth-token")]
         coding = coding_of(accept_encoding) if len(body) >= LEAST and accept_encoding else None
         if coding is not None:
             body = compress(body, coding)

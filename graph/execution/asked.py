@@ -19,23 +19,31 @@ class Asked(Struct, rename={"operation_name": "operationName", "document_id": "d
 
 
 _decode: Final = json.Decoder(Asked).decode
-_object: Final = json.Decoder(dict[str, Any]).decode
+_decode_batch: Final = json.Decoder(list[Asked]).decode
+_object: Final = json.Decoder(dict[str, Any] | None).decode
 
 
-def from_body(body: bytes) -> Asked:
-    """The parameters in a JSON body.
+def from_body(body: bytes, batch: int = 0) -> Asked | list[Asked]:
+    """The parameters in a JSON body, or those of up to `batch` operations in an array.
 
     Raises:
-        HttpProblemError: it is no JSON, or not the JSON of one request.
+        HttpProblemError: it is no JSON, not the JSON of a request, or of more operations than that.
     """
-    if body.lstrip()[:1] == b"[":
+    is_batch = body.lstrip()[:1] == b"["
+    if is_batch and not batch:
         raise _wrong("batches are not taken: send one request at a time")
     try:
-        return _decode(body)
+        return _checked(_decode_batch(body), batch) if is_batch else _decode(body)
     except ValidationError as error:
         raise _wrong(f"the request is not GraphQL's: {error}") from error
     except (DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _wrong(f"the request is not JSON: {error}") from error
+
+
+def _checked(asked: list[Asked], batch: int) -> list[Asked]:
+    if not 0 < len(asked) <= batch:
+        raise _wrong(f"a batch must have from 1 to {batch} operations, not {len(asked)}")
+    return asked
 
 
 def from_url(query_string: bytes) -> Asked:
@@ -61,7 +69,7 @@ def _map(given: dict[str, str], name: str) -> dict[str, Any] | None:
     if not given.get(name):
         return None
     try:
-        found: dict[str, Any] = _object(given[name])
+        found: dict[str, Any] | None = _object(given[name])
     except (DecodeError, RecursionError, UnicodeEncodeError) as error:
         raise _wrong(f"{name} must be a JSON object: {error}") from error
     return found

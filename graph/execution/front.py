@@ -1,10 +1,13 @@
 """The ASGI application at `/graphql`: GraphQL over HTTP, with one look-up from a request to its plans.
 
-Nothing is streamed: each operation has one answer, and comes to its end in the time that it has. What is no operation
-(GraphiQL's page, web sockets) goes to Strawberry's own view, `fallback`, which reads the same documents and gives the
-same data and errors.
+Nothing is streamed: each operation has one answer, and comes to its end in the time that it has. The operations of a
+batch, where batches are taken, run one after the other, and their answers are one array in `application/json`.
+
+What is no operation (GraphiQL's page, web sockets) goes to Strawberry's own view, `fallback`, which reads the same
+documents and gives the same data and errors.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,7 +24,10 @@ from graph.execution.operations import Operations, Outcome
 from graph.execution.problems import HttpProblemError
 
 PARTIAL: Final = 294
-"""The draft's status for data that is not all there, for clients that ask for `application/graphql-response+json`."""
+"""The draft's status for data that is not all there, or null, beside errors.
+
+For clients that ask for `application/graphql-response+json` alone: whoever does not goes by the status.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,27 +56,40 @@ class Front:
         if _is_page(request):
             await self.fallback(scope, receive, send)
             return
-        try:
-            answer = await self._answer(request, receive)
-        except HttpProblemError as problem:
-            answer = Answer.of_problem(problem, JSON)
+        answer = await self._told(request, self._answer(request, receive))
         await answer.send(send, request.headers.get("accept-encoding") if self.compress else None)
+
+    async def _told(self, request: Request, answer: Awaitable[Answer]) -> Answer:
+        """This answer, or what is wrong where there is none."""
+        try:
+            return await answer
+        except HttpProblemError as problem:
+            return Answer.of_problem(problem, JSON)
+        except ClientDisconnect:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever made the context knows what to say
+            return Answer.of_problem(self.fault(error, request), JSON)
 
     async def _answer(self, request: Request, receive: Receive) -> Answer:
         media_type = answer_type(request.headers.get("accept"))
         check_method(request)
-        try:
-            context = await self.context(request)
-            if request.method == "POST":
-                asked = from_body(await read_body(request, receive, self.operations.documents.limits.body))
-            else:
-                asked = from_url(request.scope["query_string"])
-            answer = await self._run(request, asked, context, media_type)
-        except (HttpProblemError, ClientDisconnect):
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, whoever made the context knows what to say
-            answer = Answer.of_problem(self.fault(error, request), JSON)
-        return answer
+        context = await self.context(request)
+        if request.method == "GET":
+            return await self._run(request, from_url(request.scope["query_string"]), context, media_type)
+        limits = self.operations.documents.limits
+        asked = from_body(await read_body(request, receive, limits.body), limits.batch)
+        if isinstance(asked, list):
+            return await self._each(request, asked, context)
+        return await self._run(request, asked, context, media_type)
+
+    async def _each(self, request: Request, batch: list[Asked], context: Any) -> Answer:
+        """The answers to a batch, in its order. What is wrong with one is told in its place and stops none of them."""
+        answers: list[Answer] = []
+        for asked in batch:
+            answers.append(await self._told(request, self._run(request, asked, context, JSON)))
+            # Other requests have their turn between two of them, whether or not they waited for anything.
+            await asyncio.sleep(0)
+        return Answer.of_batch(answers, JSON)
 
     async def _run(self, request: Request, asked: Asked, context: Any, media_type: str) -> Answer:
         reading = request.method == "GET"
@@ -90,7 +109,7 @@ class Front:
         if result.errors:
             content["errors"] = [self.show(error, context) for error in result.errors]
         content["extensions"] = {"cost": outcome.cost}
-        partial = result.errors and result.data is not None and media_type == RESPONSE and self.partial_status
+        partial = result.errors and media_type == RESPONSE and self.partial_status
         return Answer.of(PARTIAL if partial else 200, content, media_type)
 
 
@@ -115,7 +134,7 @@ async def read_body(request: Request, receive: Receive, most: int) -> bytes:
         HttpProblemError: it is longer than that.
         ClientDisconnect: it never came to its end.
     """
-    body = b""
+    body = bytearray()
     announced = request.headers.get("content-length", "")
     too_long = announced.isdecimal() and int(announced) > most
     while not too_long:
@@ -128,7 +147,7 @@ async def read_body(request: Request, receive: Receive, most: int) -> bytes:
             break
     if too_long:
         raise HttpProblemError(413, "PAYLOAD_TOO_LARGE", f"the body must be at most {most} bytes")
-    return body
+    return bytes(body)
 
 
 def _is_page(request: Request) -> bool:

@@ -17,6 +17,8 @@ class Limits:
 
     body: int = 128 * KIB
     """Bytes of a request's body."""
+    batch: int = 0
+    """Operations of a request, as an array of them, each held to all that follows; 0 takes no arrays."""
     characters: int = 15_000
     """Characters of a document."""
     tokens: int = 1_000

@@ -8,7 +8,9 @@ from graph.execution.problems import HttpProblemError
 
 JSON: Final = "application/json"
 RESPONSE: Final = "application/graphql-response+json"
-_SAFE_HEADERS: Final = ("authorization", "x-requested-with", "apollo-require-preflight", "graphql-require-preflight")
+_SAFE_HEADERS: Final = (
+    "authorization", "x-auth-token", "x-requested-with", "apollo-require-preflight", "graphql-require-preflight",
+)  # fmt: skip
 
 
 @lru_cache(maxsize=256)

@@ -107,7 +107,7 @@ def test_each_limit_of_graphql_can_be_set(name: str) -> None:
     environment = f"RECORDINGS_GRAPHQL_{name.upper()}"
     assert load({environment: "7"}).graphql_limits == replace(Limits(), **{name: 7})
     with pytest.raises(WrongSettingError, match=environment):
-        load({environment: "0"})
+        load({environment: "-1"})
 
 
 def test_who_may_read_the_schema() -> None:
