@@ -11,11 +11,16 @@ from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 
 READ: Final = 16_384
 """Bytes that are taken at once."""
 WAITING: Final = 32_768
 """Bytes of a body that wait to be written before no more of it are taken; uvicorn has twice as many."""
+UNREAD: Final = 65_536
+"""Bytes that a stream may leave unread: it is told nothing but pongs and why it ends, so whoever reads has none."""
+PIECES: Final = 1_024
+"""Pieces of a message. Its bytes are bounded by `ws_max_size`, but a piece can have none."""
 
 # What is read is copied out before anything else is read, in the one thread of the loop: one buffer serves all.
 _BUFFER: Final = memoryview(bytearray(READ))
@@ -44,4 +49,16 @@ class HttpProtocol(HttpToolsProtocol, _SmallReads):
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
-    """WebSockets as uvicorn has them."""
+    """WebSockets as uvicorn has them, cut off where they pile up here what the other side does not take."""
+
+    def handle_ping(self) -> None:
+        """A ping came, and is answered."""
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > UNREAD:
+            self.transport.abort()
+
+    def handle_cont(self, event: Frame) -> None:
+        """One more piece of a message came."""
+        super().handle_cont(event)
+        if len(self.frames) > PIECES:
+            self.transport.abort()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from streamdouble.protocol import MediaStreamEncoder  # type: ignore[import-untyped]
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
@@ -62,7 +63,7 @@ def messages(count: int) -> bytes:
 def flooding(here: World, flood: bytes) -> socket.socket:
     protocol = ClientProtocol(parse_uri(here.ws))
     protocol.send_request(protocol.connect())
-    sender = socket.create_connection(("127.0.0.1", here.port))
+    sender = socket.create_connection(("127.0.0.1", here.port), timeout=60)
     sender.sendall(b"".join(protocol.data_to_send()))
     while b"\r\n\r\n" not in sender.recv(4096):
         pass
@@ -81,3 +82,25 @@ async def test_a_flooding_stream_holds_256_kib_at_most(tmp_path: Path) -> None:
         (await sending).close()
     assert len(flood) > 1_000_000
     assert found[0] < 256 * KIB
+
+
+def endless(here: World, frame: Frame) -> int:
+    """The bytes that are taken of a stream that says one thing for ever and reads nothing, until it is cut off."""
+    flood, count = frame.serialize(mask=True) * 100, 0
+    with flooding(here, Frame(Opcode.TEXT, b"{", fin=False).serialize(mask=True)) as sender:
+        try:
+            while True:
+                count += sender.send(flood)
+        except (ConnectionError, TimeoutError) as end:
+            assert isinstance(end, ConnectionError), "it was neither read nor cut off"  # noqa: PT017 - how it ends
+            return count
+
+
+@pytest.mark.parametrize(
+    "frame", [Frame(Opcode.PING, bytes(125)), Frame(Opcode.CONT, b"", fin=False)], ids=["pings", "pieces of nothing"]
+)
+async def test_a_stream_that_piles_up_what_it_does_not_take_is_cut_off(tmp_path: Path, frame: Frame) -> None:
+    async with world(tmp_path) as here, asyncio.timeout(120):
+        with peak() as found:
+            await asyncio.to_thread(endless, here, frame)
+    assert found[0] < 512 * KIB
