@@ -31,6 +31,7 @@ from recordings.events import (
     Trashed,
     Unmasked,
 )
+from recordings.options import RecordingOptions
 from recordings.recording import (
     Delivery,
     DeliveryState,
@@ -88,15 +89,18 @@ def _stored(recording: Recording, event: Any) -> dict[str, Any]:
     }
 
 
-def _is_over(recording: Recording, event: Any) -> bool:
-    """Whether it is another delivery's outcome: while that was under way, somebody asked for one of its own."""
-    return (
-        event.delivery_id is not None and recording.delivery is not None and recording.delivery.id != event.delivery_id
-    )
+def _is_over(delivery: Delivery, event: Any) -> bool:
+    """Whether nobody waits for this outcome any more.
+
+    It is another delivery's, if somebody asked for one of its own while that was under way. Or it arrived already: a
+    process that stood still for longer than its lease may come back with a failure after another one's success.
+    """
+    is_another = event.delivery_id is not None and event.delivery_id != delivery.id
+    return is_another or delivery.state is DeliveryState.DELIVERED
 
 
 def _delivery_failed(recording: Recording, event: Any) -> dict[str, Any]:
-    if recording.delivery is None or _is_over(recording, event):
+    if recording.delivery is None or _is_over(recording.delivery, event):
         return {}
     state = DeliveryState.FAILED if event.retry_at is None else DeliveryState.PENDING
     attempts = recording.delivery.attempts + 1
@@ -108,7 +112,7 @@ def _delivery_failed(recording: Recording, event: Any) -> dict[str, Any]:
 
 
 def _delivered(recording: Recording, event: Any) -> dict[str, Any]:
-    if recording.delivery is None or _is_over(recording, event):
+    if recording.delivery is None or _is_over(recording.delivery, event):
         return {}
     attempts = recording.delivery.attempts + 1
     done = replace(
@@ -139,7 +143,8 @@ _TOMBSTONE: Final[dict[str, Any]] = {
         ("caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "request", "label", "imported")
     ),
     **dict.fromkeys(("media", "delivery", "delete_at", "node", "endpoint_id", "source_key", "start_key"), None),
-    **dict.fromkeys(("from_", "to", "name"), ""),
+    **dict.fromkeys(("from_", "to", "name", "origin"), ""),
+    "options": RecordingOptions(),
     "user_metadata": {},
     "custom_channel_vars": {},
     "spans": (),

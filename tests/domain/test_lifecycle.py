@@ -251,14 +251,21 @@ def test_due_at_follows_the_state() -> None:
 
 
 def test_a_tombstone_names_nobody() -> None:
-    known = {"caller_id_name": "Ada", "callee_id_number": "+1", "user_metadata": {"a": 1}, "label": "x", "name": "y"}
-    trashed = make(S.TRASHED, media=MEDIA, trashed_by="me", trashed_reason="r", imported={"from": "1@a"}, **known)
+    known: dict[str, Any] = {
+        "caller_id_name": "Ada", "callee_id_number": "+1", "user_metadata": {"a": 1}, "label": "x", "name": "y",
+        "origin": "graphql:Ada : x",
+    }  # fmt: skip
+    options = RecordingOptions(label="x", media_name="y", url="https://ada:secret@example.org/in")
+    trashed = make(
+        S.TRASHED, media=MEDIA, trashed_by="me", trashed_reason="r", imported={"from": "1@a"}, options=options, **known
+    )
     gone = apply(trashed, Purged(at=AT))
     assert (gone.state, gone.shelf, gone.id) == (S.PURGED, Shelf.GONE, trashed.id)
     assert (gone.trashed_by, gone.trashed_reason, gone.trashed_at) == ("me", "r", trashed.trashed_at)
     assert not any(
         (gone.media, gone.from_, gone.to, gone.imported, *(getattr(gone, name) for name in known)),
     )
+    assert gone.options == RecordingOptions()
 
 
 def test_a_hold_blocks_every_deletion() -> None:
@@ -316,6 +323,16 @@ def test_a_delivery_has_a_life_of_its_own() -> None:
     assert (done.delivery.id, done.delivery.state, done.delivery.delivered_at, done.due_at) == (
         "e", DeliveryState.DELIVERED, AT + 61, AT + 100,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("delivery_id", ["d", None])
+def test_what_arrived_stays_so_whatever_an_attempt_says_that_comes_late(delivery_id: str | None) -> None:
+    stored = apply(make(S.FINALIZING), Stored(at=AT, media=MEDIA, format="mp3", delivery_id="d"))
+    done = apply(stored, Delivered(at=AT + 1, delivery_id="d"))
+    for retry_at in (AT + 50, None):
+        late = DeliveryFailed(at=AT + 2, error="broke off", retry_at=retry_at, delivery_id=delivery_id)
+        assert (apply(done, late).delivery, apply(done, late).due_at) == (done.delivery, done.due_at)
+    assert apply(done, Delivered(at=AT + 3, delivery_id=delivery_id)).delivery == done.delivery
 
 
 def test_without_a_url_there_is_no_delivery() -> None:
