@@ -43,11 +43,12 @@ class Starts:
         self._clock = clock
         self._audit = audit
         self._node = node
+        self._beginning: set[str] = set()
 
     async def start(self, principal: Principal, account: Account, request: StartRequest) -> Recording:
         """Record a call of an account in reach; see `Recordings.start`."""
         key = start_key(principal, request.key)
-        replayed = await self._replay_start(account, key, request)
+        replayed = await self._replay_start(principal, account, key, request)
         if replayed is not None:
             return replayed
         call = await self._recorder.find_call(account.id, request.call_id)
@@ -56,12 +57,15 @@ class Starts:
             raise CallNotFound(message, path=("callId",))
         self._require_capabilities(request.options)
         recording = await dated(self._store, self._new(principal, account, call, request, key))
+        self._beginning.add(recording.id)
         try:
             await self._store.insert(recording)
         except Taken:
-            return await self._lost_start(account, key, request)
-        self._audit.record(principal, "start", recording.id, call_id=call.call_id)
-        return await self._begin(recording)
+            return await self._lost_start(principal, account, key, request)
+        else:
+            return await self._begin(principal, recording)
+        finally:
+            self._beginning.discard(recording.id)
 
     def _require_capabilities(self, options: RecordingOptions) -> None:
         if options.record_on_answer:
@@ -88,7 +92,8 @@ class Starts:
         )
         return replace(recording, due_at=due_at(recording, now))
 
-    async def _begin(self, recording: Recording) -> Recording:
+    async def _begin(self, principal: Principal, recording: Recording) -> Recording:
+        self._audit.record(principal, "start", recording.id, call_id=recording.call_id)
         take = Take(recording.id, recording.account_id, recording.call_id, recording.options, recording.node)
         try:
             event = await self._recorder.start(take)
@@ -102,16 +107,29 @@ class Starts:
             raise RecorderFailed(str(refused), recording_id=recording.id) from refused
         return await change(self._store, recording, event)
 
-    async def _replay_start(self, account: Account, key: str | None, request: StartRequest) -> Recording | None:
+    async def _replay_start(
+        self, principal: Principal, account: Account, key: str | None, request: StartRequest
+    ) -> Recording | None:
         found = await self._store.find_started(account.id, key) if key is not None else None
-        return None if found is None else same_request(found, request.fingerprint)
+        return None if found is None else await self._begun(principal, same_request(found, request.fingerprint))
 
-    async def _lost_start(self, account: Account, key: str | None, request: StartRequest) -> Recording:
+    async def _begun(self, principal: Principal, recording: Recording) -> Recording:
+        # The first request may not have heard that its row was kept, and so have begun nothing. If one in another
+        # process is about to begin it, the recorder begins it once.
+        if recording.state is not State.REQUESTED or recording.id in self._beginning:
+            return recording
+        return await self._begin(principal, recording)
+
+    async def _lost_start(
+        self, principal: Principal, account: Account, key: str | None, request: StartRequest
+    ) -> Recording:
         # Somebody else inserted first. It may have been this very request, sent twice at once.
-        replayed = await self._replay_start(account, key, request)
+        replayed = await self._replay_start(principal, account, key, request)
         if replayed is not None:
             return replayed
         active = await self._store.find_active(account.id, request.call_id)
+        if active is not None:
+            await self._begun(principal, active)
         message = f"call {request.call_id!r} is being recorded already"
         raise AlreadyRecording(message, path=("callId",), recording_id=active.id if active else None)
 

@@ -32,7 +32,7 @@ from recordings.instants import DAY
 from recordings.lifecycle import apply
 from recordings.options import RecordingOptions
 from recordings.policy import Policy
-from recordings.ports import Capability
+from recordings.ports import Capability, StoreAwayError
 from recordings.query import MAX_PAGE, Order, PageRequest, Query
 from recordings.recording import DeliveryState, EndCause, Hold, Media, Reason, Recording, Shelf, SpanKind, State
 from recordings.retention import Retention
@@ -118,6 +118,34 @@ async def test_the_same_start_with_the_same_key_is_one(house: House) -> None:
     assert (await start(house, key="k")).id == answers[0].id
     with pytest.raises(IdempotencyKeyReused):
         await start(house, key="k", options=RecordingOptions(label="other"))
+
+
+@pytest.mark.parametrize("key", ["k", None])
+async def test_a_start_whose_row_was_kept_unheard_begins_when_it_is_asked_for_again(
+    house: House, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    insert = house.store.insert
+
+    async def unheard(recording: Recording) -> None:
+        await insert(recording)
+        message = "no answer came"
+        raise StoreAwayError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(house.store, "insert", unheard)
+        with pytest.raises(StoreAwayError):
+            await start(house, key=key)
+    assert house.recorder.asked == []
+    if key is None:
+        with pytest.raises(AlreadyRecording):
+            await start(house)
+    else:
+        assert (await start(house, key=key)).state is State.RECORDING
+    found = await house.store.find_active(ACCOUNT, CALL)
+    assert found is not None
+    assert found.state is State.RECORDING
+    assert house.recorder.asked == [("start", found.id)]
+    assert house.audit.entries == [("start", found.id)]
 
 
 async def test_an_owner_has_keys_of_its_own(house: House) -> None:
