@@ -15,7 +15,7 @@ def put_and_rename(store: AbstractFileSystem, path: Path, target: str) -> None:
     """
     passing = f"{target}.{secrets.token_hex(4)}.part"
     try:
-        store.makedirs(target.rpartition("/")[0], exist_ok=True)
+        _make_folder(store, target.rpartition("/")[0])
         store.put_file(str(path), passing)
         store.mv(passing, target)
     except BaseException:
@@ -23,3 +23,15 @@ def put_and_rename(store: AbstractFileSystem, path: Path, target: str) -> None:
         with suppress(Exception):
             store.rm_file(passing)
         raise
+
+
+def _make_folder(store: AbstractFileSystem, folder: str) -> None:
+    for _ in folder.split("/"):
+        try:
+            store.makedirs(folder, exist_ok=True)
+        except Exception:  # noqa: BLE001 - each store has faults of its own
+            # Somebody else made a part of the same path just now, and few servers say so: then that part is there.
+            if not store.exists(folder):
+                continue
+        return
+    store.makedirs(folder, exist_ok=True)
