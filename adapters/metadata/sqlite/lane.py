@@ -92,9 +92,16 @@ class Lane:
     def _run(self, connection: sqlite3.Connection) -> None:
         try:
             while jobs := self._take():
-                self._deliver(jobs, self._work(connection, [job.call for job in jobs]))
+                self._deliver(jobs, self._done(connection, jobs))
         finally:
             connection.close()
+
+    def _done(self, connection: sqlite3.Connection, jobs: list[_Job]) -> list[Outcome]:
+        try:
+            return self._work(connection, [job.call for job in jobs])
+        except Exception as error:  # noqa: BLE001 - it is handed to whoever asked
+            # A thread that ended would leave everybody after these waiting for ever.
+            return [(None, error)] * len(jobs)
 
     def _take(self) -> list[_Job]:
         first = self._queue.get()

@@ -245,6 +245,23 @@ def test_a_transaction_that_is_lost_is_lost_for_all() -> None:
     connection.close()
 
 
+async def test_a_thread_outlives_whatever_its_work_raises() -> None:
+    def fail_once(_: sqlite3.Connection, calls: Sequence[lane.Call]) -> list[lane.Outcome]:
+        if not failed:
+            failed.append(True)
+            raise sqlite3.OperationalError("cannot roll back: disk I/O error")
+        return [(call(connection), None) for call in calls]
+
+    failed: list[bool] = []
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    made = lane.Lane("sqlite-test", [connection], fail_once)
+    async with asyncio.timeout(20):
+        with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+            await made.do(lambda _: None)
+        assert await made.do(lambda _: "done") == "done"
+        await made.close()
+
+
 async def test_many_writes_share_few_transactions(store: SqliteStore, beside: sqlite3.Connection) -> None:
     beside.execute("BEGIN IMMEDIATE")
     inserts = [asyncio.ensure_future(store.insert(recording())) for _ in range(100)]
