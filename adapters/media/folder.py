@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from adapters.media.faults import MediaFaultError
 from adapters.media.keys import quoted, unquoted
 from adapters.media.listing import objects_in_folder
 from adapters.media.reading import OpenFile
@@ -44,8 +45,14 @@ class FolderMedia:
 
         Raises:
             MediaMissing: there is no such file.
+            MediaFaultError: there is no such folder at all.
         """
-        file = await OpenFile.open(self._path(url))
+        path = self._path(url)
+        try:
+            file = await OpenFile.open(path)
+        except MediaMissing:
+            await asyncio.to_thread(self._require_root)
+            raise
         try:
             offset, stop = start, file.size if end is None else min(end, file.size)
             while offset < stop and (chunk := await file.read(offset, stop - offset)):
@@ -55,11 +62,19 @@ class FolderMedia:
             file.close()
 
     async def length(self, url: str) -> int | None:
-        """Length in bytes; `None` if there is no such file."""
+        """Length in bytes; `None` if there is no such file.
+
+        Raises:
+            MediaFaultError: there is no such folder at all.
+        """
         try:
-            return await asyncio.to_thread(_length, self._path(url))
+            path = self._path(url)
         except MediaMissing:
             return None
+        found = await asyncio.to_thread(_length, path)
+        if found is None:
+            await asyncio.to_thread(self._require_root)
+        return found
 
     async def delete(self, url: str) -> None:
         """Delete; what is gone already is fine."""
@@ -72,6 +87,12 @@ class FolderMedia:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+    def _require_root(self) -> None:
+        # A disk that is not mounted is no proof that the audio is lost.
+        if not self._root.is_dir():
+            message = f"there is no folder {self._root}"
+            raise MediaFaultError(message)
 
     def _path(self, url: str) -> Path:
         if not url.startswith(self.prefix):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from adapters.media import FolderMedia, open_media_store
+from adapters.media import FolderMedia, MediaFaultError, open_media_store
 from adapters.media.reading import OpenFile
 from recordings.ports import MediaMissing
 
@@ -43,6 +43,20 @@ async def test_audio_is_read_where_it_was_put_whatever_is_configured_now(tmp_pat
     for url in urls:
         await stores[0].delete(url)
         assert await stores[-1].length(url) is None
+
+
+async def test_a_folder_that_is_away_is_no_proof_that_audio_is_lost(tmp_path: Path, source: str) -> None:
+    place = f"file://{tmp_path}/disk"
+    store = open_media_store(place, tmp_path / "data")
+    url = await store.put("a/b.mp3", source, "audio/mpeg")
+    (tmp_path / "disk").rename(tmp_path / "unmounted")
+    with pytest.raises(MediaFaultError, match="there is no folder"):
+        await store.length(url)
+    with pytest.raises(MediaFaultError, match="there is no folder"):
+        await anext(aiter(store.read(url)))
+    (tmp_path / "unmounted").rename(tmp_path / "disk")
+    assert await store.length(url) == len(DATA)
+    assert await store.length(f"{place}/a/c.mp3") is None
 
 
 @pytest.mark.parametrize("url", ["/var/audio", "audio", "", "file://", "s3://", "file://server/share", "local:"])
