@@ -53,7 +53,7 @@ class HttpMedia:
         self._opened: aiohttp.ClientSession | None = None
 
     async def put(self, key: str, path: str, content_type: str) -> str:
-        """Keep a copy of a file. What the server kept of a transfer that broke off is deleted again.
+        """Keep a copy of a file. What the server kept of a transfer that broke off is deleted again, if it is a part.
 
         Raises:
             MediaFaultError: the server did not take it.
@@ -65,7 +65,7 @@ class HttpMedia:
             try:
                 await self._send(url, file, content_type)
             except BaseException:
-                await asyncio.shield(self._clean(url))
+                await asyncio.shield(self._clean(url, os.fstat(file.fileno()).st_size))
                 raise
         return url
 
@@ -219,11 +219,13 @@ class HttpMedia:
         async with asyncio.timeout(idle) as waiting:
             return await self._request("PUT", url, headers, parts())
 
-    async def _clean(self, url: str) -> None:
+    async def _clean(self, url: str, whole: int) -> None:
         # The server may be what is broken: then there is nobody to ask.
         with suppress(MediaFaultError, TimeoutError):
             async with asyncio.timeout(_CLEANING_SECONDS):
-                await self.delete(url)
+                # What is there as a whole may be what another process put, and has noted down already.
+                if await self.length(url) not in {None, whole}:
+                    await self.delete(url)
 
 
 class _faults:  # noqa: N801 - used like a function

@@ -170,7 +170,9 @@ async def test_an_upload_that_is_never_answered_is_given_up(
     with pytest.raises(MediaFaultError):
         await bench.put(bench.broken, tmp_path)
     assert bench.proxy.befallen
-    assert await bench.direct.length(bench.direct._base + "/a/k.mp3") is None  # type: ignore[operator]
+    # A web server has all of it by then. Whoever else put the same may have noted that down: it is not taken away.
+    left = None if bench.kind == "s3" else len(DATA)
+    assert await bench.direct.length(bench.direct._base + "/a/k.mp3") == left  # type: ignore[operator]
     assert await unfinished(bench) == []
 
 
