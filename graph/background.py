@@ -6,7 +6,7 @@ from typing import Final
 
 from adapters.recorders.embedded import EmbeddedRecorder
 from graph.logs import logger
-from recordings.errors import Refused
+from recordings.errors import Conflict, Refused
 from recordings.events import Begun
 from recordings.ports import Recorder, TakeEvent
 from recordings.recording import Recording
@@ -126,14 +126,13 @@ async def _apply(recordings: Recordings, said: TakeEvent) -> Recording | None:
     while True:
         try:
             return await recordings.on_event(said.recording_id, said.event)
-        except Refused as refused:
-            _log.warning("what the recorder says does not fit", recording=said.recording_id, why=refused.message)
-        except Exception:  # noqa: BLE001 - whatever it is, the event is kept and tried again
+        except Exception as error:  # noqa: BLE001 - whatever it is, the event is kept and tried again
+            if isinstance(error, Refused) and not isinstance(error, Conflict):
+                _log.warning("what the recorder says does not fit", recording=said.recording_id, why=error.message)
+                return None
             _log.exception("what the recorder says cannot be kept yet", recording=said.recording_id)
             await asyncio.sleep(wait)
             wait = min(wait * 2, 5.0)
-            continue
-        return None
 
 
 class Background:

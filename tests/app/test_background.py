@@ -9,7 +9,7 @@ import pytest
 
 from adapters.recorders.embedded import EmbeddedRecorder
 from graph.background import Background, Steps, Wake
-from recordings.errors import Conflict
+from recordings.errors import Conflict, InvalidState
 from recordings.events import Begun, Ended, Event
 from recordings.ports import TakeEvent
 from recordings.recording import EndCause, Recording, State
@@ -187,7 +187,7 @@ async def test_what_runs_may_finish_and_what_does_not_is_let_go() -> None:
     assert (work.done, work.running) == (0, 1)
 
 
-@pytest.mark.parametrize("failure", [ConnectionError("away"), TimeoutError()])
+@pytest.mark.parametrize("failure", [ConnectionError("away"), TimeoutError(), Conflict("it keeps changing")])
 async def test_what_the_recorder_says_is_kept_until_the_store_is_back(failure: Exception) -> None:
     said = [TakeEvent(name, Ended(at=1, cause=EndCause.HANGUP)) for name in ("one", "two")]
     listener, recorder = Listener(failure, failure), Recorder(*said)
@@ -199,7 +199,7 @@ async def test_what_the_recorder_says_is_kept_until_the_store_is_back(failure: E
 
 async def test_what_does_not_fit_is_passed_over() -> None:
     said = [TakeEvent(name, Ended(at=1, cause=EndCause.HANGUP)) for name in ("one", "two")]
-    listener, recorder = Listener(Conflict("no")), Recorder(*said)
+    listener, recorder = Listener(InvalidState("no")), Recorder(*said)
     house = background(Work(), recorder, listener, Wake())
     await house.start()
     await until(lambda: listener.heard == ["two"])
