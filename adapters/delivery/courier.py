@@ -17,7 +17,7 @@ from recordings.ports import MediaMissing, Receipt, Sent
 from recordings.recording import Recording
 
 LIMITS: Final = Limits(idle=60.0, total=840.0)
-"""An attempt ends before the lease of its background step does (15 minutes): nobody begins it anew beside us."""
+"""An attempt ends before the lease of its background step does (30 minutes): nobody begins it anew beside us."""
 
 
 class UrlCourier:
