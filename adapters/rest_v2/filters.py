@@ -18,7 +18,6 @@ MAX_FILTERS: Final = 64
 _PUSHED: Final = 16
 """At most so many are handed to the store; the others are checked here alone."""
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
-_CANONICAL: Final = re.compile(r"0|[1-9][0-9]{0,14}")
 _decode: Final = msgspec.json.Decoder().decode
 
 Document = Mapping[str, Any]
@@ -28,7 +27,13 @@ _TEXTS: Final = frozenset({
     "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "call_id", "interaction_id", "cdr_id",
     "owner_id", "endpoint_id", "origin",
 })  # fmt: skip
-"""Fields that a document shows exactly as the store has them, whenever it shows them at all."""
+"""Fields that a document shows exactly as the store has them, whenever it shows them as text.
+
+Numbers are not among them: of an imported recording the store has the length of its audio as it was measured, and the
+document the one that was imported.
+"""
+_UNSURE: Final = frozenset({"", "null"})
+"""What a missing value, an object or a `null` reads as in a document; a store has nothing at all there."""
 _EMPTY: Final = ("", "0", "NULL", "undefined")
 TIMES: Final = {"created_from": "pvt_created", "created_to": "pvt_created"} | {
     "modified_from": "pvt_modified",
@@ -174,12 +179,7 @@ def _condition(name: str, value: str) -> Condition | None:
     if not name.startswith("filter_") or name.startswith("filter_not_"):
         return None
     field, accepted = name.removeprefix("filter_"), meanings(value)
-    # What is missing reads as the empty text, or as no length, which a store tells from a missing one.
-    if accepted & {"", "0"} or len(accepted) > MAX_VALUES:
+    if field not in _TEXTS or accepted & _UNSURE or len(accepted) > MAX_VALUES:
         return None
-    if field in _TEXTS:
-        kept = tuple(sorted(text for text in accepted if len(text) <= MAX_TEXT and is_storable(text)))
-        return In(field, kept) if len(kept) == len(accepted) else None
-    if field == "duration_ms":
-        return In(field, tuple(sorted(int(text) for text in accepted if _CANONICAL.fullmatch(text))))
-    return None
+    kept = tuple(sorted(text for text in accepted if len(text) <= MAX_TEXT and is_storable(text)))
+    return In(field, kept) if len(kept) == len(accepted) else None
