@@ -5,6 +5,7 @@ type and the value that it had; the recording's own fields are what searching an
 """
 
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -19,7 +20,8 @@ from recordings.recording import Direction, Reason, Recording, Row, State
 
 AUDIO_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/x-wav"}
 """What v2 calls the formats."""
-MAX_INTEGER: Final = 2**63 - 1
+INTEGERS: Final = range(-(2**63), 2**63)
+"""What every store can keep."""
 _TEXTS: Final = (
     "request", "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "interaction_id", "cdr_id",
     "owner_id", "endpoint_id",
@@ -111,7 +113,7 @@ def _native(row: Row) -> dict[str, Any]:
         "content_type": AUDIO_TYPES.get(row["format"], "audio/mpeg"),
         "media_type": row["format"],
         "media_source": "recorded",
-        "source_type": "media_recording",
+        "source_type": "kzc_recording",
         "from": row["from"],
         "to": row["to"],
         "direction": row["direction"],
@@ -128,17 +130,27 @@ def _native(row: Row) -> dict[str, Any]:
 
 
 def _check(document: Mapping[str, Any], account: Account) -> None:
-    kind = document.get("pvt_type", "call_recording")
-    if kind != "call_recording":
-        message = f"pvt_type must be call_recording, not {kind!r}"
+    if not _is_recording(document):
+        message = f"pvt_type must be call_recording, not {document.get('pvt_type')!r}"
         raise BadDocumentError(message)
     if document.get("pvt_account_id", account.id) != account.id:
         message = f"it belongs to the account {document['pvt_account_id']!r}, not to {account.id}"
         raise BadDocumentError(message)
-    if document.get("pvt_deleted") is True:
+    if document.get("pvt_deleted") is True or document.get("_deleted") is True:
         message = "it was deleted"
         raise BadDocumentError(message)
     _check_value("document", dict(document))
+
+
+def _is_recording(document: Mapping[str, Any]) -> bool:
+    """Whether a document says of itself that it is a call recording's.
+
+    Stored ones do by their type, and those that the API gave out, without what is private, by the source of the media.
+    What says nothing (a row around a document, another program's object) would become a recording with nothing in it.
+    """
+    if "pvt_type" in document:
+        return bool(document["pvt_type"] == "call_recording")
+    return document.get("media_source") == "recorded"
 
 
 def _check_value(path: str, value: Any) -> None:
@@ -153,8 +165,12 @@ def _check_value(path: str, value: Any) -> None:
     elif isinstance(value, str) and not is_storable(value):
         message = f"{path} has characters that cannot be kept"
         raise BadDocumentError(message)
-    elif isinstance(value, int) and abs(value) > MAX_INTEGER:
+    elif isinstance(value, int) and value not in INTEGERS:
         message = f"{path} must be an integer of at most 64 bits"
+        raise BadDocumentError(message)
+    elif isinstance(value, float) and not isfinite(value):
+        # What `1e999` is read as; JSON could not say it again.
+        message = f"{path} has a number that cannot be kept"
         raise BadDocumentError(message)
 
 

@@ -36,14 +36,17 @@ text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4
 values = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(2**63) + 1, 2**63 - 1)
+    | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
     max_leaves=8,
 )
 documents = st.fixed_dictionaries(
-    {"_id": st.from_regex(r"20[0-9]{2}(0[1-9]|1[0-2])-[0-9a-f]{32}", fullmatch=True)},
+    {
+        "_id": st.from_regex(r"20[0-9]{2}(0[1-9]|1[0-2])-[0-9a-f]{32}", fullmatch=True),
+        "pvt_type": st.just("call_recording"),
+    },
     optional={
         "start": st.integers(OFFSET - 10**9, OFFSET + 10**10),
         "duration": st.integers(0, 10**6),
@@ -156,14 +159,37 @@ def test_a_recording_of_ours_as_v2() -> None:
         ({"x": "\0"}, "cannot be kept"),
         ({"x": {"\ud800": 1}}, "cannot be kept"),
         ({"x": [2**63]}, "64 bits"),
+        ({"x": -(2**63) - 1}, "64 bits"),
+        ({"x": [float("inf")]}, "number that cannot be kept"),
+        ({"duration": float("-inf")}, "number that cannot be kept"),
         ({"pvt_account_id": "cd" * 16}, "belongs to the account"),
         ({"pvt_type": "user"}, "pvt_type"),
         ({"pvt_deleted": True}, "deleted"),
+        ({"_deleted": True}, "deleted"),
     ],
 )
 def test_what_cannot_be_kept_is_refused(others: dict[str, Any], said: str) -> None:
     with pytest.raises(BadDocumentError, match=said):
         from_v2({**EXAMPLE, **others}, ACCOUNT, NOW)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"id": EXAMPLE["_id"], "key": EXAMPLE["_id"], "value": {"rev": EXAMPLE["_rev"]}, "doc": EXAMPLE},
+        {"_id": EXAMPLE["_id"], "call_id": "x", "from": "1001@x"},
+        {"_id": EXAMPLE["_id"], "media_source": "upload", "name": "greeting.mp3"},
+        {"_id": EXAMPLE["_id"], "pvt_type": None, "media_source": "recorded"},
+    ],
+)
+def test_what_does_not_say_that_it_is_a_recording_is_none(other: dict[str, Any]) -> None:
+    with pytest.raises(BadDocumentError, match="pvt_type"):
+        from_v2(other, ACCOUNT, NOW)
+
+
+def test_what_the_api_gave_out_can_be_taken_in() -> None:
+    given_out = to_v2(from_v2(EXAMPLE, ACCOUNT, NOW).to_row())
+    assert to_v2(from_v2(given_out, ACCOUNT, NOW).to_row()) == given_out
 
 
 @pytest.mark.parametrize("name", ["../x.mp3", "/etc/passwd", "a/b.mp3", "..", ".", "a\\b.mp3", "a\0b", "a\nb"])
