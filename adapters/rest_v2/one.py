@@ -33,6 +33,8 @@ from recordings.ports import MediaMissing, StoreAwayError
 from recordings.recording import Recording, Row
 
 _PREFIX: Final = 6
+_BESIDE: Final = "ui_metadata"
+"""What Monster UI puts into every body, to say which program sent it."""
 _log: Final = structlog.get_logger("rest_v2")
 
 
@@ -162,7 +164,7 @@ def _check_match(exchange: Exchange, row: Row) -> None:
 
 def _changes(data: Any) -> dict[str, Any]:
     for name in data:
-        if name != "user_metadata":
+        if name not in {"user_metadata", _BESIDE}:
             raise invalid(name, "additionalProperties", "Only user_metadata can be changed")
     if "user_metadata" not in data:
         raise required("user_metadata")

@@ -134,7 +134,9 @@ SCHEMAS: Final[dict[str, Schema]] = {
         },
         required=("data", "status", "error", "message", *_SAID),
     ),
-    "RecordingPatch": request(of({"user_metadata": OBJECT}, required=("user_metadata",), additionalProperties=False)),
+    "RecordingPatch": request(
+        of({"user_metadata": OBJECT, "ui_metadata": OBJECT}, required=("user_metadata",), additionalProperties=False)
+    ),
     "Metaflow": _metaflow(),
     "ApiAuth": request(
         of(

@@ -89,6 +89,20 @@ async def test_deleting_many_at_once_and_listing_again(site: Site) -> None:
     assert await site.ids() == [each.id for each in made[10:]]
 
 
+async def test_monster_ui_says_in_every_body_which_program_it_is(site: Site) -> None:
+    site.world.recorder.ring(site.account.id, "monster")
+    made = await site.add()
+    said = {"ui_metadata": {"version": "4.3.1", "ui": "monster-ui", "origin": "recordings"}}
+    flow = {"module": "record_call", "data": {"action": "start"}, **said}
+    assert (await site.put(f"{site.path}/channels/monster", flow, action="metaflow")).status_code == 201
+    path = f"{site.recordings}/{made.id}"
+    changed = await site.send("PATCH", path, json={"data": {"user_metadata": {"a": 1}, **said}})
+    assert (changed.status_code, changed.json()["data"]["user_metadata"]) == (200, {"a": 1})
+    assert "ui_metadata" not in changed.json()["data"]
+    assert (await site.send("PATCH", path, json={"data": said})).status_code == 400
+    assert (await site.send("DELETE", path, json={"data": said})).status_code == 200
+
+
 async def test_the_mail_receiver(site: Site) -> None:
     made = await site.add(name="x.mp3")
     key = await site.world.administration.create_key(site.account.id, None, frozenset(DEFAULT_SCOPES))
