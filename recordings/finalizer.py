@@ -24,6 +24,10 @@ class Damaged(Exception):  # noqa: N818 - a passing state of a store, tried agai
     """What the media store gives back is not what was put."""
 
 
+class CannotRender(Exception):  # noqa: N818 - tried again for a time, and then an answer
+    """The workshop failed over the audio, with what is neither an answer nor a fault of the disk."""
+
+
 class Finalizer:
     """Decodes, measures, converts, stores and reads back; purges; and frees the node's disk."""
 
@@ -45,7 +49,11 @@ class Finalizer:
         self._forget = forget
 
     async def finalize(self, recording: Recording) -> Event:
-        """What came of a recording whose audio has ended."""
+        """What came of a recording whose audio has ended.
+
+        Raises:
+            CannotRender: the workshop failed over it. Whatever else is raised says nothing against the audio.
+        """
         audio = await self.spool.audio(recording.id)
         if audio is None:
             return Lost(at=self._clock.now(), reason=Reason.AUDIO_MISSING, detail="its audio is not on the disk")
@@ -53,6 +61,12 @@ class Finalizer:
             rendered = await self._workshop.render(recording.id, audio, target_of(recording))
         except NotAudio as answer:
             return Failed(at=self._clock.now(), reason=Reason.NOT_AUDIO, detail=str(answer)[:500])
+        except OSError:
+            # The disk is full, say, and will not always be.
+            raise
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            raise CannotRender(message) from error
         if (discarded := self._worthless(recording, rendered)) is not None:
             return discarded
         media = await self._keep(recording, rendered)
@@ -109,12 +123,14 @@ class Finalizer:
 
     async def clear(self, recording: Recording) -> None:
         """Free the node's disk of what a recording in this state does not need there."""
-        if recording.in_progress or recording.state is State.FINALIZING:
+        # Out of the trash it comes back as what it was.
+        state = recording.trashed_from if recording.state is State.TRASHED else recording.state
+        if recording.in_progress or state is State.FINALIZING:
             return
         await self._workshop.discard(recording.id)
-        if recording.state is State.FAILED:
+        if state is State.FAILED:
             await self.spool.set_aside(recording.id)
-        elif recording.state is not State.LOST:
+        elif state is not State.LOST:
             await self.spool.remove(recording.id)
 
 

@@ -195,6 +195,9 @@ class Spool(Protocol):
     async def ids(self) -> Sequence[str]:
         """The recordings of which something is there."""
 
+    async def ids_aside(self) -> Sequence[str]:
+        """The recordings of which something was set aside."""
+
 
 class NotAudio(Exception):  # noqa: N818 - an answer
     """The file cannot be decoded as audio."""

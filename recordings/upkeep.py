@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from recordings.backoff import full_jitter
 from recordings.changes import change
 from recordings.events import Delivered, DeliveryFailed, Ended, Event, Failed, Lost, Trashed
-from recordings.finalizer import Finalizer
+from recordings.finalizer import CannotRender, Finalizer
 from recordings.instants import DAY, MINUTE, SECOND, Millis
 from recordings.lifecycle import apply, due_at, retry_later
 from recordings.policy import Policy
@@ -33,7 +33,11 @@ LEASE: Final = 30 * MINUTE
 STRANDED: Final = DAY
 """How long a node's work may be overdue before others take it that the node is gone."""
 MAX_ATTEMPTS: Final = 20
-"""How often a step is tried when it fails for reasons that may pass; with the waits between, about an hour."""
+"""How often audio that the workshop fails over is tried; with the waits between, about an hour.
+
+Whatever else a step fails for (a store that is away, a full disk) may pass at any time, and is tried for as long as
+that takes: the audio is on this node's disk meanwhile, and stays there.
+"""
 
 
 class Reporter(Protocol):
@@ -164,6 +168,8 @@ class Upkeep:
         while held := [taken for taken in await self._store.held_by(self._node) if not await self._is_open(taken)]:
             recovered += [await self._close(recording) for recording in held]
         recovered += [found for name in await self._spool.ids() if (found := await self._adopt(name))]
+        for name in await self._spool.ids_aside():
+            await self._sweep(name)
         for recording in recovered:
             self._reporter.moved(recording, "recover")
         return recovered
@@ -180,16 +186,39 @@ class Upkeep:
         await self._finalizer.clear(closed)
         return closed
 
+    async def _sweep(self, name: str) -> None:
+        # A sender that came back went to another node, perhaps, and so did the purge.
+        recording = await self._store.load(name)
+        if recording is not None and recording.state is State.PURGED:
+            await self._spool.forget(name)
+
     async def _adopt(self, name: str) -> Recording | None:
         # Something is on the disk. Either it is still needed, or a step died just before it cleared away.
         recording = await self._store.load(name)
-        if recording is None:
+        if recording is None or (recording.state is State.LOST and _is_part(recording)):
             await self._spool.set_aside(name)
-        elif recording.state is State.LOST:
-            return await change(self._store, recording, Ended(at=self._clock.now(), cause=EndCause.SERVER_RESTART))
+        elif recording.in_progress or recording.state in {State.LOST, State.FINALIZING}:
+            return await self._take_up(recording)
         else:
             await self._finalizer.clear(recording)
         return None
+
+    async def _take_up(self, recording: Recording) -> Recording | None:
+        """Have this node finalize what it has audio of, and now: whatever its name, or the clock, was before."""
+        now = self._clock.now()
+        is_ours = recording.node == self._node
+        # A sender goes to any node, so what came in here may be an earlier attempt than that of the other node.
+        if recording.lease is not None or (recording.source_key is not None and not is_ours):
+            return None
+        if recording.in_progress and (is_ours or await self._is_open(recording)):
+            return None
+        ended = apply(recording, Ended(at=now, cause=EndCause.SERVER_RESTART))
+        if is_ours and ended is recording and (recording.due_at or 0) <= now:
+            return None
+        taken = replace(ended, node=self._node, revision=recording.revision + 1)
+        if taken.state is State.FINALIZING:
+            taken = replace(taken, due_at=now)
+        return taken if await self._store.save(taken, recording.revision) else None
 
     async def _watch(self, recording: Recording) -> Event | None:
         # Its time limit is over for a while. Either the recorder is late, or nobody records it any more.
@@ -240,7 +269,7 @@ class Upkeep:
 
     async def _try_again(self, recording: Recording, error: Exception) -> Recording:
         detail = f"{type(error).__name__}: {error}"[:500]
-        if recording.attempts + 1 >= MAX_ATTEMPTS and recording.state is State.FINALIZING:
+        if recording.attempts + 1 >= MAX_ATTEMPTS and isinstance(error, CannotRender):
             failed = Failed(at=self._clock.now(), reason=Reason.FINALIZER_FAILED, detail=detail)
             given_up = await change(self._store, recording, failed)
             await self._finalizer.clear(given_up)
@@ -249,3 +278,8 @@ class Upkeep:
         # A lost race needs no care here: whoever won it made the recording due again.
         await self._store.save(later, recording.revision)
         return later
+
+
+def _is_part(recording: Recording) -> bool:
+    """Whether its sender never came to the end of it."""
+    return recording.source_key is not None and recording.source_sha256 is None

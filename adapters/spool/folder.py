@@ -13,7 +13,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,7 @@ from recordings.ports import Codec, SpooledAudio
 
 _ID: Final = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,127}")
 _EXTENSION: Final = re.compile(r"[a-z0-9]{1,8}")
+_AGAIN: Final = re.compile(r"(?P<id>.+)-[1-9][0-9]*")
 _TAKEN: Final = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 
 
@@ -83,6 +84,10 @@ class FolderSpool:
         """The recordings of which something is there, sorted."""
         return await asyncio.to_thread(self._ids)
 
+    async def ids_aside(self) -> Sequence[str]:
+        """The recordings of which something was set aside, sorted."""
+        return await asyncio.to_thread(self._ids_aside)
+
     async def free_bytes(self) -> int:
         """Bytes that can still be written to the spool's disk."""
         return await asyncio.to_thread(self._free_bytes)
@@ -121,16 +126,17 @@ class FolderSpool:
             yield self._aside / f"{recording_id}-{number}"
 
     def _forget(self, recording_id: str) -> None:
-        for folder in self._places_aside(recording_id):
-            if not folder.is_dir():
-                return
+        folders = list(takewhile(Path.is_dir, self._places_aside(recording_id)))
+        # The last one first: what is left by a death in the middle is without a gap, too.
+        for folder in reversed(folders):
             _remove(folder)
 
     def _ids(self) -> Sequence[str]:
-        if not self._takes.is_dir():
-            return ()
-        with os.scandir(self._takes) as entries:
-            return sorted(entry.name for entry in entries if _ID.fullmatch(entry.name) and entry.is_dir())
+        return _folders(self._takes)
+
+    def _ids_aside(self) -> Sequence[str]:
+        names = _folders(self._aside)
+        return [name for name in names if (again := _AGAIN.fullmatch(name)) is None or again["id"] not in names]
 
     def _free_bytes(self) -> int:
         disk.make_folder(self._takes)
@@ -143,6 +149,14 @@ def _checked(name: str) -> str:
         message = f"{name!r} is no id: it could be read as a path"
         raise ValueError(message)
     return name
+
+
+def _folders(parent: Path) -> Sequence[str]:
+    """The names of recordings of which there is a folder."""
+    if not parent.is_dir():
+        return ()
+    with os.scandir(parent) as entries:
+        return sorted(entry.name for entry in entries if _ID.fullmatch(entry.name) and entry.is_dir())
 
 
 def _sync_names(folder: Path) -> None:

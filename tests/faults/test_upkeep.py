@@ -3,7 +3,9 @@
 How they end by a death of the process is proved on the whole service: see `test_killed`.
 """
 
+import errno
 import math
+import os
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -25,7 +27,7 @@ from recordings.instants import DAY, HOUR, MINUTE, SECOND
 from recordings.lifecycle import apply
 from recordings.options import RecordingOptions
 from recordings.ports import Codec, Receipt, Sent
-from recordings.recording import DeliveryState, EndCause, Reason, Recording, State
+from recordings.recording import DeliveryState, EndCause, Lease, Reason, Recording, State
 from recordings.retention import Retention
 from recordings.upkeep import LEASE, MAX_ATTEMPTS, Upkeep
 from tests.contract.metadata.samples import recording as sample
@@ -364,21 +366,129 @@ async def test_the_watchdog_takes_no_open_take(node: Node) -> None:
     assert (await node.upkeep().step(claimed)).end_cause is EndCause.DISCONNECTED
 
 
-async def test_a_store_that_fails_is_tried_again_and_given_up_with_a_reason(node: Node) -> None:
+async def test_a_store_that_fails_is_tried_again_for_as_long_as_that_takes(node: Node) -> None:
     recording = await node.record()
     broken = node.folder / "media"
     broken.write_text("a file where the folder should be")
-    await node.run(node.upkeep())
+    upkeep = node.upkeep()
+    await node.run(upkeep)
     waiting = await state_of(node, recording)
     assert (waiting.state, waiting.attempts) == (State.FINALIZING, 1)
     assert waiting.reason_detail
     assert node.silent.faults == [("finalizing", "NotADirectoryError")]
-    almost = replace(waiting, attempts=MAX_ATTEMPTS - 1, due_at=node.clock.now(), revision=waiting.revision + 1)
-    assert await node.store.save(almost, waiting.revision)
-    await node.run(node.upkeep())
+    for _ in range(MAX_ATTEMPTS + 1):
+        node.clock.move(5 * MINUTE)
+        await node.run(upkeep)
+    waiting = await state_of(node, recording)
+    assert (waiting.state, waiting.attempts) == (State.FINALIZING, MAX_ATTEMPTS + 2)
+    broken.unlink()
+    node.clock.move(5 * MINUTE)
+    await node.run(upkeep)
+    stored = await state_of(node, recording)
+    assert (stored.state, stored.reason_detail, stored.attempts) == (State.STORED, None, 0)
+    assert not node.files()["spool"]
+
+
+async def render_nothing(*_given: object) -> Any:
+    message = "the encoder fails over it"
+    raise RuntimeError(message)
+
+
+async def test_what_the_workshop_fails_over_is_given_up_with_a_reason(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node.workshop, "render", render_nothing)
+    recording = await node.record()
+    upkeep = node.upkeep()
+    for _ in range(MAX_ATTEMPTS - 1):
+        await node.run(upkeep)
+        assert (await state_of(node, recording)).state is State.FINALIZING
+        node.clock.move(5 * MINUTE)
+    await node.run(upkeep)
     given_up = await state_of(node, recording)
     assert (given_up.state, given_up.reason) == (State.FAILED, Reason.FINALIZER_FAILED)
+    assert "the encoder fails over it" in (given_up.reason_detail or "")
     assert len([name for name in node.files()["aside"] if name.endswith("s16")]) == 2
+
+
+async def test_a_full_disk_is_nothing_that_a_recording_is_given_up_for(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_room(*_given: object) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(node.workshop, "render", no_room)
+    recording = await node.record()
+    upkeep = node.upkeep()
+    for _ in range(MAX_ATTEMPTS + 1):
+        await node.run(upkeep)
+        node.clock.move(5 * MINUTE)
+    assert (await state_of(node, recording)).state is State.FINALIZING
+    monkeypatch.undo()
+    await node.run(upkeep)
+    assert (await state_of(node, recording)).state is State.STORED
+
+
+@pytest.mark.parametrize("state", [State.RECORDING, State.FINALIZING, State.LOST])
+async def test_a_node_finalizes_what_it_has_audio_of_whatever_its_name_was(node: Node, state: State) -> None:
+    # Its data folder came out of a copy without its name, or the disk of a dead server was put into this one.
+    recording = await node.record(node="another", state=state, due_at=node.clock.now() + DAY)
+    await node.run(node.upkeep())
+    found = await state_of(node, recording)
+    assert (found.state, found.node) == (State.STORED, None)
+    assert not node.files()["spool"]
+
+
+async def test_what_a_sender_began_on_two_nodes_is_left_to_the_other_one(node: Node) -> None:
+    # Here is what came before the connection broke.
+    recording = await node.record(node="another", state=State.FINALIZING, source_key="kazoo/1", source_sha256="1" * 64)
+    await node.run(node.upkeep())
+    assert await state_of(node, recording) == recording
+    assert node.files()["spool"]
+
+
+async def test_what_is_being_worked_on_is_not_taken_up_beside_that(node: Node) -> None:
+    lease = Lease("an import", node.clock.now() + HOUR)
+    recording = await node.record(state=State.FINALIZING, lease=lease, due_at=lease.until)
+    await node.run(node.upkeep())
+    assert await state_of(node, recording) == recording
+
+
+async def test_a_part_of_a_body_is_never_taken_for_all_of_it(node: Node) -> None:
+    recording = await node.record(state=State.LOST, reason=Reason.RECORDER_GONE, source_key="kazoo/1")
+    await node.run(node.upkeep())
+    found = await state_of(node, recording)
+    assert (found.state, found.media) == (State.LOST, None)
+    assert node.files()["aside"]
+
+
+async def test_a_clock_that_is_put_back_delays_nothing_beyond_the_next_start(node: Node) -> None:
+    recording = await node.record()
+    await node.upkeep().recover()
+    node.clock.move(-400 * DAY)
+    assert await node.upkeep().claim(8) == []
+    await node.run(node.upkeep())
+    assert (await state_of(node, recording)).state is State.STORED
+
+
+async def test_what_is_lost_loses_no_audio_in_the_trash(node: Node) -> None:
+    recording = await node.record(state=State.LOST, reason=Reason.RECORDER_GONE)
+    trashed = apply(recording, Trashed(at=node.clock.now(), by="me", purge_at=node.clock.now() + DAY))
+    assert await node.store.save(trashed, recording.revision)
+    await node.run(node.upkeep())
+    await change(node.store, await state_of(node, recording), Restored(at=node.clock.now()))
+    await node.run(node.upkeep())
+    assert (await state_of(node, recording)).state is State.STORED
+
+
+async def test_what_was_set_aside_here_goes_when_another_node_purged_it(node: Node) -> None:
+    gone, kept = await node.record(source_key="kazoo/1"), await node.record(source_key="kazoo/2")
+    await node.run(node.upkeep())
+    found = await state_of(node, gone)
+    purged = replace(found, state=State.PURGED, node=None, due_at=None, revision=found.revision + 1)
+    assert await node.store.save(purged, found.revision)
+    await node.run(node.upkeep())
+    assert [path.name for path in (node.folder / "aside").iterdir()] == [kept.id]
 
 
 async def test_what_comes_back_wrong_is_not_called_stored(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

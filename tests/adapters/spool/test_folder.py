@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,6 +150,40 @@ async def test_what_is_set_aside_is_kept_each_time(spool: FolderSpool, tmp_path:
     kept = {path.parent.name: path.read_bytes() for path in (tmp_path / "aside").glob("*/body.wav")}
     assert kept == {ID: b"first", f"{ID}-1": b"second", f"{ID}-2": b"third"}
     assert list(await spool.ids()) == []
+    assert list(await spool.ids_aside()) == [ID]
+    await spool.forget(ID)
+    assert list(await spool.ids_aside()) == []
+
+
+async def test_what_was_set_aside_is_found_by_ids_that_look_like_repetitions(spool: FolderSpool) -> None:
+    ids = ["202611-1", "202611-1-1", "202611-2"]
+    for name in ids:
+        await (await spool.open_body(name, "wav")).close()
+        await spool.set_aside(name)
+    # Of the second nobody can tell whether it is a repetition of the first.
+    assert list(await spool.ids_aside()) == ["202611-1", "202611-2"]
+
+
+async def test_a_death_while_it_is_forgotten_leaves_what_can_be_forgotten(
+    spool: FolderSpool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        await (await spool.open_body(ID, "wav")).close()
+        await spool.set_aside(ID)
+    rmtree, removed = shutil.rmtree, list[Path]()
+
+    def die_at_the_second(folder: Path) -> None:
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(folder)
+        rmtree(folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", die_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            spool._forget(ID)
+    await spool.forget(ID)
+    assert list((tmp_path / "aside").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".x", "a/b", "/etc", "a\\b", "a\0b", "a\nb", "x" * 129])
