@@ -18,7 +18,7 @@ from recordings.errors import Refused
 from recordings.events import Missing
 from recordings.instants import DAY, Millis
 from recordings.ports import Clock, MediaMissing, MetadataStore, Spool
-from recordings.query import MAX_PAGE, HasMedia, Order, OrderField, PageRequest, Query, position_of
+from recordings.query import MAX_PAGE, HasMedia, Query
 from recordings.recording import IN_PROGRESS, Row, Shelf, State
 from recordings.whereabouts import DIGEST, id_of, is_digest, place_of, plain_place
 
@@ -30,7 +30,7 @@ _MOST_DIGESTS: Final = 100_000
 _MOST_PLACES: Final = 10_000
 _NO_LISTING: Final = "it lists nothing, as web servers do"
 _BUSY: Final = IN_PROGRESS | {State.FINALIZING}
-_DONE: Final = frozenset({State.STORED, State.DISCARDED, State.TRASHED, State.PURGED})
+_DONE: Final = frozenset({State.STORED, State.DISCARDED, State.PURGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Problem(StrEnum):
     WRONG_LENGTH = "WRONG_LENGTH"
     WRONG_HASH = "WRONG_HASH"
     ORPHAN_AUDIO = "ORPHAN_AUDIO"
-    """Audio that no recording has, older than the safety time. Repair: it is deleted."""
+    """Audio that no recording has, older than the safety time. Repair: it is deleted, but for that of a `LOST` one."""
     COPY = "COPY"
     """Audio whose recording has it at another URL, be it after a move of stores, be it one place by two names."""
     STALE_SPOOL = "STALE_SPOOL"
@@ -146,31 +146,27 @@ class Doctor:
     async def _examine_recordings(self, examination: "_Examination") -> AsyncIterator[Finding]:
         total = sum([await self._store.count(query) async for query in self._queries()])
         done = 0
-        async for query in self._queries():
-            async for rows in self._pages(query):
-                examination.note(rows)
-                lengths = await self._media.lengths([row["media"]["url"] for row in rows])
-                for row, length in zip(rows, lengths, strict=True):
-                    if (finding := await self._examine_row(row, length, examination)) is not None:
-                        yield finding
-                done += len(rows)
-                examination.progress("recordings", done, total)
+        async for rows in self._pages():
+            examination.note(rows)
+            lengths = await self._media.lengths([row["media"]["url"] for row in rows])
+            for row, length in zip(rows, lengths, strict=True):
+                if (finding := await self._examine_row(row, length, examination)) is not None:
+                    yield finding
+            done += len(rows)
+            examination.progress("recordings", done, max(total, done))
 
     async def _queries(self) -> AsyncIterator[Query]:
         async for account in all_accounts(self._store):
             for shelf in (Shelf.LIVE, Shelf.TRASH):
-                order = Order(OrderField.CREATED, descending=False)
-                yield Query(account_id=account.id, shelf=shelf, where=HasMedia(), order=order)
+                yield Query(account_id=account.id, shelf=shelf, where=HasMedia())
 
-    async def _pages(self, query: Query) -> AsyncIterator[Sequence[Row]]:
-        fields, after = frozenset({"id", "account_id", "media", "state"}), None
-        while True:
-            page = await self._store.page(query, PageRequest(limit=MAX_PAGE, after=after, fields=fields))
-            if page.rows:
-                yield page.rows
-            if not page.has_more:
-                return
-            after = position_of(query.order, page.rows[-1])
+    async def _pages(self) -> AsyncIterator[Sequence[Row]]:
+        """All recordings with audio, by their ids: what is deleted or restored meanwhile stays at its place."""
+        fields, after = frozenset({"id", "account_id", "media", "state"}), ""
+        while found := await self._store.scan(after, MAX_PAGE, fields):
+            after = found[-1]["id"]
+            if rows := [row for row in found if row["media"] is not None]:
+                yield rows
 
     async def _examine_row(self, row: Row, length: int | None, examination: "_Examination") -> Finding | None:
         media = row["media"]
@@ -274,7 +270,7 @@ class Doctor:
             examination.progress("objects", examination.listed, None)
 
     async def _rows(self, ids: set[str]) -> Mapping[str, Row]:
-        return await self._store.rows(ids, frozenset({"id", "media", "state"})) if ids else {}
+        return await self._store.rows(ids, frozenset({"id", "media", "state", "trashed_from"})) if ids else {}
 
     def _examine_object(
         self, item: StoredObject, rows: Mapping[str, Row], examination: "_Examination"
@@ -297,6 +293,9 @@ class Doctor:
         now = (await self._rows({identity})).get(identity) if identity else None
         if identity and _judge(item, identity, now) != finding:
             return finding
+        if now is not None and _stays(now) is State.LOST:
+            # Its node died after it was put, and before that was noted down: this may be all there is of it.
+            return finding
         await self._media.delete(item.url)
         return replace(finding, repaired=True)
 
@@ -306,7 +305,7 @@ class Doctor:
         names = await self._spool.ids()
         for done, name in enumerate(names, 1):
             row = (await self._rows({name})).get(name)
-            state = None if row is None else State(row["state"])
+            state = None if row is None else _stays(row)
             if state is None or state in _DONE:
                 # What nobody knows may be an import's that has no row yet: a node sets it aside when it starts.
                 repaired = examination.repair and state is not None
@@ -353,6 +352,11 @@ class _Examination:
         if not is_digest(name):
             return False
         return self._digests is None or bytes.fromhex(name) in self._digests
+
+
+def _stays(row: Row) -> State:
+    """The state of a recording, or the one that it comes back to out of the trash."""
+    return State((row["state"] == State.TRASHED and row["trashed_from"]) or row["state"])
 
 
 def _file_name(url: str) -> str:

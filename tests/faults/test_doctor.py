@@ -175,6 +175,41 @@ async def test_audio_that_no_recording_has_is_deleted(clinic: Clinic, state: Sta
     assert await clinic.findings() == []
 
 
+@pytest.mark.parametrize("given", [{"state": State.LOST}, {"state": State.TRASHED, "trashed_from": State.LOST}])
+async def test_audio_of_a_lost_recording_is_told_of_and_kept(clinic: Clinic, given: Any) -> None:
+    # Its node put it, and died before it noted that down: nothing else is left of it.
+    lost = sample(account_id=ACCOUNT, **given)
+    await clinic.store.insert(lost)
+    url = await clinic.put(media_key(lost, "mp3"))
+    assert seen(await clinic.findings(repair=True)) == [(Problem.ORPHAN_AUDIO, lost.id, False)]
+    assert await clinic.media.length(url) == len(DATA)
+
+
+@pytest.mark.parametrize("to", [State.STORED, State.TRASHED])
+async def test_what_goes_into_the_trash_or_out_of_it_meanwhile_is_no_orphan(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, to: State
+) -> None:
+    # Its key does not show its id, so it has to have been seen.
+    before = State.STORED if to is State.TRASHED else State.TRASHED
+    others = [await clinic.keep(id=f"{number} of another system", state=State.STORED) for number in range(2)]
+    moving = await clinic.keep(id="an id / of another system", state=before)
+    lengths = clinic.media.lengths
+
+    async def then_move(urls: Sequence[str]) -> Sequence[int | None]:
+        found = await clinic.store.load(moving.id)
+        if found is not None and found.state is before:
+            moved = replace(found, state=to, revision=found.revision + 1)
+            assert await clinic.store.save(moved, found.revision)
+        return await lengths(urls)
+
+    monkeypatch.setattr(clinic.media, "lengths", then_move)
+    monkeypatch.setattr("recordings.doctor.MAX_PAGE", 1)
+    assert await clinic.findings(repair=True) == []
+    for each in (moving, *others):
+        assert each.media is not None
+        assert await clinic.media.length(each.media.url) == len(DATA)
+
+
 async def test_what_is_being_stored_is_no_orphan(clinic: Clinic) -> None:
     finalizing = sample(account_id=ACCOUNT, state=State.FINALIZING)
     await clinic.store.insert(finalizing)
@@ -224,13 +259,16 @@ async def test_the_spool_is_freed_of_what_is_done(clinic: Clinic) -> None:
     done = await clinic.keep()
     needed = sample(account_id=ACCOUNT, state=State.FINALIZING)
     await clinic.store.insert(needed)
-    for name in (done.id, needed.id, "unknown"):
+    # It may be had back out of the trash, and its node adopts what it has then.
+    lost = sample(account_id=ACCOUNT, state=State.TRASHED, trashed_from=State.LOST)
+    await clinic.store.insert(lost)
+    for name in (done.id, needed.id, lost.id, "unknown"):
         await (await clinic.spool.open_body(name, "mp3")).close()
     assert seen(await clinic.findings(repair=True)) == [
         (Problem.STALE_SPOOL, done.id, True),
         (Problem.STALE_SPOOL, "unknown", False),
     ]
-    assert list(await clinic.spool.ids()) == [needed.id, "unknown"]
+    assert list(await clinic.spool.ids()) == sorted([needed.id, lost.id, "unknown"])
 
 
 async def test_memory_does_not_grow_with_the_store(clinic: Clinic) -> None:
@@ -326,6 +364,7 @@ async def test_however_many_accounts_there_are_all_are_examined(
         lost.append(sample(account_id=account, state=State.STORED))
         media = Media(f"local:{media_key(lost[-1], 'mp3')}", "audio/mpeg", 1, 1, 8_000, 1, "", 0)
         await clinic.store.insert(replace(lost[-1], media=media))
+    (clinic.folder / "media").mkdir()
     assert {finding.recording_id for finding in await clinic.findings()} == {each.id for each in lost}
 
 
