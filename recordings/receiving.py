@@ -150,7 +150,9 @@ class Receiving:
     async def _original(self, recording: Recording, sha256: str) -> Recording | None:
         for found in await self._sources(recording.account_id, recording.source_key or ""):
             state = found.trashed_from or found.state
-            if found.id != recording.id and found.source_sha256 == sha256 and state not in _GONE:
+            # What another node has on its disk may go with that disk, and these bytes are all there is then.
+            is_safe = found.state is not State.FINALIZING or found.node == self._node
+            if found.id != recording.id and found.source_sha256 == sha256 and state not in _GONE and is_safe:
                 return found
         return None
 

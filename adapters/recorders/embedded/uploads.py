@@ -28,7 +28,7 @@ from adapters.recorders.embedded.spooling import FileSpool, FileWriter
 from adapters.recorders.kazoo_upload import Upload
 from recordings.access import Principal
 from recordings.receiving import Receiving
-from recordings.recording import Recording
+from recordings.recording import Recording, State
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +127,9 @@ class Uploads:
     async def _finish(self, recording: Recording, digest: str) -> Response:
         async with self._turns[hash(recording.source_key) % _STRIPES]:
             kept = await self._receiving.finish(recording.id, digest)
+        if kept.state is State.FAILED:
+            # It took so long, by the clock, that it was given up meanwhile: its sender must not take it for delivered.
+            raise BrokenOff(503, "it was given up before it came to its end")
         status = 201 if kept.id == recording.id else 200
         return JSONResponse({"id": kept.id, "state": kept.state.value}, status)
 

@@ -16,6 +16,8 @@ import httpx
 import pytest
 
 from adapters.recorders.embedded import IngestSecrets
+from recordings.changes import change
+from recordings.events import Failed
 from recordings.recording import EndCause, Reason, Recording, State
 from tests.adapters.recorders.parts import ADDRESS, SECRET, World, world
 
@@ -172,6 +174,21 @@ async def test_a_body_that_breaks_off_is_kept_aside_and_can_be_sent_again(here: 
     assert (answer.status_code, answer.json()["id"]) == (201, broken.id)
     assert (whole.state, whole.reason) == (State.FINALIZING, None)
     assert spooled(here, whole.id) == BODY
+
+
+async def test_a_sender_is_not_told_that_all_is_well_with_what_was_given_up(here: World) -> None:
+    async with Sender(here) as sender:
+        sender.head(f"Content-Length: {len(BODY)}")
+        sender.send(BODY[:1000])
+        (opened,) = await here.until_all(lambda all_: all_ and spooled(here, all_[0].id) == BODY[:1000])
+        # As the watchdog does, when the clock makes a leap.
+        await change(here.store, opened, Failed(at=opened.modified, reason=Reason.INCOMPLETE, detail="silent"))
+        sender.send(BODY[1000:])
+        assert await sender.status() == 503
+    assert aside(here) == [BODY]
+    assert (await put(here)).status_code == 201
+    (whole,) = await here.all()
+    assert (whole.id, whole.state, spooled(here, whole.id)) == (opened.id, State.FINALIZING, BODY)
 
 
 async def test_bytes_reach_the_disk_as_they_arrive(here: World) -> None:
