@@ -12,10 +12,16 @@ HEAD_SECONDS: Final = 30.0
 """How long a head may take, from the connection or from its own first byte on."""
 BODY_SECONDS: Final = 120.0
 """How long nothing of a body may come while it is waited for. Whoever takes files in is less patient, and says so."""
+ANSWER_SECONDS: Final = 300.0
+"""How long nothing of an answer may be taken while more than 64 KiB of it wait: what waits is kept in memory. A player
+that is paused reads on later, from where it was, on another connection."""
 
 
 class BoundedHttp(HttpProtocol):
-    """Closes connections whose request does not begin, does not come to the end of its head, or falls silent."""
+    """Closes connections whose request does not begin, does not come to the end of its head, or falls silent.
+
+    And those whose answer nobody takes.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -24,6 +30,7 @@ class BoundedHttp(HttpProtocol):
         self._in_body = False
         self._heard = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody connected; a request has to follow."""
@@ -77,7 +84,18 @@ class BoundedHttp(HttpProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""
         self._forget_timer()
+        self._forget_unread()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """As much waits to be taken as may."""
+        super().pause_writing()
+        self._expect_reader(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Most of it was taken."""
+        super().resume_writing()
+        self._forget_unread()
 
     def _expect_head(self) -> None:
         self._timer = self.loop.call_later(HEAD_SECONDS, self._close)
@@ -92,6 +110,23 @@ class BoundedHttp(HttpProtocol):
             self._timer = self.loop.call_later(BODY_SECONDS - silent, self._expect_body)
         else:
             self.transport.close()
+
+    def _expect_reader(self, waiting: int) -> None:
+        self._unread = self.loop.call_later(ANSWER_SECONDS, self._check_reader, waiting)
+
+    def _check_reader(self, before: int) -> None:
+        # Nothing is written meanwhile, so it only gets less.
+        waiting = self.transport.get_write_buffer_size()
+        if waiting < before:
+            self._expect_reader(waiting)
+        else:
+            # A close would wait for them to be taken.
+            self.transport.abort()
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _forget_timer(self) -> None:
         if self._timer is not None:

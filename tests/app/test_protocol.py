@@ -1,21 +1,36 @@
 """What is around the body of a request is bounded in length and in time; all else is served."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.server import ServerState
 
 from adapters.recorders.embedded.small_reads import WAITING
 from graph import protocol
+
+LONG = 32_000_000
+SENT = asyncio.Event()
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
     """Say how long the body was; at `/unread`, answer when no more of it is taken, without a look at it.
 
-    At `/headers`, say how many there are once all of the body came, and at `/deaf`, answer before any of it did.
+    At `/headers`, say how many there are once all of the body came, at `/deaf`, answer before any of it did, and at
+    `/long`, answer with more than a socket takes at once.
     """
+    if scope["path"] == "/long":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(LONG), "more_body": True})
+        # It waits until the most of that was taken, or nobody is there any more.
+        await send({"type": "http.response.body", "body": b""})
+        SENT.set()
+        return
     if scope["path"] == "/deaf":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
@@ -151,3 +166,54 @@ async def test_trailers_are_no_headers(port: int) -> None:
 async def test_a_long_body_in_small_chunks_is_served(port: int) -> None:
     many = b"1;name=value\r\nx\r\n" * 20_000
     assert (await answers(port, *chunked("/", many, b"0\r\n\r\n"))).endswith(b"20000")
+
+
+async def test_an_answer_that_nobody_takes_is_given_up(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "ANSWER_SECONDS", 0.2)
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        async with asyncio.timeout(60):
+            await SENT.wait()
+
+
+class Taking:
+    """A transport whose other side takes what it is told to take; and a loop whose time passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting = 100
+        self.aborted = False
+        self.due: list[Callable[[], object]] = []
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def call_later(self, _seconds: float, callback: Callable[..., object], *arguments: Any) -> "Taking":
+        self.due.append(partial(callback, *arguments))
+        return self
+
+    def cancel(self) -> None:
+        self.due.clear()
+
+    def pass_by(self, waiting: int) -> None:
+        self.waiting = waiting
+        self.due.pop()()
+
+
+def test_an_answer_that_is_taken_bit_by_bit_may_take_its_time() -> None:
+    config = uvicorn.Config(echo, http=protocol.BoundedHttp, lifespan="off", log_config=None)
+    config.load()
+    other: Any = Taking()
+    connection = protocol.BoundedHttp(config, ServerState(), {}, other)
+    connection.transport, connection.flow = other, FlowControl(other)
+    connection.pause_writing()
+    for waiting in (99, 50, 49):
+        other.pass_by(waiting)
+    assert not other.aborted
+    other.pass_by(49)
+    assert other.aborted
+    connection.pause_writing()
+    connection.resume_writing()
+    assert not other.due
