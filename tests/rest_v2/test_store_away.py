@@ -5,7 +5,6 @@ five seconds where nobody listens and twenty more where a server is there and sa
 """
 
 import asyncio
-import signal
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -48,18 +47,17 @@ def gone(request: pytest.FixtureRequest, mongod: Mongod) -> Iterator[Any]:
     """Has the server be gone in one way or the other; afterwards it is back."""
 
     def go() -> None:
-        assert mongod.process is not None
         if request.param == "killed":
             mongod.kill()
         else:
-            mongod.process.send_signal(signal.SIGSTOP)
+            mongod.freeze()
 
     yield go
     if mongod.process is None:
         mongod.start()
         mongod.initiate()
     else:
-        mongod.process.send_signal(signal.SIGCONT)
+        mongod.thaw()
 
 
 def uri_of(server: Mongod) -> str:

@@ -153,6 +153,17 @@ class Mongod:
         """Kill it where it stands, as a power cut would."""
         self._end(signal.SIGKILL)
 
+    def freeze(self) -> None:
+        """Stop it where it stands, without an end; all of it has stopped when this returns."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def _end(self, number: signal.Signals) -> None:
         if self.process is None:
             return
