@@ -91,6 +91,7 @@ class Gate:
             self._charge(exchange, COST)
             if credential is None or credential.scheme is Scheme.TOKEN:
                 raise not_authenticated()
+            self._charge_hashing(exchange, credential)
             principal = await self._principal(credential)
         if principal is None:
             raise not_authenticated()
@@ -122,6 +123,14 @@ class Gate:
         granted = self._buckets.take(exchange.client, exchange.argument("account_id"), cost)
         self._tell(exchange, cost if granted else 0)
         if not granted:
+            raise too_many_requests()
+
+    def _charge_hashing(self, exchange: Exchange, credential: Credential) -> None:
+        """A guess of a password is paid by the client, too: the account in the path is its own choice."""
+        guess = credential.basic
+        if guess is None or not exchange.argument("account_id") or self._logins.remembers(*guess):
+            return
+        if not self._buckets.take(exchange.client, "", COST):
             raise too_many_requests()
 
     def _tell(self, exchange: Exchange, consumed: int | None = None) -> None:

@@ -47,12 +47,16 @@ class Logins:
     async def basic(self, account_id: str, credentials: str) -> Principal | None:
         """The principal of Basic credentials; which digest they are shows in their length."""
         method = Method.SHA if len(credentials) == _SHA1_DIGITS else Method.MD5
-        key = blake2b(f"{account_id}:{credentials}".encode(), digest_size=16).digest()
+        key = _key(account_id, credentials)
         user = self._remembered(key) or await self._whose(account_id, method, credentials)
         if user is None:
             return None
         self._remember(key, user)
         return self.principal(user)
+
+    def remembers(self, account_id: str, credentials: str) -> bool:
+        """Whether Basic credentials held a short while ago, and need not be hashed."""
+        return self._remembered(_key(account_id, credentials)) is not None
 
     def principal(self, user: User) -> Principal:
         """A user as a principal: an administrator is not held to recordings of their own."""
@@ -74,3 +78,7 @@ class Logins:
             self._known.move_to_end(key)
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
+
+
+def _key(account_id: str, credentials: str) -> bytes:
+    return blake2b(f"{account_id}:{credentials}".encode(), digest_size=16).digest()

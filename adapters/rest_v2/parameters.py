@@ -9,7 +9,8 @@ import msgspec
 
 from adapters.rest_v2.faults import Fault, required, wrong_type
 
-MAX_BODY: Final = 8_000_000
+MAX_BODY: Final = 262_144
+"""Bytes: many times what anything that is taken here has. A body is read, and parsed, before it is known who asks."""
 MAX_QUERY: Final = 256
 """Parameters in a query."""
 FORM: Final = "application/x-www-form-urlencoded"

@@ -363,6 +363,25 @@ async def test_basic_is_charged(site: Site) -> None:
     assert body["tokens"] == {"consumed": 1, "remaining": 99}
 
 
+async def test_guesses_are_paid_by_the_client_whatever_account_is_in_the_path(site: Site) -> None:
+    await site.world.members.create(site.account.id, "ada", "x")
+    async with client_of(site.world.app(), ("192.0.2.3", 1)) as guesser:
+
+        async def guess(path: str, credentials: str) -> int:
+            named = {"Authorization": basic(site.account.id, credentials)["Authorization"]}
+            return (await guesser.get(path, headers=named)).status_code
+
+        # What is right is hashed once a minute, and then costs nothing of this kind.
+        assert [await guess(site.recordings, digest("ada", "x")) for _ in range(20)] == [200] * 20
+        statuses = [await guess(f"/v2/accounts/{number:032x}", f"{number:032x}") for number in range(100)]
+        assert statuses == [401] * 99 + [429]
+        assert await guess(site.recordings, digest("ada", "x")) == 200
+        data = {"data": {"credentials": digest("ada", "x"), "account_realm": site.account.realm}}
+        assert (await guesser.put("/v2/user_auth", json=data)).status_code == 429
+        site.world.ticks.now += 0.11
+        assert [await guess(f"/v2/accounts/{'f' * 32}", "0" * 32) for _ in range(2)] == [401, 429]
+
+
 async def test_buckets_are_bounded() -> None:
     ticks = Ticks()
     buckets = Buckets(Rate(capacity=2, per_second=1), ticks)

@@ -57,10 +57,10 @@ async def test_data_that_is_none(site: Site) -> None:
 
 
 async def test_a_body_that_is_too_large(site: Site) -> None:
-    response = await site.send("PUT", "/v2/api_auth", content=b" " * 8_000_001)
-    message = "Payload or Files must not be more than 8000000 bytes"
+    response = await site.send("PUT", "/v2/api_auth", content=b" " * 262_145)
+    message = "Payload or Files must not be more than 262144 bytes"
     assert response.status_code == 400
-    assert response.json()["data"] == {"file": {"maxSize": {"message": message, "target": 8_000_000}}}
+    assert response.json()["data"] == {"file": {"maxSize": {"message": message, "target": 262_144}}}
 
 
 async def test_the_type_of_a_body(site: Site) -> None:
