@@ -23,6 +23,7 @@ MAX_LINE: Final = 4 << 20
 """Bytes of one document."""
 _CHUNK: Final = 1 << 20
 _AT_ONCE: Final = 8
+_TRIES: Final = 2
 
 
 class Importer:
@@ -38,6 +39,7 @@ class Importer:
     async def run(self, file: Path) -> Mapping[str, int]:
         """Import all lines of a file; how many there were of each outcome."""
         with _only_import(self._services.settings.data), _progress(file) as advance:
+            await self._services.importing.begin()
             lines = _numbered(file)
             workers = [asyncio.create_task(self._work(lines, advance)) for _ in range(_AT_ONCE)]
             try:
@@ -69,10 +71,15 @@ class Importer:
         audio = self._audio(document)
         # The same id twice in a file: the second waits, and is there already.
         async with self._turns[hash(recording.id) % len(self._turns)]:
-            wanted = audio is not None and await self._services.importing.missing(recording)
-            if wanted and audio is not None:
-                await self._spool(recording, audio)
-            return (await self._services.importing.take(recording, spooled=wanted)).value
+            for _ in range(_TRIES):
+                wanted = audio is not None and await self._services.importing.missing(recording)
+                if wanted and audio is not None:
+                    await self._spool(recording, audio)
+                outcome = await self._services.importing.take(recording, spooled=wanted)
+                # A server that starts just now sets aside what has no row yet: then it is to be had once more.
+                if not (wanted and await self._services.importing.missing(recording)):
+                    break
+            return outcome.value
 
     def _audio(self, document: Mapping[str, Any]) -> Path | None:
         name = attachment_name(document)

@@ -39,6 +39,12 @@ class Importing:
         self._upkeep = upkeep
         self._clock = clock
         self._node = node
+        # Not the node's own name: a server that starts beside an import must not take it for its last process.
+        self._holder = f"{node}/import"
+
+    async def begin(self) -> None:
+        """Let go of what an import on this node that died was about to do. Only one may run at a time."""
+        await self._store.release_leases(self._holder, self._clock.now())
 
     async def missing(self, recording: Recording) -> bool:
         """Whether audio of this recording would be taken: it is not there yet, or was imported without.
@@ -56,7 +62,7 @@ class Importing:
         """
         found = self._check(recording, await self._store.load(recording.id))
         if found is not None and not (spooled and _wants_audio(found)):
-            return Imported.THERE
+            return await self._finish(found)
         if not spooled:
             return await self._insert(recording, Imported.WITHOUT_AUDIO)
         ended = self._held(apply(found or recording, Ended(at=self._clock.now(), cause=EndCause.RECEIVED)))
@@ -66,6 +72,15 @@ class Importing:
         elif not await self._store.save(ended, found.revision):
             return Imported.THERE
         return _outcome(await self._upkeep.step(ended))
+
+    async def _finish(self, found: Recording) -> Imported:
+        """What an import that died left on this node's disk is finished here, unless the server is at it."""
+        if found.state is not State.FINALIZING or found.node != self._node or found.lease is not None:
+            return Imported.THERE
+        held = self._held(replace(found, revision=found.revision + 1))
+        if not await self._store.save(held, found.revision):
+            return Imported.THERE
+        return _outcome(await self._upkeep.step(held))
 
     async def _insert(self, recording: Recording, outcome: Imported) -> Imported:
         try:
@@ -78,13 +93,18 @@ class Importing:
     def _held(self, recording: Recording) -> Recording:
         # Leased from its first moment: no other process begins the step that this one is about to do.
         until: Millis = self._clock.now() + LEASE
-        return replace(recording, node=self._node, due_at=until, lease=Lease(self._node, until))
+        return replace(recording, node=self._node, due_at=until, lease=Lease(self._holder, until))
 
     def _check(self, recording: Recording, found: Recording | None) -> Recording | None:
-        if found is not None and (found.account_id != recording.account_id or found.imported is None):
+        if found is not None and (found.account_id != recording.account_id or not _came_so(found)):
             message = f"there is another recording {recording.id}"
             raise ForeignError(message)
         return found
+
+
+def _came_so(found: Recording) -> bool:
+    """Whether a recording was imported. What was purged since has nothing left to tell, and is not to come back."""
+    return found.imported is not None or found.state is State.PURGED
 
 
 def _wants_audio(found: Recording | None) -> bool:

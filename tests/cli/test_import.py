@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from adapters.rest_v2.document import to_v2
+from graph.importer import Importer
 from graph.services import open_services
 from graph.settings import load
-from recordings.recording import Recording
+from recordings.importing import Imported
+from recordings.recording import Recording, State
 from tests.cli.conftest import CommandLine
 from tests.e2e.sound import wav
 
@@ -176,3 +178,38 @@ def test_a_line_that_is_too_long_is_one_bad_line(cli: CommandLine, account: str,
 def test_without_an_account_nothing_is_touched(cli: CommandLine, tmp_path: Path) -> None:
     file = written(tmp_path / "export.jsonl", document(1, "ab" * 16))
     assert "there is no account" in cli.run("import", file, "--account", "ab" * 16, expected=1).stderr
+
+
+async def test_a_server_that_starts_beside_an_import_takes_nothing_from_it(
+    media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
+        account = await services.administration.create_account("Acme")
+        file = written(tmp_path / "export.jsonl", document(1, account.id))
+        take, render = services.importing.take, services.workshop.render
+        claimed: list[Recording] = []
+
+        async def start() -> None:
+            await services.upkeep.recover()
+            claimed.extend(await services.upkeep.claim(8))
+
+        async def take_beside(recording: Recording, *, spooled: bool) -> Imported:
+            # Its audio is on the disk, and it has no row yet.
+            with monkeypatch.context() as once:
+                once.setattr(services.importing, "take", take)
+                await start()
+            monkeypatch.setattr(services.importing, "take", take)
+            return await take(recording, spooled=spooled)
+
+        async def render_beside(*given: Any) -> Any:
+            await start()
+            return await render(*given)
+
+        monkeypatch.setattr(services.importing, "take", take_beside)
+        monkeypatch.setattr(services.workshop, "render", render_beside)
+        summary = await Importer(services, account, media).run(file)
+        assert (summary["with_audio"], summary["lines"]) == (1, 1)
+        assert claimed == []
+        found = await services.store.load(document(1, account.id)["_id"])
+        assert found is not None
+        assert (found.state, found.lease) == (State.STORED, None)

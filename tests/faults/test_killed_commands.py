@@ -1,6 +1,7 @@
 """`kill -9` of the commands that change much, at everything that they write, and then the same command again."""
 
 import hashlib
+import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
@@ -20,6 +21,7 @@ from recordings.recording import Media, Reason, Recording, State
 from recordings.retention import Retention
 from tests.contract.metadata.samples import recording as sample
 from tests.e2e.server import command
+from tests.e2e.sound import wav
 from tests.faults.killed import Control
 from tests.support.clock import StillClock
 
@@ -121,3 +123,28 @@ async def test_the_doctors_repairs_again_leave_nothing_to_repair(office: Office)
     found = await office.found(lost[-1])
     assert found.state is State.LOST
     assert office.run("doctor") == 0
+
+
+async def test_an_import_again_has_the_audio_of_every_recording(office: Office, tmp_path: Path) -> None:
+    file, folder = tmp_path / "export.jsonl", tmp_path / "audio"
+    folder.mkdir()
+    ids: list[str] = []
+    for place in office.deaths("import", str(file), "--account", ACCOUNT, "--media", str(folder)):
+        if place:
+            # No server is there to finish it.
+            found = await office.store.load(ids[-1])
+            assert found is not None, place
+            assert (found.state, found.lease) == (State.STORED, None), place
+            assert found.media is not None
+            assert await office.media.length(found.media.url) == found.media.length
+        ids.append(f"202403-{place:032x}")
+        (folder / f"{place}.wav").write_bytes(wav(seconds=1))
+        document = {
+            "_id": ids[-1], "pvt_type": "call_recording", "start": 63_877_497_832, "call_id": "c",
+            "_attachments": {f"{place}.wav": {}},
+        }  # fmt: skip
+        file.write_text(json.dumps(document) + "\n")
+    # What a death left behind of a recording that was stored already is no loss.
+    assert office.run("doctor", "--repair") == 0
+    assert office.run("doctor", "--verify", "1") == 0
+    assert await office.spool.ids() == []
