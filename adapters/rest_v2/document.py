@@ -130,14 +130,14 @@ def _native(row: Row) -> dict[str, Any]:
 
 
 def _check(document: Mapping[str, Any], account: Account) -> None:
+    if document.get("pvt_deleted") is True or document.get("_deleted") is True:
+        message = "it was deleted"
+        raise BadDocumentError(message)
     if not _is_recording(document):
         message = f"pvt_type must be call_recording, not {document.get('pvt_type')!r}"
         raise BadDocumentError(message)
     if document.get("pvt_account_id", account.id) != account.id:
         message = f"it belongs to the account {document['pvt_account_id']!r}, not to {account.id}"
-        raise BadDocumentError(message)
-    if document.get("pvt_deleted") is True or document.get("_deleted") is True:
-        message = "it was deleted"
         raise BadDocumentError(message)
     _check_value("document", dict(document))
 

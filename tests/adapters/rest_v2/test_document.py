@@ -187,6 +187,11 @@ def test_what_does_not_say_that_it_is_a_recording_is_none(other: dict[str, Any])
         from_v2(other, ACCOUNT, NOW)
 
 
+def test_a_tombstone_is_told_as_one() -> None:
+    with pytest.raises(BadDocumentError, match="it was deleted"):
+        from_v2({"_id": EXAMPLE["_id"], "_rev": EXAMPLE["_rev"], "_deleted": True}, ACCOUNT, NOW)
+
+
 def test_what_the_api_gave_out_can_be_taken_in() -> None:
     given_out = to_v2(from_v2(EXAMPLE, ACCOUNT, NOW).to_row())
     assert to_v2(from_v2(given_out, ACCOUNT, NOW).to_row()) == given_out
