@@ -66,7 +66,9 @@ class Exchange:
         """What the client accepts of what the operation offers. Raises `Fault`: 400 or 406."""
         offers = self.operation.offers
         csv = any(kind is Kind.CSV or kind is Kind.AUDIO for _, kind in offers)
-        return choose(self.request.headers.get("accept"), self.parameters.find("accept"), offers, csv=csv)
+        # Lines of one name are one list (RFC 9110, 5.3).
+        header = ", ".join(self.request.headers.getlist("accept"))
+        return choose(header, self.parameters.find("accept"), offers, csv=csv)
 
     def reply(
         self,

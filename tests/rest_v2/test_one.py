@@ -66,6 +66,14 @@ async def test_nothing_acceptable(site: Site, accept: str) -> None:
     assert (response.status_code, response.content) == (406, b"")
 
 
+async def test_several_lines_of_accept_are_one_list(site: Site) -> None:
+    made = await site.add()
+    site.client.headers.pop("accept")
+    lines = [("X-Auth-Token", site.token()), ("Accept", "text/html"), ("Accept", "audio/mpeg")]
+    response = await site.client.get(f"{site.recordings}/{made.id}", headers=lines)
+    assert (response.status_code, response.content) == (200, AUDIO)
+
+
 async def test_a_malformed_accept(site: Site) -> None:
     response = await site.send("GET", headers={"Accept": "nonsense"})
     assert (response.status_code, response.content) == (400, b"")
