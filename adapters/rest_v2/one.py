@@ -80,8 +80,8 @@ class OneRecording:
         if choice.kind is Kind.AUDIO:
             return await self._play(exchange, row)
         if choice.kind is Kind.CSV:
-            return Response(Sheet().write([document_of(row)]), 200, csv_headers(exchange))
-        return exchange.reply(document_of(row), revision=revision_of(row))
+            return Response(Sheet().write([document_of(row, exchange.principal)]), 200, csv_headers(exchange))
+        return exchange.reply(document_of(row, exchange.principal), revision=revision_of(row))
 
     async def delete_recording(self, exchange: Exchange) -> Response:
         """Delete it. What this service keeps of it goes at once; what lies at a provider stays (seed)."""
@@ -89,7 +89,8 @@ class OneRecording:
         row = await self._row(exchange, exchange.principal)
         _check_match(exchange, row)
         await self._recordings.delete(exchange.principal, row["id"], window=0)
-        return exchange.reply(document_of(row) | {"_read_only": {"deleted": True}}, revision=revision_of(row))
+        document = document_of(row, exchange.principal) | {"_read_only": {"deleted": True}}
+        return exchange.reply(document, revision=revision_of(row))
 
     async def patch_recording(self, exchange: Exchange) -> Response:
         """Merge `user_metadata`."""
@@ -98,7 +99,7 @@ class OneRecording:
         row = await self._row(exchange, exchange.principal)
         _check_match(exchange, row)
         changed = (await self._recordings.annotate(exchange.principal, row["id"], changes)).to_row()
-        return exchange.reply(document_of(changed), revision=revision_of(changed))
+        return exchange.reply(document_of(changed, exchange.principal), revision=revision_of(changed))
 
     async def _row(self, exchange: Exchange, principal: Principal) -> Row:
         recording_id, owner = exchange.argument("recording_id"), exchange.argument("user_id") or None

@@ -41,9 +41,9 @@ class Listing:
 
     def item(self, row: Row) -> dict[str, Any] | None:
         """A row as an item; `None` if the filters do not keep it."""
-        if self.filters.checks and not self.filters.keeps(filtered(row)):
+        if self.filters.checks and not self.filters.keeps(filtered(row, self.principal)):
             return None
-        return listed(document_of(row), row)
+        return listed(document_of(row, self.principal), row)
 
 
 class Scan:

@@ -2,11 +2,15 @@
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 from adapters.rest_v2.filters import as_text
 
+MAX_COLUMNS: Final = 1_024
+"""Every row has a cell for each column, so what a table costs is the product of the two; and anybody who may write on
+recordings can give each of them a thousand names of its own."""
 HEADINGS: Final = {"id": "ID", "description": "Description"}
 _MAX_NAME: Final = 128
 
@@ -15,7 +19,8 @@ class Sheet:
     """Writes rows in the order in which columns were first seen.
 
     The first call decides the headings. A column that is met later is appended to the rows that have it: such rows are
-    longer than the headings, as in the reference, whose readers know the columns they want.
+    longer than the headings, as in the reference, whose readers know the columns they want. There are `MAX_COLUMNS` at
+    most: what would have to go into one more is in the JSON alone.
     """
 
     def __init__(self) -> None:
@@ -26,7 +31,8 @@ class Sheet:
         """Rows of these documents, below the headings if they are the first."""
         rows = [dict(flatten(document)) for document in documents]
         for row in rows:
-            self._columns.update(dict.fromkeys(row))
+            new = (name for name in row if name not in self._columns)
+            self._columns.update(dict.fromkeys(islice(new, MAX_COLUMNS - len(self._columns))))
         lines = [self._line(row) for row in rows]
         if not self._begun and rows:
             self._begun = True

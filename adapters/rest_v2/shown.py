@@ -8,6 +8,7 @@ from typing import Any, Final
 from adapters.http.conditions import Validators
 from adapters.rest_v2.document import to_v2
 from adapters.rest_v2.gregorian import to_gregorian
+from recordings.access import Principal, Scope
 from recordings.query import In
 from recordings.recording import Row, Shelf, State
 
@@ -37,9 +38,15 @@ _ALWAYS: Final = {"duration": 0, "duration_ms": 0, "direction": "inbound", "call
 """What clients read without looking whether it is there, for recordings that have none."""
 
 
-def document_of(row: Row) -> dict[str, Any]:
-    """A recording as clients see it: GET-one's `data`."""
-    return to_v2(row) if row["imported"] is not None else _ALWAYS | to_v2(row)
+def document_of(row: Row, reader: Principal) -> dict[str, Any]:
+    """A recording as a client sees it: GET-one's `data`.
+
+    Where it is sent to often has a secret of the one who gave it in it: whoever may not give one does not see it.
+    """
+    document = to_v2(row) if row["imported"] is not None else _ALWAYS | to_v2(row)
+    if Scope.CONTROL not in reader.scopes:
+        document.pop("url", None)
+    return document
 
 
 def listed(document: Mapping[str, Any], row: Row) -> dict[str, Any]:
@@ -48,10 +55,10 @@ def listed(document: Mapping[str, Any], row: Row) -> dict[str, Any]:
     return {**document, "_read_only": {"content_types": types}}
 
 
-def filtered(row: Row) -> dict[str, Any]:
+def filtered(row: Row, reader: Principal) -> dict[str, Any]:
     """What filters look at: the public fields, and the two private times under the names that clients know."""
     times = {"pvt_created": to_gregorian(row["created"]), "pvt_modified": to_gregorian(row["modified"])}
-    return document_of(row) | times
+    return document_of(row, reader) | times
 
 
 def revision_of(row: Row) -> str:

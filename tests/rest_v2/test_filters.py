@@ -11,12 +11,13 @@ from adapters.rest_v2.document import from_v2
 from adapters.rest_v2.faults import Fault
 from adapters.rest_v2.filters import MAX_FILTERS, as_text, look_up, meanings, read_filters
 from adapters.rest_v2.shown import filtered
-from recordings.access import Account
+from recordings.access import DEFAULT_SCOPES, Account, Principal
 from recordings.query import check, matches
 from recordings.recording import Recording
 from tests.contract.metadata.samples import recording
 from tests.rest_v2 import model
 
+READER = Principal("a" * 32, frozenset(DEFAULT_SCOPES))
 DOCUMENT: dict[str, Any] = {
     "id": "202403-a",
     "duration": 42,
@@ -197,7 +198,7 @@ def test_what_the_store_is_asked_for_never_excludes_what_is_kept(query: list[tup
     filters = read_filters(query)
     for condition in filters.conditions:
         check(condition)
-        assert matches(condition, row) or not filters.keeps(filtered(row))
+        assert matches(condition, row) or not filters.keeps(filtered(row, READER))
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_an_imported_document_is_asked_and_not_what_the_store_made_of_it(name: s
     document = {"_id": "1", "pvt_type": "call_recording", "owner_id": None, "origin": None, "duration_ms": 7}
     row = replace(from_v2(document, Account("ab" * 16, "Acme", 0), 0), duration_ms=1).to_row()
     filters = read_filters([(name, value)])
-    assert filters.keeps(filtered(row))
+    assert filters.keeps(filtered(row, READER))
     assert all(matches(condition, row) for condition in filters.conditions)
 
 

@@ -14,6 +14,7 @@ from starlette.types import Message
 
 from adapters.http.streaming import BrokenOffError
 from adapters.rest_v2 import listing
+from recordings.access import Scope
 from recordings.options import RecordingOptions
 from recordings.query import Page, PageRequest, Query
 from recordings.recording import State
@@ -488,6 +489,28 @@ async def test_every_field_of_a_document(site: Site, format: str, content_type: 
     assert item == {**document, "_read_only": {"content_types": [content_type]}}
     deleted = (await site.send("DELETE", f"{site.recordings}/{made.id}")).json()["data"]
     assert deleted == {**document, "_read_only": {"deleted": True}}
+
+
+async def test_where_it_is_sent_to_is_for_those_who_may_say_so(site: Site) -> None:
+    for given in ({}, {"imported": {"id": "x", "url": "https://example.com/in", "from": "x"}}):
+        made = await complete(site, **given)
+        path = f"{site.recordings}/{made.id}"
+        assert (await site.get(path)).json()["data"]["url"] == "https://example.com/in"
+        assert await site.ids(filter_url="https://example.com/in") == [made.id]
+        site.headers = {"X-Auth-Token": site.token(Scope.READ, Scope.DELETE)}
+        assert await site.ids(filter_url="https://example.com/in") == await site.ids(has_key="url") == []
+        for answer in (
+            await site.get(),
+            await site.get(is_chunked="true"),
+            await site.get(accept="csv"),
+            await site.get(path),
+            await site.get(path, accept="csv"),
+            await site.send("DELETE", path),
+        ):
+            assert answer.status_code == 200
+            assert made.id in answer.text
+            assert "example.com/in" not in answer.text
+        site.headers = {"X-Auth-Token": site.token()}
 
 
 async def test_what_has_no_value_is_left_out(site: Site) -> None:

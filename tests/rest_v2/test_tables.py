@@ -7,7 +7,7 @@ import re
 import pytest
 
 from adapters.rest_v2 import listing
-from adapters.rest_v2.sheet import Sheet, file_name
+from adapters.rest_v2.sheet import MAX_COLUMNS, Sheet, file_name
 from tests.rest_v2.world import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -79,6 +79,17 @@ async def test_columns_that_are_met_late_are_appended() -> None:
     assert sheet.write([]) == ""
     assert sheet.write([{"id": 1, "a": None}]) == '"ID","a"\n"1",""\n'
     assert sheet.write([{"b": True}, {"a": [1, "x"]}]) == '"","","true"\n"","1,x",""\n'
+
+
+async def test_columns_are_bounded() -> None:
+    sheet = Sheet()
+    text = sheet.write({"id": row, "more": {f"{row}-{name}": name for name in range(400)}} for row in range(10))
+    headings, *rows = csv.reader(io.StringIO(text))
+    assert {len(row) for row in (headings, *rows)} == {MAX_COLUMNS}
+    assert [row[0] for row in rows] == [str(row) for row in range(10)]
+    assert headings[-1] == "more_2-222"
+    (late,) = csv.reader(io.StringIO(sheet.write([{"id": 10, "later": 1, "more": {"2-222": "x"}}])))
+    assert (late[0], late[-1], len(late)) == ("10", "x", MAX_COLUMNS)
 
 
 async def test_chunked(site: Site) -> None:
