@@ -18,13 +18,15 @@ from json.encoder import encode_basestring
 from typing import Any, Final
 
 from recordings.errors import InvalidCursor
-from recordings.query import Order, OrderField, Position, position_of
+from recordings.ids import MAX_ID
+from recordings.query import MAX_TEXT, Order, OrderField, Position, position_of
 
 _CODES: Final = {OrderField.START: b"s", OrderField.CREATED: b"c", OrderField.DURATION: b"d", OrderField.CALLER: b"n"}
 _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _TAG: Final = 8
-_MAX: Final = 1_024
+_MAX: Final = 8 * (MAX_TEXT + MAX_ID) + 64
+"""Characters of a cursor; more is none of ours. A character of a text takes up to 6 bytes as JSON: 8 in Base64."""
 _KEY: Final = 64
 
 

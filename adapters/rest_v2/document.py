@@ -15,7 +15,7 @@ from recordings.call import sip_uri
 from recordings.ids import MAX_ID
 from recordings.instants import SECOND, Millis
 from recordings.options import MAX_URL, RecordingOptions, is_http_url
-from recordings.query import is_storable
+from recordings.query import MAX_TEXT, is_storable
 from recordings.recording import Direction, Reason, Recording, Row, State
 
 AUDIO_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/x-wav"}
@@ -40,7 +40,7 @@ def from_v2(document: Mapping[str, Any], account: Account, now: Millis) -> Recor
         BadDocumentError: it is no call recording, is deleted or another account's, or has a field of a wrong type.
     """
     _check(document, account)
-    texts: dict[str, Any] = {name: _text(document, name) for name in _TEXTS}
+    texts: dict[str, Any] = {name: _short(document, name) for name in _TEXTS}
     created = _instant(document, "pvt_created", now)
     start = _instant(document, "start", created)
     return Recording(
@@ -52,9 +52,9 @@ def from_v2(document: Mapping[str, Any], account: Account, now: Millis) -> Recor
         start=start,
         created=created,
         modified=_instant(document, "pvt_modified", created),
-        call_id=_text(document, "call_id") or "unknown",
-        from_=sip_uri(_text(document, "from"), account.realm),
-        to=sip_uri(_text(document, "to"), account.realm),
+        call_id=_short(document, "call_id") or "unknown",
+        from_=sip_uri(_short(document, "from"), account.realm),
+        to=sip_uri(_short(document, "to"), account.realm),
         options=RecordingOptions(url=_url(document)),
         origin=_text(document, "origin") or "",
         name=_text(document, "name") or "",
@@ -200,6 +200,15 @@ def _of(kind: type, words: str, document: Mapping[str, Any], name: str) -> Any:
 def _text(document: Mapping[str, Any], name: str) -> str | None:
     value: str | None = _of(str, "a text", document, name)
     return value
+
+
+def _short(document: Mapping[str, Any], name: str) -> str | None:
+    # What is looked for and sorted by: a place in a listing is told by it.
+    text = _text(document, name)
+    if text is not None and len(text) > MAX_TEXT:
+        message = f"{name} must be a text of at most {MAX_TEXT} characters, not of {len(text)}"
+        raise BadDocumentError(message)
+    return text
 
 
 def _object(document: Mapping[str, Any], name: str) -> dict[str, Any]:

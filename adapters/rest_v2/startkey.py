@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-LONGEST: Final = 1_024
-"""Characters of a key; more is none of ours."""
+LONGEST: Final = 4_096
+"""Characters of a key; more is none of ours. An owner's id of 512 characters and a recording's of 128 take 3 500."""
 _ELEMENTS: Final = 4
 _INTEGER_BYTES: Final = 8
 _VERSION, _LIST, _NIL = 0x83, 0x6C, 0x6A

@@ -12,7 +12,8 @@ from recordings.ids import MAX_ID
 RECORDING: Final = "Recording"
 ACCOUNT: Final = "Account"
 _TYPES: Final = (RECORDING, ACCOUNT)
-_MAX_GLOBAL_ID: Final = 4 * MAX_ID
+_MAX_GLOBAL_ID: Final = 8 * MAX_ID
+"""Characters of a global id; more is none of ours. Of an id, each takes up to 4 bytes, or 6 in Base64."""
 
 
 def global_id(type_name: str, plain_id: str) -> strawberry.ID:

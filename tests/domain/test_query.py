@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from recordings.cursor import Cursors
 from recordings.errors import InvalidCursor, InvalidInput
+from recordings.ids import MAX_ID
 from recordings.query import (
     EVERYTHING,
     MAX_CONDITIONS,
     MAX_DEPTH,
+    MAX_TEXT,
     And,
     Condition,
     Equal,
@@ -113,6 +115,13 @@ def test_a_cursor_reads_back(field: OrderField, position: Position) -> None:
     text = CURSORS.encode(Order(field), position)
     assert text.isascii()
     assert CURSORS.read(Order(field, descending=False), text, ("after",)) == position
+
+
+@pytest.mark.parametrize("character", ["\x01", '"', "\u4e2d", "\U0001f600"])
+def test_the_longest_cursor_reads_back(character: str) -> None:
+    position = Position(character * MAX_TEXT, character * MAX_ID)
+    order = Order(OrderField.CALLER)
+    assert CURSORS.read(order, CURSORS.encode(order, position), ("after",)) == position
 
 
 @given(POSITIONS, st.integers(0, 200), st.integers(0, 7))

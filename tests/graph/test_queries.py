@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from graph.schema.node import global_id
+from recordings.ids import MAX_ID
 from recordings.options import RecordingOptions
 from recordings.recording import Direction, EndCause, Reason, Span, SpanKind, State
 from tests.graph.api import GRANTS, MEDIA, Api
@@ -59,6 +60,13 @@ async def test_a_recording_is_found_by_its_global_and_its_plain_id(api: Api) -> 
         assert (await api.ask(ask, id=given))["recording"] == {"plainId": kept.id}
     for given in ("nothing", global_id("Account", kept.id), global_id("Recording", "nothing"), "x" * 5_000, ""):
         assert (await api.ask(ask, id=given))["recording"] is None
+
+
+@pytest.mark.parametrize("identity", ["i" * MAX_ID, "\U0001f600" * MAX_ID], ids=["narrow", "wide"])
+async def test_the_longest_id_is_found_by_its_global_id(api: Api, identity: str) -> None:
+    kept = await api.keep(id=identity)
+    ask = "query($id: ID!) { node(id: $id) { ... on Recording { plainId } } }"
+    assert (await api.ask(ask, id=global_id("Recording", kept.id)))["node"] == {"plainId": identity}
 
 
 async def test_a_deleted_recording_is_found_and_a_purged_one_is_not(api: Api) -> None:

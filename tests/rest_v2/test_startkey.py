@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from adapters.rest_v2.plan import just_below
 from adapters.rest_v2.startkey import HIGH, BadKeyError, Element, decode, encode
+from recordings.ids import MAX_ID
+from recordings.query import MAX_TEXT
 
 USER = "8e248327b85591955749e53ea45b6baa"
 NEXT = "g2wAAAACbgUAE0Rl3w5tAAAAJzIwMjQwMy01ZjNhOWMwZDdiMWU0YzJhOGQ2ZjBlOWIxYTJjM2Q0ZWo"
@@ -38,6 +40,11 @@ elements = st.one_of(st.integers(-(2**63) + 1, 2**63 - 1), st.text(max_size=60),
 @given(st.lists(elements, max_size=4))
 def test_what_is_written_is_read(key: list[Element]) -> None:
     assert decode(encode(key)) == key
+
+
+def test_the_longest_key_is_read() -> None:
+    longest: list[Element] = ["\U0001f600" * MAX_TEXT, 2**62, just_below("\U0001f600" * MAX_ID)]
+    assert decode(encode(longest)) == longest
 
 
 @given(st.one_of(st.text(), st.binary().map(lambda raw: urlsafe_b64encode(b"\x83l" + raw).decode().rstrip("="))))

@@ -155,6 +155,7 @@ def test_a_recording_of_ours_as_v2() -> None:
         ({"start": 10**18}, "start"),
         ({"duration_ms": -1}, "duration_ms"),
         ({"from": 7}, "from"),
+        *(({name: "1" * 513}, name) for name in ("from", "to", "call_id", "owner_id", "caller_id_number")),
         ({"custom_channel_vars": []}, "custom_channel_vars"),
         ({"x": "\0"}, "cannot be kept"),
         ({"x": {"\ud800": 1}}, "cannot be kept"),
