@@ -21,7 +21,7 @@ class Grants:
     """Signs and checks grants with a secret of its own, derived from the installation's key."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key[:64]
+        self._key = key
 
     def sign(self, recording_id: str, expires: Millis) -> str:
         """The signature of a grant, for a URL."""
