@@ -14,6 +14,8 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 _MASK: Final = "***"
+_TRACE: Final = "exception"
+_IN_TRACES: Final = "\n\t"
 _SECRETS: Final = (
     # The secret of an ingest address, and everything behind it.
     (re.compile(r"(/ingest/[^/\s?\"']+/)[^/\s?\"']+"), rf"\1{_MASK}"),
@@ -49,10 +51,10 @@ def configure(format: str = "auto", level: str = "info", stream: IO[str] | None 
         structlog.processors.format_exc_info,
         _scrub_line,
     ]
-    renderer: Processor = structlog.processors.JSONRenderer() if as_json else _console(stream)
+    renderers = (structlog.processors.JSONRenderer(),) if as_json else (_plain_line, _console(stream))
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _scrub_line, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _scrub_line, *renderers],
     )
     _to(stream, formatter, level)
     structlog.configure(
@@ -85,6 +87,20 @@ def _console(stream: IO[str]) -> Processor:
     return structlog.dev.ConsoleRenderer(
         colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
     )
+
+
+def _plain_line(_logger: Any, _method: str, line: EventDict) -> EventDict:
+    """A line for a terminal: it stays one line, and nothing in it is a command to the terminal. JSON has no such."""
+    return {
+        name: _plain(value, _IN_TRACES if name == _TRACE else "") if isinstance(value, str) else value
+        for name, value in line.items()
+    }
+
+
+def _plain(text: str, kept: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in kept else ascii(each)[1:-1] for each in text)
 
 
 def _scrub_line(_logger: Any, _method: str, line: EventDict) -> EventDict:

@@ -103,3 +103,19 @@ def test_who_did_what_is_a_line() -> None:
     (line,) = lines(stream)
     assert (line["logger"], line["event"], line["who"], line["owner"]) == ("audit", "start", "app", "ada")
     assert (line["recording"], line["call_id"]) == ("202611-1", "c1")
+
+
+def test_a_line_on_a_terminal_is_one_line_and_no_command() -> None:
+    stream = io.StringIO()
+    logs.configure("console", "info", stream)
+    evil = "/x\x1b[2J\nrequest forged\r\x85\u2028\u202e\x00"
+    logs.logger("ours").info("request", path=evil, client=[evil])
+    logging.getLogger("theirs").warning("it ended: %s", evil)
+    logs.logger("ours").error("it failed", exc_info=ValueError(evil))
+    first, second, third, *trace = stream.getvalue().split("\n")
+    assert "request" in first
+    assert "it ended: /x\\x1b[2J\\nrequest forged\\r\\x85\\u2028\\u202e\\x00" in second
+    assert "it failed" in third
+    # A traceback has its lines, and of what was raised so many more.
+    assert any(line.startswith("ValueError: /x\\x1b[2J") for line in trace)
+    assert all(line.isprintable() for line in (first, second, third, *trace))
