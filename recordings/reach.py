@@ -21,9 +21,10 @@ class Reach:
         self._store = store
         self._accounts: dict[str, Account] = {}
 
-    async def account(self, principal: Principal, account_id: str) -> Account:
-        """An account in reach; `NotFound` otherwise."""
-        return require_account(principal, await self._account(account_id), account_id)
+    async def account(self, principal: Principal, account_id: str | None) -> Account:
+        """An account in reach, the principal's own for `None`; `NotFound` otherwise."""
+        wanted = principal.account_id if account_id is None else account_id
+        return require_account(principal, await self._account(wanted), wanted)
 
     async def recording(self, principal: Principal, recording_id: str) -> Recording:
         """A recording in reach that is no tombstone; `NotFound` otherwise."""

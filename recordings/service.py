@@ -89,7 +89,7 @@ class Recordings:
 
     async def account(self, principal: Principal, account_id: str | None = None) -> Account:
         """An account in reach: the principal's own, or a descendant of it."""
-        return await self._reach.account(principal, account_id or principal.account_id)
+        return await self._reach.account(principal, account_id)
 
     async def find(self, principal: Principal, recording_id: str, fields: Iterable[str] | None = None) -> Row | None:
         """A recording in reach, as a row; `None` where there is none (or none in reach, or a tombstone)."""
@@ -123,14 +123,14 @@ class Recordings:
     async def calls(self, principal: Principal, account_id: str | None = None) -> Sequence[Call]:
         """Live calls that could be recorded now."""
         require_scope(principal, Scope.READ)
-        account = await self._reach.account(principal, account_id or principal.account_id)
+        account = await self._reach.account(principal, account_id)
         calls = await self._recorder.calls(account.id)
         return [call for call in calls if principal.owner_id in {None, call.owner_id}]
 
     async def call(self, principal: Principal, call_id: str, account_id: str | None = None) -> Call:
         """A live call in reach. `CallNotFound` where there is none."""
         require_scope(principal, Scope.READ)
-        account = await self._reach.account(principal, account_id or principal.account_id)
+        account = await self._reach.account(principal, account_id)
         call = await self._recorder.find_call(account.id, call_id)
         if call is None or principal.owner_id not in {None, call.owner_id}:
             message = f"there is no live call {call_id!r}"
@@ -140,7 +140,7 @@ class Recordings:
     async def active(self, principal: Principal, call_id: str, account_id: str | None = None) -> Recording:
         """The recording in progress of a call. `NotRecording` where there is none in reach."""
         require_scope(principal, Scope.READ)
-        account = await self._reach.account(principal, account_id or principal.account_id)
+        account = await self._reach.account(principal, account_id)
         recording = await self._store.find_active(account.id, call_id)
         if recording is None or principal.owner_id not in {None, recording.owner_id}:
             message = f"call {call_id!r} is not being recorded"
@@ -178,7 +178,7 @@ class Recordings:
             RecorderFailed: the recorder refused; the recording is kept as `FAILED`.
         """
         require_scope(principal, Scope.CONTROL)
-        account = await self._reach.account(principal, request.account_id or principal.account_id)
+        account = await self._reach.account(principal, request.account_id)
         return await self._starts.start(principal, account, request)
 
     async def stop(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:

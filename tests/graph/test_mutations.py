@@ -78,6 +78,16 @@ async def test_a_call_of_a_descendant_is_recorded_by_its_account_id(api: Api) ->
         assert kept.account_id == CHILD
 
 
+async def test_an_account_without_a_name_is_no_account(api: Api) -> None:
+    api.house.recorder.ring(ACCOUNT, CALL)
+    payload = await start(api, accountId="")
+    assert payload["recording"] is None
+    assert [(error["__typename"], error["path"]) for error in payload["errors"]] == [
+        ("NotFoundError", ["input", "accountId"])
+    ]
+    assert (await api.ask('{ account(id: "") { name } }'))["account"] is None
+
+
 async def test_every_parameter_out_of_bounds_is_named(api: Api) -> None:
     payload = await start(api, timeLimit=1, format="ogg", mediaName="../x", recordSampleRate=1)
     assert payload["recording"] is None
