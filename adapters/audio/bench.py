@@ -1,8 +1,9 @@
 """One worker process, replaced when it dies."""
 
 import asyncio
+import signal
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -59,7 +60,7 @@ class Bench:
             try:
                 # Starting a process blocks.
                 pool = await asyncio.to_thread(self._open)
-                job = await asyncio.to_thread(pool.submit, work, *arguments)
+                job = await asyncio.to_thread(_submit, pool, work, *arguments)
                 async with asyncio.timeout(self._limits.seconds + _START):
                     return await asyncio.wrap_future(job)
             except (BrokenProcessPool, TimeoutError):
@@ -84,3 +85,13 @@ class Bench:
             self._lifeline = theirs
             self._pool = ProcessPoolExecutor(1, context, worker.begin, (ours, self._limits.memory_bytes))
         return self._pool
+
+
+def _submit(pool: ProcessPoolExecutor, work: Callable[..., _T], *arguments: object) -> Future[_T]:
+    """Hand a job in; a process that is started for it never hears of Ctrl-C, which is its parent's to act on."""
+    # Inherited: it counts from the first instant, when the process has not got to any line of ours.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(work, *arguments)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,6 +44,11 @@ def moment(tmp_path: Path) -> SpooledAudio:
 def children() -> set[int]:
     """The worker processes there are, of other tests too."""
     return {child.pid for child in multiprocessing.active_children() if child.pid is not None}
+
+
+def blocked_signals(worker: int) -> int:
+    (mask,) = re.findall(r"^SigBlk:\s*(\w+)$", Path(f"/proc/{worker}/status").read_text(), re.MULTILINE)
+    return int(mask, 16)
 
 
 class Held:
@@ -180,6 +186,16 @@ async def test_a_worker_that_neither_answers_nor_dies_is_given_up(
         await workshop.render("id", held.audio, TO_WAV)
     monkeypatch.undo()
     assert (await workshop.render("other", moment(tmp_path), TO_WAV)).duration_ms == 1_000
+
+
+async def test_a_worker_hears_of_no_ctrl_c_from_its_first_instant(workshop: AudioWorkshop, held: Held) -> None:
+    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+    worker = await held.begun()
+    # Blocked by its parent: what it sets itself comes only when it has loaded its libraries.
+    assert blocked_signals(worker) & 1 << signal.SIGINT - 1
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    held.let_go()
+    assert (await job).duration_ms == 1_000
 
 
 PARENT = """
