@@ -29,7 +29,7 @@ from recordings.cursor import Cursors
 from recordings.doctor import Doctor
 from recordings.finalizer import Finalizer
 from recordings.grants import Grants
-from recordings.ids import new_id
+from recordings.ids import is_hex_id, new_id
 from recordings.importing import Importing
 from recordings.instants import DAY
 from recordings.keeping import Keeping
@@ -139,25 +139,34 @@ class _Opened:
 
 def _node(data: Path) -> str:
     """The name under which this data folder holds audio, also after a restart. Makes the folder."""
+    path = data / "node"
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return made_once(data / "node", new_id())
+        node = made_once(path, new_id())
     except OSError as error:
         message = f"the data folder {data} cannot be used: {error.strerror}"
         raise CannotOpenError(message) from error
+    if not is_hex_id(node):
+        # Two servers with one name would take the calls of each other for their own.
+        message = f"{path} must hold the name of this server, 32 lower-case hexadecimal digits: put it back from a copy"
+        raise CannotOpenError(message)
+    return node
 
 
 def _metadata(settings: Settings) -> MetadataStore:
     if settings.mongodb is None:
         return SqliteStore(settings.data)
     # The driver is loaded where it is used: one machine with SQLite never needs it.
-    from adapters.metadata.mongodb import DriverMissingError, MongoStore
+    from adapters.metadata.mongodb import DriverMissingError, MongoStore, WrongUriError
 
     database = urlsplit(settings.mongodb).path.strip("/") or "recordings"
     try:
         return MongoStore(settings.mongodb, database, settings.driver)
     except DriverMissingError as error:
         raise CannotOpenError(str(error)) from error
+    except WrongUriError as error:
+        message = f"RECORDINGS_MONGODB cannot be used: {scrub(str(error))[:_SHOWN]}"
+        raise CannotOpenError(message) from error
 
 
 async def _opened(store: MetadataStore) -> MetadataStore:
@@ -165,7 +174,9 @@ async def _opened(store: MetadataStore) -> MetadataStore:
         await store.open()
     except Exception as error:
         await store.close()
-        message = f"the metadata store cannot be opened: {scrub(str(error))[:_SHOWN] or type(error).__name__}"
+        # Behind the reason stands all that the driver knows of the cluster.
+        said = scrub(str(error)).partition(", Topology Description:")[0]
+        message = f"the metadata store cannot be opened: {said[:_SHOWN] or type(error).__name__}"
         raise CannotOpenError(message) from error
     return store
 

@@ -23,17 +23,21 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 class WrongSettingError(Exception):
     """A setting that cannot be used; the message says which, what was given and what is allowed.
 
-    `needing` is the option that cannot do without it.
+    `needing` is the option that cannot do without it; `allowed` is said in place of what is allowed in general.
     """
 
-    def __init__(self, setting: "Setting", given: str, needing: str = "") -> None:
-        why = f"as {needing} needs it" if needing else f"not {given!r}"
-        super().__init__(f"{setting.names} must be {setting.allowed}, {why}")
+    def __init__(self, setting: "Setting", given: str, needing: str = "", allowed: str = "") -> None:
+        why = f"as {needing} needs it" if needing else f"not {_without_user(given)!r}"
+        super().__init__(f"{setting.names} must be {allowed or setting.allowed}, {why}")
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One thing that can be set. `minimum` and `maximum` bound an integer; `schemes` are those that a URL may have."""
+    """One thing that can be set.
+
+    `minimum` and `maximum` bound an integer; `schemes` are those that a URL may have, and one that others are made of
+    is a `base`: nothing may stand in it that has no place at the beginning of a URL.
+    """
 
     name: str
     type: type
@@ -43,6 +47,7 @@ class Setting:
     minimum: int | None = None
     maximum: int | None = None
     schemes: tuple[str, ...] = ()
+    base: bool = False
 
     @property
     def environment(self) -> str:
@@ -71,7 +76,8 @@ class Setting:
         if self.type is int:
             return f"an integer from {self.minimum} to {self.maximum}"
         if self.schemes:
-            return "a URL that begins with " + " or ".join(f"{scheme}://" for scheme in self.schemes)
+            beginnings = " or ".join(f"{scheme}://" for scheme in self.schemes)
+            return f"a URL that begins with {beginnings}" + (", without user, query and fragment" if self.base else "")
         return "a folder or file" if self.type is Path else "a text"
 
     def parse(self, text: str) -> Any:
@@ -102,15 +108,35 @@ class Setting:
             return value in self.choices
         if self.type is int:
             return bool(self.minimum <= value <= self.maximum)
-        return not self.schemes or _is_url(value, self.schemes)
+        if not self.schemes:
+            return True
+        return is_base(value, self.schemes) if self.base else _is_url(value, self.schemes)
+
+
+def is_base(text: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
+    """Whether a text is a URL that others can be made of, by what is put behind it."""
+    try:
+        parts = urlsplit(text)
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # Brackets without an end, or a port that is none.
+        return False
+    return whole and parts.scheme in schemes and not {"@", "?", "#", " "} & set(text)
 
 
 def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    # Not more: the hosts of a MongoDB URI are many.
     try:
         parts = urlsplit(text)
     except ValueError:
         return False
     return parts.scheme in schemes and bool(parts.netloc)
+
+
+def _without_user(given: str) -> str:
+    """What was given, without what may be a password in it, also where it is no URL."""
+    _, user, rest = given.rpartition("@")
+    return f"…@{rest}" if user else given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +243,7 @@ SETTINGS: Final = (
         "Where clients find the service, if not at the host and port it listens on. Signed media URLs begin with it, "
         "and without it with the address that a request came to.",
         schemes=("http", "https"),
+        base=True,
     ),
     Setting(
         "peer_url",
@@ -225,6 +252,7 @@ SETTINGS: Final = (
         "Where the other servers on the same MongoDB reach this one, such as http://10.0.0.5:8000, to have it record "
         "calls whose audio comes in here. Without it, only this server itself can record those.",
         schemes=("http", "https"),
+        base=True,
     ),
     Setting("media_url_ttl", int, 3_600, "Seconds that a signed media URL holds.", minimum=10, maximum=604_800),
     Setting(
@@ -356,7 +384,8 @@ def _check_together(values: Mapping[str, Any]) -> None:
         return
     # Whoever sits between could publish keys of his own.
     if urlsplit(url).scheme == "http" and urlsplit(url).hostname not in _LOOPBACK:
-        raise WrongSettingError(BY_NAME["jwks_url"], url)
+        allowed = "a URL that begins with https://, or with http:// and the name of this very machine, localhost"
+        raise WrongSettingError(BY_NAME["jwks_url"], url, allowed=allowed)
     for name in ("jwks_issuer", "jwks_audience"):
         if not values[name]:
             raise WrongSettingError(BY_NAME[name], "", needing="--jwks-url")

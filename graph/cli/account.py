@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graph.cli.common import STORAGE, put_out, setting_options, with_services
+from graph.cli.common import STORAGE, put_out, setting_options, with_new_services, with_services
 from recordings.access import Account
 from recordings.instants import to_iso
 
@@ -62,7 +62,7 @@ def list_(options: Mapping[str, str | None]) -> None:
     _list(options)
 
 
-@with_services
+@with_new_services
 async def _create(services: "Services", name: str, parent_id: str | None, account_id: str | None) -> None:
     put_out(_shown(await services.administration.create_account(name, parent_id, account_id)))
 

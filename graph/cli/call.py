@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from graph.cli.common import STORAGE, put_out, setting_options, with_services
+from graph.settings import is_base
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -46,8 +47,9 @@ def call(seconds: int, account_id: str | None, url: str | None, options: Mapping
 
     The call's id is printed at once. Record it with the mutation startRecording.
     """
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise click.UsageError(f"--url must be a URL that begins with http:// or https://, not {url!r}")
+    if url is not None and not is_base(url):
+        allowed = "a URL that begins with http:// or https://, without user, query and fragment"
+        raise click.UsageError(f"--url must be {allowed}, not {url!r}")
     with suppress(KeyboardInterrupt):
         _call(options, seconds, account_id, url)
 

@@ -74,34 +74,49 @@ def settings_from(options: Mapping[str, str | None]) -> Settings:
 def with_services(
     work: "Callable[Concatenate[Services, Given], Awaitable[Result]]",
 ) -> Callable[Concatenate[Mapping[str, str | None], Given], Result]:
-    """A function that opens the services which the options lead to, works with them, and closes them."""
+    """A function that opens the services which the options lead to, works with them, and closes them.
 
+    There has to be something that they lead to: made elsewhere, an installation would be an empty one beside the one
+    that was meant, with a key of its own.
+    """
+    return _with_services(work, makes=False)
+
+
+def with_new_services(
+    work: "Callable[Concatenate[Services, Given], Awaitable[Result]]",
+) -> Callable[Concatenate[Mapping[str, str | None], Given], Result]:
+    """The same, for what an installation may begin with: where there is none, it is made."""
+    return _with_services(work, makes=True)
+
+
+def _with_services(
+    work: "Callable[Concatenate[Services, Given], Awaitable[Result]]", *, makes: bool
+) -> Callable[Concatenate[Mapping[str, str | None], Given], Result]:
     @wraps(work)
     def run(options: Mapping[str, str | None], /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
         settings = settings_from(options)
+        if not makes:
+            _check_installation(settings)
         logs.configure(settings.log_format, "warning")
         return asyncio.run(_work(settings, lambda services: work(services, *args, **kwargs)))
 
     return run
 
 
-def on_installation(
-    work: "Callable[Concatenate[Services, Given], Awaitable[Result]]",
-) -> Callable[Concatenate[Mapping[str, str | None], Given], Result]:
-    """The same, for what only looks: of a folder that nothing was ever kept in it does not say that all is well."""
-    opened = with_services(work)
+def _check_installation(settings: Settings) -> None:
+    from adapters.metadata.sqlite.store import FILE
 
-    @wraps(work)
-    def run(options: Mapping[str, str | None], /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
-        from adapters.metadata.sqlite.store import FILE
-
-        settings = settings_from(options)
-        if settings.mongodb is None and not (settings.data / FILE).exists():
-            message = f"there is no installation in {settings.data}: name its folder with --data, or --mongodb"
-            raise click.ClickException(message)
-        return opened(options, *args, **kwargs)
-
-    return run
+    try:
+        there = settings.mongodb is not None or (settings.data / FILE).exists()
+    except OSError as error:
+        message = f"the data folder {settings.data} cannot be used: {error.strerror}"
+        raise click.ClickException(message) from error
+    if not there:
+        message = (
+            f"there is no installation in {settings.data}: name its folder with --data, or --mongodb; "
+            "`recordings serve` and `recordings account create` make one"
+        )
+        raise click.ClickException(message)
 
 
 async def _work(settings: Settings, work: "Callable[[Services], Awaitable[Result]]") -> Result:
@@ -113,7 +128,7 @@ async def _work(settings: Settings, work: "Callable[[Services], Awaitable[Result
         async with open_services(settings) as services:
             return await work(services)
     except InvalidInput as refused:
-        raise click.UsageError(refused.message) from refused
+        raise click.UsageError(logs.scrub(refused.message)) from refused
     except (Refused, SecretFileError, CannotOpenError) as refused:
         raise click.ClickException(str(refused)) from refused
 

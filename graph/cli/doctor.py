@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graph.cli.common import STORAGE, on_installation, put_out, setting_options
+from graph.cli.common import STORAGE, put_out, setting_options, with_services
 from graph.cli.progress import progress_bar
 from graph.logs import scrub
 
@@ -54,7 +54,7 @@ def verify(context: click.Context, share: float, options: Mapping[str, str | Non
     context.exit(_verify(options, share))
 
 
-@on_installation
+@with_services
 async def _examine(services: "Services", repair: bool, share: float) -> int:
     unlisted: list[tuple[str, str]] = []
     with progress_bar() as progress:
@@ -69,7 +69,7 @@ async def _examine(services: "Services", repair: bool, share: float) -> int:
     return ended
 
 
-@on_installation
+@with_services
 async def _verify(services: "Services", share: float) -> int:
     with progress_bar() as progress:
         return await _tell(services.doctor.verify(share, progress))

@@ -53,7 +53,14 @@ for command in (
 
 def main() -> None:
     """What the `recordings` program runs."""
-    sys.exit(recordings.main(prog_name="recordings", standalone_mode=True))
+    try:
+        recordings.main(prog_name="recordings", standalone_mode=True)
+    except OSError as error:
+        if error.errno is None:
+            # A library's own; no word of the system says what to do about it.
+            raise
+        # A full disk behind `>`, a file of another user: what the system says is all there is to know.
+        sys.exit(f"Error: {error}")
 
 
 if __name__ == "__main__":

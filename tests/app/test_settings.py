@@ -49,6 +49,11 @@ def test_off(text: str) -> None:
         ("mongodb", "mongodb://"),
         ("public_url", "ftp://x"),
         ("public_url", "http://[x"),
+        ("public_url", "http://x?y=1"),
+        ("public_url", "https://x/#y"),
+        ("public_url", "http://x:99999"),
+        ("public_url", "http://:80"),
+        ("peer_url", "http://10.0.0.5:port"),
         ("trash_days", "-1"),
         ("log_level", "verbose"),
     ],
@@ -63,11 +68,31 @@ def test_what_is_out_of_bounds_is_named_with_what_is_allowed(name: str, text: st
     assert BY_NAME[name].allowed in said
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mongodb", "mongo://ada:hunter2@db/recordings"),
+        ("mongodb", "ada:hunter2@db/recordings"),
+        ("public_url", "https://ada:hunter2@x.example"),
+        ("peer_url", "http://ada:hunter2@10.0.0.5"),
+        ("jwks_url", "ftp://ada:hunter2@i.example"),
+    ],
+)
+def test_a_password_is_not_said_again(name: str, text: str) -> None:
+    with pytest.raises(WrongSettingError) as wrong:
+        load({}, {name: text})
+    assert "hunter2" not in str(wrong.value)
+    assert text.rpartition("@")[2] in str(wrong.value)
+
+
 def test_an_issuer_needs_to_be_named_and_to_be_asked_safely() -> None:
     issuer = {"RECORDINGS_JWKS_ISSUER": "https://i.example", "RECORDINGS_JWKS_AUDIENCE": "recordings"}
     assert load({**issuer, "RECORDINGS_JWKS_URL": "https://i.example/keys"}).jwks_url
     assert load({**issuer, "RECORDINGS_JWKS_URL": "http://127.0.0.1:8080/keys"}).jwks_url
-    with pytest.raises(WrongSettingError, match="JWKS_URL"):
+    assert load({**issuer, "RECORDINGS_JWKS_URL": "https://i.example/keys?policy=p"}).jwks_url
+    with pytest.raises(
+        WrongSettingError, match=r"JWKS_URL.*https://, or with http:// and the name of this very machine"
+    ):
         load({**issuer, "RECORDINGS_JWKS_URL": "http://i.example/keys"})
     for missing in issuer:
         with pytest.raises(WrongSettingError, match=missing):

@@ -1,6 +1,7 @@
 """Accounts, keys, tokens and ingest addresses by the command line."""
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from graph.settings import load
 from recordings.access import Principal, Scope
 from recordings.errors import Unauthenticated
 from tests.cli.conftest import CommandLine
+from tests.servers.mongod import free_port
 
 
 def principal_of(cli: CommandLine, secret: str) -> Principal:
@@ -56,14 +58,64 @@ def test_an_account_that_is_there_cannot_be_made_again(cli: CommandLine) -> None
         (["key", "create"], "--account"),
         (["call"], "start the server with --demo"),
         (["call", "--url", "127.0.0.1:8000"], "http://"),
+        (["call", "--url", "http://127.0.0.1:99999"], "http://"),
+        (["call", "--url", "http://[::1"], "http://"),
     ],
 )
+@pytest.mark.usefixtures("account")
 def test_what_cannot_be_done_is_said_and_no_traceback_is_shown(cli: CommandLine, words: list[str], said: str) -> None:
     asked_wrongly = {"--id", "", "--expires", "--scope", "--url"} & set(words) or words == ["key", "create"]
     result = cli.run(*words, expected=2 if asked_wrongly else 1)
     assert said in result.stderr
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["account", "list"],
+        ["key", "list", "--account", "ab" * 16],
+        ["token", "--account", "ab" * 16],
+        ["user", "create", "--account", "ab" * 16, "--username", "ada"],
+        ["ingest", "create", "--account", "ab" * 16],
+        ["retention", "list", "--account", "ab" * 16],
+        ["call"],
+        ["doctor"],
+    ],
+)
+def test_where_no_installation_is_none_is_made(cli: CommandLine, words: list[str]) -> None:
+    result = cli.run(*words, expected=1)
+    assert f"there is no installation in {cli.data}" in result.stderr
+    assert not cli.data.exists()
+
+
+@pytest.mark.parametrize("uri", ["mongodb://ada:hunter%zz@db/x", "mongodb://db/a/b", "mongodb://db/?tls=perhaps"])
+def test_a_uri_that_cannot_be_used_is_told_in_one_line(cli: CommandLine, uri: str) -> None:
+    result = cli.run("account", "list", "--mongodb", uri, expected=1)
+    assert result.stderr.startswith("Error: RECORDINGS_MONGODB cannot be used: ")
+    assert result.stderr.count("\n") == 1
+    assert "hunter" not in result.stderr
+
+
+def test_a_store_that_is_away_is_told_without_all_that_the_driver_knows(cli: CommandLine) -> None:
+    uri = f"mongodb://127.0.0.1:{free_port()}/x?serverSelectionTimeoutMS=100"
+    said = cli.run("account", "list", "--mongodb", uri, expected=1).stderr
+    assert said.startswith("Error: the metadata store cannot be opened: ")
+    assert "Topology" not in said
+
+
+def test_the_name_of_a_server_is_whole(cli: CommandLine, account: str) -> None:
+    (cli.data / "node").write_text("")
+    assert "node must hold the name of this server" in cli.run("key", "list", "--account", account, expected=1).stderr
+
+
+def test_a_full_disk_behind_an_answer_is_told(cli: CommandLine, account: str) -> None:
+    words = (sys.executable, "-m", "graph.cli.main", "key", "list", "--account", account, "--data", str(cli.data))
+    cli.run("key", "create", "--account", account)
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "Error: [Errno 28] No space left on device\n")
 
 
 def test_a_key_is_shown_once_and_works_until_it_is_revoked(cli: CommandLine, account: str) -> None:
@@ -175,14 +227,14 @@ def test_a_store_that_cannot_be_opened_is_said(cli: CommandLine) -> None:
         assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("words", [["account", "list"], ["serve"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["account", "create", "Acme"], ["serve"]], ids=" ".join)
 def test_a_data_folder_that_cannot_be_used_is_said(cli: CommandLine, words: list[str]) -> None:
     cli.data.write_bytes(b"")
     said = cli.run(*words, expected=1).stderr
     assert said == f"Error: the data folder {cli.data} cannot be used: File exists\n"
 
 
-@pytest.mark.parametrize("words", [["account", "list"], ["serve"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["account", "create", "Acme"], ["serve"]], ids=" ".join)
 def test_a_key_file_that_cannot_be_made_is_said(cli: CommandLine, tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "file").write_bytes(b"")
     key = tmp_path / "file" / "secret.key"
@@ -201,7 +253,7 @@ def test_an_extra_that_is_missing_is_named(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch, missing: str, words: list[str], said: str
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    told = cli.run("account", "list", *words, expected=1).stderr
+    told = cli.run("account", "create", "Acme", *words, expected=1).stderr
     assert said in told
     assert told.count("\n") == 1
 

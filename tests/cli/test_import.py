@@ -175,6 +175,7 @@ def test_a_line_that_is_too_long_is_one_bad_line(cli: CommandLine, account: str,
     assert (summary["lines"], summary["bad"], summary["without_audio"]) == (2, 1, 1)
 
 
+@pytest.mark.usefixtures("account")
 def test_without_an_account_nothing_is_touched(cli: CommandLine, tmp_path: Path) -> None:
     file = written(tmp_path / "export.jsonl", document(1, "ab" * 16))
     assert "there is no account" in cli.run("import", file, "--account", "ab" * 16, expected=1).stderr

@@ -12,7 +12,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from adapters.metadata.mongodb import Driver, DriverMissingError, MongoStore
+from adapters.metadata.mongodb import Driver, DriverMissingError, MongoStore, WrongUriError
 from adapters.metadata.mongodb.driver import DEFAULTS, _options
 from adapters.metadata.mongodb.schema import INDEXES, META, RECORDINGS, REVOKED_TOKENS, SchemaTooNewError
 from recordings.ports import Claim, StoreAwayError
@@ -210,3 +210,27 @@ async def test_ended_tokens_that_are_over_are_swept_by_the_server(
     # It has to be a date: the server passes over everything else.
     expected = datetime.fromtimestamp(5_000_000_000, UTC).replace(microsecond=456_000, tzinfo=None)
     assert database[REVOKED_TOKENS].find_one() == {"_id": "t1", "until": expected}
+
+
+@pytest.mark.parametrize("driver", list(Driver))
+@pytest.mark.parametrize(
+    ("uri", "database", "said"),
+    [
+        ("mongodb://ada:hunter%zz@db", "x", "escaped"),
+        ("mongodb://ada:hunter2/3@db/x", "x", "percent-encoded"),
+        ("mongodb://db:port", "x", "Port"),
+        ("mongodb://db/a b", "a b", "database name"),
+        ("mongodb://db", "a.b", "cannot contain"),
+        ("mongodb://db/?tls=perhaps", "x", "'true' or 'false'"),
+        ("mongodb://db/?replicaset", "x", "key=value"),
+        ("mongodb://db/?nosuch=1", "x", "Unknown option"),
+        ("mongodb://db/?tlsCAFile=/no/such.pem", "x", "/no/such.pem"),
+    ],
+)
+async def test_a_uri_that_cannot_be_used_is_refused_before_anybody_is_asked(
+    driver: Driver, uri: str, database: str, said: str
+) -> None:
+    with pytest.raises(WrongUriError) as wrong:
+        MongoStore(uri, database, driver)
+    assert said in str(wrong.value)
+    assert "hunter" not in str(wrong.value)
