@@ -205,10 +205,13 @@ def test_apply_obeys_the_table(state: State, event: Event) -> None:
     elif outcome == STAY:
         after = apply(replace(before, due_at=7, lease=Lease("n", 9)), event)
         assert (after.state, after.due_at, after.lease, after.revision) == (state, 7, Lease("n", 9), 1)
+        assert after.modified == AT
     else:
-        after = apply(before, event)
+        # A step that was at it is over, and the next one begins anew. From what is being purged there is no way back.
+        leased = before if state is S.TRASHED else replace(before, lease=Lease("n", 9), attempts=3)
+        after = apply(leased, event)
         assert after.state is (before.trashed_from if outcome == BACK else outcome)
-        assert (after.revision, after.modified, after.lease) == (before.revision + 1, AT, None)
+        assert (after.revision, after.modified, after.lease, after.attempts) == (before.revision + 1, AT, None, 0)
     assert before.to_row() == row
 
 
@@ -285,7 +288,7 @@ def test_a_hold_blocks_every_deletion() -> None:
 
 @pytest.mark.parametrize("going", [{"lease": Lease("node", AT + 9)}, {"attempts": 1}])
 def test_nothing_calls_a_recording_back_whose_purge_has_begun(going: dict[str, Any]) -> None:
-    trashed = make(S.TRASHED, trashed_from=S.STORED, media=MEDIA, purge_at=AT, **going)
+    trashed = make(S.TRASHED, trashed_from=S.STORED, media=MEDIA, purge_at=AT + 9, **going)
     with pytest.raises(NotTrashed, match="is being purged"):
         apply(trashed, Restored(at=AT))
     with pytest.raises(NotFound, match="is being purged"):
@@ -346,7 +349,8 @@ def test_without_a_url_there_is_no_delivery() -> None:
 def test_a_failed_step_waits_longer_each_time_up_to_five_minutes() -> None:
     recording, waits = make(S.FINALIZING), []
     for _ in range(12):
-        recording = retry_later(recording, AT, "disk full")
+        recording = retry_later(replace(recording, lease=Lease("n", AT)), AT, "disk full")
+        assert recording.lease is None
         waits.append((recording.due_at or 0) - AT)
     assert waits[:4] == [1_000, 2_000, 4_000, 8_000]
     assert waits[-1] == 5 * MINUTE
