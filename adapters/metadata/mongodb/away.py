@@ -5,7 +5,7 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, Final, TypeVar
 
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError, WriteConcernError
 
 from recordings.ports import StoreAwayError
 
@@ -36,5 +36,16 @@ def _translated(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitabl
 
 
 def is_away(error: PyMongoError) -> bool:
-    """Whether nobody was there, went away in the middle, is no primary any more, or took longer than anything may."""
-    return isinstance(error, ConnectionFailure) or error.timeout
+    """Whether nobody was there, went away in the middle, is no primary any more, or took longer than anything may.
+
+    A write that a primary did, and of which it cannot say whether a majority has it (it stepped down, say), is such a
+    one too: whoever sends it again is told the truth then.
+    """
+    return isinstance(error, ConnectionFailure | WriteConcernError) or error.timeout or _is_unconfirmed(error)
+
+
+def _is_unconfirmed(error: PyMongoError) -> bool:
+    """Whether all that is wrong with a bulk of writes is that."""
+    if not isinstance(error, BulkWriteError):
+        return False
+    return bool(error.details.get("writeConcernErrors")) and not error.details.get("writeErrors")

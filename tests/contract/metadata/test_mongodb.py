@@ -15,6 +15,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from adapters.metadata.mongodb import Driver, DriverMissingError, MongoStore, WrongUriError
 from adapters.metadata.mongodb.driver import DEFAULTS, _options
 from adapters.metadata.mongodb.schema import INDEXES, META, RECORDINGS, REVOKED_TOKENS, SchemaTooNewError
+from recordings.call import Call
 from recordings.ports import Claim, StoreAwayError
 from recordings.query import Query
 from recordings.recording import ROW_FIELDS
@@ -126,12 +127,26 @@ async def test_a_write_that_broke_off_is_done_once(failing: tuple[MongoStore, Cl
     assert await store.count(Query(account_id="account")) == 1
 
 
-async def test_a_write_that_did_not_reach_a_majority_is_an_error(failing: tuple[MongoStore, Client]) -> None:
+async def test_a_write_that_did_not_reach_a_majority_is_not_known(failing: tuple[MongoStore, Client]) -> None:
     store, client = failing
     concern = {"code": 64, "errmsg": "waiting for replication timed out"}
+    given = recording()
     fail(client, "insert", 1, writeConcernError=concern)
-    with pytest.raises(PyMongoError, match="replication"):
+    with pytest.raises(StoreAwayError, match="replication"):
+        await store.insert(given)
+    assert await store.load(given.id) == given
+    fail(client, "update", 1, writeConcernError=concern)
+    with pytest.raises(StoreAwayError, match="replication"):
+        await store.add_calls("node", [Call(account_id="a", call_id="c", started=1)], 60_000)
+
+
+async def test_nor_is_one_whose_primary_stepped_down(failing: tuple[MongoStore, Client]) -> None:
+    store, client = failing
+    # The driver tries it again, and that is interrupted, too.
+    fail(client, "insert", 2, writeConcernError={"code": 11602, "errmsg": "operation was interrupted"})
+    with pytest.raises(StoreAwayError, match="interrupted"):
         await store.insert(recording())
+    client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
 
 async def test_what_took_too_long_is_told_as_a_store_that_is_away(failing: tuple[MongoStore, Client]) -> None:
