@@ -59,7 +59,8 @@ from recordings.recording import (
 )
 
 GRACE: Final = MINUTE
-"""How long after its time limit a take may still be open before the watchdog takes it for lost."""
+"""How long after its time limit a take may still be open before the watchdog takes it for lost; and how long one that
+was asked for may take to begin, or to be armed, before the call is free for another."""
 
 
 class Same:
@@ -178,6 +179,8 @@ def is_going(recording: Recording, at: Millis) -> bool:
 
 def due_at(recording: Recording, now: Millis) -> Millis | None:
     """When a background step has something to do for a recording in this state; `None` for never."""
+    if recording.state is State.REQUESTED:
+        return now + GRACE
     if recording.in_progress:
         return now + recording.options.time_limit * SECOND + GRACE
     if recording.state is State.FINALIZING:

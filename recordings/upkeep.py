@@ -75,6 +75,7 @@ class Upkeep:
         self._reporter = reporter
         self._node = node
         self._working: dict[str, Millis] = {}
+        self._doubtful: set[str] = set()
         self._steps: Mapping[State, Callable[[Recording], Awaitable[Event | None]]] = {
             State.FINALIZING: finalizer.finalize,
             State.STORED: self._tend,
@@ -85,6 +86,7 @@ class Upkeep:
 
     async def claim(self, limit: int) -> Sequence[Recording]:
         """Lease up to `limit` recordings that are due."""
+        await self._clear_doubtful()
         now = self._clock.now()
         return await self._store.claim_due(
             Claim(
@@ -96,6 +98,14 @@ class Upkeep:
                 stranded=now - STRANDED,
             )
         )
+
+    async def _clear_doubtful(self) -> None:
+        # Of a step that lost the store while it moved the recording on, nobody knew whether its disk could be freed.
+        for name in tuple(self._doubtful - self._working.keys()):
+            recording = await self._store.load(name)
+            if recording is not None:
+                await self._finalizer.clear(recording)
+            self._doubtful.discard(name)
 
     @staticmethod
     def sends(recording: Recording) -> bool:
@@ -119,6 +129,7 @@ class Upkeep:
             # Whatever comes next for it need not wait for this, and is claimed already, perhaps.
             await self._finalizer.clear(moved)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the recording has to say so
+            self._doubtful.add(recording.id)
             self._reporter.fault(recording.id, recording.state.value.lower(), error)
             return await self._try_again(recording, error)
         self._reporter.moved(moved, recording.state.value.lower())
@@ -225,6 +236,9 @@ class Upkeep:
         if await self._is_open(recording):
             return None
         now = self._clock.now()
+        if recording.state is State.REQUESTED:
+            # Whoever asked for it did not hear that its row was kept, and so nobody began it.
+            return Ended(at=now, cause=EndCause.DISCONNECTED)
         if recording.source_key is not None:
             return Failed(at=now, reason=Reason.INCOMPLETE, detail="its sender went silent")
         if await self._spool.audio(recording.id) is not None:

@@ -24,9 +24,9 @@ from recordings.errors import Refused
 from recordings.events import Event, Held, Redelivered, Restored, Retained, Trashed
 from recordings.finalizer import Finalizer, media_key
 from recordings.instants import DAY, HOUR, MINUTE, SECOND
-from recordings.lifecycle import apply
+from recordings.lifecycle import GRACE, apply, due_at
 from recordings.options import RecordingOptions
-from recordings.ports import Codec, Receipt, Sent
+from recordings.ports import Codec, Receipt, Sent, StoreAwayError
 from recordings.recording import DeliveryState, EndCause, Lease, Reason, Recording, State
 from recordings.retention import Retention
 from recordings.upkeep import LEASE, MAX_ATTEMPTS, Upkeep
@@ -350,6 +350,40 @@ async def test_audio_that_is_gone_is_lost_with_a_reason(node: Node) -> None:
     await node.run(node.upkeep())
     found = await state_of(node, recording)
     assert (found.state, found.reason) == (State.LOST, Reason.AUDIO_MISSING)
+
+
+async def test_what_nobody_began_soon_is_no_call_in_progress(node: Node) -> None:
+    recording = sample(state=State.REQUESTED, node=NODE, account_id="a" * 32)
+    recording = replace(recording, due_at=due_at(recording, node.clock.now()))
+    await node.store.insert(recording)
+    node.clock.move(GRACE)
+    (claimed,) = await node.upkeep().claim(8)
+    over = await node.upkeep().step(claimed)
+    assert (over.state, over.reason, over.active_call) == (State.DISCARDED, Reason.NEVER_STARTED, None)
+
+
+async def test_a_disk_is_freed_though_the_store_was_lost_over_the_last_word(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = await node.record()
+    upkeep = node.upkeep()
+    await upkeep.recover()
+    (ended,) = await upkeep.claim(8)
+    save = node.store.save
+
+    async def unheard(saved: Recording, expected: int) -> bool:
+        if saved.state is State.STORED:
+            await save(saved, expected)
+        message = "no answer came"
+        raise StoreAwayError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(node.store, "save", unheard)
+        with pytest.raises(StoreAwayError):
+            await upkeep.step(ended)
+    assert (await state_of(node, recording)).state is State.STORED
+    assert await upkeep.claim(8) == []
+    assert (node.files()["spool"], node.files()["work"]) == ([], [])
 
 
 async def test_the_watchdog_takes_no_open_take(node: Node) -> None:
