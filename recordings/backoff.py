@@ -12,12 +12,11 @@ MAX_ATTEMPTS: Final = 24
 
 
 def full_jitter(attempts: int, at_least: Millis | None = None) -> Millis | None:
-    """A random wait of up to 5 s, 10 s, 20 s ... 6 h after so many failed attempts; `None` when it was the last one.
+    """A second and up to 5 s, 10 s, 20 s ... 6 h after so many failed attempts (1 at least); `None` after the last one.
 
     `at_least` is what the other side asked for (`Retry-After`); it is obeyed up to the longest wait.
     """
     if attempts >= MAX_ATTEMPTS:
         return None
-    ceiling = min(FIRST * 2 ** min(attempts - 1, 32), LONGEST)
-    wait = SECOND + random.randrange(max(ceiling, 1))  # noqa: S311 - it spreads load and keeps no secret
+    wait = SECOND + random.randrange(min(FIRST * 2 ** (attempts - 1), LONGEST))  # noqa: S311 - it spreads load and keeps no secret
     return max(wait, min(at_least or 0, LONGEST))

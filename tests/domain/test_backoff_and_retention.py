@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from recordings.backoff import LONGEST, MAX_ATTEMPTS, full_jitter
 from recordings.errors import InvalidInput
-from recordings.instants import DAY, SECOND
+from recordings.instants import DAY, HOUR, SECOND
 from recordings.retention import MAX_DAYS, MAX_RULES, Retention, check_rules, delete_at
 from tests.contract.metadata.samples import recording
 
@@ -17,6 +17,15 @@ def test_a_wait_is_bounded_and_obeys_the_receiver(attempts: int, at_least: int |
     assert wait is not None
     assert SECOND <= wait <= LONGEST + SECOND
     assert wait >= min(at_least or 0, LONGEST)
+
+
+def test_the_longest_waits_double_up_to_six_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recordings.backoff.random.randrange", lambda below: below - 1)
+    waits = [(full_jitter(attempts) or 0) - SECOND + 1 for attempts in range(1, MAX_ATTEMPTS)]
+    assert waits[:13] == [5 * SECOND * 2**number for number in range(13)]
+    assert set(waits[13:]) == {LONGEST} == {6 * HOUR}
+    monkeypatch.setattr("recordings.backoff.random.randrange", lambda below: 0)
+    assert {full_jitter(attempts) for attempts in range(1, MAX_ATTEMPTS)} == {SECOND}
 
 
 def test_waits_grow_and_differ() -> None:
@@ -55,6 +64,11 @@ def test_without_a_rule_nothing_ends() -> None:
 def test_rules_have_bounds(rules: list[Retention]) -> None:
     with pytest.raises(InvalidInput):
         check_rules(rules)
+
+
+def test_the_bounds_of_rules_are_reached() -> None:
+    rules = [Retention(1, f"{number:03}") for number in range(MAX_RULES - 1)]
+    assert check_rules([Retention(MAX_DAYS), *rules]) == (Retention(MAX_DAYS), *rules)
 
 
 def test_rules_are_kept_in_order() -> None:
