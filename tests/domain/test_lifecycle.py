@@ -241,6 +241,35 @@ def test_spans_open_and_close_with_both_clocks() -> None:
     assert ended.start == 1_000
 
 
+def test_a_span_that_is_closed_stays_so_and_none_is_shorter_than_nothing() -> None:
+    masked = apply(make(S.RECORDING), Masked(at=3_000, at_ms=2_000))
+    went_on = apply(masked, Unmasked(at=4_000))
+    assert [span.duration_ms for span in apply(went_on, Ended(at=9_000, cause=EndCause.HANGUP)).spans] == [1_000]
+    # The server's clock was put back meanwhile.
+    assert [span.duration_ms for span in apply(masked, Ended(at=2_000, cause=EndCause.HANGUP)).spans] == [0]
+
+
+def test_what_ended_has_a_reason_only_if_it_never_began() -> None:
+    lost = apply(make(S.RECORDING), Lost(at=AT, reason=Reason.RECORDER_GONE, detail="gone"))
+    assert (lost.reason, lost.reason_detail) == (Reason.RECORDER_GONE, "gone")
+    for before in (make(S.RECORDING), make(S.PAUSED), lost):
+        ended = apply(before, Ended(at=AT, cause=EndCause.SERVER_RESTART))
+        assert (ended.state, ended.reason, ended.reason_detail) == (S.FINALIZING, None, None)
+        assert ended.end_cause is EndCause.SERVER_RESTART
+
+
+def test_the_digest_of_what_came_in_stays_with_it() -> None:
+    ended = apply(make(S.RECORDING), Ended(at=AT, cause=EndCause.RECEIVED, source_sha256="00"))
+    lost = apply(ended, Lost(at=AT, reason=Reason.RECORDER_GONE))
+    assert apply(lost, Ended(at=AT, cause=EndCause.SERVER_RESTART)).source_sha256 == "00"
+
+
+@pytest.mark.parametrize("length", [0, 1_500, None])
+def test_what_is_discarded_tells_its_length_if_that_was_measured(length: int | None) -> None:
+    discarded = apply(make(S.FINALIZING), Discarded(at=AT, reason=Reason.TOO_SHORT, duration_ms=length))
+    assert (discarded.state, discarded.reason, discarded.duration_ms) == (S.DISCARDED, Reason.TOO_SHORT, length)
+
+
 def test_due_at_follows_the_state() -> None:
     begun = apply(make(S.REQUESTED), Begun(at=AT))
     assert begun.due_at == AT + begun.options.time_limit * 1_000 + GRACE
@@ -317,8 +346,10 @@ def test_a_delivery_has_a_life_of_its_own() -> None:
     failed = apply(stored, DeliveryFailed(at=AT + 1, error="503", retry_at=AT + 50))
     assert failed.delivery is not None
     assert (failed.delivery.attempts, failed.delivery.last_error, failed.due_at) == (1, "503", AT + 50)
-    given_up = apply(failed, DeliveryFailed(at=AT + 50, error="404", retry_at=None))
+    assert failed.delivery.state is DeliveryState.PENDING
+    given_up = apply(failed, DeliveryFailed(at=AT + 50, error="404" * 500, retry_at=None))
     assert given_up.delivery is not None
+    assert (given_up.delivery.attempts, given_up.delivery.last_error) == (2, ("404" * 500)[:500])
     assert (given_up.delivery.state, given_up.delivery.id, given_up.due_at) == (DeliveryState.FAILED, "d", AT + 100)
     again = apply(given_up, Redelivered(at=AT + 60, delivery_id="e"))
     done = apply(again, Delivered(at=AT + 61))
@@ -326,6 +357,7 @@ def test_a_delivery_has_a_life_of_its_own() -> None:
     assert (done.delivery.id, done.delivery.state, done.delivery.delivered_at, done.due_at) == (
         "e", DeliveryState.DELIVERED, AT + 61, AT + 100,
     )  # fmt: skip
+    assert done.delivery.attempts == 1
 
 
 @pytest.mark.parametrize("delivery_id", ["d", None])
