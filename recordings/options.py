@@ -47,13 +47,8 @@ class Parameter:
         if self.type is bool:
             return "true or false"
         if self.type is int:
-            return self._allowed_integer()
+            return f"an integer from {self.minimum} to {self.maximum}"
         return f"a text of 1 to {self.max_length} characters without control characters"
-
-    def _allowed_integer(self) -> str:
-        if self.maximum is None:
-            return f"an integer of at least {self.minimum}"
-        return f"an integer from {self.minimum} to {self.maximum}"
 
     def check(self, value: Any, path: Sequence[str]) -> Problem | None:
         """What is wrong with a value, or `None`."""

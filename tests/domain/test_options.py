@@ -47,7 +47,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("record_on_bridge", "true", "type"), ("record_sample_rate", 44_100, "enum"), ("time_limit", 4, "minimum"),
     ("time_limit", 0, "minimum"), ("time_limit", 10_801, "maximum"), ("time_limit", 3600.0, "type"),
     ("url", "ftp://example.com", "pattern"), ("url", "http://", "pattern"), ("url", "http://a:b", "pattern"),
-    ("url", "//example.com", "pattern"), ("surprise", 1, "additionalProperties"),
+    ("url", "https://example.com/a b", "pattern"), ("url", "//example.com", "pattern"),
+    ("surprise", 1, "additionalProperties"),
 ]  # fmt: skip
 
 
