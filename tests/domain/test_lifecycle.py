@@ -61,6 +61,7 @@ from recordings.recording import (
     SpanKind,
     State,
 )
+from tests.contract.metadata.samples import full
 
 MEDIA = Media("local:a", "audio/mpeg", 1, 1_000, 8_000, 2, "0" * 64, 9)
 AT = 1_000_000
@@ -298,6 +299,21 @@ def test_a_tombstone_names_nobody() -> None:
         (gone.media, gone.from_, gone.to, gone.imported, *(getattr(gone, name) for name in known)),
     )
     assert gone.options == RecordingOptions()
+
+
+STAYS = frozenset({
+    "id", "account_id", "owner_id", "call_id", "interaction_id", "cdr_id", "direction", "recorder", "format", "start",
+    "created", "modified", "duration_ms", "state", "shelf", "reason", "reason_detail", "end_cause", "options",
+    "revision", "trashed_from", "trashed_at", "trashed_by", "trashed_reason", "purge_at", "start_fingerprint",
+    "applied", "source_sha256",
+})  # fmt: skip
+
+
+def test_a_purge_leaves_nothing_but_ids_and_times_and_reasons() -> None:
+    trashed = full(hold=None, lease=None)
+    row = apply(trashed, Purged(at=AT)).to_row()
+    assert {name for name, value in row.items() if value} == STAYS
+    assert row["options"] == make(S.PURGED, options=RecordingOptions()).to_row()["options"]
 
 
 def test_a_hold_blocks_every_deletion() -> None:

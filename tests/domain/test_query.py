@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from recordings.cursor import Cursors
 from recordings.errors import InvalidCursor, InvalidInput
 from recordings.ids import MAX_ID
+from recordings.instants import EARLIEST, LATEST
 from recordings.query import (
     EVERYTHING,
     MAX_CONDITIONS,
     MAX_DEPTH,
     MAX_TEXT,
+    MAX_VALUES,
     And,
     Condition,
     Equal,
@@ -28,6 +30,7 @@ from recordings.query import (
     Prefix,
     Range,
     check,
+    is_storable,
     matches,
     prefix_end,
     sort_key,
@@ -66,7 +69,8 @@ REFUSED: list[Condition] = [
     nested(MAX_DEPTH + 1), And((EVERYTHING,) * MAX_CONDITIONS), Equal("pvt_secret", "x"), Equal("label", 3),
     Equal("start", "x"), Range("label", 1, 2), In("label", ("a",) * 101), Equal("label", "a\0"),
     Prefix("label", "\ud800"), Prefix("start", "1"), Range("start", True), Range("start", 2**63),
-    Equal("label", "x" * 513),
+    Equal("label", "x" * 513), Or((EVERYTHING,) * MAX_CONDITIONS), Or((EVERYTHING, Equal("pvt_secret", "x"))),
+    Not(Equal("pvt_secret", "x")), Equal("start", LATEST + 2), Range("start", EARLIEST - 1),
 ]  # fmt: skip
 
 
@@ -80,6 +84,18 @@ def test_a_condition_out_of_bounds_is_refused(condition: Condition) -> None:
 def test_bounds_are_reached() -> None:
     check(nested(MAX_DEPTH))
     check(And((EVERYTHING,) * (MAX_CONDITIONS - 1)))
+    check(In("label", tuple(str(number) for number in range(MAX_VALUES))))
+    check(Equal("label", "x" * MAX_TEXT))
+    # The end of a range is not in it, so the last instant is reached by the one behind it.
+    check(Range("start", EARLIEST, LATEST + 1))
+
+
+def test_what_is_no_character_cannot_be_kept() -> None:
+    assert [text for text in ("", "\ud7ff", "\ud800", "\udfff", "\ue000", "\0", "\1") if not is_storable(text)] == [
+        "\ud800",
+        "\udfff",
+        "\0",
+    ]
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
