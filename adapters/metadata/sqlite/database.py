@@ -14,13 +14,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.metadata.sqlite.lane import Call, Lane, Outcome, StoreClosedError
+from adapters.metadata.sqlite.lane import Call, Job, Lane, Outcome, StoreClosedError
 from adapters.metadata.sqlite.schema import migrate
 from recordings.ports import StoreAwayError
 
 OLDEST: Final = (3, 37)
 """The first SQLite with STRICT tables."""
-READERS: Final = 2
+READERS: Final = 3
+SHARE: Final = 2
+"""How many of them the pages and counts of one account may have: those of a large one take seconds."""
 BATCH: Final = 256
 """Most writes in one transaction."""
 BUSY_SECONDS: Final = 10.0
@@ -46,7 +48,7 @@ class Database:
         """Make the file if there is none, bring its schema up to date, start the threads."""
         writing, reading = await asyncio.to_thread(self._connect)
         self._writer = Lane("sqlite-writer", [writing], commit_together, BATCH)
-        self._reader = Lane("sqlite-reader", reading, read_one)
+        self._reader = Lane("sqlite-reader", reading, read_one, share=SHARE)
 
     def _connect(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection]]:
         create(self._path)
@@ -64,20 +66,20 @@ class Database:
             if lane is not None:
                 await lane.close()
 
-    async def read(self, call: Call) -> Any:
-        """Do a read; it sees every write that was acknowledged before."""
-        return await _do(self._reader, call)
+    async def read(self, call: Call, whose: str | None = None) -> Any:
+        """Do a read; it sees every write that was acknowledged before. One that may take long is some account's."""
+        return await _do(self._reader, call, whose)
 
     async def write(self, call: Call) -> Any:
         """Do a write, inside a transaction that others may share; on the disk when this returns."""
         return await _do(self._writer, call)
 
 
-async def _do(lane: Lane | None, call: Call) -> Any:
+async def _do(lane: Lane | None, call: Call, whose: str | None = None) -> Any:
     if lane is None:
         raise StoreClosedError("the metadata store is not open")
     try:
-        return await lane.do(call)
+        return await lane.do(call, whose)
     except TimeoutError as error:
         raise StoreAwayError("too much waits for the SQLite file") from error
     except sqlite3.OperationalError as error:
@@ -128,12 +130,12 @@ def _until_unlocked(action: Callable[[], object]) -> None:
             return
 
 
-def read_one(connection: sqlite3.Connection, calls: Sequence[Call]) -> list[Outcome]:
-    """Do one read, and interrupt it when it takes too long."""
-    deadline = time.monotonic() + READ_SECONDS
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
+def read_one(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcome]:
+    """Do one read, and interrupt it when it takes too long, or nobody waits for it any more."""
+    job, deadline = jobs[0], time.monotonic() + READ_SECONDS
+    connection.set_progress_handler(lambda: job.is_given_up or time.monotonic() > deadline, STEPS)
     try:
-        return [(calls[0](connection), None)]
+        return [(job(connection), None)]
     except Exception as error:  # noqa: BLE001 - it is handed to whoever asked
         return [(None, error)]
     finally:

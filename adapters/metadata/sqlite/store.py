@@ -39,8 +39,8 @@ class SqliteStore:
         """Raise unless the file can be written: a transaction is begun and committed."""
         await self._database.write(lambda connection: connection.execute("SELECT 1").fetchone())
 
-    async def _read(self, function: Any, *arguments: Any) -> Any:
-        return await self._database.read(lambda connection: function(connection, *arguments))
+    async def _read(self, function: Any, *arguments: Any, whose: str | None = None) -> Any:
+        return await self._database.read(lambda connection: function(connection, *arguments), whose)
 
     async def _write(self, function: Any, *arguments: Any) -> Any:
         return await self._database.write(lambda connection: function(connection, *arguments))
@@ -69,12 +69,12 @@ class SqliteStore:
 
     async def page(self, query: Query, request: PageRequest) -> Page:
         """One page."""
-        found: Page = await self._read(recordings.page, query, request)
+        found: Page = await self._read(recordings.page, query, request, whose=query.account_id)
         return found
 
     async def count(self, query: Query) -> int:
         """How many there are."""
-        return int(await self._read(recordings.count, query))
+        return int(await self._read(recordings.count, query, whose=query.account_id))
 
     async def find_started(self, account_id: str, start_key: str) -> Recording | None:
         """The one made by a `start` with this key."""

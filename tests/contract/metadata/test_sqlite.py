@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from adapters.metadata.sqlite import SqliteStore, database, lane
-from adapters.metadata.sqlite.database import Database, commit_together
+from adapters.metadata.sqlite.database import READ_SECONDS, READERS, Database, commit_together
 from adapters.metadata.sqlite.lane import Lane, StoreClosedError
 from adapters.metadata.sqlite.schema import MIGRATIONS, SchemaTooNewError
 from adapters.metadata.sqlite.store import FILE
@@ -329,6 +329,56 @@ async def test_no_more_calls_wait_than_there_are_places(monkeypatch: pytest.Monk
     assert await asyncio.gather(*waiting) == [0, 0]
     assert await narrow.do(lambda _: None) == 0
     await narrow.close()
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+
+
+async def test_a_read_that_nobody_waits_for_is_neither_begun_nor_finished(store: SqliteStore) -> None:
+    begun = threading.Semaphore(0)
+
+    def endless(connection: sqlite3.Connection) -> Any:
+        begun.release()
+        return connection.execute(ENDLESS).fetchone()
+
+    reads = [asyncio.ensure_future(store._database.read(endless)) for _ in range(20)]
+    async with asyncio.timeout(READ_SECONDS * 0.9):
+        for _ in range(READERS):
+            await asyncio.to_thread(begun.acquire)
+        for read in reads:
+            read.cancel()
+        await asyncio.wait(reads)
+        assert await store.rows(["x"]) == {}
+    assert not begun.acquire(blocking=False)
+
+
+@pytest.mark.parametrize("closing", [False, True])
+async def test_the_reads_of_one_account_leave_room_for_others(closing: bool) -> None:
+    go, began = threading.Event(), threading.Semaphore(0)
+    connections = [sqlite3.connect(":memory:", check_same_thread=False) for _ in range(3)]
+    made = Lane("shared", connections, lambda connection, jobs: [(jobs[0](connection), None)], share=2)
+
+    def slow(_: sqlite3.Connection) -> str:
+        began.release()
+        go.wait()
+        return "slow"
+
+    async with asyncio.timeout(20):
+        many = [asyncio.ensure_future(made.do(slow, "large")) for _ in range(9)]
+        for _ in range(2):
+            await asyncio.to_thread(began.acquire)
+        assert await made.do(lambda _: "quick", "small") == "quick"
+        assert await made.do(lambda _: "nobody's") == "nobody's"
+        assert not began.acquire(blocking=False)
+        many[5].cancel()
+        ending = asyncio.create_task(made.close()) if closing else None
+        # It stands at the end of the line by then.
+        await asyncio.sleep(0)
+        go.set()
+        assert await asyncio.gather(*many[:5], *many[6:]) == ["slow"] * 8
+        await (ending or made.close())
+    assert not made._put_off
+    assert not made._running
 
 
 async def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
