@@ -40,10 +40,27 @@ def run(settings: Settings, prepare: Prepare, ready: Ready) -> None:
         DataFolderError: the data folder cannot be used, or another server uses it.
         CannotListenError: another program has the port, or the address is not this machine's.
     """
-    with only_server(settings.data), _listen(settings) as listener:
+    with _ending_at_sigterm(), only_server(settings.data), _listen(settings) as listener:
         loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(_serve(settings, listener, prepare, ready))
+
+
+@contextmanager
+def _ending_at_sigterm() -> Iterator[None]:
+    """End in order at SIGTERM also while the server does not answer yet.
+
+    Process 1 of a container, which has no defaults, would not hear of it.
+    """
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
 
 
 async def _serve(settings: Settings, listener: socket.socket, prepare: Prepare, ready: Ready) -> None:
@@ -58,7 +75,9 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        message = f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+        # Behind it stands the address, again.
+        said = str(error.strerror).partition(" (while attempting")[0]
+        message = f"cannot listen on {settings.host}:{settings.port}: {said}; --host and --port say where to"
         raise CannotListenError(message) from error
     listener.setblocking(False)  # noqa: FBT003 - it has no name
     return listener

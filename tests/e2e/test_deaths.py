@@ -9,6 +9,7 @@ import httpx
 from tests.e2e.installation import ACCOUNT, make_account, make_ingest
 from tests.e2e.server import SECONDS, Server, command, until
 from tests.e2e.sound import decode, wav
+from tests.servers.mongod import free_port
 
 
 def test_a_kill_in_the_middle_of_a_recording_loses_nothing_that_was_recorded(data: Path) -> None:
@@ -79,7 +80,22 @@ def test_a_port_that_is_taken_is_said(data: Path) -> None:
         port = str(taken.getsockname()[1])
         answer = command("serve", "--port", port, data=data)
     assert (answer.returncode, "Traceback" in answer.stderr) == (1, False)
-    assert f"cannot listen on 127.0.0.1:{port}" in answer.stderr
+    assert answer.stderr == (
+        f"Error: cannot listen on 127.0.0.1:{port}: Address already in use; --host and --port say where to\n"
+    )
+
+
+def test_a_stop_before_it_answers_is_one_in_order(data: Path) -> None:
+    nobody = f"mongodb://127.0.0.1:{free_port()}/x?serverSelectionTimeoutMS=300000"
+    server = Server(data, "--mongodb", nobody)
+    server.launch_alone()
+    try:
+        # Made right before the store is opened, for which nobody answers.
+        until((data / "secret.key").exists)
+        assert server.stop() == 0
+        assert server.log.read_text() == ""
+    finally:
+        server.kill()
 
 
 def _spooled(data: Path) -> int:
