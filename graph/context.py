@@ -24,8 +24,8 @@ Presign = Callable[[Iterable[Row]], Awaitable[Mapping[str, str]]]
 class Context:
     """Who is asking, and the use cases.
 
-    `base_url` begins every URL that is given out; it has no `/` at its end. `max_page` is how many may be asked for at
-    once, in a page or by their ids.
+    `locate` says where the service is found, for the URLs that are given out. `max_page` is how many recordings may be
+    asked for at once, in a page or by their ids.
     """
 
     principal: Principal
@@ -33,15 +33,19 @@ class Context:
     cursors: Cursors
     grants: Grants
     clock: Clock
-    base_url: str
+    locate: Callable[[], str]
     media_ttl: Millis
-    request_id: str
     draw: Draw | None = None
     presign: Presign | None = None
     max_page: int = MAX_PAGE
     presigned: dict[str, str] = field(default_factory=dict)
     drawn: dict[tuple[str, int], Mapping[str, Any] | Exception] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
+
+    @cached_property
+    def base_url(self) -> str:
+        """What begins every URL that is given out; it has no `/` at its end."""
+        return self.locate().rstrip("/")
 
     @cached_property
     def media_expires(self) -> Millis:

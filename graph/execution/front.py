@@ -41,7 +41,7 @@ class Front:
     operations: Operations
     context: Callable[[Request], Awaitable[Any]]
     spender: Callable[[Request], Hashable]
-    show: Callable[[GraphQLError, Any], dict[str, Any]]
+    show: Callable[[GraphQLError, Request], dict[str, Any]]
     fault: Callable[[Exception, Request], HttpProblemError]
     fallback: ASGIApp
     partial_status: bool = True
@@ -96,18 +96,18 @@ class Front:
         try:
             outcome = await self.operations.run(asked, context, who=self.spender(request), only_reads=reading)
         except RefusedDocumentError as refused:
-            errors = [self.show(error, context) for error in refused.errors]
+            errors = [self.show(error, request) for error in refused.errors]
             # Older clients take any other status for a broken connection, so application/json is always 200.
             status, shown_as = (400, RESPONSE) if media_type == RESPONSE else (200, JSON)
             return Answer.of(status, {"errors": errors}, shown_as)
-        answer = self._shown(outcome, context, media_type)
+        answer = self._shown(outcome, request, media_type)
         return answer.revalidated(request.headers.get("if-none-match")) if reading else answer
 
-    def _shown(self, outcome: Outcome, context: Any, media_type: str) -> Answer:
+    def _shown(self, outcome: Outcome, request: Request, media_type: str) -> Answer:
         result = outcome.result
         content: dict[str, Any] = {"data": result.data}
         if result.errors:
-            content["errors"] = [self.show(error, context) for error in result.errors]
+            content["errors"] = [self.show(error, request) for error in result.errors]
         content["extensions"] = {"cost": outcome.cost}
         partial = result.errors and media_type == RESPONSE and self.partial_status
         return Answer.of(PARTIAL if partial else 200, content, media_type)

@@ -77,9 +77,8 @@ def context(random: Random, wrong: float) -> Context:
         cursors=CURSORS,
         grants=GRANTS,
         clock=StillClock(),
-        base_url="http://api.test",
+        locate=lambda: "http://api.test",
         media_ttl=1_000,
-        request_id="r",
         draw=draw,
     )
 
