@@ -1,8 +1,11 @@
 """Documents that can be run are run, and those that list something list all of it."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +18,7 @@ from graph.cli.main import recordings
 from graph.settings import SETTINGS, as_markdown, environment_names
 from recordings.doctor import Problem
 from tests.e2e.server import Client, Server
+from tests.e2e.server import command as ended
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -102,6 +106,31 @@ def printed_id(text: str) -> str:
     found = re.search(r'id: "([^"]+)"', text)
     assert found is not None
     return found[1]
+
+
+SQLITE3 = f"""#!{sys.executable}
+# What the documents need of SQLite's own program: sqlite3 FILE ".backup OTHER".
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as source, sqlite3.connect(sys.argv[2].removeprefix(".backup ")) as copy:
+    source.backup(copy)
+"""
+
+
+def test_the_copy_of_operations_is_whole(server: Server, tmp_path: Path) -> None:
+    assert server.printed()
+    (tmp_path / "sqlite3").write_text(SQLITE3)
+    (tmp_path / "sqlite3").chmod(0o700)
+    folder = server.data.parent
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    (commands,) = (text for _, text in BLOCK.findall(OPERATIONS) if ".backup" in text)
+    subprocess.run(["bash", "-euc", commands], cwd=folder, env=environment, check=True, timeout=60)
+    copy = folder / "copy"
+    assert copy.stat().st_mode & 0o777 == 0o700
+    looked = ended("doctor", "--verify", "1", data=copy)
+    assert (looked.returncode, looked.stdout) == (0, ""), looked.stderr
+    # It is the copy's own audio that was looked at.
+    next(path for path in (copy / "media").rglob("*.*") if path.is_file()).unlink()
+    assert "MISSING_AUDIO" in ended("doctor", data=copy).stdout
 
 
 @pytest.mark.parametrize(("page", "least"), [(README, 6), (OPERATIONS, 9)], ids=["README", "operations"])
