@@ -86,7 +86,7 @@ class Upkeep:
 
     async def claim(self, limit: int) -> Sequence[Recording]:
         """Lease up to `limit` recordings that are due."""
-        await self._clear_doubtful()
+        await self._settle_doubts()
         now = self._clock.now()
         return await self._store.claim_due(
             Claim(
@@ -99,12 +99,15 @@ class Upkeep:
             )
         )
 
-    async def _clear_doubtful(self) -> None:
-        # Of a step that lost the store while it moved the recording on, nobody knew whether its disk could be freed.
+    async def _settle_doubts(self) -> None:
+        """What a step left open that lost the store: it must not wait for its lease to end, nor the disk be kept."""
         for name in tuple(self._doubtful - self._working.keys()):
             recording = await self._store.load(name)
             if recording is not None:
                 await self._finalizer.clear(recording)
+                if recording.lease is not None and recording.lease.holder == self._node:
+                    later = retry_later(recording, self._clock.now(), recording.reason_detail)
+                    await self._store.save(later, recording.revision)
             self._doubtful.discard(name)
 
     @staticmethod

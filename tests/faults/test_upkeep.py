@@ -386,6 +386,28 @@ async def test_a_disk_is_freed_though_the_store_was_lost_over_the_last_word(
     assert (node.files()["spool"], node.files()["work"]) == ([], [])
 
 
+async def test_a_store_that_was_lost_for_a_moment_keeps_nothing_waiting_for_a_lease_to_end(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = await node.record()
+    upkeep = node.upkeep()
+    await upkeep.recover()
+    (claimed,) = await upkeep.claim(8)
+
+    async def lost(*_given: Any) -> Any:
+        message = "nobody is there"
+        raise StoreAwayError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(node.store, "save", lost)
+        with pytest.raises(StoreAwayError):
+            await upkeep.step(claimed)
+    assert await upkeep.claim(8) == []
+    node.clock.move(SECOND)
+    (again,) = await upkeep.claim(8)
+    assert (await upkeep.step(again)).state is State.STORED
+
+
 async def test_the_watchdog_takes_no_open_take(node: Node) -> None:
     recording = await node.record()
     node.silent.open.add(recording.id)

@@ -1,11 +1,11 @@
 """Recordings in MongoDB."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from pymongo import ASCENDING, DESCENDING
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from adapters.metadata.mongodb import where
 from adapters.metadata.mongodb.away import says_away
@@ -33,6 +33,7 @@ class Recordings:
 
     def __init__(self, database: Database) -> None:
         self._collection = database[RECORDINGS]
+        self._unheard: tuple[list[str], str] | None = None
 
     async def insert(self, recording: Recording) -> None:
         """Keep a new recording, or raise `Taken`."""
@@ -121,6 +122,10 @@ class Recordings:
 
     async def claim_due(self, claim: Claim) -> Sequence[Recording]:
         """Lease what is due."""
+        unheard, self._unheard = self._unheard, None
+        if unheard is not None and (claimed := await self._claimed(*unheard, due_at={"$gt": claim.now})):
+            # The answer to the last claim was lost. What it leased to us would have to wait for the lease to end.
+            return claimed
         for _ in range(CLAIM_ROUNDS):
             ids = await self._due(claim)
             claimed = await self._claim(ids, claim) if ids else []
@@ -159,11 +164,21 @@ class Recordings:
         mark = uuid4().hex
         change = {"lease": {"holder": claim.holder, "until": claim.until}, "due_at": claim.until, "claim": mark}
         still_due = {"_id": {"$in": ids}, "due_at": {"$lte": claim.now}}
-        done = await self._collection.update_many(still_due, {"$set": change, "$inc": {"revision": 1}})
-        if not done.modified_count:
-            return []
-        found = self._collection.find({"_id": {"$in": ids}, "claim": mark}, _WHOLE, batch_size=len(ids) + 1)
-        claimed = {item.id: item for item in to_recordings(await found.to_list(None), ROW_FIELDS)}
+        try:
+            done = await self._collection.update_many(still_due, {"$set": change, "$inc": {"revision": 1}})
+        except PyMongoError:
+            self._unheard = ids, mark
+            raise
+        return await self._claimed(ids, mark) if done.modified_count else []
+
+    async def _claimed(self, ids: list[str], mark: str, **others: Any) -> list[Recording]:
+        which = {"_id": {"$in": ids}, "claim": mark, **others}
+        found = self._collection.find(which, _WHOLE, batch_size=len(ids) + 1)
+        try:
+            claimed = {item.id: item for item in to_recordings(await found.to_list(None), ROW_FIELDS)}
+        except PyMongoError:
+            self._unheard = ids, mark
+            raise
         return [claimed[recording_id] for recording_id in ids if recording_id in claimed]
 
 

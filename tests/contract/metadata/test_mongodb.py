@@ -140,6 +140,42 @@ async def test_a_write_that_did_not_reach_a_majority_is_not_known(failing: tuple
         await store.add_calls("node", [Call(account_id="a", call_id="c", started=1)], 60_000)
 
 
+@pytest.mark.parametrize(("command", "how"), [
+    ("update", {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}),
+    ("find", {"errorCode": 50}),
+])  # fmt: skip
+async def test_a_claim_whose_answer_was_lost_is_not_lost(
+    failing: tuple[MongoStore, Client], command: str, how: dict[str, Any]
+) -> None:
+    store, client = failing
+    given = recording(due_at=NOW)
+    await store.insert(given)
+    wanted = Claim(now=NOW, until=NOW + 9, holder="me", node="n", limit=4, stranded=NOW)
+    # Of the two looks for what is due both are let by.
+    client.admin.command({
+        "configureFailPoint": "failCommand",
+        "mode": {"skip": 2} if command == "find" else {"times": 1},
+        "data": {"failCommands": [command], **how},
+    })  # fmt: skip
+    with pytest.raises(StoreAwayError):
+        await store.claim_due(wanted)
+    client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+    (claimed,) = await store.claim_due(wanted)
+    assert (claimed.id, claimed.revision, claimed.due_at) == (given.id, 1, NOW + 9)
+    assert await store.claim_due(wanted) == []
+
+
+async def test_a_claim_whose_answer_was_lost_is_over_with_its_lease(failing: tuple[MongoStore, Client]) -> None:
+    store, client = failing
+    await store.insert(recording(due_at=NOW))
+    wanted = Claim(now=NOW, until=NOW + 9, holder="me", node="n", limit=4, stranded=NOW)
+    fail(client, "update", 1, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"})
+    with pytest.raises(StoreAwayError):
+        await store.claim_due(wanted)
+    (claimed,) = await store.claim_due(replace(wanted, now=NOW + 9, until=NOW + 20))
+    assert (claimed.revision, claimed.due_at) == (2, NOW + 20)
+
+
 async def test_nor_is_one_whose_primary_stepped_down(failing: tuple[MongoStore, Client]) -> None:
     store, client = failing
     # The driver tries it again, and that is interrupted, too.
