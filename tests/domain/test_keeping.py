@@ -140,6 +140,22 @@ async def test_a_name_and_a_place_are_kept_and_the_rest_stays(house: House, keep
     assert (await keeping.amend(ACCOUNT, name="Acme & Co")).name == "Acme & Co"
 
 
+async def test_a_new_name_leaves_the_place_and_the_numbers(keeping: Keeping) -> None:
+    before = await keeping.amend(ACCOUNT, media="s3://bucket/acme", numbers=["+4930123"])
+    assert await keeping.amend(ACCOUNT, name="Acme") == replace(before, name="Acme")
+
+
+async def test_a_name_has_up_to_128_printable_characters(house: House, keeping: Keeping) -> None:
+    for name in ("x", "x" * 128):
+        assert (await keeping.amend(ACCOUNT, name=name)).name == name
+    for name in ("", "x" * 129, "a\nb"):
+        with pytest.raises(InvalidInput):
+            await keeping.amend(ACCOUNT, name=name)
+    kept = await house.store.account(ACCOUNT)
+    assert kept is not None
+    assert kept.name == "x" * 128
+
+
 async def test_numbers_are_kept_and_the_rest_stays(house: House, keeping: Keeping) -> None:
     before = await house.store.account(ACCOUNT)
     assert before is not None

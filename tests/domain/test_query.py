@@ -108,10 +108,27 @@ def test_a_prefix_is_a_range(prefix: str, text: str) -> None:
     assert in_range == text.startswith(prefix)
 
 
-@pytest.mark.parametrize("prefix", ["", "\U0010ffff", "a\U0010ffff", "\ud7ff", "z"])
-def test_the_end_of_a_prefix_is_just_above_it(prefix: str) -> None:
-    end = prefix_end(prefix)
-    assert end is None or end > prefix + "\U0010ffff" * 3
+@pytest.mark.parametrize(
+    ("prefix", "end"),
+    [
+        ("", None),
+        ("\U0010ffff", None),
+        ("a\U0010ffff", "b"),
+        ("\ud7ff", "\ue000"),
+        ("a\ud7ff", "a\ue000"),
+        ("az", "a{"),
+    ],
+)
+def test_the_end_of_a_prefix_is_just_above_it(prefix: str, end: str | None) -> None:
+    assert prefix_end(prefix) == end
+
+
+def test_a_missing_text_has_no_prefix_and_a_missing_number_is_in_no_range() -> None:
+    for value, is_in in ((None, False), ("b", False), ("ab", True)):
+        assert matches(Prefix("label", "a"), {"label": value}) is is_in
+    for length, is_in in ((None, False), (4, False), (5, True), (6, True), (7, False)):
+        assert matches(Range("duration_ms", 5, 7), {"duration_ms": length}) is is_in
+    assert not matches(Range("duration_ms"), {"duration_ms": None})
 
 
 def test_what_lacks_the_key_sorts_first() -> None:
