@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
 import msgspec
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from adapters.http.streaming import Streamed
@@ -58,20 +59,25 @@ class Listings:
         )
         scan = Scan(self._pages, listing)
         chunks = scan.chunks()
-        first = await self._first(scan, chunks, plan)
+        first = await self._first(exchange, scan, chunks, plan)
         if kind is Kind.CSV:
             return _csv(exchange, first, chunks)
         if plan.chunked or len(first) > HELD:
             return Streamed(_Body(exchange, plan, scan).stream(first, chunks), 200, {"content-type": JSON_TYPE})
         return _whole(exchange, plan, scan, first)
 
-    async def _first(self, scan: Scan, chunks: AsyncGenerator[Documents], plan: Plan) -> Documents:
-        """The first items: all, where that is not too many. What is not paged has a guard (section 1.4)."""
+    async def _first(self, exchange: Exchange, scan: Scan, chunks: AsyncGenerator[Documents], plan: Plan) -> Documents:
+        """The first items: all, where that is not too many. What is not paged has a guard (section 1.4).
+
+        Filters may drop every row of a large account: nobody reads on for a client that has gone.
+        """
         first: Documents = []
         async for chunk in chunks:
             first.extend(chunk)
             if len(first) > HELD or (plan.chunked and first):
                 break
+            if await exchange.request.is_disconnected():
+                raise ClientDisconnect
         if plan.page_size is None and len(first) > HELD:
             await self._guard(scan, first)
         return first

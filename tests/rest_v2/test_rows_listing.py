@@ -5,7 +5,9 @@ import zlib
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
+from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from adapters.http.streaming import BrokenOffError
@@ -110,6 +112,52 @@ async def test_no_chunk_is_empty(site: Site) -> None:
     assert (response.status_code, response.json()["data"]) == (404, {"message": "chunk size must be at least 1"})
 
 
+def scope_of(request: httpx.Request) -> dict[str, Any]:
+    """A request as a server hands it over."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": request.method,
+        "path": request.url.path,
+        "raw_path": request.url.raw_path,
+        "query_string": request.url.query,
+        "root_path": "",
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+    }
+
+
+@pytest.mark.parametrize("params", [{}, {"paginate": "false"}, {"accept": "csv"}])
+async def test_nothing_is_read_on_for_a_client_that_has_gone(
+    site: Site, params: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at in range(250):
+        await site.add(at=at, audio=None)
+    service, pages = site.world.service, 0
+    inner = service.page
+
+    async def page(principal: Any, query: Query, request: PageRequest) -> Page:
+        nonlocal pages
+        pages += 1
+        return await inner(principal, query, request)
+
+    monkeypatch.setattr(service, "page", page)
+    said: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Message:
+        return said.pop() if len(said) > 1 else said[0]
+
+    async def send(_message: Message) -> None:
+        """Nobody is there to be told anything."""
+
+    # A filter that only a look at each document answers, and none is kept by.
+    asked = {"filter_nothing": "x", **params}
+    request = site.client.build_request("GET", site.recordings, params=asked, headers=site.headers)
+    with pytest.raises(ClientDisconnect):
+        await site.world.app()(scope_of(request), receive, send)
+    assert pages == 1
+
+
 @pytest.mark.parametrize("params", [{"is_chunked": "true"}, {}, {"accept": "csv"}])
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
 async def test_what_breaks_off_in_the_middle_is_not_ended_as_a_success(
@@ -140,19 +188,8 @@ async def test_what_breaks_off_in_the_middle_is_not_ended_as_a_success(
     # By the protocol itself: a client shows nothing of what is unfinished.
     headers = {**site.headers, "Accept-Encoding": coding}
     request = site.client.build_request("GET", site.recordings, params={"paginate": "false", **params}, headers=headers)
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": "1.1",
-        "method": "GET",
-        "path": request.url.path,
-        "raw_path": request.url.raw_path,
-        "query_string": request.url.query,
-        "root_path": "",
-        "headers": [(name.lower(), value) for name, value in request.headers.raw],
-    }
     with pytest.raises(BrokenOffError):
-        await site.world.app()(scope, receive, send)
+        await site.world.app()(scope_of(request), receive, send)
     begun, *parts = sent
     assert begun["status"] == 200
     assert parts
