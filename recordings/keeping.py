@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from recordings.access import Account
 from recordings.administration import MAX_NAME
 from recordings.changes import change
-from recordings.errors import InvalidInput, NotFound, Refused
+from recordings.errors import InvalidInput, NotFound
 from recordings.events import Retained
 from recordings.ids import MAX_ID, is_hex_id
 from recordings.instants import Millis, to_iso
@@ -105,6 +105,7 @@ class Keeping:
         """Set the rule for a label (or for all that have none of their own), and give recordings their dates by it.
 
         Raises:
+            Conflict: a recording kept changing. Those before it have their dates; the rule can be set again.
             InvalidInput: the days are out of bounds, or there are too many rules.
             NotFound: there is no such account.
         """
@@ -118,6 +119,7 @@ class Keeping:
         """Take the rule for a label away, and give recordings their dates by those that are left.
 
         Raises:
+            Conflict: as in `set_rule`.
             NotFound: there is no such account, or no such rule.
         """
         account = await self._account(account_id)
@@ -142,11 +144,12 @@ class Keeping:
         progress: Progress | None,
     ) -> Outcome:
         query = Query(account_id=account.id, shelf=Shelf.LIVE, order=Order(OrderField.CREATED, descending=False))
-        total = await self._store.count(query)
         outcome = Outcome()
         if not dry_run:
-            # First of all: what is stored from now on gets its date by these.
+            # First of all: what is stored from now on gets its date by these. And nobody else decides anything of this
+            # account meanwhile, that would be lost: to count may take long.
             await self._store.save_account(replace(account, retention=rules))
+        total = await self._store.count(query)
         async for rows in self._pages(query):
             for row in rows:
                 at = date_of(rules, row["label"], row["start"])
@@ -174,11 +177,8 @@ class Keeping:
         if recording is None:
             return False
         event = Retained(at=self._clock.now(), delete_at=delete_at(rules, recording))
-        try:
-            return await change(self._store, recording, event) is not recording
-        except Refused:
-            # Deleted while we looked: there is nothing left to date.
-            return False
+        # What was deleted while we looked keeps the date that it had.
+        return (await change(self._store, recording, event)).delete_at != recording.delete_at
 
 
 def check_place(url: str) -> str:

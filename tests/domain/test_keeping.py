@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
-from recordings.errors import InvalidInput, NotFound
+from recordings.errors import Conflict, InvalidInput, NotFound
+from recordings.events import Trashed
 from recordings.instants import DAY, to_iso
 from recordings.keeping import Keeping
+from recordings.lifecycle import apply
 from recordings.recording import Hold, Recording, State
 from recordings.retention import MAX_DAYS, Retention
 from tests.contract.metadata.samples import recording as sample
-from tests.support.house import ACCOUNT, CHILD, House, open_house
+from tests.support.house import ACCOUNT, CHILD, House, open_house, principal
+
+ME = principal()
 
 
 @pytest.fixture
@@ -91,6 +95,75 @@ async def test_a_dry_run_says_what_the_run_then_does(house: House, keeping: Keep
     again = await house.store.load(made["held"].id)
     assert again is not None
     assert (again.delete_at, again.due_at) == (made["held"].start + 10 * DAY, None)
+
+
+async def test_what_was_deleted_or_removed_meanwhile_is_not_counted(
+    house: House, keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted, removed, kept = [await keep(house) for _ in range(3)]
+    load = house.store.load
+
+    async def load_late(recording_id: str) -> Recording | None:
+        if recording_id == removed.id:
+            return None
+        found = await load(recording_id)
+        if recording_id != deleted.id or found is None:
+            return found
+        trashed = apply(found, Trashed(at=house.clock.now(), by="me", purge_at=house.clock.now() + DAY))
+        assert await house.store.save(trashed, found.revision)
+        # As it is read just before, or just after that.
+        return trashed if found.revision else found
+
+    monkeypatch.setattr(house.store, "load", load_late)
+    outcome = await keeping.set_rule(ACCOUNT, Retention(7))
+    monkeypatch.undo()
+    assert (outcome.seen, outcome.changed) == (3, 1)
+    assert await date(house, kept) == kept.start + 7 * DAY
+    assert await date(house, deleted) is None
+
+
+async def test_a_recording_that_keeps_changing_is_not_passed_over(
+    house: House, keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = await keep(house)
+
+    async def lose(recording: Recording, expected: int) -> bool:
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(house.store, "save", lose)
+        with pytest.raises(Conflict, match="try again"):
+            await keeping.set_rule(ACCOUNT, Retention(7))
+    assert (await keeping.set_rule(ACCOUNT, Retention(7))).changed == 1
+    assert await date(house, kept) == kept.start + 7 * DAY
+
+
+async def test_what_is_restored_has_its_date_by_the_rules_of_then(house: House, keeping: Keeping) -> None:
+    kept = [await keep(house, 1) for _ in range(2)]
+    await keeping.set_rule(ACCOUNT, Retention(30))
+    for each in kept:
+        await house.service.delete(ME, each.id)
+    await keeping.set_rule(ACCOUNT, Retention(100))
+    longer = await house.service.restore(ME, kept[0].id)
+    assert longer.delete_at == longer.due_at == kept[0].start + 100 * DAY
+    await keeping.clear_rule(ACCOUNT, None)
+    assert (await house.service.restore(ME, kept[1].id)).delete_at is None
+
+
+async def test_whatever_else_is_decided_meanwhile_is_not_undone(
+    house: House, keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = house.store.count
+
+    async def meanwhile(*given: Any) -> int:
+        await keeping.amend(ACCOUNT, media="s3://bucket/acme")
+        return await count(*given)
+
+    monkeypatch.setattr(house.store, "count", meanwhile)
+    await keeping.set_rule(ACCOUNT, Retention(30))
+    account = await house.store.account(ACCOUNT)
+    assert account is not None
+    assert (account.media, account.retention) == ("s3://bucket/acme", (Retention(30),))
 
 
 async def test_a_rule_that_is_cleared_leaves_the_others(house: House, keeping: Keeping) -> None:
@@ -172,7 +245,19 @@ async def test_numbers_are_kept_and_the_rest_stays(house: House, keeping: Keepin
 
 @pytest.mark.parametrize(
     "url",
-    ["bucket/acme", "s3:bucket", "http://me:secret@h/x", "http://me@h/x", "http://h/x?key=1", "s3://a b", "s3://["],
+    [
+        "bucket/acme",
+        "s3:bucket",
+        "://h/x",
+        "http://h/x#a",
+        "s3://a\x7fb",
+        "s3://" + "x" * 2_044,
+        "http://me:secret@h/x",
+        "http://me@h/x",
+        "http://h/x?key=1",
+        "s3://a b",
+        "s3://[",
+    ],
 )
 async def test_a_place_has_no_secret_in_it_and_is_absolute(house: House, keeping: Keeping, url: str) -> None:
     before = await house.store.account(ACCOUNT)
