@@ -2,10 +2,10 @@
 
 import pytest
 
-from adapters.identity import Identity
+from adapters.identity import Credentials, Identity, credentials
 from adapters.identity.credentials import TTL
 from adapters.metadata.sqlite import SqliteStore
-from recordings.access import Account, Principal, Scope
+from recordings.access import Account, ApiKey, Principal, Scope
 from recordings.administration import Administration
 from recordings.errors import Unauthenticated
 from recordings.ids import new_id, new_secret
@@ -84,6 +84,35 @@ async def test_a_revoked_ingest_address_is_soon_nobody(
     await administration.revoke_ingest(made.address.id)
     seconds.now += TTL
     assert await identity.ingest(made.address.id, made.secret) is None
+
+
+async def test_the_store_is_asked_once_in_five_seconds(
+    store: SqliteStore, seconds: Seconds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    find = store.key_by_hash
+
+    async def counted(digest: str) -> ApiKey | None:
+        asked.append(digest)
+        return await find(digest)
+
+    async def looks(known: Credentials, *secrets: str) -> int:
+        asked.clear()
+        for secret in secrets:
+            assert await known.key(secret) is None
+        return len(asked)
+
+    monkeypatch.setattr(store, "key_by_hash", counted)
+    monkeypatch.setattr(credentials, "_KEPT", 2)
+    known = Credentials(store, seconds)
+    assert await looks(known, "a", "b", "a", "b") == 2
+    seconds.now += TTL - 0.1
+    assert await looks(known, "a") == 0
+    seconds.now += 0.1
+    assert await looks(known, "a", "a") == 1
+    # Of these two the other one was asked for longer ago: it makes room.
+    assert await looks(known, "c", "a", "c") == 1
+    assert await looks(known, "b") == 1
 
 
 async def test_guessing_does_not_fill_the_memory(identity: Identity) -> None:

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 
 from adapters.identity import Identity, Tokens
 from adapters.identity.identity import MAX_TOKEN
-from adapters.identity.tokens import MAX_REMEMBERED
+from adapters.identity.tokens import LEEWAY, MAX_REMEMBERED
 from recordings.access import GRANTABLE, Account, Principal, Scope
 from recordings.errors import Unauthenticated
 from recordings.ids import new_id
@@ -121,6 +121,20 @@ async def test_a_token_with_wrong_claims_is_refused(
     identity: Identity, account: Account, others: dict[str, Any]
 ) -> None:
     await refused(identity, ("X-Auth-Token", signed(claims(account, **others))))
+
+
+async def test_the_clock_of_who_issued_it_may_be_a_little_ahead(identity: Identity, account: Account) -> None:
+    ahead = signed(claims(account, iat=int(time.time()) + LEEWAY))
+    assert (await identity.authenticate_token(ahead)).account_id == account.id
+
+
+async def test_a_token_that_is_no_text_of_unicode_is_refused(identity: Identity, tokens: Tokens) -> None:
+    for text in ("\ud800", "e\ud800.e\udfff.\ud800"):
+        assert tokens.known(text) is None
+        with pytest.raises(Unauthenticated):
+            tokens.read(text)
+        with pytest.raises(Unauthenticated):
+            await identity.authenticate_token(text)
 
 
 async def test_the_token_of_an_account_that_does_not_exist_is_refused(identity: Identity, tokens: Tokens) -> None:
