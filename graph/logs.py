@@ -7,7 +7,7 @@ libraries and of tracebacks included.
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import IO, Any, Final
 
 import structlog
@@ -28,12 +28,16 @@ _SECRETS: Final = (
     # Name and password in a URL.
     (re.compile(r"(://)[^/\s@\"']+@"), rf"\1{_MASK}@"),
 )
+_ANY_SECRET: Final = re.compile("|".join(pattern.pattern for pattern, _ in _SECRETS))
+"""One look at a text in place of one for each pattern: hardly any text of a line has what they look for."""
 # These tell of every request they make, with its address, or of every socket, with its path.
 _QUIET: Final = ("aiobotocore", "botocore", "fsspec", "httpcore", "httpx", "pymongo", "s3fs", "uvicorn", "websockets")
 
 
 def scrub(text: str) -> str:
     """A text without what looks like a secret of this service."""
+    if _ANY_SECRET.search(text) is None:
+        return text
     for pattern, masked in _SECRETS:
         text = pattern.sub(masked, text)
     return text
@@ -49,11 +53,11 @@ def configure(format: str = "auto", level: str = "info", stream: IO[str] | None 
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        _scrub_line,
     ]
     renderers = (structlog.processors.JSONRenderer(),) if as_json else (_plain_line, _console(stream))
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
+        # Every line comes by here, ours and those of libraries, with all that it says.
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _scrub_line, *renderers],
     )
     _to(stream, formatter, level)
@@ -110,7 +114,7 @@ def _scrub_line(_logger: Any, _method: str, line: EventDict) -> EventDict:
 def _scrub_value(value: Any) -> Any:
     if isinstance(value, str):
         return scrub(value)
-    if isinstance(value, Mapping | MutableMapping):
+    if isinstance(value, Mapping):
         return {name: _scrub_value(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_scrub_value(item) for item in value]

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from graph import logs
 from graph.audit import LogAudit
@@ -38,6 +40,17 @@ def test_what_looks_like_a_secret_is_masked(text: str) -> None:
     for secret in (SECRET, SECRET[:32], TOKEN, "another-secret-word", "1795343139139"):
         assert secret not in masked
     assert "***" in masked
+
+
+PIECES = ["/ingest/", "/", "?", "&", "=", "a", ".", "-", "://", "@", " ", '"', "eyJ", TOKEN, SECRET, SECRET[1:], "\n"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_one_look_finds_what_each_pattern_would(text: str) -> None:
+    masked = text
+    for pattern, mask in logs._SECRETS:
+        masked = pattern.sub(mask, masked)
+    assert logs.scrub(text) == masked
 
 
 @pytest.mark.parametrize("text", ["202611-01a20293314d7bd0998266b00a0c8062", "local:ab/x.mp3", "no such file: /data/x"])
