@@ -1,12 +1,9 @@
 """The web app: every route of the service, and what runs as long as it does."""
 
-import asyncio
 import re
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
@@ -70,7 +67,7 @@ def create_app(services: Services) -> ASGIApp:
 def _routes(services: Services, background: Background) -> list[BaseRoute]:
     checks = {
         "metadata": services.store.ping,
-        "spool": lambda: asyncio.to_thread(_write, services.settings.data),
+        "spool": services.spool.check,
         "background": background.check,
     }
     return [
@@ -196,9 +193,3 @@ async def _refusal(request: Request, error: Exception) -> JSONResponse:
     allowed = (headers or {}).get("Allow")
     message = f"{request.method} is not allowed here, but {allowed}" if allowed else "there is nothing here"
     return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
-
-
-def _write(data: Path) -> None:
-    with tempfile.TemporaryFile(dir=data) as probe:
-        probe.write(b"ready")
-        probe.flush()

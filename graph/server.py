@@ -1,6 +1,7 @@
 """Running the web app: uvicorn, with limits, and a stop that lets what runs come to its end."""
 
 import asyncio
+import errno
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,7 +12,7 @@ import uvicorn
 
 from adapters.recorders.embedded import WebSocketProtocol
 from graph.app import create_app
-from graph.lock import only_server
+from graph.lock import DataFolderError, only_server
 from graph.protocol import BoundedHttp
 from graph.services import Services, open_services
 from graph.settings import Settings
@@ -37,7 +38,7 @@ def run(settings: Settings, prepare: Prepare, ready: Ready) -> None:
     """Serve until told to stop.
 
     Raises:
-        DataFolderError: the data folder cannot be used, or another server uses it.
+        DataFolderError: the data folder or the spool in it cannot be used, or another server uses it.
         CannotListenError: another program has the port, or the address is not this machine's.
     """
     with _ending_at_sigterm(), only_server(settings.data), _listen(settings) as listener:
@@ -65,8 +66,19 @@ def _end(_number: int, _frame: object) -> None:
 
 async def _serve(settings: Settings, listener: socket.socket, prepare: Prepare, ready: Ready) -> None:
     async with open_services(settings) as services:
+        await _check_spool(services)
         await prepare(services)
         await Server(_config(settings, services), lambda: ready(services)).serve([listener])
+
+
+async def _check_spool(services: Services) -> None:
+    try:
+        await services.spool.check()
+    except OSError as error:
+        # What is there can be played and deleted beside a full disk; `/readyz` tells of it.
+        if error.errno != errno.ENOSPC:
+            message = f"the spool in {services.settings.data} cannot be written: {error.strerror}"
+            raise DataFolderError(message) from error
 
 
 def _listen(settings: Settings) -> socket.socket:

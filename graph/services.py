@@ -102,7 +102,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     node = _node(settings.data)
     key = InstallationKey.open(settings.key_file or settings.data / "secret.key")
     async with AsyncExitStack() as closing:
-        store = await _opened(_metadata(settings))
+        store = await _opened(_metadata(settings), settings.data)
         closing.push_async_callback(store.close)
         guard, options = _guard(settings), _media_options(settings)
         peers = _peers(store, key, node)
@@ -169,16 +169,22 @@ def _metadata(settings: Settings) -> MetadataStore:
         raise CannotOpenError(message) from error
 
 
-async def _opened(store: MetadataStore) -> MetadataStore:
+async def _opened(store: MetadataStore, data: Path) -> MetadataStore:
     try:
         await store.open()
     except Exception as error:
         await store.close()
         # Behind the reason stands all that the driver knows of the cluster.
         said = scrub(str(error)).partition(", Topology Description:")[0]
-        message = f"the metadata store cannot be opened: {said[:_SHOWN] or type(error).__name__}"
+        message = f"the metadata store cannot be opened: {said[:_SHOWN] or type(error).__name__}{_full(data)}"
         raise CannotOpenError(message) from error
     return store
+
+
+def _full(data: Path) -> str:
+    """What to say besides where no room is left: SQLite itself calls that an I/O error."""
+    _, _, free = shutil.disk_usage(data)
+    return f" (the disk of {data} is full)" if free < _MIB else ""
 
 
 def _peers(store: MetadataStore, key: InstallationKey, node: str) -> "PeerClient | None":

@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count, takewhile
@@ -92,6 +93,10 @@ class FolderSpool:
         """Bytes that can still be written to the spool's disk."""
         return await asyncio.to_thread(self._free_bytes)
 
+    async def check(self) -> None:
+        """Raise `OSError` unless something can be written to the spool now."""
+        await asyncio.to_thread(self._check)
+
     def _folder(self, recording_id: str) -> Path:
         return self._takes / _checked(recording_id)
 
@@ -137,6 +142,12 @@ class FolderSpool:
     def _ids_aside(self) -> Sequence[str]:
         names = _folders(self._aside)
         return [name for name in names if (again := _AGAIN.fullmatch(name)) is None or again["id"] not in names]
+
+    def _check(self) -> None:
+        disk.make_folder(self._takes)
+        with tempfile.TemporaryFile(dir=self._takes) as probe:
+            probe.write(b"ready")
+            probe.flush()
 
     def _free_bytes(self) -> int:
         disk.make_folder(self._takes)

@@ -1,6 +1,7 @@
 """Accounts, keys, tokens and ingest addresses by the command line."""
 
 import asyncio
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -232,6 +233,24 @@ def test_a_data_folder_that_cannot_be_used_is_said(cli: CommandLine, words: list
     cli.data.write_bytes(b"")
     said = cli.run(*words, expected=1).stderr
     assert said == f"Error: the data folder {cli.data} cannot be used: File exists\n"
+
+
+@pytest.mark.usefixtures("account")
+def test_a_spool_that_cannot_be_written_ends_the_start(cli: CommandLine) -> None:
+    (cli.data / "spool").write_bytes(b"")
+    said = cli.run("serve", "--port", str(free_port()), expected=1).stderr
+    assert said == f"Error: the spool in {cli.data} cannot be written: File exists\n"
+
+
+def test_a_full_disk_is_said_where_the_store_cannot_be_opened(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.data.mkdir()
+    (cli.data / "recordings.sqlite3").mkdir()
+    assert "full" not in cli.run("account", "list", expected=1).stderr
+    total, used, _ = shutil.disk_usage(cli.data)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: (total, used, 4_096))
+    assert cli.run("account", "list", expected=1).stderr.endswith(f" (the disk of {cli.data} is full)\n")
 
 
 @pytest.mark.parametrize("words", [["account", "create", "Acme"], ["serve"]], ids=" ".join)

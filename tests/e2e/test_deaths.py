@@ -98,5 +98,16 @@ def test_a_stop_before_it_answers_is_one_in_order(data: Path) -> None:
         server.kill()
 
 
+def test_a_spool_that_cannot_be_written_is_nothing_to_serve_with(data: Path) -> None:
+    with Server(data) as server:
+        spool = data / "spool"
+        spool.rename(data / "gone")
+        spool.write_bytes(b"")
+        failing = httpx.get(f"{server.url}/readyz")
+        assert (failing.status_code, failing.json()["parts"]["spool"]) == (503, "failing")
+        spool.unlink()
+        assert httpx.get(f"{server.url}/readyz").json()["status"] == "ready"
+
+
 def _spooled(data: Path) -> int:
     return sum(path.stat().st_size for path in data.glob("spool/*/body.*"))

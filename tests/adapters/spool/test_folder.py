@@ -264,3 +264,12 @@ async def test_a_killed_process_loses_nothing(spool: FolderSpool, tmp_path: Path
     assert body is not None
     assert contents(take) == [b"L" * 1600, b"R" * 160]
     assert contents(body) == [b"B" * 999]
+
+
+async def test_a_check_writes_to_the_spool_itself_and_leaves_nothing(spool: FolderSpool, tmp_path: Path) -> None:
+    await spool.check()
+    assert list((tmp_path / "spool").iterdir()) == []
+    (tmp_path / "spool").rmdir()
+    (tmp_path / "spool").write_bytes(b"")
+    with pytest.raises(OSError, match="spool"):
+        await spool.check()
