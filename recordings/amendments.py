@@ -166,7 +166,7 @@ AMENDMENTS: Final[Mapping[type[Event], Callable[[Recording, Any], dict[str, Any]
     Failed: _with_reason,
     Lost: _with_reason,
     Trashed: _trashed,
-    Restored: lambda _recording, _event: _NOT_TRASHED,
+    Restored: lambda _recording, event: _NOT_TRASHED | {"delete_at": event.delete_at},
     Purged: lambda _recording, _event: _TOMBSTONE,
     Delivered: _delivered,
     DeliveryFailed: _delivery_failed,

@@ -117,7 +117,9 @@ class Trashed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored(Event):
-    """Taken out of the trash."""
+    """Taken out of the trash. `delete_at` is when its retention is over, by the rules of now."""
+
+    delete_at: Millis | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

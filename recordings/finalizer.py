@@ -57,6 +57,9 @@ class Finalizer:
         audio = await self.spool.audio(recording.id)
         if audio is None:
             return Lost(at=self._clock.now(), reason=Reason.AUDIO_MISSING, detail="its audio is not on the disk")
+        if (original := await self._stored_before(recording)) is not None:
+            detail = f"the same bytes are recording {original.id}"
+            return Discarded(at=self._clock.now(), reason=Reason.DUPLICATE, detail=detail)
         try:
             rendered = await self._workshop.render(recording.id, audio, target_of(recording))
         except NotAudio as answer:
@@ -77,6 +80,16 @@ class Finalizer:
             delete_at=delete_at(await self._rules(recording), recording),
             delivery_id=new_id() if recording.options.url else None,
         )
+
+    async def _stored_before(self, recording: Recording) -> Recording | None:
+        """What another node made of the same bytes, to which their sender went when this one did not answer."""
+        if recording.source_key is None or recording.source_sha256 is None:
+            return None
+        for found in await self._store.find_source(recording.account_id, recording.source_key):
+            is_stored = State.STORED in {found.state, found.trashed_from}
+            if found.id != recording.id and found.source_sha256 == recording.source_sha256 and is_stored:
+                return found
+        return None
 
     async def _rules(self, recording: Recording) -> Sequence[Retention]:
         account = await self._store.account(recording.account_id)

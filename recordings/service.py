@@ -51,7 +51,7 @@ from recordings.ports import (
 from recordings.query import MAX_PAGE, Page, PageRequest, Query
 from recordings.reach import Reach, no_recording
 from recordings.recording import EndCause, Recording, Row, Shelf, State
-from recordings.starting import StartRequest, Starts, require_capability
+from recordings.starting import StartRequest, Starts, dated, require_capability
 
 MAX_REASON: Final = 256
 """The longest reason of a legal hold or a deletion, in characters."""
@@ -226,7 +226,10 @@ class Recordings:
 
     async def restore(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """Take a recording out of the trash. `NotTrashed` if it is not there."""
-        event = Restored(at=self._clock.now())
+        require_scope(principal, Scope.DELETE)
+        # Rules that changed meanwhile were not applied to what nobody kept.
+        dates = await dated(self._store, await self._reach.recording(principal, recording_id))
+        event = Restored(at=self._clock.now(), delete_at=dates.delete_at)
         return await self._write(principal, Scope.DELETE, recording_id, event, "restore", key)
 
     async def annotate(

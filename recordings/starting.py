@@ -135,7 +135,7 @@ class Starts:
 
 
 async def dated(store: DirectoryStore, recording: Recording) -> Recording:
-    """A new recording with the end of its retention, so that it has one however it ends."""
+    """A recording with the end of its retention, by the rules of now; a new one has it however it ends."""
     # Not the account that was kept: its rules may have changed.
     account = await store.account(recording.account_id)
     return recording if account is None else replace(recording, delete_at=delete_at(account.retention, recording))

@@ -81,7 +81,7 @@ SAMPLES: dict[type[Event], Event] = {
     Failed: Failed(at=AT, reason=Reason.NOT_AUDIO),
     Lost: Lost(at=AT, reason=Reason.RECORDER_GONE),
     Trashed: Trashed(at=AT, by="me", purge_at=AT + 5),
-    Restored: Restored(at=AT),
+    Restored: Restored(at=AT, delete_at=None),
     Purged: Purged(at=AT),
     Annotated: Annotated(at=AT, changes={"note": "x"}),
     Delivered: Delivered(at=AT),
@@ -280,7 +280,10 @@ def test_due_at_follows_the_state() -> None:
     assert (stored.due_at, stored.format, stored.duration_ms, stored.node) == (None, "wav", 1_000, None)
     trashed = apply(stored, Trashed(at=AT + 3, by="me", purge_at=AT + 99))
     assert (trashed.due_at, trashed.shelf) == (AT + 99, Shelf.TRASH)
-    assert apply(trashed, Restored(at=AT + 4)).to_row() == stored.to_row() | {"modified": AT + 4, "revision": 5}
+    assert apply(trashed, Restored(at=AT + 4, delete_at=None)).to_row() == stored.to_row() | {
+        "modified": AT + 4,
+        "revision": 5,
+    }
 
 
 def test_a_tombstone_names_nobody() -> None:
@@ -335,7 +338,7 @@ def test_a_hold_blocks_every_deletion() -> None:
 def test_nothing_calls_a_recording_back_whose_purge_has_begun(going: dict[str, Any]) -> None:
     trashed = make(S.TRASHED, trashed_from=S.STORED, media=MEDIA, purge_at=AT + 9, **going)
     with pytest.raises(NotTrashed, match="is being purged"):
-        apply(trashed, Restored(at=AT))
+        apply(trashed, Restored(at=AT, delete_at=None))
     with pytest.raises(NotFound, match="is being purged"):
         apply(trashed, Held(at=AT, by="me", reason="case 7"))
     with pytest.raises(NotFound, match="is being purged"):
@@ -346,11 +349,14 @@ def test_nothing_calls_a_recording_back_whose_purge_has_begun(going: dict[str, A
 
 def test_there_is_no_way_back_once_the_time_of_the_purge_has_come() -> None:
     trashed = make(S.TRASHED, trashed_from=S.STORED, media=MEDIA, purge_at=AT)
-    assert apply(trashed, Restored(at=AT - 1)).state is S.STORED
+    assert apply(trashed, Restored(at=AT - 1, delete_at=None)).state is S.STORED
     held = apply(trashed, Held(at=AT - 1, by="me", reason="case 7"))
     # What is on hold is not purged, so it can be had back for as long as that.
-    assert apply(held, Restored(at=AT + 1)).state is S.STORED
-    for event, refusal in ((Restored(at=AT), NotTrashed), (Held(at=AT, by="me", reason="case 7"), NotFound)):
+    assert apply(held, Restored(at=AT + 1, delete_at=None)).state is S.STORED
+    for event, refusal in (
+        (Restored(at=AT, delete_at=None), NotTrashed),
+        (Held(at=AT, by="me", reason="case 7"), NotFound),
+    ):
         with pytest.raises(refusal, match="is being purged"):
             apply(trashed, event)
 

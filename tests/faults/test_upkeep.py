@@ -305,7 +305,7 @@ async def test_what_was_set_aside_goes_with_its_recording(node: Node) -> None:
     assert [path.name for path in (node.folder / "aside").iterdir()] == [other.id]
 
 
-@pytest.mark.parametrize("rescue", [Restored(at=1), Held(at=1, by="me", reason="case 7")])
+@pytest.mark.parametrize("rescue", [Restored(at=1, delete_at=None), Held(at=1, by="me", reason="case 7")])
 async def test_a_recording_that_is_being_purged_is_not_said_to_be_kept(
     node: Node, monkeypatch: pytest.MonkeyPatch, rescue: Event
 ) -> None:
@@ -389,7 +389,7 @@ async def test_a_disk_is_freed_though_the_store_was_lost_over_the_last_word(
 async def test_a_store_that_was_lost_for_a_moment_keeps_nothing_waiting_for_a_lease_to_end(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recording = await node.record()
+    await node.record()
     upkeep = node.upkeep()
     await upkeep.recover()
     (claimed,) = await upkeep.claim(8)
@@ -503,6 +503,21 @@ async def test_what_a_sender_began_on_two_nodes_is_left_to_the_other_one(node: N
     assert node.files()["spool"]
 
 
+@pytest.mark.parametrize("given", [{"state": State.STORED}, {"state": State.TRASHED, "trashed_from": State.STORED}])
+async def test_what_another_node_stored_meanwhile_is_not_stored_twice(node: Node, given: dict[str, Any]) -> None:
+    source = {"source_key": "kazoo/1", "source_sha256": "1" * 64}
+    there = sample(account_id="a" * 32, **given, **source)
+    await node.store.insert(there)
+    again = await node.record(state=State.FINALIZING, due_at=node.clock.now(), **source)
+    other = await node.record(state=State.FINALIZING, due_at=node.clock.now(), **source | {"source_sha256": "2" * 64})
+    await node.run(node.upkeep())
+    found = await state_of(node, again)
+    assert (found.state, found.reason) == (State.DISCARDED, Reason.DUPLICATE)
+    assert there.id in (found.reason_detail or "")
+    assert (await state_of(node, other)).state is State.STORED
+    assert not node.files()["spool"]
+
+
 async def test_what_is_being_worked_on_is_not_taken_up_beside_that(node: Node) -> None:
     lease = Lease("an import", node.clock.now() + HOUR)
     recording = await node.record(state=State.FINALIZING, lease=lease, due_at=lease.until)
@@ -532,7 +547,7 @@ async def test_what_is_lost_loses_no_audio_in_the_trash(node: Node) -> None:
     trashed = apply(recording, Trashed(at=node.clock.now(), by="me", purge_at=node.clock.now() + DAY))
     assert await node.store.save(trashed, recording.revision)
     await node.run(node.upkeep())
-    await change(node.store, await state_of(node, recording), Restored(at=node.clock.now()))
+    await change(node.store, await state_of(node, recording), Restored(at=node.clock.now(), delete_at=None))
     await node.run(node.upkeep())
     assert (await state_of(node, recording)).state is State.STORED
 
