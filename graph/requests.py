@@ -1,5 +1,6 @@
 """Around every request: its id, its line in the log, and a 500 that tells nothing but that id."""
 
+import asyncio
 import time
 from typing import Final
 
@@ -60,6 +61,11 @@ class Requests:
             await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             _log.info("the client went away", path=scrub(scope["path"]))
+        except asyncio.CancelledError:
+            # The server above does so when the time to stop is over, and would call it a fault of ours.
+            _log.warning("a request was given up: the server stops", path=scrub(scope["path"]))
+            if _unanswered(scope, answer):
+                await refuse(503, "UNAVAILABLE", "the server stops: try again", RETRY)(scope, receive, answer.send)
         except Exception:  # noqa: BLE001 - whatever it is, it ends here and shows nothing
             # Without a traceback to the server above: that would log it once more, with the query string.
             _log.exception("a request failed", method=scope.get("method"), path=scrub(scope["path"]))
@@ -68,7 +74,7 @@ class Requests:
             self._write(scope, answer, time.perf_counter() - began)
 
     async def _apologize(self, scope: Scope, receive: Receive, answer: "Answer") -> None:
-        if scope["type"] == "http" and answer.status is None:
+        if _unanswered(scope, answer):
             await JSONResponse(_fault(), status_code=500)(scope, receive, answer.send)
 
     def _write(self, scope: Scope, answer: "Answer", seconds: float) -> None:
@@ -83,6 +89,10 @@ class Requests:
             ms=round(seconds * 1_000, 1),
             client=client[0] if client else None,
         )
+
+
+def _unanswered(scope: Scope, answer: "Answer") -> bool:
+    return scope["type"] == "http" and answer.status is None
 
 
 class Answer:

@@ -42,6 +42,20 @@ async def left(_request: Request) -> Response:
     raise ClientDisconnect
 
 
+async def waits(request: Request) -> Response:
+    request.scope["waiting"].set()
+    await asyncio.Event().wait()
+    return Response()
+
+
+async def begun(request: Request) -> Response:
+    async def body() -> Any:
+        yield b"begun"
+        await waits(request)
+
+    return StreamingResponse(body())
+
+
 async def socket(websocket: WebSocket) -> None:
     await websocket.accept()
     await websocket.send_text(current_request_id())
@@ -62,6 +76,8 @@ def app(stream: io.StringIO) -> Requests:
         Route("/broken", broken),
         Route("/half", half),
         Route("/left", left),
+        Route("/waits", waits),
+        Route("/waits/begun", begun),
         Route("/healthz", fine),
         Route("/ingest/{id}/{secret}", fine),
         WebSocketRoute("/ingest/{id}/{secret}/ws", socket),
@@ -146,6 +162,22 @@ async def test_a_body_that_breaks_off_is_logged_once(app: Requests, stream: io.S
 async def test_a_client_that_leaves_is_no_fault(client: httpx.AsyncClient, stream: io.StringIO) -> None:
     await client.get("/left")
     assert {line["level"] for line in lines(stream)} == {"info"}
+
+
+@pytest.mark.parametrize(("path", "sent"), [("/waits", [503, "UNAVAILABLE"]), ("/waits/begun", [200])])
+async def test_what_the_end_of_the_server_cuts_off_is_told_and_no_fault(
+    app: Requests, stream: io.StringIO, path: str, sent: list[Any]
+) -> None:
+    waiting = asyncio.Event()
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [], "waiting": waiting}
+    request = asyncio.create_task(run(app, scope))
+    await waiting.wait()
+    request.cancel()
+    start, *bodies = await request
+    codes = [json.loads(body["body"])["error"]["code"] for body in bodies if body["body"].startswith(b"{")]
+    assert [start["status"], *codes] == sent
+    assert [line["event"] for line in lines(stream)] == ["a request was given up: the server stops", "request"]
+    assert "exception" not in stream.getvalue()
 
 
 async def test_query_strings_and_the_secrets_of_addresses_are_not_logged(
