@@ -29,8 +29,10 @@ BUSY_SECONDS: Final = 10.0
 """How long a write waits for another process's transaction before it fails."""
 READ_SECONDS: Final = 30.0
 """The longest that one read may take before it is interrupted."""
-AWAY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT})
-"""What SQLite says when another process kept the file for too long, or a read was interrupted."""
+AWAY: Final = frozenset({
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_FULL,
+})  # fmt: skip
+"""What SQLite says when another process kept the file for too long, a read was interrupted, or the disk is full."""
 _GENERAL: Final = 0xFF
 STEPS: Final = 100_000
 """How many steps of SQLite's machine lie between two looks at the clock."""

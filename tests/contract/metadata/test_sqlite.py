@@ -245,6 +245,22 @@ def test_a_transaction_that_is_lost_is_lost_for_all() -> None:
     connection.close()
 
 
+async def test_a_full_disk_is_a_store_that_is_away_until_there_is_room(store: SqliteStore) -> None:
+    async def allow(pages: int) -> None:
+        await store._database.write(
+            lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()
+        )
+
+    await allow(1)
+    given = recording(user_metadata={"a": "x" * 100_000})
+    with pytest.raises(StoreAwayError, match="is full"):
+        await store.insert(given)
+    assert await everything(store) == 0
+    await allow(2**30)
+    await store.insert(given)
+    assert await everything(store) == 1
+
+
 async def test_a_thread_outlives_whatever_its_work_raises() -> None:
     def fail_once(_: sqlite3.Connection, calls: Sequence[lane.Call]) -> list[lane.Outcome]:
         if not failed:
