@@ -20,6 +20,11 @@ def _plain(value: object) -> int:
     raise TypeError(message)
 
 
+_ALWAYS: Final = (
+    (b"vary", b"accept, accept-encoding, authorization, x-auth-token"),
+    # Errors included: a cache on the way knows nothing of X-Auth-Token, nor that a hash will be known soon.
+    (b"cache-control", b"private, no-cache"),
+)
 encode: Final = json.Encoder(enc_hook=_plain).encode
 """JSON as every answer is written: UTF-8, nothing between the tokens."""
 
@@ -59,7 +64,7 @@ class Answer:
             return self
         said = self.body.rpartition(b',"extensions":')[0] or self.body
         tag = f'W/"{blake2b(said, digest_size=16).hexdigest()}"'
-        headers = {**self.headers, "etag": tag, "cache-control": "private, no-cache"}
+        headers = {**self.headers, "etag": tag}
         known = {item.strip() for item in (if_none_match or "").split(",")}
         if known & {tag, tag.removeprefix("W/"), "*"}:
             return Answer(304, b"", self.media_type, headers)
@@ -67,7 +72,7 @@ class Answer:
 
     async def send(self, send: Send, accept_encoding: str | None) -> None:
         """Send it, compressed if the client can read that."""
-        body, headers = self.body, [(b"vary", b"accept, accept-encoding, authorization, x-auth-token")]
+        body, headers = self.body, list(_ALWAYS)
         coding = coding_of(accept_encoding) if len(body) >= LEAST and accept_encoding else None
         if coding is not None:
             body = compress(body, coding)

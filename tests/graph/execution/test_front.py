@@ -154,9 +154,17 @@ async def test_a_get_can_be_revalidated(api: Api) -> None:
     again = await get(api, {"if-none-match": first.headers["etag"]}, query=NAME)
     assert (again.status_code, again.content) == (304, b"")
     assert {"authorization", "x-auth-token"} <= set(first.headers["vary"].split(", "))
-    assert first.headers["cache-control"] == "private, no-cache"
     assert (await get(api, {"if-none-match": '"other"'}, query=NAME)).status_code == 200
     assert "etag" not in (await post(api, query=NAME)).headers
+
+
+@pytest.mark.parametrize("query", [NAME, BROKEN, "{", "{ __schema { nothing } }"])
+@pytest.mark.parametrize("accept", [RESPONSE, JSON])
+async def test_no_answer_is_for_a_cache_that_others_share(api: Api, query: str, accept: str) -> None:
+    answer = await get(api, {"accept": accept}, query=query)
+    assert answer.headers["cache-control"] == "private, no-cache"
+    unknown = await api.http.get(URL, params={"documentId": "0" * 64}, headers=ME | {"accept": accept})
+    assert unknown.headers["cache-control"] == "private, no-cache"
 
 
 async def test_what_was_spent_meanwhile_does_not_change_a_tag(tmp_path: Path) -> None:
