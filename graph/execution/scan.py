@@ -12,9 +12,11 @@ from typing import Final
 from graph.execution.limit_error import LimitError
 from graph.execution.limits import Limits
 
+# A text that is not closed is a token, too: were it none, all that follows each of its quotes would be looked through
+# to the end, and fifteen thousand characters take seconds. That it is no GraphQL is for the parser to say.
 _TOKEN: Final = re.compile(
-    r'"""(?:[^"\\]|\\"""|\\|""?(?!"))*"""'  # a block text
-    r'|"(?:[^"\\\n]|\\.)*"'
+    r'"""(?:[^"\\]|\\"""|\\|""?(?!"))*(?:"""|\Z)'  # a block text
+    r'|"(?:[^"\\\n]|\\.)*"?'
     r"|#[^\n\r]*"
     r"|[_A-Za-z][_0-9A-Za-z]*"
     r"|-?[0-9][0-9.eE+-]*"

@@ -11,7 +11,7 @@ from graph.execution.documents import Documents, RefusedDocumentError
 from graph.execution.limit_error import LimitError
 from graph.execution.limits import Limits
 from graph.execution.plan import Compiler
-from graph.execution.scan import check_text
+from graph.execution.scan import _TOKEN, check_text
 from graph.execution.survey import Survey
 from graph.graphql import GraphQLSettings
 from graph.schema.build import Schema
@@ -144,6 +144,15 @@ def test_nothing_is_refused_unparsed_that_is_within_the_limits_when_it_is_parsed
     survey = Survey.of(parse(made.text), UNLIMITED)
     counted = {name: getattr(survey, name) for name in ("fields", "aliases", "directives", "repeats")}
     check_text(made.text, replace(UNLIMITED, **counted))
+
+
+@pytest.mark.parametrize("text", ['"a\\' * 3_000, '"\\' * 5_000, '"""' + 'a""' * 4_000, '"""' + '\\"""' * 3_000])
+def test_a_text_that_is_not_closed_is_looked_through_once(text: str) -> None:
+    # As one token: were it none, all that is behind each of its quotes would be looked through again.
+    check_text(text, Limits(tokens=1_000))
+    assert len(_TOKEN.findall(text)) <= 2
+    with pytest.raises(RefusedDocumentError):
+        SCHEMA.documents.find(text)
 
 
 def test_names_are_not_guessed_at() -> None:
