@@ -20,6 +20,8 @@ from recordings.recording import Direction, Reason, Recording, Row, State
 
 AUDIO_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/x-wav"}
 """What v2 calls the formats."""
+RECORDING_ID: Final = "Media-Recording-ID"
+"""The variable of the switch that has a recording's id."""
 INTEGERS: Final = range(-(2**63), 2**63)
 """What every store can keep."""
 _TEXTS: Final = (
@@ -123,7 +125,8 @@ def _native(row: Row) -> dict[str, Any]:
         "call_id": row["call_id"],
         "origin": row["origin"],
         "url": row["options"]["url"],
-        "custom_channel_vars": dict(row["custom_channel_vars"]),
+        # Where v2's own recorder writes the id, too; there are clients that play by what stands here.
+        "custom_channel_vars": {**row["custom_channel_vars"], RECORDING_ID: row["id"]},
         "user_metadata": dict(row["user_metadata"]) or None,
         **{field: row[field] for field in _TEXTS},
     }

@@ -81,6 +81,17 @@ async def test_an_audio_element_plays_and_seeks(site: Site) -> None:
     assert (later.status_code, later.content) == (206, AUDIO[5_000:])
 
 
+@pytest.mark.parametrize("variables", [{}, {"Stream-SID": "x"}, {"Media-Recording-ID": "202403-of-another-system"}])
+async def test_the_community_app_plays_by_a_variable_of_the_switch(site: Site, variables: dict[str, str]) -> None:
+    await site.add(custom_channel_vars=variables)
+    (item,) = (await site.get()).json()["data"]
+    address = f"{site.recordings}/{item['custom_channel_vars']['Media-Recording-ID']}"
+    audio = await site.client.get(address, params={"accept": "audio/mpeg", "auth_token": site.token()})
+    assert (audio.status_code, audio.content) == (200, AUDIO)
+    # It cuts this, too, without a look.
+    assert isinstance(item["origin"], str)
+
+
 async def test_deleting_many_at_once_and_listing_again(site: Site) -> None:
     made = [await site.add(at=at) for at in range(12)]
     paths = [f"{site.recordings}/{each.id}" for each in made]

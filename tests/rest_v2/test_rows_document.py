@@ -51,7 +51,7 @@ async def test_every_field_of_a_document(site: Site, format: str, content_type: 
     assert document["start"] == made.start // 1_000 + OFFSET
     # Whole seconds, cut off.
     assert (document["duration"], document["duration_ms"]) == (42, 42_999)
-    assert document["custom_channel_vars"] == {"Account-ID": site.account.id}
+    assert document["custom_channel_vars"] == {"Account-ID": site.account.id, "Media-Recording-ID": made.id}
     assert document["url"] == "https://example.com/in"
     (item,) = (await site.get()).json()["data"]
     assert item == {**document, "_read_only": {"content_types": [content_type]}}
