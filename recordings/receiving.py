@@ -89,12 +89,15 @@ class Receiving:
     async def break_off(self, recording_id: str, detail: str) -> Recording:
         """It came in part only: `FAILED(INCOMPLETE)`, and what came is kept aside.
 
+        One of which all came stays as it is: whoever says this lost the store over its end, and does not know.
+
         Raises:
             NotFound: there is no such recording.
         """
         failed = Failed(at=self._clock.now(), reason=Reason.INCOMPLETE, detail=detail[:500])
-        changed = await change(self._store, await self._load(recording_id), failed)
-        await self._spool.set_aside(recording_id)
+        changed = await change(self._store, await self._load(recording_id), failed, only_in=State.RECORDING)
+        if changed.state is State.FAILED:
+            await self._spool.set_aside(recording_id)
         return changed
 
     async def refuse(self, recording_id: str) -> None:

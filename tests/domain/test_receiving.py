@@ -182,6 +182,14 @@ async def test_what_broke_off_is_kept_aside_and_opened_again(desk: Desk) -> None
     assert finished.state is State.FINALIZING
 
 
+async def test_what_came_to_its_end_unheard_is_not_broken_off(desk: Desk) -> None:
+    finished = await desk.receiving().finish((await desk.open()).id, ONE)
+    assert await desk.receiving().break_off(finished.id, "the store was lost") == finished
+    assert await desk.spool.ids() == [finished.id]
+    again = await desk.open()
+    assert (await desk.receiving().finish(again.id, ONE)).id == finished.id
+
+
 async def test_of_two_that_come_back_at_once_one_has_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = await desk.receiving().break_off((await desk.open()).id, "gone")
     seen = await desk.store.find_source(ACCOUNT, "k")

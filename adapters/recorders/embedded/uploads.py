@@ -10,6 +10,8 @@ How an upload ends, for its sender and as a recording:
     silent for `body_idle`, or longer   408                          FAILED(INCOMPLETE), what came kept aside
       than `body_total` in all
     the disk is full                    503, Retry-After             FAILED(INCOMPLETE), what came kept aside
+    it was given up before its end,     503, Retry-After             FAILED(INCOMPLETE), what came kept aside
+      for a leap of the clock
     this server stops                   -                            FAILED(INCOMPLETE), what came kept aside
     more than `max_uploads` at once     503, Retry-After             nothing begins
 """
