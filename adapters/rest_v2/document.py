@@ -93,9 +93,13 @@ def attachment_name(document: Mapping[str, Any]) -> str | None:
     """The name of a document's audio, as a plain file name; `None` if it has none.
 
     Raises:
-        BadDocumentError: the name could be read as a path.
+        BadDocumentError: the name could be read as a path, or the audio is inside the document, where nobody reads it.
     """
     attachments = _object(document, "_attachments") or _object(document, "pvt_attachments")
+    inside = [name for name, about in attachments.items() if isinstance(about, Mapping) and "data" in about]
+    if inside:
+        message = f"the audio of {inside[0]!r} is inside the document: it must be in a file of that name, for --media"
+        raise BadDocumentError(message)
     name = next(iter(attachments), None) or _text(document, "name")
     if name is None:
         return None

@@ -204,6 +204,12 @@ def test_an_attachment_is_never_a_path(name: str) -> None:
         attachment_name({"_attachments": {name: {}}})
 
 
+def test_audio_inside_the_document_is_not_passed_over_in_silence() -> None:
+    with pytest.raises(BadDocumentError, match="inside the document"):
+        attachment_name({"_attachments": {"x.mp3": {"content_type": "audio/mpeg", "data": "SUQz"}}})
+    assert attachment_name({"_attachments": {"x.mp3": {"content_type": "audio/mpeg", "stub": True}}}) == "x.mp3"
+
+
 def test_the_attachment_is_the_document_name_where_it_has_none() -> None:
     assert attachment_name({"name": "x.mp3"}) == "x.mp3"
     assert attachment_name({}) is None
