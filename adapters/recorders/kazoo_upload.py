@@ -24,6 +24,8 @@ from recordings.instants import DAY, SECOND, Millis
 MAX_QUERY: Final = 8_192
 MAX_PARAMETERS: Final = 64
 MAX_CALL_ID: Final = 128
+MAX_NAME: Final = 512
+"""Characters of a name that is read: to look for the end of a call id in sixty thousand dots takes minutes."""
 _NO_CALL_ID: Final = (
     "no call id: write ?call_id=ID at the end of the URL, or name the file call_recording_ID.mp3; "
     f"an id has at most {MAX_CALL_ID} characters"
@@ -91,8 +93,8 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 def _name(tail: str, pairs: list[tuple[str, str]]) -> tuple[str, str, str]:
     """The recording's name as it came, and the call id and the extension in it."""
     for text in (tail, *(value for _, value in pairs)):
-        found = _NAME.fullmatch(text.rpartition("/")[2])
-        if found:
+        name = text.rpartition("/")[2]
+        if len(name) <= MAX_NAME and (found := _NAME.fullmatch(name)):
             return text, found["call_id"], (found["extension"] or "bin").lower()
     return "", "", "bin"
 

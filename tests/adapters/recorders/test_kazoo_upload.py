@@ -114,6 +114,10 @@ def test_an_address_without_a_call_is_refused(tail: str, query: str) -> None:
         ("call_recording_x.wav", "wav"),
         ("call_recording_x.tar.gz", "gz"),
         ("call_recording_x.much-too-long", "bin"),
+        (f"call_recording_{'x' * 493}.mp3", "mp3"),
+        (f"call_recording_{'x' * 494}.mp3", "bin"),
+        # That it is none of these shows at its end alone, for each of its dots anew.
+        (f"call_recording_{'.' * 60_000}\n", "bin"),
     ],
 )
 def test_the_extension_is_what_the_name_says(tail: str, extension: str) -> None:
