@@ -210,7 +210,7 @@ def _guard(settings: Settings) -> Guard:
     try:
         return Guard(settings.allowed_hosts, settings.private_hosts)
     except ValueError as error:
-        message = f"RECORDINGS_PRIVATE_HOSTS cannot be used: {error}"
+        message = f"RECORDINGS_ALLOWED_HOSTS or RECORDINGS_PRIVATE_HOSTS cannot be used: {error}"
         raise CannotOpenError(message) from error
 
 

@@ -360,6 +360,11 @@ def environment_names() -> tuple[str, ...]:
     return tuple(setting.environment for setting in SETTINGS)
 
 
+def unknown_names(environment: Iterable[str]) -> tuple[str, ...]:
+    """The variables that look like settings and are none: one of them may be a setting that is written wrongly."""
+    return tuple(sorted(name for name in environment if name.startswith(PREFIX) and name not in environment_names()))
+
+
 def load(environment: Mapping[str, str], options: Mapping[str, str | None] | None = None) -> Settings:
     """The settings from the environment and, above it, from options by setting name.
 

@@ -1,12 +1,14 @@
 """Which hosts and addresses may be connected to, with no I/O."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 from adapters.net.addresses import is_public, parse, unwrap
 
 ANY: Final = "*"
+_NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 class AddressRefusedError(Exception):
@@ -21,17 +23,15 @@ class Guard:
     for whatever it resolves to.
 
     Raises:
-        ValueError: an entry of `private` is a pattern, which would open more than was meant.
+        ValueError: an entry is nothing of that, so that no host would ever be it; or one of `private` is a pattern,
+            which would open more than was meant.
     """
 
     def __init__(self, hosts: Iterable[str] = (ANY,), private: Iterable[str] = ()) -> None:
-        self._hosts = frozenset(map(_normal, hosts))
-        entries = frozenset(map(_normal, private))
+        self._hosts = _checked(hosts, _is_pattern, "neither a name, nor *. and a name, nor an address")
+        entries = _checked(private, _is_private, "neither a name nor an address nor a network")
         self._networks = tuple(network for entry in entries if (network := _network(entry)))
         self._names = frozenset(entry for entry in entries if not _network(entry))
-        if pattern := next((name for name in self._names if ANY in name or "/" in name), None):
-            message = f"{pattern!r} is neither a name nor an address nor a network"
-            raise ValueError(message)
 
     def check_host(self, host: str) -> None:
         """Raise `AddressRefusedError` unless a host, as it stands in a URL, may be asked for."""
@@ -59,6 +59,22 @@ class Guard:
         if self._hosts & {ANY, name}:
             return True
         return parse(name) is None and any(entry.startswith("*.") and name.endswith(entry[1:]) for entry in self._hosts)
+
+
+def _checked(given: Iterable[str], allowed: Callable[[str], bool], otherwise: str) -> frozenset[str]:
+    entries = {entry: _normal(entry) for entry in given}
+    if odd := [entry for entry, normal in entries.items() if not allowed(normal)]:
+        message = f"{odd[0]!r} is {otherwise}"
+        raise ValueError(message)
+    return frozenset(entries.values())
+
+
+def _is_pattern(entry: str) -> bool:
+    return entry == ANY or parse(entry) is not None or _NAME.fullmatch(entry.removeprefix("*.")) is not None
+
+
+def _is_private(entry: str) -> bool:
+    return _network(entry) is not None or _NAME.fullmatch(entry) is not None
 
 
 def _normal(host: str) -> str:

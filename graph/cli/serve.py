@@ -1,5 +1,6 @@
 """`recordings serve`: run the server."""
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ import click
 
 from graph import logs
 from graph.cli.common import setting_options, settings_from
-from graph.settings import SETTINGS, Settings
+from graph.settings import SETTINGS, Settings, unknown_names
 
 if TYPE_CHECKING:
     from graph.services import Services
@@ -23,6 +24,9 @@ def serve(options: Mapping[str, str | None]) -> None:
     """
     settings = settings_from(options)
     logs.configure(settings.log_format, settings.log_level)
+    if unknown := unknown_names(os.environ):
+        # Not more than a warning: Kubernetes makes such variables of a service that is called `recordings`.
+        logs.logger("server").warning("no setting is called so", variables=unknown)
     from adapters.identity import SecretFileError
     from graph.execution.trusted import TrustedFileError
     from graph.lock import DataFolderError

@@ -8,7 +8,7 @@ import pytest
 from graph.execution.limits import Limits
 from graph.graphql import GraphQLSettings
 from graph.graphql_choices import ANYBODY
-from graph.settings import BY_NAME, SETTINGS, Settings, WrongSettingError, environment_names, load
+from graph.settings import BY_NAME, SETTINGS, Settings, WrongSettingError, environment_names, load, unknown_names
 from recordings.access import Scope
 
 
@@ -117,6 +117,11 @@ def test_the_address_is_what_clients_need() -> None:
 def test_every_variable_begins_alike() -> None:
     assert all(name.startswith("RECORDINGS_") for name in environment_names())
     assert len(set(environment_names())) == len(SETTINGS)
+
+
+def test_a_variable_that_is_no_setting_is_told_from_those_that_are() -> None:
+    environment = {"RECORDINGS_TRASHDAYS": "90", "RECORDINGS_TRASH_DAYS": "90", "PATH": "", "RECORDINGS_": ""}
+    assert unknown_names(environment) == ("RECORDINGS_", "RECORDINGS_TRASHDAYS")
 
 
 def test_the_limits_of_graphql_are_those_of_the_front_until_they_are_set() -> None:

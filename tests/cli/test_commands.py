@@ -1,6 +1,7 @@
 """Accounts, keys, tokens and ingest addresses by the command line."""
 
 import asyncio
+import json
 import shutil
 import subprocess
 import sys
@@ -233,6 +234,20 @@ def test_a_data_folder_that_cannot_be_used_is_said(cli: CommandLine, words: list
     cli.data.write_bytes(b"")
     said = cli.run(*words, expected=1).stderr
     assert said == f"Error: the data folder {cli.data} cannot be used: File exists\n"
+
+
+def test_a_variable_that_is_no_setting_is_named_and_what_is_in_it_is_not(cli: CommandLine) -> None:
+    words = ("serve", "--media", "nosuch://bucket", "--log-format", "json")
+    said = cli.run(*words, expected=1, RECORDINGS_MONGO="mongodb://ada:hunter2@db").stderr
+    line = json.loads(said.splitlines()[0])
+    assert (line["level"], line["variables"]) == ("warning", ["RECORDINGS_MONGO"])
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("option", ["--allowed-hosts", "--private-hosts"])
+def test_hosts_that_are_none_end_the_start(cli: CommandLine, option: str) -> None:
+    said = cli.run("serve", option, "https://audio.example.org", expected=1).stderr
+    assert said.startswith("Error: RECORDINGS_ALLOWED_HOSTS or RECORDINGS_PRIVATE_HOSTS cannot be used: 'https://audio")
 
 
 @pytest.mark.usefixtures("account")

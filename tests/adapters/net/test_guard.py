@@ -1,5 +1,6 @@
 """Which hosts and addresses may be connected to."""
 
+import re
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import pytest
@@ -149,3 +150,22 @@ def test_a_pattern_never_opens_private_addresses(entry: str) -> None:
 def test_an_address_is_read_as_the_kernel_reads_it(address: IPv4Address | IPv6Address) -> None:
     assert parse(str(address)) == ip_address(str(address)) == address
     assert parse(f"[{address}]") == address
+
+
+@pytest.mark.parametrize(
+    "entry", ["a b", "https://audio.example.org", "*.*", "a.*", "10.0.0.0/8", "audio.example.org:80", ""]
+)
+def test_an_entry_that_no_host_would_ever_be_is_refused(entry: str) -> None:
+    with pytest.raises(ValueError, match="is neither a name"):
+        Guard([entry])
+
+
+@pytest.mark.parametrize("entry", ["a b", "http://recorder.lan", "10.0.0.0/99", "recorder.lan:80"])
+def test_nor_is_one_that_is_nothing_private(entry: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{entry!r} is neither a name nor an address nor a network")):
+        Guard(private=[entry])
+
+
+@pytest.mark.parametrize("entry", ["*", "*.example.org", "recorder_1.lan", "Bücher.example", "[::1]", "10.0.0.1", "x."])
+def test_what_a_host_can_be_is_taken(entry: str) -> None:
+    assert Guard([entry]) is not None
