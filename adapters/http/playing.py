@@ -21,7 +21,9 @@ Read = Callable[[str, int, int | None], AsyncIterator[bytes]]
 _SAFE: Final = {
     "accept-ranges": "bytes",
     "x-content-type-options": "nosniff",
-    "cache-control": "private, no-transform",
+    # A browser may keep it, and has to ask each time whether it may still be heard: without a word on that, an old
+    # recording would be played for days after it was deleted (RFC 9111, section 4.2.2).
+    "cache-control": "private, no-cache, no-transform",
 }
 
 

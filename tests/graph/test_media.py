@@ -136,7 +136,7 @@ async def test_the_whole(client: httpx.AsyncClient) -> None:
     assert answer.content == DATA
     assert dict(answer.headers) == {
         "accept-ranges": "bytes",
-        "cache-control": "private, no-transform",
+        "cache-control": "private, no-cache, no-transform",
         "content-disposition": "attachment; filename=\"Gespr_ch.mp3\"; filename*=UTF-8''Gespr%C3%A4ch.mp3",
         "content-length": str(len(DATA)),
         "content-type": "audio/mpeg",
