@@ -17,6 +17,7 @@ from recordings.directory import all_accounts, all_places
 from recordings.errors import Refused
 from recordings.events import Missing
 from recordings.instants import DAY, Millis
+from recordings.lifecycle import is_going
 from recordings.ports import Clock, MediaMissing, MetadataStore, Spool
 from recordings.query import MAX_PAGE, HasMedia, Query
 from recordings.recording import IN_PROGRESS, Row, Shelf, State
@@ -186,6 +187,9 @@ class Doctor:
         recording = await self._store.load(row["id"])
         if recording is None or recording.media is None or recording.media.url != url or recording.state is State.LOST:
             # It was deleted, or moved, while we looked; or it says so already.
+            return None
+        if is_going(recording, self._clock.now()):
+            # Its purge is under way.
             return None
         if not examination.repair or examination.lost >= MOST_LOST or recording.state is not State.STORED:
             return finding

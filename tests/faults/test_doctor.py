@@ -121,6 +121,18 @@ async def test_missing_audio_is_said_once_and_the_recording_is_lost(clinic: Clin
     assert (await clinic.store.load(kept.id)) == kept
 
 
+async def test_what_is_being_purged_is_not_missing(clinic: Clinic) -> None:
+    trashed = await clinic.keep(state=State.TRASHED)
+    going = replace(trashed, purge_at=clinic.clock.now(), revision=trashed.revision + 1)
+    assert await clinic.store.save(going, trashed.revision)
+    assert trashed.media is not None
+    await clinic.media.delete(trashed.media.url)
+    assert await clinic.findings(repair=True) == []
+    kept = replace(going, purge_at=clinic.clock.now() + 1, revision=going.revision + 1)
+    assert await clinic.store.save(kept, going.revision)
+    assert seen(await clinic.findings(repair=True)) == [(Problem.MISSING_AUDIO, trashed.id, False)]
+
+
 async def test_a_store_that_is_away_loses_nobodys_recording(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = await clinic.keep()
 
