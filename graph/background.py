@@ -178,11 +178,17 @@ class Background:
                 # A last look: a short take that just ended is stored before the server goes.
                 self._steps.stop()
                 await asyncio.wait([stepping])
-                await self._steps.claim()
+                await self._last_look()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._steps.finish(max(0.0, deadline - asyncio.get_running_loop().time()))
+
+    async def _last_look(self) -> None:
+        try:
+            await self._steps.claim()
+        except Exception as error:  # noqa: BLE001 - whatever it is, what runs gets to its end all the same
+            _log.warning("what is due is left to the next process", why=str(error))
 
 
 def _ended(task: asyncio.Task[None]) -> None:

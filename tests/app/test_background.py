@@ -249,6 +249,20 @@ async def test_a_stop_closes_the_recorder_and_does_what_that_made_due() -> None:
     assert work.done == 2
 
 
+async def test_a_store_that_is_away_at_the_end_cuts_nothing_off_that_runs() -> None:
+    work, recorder = Work(due=1), Recorder()
+    work.gate.clear()
+    house = background(work, recorder, Listener(), Wake())
+    await house.start()
+    await until(lambda: work.running)
+    work.faults = 1
+    stopping = asyncio.create_task(house.stop(20))
+    await until(lambda: not work.faults)
+    work.gate.set()
+    await stopping
+    assert work.done == 1
+
+
 class Letter(str):
     """Something to be sent."""
 
