@@ -92,7 +92,7 @@ class Issuer:
         self._asked = self._seconds()
         try:
             self._keys = usable_keys(await self._fetch())
-        except (httpx.HTTPError, IssuerUnavailableError, jwt.PyJWTError, ValueError) as error:
+        except (httpx.HTTPError, TimeoutError, IssuerUnavailableError, jwt.PyJWTError, ValueError) as error:
             if self._is_stale():
                 message = "the issuer of these credentials cannot be asked now: try again later"
                 raise Unauthenticated(message) from error

@@ -1,5 +1,6 @@
 """Tokens of an issuer: asymmetric ones, for us, with keys that it publishes now."""
 
+import asyncio
 import hmac
 import json
 import time
@@ -13,8 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.utils import base64url_encode
 
-from adapters.identity import Credentials, Identity, Tokens
+from adapters.identity import Credentials, Identity, Tokens, issuer
 from adapters.identity.issuer import Issuer
+from adapters.identity.tokens import LEEWAY
 from adapters.metadata.sqlite import SqliteStore
 from recordings.access import Account, Principal, Scope
 from recordings.errors import Unauthenticated
@@ -40,9 +42,12 @@ class Published:
         self.keys: list[Any] = [public(algorithm, algorithm) for algorithm in PRIVATE]
         self.asked = 0
         self.answer: httpx.Response | None = None
+        self.silent = False
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1
+        if self.silent:
+            await asyncio.Event().wait()
         return self.answer or httpx.Response(200, json={"keys": self.keys})
 
 
@@ -56,9 +61,10 @@ async def identity(
     store: SqliteStore, tokens: Tokens, seconds: Seconds, published: Published
 ) -> AsyncIterator[Identity]:
     client = httpx.AsyncClient(transport=httpx.MockTransport(published))
-    issuer = Issuer(URL, issuer="https://issuer.example", audience="recordings", client=client, seconds=seconds)
-    yield Identity(store, tokens, Credentials(store, seconds), issuer)
-    await issuer.close()
+    made = Issuer(URL, issuer="https://issuer.example", audience="recordings", client=client, seconds=seconds)
+    yield Identity(store, tokens, Credentials(store, seconds), made)
+    await made.close()
+    assert client.is_closed
 
 
 def claims(account: Account, **others: Any) -> dict[str, Any]:
@@ -108,10 +114,10 @@ async def test_a_token_that_is_not_for_us_is_refused(
 async def test_a_published_key_is_no_signing_key(identity: Identity, account: Account) -> None:
     """The oldest trick: HS256 with the text of the public key as the secret."""
     pem = RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    for issuer in ("recordings", "https://issuer.example"):
+    for named in ("recordings", "https://issuer.example"):
         for secret in (pem, pem.strip(), json.dumps(public("RS256", "RS256")).encode()):
             # By hand: PyJWT refuses to sign with a public key, a forger does not.
-            message = f"{part({'alg': 'HS256', 'kid': 'RS256'})}.{part({**claims(account), 'iss': issuer})}"
+            message = f"{part({'alg': 'HS256', 'kid': 'RS256'})}.{part({**claims(account), 'iss': named})}"
             signature = hmac.digest(secret, message.encode(), "sha256")
             await refused(identity, f"{message}.{base64url_encode(signature).decode()}")
     header, payload, _ = token(account).split(".")
@@ -199,3 +205,65 @@ async def test_known_keys_survive_an_outage(
     seconds.now += 61
     await refused(identity, token(account, kid="unknown"))
     await identity.authenticate({"X-Auth-Token": token(account)})
+
+
+async def test_an_issuer_that_says_nothing_is_one_that_cannot_be_asked(
+    identity: Identity,
+    account: Account,
+    published: Published,
+    seconds: Seconds,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(issuer, "_TIMEOUT", 0.01)
+    published.silent = True
+    with pytest.raises(Unauthenticated, match="cannot be asked now"):
+        await identity.authenticate({"X-Auth-Token": token(account)})
+    published.silent = False
+    seconds.now += 61
+    await identity.authenticate({"X-Auth-Token": token(account)})
+    published.silent = True
+    seconds.now += 61
+    await refused(identity, token(account, kid="unknown"))
+    await identity.authenticate({"X-Auth-Token": token(account)})
+
+
+async def test_many_at_once_ask_once(identity: Identity, account: Account, published: Published) -> None:
+    await asyncio.gather(*(identity.authenticate({"X-Auth-Token": token(account)}) for _ in range(8)))
+    assert published.asked == 1
+
+
+async def test_keys_are_looked_at_again_after_an_hour(
+    identity: Identity, account: Account, published: Published, seconds: Seconds
+) -> None:
+    for _ in range(3):
+        await identity.authenticate({"X-Auth-Token": token(account)})
+        await identity.authenticate({"X-Auth-Token": token(account)})
+        seconds.now += 3_601
+    assert published.asked == 3
+
+
+async def test_the_clock_of_the_issuer_may_be_a_little_ahead(identity: Identity, account: Account) -> None:
+    await identity.authenticate({"X-Auth-Token": token(account, iat=int(time.time()) + LEEWAY)})
+    await refused(identity, token(account, iat=int(time.time()) + 3_600))
+
+
+@pytest.mark.parametrize("kid", [None, 7, ["RS256"], {}])
+async def test_a_token_without_a_key_id_is_refused(identity: Identity, account: Account, kid: Any) -> None:
+    _, payload, signature = token(account).split(".")
+    await refused(identity, f"{part({'alg': 'RS256', 'kid': kid})}.{payload}.{signature}")
+
+
+async def test_our_own_tokens_and_garbage_are_none_of_the_issuers(
+    identity: Identity, account: Account, tokens: Tokens, published: Published
+) -> None:
+    ours = Principal(account.id, frozenset({Scope.READ}), None, "somebody")
+    assert await identity.authenticate({"X-Auth-Token": tokens.issue(ours)}) == ours
+    for text in ("x", "a.b.c", "..", part([]) + ".e30.x"):
+        await refused(identity, text)
+    assert published.asked == 0
+
+
+async def test_without_an_issuer_its_tokens_are_refused(
+    store: SqliteStore, tokens: Tokens, seconds: Seconds, account: Account
+) -> None:
+    await refused(Identity(store, tokens, Credentials(store, seconds)), token(account))

@@ -11,10 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from adapters.identity import Identity, Tokens
+from adapters.identity import Credentials, Identity, Tokens
+from adapters.identity import identity as identity_module
 from adapters.identity.identity import MAX_TOKEN
 from adapters.identity.tokens import LEEWAY, MAX_REMEMBERED
+from adapters.metadata.sqlite import SqliteStore
 from recordings.access import GRANTABLE, Account, Principal, Scope
+from recordings.administration import Administration
 from recordings.errors import Unauthenticated
 from recordings.ids import new_id
 from tests.adapters.identity.conftest import KEY
@@ -178,6 +181,33 @@ async def test_without_credentials_the_answer_says_how_to_send_some(identity: Id
     said = await refused(identity)
     assert "X-Auth-Token" in said
     assert await refused(identity, ("Authorization", "Basic YTpi"), ("X-Auth-Token", "")) == said
+
+
+async def test_credentials_are_in_two_headers_and_no_other(identity: Identity, account: Account) -> None:
+    for name in ("Proxy-Authorization", "Cookie", "X-Auth", "Authorization-Token"):
+        said = await refused(identity, (name, f"Bearer {signed(claims(account))}"))
+        assert "send a token" in said
+
+
+async def test_as_many_accounts_are_remembered(
+    store: SqliteStore, tokens: Tokens, administration: Administration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity_module, "_CACHED", 2)
+    identity, asked = Identity(store, tokens, Credentials(store)), list[str]()
+    find = store.account
+
+    async def counted(account_id: str) -> Account | None:
+        asked.append(account_id)
+        return await find(account_id)
+
+    monkeypatch.setattr(store, "account", counted)
+    made = [await administration.create_account(name) for name in "abc"]
+    asked.clear()
+    for account in (*made[:2], *made):
+        token = tokens.issue(Principal(account.id, frozenset({Scope.READ})))
+        assert (await identity.authenticate_token(token)).account_id == account.id
+    assert asked == [account.id for account in made]
+    assert list(identity._accounts) == [account.id for account in made[1:]]
 
 
 async def test_a_refusal_does_not_say_why(identity: Identity, account: Account) -> None:
