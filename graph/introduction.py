@@ -65,4 +65,12 @@ def _same_place(settings: Settings) -> list[str]:
     """The options that lead another command to the same installation."""
     names = ("host", "port", "data", "mongodb", "driver", "media", "media_options", "public_url", "key_file")
     changed = [name for name in names if getattr(settings, name) != BY_NAME[name].default]
-    return [word for name in changed for word in (BY_NAME[name].option, str(getattr(settings, name)))]
+    return [
+        word for name in changed for word in (BY_NAME[name].option, _without_password(str(getattr(settings, name))))
+    ]
+
+
+def _without_password(value: str) -> str:
+    """A setting as it is shown: whatever keeps this output shall not have the key to a store."""
+    scheme, _, rest = value.partition("://")
+    return f"{scheme}://USER:PASSWORD@{rest.rpartition('@')[2]}" if "@" in rest else value

@@ -141,4 +141,5 @@ def plain_number(text: str) -> str:
 
 def _check_text(name: str, text: str, *, empty: bool) -> None:
     if len(text) > MAX_TEXT or not text.isprintable() or not is_storable(text) or not (text or empty):
-        raise InvalidInput.of((name,), "maxLength", text, f"at most {MAX_TEXT} printable characters")
+        least = "at most" if empty else "1 to"
+        raise InvalidInput.of((name,), "maxLength", text, f"{least} {MAX_TEXT} printable characters")

@@ -56,6 +56,13 @@ def test_what_is_printed_can_be_pasted() -> None:
     assert shlex.split(said["a live call"]) == ["/opt/recordings", "call", "--port", "9000", "--data", "/srv/my data"]
 
 
+def test_what_is_printed_has_no_password_of_a_store() -> None:
+    settings = load({}, {"mongodb": "mongodb://ada:hunter2@db1,db2/x?replicaSet=rs0", "demo": "on"})
+    said = introduce(settings, "a-token", ["recordings"])
+    assert "hunter2" not in said
+    assert "mongodb://USER:PASSWORD@db1,db2/x?replicaSet=rs0" in said
+
+
 @pytest.mark.parametrize(
     ("host", "warned"),
     [
