@@ -1,6 +1,7 @@
 """HTTP on a connection: uvicorn's, with the bounds on what is around a request's body that it lacks on httptools."""
 
 import asyncio
+import resource
 from typing import Any, Final
 
 from adapters.recorders.embedded import HttpProtocol
@@ -15,12 +16,30 @@ BODY_SECONDS: Final = 120.0
 ANSWER_SECONDS: Final = 300.0
 """How long nothing of an answer may be taken while more than 64 KiB of it wait: what waits is kept in memory. A player
 that is paused reads on later, from where it was, on another connection."""
+MOST_CONNECTIONS: Final = 10_000
+
+
+def take_files() -> None:
+    """Have as many files open as it takes for that many connections, where the system lets us: it often says 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MOST_CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * MOST_CONNECTIONS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def most_connections() -> int:
+    """How many connections there may be: half of the files that may be open.
+
+    The others are for the audio of those that are there: a stranger who connects must not be the end of a recording.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, soft // 2)
 
 
 class BoundedHttp(HttpProtocol):
     """Closes connections whose request does not begin, does not come to the end of its head, or falls silent.
 
-    And those whose answer nobody takes.
+    And those whose answer nobody takes, and those that are too many.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -35,7 +54,10 @@ class BoundedHttp(HttpProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody connected; a request has to follow."""
         super().connection_made(transport)
-        self._expect_head()
+        if len(self.connections) > most_connections():
+            transport.abort()
+        else:
+            self._expect_head()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of heads and bodies, as they come."""

@@ -13,7 +13,7 @@ import uvicorn
 from adapters.recorders.embedded import WebSocketProtocol
 from graph.app import create_app
 from graph.lock import DataFolderError, only_server
-from graph.protocol import BoundedHttp
+from graph.protocol import BoundedHttp, take_files
 from graph.services import Services, open_services
 from graph.settings import Settings
 
@@ -41,6 +41,7 @@ def run(settings: Settings, prepare: Prepare, ready: Ready) -> None:
         DataFolderError: the data folder or the spool in it cannot be used, or another server uses it.
         CannotListenError: another program has the port, or the address is not this machine's.
     """
+    take_files()
     with _ending_at_sigterm(), only_server(settings.data), _listen(settings) as listener:
         loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
         with asyncio.Runner(loop_factory=loop_factory) as runner:

@@ -1,8 +1,9 @@
 """What is around the body of a request is bounded in length and in time; all else is served."""
 
 import asyncio
+import resource
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -174,6 +175,39 @@ async def test_an_answer_that_nobody_takes_is_given_up(port: int, monkeypatch: p
         client.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         async with asyncio.timeout(60):
             await SENT.wait()
+
+
+async def test_connections_are_bounded(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "most_connections", lambda: 2)
+    first, second = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    # It is there for the server, too: it answers.
+    for reader, writer in (first, second):
+        writer.write(request(7, last=False))
+        assert (await reader.readuntil(b"\r\n\r\n7")).startswith(b"HTTP/1.1 200")
+    assert await answers(port, request(7)) == b""
+    first[1].write(request(8))
+    assert (await first[0].read()).endswith(b"8")
+    first[1].close()
+    assert (await answers(port, request(9))).endswith(b"9")
+    second[1].close()
+
+
+@pytest.fixture
+def files() -> Iterator[Callable[[int, int], None]]:
+    """Sets how many files may be open; as before in the end."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield lambda soft, hard: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_half_of_the_files_are_for_audio(files: Callable[[int, int], None]) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files(600, hard)
+    assert protocol.most_connections() == 300
+    protocol.take_files()
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    assert soft == (20_000 if hard == resource.RLIM_INFINITY else min(20_000, hard))
+    assert protocol.most_connections() == min(soft // 2, protocol.MOST_CONNECTIONS)
 
 
 class Taking:
