@@ -35,6 +35,9 @@ def public(algorithm: str, kid: str) -> dict[str, Any]:
     return {**json.loads(shown), "kid": kid, "use": "sig"}
 
 
+KEYS = json.dumps({"keys": [public(algorithm, algorithm) for algorithm in PRIVATE]}).encode()
+
+
 class Published:
     """The issuer's side: what it publishes, and how often it was asked."""
 
@@ -146,8 +149,16 @@ async def test_symmetric_and_encryption_keys_are_passed_over(
         {"kty": "oct", "k": "AAAA", "kid": "one"},
         {**public("RS256", "two"), "use": "enc"},
         {"kty": "RSA", "kid": "broken"},
+        {**public("RS256", "broken"), "n": "!"},
+        {**public("RS256", "broken"), "n": 7},
+        {**public("ES256", "broken"), "x": "AAAA"},
+        {**public("ES256", "broken"), "x": None},
+        {**public("EdDSA", "broken"), "x": "AAAA"},
+        {**public("EdDSA", "broken"), "crv": 7},
+        {**public("RS256", "unhashable"), "kid": ["RS256"]},
         "nonsense",
-        public("RS256", "good"),
+        # What it is for need not be said.
+        {name: value for name, value in public("RS256", "good").items() if name != "use"},
     ]
     await refused(identity, token(account, kid="two"))
     await refused(identity, jwt.encode({"exp": 2**33}, bytes(32), algorithm="HS256", headers={"kid": "one"}))
@@ -181,11 +192,13 @@ async def test_a_withdrawn_key_is_forgotten(
 @pytest.mark.parametrize(
     "answer",
     [
-        httpx.Response(500),
-        httpx.Response(302, headers={"location": "http://127.0.0.1/"}),
+        httpx.Response(500, content=KEYS),
+        httpx.Response(302, headers={"location": "http://127.0.0.1/"}, content=KEYS),
         httpx.Response(200, content=b"not json"),
         httpx.Response(200, json=[]),
-        httpx.Response(200, content=b" " * 300_000 + b"{}"),
+        httpx.Response(200, json={}),
+        httpx.Response(200, json={"keys": {"RS256": public("RS256", "RS256")}}),
+        httpx.Response(200, content=b" " * 300_000 + KEYS),
     ],
 )
 async def test_an_issuer_that_cannot_be_asked_lets_nobody_in_and_is_not_hammered(

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import jwt
@@ -181,6 +182,18 @@ async def test_without_credentials_the_answer_says_how_to_send_some(identity: Id
     said = await refused(identity)
     assert "X-Auth-Token" in said
     assert await refused(identity, ("Authorization", "Basic YTpi"), ("X-Auth-Token", "")) == said
+
+
+@pytest.mark.parametrize("owner", [None, "ada"])
+@pytest.mark.parametrize("subject", [None, 7, "", "x" * 65, "a\nb", ["ada"]])
+async def test_a_subject_that_is_no_name_is_not_written_into_logs(
+    tokens: Tokens, account: Account, subject: Any, owner: str | None
+) -> None:
+    # PyJWT has a word on some of them.
+    with suppress(Unauthenticated):
+        named = tokens.read(signed(claims(account, sub=subject, owner_id=owner))).principal.name
+        assert named == (owner or "token")
+    assert tokens.read(signed(claims(account, sub="x" * 64))).principal.name == "x" * 64
 
 
 async def test_credentials_are_in_two_headers_and_no_other(identity: Identity, account: Account) -> None:
