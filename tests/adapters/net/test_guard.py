@@ -22,8 +22,12 @@ PRIVATE = [
     "172.16.0.1",
     "172.31.255.255",
     "192.0.0.192",
+    "192.0.2.1",
+    "192.88.99.1",
     "192.168.1.1",
     "198.18.0.1",
+    "198.51.100.1",
+    "203.0.113.1",
     "224.0.0.1",
     "240.0.0.1",
     "255.255.255.255",
@@ -35,12 +39,14 @@ PRIVATE = [
     "fd00:ec2::254",
     "ff02::1",
     "2001:db8::1",
+    "3fff::1",
     "2001::1",
     "64:ff9b:1::1",
     "100::1",
     "5f00::1",
 ]
 PUBLIC = ["1.1.1.1", "8.8.8.8", "172.15.255.255", "172.32.0.0", "100.63.0.1", "100.128.0.1", "2606:4700::1111"]
+PUBLIC += ["::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1", "2606:4700::5efe:808:808"]
 
 private_v4 = st.one_of(
     *(
@@ -62,6 +68,16 @@ def test_an_address_that_is_not_public_is_refused(address: str) -> None:
 def test_a_public_address_is_not(address: str) -> None:
     Guard().check_address("name.example", address)
     Guard().check_host(address)
+
+
+def test_an_address_is_the_same_however_it_is_spelled() -> None:
+    guard = Guard(["2606:4700:0:0::1111", "[2001:DB8::1]"], ["fd00:0::1", "10.1.2.3/16"])
+    guard.check_host("[2606:4700::1111]")
+    guard.check_address("name.example", "fd00::1")
+    guard.check_address("name.example", "10.1.255.255")
+    for host in ("2606:4700::1112", "[2001:db8::1]"):
+        with pytest.raises(AddressRefusedError):
+            guard.check_host(host)
 
 
 @given(private_v4)
