@@ -39,7 +39,8 @@ class Wake:
 class Steps:
     """Claims what is due and does it, at most `at_once` steps at a time, and besides them at most `sending` deliveries.
 
-    A delivery waits for a customer's server, for minutes if that is ill: it never takes the place of other steps.
+    A delivery waits for a customer's server, for minutes if that is ill: it never takes the place of other steps, and
+    those of one account leave a quarter of the places to others.
     """
 
     def __init__(self, upkeep: Upkeep, wake: Wake, at_once: int = 4, sending: int = 16) -> None:
@@ -47,8 +48,9 @@ class Steps:
         self._wake = wake
         self._at_once = at_once
         self._most_sent = sending
+        self._most_of_one = sending - sending // 4
         self._running: set[asyncio.Task[Recording]] = set()
-        self._sending: set[asyncio.Task[Recording]] = set()
+        self._sending: dict[asyncio.Task[Recording], str] = {}
         self._stopping = False
 
     async def run(self) -> None:
@@ -75,16 +77,23 @@ class Steps:
         claimed = await self._upkeep.claim(free) if free > 0 else ()
         waiting = []
         for recording in claimed:
-            lane = self._sending if self._upkeep.sends(recording) else self._running
-            if lane is self._sending and len(lane) >= self._most_sent:
+            sends = self._upkeep.sends(recording)
+            if sends and not self._fits_in(recording.account_id):
                 waiting.append(recording)
                 continue
             task = asyncio.create_task(self._upkeep.step(recording))
-            lane.add(task)
+            if sends:
+                self._sending[task] = recording.account_id
+            else:
+                self._running.add(task)
             task.add_done_callback(self._done)
         # Not before all that was claimed with them has begun: one that cannot be given back must not keep them waiting.
         for recording in waiting:
             await self._give_back(recording)
+
+    def _fits_in(self, account_id: str) -> bool:
+        of_one = sum(account == account_id for account in self._sending.values())
+        return len(self._sending) < self._most_sent and of_one < self._most_of_one
 
     async def _give_back(self, recording: Recording) -> None:
         try:
@@ -97,7 +106,7 @@ class Steps:
     async def finish(self, seconds: float) -> None:
         """Let running steps finish, for so many seconds; what does not is taken up again by the next process."""
         # A delivery that breaks off is made again, under the same id.
-        if running := self._running | self._sending:
+        if running := self._running | self._sending.keys():
             await asyncio.wait(running, timeout=seconds)
         for task in running:
             task.cancel()
@@ -105,7 +114,7 @@ class Steps:
 
     def _done(self, task: asyncio.Task[Recording]) -> None:
         self._running.discard(task)
-        self._sending.discard(task)
+        self._sending.pop(task, None)
         self._wake()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a step broke off", exc_info=error)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
@@ -105,12 +105,20 @@ async def test_all_that_is_due_is_done_a_few_at_a_time() -> None:
     await running
 
 
+@dataclass(frozen=True)
+class Letter:
+    """Something to be sent, for some account."""
+
+    account_id: str
+    id: str = "202611-a"
+
+
 class Post(Work):
-    """Work of which most is to be sent to servers that never answer."""
+    """Work of which most is to be sent to servers that never answer, each letter for another account."""
 
     def __init__(self, letters: int, others: int) -> None:
         super().__init__()
-        self.queue: list[Any] = ["letter"] * letters + ["other"] * others
+        self.queue: list[Any] = [Letter(str(number)) for number in range(letters)] + ["other"] * others
         self.postponed = 0
         self.sent = 0
 
@@ -119,14 +127,14 @@ class Post(Work):
         return taken
 
     def sends(self, recording: Any) -> bool:
-        return bool(recording == "letter")
+        return isinstance(recording, Letter)
 
     async def postpone(self, recording: Any) -> None:
-        assert recording == "letter"
+        assert isinstance(recording, Letter)
         self.postponed += 1
 
     async def step(self, recording: Any) -> Any:
-        if recording == "letter":
+        if isinstance(recording, Letter):
             self.sent += 1
             await self.gate.wait()
         self.done += 1
@@ -147,6 +155,24 @@ async def test_servers_that_do_not_answer_keep_nothing_else_waiting() -> None:
     work.gate.set()
     await steps.finish(5)
     assert work.done == 25
+
+
+async def test_the_deliveries_of_one_account_leave_places_to_others() -> None:
+    work = Post(letters=0, others=0)
+    work.gate.clear()
+    work.queue = [Letter("large")] * 20 + [Letter("small"), Letter("tiny")]
+    steps = Steps(cast("Upkeep", work), Wake(), at_once=30, sending=8)
+    await steps.claim()
+    await until(lambda: work.sent == 8)
+    assert work.postponed == 14
+    work.gate.set()
+    await steps.finish(5)
+    # Whoever is done makes room for the next one, of the same account, too.
+    work.queue = [Letter("large")] * 6
+    await steps.claim()
+    await until(lambda: work.sent == 14)
+    await steps.finish(5)
+    assert work.done == 14
 
 
 async def test_a_wake_is_heard_at_once() -> None:
@@ -263,13 +289,6 @@ async def test_a_store_that_is_away_at_the_end_cuts_nothing_off_that_runs() -> N
     assert work.done == 1
 
 
-class Letter(str):
-    """Something to be sent."""
-
-    __slots__ = ()
-    id = "202611-a"
-
-
 class Jammed(Post):
     """Work that cannot be given back."""
 
@@ -282,7 +301,7 @@ class Jammed(Post):
 async def test_what_cannot_be_given_back_keeps_nothing_else_waiting() -> None:
     work = Jammed(letters=0, others=0)
     work.gate.clear()
-    work.queue = [Letter("letter") for _ in range(4)] + ["other"]
+    work.queue = [Letter(str(number)) for number in range(4)] + ["other"]
     steps = Steps(cast("Upkeep", work), Wake(), at_once=5, sending=2)
     await steps.claim()
     await until(lambda: work.done == 1)
