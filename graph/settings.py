@@ -332,7 +332,7 @@ SETTINGS: Final = (
         "shutdown_timeout",
         int,
         10,
-        "Seconds that requests and open takes get to finish when the server is told to stop.",
+        "Seconds that requests get to finish when the server is told to stop; open takes then get as many again.",
         minimum=1,
         maximum=600,
     ),
