@@ -46,7 +46,8 @@ def test_an_account_that_is_there_cannot_be_made_again(cli: CommandLine) -> None
     ("words", "said"),
     [
         (["account", "create", "X", "--id", "short"], "32 lower-case hexadecimal digits"),
-        (["account", "create", ""], "printable"),
+        (["account", "create", ""], "1 to 128 printable"),
+        (["user", "create", "--account", "nobody", "--username", ""], "1 to 128 printable"),
         (["account", "create", "X", "--parent", "cd" * 16], "there is no account"),
         (["key", "create", "--account", "nobody"], "there is no account"),
         (["key", "list", "--account", "nobody"], "there is no account"),
