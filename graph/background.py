@@ -1,6 +1,7 @@
 """The background work of a server: due steps are claimed and done, and what recorders say is applied."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -120,13 +121,14 @@ class Steps:
             _log.error("a step broke off", exc_info=error)
 
 
-async def listen_to(recorder: Recorder, recordings: Recordings) -> None:
-    """Apply what a recorder says, in its order, until it is closed."""
+async def listen_to(recorder: Recorder, recordings: Recordings, doubt: Callable[[str], None]) -> None:
+    """Apply what a recorder says, in its order, until it is closed. `doubt` hears of takes that nobody waited for."""
     async for said in recorder.events():
         found = await _apply(recordings, said)
         if isinstance(said.event, Begun) and found is not None and not found.in_progress:
             # Whoever asked for it did not hear in time that it begins, and gave it up; or it is over already.
             await recorder.stop(said.recording_id)
+            doubt(said.recording_id)
 
 
 async def _apply(recordings: Recordings, said: TakeEvent) -> Recording | None:
@@ -160,7 +162,8 @@ class Background:
         """End what the last process of this node left open, and go to work."""
         await self._upkeep.recover()
         stepping = asyncio.create_task(self._steps.run(), name="steps")
-        listening = asyncio.create_task(listen_to(self._recorder, self._recordings), name="recorder's events")
+        hearing = listen_to(self._recorder, self._recordings, self._upkeep.doubt)
+        listening = asyncio.create_task(hearing, name="recorder's events")
         self._tasks = (stepping, listening)
         for task in self._tasks:
             task.add_done_callback(_ended)

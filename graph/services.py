@@ -322,7 +322,7 @@ def _compose(
         administration=Administration(store, clock),
         membership=Membership(store, clock),
         keeping=Keeping(store, clock),
-        doctor=Doctor(store=store, media=media, spool=spool, clock=clock),
+        doctor=Doctor(store=store, media=media, spool=spool, clock=clock, discard=workshop.discard),
         importing=Importing(store, upkeep, clock, node),
         identity=Identity(store, tokens, Credentials(store), opened.issuer),
         tokens=tokens,

@@ -7,7 +7,7 @@ metadata by the id that their key is made of. A fault of a store ends the examin
 
 import hashlib
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
@@ -100,7 +100,7 @@ Note = Callable[[str, str], None]
 
 
 class Doctor:
-    """Examines one installation from one node. `safety` in milliseconds."""
+    """Examines one installation from one node. `safety` in milliseconds, `discard` is the workshop's."""
 
     def __init__(
         self,
@@ -110,6 +110,7 @@ class Doctor:
         spool: Spool,
         clock: Clock,
         safety: Millis = SAFETY,
+        discard: Callable[[str], Awaitable[None]] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -117,6 +118,7 @@ class Doctor:
         self._spool = spool
         self._clock = clock
         self._safety = safety
+        self._discard = discard
         self._chance = chance
 
     async def examine(
@@ -314,6 +316,9 @@ class Doctor:
                 # What nobody knows may be an import's that has no row yet: a node sets it aside when it starts.
                 repaired = examination.repair and state is not None
                 if repaired:
+                    # In this order, as after a step: what is rendered is looked for by what is in the spool.
+                    if self._discard is not None:
+                        await self._discard(name)
                     await self._spool.remove(name)
                 detail = "no recording has this id" if state is None else f"its recording is {state.value}"
                 yield Finding(Problem.STALE_SPOOL, name, None, detail, repaired)

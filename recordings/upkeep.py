@@ -99,6 +99,10 @@ class Upkeep:
             )
         )
 
+    def doubt(self, recording_id: str) -> None:
+        """Something may be on this node's disk that nobody needs any more; it is looked at before the next claim."""
+        self._doubtful.add(recording_id)
+
     async def _settle_doubts(self) -> None:
         """What a step left open that lost the store: it must not wait for its lease to end, nor the disk be kept."""
         for name in tuple(self._doubtful - self._working.keys()):
@@ -132,7 +136,7 @@ class Upkeep:
             # Whatever comes next for it need not wait for this, and is claimed already, perhaps.
             await self._finalizer.clear(moved)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the recording has to say so
-            self._doubtful.add(recording.id)
+            self.doubt(recording.id)
             self._reporter.fault(recording.id, recording.state.value.lower(), error)
             return await self._try_again(recording, error)
         self._reporter.moved(moved, recording.state.value.lower())

@@ -26,6 +26,7 @@ class Work:
         self.running = self.most = self.done = 0
         self.faults = 0
         self.recovered = False
+        self.doubted: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -44,6 +45,9 @@ class Work:
 
     def sends(self, recording: Any) -> bool:
         return False
+
+    def doubt(self, recording_id: str) -> None:
+        self.doubted.append(recording_id)
 
     async def step(self, recording: Any) -> Any:
         self.running += 1
@@ -246,11 +250,12 @@ async def test_a_take_that_begins_when_nobody_waits_for_it_any_more_is_closed(st
             return replace(recording(id=recording_id), state=state) if recording_id == "one" else None
 
     listener, recorder = Knowing(), Late(*(TakeEvent(name, Begun(at=1)) for name in ("one", "unknown", "two")))
-    house = background(Work(), recorder, listener, Wake())
+    work = Work()
+    house = background(work, recorder, listener, Wake())
     await house.start()
     await until(lambda: listener.heard == ["one", "unknown", "two"])
     await house.stop(5)
-    assert asked == stopped
+    assert asked == work.doubted == stopped
 
 
 async def test_it_says_whether_it_runs() -> None:

@@ -59,7 +59,8 @@ async def test_a_take_that_opens_after_its_start_was_given_up_is_closed_again(tm
     recorder = PeerRecorder(asked, node="asked", peers=peers, recordings=kept, client=client)
     parts: Any = {"store": kept, "clock": clock, "audit": ListAudit(), "wake": lambda: None}
     at_holder = Recordings(recorder=holder, node="holder", **parts)
-    listening = asyncio.create_task(listen_to(holder, at_holder))
+    doubted: list[str] = []
+    listening = asyncio.create_task(listen_to(holder, at_holder, doubted.append))
     await store.add_account(Account(ACCOUNT, "Acme", clock.now()))
     await peers.greet(Peer("holder", "http://holder"), MINUTE)
     call = Call(account_id=ACCOUNT, call_id="call", started=clock.now())
@@ -81,4 +82,5 @@ async def test_a_take_that_opens_after_its_start_was_given_up_is_closed_again(tm
     assert await holder.is_open(begun.id)
     await holder.close()
     await listening
+    assert doubted == [failed.id]
     await client.close()
