@@ -1,6 +1,7 @@
 """The guarded session, against real sockets."""
 
 import asyncio
+import gzip
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from adapters.net import AddressRefusedError, Guard, Limits, open_session
+from adapters.net.client import AGENT
 
 
 class Names(AbstractResolver):
@@ -39,12 +41,24 @@ async def serving() -> AsyncIterator[tuple[int, list[str]]]:
     heard: list[str] = []
     over = asyncio.Event()
 
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         heard.append(f"{request.host} {request.path_qs}")
         if request.path == "/away":
             return web.Response(status=302, headers={"Location": request.query["to"]})
         if request.path == "/slow":
             await over.wait()
+        if request.path == "/drips":
+            response = web.StreamResponse()
+            await response.prepare(request)
+            while not over.is_set():
+                await response.write(b"x")
+                await asyncio.sleep(0.01)
+            return response
+        if request.path == "/zipped":
+            headers = {"Content-Encoding": "gzip", "Set-Cookie": "seen=1"}
+            return web.Response(body=gzip.compress(bytes(1_000)), headers=headers)
+        if request.path == "/asked":
+            return web.json_response(dict(request.headers))
         return web.Response(text="here")
 
     application = web.Application()
@@ -119,3 +133,32 @@ async def test_a_silent_server_is_given_up() -> None:
     async with serving() as (port, _heard), open_session(Guard(private=["127.0.0.1"]), limits) as session:
         with pytest.raises(TimeoutError):
             await session.get(f"http://127.0.0.1:{port}/slow")
+
+
+async def test_a_server_that_never_comes_to_an_end_is_given_up() -> None:
+    limits = Limits(total=0.2)
+    async with (
+        serving() as (port, _heard),
+        open_session(Guard(private=["127.0.0.1"]), limits) as session,
+        # Beyond this it hangs; whoever runs out of this does not raise what is expected below.
+        asyncio.timeout(60),
+        session.get(f"http://127.0.0.1:{port}/drips") as response,
+    ):
+        with pytest.raises(TimeoutError):
+            await response.read()
+
+
+async def test_a_body_is_given_as_it_came_and_nothing_is_kept_of_an_answer() -> None:
+    # Cookies of an address are not kept by any client.
+    names = Names(recorder=[["127.0.0.1"]] * 2)
+    guard = Guard(private=["recorder.lan"])
+    async with serving() as (port, _heard), open_session(guard, resolver=names) as session:
+        async with session.get(f"http://recorder.lan:{port}/zipped") as response:
+            body = await response.read()
+        assert len(body) < 100
+        assert gzip.decompress(body) == bytes(1_000)
+        async with session.get(f"http://recorder.lan:{port}/asked") as response:
+            asked = await response.json()
+    assert asked["Accept-Encoding"] == "identity"
+    assert asked["User-Agent"] == AGENT
+    assert "Cookie" not in asked
