@@ -34,6 +34,9 @@ from recordings.ports import Clock
 
 _TUNNELLED: Final = "POST"
 _ID_LENGTH: Final = 32
+_NO_ACCOUNT: Final = "-"
+_CLIENT_LENGTH: Final = 64
+"""Characters of an address; where a proxy says it, it says what it likes."""
 
 
 class Gate:
@@ -120,7 +123,7 @@ class Gate:
         return account
 
     def _charge(self, exchange: Exchange, cost: int) -> None:
-        granted = self._buckets.take(exchange.client, exchange.argument("account_id"), cost)
+        granted = self._buckets.take(*_bucket(exchange), cost)
         self._tell(exchange, cost if granted else 0)
         if not granted:
             raise too_many_requests()
@@ -130,13 +133,19 @@ class Gate:
         guess = credential.basic
         if guess is None or not exchange.argument("account_id") or self._logins.remembers(*guess):
             return
-        if not self._buckets.take(exchange.client, "", COST):
+        if not self._buckets.take(_bucket(exchange)[0], "", COST):
             raise too_many_requests()
 
     def _tell(self, exchange: Exchange, consumed: int | None = None) -> None:
         consumed = exchange.meta.consumed if consumed is None else consumed
-        remaining = self._buckets.level(exchange.client, exchange.argument("account_id"))
+        remaining = self._buckets.level(*_bucket(exchange))
         exchange.meta = replace(exchange.meta, consumed=consumed, remaining=remaining)
+
+
+def _bucket(exchange: Exchange) -> tuple[str, str]:
+    """What a client pays out of: of its own choice is nothing but which account, and what is none is one for all."""
+    account = exchange.argument("account_id")
+    return exchange.client[:_CLIENT_LENGTH], account if not account or is_hex_id(account) else _NO_ACCOUNT
 
 
 def path_of(request: Request) -> str:

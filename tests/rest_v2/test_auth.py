@@ -382,6 +382,15 @@ async def test_guesses_are_paid_by_the_client_whatever_account_is_in_the_path(si
         assert [await guess(f"/v2/accounts/{'f' * 32}", "0" * 32) for _ in range(2)] == [401, 429]
 
 
+async def test_what_is_no_account_has_one_bucket(site: Site) -> None:
+    async with client_of(site.world.app(), ("192.0.2.4", 1)) as client:
+        left = [
+            (await client.get(f"/v2/accounts/{name}/recordings")).json()["tokens"]["remaining"]
+            for name in ("x", "y" * 30_000, "%C3%A9", "A" * 32, "0" * 32, "1" * 32)
+        ]
+    assert left == [99, 98, 97, 96, 99, 99]
+
+
 async def test_buckets_are_bounded() -> None:
     ticks = Ticks()
     buckets = Buckets(Rate(capacity=2, per_second=1), ticks)
