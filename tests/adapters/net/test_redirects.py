@@ -53,3 +53,19 @@ def test_any_location_leads_somewhere_on_the_web_or_is_refused(location: str) ->
 def test_a_url_is_shown_without_its_secrets(text: str) -> None:
     assert "secret" not in shown_url(f"https://user:secret@a.example/x?token=secret#{text}".replace(" ", ""))
     assert len(shown_url(text)) <= 200
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://ada:pw@a.example:8443/x/y?token=1#z", "https://a.example:8443/x/y"),
+        ("http://[2606:4700::1]/x", "http://[2606:4700::1]/x"),
+        ("http://ada@[::1]:80", "http://[::1]:80"),
+        ("s3://bucket", "s3://bucket"),
+        ("file:///x", "file:///x"),
+        ("http://a:x/", "a malformed URL"),
+        ("http://[", "a malformed URL"),
+    ],
+)
+def test_a_url_is_shown_with_where_it_leads(url: str, shown: str) -> None:
+    assert shown_url(url) == shown

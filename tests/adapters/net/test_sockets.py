@@ -57,7 +57,7 @@ def test_a_host_that_is_not_listed_is_not_even_resolved(monkeypatch: pytest.Monk
 
 
 def test_the_next_address_is_tried_where_one_does_not_answer(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    Names(monkeypatch, ["127.0.0.9", "127.0.0.1"])
+    Names(monkeypatch, ["127.0.0.9", "127.0.0.1", "127.0.0.8"])
     with connect(Guard(private=["127.0.0.0/8"]), "files.example", port, 5) as connection:
         assert connection.getpeername() == ("127.0.0.1", port)
 
