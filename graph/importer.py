@@ -97,8 +97,10 @@ class Importer:
             with audio.open("rb") as source:
                 while chunk := await asyncio.to_thread(source.read, _CHUNK):
                     await writer.write(chunk)
-        finally:
             await writer.close()
+        finally:
+            # Closed already where all went well; a part of it must not be taken for all of it.
+            await writer.close(sync=False)
 
 
 def _numbered(file: Path) -> Iterator[tuple[int, bytes]]:

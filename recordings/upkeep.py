@@ -215,6 +215,9 @@ class Upkeep:
         recording = await self._store.load(name)
         if recording is None or (recording.state is State.LOST and _is_part(recording)):
             await self._spool.set_aside(name)
+        elif recording.state is State.LOST and await self._spool.audio(name) is None:
+            # Somebody is bringing it just now, or died over that.
+            pass
         elif recording.in_progress or recording.state in {State.LOST, State.FINALIZING}:
             return await self._take_up(recording)
         else:
@@ -236,7 +239,10 @@ class Upkeep:
         taken = replace(ended, node=self._node, revision=recording.revision + 1)
         if taken.state is State.FINALIZING:
             taken = replace(taken, due_at=now)
-        return taken if await self._store.save(taken, recording.revision) else None
+        if not await self._store.save(taken, recording.revision):
+            return None
+        await self._finalizer.clear(taken)
+        return taken
 
     async def _watch(self, recording: Recording) -> Event | None:
         # Its time limit is over for a while. Either the recorder is late, or nobody records it any more.

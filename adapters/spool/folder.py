@@ -2,7 +2,7 @@
 
 <data>/spool/<recording id>/take.json      what the files are
 <data>/spool/<recording id>/left.mulaw     a track of a live take, or
-<data>/spool/<recording id>/body.mp3       a file that came in whole
+<data>/spool/<recording id>/body.mp3       a file that came in whole; body.mp3.part until it did
 <data>/aside/<recording id>/...            what nobody could make a recording of
 """
 

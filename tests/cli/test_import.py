@@ -1,6 +1,7 @@
 """`recordings import`: documents and their audio come in once, and bad ones take nothing with them."""
 
 import asyncio
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.rest_v2.document import to_v2
+from adapters.spool import BodyWriter
 from graph.importer import Importer
 from graph.services import open_services
 from graph.settings import load
@@ -214,3 +216,30 @@ async def test_a_server_that_starts_beside_an_import_takes_nothing_from_it(
         found = await services.store.load(document(1, account.id)["_id"])
         assert found is not None
         assert (found.state, found.lease) == (State.STORED, None)
+
+
+async def test_a_part_of_a_file_is_not_stored_as_all_of_it(
+    media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
+        account = await services.administration.create_account("Acme")
+        file = written(tmp_path / "export.jsonl", document(1, account.id))
+        identity = document(1, account.id)["_id"]
+        assert (await Importer(services, account, None).run(file))["without_audio"] == 1
+        append = BodyWriter._append
+
+        def fill_the_disk(self: BodyWriter, chunk: bytes) -> None:
+            append(self, chunk[:8_000])
+            raise OSError(errno.ENOSPC, "no space left")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(BodyWriter, "_append", fill_the_disk)
+            assert (await Importer(services, account, media).run(file))["bad"] == 1
+        # The next server of this node finds it, and knows better than to finalize that.
+        await services.upkeep.recover()
+        assert await services.upkeep.claim(8) == []
+        assert (await Importer(services, account, media).run(file))["with_audio"] == 1
+        found = await services.store.load(identity)
+        assert found is not None
+        assert found.media is not None
+        assert (found.state, found.media.duration_ms) == (State.STORED, 1_000)

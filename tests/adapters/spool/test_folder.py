@@ -101,8 +101,19 @@ async def test_a_sender_that_comes_back_begins_anew_and_the_broken_one_harms_not
     await again.write(b"whole")
     await broken.write(b"dy")
     await broken.close()
+    assert await spool.audio(ID) is None
     await again.close()
     assert again.path.read_bytes() == b"whole"
+    assert names(again.path.parent) == ["body.wav", "take.json"]
+
+
+async def test_a_part_of_a_body_is_never_taken_for_all_of_it(spool: FolderSpool) -> None:
+    body = await spool.open_body(ID, "wav")
+    await body.write(b"half a bo")
+    assert await spool.audio(ID) is None
+    await body.close(sync=False)
+    assert await spool.audio(ID) is None
+    assert list(await spool.ids()) == [ID]
 
 
 @pytest.mark.parametrize("extension", ["", "../../x", "wav/..", "a b", "x" * 9])
@@ -208,11 +219,13 @@ async def test_it_is_private(spool: FolderSpool) -> None:
         tracks = await spool.open_tracks("other", Codec.MULAW, 8_000)
     finally:
         os.umask(before)
-    for path in (body.path, *tracks.paths):
+    passing = body.path.with_name("body.wav.part")
+    for path in (passing, *tracks.paths):
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.parent.stat().st_mode & 0o777 == 0o700
         assert (path.parent / "take.json").stat().st_mode & 0o777 == 0o600
     await body.close()
+    assert body.path.stat().st_mode & 0o777 == 0o600
     await tracks.close()
 
 
@@ -259,11 +272,12 @@ asyncio.run(main())
 async def test_a_killed_process_loses_nothing(spool: FolderSpool, tmp_path: Path) -> None:
     await asyncio.to_thread(write_and_be_killed, tmp_path)
     assert list(await spool.ids()) == ["body", "take"]
-    take, body = await spool.audio("take"), await spool.audio("body")
+    take = await spool.audio("take")
     assert take is not None
-    assert body is not None
     assert contents(take) == [b"L" * 1600, b"R" * 160]
-    assert contents(body) == [b"B" * 999]
+    # What came of a body is there, and is nothing that could be taken for all of it.
+    assert (tmp_path / "spool" / "body" / "body.wav.part").read_bytes() == b"B" * 999
+    assert await spool.audio("body") is None
 
 
 async def test_a_check_writes_to_the_spool_itself_and_leaves_nothing(spool: FolderSpool, tmp_path: Path) -> None:
