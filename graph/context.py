@@ -14,8 +14,8 @@ from recordings.query import MAX_PAGE
 from recordings.recording import Media, Row
 from recordings.service import Recordings
 
-Draw = Callable[[str, Media, int], Awaitable[Mapping[str, Any]]]
-"""The waveform of a recording's media, in so many pixels. Raises `Refused`."""
+Draw = Callable[[str, Media, int, str], Awaitable[Mapping[str, Any]]]
+"""The waveform of a recording's media, in so many pixels, for an account that asks. Raises `Refused`."""
 Presign = Callable[[Iterable[Row]], Awaitable[Mapping[str, str]]]
 """The store's own URLs for rows of recordings, by id, where it has any."""
 

@@ -34,11 +34,11 @@ class Rendering:
         if recording.media is None:
             return None
         with _refusing(recording.id):
-            made = await self._renditions.convert(recording.media, format)
+            made = await self._renditions.convert(recording.media, format, recording.account_id)
         return None if made is None else Converted(recording, recording.media, made)
 
-    async def draw(self, recording_id: str, media: Media, pixels: int) -> Mapping[str, Any]:
-        """The waveform of a recording, as players load it.
+    async def draw(self, recording_id: str, media: Media, pixels: int, whose: str) -> Mapping[str, Any]:
+        """The waveform of a recording, as players load it; `whose` is the account that asks.
 
         Raises:
             InvalidInput: it cannot be drawn in so few or so many pixels.
@@ -49,7 +49,7 @@ class Rendering:
             raise InvalidInput.of(("pixels",), "maximum", pixels, f"an integer from 1 to {MOST_PIXELS}")
         with _refusing(recording_id):
             try:
-                return await self._renditions.peaks(media, pixels)
+                return await self._renditions.peaks(media, pixels, whose)
             except MediaMissing as missing:
                 raise MediaUnavailable("the audio is not where it was stored", recording_id=recording_id) from missing
 

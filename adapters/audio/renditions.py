@@ -5,6 +5,7 @@ import json
 import secrets
 import shutil
 from asyncio import Task
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, Final, TypeVar, cast
 from adapters.audio.cache import FolderCache, Kept
 from adapters.audio.encoding import FORMATS
 from adapters.audio.peaks import LONGEST, Waveform
+from adapters.audio.turns import Turns
 from adapters.audio.workshop import AudioWorkshop, WorkshopBusyError
 from recordings.ports import Codec, SpooledAudio, Target, Track
 from recordings.recording import Media
@@ -26,6 +28,8 @@ _T = TypeVar("_T")
 MOST_BYTES: Final = 2 << 30
 KEPT_SECONDS: Final = 86_400.0
 _WAVEFORM: Final = "peaks"
+_ACCOUNTS: Final = 8
+"""How many accounts may have as many renditions waiting as one may: a page of a hundred waveforms, and more."""
 _SWEEPS: Final = 24
 """How often in the life of a rendition it is looked whether it is over."""
 
@@ -49,7 +53,8 @@ class Renditions:
     """Makes renditions in a workshop (one of its own, so that nobody's recording waits for somebody's listening).
 
     Kept in `folder`, at most `most_bytes` of them and each at most `seconds`. At most `at_once` are made at a time, and
-    `waiting` more may wait for that; two who ask for the same get the same. Belongs to one event loop.
+    `waiting` more may wait for that, so many of one account and eight times as many in all; the accounts take turns.
+    Two who ask for the same get the same. Belongs to one event loop.
     """
 
     def __init__(
@@ -67,14 +72,18 @@ class Renditions:
         self._cache = FolderCache(folder / "kept", most_bytes, seconds)
         self._workshop = workshop
         self._read = read
-        self._turn = asyncio.Semaphore(at_once)
-        self._room = at_once + waiting
+        self._turns = Turns(at_once)
+        self._share = at_once + waiting
+        self._room = at_once + waiting * _ACCOUNTS
         self._making: dict[str, Task[Any]] = {}
+        self._askers: Counter[str] = Counter()
         self._seconds = seconds
         self._sweeping: Task[None] | None = None
 
-    async def convert(self, media: Media, format: str) -> Rendition | None:
+    async def convert(self, media: Media, format: str, whose: str = "") -> Rendition | None:
         """The audio in a format: `mp3`, `wav`, `opus` or `flac`; `None` if it is in that one as it is stored.
+
+        `whose` is the account that it is made for.
 
         Raises:
             MediaMissing: the store does not have it.
@@ -86,14 +95,14 @@ class Renditions:
         if wanted.content_type == media.content_type:
             return None
         key = f"{media.sha256}.{format}"
-        kept = await self._once(key, lambda: self._convert(key, media, format))
+        kept = await self._once(key, whose, lambda: self._convert(key, media, format))
         length = (await asyncio.to_thread(kept.path.stat)).st_size
         return Rendition(kept.path, format, wanted.content_type, length, kept.note)
 
-    async def peaks(self, media: Media, pixels: int) -> Waveform:
+    async def peaks(self, media: Media, pixels: int, whose: str = "") -> Waveform:
         """The waveform in at most so many pixels (1 to 10,000). Raises as `convert` does, and `ValueError`."""
         key = f"{media.sha256}.{pixels}.{_WAVEFORM}"
-        kept = await self._once(key, lambda: self._draw(key, media, pixels))
+        kept = await self._once(key, whose, lambda: self._draw(key, media, pixels))
         return cast("Waveform", json.loads(await asyncio.to_thread(kept.path.read_bytes)))
 
     async def forget(self, sha256: str) -> None:
@@ -123,31 +132,35 @@ class Renditions:
                 await asyncio.to_thread(self._cache.sweep)
             await asyncio.sleep(self._seconds / _SWEEPS)
 
-    async def _once(self, key: str, make: Callable[[], Coroutine[Any, Any, Kept]]) -> Kept:
+    async def _once(self, key: str, whose: str, make: Callable[[], Coroutine[Any, Any, Kept]]) -> Kept:
         """What is kept under a key, or is being made already, or is made now."""
         if (task := self._making.get(key)) is None:
             if (kept := await asyncio.to_thread(self._cache.get, key)) is not None:
                 return kept
             # Somebody may have begun while we looked.
-            task = self._making.get(key) or self._begin(key, make)
+            task = self._making.get(key) or self._begin(key, whose, make)
         return cast("Kept", await asyncio.shield(task))
 
-    def _begin(self, key: str, make: Callable[[], Coroutine[Any, Any, Kept]]) -> Task[Any]:
-        if len(self._making) >= self._room:
-            message = f"{len(self._making)} renditions are being made or wait for it"
+    def _begin(self, key: str, whose: str, make: Callable[[], Coroutine[Any, Any, Kept]]) -> Task[Any]:
+        if len(self._making) >= self._room or self._askers[whose] >= self._share:
+            message = (
+                f"{len(self._making)} renditions are being made or wait for it, {self._askers[whose]} of them yours"
+            )
             raise WorkshopBusyError(message)
-        self._making[key] = task = asyncio.create_task(self._in_turn(make))
-        task.add_done_callback(lambda done: self._forget(key, done))
+        self._askers[whose] += 1
+        self._making[key] = task = asyncio.create_task(self._in_turn(whose, make))
+        task.add_done_callback(lambda done: self._forget(key, whose, done))
         return task
 
-    def _forget(self, key: str, task: Task[Any]) -> None:
+    def _forget(self, key: str, whose: str, task: Task[Any]) -> None:
         self._making.pop(key, None)
+        self._askers -= Counter([whose])
         if not task.cancelled():
             # Nobody may be left to hear of it.
             task.exception()
 
-    async def _in_turn(self, make: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-        async with self._turn:
+    async def _in_turn(self, whose: str, make: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        async with self._turns.turn(whose):
             return await make()
 
     async def _convert(self, key: str, media: Media, format: str) -> Kept:

@@ -84,7 +84,8 @@ async def draw(source: Row, context: Context, pixels: int) -> None:
         return
     media = StoredMedia(**{name: source[name] for name in StoredMedia.__dataclass_fields__})
     try:
-        context.drawn[place] = await context.draw(source["recording_id"], media, pixels)
+        asker = context.principal.account_id
+        context.drawn[place] = await context.draw(source["recording_id"], media, pixels, asker)
     except Exception as error:  # noqa: BLE001 - raised where it is asked for, at its place in the answer
         context.drawn[place] = error
 

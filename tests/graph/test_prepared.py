@@ -26,7 +26,7 @@ class Drawer:
         self.drawn: list[tuple[str, int]] = []
         self.broken = ""
 
-    async def draw(self, recording_id: str, _media: Media, pixels: int) -> dict[str, Any]:
+    async def draw(self, recording_id: str, _media: Media, pixels: int, _whose: str) -> dict[str, Any]:
         self.drawn.append((recording_id, pixels))
         if recording_id == self.broken:
             raise MediaUnavailable("it cannot be drawn", recording_id=recording_id)

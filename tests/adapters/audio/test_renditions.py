@@ -216,6 +216,9 @@ def test_a_drawing_has_the_extremes_of_every_piece(samples: list[int], channels:
     assert (count - 1) * step * channels < len(samples) <= count * step * channels
 
 
+ASKED = [(11, "a"), (12, "a"), (13, "a"), (14, "b"), (15, "b"), (16, "b")]
+
+
 async def test_what_waits_is_bounded(tmp_path: Path, shelf: Shelf) -> None:
     media = shelf.keep("a.wav", seconds=0.5)
     workshop = AudioWorkshop(tmp_path / "renditions/work", workers=1)
@@ -224,5 +227,9 @@ async def test_what_waits_is_bounded(tmp_path: Path, shelf: Shelf) -> None:
     ended = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(each) for each in ended].count(WorkshopBusyError) == 2
     assert (await renditions.peaks(media, 4))["length"] <= 4
+    # It is bounded for each account, before it is for all of them.
+    asked = [asyncio.create_task(renditions.peaks(media, pixels, whose)) for pixels, whose in ASKED]
+    ended = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(each) is WorkshopBusyError for each in ended] == [False, False, True, False, False, True]
     await renditions.close()
     await workshop.close()

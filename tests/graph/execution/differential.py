@@ -83,7 +83,7 @@ def context(random: Random, wrong: float) -> Context:
     )
 
 
-async def draw(recording_id: str, media: Media, pixels: int) -> dict[str, Any]:
+async def draw(recording_id: str, media: Media, pixels: int, _whose: str) -> dict[str, Any]:
     if pixels < 1:
         raise ValueError("it cannot be drawn in none")
     return {"of": recording_id, "data": [pixels, media.channels]}
