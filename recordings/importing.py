@@ -108,7 +108,8 @@ def _came_so(found: Recording) -> bool:
 
 
 def _wants_audio(found: Recording | None) -> bool:
-    return found is None or (found.state is State.LOST and found.reason is Reason.AUDIO_MISSING)
+    # It was imported without, or the node that was importing it has not come back.
+    return found is None or (found.state is State.LOST and found.reason in {Reason.AUDIO_MISSING, Reason.RECORDER_GONE})
 
 
 def _outcome(recording: Recording) -> Imported:

@@ -213,16 +213,19 @@ class Upkeep:
     async def _adopt(self, name: str) -> Recording | None:
         # Something is on the disk. Either it is still needed, or a step died just before it cleared away.
         recording = await self._store.load(name)
-        if recording is None or (recording.state is State.LOST and _is_part(recording)):
+        if recording is None or (recording.state is State.LOST and await self._is_part(recording)):
             await self._spool.set_aside(name)
-        elif recording.state is State.LOST and await self._spool.audio(name) is None:
-            # Somebody is bringing it just now, or died over that.
-            pass
         elif recording.in_progress or recording.state in {State.LOST, State.FINALIZING}:
             return await self._take_up(recording)
         else:
             await self._finalizer.clear(recording)
         return None
+
+    async def _is_part(self, recording: Recording) -> bool:
+        """Whether whoever brought it never came to the end of it."""
+        is_upload = recording.source_key is not None and recording.imported is None
+        unfinished = is_upload and recording.source_sha256 is None
+        return unfinished or await self._spool.audio(recording.id) is None
 
     async def _take_up(self, recording: Recording) -> Recording | None:
         """Have this node finalize what it has audio of, and now: whatever its name, or the clock, was before."""
@@ -305,8 +308,3 @@ class Upkeep:
         # A lost race needs no care here: whoever won it made the recording due again.
         await self._store.save(later, recording.revision)
         return later
-
-
-def _is_part(recording: Recording) -> bool:
-    """Whether its sender never came to the end of it."""
-    return recording.source_key is not None and recording.source_sha256 is None

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from graph.importer import Importer
 from graph.services import open_services
 from graph.settings import load
 from recordings.importing import Imported
-from recordings.recording import Recording, State
+from recordings.recording import Reason, Recording, State
 from tests.cli.conftest import CommandLine
 from tests.e2e.sound import wav
 
@@ -243,3 +244,15 @@ async def test_a_part_of_a_file_is_not_stored_as_all_of_it(
         assert found is not None
         assert found.media is not None
         assert (found.state, found.media.duration_ms) == (State.STORED, 1_000)
+
+
+async def test_what_a_node_that_is_gone_was_importing_is_imported_by_another_one(media: Path, tmp_path: Path) -> None:
+    async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
+        account = await services.administration.create_account("Acme")
+        file = written(tmp_path / "export.jsonl", document(1, account.id))
+        assert (await Importer(services, account, None).run(file))["without_audio"] == 1
+        before = await services.store.load(document(1, account.id)["_id"])
+        assert before is not None
+        gone = replace(before, node="gone", reason=Reason.RECORDER_GONE, revision=before.revision + 1)
+        assert await services.store.save(gone, before.revision)
+        assert (await Importer(services, account, media).run(file))["with_audio"] == 1

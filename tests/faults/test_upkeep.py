@@ -533,6 +533,13 @@ async def test_a_part_of_a_body_is_never_taken_for_all_of_it(node: Node) -> None
     assert node.files()["aside"]
 
 
+async def test_what_was_imported_whole_is_finalized_when_its_node_is_back(node: Node) -> None:
+    imported = {"source_key": "v2:1", "imported": {"from": "x"}}
+    recording = await node.record(state=State.LOST, reason=Reason.RECORDER_GONE, **imported)
+    await node.run(node.upkeep())
+    assert (await state_of(node, recording)).state is State.STORED
+
+
 async def test_a_clock_that_is_put_back_delays_nothing_beyond_the_next_start(node: Node) -> None:
     recording = await node.record()
     await node.upkeep().recover()
