@@ -187,8 +187,8 @@ async def test_documents_are_registered_and_named_by_their_hash(api: Api) -> Non
     assert (await post(api, documentId=f"sha256:{DIGEST}")).json()["data"] == DATA
     assert (await get(api, documentId=DIGEST)).json()["data"] == DATA
     assert code(await post(api, query="{ __typename }", extensions=persisted)) == "PERSISTED_QUERY_HASH_MISMATCH"
-    other = {"persistedQuery": {"version": 2, "sha256Hash": DIGEST}}
-    assert code(await post(api, extensions=other)) == "PERSISTED_QUERY_NOT_SUPPORTED"
+    for other in ({"version": 2, "sha256Hash": DIGEST}, {"sha256Hash": DIGEST}, DIGEST, [1], 1, False):
+        assert code(await post(api, extensions={"persistedQuery": other})) == "PERSISTED_QUERY_NOT_SUPPORTED"
     assert (await post(api, documentId="../../etc/passwd")).status_code == 400
 
 
