@@ -128,6 +128,10 @@ class Documents:
     def __len__(self) -> int:
         return len(self._by_text)
 
+    def __contains__(self, text: str) -> bool:
+        """Whether a text was read already."""
+        return text in self._by_text
+
     def find(self, text: str) -> Document:
         """The document of a text.
 

@@ -44,12 +44,32 @@ class Operations:
             HttpProblemError: HTTP has a status of its own for what is wrong.
             RefusedDocumentError: it was not begun, for these errors.
         """
-        document = document_of(asked, self.documents)
+        document = self._read(asked, who)
         kind = document.operation(asked.operation_name).operation
         if only_reads and kind is OperationType.MUTATION:
             raise HttpProblemError(405, "METHOD_NOT_ALLOWED", "a GET is for queries alone", {"allow": "POST"})
         cost = self._admit(document, asked, context, who)
         return Outcome(await self._execute(document, asked, context), cost)
+
+    def _read(self, asked: Asked, who: Hashable) -> Document:
+        """The document that is asked for.
+
+        To read one is most of the work, and one that is refused is read anew each time: it costs a point for each of
+        its characters, or a full bucket. One that is kept costs what its fields do, and one that is beyond a limit was
+        hardly looked at.
+        """
+        if self.rate is None or not asked.query or asked.query in self.documents:
+            return document_of(asked, self.documents)
+        price = min(len(asked.query), self.rate.capacity)
+        _spend(self.rate, who, price)
+        try:
+            document = document_of(asked, self.documents)
+        except RefusedDocumentError as refused:
+            if isinstance(refused.errors[0], LimitError):
+                self.rate.give(who, price)
+            raise
+        self.rate.give(who, price)
+        return document
 
     def _admit(self, document: Document, asked: Asked, context: Any, who: Hashable) -> dict[str, int]:
         limits = self.documents.limits

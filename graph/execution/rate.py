@@ -33,6 +33,11 @@ class RateLimiter:
             self._buckets.popitem(last=False)
         return 0 if left >= 0 else max(1, math.ceil(-left / self._per_second))
 
+    def give(self, key: Hashable, cost: int) -> None:
+        """Put back what was taken for something that came to nothing."""
+        if (found := self._buckets.get(key)) is not None:
+            self._buckets[key] = (min(self.capacity, found[0] + cost), found[1])
+
     def left(self, key: Hashable) -> int:
         """What a bucket held when something was last taken from it."""
         return int(self._buckets.get(key, (self.capacity, 0.0))[0])

@@ -15,7 +15,7 @@ from graph.execution.scan import _TOKEN, check_text
 from graph.execution.survey import Survey
 from graph.graphql import GraphQLSettings
 from graph.schema.build import Schema
-from tests.graph.api import open_api
+from tests.graph.api import URL, open_api
 from tests.graph.execution.differential import UNLIMITED, make
 
 SCHEMA = Schema()
@@ -153,6 +153,24 @@ def test_a_text_that_is_not_closed_is_looked_through_once(text: str) -> None:
     assert len(_TOKEN.findall(text)) <= 2
     with pytest.raises(RefusedDocumentError):
         SCHEMA.documents.find(text)
+
+
+async def test_a_document_that_is_refused_is_paid_by_its_length(tmp_path: Path) -> None:
+    async with open_api(tmp_path, GraphQLSettings(burst=30_000, per_second=1)) as api:
+
+        async def ask(text: str, length: int, who: str = "me") -> Any:
+            headers = {"authorization": f"Bearer {who}"}
+            told = await api.http.post(URL, json={"query": f"{text}{'#' * (length - len(text))}"}, headers=headers)
+            return told.json()
+
+        answers = [await ask("{ nothing }", 12_000) for _ in range(3)]
+        codes = [answer["errors"][0]["extensions"]["code"] for answer in answers]
+        assert codes == ["BAD_REQUEST", "BAD_REQUEST", "RATE_LIMITED"]
+        # What is kept, or beyond a limit, is not paid by its length.
+        for length in (4_000, 4_500, 20_000, 5_000):
+            assert ("data" in await ask("{ viewer { name } }", length)) is (length < 15_000)
+        left = (await ask("{ viewer { name } }", 4_000))["extensions"]["cost"]["available"]
+        assert 5_900 < left < 6_100
 
 
 def test_names_are_not_guessed_at() -> None:
