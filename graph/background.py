@@ -16,6 +16,7 @@ from recordings.upkeep import Upkeep
 
 _POLL_SECONDS: Final = 1.0
 _LONGEST_WAIT: Final = 30.0
+_ADOPT_SECONDS: Final = 3_600.0
 _log: Final = logger("background")
 
 
@@ -121,6 +122,18 @@ class Steps:
             _log.error("a step broke off", exc_info=error)
 
 
+async def adopt(upkeep: Upkeep, wake: Wake) -> None:
+    """Now and then, take up again what others took for lost, as long as nobody ends this."""
+    while True:
+        await asyncio.sleep(_ADOPT_SECONDS)
+        try:
+            for recording in await upkeep.adopt():
+                _log.warning("it was given up for lost, and is here", recording=recording.id)
+                wake()
+        except Exception:  # noqa: BLE001 - whatever it is, the next time may be better
+            _log.exception("what is in the spool cannot be looked at")
+
+
 async def listen_to(recorder: Recorder, recordings: Recordings, doubt: Callable[[str], None]) -> None:
     """Apply what a recorder says, in its order, until it is closed. `doubt` hears of takes that nobody waited for."""
     async for said in recorder.events():
@@ -155,6 +168,7 @@ class Background:
         self._upkeep = upkeep
         self._recorder = recorder
         self._recordings = recordings
+        self._wake = wake
         self._steps = Steps(upkeep, wake, at_once)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
@@ -164,7 +178,8 @@ class Background:
         stepping = asyncio.create_task(self._steps.run(), name="steps")
         hearing = listen_to(self._recorder, self._recordings, self._upkeep.doubt)
         listening = asyncio.create_task(hearing, name="recorder's events")
-        self._tasks = (stepping, listening)
+        adopting = asyncio.create_task(adopt(self._upkeep, self._wake), name="adoption")
+        self._tasks = (stepping, listening, adopting)
         for task in self._tasks:
             task.add_done_callback(_ended)
 
@@ -180,7 +195,7 @@ class Background:
 
         What is not finished then is finished by the next process of this node.
         """
-        stepping, listening = self._tasks
+        stepping, listening, _ = self._tasks
         deadline = asyncio.get_running_loop().time() + seconds
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):

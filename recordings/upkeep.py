@@ -192,6 +192,16 @@ class Upkeep:
             self._reporter.moved(recording, "recover")
         return recovered
 
+    async def adopt(self) -> Sequence[Recording]:
+        """Take up again what others gave up for lost because this node was not heard of for long; what was taken up."""
+        adopted = []
+        for name in await self._spool.ids():
+            recording = await self._store.load(name)
+            is_ours = recording is not None and recording.node == self._node and recording.state is State.LOST
+            if recording is not None and is_ours and not await self._is_part(recording):
+                adopted.append(await self._take_up(recording))
+        return [recording for recording in adopted if recording is not None]
+
     async def _is_open(self, recording: Recording) -> bool:
         return await self._recorder.is_open(recording.id)
 

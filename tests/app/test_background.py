@@ -258,6 +258,27 @@ async def test_a_take_that_begins_when_nobody_waits_for_it_any_more_is_closed(st
     assert asked == work.doubted == stopped
 
 
+async def test_what_others_took_for_lost_is_taken_up_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Found(Work):
+        looks = 0
+
+        async def adopt(self) -> Sequence[Recording]:
+            self.looks += 1
+            if self.looks == 1:
+                message = "the store is away"
+                raise ConnectionError(message)
+            self.due += 1
+            return [recording()]
+
+    monkeypatch.setattr("graph.background._ADOPT_SECONDS", 0.01)
+    work = Found()
+    house = background(work, Recorder(), Listener(), Wake())
+    await house.start()
+    await until(lambda: work.done)
+    await house.check()
+    await house.stop(5)
+
+
 async def test_it_says_whether_it_runs() -> None:
     house = background(Work(), Recorder(), Listener(), Wake())
     with pytest.raises(RuntimeError, match="not running"):

@@ -533,6 +533,23 @@ async def test_a_part_of_a_body_is_never_taken_for_all_of_it(node: Node) -> None
     assert node.files()["aside"]
 
 
+async def test_what_others_gave_up_for_lost_is_taken_up_without_a_start(node: Node) -> None:
+    reasons: dict[str, Any] = {"state": State.LOST, "reason": Reason.RECORDER_GONE}
+    found = await node.record(**reasons)
+    left = [
+        await node.record(**reasons, node="another"),
+        await node.record(**reasons, source_key="kazoo/1"),
+        await node.record(state=State.TRASHED, trashed_from=State.LOST),
+        await node.record(),
+    ]
+    upkeep = node.upkeep()
+    assert [each.id for each in await upkeep.adopt()] == [found.id]
+    (claimed,) = await upkeep.claim(8)
+    assert (await upkeep.step(claimed)).state is State.STORED
+    assert [await state_of(node, each) for each in left] == left
+    assert await upkeep.adopt() == []
+
+
 async def test_what_was_imported_whole_is_finalized_when_its_node_is_back(node: Node) -> None:
     imported = {"source_key": "v2:1", "imported": {"from": "x"}}
     recording = await node.record(state=State.LOST, reason=Reason.RECORDER_GONE, **imported)
