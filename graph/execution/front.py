@@ -79,17 +79,21 @@ class Front:
         limits = self.operations.documents.limits
         asked = from_body(await read_body(request, receive, limits.body), limits.batch)
         if isinstance(asked, list):
-            return await self._each(request, asked, context)
+            return await self._each(request, asked)
         return await self._run(request, asked, context, media_type)
 
-    async def _each(self, request: Request, batch: list[Asked], context: Any) -> Answer:
+    async def _each(self, request: Request, batch: list[Asked]) -> Answer:
         """The answers to a batch, in its order. What is wrong with one is told in its place and stops none of them."""
         answers: list[Answer] = []
         for asked in batch:
-            answers.append(await self._told(request, self._run(request, asked, context, JSON)))
+            answers.append(await self._told(request, self._alone(request, asked)))
             # Other requests have their turn between two of them, whether or not they waited for anything.
             await asyncio.sleep(0)
         return Answer.of_batch(answers, JSON)
+
+    async def _alone(self, request: Request, asked: Asked) -> Answer:
+        # With a context of its own: what was fetched for one is let go of, and may be old for the next.
+        return await self._run(request, asked, await self.context(request), JSON)
 
     async def _run(self, request: Request, asked: Asked, context: Any, media_type: str) -> Answer:
         reading = request.method == "GET"

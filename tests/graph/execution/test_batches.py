@@ -118,6 +118,22 @@ async def test_each_operation_has_its_own_time(tmp_path: Path, monkeypatch: pyte
         assert codes(await send(api, [{"query": ONE}, NAME])) == ["TIMEOUT", None]
 
 
+async def test_nothing_is_kept_from_one_operation_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_api(tmp_path, taking()) as api:
+        await api.keep()
+        read = api.house.store.page
+
+        async def slowly(*given: Any) -> Any:
+            api.house.clock.move(60_000)
+            return await read(*given)
+
+        monkeypatch.setattr(api.house.store, "page", slowly)
+        until = {"query": "{ recordings(first: 1) { nodes { media { urlExpires } } } }"}
+        answers = (await send(api, [until, until])).json()
+        first, second = (answer["data"]["recordings"]["nodes"][0]["media"]["urlExpires"] for answer in answers)
+        assert first < second
+
+
 async def test_a_mutation_is_over_before_the_next_operation_begins(tmp_path: Path) -> None:
     async with open_api(tmp_path, taking()) as api:
         kept = await api.keep()
