@@ -187,7 +187,8 @@ class Documents:
             raise GraphQLError("only trusted documents are executed", extensions={"code": "DOCUMENT_NOT_TRUSTED"})
         check_text(text, self.limits)
         try:
-            parsed = parse(text, max_tokens=self.limits.tokens)
+            # The parser counts comments as well; they are bounded by their characters.
+            parsed = parse(text, max_tokens=self.limits.tokens + text.count("#"))
             survey = Survey.of(parsed, self.limits)
             fragments = {
                 item.name.value: item for item in parsed.definitions if isinstance(item, FragmentDefinitionNode)
