@@ -110,7 +110,7 @@ async def fill(store: SqliteStore, rows: int, now: int) -> None:
     assert await store.add_account(Account(ACCOUNT, "bench", now))
     media = Media("local:x", "audio/mpeg", 169_536, 42_380, 16_000, 2, "ab" * 32, now)
     model = Recording(
-        id="", account_id=ACCOUNT, state=State.STORED, start=now, created=now, modified=now, call_id="",
+        id="", account_id=ACCOUNT, state=State.STORED, start=now, created=now, modified=now, ended=now, call_id="",
         from_="1001@acme.sip.example.com", to="+14155550123@acme.sip.example.com", name="x.mp3", owner_id="8e24" * 8,
         direction=Direction.INBOUND, caller_id_name="Ada Reception", caller_id_number="1001",
         callee_id_number="+14155550123", interaction_id="63877497820-3f2a1b9c", duration_ms=42_380, media=media,
@@ -122,7 +122,13 @@ async def fill(store: SqliteStore, rows: int, now: int) -> None:
             at = now - number * STEP
             made.append(
                 replace(
-                    model, id=new_recording_id(at), start=at, created=at, modified=at, call_id=f"{number}@10.26.0.91"
+                    model,
+                    id=new_recording_id(at),
+                    start=at,
+                    created=at,
+                    modified=at,
+                    ended=at,
+                    call_id=f"{number}@10.26.0.91",
                 )
             )
         await store._database.write(partial(put, made=made))

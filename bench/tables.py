@@ -49,6 +49,7 @@ TEMPLATE = Recording(
     name="recording.mp3",
     caller_id_name="Caller",
     callee_id_number="1002",
+    ended=NOW,
     media=Media("file:///audio/2026/11/x.mp3", "audio/mpeg", 480_000, 60_000, 8_000, 2, "ab" * 32, NOW),
     user_metadata={"note": "x"},
 )
@@ -63,6 +64,7 @@ def varied(count: int) -> Iterator[dict[str, Any]]:
             "id": new_recording_id(at),
             "start": at,
             "created": at - chance.randrange(60_000),
+            "ended": at + chance.randrange(600_000),
             "call_id": f"{chance.getrandbits(64):016x}@10.0.0.1",
             "owner_id": f"{number % OWNERS:032x}",
             "interaction_id": f"{number // 2:020d}-{chance.getrandbits(32):08x}",

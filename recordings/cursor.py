@@ -21,7 +21,10 @@ from recordings.errors import InvalidCursor
 from recordings.ids import MAX_ID
 from recordings.query import MAX_TEXT, Order, OrderField, Position, position_of
 
-_CODES: Final = {OrderField.START: b"s", OrderField.CREATED: b"c", OrderField.DURATION: b"d", OrderField.CALLER: b"n"}
+_CODES: Final = {
+    OrderField.START: b"s", OrderField.CREATED: b"c", OrderField.ENDED: b"e", OrderField.DURATION: b"d",
+    OrderField.CALLER: b"n",
+}  # fmt: skip
 _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _TAG: Final = 8

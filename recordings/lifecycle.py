@@ -53,6 +53,7 @@ from recordings.events import (
 )
 from recordings.instants import MINUTE, SECOND, Millis
 from recordings.recording import (
+    IN_PROGRESS,
     Reason,
     Recording,
     State,
@@ -144,7 +145,8 @@ def apply(recording: Recording, event: Event) -> Recording:
     state = (recording.trashed_from or State.STORED) if outcome == BACK else State(outcome)
     _guard(recording, event)
     amended = AMENDMENTS[type(event)](recording, event)
-    moved = replace(recording, state=state, modified=event.at, **amended)
+    ended = _ended(recording, state, event.at)
+    moved = replace(recording, state=state, modified=event.at, ended=ended, **amended)
     return replace(moved, due_at=due_at(moved, event.at), lease=None, attempts=0, revision=recording.revision + 1)
 
 
@@ -163,6 +165,13 @@ def _guard(recording: Recording, event: Event) -> None:
         raise refusal(f"recording {recording.id} is being purged", recording_id=recording.id)
     if isinstance(event, Redelivered) and recording.options.url is None:
         raise NotDeliverable(_refusal(recording, event), recording_id=recording.id)
+
+
+def _ended(before: Recording, state: State, at: Millis) -> Millis | None:
+    """When it came to its end, which stays so, though its audio is stored, or found again, later."""
+    if state in IN_PROGRESS:
+        return None
+    return at if before.in_progress else before.ended
 
 
 def is_going(recording: Recording, at: Millis) -> bool:

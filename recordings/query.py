@@ -26,7 +26,7 @@ TEXT_FIELDS: Final = frozenset({
     "format",
 })  # fmt: skip
 """Fields that can be compared with a text (equal, in, prefix)."""
-NUMBER_FIELDS: Final = frozenset({"start", "created", "duration_ms"})
+NUMBER_FIELDS: Final = frozenset({"start", "created", "ended", "duration_ms"})
 """Fields that can be compared with a number (equal, in, range); instants and lengths in milliseconds."""
 
 
@@ -100,13 +100,14 @@ class OrderField(StrEnum):
 
     START = "start"
     CREATED = "created"
+    ENDED = "ended"
     DURATION = "duration_ms"
     CALLER = "caller_id_number"
 
     @property
     def nullable(self) -> bool:
         """Whether a recording may lack it. What lacks it sorts first, ascending."""
-        return self in {OrderField.DURATION, OrderField.CALLER}
+        return self in {OrderField.ENDED, OrderField.DURATION, OrderField.CALLER}
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,8 @@ class Recording:
     """One recording of one call, at one revision. See the module's docstring for how it changes.
 
     `start` is when its audio begins (until then: when it was asked for), `created` when it was asked for, `modified`
-    when this revision was made, `delete_at` when its retention is over. `node` names the process that holds audio of it
+    when this revision was made, `ended` when its call was over or it failed (nothing until then), `delete_at` when its
+    retention is over. `node` names the process that holds audio of it
     outside the media store. `source_key` names what came in (a sender's retry has the same one), `source_sha256` the
     bytes that came.
     """
@@ -218,6 +219,7 @@ class Recording:
     start_key: str | None = None
     start_fingerprint: str | None = None
     applied: tuple[Applied, ...] = ()
+    ended: Millis | None = None
     source_key: str | None = None
     source_sha256: str | None = None
     node: str | None = None

@@ -53,6 +53,7 @@ def from_v2(document: Mapping[str, Any], account: Account, now: Millis) -> Recor
         reason_detail="imported without audio",
         start=start,
         created=created,
+        ended=created,
         modified=_instant(document, "pvt_modified", created),
         call_id=_short(document, "call_id") or "unknown",
         from_=sip_uri(_short(document, "from"), account.realm),

@@ -46,16 +46,16 @@ class Plan:
     @property
     def order(self) -> Order:
         """The order of the rows."""
-        return Order(OrderField.CREATED, descending=self.descending)
+        return Order(OrderField.ENDED, descending=self.descending)
 
     @property
-    def created(self) -> Range:
-        """The span as the store knows it."""
-        return Range("created", _millis(self.span.first), _millis(self.span.last + 1))
+    def written(self) -> Range:
+        """The span as the store knows it: a document is written when its recording is over (section 1.3)."""
+        return Range("ended", _millis(self.span.first), _millis(self.span.last + 1))
 
     def key_of(self, row: Row) -> str:
         """The start key of a page that begins with this row."""
-        seconds, millis = to_gregorian(row["created"]), row["created"] % SECOND
+        seconds, millis = to_gregorian(row["ended"]), row["ended"] % SECOND
         # The reference's keys end here. What was recorded here has milliseconds, and they are a part of the order.
         finer: tuple[Element, ...] = (millis,) if millis else ()
         return encode((*_prefix(self.owner), seconds, row["id"], *finer))

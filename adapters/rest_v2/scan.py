@@ -36,7 +36,7 @@ class Listing:
     @property
     def query(self) -> Query:
         """As much of it as a store can answer."""
-        where = And((IS_SHOWN, self.plan.created, *self.filters.conditions))
+        where = And((IS_SHOWN, self.plan.written, *self.filters.conditions))
         return Query(account_id=self.account_id, owner_id=self.plan.owner, where=where, order=self.plan.order)
 
     def item(self, row: Row) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ STATES: Final = (State.FINALIZING, State.STORED, State.FAILED, State.LOST)
 """A legacy client knows recordings once their call is over, and those only that came to something or should have."""
 IS_SHOWN: Final = In("state", tuple(state.value for state in STATES))
 FIELDS: Final = frozenset({
-    "id", "account_id", "owner_id", "state", "shelf", "start", "created", "modified", "call_id", "from", "to",
+    "id", "account_id", "owner_id", "state", "shelf", "start", "ended", "modified", "call_id", "from", "to",
     "options", "origin", "name", "format", "endpoint_id", "interaction_id", "cdr_id", "direction", "request",
     "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "duration_ms", "media",
     "user_metadata", "custom_channel_vars", "imported", "revision",
@@ -57,7 +57,7 @@ def listed(document: Mapping[str, Any], row: Row) -> dict[str, Any]:
 
 def filtered(row: Row, reader: Principal) -> dict[str, Any]:
     """What filters look at: the public fields, and the two private times under the names that clients know."""
-    times = {"pvt_created": to_gregorian(row["created"]), "pvt_modified": to_gregorian(row["modified"])}
+    times = {"pvt_created": to_gregorian(row["ended"]), "pvt_modified": to_gregorian(row["modified"])}
     return document_of(row, reader) | times
 
 

@@ -80,6 +80,7 @@ _SCOPES: Final[Mapping[Enum, str]] = {
 _ORDER_FIELDS: Final[Mapping[Enum, str]] = {
     OrderField.START: "When the audio began.",
     OrderField.CREATED: "When the recording was asked for.",
+    OrderField.ENDED: "When its call was over, or it failed; what has not ended comes first, ascending.",
     OrderField.DURATION: "How long the audio is; what has no length yet comes first, ascending.",
     OrderField.CALLER: "The caller's number, as text; what has none comes first, ascending.",
 }

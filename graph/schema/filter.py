@@ -82,6 +82,7 @@ class RecordingFilter(Given):
     )
     start: DateTimeRange | None = strawberry.field(default=UNSET, description="When the audio began.")
     created: DateTimeRange | None = strawberry.field(default=UNSET, description="When it was asked for.")
+    ended: DateTimeRange | None = strawberry.field(default=UNSET, description="When its call was over, or it failed.")
     duration_ms: IntRange | None = strawberry.field(
         default=UNSET, description="The length of the audio in milliseconds."
     )
@@ -116,7 +117,7 @@ _TEXTS: Final = {
         "interaction_id", "cdr_id", "owner_id", "endpoint_id", "origin", "label", "name", "format",
     )
 }  # fmt: skip
-_RANGES: Final = ("start", "created", "duration_ms")
+_RANGES: Final = ("start", "created", "ended", "duration_ms")
 
 
 def to_condition(given: RecordingFilter | None, path: Path = ("filter",)) -> Condition:

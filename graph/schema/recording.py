@@ -94,6 +94,7 @@ class Recording(Node):
     end_cause: EndCause | None = strawberry.field(description="What ended its audio.")
     start: DateTime = strawberry.field(description="When its audio began; until it does, when it was asked for.")
     created: DateTime = strawberry.field(description="When it was asked for.")
+    ended: DateTime | None = strawberry.field(description="When its call was over, or it failed.")
     modified: DateTime = strawberry.field(description="When it last changed.")
     duration_ms: int | None = strawberry.field(
         description="The length of its audio in milliseconds, once that is measured."

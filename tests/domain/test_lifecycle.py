@@ -304,9 +304,49 @@ def test_a_tombstone_names_nobody() -> None:
     assert gone.options == RecordingOptions()
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        Stopped(at=AT + 9),
+        Ended(at=AT + 9, cause=EndCause.HANGUP),
+        Failed(at=AT + 9, reason=Reason.INCOMPLETE),
+        Lost(at=AT + 9, reason=Reason.RECORDER_GONE),
+        Discarded(at=AT + 9, reason=Reason.EMPTY),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_it_ended_when_it_was_no_longer_in_progress(event: Event) -> None:
+    going = apply(make(S.REQUESTED), Begun(at=AT))
+    assert going.ended is None
+    assert apply(going, event).ended == AT + 9
+
+
+def test_what_comes_after_the_end_does_not_move_it() -> None:
+    ended = make(S.FINALIZING, ended=AT)
+    stored = apply(ended, Stored(at=AT + 5, media=MEDIA, format="mp3"))
+    assert apply(ended, Failed(at=AT + 5, reason=Reason.NOT_AUDIO)).ended == AT
+    trashed = apply(stored, Trashed(at=AT + 6, by="me", purge_at=AT + 9))
+    found = apply(make(S.LOST, ended=AT), Ended(at=AT + 5, cause=EndCause.SERVER_RESTART))
+    after = (
+        stored,
+        trashed,
+        apply(trashed, Restored(at=AT + 7, delete_at=None)),
+        apply(trashed, Purged(at=AT + 9)),
+        found,
+    )
+    assert {each.ended for each in after} == {AT}
+
+
+def test_what_is_sent_again_ends_again() -> None:
+    broken = make(S.FAILED, reason=Reason.INCOMPLETE, source_key="s", ended=AT)
+    again = apply(broken, Reopened(at=AT + 5))
+    assert again.ended is None
+    assert apply(again, Ended(at=AT + 9, cause=EndCause.RECEIVED)).ended == AT + 9
+
+
 STAYS = frozenset({
     "id", "account_id", "owner_id", "call_id", "interaction_id", "cdr_id", "direction", "recorder", "format", "start",
-    "created", "modified", "duration_ms", "state", "shelf", "reason", "reason_detail", "end_cause", "options",
+    "created", "modified", "ended", "duration_ms", "state", "shelf", "reason", "reason_detail", "end_cause", "options",
     "revision", "trashed_from", "trashed_at", "trashed_by", "trashed_reason", "purge_at", "start_fingerprint",
     "applied", "source_sha256",
 })  # fmt: skip

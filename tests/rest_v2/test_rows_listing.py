@@ -35,7 +35,7 @@ async def test_the_form_of_an_id(site: Site) -> None:
 
 async def test_a_recording_that_crosses_the_end_of_a_month(site: Site) -> None:
     # Its id is of the month in which it began, the instant that lists go by is of the next one.
-    made = await site.add(id=f"202401-{site.account.id}", created=1_706_745_605_000, start=1_706_745_595_000)
+    made = await site.add(id=f"202401-{site.account.id}", created=1_706_745_595_000, ended=1_706_745_605_000)
     january, february = 63_871_761_600 + 86_400, 63_873_964_800
     assert february == 1_706_745_600 + OFFSET
     assert await site.ids(created_from=str(february), created_to=str(february + 60)) == [made.id]
@@ -44,6 +44,15 @@ async def test_a_recording_that_crosses_the_end_of_a_month(site: Site) -> None:
     assert (await site.get(path)).json()["data"]["id"] == made.id
     assert (await site.get(path, accept="audio/mpeg")).status_code == 200
     assert (await site.send("DELETE", path)).status_code == 200
+
+
+async def test_who_asks_for_what_was_written_since_the_last_time_misses_nothing(site: Site) -> None:
+    # Three hours ago somebody asked for it, and a minute ago it was over.
+    now = site.world.clock.now()
+    made = await site.add(created=now - 10_800_000, ended=now - 60_000)
+    assert await site.ids(created_from=site.now - 3_600) == [made.id]
+    assert await site.ids(created_to=site.now - 3_600) == []
+    assert await site.ids(filter_pvt_created=site.now - 60) == [made.id]
 
 
 async def test_the_lists_of_devices_are_none(site: Site) -> None:

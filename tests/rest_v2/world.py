@@ -163,7 +163,7 @@ class Site:
 
     async def add(self, at: Millis = 0, audio: bytes | None = AUDIO, **given: Any) -> Recording:
         """A stored recording, made `at` milliseconds before now."""
-        made = self.world.clock.now() - at
+        made = given.get("created", self.world.clock.now() - at)
         wav = given.get("format") == "wav"
         recording = Recording(
             **{
@@ -173,6 +173,7 @@ class Site:
                 "reason": None if audio is not None else Reason.AUDIO_MISSING,
                 "start": made,
                 "created": made,
+                "ended": made,
                 "modified": made,
                 "call_id": secrets.token_hex(8),
                 "from_": "1001@acme.example.com",

@@ -16,10 +16,10 @@ from adapters.metadata.rows import FREE_FORM, decode_column, encode
 from recordings.recording import Recording
 
 _NUMBERS: Final = (
-    "start", "created", "modified", "duration_ms", "delete_at", "trashed_at", "purge_at", "due_at", "attempts",
+    "start", "created", "modified", "ended", "duration_ms", "delete_at", "trashed_at", "purge_at", "due_at", "attempts",
     "revision",
 )  # fmt: skip
-_LATER: Final = ("trashed_reason",)
+_LATER: Final = ("trashed_reason", "ended")
 _NESTED: Final = ("media", "delivery", "hold", "spans", "lease")
 """Fields with numbers inside."""
 
@@ -42,6 +42,9 @@ def to_rows(documents: list[Document], names: Sequence[str]) -> list[Document]:
     for document in documents:
         document["id"] = document.pop("_id")
     for name in names:
+        if name in _LATER:
+            for document in documents:
+                document.setdefault(name, None)
         if name in _NUMBERS:
             _plain_column(documents, name)
         elif name in _NESTED:
@@ -49,9 +52,6 @@ def to_rows(documents: list[Document], names: Sequence[str]) -> list[Document]:
                 _make_plain(document[name])
         elif name in FREE_FORM:
             decode_column(documents, name)
-        elif name in _LATER:
-            for document in documents:
-                document.setdefault(name, None)
     return documents
 
 

@@ -13,6 +13,7 @@ from pymongo import ASCENDING, IndexModel
 from adapters.metadata.mongodb.driver import Database
 from recordings.instants import EARLIEST
 from recordings.query import OrderField
+from recordings.recording import IN_PROGRESS
 
 RECORDINGS: Final = "recordings"
 ACCOUNTS: Final = "accounts"
@@ -106,7 +107,17 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
 }  # fmt: skip
 
 Migration = Callable[[Database], Awaitable[None]]
-MIGRATIONS: Final[tuple[Migration, ...]] = ()
+
+
+async def _say_when_they_ended(database: Database) -> None:
+    # As near as can be told of what ended before: what came from elsewhere was written as it was created there.
+    over = {"ended": {"$exists": False}, "state": {"$nin": sorted(IN_PROGRESS)}}
+    stored = {"$ifNull": ["$media.stored_at", "$modified"]}
+    ended = {"$cond": [{"$eq": [{"$ifNull": ["$imported", None]}, None]}, stored, "$created"]}
+    await database[RECORDINGS].update_many(over, [{"$set": {"ended": ended}}])
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_say_when_they_ended,)
 """The first leads from version 1 to 2, and so on. A new database needs none: documents are born in the latest form."""
 
 

@@ -128,17 +128,17 @@ def _indexed(name: str, keys: str, *, unique: bool = False, present: str = "") -
     return f"CREATE {kind} {name} ON {TABLE} ({keys}){where}"
 
 
-def _listings() -> list[str]:
+def _listings(*orders: OrderField) -> list[str]:
     return [
         _indexed(index_of(order, owner=owner), f"account_id, {'owner_id, ' if owner else ''}shelf, {order.value}, id")
-        for order in OrderField
+        for order in orders
         for owner in (False, True)
     ]
 
 
 _FIRST: Final = (
     _RECORDINGS,
-    *_listings(),
+    *_listings(OrderField.START, OrderField.CREATED, OrderField.DURATION, OrderField.CALLER),
     _indexed(lookup_index("call_id"), "account_id, call_id"),
     _indexed(lookup_index("interaction_id"), "account_id, interaction_id"),
     _indexed(lookup_index("active_call"), "account_id, active_call", unique=True, present="active_call"),
@@ -199,7 +199,18 @@ _FIFTH: Final = ("ALTER TABLE accounts ADD COLUMN numbers TEXT NOT NULL DEFAULT 
 
 _SIXTH: Final = (f"ALTER TABLE {TABLE} ADD COLUMN trashed_reason TEXT",)
 
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
+_SEVENTH: Final = (
+    f"ALTER TABLE {TABLE} ADD COLUMN ended INTEGER",
+    # As near as can be told of what ended before: what came from elsewhere was written as it was created there.
+    """UPDATE recordings SET ended = CASE
+        WHEN imported IS NOT NULL THEN created
+        WHEN media IS NOT NULL THEN json_extract(media, '$.stored_at')
+        ELSE modified END
+    WHERE state NOT IN ('REQUESTED', 'ARMED', 'RECORDING', 'PAUSED', 'MASKED')""",
+    *_listings(OrderField.ENDED),
+)
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 """Step n leads from `user_version` n to n + 1."""
 
 

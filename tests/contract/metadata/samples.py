@@ -5,6 +5,7 @@ from typing import Any
 
 from recordings.instants import Millis
 from recordings.options import RecordingOptions
+from recordings.ports import RecordingStore
 from recordings.query import Page, PageRequest, Position, Query, selects, sort_key
 from recordings.recording import (
     Applied,
@@ -50,12 +51,35 @@ def recording(**given: Any) -> Recording:
         "state": State.STORED,
         "start": NOW,
         "created": NOW,
+        "ended": NOW,
         "modified": NOW,
         "call_id": unique("call"),
         "from_": "1001@x.sip.invalid",
         "to": "1002@x.sip.invalid",
     }
     return Recording(**values | given)
+
+
+async def put_older(store: RecordingStore) -> dict[str, Millis | None]:
+    """Put in what releases before the field `ended` wrote; the instants that a migration has to make of it, by id."""
+    imported = {"id": "x", "pvt_created": 63_962_555_600}
+    expected = (
+        (recording(media=AUDIO, modified=NOW + 70_000), AUDIO.stored_at),
+        (recording(media=AUDIO, imported=imported, created=NOW - 5), NOW - 5),
+        (recording(state=State.TRASHED, trashed_from=State.LOST, imported=imported, created=NOW - 6), NOW - 6),
+        (recording(state=State.FAILED, modified=NOW + 7), NOW + 7),
+        (recording(state=State.RECORDING, modified=NOW + 8), None),
+    )
+    for item, _ in expected:
+        await store.insert(item)
+    return {item.id: ended for item, ended in expected}
+
+
+async def loaded(store: RecordingStore, recording_id: str) -> Recording:
+    """A recording that is there."""
+    found = await store.load(recording_id)
+    assert found is not None
+    return found
 
 
 def full(**given: Any) -> Recording:
@@ -88,6 +112,7 @@ def full(**given: Any) -> Recording:
         "media": AUDIO,
         "delivery": Delivery("delivery", DeliveryState.FAILED, NOW + 4, 5, "503 \U0001f600", NOW + 6),
         "hold": Hold("somebody", NOW, "case 7"),
+        "ended": NOW + 8,
         "delete_at": NOW + 7,
         "user_metadata": {"a.b": {"$set": [1, None, 1.5, True]}, "$where": "x", "": "", "nul\0": "\0", "n": 2**80},
         "custom_channel_vars": {"$ref": -(2**63) - 1, "Ünï\U0001f600": [{"x.y": {}}]},

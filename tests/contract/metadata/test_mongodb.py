@@ -14,12 +14,12 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from adapters.metadata.mongodb import Driver, DriverMissingError, MongoStore, WrongUriError
 from adapters.metadata.mongodb.driver import DEFAULTS, _options
-from adapters.metadata.mongodb.schema import INDEXES, META, RECORDINGS, REVOKED_TOKENS, SchemaTooNewError
+from adapters.metadata.mongodb.schema import INDEXES, META, MIGRATIONS, RECORDINGS, REVOKED_TOKENS, SchemaTooNewError
 from recordings.call import Call
 from recordings.ports import Claim, StoreAwayError
 from recordings.query import Query
 from recordings.recording import ROW_FIELDS
-from tests.contract.metadata.samples import NOW, full, recording, unique
+from tests.contract.metadata.samples import NOW, full, loaded, put_older, recording, unique
 from tests.servers.mongod import Mongod
 
 Client = MongoClient[dict[str, Any]]
@@ -210,7 +210,7 @@ async def test_the_indexes_are_the_same_after_opening_again(
     await again.close()
     assert database[RECORDINGS].index_information() == before
     assert set(before) == {"_id_", *(index.document["name"] for index in INDEXES[RECORDINGS])}
-    assert database[META].find_one() == {"_id": "schema", "version": 1}
+    assert database[META].find_one() == {"_id": "schema", "version": len(MIGRATIONS) + 1}
 
 
 async def test_documents_are_migrated_once_opened(
@@ -221,13 +221,25 @@ async def test_documents_are_migrated_once_opened(
 
     given = recording()
     await store.insert(given)
-    monkeypatch.setattr("adapters.metadata.mongodb.schema.MIGRATIONS", (relabel,))
+    monkeypatch.setattr("adapters.metadata.mongodb.schema.MIGRATIONS", (*MIGRATIONS, relabel))
     for _ in range(2):
         again = MongoStore(mongodb_uri, mongodb_database)
         await again.open()
         assert await again.load(given.id) == replace(given, label="migrated")
         await again.close()
-    assert mongodb_client[mongodb_database][META].find_one() == {"_id": "schema", "version": 2}
+    version = len(MIGRATIONS) + 2
+    assert mongodb_client[mongodb_database][META].find_one() == {"_id": "schema", "version": version}
+
+
+async def test_documents_of_version_1_are_told_when_they_ended(
+    store: MongoStore, mongodb_client: Client, mongodb_database: str
+) -> None:
+    expected = await put_older(store)
+    database = mongodb_client[mongodb_database]
+    database[RECORDINGS].update_many({}, {"$unset": {"ended": ""}})
+    database[META].update_one({}, {"$set": {"version": 1}})
+    await store.open()
+    assert {name: (await loaded(store, name)).ended for name in expected} == expected
 
 
 async def test_a_field_that_older_documents_lack_is_null(
@@ -235,10 +247,10 @@ async def test_a_field_that_older_documents_lack_is_null(
 ) -> None:
     given = recording()
     await store.insert(given)
-    mongodb_client[mongodb_database][RECORDINGS].update_one({}, {"$unset": {"trashed_reason": ""}})
+    mongodb_client[mongodb_database][RECORDINGS].update_one({}, {"$unset": {"trashed_reason": "", "ended": ""}})
     assert await store.load(given.id) == given
-    assert await store.rows([given.id], frozenset({"id", "trashed_reason"})) == {
-        given.id: {"id": given.id, "trashed_reason": None}
+    assert await store.rows([given.id], frozenset({"id", "trashed_reason", "ended"})) == {
+        given.id: {"id": given.id, "trashed_reason": None, "ended": None}
     }
 
 

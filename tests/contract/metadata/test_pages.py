@@ -45,7 +45,7 @@ TEXT_VALUES: dict[str, list[Any]] = {
     "owner_id": OWNERS, "state": [state.value for state in State], "direction": ["inbound", "outbound"],
     "reason": [Reason.EMPTY.value], "name": TEXTS,
 }  # fmt: skip
-NUMBER_VALUES = {"start": INSTANTS, "created": INSTANTS, "duration_ms": NUMBERS}
+NUMBER_VALUES = {"start": INSTANTS, "created": INSTANTS, "ended": INSTANTS, "duration_ms": NUMBERS}
 VALUES = TEXT_VALUES | NUMBER_VALUES
 
 accounts = (f"account-{number}" for number in itertools.count())
@@ -62,6 +62,7 @@ def recordings(draw: st.DrawFn) -> Recording:
         state=draw(st.sampled_from([*STATES, *[State.STORED] * 6])),
         start=draw(st.sampled_from(INSTANTS)),
         created=draw(st.sampled_from(INSTANTS)),
+        ended=draw(some(*INSTANTS)),
         duration_ms=draw(some(*NUMBERS)),
         caller_id_number=draw(some(*TEXTS)),
         owner_id=draw(some(*OWNERS)),

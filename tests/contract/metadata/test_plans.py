@@ -29,6 +29,7 @@ def numbered(number: int) -> Recording:
     return recording(
         start=NOW + number // 3,
         created=NOW + number // 3,
+        ended=None if number % 5 == 0 else NOW + number // 3,
         duration_ms=None if number % 5 == 0 else number // 5,
         caller_id_number=None if number % 5 == 0 else f"+{number // 5:05d}",
         owner_id=f"o{number % 2}",

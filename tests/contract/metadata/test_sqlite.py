@@ -17,13 +17,13 @@ import pytest
 from adapters.metadata.sqlite import SqliteStore, database, lane
 from adapters.metadata.sqlite.database import READ_SECONDS, READERS, Database, commit_together
 from adapters.metadata.sqlite.lane import Lane, StoreClosedError
-from adapters.metadata.sqlite.schema import MIGRATIONS, SchemaTooNewError
+from adapters.metadata.sqlite.schema import MIGRATIONS, SchemaTooNewError, index_of
 from adapters.metadata.sqlite.store import FILE
 from recordings.instants import LATEST
 from recordings.ports import StoreAwayError, Taken
-from recordings.query import Query
+from recordings.query import OrderField, Query
 from recordings.recording import ROW_FIELDS
-from tests.contract.metadata.samples import full, recording
+from tests.contract.metadata.samples import full, loaded, put_older, recording
 
 ROOT = Path(__file__).parents[3]
 
@@ -154,6 +154,22 @@ async def test_an_empty_file_of_version_0_is_migrated(tmp_path: Path) -> None:
     made = SqliteStore(tmp_path)
     await made.open()
     await made.insert(full())
+    await made.close()
+
+
+async def test_rows_of_version_6_are_told_when_they_ended(tmp_path: Path) -> None:
+    made = SqliteStore(tmp_path)
+    await made.open()
+    expected = await put_older(made)
+    await made.close()
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        for owner in (False, True):
+            connection.execute(f"DROP INDEX {index_of(OrderField.ENDED, owner=owner)}")
+        connection.execute("ALTER TABLE recordings DROP COLUMN ended")
+        connection.execute("PRAGMA user_version = 6")
+    connection.close()
+    await made.open()
+    assert {name: (await loaded(made, name)).ended for name in expected} == expected
     await made.close()
 
 

@@ -44,6 +44,7 @@ def sound_row(random: Random, number: int) -> dict[str, Any]:
         direction=maybe(random.choice(list(Direction))),
         caller_id_number=maybe("+491"),
         label=maybe("label"),
+        ended=maybe(at),
         duration_ms=maybe(random.choice([0, -5, 2**31 - 1, 61_000])),
         spans=tuple(Span(random.choice(kinds), at, 5, maybe(7)) for _ in range(random.choice([0, 0, 1, 3]))),
         media=maybe(Media("s3://x", "audio/mpeg", 3 * 10**9, 61_000, 8_000, 2, "0f" * 32, 1_795_336_461_000)),
