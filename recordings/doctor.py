@@ -191,7 +191,6 @@ class Doctor:
             # It was deleted, or moved, while we looked; or it says so already.
             return None
         if is_going(recording, self._clock.now()):
-            # Its purge is under way.
             return None
         if not examination.repair or examination.lost >= MOST_LOST or recording.state is not State.STORED:
             return finding
@@ -270,7 +269,9 @@ class Doctor:
             objects = [item for item in found if not item.url.startswith(inside)]
             rows = await self._rows({identity for item in objects if (identity := id_of(item.url))})
             for item in objects:
-                if (finding := self._examine_object(item, rows, examination)) is not None:
+                finding = self._examine_object(item, rows, examination)
+                # Not there any more, it was purged while we looked.
+                if finding is not None and await self._media.lengths([item.url]) != [None]:
                     yield await self._delete(item, finding) if examination.repair else finding
             examination.listed += len(objects)
             examination.progress("objects", examination.listed, None)

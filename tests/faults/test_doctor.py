@@ -121,6 +121,20 @@ async def test_missing_audio_is_said_once_and_the_recording_is_lost(clinic: Clin
     assert (await clinic.store.load(kept.id)) == kept
 
 
+async def test_what_is_purged_meanwhile_is_no_orphan(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = sample(account_id=ACCOUNT, state=State.PURGED)
+    await clinic.store.insert(gone)
+    url = await clinic.put(media_key(gone, "mp3"))
+    rows = clinic.store.rows
+
+    async def then_delete(*given: Any) -> Any:
+        await clinic.media.delete(url)
+        return await rows(*given)
+
+    monkeypatch.setattr(clinic.store, "rows", then_delete)
+    assert await clinic.findings() == []
+
+
 async def test_what_is_being_purged_is_not_missing(clinic: Clinic) -> None:
     trashed = await clinic.keep(state=State.TRASHED)
     going = replace(trashed, purge_at=clinic.clock.now(), revision=trashed.revision + 1)
@@ -302,6 +316,9 @@ async def test_memory_does_not_grow_with_the_store(clinic: Clinic) -> None:
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.real, name)
+
+        async def lengths(self, urls: Sequence[str]) -> Sequence[int | None]:
+            return [1] * len(urls)
 
         async def objects_at(self, _place: str) -> AsyncIterator[Any]:
             for number in range(10_000):
