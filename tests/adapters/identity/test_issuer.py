@@ -227,17 +227,22 @@ async def test_an_issuer_that_says_nothing_is_one_that_cannot_be_asked(
     seconds: Seconds,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(issuer, "_TIMEOUT", 0.01)
-    published.silent = True
+    async def ask_in_silence(text: str) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(published, "silent", True)
+            patched.setattr(issuer, "_TIMEOUT", 0.01)
+            await identity.authenticate({"X-Auth-Token": text})
+
     with pytest.raises(Unauthenticated, match="cannot be asked now"):
-        await identity.authenticate({"X-Auth-Token": token(account)})
-    published.silent = False
+        await ask_in_silence(token(account))
     seconds.now += 61
     await identity.authenticate({"X-Auth-Token": token(account)})
-    published.silent = True
     seconds.now += 61
-    await refused(identity, token(account, kid="unknown"))
+    with pytest.raises(Unauthenticated, match="not valid"):
+        await ask_in_silence(token(account, kid="unknown"))
+    # What was known is known.
     await identity.authenticate({"X-Auth-Token": token(account)})
+    assert published.asked == 3
 
 
 async def test_many_at_once_ask_once(identity: Identity, account: Account, published: Published) -> None:

@@ -136,16 +136,12 @@ async def test_a_silent_server_is_given_up() -> None:
 
 
 async def test_a_server_that_never_comes_to_an_end_is_given_up() -> None:
-    limits = Limits(total=0.2)
-    async with (
-        serving() as (port, _heard),
-        open_session(Guard(private=["127.0.0.1"]), limits) as session,
-        # Beyond this it hangs; whoever runs out of this does not raise what is expected below.
-        asyncio.timeout(60),
-        session.get(f"http://127.0.0.1:{port}/drips") as response,
-    ):
-        with pytest.raises(TimeoutError):
-            await response.read()
+    async with serving() as (port, _heard), open_session(Guard(private=["127.0.0.1"]), Limits(total=0.2)) as session:
+        # Without an end of its own it would be cancelled by this, which is no timeout inside of it.
+        async with asyncio.timeout(60):
+            with pytest.raises(TimeoutError):
+                async with session.get(f"http://127.0.0.1:{port}/drips") as response:
+                    await response.read()
 
 
 async def test_a_body_is_given_as_it_came_and_nothing_is_kept_of_an_answer() -> None:
