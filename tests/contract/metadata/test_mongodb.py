@@ -245,7 +245,7 @@ async def test_documents_of_version_1_are_told_when_they_ended(
 async def test_a_field_that_older_documents_lack_is_null(
     store: MongoStore, mongodb_client: Client, mongodb_database: str
 ) -> None:
-    given = recording()
+    given = recording(ended=None)
     await store.insert(given)
     mongodb_client[mongodb_database][RECORDINGS].update_one({}, {"$unset": {"trashed_reason": "", "ended": ""}})
     assert await store.load(given.id) == given
