@@ -17,7 +17,9 @@ from graph.schema.recording import Recording
 
 
 def _recording() -> Any:
-    return strawberry.field(description="The recording as it is now; null if the action was refused.")
+    return strawberry.field(
+        description="The recording as it is now, which whoever may do this is shown; null if it was refused."
+    )
 
 
 def _errors() -> Any:
