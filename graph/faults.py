@@ -27,8 +27,16 @@ def show(error: GraphQLError, request_id: str) -> dict[str, Any]:
         return _place(error) | refusal(cause)
     if _is_of_the_document(error, cause):
         return {"extensions": {"code": BAD_REQUEST}, **error.formatted}
-    _log.error("a field could not be resolved", request_id=request_id, path=error.path, exc_info=cause)
+    log(cause, "a field could not be resolved", request_id=request_id, path=error.path)
     return _place(error) | fault(request_id, cause)
+
+
+def log(error: Exception, what: str, **details: Any) -> None:
+    """Log a fault of ours. What a store that is away raises says it all in a line, and many are told at once."""
+    if isinstance(error, StoreAwayError):
+        _log.error("the metadata store is away", why=str(error), **details)
+    else:
+        _log.error(what, exc_info=error, **details)
 
 
 def refusal(refused: Refused) -> dict[str, Any]:

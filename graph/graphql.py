@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-import structlog
 from cross_web import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -38,7 +37,6 @@ from recordings.instants import MINUTE, Millis
 from recordings.ports import Clock, StoreAwayError
 from recordings.service import Recordings
 
-_log: Final = structlog.get_logger("graphql")
 _METHODS: Final = {"allow": "GET, POST"}
 
 Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
@@ -237,7 +235,7 @@ def _fault(error: Exception, request: Request) -> HttpProblemError:
     if isinstance(error, Unauthenticated):
         return HttpProblemError.of(401, faults.refusal(error), {"www-authenticate": "Bearer"})
     request_id = _request_id(request)
-    _log.error("a GraphQL request failed", request_id=request_id, exc_info=error)
+    faults.log(error, "a GraphQL request failed", request_id=request_id)
     told, is_away = faults.fault(request_id, error), isinstance(error, StoreAwayError)
     return HttpProblemError.of(503 if is_away else 500, told, RETRY if is_away else None)
 

@@ -220,7 +220,9 @@ def retry_later(recording: Recording, now: Millis, detail: str | None) -> Record
 
 
 def _refusal(recording: Recording, event: Event) -> str:
-    return f"recording {recording.id} is {recording.state}: {_WANTS[type(event)]}"
+    is_stored_soon = isinstance(event, Trashed) and recording.state is State.FINALIZING
+    wanted = "wait until it is stored before deleting it" if is_stored_soon else _WANTS[type(event)]
+    return f"recording {recording.id} is {recording.state}: {wanted}"
 
 
 _WANTS: Final[Mapping[type[Event], str]] = {

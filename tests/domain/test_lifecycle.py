@@ -304,6 +304,12 @@ def test_a_tombstone_names_nobody() -> None:
     assert gone.options == RecordingOptions()
 
 
+@pytest.mark.parametrize(("state", "advice"), [(S.RECORDING, "stop it"), (S.FINALIZING, "wait until it is stored")])
+def test_what_has_to_be_done_before_a_deletion_is_told(state: State, advice: str) -> None:
+    with pytest.raises(RecordingInProgress, match=f"{state}: {advice} before deleting it"):
+        apply(make(state), Trashed(at=AT, by="me", purge_at=AT))
+
+
 @pytest.mark.parametrize(
     "event",
     [

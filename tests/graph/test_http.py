@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from graph.execution.limits import Limits
 from graph.graphql import GraphQLSettings
 from graph.schema import schema
+from recordings.ports import StoreAwayError
 from tests.graph.api import URL, Api, open_api
 
 ME = {"authorization": "Bearer me"}
@@ -121,6 +122,19 @@ async def test_a_fault_is_logged_with_its_request_and_masked(api: Api, monkeypat
     faults = [line for line in lines if line["log_level"] == "error"]
     assert [line["request_id"] for line in faults] == ["request-7"]
     assert "hunter2" in str(faults[0]["exc_info"])
+
+
+async def test_a_store_that_is_away_is_a_line_in_the_log(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_args: Any) -> Any:
+        raise StoreAwayError("MongoDB does not answer")
+
+    monkeypatch.setattr(api.house.store, "page", away)
+    with capture_logs() as lines:
+        error = await api.refused("{ viewer { name } list: recordings(first: 1) { totalCount } }")
+    assert error["extensions"]["code"] == "UNAVAILABLE"
+    (line,) = lines
+    assert (line["event"], line["why"]) == ("the metadata store is away", "MongoDB does not answer")
+    assert "exc_info" not in line
 
 
 async def test_a_value_that_does_not_fit_the_schema_is_a_fault_of_ours(api: Api) -> None:
