@@ -26,7 +26,7 @@ from graph.requests import Requests, masked, unavailable
 from graph.services import Services
 from recordings.instants import SECOND
 from recordings.peers import Peer, PeerStore
-from recordings.ports import StoreAwayError
+from recordings.ports import MediaAwayError, StoreAwayError
 
 if TYPE_CHECKING:
     from adapters.peers import Announcer
@@ -59,7 +59,12 @@ def create_app(services: Services) -> ASGIApp:
     app = Starlette(
         routes=_routes(services, background),
         lifespan=lifespan,
-        exception_handlers={HTTPException: _refusal, StoreAwayError: unavailable, Exception: masked},
+        exception_handlers={
+            HTTPException: _refusal,
+            StoreAwayError: unavailable,
+            MediaAwayError: unavailable,
+            Exception: masked,
+        },
     )
     return Requests(app)
 

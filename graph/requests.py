@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from adapters.http import refuse
 from adapters.http.request_ids import HEADER, as_header, request_id_of
 from graph.logs import logger, scrub
+from recordings.ports import MediaAwayError
 
 RETRY: Final = {"retry-after": "10"}
 """Beside an answer that says: not now. Seconds."""
@@ -31,8 +32,9 @@ async def masked(_request: Request, _error: Exception) -> JSONResponse:
 
 
 async def unavailable(_request: Request, error: Exception) -> Response:
-    """The answer where the metadata store is away: it may be back soon."""
-    _log.error("the metadata store is away", why=str(error))
+    """The answer where the metadata store, or that of the audio, is away: it may be back soon."""
+    which = "the audio's store" if isinstance(error, MediaAwayError) else "the metadata store"
+    _log.error(f"{which} is away", why=str(error))
     return refuse(503, "UNAVAILABLE", "the service cannot answer now: try again later", RETRY)
 
 

@@ -130,6 +130,10 @@ class MediaMissing(Exception):  # noqa: N818 - an answer
     """There is no audio at that URL."""
 
 
+class MediaAwayError(Exception):
+    """The media store cannot be reached, refuses, or broke off. The message is for an operator; no secret is in it."""
+
+
 class MediaStore(Protocol):
     """Keeps audio. Objects are immutable: a key is written once, or again with the same bytes."""
 

@@ -1,7 +1,9 @@
 """What a store may fail with, besides `MediaMissing`. The messages are for an operator, and have no secret in them."""
 
+from recordings.ports import MediaAwayError
 
-class MediaFaultError(Exception):
+
+class MediaFaultError(MediaAwayError):
     """The store could not do it now; nothing half was left, and trying again is safe."""
 
 

@@ -314,3 +314,19 @@ async def test_a_socket_is_refused_without_a_fault(site: Site, services: Service
 def _no_logs_to_the_terminal() -> Iterator[None]:
     with kept_logging():
         yield
+
+
+async def test_a_folder_of_audio_that_is_away(site: Site, services: Services) -> None:
+    made = await add(site, services)
+    folder, aside = services.settings.data / "media", services.settings.data / "aside for a test"
+    folder.rename(aside)
+    try:
+        audio = await site.get(f"/media/{made}")
+        v2 = await site.get(f"{site.recordings}/{made}", accept="audio/mpeg")
+    finally:
+        aside.rename(folder)
+    # To be asked for again, unlike what is gone for good.
+    assert (audio.status_code, audio.json()["error"]["code"]) == (503, "UNAVAILABLE")
+    assert int(audio.headers["retry-after"]) > 0
+    assert (v2.status_code, v2.json()["message"]) == (500, "datastore_fault")
+    assert (await site.get(f"/media/{made}")).status_code == 200
