@@ -118,6 +118,7 @@ def _recording(services: Services, account: Account, scene: Scene) -> Recording:
         recording,
         state=State.FINALIZING,
         end_cause=EndCause.HANGUP,
+        ended=recording.start + scene.seconds * SECOND,
         options=RecordingOptions(format=scene.format, label=scene.label),
         format=scene.format,
         label=scene.label,

@@ -171,7 +171,7 @@ def _ended(before: Recording, state: State, at: Millis) -> Millis | None:
     """When it came to its end, which stays so, though its audio is stored, or found again, later."""
     if state in IN_PROGRESS:
         return None
-    return at if before.in_progress else before.ended
+    return at if before.in_progress or before.ended is None else before.ended
 
 
 def is_going(recording: Recording, at: Millis) -> bool:

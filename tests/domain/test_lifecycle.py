@@ -343,6 +343,10 @@ def test_what_comes_after_the_end_does_not_move_it() -> None:
     assert {each.ended for each in after} == {AT}
 
 
+def test_what_never_said_when_it_ended_says_so_when_it_moves() -> None:
+    assert apply(make(S.FINALIZING), Stored(at=AT + 5, media=MEDIA, format="mp3")).ended == AT + 5
+
+
 def test_what_is_sent_again_ends_again() -> None:
     broken = make(S.FAILED, reason=Reason.INCOMPLETE, source_key="s", ended=AT)
     again = apply(broken, Reopened(at=AT + 5))
