@@ -118,7 +118,15 @@ class Starts:
         # process is about to begin it, the recorder begins it once.
         if recording.state is not State.REQUESTED or recording.id in self._beginning:
             return recording
-        return await self._begin(principal, recording)
+        # It may have begun while this row was on its way here.
+        latest = await self._store.load(recording.id) or recording
+        if latest.state is not State.REQUESTED or latest.id in self._beginning:
+            return latest
+        self._beginning.add(latest.id)
+        try:
+            return await self._begin(principal, latest)
+        finally:
+            self._beginning.discard(latest.id)
 
     async def _lost_start(
         self, principal: Principal, account: Account, key: str | None, request: StartRequest

@@ -120,6 +120,17 @@ async def test_the_same_start_with_the_same_key_is_one(house: House) -> None:
         await start(house, key="k", options=RecordingOptions(label="other"))
 
 
+async def test_a_row_read_before_it_began_begins_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = await start(house, key="k")
+
+    async def late(*_args: Any) -> Recording:
+        return replace(begun, state=State.REQUESTED, revision=0)
+
+    monkeypatch.setattr(house.store, "find_started", late)
+    assert await start(house, key="k") == begun
+    assert house.recorder.asked == [("start", begun.id)]
+
+
 @pytest.mark.parametrize("key", ["k", None])
 async def test_a_start_whose_row_was_kept_unheard_begins_when_it_is_asked_for_again(
     house: House, monkeypatch: pytest.MonkeyPatch, key: str | None
