@@ -1,14 +1,26 @@
-"""The real service, to be killed."""
+"""The real service, to be killed, and one node of it on its real parts."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from adapters.audio import AudioWorkshop
 from tests.faults.installation import Installation
+from tests.faults.node import Node
 from tests.servers.customer import Customer
 from tests.servers.seaweedfs import BUCKET
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    workshop = AudioWorkshop(tmp_path / "work", workers=1)
+    made = Node(tmp_path, workshop)
+    await made.store.open()
+    yield made
+    await made.store.close()
+    await workshop.close()
 
 
 @pytest.fixture

@@ -4,132 +4,27 @@ How they end by a death of the process is proved on the whole service: see `test
 """
 
 import errno
-import math
 import os
-import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.audio import AudioWorkshop
-from adapters.media.folder import FolderMedia
-from adapters.metadata.sqlite import SqliteStore
-from adapters.spool import FolderSpool
 from recordings.access import Account
 from recordings.changes import change
 from recordings.errors import Refused
 from recordings.events import Event, Held, Redelivered, Restored, Retained, Trashed
-from recordings.finalizer import Finalizer, media_key
+from recordings.finalizer import media_key
 from recordings.instants import DAY, HOUR, MINUTE, SECOND
 from recordings.lifecycle import GRACE, apply, due_at
 from recordings.options import RecordingOptions
-from recordings.ports import Codec, Receipt, Sent, StoreAwayError
-from recordings.recording import DeliveryState, EndCause, Lease, Reason, Recording, State
+from recordings.ports import Receipt, Sent, StoreAwayError
+from recordings.recording import DeliveryState, EndCause, Reason, Recording, State
 from recordings.retention import Retention
-from recordings.upkeep import LEASE, MAX_ATTEMPTS, Upkeep
+from recordings.upkeep import LEASE, MAX_ATTEMPTS
 from tests.contract.metadata.samples import recording as sample
-from tests.support.clock import StillClock
-
-NODE = "n" * 32
-SECONDS = 2
-
-
-class Silent:
-    """A recorder that carries no call any more, and a reporter that keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.open: set[str] = set()
-        self.moves: list[tuple[State, str]] = []
-        self.faults: list[tuple[str, str]] = []
-
-    async def is_open(self, recording_id: str) -> bool:
-        return recording_id in self.open
-
-    def moved(self, recording: Recording, step: str) -> None:
-        self.moves.append((recording.state, step))
-
-    def fault(self, recording_id: str, step: str, error: Exception) -> None:
-        self.faults.append((step, type(error).__name__))
-
-
-class ListCourier:
-    """Delivers by writing down what was delivered; answers with `receipts`, and then with success."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, str]] = []
-        self.receipts: list[Receipt] = []
-
-    async def deliver(self, recording: Recording) -> Receipt:
-        assert recording.delivery is not None
-        self.sent.append((recording.id, recording.delivery.id))
-        return self.receipts.pop(0) if self.receipts else Receipt(Sent.DELIVERED)
-
-
-class Node:
-    """The real parts of a node, in a folder."""
-
-    def __init__(self, folder: Path, workshop: AudioWorkshop) -> None:
-        self.folder = folder
-        self.clock = StillClock()
-        self.store = SqliteStore(folder)
-        self.media = FolderMedia(folder / "media", "local:")
-        self.spool = FolderSpool(folder)
-        self.workshop = workshop
-        self.silent = Silent()
-        self.courier = ListCourier()
-
-    def upkeep(self) -> Upkeep:
-        parts: Any = {"media": self.media, "spool": self.spool, "workshop": self.workshop}
-        others: Any = {"recorder": self.silent, "reporter": self.silent, "courier": self.courier}
-        finalizer = Finalizer(store=self.store, clock=self.clock, **parts)
-        return Upkeep(store=self.store, finalizer=finalizer, clock=self.clock, node=NODE, **others)
-
-    async def run(self, upkeep: Upkeep) -> None:
-        """Recover, then do what is due until nothing is."""
-        await upkeep.recover()
-        while claimed := await upkeep.claim(8):
-            for recording in claimed:
-                await upkeep.step(recording)
-
-    async def record(self, **given: Any) -> Recording:
-        """A recording of two tones whose process died while it was being recorded."""
-        values = {"state": State.RECORDING, "node": NODE, "account_id": "a" * 32, "due_at": self.clock.now() + HOUR}
-        recording = sample(**values | given)
-        writer = await self.spool.open_tracks(recording.id, Codec.S16, 8_000)
-        for index, hertz in enumerate((440, 880)):
-            writer.write_at(index, 0, tone(hertz))
-        await writer.close()
-        await self.store.insert(recording)
-        return recording
-
-    def files(self) -> dict[str, list[str]]:
-        names = ("media", "spool", "aside", "work")
-        found = {name: sorted(self.folder.joinpath(name).rglob("*")) for name in names}
-        return {name: [path.name for path in paths if path.is_file()] for name, paths in found.items()}
-
-
-def tone(hertz: int) -> bytes:
-    steps = range(8_000 * SECONDS)
-    return b"".join(struct.pack("<h", round(9_000 * math.sin(math.tau * hertz * step / 8_000))) for step in steps)
-
-
-@pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    workshop = AudioWorkshop(tmp_path / "work", workers=1)
-    made = Node(tmp_path, workshop)
-    await made.store.open()
-    yield made
-    await made.store.close()
-    await workshop.close()
-
-
-async def state_of(node: Node, recording: Recording) -> Recording:
-    found = await node.store.load(recording.id)
-    assert found is not None
-    return found
+from tests.faults.node import NODE, SECONDS, Node, state_of
 
 
 async def test_a_delivery_is_tried_again_and_then_given_up(node: Node) -> None:
@@ -329,29 +224,6 @@ async def test_a_recording_that_is_being_purged_is_not_said_to_be_kept(
     assert not node.silent.faults
 
 
-async def test_a_body_that_was_coming_in_is_incomplete(node: Node) -> None:
-    recording = await node.record(source_key="kazoo/1")
-    await node.run(node.upkeep())
-    found = await state_of(node, recording)
-    assert (found.state, found.reason) == (State.FAILED, Reason.INCOMPLETE)
-    assert node.files()["aside"]
-
-
-async def test_what_never_began_is_discarded(node: Node) -> None:
-    recording = sample(state=State.ARMED, node=NODE, account_id="a" * 32)
-    await node.store.insert(recording)
-    await node.run(node.upkeep())
-    assert (await state_of(node, recording)).reason is Reason.NEVER_STARTED
-
-
-async def test_audio_that_is_gone_is_lost_with_a_reason(node: Node) -> None:
-    recording = await node.record()
-    await node.spool.remove(recording.id)
-    await node.run(node.upkeep())
-    found = await state_of(node, recording)
-    assert (found.state, found.reason) == (State.LOST, Reason.AUDIO_MISSING)
-
-
 async def test_what_nobody_began_soon_is_no_call_in_progress(node: Node) -> None:
     recording = sample(state=State.REQUESTED, node=NODE, account_id="a" * 32)
     recording = replace(recording, due_at=due_at(recording, node.clock.now()))
@@ -483,107 +355,6 @@ async def test_a_full_disk_is_nothing_that_a_recording_is_given_up_for(
     monkeypatch.undo()
     await node.run(upkeep)
     assert (await state_of(node, recording)).state is State.STORED
-
-
-@pytest.mark.parametrize("state", [State.RECORDING, State.FINALIZING, State.LOST])
-async def test_a_node_finalizes_what_it_has_audio_of_whatever_its_name_was(node: Node, state: State) -> None:
-    # Its data folder came out of a copy without its name, or the disk of a dead server was put into this one.
-    recording = await node.record(node="another", state=state, due_at=node.clock.now() + DAY)
-    await node.run(node.upkeep())
-    found = await state_of(node, recording)
-    assert (found.state, found.node) == (State.STORED, None)
-    assert not node.files()["spool"]
-
-
-async def test_what_a_sender_began_on_two_nodes_is_left_to_the_other_one(node: Node) -> None:
-    # Here is what came before the connection broke.
-    recording = await node.record(node="another", state=State.FINALIZING, source_key="kazoo/1", source_sha256="1" * 64)
-    await node.run(node.upkeep())
-    assert await state_of(node, recording) == recording
-    assert node.files()["spool"]
-
-
-@pytest.mark.parametrize("given", [{"state": State.STORED}, {"state": State.TRASHED, "trashed_from": State.STORED}])
-async def test_what_another_node_stored_meanwhile_is_not_stored_twice(node: Node, given: dict[str, Any]) -> None:
-    source = {"source_key": "kazoo/1", "source_sha256": "1" * 64}
-    there = sample(account_id="a" * 32, **given, **source)
-    await node.store.insert(there)
-    again = await node.record(state=State.FINALIZING, due_at=node.clock.now(), **source)
-    other = await node.record(state=State.FINALIZING, due_at=node.clock.now(), **source | {"source_sha256": "2" * 64})
-    await node.run(node.upkeep())
-    found = await state_of(node, again)
-    assert (found.state, found.reason) == (State.DISCARDED, Reason.DUPLICATE)
-    assert there.id in (found.reason_detail or "")
-    assert (await state_of(node, other)).state is State.STORED
-    assert not node.files()["spool"]
-
-
-async def test_what_is_being_worked_on_is_not_taken_up_beside_that(node: Node) -> None:
-    lease = Lease("an import", node.clock.now() + HOUR)
-    recording = await node.record(state=State.FINALIZING, lease=lease, due_at=lease.until)
-    await node.run(node.upkeep())
-    assert await state_of(node, recording) == recording
-
-
-async def test_a_part_of_a_body_is_never_taken_for_all_of_it(node: Node) -> None:
-    recording = await node.record(state=State.LOST, reason=Reason.RECORDER_GONE, source_key="kazoo/1")
-    await node.run(node.upkeep())
-    found = await state_of(node, recording)
-    assert (found.state, found.media) == (State.LOST, None)
-    assert node.files()["aside"]
-
-
-async def test_what_others_gave_up_for_lost_is_taken_up_without_a_start(node: Node) -> None:
-    reasons: dict[str, Any] = {"state": State.LOST, "reason": Reason.RECORDER_GONE}
-    found = await node.record(**reasons)
-    left = [
-        await node.record(**reasons, node="another"),
-        await node.record(**reasons, source_key="kazoo/1"),
-        await node.record(state=State.TRASHED, trashed_from=State.LOST),
-        await node.record(),
-    ]
-    upkeep = node.upkeep()
-    assert [each.id for each in await upkeep.adopt()] == [found.id]
-    (claimed,) = await upkeep.claim(8)
-    assert (await upkeep.step(claimed)).state is State.STORED
-    assert [await state_of(node, each) for each in left] == left
-    assert await upkeep.adopt() == []
-
-
-async def test_what_was_imported_whole_is_finalized_when_its_node_is_back(node: Node) -> None:
-    imported = {"source_key": "v2:1", "imported": {"from": "x"}}
-    recording = await node.record(state=State.LOST, reason=Reason.RECORDER_GONE, **imported)
-    await node.run(node.upkeep())
-    assert (await state_of(node, recording)).state is State.STORED
-
-
-async def test_a_clock_that_is_put_back_delays_nothing_beyond_the_next_start(node: Node) -> None:
-    recording = await node.record()
-    await node.upkeep().recover()
-    node.clock.move(-400 * DAY)
-    assert await node.upkeep().claim(8) == []
-    await node.run(node.upkeep())
-    assert (await state_of(node, recording)).state is State.STORED
-
-
-async def test_what_is_lost_loses_no_audio_in_the_trash(node: Node) -> None:
-    recording = await node.record(state=State.LOST, reason=Reason.RECORDER_GONE)
-    trashed = apply(recording, Trashed(at=node.clock.now(), by="me", purge_at=node.clock.now() + DAY))
-    assert await node.store.save(trashed, recording.revision)
-    await node.run(node.upkeep())
-    await change(node.store, await state_of(node, recording), Restored(at=node.clock.now(), delete_at=None))
-    await node.run(node.upkeep())
-    assert (await state_of(node, recording)).state is State.STORED
-
-
-async def test_what_was_set_aside_here_goes_when_another_node_purged_it(node: Node) -> None:
-    gone, kept = await node.record(source_key="kazoo/1"), await node.record(source_key="kazoo/2")
-    await node.run(node.upkeep())
-    found = await state_of(node, gone)
-    purged = replace(found, state=State.PURGED, node=None, due_at=None, revision=found.revision + 1)
-    assert await node.store.save(purged, found.revision)
-    await node.run(node.upkeep())
-    assert [path.name for path in (node.folder / "aside").iterdir()] == [kept.id]
 
 
 async def test_what_comes_back_wrong_is_not_called_stored(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
