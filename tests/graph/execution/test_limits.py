@@ -82,29 +82,6 @@ def test_an_attack_is_refused_by_its_limit(name: str) -> None:
     assert refuse(text).extensions == {"code": "LIMIT_EXCEEDED", "limit": limit}
 
 
-@pytest.mark.parametrize(
-    ("setting", "value", "text"),
-    [
-        ("characters", 20, "{ __typename } # and more"),
-        ("tokens", 3, "{ a: __typename }"),
-        ("nesting", 1, "{ viewer { name } }"),
-        ("depth", 1, "{ viewer { name } }"),
-        ("fields", 1, "{ viewer { name } }"),
-        ("aliases", 0, "{ a: __typename }"),
-        ("directives", 0, "{ __typename @skip(if: false) }"),
-        ("repeats", 0, "{ __typename __typename }"),
-        ("ids", 1, '{ nodes(ids: ["a", "b"]) { id } }'),
-    ],
-)
-def test_every_limit_can_be_set(setting: str, value: int, text: str) -> None:
-    def documents(limits: Limits) -> Documents:
-        return Documents(schema=SCHEMA.core, compiler=Compiler(), limits=limits)
-
-    documents(Limits()).find(text)
-    with pytest.raises(RefusedDocumentError, match="at most"):
-        documents(replace(Limits(), **{setting: value})).find(text)
-
-
 def test_introspections_own_query_is_within_the_limits() -> None:
     assert SCHEMA.documents.find(get_introspection_query()).survey.introspects
     # It is deeper than this, fragments and all, and not counted.
