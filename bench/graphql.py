@@ -33,7 +33,7 @@ from pymongo import MongoClient
 
 from bench.peers import ACCOUNT, ANALYTICS, DATABASE, FIELDS, MEDIA, PEERS, sdl
 from bench.tables import Mongo
-from recordings.access import Account
+from recordings.model.account import Account
 from tests.servers.mongod import Mongod, free_port
 
 NODE: Final = ("mercurius-jit", "yoga")

@@ -31,11 +31,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from adapters.http.playing import play
+from adapters.http.audio_response import play
 from adapters.media import open_media_store
-from adapters.media.s3 import S3Media
-from recordings.options import RecordingOptions
-from recordings.recording import Media, Recording, State
+from adapters.media.s3_store import S3Media
+from recordings.model.options import RecordingOptions
+from recordings.model.recording import Media, Recording, State
 from tests.servers import nginx, seaweedfs
 from tests.servers.shared import Answer, answers
 

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from graph.execution.instants import to_text
+from graph.execution.instant_columns import to_text
 
 ACCOUNT: Final = "0123456789abcdef0123456789abcdef"
 DATABASE: Final = "recordings"
@@ -69,14 +69,14 @@ async def find(rows: Any, count: int, names: Any) -> list[dict[str, Any]]:
 def ours(uri: str) -> ASGIApp:
     """The front, the compiled execution, the use cases and the store."""
     from adapters.metadata.mongodb import MongoStore
-    from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
-    from recordings.access import DEFAULT_SCOPES, Principal
-    from recordings.cursor import Cursors
-    from recordings.grants import Grants
-    from recordings.service import Recordings
-    from tests.support.audit import ListAudit
-    from tests.support.clock import StillClock
-    from tests.support.recorder import ScriptedRecorder
+    from graph.server.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
+    from recordings.model.account import DEFAULT_SCOPES, Principal
+    from recordings.rules.cursor import Cursors
+    from recordings.rules.media_grants import Grants
+    from recordings.use_cases.recordings import Recordings
+    from tests.support.fake_clock import StillClock
+    from tests.support.fake_recorder import ScriptedRecorder
+    from tests.support.memory_audit import ListAudit
 
     clock, store = StillClock(), MongoStore(uri, DATABASE)
     principal = Principal(ACCOUNT, frozenset(DEFAULT_SCOPES), None, "bench")

@@ -37,6 +37,7 @@ from rich.table import Table
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from adapters.recorders.dialects.media_streams import Event, Mark, MediaStream
 from adapters.recorders.embedded import (
     EmbeddedRecorder,
     HttpProtocol,
@@ -45,14 +46,13 @@ from adapters.recorders.embedded import (
     Uploads,
     WebSocketProtocol,
     ingest_routes,
-    sockets,
 )
-from adapters.recorders.embedded.live import LiveCall
-from adapters.recorders.media_streams import Event, Mark, MediaStream
+from adapters.recorders.embedded import stream_sockets as sockets
+from adapters.recorders.embedded.live_call import LiveCall
 from adapters.spool import FolderSpool
-from recordings.access import Principal, Scope
-from recordings.options import RecordingOptions
-from recordings.ports import Take
+from recordings.model.account import Principal, Scope
+from recordings.model.options import RecordingOptions
+from recordings.ports.recorder import Take
 
 ACCOUNT = "a" * 32
 PATH = "/ingest/" + "b" * 32 + "/" + "c" * 64 + "/ws"

@@ -32,19 +32,19 @@ from starlette.types import ASGIApp, Message
 
 from adapters.identity import Credentials, Identity, Tokens
 from adapters.metadata.sqlite import SqliteStore
-from adapters.metadata.sqlite import recordings as sqlite_recordings
-from adapters.rest_v2.app import rest_v2_app
-from graph.clock import SystemClock
-from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
-from recordings.access import DEFAULT_SCOPES, Account, Principal
-from recordings.cursor import Cursors
-from recordings.grants import Grants
-from recordings.ids import new_recording_id
-from recordings.membership import Membership
-from recordings.recording import Direction, Media, Recording, State
-from recordings.service import Recordings
-from tests.support.audit import ListAudit
-from tests.support.recorder import ScriptedRecorder
+from adapters.metadata.sqlite import recording_table as sqlite_recordings
+from adapters.rest_v2.v2_app import rest_v2_app
+from graph.server.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
+from graph.server.system_clock import SystemClock
+from recordings.model.account import DEFAULT_SCOPES, Account, Principal
+from recordings.model.ids import new_recording_id
+from recordings.model.recording import Direction, Media, Recording, State
+from recordings.rules.cursor import Cursors
+from recordings.rules.media_grants import Grants
+from recordings.use_cases.recordings import Recordings
+from recordings.use_cases.users import ManageUsers
+from tests.support.fake_recorder import ScriptedRecorder
+from tests.support.memory_audit import ListAudit
 
 ACCOUNT = "a" * 32
 PAGE = 50
@@ -162,7 +162,7 @@ def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
 
     shim = rest_v2_app(
         service=service,
-        members=Membership(store, clock),
+        members=ManageUsers(store, clock),
         accounts=store,
         identity=identity,
         issue=tokens.issue,

@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adapters.metadata.rows import chosen
-from bench.tables import BACKLOG, NOW, Bench, Mongo, Sqlite, connected, opened, recordings
-from recordings.ports import Claim
-from recordings.query import Order, OrderField, PageRequest, Query, position_of
-from recordings.recording import Recording
+from adapters.metadata.row_fields import chosen
+from bench.tables import BACKLOG, NOW, Mongo, Sqlite, WorkerProcess, connected, opened, recordings
+from recordings.model.query import Order, OrderField, PageRequest, Query, position_of
+from recordings.model.recording import Recording
+from recordings.ports.recording_store import Claim
 from tests.servers.mongod import Mongod
 
 PAGE = 100
@@ -76,7 +76,7 @@ def show(store: str, size: int, what: str, one: float, other: float, unit: str =
     )
 
 
-async def depth(bench: Bench, size: int, how: Rounds) -> None:
+async def depth(bench: WorkerProcess, size: int, how: Rounds) -> None:
     """The first page beside the one at the far end of the listing, every order, both ways."""
     # By turns after every call: what else the machine does befalls both.
     how = replace(how, rounds=how.rounds * how.calls, calls=1)
@@ -153,7 +153,7 @@ async def inserts(bench: Any, size: int, how: Rounds) -> None:
     show(bench.name, size, f"durable inserts, {AT_ONCE} at once: bare, ours", bare, ours, "/s")
 
 
-async def claim(bench: Bench) -> Any:
+async def claim(bench: WorkerProcess) -> Any:
     claimed = await bench.store.claim_due(Claim(now=NOW, until=NOW * 2, stranded=NOW, holder="me", node="n1", limit=16))
     assert len(claimed) == 16
     return claimed
@@ -169,7 +169,7 @@ def settle(folder: Path) -> None:
                     pass
 
 
-async def claims(grown: dict[int, Sequence[Bench]], how: Rounds, folder: Path) -> None:
+async def claims(grown: dict[int, Sequence[WorkerProcess]], how: Rounds, folder: Path) -> None:
     """What a claim of sixteen takes in the smallest table and in larger ones.
 
     First with queues of one length, then with queues that grow as the tables do and have old rows in them. All take
@@ -195,7 +195,7 @@ Step = Callable[[Any, int, Rounds], Awaitable[None]]
 STEPS: dict[str, Step] = {"depth": depth, "driver": driver, "inserts": inserts}
 
 
-async def measure(benches: Sequence[Bench], size: int, how: Rounds, steps: Sequence[Step]) -> None:
+async def measure(benches: Sequence[WorkerProcess], size: int, how: Rounds, steps: Sequence[Step]) -> None:
     for bench in benches:
         start = time.perf_counter()
         await bench.fill(size)
@@ -211,11 +211,11 @@ SIZES = (10_000, 100_000, 1_000_000)
 
 async def run(sizes: Sequence[int], how: Rounds, wanted: Sequence[str]) -> None:
     print(f"{'store':8} {'rows':>9} {'what':48} {'one':>10} {'other':>10} {'':3} {'ratio':>7}")
-    grown: dict[int, Sequence[Bench]] = {}
+    grown: dict[int, Sequence[WorkerProcess]] = {}
     with tempfile.TemporaryDirectory(prefix="recordings-bench-") as folder, Mongod(Path(folder, "mongod")) as server:
         async with AsyncExitStack() as stack:
             for size in sizes:
-                made: Sequence[Bench] = (Sqlite(Path(folder, str(size))), Mongo(server.uri, f"bench_{size}"))
+                made: Sequence[WorkerProcess] = (Sqlite(Path(folder, str(size))), Mongo(server.uri, f"bench_{size}"))
                 grown[size] = [await stack.enter_async_context(opened(bench)) for bench in made]
                 await measure(grown[size], size, how, [step for name, step in STEPS.items() if name in wanted])
             if "claims" in wanted:

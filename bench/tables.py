@@ -12,19 +12,19 @@ from typing import Any
 
 from pymongo import AsyncMongoClient, MongoClient, WriteConcern
 
+from adapters.metadata.index_ranges import scans, walks_down
 from adapters.metadata.mongodb import MongoStore
 from adapters.metadata.mongodb import where as mongo_where
-from adapters.metadata.mongodb.documents import projection, to_document
-from adapters.metadata.scans import scans, walks_down
+from adapters.metadata.mongodb.bson_document import projection, to_document
 from adapters.metadata.sqlite import SqliteStore
-from adapters.metadata.sqlite import recordings as sqlite_recordings
+from adapters.metadata.sqlite import recording_table as sqlite_recordings
 from adapters.metadata.sqlite import where as sqlite_where
 from adapters.metadata.sqlite.database import connect
-from adapters.metadata.sqlite.store import FILE
-from recordings.ids import new_recording_id
-from recordings.ports import MetadataStore
-from recordings.query import PageRequest, Query
-from recordings.recording import ROW_FIELDS, Media, Recording, State
+from adapters.metadata.sqlite.sqlite_store import FILE
+from recordings.model.ids import new_recording_id
+from recordings.model.query import PageRequest, Query
+from recordings.model.recording import ROW_FIELDS, Media, Recording, State
+from recordings.ports.recording_store import MetadataStore
 
 NOW = 1_795_336_400_000
 OWNERS = 20
@@ -78,7 +78,7 @@ def recordings(count: int) -> list[Recording]:
     return [replace(TEMPLATE, **values) for values in varied(count)]
 
 
-class Bench:
+class WorkerProcess:
     """One store, its bare driver, and how it is filled without waiting for every row."""
 
     name: str
@@ -101,7 +101,7 @@ class Bench:
         raise NotImplementedError
 
 
-class Sqlite(Bench):
+class Sqlite(WorkerProcess):
     name = "SQLite"
 
     def __init__(self, folder: Path) -> None:
@@ -168,7 +168,7 @@ class Sqlite(Bench):
         self._bare.execute(sqlite_recordings.INSERT, sqlite_recordings.values_of(recording))
 
 
-class Mongo(Bench):
+class Mongo(WorkerProcess):
     name = "MongoDB"
 
     def __init__(self, uri: str, database: str) -> None:

@@ -14,19 +14,21 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from adapters.recorders.embedded import MediaSockets, Uploads, ingest_routes
-from adapters.rest_v2.app import rest_v1_app, rest_v2_app
-from adapters.rest_v2.needs import Choices
-from graph import graphiql, health
-from graph.background import Background
-from graph.execution.trusted import read_trusted
-from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
-from graph.media import MediaEndpoint
-from graph.presigning import Presigning
-from graph.requests import Requests, masked, unavailable
+from adapters.rest_v2.dependencies import Choices
+from adapters.rest_v2.v2_app import rest_v1_app, rest_v2_app
+from graph import graphiql
+from graph.execution.trusted_documents import read_trusted
+from graph.media.play_endpoint import MediaEndpoint
+from graph.media.presigned_urls import Presigning
+from graph.server import health_checks as health
+from graph.server.background_work import Background
+from graph.server.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
+from graph.server.request_log import Requests, masked, unavailable
 from graph.services import Services
-from recordings.instants import SECOND
-from recordings.peers import Peer, PeerStore
-from recordings.ports import MediaAwayError, StoreAwayError
+from recordings.model.instants import SECOND
+from recordings.ports.audio import MediaStoreUnavailableError
+from recordings.ports.peers import Peer, PeerStore
+from recordings.ports.recording_store import StoreUnavailableError
 
 if TYPE_CHECKING:
     from adapters.peers import Announcer
@@ -61,8 +63,8 @@ def create_app(services: Services) -> ASGIApp:
         lifespan=lifespan,
         exception_handlers={
             HTTPException: _refusal,
-            StoreAwayError: unavailable,
-            MediaAwayError: unavailable,
+            StoreUnavailableError: unavailable,
+            MediaStoreUnavailableError: unavailable,
             Exception: masked,
         },
     )

@@ -1,15 +1,15 @@
 """What an installation can set of GraphQL: each of its limits, the rate, and what is told to whom.
 
-Part of the table of `graph.settings`. Limits have the names and the defaults of `graph.execution.limits.Limits`, with
-`graphql_` in front.
+Part of the table of `graph.settings`. Limits have the names and the defaults of
+`graph.execution.request_limits.Limits`, with `graphql_` in front.
 """
 
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from graph.execution.limits import Limits
-from recordings.access import GRANTABLE, Scope
+from graph.execution.request_limits import Limits
+from recordings.model.account import GRANTABLE, Scope
 
 PREFIX: Final = "graphql_"
 ANYBODY: Final = "anybody"

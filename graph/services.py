@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from adapters.audio import AudioWorkshop, Renditions
+from adapters.audio import AudioWorkers, Renditions
 from adapters.delivery import UrlCourier, checked_places
 from adapters.identity import Credentials, Identity, InstallationKey, Tokens, made_once
 from adapters.media import MediaRouter, open_media_store
@@ -17,32 +17,33 @@ from adapters.metadata.sqlite import SqliteStore
 from adapters.net import Guard
 from adapters.recorders.embedded import EmbeddedRecorder, Limits
 from adapters.spool import FolderSpool
-from graph.audit import LogAudit, LogReporter
-from graph.background import Wake
-from graph.clock import SystemClock
-from graph.logs import scrub
+from graph.media.convert import Rendering
 from graph.media_options import MediaOptions, WrongMediaOptionsError, read_media_options
-from graph.rendering import Rendering
+from graph.server.audit_log import LogAudit, LogReporter
+from graph.server.background_work import Wake
+from graph.server.log_setup import scrub
+from graph.server.system_clock import SystemClock
 from graph.settings import Settings
-from recordings.administration import Administration
-from recordings.cursor import Cursors
-from recordings.doctor import Doctor
-from recordings.finalizer import Finalizer
-from recordings.grants import Grants
-from recordings.ids import is_hex_id, new_id
-from recordings.importing import Importing
-from recordings.instants import DAY
-from recordings.keeping import Keeping
-from recordings.membership import Membership
-from recordings.peers import PeerStore
-from recordings.policy import Policy
-from recordings.ports import MetadataStore, Recorder
-from recordings.receiving import Receiving
-from recordings.service import Recordings
-from recordings.upkeep import Upkeep
+from recordings.model.ids import is_hex_id, new_id
+from recordings.model.installation import InstallationPolicy
+from recordings.model.instants import DAY
+from recordings.ports.peers import PeerStore
+from recordings.ports.recorder import Recorder
+from recordings.ports.recording_store import MetadataStore
+from recordings.rules.cursor import Cursors
+from recordings.rules.media_grants import Grants
+from recordings.use_cases.account_settings import AccountSettings
+from recordings.use_cases.accounts import ManageAccounts
+from recordings.use_cases.doctor import Doctor
+from recordings.use_cases.finalizer import Finalizer
+from recordings.use_cases.import_recording import RecordingImporter
+from recordings.use_cases.ingest import Ingest
+from recordings.use_cases.recordings import Recordings
+from recordings.use_cases.upkeep import Upkeep
+from recordings.use_cases.users import ManageUsers
 
 if TYPE_CHECKING:
-    from adapters.identity.issuer import Issuer
+    from adapters.identity.jwks_issuer import Issuer
     from adapters.peers import PeerClient
 
 _MIB = 1 << 20
@@ -63,17 +64,17 @@ class Services:
     store: MetadataStore
     media: MediaRouter
     spool: FolderSpool
-    workshop: AudioWorkshop
+    workshop: AudioWorkers
     recorder: EmbeddedRecorder
     wake: Wake
     recordings: Recordings
-    receiving: Receiving
+    receiving: Ingest
     upkeep: Upkeep
-    administration: Administration
-    membership: Membership
-    keeping: Keeping
+    administration: ManageAccounts
+    membership: ManageUsers
+    keeping: AccountSettings
     doctor: Doctor
-    importing: Importing
+    importing: RecordingImporter
     identity: Identity
     tokens: Tokens
     cursors: Cursors
@@ -113,7 +114,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         places = _places(settings)
         courier = UrlCourier(media.read, guard, settings.data / _DELIVERY, places=places, options=options)
         closing.push_async_callback(courier.close)
-        workshop = AudioWorkshop(settings.data / "work", workers=settings.audio_workers)
+        workshop = AudioWorkers(settings.data / "work", workers=settings.audio_workers)
         closing.push_async_callback(workshop.close)
         renditions = _renditions(settings, media, closing)
         issuer = _issuer(settings)
@@ -132,7 +133,7 @@ class _Opened:
     media: MediaRouter
     courier: UrlCourier
     places: tuple[str, ...]
-    workshop: AudioWorkshop
+    workshop: AudioWorkers
     renditions: Renditions
     issuer: "Issuer | None"
 
@@ -251,7 +252,7 @@ def _places(settings: Settings) -> tuple[str, ...]:
 def _renditions(settings: Settings, media: MediaRouter, closing: AsyncExitStack) -> Renditions:
     folder = settings.data / _RENDITIONS
     # Processes of their own, that start when somebody asks: nobody's recording waits for somebody's listening.
-    workshop = AudioWorkshop(folder / "work", workers=settings.audio_workers)
+    workshop = AudioWorkers(folder / "work", workers=settings.audio_workers)
     closing.push_async_callback(workshop.close)
     renditions = Renditions(folder, workshop, media.read, most_bytes=settings.renditions_mb * _MIB)
     closing.push_async_callback(renditions.close)
@@ -261,7 +262,7 @@ def _renditions(settings: Settings, media: MediaRouter, closing: AsyncExitStack)
 def _issuer(settings: Settings) -> "Issuer | None":
     if settings.jwks_url is None:
         return None
-    from adapters.identity.issuer import Issuer
+    from adapters.identity.jwks_issuer import Issuer
 
     return Issuer(settings.jwks_url, issuer=settings.jwks_issuer or "", audience=settings.jwks_audience or "")
 
@@ -277,7 +278,7 @@ def _compose(
     spool = FolderSpool(settings.data)
     limits = Limits(max_body=settings.max_body * _MIB, max_streams=settings.max_streams)
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
-    policy = Policy(trash_window=settings.trash_days * DAY, places=opened.places)
+    policy = InstallationPolicy(trash_window=settings.trash_days * DAY, places=opened.places)
     upkeep = Upkeep(
         store=store,
         finalizer=Finalizer(
@@ -317,13 +318,13 @@ def _compose(
         recorder=recorder,
         wake=wake,
         recordings=recordings,
-        receiving=Receiving(store=store, spool=spool, clock=clock, audit=audit, wake=wake, node=node),
+        receiving=Ingest(store=store, spool=spool, clock=clock, audit=audit, wake=wake, node=node),
         upkeep=upkeep,
-        administration=Administration(store, clock),
-        membership=Membership(store, clock),
-        keeping=Keeping(store, clock),
+        administration=ManageAccounts(store, clock),
+        membership=ManageUsers(store, clock),
+        keeping=AccountSettings(store, clock),
         doctor=Doctor(store=store, media=media, spool=spool, clock=clock, discard=workshop.discard),
-        importing=Importing(store, upkeep, clock, node),
+        importing=RecordingImporter(store, upkeep, clock, node),
         identity=Identity(store, tokens, Credentials(store), opened.issuer),
         tokens=tokens,
         cursors=Cursors(key.derive("cursor")),

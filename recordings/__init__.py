@@ -2,5 +2,5 @@
 
 Pure Python: the standard library only, no I/O, no framework. Everything here can be read, tested and
 trusted without a database, a switch or a network. Adapters implement `recordings.ports`; fronts call
-`recordings.service` and nothing else.
+`recordings.use_cases.recordings` and nothing else.
 """

@@ -20,7 +20,7 @@ from tests.servers.mongod import Document, MongodUnavailableError, SharedMongod
 pytest_plugins = ["tests.servers.fixtures"]
 
 NO_MONGOD = "no mongod because "
-LONG = ("tests/faults/", "tests/servers/", "tests/e2e/", "tests/node/", "tests/rest_v2/test_store_away.py")
+LONG = ("tests/faults/", "tests/servers/", "tests/e2e/", "tests/node/", "tests/rest_v2/test_store_unavailable.py")
 SHARED_MONGOD = pytest.StashKey[SharedMongod]()
 
 # Machines that run tests are slow at times; what a test proves does not depend on it.

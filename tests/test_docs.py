@@ -16,7 +16,7 @@ import pytest
 
 from graph.cli.main import recordings
 from graph.settings import SETTINGS, as_markdown, environment_names
-from recordings.doctor import Problem
+from recordings.use_cases.doctor import Problem
 from tests.e2e.server import Client, Server
 from tests.e2e.server import command as ended
 

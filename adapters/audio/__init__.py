@@ -1,7 +1,7 @@
-"""Decoding, measuring and converting audio, in worker processes. See `AudioWorkshop` and `Renditions`."""
+"""Decoding, measuring and converting audio, in worker processes. See `AudioWorkers` and `Renditions`."""
 
+from adapters.audio.audio_workers import AudioWorkers, AudioWorkersBusyError
 from adapters.audio.peaks import Waveform
 from adapters.audio.renditions import Rendition, Renditions, SourceDamagedError
-from adapters.audio.workshop import AudioWorkshop, WorkshopBusyError
 
-__all__ = ["AudioWorkshop", "Rendition", "Renditions", "SourceDamagedError", "Waveform", "WorkshopBusyError"]
+__all__ = ["AudioWorkers", "AudioWorkersBusyError", "Rendition", "Renditions", "SourceDamagedError", "Waveform"]

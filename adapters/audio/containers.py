@@ -11,8 +11,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
 
-from recordings.instants import Millis
-from recordings.ports import NotAudio
+from recordings.model.instants import Millis
+from recordings.ports.audio import NotAudio
 
 # Single files of audio. Nothing that names other files (playlists, concat), no images, no text.
 _DEMUXERS: Final = "wav,w64,mp3,ogg,flac,mov,aac,amr,au,aiff,caf,gsm,matroska"

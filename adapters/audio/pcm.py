@@ -8,8 +8,8 @@ from typing import BinaryIO, Final
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from recordings.instants import SECOND, Millis
-from recordings.ports import Codec
+from recordings.model.instants import SECOND, Millis
+from recordings.ports.audio import Codec
 
 _CHUNK: Final = 32_768
 """Samples read at a time."""

@@ -11,7 +11,7 @@ from typing import Final, TypedDict
 
 from adapters.audio.containers import open_container
 from adapters.audio.pcm import resampled
-from recordings.instants import HOUR
+from recordings.model.instants import HOUR
 
 MOST_PIXELS: Final = 10_000
 LONGEST: Final = 24 * HOUR

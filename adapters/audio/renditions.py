@@ -13,13 +13,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
-from adapters.audio.cache import FolderCache, Kept
+from adapters.audio.audio_workers import AudioWorkers, AudioWorkersBusyError
 from adapters.audio.encoding import FORMATS
+from adapters.audio.fair_queue import FairQueue
+from adapters.audio.file_cache import FolderCache, Kept
 from adapters.audio.peaks import LONGEST, Waveform
-from adapters.audio.turns import Turns
-from adapters.audio.workshop import AudioWorkshop, WorkshopBusyError
-from recordings.ports import Codec, SpooledAudio, Target, Track
-from recordings.recording import Media
+from recordings.model.recording import Media
+from recordings.ports.audio import Codec, SpooledAudio, Target, Track
 
 Read = Callable[[str], AsyncIterator[bytes]]
 """`MediaStore.read` of the whole."""
@@ -60,7 +60,7 @@ class Renditions:
     def __init__(
         self,
         folder: Path,
-        workshop: AudioWorkshop,
+        workshop: AudioWorkers,
         read: Read,
         *,
         most_bytes: int = MOST_BYTES,
@@ -72,7 +72,7 @@ class Renditions:
         self._cache = FolderCache(folder / "kept", most_bytes, seconds)
         self._workshop = workshop
         self._read = read
-        self._turns = Turns(at_once)
+        self._turns = FairQueue(at_once)
         self._share = at_once + waiting
         self._room = at_once + waiting * _ACCOUNTS
         self._making: dict[str, Task[Any]] = {}
@@ -146,7 +146,7 @@ class Renditions:
             message = (
                 f"{len(self._making)} renditions are being made or wait for it, {self._askers[whose]} of them yours"
             )
-            raise WorkshopBusyError(message)
+            raise AudioWorkersBusyError(message)
         self._askers[whose] += 1
         self._making[key] = task = asyncio.create_task(self._in_turn(whose, make))
         task.add_done_callback(lambda done: self._forget(key, whose, done))

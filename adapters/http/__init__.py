@@ -3,6 +3,6 @@
 Pure protocol in `ranges`, `conditions` and `naming`; Starlette in `playing` alone.
 """
 
-from adapters.http.playing import play, refuse
+from adapters.http.audio_response import play, refuse
 
 __all__ = ["play", "refuse"]

@@ -9,9 +9,9 @@ from typing import Any, Final
 import jwt
 
 from adapters.identity.claims import principal_of, refused
-from recordings.access import Principal
-from recordings.instants import SECOND, Millis
-from recordings.ports import Clock
+from recordings.model.account import Principal
+from recordings.model.instants import SECOND, Millis
+from recordings.ports.process import Clock
 
 ISSUER: Final = "recordings"
 ALGORITHM: Final = "HS256"

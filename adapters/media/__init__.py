@@ -1,10 +1,10 @@
 """Where audio is kept: a folder, S3, web servers, anything that fsspec reaches. Begin with `open_media_store`."""
 
-from adapters.media.faults import AccessRefusedError, BrokenTransferError, MediaFaultError
-from adapters.media.folder import FolderMedia
-from adapters.media.http import HttpMedia
-from adapters.media.remote import RemoteMedia
-from adapters.media.router import MediaRouter, open_media_store
+from adapters.media.folder_store import FolderMedia
+from adapters.media.fsspec_store import RemoteMedia
+from adapters.media.http_store import HttpMedia
+from adapters.media.media_router import MediaRouter, open_media_store
+from adapters.media.store_errors import AccessRefusedError, BrokenTransferError, MediaFaultError
 
 __all__ = [
     "AccessRefusedError",

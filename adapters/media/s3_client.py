@@ -19,8 +19,8 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from adapters.media.faults import AccessRefusedError, BrokenTransferError, MediaFaultError
-from recordings.ports import MediaMissing
+from adapters.media.store_errors import AccessRefusedError, BrokenTransferError, MediaFaultError
+from recordings.ports.audio import MediaMissing
 
 _DEFAULTS: Final[Mapping[str, Any]] = {
     # Signed URLs would else be of version 2, which most stores have given up.

@@ -5,11 +5,11 @@ aiohttp to them, `sockets` whatever takes a plain connection. aiohttp, because i
 time of the pure-Python clients, and because one resolution, whose addresses we see, is what its connector connects to.
 """
 
-from adapters.net.client import Limits, open_session
 from adapters.net.guard import AddressRefusedError, Guard
+from adapters.net.guarded_client import Limits, open_session
+from adapters.net.guarded_sockets import connect, reachable
+from adapters.net.redact import redact_url
 from adapters.net.redirects import Redirected, RedirectRefusedError
-from adapters.net.shown import shown_url
-from adapters.net.sockets import connect, reachable
 
 __all__ = [
     "AddressRefusedError",
@@ -20,5 +20,5 @@ __all__ = [
     "connect",
     "open_session",
     "reachable",
-    "shown_url",
+    "redact_url",
 ]

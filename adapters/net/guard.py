@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
-from adapters.net.addresses import is_public, parse, unwrap
+from adapters.net.public_addresses import is_public, parse, unwrap
 
 ANY: Final = "*"
 _NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-from adapters.net.shown import shown_url
+from adapters.net.redact import redact_url
 
 FOLLOWED: Final = frozenset({301, 302, 307, 308})
 """303 is none of them: it asks for a `GET` of something else."""
@@ -33,7 +33,7 @@ class Redirected:
         target = self._target(location)
         seen = (*self.seen, self.url)
         if target in seen:
-            raise RedirectRefusedError(f"redirects lead in a circle, back to {shown_url(target)}")
+            raise RedirectRefusedError(f"redirects lead in a circle, back to {redact_url(target)}")
         if len(seen) > self.most:
             raise RedirectRefusedError(f"more than {self.most} redirects")
         return type(self)(target, seen, self.most)

@@ -5,9 +5,9 @@ with a key that only the servers of the installation have, and a server obeys no
 """
 
 from adapters.peers.announcer import Announcer
-from adapters.peers.client import PeerClient
-from adapters.peers.commands import Command, Commands, Verb
-from adapters.peers.recorder import PeerRecorder
-from adapters.peers.routes import peer_routes
+from adapters.peers.cluster_recorder import PeerRecorder
+from adapters.peers.peer_client import PeerClient
+from adapters.peers.peer_routes import peer_routes
+from adapters.peers.signed_commands import Command, Commands, Verb
 
 __all__ = ["Announcer", "Command", "Commands", "PeerClient", "PeerRecorder", "Verb", "peer_routes"]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from recordings.call import Call
-from recordings.instants import HOUR, SECOND, Millis
-from recordings.peers import Peer, PeerStore
+from recordings.model.call import Call
+from recordings.model.instants import HOUR, SECOND, Millis
+from recordings.ports.peers import Peer, PeerStore
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from recordings.instants import EARLIEST, LATEST, SECOND, Millis
+from recordings.model.instants import EARLIEST, LATEST, SECOND, Millis
 
 OFFSET: Final = 62_167_219_200
 """The Gregorian seconds of 1970-01-01T00:00:00Z."""

@@ -1,7 +1,7 @@
 """The node's own disk, where audio waits for the finalizer. See `FolderSpool`."""
 
-from adapters.spool.body import BodyWriter
-from adapters.spool.folder import FolderSpool
-from adapters.spool.tracks import SpoolWriter
+from adapters.spool.folder_spool import FolderSpool
+from adapters.spool.track_writer import SpoolWriter
+from adapters.spool.upload_file import BodyWriter
 
 __all__ = ["BodyWriter", "FolderSpool", "SpoolWriter"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.spool.disk import write_atomically
-from recordings.ports import Codec, SpooledAudio, Track
+from recordings.ports.audio import Codec, SpooledAudio, Track
 
 NAME: Final = "take.json"
 

@@ -4,18 +4,18 @@ import sys
 
 import click
 
-from graph.cli.account import account
-from graph.cli.call import call
-from graph.cli.doctor import doctor, verify
-from graph.cli.documents import import_
-from graph.cli.ingest import ingest
-from graph.cli.key import key
-from graph.cli.openapi import openapi
-from graph.cli.retention import retention
-from graph.cli.schema import schema
-from graph.cli.serve import serve
-from graph.cli.token import token
-from graph.cli.user import user
+from graph.cli.account_command import account
+from graph.cli.call_command import call
+from graph.cli.doctor_command import doctor, verify
+from graph.cli.import_command import import_
+from graph.cli.ingest_command import ingest
+from graph.cli.key_command import key
+from graph.cli.openapi_command import openapi
+from graph.cli.retention_command import retention
+from graph.cli.schema_command import schema
+from graph.cli.serve_command import serve
+from graph.cli.token_command import token
+from graph.cli.user_command import user
 
 _HELP = """Start, stop, find, play and delete call recordings.
 

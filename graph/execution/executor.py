@@ -8,11 +8,11 @@ from typing import Any
 from graphql import DocumentNode, FragmentDefinitionNode, GraphQLOutputType, GraphQLSchema
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from graph.execution.direct import Directs
-from graph.execution.plain import Plain
-from graph.execution.plan import Plan
-from graph.execution.plans import Plans
-from graph.execution.selection import Operation
+from graph.execution.collect_fields import Operation
+from graph.execution.compiler import Plan
+from graph.execution.plan_cache import Plans
+from graph.execution.row_result import Plain
+from graph.execution.single_field import Directs
 
 
 class PlannedDocument(DocumentNode):

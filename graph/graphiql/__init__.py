@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from graph.execution.compression import takes
+from graph.execution.compress_response import takes
 
 _HERE: Final = Path(__file__).parent
 _TYPES: Final = {

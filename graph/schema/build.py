@@ -8,17 +8,17 @@ from graphql import GraphQLError, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from graph.execution.columns import INSTANTS, TEXTS
-from graph.execution.direct import Caller
-from graph.execution.documents import Documents
+from graph.execution.column_values import INSTANTS, TEXTS
+from graph.execution.compiler import Compiler
+from graph.execution.document_cache import Documents
 from graph.execution.executor import CompiledExecutor
-from graph.execution.extension import ReadDocuments
-from graph.execution.plan import Compiler
-from graph.schema.columns import COLUMNS, COLUMNS_WITH, MARKED, SOURCES
-from graph.schema.info import Info
+from graph.execution.single_field import Caller
+from graph.execution.strawberry_extension import ReadDocuments
+from graph.schema.computed_columns import COLUMNS, COLUMNS_WITH, MARKED, SOURCES
+from graph.schema.field_info import Info
 from graph.schema.mutations import Mutation
-from graph.schema.query import Query
-from graph.schema.rows import read
+from graph.schema.root_query import Query
+from graph.schema.row_resolver import read
 from graph.schema.scalars import SCALARS
 
 _COUNT: Final = 100
@@ -28,7 +28,7 @@ _DRAWING: Final = 50
 
 
 class Schema(strawberry.Schema):
-    """Strawberry's schema, with documents of its own. `choices` are those of `graph.execution.documents.Documents`.
+    """Strawberry's schema with our own document cache. `choices`: see `graph.execution.document_cache.Documents`.
 
     It leaves errors to whoever shows them: they are logged once, with their request.
     """
@@ -60,7 +60,7 @@ class Schema(strawberry.Schema):
         return self._schema
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Nothing: see `graph.faults`."""
+        """Nothing: see `graph.execution.error_format`."""
 
 
 @lru_cache(maxsize=4)

@@ -5,20 +5,20 @@ from typing import Annotated, Any, cast
 import strawberry
 from strawberry import UNSET
 
-from graph.context import Context
-from graph.execution.plain import Plain
-from graph.schema.filter import RecordingFilter, to_condition, wanted_owner
-from graph.schema.given import given
-from graph.schema.info import Info
-from graph.schema.listing import Listing
-from graph.schema.order import NEWEST_FIRST, RecordingOrder, to_order
-from graph.schema.paging import After, Before, First, Last, Paging
-from graph.schema.prepared import prepare_page, shows
-from graph.schema.recording import Recording
-from graph.schema.selection import names_at, once, row_fields
-from recordings.access import Account
-from recordings.query import Query
-from recordings.recording import Shelf
+from graph.execution.row_result import Plain
+from graph.schema.field_info import Info
+from graph.schema.filter_input import RecordingFilter, to_condition, wanted_owner
+from graph.schema.list_order import NEWEST_FIRST, RecordingOrder, to_order
+from graph.schema.page_arguments import After, Before, First, Last, Paging
+from graph.schema.prefetch import prepare_page, shows
+from graph.schema.projection import names_at, once, row_fields
+from graph.schema.recording_page import Listing
+from graph.schema.recording_type import Recording
+from graph.schema.resolver_context import Context
+from graph.schema.unset import given
+from recordings.model.account import Account
+from recordings.model.query import Query
+from recordings.model.recording import Shelf
 
 
 def _has_next(listing: strawberry.Parent[Listing]) -> bool:

@@ -7,9 +7,9 @@ from typing import Any, Final
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
-from recordings.access import Scope
-from recordings.query import OrderField
-from recordings.recording import DeliveryState, Direction, EndCause, Reason, SpanKind, State
+from recordings.model.account import Scope
+from recordings.model.query import OrderField
+from recordings.model.recording import DeliveryState, Direction, EndCause, Reason, SpanKind, State
 
 
 @strawberry.enum(description="Which way a listing is sorted.")

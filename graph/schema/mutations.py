@@ -5,16 +5,17 @@ from typing import Annotated, Any, TypeVar
 
 import strawberry
 
-from graph.schema import inputs, payloads
-from graph.schema.errors import user_errors
-from graph.schema.info import Info
-from graph.schema.node import RECORDING, plain
-from graph.schema.presigned import presign
-from graph.schema.selection import is_selected
-from recordings.access import Principal
-from recordings.errors import Refused
-from recordings.recording import Recording
-from recordings.service import Recordings
+from graph.schema import mutation_inputs as inputs
+from graph.schema import payloads
+from graph.schema.error_types import user_errors
+from graph.schema.field_info import Info
+from graph.schema.global_id import RECORDING, plain
+from graph.schema.presign import presign
+from graph.schema.projection import is_selected
+from recordings.model.account import Principal
+from recordings.model.errors import Refused
+from recordings.model.recording import Recording
+from recordings.use_cases.recordings import Recordings
 
 Payload = TypeVar("Payload")
 _input = strawberry.argument(name="input", description="What to do.")

@@ -4,7 +4,7 @@ from typing import Any
 
 import strawberry
 
-from graph.schema.errors import (
+from graph.schema.error_types import (
     ControlRecordingError,
     DeleteRecordingError,
     HoldRecordingError,
@@ -13,7 +13,7 @@ from graph.schema.errors import (
     StartRecordingError,
     StopRecordingError,
 )
-from graph.schema.recording import Recording
+from graph.schema.recording_type import Recording
 
 
 def _recording() -> Any:

@@ -7,8 +7,8 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
-from recordings.errors import shorten
-from recordings.instants import EARLIEST, LATEST, Millis, from_iso, to_iso
+from recordings.model.errors import shorten
+from recordings.model.instants import EARLIEST, LATEST, Millis, from_iso, to_iso
 
 DateTime = NewType("DateTime", Millis)
 URL = NewType("URL", str)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.logging import kept_logging
+from tests.support.log_lines import kept_logging
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from graph.demo import DEMO_ACCOUNT, SCENES, call_address, demo_account, demo_token, make_demo
-from graph.introduction import QUERY, curl, introduce, warning
+from graph.demo.demo_account import DEMO_ACCOUNT, SCENES, call_address, demo_account, demo_token, make_demo
+from graph.demo.welcome import QUERY, curl, introduce, warning
 from graph.services import Services, open_services
 from graph.settings import load
-from recordings.query import PageRequest, Query
+from recordings.model.query import PageRequest, Query
 
 
 @pytest.fixture

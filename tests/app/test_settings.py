@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from graph.execution.limits import Limits
-from graph.graphql import GraphQLSettings
+from graph.execution.request_limits import Limits
 from graph.graphql_choices import ANYBODY
+from graph.server.graphql_app import GraphQLSettings
 from graph.settings import BY_NAME, SETTINGS, Settings, WrongSettingError, environment_names, load, unknown_names
-from recordings.access import Scope
+from recordings.model.account import Scope
 
 
 def test_the_table_and_the_settings_are_the_same() -> None:

@@ -6,7 +6,7 @@ import av
 import pytest
 from av.audio.codeccontext import AudioCodecContext
 
-from graph.voices import FRAME, SILENCE, _mulaw, voices
+from graph.demo.voices import FRAME, SILENCE, _mulaw, voices
 
 
 def test_frames_are_of_20_ms_and_one_speaks_at_a_time() -> None:

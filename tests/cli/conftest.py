@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from graph.cli.main import recordings
-from tests.support.logging import kept_logging
+from tests.support.log_lines import kept_logging
 
 
 @dataclass

@@ -12,12 +12,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from graph.cli.common import setting_options
 from graph.cli.main import recordings
+from graph.cli.shared_options import setting_options
 from graph.services import Services, open_services
 from graph.settings import load
-from recordings.access import Principal, Scope
-from recordings.errors import Unauthenticated
+from recordings.model.account import Principal, Scope
+from recordings.model.errors import Unauthenticated
 from tests.cli.conftest import CommandLine
 from tests.servers.mongod import free_port
 
@@ -281,7 +281,7 @@ def test_a_key_file_that_cannot_be_made_is_said(cli: CommandLine, tmp_path: Path
     ("missing", "words", "said"),
     [
         ("motor.motor_asyncio", ["--driver", "motor", "--mongodb", "mongodb://127.0.0.1:1/x"], "the extra 'motor'"),
-        ("adapters.media.s3", ["--media", "s3://bucket"], "the extra 's3'"),
+        ("adapters.media.s3_store", ["--media", "s3://bucket"], "the extra 's3'"),
     ],
 )
 def test_an_extra_that_is_missing_is_named(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from graph.services import open_services
 from graph.settings import load
-from recordings.access import DEFAULT_SCOPES, Principal
-from recordings.recording import State
+from recordings.model.account import DEFAULT_SCOPES, Principal
+from recordings.model.recording import State
 from tests.cli.conftest import CommandLine
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from adapters.rest_v2.openapi import openapi
+from adapters.rest_v2.openapi.openapi_document import openapi
 from graph.app import VERSION
 from tests.cli.conftest import CommandLine
 

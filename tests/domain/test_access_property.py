@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recordings.access import GRANTABLE, Account, Principal, Scope
-from recordings.errors import Forbidden, NotFound, NotRecording, Refused
-from recordings.ids import new_id, new_recording_id
-from recordings.ports import MetadataStore
-from recordings.query import MAX_PAGE, PageRequest, Query
-from recordings.recording import Media, Recording, Shelf, State
-from recordings.service import Recordings
-from recordings.starting import StartRequest
-from tests.support.audit import ListAudit
-from tests.support.clock import StillClock
+from recordings.model.account import GRANTABLE, Account, Principal, Scope
+from recordings.model.errors import Forbidden, NotFound, NotRecording, Refused
+from recordings.model.ids import new_id, new_recording_id
+from recordings.model.query import MAX_PAGE, PageRequest, Query
+from recordings.model.recording import Media, Recording, Shelf, State
+from recordings.ports.recording_store import MetadataStore
+from recordings.use_cases.recordings import Recordings
+from recordings.use_cases.start import StartRequest
+from tests.support.fake_clock import StillClock
+from tests.support.fake_recorder import ScriptedRecorder
+from tests.support.memory_audit import ListAudit
 from tests.support.memory_store import MemoryStore
-from tests.support.recorder import ScriptedRecorder
 
 OWNERS = (None, "ada", "bob")
 STATES = (State.RECORDING, State.STORED, State.TRASHED, State.PURGED, State.FAILED)
@@ -44,7 +44,7 @@ class World:
         parent = self.parents[account_id]
         return [account_id, *(self.line(parent) if parent else [])]
 
-    def reaches_account(self, account_id: str) -> bool:
+    def can_access_account(self, account_id: str) -> bool:
         who = self.principal
         if who.owner_id is not None:
             return account_id == who.account_id
@@ -52,7 +52,7 @@ class World:
 
     def reaches(self, recording: Recording) -> bool:
         mine = self.principal.owner_id in {None, recording.owner_id}
-        return mine and recording.state is not State.PURGED and self.reaches_account(recording.account_id)
+        return mine and recording.state is not State.PURGED and self.can_access_account(recording.account_id)
 
     def may(self, scope: Scope) -> bool:
         return scope in self.principal.scopes
@@ -251,7 +251,7 @@ async def test_what_is_asked_of_an_account(world: World) -> None:
             answer = await house.ask(case, account_id)
             if case.scope is not None and not world.may(case.scope):
                 assert isinstance(answer, Forbidden), name
-            elif not world.reaches_account(account_id):
+            elif not world.can_access_account(account_id):
                 unknown = new_id()
                 assert isinstance(answer, NotFound), name
                 assert shown(answer, account_id) == shown(await house.ask(case, unknown), unknown), name
@@ -302,7 +302,7 @@ async def test_what_is_asked_of_a_call(world: World) -> None:
             mine = world.principal.owner_id in {None, "ada"}
             if not world.may(cast("Scope", case.scope)):
                 assert isinstance(answer, Forbidden), name
-            elif not (world.reaches_account(account_id) and mine):
+            elif not (world.can_access_account(account_id) and mine):
                 assert isinstance(answer, NotFound | NotRecording), name
                 await _is_as_in_an_empty_house(world, case, account_id, answer)
             else:

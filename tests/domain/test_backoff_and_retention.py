@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordings.backoff import LONGEST, MAX_ATTEMPTS, full_jitter
-from recordings.errors import InvalidInput
-from recordings.instants import DAY, HOUR, SECOND
-from recordings.retention import MAX_DAYS, MAX_RULES, Retention, check_rules, delete_at
+from recordings.model.errors import InvalidInput
+from recordings.model.instants import DAY, HOUR, SECOND
+from recordings.model.retention import MAX_DAYS, MAX_RULES, Retention, check_rules, delete_at
+from recordings.rules.backoff import LONGEST, MAX_ATTEMPTS, full_jitter
 from tests.contract.metadata.samples import recording
 
 
@@ -20,11 +20,11 @@ def test_a_wait_is_bounded_and_obeys_the_receiver(attempts: int, at_least: int |
 
 
 def test_the_longest_waits_double_up_to_six_hours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recordings.backoff.random.randrange", lambda below: below - 1)
+    monkeypatch.setattr("recordings.rules.backoff.random.randrange", lambda below: below - 1)
     waits = [(full_jitter(attempts) or 0) - SECOND + 1 for attempts in range(1, MAX_ATTEMPTS)]
     assert waits[:13] == [5 * SECOND * 2**number for number in range(13)]
     assert set(waits[13:]) == {LONGEST} == {6 * HOUR}
-    monkeypatch.setattr("recordings.backoff.random.randrange", lambda below: 0)
+    monkeypatch.setattr("recordings.rules.backoff.random.randrange", lambda below: 0)
     assert {full_jitter(attempts) for attempts in range(1, MAX_ATTEMPTS)} == {SECOND}
 
 

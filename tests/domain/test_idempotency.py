@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from recordings.access import Principal
-from recordings.errors import IdempotencyKeyReused, InvalidInput
-from recordings.idempotency import KEPT, check_key, fingerprint, remember, start_key, was_applied
-from recordings.recording import Applied, State
+from recordings.model.account import Principal
+from recordings.model.errors import IdempotencyKeyReused, InvalidInput
+from recordings.model.recording import Applied, State
+from recordings.rules.idempotency import KEPT, check_key, fingerprint, remember, start_key, was_applied
 from tests.domain.test_lifecycle import make
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordings.ids import is_hex_id, new_id, new_recording_id, new_secret
-from recordings.instants import EARLIEST, LATEST, from_iso, month_of, to_iso, to_millis
+from recordings.model.ids import is_hex_id, new_id, new_recording_id, new_secret
+from recordings.model.instants import EARLIEST, LATEST, from_iso, month_of, to_iso, to_millis
 
 INSTANTS = st.integers(EARLIEST, LATEST)
 

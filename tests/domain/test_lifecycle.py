@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordings.errors import (
+from recordings.model.errors import (
     InvalidState,
     NotDeliverable,
     NotFound,
@@ -18,7 +18,7 @@ from recordings.errors import (
     RecordingInProgress,
     Refused,
 )
-from recordings.events import (
+from recordings.model.events import (
     Annotated,
     Armed,
     Begun,
@@ -45,10 +45,9 @@ from recordings.events import (
     Trashed,
     Unmasked,
 )
-from recordings.instants import MINUTE
-from recordings.lifecycle import BACK, EVENTS, GRACE, SAME, STAY, TABLE, apply, retry_later
-from recordings.options import RecordingOptions
-from recordings.recording import (
+from recordings.model.instants import MINUTE
+from recordings.model.options import RecordingOptions
+from recordings.model.recording import (
     IN_PROGRESS,
     DeliveryState,
     EndCause,
@@ -61,6 +60,7 @@ from recordings.recording import (
     SpanKind,
     State,
 )
+from recordings.rules.lifecycle import BACK, EVENTS, GRACE, SAME, STAY, TABLE, apply, retry_later
 from tests.contract.metadata.samples import full
 
 MEDIA = Media("local:a", "audio/mpeg", 1, 1_000, 8_000, 2, "0" * 64, 9)

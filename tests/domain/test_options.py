@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordings.errors import InvalidInput
-from recordings.options import PARAMETERS, SAMPLE_RATES, RecordingOptions, is_in, parse_options
+from recordings.model.errors import InvalidInput
+from recordings.model.options import PARAMETERS, SAMPLE_RATES, RecordingOptions, is_in, parse_options
 
 DOCUMENTED = {
     "action": "start", "format": None, "label": None, "media_name": None, "method": "put", "origin": None,

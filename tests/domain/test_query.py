@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordings.cursor import Cursors
-from recordings.errors import InvalidCursor, InvalidInput
-from recordings.ids import MAX_ID
-from recordings.instants import EARLIEST, LATEST
-from recordings.query import (
+from recordings.model.errors import InvalidCursor, InvalidInput
+from recordings.model.ids import MAX_ID
+from recordings.model.instants import EARLIEST, LATEST
+from recordings.model.query import (
     EVERYTHING,
     MAX_CONDITIONS,
     MAX_DEPTH,
@@ -35,6 +34,7 @@ from recordings.query import (
     prefix_end,
     sort_key,
 )
+from recordings.rules.cursor import Cursors
 
 ROW: dict[str, Any] = {
     "label": "Front desk",

@@ -1,6 +1,6 @@
 """How the background steps keep their books: leases, dates, races and reports, over a real store.
 
-What the steps themselves do is proved on the real parts of a node, in `tests/faults/test_upkeep.py`.
+What the steps themselves do is proved on the real parts of a node, in `tests/faults/test_upkeep_faults.py`.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -9,16 +9,16 @@ from typing import Any, cast
 
 import pytest
 
-from recordings.changes import change
-from recordings.events import Discarded, Event, Held, Purged
-from recordings.finalizer import Finalizer
-from recordings.instants import DAY, HOUR, MINUTE, SECOND
-from recordings.policy import Policy
-from recordings.ports import Receipt, Sent
-from recordings.recording import Delivery, DeliveryState, Lease, Media, Reason, Recording, State
-from recordings.upkeep import LEASE, STRANDED, Upkeep
+from recordings.model.events import Discarded, Event, Held, Purged
+from recordings.model.installation import InstallationPolicy
+from recordings.model.instants import DAY, HOUR, MINUTE, SECOND
+from recordings.model.recording import Delivery, DeliveryState, Lease, Media, Reason, Recording, State
+from recordings.ports.courier import Receipt, Sent
+from recordings.use_cases.finalizer import Finalizer
+from recordings.use_cases.save_event import change
+from recordings.use_cases.upkeep import LEASE, STRANDED, Upkeep
 from tests.contract.metadata.samples import recording as sample
-from tests.support.house import ACCOUNT, NODE, House, open_house
+from tests.support.memory_installation import ACCOUNT, NODE, House, open_house
 
 OTHER = "o" * 32
 MEDIA = Media("local:a", "audio/mpeg", 1, 1_000, 8_000, 2, "0" * 64, 9)
@@ -74,7 +74,7 @@ def parts() -> Parts:
     return Parts()
 
 
-def upkeep_of(house: House, parts: Parts, policy: Policy | None = None) -> Upkeep:
+def upkeep_of(house: House, parts: Parts, policy: InstallationPolicy | None = None) -> Upkeep:
     return Upkeep(
         store=house.store,
         finalizer=cast("Finalizer", parts),
@@ -118,7 +118,7 @@ async def test_what_a_node_held_that_does_not_come_back_is_lost_with_a_reason(
 
 async def test_what_needed_another_node_for_nothing_is_tended_by_any(house: House, parts: Parts) -> None:
     kept = await keep(house, State.FAILED, node=OTHER, delete_at=house.clock.now())
-    upkeep = upkeep_of(house, parts, Policy(trash_window=3 * DAY))
+    upkeep = upkeep_of(house, parts, InstallationPolicy(trash_window=3 * DAY))
     house.clock.move(STRANDED + 1)
     (claimed,) = await upkeep.claim(8)
     await upkeep.step(claimed)

@@ -7,27 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from recordings.access import Scope
-from recordings.changes import change
-from recordings.errors import Forbidden, InvalidInput, InvalidState, NotFound
-from recordings.events import Failed, Purged, Trashed
-from recordings.membership import Membership
-from recordings.policy import Policy
-from recordings.recording import Reason, State
-from recordings.starting import StartRequest
-from recordings.users import Method, PrivLevel, hash_credential, hash_password, owner_of
-from tests.support.house import ACCOUNT, CHILD, SIBLING, House, open_house, principal
+from recordings.model.account import Scope
+from recordings.model.errors import Forbidden, InvalidInput, InvalidState, NotFound
+from recordings.model.events import Failed, Purged, Trashed
+from recordings.model.installation import InstallationPolicy
+from recordings.model.recording import Reason, State
+from recordings.model.user import Method, PrivLevel, hash_credential, hash_password, owner_of
+from recordings.use_cases.save_event import change
+from recordings.use_cases.start import StartRequest
+from recordings.use_cases.users import ManageUsers
+from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, House, open_house, principal
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path, Policy()) as opened:
+    async with open_house(tmp_path, InstallationPolicy()) as opened:
         yield opened
 
 
 @pytest.fixture
-def members(house: House) -> Membership:
-    return Membership(house.store, house.clock)
+def members(house: House) -> ManageUsers:
+    return ManageUsers(house.store, house.clock)
 
 
 def digest(method: Method, text: str) -> str:
@@ -49,7 +49,7 @@ def test_the_same_password_is_kept_differently() -> None:
     assert len(hashes) == 6
 
 
-async def test_a_user_is_made_once(members: Membership) -> None:
+async def test_a_user_is_made_once(members: ManageUsers) -> None:
     user = await members.create(ACCOUNT, "Ada", "Sesame", first_name="A", priv_level=PrivLevel.ADMIN)
     assert (user.username, user.first_name, user.priv_level) == ("Ada", "A", PrivLevel.ADMIN)
     with pytest.raises(InvalidState):
@@ -59,7 +59,7 @@ async def test_a_user_is_made_once(members: Membership) -> None:
     assert (await members.create(SIBLING, "Ada")).passwords is None
 
 
-async def test_whose_a_credential_is(members: Membership) -> None:
+async def test_whose_a_credential_is(members: ManageUsers) -> None:
     await members.create(ACCOUNT, "none")
     ada = await members.create(ACCOUNT, "Ada", "Sesame")
     hashed = hash_credential(ACCOUNT, Method.MD5, digest(Method.MD5, "ada:Sesame"))
@@ -70,23 +70,23 @@ async def test_whose_a_credential_is(members: Membership) -> None:
 
 
 @pytest.mark.parametrize("username", ["", "x" * 129, "a\nb", "\ud800"])
-async def test_a_name_has_its_bounds(members: Membership, username: str) -> None:
+async def test_a_name_has_its_bounds(members: ManageUsers, username: str) -> None:
     with pytest.raises(InvalidInput):
         await members.create(ACCOUNT, username)
 
 
-async def test_an_id_has_its_form(members: Membership) -> None:
+async def test_an_id_has_its_form(members: ManageUsers) -> None:
     with pytest.raises(InvalidInput):
         await members.create(ACCOUNT, "ada", user_id="../ada")
 
 
 @pytest.mark.parametrize("account", ["0" * 32, "no id"])
-async def test_there_must_be_an_account(members: Membership, account: str) -> None:
+async def test_there_must_be_an_account(members: ManageUsers, account: str) -> None:
     with pytest.raises(NotFound):
         await members.create(account, "ada")
 
 
-async def test_who_sees_which_users(members: Membership) -> None:
+async def test_who_sees_which_users(members: ManageUsers) -> None:
     ada, bob = [await members.create(ACCOUNT, name) for name in ("ada", "bob")]
     assert set(await members.users(principal(), ACCOUNT)) == {ada, bob}
     assert await members.users(principal(owner_id=bob.id), ACCOUNT) == [bob]
@@ -97,7 +97,7 @@ async def test_who_sees_which_users(members: Membership) -> None:
         await members.users(principal(ACCOUNT, Scope.DELETE), ACCOUNT)
 
 
-async def test_a_user_is_known_once_created_or_named_by_a_recording(house: House, members: Membership) -> None:
+async def test_a_user_is_known_once_created_or_named_by_a_recording(house: House, members: ManageUsers) -> None:
     ada = await members.create(ACCOUNT, "ada")
     assert await members.is_known(principal(), ACCOUNT, ada.id)
     assert not await members.is_known(principal(), ACCOUNT, "owner")
@@ -106,7 +106,7 @@ async def test_a_user_is_known_once_created_or_named_by_a_recording(house: House
         assert not await members.is_known(principal(), ACCOUNT, nothing)
 
 
-async def test_an_owner_does_not_learn_who_else_there_is(house: House, members: Membership) -> None:
+async def test_an_owner_does_not_learn_who_else_there_is(house: House, members: ManageUsers) -> None:
     ada = await members.create(ACCOUNT, "ada")
     house.recorder.ring(ACCOUNT, "call", owner_id="bob")
     await house.service.start(principal(), StartRequest(call_id="call"))
@@ -114,7 +114,7 @@ async def test_an_owner_does_not_learn_who_else_there_is(house: House, members: 
         assert not await members.is_known(principal(owner_id="owner"), ACCOUNT, other)
 
 
-async def test_a_user_does_not_vanish_with_the_last_recording(house: House, members: Membership) -> None:
+async def test_a_user_does_not_vanish_with_the_last_recording(house: House, members: ManageUsers) -> None:
 
     house.recorder.ring(ACCOUNT, "call", owner_id="owner")
     recording = await house.service.start(principal(), StartRequest(call_id="call"))
@@ -132,7 +132,7 @@ async def test_a_user_does_not_vanish_with_the_last_recording(house: House, memb
     assert await members.is_known(principal(), ACCOUNT, "owner")
 
 
-async def test_accounts_by_name_realm_or_number(house: House, members: Membership) -> None:
+async def test_accounts_by_name_realm_or_number(house: House, members: ManageUsers) -> None:
     assert [account.id for account in await members.candidates(name=" Par-ENT ")] == [ACCOUNT]
     assert [account.id for account in await members.candidates(realm=f"{'A' * 12}.sip.invalid")] == [ACCOUNT]
     account = await house.store.account(ACCOUNT)

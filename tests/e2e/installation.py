@@ -6,7 +6,7 @@ from pathlib import Path
 
 from graph.services import Services, open_services
 from graph.settings import load
-from recordings.access import DEFAULT_SCOPES, Principal
+from recordings.model.account import DEFAULT_SCOPES, Principal
 
 ACCOUNT = "ab" * 16
 

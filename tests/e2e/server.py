@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from tests.e2e.nursery import NURSERY, REPOSITORY, Child
+from tests.e2e.forked_processes import NURSERY, REPOSITORY, Child
 from tests.servers.mongod import die_with_parent, free_port
 from tests.servers.shared import answers
 
@@ -43,7 +43,7 @@ def environment(**variables: str) -> dict[str, str]:
 def command(
     *words: str | Path, data: Path, seconds: float = SECONDS, prepare: Sequence[str] = (), **variables: str
 ) -> "subprocess.CompletedProcess[str]":
-    """One run of the command line on the data of a server; `prepare` as in `tests.e2e.nursery`."""
+    """One run of the command line on the data of a server; `prepare` as in `tests.e2e.forked_processes`."""
     given = [str(word) for word in words]
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder, "out"), Path(folder, "log")
@@ -80,7 +80,7 @@ class Server:
         return self.wait_until_ready()
 
     def launch(self, *options: str, prepare: Sequence[str] = ()) -> None:
-        """Start the process, with more options; do not wait until it answers. `prepare` as in `tests.e2e.nursery`."""
+        """Start the process without waiting until it answers. `prepare` is as in `tests.e2e.forked_processes`."""
         self.output.write_bytes(b"")
         self.process = NURSERY.start(
             ["serve", "--port", str(self.port), "--data", str(self.data), *self.options, *options],

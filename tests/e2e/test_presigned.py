@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from graph.demo import DEMO_ACCOUNT
+from graph.demo.demo_account import DEMO_ACCOUNT
 from tests.e2e.server import Client, Server, command
 from tests.servers.seaweedfs import BUCKET
 from tests.servers.shared import Answer

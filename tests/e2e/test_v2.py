@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from graph.demo import DEMO_ACCOUNT
+from graph.demo.demo_account import DEMO_ACCOUNT
 from tests.e2e.server import Server, command, until
 
 

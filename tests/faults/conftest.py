@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from adapters.audio import AudioWorkshop
-from tests.faults.installation import Installation
-from tests.faults.node import Node
-from tests.servers.customer import Customer
+from adapters.audio import AudioWorkers
+from tests.faults.killable_installation import Installation
+from tests.faults.real_node import Node
+from tests.servers.customer_server import Customer
 from tests.servers.seaweedfs import BUCKET
 
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    workshop = AudioWorkshop(tmp_path / "work", workers=1)
+    workshop = AudioWorkers(tmp_path / "work", workers=1)
     made = Node(tmp_path, workshop)
     await made.store.open()
     yield made

@@ -11,8 +11,8 @@ was purged has left a tombstone alone, and a customer that was sent something tw
 from functools import partial
 
 from tests.e2e.server import until
-from tests.faults.deaths import BEGINS, check, die_at, steps_of
-from tests.faults.installation import Installation
+from tests.faults.kill_points import BEGINS, check, die_at, steps_of
+from tests.faults.killable_installation import Installation
 
 CONVERTED = ("media.read#3", "workshop.render#2")
 ALONE = ("store.save[FINALIZING]", "store.claim_due")

@@ -13,17 +13,17 @@ import pytest
 from adapters.media import FolderMedia
 from adapters.metadata.sqlite import SqliteStore
 from adapters.spool import FolderSpool
-from recordings.access import Account
-from recordings.finalizer import media_key
-from recordings.instants import DAY
-from recordings.keeping import Keeping
-from recordings.recording import Media, Reason, Recording, State
-from recordings.retention import Retention
+from recordings.model.account import Account
+from recordings.model.instants import DAY
+from recordings.model.recording import Media, Reason, Recording, State
+from recordings.model.retention import Retention
+from recordings.use_cases.account_settings import AccountSettings
+from recordings.use_cases.finalizer import media_key
 from tests.contract.metadata.samples import recording as sample
 from tests.e2e.server import command
 from tests.e2e.sound import wav
-from tests.faults.killed import Control
-from tests.support.clock import StillClock
+from tests.faults.killed_process import Control
+from tests.support.fake_clock import StillClock
 
 ACCOUNT = "ab" * 16
 DATA = b"audio " * 100
@@ -46,7 +46,7 @@ class Office:
     def run(self, *words: str, dies_at: int | None = None) -> int:
         """The exit code of a command that dies at a moment by its place, or at none."""
         self._control.hold(dies_at=dies_at)
-        ended = command(*words, data=self.data, prepare=("tests.faults.killed:arm", str(self._folder)))
+        ended = command(*words, data=self.data, prepare=("tests.faults.killed_process:arm", str(self._folder)))
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended.returncode
 
@@ -91,7 +91,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 
 async def test_retention_set_again_gives_every_recording_its_date(office: Office) -> None:
     kept = [await office.keep(label=label) for label in (None, "a", "b")]
-    keeping = Keeping(office.store, StillClock())
+    keeping = AccountSettings(office.store, StillClock())
     for place in office.deaths("retention", "set", "--account", ACCOUNT, "--days", "30000"):
         if place:
             assert await keeping.rules(ACCOUNT) == (Retention(30_000),)

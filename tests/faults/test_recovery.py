@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from recordings.changes import change
-from recordings.events import Restored, Trashed
-from recordings.instants import DAY, HOUR
-from recordings.lifecycle import apply
-from recordings.recording import Lease, Reason, State
+from recordings.model.events import Restored, Trashed
+from recordings.model.instants import DAY, HOUR
+from recordings.model.recording import Lease, Reason, State
+from recordings.rules.lifecycle import apply
+from recordings.use_cases.save_event import change
 from tests.contract.metadata.samples import recording as sample
-from tests.faults.node import NODE, Node, state_of
+from tests.faults.real_node import NODE, Node, state_of
 
 
 async def test_a_body_that_was_coming_in_is_incomplete(node: Node) -> None:

@@ -11,18 +11,18 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from adapters.identity import token_in
-from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
-from recordings.access import Principal, Scope
-from recordings.cursor import Cursors
-from recordings.errors import Unauthenticated
-from recordings.events import Trashed
-from recordings.grants import Grants
-from recordings.ids import new_recording_id
-from recordings.lifecycle import apply
-from recordings.ports import RecordingStore
-from recordings.query import Page, PageRequest, Query
-from recordings.recording import Media, Recording, State
-from tests.support.house import ACCOUNT, CHILD, SIBLING, House, open_house, principal
+from graph.server.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
+from recordings.model.account import Principal, Scope
+from recordings.model.errors import Unauthenticated
+from recordings.model.events import Trashed
+from recordings.model.ids import new_recording_id
+from recordings.model.query import Page, PageRequest, Query
+from recordings.model.recording import Media, Recording, State
+from recordings.ports.recording_store import RecordingStore
+from recordings.rules.cursor import Cursors
+from recordings.rules.lifecycle import apply
+from recordings.rules.media_grants import Grants
+from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, House, open_house, principal
 
 URL: Final = "http://api.test/graphql"
 MEDIA: Final = Media(

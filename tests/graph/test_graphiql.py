@@ -10,8 +10,8 @@ import pytest
 from starlette.applications import Starlette
 
 from graph import graphiql
-from graph.execution.compression import takes
-from graph.graphql import GraphQLSettings
+from graph.execution.compress_response import takes
+from graph.server.graphql_app import GraphQLSettings
 from tests.graph.api import URL, Api, open_api
 
 BROWSER = {"accept": "text/html,*/*;q=0.8"}

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from graph.schema.node import global_id
-from recordings.errors import Conflict
-from recordings.recording import State
+from graph.schema.global_id import global_id
+from recordings.model.errors import Conflict
+from recordings.model.recording import State
 from tests.graph.api import Api
-from tests.support.house import ACCOUNT, CHILD, SIBLING
+from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING
 
 CALL = "call-1@switch"
 START = """mutation($input: StartRecordingInput!) { startRecording(input: $input) {

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from graph.schema.node import global_id
-from recordings.ids import MAX_ID
-from recordings.options import RecordingOptions
-from recordings.recording import Direction, EndCause, Reason, Span, SpanKind, State
+from graph.schema.global_id import global_id
+from recordings.model.ids import MAX_ID
+from recordings.model.options import RecordingOptions
+from recordings.model.recording import Direction, EndCause, Reason, Span, SpanKind, State
 from tests.graph.api import GRANTS, MEDIA, Api
-from tests.support.house import ACCOUNT, CHILD, SIBLING
+from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING
 
 FULL = """query($id: ID!) { recording(id: $id) {
   id plainId accountId account { id plainId name } state reason reasonDetail endCause start created modified

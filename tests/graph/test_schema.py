@@ -21,18 +21,18 @@ from graphql import (
 from strawberry.types import get_object_definition
 
 from graph.schema import schema, sdl
-from graph.schema.errors import TYPES, InvalidInputError, UserError
-from graph.schema.filter import RecordingFilter
-from graph.schema.inputs import StartRecordingInput
-from graph.schema.recording import COMPUTED, Recording
-from graph.schema.selection import NEEDS
-from graph.schema.words import parameter
-from recordings.errors import Busy, InvalidCursor, MediaUnavailable, Refused, Unauthenticated
-from recordings.events import Masked, Paused, Restored, Resumed, Stopped, Trashed, Unmasked
-from recordings.lifecycle import TABLE
-from recordings.options import PARAMETERS, RecordingOptions
-from recordings.query import NUMBER_FIELDS, TEXT_FIELDS
-from recordings.recording import ROW_FIELDS
+from graph.schema.camel_case import parameter
+from graph.schema.error_types import TYPES, InvalidInputError, UserError
+from graph.schema.filter_input import RecordingFilter
+from graph.schema.mutation_inputs import StartRecordingInput
+from graph.schema.projection import NEEDS
+from graph.schema.recording_type import COMPUTED, Recording
+from recordings.model.errors import Busy, InvalidCursor, MediaUnavailable, Refused, Unauthenticated
+from recordings.model.events import Masked, Paused, Restored, Resumed, Stopped, Trashed, Unmasked
+from recordings.model.options import PARAMETERS, RecordingOptions
+from recordings.model.query import NUMBER_FIELDS, TEXT_FIELDS
+from recordings.model.recording import ROW_FIELDS
+from recordings.rules.lifecycle import TABLE
 
 COMMITTED = Path(__file__).parents[2] / "schema.graphql"
 CORE = build_schema(sdl())

@@ -16,12 +16,12 @@ import pytest
 import uvicorn
 from graphql import build_schema, print_schema
 
-from graph.execution.trusted import read_trusted
-from graph.graphql import GraphQLServices, GraphQLSettings, graphql_app
+from graph.execution.trusted_documents import read_trusted
 from graph.schema import sdl
-from graph.schema.node import global_id
+from graph.schema.global_id import global_id
+from graph.server.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from tests.graph.api import CURSORS, GRANTS, authenticate, recording
-from tests.support.house import ACCOUNT, open_house
+from tests.support.memory_installation import ACCOUNT, open_house
 
 HERE: Final = Path(__file__).parent
 FILES: Final = ("package.json", "package-lock.json", ".npmrc")

@@ -12,8 +12,8 @@ from pymongo import MongoClient
 from adapters.media import FolderMedia
 from adapters.metadata.mongodb import MongoStore
 from adapters.metadata.sqlite import SqliteStore
-from recordings.ports import MetadataStore
-from tests.rest_v2.world import Site, World, client_of, new_account
+from recordings.ports.recording_store import MetadataStore
+from tests.rest_v2.v2_installation import Site, World, client_of, new_account
 
 
 @pytest.fixture(scope="session", params=["sqlite", "mongodb"])

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from adapters.rest_v2.buckets import Buckets, Rate
-from adapters.rest_v2.needs import Choices
-from recordings.access import DEFAULT_SCOPES, Scope
-from recordings.users import PrivLevel
-from tests.rest_v2.world import Site, Ticks, client_of, new_account
+from adapters.rest_v2.dependencies import Choices
+from adapters.rest_v2.request.v2_rate_limit import Buckets, Rate
+from recordings.model.account import DEFAULT_SCOPES, Scope
+from recordings.model.user import PrivLevel
+from tests.rest_v2.v2_installation import Site, Ticks, client_of, new_account
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

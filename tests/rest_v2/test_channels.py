@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from recordings.recording import State
-from tests.rest_v2.world import Site
+from recordings.model.recording import State
+from tests.rest_v2.v2_installation import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -5,9 +5,9 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from adapters.identity import Credentials, Identity, Revocations
-from adapters.identity.credentials import TTL
-from recordings.access import DEFAULT_SCOPES
-from tests.rest_v2.world import Site, client_of
+from adapters.identity.hashed_credentials import TTL
+from recordings.model.account import DEFAULT_SCOPES
+from tests.rest_v2.v2_installation import Site, client_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.rest_v2.world import AUDIO, OFFSET, Site
+from tests.rest_v2.v2_installation import AUDIO, OFFSET, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from recordings.access import DEFAULT_SCOPES
-from recordings.recording import State
-from recordings.users import PrivLevel
-from tests.rest_v2.world import AUDIO, OFFSET, Site, new_account
+from recordings.model.account import DEFAULT_SCOPES
+from recordings.model.recording import State
+from recordings.model.user import PrivLevel
+from tests.rest_v2.v2_installation import AUDIO, OFFSET, Site, new_account
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -17,17 +17,17 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from graph import logs
 from graph.app import create_app
+from graph.server import log_setup as logs
 from graph.services import Services, open_services
 from graph.settings import load
-from recordings.access import DEFAULT_SCOPES, Account, Principal
-from recordings.ids import new_id
-from recordings.recording import State
-from recordings.users import PrivLevel
+from recordings.model.account import DEFAULT_SCOPES, Account, Principal
+from recordings.model.ids import new_id
+from recordings.model.recording import State
+from recordings.model.user import PrivLevel
 from tests.adapters.audio.sounds import sine, write_as
-from tests.rest_v2.world import AUDIO, OFFSET, Site, World
-from tests.support.logging import kept_logging
+from tests.rest_v2.v2_installation import AUDIO, OFFSET, Site, World
+from tests.support.log_lines import kept_logging
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

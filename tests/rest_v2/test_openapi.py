@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from adapters.rest_v2.filters import KEYED, TIMES
-from adapters.rest_v2.openapi import HEADERS, PARAMETERS, openapi, statuses
-from adapters.rest_v2.openapi import KEYED as PREFIXES
-from adapters.rest_v2.routes import OPERATIONS, find
-from recordings import options
+from adapters.rest_v2.listing.list_filters import KEYED, TIMES
+from adapters.rest_v2.openapi.openapi_document import HEADERS, PARAMETERS, openapi, statuses
+from adapters.rest_v2.openapi.openapi_document import KEYED as PREFIXES
+from adapters.rest_v2.v2_routes import OPERATIONS, find
+from recordings.model import options
 
 DOCUMENT = openapi("1")
 

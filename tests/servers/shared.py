@@ -45,7 +45,7 @@ class SharedServer(SharedMongod):
         log = self.directory / "keeper.log"
         with log.open("ab") as file:
             keeper = subprocess.Popen(
-                [sys.executable, "-m", "tests.servers.keeper", self.kind, self.directory],
+                [sys.executable, "-m", "tests.servers.run_server", self.kind, self.directory],
                 cwd=Path(__file__).parents[2],
                 stdin=subprocess.DEVNULL,
                 stdout=file,

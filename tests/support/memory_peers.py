@@ -4,9 +4,9 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from recordings.call import Call
-from recordings.instants import Millis
-from recordings.peers import Peer
+from recordings.model.call import Call
+from recordings.model.instants import Millis
+from recordings.ports.peers import Peer
 
 
 class MemoryPeers:

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping
 
-from recordings.access import Account
-from recordings.ports import Taken, Unique
-from recordings.query import Page, PageRequest, Query, selects, sort_key
-from recordings.recording import Recording, Row
+from recordings.model.account import Account
+from recordings.model.query import Page, PageRequest, Query, selects, sort_key
+from recordings.model.recording import Recording, Row
+from recordings.ports.recording_store import Taken, Unique
 
 
 class MemoryStore:

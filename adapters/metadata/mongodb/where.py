@@ -12,9 +12,9 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo import ASCENDING, DESCENDING
 
-from adapters.metadata.mongodb.schema import index_keys, index_of, lookup_index
-from adapters.metadata.scans import Bound, Missing, Present, Scan, lookup, narrowed
-from recordings.query import And, Condition, Equal, HasMedia, In, Not, Or, Prefix, Query, Range, prefix_end
+from adapters.metadata.index_ranges import Bound, Missing, Present, Scan, lookup, narrowed
+from adapters.metadata.mongodb.indexes import index_keys, index_of, lookup_index
+from recordings.model.query import And, Condition, Equal, HasMedia, In, Not, Or, Prefix, Query, Range, prefix_end
 
 Filter = dict[str, Any]
 

@@ -1,5 +1,5 @@
 """Metadata in one SQLite file, for one machine."""
 
-from adapters.metadata.sqlite.store import SqliteStore
+from adapters.metadata.sqlite.sqlite_store import SqliteStore
 
 __all__ = ["SqliteStore"]

@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.metadata.sqlite.lane import Call, Job, Lane, Outcome, StoreClosedError
-from adapters.metadata.sqlite.schema import migrate
-from recordings.ports import StoreAwayError
+from adapters.metadata.sqlite.database_threads import Call, Job, Lane, Outcome, StoreClosedError
+from adapters.metadata.sqlite.migrations import migrate
+from recordings.ports.recording_store import StoreUnavailableError
 
 OLDEST: Final = (3, 37)
 """The first SQLite with STRICT tables."""
@@ -83,11 +83,11 @@ async def _do(lane: Lane | None, call: Call, whose: str | None = None) -> Any:
     try:
         return await lane.do(call, whose)
     except TimeoutError as error:
-        raise StoreAwayError("too much waits for the SQLite file") from error
+        raise StoreUnavailableError("too much waits for the SQLite file") from error
     except sqlite3.OperationalError as error:
         # Extended codes have the general one in their lowest byte.
         if getattr(error, "sqlite_errorcode", 0) & _GENERAL in AWAY:
-            raise StoreAwayError(f"the SQLite file does not answer: {error}") from error
+            raise StoreUnavailableError(f"the SQLite file does not answer: {error}") from error
         raise
 
 

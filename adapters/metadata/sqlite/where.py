@@ -8,9 +8,22 @@ read is decided here, and stays what it was as the table grows.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from adapters.metadata.scans import LEAST_NUMBER, Missing, Scan, lookup, narrowed
-from adapters.metadata.sqlite.schema import TABLE, column, index_of, lookup_index
-from recordings.query import And, Condition, Equal, HasMedia, In, Not, Or, OrderField, Prefix, Query, Range, prefix_end
+from adapters.metadata.index_ranges import LEAST_NUMBER, Missing, Scan, lookup, narrowed
+from adapters.metadata.sqlite.migrations import TABLE, column, index_of, lookup_index
+from recordings.model.query import (
+    And,
+    Condition,
+    Equal,
+    HasMedia,
+    In,
+    Not,
+    Or,
+    OrderField,
+    Prefix,
+    Query,
+    Range,
+    prefix_end,
+)
 
 Sql = tuple[str, Sequence[Any]]
 """A piece of SQL and its parameters."""

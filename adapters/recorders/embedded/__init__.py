@@ -12,13 +12,13 @@ and served by uvicorn with `http=HttpProtocol, ws=WebSocketProtocol, ws_max_size
 that is slowed down answers no ping, and the recorder itself closes those that fell silent.
 """
 
-from adapters.recorders.embedded.limits import Limits
-from adapters.recorders.embedded.recorder import EmbeddedRecorder
-from adapters.recorders.embedded.routes import Authenticate, ingest_routes
-from adapters.recorders.embedded.secrets_in_logs import IngestSecrets
-from adapters.recorders.embedded.small_reads import HttpProtocol, WebSocketProtocol
-from adapters.recorders.embedded.sockets import MediaSockets
+from adapters.recorders.embedded.embedded_recorder import EmbeddedRecorder
+from adapters.recorders.embedded.ingest_routes import Authenticate, ingest_routes
+from adapters.recorders.embedded.recorder_limits import Limits
+from adapters.recorders.embedded.redact_ingest_paths import IngestSecrets
+from adapters.recorders.embedded.stream_sockets import MediaSockets
 from adapters.recorders.embedded.uploads import Uploads
+from adapters.recorders.embedded.uvicorn_protocols import HttpProtocol, WebSocketProtocol
 
 __all__ = [
     "Authenticate",

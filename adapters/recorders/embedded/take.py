@@ -3,12 +3,12 @@
 import asyncio
 from typing import Final
 
-from adapters.recorders.embedded.spooling import TrackWriter
+from adapters.recorders.dialects.media_streams import SAMPLE_RATE
+from adapters.recorders.embedded.spool_ports import TrackWriter
 from adapters.recorders.embedded.timeline import Kind, Timeline
 from adapters.recorders.embedded.timers import Timer
-from adapters.recorders.media_streams import SAMPLE_RATE
-from recordings.events import Armed, Begun
-from recordings.ports import Take
+from recordings.model.events import Armed, Begun
+from recordings.ports.recorder import Take
 
 SILENCE: Final = b"\xff" * 65_536
 """Mu-law for nothing, as much as is written at once. A hole in the file would read as zero bytes: a loud click."""

@@ -25,12 +25,12 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from adapters.recorders.embedded.limits import Limits
-from adapters.recorders.embedded.spooling import FileSpool, FileWriter
-from adapters.recorders.kazoo_upload import Upload
-from recordings.access import Principal
-from recordings.receiving import Receiving
-from recordings.recording import Recording, State
+from adapters.recorders.dialects.kazoo_upload import Upload
+from adapters.recorders.embedded.recorder_limits import Limits
+from adapters.recorders.embedded.spool_ports import FileSpool, FileWriter
+from recordings.model.account import Principal
+from recordings.model.recording import Recording, State
+from recordings.use_cases.ingest import Ingest
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class BrokenOff(Exception):  # noqa: N818 - an answer
 class Uploads:
     """Takes in files for the accounts of ingest addresses, no more at once than its limits say."""
 
-    def __init__(self, *, receiving: Receiving, spool: FileSpool, limits: Limits | None = None) -> None:
+    def __init__(self, *, receiving: Ingest, spool: FileSpool, limits: Limits | None = None) -> None:
         self._receiving = receiving
         self._spool = spool
         self._limits = limits or Limits()

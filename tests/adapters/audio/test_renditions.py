@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.audio import AudioWorkshop, Renditions, SourceDamagedError, WorkshopBusyError
-from adapters.audio.cache import FolderCache
+from adapters.audio import AudioWorkers, AudioWorkersBusyError, Renditions, SourceDamagedError
+from adapters.audio.file_cache import FolderCache
 from adapters.audio.peaks import Drawing
-from recordings.ports import MediaMissing, NotAudio
-from recordings.recording import Media
+from recordings.model.recording import Media
+from recordings.ports.audio import MediaMissing, NotAudio
 from tests.adapters.audio.sounds import interleave, sine, write_wav
 
 RATE = 8_000
@@ -58,7 +58,7 @@ def shelf(tmp_path: Path) -> Shelf:
 
 @pytest.fixture
 async def renditions(tmp_path: Path, shelf: Shelf) -> AsyncIterator[Renditions]:
-    workshop = AudioWorkshop(tmp_path / "renditions/work", workers=1)
+    workshop = AudioWorkers(tmp_path / "renditions/work", workers=1)
     opened = Renditions(tmp_path / "renditions", workshop, shelf.read)
     await opened.open()
     yield opened
@@ -155,7 +155,7 @@ async def test_what_is_being_made_of_a_purged_recording_goes_too(renditions: Ren
 async def test_what_nobody_asks_for_any_more_is_swept_away(tmp_path: Path, shelf: Shelf) -> None:
     kept = [put(FolderCache(tmp_path / "renditions/kept", 1 << 20, 60), tmp_path, name, 10) for name in ("a", "b")]
     os.utime(kept[0], (0, 0))
-    workshop = AudioWorkshop(tmp_path / "renditions/work", workers=1)
+    workshop = AudioWorkers(tmp_path / "renditions/work", workers=1)
     opened = Renditions(tmp_path / "renditions", workshop, shelf.read)
     await opened.open()
     while kept[0].exists():  # noqa: ASYNC110 - a disk tells nobody
@@ -221,15 +221,15 @@ ASKED = [(11, "a"), (12, "a"), (13, "a"), (14, "b"), (15, "b"), (16, "b")]
 
 async def test_what_waits_is_bounded(tmp_path: Path, shelf: Shelf) -> None:
     media = shelf.keep("a.wav", seconds=0.5)
-    workshop = AudioWorkshop(tmp_path / "renditions/work", workers=1)
+    workshop = AudioWorkers(tmp_path / "renditions/work", workers=1)
     renditions = Renditions(tmp_path / "renditions", workshop, shelf.read, at_once=1, waiting=1)
     asked = [asyncio.create_task(renditions.peaks(media, pixels)) for pixels in (1, 2, 3, 4)]
     ended = await asyncio.gather(*asked, return_exceptions=True)
-    assert [type(each) for each in ended].count(WorkshopBusyError) == 2
+    assert [type(each) for each in ended].count(AudioWorkersBusyError) == 2
     assert (await renditions.peaks(media, 4))["length"] <= 4
     # It is bounded for each account, before it is for all of them.
     asked = [asyncio.create_task(renditions.peaks(media, pixels, whose)) for pixels, whose in ASKED]
     ended = await asyncio.gather(*asked, return_exceptions=True)
-    assert [type(each) is WorkshopBusyError for each in ended] == [False, False, True, False, False, True]
+    assert [type(each) is AudioWorkersBusyError for each in ended] == [False, False, True, False, False, True]
     await renditions.close()
     await workshop.close()

@@ -7,9 +7,9 @@ import pytest
 
 from adapters.identity import Credentials, Identity, Tokens
 from adapters.metadata.sqlite import SqliteStore
-from graph.clock import SystemClock
-from recordings.access import Account
-from recordings.administration import Administration
+from graph.server.system_clock import SystemClock
+from recordings.model.account import Account
+from recordings.use_cases.accounts import ManageAccounts
 
 KEY = bytes(range(32))
 
@@ -33,12 +33,12 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 @pytest.fixture
-def administration(store: SqliteStore) -> Administration:
-    return Administration(store, SystemClock())
+def administration(store: SqliteStore) -> ManageAccounts:
+    return ManageAccounts(store, SystemClock())
 
 
 @pytest.fixture
-async def account(administration: Administration) -> Account:
+async def account(administration: ManageAccounts) -> Account:
     return await administration.create_account("Acme")
 
 

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from adapters.identity import Credentials, Identity, Tokens
-from adapters.identity import identity as identity_module
-from adapters.identity.identity import MAX_TOKEN
+from adapters.identity import authenticate as identity_module
+from adapters.identity.authenticate import MAX_TOKEN
 from adapters.identity.tokens import LEEWAY, MAX_REMEMBERED
 from adapters.metadata.sqlite import SqliteStore
-from recordings.access import GRANTABLE, Account, Principal, Scope
-from recordings.administration import Administration
-from recordings.errors import Unauthenticated
-from recordings.ids import new_id
+from recordings.model.account import GRANTABLE, Account, Principal, Scope
+from recordings.model.errors import Unauthenticated
+from recordings.model.ids import new_id
+from recordings.use_cases.accounts import ManageAccounts
 from tests.adapters.identity.conftest import KEY
-from tests.support.clock import StillClock
+from tests.support.fake_clock import StillClock
 
 # The store is the same for all examples of a property, which is fine: none of them writes.
 settings.register_profile("shared-store", suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -203,7 +203,7 @@ async def test_credentials_are_in_two_headers_and_no_other(identity: Identity, a
 
 
 async def test_as_many_accounts_are_remembered(
-    store: SqliteStore, tokens: Tokens, administration: Administration, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, tokens: Tokens, administration: ManageAccounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(identity_module, "_CACHED", 2)
     identity, asked = Identity(store, tokens, Credentials(store)), list[str]()

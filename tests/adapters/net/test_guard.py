@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.net import AddressRefusedError, Guard
-from adapters.net.addresses import embedded, is_public, parse
+from adapters.net.public_addresses import embedded, is_public, parse
 
 PRIVATE = [
     "0.0.0.0",

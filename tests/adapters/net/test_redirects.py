@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.net import Redirected, RedirectRefusedError, shown_url
+from adapters.net import Redirected, RedirectRefusedError, redact_url
 
 
 def test_a_relative_place_is_found() -> None:
@@ -51,8 +51,8 @@ def test_any_location_leads_somewhere_on_the_web_or_is_refused(location: str) ->
 
 @given(st.text(max_size=60))
 def test_a_url_is_shown_without_its_secrets(text: str) -> None:
-    assert "secret" not in shown_url(f"https://user:secret@a.example/x?token=secret#{text}".replace(" ", ""))
-    assert len(shown_url(text)) <= 200
+    assert "secret" not in redact_url(f"https://user:secret@a.example/x?token=secret#{text}".replace(" ", ""))
+    assert len(redact_url(text)) <= 200
 
 
 @pytest.mark.parametrize(
@@ -68,4 +68,4 @@ def test_a_url_is_shown_without_its_secrets(text: str) -> None:
     ],
 )
 def test_a_url_is_shown_with_where_it_leads(url: str, shown: str) -> None:
-    assert shown_url(url) == shown
+    assert redact_url(url) == shown

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from adapters.peers import Announcer
-from recordings.call import Call
-from recordings.instants import MINUTE, Millis
-from recordings.peers import Peer
+from recordings.model.call import Call
+from recordings.model.instants import MINUTE, Millis
+from recordings.ports.peers import Peer
 from tests.support.memory_peers import MemoryPeers
 
 ME, OTHER = Peer("me", "http://me"), Peer("other", "http://other")

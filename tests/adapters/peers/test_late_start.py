@@ -11,18 +11,18 @@ from starlette.applications import Starlette
 from adapters.peers import Commands, PeerClient, PeerRecorder, peer_routes
 from adapters.recorders.embedded import EmbeddedRecorder
 from adapters.spool import FolderSpool
-from graph.background import listen_to
-from graph.clock import SystemClock
-from recordings.access import Account
-from recordings.call import Call
-from recordings.errors import RecorderFailed
-from recordings.instants import MINUTE
-from recordings.peers import Peer
-from recordings.recording import Reason, State
-from recordings.service import Recordings
-from recordings.starting import StartRequest
-from tests.support.audit import ListAudit
-from tests.support.house import ACCOUNT, principal
+from graph.server.background_work import listen_to
+from graph.server.system_clock import SystemClock
+from recordings.model.account import Account
+from recordings.model.call import Call
+from recordings.model.errors import RecorderFailed
+from recordings.model.instants import MINUTE
+from recordings.model.recording import Reason, State
+from recordings.ports.peers import Peer
+from recordings.use_cases.recordings import Recordings
+from recordings.use_cases.start import StartRequest
+from tests.support.memory_audit import ListAudit
+from tests.support.memory_installation import ACCOUNT, principal
 from tests.support.memory_peers import MemoryPeers
 from tests.support.memory_store import MemoryStore
 

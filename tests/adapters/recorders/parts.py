@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from streamdouble import g711  # type: ignore[import-untyped]
 
 from adapters.metadata.sqlite import SqliteStore
+from adapters.recorders.dialects.media_streams import Audio, Side
 from adapters.recorders.embedded import (
     EmbeddedRecorder,
     HttpProtocol,
@@ -23,17 +24,16 @@ from adapters.recorders.embedded import (
     WebSocketProtocol,
     ingest_routes,
 )
-from adapters.recorders.media_streams import Audio, Side
 from adapters.spool import FolderSpool
-from recordings.access import Account, Principal, Scope
-from recordings.call import Call
-from recordings.instants import Millis
-from recordings.options import RecordingOptions
-from recordings.ports import Take, TakeEvent
-from recordings.query import PageRequest, Query
-from recordings.receiving import Receiving
-from recordings.recording import Recording
-from tests.support.clock import StillClock
+from recordings.model.account import Account, Principal, Scope
+from recordings.model.call import Call
+from recordings.model.instants import Millis
+from recordings.model.options import RecordingOptions
+from recordings.model.query import PageRequest, Query
+from recordings.model.recording import Recording
+from recordings.ports.recorder import Take, TakeEvent
+from recordings.use_cases.ingest import Ingest
+from tests.support.fake_clock import StillClock
 
 ACCOUNT = "a" * 32
 OTHER = "b" * 32
@@ -196,7 +196,7 @@ async def world(root: Path, limits: Limits | None = None, **changes: Any) -> Asy
     await store.open()
     await store.add_account(Account(ACCOUNT, "one", 0))
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
-    receiving = Receiving(store=store, spool=spool, clock=clock, audit=notes, wake=notes, node="node-1")
+    receiving = Ingest(store=store, spool=spool, clock=clock, audit=notes, wake=notes, node="node-1")
     routes = ingest_routes(
         authenticate=accounts,
         uploads=Uploads(receiving=receiving, spool=spool, limits=limits),

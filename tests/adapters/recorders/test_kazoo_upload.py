@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.recorders.kazoo_upload import MAX_QUERY, NotAnUpload, Upload, read
-from recordings.options import is_plain_name
-from recordings.recording import Direction
+from adapters.recorders.dialects.kazoo_upload import MAX_QUERY, NotAnUpload, Upload, read
+from recordings.model.options import is_plain_name
+from recordings.model.recording import Direction
 
 NOW = 1_795_336_400_000
 KAZOO = "from={}&to={}&caller_id_name={}&caller_id_number={}&call_id={}&cdr_id={}&interaction_id={}&account_id={}"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamdouble.protocol import MediaStreamEncoder  # type: ignore[import-untyped]
 
-from adapters.recorders.media_streams import (
+from adapters.recorders.dialects.media_streams import (
     MAX_IGNORED,
     MAX_MESSAGE,
     TABLE,
@@ -26,8 +26,8 @@ from adapters.recorders.media_streams import (
     StreamStarted,
     StreamStopped,
 )
-from adapters.recorders.stream_call import call_of
-from recordings.recording import Direction
+from adapters.recorders.dialects.stream_call import call_of
+from recordings.model.recording import Direction
 
 
 def started(**custom: str) -> tuple[MediaStream, MediaStreamEncoder, StreamStarted]:

@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from adapters.recorders.embedded import IngestSecrets
-from recordings.changes import change
-from recordings.events import Failed
-from recordings.recording import EndCause, Reason, Recording, State
+from recordings.model.events import Failed
+from recordings.model.recording import EndCause, Reason, Recording, State
+from recordings.use_cases.save_event import change
 from tests.adapters.recorders.parts import ADDRESS, SECRET, World, world
 
 BODY = os.urandom(300_000)
@@ -307,7 +307,7 @@ async def test_too_many_at_once_are_asked_to_come_back(tmp_path: Path) -> None:
 
 
 async def test_a_full_disk_is_said_and_the_retry_succeeds(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from adapters.spool.body import BodyWriter
+    from adapters.spool.upload_file import BodyWriter
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no space left")
@@ -322,13 +322,13 @@ async def test_a_full_disk_is_said_and_the_retry_succeeds(here: World, monkeypat
 
 
 async def test_a_store_that_fails_at_the_end_is_no_success(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recordings.receiving import Receiving
+    from recordings.use_cases.ingest import Ingest
 
     async def away(*_: object) -> None:
         raise ConnectionError("the store is away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Receiving, "finish", away)
+        patched.setattr(Ingest, "finish", away)
         assert (await put(here)).status_code == 500
     assert (await put(here)).status_code == 201
     (found,) = await here.all()

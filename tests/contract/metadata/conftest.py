@@ -7,7 +7,7 @@ import pytest
 
 from adapters.metadata.mongodb import MongoStore
 from adapters.metadata.sqlite import SqliteStore
-from recordings.ports import MetadataStore
+from recordings.ports.recording_store import MetadataStore
 
 STORES = ("sqlite", "pymongo", "motor")
 

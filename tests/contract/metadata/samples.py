@@ -3,11 +3,10 @@
 import itertools
 from typing import Any
 
-from recordings.instants import Millis
-from recordings.options import RecordingOptions
-from recordings.ports import RecordingStore
-from recordings.query import Page, PageRequest, Position, Query, selects, sort_key
-from recordings.recording import (
+from recordings.model.instants import Millis
+from recordings.model.options import RecordingOptions
+from recordings.model.query import Page, PageRequest, Position, Query, selects, sort_key
+from recordings.model.recording import (
     Applied,
     Delivery,
     DeliveryState,
@@ -23,6 +22,7 @@ from recordings.recording import (
     SpanKind,
     State,
 )
+from recordings.ports.recording_store import RecordingStore
 
 NOW: Millis = 1_795_336_400_000
 _numbers = itertools.count(1)

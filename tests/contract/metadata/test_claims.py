@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from recordings.instants import DAY
-from recordings.ports import Claim, MetadataStore
-from recordings.recording import Lease, Recording
+from recordings.model.instants import DAY
+from recordings.model.recording import Lease, Recording
+from recordings.ports.recording_store import Claim, MetadataStore
 from tests.contract.metadata.conftest import Stores
 from tests.contract.metadata.samples import NOW, full, recording
 

@@ -14,11 +14,11 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from adapters.metadata.mongodb import Driver, DriverMissingError, MongoStore, WrongUriError
 from adapters.metadata.mongodb.driver import DEFAULTS, _options
-from adapters.metadata.mongodb.schema import INDEXES, META, MIGRATIONS, RECORDINGS, REVOKED_TOKENS, SchemaTooNewError
-from recordings.call import Call
-from recordings.ports import Claim, StoreAwayError
-from recordings.query import Query
-from recordings.recording import ROW_FIELDS
+from adapters.metadata.mongodb.indexes import INDEXES, META, MIGRATIONS, RECORDINGS, REVOKED_TOKENS, SchemaTooNewError
+from recordings.model.call import Call
+from recordings.model.query import Query
+from recordings.model.recording import ROW_FIELDS
+from recordings.ports.recording_store import Claim, StoreUnavailableError
 from tests.contract.metadata.samples import NOW, full, loaded, put_older, recording, unique
 from tests.servers.mongod import Mongod
 
@@ -100,7 +100,7 @@ async def test_nobody_waits_long_for_a_server_that_is_not_there() -> None:
     with pytest.raises(PyMongoError):
         await made.ping()
     for asked in (lambda: made.account("x"), lambda: made.load("x"), lambda: made.users("x")):
-        with pytest.raises(StoreAwayError):
+        with pytest.raises(StoreUnavailableError):
             await asked()
     assert time.monotonic() - start < 5
     await made.close()
@@ -132,11 +132,11 @@ async def test_a_write_that_did_not_reach_a_majority_is_not_known(failing: tuple
     concern = {"code": 64, "errmsg": "waiting for replication timed out"}
     given = recording()
     fail(client, "insert", 1, writeConcernError=concern)
-    with pytest.raises(StoreAwayError, match="replication"):
+    with pytest.raises(StoreUnavailableError, match="replication"):
         await store.insert(given)
     assert await store.load(given.id) == given
     fail(client, "update", 1, writeConcernError=concern)
-    with pytest.raises(StoreAwayError, match="replication"):
+    with pytest.raises(StoreUnavailableError, match="replication"):
         await store.add_calls("node", [Call(account_id="a", call_id="c", started=1)], 60_000)
 
 
@@ -157,7 +157,7 @@ async def test_a_claim_whose_answer_was_lost_is_not_lost(
         "mode": {"skip": 2} if command == "find" else {"times": 1},
         "data": {"failCommands": [command], **how},
     })  # fmt: skip
-    with pytest.raises(StoreAwayError):
+    with pytest.raises(StoreUnavailableError):
         await store.claim_due(wanted)
     client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
     (claimed,) = await store.claim_due(wanted)
@@ -170,7 +170,7 @@ async def test_a_claim_whose_answer_was_lost_is_over_with_its_lease(failing: tup
     await store.insert(recording(due_at=NOW))
     wanted = Claim(now=NOW, until=NOW + 9, holder="me", node="n", limit=4, stranded=NOW)
     fail(client, "update", 1, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"})
-    with pytest.raises(StoreAwayError):
+    with pytest.raises(StoreUnavailableError):
         await store.claim_due(wanted)
     (claimed,) = await store.claim_due(replace(wanted, now=NOW + 9, until=NOW + 20))
     assert (claimed.revision, claimed.due_at) == (2, NOW + 20)
@@ -180,7 +180,7 @@ async def test_nor_is_one_whose_primary_stepped_down(failing: tuple[MongoStore, 
     store, client = failing
     # The driver tries it again, and that is interrupted, too.
     fail(client, "insert", 2, writeConcernError={"code": 11602, "errmsg": "operation was interrupted"})
-    with pytest.raises(StoreAwayError, match="interrupted"):
+    with pytest.raises(StoreUnavailableError, match="interrupted"):
         await store.insert(recording())
     client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
@@ -188,7 +188,7 @@ async def test_nor_is_one_whose_primary_stepped_down(failing: tuple[MongoStore, 
 async def test_what_took_too_long_is_told_as_a_store_that_is_away(failing: tuple[MongoStore, Client]) -> None:
     store, client = failing
     fail(client, "aggregate", 1, errorCode=50)
-    with pytest.raises(StoreAwayError) as away:
+    with pytest.raises(StoreUnavailableError) as away:
         await store.count(Query(account_id="account"))
     assert isinstance(away.value.__cause__, PyMongoError)
 
@@ -221,7 +221,7 @@ async def test_documents_are_migrated_once_opened(
 
     given = recording()
     await store.insert(given)
-    monkeypatch.setattr("adapters.metadata.mongodb.schema.MIGRATIONS", (*MIGRATIONS, relabel))
+    monkeypatch.setattr("adapters.metadata.mongodb.indexes.MIGRATIONS", (*MIGRATIONS, relabel))
     for _ in range(2):
         again = MongoStore(mongodb_uri, mongodb_database)
         await again.open()

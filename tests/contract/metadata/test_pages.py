@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recordings.ports import MetadataStore
-from recordings.query import (
+from recordings.model.query import (
     EVERYTHING,
     And,
     Condition,
@@ -28,7 +27,8 @@ from recordings.query import (
     Range,
     check,
 )
-from recordings.recording import ROW_FIELDS, Direction, Reason, Recording, Row, Shelf, State
+from recordings.model.recording import ROW_FIELDS, Direction, Reason, Recording, Row, Shelf, State
+from recordings.ports.recording_store import MetadataStore
 from tests.contract.metadata.samples import AUDIO, at, ordered, recording, reference
 
 # Motor runs the same code as pymongo: what it has of its own is in the rest of the contract.

@@ -14,15 +14,16 @@ from typing import Any
 
 import pytest
 
-from adapters.metadata.sqlite import SqliteStore, database, lane
+from adapters.metadata.sqlite import SqliteStore, database
+from adapters.metadata.sqlite import database_threads as lane
 from adapters.metadata.sqlite.database import READ_SECONDS, READERS, Database, commit_together
-from adapters.metadata.sqlite.lane import Lane, StoreClosedError
-from adapters.metadata.sqlite.schema import MIGRATIONS, SchemaTooNewError, index_of
-from adapters.metadata.sqlite.store import FILE
-from recordings.instants import LATEST
-from recordings.ports import StoreAwayError, Taken
-from recordings.query import OrderField, Query
-from recordings.recording import ROW_FIELDS
+from adapters.metadata.sqlite.database_threads import Lane, StoreClosedError
+from adapters.metadata.sqlite.migrations import MIGRATIONS, SchemaTooNewError, index_of
+from adapters.metadata.sqlite.sqlite_store import FILE
+from recordings.model.instants import LATEST
+from recordings.model.query import OrderField, Query
+from recordings.model.recording import ROW_FIELDS
+from recordings.ports.recording_store import StoreUnavailableError, Taken
 from tests.contract.metadata.samples import full, loaded, put_older, recording
 
 ROOT = Path(__file__).parents[3]
@@ -175,7 +176,7 @@ async def test_rows_of_version_6_are_told_when_they_ended(tmp_path: Path) -> Non
 
 async def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = (*MIGRATIONS, ("CREATE TABLE extra (x)", "CREATE TABLE recordings (x)"))
-    monkeypatch.setattr("adapters.metadata.sqlite.schema.MIGRATIONS", steps)
+    monkeypatch.setattr("adapters.metadata.sqlite.migrations.MIGRATIONS", steps)
     with pytest.raises(sqlite3.OperationalError, match="already exists"):
         await SqliteStore(tmp_path).open()
     with sqlite3.connect(tmp_path / FILE) as connection:
@@ -228,7 +229,7 @@ async def test_a_write_does_not_wait_for_ever(
     impatient = SqliteStore(tmp_path)
     await impatient.open()
     beside.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreAwayError, match="locked"):
+    with pytest.raises(StoreUnavailableError, match="locked"):
         await impatient.insert(recording())
     beside.execute("COMMIT")
     await impatient.insert(recording())
@@ -238,7 +239,7 @@ async def test_a_write_does_not_wait_for_ever(
 async def test_a_read_does_not_last_for_ever(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "READ_SECONDS", 0.05)
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
-    with pytest.raises(StoreAwayError, match="interrupted"):
+    with pytest.raises(StoreUnavailableError, match="interrupted"):
         await store._database.read(lambda connection: connection.execute(endless).fetchone())
     assert await everything(store) == 0
 
@@ -269,7 +270,7 @@ async def test_a_full_disk_is_a_store_that_is_away_until_there_is_room(store: Sq
 
     await allow(1)
     given = recording(user_metadata={"a": "x" * 100_000})
-    with pytest.raises(StoreAwayError, match="is full"):
+    with pytest.raises(StoreUnavailableError, match="is full"):
         await store.insert(given)
     assert await everything(store) == 0
     await allow(2**30)

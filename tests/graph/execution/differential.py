@@ -9,20 +9,20 @@ import msgspec
 from graphql import ExecutionResult, execute, parse, validate
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from graph.context import Context
-from graph.execution.asked import Asked
-from graph.execution.documents import Document, RefusedDocumentError
+from graph.execution.document_cache import Document, RefusedDocumentError
 from graph.execution.executor import CompiledExecutor
-from graph.execution.limits import Limits
-from graph.execution.operations import Operations
-from graph.execution.plain import Plain
+from graph.execution.request_limits import Limits
+from graph.execution.request_params import Asked
+from graph.execution.row_result import Plain
+from graph.execution.run_operation import Operations
 from graph.schema.build import Schema
-from graph.schema.node import global_id
-from recordings.access import DEFAULT_SCOPES, Principal, Scope
-from recordings.recording import Media
+from graph.schema.global_id import global_id
+from graph.schema.resolver_context import Context
+from recordings.model.account import DEFAULT_SCOPES, Principal, Scope
+from recordings.model.recording import Media
 from tests.graph.execution.queries import Made, QueryMaker
 from tests.graph.execution.rows import CURSORS, GRANTS, RandomRecordings
-from tests.support.clock import StillClock
+from tests.support.fake_clock import StillClock
 
 UNLIMITED: Final = Limits(
     characters=10**6, tokens=10**5, nesting=200, depth=100, fields=10**5, aliases=10**4, directives=10**4,

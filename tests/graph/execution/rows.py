@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from recordings.access import Account
-from recordings.cursor import Cursors
-from recordings.errors import NotFound
-from recordings.grants import Grants
-from recordings.instants import LATEST
-from recordings.options import RecordingOptions
-from recordings.query import Page, PageRequest, Query
-from recordings.recording import Direction, EndCause, Media, Reason, Recording, Row, Span, SpanKind, State
+from recordings.model.account import Account
+from recordings.model.errors import NotFound
+from recordings.model.instants import LATEST
+from recordings.model.options import RecordingOptions
+from recordings.model.query import Page, PageRequest, Query
+from recordings.model.recording import Direction, EndCause, Media, Reason, Recording, Row, Span, SpanKind, State
+from recordings.rules.cursor import Cursors
+from recordings.rules.media_grants import Grants
 
 CURSORS, GRANTS = Cursors(b"c" * 32), Grants(b"g" * 32)
 

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from graph.execution.limits import Limits
-from graph.execution.negotiation import JSON, RESPONSE
-from graph.graphql import GraphQLSettings
+from graph.execution.content_negotiation import JSON, RESPONSE
+from graph.execution.request_limits import Limits
+from graph.server.graphql_app import GraphQLSettings
 from tests.graph.api import URL, Api, open_api
 
 NAME = {"query": "{ viewer { name } }"}
@@ -74,7 +74,7 @@ async def test_a_fault_outside_of_an_execution_is_that_of_one_operation(
         return {"secret": object()}
 
     async with open_api(tmp_path, taking()) as api:
-        monkeypatch.setattr("graph.faults._place", no_json)
+        monkeypatch.setattr("graph.execution.error_format._place", no_json)
         response = await send(api, [{"query": "{ recordings { totalCount } }"}, NAME])
         assert codes(response) == ["INTERNAL", None]
 

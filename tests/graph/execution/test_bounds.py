@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from graph.execution.documents import Documents, RefusedDocumentError
-from graph.execution.limits import Limits
-from graph.execution.plan import Compiler
+from graph.execution.compiler import Compiler
+from graph.execution.document_cache import Documents, RefusedDocumentError
+from graph.execution.request_limits import Limits
 from graph.schema.build import Schema
 
 SCHEMA = Schema()

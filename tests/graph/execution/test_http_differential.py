@@ -16,12 +16,12 @@ import pytest
 from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
-from graph.graphql import GraphQLApp, GraphQLServices, GraphQLSettings, graphql_app
 from graph.schema.build import Schema
+from graph.server.graphql_app import GraphQLApp, GraphQLServices, GraphQLSettings, graphql_app
 from tests.graph.api import PEOPLE
 from tests.graph.execution.differential import UNLIMITED, make
 from tests.graph.execution.rows import CURSORS, GRANTS, RandomRecordings
-from tests.support.clock import StillClock
+from tests.support.fake_clock import StillClock
 
 SEEDS = 80
 SETTINGS = GraphQLSettings(limits=UNLIMITED, suggestions=True, burst=10**12, per_second=10**9)
@@ -104,7 +104,7 @@ WAYS: tuple[Callable[[str, dict[str, Any]], list[Ask]], ...] = (by_body, by_url,
 
 @pytest.fixture(autouse=True)
 def _one_request_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graph.graphql._request_id", lambda _request: "r")
+    monkeypatch.setattr("graph.server.graphql_app._request_id", lambda _request: "r")
 
 
 async def compare(recordings: Any, text: str, variables: dict[str, Any], way: Any = by_body) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from graphql import build_client_schema, get_introspection_query, parse
 
-from graph.execution.documents import Documents, RefusedDocumentError
+from graph.execution.ast_limits import Survey
+from graph.execution.compiler import Compiler
+from graph.execution.document_cache import Documents, RefusedDocumentError
 from graph.execution.limit_error import LimitError
-from graph.execution.limits import Limits
-from graph.execution.plan import Compiler
-from graph.execution.scan import _TOKEN, check_text
-from graph.execution.survey import Survey
-from graph.graphql import GraphQLSettings
+from graph.execution.request_limits import Limits
+from graph.execution.token_limits import _TOKEN, check_text
 from graph.schema.build import Schema
+from graph.server.graphql_app import GraphQLSettings
 from tests.graph.api import URL, open_api
 from tests.graph.execution.differential import UNLIMITED, make
 

@@ -1,0 +1,60 @@
+"""Credentials that are kept by their hash: API keys and the secrets of ingest addresses."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from hmac import compare_digest
+from typing import Final
+
+from recordings.model.account import Principal, Scope
+from recordings.model.ids import is_hex_id
+from recordings.ports.account_stores import AccountStore
+from recordings.use_cases.accounts import hash_secret
+
+TTL: Final = 5.0
+"""Seconds that an answer is kept, so the longest that a revoked key or address goes on working."""
+_KEPT: Final = 4_096
+
+
+class Credentials:
+    """Looks credentials up, in the store or in what it said less than five seconds ago."""
+
+    def __init__(self, store: AccountStore, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._known: OrderedDict[str, tuple[float, Principal | None]] = OrderedDict()
+
+    async def key(self, secret: str) -> Principal | None:
+        """The principal of an API key; `None` for one that is unknown or revoked."""
+        digest = hash_secret(secret)
+        return await self._remembered(f"key {digest}", lambda: self._find_key(digest))
+
+    async def ingest(self, address_id: str, secret: str) -> Principal | None:
+        """The principal of an ingest address, who may hand in audio and nothing else; `None` for a wrong one."""
+        if not is_hex_id(address_id):
+            return None
+        digest = hash_secret(secret)
+        return await self._remembered(f"ingest {address_id} {digest}", lambda: self._find_ingest(address_id, digest))
+
+    async def _remembered(self, name: str, find: Callable[[], Awaitable[Principal | None]]) -> Principal | None:
+        now = self._seconds()
+        known = self._known.get(name)
+        if known is None or known[0] <= now:
+            known = (now + TTL, await find())
+            self._known[name] = known
+            self._known.move_to_end(name)
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+        return known[1]
+
+    async def _find_key(self, digest: str) -> Principal | None:
+        key = await self._store.key_by_hash(digest)
+        if key is None or key.revoked is not None:
+            return None
+        return Principal(key.account_id, frozenset(key.scopes), key.owner_id, f"key-{key.id[:8]}")
+
+    async def _find_ingest(self, address_id: str, digest: str) -> Principal | None:
+        address = await self._store.ingest_address(address_id)
+        if address is None or address.revoked is not None or not compare_digest(address.secret_sha256, digest):
+            return None
+        return Principal(address.account_id, frozenset({Scope.INGEST}), name=f"ingest-{address.id[:8]}")

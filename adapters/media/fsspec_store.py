@@ -1,0 +1,162 @@
+"""Audio on any store that fsspec reaches and that has no adapter of its own here.
+
+Only the stores' whole-object and ranged calls are used, never `open()`: fsspec's files block, cache and read ahead as
+they like (fsspec/s3fs#706). No listing is ever cached (fsspec/s3fs#253).
+"""
+
+import asyncio
+from asyncio import Task
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import fsspec
+from fsspec.asyn import AsyncFileSystem
+from fsspec.dircache import DirCache
+from fsspec.spec import AbstractFileSystem
+
+from adapters.media.store_keys import quoted
+from adapters.media.store_listing import objects_of_fsspec
+from adapters.net.fsspec_put import put_and_rename
+from recordings.ports.audio import MediaMissing
+from recordings.use_cases.doctor import StoredObject
+
+CHUNK: Final = 1 << 20
+"""Bytes asked for at a time."""
+AT_ONCE: Final = 4
+"""Connections to a store whose library blocks: each is used by one thread at a time, as few of them can bear two."""
+
+
+class RemoteMedia:
+    """A `MediaStore` under a URL such as `sftp://host/folder`. A URL that it gives is that URL, `/` and the quoted key.
+
+    It also reads any other URL of its scheme and, where the URL names one, of its host. Belongs to one event loop;
+    `close` it there.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+        self._base = url.rstrip("/")
+        self._scheme = url.partition(":")[0]
+        self._options = dict(options or {})
+        self._opened: AbstractFileSystem | None = None
+        self._idle: list[AbstractFileSystem] = []
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def put(self, key: str, path: str, content_type: str) -> str:  # noqa: ARG002 - few stores keep types
+        """Keep a copy of a file. An object of that key is replaced."""
+        url = f"{self._base}/{quoted(key)}"
+        if self._kind.async_impl:
+            # Object stores show an object when all of it is there.
+            await self._connected()._put_file(path, url)  # noqa: SLF001 - fsspec's documented coroutine
+        else:
+            place = str(self._kind._strip_protocol(url))  # noqa: SLF001 - as fsspec's `url_to_fs`
+            await self._in_thread(lambda store: put_and_rename(store, Path(path), place))
+        return url
+
+    async def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to (not with) `end`; while one chunk is used the next one comes.
+
+        Raises:
+            MediaMissing: there is nothing at the URL.
+        """
+        length = await self.length(url)
+        if length is None:
+            raise MediaMissing(url)
+        stop = length if end is None else min(end, length)
+        ahead: Task[bytes] | None = None
+        try:
+            for offset in range(start, stop, CHUNK):
+                chunk = await (ahead or self._ask(url, offset, stop))
+                ahead = self._ask(url, offset + CHUNK, stop) if offset + CHUNK < stop else None
+                yield chunk
+        finally:
+            await _give_up(ahead)
+
+    async def length(self, url: str) -> int | None:
+        """Length in bytes; `None` if there is nothing."""
+        try:
+            found = await self._call("info", url)
+        except FileNotFoundError:
+            return None
+        return int(found["size"]) if found["type"] == "file" else None
+
+    async def delete(self, url: str) -> None:
+        """Delete; what is gone already is fine."""
+        with suppress(FileNotFoundError):
+            await self._call("rm_file", url)
+
+    def objects(self) -> AsyncIterator[StoredObject]:
+        """Everything that lies under the store's URL."""
+        return objects_of_fsspec(self._list, self._kind._strip_protocol, self._base)  # noqa: SLF001 - what its `ls` returns
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        store, self._opened = self._opened, None
+        self._idle.clear()
+        if isinstance(store, AsyncFileSystem) and hasattr(store, "set_session"):
+            session = await store.set_session()
+            await session.close()
+
+    @property
+    def _kind(self) -> type[AbstractFileSystem]:
+        kind: type[AbstractFileSystem] = fsspec.get_filesystem_class(self._scheme)
+        return kind
+
+    def _open(self) -> AbstractFileSystem:
+        # Whatever the URL itself says of where the store is; what is configured comes before it.
+        options = self._kind._get_kwargs_from_urls(self._base) | self._options  # noqa: SLF001 - as fsspec's `url_to_fs`
+        if self._kind.async_impl:
+            options["asynchronous"] = True
+        store = fsspec.filesystem(self._scheme, skip_instance_cache=True, **options)
+        # Not by its option: some give all that they are given to a library that does not know it.
+        store.dircache = DirCache(use_listings_cache=False)
+        return store
+
+    async def _call(self, name: str, url: str, *arguments: Any, **named: Any) -> Any:
+        # Not every store takes whole URLs in all of its calls.
+        place = self._kind._strip_protocol(url)  # noqa: SLF001 - as fsspec's `url_to_fs`
+        if not self._kind.async_impl:
+            return await self._in_thread(lambda store: getattr(store, name)(place, *arguments, **named))
+        return await getattr(self._connected(), f"_{name}")(place, *arguments, **named)
+
+    def _connected(self) -> AbstractFileSystem:
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    async def _in_thread(self, act: Callable[[AbstractFileSystem], Any]) -> Any:
+        async with self._turns:
+            return await asyncio.to_thread(self._act, act)
+
+    def _act(self, act: Callable[[AbstractFileSystem], Any]) -> Any:
+        store = self._idle.pop() if self._idle else self._open()
+        try:
+            done = act(store)
+        except FileNotFoundError:
+            self._idle.append(store)
+            raise
+        # After any other error the connection may be gone, and few libraries open it anew: whoever comes next does.
+        self._idle.append(store)
+        return done
+
+    async def _list(self, folder: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await self._call("ls", folder, detail=True)
+        return found
+
+    def _ask(self, url: str, start: int, stop: int) -> Task[bytes]:
+        return asyncio.create_task(self._chunk(url, start, min(start + CHUNK, stop)))
+
+    async def _chunk(self, url: str, start: int, end: int) -> bytes:
+        try:
+            return bytes(await self._call("cat_file", url, start=start, end=end))
+        except FileNotFoundError as error:
+            raise MediaMissing(url) from error
+
+
+async def _give_up(task: Task[bytes] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()

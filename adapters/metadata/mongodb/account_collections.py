@@ -1,0 +1,150 @@
+"""Accounts and credentials in MongoDB."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pymongo import ASCENDING
+from pymongo.errors import DuplicateKeyError
+
+from adapters.metadata.mongodb.driver import Database, Document
+from adapters.metadata.mongodb.indexes import ACCOUNTS, INGEST, KEYS, PLACES, REVOKED_TOKENS
+from adapters.metadata.mongodb.unavailable import says_away
+from recordings.model.account import Account, ApiKey, IngestAddress, Scope
+from recordings.model.instants import SECOND, Millis
+from recordings.model.retention import Retention
+
+_OLDEST_FIRST: Final = [("created", ASCENDING), ("_id", ASCENDING)]
+
+
+@says_away
+class Directory:
+    """The collections of accounts, API keys and ingest addresses: that half of the port."""
+
+    def __init__(self, database: Database) -> None:
+        self._accounts = database[ACCOUNTS]
+        self._keys = database[KEYS]
+        self._ingest = database[INGEST]
+        self._revoked_tokens = database[REVOKED_TOKENS]
+        self._places = database[PLACES]
+
+    async def add_account(self, account: Account) -> bool:
+        """Keep a new account; `False` if its id is there."""
+        try:
+            await self._accounts.insert_one(_document(account))
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def account(self, account_id: str) -> Account | None:
+        """An account by id."""
+        found = await self._accounts.find_one({"_id": account_id})
+        return _account(found) if found else None
+
+    async def save_account(self, account: Account) -> bool:
+        """Replace what an account is called and decides."""
+        document = _document(account)
+        change = {"$set": {name: document[name] for name in ("name", "retention", "media", "numbers")}}
+        return bool((await self._accounts.update_one({"_id": account.id}, change)).matched_count)
+
+    async def accounts(self, limit: int = 10_000, after: Account | None = None) -> Sequence[Account]:
+        """All accounts, oldest first, or those that follow one."""
+        found = self._accounts.find(_following(after), sort=_OLDEST_FIRST, limit=limit)
+        return [_account(document) for document in await found.to_list(None)]
+
+    async def add_key(self, key: ApiKey) -> None:
+        """Keep a new API key."""
+        await self._keys.insert_one(_document(key) | {"scopes": [scope.value for scope in key.scopes]})
+
+    async def key_by_hash(self, secret_sha256: str) -> ApiKey | None:
+        """The API key with this hash."""
+        found = await self._keys.find_one({"secret_sha256": secret_sha256})
+        return _key(found) if found else None
+
+    async def keys(self, account_id: str) -> Sequence[ApiKey]:
+        """The API keys of an account, oldest first."""
+        found = self._keys.find({"account_id": account_id}, sort=_OLDEST_FIRST)
+        return [_key(document) for document in await found.to_list(None)]
+
+    async def revoke_key(self, key_id: str, at: Millis) -> bool:
+        """Revoke a key; `False` if there is none."""
+        return await _revoke(self._keys, key_id, at)
+
+    async def add_ingest(self, address: IngestAddress) -> None:
+        """Keep a new ingest address."""
+        await self._ingest.insert_one(_document(address))
+
+    async def ingest_address(self, address_id: str) -> IngestAddress | None:
+        """An ingest address by id."""
+        found = await self._ingest.find_one({"_id": address_id})
+        return _address(found) if found else None
+
+    async def ingest_addresses(self, account_id: str) -> Sequence[IngestAddress]:
+        """The ingest addresses of an account, oldest first."""
+        found = self._ingest.find({"account_id": account_id}, sort=_OLDEST_FIRST)
+        return [_address(document) for document in await found.to_list(None)]
+
+    async def revoke_ingest(self, address_id: str, at: Millis) -> bool:
+        """Revoke an ingest address; `False` if there is none."""
+        return await _revoke(self._ingest, address_id, at)
+
+    async def revoke_token(self, token_id: str, until: Millis) -> None:
+        """Remember that a token was ended."""
+        # A date: by that the server knows what is over.
+        change = {"$max": {"until": datetime.fromtimestamp(until / SECOND, UTC)}}
+        await self._revoked_tokens.update_one({"_id": token_id}, change, upsert=True)
+
+    async def is_token_revoked(self, token_id: str) -> bool:
+        """Whether a token was ended."""
+        return await self._revoked_tokens.find_one({"_id": token_id}) is not None
+
+    async def note_place(self, url: str, at: Millis) -> None:
+        """Remember a place."""
+        await self._places.update_one({"_id": url}, {"$setOnInsert": {"since": at}}, upsert=True)
+
+    async def places(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
+        """The places above one."""
+        found = self._places.find({"_id": {"$gt": after}}, sort=[("_id", ASCENDING)], limit=limit)
+        return [str(document["_id"]) for document in await found.to_list(None)]
+
+
+def _following(account: Account | None) -> Document:
+    if account is None:
+        return {}
+    # The first part is what bounds the scan of the index.
+    later = [{"created": {"$gt": account.created}}, {"_id": {"$gt": account.id}}]
+    return {"created": {"$gte": account.created}, "$or": later}
+
+
+async def _revoke(collection: Any, identity: str, at: Millis) -> bool:
+    first = [{"$set": {"revoked": {"$ifNull": ["$revoked", at]}}}]
+    return bool((await collection.update_one({"_id": identity}, first)).matched_count)
+
+
+def _document(item: Account | ApiKey | IngestAddress) -> Document:
+    values = asdict(item)
+    return {"_id": values.pop("id"), **values}
+
+
+def _values(document: Document) -> Document:
+    values = {name: int(value) if isinstance(value, int) else value for name, value in document.items()}
+    values["id"] = values.pop("_id")
+    return values
+
+
+def _account(document: Document) -> Account:
+    values = _values(document)
+    rules = tuple(Retention(**{**rule, "days": int(rule["days"])}) for rule in values["retention"])
+    # Accounts were there before they had numbers.
+    numbers = tuple(values.get("numbers", ()))
+    return Account(**values | {"tree": tuple(values["tree"]), "retention": rules, "numbers": numbers})
+
+
+def _key(document: Document) -> ApiKey:
+    values = _values(document)
+    return ApiKey(**values | {"scopes": tuple(Scope(scope) for scope in values["scopes"])})
+
+
+def _address(document: Document) -> IngestAddress:
+    return IngestAddress(**_values(document))

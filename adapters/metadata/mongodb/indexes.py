@@ -1,0 +1,141 @@
+"""The indexes, and the version of the schema.
+
+Everything here may be done by many processes at once, and again: making an index that is there is nothing, and each
+step of a migration must be so too. The version only ever rises.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import pymongo
+from pymongo import ASCENDING, IndexModel
+
+from adapters.metadata.mongodb.driver import Database
+from recordings.model.instants import EARLIEST
+from recordings.model.query import OrderField
+from recordings.model.recording import IN_PROGRESS
+
+RECORDINGS: Final = "recordings"
+ACCOUNTS: Final = "accounts"
+KEYS: Final = "api_keys"
+INGEST: Final = "ingest_addresses"
+USERS: Final = "users"
+REVOKED_TOKENS: Final = "revoked_tokens"
+PLACES: Final = "places"
+PEERS: Final = "peers"
+CALLS: Final = "live_calls"
+META: Final = "meta"
+
+DUE: Final = "due"
+STRANDED: Final = "stranded"
+LEASED: Final = "leased"
+MIGRATION_SECONDS: Final = 3_600.0
+"""The longest that one process works on indexes and documents at `open`."""
+HAS_DUE: Final = {"due_at": {"$gte": EARLIEST}}
+"""What the index of due work is limited to; a query that is to use it says so too."""
+
+
+class SchemaTooNewError(RuntimeError):
+    """The database was written by a later release, whose documents this one does not know."""
+
+
+def index_of(order: OrderField, *, owner: bool) -> str:
+    """The name of the index that an order is read from, in an account or for one owner in it."""
+    return f"by_{'owner_' if owner else ''}{order.value}"
+
+
+def index_keys(order: OrderField, *, owner: bool) -> tuple[str, ...]:
+    """The fields of that index."""
+    return ("account_id", *(("owner_id",) if owner else ()), "shelf", order.value, "_id")
+
+
+def lookup_index(field: str) -> str:
+    """The name of the index that finds an account's recordings by a field's value."""
+    return f"of_{field}"
+
+
+def _index(name: str, *keys: str, **options: Any) -> IndexModel:
+    return IndexModel([(key, ASCENDING) for key in keys], name=name, **options)
+
+
+def _unique(field: str) -> IndexModel:
+    # Any text is at least the empty one, and null is no text: those that have none are not in the index.
+    only = {field: {"$gte": ""}}
+    return _index(lookup_index(field), "account_id", field, unique=True, partialFilterExpression=only)
+
+
+INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
+    RECORDINGS: (
+        *(
+            _index(index_of(order, owner=owner), *index_keys(order, owner=owner))
+            for order in OrderField
+            for owner in (False, True)
+        ),
+        _index(lookup_index("call_id"), "account_id", "call_id"),
+        _index(lookup_index("interaction_id"), "account_id", "interaction_id"),
+        _unique("active_call"),
+        _unique("start_key"),
+        _index(
+            lookup_index("source_key"), "account_id", "source_key", "created", "_id",
+            partialFilterExpression={"source_key": {"$gte": ""}},
+        ),
+        _index(DUE, "node", "due_at", "_id", partialFilterExpression=HAS_DUE),
+        _index(STRANDED, "due_at", "_id", partialFilterExpression={**HAS_DUE, "node": {"$gte": ""}}),
+        _index(LEASED, "lease.holder", partialFilterExpression={"lease.holder": {"$gte": ""}}),
+        _index("held", "node", "state", "created", "_id", partialFilterExpression={"node": {"$gte": ""}}),
+    ),
+    ACCOUNTS: (_index("by_created", "created", "_id"),),
+    KEYS: (
+        _index("of_secret", "secret_sha256", unique=True),
+        _index("of_account", "account_id", "created", "_id"),
+    ),
+    INGEST: (_index("of_account", "account_id", "created", "_id"),),
+    USERS: (
+        _index("of_id", "account_id", "id", unique=True),
+        _index("of_login", "account_id", "login", unique=True),
+        _index("of_account", "account_id", "created", "id"),
+    ),
+    # The server deletes what is over.
+    REVOKED_TOKENS: (_index("by_until", "until", expireAfterSeconds=0),),
+    PEERS: (_index("by_until", "until", expireAfterSeconds=0),),
+    CALLS: (
+        _index("by_until", "until", expireAfterSeconds=0),
+        _index("of_account", "account_id", "started", "_id"),
+        _index("of_call", "account_id", "call_id"),
+        _index("of_node", "node"),
+    ),
+}  # fmt: skip
+
+Migration = Callable[[Database], Awaitable[None]]
+
+
+async def _say_when_they_ended(database: Database) -> None:
+    # As near as can be told of what ended before: what came from elsewhere was written as it was created there.
+    over = {"ended": {"$exists": False}, "state": {"$nin": sorted(IN_PROGRESS)}}
+    stored = {"$ifNull": ["$media.stored_at", "$modified"]}
+    ended = {"$cond": [{"$eq": [{"$ifNull": ["$imported", None]}, None]}, stored, "$created"]}
+    await database[RECORDINGS].update_many(over, [{"$set": {"ended": ended}}])
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_say_when_they_ended,)
+"""The first leads from version 1 to 2, and so on. A new database needs none: documents are born in the latest form."""
+
+
+async def migrate(database: Database) -> None:
+    """Bring indexes and documents up to date.
+
+    Raises:
+        SchemaTooNewError: the database is of a later release.
+    """
+    latest = len(MIGRATIONS) + 1
+    found = await database[META].find_one({"_id": "schema"})
+    version = int(found["version"]) if found else 0
+    if version > latest:
+        raise SchemaTooNewError(f"the database has schema {version}, this release knows {latest}")
+    # The server is there. What follows may take as long as a large collection needs, not what a request may take.
+    with pymongo.timeout(MIGRATION_SECONDS):
+        for name, indexes in INDEXES.items():
+            await database[name].create_indexes(list(indexes))
+        for step in MIGRATIONS[version - 1 :] if version else ():
+            await step(database)
+    await database[META].update_one({"_id": "schema"}, {"$max": {"version": latest}}, upsert=True)

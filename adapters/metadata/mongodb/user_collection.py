@@ -1,0 +1,58 @@
+"""Users in MongoDB."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+from pymongo import ASCENDING
+from pymongo.errors import DuplicateKeyError
+
+from adapters.metadata.mongodb.driver import Database, Document
+from adapters.metadata.mongodb.indexes import USERS
+from adapters.metadata.mongodb.unavailable import says_away
+from recordings.model.user import Passwords, PrivLevel, User
+
+_OLDEST_FIRST: Final = [("created", ASCENDING), ("id", ASCENDING)]
+
+
+@says_away
+class Users:
+    """The collection of users: that part of the port."""
+
+    def __init__(self, database: Database) -> None:
+        self._users = database[USERS]
+
+    async def add_user(self, user: User) -> bool:
+        """Keep a new user; `False` if the account has the id or the name."""
+        try:
+            await self._users.insert_one(_document(user))
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def user(self, account_id: str, user_id: str) -> User | None:
+        """A user of an account by id."""
+        found = await self._users.find_one({"account_id": account_id, "id": user_id})
+        return _user(found) if found else None
+
+    async def users(self, account_id: str, limit: int = 10_000) -> Sequence[User]:
+        """The users of an account, oldest first."""
+        found = self._users.find({"account_id": account_id}, sort=_OLDEST_FIRST, limit=limit)
+        return [_user(document) for document in await found.to_list(None)]
+
+
+def _document(user: User) -> Document:
+    return {**asdict(user), "login": user.username.lower(), "priv_level": user.priv_level.value}
+
+
+def _user(document: Document) -> User:
+    values = {name: value for name, value in document.items() if name not in {"_id", "login"}}
+    passwords = values["passwords"]
+    return User(
+        **values
+        | {
+            "created": int(values["created"]),
+            "priv_level": PrivLevel(values["priv_level"]),
+            "passwords": None if passwords is None else Passwords(**passwords),
+        }
+    )

@@ -1,0 +1,239 @@
+"""The tables, and the steps that lead to them. A step, once released, is never changed: a change is a new step."""
+
+import sqlite3
+from typing import Final
+
+from recordings.model.query import OrderField
+
+TABLE: Final = "recordings"
+DUE: Final = "recordings_due"
+STRANDED: Final = "recordings_stranded"
+LEASED: Final = "recordings_leased"
+
+
+class SchemaTooNewError(RuntimeError):
+    """The file was written by a later release, whose tables this one does not know."""
+
+
+def column(name: str) -> str:
+    """A field's column, quoted: some fields are words of SQL."""
+    return f'"{name}"'
+
+
+def index_of(order: OrderField, *, owner: bool) -> str:
+    """The name of the index that an order is read from, in an account or for one owner in it."""
+    return f"{TABLE}_by_{'owner_' if owner else ''}{order.value}"
+
+
+def lookup_index(field: str) -> str:
+    """The name of the index that finds an account's rows by a field's value."""
+    return f"{TABLE}_of_{field}"
+
+
+_RECORDINGS: Final = f"""
+CREATE TABLE {TABLE} (
+    id TEXT NOT NULL PRIMARY KEY,
+    account_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    call_id TEXT NOT NULL,
+    "from" TEXT NOT NULL,
+    "to" TEXT NOT NULL,
+    options TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    name TEXT NOT NULL,
+    format TEXT NOT NULL,
+    recorder TEXT NOT NULL,
+    owner_id TEXT,
+    endpoint_id TEXT,
+    interaction_id TEXT,
+    cdr_id TEXT,
+    direction TEXT,
+    request TEXT,
+    caller_id_name TEXT,
+    caller_id_number TEXT,
+    callee_id_name TEXT,
+    callee_id_number TEXT,
+    label TEXT,
+    duration_ms INTEGER,
+    reason TEXT,
+    reason_detail TEXT,
+    end_cause TEXT,
+    spans TEXT NOT NULL,
+    media TEXT,
+    delivery TEXT,
+    hold TEXT,
+    delete_at INTEGER,
+    user_metadata TEXT NOT NULL,
+    custom_channel_vars TEXT NOT NULL,
+    imported TEXT,
+    trashed_from TEXT,
+    trashed_at INTEGER,
+    trashed_by TEXT,
+    purge_at INTEGER,
+    start_key TEXT,
+    start_fingerprint TEXT,
+    applied TEXT NOT NULL,
+    source_key TEXT,
+    source_sha256 TEXT,
+    node TEXT,
+    due_at INTEGER,
+    attempts INTEGER NOT NULL,
+    lease TEXT,
+    revision INTEGER NOT NULL,
+    shelf TEXT NOT NULL,
+    active_call TEXT
+) STRICT
+"""
+
+_ACCOUNTS: Final = """
+CREATE TABLE accounts (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    tree TEXT NOT NULL,
+    retention TEXT NOT NULL,
+    media TEXT
+) STRICT
+"""
+
+_KEYS: Final = """
+CREATE TABLE api_keys (
+    id TEXT NOT NULL PRIMARY KEY,
+    account_id TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    secret_sha256 TEXT NOT NULL UNIQUE,
+    created INTEGER NOT NULL,
+    owner_id TEXT,
+    revoked INTEGER
+) STRICT
+"""
+
+_INGEST: Final = """
+CREATE TABLE ingest_addresses (
+    id TEXT NOT NULL PRIMARY KEY,
+    account_id TEXT NOT NULL,
+    secret_sha256 TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    revoked INTEGER
+) STRICT
+"""
+
+
+def _indexed(name: str, keys: str, *, unique: bool = False, present: str = "") -> str:
+    kind = "UNIQUE INDEX" if unique else "INDEX"
+    where = f" WHERE {present} IS NOT NULL" if present else ""
+    return f"CREATE {kind} {name} ON {TABLE} ({keys}){where}"
+
+
+def _listings(*orders: OrderField) -> list[str]:
+    return [
+        _indexed(index_of(order, owner=owner), f"account_id, {'owner_id, ' if owner else ''}shelf, {order.value}, id")
+        for order in orders
+        for owner in (False, True)
+    ]
+
+
+_FIRST: Final = (
+    _RECORDINGS,
+    *_listings(OrderField.START, OrderField.CREATED, OrderField.DURATION, OrderField.CALLER),
+    _indexed(lookup_index("call_id"), "account_id, call_id"),
+    _indexed(lookup_index("interaction_id"), "account_id, interaction_id"),
+    _indexed(lookup_index("active_call"), "account_id, active_call", unique=True, present="active_call"),
+    _indexed(lookup_index("start_key"), "account_id, start_key", unique=True, present="start_key"),
+    _indexed(lookup_index("source_key"), "account_id, source_key, created, id", present="source_key"),
+    _indexed(DUE, "node, due_at, id", present="due_at"),
+    _indexed(STRANDED, "due_at, id", present="due_at IS NOT NULL AND node"),
+    _indexed(LEASED, "lease", present="lease"),
+    _indexed(f"{TABLE}_held", "node, state, created, id", present="node"),
+    _ACCOUNTS,
+    "CREATE INDEX accounts_by_created ON accounts (created, id)",
+    _KEYS,
+    "CREATE INDEX api_keys_of_account ON api_keys (account_id, created, id)",
+    _INGEST,
+    "CREATE INDEX ingest_addresses_of_account ON ingest_addresses (account_id, created, id)",
+)
+
+_USERS: Final = """
+CREATE TABLE users (
+    account_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    username TEXT NOT NULL,
+    -- The name in lower case, by Python's rules: SQLite's own know ASCII alone.
+    login TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    first_name TEXT NOT NULL,
+    last_name TEXT NOT NULL,
+    email TEXT NOT NULL,
+    priv_level TEXT NOT NULL,
+    md5 TEXT,
+    sha TEXT,
+    PRIMARY KEY (account_id, id),
+    UNIQUE (account_id, login)
+) STRICT
+"""
+
+_SECOND: Final = (_USERS, "CREATE INDEX users_by_created ON users (account_id, created, id)")
+
+_REVOKED_TOKENS: Final = """
+CREATE TABLE revoked_tokens (
+    id TEXT NOT NULL PRIMARY KEY,
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID
+"""
+
+_THIRD: Final = (_REVOKED_TOKENS, "CREATE INDEX revoked_tokens_by_until ON revoked_tokens (until)")
+
+_PLACES: Final = """
+CREATE TABLE places (
+    url TEXT NOT NULL PRIMARY KEY,
+    since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID
+"""
+
+_FOURTH: Final = (_PLACES,)
+
+_FIFTH: Final = ("ALTER TABLE accounts ADD COLUMN numbers TEXT NOT NULL DEFAULT '[]'",)
+
+_SIXTH: Final = (f"ALTER TABLE {TABLE} ADD COLUMN trashed_reason TEXT",)
+
+_SEVENTH: Final = (
+    f"ALTER TABLE {TABLE} ADD COLUMN ended INTEGER",
+    # As near as can be told of what ended before: what came from elsewhere was written as it was created there.
+    """UPDATE recordings SET ended = CASE
+        WHEN imported IS NOT NULL THEN created
+        WHEN media IS NOT NULL THEN json_extract(media, '$.stored_at')
+        ELSE modified END
+    WHERE state NOT IN ('REQUESTED', 'ARMED', 'RECORDING', 'PAUSED', 'MASKED')""",
+    *_listings(OrderField.ENDED),
+)
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
+"""Step n leads from `user_version` n to n + 1."""
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file up to date, all steps or none; a second process waits and finds nothing to do.
+
+    Raises:
+        SchemaTooNewError: the file is of a later release.
+    """
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        _migrate(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise SchemaTooNewError(f"the file has schema {version}, this release knows {len(MIGRATIONS)}")
+    for step in MIGRATIONS[version:]:
+        for statement in step:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

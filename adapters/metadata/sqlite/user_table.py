@@ -1,0 +1,51 @@
+"""Users in SQLite: what each method of the port does on a connection, in its thread."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from recordings.model.user import Passwords, PrivLevel, User
+
+_SELECT: Final = (
+    "SELECT account_id, id, username, created, first_name, last_name, email, priv_level, md5, sha FROM users "
+    "WHERE account_id = ?"
+)
+_INSERT: Final = (
+    "INSERT INTO users (account_id, id, username, login, created, first_name, last_name, email, priv_level, md5, sha) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+
+
+def add_user(connection: sqlite3.Connection, user: User) -> bool:
+    """Keep a new user, unless its id or its name is there."""
+    hashes = (user.passwords.md5, user.passwords.sha) if user.passwords else (None, None)
+    about = (user.created, user.first_name, user.last_name, user.email, user.priv_level.value)
+    values = (user.account_id, user.id, user.username, user.username.lower(), *about, *hashes)
+    return connection.execute(_INSERT, values).rowcount == 1
+
+
+def user(connection: sqlite3.Connection, account_id: str, user_id: str) -> User | None:
+    """A user by id."""
+    found = connection.execute(f"{_SELECT} AND id = ?", (account_id, user_id)).fetchone()
+    return _user(found) if found else None
+
+
+def users(connection: sqlite3.Connection, account_id: str, limit: int) -> list[User]:
+    """The users of an account, oldest first."""
+    found = connection.execute(f"{_SELECT} ORDER BY created, id LIMIT ?", (account_id, limit))
+    return [_user(values) for values in found]
+
+
+def _user(values: Sequence[Any]) -> User:
+    account_id, user_id, username, created, first_name, last_name, email, priv_level, md5, sha = values
+    return User(
+        id=user_id,
+        account_id=account_id,
+        username=username,
+        created=created,
+        first_name=first_name,
+        last_name=last_name,
+        email=email,
+        priv_level=PrivLevel(priv_level),
+        passwords=None if md5 is None else Passwords(md5, sha),
+    )

@@ -1,0 +1,1 @@
+"""The protocols that senders of audio speak: one decoder each, without I/O."""

@@ -1,0 +1,71 @@
+"""The addresses at which audio is handed in.
+
+PUT | POST  /ingest/{address}/{secret}[/{what Kazoo puts behind its url}]
+WebSocket   /ingest/{address}/{secret}/ws
+"""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from adapters.recorders.dialects import kazoo_upload
+from adapters.recorders.embedded.stream_sockets import MediaSockets
+from adapters.recorders.embedded.uploads import Uploads
+from recordings.model.account import Principal
+from recordings.model.errors import Refused
+from recordings.ports.process import Clock
+
+Authenticate = Callable[[str, str], Awaitable[Principal | None]]
+"""Who an address and its secret stand for; `None` for an unknown address, a wrong secret and a revoked one alike."""
+
+
+def ingest_routes(
+    *, authenticate: Authenticate, uploads: Uploads, sockets: MediaSockets, clock: Clock
+) -> list[BaseRoute]:
+    """The routes, for the app's router."""
+
+    async def upload(request: Request) -> Response:
+        principal = await _principal(authenticate, request)
+        if principal is None:
+            return _not_found()
+        try:
+            tail, query = request.path_params.get("tail", ""), request.url.query
+            read = kazoo_upload.read(tail, query, account_id=principal.account_id, now=clock.now())
+        except kazoo_upload.NotAnUpload as error:
+            return _answer(400, "NOT_AN_UPLOAD", str(error))
+        try:
+            return await uploads.receive(principal, read, request)
+        except Refused as refused:
+            return _answer(409, refused.code, refused.message)
+
+    async def stream(websocket: WebSocket) -> None:
+        async def is_allowed() -> bool:
+            return await _principal(authenticate, websocket) is not None
+
+        principal = await _principal(authenticate, websocket)
+        if principal is None:
+            await websocket.send_denial_response(_not_found())
+        else:
+            await sockets.serve(websocket, principal, is_allowed)
+
+    methods = ["PUT", "POST"]
+    return [
+        WebSocketRoute("/ingest/{address}/{secret}/ws", stream),
+        Route("/ingest/{address}/{secret}", upload, methods=methods),
+        Route("/ingest/{address}/{secret}/{tail:path}", upload, methods=methods),
+    ]
+
+
+async def _principal(authenticate: Authenticate, connection: Request | WebSocket) -> Principal | None:
+    return await authenticate(connection.path_params["address"], connection.path_params["secret"])
+
+
+def _not_found() -> Response:
+    return _answer(404, "NOT_FOUND", "there is no such address")
+
+
+def _answer(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"error": code, "message": message}, status, {"Connection": "close"})

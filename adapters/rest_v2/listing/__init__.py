@@ -1,0 +1,1 @@
+"""Lists of recordings: filters, paging, `start_key` and CSV."""

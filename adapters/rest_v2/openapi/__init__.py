@@ -1,0 +1,1 @@
+"""The OpenAPI document of the v2 paths."""

@@ -1,0 +1,1 @@
+"""One recording: its document and its audio, and recording of live calls."""

@@ -1,0 +1,90 @@
+"""Where a request's credential is, and of which kind (contract section 4.1), with no I/O."""
+
+import binascii
+import re
+from base64 import b64decode, urlsafe_b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final
+
+import msgspec
+
+from adapters.rest_v2.request.parameters import Parameters
+from recordings.model.instants import SECOND, Millis
+
+LEEWAY: Final = 5
+"""Seconds by which the clocks of two servers may differ: so long a token still holds."""
+MAX_LENGTH: Final = 8_192
+_BASIC: Final = re.compile(r"([0-9a-f]{32}):([0-9A-Fa-f]{1,64})")
+_decode: Final = msgspec.json.Decoder().decode
+
+
+class Scheme(Enum):
+    """What a credential is."""
+
+    TOKEN = auto()
+    """`X-Auth-Token` or `auth_token`."""
+    BEARER = auto()
+    BASIC = auto()
+    UNKNOWN = auto()
+    """Another scheme: 401."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request authenticates itself with."""
+
+    scheme: Scheme
+    text: str
+
+    @property
+    def token(self) -> str | None:
+        """The token, where it is one."""
+        return self.text if self.scheme in {Scheme.TOKEN, Scheme.BEARER} else None
+
+    @property
+    def basic(self) -> tuple[str, str] | None:
+        """The account and the digest of `user:password` in a Basic credential."""
+        try:
+            text = b64decode(self.text, validate=True).decode("ascii")
+        except (ValueError, binascii.Error):
+            return None
+        found = _BASIC.fullmatch(text) if self.scheme is Scheme.BASIC else None
+        return (found[1], found[2]) if found else None
+
+
+def find_credential(headers: Mapping[str, str], parameters: Parameters) -> Credential | None:
+    """The credential of a request: the first that is found. `headers` must be looked up in lower case."""
+    token = headers.get("x-auth-token") or parameters.find("auth_token")
+    if token:
+        return Credential(Scheme.TOKEN, token.strip())
+    authorization = headers.get("authorization") or parameters.find("authorization")
+    return _authorization(authorization) if authorization else None
+
+
+def _authorization(text: str) -> Credential:
+    scheme, _, rest = text.strip().partition(" ")
+    kind = {"bearer": Scheme.BEARER, "basic": Scheme.BASIC}.get(scheme.lower(), Scheme.UNKNOWN)
+    return Credential(kind, rest.strip())
+
+
+def claims_of(token: str) -> Mapping[str, Any]:
+    """What a JWT says, unchecked; nothing if it is none."""
+    parts = token.split(".")
+    if len(parts) != 3 or len(token) > MAX_LENGTH:  # noqa: PLR2004 - header, claims, signature
+        return {}
+    try:
+        claims = _decode(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, Mapping) else {}
+
+
+def is_expired(token: str, now: Millis) -> bool:
+    """Whether a token is well-formed and its time is over: v2 tells that apart from all else that may be wrong.
+
+    Nothing is granted by it, so the signature does not matter here.
+    """
+    expires = claims_of(token).get("exp")
+    return isinstance(expires, int | float) and expires + LEEWAY <= now // SECOND

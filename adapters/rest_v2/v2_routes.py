@@ -1,0 +1,162 @@
+"""Every path and method of the shim: what answers requests and what the OpenAPI document is made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+from adapters.rest_v2.request.v2_errors import not_allowed, not_found
+from adapters.rest_v2.request.wanted_type import JSON, PLAYED, TABLE, Offers
+
+OWN_ACCOUNT: Final = "account"
+"""`/account/...` is `/accounts/{the token's own}/...`."""
+COMMON: Final = (400, 401, 406, 429, 503)
+SCOPED: Final = (*COMMON, 403, 404)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path. `statuses` are those it answers besides the successful `success`."""
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    statuses: Sequence[int]
+    success: Sequence[int] = (200,)
+    parameters: Sequence[str] = ()
+    body: str | None = None
+    data: str = "Object"
+    offers: Offers = JSON
+    login: bool = False
+    """Whether it makes tokens instead of asking for one."""
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether its body must have a known type."""
+        return self.method in {"PUT", "PATCH"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The operation that a request is for, and what stood in its path."""
+
+    operation: Operation
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+_A, _R = "/accounts/{account_id}", "/accounts/{account_id}/recordings/{recording_id}"
+_U = "/accounts/{account_id}/users/{user_id}/recordings"
+_LIST: Final = (
+    "page_size", "start_key", "end_key", "paginate", "ascending", "descending", "created_from", "created_to",
+    "modified_from", "modified_to", "has_key", "key_missing", "has_value", "value_missing", "missing_value",
+    "filter_", "filter_not_", "accept", "file_name", "is_chunked", "chunk_size", "pretty_print",
+)  # fmt: skip
+_READ: Final = ("If-None-Match", "If-Match")
+
+
+def _recording(path: str, suffix: str) -> tuple[Operation, ...]:
+    return (
+        Operation(
+            name=f"get_recording{suffix}", method="GET", path=path,
+            summary="A recording's document, or its audio.",
+            success=(200, 206, 304), statuses=(*SCOPED, 412, 416, 500), offers=PLAYED, data="Recording",
+            parameters=("accept", "inline", "pretty_print", "Range", "If-Range", *_READ),
+        ),
+        Operation(
+            name=f"delete_recording{suffix}", method="DELETE", path=path,
+            summary="Delete a recording, and the audio that this service keeps of it.",
+            statuses=(*SCOPED, 409, 412), data="DeletedRecording", parameters=("If-Match",),
+        ),
+        Operation(
+            name=f"patch_recording{suffix}", method="PATCH", path=path,
+            summary="Write on a recording: keys are merged one by one, and null takes one out.",
+            statuses=(*SCOPED, 409, 412, 415), data="Recording", body="RecordingPatch", parameters=("If-Match",),
+        ),
+    )  # fmt: skip
+
+
+OPERATIONS: Final = (
+    Operation(
+        name="list_recordings", method="GET", path=f"{_A}/recordings",
+        summary="The recordings of an account, newest first.",
+        success=(200, 204), statuses=(*SCOPED, 416), offers=TABLE, data="RecordingList", parameters=_LIST,
+    ),
+    *_recording(_R, ""),
+    Operation(
+        name="list_user_recordings", method="GET", path=_U,
+        summary="The recordings of a user, newest first.",
+        success=(200, 204), statuses=(*SCOPED, 416), offers=TABLE, data="RecordingList", parameters=_LIST,
+    ),
+    *_recording(f"{_U}/{{recording_id}}", "_of_user"),
+    Operation(
+        name="control_channel", method="PUT", path=f"{_A}/channels/{{channel_id}}",
+        summary="Start, stop, mask or unmask the recording of a live call.",
+        success=(201,), statuses=(*SCOPED, 409, 415), data="Text", body="Metaflow",
+    ),
+    Operation(
+        name="get_account", method="GET", path=_A, summary="What is known of an account.",
+        statuses=SCOPED, data="Account", parameters=("pretty_print",),
+    ),
+    Operation(
+        name="list_users", method="GET", path=f"{_A}/users", summary="The users of an account.",
+        statuses=SCOPED, data="UserList", parameters=("page_size", "start_key", "paginate", "pretty_print"),
+    ),
+    Operation(
+        name="api_auth", method="PUT", path="/api_auth", summary="A token for an API key.",
+        success=(201,), statuses=(*COMMON, 404, 415), data="Session", body="ApiAuth", login=True,
+    ),
+    Operation(
+        name="user_auth", method="PUT", path="/user_auth", summary="A token for a user's credentials.",
+        success=(201,), statuses=(*COMMON, 415), data="Session", body="UserAuth", login=True,
+    ),
+    Operation(
+        name="get_token_auth", method="GET", path="/token_auth", summary="What the token says.",
+        statuses=COMMON, data="Session",
+    ),
+    Operation(
+        name="delete_token_auth", method="DELETE", path="/token_auth", summary="End the token.",
+        statuses=COMMON,
+    ),
+)  # fmt: skip
+
+_SPLIT: Final = [(operation, operation.path.strip("/").split("/")) for operation in OPERATIONS]
+
+
+def find(method: str, path: str) -> Target:
+    """What a path (percent-encoded, without the prefix it is mounted at) and a method ask for.
+
+    Raises:
+        Fault: 404 for a path that there is not, 405 for a method that it does not have.
+    """
+    segments = [unquote(segment) for segment in path.strip("/").split("/")]
+    if segments[0] == OWN_ACCOUNT:
+        segments[:1] = ["accounts", ""]
+    found = [
+        (operation, arguments) for operation, pattern in _SPLIT if (arguments := _match(pattern, segments)) is not None
+    ]
+    if not found:
+        raise not_found()
+    for operation, arguments in found:
+        if operation.method == method:
+            return Target(operation, arguments)
+    raise not_allowed(", ".join(operation.method for operation, _ in found))
+
+
+def methods(path: str) -> str:
+    """The methods of a path, for whoever asks in advance (CORS); of all paths for one that there is not."""
+    segments = path.strip("/").split("/")
+    found = [operation.method for operation, pattern in _SPLIT if _match(pattern, segments) is not None]
+    return ", ".join(["OPTIONS", *(found or dict.fromkeys(operation.method for operation in OPERATIONS))])
+
+
+def _match(pattern: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
+    if len(pattern) != len(segments):
+        return None
+    arguments = {}
+    for part, segment in zip(pattern, segments, strict=True):
+        if part.startswith("{"):
+            arguments[part[1:-1]] = segment
+        elif part != segment:
+            return None
+    return arguments

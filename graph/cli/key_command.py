@@ -1,0 +1,82 @@
+"""`recordings key`: make, list and revoke API keys."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from graph.cli.shared_options import (
+    STORAGE,
+    account_option,
+    owner_option,
+    put_out,
+    scope_option,
+    scopes_of,
+    setting_options,
+    with_services,
+)
+from recordings.model.account import ApiKey, Scope
+from recordings.model.instants import to_iso
+
+if TYPE_CHECKING:
+    from graph.services import Services
+
+
+@click.group()
+def key() -> None:
+    """Make, list and revoke API keys. A key works until it is revoked; send it as X-Auth-Token."""
+
+
+@key.command()
+@account_option
+@owner_option
+@scope_option
+@setting_options(STORAGE)
+def create(account_id: str, owner_id: str | None, scopes: tuple[str, ...], options: Mapping[str, str | None]) -> None:
+    """Make an API key. It is shown this once: only its hash is kept."""
+    _create(options, account_id, owner_id, scopes_of(scopes))
+
+
+@key.command("list")
+@account_option
+@setting_options(STORAGE)
+def list_(account_id: str, options: Mapping[str, str | None]) -> None:
+    """List the API keys of an account, revoked ones too."""
+    _list(options, account_id)
+
+
+@key.command()
+@click.argument("id")
+@setting_options(STORAGE)
+def revoke(id: str, options: Mapping[str, str | None]) -> None:
+    """Revoke the API key with this ID. A running server refuses it within five seconds."""
+    _revoke(options, id)
+
+
+@with_services
+async def _create(services: "Services", account_id: str, owner_id: str | None, scopes: frozenset[Scope]) -> None:
+    made = await services.administration.create_key(account_id, owner_id, scopes)
+    put_out({"key": made.secret, **_shown(made.key)})
+
+
+@with_services
+async def _list(services: "Services", account_id: str) -> None:
+    for found in await services.administration.keys(account_id):
+        put_out(_shown(found))
+
+
+@with_services
+async def _revoke(services: "Services", key_id: str) -> None:
+    await services.administration.revoke_key(key_id)
+    put_out({"id": key_id, "revoked": True})
+
+
+def _shown(found: ApiKey) -> Mapping[str, Any]:
+    return {
+        "id": found.id,
+        "account": found.account_id,
+        "owner": found.owner_id,
+        "scopes": [scope.value for scope in found.scopes],
+        "created": to_iso(found.created),
+        "revoked": None if found.revoked is None else to_iso(found.revoked),
+    }

@@ -1,0 +1,53 @@
+"""`recordings token`: issue a token."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from graph.cli.shared_options import (
+    STORAGE,
+    account_option,
+    owner_option,
+    scope_option,
+    scopes_of,
+    setting_options,
+    with_services,
+)
+from recordings.model.account import Principal, Scope
+from recordings.use_cases.accounts import check_owner
+
+if TYPE_CHECKING:
+    from graph.services import Services
+
+_YEAR = 31_536_000
+
+
+@click.command()
+@account_option
+@owner_option
+@scope_option
+@click.option(
+    "--expires",
+    "seconds",
+    type=click.IntRange(1, _YEAR),
+    default=3_600,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it holds, at most a year. Make an API key for what lasts.",
+)
+@setting_options(STORAGE)
+def token(
+    account_id: str, owner_id: str | None, scopes: tuple[str, ...], seconds: int, options: Mapping[str, str | None]
+) -> None:
+    """Issue a token and print it, and nothing else. Send it as X-Auth-Token."""
+    click.echo(_issue(options, account_id, owner_id, scopes_of(scopes), seconds))
+
+
+@with_services
+async def _issue(
+    services: "Services", account_id: str, owner_id: str | None, scopes: frozenset[Scope], seconds: int
+) -> str:
+    check_owner(owner_id)
+    account = await services.administration.account(account_id)
+    return services.tokens.issue(Principal(account.id, scopes, owner_id), seconds)

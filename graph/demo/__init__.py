@@ -1,0 +1,1 @@
+"""The demo: an account with recordings, made by `recordings serve --demo`."""

@@ -1,0 +1,148 @@
+"""The demo: an account with recordings that really play, and the address at which `recordings call` hands in a call."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import islice
+from typing import Final
+
+from graph.demo.voices import FRAME_MS, SAMPLE_RATE, voices
+from graph.services import Services
+from recordings.model.account import DEFAULT_SCOPES, Account, IngestAddress, Principal
+from recordings.model.call import Call
+from recordings.model.instants import DAY, HOUR, MINUTE, SECOND, Millis
+from recordings.model.options import RecordingOptions
+from recordings.model.recording import Direction, EndCause, Lease, Recording, State
+from recordings.ports.audio import Codec
+from recordings.ports.recording_store import Taken
+from recordings.use_cases.accounts import hash_secret
+from recordings.use_cases.start import recording_of_call
+from recordings.use_cases.upkeep import LEASE
+
+DEMO_ACCOUNT: Final = "de30acc0de30acc0de30acc0de30acc0"
+TOKEN_SECONDS: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One recording of the demo."""
+
+    name: str
+    ago: Millis
+    seconds: int
+    caller: tuple[str, str]
+    callee: tuple[str, str]
+    direction: Direction
+    label: str
+    format: str = "mp3"
+
+
+SCENES: Final = (
+    Scene("order", 12 * MINUTE, 18, ("+14155550123", "Maya Ortiz"), ("1001", "Front desk"), Direction.INBOUND, "Order"),
+    Scene(
+        "support",
+        3 * HOUR,
+        25,
+        ("+442079460018", "Oliver Hart"),
+        ("1002", "Support"),
+        Direction.INBOUND,
+        "Support",
+        "wav",
+    ),
+    Scene("callback", DAY, 12, ("1002", "Support"), ("+442079460018", "Oliver Hart"), Direction.OUTBOUND, "Support"),
+    Scene("survey", 6 * DAY, 15, ("1003", "Sales"), ("+493012345678", "Jana Vogel"), Direction.OUTBOUND, "Survey"),
+    Scene("voicemail", 20 * DAY, 8, ("+81312345678", "Aiko Mori"), ("1001", "Front desk"), Direction.INBOUND, "Order"),
+)
+
+
+async def make_demo(services: Services) -> None:
+    """Make the demo account and its recordings, unless they are there. The finalizer makes the audio, as always."""
+    account = await demo_account(services)
+    await asyncio.gather(*(_play_out(services, account, scene, tune) for tune, scene in enumerate(SCENES)))
+
+
+async def demo_account(services: Services) -> Account:
+    """The demo account; made if it is not there."""
+    found = await services.store.account(DEMO_ACCOUNT)
+    if found is None:
+        await services.store.add_account(Account(DEMO_ACCOUNT, "Demo", services.clock.now()))
+        found = await services.administration.account(DEMO_ACCOUNT)
+    return found
+
+
+def demo_token(services: Services) -> str:
+    """A token for the demo account that holds for a day."""
+    return services.tokens.issue(Principal(DEMO_ACCOUNT, frozenset(DEFAULT_SCOPES), name="demo"), TOKEN_SECONDS)
+
+
+async def call_address(services: Services, account: Account) -> str:
+    """The path, with its secret, at which `recordings call` hands in the calls of an account.
+
+    It is derived from the installation's key, so that it is made once and not with every call.
+    """
+    key = services.key.derive("call")
+    address_id = blake2b(account.id.encode(), key=key, person=b"id", digest_size=16).hexdigest()
+    secret = blake2b(account.id.encode(), key=key, person=b"secret", digest_size=32).hexdigest()
+    if await services.store.ingest_address(address_id) is None:
+        address = IngestAddress(address_id, account.id, hash_secret(secret), services.clock.now())
+        await services.store.add_ingest(address)
+    return f"/ingest/{address_id}/{secret}"
+
+
+async def _play_out(services: Services, account: Account, scene: Scene, tune: int) -> None:
+    if await services.store.find_source(account.id, _source(scene), limit=1):
+        return
+    recording = _recording(services, account, scene)
+    await _speak(services, recording.id, scene.seconds, tune)
+    try:
+        await services.store.insert(recording)
+    except Taken:
+        await services.spool.remove(recording.id)
+        return
+    await services.upkeep.step(recording)
+
+
+async def _speak(services: Services, recording_id: str, seconds: int, tune: int) -> None:
+    frames = list(islice(voices(tune), seconds * SECOND // FRAME_MS))
+    writer = await services.spool.open_tracks(recording_id, Codec.MULAW, SAMPLE_RATE)
+    try:
+        for side, track in enumerate(zip(*frames, strict=True)):
+            writer.write_at(side, 0, b"".join(track))
+    finally:
+        await writer.close()
+
+
+def _recording(services: Services, account: Account, scene: Scene) -> Recording:
+    now = services.clock.now()
+    recording = recording_of_call(_call(account, scene, now), account, now - scene.ago, services.node)
+    return replace(
+        recording,
+        state=State.FINALIZING,
+        end_cause=EndCause.HANGUP,
+        ended=recording.start + scene.seconds * SECOND,
+        options=RecordingOptions(format=scene.format, label=scene.label),
+        format=scene.format,
+        label=scene.label,
+        name=f"{recording.id}.{scene.format}",
+        origin=f"demo : {scene.label}",
+        source_key=_source(scene),
+        due_at=now + LEASE,
+        lease=Lease(services.node, now + LEASE),
+    )
+
+
+def _call(account: Account, scene: Scene, now: Millis) -> Call:
+    return Call(
+        account_id=account.id,
+        call_id=f"demo-{scene.name}",
+        started=now - scene.ago,
+        direction=scene.direction,
+        caller_id_number=scene.caller[0],
+        caller_id_name=scene.caller[1],
+        callee_id_number=scene.callee[0],
+        callee_id_name=scene.callee[1],
+    )
+
+
+def _source(scene: Scene) -> str:
+    return f"demo:{scene.name}"

@@ -1,0 +1,1 @@
+"""Playing recordings over HTTP at `/media`, in stored and converted formats."""

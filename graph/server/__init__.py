@@ -1,0 +1,1 @@
+"""The running server: uvicorn, logs, health checks and background work."""

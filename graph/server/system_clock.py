@@ -1,0 +1,15 @@
+"""The time of day, for whoever needs the `Clock` port."""
+
+import time
+
+from recordings.model.instants import Millis
+
+_NANOSECONDS = 1_000_000
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> Millis:
+        """Now, in milliseconds since 1970 in UTC."""
+        return time.time_ns() // _NANOSECONDS

@@ -1,0 +1,42 @@
+"""The ids of the house.
+
+A recording's id is `YYYYMM-` and 32 lower-case hex digits (contract section 1.3): the month in UTC in which the
+recording was asked for, and a UUIDv7 (RFC 9562, 5.7), so ids sort by time. Accounts, users, keys and ingest addresses
+have 32 hex digits. Ids of imported recordings are kept as they are.
+"""
+
+import re
+import secrets
+from typing import Final
+
+from recordings.model.instants import Millis, month_of
+
+HEX_ID: Final = re.compile(r"[0-9a-f]{32}")
+MAX_ID: Final = 128
+"""Longest id accepted from outside (an imported recording's id is kept as it is)."""
+
+
+def new_recording_id(now: Millis) -> str:
+    """A new recording id for an instant; later instants give later ids."""
+    return f"{month_of(now)}-{_uuid7(now):032x}"
+
+
+def new_id() -> str:
+    """32 random lower-case hex digits, for an account, a key or an ingest address."""
+    return secrets.token_hex(16)
+
+
+def new_secret() -> str:
+    """64 random lower-case hex digits: an API key or the secret of an ingest address."""
+    return secrets.token_hex(32)
+
+
+def is_hex_id(text: str) -> bool:
+    """Whether a text has the form of an account id."""
+    return HEX_ID.fullmatch(text) is not None
+
+
+def _uuid7(now: Millis) -> int:
+    random = secrets.randbits(74)
+    high = (now & ((1 << 48) - 1)) << 80 | 0x7 << 76 | (random >> 62) << 64
+    return high | 0b10 << 62 | random & ((1 << 62) - 1)

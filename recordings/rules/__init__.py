@@ -1,0 +1,1 @@
+"""The rules of the domain: which changes are permitted, and their results."""

@@ -1,0 +1,44 @@
+"""Signed, expiring permissions to hear one recording, for an `<audio>` element that can send no header."""
+
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from hashlib import blake2b
+from hmac import compare_digest
+
+from recordings.model.errors import Unauthenticated
+from recordings.model.instants import Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Permission to hear one recording until an instant (milliseconds)."""
+
+    recording_id: str
+    expires: Millis
+
+
+class Grants:
+    """Signs and checks grants with a secret of its own, derived from the installation's key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def sign(self, recording_id: str, expires: Millis) -> str:
+        """The signature of a grant, for a URL."""
+        message = f"{expires}\n{recording_id}".encode()
+        digest = blake2b(message, key=self._key, person=b"media", digest_size=24).digest()
+        return urlsafe_b64encode(digest).decode()
+
+    def check(self, recording_id: str, expires: Millis, signature: str, now: Millis) -> Grant:
+        """The grant, if it was signed here and has not expired.
+
+        Raises:
+            Unauthenticated: it was not, or it has.
+        """
+        if not compare_digest(self.sign(recording_id, expires).encode(), signature.encode()):
+            message = "the signature of this address is not valid"
+            raise Unauthenticated(message)
+        if expires <= now:
+            message = "this address has expired: ask for a new one"
+            raise Unauthenticated(message)
+        return Grant(recording_id, expires)

@@ -1,0 +1,1 @@
+"""The use cases. GraphQL, REST v2 and the command line all call these."""

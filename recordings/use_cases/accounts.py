@@ -1,0 +1,122 @@
+"""Accounts and their credentials: the use cases of whoever runs the installation.
+
+They ask for no principal: whoever can open the store on the server's own machine is its operator. A secret is given
+out once, when it is made; what is kept is its SHA-256, which is as good as the secret is random.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from recordings.model.account import Account, ApiKey, IngestAddress, Scope
+from recordings.model.errors import InvalidInput, InvalidState, NotFound
+from recordings.model.ids import MAX_ID, is_hex_id, new_id, new_secret
+from recordings.ports.account_stores import AccountStore, all_accounts
+from recordings.ports.process import Clock
+
+MAX_NAME: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """An API key just made, with its secret."""
+
+    key: ApiKey
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewIngest:
+    """An ingest address just made, with its secret."""
+
+    address: IngestAddress
+    secret: str
+
+
+def hash_secret(secret: str) -> str:
+    """What is kept of a secret."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class ManageAccounts:
+    """Makes, lists and revokes accounts, API keys and ingest addresses."""
+
+    def __init__(self, store: AccountStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def account(self, account_id: str) -> Account:
+        """An account by id; `NotFound` if there is none."""
+        found = await self._store.account(account_id) if is_hex_id(account_id) else None
+        if found is None:
+            message = f"there is no account {account_id[:MAX_ID]!r}"
+            raise NotFound(message, path=("account",))
+        return found
+
+    def accounts(self) -> AsyncIterator[Account]:
+        """All accounts, oldest first."""
+        return all_accounts(self._store)
+
+    async def create_account(self, name: str, parent_id: str | None = None, account_id: str | None = None) -> Account:
+        """A new account, below its parent if one is named.
+
+        Raises:
+            InvalidInput: the name or the id is none.
+            NotFound: there is no such parent.
+            InvalidState: the id is taken.
+        """
+        if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+            raise InvalidInput.of(("name",), "maxLength", name, f"1 to {MAX_NAME} printable characters")
+        if account_id is not None and not is_hex_id(account_id):
+            raise InvalidInput.of(("id",), "pattern", account_id, "32 lower-case hexadecimal digits")
+        parent = None if parent_id is None else await self.account(parent_id)
+        tree = () if parent is None else (*parent.tree, parent.id)
+        account = Account(account_id or new_id(), name, self._clock.now(), tree)
+        if not await self._store.add_account(account):
+            message = f"there is an account {account.id} already"
+            raise InvalidState(message, path=("id",))
+        return account
+
+    async def create_key(self, account_id: str, owner_id: str | None, scopes: frozenset[Scope]) -> NewKey:
+        """A new API key of an account, or of one owner in it. `NotFound` without such an account."""
+        account = await self.account(account_id)
+        check_owner(owner_id)
+        secret, ordered = new_secret(), tuple(sorted(scopes))
+        key = ApiKey(new_id(), account.id, ordered, hash_secret(secret), self._clock.now(), owner_id)
+        await self._store.add_key(key)
+        return NewKey(key, secret)
+
+    async def keys(self, account_id: str) -> Sequence[ApiKey]:
+        """The API keys of an account, oldest first. `NotFound` without such an account."""
+        return await self._store.keys((await self.account(account_id)).id)
+
+    async def revoke_key(self, key_id: str) -> None:
+        """Revoke an API key; again is fine. `NotFound` if there is none."""
+        if not await self._store.revoke_key(key_id, self._clock.now()):
+            message = f"there is no API key {key_id[:MAX_ID]!r}"
+            raise NotFound(message, path=("id",))
+
+    async def create_ingest(self, account_id: str) -> NewIngest:
+        """A new ingest address of an account. `NotFound` without such an account."""
+        account = await self.account(account_id)
+        secret = new_secret()
+        address = IngestAddress(new_id(), account.id, hash_secret(secret), self._clock.now())
+        await self._store.add_ingest(address)
+        return NewIngest(address, secret)
+
+    async def ingest_addresses(self, account_id: str) -> Sequence[IngestAddress]:
+        """The ingest addresses of an account, oldest first. `NotFound` without such an account."""
+        return await self._store.ingest_addresses((await self.account(account_id)).id)
+
+    async def revoke_ingest(self, address_id: str) -> None:
+        """Revoke an ingest address; again is fine. `NotFound` if there is none."""
+        if not await self._store.revoke_ingest(address_id, self._clock.now()):
+            message = f"there is no ingest address {address_id[:MAX_ID]!r}"
+            raise NotFound(message, path=("id",))
+
+
+def check_owner(owner_id: str | None) -> None:
+    """Raise `InvalidInput` unless an owner is absent or 1 to 128 printable characters."""
+    if owner_id is not None and not (0 < len(owner_id) <= MAX_ID and owner_id.isprintable()):
+        raise InvalidInput.of(("owner",), "maxLength", owner_id, f"1 to {MAX_ID} printable characters")

@@ -1,0 +1,168 @@
+"""From what was spooled to what is stored, and away again: the steps that touch audio."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from recordings.model.events import Discarded, Event, Failed, Lost, Purged, Stored
+from recordings.model.ids import new_id
+from recordings.model.instants import HOUR, SECOND, Millis
+from recordings.model.options import MAX_TIME_LIMIT
+from recordings.model.recording import Media, Reason, Recording, State
+from recordings.model.retention import Retention, delete_at
+from recordings.ports.audio import AudioProcessor, MediaStore, NotAudio, Rendered, Spool, Target
+from recordings.ports.process import Clock
+from recordings.ports.recording_store import MetadataStore
+
+MAX_RECEIVED: Final = MAX_TIME_LIMIT * SECOND + HOUR
+"""The longest audio that is taken in one piece from a sender."""
+
+
+Forget = Callable[[str], Awaitable[None]]
+"""Drops whatever else was made of audio with this SHA-256: what was deleted lives on nowhere."""
+
+
+class Damaged(Exception):  # noqa: N818 - a passing state of a store, tried again
+    """What the media store gives back is not what was put."""
+
+
+class CannotRender(Exception):  # noqa: N818 - tried again for a time, and then an answer
+    """The workshop failed over the audio, with what is neither an answer nor a fault of the disk."""
+
+
+class Finalizer:
+    """Decodes, measures, converts, stores and reads back; purges; and frees the node's disk."""
+
+    def __init__(
+        self,
+        *,
+        store: MetadataStore,
+        media: MediaStore,
+        spool: Spool,
+        workshop: AudioProcessor,
+        clock: Clock,
+        forget: Forget | None = None,
+    ) -> None:
+        self._store = store
+        self._media = media
+        self.spool = spool
+        self._workshop = workshop
+        self._clock = clock
+        self._forget = forget
+
+    async def finalize(self, recording: Recording) -> Event:
+        """What came of a recording whose audio has ended.
+
+        Raises:
+            CannotRender: the workshop failed over it. Whatever else is raised says nothing against the audio.
+        """
+        audio = await self.spool.audio(recording.id)
+        if audio is None:
+            return Lost(at=self._clock.now(), reason=Reason.AUDIO_MISSING, detail="its audio is not on the disk")
+        if (original := await self._stored_before(recording)) is not None:
+            detail = f"the same bytes are recording {original.id}"
+            return Discarded(at=self._clock.now(), reason=Reason.DUPLICATE, detail=detail)
+        try:
+            rendered = await self._workshop.render(recording.id, audio, target_of(recording))
+        except NotAudio as answer:
+            return Failed(at=self._clock.now(), reason=Reason.NOT_AUDIO, detail=str(answer)[:500])
+        except OSError:
+            # The disk is full, say, and will not always be.
+            raise
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            raise CannotRender(message) from error
+        if (discarded := self._worthless(recording, rendered)) is not None:
+            return discarded
+        media = await self._keep(recording, rendered)
+        return Stored(
+            at=self._clock.now(),
+            media=media,
+            format=rendered.format,
+            delete_at=delete_at(await self._rules(recording), recording),
+            delivery_id=new_id() if recording.options.url else None,
+        )
+
+    async def _stored_before(self, recording: Recording) -> Recording | None:
+        """What another node made of the same bytes, to which their sender went when this one did not answer."""
+        if recording.source_key is None or recording.source_sha256 is None:
+            return None
+        for found in await self._store.find_source(recording.account_id, recording.source_key):
+            is_stored = State.STORED in {found.state, found.trashed_from}
+            if found.id != recording.id and found.source_sha256 == recording.source_sha256 and is_stored:
+                return found
+        return None
+
+    async def _rules(self, recording: Recording) -> Sequence[Retention]:
+        account = await self._store.account(recording.account_id)
+        return account.retention if account is not None else ()
+
+    def _worthless(self, recording: Recording, rendered: Rendered) -> Event | None:
+        least = recording.options.record_min_sec * SECOND
+        if 0 < rendered.duration_ms >= least:
+            return None
+        reason = Reason.TOO_SHORT if rendered.duration_ms else Reason.EMPTY
+        detail = f"{rendered.duration_ms} ms of audio, at least {least} ms were asked for" if least else None
+        return Discarded(at=self._clock.now(), reason=reason, detail=detail, duration_ms=rendered.duration_ms)
+
+    async def _keep(self, recording: Recording, rendered: Rendered) -> Media:
+        url = await self._media.put(media_key(recording, rendered.format), rendered.path, rendered.content_type)
+        await self._verify(url, rendered)
+        return Media(
+            url=url,
+            content_type=rendered.content_type,
+            length=rendered.length,
+            duration_ms=rendered.duration_ms,
+            sample_rate=rendered.sample_rate,
+            channels=rendered.channels,
+            sha256=rendered.sha256,
+            stored_at=self._clock.now(),
+        )
+
+    async def _verify(self, url: str, rendered: Rendered) -> None:
+        digest = hashlib.sha256()
+        async for chunk in self._media.read(url):
+            digest.update(chunk)
+        if digest.hexdigest() != rendered.sha256:
+            message = f"read back {digest.hexdigest()} in place of {rendered.sha256}"
+            raise Damaged(message)
+
+    async def purge(self, recording: Recording) -> Event:
+        """Delete all audio of a recording that this service keeps. What lies at a storage provider stays."""
+        if recording.media is not None and is_kept_here(recording, recording.media):
+            await self._media.delete(recording.media.url)
+        if recording.media is not None and self._forget is not None:
+            await self._forget(recording.media.sha256)
+        await self.spool.forget(recording.id)
+        return Purged(at=self._clock.now())
+
+    async def clear(self, recording: Recording) -> None:
+        """Free the node's disk of what a recording in this state does not need there."""
+        # Out of the trash it comes back as what it was.
+        state = recording.trashed_from if recording.state is State.TRASHED else recording.state
+        if recording.in_progress or state is State.FINALIZING:
+            return
+        await self._workshop.discard(recording.id)
+        if state is State.FAILED:
+            await self.spool.set_aside(recording.id)
+        elif state is not State.LOST:
+            await self.spool.remove(recording.id)
+
+
+def target_of(recording: Recording) -> Target:
+    """What the finalizer makes of a recording's audio."""
+    limit: Millis = recording.options.time_limit * SECOND if recording.source_key is None else MAX_RECEIVED
+    return Target(recording.options.format, recording.options.record_sample_rate, limit)
+
+
+def is_kept_here(recording: Recording, media: Media) -> bool:
+    """Whether this service put the audio where it is: its own URLs end in its own keys, wherever they begin."""
+    key = media_key(recording, recording.format)
+    return media.url.endswith((f"/{key}", f":{key}"))
+
+
+def media_key(recording: Recording, audio_format: str) -> str:
+    """Where audio is kept in a store: made of ids alone, never of anything that somebody named."""
+    safe = recording.id if recording.id.replace("-", "").isalnum() and recording.id.isascii() else None
+    name = safe or hashlib.sha256(recording.id.encode()).hexdigest()
+    return f"{recording.account_id}/{name[:6]}/{name}.{audio_format}"

@@ -1,0 +1,146 @@
+"""The use cases around users: making them, listing them, and telling whose credential it is."""
+
+from collections.abc import Sequence
+from string import digits
+from typing import Final
+
+from recordings.model.account import Account, Principal, Scope, require_scope
+from recordings.model.errors import InvalidInput, InvalidState, NotFound
+from recordings.model.ids import MAX_ID, is_hex_id, new_id
+from recordings.model.query import PageRequest, Query, is_storable
+from recordings.model.recording import Shelf
+from recordings.model.user import Method, PrivLevel, User, hash_password, owner_of
+from recordings.ports.account_stores import all_accounts
+from recordings.ports.process import Clock
+from recordings.ports.recording_store import MetadataStore
+from recordings.use_cases.authorized import Authorized
+
+MAX_TEXT: Final = 128
+MAX_NAMESAKES: Final = 8
+"""How many accounts of one name are looked at; more have to be told apart by their realm."""
+
+
+class ManageUsers:
+    """Makes and finds the users of accounts."""
+
+    def __init__(self, store: MetadataStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._reach = Authorized(store)
+
+    async def create(
+        self,
+        account_id: str,
+        username: str,
+        password: str | None = None,
+        *,
+        user_id: str | None = None,
+        first_name: str = "",
+        last_name: str = "",
+        email: str = "",
+        priv_level: PrivLevel = PrivLevel.USER,
+    ) -> User:
+        """A new user; asks for no principal, as `recordings.use_cases.accounts` does not. Hashing takes its time.
+
+        Raises:
+            InvalidInput: a text is too long or has characters that cannot be kept, or the password is empty.
+            NotFound: there is no such account.
+            InvalidState: the account has a user of that name or id.
+        """
+        texts = {"username": username, "first_name": first_name, "last_name": last_name, "email": email}
+        for name, text in texts.items():
+            _check_text(name, text, empty=name != "username")
+        if password == "":
+            raise InvalidInput.of(("password",), "minLength", password, "at least one character")
+        if user_id is not None and not is_hex_id(user_id):
+            raise InvalidInput.of(("id",), "pattern", user_id, "32 lower-case hexadecimal digits")
+        if not is_hex_id(account_id) or await self._store.account(account_id) is None:
+            message = f"there is no account {account_id[:MAX_ID]!r}"
+            raise NotFound(message, path=("account",))
+        user = User(
+            id=user_id or new_id(),
+            account_id=account_id,
+            created=self._clock.now(),
+            priv_level=priv_level,
+            passwords=None if password is None else hash_password(account_id, username, password),
+            **texts,
+        )
+        if not await self._store.add_user(user):
+            message = f"the account has a user {username!r} (or this id) already"
+            raise InvalidState(message, path=("username",))
+        return user
+
+    async def users(self, principal: Principal, account_id: str) -> Sequence[User]:
+        """The users of an account in reach, oldest first; for an owner only that one."""
+        require_scope(principal, Scope.READ)
+        account = await self._reach.account(principal, account_id)
+        users = await self._store.users(account.id)
+        return [user for user in users if principal.owner_id in {None, user.id}]
+
+    async def is_known(self, principal: Principal, account_id: str, user_id: str) -> bool:
+        """Whether an account in reach has this user: one that was created, or that a recording names as its owner.
+
+        Recordings that were deleted count too, so a user does not vanish with the last recording. To an owner, nobody
+        else is known: other users are out of reach as if there were none.
+        """
+        require_scope(principal, Scope.READ)
+        account = await self._reach.account(principal, account_id)
+        if not 0 < len(user_id) <= MAX_ID or not is_storable(user_id):
+            return False
+        if principal.owner_id is not None:
+            return user_id == principal.owner_id
+        if await self._store.user(account.id, user_id) is not None:
+            return True
+        return await self._owns_something(account, user_id)
+
+    async def _owns_something(self, account: Account, user_id: str) -> bool:
+        request = PageRequest(limit=1, fields=frozenset({"id"}))
+        for shelf in Shelf:
+            query = Query(account_id=account.id, owner_id=user_id, shelf=shelf)
+            if (await self._store.page(query, request)).rows:
+                return True
+        return False
+
+    async def candidates(
+        self, *, name: str | None = None, realm: str | None = None, number: str | None = None
+    ) -> Sequence[Account]:
+        """The accounts that a client may mean.
+
+        By a phone number (its digits count); if there is none, by a realm; if there is none of that either, by a name
+        (letters and digits count, case does not).
+        """
+        asked = [
+            (wanted, plain, names_of)
+            for given, plain, names_of in (
+                (number, plain_number, lambda account: account.numbers),
+                (realm, str.lower, lambda account: (account.realm,)),
+                (name, plain_name, lambda account: (account.name,)),
+            )
+            if (wanted := plain(given or ""))
+        ]
+        found: list[list[Account]] = [[] for _ in asked]
+        async for account in all_accounts(self._store):
+            for namesakes, (wanted, plain, names_of) in zip(found, asked, strict=True):
+                if len(namesakes) < MAX_NAMESAKES and wanted in map(plain, names_of(account)):
+                    namesakes.append(account)
+        return next(filter(None, found), [])
+
+    async def whose(self, account_id: str, method: Method, hashed: str) -> User | None:
+        """The user of an account whose credential has this hash (of `recordings.model.user.hash_credential`)."""
+        return owner_of(await self._store.users(account_id), method, hashed)
+
+
+def plain_name(text: str) -> str:
+    """An account's name as it is compared."""
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+def plain_number(text: str) -> str:
+    """A phone number as it is compared."""
+    return "".join(character for character in text if character in digits)
+
+
+def _check_text(name: str, text: str, *, empty: bool) -> None:
+    if len(text) > MAX_TEXT or not text.isprintable() or not is_storable(text) or not (text or empty):
+        least = "at most" if empty else "1 to"
+        raise InvalidInput.of((name,), "maxLength", text, f"{least} {MAX_TEXT} printable characters")

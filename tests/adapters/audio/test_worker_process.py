@@ -1,0 +1,252 @@
+"""Worker processes die; the service does not, and innocent files do not suffer."""
+
+import asyncio
+import errno
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.audio import AudioWorkers, AudioWorkersBusyError
+from adapters.audio import worker_process as bench
+from recordings.ports.audio import Codec, NotAudio, SpooledAudio, Target, Track
+
+LIMIT = 100 * 3_600_000
+TO_MP3, TO_WAV = Target("mp3", None, LIMIT), Target("wav", None, LIMIT)
+
+
+@pytest.fixture
+async def workshop(tmp_path: Path) -> AsyncIterator[AudioWorkers]:
+    made = AudioWorkers(tmp_path / "work", workers=1, waiting=1, seconds=60)
+    yield made
+    await made.close()
+
+
+def hours(tmp_path: Path, count: int) -> SpooledAudio:
+    """Silence that takes seconds to encode and no room on the disk."""
+    path = tmp_path / "hours"
+    with path.open("wb") as file:
+        file.truncate(16_000 * 3_600 * count)
+    return SpooledAudio((Track(str(path), Codec.S16, 8_000),))
+
+
+def moment(tmp_path: Path) -> SpooledAudio:
+    path = tmp_path / "moment"
+    path.write_bytes(bytes(16_000))
+    return SpooledAudio((Track(str(path), Codec.S16, 8_000),))
+
+
+def children() -> set[int]:
+    """The worker processes there are, of other tests too."""
+    return {child.pid for child in multiprocessing.active_children() if child.pid is not None}
+
+
+def blocked_signals(worker: int) -> int:
+    (mask,) = re.findall(r"^SigBlk:\s*(\w+)$", Path(f"/proc/{worker}/status").read_text(), re.MULTILINE)
+    return int(mask, 16)
+
+
+class Held:
+    """Audio that comes when a test lets it: a job on it has begun once it is read, and cannot have ended before."""
+
+    def __init__(self, folder: Path) -> None:
+        self._pipe, other = folder / "held", folder / "other side"
+        os.mkfifo(self._pipe)
+        other.write_bytes(bytes(16_000))
+        # The size of a single file is looked at first, and a pipe has none.
+        self.audio = SpooledAudio(tuple(Track(str(path), Codec.S16, 8_000) for path in (self._pipe, other)))
+        self._end: int | None = None
+        self._others = children()
+
+    async def begun(self) -> int:
+        """Wait until a worker reads it; its process."""
+        async with asyncio.timeout(60):
+            end = await self._opened()
+        self.let_go()
+        self._end = end
+        (worker,) = children() - self._others
+        return worker
+
+    def let_go(self) -> None:
+        """Let the audio end: the job goes on with the other side, a second long."""
+        if self._end is not None:
+            os.close(self._end)
+            self._end = None
+
+    async def _opened(self) -> int:
+        while True:
+            try:
+                return os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                # Nobody reads it yet.
+                await asyncio.sleep(0.005)
+
+
+async def kill(worker: int) -> None:
+    """Kill a worker and wait until nothing of it is left, the files it had open included."""
+    os.kill(worker, signal.SIGKILL)
+    async with asyncio.timeout(30):
+        while worker in children():  # noqa: ASYNC110 - another process tells nobody
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Held]:
+    made = Held(tmp_path)
+    yield made
+    made.let_go()
+
+
+async def test_a_job_whose_worker_is_killed_is_done_again(workshop: AudioWorkers, held: Held) -> None:
+    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+    first = await held.begun()
+    await kill(first)
+    assert await held.begun() != first
+    held.let_go()
+    assert (await job).duration_ms == 1_000
+
+
+async def test_a_file_that_kills_its_worker_twice_is_not_audio_and_others_are(
+    workshop: AudioWorkers, held: Held, tmp_path: Path
+) -> None:
+    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+    waiting = asyncio.create_task(workshop.render("other", moment(tmp_path), TO_WAV))
+    for _ in range(2):
+        await kill(await held.begun())
+    with pytest.raises(NotAudio, match="crashed"):
+        await job
+    assert (await waiting).duration_ms == 1_000
+    await workshop.discard("id")
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["other.wav"]
+
+
+async def test_a_job_that_takes_too_long_is_not_audio(tmp_path: Path) -> None:
+    workshop = AudioWorkers(tmp_path / "work", workers=1, seconds=0.3)
+    with pytest.raises(NotAudio, match=r"more than 0\.3 seconds"):
+        await workshop.render("id", hours(tmp_path, 24), TO_MP3)
+    assert (await workshop.render("other", moment(tmp_path), TO_WAV)).duration_ms == 1_000
+    await workshop.close()
+
+
+async def test_the_queue_is_bounded(workshop: AudioWorkers, held: Held, tmp_path: Path) -> None:
+    jobs = [asyncio.create_task(workshop.render(f"id{i}", held.audio, TO_MP3)) for i in range(2)]
+    await held.begun()
+    with pytest.raises(AudioWorkersBusyError):
+        await workshop.render("more", moment(tmp_path), TO_WAV)
+    await workshop.close()
+    assert all(isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*jobs, return_exceptions=True))
+
+
+async def test_closing_ends_a_worker_in_the_middle_of_a_job(workshop: AudioWorkers, held: Held) -> None:
+    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+    worker = await held.begun()
+    await workshop.close()
+    await gone(worker)
+    with pytest.raises(asyncio.CancelledError):
+        await job
+
+
+async def test_one_who_no_longer_waits_does_not_make_two_jobs_share_a_worker(
+    workshop: AudioWorkers, held: Held, tmp_path: Path
+) -> None:
+    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+    worker = await held.begun()
+    job.cancel()
+    await asyncio.wait([job])
+    other = asyncio.create_task(workshop.render("other", moment(tmp_path), TO_WAV))
+    assert await held.begun() == worker
+    held.let_go()
+    assert (await other).duration_ms == 1_000
+    assert (tmp_path / "work" / "id.mp3").exists()
+
+
+async def test_workers_are_replaced_after_some_jobs(tmp_path: Path) -> None:
+    workshop = AudioWorkers(tmp_path / "work", workers=1, tasks_per_worker=2)
+    before, workers = children(), set[int]()
+    for i in range(6):
+        assert (await workshop.render(f"id{i}", moment(tmp_path), TO_WAV)).duration_ms == 1_000
+        workers |= children() - before
+    assert len(workers) == 3
+    await workshop.close()
+
+
+async def test_a_worker_that_neither_answers_nor_dies_is_given_up(
+    workshop: AudioWorkers, held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its own clock, of 60 seconds, does not end it before we do.
+    monkeypatch.setattr(bench, "_START", -59.5)
+    with pytest.raises(NotAudio, match="crashed"):
+        await workshop.render("id", held.audio, TO_WAV)
+    monkeypatch.undo()
+    assert (await workshop.render("other", moment(tmp_path), TO_WAV)).duration_ms == 1_000
+
+
+async def test_a_worker_hears_of_no_ctrl_c_from_its_first_instant(workshop: AudioWorkers, held: Held) -> None:
+    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+    worker = await held.begun()
+    # Blocked by its parent: what it sets itself comes only when it has loaded its libraries.
+    assert blocked_signals(worker) & 1 << signal.SIGINT - 1
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    held.let_go()
+    assert (await job).duration_ms == 1_000
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from adapters.audio import AudioWorkshop
+from recordings.ports import Codec, SpooledAudio, Target, Track
+
+async def main():
+    workshop = AudioWorkshop(Path(sys.argv[1]), workers=1)
+    audio = SpooledAudio((Track(sys.argv[2], Codec.S16, 8000),))
+    job = asyncio.create_task(workshop.render("id", audio, Target("mp3", None, 10**12)))
+    import multiprocessing
+    while not (Path(sys.argv[1]) / ".id.mp3.part").exists():
+        await asyncio.sleep(0.005)
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    await job
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+async def test_workers_die_with_the_service(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    path = hours(tmp_path, 48).tracks[0].path
+    command = [sys.executable, str(script), str(tmp_path / "work"), path]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    await gone(int(await asyncio.to_thread(said_before_death, command, environment)))
+
+
+def said_before_death(command: list[str], environment: dict[str, str]) -> bytes:
+    """The first line of a process, which is killed then."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        line: bytes = process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    return line
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process has ended, reaped or not."""
+    async with asyncio.timeout(30):
+        while is_alive(pid):  # noqa: ASYNC110 - another process tells nobody
+            await asyncio.sleep(0.005)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

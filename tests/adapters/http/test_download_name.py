@@ -1,0 +1,51 @@
+"""Names of downloads."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.http.download_name import content_disposition, download_name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("a call.mp3", 'attachment; filename="a call.mp3"'),
+        ("Müller.mp3", "attachment; filename=\"M_ller.mp3\"; filename*=UTF-8''M%C3%BCller.mp3"),
+        ('say "hi".wav', "attachment; filename=\"say _hi_.wav\"; filename*=UTF-8''say%20%22hi%22.wav"),
+        ("100%.mp3", "attachment; filename=\"100_.mp3\"; filename*=UTF-8''100%25.mp3"),
+        ("../../etc/passwd", 'attachment; filename="_.._etc_passwd"'),
+        ("a\r\nX-Evil: 1", 'attachment; filename="a__X-Evil: 1"'),
+        ("gpj.\u202e3pm", 'attachment; filename="gpj._3pm"'),
+        ("", 'attachment; filename="recording"'),
+        ("...", 'attachment; filename="recording"'),
+        ("\ud800", 'attachment; filename="_"'),
+    ],
+)
+def test_names(name: str, value: str) -> None:
+    assert content_disposition(name) == value
+
+
+def test_inline() -> None:
+    assert content_disposition("a.mp3", inline=True) == 'inline; filename="a.mp3"'
+
+
+@given(st.text())
+def test_any_name_is_one_header_and_no_path(name: str) -> None:
+    value = content_disposition(name)
+    assert re.fullmatch(
+        r"attachment; filename=\"[ !#-\[\]-~]+\"(; filename\*=UTF-8''[A-Za-z0-9!#$&+.^_`|~%-]+)?", value
+    )
+    assert "/" not in value
+    assert len(value) < 3_000
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("", "id.mp3"), ("a", "a.mp3"), ("a.mp3", "a.mp3"), ("a.MP3", "a.MP3"), ("a.wav", "a.wav.mp3"),
+     ("x" * 300, "x" * 196 + ".mp3")],
+)  # fmt: skip
+def test_the_ending_is_that_of_the_format(name: str, expected: str) -> None:
+    assert download_name(name, "id", "mp3") == expected

@@ -1,0 +1,45 @@
+"""A source that breaks off is a fault of ours, and a listener who leaves is none."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from adapters.http.audio_response import play
+from adapters.http.streaming_response import BrokenOffError
+from recordings.model.recording import Media, Recording, State
+
+MEDIA = Media("local:a", "audio/mpeg", 10, 1_000, 8_000, 1, "0f" * 32, 0)
+RECORDING = Recording(
+    id="202611-a", account_id="a" * 32, state=State.STORED, start=0, created=0, modified=0, call_id="c", from_="a@b",
+    to="c@d", media=MEDIA,
+)  # fmt: skip
+
+
+async def test_a_store_that_breaks_off_is_not_taken_for_a_listener_who_left() -> None:
+    closed = []
+
+    async def read(_url: str, _start: int, _end: int | None) -> AsyncIterator[bytes]:
+        try:
+            yield b"12345"
+            raise ConnectionResetError
+        finally:
+            closed.append(True)
+
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "headers": [], "path": "/", "query_string": b""}
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        # The listener stays.
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    answer = await play(Request(scope), RECORDING, read)
+    with pytest.raises(BrokenOffError):
+        await answer(scope | {"asgi": {"spec_version": "2.4"}}, receive, send)
+    assert b"".join(message.get("body", b"") for message in sent) == b"12345"
+    assert closed == [True]

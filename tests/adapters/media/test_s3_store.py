@@ -1,0 +1,76 @@
+"""What only an S3 store does, on two real ones."""
+
+import os
+import urllib.error
+import urllib.request
+import uuid
+from asyncio import to_thread
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from adapters.media.file_slice import Slice
+from adapters.media.s3_store import PART, S3Media
+from tests.servers.seaweedfs import BUCKET
+
+
+@pytest.fixture(params=["seaweedfs", "juicefs"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[S3Media]:
+    server = request.getfixturevalue(request.param)
+    options = {"endpoint_url": server["s3"], "key": server["key"], "secret": server["secret"]}
+    opened = S3Media(f"s3://{BUCKET}/{uuid.uuid4().hex}", options)
+    yield opened
+    await opened.close()
+
+
+def fetch(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as response:  # noqa: S310
+            return response.status, dict(response.headers), response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, dict(error.headers), error.read()
+
+
+async def test_a_signed_url_gives_the_bytes_with_the_headers_and_nothing_else(store: S3Media, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"0123456789")
+    url = await store.put("a/k ü.mp3", str(tmp_path / "source"), "audio/mpeg")
+    signed = await store.presign(url, 60, content_type="audio/mpeg", disposition='inline; filename="k.mp3"')
+    status, headers, body = await to_thread(fetch, signed)
+    assert (status, body) == (200, b"0123456789")
+    assert headers["Content-Type"] == "audio/mpeg"
+    assert headers["Content-Disposition"] == 'inline; filename="k.mp3"'
+    assert (await to_thread(fetch, signed, Range="bytes=2-3"))[::2] == (206, b"23")
+    assert (await to_thread(fetch, signed.replace("k%20", "x%20").replace("k%2520", "x%2520")))[0] == 403
+    assert (await to_thread(fetch, signed.partition("?")[0]))[0] == 403
+
+
+async def test_a_listing_has_everything_and_is_never_stale(store: S3Media, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"data")
+    assert [found async for found in store.objects()] == []
+    urls = [await store.put(f"a/{number // 40}/{number}.mp3", str(tmp_path / "source"), "x/y") for number in range(120)]
+    found = [each async for each in store.objects()]
+    assert sorted(each.url for each in found) == sorted(urls)
+    assert {each.length for each in found} == {4}
+    assert all(each.modified and each.modified > 1_700_000_000_000 for each in found)
+    await store.delete(urls[0])
+    assert len([each async for each in store.objects()]) == 119
+
+
+@pytest.mark.parametrize("size", [PART, PART + 1, 2 * PART])
+async def test_the_borders_of_parts(store: S3Media, tmp_path: Path, size: int) -> None:
+    data = os.urandom(1 << 16) * (size // (1 << 16)) + os.urandom(size % (1 << 16))
+    (tmp_path / "source").write_bytes(data)
+    url = await store.put("k", str(tmp_path / "source"), "audio/mpeg")
+    assert b"".join([chunk async for chunk in store.read(url)]) == data
+
+
+def test_a_slice_is_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"0123456789")
+    with (tmp_path / "source").open("rb") as file:
+        part = Slice(file.fileno(), 3, 4)
+        assert (part.read(2), part.tell(), part.read(), part.read()) == (b"34", 2, b"56", b"")
+        assert (part.seek(0, os.SEEK_END), part.seek(-1, os.SEEK_CUR), part.read()) == (4, 3, b"6")
+        assert (part.seek(1), part.read(), part.seekable(), part.readable()) == (1, b"456", True, True)
+        assert file.tell() == 0

@@ -1,0 +1,326 @@
+"""Media streams over a real server, with an independent client and with ones that behave badly."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamdouble.api import call as streamdouble_call  # type: ignore[import-untyped]
+from streamdouble.protocol import MediaStreamEncoder, StreamIdentity  # type: ignore[import-untyped]
+from streamdouble.session import SessionConfig  # type: ignore[import-untyped]
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from recordings.model.events import Begun
+from recordings.model.recording import EndCause
+from recordings.ports.recording_store import StoreUnavailableError
+from tests.adapters.recorders.parts import (
+    ACCOUNT,
+    ADDRESS,
+    FRAME,
+    SECRET,
+    World,
+    ends,
+    eventually,
+    loudness,
+    take,
+    tone,
+    world,
+)
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+class Client:
+    """A stream in a test's own hands."""
+
+    def __init__(self, here: World, socket: ClientConnection, call_id: str) -> None:
+        self.here = here
+        self.socket = socket
+        self.encoder = MediaStreamEncoder(StreamIdentity(call_sid=call_id))
+
+    async def send(self, *messages: dict[str, Any]) -> None:
+        for message in messages:
+            await self.socket.send(json.dumps(message))
+
+    async def begin(self) -> "Client":
+        await self.send(self.encoder.connected(), self.encoder.start(tracks=["inbound", "outbound"]))
+        await eventually(lambda: self.here.recorder.find_call(ACCOUNT, self.encoder.identity.call_sid))
+        return self
+
+    async def play(self, sound: bytes, track: str = "inbound") -> None:
+        for start in range(0, len(sound), FRAME):
+            await self.send(self.encoder.media(sound[start : start + FRAME], track=track))
+
+    async def closed(self) -> tuple[int, str]:
+        """Code and reason with which the server ended it."""
+        with pytest.raises(ConnectionClosed) as gone:
+            async with asyncio.timeout(10):
+                await self.socket.recv()
+        assert gone.value.rcvd is not None
+        return gone.value.rcvd.code, gone.value.rcvd.reason
+
+
+class Streams:
+    """Opens a stream, and closes it at the end of the test."""
+
+    def __init__(self, here: World, call_id: str = "call-1") -> None:
+        self.here = here
+        self.call_id = call_id
+
+    async def __aenter__(self) -> Client:
+        self.connection = await connect(self.here.ws, compression=None)
+        return Client(self.here, self.connection, self.call_id)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.connection.close()
+
+
+async def written(here: World, recording_id: str, length: int, name: str = "left") -> bytes:
+    """The track once it is that long."""
+    await here.until(lambda: len(here.track(recording_id, name)) >= length)
+    return here.track(recording_id, name)
+
+
+async def test_an_independent_client_is_recorded_on_both_sides(here: World) -> None:
+    caller, agent = tone(100, 440), tone(100, 880)
+    frames = [[side[start : start + FRAME] for start in range(0, len(side), FRAME)] for side in (caller, agent)]
+    config = SessionConfig(
+        fork=True,
+        tracks=["inbound", "outbound"],
+        agent_frames=frames[1],
+        custom_parameters={"call_id": "call-1", "from": "alice", "team": "blue"},
+        response_timeout_s=0.1,
+    )
+    calling = asyncio.create_task(streamdouble_call(here.ws, frames=frames[0], config=config))
+    wanted = take(record_on_answer=True)
+    found = await eventually(lambda: here.recorder.find_call(ACCOUNT, "call-1"))
+    await here.recorder.start(wanted)
+    report = await calling
+    assert report.violations == []
+    assert (found.from_, found.custom_channel_vars["team"]) == ("alice", "blue")
+    await here.until(lambda: ("Ended", EndCause.HANGUP) in ends(here.said))
+    left, right = here.track(wanted.recording_id), here.track(wanted.recording_id, "right")
+    # The take begins when it was asked for; what is in it is what was sent, to the sample.
+    assert len(left) > 80 * FRAME
+    assert caller.endswith(left)
+    assert agent.endswith(right)
+    assert loudness(left) > 5_000
+
+
+async def test_stop_ends_the_take_as_a_hang_up(here: World) -> None:
+    async with Streams(here) as client:
+        await client.begin()
+        await here.recorder.start(take())
+        await client.play(tone(5))
+        await client.send(client.encoder.stop())
+        assert (await client.closed())[0] == 1000
+    await here.until(lambda: ends(here.said))
+    assert ends(here.said) == [("Ended", EndCause.HANGUP)]
+    assert here.track(take().recording_id) == tone(5)
+
+
+async def test_a_broken_connection_keeps_what_came(here: World) -> None:
+    async with Streams(here) as client:
+        await client.begin()
+        await here.recorder.start(take())
+        await client.play(tone(5))
+        await written(here, take().recording_id, 5 * FRAME)
+        client.socket.transport.abort()
+        await here.until(lambda: ends(here.said))
+    assert ends(here.said) == [("Ended", EndCause.DISCONNECTED)]
+    assert here.track(take().recording_id) == tone(5)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    ["{", "garbage", '{"event":"media","media":{"track":"inbound","timestamp":"0","payload":"!"}}', b"\x00\x01"],
+    ids=str,
+)
+async def test_garbage_ends_the_stream_and_keeps_what_came(here: World, garbage: str | bytes) -> None:
+    async with Streams(here) as client:
+        await client.begin()
+        await here.recorder.start(take())
+        await client.play(tone(5))
+        await client.socket.send(garbage)
+        code, reason = await client.closed()
+        assert code == 1007
+        assert reason
+    await here.until(lambda: ends(here.said))
+    assert ends(here.said) == [("Ended", EndCause.PROTOCOL_ERROR)]
+    assert here.track(take().recording_id) == tone(5)
+
+
+async def test_a_message_too_big_for_the_server_ends_the_stream(here: World) -> None:
+    async with Streams(here) as client:
+        await client.begin()
+        await here.recorder.start(take())
+        await client.socket.send("x" * 70_000)
+        assert (await client.closed())[0] == 1009
+    await here.until(lambda: ends(here.said))
+    assert ends(here.said)[0][0] == "Ended"
+
+
+async def test_a_leap_in_time_ends_the_stream_and_keeps_what_came(here: World) -> None:
+    async with Streams(here) as client:
+        await client.begin()
+        await here.recorder.start(take())
+        await client.play(tone(5))
+        for _ in range(2_000):
+            client.encoder.skip_frame()
+        await client.play(tone(1))
+        code, reason = await client.closed()
+        assert (code, "ahead" in reason) == (1007, True)
+    await here.until(lambda: ends(here.said))
+    assert ends(here.said) == [("Ended", EndCause.PROTOCOL_ERROR)]
+    assert here.track(take().recording_id) == tone(5)
+
+
+async def test_a_second_stream_of_a_call_is_refused_and_the_first_goes_on(here: World) -> None:
+    async with Streams(here) as first:
+        await first.begin()
+        await here.recorder.start(take())
+        await first.play(tone(5))
+        async with Streams(here) as second:
+            await second.send(second.encoder.connected(), second.encoder.start())
+            code, reason = await second.closed()
+            assert (code, "call-1" in reason) == (1008, True)
+        await first.play(tone(5))
+        assert await written(here, take().recording_id, 10 * FRAME) == tone(5) * 2
+    assert ends(here.said) in ([], [("Ended", EndCause.DISCONNECTED)])
+
+
+async def test_streams_are_bounded(tmp_path: Path) -> None:
+    async with world(tmp_path, max_streams=1) as here:
+        async with Streams(here, "a") as first:
+            await first.begin()
+            async with Streams(here, "b") as second:
+                assert (await second.closed())[0] == 1013
+        await here.until(lambda: not here.recorder._live)
+        async with Streams(here, "b") as third:
+            await third.begin()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_stream_that_says_nothing_is_closed(tmp_path: Path, begun: bool) -> None:
+    async with world(tmp_path, stream_idle=0.3) as here, Streams(here) as client:
+        if begun:
+            await client.begin()
+            await here.recorder.start(take())
+        assert (await client.closed())[0] == 1008
+        if begun:
+            await here.until(lambda: ends(here.said))
+            assert ends(here.said) == [("Ended", EndCause.IDLE)]
+
+
+async def test_a_stream_that_never_ends_is_ended(tmp_path: Path) -> None:
+    async with world(tmp_path, max_call_seconds=0.5) as here, Streams(here) as client:
+        await client.begin()
+        await here.recorder.start(take())
+
+        async def play() -> None:
+            while True:
+                await client.play(tone(1))
+                await asyncio.sleep(0.02)
+
+        playing = asyncio.create_task(play())
+        assert (await client.closed())[0] == 1008
+        with pytest.raises(ConnectionClosed):
+            await playing
+        await here.until(lambda: ends(here.said))
+        assert ends(here.said) == [("Ended", EndCause.HANGUP)]
+
+
+async def test_a_stream_ends_when_its_address_is_revoked(tmp_path: Path) -> None:
+    async with world(tmp_path, still_allowed=0.05) as here, Streams(here) as client:
+        await client.begin()
+        await here.recorder.start(take())
+        await client.play(tone(5))
+        await written(here, take().recording_id, 5 * FRAME)
+        here.accounts.revoked = True
+        code, reason = await client.closed()
+        assert (code, "revoked" in reason) == (1008, True)
+        await here.until(lambda: ends(here.said))
+        assert ends(here.said) == [("Ended", EndCause.HANGUP)]
+        assert here.track(take().recording_id) == tone(5)
+
+
+async def test_a_stream_goes_on_while_nobody_can_say_whether_its_address_holds(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(tmp_path, still_allowed=0.02) as here, Streams(here) as client:
+        await client.begin()
+        await here.recorder.start(take())
+        here.accounts.failing = [StoreUnavailableError("a fault", "for a test"), LookupError("another fault")]
+        await here.until(lambda: not here.accounts.failing)
+        await client.play(tone(5))
+        assert await written(here, take().recording_id, 5 * FRAME) == tone(5)
+        assert ends(here.said) == []
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == [
+        "whether a stream's address still holds could not be found out"
+    ]
+
+
+async def test_a_flood_is_read_no_faster_than_real_time(tmp_path: Path) -> None:
+    async with world(tmp_path, max_lead=1, resume_lead=0.5) as here, Streams(here) as client:
+        await client.begin()
+        await here.recorder.start(take())
+        loop = asyncio.get_running_loop()
+        began, lengths = loop.time(), []
+        flooding = asyncio.create_task(flood(client, 250))
+        while loop.time() - began < 1.5:
+            await asyncio.sleep(0.02)
+            lengths.append((len(here.track(take().recording_id)) / 8_000, loop.time() - began))
+        # 5 seconds of audio were sent at once. Never more than the lead is taken ahead of our clock, and it goes on.
+        await flooding
+        assert all(heard <= elapsed + 1.1 for heard, elapsed in lengths)
+        assert 1.3 < lengths[-1][0] < 2.7
+        client.socket.transport.abort()
+
+
+async def flood(client: Client, frames: int) -> None:
+    for _ in range(frames):
+        await client.play(tone(1))
+        await asyncio.sleep(0)
+
+
+async def test_a_wrong_secret_is_not_let_in(here: World) -> None:
+    for url in (here.ws.replace(SECRET, "0" * 64), here.ws.replace(ADDRESS, "0" * 32)):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url)
+        assert refused.value.response.status_code == 404
+
+
+async def test_a_server_that_stops_ends_its_takes(tmp_path: Path) -> None:
+    async with world(tmp_path) as here, Streams(here) as client:
+        await client.begin()
+        await here.recorder.start(take())
+        await client.play(tone(5))
+        await written(here, take().recording_id, 5 * FRAME)
+        here.server.should_exit = True
+        assert (await client.closed())[0] == 1012
+        await here.until(lambda: ends(here.said))
+        assert ends(here.said) == [("Ended", EndCause.SHUTDOWN)]
+
+
+async def test_start_and_stop_while_the_audio_comes_in(here: World) -> None:
+    async with Streams(here) as client:
+        await client.begin()
+        await client.play(tone(50, 300))
+        await here.until(lambda: next(iter(here.recorder._live.values())).position(0) == 50 * FRAME)
+        assert isinstance(await here.recorder.start(take()), Begun)
+        await client.play(tone(20, 440))
+        await client.play(tone(70, 880), "outbound")
+        await written(here, take().recording_id, 20 * FRAME, "right")
+        await here.recorder.stop(take().recording_id)
+        await client.play(tone(10, 700))
+        assert here.track(take().recording_id) == tone(20, 440)
+        assert here.track(take().recording_id, "right") == tone(70, 880)[50 * FRAME :]
+    await here.until(lambda: ends(here.said))
+    assert ends(here.said) == [("Ended", EndCause.STOPPED)]

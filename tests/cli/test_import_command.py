@@ -1,0 +1,258 @@
+"""`recordings import`: documents and their audio come in once, and bad ones take nothing with them."""
+
+import asyncio
+import errno
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.rest_v2.recording.v2_document import to_v2
+from adapters.spool import BodyWriter
+from graph.cli.import_file import Importer
+from graph.services import open_services
+from graph.settings import load
+from recordings.model.recording import Reason, Recording, State
+from recordings.use_cases.import_recording import Imported
+from tests.cli.conftest import CommandLine
+from tests.e2e.sound import wav
+
+START = 63_877_497_832
+
+
+def document(number: int, account: str, **others: Any) -> dict[str, Any]:
+    name = f"{number:032x}.wav"
+    given = {
+        "_id": f"202403-{number:032x}",
+        "_rev": "2-8c1f0e1b5a7d4f2e9b6c3a1d0f8e7c6b",
+        "name": name,
+        "description": f"recording {name}",
+        "content_type": "audio/x-wav",
+        "media_type": "wav",
+        "from": "1001@acme.sip.example.com",
+        "to": "+14155550123@acme.sip.example.com",
+        "direction": "inbound",
+        "start": START,
+        "duration": 42,
+        "duration_ms": 42_380,
+        "call_id": f"call-{number}@10.26.0.91",
+        "origin": "callflow : Front desk",
+        "_attachments": {name: {"content_type": "audio/x-wav", "length": 7, "stub": True}},
+        "pvt_type": "call_recording",
+        "pvt_account_id": account,
+        "pvt_created": START + 43,
+        "pvt_modified": START + 43,
+        "pvt_node": "kazoo_apps@app1.example.com",
+    }
+    return given | others
+
+
+def written(path: Path, *lines: Any) -> Path:
+    texts = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
+    path.write_bytes(b"\n".join(texts) + b"\n")
+    return path
+
+
+def stored(cli: CommandLine, *ids: str) -> list[Recording | None]:
+    async def load_all() -> list[Recording | None]:
+        async with open_services(load({}, {"data": str(cli.data)})) as services:
+            return [await services.store.load(identity) for identity in ids]
+
+    return asyncio.run(load_all())
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Path:
+    folder = tmp_path / "media"
+    folder.mkdir()
+    (folder / f"{1:032x}.wav").write_bytes(wav(seconds=1))
+    (folder / f"{2:032x}.wav").write_bytes(b"this is no audio")
+    return folder
+
+
+def test_what_is_good_comes_in_and_what_is_bad_is_named(
+    cli: CommandLine, account: str, media: Path, tmp_path: Path
+) -> None:
+    good, unplayable, silent = (document(number, account) for number in (1, 2, 3))
+    file = written(
+        tmp_path / "export.jsonl",
+        good,
+        b"{not json",
+        unplayable,
+        b"",
+        silent,
+        document(4, "cd" * 16),
+        document(5, account, start="yesterday"),
+        document(6, account, pvt_deleted=True),
+        document(7, account, _attachments={"../../secret.key": {}}),
+        document(8, account, pvt_type="user"),
+        document(9, account, custom_channel_vars={"a\0b": 1}),
+        b'{"_id": NaN}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+        document(10, account, _id="../../etc"),
+        good,
+    )
+    result = cli.run("import", file, "--account", account, "--media", media, expected=1)
+    summary = json.loads(result.stdout)
+    assert summary == {
+        "lines": 15,
+        "with_audio": 1,
+        "without_audio": 1,
+        "unplayable": 1,
+        "later": 0,
+        "already_there": 1,
+        "bad": 11,
+    }
+    complaints = [line for line in result.stderr.splitlines() if line.startswith("line ")]
+    numbers = sorted(int(line.removeprefix("line ").split(":")[0]) for line in complaints)
+    assert numbers == [2, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+    assert "Traceback" not in result.output
+    first, second, third = stored(cli, good["_id"], unplayable["_id"], silent["_id"])
+    assert first is not None
+    assert first.media is not None
+    assert (first.state, first.media.duration_ms, first.account_id) == ("STORED", 1_000, account)
+    assert (second is not None and second.state, second is not None and second.reason) == ("FAILED", "NOT_AUDIO")
+    assert (third is not None and third.state, third is not None and third.reason) == ("LOST", "AUDIO_MISSING")
+    assert third is not None
+    assert third.media is None
+
+
+def test_it_can_be_run_again_and_then_finds_the_audio_that_was_missing(
+    cli: CommandLine, account: str, media: Path, tmp_path: Path
+) -> None:
+    file = written(tmp_path / "export.jsonl", document(1, account), document(3, account))
+    cli.run("import", file, "--account", account)
+    before = stored(cli, document(1, account)["_id"])[0]
+    assert before is not None
+    assert before.state == "LOST"
+    (media / f"{3:032x}.wav").write_bytes(wav(seconds=2))
+    assert cli.json("import", file, "--account", account, "--media", media)[0]["with_audio"] == 2
+    again = cli.json("import", file, "--account", account, "--media", media)[0]
+    assert (again["with_audio"], again["already_there"]) == (0, 2)
+    after = stored(cli, document(3, account)["_id"])[0]
+    assert after is not None
+    assert after.media is not None
+    assert (after.state, after.reason, after.media.duration_ms) == ("STORED", None, 2_000)
+    # Nothing of it lies about.
+    assert list((cli.data / "spool").iterdir()) == []
+
+
+def test_what_comes_out_is_what_went_in(cli: CommandLine, account: str, media: Path, tmp_path: Path) -> None:
+    given = document(1, account, custom_channel_vars={"Account-ID": account, "$x.y": [1, None, 2.5, True]}, odd="ß\n")
+    cli.run("import", written(tmp_path / "export.jsonl", given), "--account", account, "--media", media)
+    (recording,) = stored(cli, given["_id"])
+    assert recording is not None
+    shown = to_v2(recording.to_row())
+    public = {name: value for name, value in given.items() if not name.startswith(("_", "pvt_"))}
+    assert list(shown.items()) == [*public.items(), ("id", given["_id"])]
+
+
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(cli: CommandLine, account: str, tmp_path: Path) -> None:
+    folder = tmp_path / "media"
+    folder.mkdir()
+    (tmp_path / "elsewhere.wav").write_bytes(wav(seconds=1))
+    (folder / f"{1:032x}.wav").symlink_to(tmp_path / "elsewhere.wav")
+    file = written(tmp_path / "export.jsonl", document(1, account))
+    result = cli.run("import", file, "--account", account, "--media", folder, expected=1)
+    assert "leads out of the folder" in result.stderr
+    assert stored(cli, document(1, account)["_id"]) == [None]
+
+
+def test_a_recording_of_ours_is_not_overwritten(cli: CommandLine, account: str, tmp_path: Path) -> None:
+    other = str(cli.json("account", "create", "Other")[0]["id"])
+    file = written(tmp_path / "export.jsonl", document(1, account))
+    cli.run("import", file, "--account", account)
+    moved = written(tmp_path / "moved.jsonl", document(1, other))
+    assert "there is another recording" in cli.run("import", moved, "--account", other, expected=1).stderr
+    (kept,) = stored(cli, document(1, account)["_id"])
+    assert kept is not None
+    assert kept.account_id == account
+
+
+def test_a_line_that_is_too_long_is_one_bad_line(cli: CommandLine, account: str, tmp_path: Path) -> None:
+    file = written(tmp_path / "export.jsonl", b'{"_id": "' + b"x" * 9_000_000 + b'"}', document(3, account))
+    summary = cli.json("import", file, "--account", account, expected=1)[0]
+    assert (summary["lines"], summary["bad"], summary["without_audio"]) == (2, 1, 1)
+
+
+@pytest.mark.usefixtures("account")
+def test_without_an_account_nothing_is_touched(cli: CommandLine, tmp_path: Path) -> None:
+    file = written(tmp_path / "export.jsonl", document(1, "ab" * 16))
+    assert "there is no account" in cli.run("import", file, "--account", "ab" * 16, expected=1).stderr
+
+
+async def test_a_server_that_starts_beside_an_import_takes_nothing_from_it(
+    media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
+        account = await services.administration.create_account("Acme")
+        file = written(tmp_path / "export.jsonl", document(1, account.id))
+        take, render = services.importing.take, services.workshop.render
+        claimed: list[Recording] = []
+
+        async def start() -> None:
+            await services.upkeep.recover()
+            claimed.extend(await services.upkeep.claim(8))
+
+        async def take_beside(recording: Recording, *, spooled: bool) -> Imported:
+            # Its audio is on the disk, and it has no row yet.
+            with monkeypatch.context() as once:
+                once.setattr(services.importing, "take", take)
+                await start()
+            monkeypatch.setattr(services.importing, "take", take)
+            return await take(recording, spooled=spooled)
+
+        async def render_beside(*given: Any) -> Any:
+            await start()
+            return await render(*given)
+
+        monkeypatch.setattr(services.importing, "take", take_beside)
+        monkeypatch.setattr(services.workshop, "render", render_beside)
+        summary = await Importer(services, account, media).run(file)
+        assert (summary["with_audio"], summary["lines"]) == (1, 1)
+        assert claimed == []
+        found = await services.store.load(document(1, account.id)["_id"])
+        assert found is not None
+        assert (found.state, found.lease) == (State.STORED, None)
+
+
+async def test_a_part_of_a_file_is_not_stored_as_all_of_it(
+    media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
+        account = await services.administration.create_account("Acme")
+        file = written(tmp_path / "export.jsonl", document(1, account.id))
+        identity = document(1, account.id)["_id"]
+        assert (await Importer(services, account, None).run(file))["without_audio"] == 1
+        append = BodyWriter._append
+
+        def fill_the_disk(self: BodyWriter, chunk: bytes) -> None:
+            append(self, chunk[:8_000])
+            raise OSError(errno.ENOSPC, "no space left")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(BodyWriter, "_append", fill_the_disk)
+            assert (await Importer(services, account, media).run(file))["bad"] == 1
+        # The next server of this node finds it, and knows better than to finalize that.
+        await services.upkeep.recover()
+        assert await services.upkeep.claim(8) == []
+        assert (await Importer(services, account, media).run(file))["with_audio"] == 1
+        found = await services.store.load(identity)
+        assert found is not None
+        assert found.media is not None
+        assert (found.state, found.media.duration_ms) == (State.STORED, 1_000)
+
+
+async def test_what_a_node_that_is_gone_was_importing_is_imported_by_another_one(media: Path, tmp_path: Path) -> None:
+    async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
+        account = await services.administration.create_account("Acme")
+        file = written(tmp_path / "export.jsonl", document(1, account.id))
+        assert (await Importer(services, account, None).run(file))["without_audio"] == 1
+        before = await services.store.load(document(1, account.id)["_id"])
+        assert before is not None
+        gone = replace(before, node="gone", reason=Reason.RECORDER_GONE, revision=before.revision + 1)
+        assert await services.store.save(gone, before.revision)
+        assert (await Importer(services, account, media).run(file))["with_audio"] == 1

@@ -1,0 +1,239 @@
+"""What only a folder does."""
+
+import asyncio
+import errno
+import fcntl
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.media import FolderMedia, MediaFaultError, open_media_store
+from adapters.media.file_reader import OpenFile
+from recordings.ports.audio import MediaMissing
+
+DATA = os.urandom(3 << 20)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    path = tmp_path / "source"
+    path.write_bytes(DATA)
+    return str(path)
+
+
+async def test_local_audio_moves_with_the_data_folder(tmp_path: Path, source: str) -> None:
+    url = await open_media_store(None, tmp_path / "here").put("a/b.mp3", source, "audio/mpeg")
+    assert url == "local:a/b.mp3"
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = open_media_store(None, tmp_path / "there")
+    assert b"".join([chunk async for chunk in moved.read(url)]) == DATA
+
+
+async def test_audio_is_read_where_it_was_put_whatever_is_configured_now(tmp_path: Path, source: str) -> None:
+    places = [None, f"file://{tmp_path}/one", f"file://{tmp_path}/two/", "memory://three"]
+    stores = [open_media_store(place, tmp_path / "data") for place in places]
+    urls = [await store.put("k", source, "audio/mpeg") for store in stores]
+    assert urls == ["local:k", f"file://{tmp_path}/one/k", f"file://{tmp_path}/two/k", "memory://three/k"]
+    for store in stores:
+        assert [await store.length(url) for url in urls] == [len(DATA)] * 4
+    for url in urls:
+        await stores[0].delete(url)
+        assert await stores[-1].length(url) is None
+
+
+async def test_a_folder_that_is_away_is_no_proof_that_audio_is_lost(tmp_path: Path, source: str) -> None:
+    place = f"file://{tmp_path}/disk"
+    store = open_media_store(place, tmp_path / "data")
+    url = await store.put("a/b.mp3", source, "audio/mpeg")
+    (tmp_path / "disk").rename(tmp_path / "unmounted")
+    with pytest.raises(MediaFaultError, match="there is no folder"):
+        await store.length(url)
+    with pytest.raises(MediaFaultError, match="there is no folder"):
+        await anext(aiter(store.read(url)))
+    (tmp_path / "unmounted").rename(tmp_path / "disk")
+    assert await store.length(url) == len(DATA)
+    assert await store.length(f"{place}/a/c.mp3") is None
+
+
+@pytest.mark.parametrize("url", ["/var/audio", "audio", "", "file://", "s3://", "file://server/share", "local:"])
+def test_a_place_must_be_a_url(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ValueError, match="write"):
+        open_media_store(url, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["local:../secret", "local:%2e%2e/secret", "local:/etc/passwd", "local:", "file:///a/../etc/passwd", "file:///",
+     "nothing", "", "local:%ff", "local:a%00b"],
+)  # fmt: skip
+async def test_a_url_never_leads_out(tmp_path: Path, url: str) -> None:
+    (tmp_path / "secret").write_bytes(b"x")
+    store = open_media_store(None, tmp_path)
+    with pytest.raises(MediaMissing):
+        await anext(aiter(store.read(url)))
+
+
+async def test_empty_folders_are_pruned_up_to_the_root(tmp_path: Path, source: str) -> None:
+    store = open_media_store(None, tmp_path)
+    first, second = [await store.put(key, source, "audio/mpeg") for key in ("a/b/c", "a/d")]
+    await store.delete(first)
+    assert names(tmp_path / "media/a") == ["d"]
+    await store.delete(second)
+    assert names(tmp_path / "media") == []
+
+
+async def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, source: str) -> None:
+    store = FolderMedia(tmp_path / "root", "local:")
+    url = await store.put("a", source, "audio/mpeg")
+    (tmp_path / "root" / "folder" / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        await store.put("folder", source, "audio/mpeg")
+    assert names(tmp_path / "root") == ["a", "folder"]
+    assert await store.length(url) == len(DATA)
+
+
+async def test_what_a_dead_writer_left_is_taken_over(tmp_path: Path, source: str) -> None:
+    folder = tmp_path / "media" / "a"
+    folder.mkdir(parents=True)
+    (folder / ".b.mp3.part").write_bytes(DATA * 2)
+    store = FolderMedia(tmp_path / "media", "local:")
+    await store.put("a/b.mp3", source, "audio/mpeg")
+    assert [(path.name, path.stat().st_size) for path in folder.iterdir()] == [("b.mp3", len(DATA))]
+
+
+async def test_what_a_living_writer_writes_is_left_to_it(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, begun, go_on = FolderMedia(tmp_path / "media", "local:"), threading.Event(), threading.Event()
+    copy = shutil.copyfileobj
+
+    def slow(*given: Any) -> None:
+        if not begun.is_set():
+            begun.set()
+            assert go_on.wait(20)
+        copy(*given)
+
+    monkeypatch.setattr(shutil, "copyfileobj", slow)
+    first = asyncio.create_task(store.put("b.mp3", source, "audio/mpeg"))
+    assert await asyncio.to_thread(begun.wait, 20)
+    await store.put("b.mp3", source, "audio/mpeg")
+    go_on.set()
+    url = await first
+    assert [path.name for path in (tmp_path / "media").iterdir()] == ["b.mp3"]
+    assert b"".join([chunk async for chunk in store.read(url)]) == DATA
+
+
+@pytest.mark.parametrize("trouble", [errno.ENOLCK, errno.EOPNOTSUPP])
+async def test_a_disk_without_locks_keeps_audio_too(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch, trouble: int
+) -> None:
+    def no_lock(*_given: Any) -> None:
+        raise OSError(trouble, os.strerror(trouble))
+
+    monkeypatch.setattr(fcntl, "flock", no_lock)
+    await FolderMedia(tmp_path / "media", "local:").put("b.mp3", source, "audio/mpeg")
+    assert [path.name for path in (tmp_path / "media").iterdir()] == ["b.mp3"]
+
+
+async def test_it_is_private(tmp_path: Path, source: str) -> None:
+    before = os.umask(0)
+    try:
+        await open_media_store(None, tmp_path).put("a/b", source, "audio/mpeg")
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "media/a") == 0o700
+    assert mode(tmp_path / "media/a/b") == 0o600
+
+
+@pytest.mark.parametrize("nowait", [True, False])
+async def test_both_ways_of_reading_read_the_same(source: str, nowait: bool) -> None:
+    descriptor = os.open(source, os.O_RDONLY)
+    file = OpenFile(descriptor, len(DATA), nowait=nowait)
+    read = bytearray()
+    while chunk := await file.read(len(read), len(DATA)):
+        read += chunk
+    file.close()
+    assert read == DATA
+
+
+async def test_what_is_in_memory_needs_no_thread(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(os, "RWF_NOWAIT"):
+        pytest.skip("this system has no RWF_NOWAIT")
+    # To bring it into memory.
+    await asyncio.to_thread(Path(source).read_bytes)
+    file = await OpenFile.open(Path(source))
+    try:
+        first = await file.read(0, 100)
+        if file._buffer is None:
+            pytest.skip("this file system has no RWF_NOWAIT")
+        monkeypatch.setattr(os, "pread", None)
+        assert await file.read(0, 100) == first == DATA[:100]
+    finally:
+        file.close()
+
+
+async def test_a_long_file_lets_others_have_their_turn(source: str) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    file = await OpenFile.open(Path(source))
+    other, read, before = asyncio.create_task(count()), 0, turns
+    while chunk := await file.read(read, len(DATA)):
+        read += len(chunk)
+        assert turns > before
+        before = turns
+    other.cancel()
+    file.close()
+    assert read == len(DATA)
+
+
+async def test_a_cancelled_reader_closes_its_file_after_the_thread(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, leave, closed = threading.Event(), threading.Event(), asyncio.Event()
+    pread, close = os.pread, os.close
+    descriptor = os.open(source, os.O_RDONLY)
+    order: list[str] = []
+
+    def slow(file: int, size: int, offset: int) -> bytes:
+        entered.set()
+        leave.wait(30)
+        data = pread(file, size, offset)
+        order.append("read")
+        return data
+
+    def note(file: int) -> None:
+        close(file)
+        if file == descriptor:
+            order.append("closed")
+            closed.set()
+
+    monkeypatch.setattr(os, "pread", slow)
+    monkeypatch.setattr(os, "close", note)
+    file = OpenFile(descriptor, len(DATA), nowait=False)
+    reading = asyncio.create_task(file.read(0, 100))
+    assert await asyncio.to_thread(entered.wait, 30)
+    reading.cancel()
+    await asyncio.wait([reading])
+    file.close()
+    assert order == []
+    leave.set()
+    await asyncio.wait_for(closed.wait(), 30)
+    assert order == ["read", "closed"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777

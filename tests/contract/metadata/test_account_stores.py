@@ -1,0 +1,132 @@
+"""What every store does with accounts and credentials."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from recordings.model.account import Account, ApiKey, IngestAddress, Scope
+from recordings.model.instants import LATEST
+from recordings.model.retention import Retention
+from recordings.ports.account_stores import all_accounts, all_places
+from recordings.ports.recording_store import MetadataStore
+from tests.contract.metadata.conftest import Stores
+from tests.contract.metadata.samples import NOW
+
+ROOT = Account("root", "Root \U0001f600", NOW)
+KEY = ApiKey("k1", "root", (Scope.READ, Scope.ADMIN), "hash1", NOW, owner_id="owner")
+ADDRESS = IngestAddress("i1", "root", "hash", NOW)
+# Stores forget what is over by the time of day.
+FAR = LATEST - 1_000
+
+
+async def test_accounts(store: MetadataStore) -> None:
+    child = Account("child", "Child", NOW - 1, ("root",))
+    assert await store.account("root") is None
+    assert await store.accounts() == []
+    assert await store.add_account(ROOT)
+    assert not await store.add_account(replace(ROOT, name="other"))
+    assert await store.add_account(child)
+    assert await store.account("root") == ROOT
+    assert await store.account("child") == child
+    assert await store.accounts() == [child, ROOT]
+    assert await store.accounts(limit=1) == [child]
+    assert await store.accounts(after=child) == [ROOT]
+    assert await store.accounts(after=ROOT) == []
+
+
+async def test_all_accounts_are_paged_through_without_a_gap_and_without_an_end(
+    store: MetadataStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recordings.ports.account_stores._PAGE", 3)
+    # Many are of the same instant: their ids decide then.
+    made = [Account(f"{number:02}", "x", NOW + number // 5) for number in range(11)]
+    for account in reversed(made):
+        await store.add_account(account)
+    assert [account async for account in all_accounts(store)] == made
+
+
+async def test_places_are_remembered_once(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await store.places() == []
+    urls = ["file:///var/audio/", "s3://a/", "s3://a/b \U0001f600/", "s3://b/"]
+    await asyncio.gather(*(store.note_place(url, NOW + number) for number in range(3) for url in reversed(urls)))
+    assert await store.places() == urls
+    assert await store.places(limit=2, after="s3://a/") == urls[2:]
+    monkeypatch.setattr("recordings.ports.account_stores._PAGE", 1)
+    assert [place async for place in all_places(store)] == urls
+
+
+async def test_what_an_account_decides_can_change_and_its_place_cannot(store: MetadataStore) -> None:
+    rules = (Retention(90), Retention(7, "junk \U0001f600"))
+    assert not await store.save_account(ROOT)
+    await store.add_account(ROOT)
+    changed = replace(ROOT, name="Other", retention=rules, media="s3://bucket/x", numbers=("+49", "1"))
+    assert await store.save_account(replace(changed, tree=("elsewhere",), created=1))
+    assert await store.account("root") == changed
+    full = replace(ROOT, id="full", retention=rules, media="s3://bucket/y", numbers=("+4930",))
+    assert await store.add_account(full)
+    assert await store.account("full") == full
+
+
+async def test_one_of_many_makes_an_account(store: MetadataStore) -> None:
+    made = await asyncio.gather(*(store.add_account(replace(ROOT, name=str(number))) for number in range(8)))
+    assert made.count(True) == 1
+
+
+async def test_keys(store: MetadataStore) -> None:
+    older = replace(KEY, id="k2", secret_sha256="hash2", created=NOW - 1, owner_id=None)
+    other = replace(KEY, id="k3", secret_sha256="hash3", account_id="other")
+    for each in (KEY, older, other):
+        await store.add_key(each)
+    assert await store.key_by_hash("hash1") == KEY
+    assert await store.key_by_hash("nothing") is None
+    assert await store.keys("root") == [older, KEY]
+    assert await store.keys("nobody") == []
+
+
+async def test_revoking_a_key(store: MetadataStore) -> None:
+    await store.add_key(KEY)
+    assert not await store.revoke_key("nothing", NOW)
+    assert await store.revoke_key("k1", NOW + 5)
+    assert await store.revoke_key("k1", NOW + 9)
+    assert await store.key_by_hash("hash1") == replace(KEY, revoked=NOW + 5)
+
+
+async def test_ingest_addresses(store: MetadataStore) -> None:
+    older = replace(ADDRESS, id="i2", created=NOW - 1)
+    for each in (ADDRESS, older, replace(ADDRESS, id="i3", account_id="other")):
+        await store.add_ingest(each)
+    assert await store.ingest_address("i1") == ADDRESS
+    assert await store.ingest_address("nothing") is None
+    assert await store.ingest_addresses("root") == [older, ADDRESS]
+    assert not await store.revoke_ingest("nothing", NOW)
+    assert await store.revoke_ingest("i1", NOW + 5)
+    assert await store.revoke_ingest("i1", NOW + 9)
+    assert await store.ingest_address("i1") == replace(ADDRESS, revoked=NOW + 5)
+
+
+async def test_the_directory_is_there_after_reopening(stores: Stores) -> None:
+    first = await stores.open()
+    await first.add_account(ROOT)
+    await first.add_key(KEY)
+    await first.add_ingest(ADDRESS)
+    await first.close()
+    second = await stores.open()
+    assert (await second.account("root"), await second.keys("root")) == (ROOT, [KEY])
+    assert await second.ingest_addresses("root") == [ADDRESS]
+
+
+async def test_tokens_that_were_ended(stores: Stores) -> None:
+    one, other = await stores.open(), await stores.open()
+    assert not await one.is_token_revoked("t1")
+    await one.revoke_token("t1", FAR)
+    for store in (one, other, await stores.open()):
+        assert await store.is_token_revoked("t1")
+        assert not await store.is_token_revoked("t")
+        assert not await store.is_token_revoked("T1")
+    # Again, for longer, for shorter, and from many at once.
+    await asyncio.gather(*(store.revoke_token("t2", FAR + more) for more in (0, 1, -1) for store in (one, other)))
+    assert await other.is_token_revoked("t2")
+    assert await one.is_token_revoked("t1")
+    await one.revoke_token("t3", LATEST)
+    assert await one.is_token_revoked("t3")

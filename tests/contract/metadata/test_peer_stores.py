@@ -1,0 +1,142 @@
+"""What every peer store does: who is there, with which calls, and nobody longer than they said."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from pymongo import MongoClient
+
+from adapters.metadata.mongodb import MongoStore
+from adapters.metadata.mongodb.indexes import CALLS, PEERS
+from recordings.model.call import Call
+from recordings.model.instants import HOUR, MINUTE
+from recordings.model.recording import Direction
+from recordings.ports.peers import Peer, PeerStore
+from tests.contract.metadata.samples import NOW
+from tests.servers.mongod import Document
+from tests.support.memory_peers import MemoryPeers
+
+ONE, OTHER = Peer("one", "http://10.0.0.1:8000"), Peer("other", "https://b.example.org/$x")
+CALL = Call(account_id="root", call_id="call", started=NOW)
+FULL = Call(
+    account_id="root",
+    call_id="a call/\U0001f600$.",
+    started=NOW + 1,
+    from_="1001@x",
+    to="1002@x",
+    request="r",
+    owner_id="o",
+    endpoint_id="e",
+    interaction_id="i",
+    cdr_id="c",
+    direction=Direction.INBOUND,
+    caller_id_name="Ä",
+    caller_id_number="1",
+    callee_id_name="B",
+    callee_id_number="2",
+    custom_channel_vars={"$set": "x", "a.b": "y", "": "z"},
+)
+
+
+@pytest.fixture(params=["memory", "pymongo", "motor"])
+async def peers(request: pytest.FixtureRequest) -> AsyncIterator[PeerStore]:
+    if request.param == "memory":
+        yield MemoryPeers()
+        return
+    uri, name = (request.getfixturevalue(each) for each in ("mongodb_uri", "mongodb_database"))
+    store = MongoStore(uri, name, driver=request.param)
+    await store.open()
+    yield store
+    await store.close()
+
+
+def at(peer: Peer, *calls: Call) -> list[Call]:
+    return [replace(call, node=peer.node) for call in calls]
+
+
+async def test_a_server_is_there_while_its_lease_holds(peers: PeerStore) -> None:
+    assert await peers.peer("one") is None
+    await peers.greet(ONE, MINUTE)
+    await peers.greet(OTHER, MINUTE)
+    assert [await peers.peer(node) for node in ("one", "other", "on")] == [ONE, OTHER, None]
+    await peers.greet(Peer("one", "http://elsewhere"), MINUTE)
+    assert await peers.peer("one") == Peer("one", "http://elsewhere")
+    # Its last word is an hour old.
+    await peers.greet(ONE, -HOUR)
+    assert [await peers.peer(node) for node in ("one", "other")] == [None, OTHER]
+    await peers.greet(ONE, MINUTE)
+    assert await peers.peer("one") == ONE
+    await peers.leave("one")
+    await peers.leave("one")
+    assert [await peers.peer(node) for node in ("one", "other")] == [None, OTHER]
+
+
+async def test_calls_are_found_with_all_that_is_known_of_them(peers: PeerStore) -> None:
+    await peers.greet(ONE, MINUTE)
+    assert await peers.held_calls("root") == []
+    await peers.add_calls("one", [FULL, CALL, replace(CALL, account_id="sibling")], HOUR)
+    await peers.add_calls("one", [], HOUR)
+    assert await peers.held_calls("root") == at(ONE, FULL, CALL)
+    assert await peers.held_calls("root", 1) == at(ONE, FULL)
+    assert await peers.held_call("root", FULL.call_id) == at(ONE, FULL)[0]
+    assert await peers.held_call("root", "cal") is None
+    assert await peers.held_call("child", "call") is None
+    changed = replace(CALL, owner_id="me")
+    await peers.add_calls("one", [changed], HOUR)
+    assert await peers.held_calls("root") == at(ONE, FULL, changed)
+    await peers.remove_calls("one", [("root", FULL.call_id), ("root", "nothing")])
+    await peers.remove_calls("one", [])
+    assert await peers.held_calls("root") == at(ONE, changed)
+    assert len(await peers.held_calls("sibling")) == 1
+
+
+async def test_calls_go_with_their_server(peers: PeerStore) -> None:
+    for peer in (ONE, OTHER):
+        await peers.greet(peer, MINUTE)
+        await peers.add_calls(peer.node, [CALL, replace(FULL, call_id=peer.node)], HOUR)
+    await peers.greet(ONE, -HOUR)
+    assert [call.node for call in await peers.held_calls("root")] == ["other", "other"]
+    assert await peers.held_call("root", "one") is None
+    await peers.greet(ONE, MINUTE)
+    assert len(await peers.held_calls("root")) == 4
+    await peers.leave("one")
+    await peers.greet(ONE, MINUTE)
+    assert [call.node for call in await peers.held_calls("root")] == ["other", "other"]
+
+
+async def test_of_two_streams_of_one_call_the_first_counts(peers: PeerStore) -> None:
+    for peer, started in ((ONE, NOW + 5), (OTHER, NOW)):
+        await peers.greet(peer, MINUTE)
+        await peers.add_calls(peer.node, [replace(CALL, started=started)], HOUR)
+    found = await peers.held_call("root", "call")
+    assert found is not None
+    assert found.node == "other"
+    # One that ends at one server goes on at the other.
+    await peers.remove_calls("other", [("root", "call")])
+    assert [call.node for call in await peers.held_calls("root")] == ["one"]
+
+
+async def test_many_at_once(peers: PeerStore) -> None:
+    calls = [replace(CALL, call_id=f"{number:03}", started=NOW + number) for number in range(300)]
+    await peers.greet(ONE, MINUTE)
+    await asyncio.gather(*(peers.add_calls("one", calls[start::4], HOUR) for start in range(4)))
+    assert await peers.held_calls("root") == at(ONE, *calls[:-101:-1])
+    await peers.remove_calls("one", [(call.account_id, call.call_id) for call in calls[1:]])
+    assert await peers.held_calls("root") == at(ONE, calls[0])
+
+
+async def test_what_nobody_takes_away_is_deleted_by_the_server(
+    mongodb_uri: str, mongodb_client: "MongoClient[Document]", mongodb_database: str
+) -> None:
+    store = MongoStore(mongodb_uri, mongodb_database)
+    await store.open()
+    await store.greet(ONE, MINUTE)
+    await store.add_calls("one", [CALL], HOUR)
+    await store.close()
+    for name in (PEERS, CALLS):
+        collection = mongodb_client[mongodb_database][name]
+        over = [index for index in collection.list_indexes() if index.get("expireAfterSeconds") == 0]
+        assert [list(index["key"]) for index in over] == [["until"]]
+        documents = list(collection.find({"until": {"$type": "date"}}))
+        assert len(documents) == 1

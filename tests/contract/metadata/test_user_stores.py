@@ -1,0 +1,55 @@
+"""What every store does with users."""
+
+import asyncio
+from dataclasses import replace
+
+from recordings.model.user import Passwords, PrivLevel, User
+from recordings.ports.recording_store import MetadataStore
+from tests.contract.metadata.conftest import Stores
+from tests.contract.metadata.samples import NOW
+
+ADA = User(
+    id="u1",
+    account_id="root",
+    username="Ada",
+    created=NOW,
+    first_name="Ada",
+    last_name="Reception \U0001f600",
+    email="ada@example.com",
+    priv_level=PrivLevel.ADMIN,
+    passwords=Passwords("m", "s"),
+)
+
+
+async def test_users(store: MetadataStore) -> None:
+    older = replace(ADA, id="u2", username="bob", created=NOW - 1, passwords=None, priv_level=PrivLevel.USER)
+    elsewhere = replace(ADA, account_id="other")
+    assert await store.user("root", "u1") is None
+    assert await store.users("root") == []
+    for user in (ADA, older, elsewhere):
+        assert await store.add_user(user)
+    assert await store.user("root", "u1") == ADA
+    assert await store.user("root", "u2") == older
+    assert await store.user("other", "u2") is None
+    assert await store.users("root") == [older, ADA]
+    assert await store.users("root", limit=1) == [older]
+    assert await store.users("other") == [elsewhere]
+
+
+async def test_an_id_and_a_name_are_there_once(store: MetadataStore) -> None:
+    assert await store.add_user(ADA)
+    assert not await store.add_user(replace(ADA, username="other"))
+    assert not await store.add_user(replace(ADA, id="u2", username="aDA"))
+    assert await store.add_user(replace(ADA, id="u3", username="Ädä"))
+    assert not await store.add_user(replace(ADA, id="u4", username="äDÄ"))
+    assert len(await store.users("root")) == 2
+
+
+async def test_one_of_many_makes_a_user(store: MetadataStore) -> None:
+    made = await asyncio.gather(*(store.add_user(replace(ADA, id=f"u{number}")) for number in range(8)))
+    assert made.count(True) == 1
+
+
+async def test_users_survive(stores: Stores) -> None:
+    assert await (await stores.open()).add_user(ADA)
+    assert await (await stores.open()).users("root") == [ADA]

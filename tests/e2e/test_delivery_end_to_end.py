@@ -1,0 +1,141 @@
+"""Sending a recording to its `url`: to a real web server, to one that is away, and to where it may not go."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from tests.e2e.server import SECONDS, Client, Server, command, until
+from tests.servers.customer_server import Customer
+from tests.servers.mongod import free_port
+
+QUERY = """query Q($id: ID!) { recording(id: $id) { plainId state callId from to interactionId cdrId start
+durationMs media { url length sha256 contentType }
+delivery { id state attempts dueAt lastError deliveredAt } } }"""
+
+
+@pytest.fixture
+def customer() -> Iterator[Customer]:
+    server = Customer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def reaching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that may reach this machine."""
+    with Server(tmp_path_factory.mktemp("delivery") / "data", "--demo", "--private-hosts", "127.0.0.1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(reaching: Server) -> Client:
+    return reaching.client(reaching.shown_token())
+
+
+def recorded(server: Server, client: Client, **options: Any) -> Any:
+    """A stored recording with a `url`, as it was shown first."""
+    with server.call() as call:
+        identity = client.start(call.id, **options)["plainId"]
+        # Time has to go by: a recording without any audio is discarded.
+        time.sleep(1)
+        client.do("stopRecording", id=identity)
+        client.wait_for(identity, "STORED")
+    return shown(client, identity)
+
+
+def shown(client: Client, identity: str) -> Any:
+    return client.graphql(QUERY, id=identity)["recording"]
+
+
+def delivered(client: Client, identity: str, state: str = "DELIVERED") -> Any:
+    return until(lambda: found if (found := shown(client, identity))["delivery"]["state"] == state else None)
+
+
+@pytest.mark.parametrize("method", ["put", "post"])
+def test_a_recording_arrives_as_the_contract_says(
+    reaching: Server, client: Client, customer: Customer, method: str
+) -> None:
+    customer.start()
+    begun = recorded(reaching, client, url=f"{customer.url}/in", method=method)
+    found = delivered(client, begun["plainId"])
+    (heard,) = customer.heard
+    target = urlsplit(heard.path)
+    told = dict(parse_qsl(target.query, keep_blank_values=True))
+    assert (heard.method, target.path) == (method.upper(), f"/in/call_recording_{found['callId']}.mp3")
+    assert list(told) == [
+        "from", "to", "caller_id_name", "caller_id_number", "call_id", "cdr_id", "interaction_id", "owner_id",
+        "account_id", "start", "duration_ms", "recording_id",
+    ]  # fmt: skip
+    assert (told["recording_id"], told["call_id"]) == (found["plainId"], found["callId"])
+    assert (told["from"], told["to"], told["duration_ms"]) == (found["from"], found["to"], str(found["durationMs"]))
+    assert heard.headers["Content-Type"] == found["media"]["contentType"] == "audio/mpeg"
+    assert heard.headers["Recording-Delivery-Id"] == found["delivery"]["id"]
+    assert hashlib.sha256(heard.body).hexdigest() == found["media"]["sha256"]
+    assert (found["delivery"]["lastError"], found["delivery"]["dueAt"]) == (None, None)
+    again = client.do("redeliverRecording", id=found["plainId"])
+    assert again["state"] == "STORED"
+    until(lambda: len(customer.heard) == 2)
+    anew = delivered(client, found["plainId"])["delivery"]["id"]
+    assert customer.heard[1].headers["Recording-Delivery-Id"] == anew != found["delivery"]["id"]
+    assert customer.heard[1].body == heard.body
+
+
+def test_a_server_that_is_away_holds_nothing_back_and_gets_it_when_it_is_there(
+    reaching: Server, client: Client, customer: Customer
+) -> None:
+    identity = recorded(reaching, client, url=f"{customer.url}/in?key=much-secret")["plainId"]
+    waiting = until(lambda: found if (found := shown(client, identity))["delivery"]["lastError"] else None)
+    assert waiting["delivery"]["state"] == "PENDING"
+    assert waiting["delivery"]["attempts"] >= 1
+    assert waiting["delivery"]["dueAt"] is not None
+    assert "could not be reached" in waiting["delivery"]["lastError"]
+    assert "much-secret" not in json.dumps(waiting)
+    assert client.http.get(waiting["media"]["url"]).status_code == 200
+    customer.start()
+    client.do("redeliverRecording", id=identity)
+    assert delivered(client, identity)["delivery"]["deliveredAt"] is not None
+    assert customer.heard[0].path.startswith(f"/in?key=much-secret&recording=call_recording_{waiting['callId']}.mp3&")
+
+
+def test_a_scheme_that_is_not_delivered_to_is_refused_before_anything_is_recorded(
+    reaching: Server, client: Client
+) -> None:
+    with reaching.call() as call:
+        identity = client.start(call.id)["plainId"]
+        client.do("stopRecording", id=identity)
+        for url in ("s3://bucket/in", "ftp://127.0.0.1/in", "file:///etc", "memory://x/y"):
+            refused = client.mutate("startRecording", callId=call.id, url=url)
+            assert refused["recording"] is None
+            (error,) = refused["errors"]
+            assert error["code"] == "INVALID_INPUT"
+            assert "url must be an absolute URL with a host, beginning with http:// or https://" in error["message"]
+
+
+def test_a_private_address_is_not_reached_unless_it_is_named(tmp_path: Path, customer: Customer) -> None:
+    customer.start()
+    with Server(tmp_path / "data", "--demo") as server:
+        client = server.client(server.shown_token())
+        identity = recorded(server, client, url=f"http://localhost:{customer.port}/in")["plainId"]
+        found = delivered(client, identity, "FAILED")
+        assert found["delivery"]["lastError"] == "the host 'localhost' is not at a public address"
+        assert found["delivery"]["dueAt"] is None
+        assert client.http.get(found["media"]["url"]).status_code == 200
+    assert customer.heard == []
+
+
+def test_what_cannot_be_set_ends_the_start(tmp_path: Path) -> None:
+    for name, value, said in (
+        ("RECORDINGS_PRIVATE_HOSTS", "*.example.org", "neither a name nor an address nor a network"),
+        ("RECORDINGS_DELIVERY_PLACES", "http,nothing", "'nothing://'"),
+        ("RECORDINGS_DELIVERY_PLACES", "simplecache", "leaves the host to the caller"),
+        ("RECORDINGS_MEDIA_OPTIONS", str(tmp_path / "nowhere"), "cannot be read"),
+    ):
+        ended = command("serve", "--port", str(free_port()), data=tmp_path / "data", seconds=SECONDS, **{name: value})
+        assert (ended.returncode, name in ended.stderr, said in ended.stderr) == (1, True, True), ended.stderr
+        assert "Traceback" not in ended.stderr

@@ -1,0 +1,107 @@
+"""One node of a service on its real parts: a store, a spool, a workshop, a folder of audio; its recorder is silent."""
+
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+from adapters.audio import AudioWorkers
+from adapters.media.folder_store import FolderMedia
+from adapters.metadata.sqlite import SqliteStore
+from adapters.spool import FolderSpool
+from recordings.model.instants import HOUR
+from recordings.model.recording import Recording, State
+from recordings.ports.audio import Codec
+from recordings.ports.courier import Receipt, Sent
+from recordings.use_cases.finalizer import Finalizer
+from recordings.use_cases.upkeep import Upkeep
+from tests.contract.metadata.samples import recording as sample
+from tests.support.fake_clock import StillClock
+
+NODE = "n" * 32
+SECONDS = 2
+
+
+class Silent:
+    """A recorder that carries no call any more, and a reporter that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+        self.moves: list[tuple[State, str]] = []
+        self.faults: list[tuple[str, str]] = []
+
+    async def is_open(self, recording_id: str) -> bool:
+        return recording_id in self.open
+
+    def moved(self, recording: Recording, step: str) -> None:
+        self.moves.append((recording.state, step))
+
+    def fault(self, recording_id: str, step: str, error: Exception) -> None:
+        self.faults.append((step, type(error).__name__))
+
+
+class ListCourier:
+    """Delivers by writing down what was delivered; answers with `receipts`, and then with success."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self.receipts: list[Receipt] = []
+
+    async def deliver(self, recording: Recording) -> Receipt:
+        assert recording.delivery is not None
+        self.sent.append((recording.id, recording.delivery.id))
+        return self.receipts.pop(0) if self.receipts else Receipt(Sent.DELIVERED)
+
+
+class Node:
+    """The real parts of a node, in a folder."""
+
+    def __init__(self, folder: Path, workshop: AudioWorkers) -> None:
+        self.folder = folder
+        self.clock = StillClock()
+        self.store = SqliteStore(folder)
+        self.media = FolderMedia(folder / "media", "local:")
+        self.spool = FolderSpool(folder)
+        self.workshop = workshop
+        self.silent = Silent()
+        self.courier = ListCourier()
+
+    def upkeep(self) -> Upkeep:
+        parts: Any = {"media": self.media, "spool": self.spool, "workshop": self.workshop}
+        others: Any = {"recorder": self.silent, "reporter": self.silent, "courier": self.courier}
+        finalizer = Finalizer(store=self.store, clock=self.clock, **parts)
+        return Upkeep(store=self.store, finalizer=finalizer, clock=self.clock, node=NODE, **others)
+
+    async def run(self, upkeep: Upkeep) -> None:
+        """Recover, then do what is due until nothing is."""
+        await upkeep.recover()
+        while claimed := await upkeep.claim(8):
+            for recording in claimed:
+                await upkeep.step(recording)
+
+    async def record(self, **given: Any) -> Recording:
+        """A recording of two tones whose process died while it was being recorded."""
+        values = {"state": State.RECORDING, "node": NODE, "account_id": "a" * 32, "due_at": self.clock.now() + HOUR}
+        recording = sample(**values | given)
+        writer = await self.spool.open_tracks(recording.id, Codec.S16, 8_000)
+        for index, hertz in enumerate((440, 880)):
+            writer.write_at(index, 0, tone(hertz))
+        await writer.close()
+        await self.store.insert(recording)
+        return recording
+
+    def files(self) -> dict[str, list[str]]:
+        names = ("media", "spool", "aside", "work")
+        found = {name: sorted(self.folder.joinpath(name).rglob("*")) for name in names}
+        return {name: [path.name for path in paths if path.is_file()] for name, paths in found.items()}
+
+
+def tone(hertz: int) -> bytes:
+    steps = range(8_000 * SECONDS)
+    return b"".join(struct.pack("<h", round(9_000 * math.sin(math.tau * hertz * step / 8_000))) for step in steps)
+
+
+async def state_of(node: Node, recording: Recording) -> Recording:
+    found = await node.store.load(recording.id)
+    assert found is not None
+    return found

@@ -1,0 +1,380 @@
+"""The background steps, on the real parts of a node: what they make of a recording, and what they do when they cannot.
+
+How they end by a death of the process is proved on the whole service: see `test_killed`.
+"""
+
+import errno
+import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from recordings.model.account import Account
+from recordings.model.errors import Refused
+from recordings.model.events import Event, Held, Redelivered, Restored, Retained, Trashed
+from recordings.model.instants import DAY, HOUR, MINUTE, SECOND
+from recordings.model.options import RecordingOptions
+from recordings.model.recording import DeliveryState, EndCause, Reason, Recording, State
+from recordings.model.retention import Retention
+from recordings.ports.courier import Receipt, Sent
+from recordings.ports.recording_store import StoreUnavailableError
+from recordings.rules.lifecycle import GRACE, apply, due_at
+from recordings.use_cases.finalizer import media_key
+from recordings.use_cases.save_event import change
+from recordings.use_cases.upkeep import LEASE, MAX_ATTEMPTS
+from tests.contract.metadata.samples import recording as sample
+from tests.faults.real_node import NODE, SECONDS, Node, state_of
+
+
+async def test_a_delivery_is_tried_again_and_then_given_up(node: Node) -> None:
+    recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
+    node.courier.receipts = [Receipt(Sent.AGAIN, "503", 60_000), Receipt(Sent.NEVER, "410 gone")]
+    await node.run(node.upkeep())
+    waiting = await state_of(node, recording)
+    assert waiting.delivery is not None
+    assert (waiting.state, waiting.delivery.state, waiting.delivery.last_error) == (
+        State.STORED, DeliveryState.PENDING, "503",
+    )  # fmt: skip
+    assert (waiting.due_at or 0) >= node.clock.now() + 60_000
+    node.clock.move(DAY)
+    await node.run(node.upkeep())
+    given_up = await state_of(node, recording)
+    assert given_up.delivery is not None
+    assert (given_up.delivery.state, given_up.delivery.attempts, given_up.due_at) == (DeliveryState.FAILED, 2, None)
+    assert given_up.media is not None
+
+
+async def test_a_delivery_that_is_postponed_loses_nothing(node: Node) -> None:
+    recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
+    upkeep = node.upkeep()
+    await upkeep.recover()
+    (ended,) = await upkeep.claim(8)
+    assert not upkeep.sends(ended)
+    await upkeep.step(ended)
+    (stored,) = await upkeep.claim(8)
+    assert upkeep.sends(stored)
+    await upkeep.postpone(stored)
+    assert await upkeep.claim(8) == []
+    put_back = await state_of(node, recording)
+    assert (put_back.delivery, put_back.lease, put_back.attempts) == (stored.delivery, None, 0)
+    node.clock.move(2 * MINUTE)
+    await node.run(upkeep)
+    assert [name for name, _ in node.courier.sent] == [recording.id]
+    sent = await state_of(node, recording)
+    assert sent.delivery is not None
+    assert (sent.delivery.state, sent.delivery.attempts) == (DeliveryState.DELIVERED, 1)
+
+
+async def test_what_a_step_moved_on_is_not_left_until_a_lease_ends(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
+    upkeep = node.upkeep()
+    await upkeep.recover()
+    (ended,) = await upkeep.claim(8)
+
+    async def meanwhile(_recording_id: str) -> None:
+        for claimed in await upkeep.claim(8):
+            await upkeep.step(claimed)
+
+    # It is stored, and the step still clears away.
+    monkeypatch.setattr(node.workshop, "discard", meanwhile)
+    await upkeep.step(ended)
+    assert [name for name, _ in node.courier.sent] == [recording.id]
+    assert (await state_of(node, recording)).lease is None
+
+
+@pytest.mark.parametrize(("passed", "waits"), [(0, SECOND), (MINUTE, MINUTE), (LEASE + 1, LEASE)])
+async def test_what_is_claimed_beside_its_step_is_left_to_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch, passed: int, waits: int
+) -> None:
+    recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
+    upkeep = node.upkeep()
+    await upkeep.recover()
+    await upkeep.step((await upkeep.claim(8))[0])
+    deliver, left = node.courier.deliver, list[Recording]()
+
+    async def meanwhile(sent: Recording) -> Receipt:
+        node.clock.move(passed)
+        found = await state_of(node, recording)
+        again = apply(found, Redelivered(at=node.clock.now(), delivery_id="d" * 32))
+        assert await node.store.save(again, found.revision)
+        left.extend([await upkeep.step(claimed) for claimed in await upkeep.claim(8)])
+        return await deliver(sent)
+
+    monkeypatch.setattr(node.courier, "deliver", meanwhile)
+    await upkeep.step((await upkeep.claim(8))[0])
+    (found,) = left
+    assert found.due_at == node.clock.now() + waits
+    assert (found.lease is None) == (passed < LEASE)
+    assert len(node.courier.sent) == 1
+
+
+async def test_retention_deletes_when_its_time_has_come_and_no_hold_is_on_it(node: Node) -> None:
+    assert await node.store.add_account(Account("a" * 32, "a", 1, retention=(Retention(30),)))
+    held, free = [await node.record(start=node.clock.now()) for _ in range(2)]
+    await node.run(node.upkeep())
+    stored = await state_of(node, held)
+    assert stored.delete_at == stored.start + 30 * DAY
+    on_hold = apply(stored, Held(at=node.clock.now(), by="me", reason="case"))
+    assert await node.store.save(on_hold, stored.revision)
+    node.clock.move(31 * DAY)
+    await node.run(node.upkeep())
+    trashed = await state_of(node, free)
+    assert (trashed.state, trashed.trashed_by) == (State.TRASHED, "retention")
+    assert trashed.trashed_reason == "its retention is over"
+    assert (await state_of(node, held)).state is State.STORED
+    node.clock.move(31 * DAY)
+    await node.run(node.upkeep())
+    assert (await state_of(node, free)).state is State.PURGED
+    assert (await state_of(node, held)).media is not None
+
+
+async def test_retention_deletes_nothing_that_got_another_date_meanwhile(node: Node) -> None:
+    assert await node.store.add_account(Account("a" * 32, "a", 1, retention=(Retention(30),)))
+    recording = await node.record(start=node.clock.now())
+    upkeep = node.upkeep()
+    await node.run(upkeep)
+    node.clock.move(31 * DAY)
+    (claimed,) = await upkeep.claim(8)
+    later = Retained(at=node.clock.now(), delete_at=node.clock.now() + DAY)
+    await change(node.store, claimed, later)
+    await upkeep.step(claimed)
+    kept = await state_of(node, recording)
+    assert (kept.state, kept.delete_at, kept.due_at) == (State.STORED, later.delete_at, later.delete_at)
+    assert node.silent.faults == []
+
+
+@pytest.mark.parametrize("receipt", [Receipt(Sent.DELIVERED), Receipt(Sent.NEVER, "410 gone")])
+async def test_what_became_of_a_delivery_is_not_said_of_the_next_one(
+    node: Node, monkeypatch: pytest.MonkeyPatch, receipt: Receipt
+) -> None:
+    recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
+    upkeep = node.upkeep()
+    await upkeep.recover()
+    (ended,) = await upkeep.claim(8)
+    await upkeep.step(ended)
+    (stored,) = await upkeep.claim(8)
+
+    async def meanwhile(sent: Recording) -> Receipt:
+        await change(node.store, sent, Redelivered(at=node.clock.now(), delivery_id="again"))
+        return receipt
+
+    monkeypatch.setattr(node.courier, "deliver", meanwhile)
+    await upkeep.step(stored)
+    found = await state_of(node, recording)
+    assert found.delivery is not None
+    assert (found.delivery.id, found.delivery.state, found.delivery.attempts) == ("again", DeliveryState.PENDING, 0)
+    assert (found.due_at, found.lease) == (node.clock.now(), None)
+
+
+async def test_too_short_is_discarded_and_leaves_only_its_row(node: Node) -> None:
+    recording = await node.record(options=RecordingOptions(format="wav", record_min_sec=3))
+    await node.run(node.upkeep())
+    found = await state_of(node, recording)
+    assert (found.state, found.reason, found.duration_ms) == (State.DISCARDED, Reason.TOO_SHORT, SECONDS * 1_000)
+    assert not any(node.files().values())
+
+
+async def test_what_is_no_audio_is_kept_aside_and_never_stored(node: Node) -> None:
+    recording = sample(state=State.FINALIZING, node=NODE, account_id="a" * 32, due_at=node.clock.now())
+    body = await node.spool.open_body(recording.id, "mp3")
+    await body.write(b"<html>not found</html>" * 50)
+    await body.close()
+    await node.store.insert(recording)
+    await node.run(node.upkeep())
+    found = await state_of(node, recording)
+    assert (found.state, found.reason, found.media) == (State.FAILED, Reason.NOT_AUDIO, None)
+    assert [name for name in node.files()["aside"] if name.startswith("body")] == ["body.mp3"]
+    assert not node.files()["media"]
+
+
+async def test_what_was_set_aside_goes_with_its_recording(node: Node) -> None:
+    recording = await node.record(source_key="kazoo/1")
+    other = await node.record(source_key="kazoo/2")
+    await node.run(node.upkeep())
+    failed = await state_of(node, recording)
+    trashed = apply(failed, Trashed(at=node.clock.now(), by="me", purge_at=node.clock.now()))
+    assert await node.store.save(trashed, failed.revision)
+    await node.run(node.upkeep())
+    assert (await state_of(node, recording)).state is State.PURGED
+    assert [path.name for path in (node.folder / "aside").iterdir()] == [other.id]
+
+
+@pytest.mark.parametrize("rescue", [Restored(at=1, delete_at=None), Held(at=1, by="me", reason="case 7")])
+async def test_a_recording_that_is_being_purged_is_not_said_to_be_kept(
+    node: Node, monkeypatch: pytest.MonkeyPatch, rescue: Event
+) -> None:
+    recording = await node.record()
+    await node.run(node.upkeep())
+    stored = await state_of(node, recording)
+    trashed = apply(stored, Trashed(at=node.clock.now(), by="me", purge_at=node.clock.now()))
+    assert await node.store.save(trashed, stored.revision)
+    delete = node.media.delete
+
+    async def come_between(url: str) -> None:
+        await delete(url)
+        # Read before the purge was claimed, too: a lost race is run again on what is there then.
+        with pytest.raises(Refused, match="is being purged"):
+            await change(node.store, trashed, rescue)
+
+    monkeypatch.setattr(node.media, "delete", come_between)
+    await node.run(node.upkeep())
+    assert not node.files()["media"]
+    assert (await state_of(node, recording)).state is State.PURGED
+    assert not node.silent.faults
+
+
+async def test_what_nobody_began_soon_is_no_call_in_progress(node: Node) -> None:
+    recording = sample(state=State.REQUESTED, node=NODE, account_id="a" * 32)
+    recording = replace(recording, due_at=due_at(recording, node.clock.now()))
+    await node.store.insert(recording)
+    node.clock.move(GRACE)
+    (claimed,) = await node.upkeep().claim(8)
+    over = await node.upkeep().step(claimed)
+    assert (over.state, over.reason, over.active_call) == (State.DISCARDED, Reason.NEVER_STARTED, None)
+
+
+async def test_a_disk_is_freed_though_the_store_was_lost_over_the_last_word(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = await node.record()
+    upkeep = node.upkeep()
+    await upkeep.recover()
+    (ended,) = await upkeep.claim(8)
+    save = node.store.save
+
+    async def unheard(saved: Recording, expected: int) -> bool:
+        if saved.state is State.STORED:
+            await save(saved, expected)
+        message = "no answer came"
+        raise StoreUnavailableError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(node.store, "save", unheard)
+        with pytest.raises(StoreUnavailableError):
+            await upkeep.step(ended)
+    assert (await state_of(node, recording)).state is State.STORED
+    assert await upkeep.claim(8) == []
+    assert (node.files()["spool"], node.files()["work"]) == ([], [])
+
+
+async def test_a_store_that_was_lost_for_a_moment_keeps_nothing_waiting_for_a_lease_to_end(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.record()
+    upkeep = node.upkeep()
+    await upkeep.recover()
+    (claimed,) = await upkeep.claim(8)
+
+    async def lost(*_given: Any) -> Any:
+        message = "nobody is there"
+        raise StoreUnavailableError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(node.store, "save", lost)
+        with pytest.raises(StoreUnavailableError):
+            await upkeep.step(claimed)
+    assert await upkeep.claim(8) == []
+    node.clock.move(SECOND)
+    (again,) = await upkeep.claim(8)
+    assert (await upkeep.step(again)).state is State.STORED
+
+
+async def test_the_watchdog_takes_no_open_take(node: Node) -> None:
+    recording = await node.record()
+    node.silent.open.add(recording.id)
+    node.clock.move(2 * HOUR)
+    await node.upkeep().recover()
+    (claimed,) = await node.upkeep().claim(8)
+    later = await node.upkeep().step(claimed)
+    assert (later.state, later.due_at) == (State.RECORDING, node.clock.now() + 1_000)
+    node.silent.open.clear()
+    node.clock.move(2_000)
+    (claimed,) = await node.upkeep().claim(8)
+    assert (await node.upkeep().step(claimed)).end_cause is EndCause.DISCONNECTED
+
+
+async def test_a_store_that_fails_is_tried_again_for_as_long_as_that_takes(node: Node) -> None:
+    recording = await node.record()
+    broken = node.folder / "media"
+    broken.write_text("a file where the folder should be")
+    upkeep = node.upkeep()
+    await node.run(upkeep)
+    waiting = await state_of(node, recording)
+    assert (waiting.state, waiting.attempts) == (State.FINALIZING, 1)
+    assert waiting.reason_detail
+    assert node.silent.faults == [("finalizing", "NotADirectoryError")]
+    for _ in range(MAX_ATTEMPTS + 1):
+        node.clock.move(5 * MINUTE)
+        await node.run(upkeep)
+    waiting = await state_of(node, recording)
+    assert (waiting.state, waiting.attempts) == (State.FINALIZING, MAX_ATTEMPTS + 2)
+    broken.unlink()
+    node.clock.move(5 * MINUTE)
+    await node.run(upkeep)
+    stored = await state_of(node, recording)
+    assert (stored.state, stored.reason_detail, stored.attempts) == (State.STORED, None, 0)
+    assert not node.files()["spool"]
+
+
+async def render_nothing(*_given: object) -> Any:
+    message = "the encoder fails over it"
+    raise RuntimeError(message)
+
+
+async def test_what_the_workshop_fails_over_is_given_up_with_a_reason(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node.workshop, "render", render_nothing)
+    recording = await node.record()
+    upkeep = node.upkeep()
+    for _ in range(MAX_ATTEMPTS - 1):
+        await node.run(upkeep)
+        assert (await state_of(node, recording)).state is State.FINALIZING
+        node.clock.move(5 * MINUTE)
+    await node.run(upkeep)
+    given_up = await state_of(node, recording)
+    assert (given_up.state, given_up.reason) == (State.FAILED, Reason.FINALIZER_FAILED)
+    assert "the encoder fails over it" in (given_up.reason_detail or "")
+    assert len([name for name in node.files()["aside"] if name.endswith("s16")]) == 2
+
+
+async def test_a_full_disk_is_nothing_that_a_recording_is_given_up_for(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_room(*_given: object) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(node.workshop, "render", no_room)
+    recording = await node.record()
+    upkeep = node.upkeep()
+    for _ in range(MAX_ATTEMPTS + 1):
+        await node.run(upkeep)
+        node.clock.move(5 * MINUTE)
+    assert (await state_of(node, recording)).state is State.FINALIZING
+    monkeypatch.undo()
+    await node.run(upkeep)
+    assert (await state_of(node, recording)).state is State.STORED
+
+
+async def test_what_comes_back_wrong_is_not_called_stored(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = await node.record()
+    upkeep = node.upkeep()
+
+    async def damaged(_url: str, _start: int = 0, _end: int | None = None) -> AsyncIterator[bytes]:
+        yield b"something else"
+
+    monkeypatch.setattr(node.media, "read", damaged)
+    await node.run(upkeep)
+    found = await state_of(node, recording)
+    assert (found.state, found.media) == (State.FINALIZING, None)
+    assert node.silent.faults == [("finalizing", "Damaged")]
+
+
+@pytest.mark.parametrize("identity", ["202611-" + "a" * 32, "../../etc/passwd", "ümlaut", "a/b"])
+def test_a_key_is_made_of_ids_alone(identity: str) -> None:
+    key = media_key(sample(id=identity, account_id="a" * 32, name="../../x"), "mp3")
+    assert key.count("/") == 2
+    assert ".." not in key
+    assert key.isascii()

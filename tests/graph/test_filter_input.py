@@ -1,0 +1,180 @@
+"""The filter: what each part of it takes, how they combine, and where a wrong value is."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graph.schema.filter_input import (
+    DateTimeRange,
+    IntRange,
+    RecordingFilter,
+    RecordingStateFilter,
+    StringFilter,
+    to_condition,
+    wanted_owner,
+)
+from graph.schema.scalars import DateTime, parse_date_time
+from recordings.model.instants import EARLIEST, LATEST, to_iso
+from recordings.model.query import And, Equal, HasMedia, In, Not, Or, Prefix, Range, matches
+from recordings.model.recording import Direction, State
+from tests.graph.api import Api
+from tests.support.memory_installation import CHILD
+
+LIST = "query($f: RecordingFilter) { recordings(first: 100, filter: $f) { totalCount nodes { label } } }"
+
+
+async def labels(api: Api, filter: Any, who: str = "me") -> set[str]:
+    data = (await api.ask(LIST, who, f=filter))["recordings"]
+    assert data["totalCount"] == len(data["nodes"])
+    return {node["label"] for node in data["nodes"]}
+
+
+@pytest.mark.parametrize(
+    ("given_filter", "taken"),
+    [
+        (None, "abcd"),
+        ({}, "abcd"),
+        ({"start": {}, "label": {}, "state": {}, "durationMs": {}, "and": []}, "abcd"),
+        ({"start": None, "label": None, "state": None, "not": None, "hasMedia": None}, "abcd"),
+        ({"or": []}, ""),
+        ({"not": {}}, ""),
+        ({"not": {"not": {}}}, "abcd"),
+        ({"label": {"equal": "a"}}, "a"),
+        ({"label": {"in": ["a", "b"]}}, "ab"),
+        ({"label": {"in": []}}, ""),
+        ({"label": {"in": ["a", "b"], "equal": "b"}}, "b"),
+        ({"callerIdNumber": {"prefix": "10"}}, "ab"),
+        ({"callerIdNumber": {"equal": None}}, "d"),
+        ({"callerIdNumber": {"prefix": None, "in": None}}, "abcd"),
+        ({"not": {"callerIdNumber": {"prefix": "10"}}}, "cd"),
+        ({"from": {"equal": "x@a"}}, "a"),
+        ({"to": {"prefix": "y@"}}, "b"),
+        ({"callId": {"equal": "the-call"}}, "c"),
+        ({"interactionId": {"in": ["i"]}}, "a"),
+        ({"origin": {"prefix": "graphql:"}}, "b"),
+        ({"format": {"equal": "wav"}}, "d"),
+        ({"ownerId": {"equal": "ada"}}, "ab"),
+        ({"ownerId": {"equal": "ada"}, "or": [{"label": {"equal": "a"}}, {"label": {"equal": "c"}}]}, "a"),
+        ({"or": [{"ownerId": {"equal": "ada"}}, {"label": {"equal": "d"}}]}, "abd"),
+        ({"state": {"in": ["FAILED", "LOST"]}}, "d"),
+        ({"state": {"equal": "STORED"}}, "abc"),
+        ({"direction": "INBOUND"}, "a"),
+        ({"direction": None}, "bcd"),
+        ({"hasMedia": True}, "abc"),
+        ({"hasMedia": False}, "d"),
+        ({"durationMs": {"gte": 10, "lt": 30}}, "ab"),
+        ({"durationMs": {"gt": 10, "lte": 30}}, "bc"),
+        ({"durationMs": {"gte": 5, "gt": 20, "lte": 99, "lt": 40}}, "c"),
+        ({"not": {"durationMs": {"gte": 0}}}, "d"),
+        ({"start": {"gte": "1970-01-01T00:00:02Z"}}, "bcd"),
+        ({"start": {"gt": "1970-01-01T00:00:02Z", "lt": "1970-01-01T01:00:04+01:00"}}, "c"),
+        ({"created": {"lte": "1970-01-01T00:00:00.001Z"}}, "a"),
+    ],
+)
+async def test_what_a_filter_takes(api: Api, given_filter: Any, taken: str) -> None:
+    await api.keep(label="a", owner_id="ada", caller_id_number="100", from_="x@a", interaction_id="i",
+                   direction=Direction.INBOUND, duration_ms=10, start=1_000, created=1)  # fmt: skip
+    await api.keep(label="b", owner_id="ada", caller_id_number="10", to="y@b", origin="graphql:me", duration_ms=20,
+                   start=2_000)  # fmt: skip
+    await api.keep(label="c", owner_id="bob", caller_id_number="1", call_id="the-call", duration_ms=30, start=3_000)
+    await api.keep(label="d", state=State.FAILED, media=None, duration_ms=None, format="wav", start=4_000)
+    assert await labels(api, given_filter) == set(taken)
+
+
+async def test_nothing_is_silently_left_out(api: Api) -> None:
+    for start in (EARLIEST, 0, LATEST):
+        await api.keep(start=start, label=str(start))
+    assert await labels(api, {}) == {str(EARLIEST), "0", str(LATEST)}
+    assert await labels(api, {"start": {"gte": to_iso(EARLIEST), "lte": to_iso(LATEST)}}) == await labels(api, {})
+
+
+async def test_whoever_is_bound_to_an_owner_finds_nobody_elses(api: Api) -> None:
+    await api.keep(label="a", owner_id="ada")
+    await api.keep(label="b", owner_id="bob")
+    await api.keep(label="c")
+    assert await labels(api, {}, "ada") == {"a"}
+    assert await labels(api, {"ownerId": {"equal": "bob"}}, "ada") == set()
+    assert await labels(api, {"not": {"ownerId": {"equal": "ada"}}}, "ada") == set()
+    assert await labels(api, {"or": [{"ownerId": {"equal": None}}, {"hasMedia": True}]}, "ada") == {"a"}
+
+
+async def test_no_filter_reaches_another_account(api: Api) -> None:
+    await api.keep(label="below", account_id=CHILD)
+    assert await labels(api, {"or": [{}, {"not": {"or": []}}]}) == set()
+
+
+@pytest.mark.parametrize(
+    ("given_filter", "path"),
+    [
+        ({"label": {"equal": "x" * 513}}, ["filter", "label"]),
+        ({"callerIdNumber": {"prefix": "\0"}}, ["filter", "callerIdNumber"]),
+        ({"and": [{}, {"or": [{"callId": {"in": ["x"] * 101}}]}]}, ["filter", "and", "1", "or", "0", "callId"]),
+        ({"not": {"not": {"origin": {"in": ["x", "y" * 600]}}}}, ["filter", "not", "not", "origin"]),
+        ({"or": [{"label": {"equal": "x"}}] * 64}, ["filter"]),
+        ({"not": {"not": {"not": {"not": {"not": {"not": {"not": {"not": {"not": {}}}}}}}}}}, ["filter"]),
+    ],
+)
+async def test_a_wrong_value_is_named_with_the_way_to_it(api: Api, given_filter: Any, path: list[str]) -> None:
+    error = await api.refused(LIST, f=given_filter)
+    assert error["extensions"]["code"] == "INVALID_INPUT"
+    assert error["extensions"]["path"] == path
+    assert ".".join(path) in error["message"]
+
+
+def test_a_filter_is_the_domains_condition() -> None:
+    assert to_condition(None) == And(())
+    assert to_condition(RecordingFilter()) == And(())
+    assert to_condition(RecordingFilter(label=StringFilter(equal=None))) == Equal("label", None)
+    assert to_condition(
+        RecordingFilter(
+            or_=[RecordingFilter(has_media=True), RecordingFilter(from_=StringFilter(prefix="1"))],
+            not_=RecordingFilter(state=RecordingStateFilter(equal=State.LOST, in_=[State.FAILED])),
+            start=DateTimeRange(gt=DateTime(1), lte=DateTime(2)),
+            duration_ms=IntRange(gte=3),
+        )
+    ) == And((
+        Or((HasMedia(), Prefix("from", "1"))),
+        Not(And((Equal("state", "LOST"), In("state", ("FAILED",))))),
+        Range("start", 2, 3),
+        Range("duration_ms", 3, None),
+    ))  # fmt: skip
+
+
+def test_one_owner_is_found_only_where_the_filter_demands_it() -> None:
+    one = Equal("owner_id", "ada")
+    assert wanted_owner(one) == "ada"
+    assert wanted_owner(And((HasMedia(), one))) == "ada"
+    assert wanted_owner(Or((HasMedia(), one))) is None
+    assert wanted_owner(Not(one)) is None
+    assert wanted_owner(Equal("owner_id", None)) is None
+
+
+@given(
+    bounds=st.tuples(*[st.none() | st.integers(-3, 3)] * 4),
+    value=st.integers(-4, 4),
+)
+def test_a_range_means_what_it_says(bounds: tuple[int | None, ...], value: int) -> None:
+    gte, gt, lte, lt = bounds
+    condition = to_condition(RecordingFilter(duration_ms=IntRange(gte=gte, gt=gt, lte=lte, lt=lt)))
+    truth = (
+        (gte is None or value >= gte) and (gt is None or value > gt)
+        and (lte is None or value <= lte) and (lt is None or value < lt)
+    )  # fmt: skip
+    assert matches(condition, {"duration_ms": value}) is truth
+
+
+@given(at=st.integers(EARLIEST, LATEST))
+def test_an_instant_comes_back_as_it_was_given(at: int) -> None:
+    assert parse_date_time(to_iso(at)) == at
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-11-22", "2026-11-22T08:19:00", "2026-W47-7T08:19:00Z", "20261122T081900Z", "2026-13-01T00:00:00Z",
+     "0001-01-01T00:00:00+23:00", "2026-11-22T08:19:00+25:00", "now", "", 5, None, True],
+)  # fmt: skip
+def test_what_is_no_instant_is_told_what_one_looks_like(text: Any) -> None:
+    with pytest.raises(Exception, match="DateTime must be like"):
+        parse_date_time(text)

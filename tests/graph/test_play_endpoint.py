@@ -1,0 +1,338 @@
+"""Playing over HTTP."""
+
+import asyncio
+import tracemalloc
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+
+from adapters.media import MediaRouter, open_media_store
+from graph.media.play_endpoint import MediaEndpoint
+from recordings.model.account import DEFAULT_SCOPES, Principal
+from recordings.model.errors import Forbidden, MediaUnavailable, NotFound, Unauthenticated
+from recordings.model.recording import Media, Recording, State
+from recordings.rules.media_grants import Grant, Grants
+
+ID = "202611-0190f5fe3c5d7a1b8c2d3e4f5a6b7c8d"
+NOW = 1_763_799_540_123
+DATE = "Sat, 22 Nov 2025 08:19:00 GMT"
+DATA = bytes(range(256)) * 4_000
+DIGEST = sha256(DATA)
+TAG = f'"{DIGEST.hexdigest()}"'
+KEY = {"authorization": "Bearer key"}
+SOMEBODY = Principal("account", frozenset(DEFAULT_SCOPES))
+GRANTS = Grants(b"a secret")
+
+
+class Clock:
+    def now(self) -> int:
+        return NOW
+
+
+@dataclass
+class Service:
+    """The use cases as the endpoint sees them."""
+
+    recordings: dict[str, Recording] = field(default_factory=dict)
+    asked: list[object] = field(default_factory=list)
+
+    async def listen(self, principal: Principal, recording_id: str) -> Recording:
+        self.asked.append(principal)
+        if recording_id == "forbidden":
+            raise Forbidden("this needs the scope 'listen'")
+        return self._playable(recording_id)
+
+    async def listen_with_grant(self, grant: Grant) -> Recording:
+        self.asked.append(grant)
+        return self._playable(grant.recording_id)
+
+    def _playable(self, recording_id: str) -> Recording:
+        if recording_id not in self.recordings:
+            raise NotFound("there is no such recording")
+        if self.recordings[recording_id].media is None:
+            raise MediaUnavailable("it has no audio")
+        return self.recordings[recording_id]
+
+
+class Watched:
+    """A store that knows how much was read of it, and whether its readers were closed."""
+
+    def __init__(self, store: MediaRouter) -> None:
+        self._store = store
+        self.read_bytes = 0
+        self.open = 0
+        self.closed = asyncio.Event()
+
+    async def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        self.open += 1
+        try:
+            async for chunk in self._store.read(url, start, end):
+                self.read_bytes += len(chunk)
+                yield chunk
+        finally:
+            self.open -= 1
+            self.closed.set()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+
+async def authenticate(request: Request) -> Principal:
+    if request.headers.get("authorization") != KEY["authorization"]:
+        raise Unauthenticated("no credentials")
+    return SOMEBODY
+
+
+@dataclass
+class House:
+    app: Starlette
+    service: Service
+    store: Watched
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> House:
+    store = open_media_store(None, tmp_path)
+    (tmp_path / "source").write_bytes(DATA)
+    url = await store.put(f"a/{ID}.mp3", str(tmp_path / "source"), "audio/mpeg")
+    media = Media(url, "audio/mpeg", len(DATA), 1_000, 8_000, 1, DIGEST.hexdigest(), NOW)
+    recording = Recording(
+        id=ID, account_id="account", state=State.STORED, start=NOW, created=NOW, modified=NOW, call_id="c", from_="a",
+        to="b", name="Gespräch", media=media,
+    )  # fmt: skip
+    empty = replace(media, length=0, sha256=sha256(b"").hexdigest())
+    gone = replace(media, url="local:a/gone.mp3")
+    service = Service({
+        ID: recording,
+        "nothing": replace(recording, media=None),
+        "empty": replace(recording, media=empty),
+        "gone": replace(recording, media=gone),
+    })  # fmt: skip
+    watched = Watched(store)
+    endpoint = MediaEndpoint(
+        service=service, media=watched, grants=GRANTS, clock=Clock(), authenticate=authenticate  # type: ignore[arg-type]
+    )  # fmt: skip
+    return House(Starlette(routes=[endpoint.route()]), service, watched)
+
+
+@pytest.fixture
+async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=house.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://house", headers=KEY) as made:
+        yield made
+
+
+async def test_the_whole(client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"/media/{ID}")
+    assert answer.status_code == 200
+    assert answer.content == DATA
+    assert dict(answer.headers) == {
+        "accept-ranges": "bytes",
+        "cache-control": "private, no-cache, no-transform",
+        "content-disposition": "attachment; filename=\"Gespr_ch.mp3\"; filename*=UTF-8''Gespr%C3%A4ch.mp3",
+        "content-length": str(len(DATA)),
+        "content-type": "audio/mpeg",
+        "etag": TAG,
+        "last-modified": DATE,
+        "repr-digest": f"sha-256=:{b64encode(DIGEST.digest()).decode()}:",
+        "x-content-type-options": "nosniff",
+    }
+
+
+async def test_head_says_what_get_would_and_reads_nothing(client: httpx.AsyncClient, house: House) -> None:
+    get = await client.get(f"/media/{ID}")
+    read = house.store.read_bytes
+    head = await client.head(f"/media/{ID}", headers={"range": "bytes=0-1"})
+    assert (head.status_code, head.headers, head.content) == (200, get.headers, b"")
+    assert house.store.read_bytes == read
+
+
+@pytest.mark.parametrize(
+    ("header", "start", "end"),
+    [("bytes=0-0", 0, 1), ("bytes=100-300000", 100, 300_001), ("bytes=500000-", 500_000, len(DATA)),
+     ("bytes=-7", len(DATA) - 7, len(DATA)), ("bytes=0-", 0, len(DATA))],
+)  # fmt: skip
+async def test_a_part(client: httpx.AsyncClient, house: House, header: str, start: int, end: int) -> None:
+    answer = await client.get(f"/media/{ID}", headers={"range": header})
+    assert answer.status_code == 206
+    assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/{len(DATA)}"
+    assert answer.headers["content-length"] == str(end - start)
+    assert answer.content == DATA[start:end]
+    assert house.store.read_bytes == end - start
+
+
+@pytest.mark.parametrize("header", ["bytes=0-1,5-6", "bytes=x", "seconds=0-1"])
+async def test_what_is_no_single_range_is_the_whole(client: httpx.AsyncClient, header: str) -> None:
+    answer = await client.get(f"/media/{ID}", headers={"range": header})
+    assert (answer.status_code, answer.content) == (200, DATA)
+    assert "content-range" not in answer.headers
+
+
+@pytest.mark.parametrize("header", [f"bytes={len(DATA)}-", "bytes=-0"])
+async def test_a_range_of_nothing(client: httpx.AsyncClient, header: str) -> None:
+    answer = await client.get(f"/media/{ID}", headers={"range": header})
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == f"bytes */{len(DATA)}"
+    assert answer.json()["error"]["code"] == "RANGE_NOT_SATISFIABLE"
+
+
+async def test_a_part_only_of_what_one_has(client: httpx.AsyncClient) -> None:
+    for value, status in ((TAG, 206), ('"other"', 200), (f"W/{TAG}", 200), (DATE, 206)):
+        answer = await client.get(f"/media/{ID}", headers={"range": "bytes=0-1", "if-range": value})
+        assert answer.status_code == status
+
+
+async def test_what_one_has_is_not_sent(client: httpx.AsyncClient, house: House) -> None:
+    for headers in ({"if-none-match": f'"x", W/{TAG}'}, {"if-modified-since": DATE}):
+        answer = await client.get(f"/media/{ID}", headers=headers)
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["etag"] == TAG
+        assert "content-length" not in answer.headers
+    assert house.store.read_bytes == 0
+
+
+async def test_what_one_does_not_want_is_not_sent(client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"/media/{ID}", headers={"if-match": '"other"'})
+    assert answer.status_code == 412
+    assert answer.json()["error"]["code"] == "PRECONDITION_FAILED"
+
+
+async def test_empty_audio(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/media/empty")
+    assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "0")
+    assert (await client.get("/media/empty", headers={"range": "bytes=0-"})).status_code == 416
+
+
+async def test_inline(client: httpx.AsyncClient) -> None:
+    for query, kind in (("true", "inline"), ("false", "attachment"), ("", "attachment")):
+        answer = await client.get(f"/media/{ID}?inline={query}")
+        assert answer.headers["content-disposition"].startswith(kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code"),
+    [("unknown", 404, "NOT_FOUND"), ("forbidden", 403, "FORBIDDEN"), ("nothing", 404, "MEDIA_UNAVAILABLE"),
+     ("gone", 404, "MEDIA_UNAVAILABLE")],
+)  # fmt: skip
+async def test_refusals(client: httpx.AsyncClient, name: str, status: int, code: str) -> None:
+    answer = await client.get(f"/media/{name}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert set(answer.json()) == {"error"}
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_credentials_are_needed(client: httpx.AsyncClient, house: House) -> None:
+    answer = await client.get(f"/media/{ID}", headers={"authorization": "Bearer other"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert house.service.asked == []
+
+
+async def test_a_signed_address_needs_no_credentials(client: httpx.AsyncClient, house: House) -> None:
+    expires = NOW + 1
+    client.headers.pop("authorization")
+    answer = await client.get(f"/media/{ID}?expires={expires}&signature={GRANTS.sign(ID, expires)}")
+    assert (answer.status_code, answer.content) == (200, DATA)
+    assert house.service.asked == [Grant(ID, expires)]
+
+
+@pytest.mark.parametrize(
+    ("recording_id", "query"),
+    [
+        (ID, f"expires={NOW}&signature={GRANTS.sign(ID, NOW)}"),
+        (ID, f"expires={NOW + 2}&signature={GRANTS.sign(ID, NOW + 1)}"),
+        ("empty", f"expires={NOW + 1}&signature={GRANTS.sign(ID, NOW + 1)}"),
+        (ID, f"signature={GRANTS.sign(ID, NOW + 1)}"),
+        (ID, f"expires={NOW + 1}&signature="),
+        (ID, f"expires={'9' * 5000}&signature=x"),
+        (ID, f"expires=x&signature={GRANTS.sign(ID, NOW + 1)}"),
+        (ID, "expires=1&signature=%ff%00"),
+    ],
+)
+async def test_a_bad_address_is_refused_even_with_credentials(
+    client: httpx.AsyncClient, house: House, recording_id: str, query: str
+) -> None:
+    answer = await client.get(f"/media/{recording_id}?{query}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
+    assert house.service.asked == []
+
+
+async def test_other_sites_and_methods_are_not_invited(client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"/media/{ID}", headers={"origin": "https://elsewhere.example"})
+    assert "access-control-allow-origin" not in answer.headers
+    assert (await client.post(f"/media/{ID}")).status_code == 405
+
+
+@pytest.fixture
+async def server(house: House) -> AsyncIterator[str]:
+    config = uvicorn.Config(house.app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+    running = uvicorn.Server(config)
+    task = asyncio.create_task(running.serve())
+    while not running.started:  # noqa: ASYNC110 - it says so in no other way
+        await asyncio.sleep(0.005)
+    yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
+    running.should_exit = True
+    await task
+
+
+def big(house: House, tmp_path: Path, size: int) -> None:
+    """Make the recording a big file that takes no room."""
+    with (tmp_path / "media" / "a" / "big.mp3").open("wb") as file:
+        file.truncate(size)
+    recording = house.service.recordings[ID]
+    assert recording.media is not None
+    media = replace(recording.media, url="local:a/big.mp3", length=size)
+    house.service.recordings[ID] = replace(recording, media=media)
+
+
+async def test_over_a_socket_memory_stays_flat(house: House, server: str, tmp_path: Path) -> None:
+    size = 256 << 20
+    big(house, tmp_path, size)
+    total = 0
+    async with httpx.AsyncClient(headers=KEY) as client:
+        # What is made once is not counted.
+        await client.get(f"{server}/media/{ID}", headers={"range": "bytes=0-9"})
+        tracemalloc.start()
+        try:
+            async with client.stream("GET", f"{server}/media/{ID}") as answer:
+                assert answer.headers["content-length"] == str(size)
+                async for chunk in answer.aiter_raw():
+                    total += len(chunk)
+            _now, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert total == size
+    assert most < 8 << 20
+    assert house.store.open == 0
+
+
+async def test_a_listener_who_leaves_stops_the_reading(house: House, server: str, tmp_path: Path) -> None:
+    size = 256 << 20
+    big(house, tmp_path, size)
+    async with httpx.AsyncClient(headers=KEY) as client, client.stream("GET", f"{server}/media/{ID}") as answer:
+        chunks = answer.aiter_raw()
+        assert await anext(chunks)
+    await asyncio.wait_for(house.store.closed.wait(), 30)
+    assert house.store.open == 0
+    assert house.store.read_bytes < size // 2
+
+
+async def test_a_slow_listener_is_waited_for(house: House, server: str, tmp_path: Path) -> None:
+    big(house, tmp_path, 256 << 20)
+    async with httpx.AsyncClient(headers=KEY) as client, client.stream("GET", f"{server}/media/{ID}") as answer:
+        chunks = answer.aiter_raw()
+        await anext(chunks)
+        before = -1
+        while house.store.read_bytes != before:
+            before = house.store.read_bytes
+            await asyncio.sleep(0.1)
+        assert before < 64 << 20
+        assert house.store.open == 1

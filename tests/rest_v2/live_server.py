@@ -1,0 +1,95 @@
+"""The shim on a real server at a loopback port, for clients that bring their own sockets."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from adapters.media import FolderMedia
+from adapters.metadata.sqlite import SqliteStore
+from adapters.rest_v2.dependencies import Choices
+from adapters.rest_v2.request.v2_rate_limit import Rate
+from recordings.model.account import DEFAULT_SCOPES
+from recordings.model.user import PrivLevel
+from tests.rest_v2.v2_installation import Site, World, client_of, new_account
+
+
+@dataclass
+class Live:
+    """A server that runs, and what a client has to know."""
+
+    address: str
+    account_id: str
+    token: str
+    api_key: str
+    recordings: list[str]
+
+
+@contextmanager
+def live(folder: Path, count: int = 3) -> Iterator[Live]:
+    """A server with one account, `count` recordings, a call `live`, and a user `admin` (password `secret`)."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    holder: list[Live] = []
+    started, stop = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(folder, count, listener, holder, started, stop)))
+    thread.start()
+    try:
+        assert started.wait(30)
+        yield holder[0]
+    finally:
+        stop.set()
+        thread.join(30)
+        listener.close()
+
+
+async def _serve(
+    folder: Path,
+    count: int,
+    listener: socket.socket,
+    holder: list[Live],
+    started: threading.Event,
+    stop: threading.Event,
+) -> None:
+    store = SqliteStore(folder)
+    await store.open()
+    (folder / "audio").mkdir()
+    world = World(store, FolderMedia(folder / "audio", "local:"), folder)
+    # Whoever tries everything tries bad credentials too; the limit has tests of its own.
+    shim = world.shim(Choices(rate=Rate(capacity=1_000_000, per_second=1_000_000.0)))
+
+    async def serve_http(scope: Scope, receive: Receive, send: Send) -> None:
+        # Not a `Mount`: that has an answer of its own to a path with a line break in it.
+        await shim({**scope, "root_path": "/v2"}, receive, send)
+
+    config = uvicorn.Config(serve_http, lifespan="off", ws="websockets-sansio", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    try:
+        holder.append(await _fill(world, count, listener))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:  # noqa: ASYNC110 - it has no event to wait for
+            await asyncio.sleep(0.01)
+        started.set()
+        await asyncio.to_thread(stop.wait)
+        server.should_exit = True
+        await serving
+    finally:
+        await world.close()
+        await store.close()
+
+
+async def _fill(world: World, count: int, listener: socket.socket) -> Live:
+    account = await new_account(world, "Live")
+    async with client_of(world.app()) as client:
+        site = Site(world, account, client)
+        made = [(await site.add(at=at, owner_id="0" * 32)).id for at in range(count)]
+        world.recorder.ring(account.id, "live")
+        await world.members.create(account.id, "admin", "secret", priv_level=PrivLevel.ADMIN)
+        key = await world.administration.create_key(account.id, None, frozenset(DEFAULT_SCOPES))
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        return Live(address, account.id, site.token(), key.secret, made)

@@ -1,0 +1,72 @@
+"""Rows of sections 0 and 6, starting and stopping, that have no test among their neighbours."""
+
+import pytest
+
+from recordings.model.recording import State
+from tests.rest_v2.test_channels import ask, flow
+from tests.rest_v2.v2_installation import Site, new_account
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+# 0: D2, D5, and 6.2: what is not said has its documented default
+
+
+async def test_the_defaults_of_a_start(site: Site) -> None:
+    site.world.recorder.ring(site.account.id, "defaults")
+    assert (await ask(site, "defaults", flow())).status_code == 201
+    active = await site.world.store.find_active(site.account.id, "defaults")
+    assert active is not None
+    options = active.options
+    assert (options.time_limit, options.should_follow_transfer, options.method) == (3_600, True, "put")
+    assert (options.record_on_answer, options.record_on_bridge) == (False, False)
+    assert (options.url, options.media_name, options.label) == (None, None, None)
+    assert (active.format, active.state) == ("mp3", State.RECORDING)
+
+
+# 6.1
+
+
+async def test_a_channel_of_another_account(site: Site) -> None:
+    other = await new_account(site.world)
+    site.world.recorder.ring(other.id, "theirs")
+    for action in ("start", "stop", "mask", "unmask"):
+        response = await ask(site, "theirs", flow(action))
+        assert (response.status_code, response.json()["message"]) == (404, "bad identifier")
+        assert response.json()["data"] == ["theirs"]
+    assert await site.world.store.find_active(other.id, "theirs") is None
+
+
+async def test_what_else_there_is_about_channels_is_not_here(site: Site) -> None:
+    assert (await site.get(f"{site.path}/channels")).status_code == 404
+    assert (await site.get(f"{site.path}/channels/x")).status_code == 405
+
+
+# 6.2 and 6.3
+
+
+async def test_skipping_is_a_part_of_callflows_alone(site: Site) -> None:
+    site.world.recorder.ring(site.account.id, "skip")
+    assert (await ask(site, "skip", flow("start", skip_module=True))).status_code == 201
+    assert await site.world.store.find_active(site.account.id, "skip") is not None
+
+
+@pytest.mark.parametrize(("label", "origin"), [(None, "rest:tester"), ("Front desk", "rest:tester : Front desk")])
+async def test_how_it_was_started(site: Site, label: str | None, origin: str) -> None:
+    site.world.recorder.ring(site.account.id, "origin")
+    for action, given in (("start", {} if label is None else {"label": label}), ("stop", {})):
+        assert (await ask(site, "origin", flow(action, **given))).status_code == 201
+    (item,) = (await site.get()).json()["data"]
+    assert item["origin"] == origin
+
+
+# 6.4
+
+
+@pytest.mark.parametrize("name", ["record_on_answer", "record_on_bridge"])
+async def test_what_was_waited_for_never_came(site: Site, name: str) -> None:
+    site.world.recorder.ring(site.account.id, name)
+    assert (await ask(site, name, flow("start", **{name: True}))).status_code == 201
+    assert (await ask(site, name, flow("stop"))).status_code == 201
+    assert await site.world.store.find_active(site.account.id, name) is None
+    assert await site.ids() == []

@@ -1,0 +1,194 @@
+"""Section 5, the row of 503: the metadata store is away, frozen or busy, and nobody waits long to hear it.
+
+Each server is one of these tests' own. What they wait is set short in its address; unless that says otherwise, it is
+five seconds where nobody listens and twenty more where a server is there and says nothing.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from adapters.media import FolderMedia
+from adapters.metadata.mongodb import Driver, MongoStore
+from adapters.metadata.mongodb.driver import DEFAULTS
+from adapters.metadata.sqlite import SqliteStore, database
+from adapters.metadata.sqlite.sqlite_store import FILE
+from graph.app import create_app
+from graph.services import open_services
+from graph.settings import load
+from recordings.model.account import DEFAULT_SCOPES, Principal
+from recordings.ports.recording_store import MetadataStore
+from tests.rest_v2.v2_installation import Site, World, client_of, new_account
+from tests.servers.mongod import Mongod
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+LONGEST = 60
+"""Seconds after which a test gives up: what hangs is told as what it is."""
+NOT_LONG = "&serverSelectionTimeoutMS=1000&connectTimeoutMS=1000&socketTimeoutMS=1000&maxConnecting=16"
+
+
+@pytest.fixture(scope="module")
+def mongod(tmp_path_factory: pytest.TempPathFactory, mongodb_uri: str) -> Iterator[Mongod]:
+    # The shared server is asked for first, as where none runs that fixture says so.
+    assert mongodb_uri
+    with Mongod(tmp_path_factory.mktemp("away")) as server:
+        yield server
+
+
+@pytest.fixture(params=["killed", "frozen"])
+def gone(request: pytest.FixtureRequest, mongod: Mongod) -> Iterator[Any]:
+    """Has the server be gone in one way or the other; afterwards it is back."""
+
+    def go() -> None:
+        if request.param == "killed":
+            mongod.kill()
+        else:
+            mongod.freeze()
+
+    yield go
+    if mongod.process is None:
+        mongod.start()
+        mongod.initiate()
+    else:
+        mongod.thaw()
+
+
+def uri_of(server: Mongod) -> str:
+    return server.uri.partition("&")[0] + NOT_LONG
+
+
+async def site_on(store: MetadataStore, folder: Path) -> Site:
+    (folder / "audio").mkdir()
+    world = World(store, FolderMedia(folder / "audio", "local:"), folder)
+    return Site(world, await new_account(world), httpx.AsyncClient())
+
+
+@pytest_asyncio.fixture(params=list(Driver), loop_scope="session")
+async def on_mongodb(request: pytest.FixtureRequest, mongod: Mongod, tmp_path: Path) -> AsyncIterator[Site]:
+    store = MongoStore(uri_of(mongod), "away", request.param)
+    await store.open()
+    site = await site_on(store, tmp_path)
+    await site.client.aclose()
+    async with client_of(site.world.app()) as site.client:
+        yield site
+    await store.close()
+
+
+def is_told(response: httpx.Response) -> None:
+    body = response.json()
+    assert (response.status_code, body["status"], body["error"]) == (503, "error", "503")
+    assert body["message"] == "datastore_unreachable"
+    assert body["data"] == {"message": "datastore timeout"}
+    assert body["request_id"] == response.headers["x-request-id"]
+    assert response.headers["content-type"] == "application/json"
+
+
+async def test_a_server_that_is_gone(on_mongodb: Site, gone: Any) -> None:
+    site = on_mongodb
+    made = await site.add()
+    one = f"{site.recordings}/{made.id}"
+    site.world.recorder.ring(site.account.id, "live")
+    flow = {"action": "metaflow", "data": {"module": "record_call", "data": {"action": "start"}}}
+    assert await site.ids() == [made.id]
+    gone()
+    login = {"data": {"credentials": "0" * 32, "account_name": "Acme"}}
+    requests: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("GET", site.recordings, {}),
+        ("GET", f"{site.recordings}?accept=csv", {}),
+        ("GET", f"{one}?accept=audio/mpeg", {}),
+        ("DELETE", one, {}),
+        ("PUT", f"{site.path}/channels/live", {"json": flow}),
+        ("GET", "/v2/token_auth", {}),
+        ("PUT", "/v2/user_auth", {"json": login}),
+        ("PUT", "/v2/api_auth", {"json": {"data": {"api_key": "0" * 64}}}),
+    )
+    async with asyncio.timeout(LONGEST):
+        answers = await asyncio.gather(*(site.send(method, path, **options) for method, path, options in requests))
+    for answer in answers:
+        is_told(answer)
+
+
+async def test_a_server_that_is_back(on_mongodb: Site, mongod: Mongod) -> None:
+    site = on_mongodb
+    made = await site.add()
+    mongod.kill()
+    async with asyncio.timeout(LONGEST):
+        is_told(await site.get())
+        await asyncio.to_thread(mongod.start)
+        await asyncio.to_thread(mongod.initiate)
+        assert await site.ids() == [made.id]
+
+
+async def test_all_of_the_service(mongod: Mongod, gone: Any, tmp_path: Path) -> None:
+    uri = uri_of(mongod).replace("/?", "/whole?")
+    async with open_services(load({}, {"data": str(tmp_path), "mongodb": uri})) as services:
+        account = await services.administration.create_account("Acme")
+        token = services.tokens.issue(Principal(account.id, frozenset(DEFAULT_SCOPES)))
+        headers = {"X-Auth-Token": token, "Authorization": f"Bearer {token}"}
+        transport = httpx.ASGITransport(create_app(services))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x.invalid", headers=headers) as client:
+            assert (await client.get("/media/202403-0")).status_code == 404
+            gone()
+            async with asyncio.timeout(LONGEST):
+                v2, audio, graphql = await asyncio.gather(
+                    client.get("/v2/account/recordings"),
+                    client.get("/media/202403-0"),
+                    client.post("/graphql", json={"query": "{ recordings(first: 1) { totalCount } }"}),
+                )
+    is_told(v2)
+    assert (audio.status_code, audio.json()["error"]["code"]) == (503, "UNAVAILABLE")
+    assert audio.headers["retry-after"] == "10"
+    assert [error["extensions"]["code"] for error in graphql.json()["errors"]] == ["UNAVAILABLE"]
+
+
+async def test_how_long_anybody_waits_is_bounded() -> None:
+    waits = {name: value for name, value in DEFAULTS.items() if name.endswith("TimeoutMS")}
+    assert waits == {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 20_000}
+    assert max(database.BUSY_SECONDS, database.READ_SECONDS) <= 30
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def on_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    store = SqliteStore(tmp_path)
+    await store.open()
+    site = await site_on(store, tmp_path)
+    await site.client.aclose()
+    async with client_of(site.world.app()) as site.client:
+        yield site
+    await store.close()
+
+
+async def test_a_file_that_another_process_keeps(on_sqlite: Site, tmp_path: Path) -> None:
+    site = on_sqlite
+    made = await site.add()
+    one = f"{site.recordings}/{made.id}"
+    beside = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    try:
+        beside.execute("BEGIN IMMEDIATE")
+        is_told(await site.send("DELETE", one))
+        is_told(await site.send("PATCH", one, json={"data": {"user_metadata": {"a": 1}}}))
+        # Reading goes on: it sees the last commit.
+        assert await site.ids() == [made.id]
+        beside.execute("ROLLBACK")
+    finally:
+        beside.close()
+    assert (await site.send("DELETE", one)).status_code == 200
+
+
+async def test_a_read_that_takes_too_long(on_sqlite: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = on_sqlite
+    for at in range(20):
+        await site.add(at=at, audio=None)
+    monkeypatch.setattr(database, "READ_SECONDS", -1.0)
+    monkeypatch.setattr(database, "STEPS", 1)
+    is_told(await site.get())
+    monkeypatch.undo()
+    assert len(await site.ids()) == 20

@@ -1,0 +1,228 @@
+"""The shim on a real store, with a recorder, a clock and audio that tests can move and put in."""
+
+import hashlib
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from adapters.audio import AudioWorkers, Renditions
+from adapters.identity import Credentials, Identity, Revocations, Tokens
+from adapters.media import FolderMedia
+from adapters.rest_v2.dependencies import Choices
+from adapters.rest_v2.recording.v2_document import from_v2
+from adapters.rest_v2.v2_app import rest_v1_app, rest_v2_app
+from graph.media.convert import Rendering
+from recordings.model.account import DEFAULT_SCOPES, Account, Principal, Scope
+from recordings.model.ids import new_id, new_recording_id
+from recordings.model.instants import SECOND, Millis
+from recordings.model.recording import Media, Reason, Recording, State
+from recordings.ports.recording_store import MetadataStore
+from recordings.use_cases.accounts import ManageAccounts
+from recordings.use_cases.finalizer import media_key
+from recordings.use_cases.recordings import Recordings
+from recordings.use_cases.users import ManageUsers
+from tests.support.fake_clock import StillClock
+from tests.support.fake_recorder import ScriptedRecorder
+from tests.support.memory_audit import ListAudit
+
+OFFSET = 62_167_219_200
+AUDIO = bytes(range(256)) * 40
+VERSION = "1.2.3"
+BASE = "http://rest.invalid"
+
+
+class Ticks:
+    """Monotonic seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class World:
+    """Everything under the shim, shared by the tests of one store; each test has an account of its own in it."""
+
+    store: MetadataStore
+    media: FolderMedia
+    folder: Path
+    # Tokens are checked by the time of day, so the clock stands at it, a little behind a full second.
+    clock: StillClock = field(default_factory=lambda: StillClock(int(time.time()) * SECOND + 123))
+    audit: ListAudit = field(default_factory=ListAudit)
+    ticks: Ticks = field(default_factory=Ticks)
+
+    def __post_init__(self) -> None:
+        self.recorder = ScriptedRecorder(self.clock)
+        self.tokens = Tokens(b"k" * 32, self.clock)
+        credentials = Credentials(self.store, self.ticks)
+        self.identity = Identity(self.store, self.tokens, credentials, revocations=Revocations(self.store, self.ticks))
+        self.administration = ManageAccounts(self.store, self.clock)
+        self.members = ManageUsers(self.store, self.clock)
+        self.woken = 0
+        # Its process starts when somebody asks for the first rendition.
+        self.workshop = AudioWorkers(self.folder / "work", workers=1)
+        self.renditions = Renditions(self.folder / "renditions", self.workshop, self.media.read)
+        self.rendering = Rendering(self.renditions)
+        self.service = Recordings(
+            store=self.store,
+            recorder=self.recorder,
+            clock=self.clock,
+            audit=self.audit,
+            wake=self._wake,
+            node="n" * 32,
+        )
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    async def close(self) -> None:
+        """End what runs beside the store."""
+        await self.renditions.close()
+        await self.workshop.close()
+
+    def app(self, choices: Choices | None = None, **other: Any) -> Starlette:
+        """The shim, mounted as the service mounts it."""
+        gone = rest_v1_app(clock=self.clock, node="node-1", version=VERSION)
+        return Starlette(routes=[Mount("/v2", self.shim(choices, **other)), Mount("/v1", gone)])
+
+    def shim(self, choices: Choices | None = None, **other: Any) -> ASGIApp:
+        """The shim itself."""
+        parts: dict[str, Any] = {
+            "service": self.service,
+            "members": self.members,
+            "accounts": self.store,
+            "identity": self.identity,
+            "issue": self.tokens.issue,
+            "read": self.media.read,
+            "convert": self.rendering.convert,
+            "clock": self.clock,
+            "node": "node-1",
+            "version": VERSION,
+            "choices": choices,
+            "seconds": self.ticks,
+        }
+        return rest_v2_app(**parts | other)
+
+
+class Site:
+    """One account, and a client of it that knows only HTTP."""
+
+    def __init__(self, world: World, account: Account, client: httpx.AsyncClient) -> None:
+        self.world = world
+        self.account = account
+        self.client = client
+        self.headers = {"X-Auth-Token": self.token()}
+
+    @property
+    def path(self) -> str:
+        return f"/v2/accounts/{self.account.id}"
+
+    @property
+    def recordings(self) -> str:
+        return f"{self.path}/recordings"
+
+    @property
+    def now(self) -> int:
+        """Gregorian seconds."""
+        return self.world.clock.now() // SECOND + OFFSET
+
+    def principal(self, *scopes: Scope, owner_id: str | None = None) -> Principal:
+        return Principal(self.account.id, frozenset(scopes or DEFAULT_SCOPES), owner_id, "tester")
+
+    def token(self, *scopes: Scope, owner_id: str | None = None, seconds: int = 3_600) -> str:
+        return self.world.tokens.issue(self.principal(*scopes, owner_id=owner_id), seconds)
+
+    async def send(self, method: str, path: str = "", **options: Any) -> httpx.Response:
+        """A request with the account's token, unless headers say otherwise."""
+        headers = {**self.headers, **options.pop("headers", {})}
+        headers = {name: value for name, value in headers.items() if value is not None}
+        return await self.client.request(method, path or self.recordings, headers=headers, **options)
+
+    async def get(self, path: str = "", **params: Any) -> httpx.Response:
+        return await self.send("GET", path, params=params)
+
+    async def put(self, path: str, data: Any, **beside: Any) -> httpx.Response:
+        return await self.send("PUT", path, json={"data": data, **beside})
+
+    async def ids(self, path: str = "", **params: Any) -> list[str]:
+        """The ids of one page."""
+        response = await self.get(path, **params)
+        assert response.status_code == 200, response.text
+        return [item["id"] for item in response.json()["data"]]
+
+    async def add(self, at: Millis = 0, audio: bytes | None = AUDIO, **given: Any) -> Recording:
+        """A stored recording, made `at` milliseconds before now."""
+        made = given.get("created", self.world.clock.now() - at)
+        wav = given.get("format") == "wav"
+        recording = Recording(
+            **{
+                "id": new_recording_id(made),
+                "account_id": self.account.id,
+                "state": State.STORED if audio is not None else State.LOST,
+                "reason": None if audio is not None else Reason.AUDIO_MISSING,
+                "start": made,
+                "created": made,
+                "ended": made,
+                "modified": made,
+                "call_id": secrets.token_hex(8),
+                "from_": "1001@acme.example.com",
+                "to": "+14155550123@acme.example.com",
+                "caller_id_name": "Ada",
+                "caller_id_number": "1001",
+                "duration_ms": 42_380,
+                "direction": "inbound",
+                **given,
+            }
+        )
+        if audio is not None:
+            recording = replace(recording, media=await self.keep(recording, audio, wav=wav))
+        await self.world.store.insert(recording)
+        return recording
+
+    async def keep(self, recording: Recording, audio: bytes, *, wav: bool = False) -> Media:
+        """Put audio where the service keeps it."""
+        path = self.world.folder / secrets.token_hex(8)
+        path.write_bytes(audio)
+        content_type = "audio/x-wav" if wav else "audio/mpeg"
+        key = media_key(recording, "wav" if wav else "mp3")
+        url = await self.world.media.put(key, str(path), content_type)
+        path.unlink()
+        digest = hashlib.sha256(audio).hexdigest()
+        return Media(url, content_type, len(audio), 42_380, 16_000, 2, digest, recording.created)
+
+    async def take_in(self, document: dict[str, Any], audio: bytes | None = None) -> Recording:
+        """Keep a document of the reference, as an import does."""
+        recording = from_v2(document, self.account, self.world.clock.now())
+        if audio is not None:
+            media = await self.keep(recording, audio)
+            recording = replace(recording, state=State.STORED, reason=None, reason_detail=None, media=media)
+        await self.world.store.insert(recording)
+        return recording
+
+
+async def new_account(world: World, name: str = "Acme", tree: tuple[str, ...] = ()) -> Account:
+    account = Account(new_id(), name, world.clock.now(), tree)
+    assert await world.store.add_account(account)
+    return account
+
+
+@asynccontextmanager
+async def client_of(app: Any, client: tuple[str, int] = ("192.0.2.1", 1)) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that knows only HTTP."""
+    transport = httpx.ASGITransport(app, client=client)
+    async with httpx.AsyncClient(transport=transport, base_url=BASE) as opened:
+        yield opened
+
+
+__all__ = ["AUDIO", "OFFSET", "Site", "World", "client_of", "new_account"]

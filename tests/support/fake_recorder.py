@@ -1,0 +1,89 @@
+"""A recorder without a telephone: calls are put in by a test, and takes do as they are told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from recordings.model.call import Call
+from recordings.model.events import Armed, Begun
+from recordings.model.instants import Millis
+from recordings.ports.process import Clock
+from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
+
+
+class ScriptedRecorder:
+    """A `Recorder` that keeps what it was asked in `asked`, and refuses while `refuses` is set."""
+
+    name = "scripted"
+
+    def __init__(self, clock: Clock) -> None:
+        self.capabilities = frozenset(Capability)
+        self.asked: list[tuple[str, str]] = []
+        self.refuses = ""
+        self.said: asyncio.Queue[TakeEvent] = asyncio.Queue()
+        self._clock = clock
+        self._calls: dict[tuple[str, str], Call] = {}
+        self._open: set[str] = set()
+
+    def ring(self, account_id: str, call_id: str, owner_id: str | None = None) -> Call:
+        """Let a call be live."""
+        call = Call(
+            account_id=account_id,
+            call_id=call_id,
+            owner_id=owner_id,
+            started=self._clock.now(),
+            caller_id_number="1001",
+            callee_id_number="+14155550123",
+        )
+        self._calls[account_id, call_id] = call
+        return call
+
+    async def find_call(self, account_id: str, call_id: str) -> Call | None:
+        """A call that rings."""
+        return self._calls.get((account_id, call_id))
+
+    async def calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
+        """The account's calls, newest first."""
+        return [call for (account, _), call in self._calls.items() if account == account_id][::-1][:limit]
+
+    async def start(self, take: Take) -> Armed | Begun:
+        """Begin at once, or wait if the options say so."""
+        self._ask("start", take.recording_id)
+        self._open.add(take.recording_id)
+        waits = take.options.record_on_answer or take.options.record_on_bridge
+        return (Armed if waits else Begun)(at=self._clock.now())
+
+    async def stop(self, recording_id: str) -> None:
+        """Close the take."""
+        self._ask("stop", recording_id)
+        self._open.discard(recording_id)
+
+    async def pause(self, recording_id: str) -> Millis:
+        """At the first second of the audio."""
+        return self._ask("pause", recording_id)
+
+    async def resume(self, recording_id: str) -> None:
+        """Go on."""
+        self._ask("resume", recording_id)
+
+    async def mask(self, recording_id: str) -> Millis:
+        """At the first second of the audio."""
+        return self._ask("mask", recording_id)
+
+    async def unmask(self, recording_id: str) -> None:
+        """Go on."""
+        self._ask("unmask", recording_id)
+
+    async def is_open(self, recording_id: str) -> bool:
+        """Whether it was started and not stopped."""
+        return recording_id in self._open
+
+    async def events(self) -> AsyncIterator[TakeEvent]:
+        """What a test put into `said`."""
+        while True:
+            yield await self.said.get()
+
+    def _ask(self, action: str, recording_id: str) -> Millis:
+        if self.refuses:
+            raise TakeRefused(self.refuses)
+        self.asked.append((action, recording_id))
+        return 1_000

@@ -1,0 +1,62 @@
+"""The use cases on a real SQLite store, with a clock, a recorder and an audit log that tests can move and read."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.metadata.sqlite import SqliteStore
+from recordings.model.account import DEFAULT_SCOPES, Account, Principal, Scope
+from recordings.model.installation import InstallationPolicy
+from recordings.use_cases.recordings import Recordings
+from tests.support.fake_clock import StillClock
+from tests.support.fake_recorder import ScriptedRecorder
+from tests.support.memory_audit import ListAudit
+
+ACCOUNT, CHILD, SIBLING = "a" * 32, "c" * 32, "5" * 32
+NODE = "n" * 32
+
+
+@dataclass
+class House:
+    """The parts, and how often background work was woken."""
+
+    store: SqliteStore
+    recorder: ScriptedRecorder
+    clock: StillClock
+    audit: ListAudit
+    service: Recordings
+    woken: list[bool]
+
+
+def principal(account_id: str = ACCOUNT, *scopes: Scope, owner_id: str | None = None) -> Principal:
+    """Somebody of an account, with the usual scopes unless told which."""
+    return Principal(account_id, frozenset(scopes or DEFAULT_SCOPES), owner_id, "tester")
+
+
+@asynccontextmanager
+async def open_house(folder: Path, policy: InstallationPolicy | None = None) -> AsyncIterator[House]:
+    """A house with three accounts: `CHILD` below `ACCOUNT`, and `SIBLING` beside it."""
+    clock, audit, store = StillClock(), ListAudit(), SqliteStore(folder)
+    recorder = ScriptedRecorder(clock)
+    await store.open()
+    for account in (
+        Account(ACCOUNT, "parent", clock.now()),
+        Account(CHILD, "child", clock.now(), (ACCOUNT,)),
+        Account(SIBLING, "sibling", clock.now()),
+    ):
+        assert await store.add_account(account)
+    woken: list[bool] = []
+    service = Recordings(
+        store=store,
+        recorder=recorder,
+        clock=clock,
+        audit=audit,
+        wake=lambda: woken.append(True),
+        node=NODE,
+        policy=policy,
+    )
+    try:
+        yield House(store, recorder, clock, audit, service, woken)
+    finally:
+        await store.close()
