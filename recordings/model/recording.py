@@ -1,9 +1,9 @@
 """A recording: the one document that everything else is about.
 
-A `Recording` is never changed in place: `recordings.rules.lifecycle` makes the next one from an event, and a store saves
-it with a compare-and-set on `revision`. Field names are those of the v2 document (contract
-section 8); what v2 does not know is ours. A store keeps `Recording.to_row()`, and a page of a listing hands out those
-rows, or the asked-for part of them, without building a `Recording`.
+A `Recording` is never changed in place: `recordings.rules.lifecycle` makes the next revision from an event, and a store
+saves it with a compare-and-set on `revision`. Field names are those of the v2 document; other fields are this service's
+own. A store keeps `Recording.to_row()`. A page of a listing returns those rows, or the requested part of them, without
+building a `Recording`.
 """
 
 from collections.abc import Mapping
