@@ -202,11 +202,11 @@ async def test_a_worker_hears_of_no_ctrl_c_from_its_first_instant(workshop: Audi
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from adapters.audio import AudioWorkshop
-from recordings.ports import Codec, SpooledAudio, Target, Track
+from adapters.audio import AudioWorkers
+from recordings.ports.audio import Codec, SpooledAudio, Target, Track
 
 async def main():
-    workshop = AudioWorkshop(Path(sys.argv[1]), workers=1)
+    workshop = AudioWorkers(Path(sys.argv[1]), workers=1)
     audio = SpooledAudio((Track(sys.argv[2], Codec.S16, 8000),))
     job = asyncio.create_task(workshop.render("id", audio, Target("mp3", None, 10**12)))
     import multiprocessing

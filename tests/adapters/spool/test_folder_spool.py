@@ -253,7 +253,7 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 from adapters.spool import FolderSpool
-from recordings.ports import Codec
+from recordings.ports.audio import Codec
 
 async def main():
     spool = FolderSpool(Path(sys.argv[1]))
