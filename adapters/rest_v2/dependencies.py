@@ -1,10 +1,10 @@
 """What the shim needs of others, as Protocols, and what an installation decides about it."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from adapters.rest_v2.request.v2_rate_limit import Rate
+from adapters.http.token_bucket import Rate
 from recordings.model.account import Account, Principal
 from recordings.model.recording import Recording
 
@@ -69,6 +69,7 @@ class Choices:
     """The most bytes of the same, estimated on the first of them."""
     token_seconds: int = 3_600
     """How long a token of `api_auth` and `user_auth` holds."""
-    rate: Rate = field(default_factory=Rate)
+    rate: Rate = Rate(capacity=100, per_second=10.0)  # noqa: RUF009 - frozen
+    """Tokens of each client and account."""
     language: str = "en-us"
     timezone: str = "UTC"

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.request_ids import request_id_of
+from adapters.http.token_bucket import TokenBuckets
 from adapters.rest_v2.dependencies import Accounts, Choices, Convert, Identity, Issue, Read
 from adapters.rest_v2.listing.list_reader import Pages
 from adapters.rest_v2.listing.list_recordings import Listings
@@ -22,7 +23,6 @@ from adapters.rest_v2.request.envelope import Meta, node_id, timestamp
 from adapters.rest_v2.request.gzip_response import compress
 from adapters.rest_v2.request.request_context import RequestContext
 from adapters.rest_v2.request.v2_errors import Fault, gone, of_refusal, store_away, unspecified
-from adapters.rest_v2.request.v2_rate_limit import Buckets
 from adapters.rest_v2.session.account_documents import Directory
 from adapters.rest_v2.session.login_digests import LoginDigests
 from adapters.rest_v2.session.token_auth import Sessions
@@ -82,9 +82,8 @@ def rest_v2_app(  # noqa: PLR0913 - everything it needs of others, each by its n
         one,
     )
     handlers |= {f"{name}_recording_of_user": handlers[f"{name}_recording"] for name in ("get", "delete", "patch")}
-    door = gate.Gate(
-        identity=identity, logins=logins, accounts=accounts, buckets=Buckets(chosen.rate, seconds), clock=clock
-    )
+    buckets = TokenBuckets(chosen.rate, seconds, max_buckets=gate.MAX_BUCKETS)
+    door = gate.Gate(identity=identity, logins=logins, accounts=accounts, buckets=buckets, clock=clock)
     return _App(handlers, door, clock, Meta(request_id="", node=node_id(node), version=version, timestamp=""))
 
 

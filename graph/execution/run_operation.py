@@ -8,8 +8,8 @@ from typing import Any
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
 from strawberry.execution import optimized_is_awaitable
 
+from adapters.http.token_bucket import TokenBuckets
 from graph.execution.ast_limits import check_ids
-from graph.execution.cost_limit import RateLimiter
 from graph.execution.document_cache import Document, Documents, RefusedDocumentError
 from graph.execution.executor import CompiledExecutor
 from graph.execution.http_error import HttpProblemError
@@ -34,7 +34,7 @@ class Operations:
     schema: GraphQLSchema
     documents: Documents
     caller: Caller
-    rate: RateLimiter | None = None
+    rate: TokenBuckets | None = None
     may_introspect: Callable[[Any], bool] = field(default=lambda _context: True)
 
     async def run(self, asked: Asked, context: Any, *, who: Hashable, only_reads: bool) -> Outcome:
@@ -126,7 +126,7 @@ class Operations:
         return result  # type: ignore[no-any-return]
 
 
-def _spend(rate: RateLimiter, who: Hashable, cost: int) -> int:
+def _spend(rate: TokenBuckets, who: Hashable, cost: int) -> int:
     if wait := rate.take(who, cost):
         message = f"too much was asked for at once: try again in {wait} s"
         raise HttpProblemError(429, "RATE_LIMITED", message, {"retry-after": str(wait)})

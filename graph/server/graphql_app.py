@@ -16,10 +16,10 @@ from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
 
+from adapters.http.token_bucket import Rate, TokenBuckets
 from adapters.identity import token_in
 from graph import graphiql
 from graph.execution import error_format as faults
-from graph.execution.cost_limit import RateLimiter
 from graph.execution.endpoint import Front
 from graph.execution.http_error import HttpProblemError
 from graph.execution.request_limits import Limits
@@ -98,7 +98,7 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
         schema=schema.core,
         documents=schema.documents,
         caller=schema.caller,
-        rate=RateLimiter(chosen.burst, chosen.per_second),
+        rate=TokenBuckets(Rate(chosen.burst, chosen.per_second)),
         may_introspect=lambda context: needed is None or needed in context.principal.scopes,
     )
     return Front(

@@ -11,10 +11,10 @@ from pathlib import Path
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from adapters.http.token_bucket import Rate
 from adapters.media import FolderMedia
 from adapters.metadata.sqlite import SqliteStore
 from adapters.rest_v2.dependencies import Choices
-from adapters.rest_v2.request.v2_rate_limit import Rate
 from recordings.model.account import DEFAULT_SCOPES
 from recordings.model.user import PrivLevel
 from tests.rest_v2.v2_installation import Site, World, client_of, new_account

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from adapters.rest_v2.dependencies import Choices
-from adapters.rest_v2.request.v2_rate_limit import Buckets, Rate
 from recordings.model.account import DEFAULT_SCOPES, Scope
 from recordings.model.user import PrivLevel
-from tests.rest_v2.v2_installation import Site, Ticks, client_of, new_account
+from tests.rest_v2.v2_installation import Site, client_of, new_account
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -389,18 +388,6 @@ async def test_what_is_no_account_has_one_bucket(site: Site) -> None:
             for name in ("x", "y" * 30_000, "%C3%A9", "A" * 32, "0" * 32, "1" * 32)
         ]
     assert left == [99, 98, 97, 96, 99, 99]
-
-
-async def test_buckets_are_bounded() -> None:
-    ticks = Ticks()
-    buckets = Buckets(Rate(capacity=2, per_second=1), ticks)
-    for number in range(20_000):
-        assert buckets.take(str(number), "", 2)
-    assert not buckets.take("19999", "", 1)
-    assert buckets.level("19999", "") == 0
-    assert buckets.take("0", "", 2)
-    ticks.now += 100
-    assert buckets.level("19999", "") == 2
 
 
 async def test_ingest_scopes_reach_nothing(site: Site) -> None:

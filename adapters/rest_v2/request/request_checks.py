@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 
+from adapters.http.token_bucket import TokenBuckets
 from adapters.rest_v2.dependencies import Accounts, Identity
 from adapters.rest_v2.request.parameters import (
     BODY_TYPES,
@@ -32,7 +33,6 @@ from adapters.rest_v2.request.v2_errors import (
     not_authenticated,
     too_many_requests,
 )
-from adapters.rest_v2.request.v2_rate_limit import COST, LOGIN_COST, Buckets
 from adapters.rest_v2.session.login_digests import LoginDigests
 from adapters.rest_v2.v2_routes import find
 from recordings.model.account import Account, Principal, can_access_account
@@ -40,6 +40,11 @@ from recordings.model.errors import Unauthenticated
 from recordings.model.ids import is_hex_id
 from recordings.ports.process import Clock
 
+COST: Final = 1
+LOGIN_COST: Final = 35
+"""Tokens that a login costs."""
+MAX_BUCKETS: Final = 16_384
+"""The most (client, account) pairs that have a bucket."""
 _TUNNELLED: Final = "POST"
 _ID_LENGTH: Final = 32
 _NO_ACCOUNT: Final = "-"
@@ -51,7 +56,7 @@ class Gate:
     """Lets requests in: finds out what is asked for, who asks, and where."""
 
     def __init__(
-        self, *, identity: Identity, logins: LoginDigests, accounts: Accounts, buckets: Buckets, clock: Clock
+        self, *, identity: Identity, logins: LoginDigests, accounts: Accounts, buckets: TokenBuckets, clock: Clock
     ) -> None:
         self._identity = identity
         self._logins = logins
@@ -131,9 +136,9 @@ class Gate:
         return account
 
     def _charge(self, exchange: RequestContext, cost: int) -> None:
-        granted = self._buckets.take(*_bucket(exchange), cost)
-        self._tell(exchange, cost if granted else 0)
-        if not granted:
+        wait = self._buckets.take(_bucket(exchange), cost)
+        self._tell(exchange, 0 if wait else cost)
+        if wait:
             raise too_many_requests()
 
     def _charge_hashing(self, exchange: RequestContext, credential: Credential) -> None:
@@ -141,12 +146,12 @@ class Gate:
         guess = credential.basic
         if guess is None or not exchange.argument("account_id") or self._logins.remembers(*guess):
             return
-        if not self._buckets.take(_bucket(exchange)[0], "", COST):
+        if self._buckets.take((_bucket(exchange)[0], ""), COST):
             raise too_many_requests()
 
     def _tell(self, exchange: RequestContext, consumed: int | None = None) -> None:
         consumed = exchange.meta.consumed if consumed is None else consumed
-        remaining = self._buckets.level(*_bucket(exchange))
+        remaining = self._buckets.level(_bucket(exchange))
         exchange.meta = replace(exchange.meta, consumed=consumed, remaining=remaining)
 
 
