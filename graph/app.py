@@ -40,7 +40,7 @@ VERSION: Final = version("call-recording-api")
 
 def create_app(services: Services) -> ASGIApp:
     """The ASGI app over open services. Its lifespan runs the background work."""
-    # Those that wait for a store must not keep the workshop idle.
+    # Steps that wait for a store must not leave the audio workers idle.
     at_once = services.settings.audio_workers + _WAITING
     background = Background(services.upkeep, services.recorder, services.recordings, services.wake, at_once)
     announcer = _announcer(services)

@@ -64,7 +64,7 @@ class Services:
     store: MetadataStore
     media: MediaRouter
     spool: FolderSpool
-    workshop: AudioWorkers
+    audio_workers: AudioWorkers
     recorder: EmbeddedRecorder
     wake: Wake
     recordings: Recordings
@@ -114,13 +114,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         places = _places(settings)
         courier = UrlCourier(media.read, guard, settings.data / _DELIVERY, places=places, options=options)
         closing.push_async_callback(courier.close)
-        workshop = AudioWorkers(settings.data / "work", workers=settings.audio_workers)
-        closing.push_async_callback(workshop.close)
+        audio_workers = AudioWorkers(settings.data / "work", workers=settings.audio_workers)
+        closing.push_async_callback(audio_workers.close)
         renditions = _renditions(settings, media, closing)
         issuer = _issuer(settings)
         if issuer is not None:
             closing.push_async_callback(issuer.close)
-        opened = _Opened(store, peers, media, courier, places, workshop, renditions, issuer)
+        opened = _Opened(store, peers, media, courier, places, audio_workers, renditions, issuer)
         yield _compose(settings, key, node, opened)
 
 
@@ -133,7 +133,7 @@ class _Opened:
     media: MediaRouter
     courier: UrlCourier
     places: tuple[str, ...]
-    workshop: AudioWorkers
+    audio_workers: AudioWorkers
     renditions: Renditions
     issuer: "Issuer | None"
 
@@ -252,9 +252,9 @@ def _places(settings: Settings) -> tuple[str, ...]:
 def _renditions(settings: Settings, media: MediaRouter, closing: AsyncExitStack) -> Renditions:
     folder = settings.data / _RENDITIONS
     # Processes of their own, that start when somebody asks: nobody's recording waits for somebody's listening.
-    workshop = AudioWorkers(folder / "work", workers=settings.audio_workers)
-    closing.push_async_callback(workshop.close)
-    renditions = Renditions(folder, workshop, media.read, most_bytes=settings.renditions_mb * _MIB)
+    audio_workers = AudioWorkers(folder / "work", workers=settings.audio_workers)
+    closing.push_async_callback(audio_workers.close)
+    renditions = Renditions(folder, audio_workers, media.read, most_bytes=settings.renditions_mb * _MIB)
     closing.push_async_callback(renditions.close)
     return renditions
 
@@ -273,7 +273,7 @@ def _compose(
     node: str,
     opened: _Opened,
 ) -> Services:
-    store, media, workshop = opened.store, opened.media, opened.workshop
+    store, media, audio_workers = opened.store, opened.media, opened.audio_workers
     clock, audit, wake = SystemClock(), LogAudit(), Wake()
     spool = FolderSpool(settings.data)
     limits = Limits(max_body=settings.max_body * _MIB, max_streams=settings.max_streams)
@@ -285,7 +285,7 @@ def _compose(
             store=store,
             media=media,
             spool=spool,
-            workshop=workshop,
+            audio_processor=audio_workers,
             clock=clock,
             forget=opened.renditions.forget,
         ),
@@ -314,7 +314,7 @@ def _compose(
         store=store,
         media=media,
         spool=spool,
-        workshop=workshop,
+        audio_workers=audio_workers,
         recorder=recorder,
         wake=wake,
         recordings=recordings,
@@ -323,7 +323,7 @@ def _compose(
         administration=ManageAccounts(store, clock),
         membership=ManageUsers(store, clock),
         keeping=AccountSettings(store, clock),
-        doctor=Doctor(store=store, media=media, spool=spool, clock=clock, discard=workshop.discard),
+        doctor=Doctor(store=store, media=media, spool=spool, clock=clock, discard=audio_workers.discard),
         importing=RecordingImporter(store, upkeep, clock, node),
         identity=Identity(store, tokens, Credentials(store), opened.issuer),
         tokens=tokens,

@@ -27,7 +27,7 @@ class WebSender:
         self._limits = limits
         self._opened: aiohttp.ClientSession | None = None
 
-    async def send(self, parcel: DeliveryFile, url: str) -> Receipt:
+    async def send(self, file: DeliveryFile, url: str) -> Receipt:
         """One attempt.
 
         Raises:
@@ -36,21 +36,21 @@ class WebSender:
             SourceError: the stored audio cannot be sent.
             OSError: the connection failed. Also `aiohttp.ClientError` and `TimeoutError`.
         """
-        place = Redirected(web_address(url, parcel.name, parcel.query))
+        place = Redirected(web_address(url, file.name, file.query))
         while True:
-            receipt, location = await self._attempt(parcel, url, place.url)
+            receipt, location = await self._attempt(file, url, place.url)
             if receipt is not None:
                 return receipt
             place = place.follow(location)
 
-    async def _attempt(self, parcel: DeliveryFile, url: str, target: str) -> tuple[Receipt | None, str | None]:
+    async def _attempt(self, file: DeliveryFile, url: str, target: str) -> tuple[Receipt | None, str | None]:
         """What came of it at one place, or the next place."""
-        body = parcel.body()
+        body = file.body()
         try:
             async with self._session().request(
-                parcel.recording.options.method.upper(),
+                file.recording.options.method.upper(),
                 URL(target, encoded=True),
-                headers=parcel.headers(),
+                headers=file.headers(),
                 data=body,
                 allow_redirects=False,
             ) as response:

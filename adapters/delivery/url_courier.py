@@ -51,17 +51,17 @@ class UrlCourier:
         self._options = dict(options or {})
         self._limits = limits
         self._web = WebSender(guard, limits)
-        self._turn = asyncio.Semaphore(at_once)
+        self._slots = asyncio.Semaphore(at_once)
 
     async def deliver(self, recording: Recording) -> Receipt:
         """One attempt, with the delivery's id in its header; whatever goes wrong is in the receipt."""
         url, media, delivery = recording.options.url, recording.media, recording.delivery
         if url is None or media is None or delivery is None:
             return Receipt(Sent.NEVER, "there is nothing to send, or nowhere to send it")
-        parcel = DeliveryFile(recording, media, delivery.id, self._read)
+        delivered = DeliveryFile(recording, media, delivery.id, self._read)
         try:
-            async with self._turn, asyncio.timeout(self._limits.total):
-                return await self._send(parcel, url)
+            async with self._slots, asyncio.timeout(self._limits.total):
+                return await self._send(delivered, url)
         except Exception as error:  # noqa: BLE001 - whatever it is, the recording has to say so
             return receipt_of_fault(error)
 
@@ -69,22 +69,22 @@ class UrlCourier:
         """Let go of connections."""
         await self._web.close()
 
-    async def _send(self, parcel: DeliveryFile, url: str) -> Receipt:
+    async def _send(self, delivered: DeliveryFile, url: str) -> Receipt:
         scheme, _, rest = url.partition("://")
         scheme = scheme.lower()
         url = f"{scheme}://{rest}"
         if not is_allowed(url, self._places):
             return Receipt(Sent.NEVER, f"{redact_url(url)} is no place that is delivered to here")
         if scheme in WEB:
-            return await self._web.send(parcel, url)
+            return await self._web.send(delivered, url)
         idle, options = self._limits.idle, self._options_of(url)
-        async with _as_file(parcel, self._work) as path:
+        async with _as_file(delivered, self._work) as path:
             if scheme in FTP:
-                await ftp.deliver(self._guard, path, url, parcel.name, idle)
+                await ftp.deliver(self._guard, path, url, delivered.name, idle)
             elif scheme in SFTP:
-                await sftp.deliver(self._guard, path, url, parcel.name, options, idle)
+                await sftp.deliver(self._guard, path, url, delivered.name, options, idle)
             else:
-                await remote.deliver(path, url, parcel.name, options)
+                await remote.deliver(path, url, delivered.name, options)
         return Receipt(Sent.DELIVERED)
 
     def _options_of(self, url: str) -> Mapping[str, Any]:
@@ -119,11 +119,11 @@ def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseExcept
 
 
 @asynccontextmanager
-async def _as_file(parcel: DeliveryFile, work: Path) -> AsyncIterator[Path]:
+async def _as_file(delivered: DeliveryFile, work: Path) -> AsyncIterator[Path]:
     """The audio as a file, for those who take nothing else. It has no name in the folder when this is over."""
     await asyncio.to_thread(work.mkdir, mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=work, prefix="delivery.", suffix=".part") as file:
-        async for chunk in parcel.body():
+        async for chunk in delivered.body():
             await _on_disk(file.write, chunk)
         await _on_disk(file.flush)
         yield Path(file.name)

@@ -33,7 +33,7 @@ class Importer:
         self._services = services
         self._account = account
         self._folder = folder.resolve() if folder is not None else None
-        self._turns = [asyncio.Lock() for _ in range(64)]
+        self._locks = [asyncio.Lock() for _ in range(64)]
         self._counts: Counter[str] = Counter()
 
     async def run(self, file: Path) -> Mapping[str, int]:
@@ -70,7 +70,7 @@ class Importer:
         recording = from_v2(document, self._account, self._services.clock.now())
         audio = self._audio(document)
         # The same id twice in a file: the second waits, and is there already.
-        async with self._turns[hash(recording.id) % len(self._turns)]:
+        async with self._locks[hash(recording.id) % len(self._locks)]:
             for _ in range(_TRIES):
                 wanted = audio is not None and await self._services.importing.missing(recording)
                 if wanted and audio is not None:

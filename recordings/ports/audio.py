@@ -119,7 +119,7 @@ class AudioProcessor(Protocol):
         """Make the file to be stored out of what was spooled.
 
         Raises:
-            NotAudio: it cannot be decoded, or not within the workshop's limits.
+            NotAudio: it cannot be decoded, or not within the processor's limits.
         """
 
     async def discard(self, recording_id: str) -> None:

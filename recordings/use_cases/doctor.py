@@ -102,7 +102,7 @@ Note = Callable[[str, str], None]
 
 
 class Doctor:
-    """Examines one installation from one node. `safety` in milliseconds, `discard` is the workshop's."""
+    """Examines one installation from one node. `safety` in milliseconds, `discard` is that of the audio processor."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ class Damaged(Exception):  # noqa: N818 - a passing state of a store, tried agai
 
 
 class CannotRender(Exception):  # noqa: N818 - tried again for a time, and then an answer
-    """The workshop failed over the audio, with what is neither an answer nor a fault of the disk."""
+    """The audio processor failed on this audio, for an unknown reason: not `NotAudio`, and not a disk error."""
 
 
 class Finalizer:
@@ -39,14 +39,14 @@ class Finalizer:
         store: MetadataStore,
         media: MediaStore,
         spool: Spool,
-        workshop: AudioProcessor,
+        audio_processor: AudioProcessor,
         clock: Clock,
         forget: Forget | None = None,
     ) -> None:
         self._store = store
         self._media = media
         self.spool = spool
-        self._workshop = workshop
+        self._audio_processor = audio_processor
         self._clock = clock
         self._forget = forget
 
@@ -54,7 +54,7 @@ class Finalizer:
         """What came of a recording whose audio has ended.
 
         Raises:
-            CannotRender: the workshop failed over it. Whatever else is raised says nothing against the audio.
+            CannotRender: the audio processor failed on it. Any other error is not caused by the audio.
         """
         audio = await self.spool.audio(recording.id)
         if audio is None:
@@ -63,7 +63,7 @@ class Finalizer:
             detail = f"the same bytes are recording {original.id}"
             return Discarded(at=self._clock.now(), reason=Reason.DUPLICATE, detail=detail)
         try:
-            rendered = await self._workshop.render(recording.id, audio, target_of(recording))
+            rendered = await self._audio_processor.render(recording.id, audio, target_of(recording))
         except NotAudio as answer:
             return Failed(at=self._clock.now(), reason=Reason.NOT_AUDIO, detail=str(answer)[:500])
         except OSError:
@@ -142,7 +142,7 @@ class Finalizer:
         state = recording.trashed_from if recording.state is State.TRASHED else recording.state
         if recording.in_progress or state is State.FINALIZING:
             return
-        await self._workshop.discard(recording.id)
+        await self._audio_processor.discard(recording.id)
         if state is State.FAILED:
             await self.spool.set_aside(recording.id)
         elif state is not State.LOST:

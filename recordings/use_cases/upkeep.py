@@ -29,7 +29,7 @@ LEASE: Final = 30 * MINUTE
 STRANDED: Final = DAY
 """How long a node's work may be overdue before others take it that the node is gone."""
 MAX_ATTEMPTS: Final = 20
-"""How often audio that the workshop fails over is tried; with the waits between, about an hour.
+"""How often the audio processor tries audio that it fails on. With the waits between the tries, about one hour.
 
 Whatever else a step fails for (a store that is away, a full disk) may pass at any time, and is tried for as long as
 that takes: the audio is on this node's disk meanwhile, and stays there.

@@ -190,7 +190,7 @@ async def test_a_server_that_starts_beside_an_import_takes_nothing_from_it(
     async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
         account = await services.administration.create_account("Acme")
         file = written(tmp_path / "export.jsonl", document(1, account.id))
-        take, render = services.importing.take, services.workshop.render
+        take, render = services.importing.take, services.audio_workers.render
         claimed: list[Recording] = []
 
         async def start() -> None:
@@ -210,7 +210,7 @@ async def test_a_server_that_starts_beside_an_import_takes_nothing_from_it(
             return await render(*given)
 
         monkeypatch.setattr(services.importing, "take", take_beside)
-        monkeypatch.setattr(services.workshop, "render", render_beside)
+        monkeypatch.setattr(services.audio_workers, "render", render_beside)
         summary = await Importer(services, account, media).run(file)
         assert (summary["with_audio"], summary["lines"]) == (1, 1)
         assert claimed == []

@@ -15,12 +15,12 @@ from tests.servers.seaweedfs import BUCKET
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    workshop = AudioWorkers(tmp_path / "work", workers=1)
-    made = Node(tmp_path, workshop)
+    audio_workers = AudioWorkers(tmp_path / "work", workers=1)
+    made = Node(tmp_path, audio_workers)
     await made.store.open()
     yield made
     await made.store.close()
-    await workshop.close()
+    await audio_workers.close()
 
 
 @pytest.fixture

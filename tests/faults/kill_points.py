@@ -13,7 +13,7 @@ DELETED = "store.save[TRASHED]#1 after"
 """From here on a recording does not come back."""
 COMES_IN = "customer#1 within"
 """The customer has all of it, and has not answered."""
-RENDERS = "workshop.render#1 within"
+RENDERS = "audio_workers.render#1 within"
 """A worker process is in the middle of it."""
 COPIES = "media.put#1 within"
 """Half of it is in the folder. An object store has no such moment: it takes all or nothing."""
@@ -27,7 +27,7 @@ def steps_of(installation: Installation) -> list[str]:
     life.live(PURGED)
     moments = life.moments()
     steps = moments[moments.index(BEGINS) :]
-    within = {"workshop.render#1 after": RENDERS, "courier.deliver#1 after": COMES_IN}
+    within = {"audio_workers.render#1 after": RENDERS, "courier.deliver#1 after": COMES_IN}
     if installation.has_folder:
         within["media.put#1 after"] = COPIES
     for end, middle in within.items():

@@ -92,7 +92,7 @@ def arm(folder: str) -> None:
         ("store", (SqliteStore, MongoStore), writes),
         ("media", (MediaRouter,), ("put", "read", "delete")),
         ("spool", (FolderSpool,), ("audio", "remove", "set_aside", "forget")),
-        ("workshop", (AudioWorkers,), ("render", "discard")),
+        ("audio_workers", (AudioWorkers,), ("render", "discard")),
         ("courier", (UrlCourier,), ("deliver",)),
         ("renditions", (Renditions,), ("forget",)),
     ):
@@ -177,7 +177,7 @@ def _arm_within(control: Control, folder: str) -> None:
     from adapters.media import folder_store as media
 
     async def render(self: WorkerProcess, work: str, name: str, *given: Any) -> Any:
-        job = render_half if f"{name} workshop.render#1 within" in _held(Path(folder)) else worker.work
+        job = render_half if f"{name} audio_workers.render#1 within" in _held(Path(folder)) else worker.work
         limit = folder if job is render_half else self._limits.seconds
         return await self._run(job, work, name, *given, limit)
 
@@ -209,7 +209,7 @@ def render_half(work: str, name: str, _audio: Any, _target: Any, folder: str) ->
     from adapters.audio.render_job import file_of, part_of
 
     part_of(file_of(Path(work, name), FORMATS["mp3"])).write_bytes(b"half of it")
-    Control(Path(folder)).note(f"{name} workshop.render#1 within")
+    Control(Path(folder)).note(f"{name} audio_workers.render#1 within")
     # Not `signal.pause`: the thread that waits for the parent's death has to go on.
     threading.Event().wait()
 

@@ -1,4 +1,4 @@
-"""One node of a service on its real parts: a store, a spool, a workshop, a folder of audio; its recorder is silent."""
+"""One node of a service with real parts: store, spool, audio workers and media folder. Its recorder does nothing."""
 
 import math
 import struct
@@ -56,18 +56,18 @@ class ListCourier:
 class Node:
     """The real parts of a node, in a folder."""
 
-    def __init__(self, folder: Path, workshop: AudioWorkers) -> None:
+    def __init__(self, folder: Path, audio_workers: AudioWorkers) -> None:
         self.folder = folder
         self.clock = StillClock()
         self.store = SqliteStore(folder)
         self.media = FolderMedia(folder / "media", "local:")
         self.spool = FolderSpool(folder)
-        self.workshop = workshop
+        self.audio_workers = audio_workers
         self.silent = Silent()
         self.courier = ListCourier()
 
     def upkeep(self) -> Upkeep:
-        parts: Any = {"media": self.media, "spool": self.spool, "workshop": self.workshop}
+        parts: Any = {"media": self.media, "spool": self.spool, "audio_processor": self.audio_workers}
         others: Any = {"recorder": self.silent, "reporter": self.silent, "courier": self.courier}
         finalizer = Finalizer(store=self.store, clock=self.clock, **parts)
         return Upkeep(store=self.store, finalizer=finalizer, clock=self.clock, node=NODE, **others)

@@ -14,7 +14,7 @@ from tests.e2e.server import until
 from tests.faults.kill_points import BEGINS, check, die_at, steps_of
 from tests.faults.killable_installation import Installation
 
-CONVERTED = ("media.read#3", "workshop.render#2")
+CONVERTED = ("media.read#3", "audio_workers.render#2")
 ALONE = ("store.save[FINALIZING]", "store.claim_due")
 """What stands in the way of everything else while it stands still."""
 

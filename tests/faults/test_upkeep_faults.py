@@ -78,7 +78,7 @@ async def test_what_a_step_moved_on_is_not_left_until_a_lease_ends(node: Node, m
             await upkeep.step(claimed)
 
     # It is stored, and the step still clears away.
-    monkeypatch.setattr(node.workshop, "discard", meanwhile)
+    monkeypatch.setattr(node.audio_workers, "discard", meanwhile)
     await upkeep.step(ended)
     assert [name for name, _ in node.courier.sent] == [recording.id]
     assert (await state_of(node, recording)).lease is None
@@ -326,7 +326,7 @@ async def render_nothing(*_given: object) -> Any:
 async def test_what_the_workshop_fails_over_is_given_up_with_a_reason(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node.workshop, "render", render_nothing)
+    monkeypatch.setattr(node.audio_workers, "render", render_nothing)
     recording = await node.record()
     upkeep = node.upkeep()
     for _ in range(MAX_ATTEMPTS - 1):
@@ -346,7 +346,7 @@ async def test_a_full_disk_is_nothing_that_a_recording_is_given_up_for(
     async def no_room(*_given: object) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(node.workshop, "render", no_room)
+    monkeypatch.setattr(node.audio_workers, "render", no_room)
     recording = await node.record()
     upkeep = node.upkeep()
     for _ in range(MAX_ATTEMPTS + 1):

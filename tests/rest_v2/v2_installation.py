@@ -71,8 +71,8 @@ class World:
         self.members = ManageUsers(self.store, self.clock)
         self.woken = 0
         # Its process starts when somebody asks for the first rendition.
-        self.workshop = AudioWorkers(self.folder / "work", workers=1)
-        self.renditions = Renditions(self.folder / "renditions", self.workshop, self.media.read)
+        self.audio_workers = AudioWorkers(self.folder / "work", workers=1)
+        self.renditions = Renditions(self.folder / "renditions", self.audio_workers, self.media.read)
         self.rendering = Rendering(self.renditions)
         self.service = Recordings(
             store=self.store,
@@ -89,7 +89,7 @@ class World:
     async def close(self) -> None:
         """End what runs beside the store."""
         await self.renditions.close()
-        await self.workshop.close()
+        await self.audio_workers.close()
 
     def app(self, choices: Choices | None = None, **other: Any) -> Starlette:
         """The shim, mounted as the service mounts it."""

@@ -59,7 +59,7 @@ class EmbeddedRecorder:
         self._timers: Timers = timers or asyncio.get_running_loop()
         self._live: dict[tuple[str, str], LiveCall] = {}
         self._takes: dict[str, tuple[OpenTake, LiveCall]] = {}
-        self._happenings = EventQueue()
+        self._events = EventQueue()
         self._changed: Callable[[], None] = _nobody
 
     @property
@@ -182,7 +182,7 @@ class EmbeddedRecorder:
 
     def events(self) -> AsyncIterator[TakeEvent]:
         """What happens to takes, for one consumer, until the recorder is closed."""
-        return self._happenings.all()
+        return self._events.all()
 
     async def close(self) -> None:
         """End all takes as `SHUTDOWN`, and then the events. All audio is on the disk when this returns."""
@@ -191,14 +191,14 @@ class EmbeddedRecorder:
             live.close(verdict)
             await self.hang_up(live, verdict.cause)
         await asyncio.gather(*(take.ending for take, _ in tuple(self._takes.values()) if take.ending is not None))
-        self._happenings.close()
+        self._events.close()
 
     # Parts
 
     async def _room(self) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._happenings.room()
+                await self._events.room()
         except TimeoutError as error:
             raise TakeRefused("nobody notes down what happens to takes") from error
 
@@ -222,7 +222,7 @@ class EmbeddedRecorder:
             self._begin(live, take, live.position(self._timers.time()))
             take.answer = Begun(at=now)
             # Said as well as answered: a call that ends before the answer is noted down must not look unrecorded.
-            self._happenings.add(TakeEvent(take.id, take.answer))
+            self._events.add(TakeEvent(take.id, take.answer))
         else:
             take.answer = Armed(at=now)
         return take.answer
@@ -237,7 +237,7 @@ class EmbeddedRecorder:
             if not _is_due(live, take):
                 return
             self._begin(live, take, position)
-            self._happenings.add(TakeEvent(take.id, Begun(at=self._clock.now())))
+            self._events.add(TakeEvent(take.id, Begun(at=self._clock.now())))
         try:
             full = take.write(audio.side, position, audio.payload)
         except OSError:
@@ -275,7 +275,7 @@ class EmbeddedRecorder:
         except OSError:
             log.exception("a take could not be brought to the disk", extra={"recording_id": take.id})
             cause = EndCause.SPOOL_FULL
-        self._happenings.add(TakeEvent(take.id, Ended(at=self._clock.now(), cause=cause)))
+        self._events.add(TakeEvent(take.id, Ended(at=self._clock.now(), cause=cause)))
         self._takes.pop(take.id, None)
 
     def _look_for_life(self, live: LiveCall) -> None:

@@ -62,7 +62,7 @@ class Uploads:
         self._limits = limits or Limits()
         self._open = 0
         # Of two identical files that end at once, one has to be first.
-        self._turns = [asyncio.Lock() for _ in range(_STRIPES)]
+        self._locks = [asyncio.Lock() for _ in range(_STRIPES)]
 
     async def receive(self, principal: Principal, upload: Upload, request: Request) -> Response:
         """Take in the body of a request. The answer says that it is on the disk and that its row is durable."""
@@ -127,7 +127,7 @@ class Uploads:
             raise BrokenOff(400, f"{writer.length} bytes came of {declared}")
 
     async def _finish(self, recording: Recording, digest: str) -> Response:
-        async with self._turns[hash(recording.source_key) % _STRIPES]:
+        async with self._locks[hash(recording.source_key) % _STRIPES]:
             kept = await self._receiving.finish(recording.id, digest)
         if kept.state is State.FAILED:
             # It took so long, by the clock, that it was given up meanwhile: its sender must not take it for delivered.

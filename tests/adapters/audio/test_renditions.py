@@ -58,12 +58,12 @@ def shelf(tmp_path: Path) -> Shelf:
 
 @pytest.fixture
 async def renditions(tmp_path: Path, shelf: Shelf) -> AsyncIterator[Renditions]:
-    workshop = AudioWorkers(tmp_path / "renditions/work", workers=1)
-    opened = Renditions(tmp_path / "renditions", workshop, shelf.read)
+    audio_workers = AudioWorkers(tmp_path / "renditions/work", workers=1)
+    opened = Renditions(tmp_path / "renditions", audio_workers, shelf.read)
     await opened.open()
     yield opened
     await opened.close()
-    await workshop.close()
+    await audio_workers.close()
 
 
 async def test_every_format_plays_as_long_as_the_recording(renditions: Renditions, shelf: Shelf) -> None:
@@ -155,14 +155,14 @@ async def test_what_is_being_made_of_a_purged_recording_goes_too(renditions: Ren
 async def test_what_nobody_asks_for_any_more_is_swept_away(tmp_path: Path, shelf: Shelf) -> None:
     kept = [put(FolderCache(tmp_path / "renditions/kept", 1 << 20, 60), tmp_path, name, 10) for name in ("a", "b")]
     os.utime(kept[0], (0, 0))
-    workshop = AudioWorkers(tmp_path / "renditions/work", workers=1)
-    opened = Renditions(tmp_path / "renditions", workshop, shelf.read)
+    audio_workers = AudioWorkers(tmp_path / "renditions/work", workers=1)
+    opened = Renditions(tmp_path / "renditions", audio_workers, shelf.read)
     await opened.open()
     while kept[0].exists():  # noqa: ASYNC110 - a disk tells nobody
         await asyncio.sleep(0.01)
     assert kept[1].exists()
     await opened.close()
-    await workshop.close()
+    await audio_workers.close()
 
 
 def put(cache: FolderCache, folder: Path, key: str, size: int) -> Path:
@@ -221,8 +221,8 @@ ASKED = [(11, "a"), (12, "a"), (13, "a"), (14, "b"), (15, "b"), (16, "b")]
 
 async def test_what_waits_is_bounded(tmp_path: Path, shelf: Shelf) -> None:
     media = shelf.keep("a.wav", seconds=0.5)
-    workshop = AudioWorkers(tmp_path / "renditions/work", workers=1)
-    renditions = Renditions(tmp_path / "renditions", workshop, shelf.read, at_once=1, waiting=1)
+    audio_workers = AudioWorkers(tmp_path / "renditions/work", workers=1)
+    renditions = Renditions(tmp_path / "renditions", audio_workers, shelf.read, at_once=1, waiting=1)
     asked = [asyncio.create_task(renditions.peaks(media, pixels)) for pixels in (1, 2, 3, 4)]
     ended = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(each) for each in ended].count(AudioWorkersBusyError) == 2
@@ -232,4 +232,4 @@ async def test_what_waits_is_bounded(tmp_path: Path, shelf: Shelf) -> None:
     ended = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(each) is AudioWorkersBusyError for each in ended] == [False, False, True, False, False, True]
     await renditions.close()
-    await workshop.close()
+    await audio_workers.close()

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.audio import AudioWorkers, AudioWorkersBusyError
-from adapters.audio import worker_process as bench
+from adapters.audio import AudioWorkers, AudioWorkersBusyError, worker_process
 from recordings.ports.audio import Codec, NotAudio, SpooledAudio, Target, Track
 
 LIMIT = 100 * 3_600_000
@@ -22,7 +21,7 @@ TO_MP3, TO_WAV = Target("mp3", None, LIMIT), Target("wav", None, LIMIT)
 
 
 @pytest.fixture
-async def workshop(tmp_path: Path) -> AsyncIterator[AudioWorkers]:
+async def audio_workers(tmp_path: Path) -> AsyncIterator[AudioWorkers]:
     made = AudioWorkers(tmp_path / "work", workers=1, waiting=1, seconds=60)
     yield made
     await made.close()
@@ -105,8 +104,8 @@ def held(tmp_path: Path) -> Iterator[Held]:
     made.let_go()
 
 
-async def test_a_job_whose_worker_is_killed_is_done_again(workshop: AudioWorkers, held: Held) -> None:
-    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+async def test_a_job_whose_worker_is_killed_is_done_again(audio_workers: AudioWorkers, held: Held) -> None:
+    job = asyncio.create_task(audio_workers.render("id", held.audio, TO_MP3))
     first = await held.begun()
     await kill(first)
     assert await held.begun() != first
@@ -115,53 +114,53 @@ async def test_a_job_whose_worker_is_killed_is_done_again(workshop: AudioWorkers
 
 
 async def test_a_file_that_kills_its_worker_twice_is_not_audio_and_others_are(
-    workshop: AudioWorkers, held: Held, tmp_path: Path
+    audio_workers: AudioWorkers, held: Held, tmp_path: Path
 ) -> None:
-    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
-    waiting = asyncio.create_task(workshop.render("other", moment(tmp_path), TO_WAV))
+    job = asyncio.create_task(audio_workers.render("id", held.audio, TO_MP3))
+    waiting = asyncio.create_task(audio_workers.render("other", moment(tmp_path), TO_WAV))
     for _ in range(2):
         await kill(await held.begun())
     with pytest.raises(NotAudio, match="crashed"):
         await job
     assert (await waiting).duration_ms == 1_000
-    await workshop.discard("id")
+    await audio_workers.discard("id")
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["other.wav"]
 
 
 async def test_a_job_that_takes_too_long_is_not_audio(tmp_path: Path) -> None:
-    workshop = AudioWorkers(tmp_path / "work", workers=1, seconds=0.3)
+    audio_workers = AudioWorkers(tmp_path / "work", workers=1, seconds=0.3)
     with pytest.raises(NotAudio, match=r"more than 0\.3 seconds"):
-        await workshop.render("id", hours(tmp_path, 24), TO_MP3)
-    assert (await workshop.render("other", moment(tmp_path), TO_WAV)).duration_ms == 1_000
-    await workshop.close()
+        await audio_workers.render("id", hours(tmp_path, 24), TO_MP3)
+    assert (await audio_workers.render("other", moment(tmp_path), TO_WAV)).duration_ms == 1_000
+    await audio_workers.close()
 
 
-async def test_the_queue_is_bounded(workshop: AudioWorkers, held: Held, tmp_path: Path) -> None:
-    jobs = [asyncio.create_task(workshop.render(f"id{i}", held.audio, TO_MP3)) for i in range(2)]
+async def test_the_queue_is_bounded(audio_workers: AudioWorkers, held: Held, tmp_path: Path) -> None:
+    jobs = [asyncio.create_task(audio_workers.render(f"id{i}", held.audio, TO_MP3)) for i in range(2)]
     await held.begun()
     with pytest.raises(AudioWorkersBusyError):
-        await workshop.render("more", moment(tmp_path), TO_WAV)
-    await workshop.close()
+        await audio_workers.render("more", moment(tmp_path), TO_WAV)
+    await audio_workers.close()
     assert all(isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*jobs, return_exceptions=True))
 
 
-async def test_closing_ends_a_worker_in_the_middle_of_a_job(workshop: AudioWorkers, held: Held) -> None:
-    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+async def test_closing_ends_a_worker_in_the_middle_of_a_job(audio_workers: AudioWorkers, held: Held) -> None:
+    job = asyncio.create_task(audio_workers.render("id", held.audio, TO_MP3))
     worker = await held.begun()
-    await workshop.close()
+    await audio_workers.close()
     await gone(worker)
     with pytest.raises(asyncio.CancelledError):
         await job
 
 
 async def test_one_who_no_longer_waits_does_not_make_two_jobs_share_a_worker(
-    workshop: AudioWorkers, held: Held, tmp_path: Path
+    audio_workers: AudioWorkers, held: Held, tmp_path: Path
 ) -> None:
-    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+    job = asyncio.create_task(audio_workers.render("id", held.audio, TO_MP3))
     worker = await held.begun()
     job.cancel()
     await asyncio.wait([job])
-    other = asyncio.create_task(workshop.render("other", moment(tmp_path), TO_WAV))
+    other = asyncio.create_task(audio_workers.render("other", moment(tmp_path), TO_WAV))
     assert await held.begun() == worker
     held.let_go()
     assert (await other).duration_ms == 1_000
@@ -169,28 +168,28 @@ async def test_one_who_no_longer_waits_does_not_make_two_jobs_share_a_worker(
 
 
 async def test_workers_are_replaced_after_some_jobs(tmp_path: Path) -> None:
-    workshop = AudioWorkers(tmp_path / "work", workers=1, tasks_per_worker=2)
+    audio_workers = AudioWorkers(tmp_path / "work", workers=1, tasks_per_worker=2)
     before, workers = children(), set[int]()
     for i in range(6):
-        assert (await workshop.render(f"id{i}", moment(tmp_path), TO_WAV)).duration_ms == 1_000
+        assert (await audio_workers.render(f"id{i}", moment(tmp_path), TO_WAV)).duration_ms == 1_000
         workers |= children() - before
     assert len(workers) == 3
-    await workshop.close()
+    await audio_workers.close()
 
 
 async def test_a_worker_that_neither_answers_nor_dies_is_given_up(
-    workshop: AudioWorkers, held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    audio_workers: AudioWorkers, held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Its own clock, of 60 seconds, does not end it before we do.
-    monkeypatch.setattr(bench, "_START", -59.5)
+    monkeypatch.setattr(worker_process, "_START", -59.5)
     with pytest.raises(NotAudio, match="crashed"):
-        await workshop.render("id", held.audio, TO_WAV)
+        await audio_workers.render("id", held.audio, TO_WAV)
     monkeypatch.undo()
-    assert (await workshop.render("other", moment(tmp_path), TO_WAV)).duration_ms == 1_000
+    assert (await audio_workers.render("other", moment(tmp_path), TO_WAV)).duration_ms == 1_000
 
 
-async def test_a_worker_hears_of_no_ctrl_c_from_its_first_instant(workshop: AudioWorkers, held: Held) -> None:
-    job = asyncio.create_task(workshop.render("id", held.audio, TO_MP3))
+async def test_a_worker_hears_of_no_ctrl_c_from_its_first_instant(audio_workers: AudioWorkers, held: Held) -> None:
+    job = asyncio.create_task(audio_workers.render("id", held.audio, TO_MP3))
     worker = await held.begun()
     # Blocked by its parent: what it sets itself comes only when it has loaded its libraries.
     assert blocked_signals(worker) & 1 << signal.SIGINT - 1
@@ -206,9 +205,9 @@ from adapters.audio import AudioWorkers
 from recordings.ports.audio import Codec, SpooledAudio, Target, Track
 
 async def main():
-    workshop = AudioWorkers(Path(sys.argv[1]), workers=1)
+    audio_workers = AudioWorkers(Path(sys.argv[1]), workers=1)
     audio = SpooledAudio((Track(sys.argv[2], Codec.S16, 8000),))
-    job = asyncio.create_task(workshop.render("id", audio, Target("mp3", None, 10**12)))
+    job = asyncio.create_task(audio_workers.render("id", audio, Target("mp3", None, 10**12)))
     import multiprocessing
     while not (Path(sys.argv[1]) / ".id.mp3.part").exists():
         await asyncio.sleep(0.005)

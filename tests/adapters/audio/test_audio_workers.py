@@ -1,4 +1,4 @@
-"""The workshop, on real audio and on what only looks like it."""
+"""The audio_workers, on real audio and on what only looks like it."""
 
 import os
 import struct
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of what is rendered, which every test leaves empty."""
-    return tmp_path_factory.mktemp("workshop") / "work"
+    return tmp_path_factory.mktemp("audio_workers") / "work"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -46,7 +46,7 @@ async def shared(work: Path) -> AsyncIterator[AudioWorkers]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def workshop(shared: AudioWorkers) -> AsyncIterator[AudioWorkers]:
+async def audio_workers(shared: AudioWorkers) -> AsyncIterator[AudioWorkers]:
     yield shared
     await shared.discard("id")
 
@@ -74,11 +74,11 @@ def write(path: Path, data: bytes) -> Path:
     return path
 
 
-async def test_two_tracks_become_left_and_right(workshop: AudioWorkers, tmp_path: Path) -> None:
+async def test_two_tracks_become_left_and_right(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     left = write(tmp_path / "l", mulaw(sine(LEFT, 8_000, 2)))
     right = write(tmp_path / "r", mulaw(sine(RIGHT, 8_000, 1.5)))
     for format, content_type in ((None, "audio/mpeg"), ("wav", "audio/x-wav")):
-        made = await workshop.render("id", of(left, right, codec=Codec.MULAW), Target(format, None, HOUR))
+        made = await audio_workers.render("id", of(left, right, codec=Codec.MULAW), Target(format, None, HOUR))
         assert (made.duration_ms, made.sample_rate, made.channels) == (2_000, 8_000, 2)
         assert (made.format, made.content_type) == (format or "mp3", content_type)
         check_file(made)
@@ -91,9 +91,9 @@ async def test_two_tracks_become_left_and_right(workshop: AudioWorkers, tmp_path
         assert max(map(abs, heard.channels[1][14_000:15_900])) < 600
 
 
-async def test_mulaw_is_decoded_to_the_samples_it_stands_for(workshop: AudioWorkers, tmp_path: Path) -> None:
+async def test_mulaw_is_decoded_to_the_samples_it_stands_for(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     samples = sine(LEFT, 8_000, 0.5)
-    made = await workshop.render(
+    made = await audio_workers.render(
         "id", of(write(tmp_path / "t", mulaw(samples)), codec=Codec.MULAW), Target("wav", None, HOUR)
     )
     heard = hear(made.path)
@@ -103,47 +103,51 @@ async def test_mulaw_is_decoded_to_the_samples_it_stands_for(workshop: AudioWork
     assert max(abs(a - b) for a, b in zip(heard.channels[0], expected, strict=True)) <= 256
 
 
-async def test_headerless_samples_are_kept_exactly(workshop: AudioWorkers, tmp_path: Path) -> None:
+async def test_headerless_samples_are_kept_exactly(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     samples = sine(LEFT, 16_000, 1)
     track = of(write(tmp_path / "t", samples + b"\1"), codec=Codec.S16, rate=16_000)
-    made = await workshop.render("id", track, Target("wav", None, HOUR))
+    made = await audio_workers.render("id", track, Target("wav", None, HOUR))
     assert (made.duration_ms, made.sample_rate, made.channels) == (1_000, 16_000, 1)
     assert hear(made.path).channels[0].tobytes() == samples
 
 
-async def test_a_stream_is_cut_at_the_limit(workshop: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_stream_is_cut_at_the_limit(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     track = of(write(tmp_path / "t", bytes(80_000)), codec=Codec.MULAW)
-    assert (await workshop.render("id", track, Target("wav", None, 3_000))).duration_ms == 3_000
+    assert (await audio_workers.render("id", track, Target("wav", None, 3_000))).duration_ms == 3_000
 
 
 @pytest.mark.parametrize(("codec", "size"), [(Codec.MULAW, 8_000), (Codec.S16, 16_000)])
 async def test_one_track_is_mono_and_can_be_resampled(
-    workshop: AudioWorkers, tmp_path: Path, codec: Codec, size: int
+    audio_workers: AudioWorkers, tmp_path: Path, codec: Codec, size: int
 ) -> None:
-    made = await workshop.render("id", of(write(tmp_path / "t", bytes(size)), codec=codec), Target("wav", 24_000, HOUR))
+    made = await audio_workers.render(
+        "id", of(write(tmp_path / "t", bytes(size)), codec=codec), Target("wav", 24_000, HOUR)
+    )
     assert (made.sample_rate, made.channels) == (24_000, 1)
     assert made.duration_ms == pytest.approx(1_000, abs=5)
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.mp3"])
-async def test_what_is_wanted_already_is_kept_byte_for_byte(workshop: AudioWorkers, tmp_path: Path, name: str) -> None:
+async def test_what_is_wanted_already_is_kept_byte_for_byte(
+    audio_workers: AudioWorkers, tmp_path: Path, name: str
+) -> None:
     samples = sine(LEFT, 8_000, 2)
     codec = "libmp3lame" if name.endswith("mp3") else "pcm_s16le"
     source = write_as(tmp_path / name, codec, samples, 8_000)
     # Its name says nothing.
     odd = source.rename(tmp_path / "body.bin")
     for target in (AS_IT_IS, Target(name[-3:], 8_000, HOUR)):
-        made = await workshop.render("id", of(odd), target)
+        made = await audio_workers.render("id", of(odd), target)
         assert content(made.path) == odd.read_bytes()
         assert (made.format, made.sample_rate, made.channels) == (name[-3:], 8_000, 1)
         assert made.duration_ms == pytest.approx(2_000, abs=150)
         check_file(made)
 
 
-async def test_anything_else_is_converted(workshop: AudioWorkers, tmp_path: Path) -> None:
+async def test_anything_else_is_converted(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     stereo = interleave(sine(LEFT, 44_100, 2), sine(RIGHT, 44_100, 2))
     source = write_as(tmp_path / "a.flac", "flac", stereo, 44_100, 2)
-    made = await workshop.render("id", of(source), Target("mp3", 8_000, HOUR))
+    made = await audio_workers.render("id", of(source), Target("mp3", 8_000, HOUR))
     assert (made.format, made.sample_rate, made.channels) == ("mp3", 8_000, 2)
     assert made.duration_ms == pytest.approx(2_000, abs=2)
     heard = hear(made.path)
@@ -156,46 +160,46 @@ async def test_anything_else_is_converted(workshop: AudioWorkers, tmp_path: Path
     ("name", "codec"), [("a.flac", "flac"), ("a.ogg", "libopus"), ("a.m4a", "aac"), ("a.au", "pcm_mulaw")]
 )
 async def test_mp3_is_the_format_where_none_was_asked_for(
-    workshop: AudioWorkers, tmp_path: Path, name: str, codec: str
+    audio_workers: AudioWorkers, tmp_path: Path, name: str, codec: str
 ) -> None:
     source = write_as(tmp_path / name, codec, sine(LEFT, 48_000, 1), 48_000)
-    made = await workshop.render("id", of(source), AS_IT_IS)
+    made = await audio_workers.render("id", of(source), AS_IT_IS)
     assert (made.format, made.content_type, made.sample_rate) == ("mp3", "audio/mpeg", 48_000)
     assert made.duration_ms == pytest.approx(1_000, abs=30)
     assert hear(made.path).level(0, LEFT) > 8_000
 
 
-async def test_telephony_mp3_is_not_starved(workshop: AudioWorkers, tmp_path: Path) -> None:
+async def test_telephony_mp3_is_not_starved(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     track = of(write(tmp_path / "t", mulaw(sine(LEFT, 8_000, 10))), codec=Codec.MULAW)
-    made = await workshop.render("id", track, AS_IT_IS)
+    made = await audio_workers.render("id", track, AS_IT_IS)
     assert made.length * 8 / 10 >= 32_000
 
 
-async def test_a_wav_that_claims_hours_is_measured_by_what_it_has(workshop: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_wav_that_claims_hours_is_measured_by_what_it_has(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     source = write_wav(tmp_path / "a.wav", sine(LEFT, 8_000, 2), 8_000)
     lie_about_length(source, 16_000 * 3_600 * 5)
-    assert (await workshop.render("id", of(source), AS_IT_IS)).duration_ms == 2_000
+    assert (await audio_workers.render("id", of(source), AS_IT_IS)).duration_ms == 2_000
 
 
-async def test_a_truncated_mp3_is_measured_by_what_it_has(workshop: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_truncated_mp3_is_measured_by_what_it_has(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     whole = write_as(tmp_path / "a.mp3", "libmp3lame", sine(LEFT, 8_000, 10), 8_000).read_bytes()
     source = write(tmp_path / "half.mp3", whole[: len(whole) // 2])
-    assert (await workshop.render("id", of(source), AS_IT_IS)).duration_ms == pytest.approx(5_000, abs=300)
+    assert (await audio_workers.render("id", of(source), AS_IT_IS)).duration_ms == pytest.approx(5_000, abs=300)
 
 
 async def test_a_file_longer_than_allowed_is_refused_and_says_so(
-    workshop: AudioWorkers, work: Path, tmp_path: Path
+    audio_workers: AudioWorkers, work: Path, tmp_path: Path
 ) -> None:
     source = write_as(tmp_path / "a.flac", "flac", bytes(2 * 8_000 * 120), 8_000)
     for target in (Target(None, None, 60_000), Target("wav", None, 60_000)):
         with pytest.raises(NotAudio, match="longer than 60 seconds"):
-            await workshop.render("id", of(source), target)
+            await audio_workers.render("id", of(source), target)
     assert names(work) == []
 
 
-async def test_a_file_a_little_longer_than_allowed_is_taken(workshop: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_file_a_little_longer_than_allowed_is_taken(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     source = write_wav(tmp_path / "a.wav", bytes(2 * 8_000 * 5), 8_000)
-    assert (await workshop.render("id", of(source), Target(None, None, 4_500))).duration_ms == 5_000
+    assert (await audio_workers.render("id", of(source), Target(None, None, 4_500))).duration_ms == 5_000
 
 
 def png() -> bytes:
@@ -224,15 +228,15 @@ NOT_AUDIO = {
 
 
 @pytest.mark.parametrize("name", NOT_AUDIO)
-async def test_what_is_not_audio_is_refused(workshop: AudioWorkers, tmp_path: Path, name: str) -> None:
+async def test_what_is_not_audio_is_refused(audio_workers: AudioWorkers, tmp_path: Path, name: str) -> None:
     other = write_wav(tmp_path / "other.wav", sine(LEFT, 8_000, 1), 8_000)
     source = write(tmp_path / name, NOT_AUDIO[name].replace(b"%s", str(other).encode()))
     for target in (AS_IT_IS, Target("wav", 8_000, HOUR)):
         with pytest.raises(NotAudio):
-            await workshop.render("id", of(source), target)
+            await audio_workers.render("id", of(source), target)
 
 
-async def test_a_video_is_refused(workshop: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_video_is_refused(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     import av
 
     source = tmp_path / "a.mp4"
@@ -243,46 +247,46 @@ async def test_a_video_is_refused(workshop: AudioWorkers, tmp_path: Path) -> Non
         for part in (av.VideoFrame(64, 64, "yuv420p"), None):
             output.mux(stream.encode(part))
     with pytest.raises(NotAudio, match="video"):
-        await workshop.render("id", of(source), AS_IT_IS)
+        await audio_workers.render("id", of(source), AS_IT_IS)
 
 
 @pytest.mark.parametrize("format", [None, "wav"])
-async def test_nothing_to_hear_is_no_error(workshop: AudioWorkers, tmp_path: Path, format: str | None) -> None:
+async def test_nothing_to_hear_is_no_error(audio_workers: AudioWorkers, tmp_path: Path, format: str | None) -> None:
     empty, header = write(tmp_path / "e", b""), write_wav(tmp_path / "a.wav", b"", 8_000)
     for audio in (of(empty), of(empty, codec=Codec.MULAW), of(empty, empty, codec=Codec.S16), of(header)):
-        made = await workshop.render("id", audio, Target(format, None, HOUR))
+        made = await audio_workers.render("id", audio, Target(format, None, HOUR))
         assert made.duration_ms == 0
         check_file(made)
 
 
-async def test_again_replaces_and_discard_removes(workshop: AudioWorkers, work: Path, tmp_path: Path) -> None:
+async def test_again_replaces_and_discard_removes(audio_workers: AudioWorkers, work: Path, tmp_path: Path) -> None:
     first = write_wav(tmp_path / "a.wav", sine(LEFT, 8_000, 1), 8_000)
     second = write_wav(tmp_path / "b.wav", sine(LEFT, 8_000, 2), 8_000)
-    await workshop.render("id", of(first), AS_IT_IS)
-    made = await workshop.render("id", of(second), AS_IT_IS)
+    await audio_workers.render("id", of(first), AS_IT_IS)
+    made = await audio_workers.render("id", of(second), AS_IT_IS)
     assert content(made.path) == second.read_bytes()
     assert names(work) == ["id.wav"]
-    await workshop.discard("id")
-    await workshop.discard("id")
+    await audio_workers.discard("id")
+    await audio_workers.discard("id")
     assert names(work) == []
 
 
-async def test_a_file_that_is_gone_is_a_fault_and_not_an_answer(workshop: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_file_that_is_gone_is_a_fault_and_not_an_answer(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        await workshop.render("id", of(tmp_path / "gone"), AS_IT_IS)
+        await audio_workers.render("id", of(tmp_path / "gone"), AS_IT_IS)
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden"])
-async def test_an_id_is_never_a_path(workshop: AudioWorkers, name: str) -> None:
+async def test_an_id_is_never_a_path(audio_workers: AudioWorkers, name: str) -> None:
     with pytest.raises(ValueError, match="path"):
-        await workshop.render(name, of(), AS_IT_IS)
+        await audio_workers.render(name, of(), AS_IT_IS)
     with pytest.raises(ValueError, match="path"):
-        await workshop.discard(name)
+        await audio_workers.discard(name)
 
 
-async def test_no_more_than_two_tracks(workshop: AudioWorkers, tmp_path: Path) -> None:
+async def test_no_more_than_two_tracks(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     with pytest.raises(NotAudio, match="0 tracks"):
-        await workshop.render("id", of(), AS_IT_IS)
+        await audio_workers.render("id", of(), AS_IT_IS)
     track = write(tmp_path / "t", os.urandom(80))
     with pytest.raises(NotAudio, match="3 tracks"):
-        await workshop.render("id", of(track, track, track, codec=Codec.S16), AS_IT_IS)
+        await audio_workers.render("id", of(track, track, track, codec=Codec.S16), AS_IT_IS)
