@@ -1,1 +1,1 @@
-"""What connects the domain to the world: one folder for each port, one file for each technology."""
+"""The connections to other systems: one folder for each port, one file for each technology."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adapters.metadata.row_fields import chosen
+from adapters.metadata.row_fields import fields_to_read
 from bench.tables import BACKLOG, NOW, Mongo, Sqlite, WorkerProcess, connected, opened, recordings
 from recordings.model.query import Order, OrderField, PageRequest, Query, position_of
 from recordings.model.recording import Recording
@@ -111,7 +111,7 @@ async def driver(bench: Any, size: int, how: Rounds) -> None:
     async with connected(bench):
         for fields, said in ((LISTED, "20 fields"), (None, "all fields")):
             request = PageRequest(limit=PAGE, fields=fields)
-            names = chosen(fields, query.order.field)
+            names = fields_to_read(fields, query.order.field)
             times = await compare(
                 lambda: bench.bare_page(query, request, names),  # noqa: B023 - awaited within this turn
                 lambda: bench.store.page(query, request),  # noqa: B023 - awaited within this turn
@@ -121,7 +121,7 @@ async def driver(bench: Any, size: int, how: Rounds) -> None:
             show(bench.name, size, f"CPU, page of {PAGE}, {said}: bare, ours", *times, "us")
         row = (await bench.store.page(query, PageRequest(limit=1))).rows[0]["id"]
         times = await compare(
-            lambda: bench.bare_row(row, chosen(LISTED)),
+            lambda: bench.bare_row(row, fields_to_read(LISTED)),
             lambda: bench.store.rows((row,), LISTED),
             replace(how, calls=how.calls * 10),
             time.process_time,

@@ -1,1 +1,1 @@
-"""Where everything that is not audio is kept: one folder for each technology, one contract suite for all."""
+"""Stores for everything except audio: one folder for each technology. One contract test suite covers all of them."""

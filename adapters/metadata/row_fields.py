@@ -1,4 +1,4 @@
-"""What every store has to know about the rows that it keeps: their fields, and which of them are free-form."""
+"""The fields of a stored row, and the encoding of its free-form fields."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,32 +10,32 @@ from recordings.model.query import OrderField
 from recordings.model.recording import ROW_FIELDS
 
 FREE_FORM: Final = ("user_metadata", "custom_channel_vars", "imported")
-"""Fields whose keys and values are the client's: kept as JSON text, so that a key may be any text (with dots, with a
-`$` in front, empty) and an integer may have any size. Nothing is ever looked for inside them."""
+"""Fields with keys and values that the client chooses. They are stored as JSON text, so that a key may be any text
+(with dots, with a leading `$`, empty) and an integer may have any size. No query searches inside them."""
 
 _encode: Final = msgspec.json.Encoder().encode
 decode: Final = msgspec.json.Decoder().decode
-"""JSON text back to plain values."""
+"""Decode JSON text to plain values."""
 
 
 def encode(value: Any) -> str:
-    """A value as JSON text."""
+    """Encode a value as JSON text."""
     return _encode(value).decode()
 
 
 def decode_column(rows: Sequence[dict[str, Any]], name: str) -> None:
-    """Put values in the place of a field's JSON texts, in one go for all rows: a page has hundreds of them."""
+    """Replace a field's JSON texts by their values, with one decoder call for all rows: a page has hundreds of rows."""
     texts = ",".join([row[name] or "null" for row in rows])
     for row, value in zip(rows, decode(f"[{texts}]"), strict=True):
         row[name] = value
 
 
 @lru_cache(maxsize=256)
-def chosen(fields: frozenset[str] | None, order: OrderField | None = None) -> tuple[str, ...]:
-    """The fields to read, in their fixed order: those asked for (`None` for all), the id and the sort key.
+def fields_to_read(fields: frozenset[str] | None, order: OrderField | None = None) -> tuple[str, ...]:
+    """Return the fields to read, in their fixed order: the requested fields (`None`: all), the id and the sort key.
 
     Raises:
-        ValueError: a field that no row has.
+        ValueError: rows have no such field.
     """
     if fields is None:
         return ROW_FIELDS

@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.indexes import ACCOUNTS, INGEST, KEYS, PLACES, REVOKED_TOKENS
-from adapters.metadata.mongodb.unavailable import says_away
+from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.instants import SECOND, Millis
 from recordings.model.retention import Retention
@@ -18,9 +18,9 @@ from recordings.model.retention import Retention
 _OLDEST_FIRST: Final = [("created", ASCENDING), ("_id", ASCENDING)]
 
 
-@says_away
-class Directory:
-    """The collections of accounts, API keys and ingest addresses: that half of the port."""
+@raises_store_unavailable
+class AccountCollections:
+    """The collections of accounts, API keys, ingest addresses, revoked tokens and media store URLs."""
 
     def __init__(self, database: Database) -> None:
         self._accounts = database[ACCOUNTS]
@@ -30,7 +30,7 @@ class Directory:
         self._places = database[PLACES]
 
     async def add_account(self, account: Account) -> bool:
-        """Keep a new account; `False` if its id is there."""
+        """Add an account. Return `False` if the id exists."""
         try:
             await self._accounts.insert_one(_document(account))
         except DuplicateKeyError:
@@ -38,73 +38,73 @@ class Directory:
         return True
 
     async def account(self, account_id: str) -> Account | None:
-        """An account by id."""
+        """Return an account by id."""
         found = await self._accounts.find_one({"_id": account_id})
         return _account(found) if found else None
 
     async def save_account(self, account: Account) -> bool:
-        """Replace what an account is called and decides."""
+        """Replace an account's name and settings. Return `False` if the account does not exist."""
         document = _document(account)
         change = {"$set": {name: document[name] for name in ("name", "retention", "media", "numbers")}}
         return bool((await self._accounts.update_one({"_id": account.id}, change)).matched_count)
 
     async def accounts(self, limit: int = 10_000, after: Account | None = None) -> Sequence[Account]:
-        """All accounts, oldest first, or those that follow one."""
+        """Return accounts, oldest first; with `after`, only the accounts that follow it."""
         found = self._accounts.find(_following(after), sort=_OLDEST_FIRST, limit=limit)
         return [_account(document) for document in await found.to_list(None)]
 
     async def add_key(self, key: ApiKey) -> None:
-        """Keep a new API key."""
+        """Add an API key."""
         await self._keys.insert_one(_document(key) | {"scopes": [scope.value for scope in key.scopes]})
 
     async def key_by_hash(self, secret_sha256: str) -> ApiKey | None:
-        """The API key with this hash."""
+        """Return the API key with this hash."""
         found = await self._keys.find_one({"secret_sha256": secret_sha256})
         return _key(found) if found else None
 
     async def keys(self, account_id: str) -> Sequence[ApiKey]:
-        """The API keys of an account, oldest first."""
+        """Return the API keys of an account, oldest first."""
         found = self._keys.find({"account_id": account_id}, sort=_OLDEST_FIRST)
         return [_key(document) for document in await found.to_list(None)]
 
     async def revoke_key(self, key_id: str, at: Millis) -> bool:
-        """Revoke a key; `False` if there is none."""
+        """Revoke an API key. Return `False` if it does not exist."""
         return await _revoke(self._keys, key_id, at)
 
     async def add_ingest(self, address: IngestAddress) -> None:
-        """Keep a new ingest address."""
+        """Add an ingest address."""
         await self._ingest.insert_one(_document(address))
 
     async def ingest_address(self, address_id: str) -> IngestAddress | None:
-        """An ingest address by id."""
+        """Return an ingest address by id."""
         found = await self._ingest.find_one({"_id": address_id})
         return _address(found) if found else None
 
     async def ingest_addresses(self, account_id: str) -> Sequence[IngestAddress]:
-        """The ingest addresses of an account, oldest first."""
+        """Return the ingest addresses of an account, oldest first."""
         found = self._ingest.find({"account_id": account_id}, sort=_OLDEST_FIRST)
         return [_address(document) for document in await found.to_list(None)]
 
     async def revoke_ingest(self, address_id: str, at: Millis) -> bool:
-        """Revoke an ingest address; `False` if there is none."""
+        """Revoke an ingest address. Return `False` if it does not exist."""
         return await _revoke(self._ingest, address_id, at)
 
     async def revoke_token(self, token_id: str, until: Millis) -> None:
-        """Remember that a token was ended."""
-        # A date: by that the server knows what is over.
+        """Revoke a token until it expires."""
+        # The server's TTL index deletes expired documents only if the field is a date.
         change = {"$max": {"until": datetime.fromtimestamp(until / SECOND, UTC)}}
         await self._revoked_tokens.update_one({"_id": token_id}, change, upsert=True)
 
     async def is_token_revoked(self, token_id: str) -> bool:
-        """Whether a token was ended."""
+        """Return true if a token is revoked."""
         return await self._revoked_tokens.find_one({"_id": token_id}) is not None
 
     async def note_place(self, url: str, at: Millis) -> None:
-        """Remember a place."""
+        """Store the URL of a media store that holds audio."""
         await self._places.update_one({"_id": url}, {"$setOnInsert": {"since": at}}, upsert=True)
 
     async def places(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
-        """The places above one."""
+        """Return the media store URLs that sort after `after`."""
         found = self._places.find({"_id": {"$gt": after}}, sort=[("_id", ASCENDING)], limit=limit)
         return [str(document["_id"]) for document in await found.to_list(None)]
 
@@ -112,14 +112,15 @@ class Directory:
 def _following(account: Account | None) -> Document:
     if account is None:
         return {}
-    # The first part is what bounds the scan of the index.
+    # `$gte` bounds the index scan; `$or` alone would not.
     later = [{"created": {"$gt": account.created}}, {"_id": {"$gt": account.id}}]
     return {"created": {"$gte": account.created}, "$or": later}
 
 
 async def _revoke(collection: Any, identity: str, at: Millis) -> bool:
-    first = [{"$set": {"revoked": {"$ifNull": ["$revoked", at]}}}]
-    return bool((await collection.update_one({"_id": identity}, first)).matched_count)
+    # A second revocation keeps the time of the first.
+    change = [{"$set": {"revoked": {"$ifNull": ["$revoked", at]}}}]
+    return bool((await collection.update_one({"_id": identity}, change)).matched_count)
 
 
 def _document(item: Account | ApiKey | IngestAddress) -> Document:
@@ -136,7 +137,7 @@ def _values(document: Document) -> Document:
 def _account(document: Document) -> Account:
     values = _values(document)
     rules = tuple(Retention(**{**rule, "days": int(rule["days"])}) for rule in values["retention"])
-    # Accounts were there before they had numbers.
+    # Documents of older releases have no `numbers`.
     numbers = tuple(values.get("numbers", ()))
     return Account(**values | {"tree": tuple(values["tree"]), "retention": rules, "numbers": numbers})
 

@@ -1,6 +1,6 @@
-"""The two asyncio drivers, and all in which they differ for us: how a client is made and let go of.
+"""The two asyncio drivers for MongoDB. For this service they differ only in how a client is created and closed.
 
-pymongo's own is the default: the same work costs it about half of the CPU that it costs Motor, which it supersedes.
+pymongo's own driver is the default. It supersedes Motor and needs about half of Motor's CPU time for the same work.
 """
 
 import warnings
@@ -15,7 +15,7 @@ from pymongo.read_preferences import ReadPreference
 
 Document = dict[str, Any]
 Database = Any
-"""An asynchronous database of either driver: for what is used here their methods are the same."""
+"""An asynchronous database of either driver. The methods that this package uses are the same in both."""
 
 DEFAULTS: Final = {
     "serverSelectionTimeoutMS": 5_000,
@@ -26,12 +26,12 @@ DEFAULTS: Final = {
     "retryReads": True,
     "appname": "recordings",
 }
-"""Client options, each unless the URI says otherwise. Without them a client waits for ever, or for half a
-minute. Not `timeoutMS`: with that, an operation waits all of it for a server that is away."""
+"""Default client options; options in the URI override them. Without them a client waits forever, or for 30 seconds.
+`timeoutMS` is not set: with it, an operation waits that whole time for an unreachable server."""
 
 
 class Driver(StrEnum):
-    """Which library talks to MongoDB."""
+    """The library that connects to MongoDB."""
 
     PYMONGO = "pymongo"
     MOTOR = "motor"
@@ -42,37 +42,37 @@ class DriverMissingError(RuntimeError):
 
 
 class WrongUriError(ValueError):
-    """The URI cannot be used; the message says why, and has no part of a password."""
+    """The URI cannot be used. The message says why and never contains a part of the password."""
 
 
 class Connection:
-    """A client of either driver and the one database used through it.
+    """A client of either driver, and the one database that it uses.
 
     Args:
-        driver: which library.
-        uri: where the servers are, with any client options.
-        database: its name.
+        driver: the library.
+        uri: the MongoDB connection string, with any client options.
+        database: the name of the database.
 
     Raises:
-        WrongUriError: the URI, one of its options or the name cannot be used.
+        WrongUriError: the URI, one of its options or the database name cannot be used.
     """
 
     def __init__(self, driver: Driver, uri: str, database: str) -> None:
         library = _client(driver)
         try:
             with warnings.catch_warnings():
-                # An option that is unknown or wrong is left out with a warning: TLS, say, would just be off.
+                # The drivers only warn about an unknown or wrong option and ignore it. TLS, for example, would be off.
                 warnings.simplefilter("error", UserWarning)
                 self._open(library, uri, database)
         except (PyMongoError, ValueError, OSError, UserWarning) as error:
-            raise WrongUriError(_said(error)) from error
+            raise WrongUriError(_uri_error_text(error)) from error
 
     def _open(self, library: Any, uri: str, database: str) -> None:
         self._client = library(uri, **_options(uri))
         self.database: Database = self._client.get_database(
             database,
-            # An answer is a promise: on a majority of the disks, whatever the URI says. Reads come from the primary,
-            # so that they see what was written just before.
+            # An acknowledged write is on the disks of a majority, whatever the URI says. Reads use the primary, so
+            # that they see the writes before them.
             write_concern=WriteConcern("majority", j=True),
             read_concern=ReadConcern("local"),
             read_preference=ReadPreference.PRIMARY,
@@ -81,7 +81,7 @@ class Connection:
     async def close(self) -> None:
         """Close the connections."""
         closing = self._client.close()
-        # Motor's is no coroutine.
+        # Motor's `close` is not a coroutine.
         if closing is not None:
             await closing
 
@@ -97,12 +97,12 @@ def _client(driver: Driver) -> Any:
     return AsyncIOMotorClient
 
 
-def _said(error: Exception) -> str:
-    said = str(error)
-    # What it took for a part of something else is a part of the password.
-    return "user and password must be percent-encoded, as RFC 3986 has it" if "@" in said else said
+def _uri_error_text(error: Exception) -> str:
+    text = str(error)
+    # A text with "@" quotes a misread part of the URI, which may be a part of the password.
+    return "user name and password must be percent-encoded (RFC 3986, section 2.1)" if "@" in text else text
 
 
 def _options(uri: str) -> dict[str, Any]:
-    given = {name.lower() for name, _ in parse_qsl(urlsplit(uri).query)}
-    return {name: value for name, value in DEFAULTS.items() if name.lower() not in given}
+    args = {name.lower() for name, _ in parse_qsl(urlsplit(uri).query)}
+    return {name: value for name, value in DEFAULTS.items() if name.lower() not in args}

@@ -1,7 +1,7 @@
-"""The indexes, and the version of the schema.
+"""The indexes, the migrations and the version of the schema.
 
-Everything here may be done by many processes at once, and again: making an index that is there is nothing, and each
-step of a migration must be so too. The version only ever rises.
+Many processes may run this at once, and repeatedly. Creating an existing index does nothing, and each migration step
+must be idempotent, too. The version never decreases.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,27 +30,27 @@ DUE: Final = "due"
 STRANDED: Final = "stranded"
 LEASED: Final = "leased"
 MIGRATION_SECONDS: Final = 3_600.0
-"""The longest that one process works on indexes and documents at `open`."""
+"""The maximum time (seconds) that one process spends on indexes and migrations in `open`."""
 HAS_DUE: Final = {"due_at": {"$gte": EARLIEST}}
-"""What the index of due work is limited to; a query that is to use it says so too."""
+"""The partial filter of the index of due work. A query must contain it to use that index."""
 
 
 class SchemaTooNewError(RuntimeError):
-    """The database was written by a later release, whose documents this one does not know."""
+    """The database was written by a later release, so this release cannot read its documents."""
 
 
 def index_of(order: OrderField, *, owner: bool) -> str:
-    """The name of the index that an order is read from, in an account or for one owner in it."""
+    """Return the name of the index for a sort order: over an account, or over one owner's recordings."""
     return f"by_{'owner_' if owner else ''}{order.value}"
 
 
 def index_keys(order: OrderField, *, owner: bool) -> tuple[str, ...]:
-    """The fields of that index."""
+    """Return the fields of the index for a sort order."""
     return ("account_id", *(("owner_id",) if owner else ()), "shelf", order.value, "_id")
 
 
 def lookup_index(field: str) -> str:
-    """The name of the index that finds an account's recordings by a field's value."""
+    """Return the name of the index that finds an account's recordings by the value of a field."""
     return f"of_{field}"
 
 
@@ -59,7 +59,7 @@ def _index(name: str, *keys: str, **options: Any) -> IndexModel:
 
 
 def _unique(field: str) -> IndexModel:
-    # Any text is at least the empty one, and null is no text: those that have none are not in the index.
+    # Every text is greater than or equal to "", and null is not a text: documents without a value are not in the index.
     only = {field: {"$gte": ""}}
     return _index(lookup_index(field), "account_id", field, unique=True, partialFilterExpression=only)
 
@@ -95,7 +95,7 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         _index("of_login", "account_id", "login", unique=True),
         _index("of_account", "account_id", "created", "id"),
     ),
-    # The server deletes what is over.
+    # The server deletes expired documents.
     REVOKED_TOKENS: (_index("by_until", "until", expireAfterSeconds=0),),
     PEERS: (_index("by_until", "until", expireAfterSeconds=0),),
     CALLS: (
@@ -109,30 +109,32 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
 Migration = Callable[[Database], Awaitable[None]]
 
 
-async def _say_when_they_ended(database: Database) -> None:
-    # As near as can be told of what ended before: what came from elsewhere was written as it was created there.
+async def _set_ended(database: Database) -> None:
+    # The best known time for recordings of older releases. Imported recordings have only the time of their creation.
     over = {"ended": {"$exists": False}, "state": {"$nin": sorted(IN_PROGRESS)}}
     stored = {"$ifNull": ["$media.stored_at", "$modified"]}
     ended = {"$cond": [{"$eq": [{"$ifNull": ["$imported", None]}, None]}, stored, "$created"]}
     await database[RECORDINGS].update_many(over, [{"$set": {"ended": ended}}])
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_say_when_they_ended,)
-"""The first leads from version 1 to 2, and so on. A new database needs none: documents are born in the latest form."""
+MIGRATIONS: Final[tuple[Migration, ...]] = (_set_ended,)
+"""The first step migrates version 1 to 2, and so on. A new database needs no step: it starts with the latest form."""
 
 
 async def migrate(database: Database) -> None:
-    """Bring indexes and documents up to date.
+    """Create missing indexes and migrate the documents to the latest schema.
 
     Raises:
-        SchemaTooNewError: the database is of a later release.
+        SchemaTooNewError: the database was written by a later release.
     """
     latest = len(MIGRATIONS) + 1
     found = await database[META].find_one({"_id": "schema"})
     version = int(found["version"]) if found else 0
     if version > latest:
-        raise SchemaTooNewError(f"the database has schema {version}, this release knows {latest}")
-    # The server is there. What follows may take as long as a large collection needs, not what a request may take.
+        raise SchemaTooNewError(
+            f"the database has schema {version}, this release supports up to {latest}: install a later release"
+        )
+    # The server is reachable. The next steps may take as long as a large collection needs, longer than a request may.
     with pymongo.timeout(MIGRATION_SECONDS):
         for name, indexes in INDEXES.items():
             await database[name].create_indexes(list(indexes))

@@ -1,36 +1,38 @@
-"""The metadata store on MongoDB: all parts of the port on one client."""
+"""The metadata store on MongoDB: all its collections through one client."""
 
-from adapters.metadata.mongodb.account_collections import Directory
+from adapters.metadata.mongodb.account_collections import AccountCollections
 from adapters.metadata.mongodb.driver import Connection, Driver
 from adapters.metadata.mongodb.indexes import migrate
-from adapters.metadata.mongodb.peer_collections import Peers
-from adapters.metadata.mongodb.recording_collection import Recordings
-from adapters.metadata.mongodb.user_collection import Users
+from adapters.metadata.mongodb.peer_collections import PeerCollections
+from adapters.metadata.mongodb.recording_collection import RecordingCollection
+from adapters.metadata.mongodb.user_collection import UserCollection
 
 
-class MongoStore(Recordings, Directory, Users, Peers):
+class MongoStore(RecordingCollection, AccountCollections, UserCollection, PeerCollections):
     """A `MetadataStore` in a MongoDB database, and the `PeerStore` of the servers that share it.
 
-    To be made inside a running event loop, and used in that one alone. Nothing is sent before `open`.
+    Create it inside a running event loop, and use it only in that loop. It sends nothing before `open`.
 
     Args:
-        uri: a replica set or sharded cluster; its client options are respected, all but the write concern.
-        database: the database's name.
-        driver: which library talks to it.
+        uri: the connection string of a replica set or a sharded cluster. Its client options apply, except the write
+            concern, the read concern and the read preference.
+        database: the name of the database.
+        driver: the library that connects to it.
 
     Raises:
-        DriverMissingError: that library is not installed.
+        DriverMissingError: the library is not installed.
+        WrongUriError: the URI, one of its options or the database name cannot be used.
     """
 
     def __init__(self, uri: str, database: str = "recordings", driver: Driver | str = Driver.PYMONGO) -> None:
         self._connection = Connection(Driver(driver), uri, database)
-        Recordings.__init__(self, self._connection.database)
-        Directory.__init__(self, self._connection.database)
-        Users.__init__(self, self._connection.database)
-        Peers.__init__(self, self._connection.database)
+        RecordingCollection.__init__(self, self._connection.database)
+        AccountCollections.__init__(self, self._connection.database)
+        UserCollection.__init__(self, self._connection.database)
+        PeerCollections.__init__(self, self._connection.database)
 
     async def open(self) -> None:
-        """Reach the server; make indexes and migrate where needed. Other processes may do the same at once."""
+        """Connect, create missing indexes and migrate the schema. Other processes may do the same at the same time."""
         await migrate(self._connection.database)
 
     async def close(self) -> None:

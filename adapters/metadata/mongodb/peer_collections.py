@@ -1,7 +1,7 @@
 """Servers and their live calls in MongoDB.
 
-Who is there is decided by the server's clock alone (`$$NOW`), so that processes whose clocks differ agree. Its own
-deletion of what is over (the TTL indexes) comes a minute late, and only keeps the collections small.
+Only MongoDB's clock (`$$NOW`) decides which servers are alive, so that servers with different clocks agree. The TTL
+indexes delete expired documents up to a minute late. They only keep the collections small.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ from pymongo import ASCENDING, DESCENDING, DeleteOne, ReplaceOne
 
 from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.indexes import CALLS, PEERS
-from adapters.metadata.mongodb.unavailable import says_away
+from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import decode, encode
 from recordings.model.call import Call
 from recordings.model.instants import Millis
@@ -21,58 +21,58 @@ from recordings.model.recording import Direction
 from recordings.ports.peers import Peer
 
 MAX_PEERS: Final = 1_000
-"""Servers whose calls are looked for."""
-_THERE: Final[Document] = {"$expr": {"$gt": ["$until", "$$NOW"]}}
+"""The maximum number of servers in a search for calls."""
+_ALIVE: Final[Document] = {"$expr": {"$gt": ["$until", "$$NOW"]}}
 
 
-@says_away
-class Peers:
-    """The collections of servers and of live calls: a `PeerStore`."""
+@raises_store_unavailable
+class PeerCollections:
+    """The collections of servers and of live calls."""
 
     def __init__(self, database: Database) -> None:
         self._peers = database[PEERS]
         self._calls = database[CALLS]
 
     async def greet(self, peer: Peer, lease: Millis) -> None:
-        """A server is there."""
+        """Register a server, or renew its lease."""
         change = [{"$set": {"url": {"$literal": peer.url}, "until": {"$add": ["$$NOW", lease]}}}]
         await self._peers.update_one({"_id": peer.node}, change, upsert=True)
 
     async def leave(self, node: str) -> None:
-        """Forget a server and its calls."""
+        """Remove a server and its calls."""
         await self._peers.delete_one({"_id": node})
         await self._calls.delete_many({"node": node})
 
     async def peer(self, node: str) -> Peer | None:
-        """The server that is a node."""
-        found = await self._peers.find_one({"_id": node, **_THERE})
+        """Return the live server with this node name."""
+        found = await self._peers.find_one({"_id": node, **_ALIVE})
         return Peer(found["_id"], found["url"]) if found else None
 
     async def add_calls(self, node: str, calls: Collection[Call], keep: Millis) -> None:
-        """Live calls that a server has."""
+        """Add live calls of a server."""
         until = datetime.now(UTC) + timedelta(milliseconds=keep)
-        if writes := [_kept(node, call, until) for call in calls]:
+        if writes := [_replace_call(node, call, until) for call in calls]:
             await self._calls.bulk_write(writes, ordered=False)
 
     async def remove_calls(self, node: str, calls: Collection[tuple[str, str]]) -> None:
-        """Calls that ended."""
+        """Remove calls that ended."""
         if writes := [DeleteOne({"_id": _identity(node, *names)}) for names in calls]:
             await self._calls.bulk_write(writes, ordered=False)
 
     async def held_call(self, account_id: str, call_id: str) -> Call | None:
-        """The live call of that id."""
+        """Return the live call with this id. If several servers have it, return the call that started first."""
         found = await self._held({"account_id": account_id, "call_id": call_id}, ASCENDING, 1)
         return next(iter(found), None)
 
     async def held_calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
-        """Live calls of an account."""
+        """Return live calls of an account, newest first."""
         return await self._held({"account_id": account_id}, DESCENDING, limit)
 
-    async def _held(self, which: Document, way: int, limit: int) -> Sequence[Call]:
-        there = await self._peers.find(_THERE, {"_id": 1}, limit=MAX_PEERS).to_list(None)
+    async def _held(self, selector: Document, direction: int, limit: int) -> Sequence[Call]:
+        there = await self._peers.find(_ALIVE, {"_id": 1}, limit=MAX_PEERS).to_list(None)
         nodes = [document["_id"] for document in there]
-        order = [("started", way), ("_id", way)]
-        found = self._calls.find({**which, "node": {"$in": nodes}}, sort=order, limit=limit)
+        order = [("started", direction), ("_id", direction)]
+        found = self._calls.find({**selector, "node": {"$in": nodes}}, sort=order, limit=limit)
         return [_call(document) for document in await found.to_list(None)]
 
 
@@ -80,9 +80,9 @@ def _identity(node: str, account_id: str, call_id: str) -> Document:
     return {"node": node, "account_id": account_id, "call_id": call_id}
 
 
-def _kept(node: str, call: Call, until: datetime) -> "ReplaceOne[Any]":
+def _replace_call(node: str, call: Call, until: datetime) -> "ReplaceOne[Any]":
     identity = _identity(node, call.account_id, call.call_id)
-    # The call itself is text: what its channel variables are called is its sender's.
+    # The call itself is JSON text: the client chooses the names of its channel variables.
     document = {**identity, "started": call.started, "call": encode(asdict(call)), "until": until}
     return ReplaceOne({"_id": identity}, document, upsert=True)
 

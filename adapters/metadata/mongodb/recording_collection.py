@@ -7,72 +7,72 @@ from uuid import uuid4
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from adapters.metadata.index_ranges import scans, walks_down
+from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.mongodb import where
 from adapters.metadata.mongodb.bson_document import projection, to_document, to_recordings, to_rows
 from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.indexes import DUE, HAS_DUE, RECORDINGS, STRANDED, lookup_index
-from adapters.metadata.mongodb.unavailable import says_away
-from adapters.metadata.row_fields import chosen
+from adapters.metadata.mongodb.unavailable import raises_store_unavailable
+from adapters.metadata.row_fields import fields_to_read
 from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query
 from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording, Row
 from recordings.ports.recording_store import Claim, Taken, Unique
 
 COUNT_MS: Final = 10_000
-"""The longest that one count may take."""
+"""The maximum time (milliseconds) of one count."""
 CLAIM_ROUNDS: Final = 8
-"""How often a claimer looks again after others took all that it had seen."""
+"""How many times a claimer searches again after others took all recordings that it found."""
 _WHOLE: Final = projection(ROW_FIELDS)
 _NEWEST_FIRST: Final = [("created", DESCENDING), ("_id", DESCENDING)]
 
 
-@says_away
-class Recordings:
-    """The collection of recordings: that half of the port."""
+@raises_store_unavailable
+class RecordingCollection:
+    """The collection of recordings."""
 
     def __init__(self, database: Database) -> None:
         self._collection = database[RECORDINGS]
-        self._unheard: tuple[list[str], str] | None = None
+        self._unconfirmed_claim: tuple[list[str], str] | None = None
 
     async def insert(self, recording: Recording) -> None:
-        """Keep a new recording, or raise `Taken`."""
+        """Insert a recording, or raise `Taken`."""
         try:
             await self._collection.insert_one(to_document(recording))
         except DuplicateKeyError as error:
-            raise _taken(error) from error
+            raise _to_taken(error) from error
 
     async def save(self, recording: Recording, expected: int) -> bool:
-        """Replace it if its revision is still the expected one."""
-        which = {"_id": recording.id, "revision": expected}
+        """Replace a recording if its revision is still the expected one."""
+        selector = {"_id": recording.id, "revision": expected}
         try:
-            return bool((await self._collection.replace_one(which, to_document(recording))).matched_count)
+            return bool((await self._collection.replace_one(selector, to_document(recording))).matched_count)
         except DuplicateKeyError as error:
-            raise _taken(error) from error
+            raise _to_taken(error) from error
 
     async def remove(self, recording_id: str) -> None:
-        """Forget it."""
+        """Remove a recording."""
         await self._collection.delete_one({"_id": recording_id})
 
     async def load(self, recording_id: str) -> Recording | None:
-        """All of it."""
+        """Return a whole recording."""
         row = (await self.rows((recording_id,))).get(recording_id)
         return None if row is None else Recording.from_row(row)
 
     async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, Row]:
-        """Rows by id."""
-        names = chosen(fields)
-        which = next(iter(ids)) if len(ids) == 1 else {"$in": list(ids)}
-        found = self._collection.find({"_id": which}, projection(names), batch_size=len(ids) + 1)
+        """Return the rows with these ids, by id."""
+        names = fields_to_read(fields)
+        selector = next(iter(ids)) if len(ids) == 1 else {"$in": list(ids)}
+        found = self._collection.find({"_id": selector}, projection(names), batch_size=len(ids) + 1)
         return {row["id"]: row for row in to_rows(await found.to_list(None), names)}
 
     async def page(self, query: Query, request: PageRequest) -> Page:
-        """One page."""
-        names = chosen(request.fields, query.order.field)
-        parts = scans(query, request)
+        """Return one page of a query."""
+        names = fields_to_read(request.fields, query.order.field)
+        parts = page_ranges(query, request)
         if not parts:
             return Page([], has_more=False)
-        find = where.find(query, parts, down=walks_down(query, request))
+        find = where.find(query, parts, down=reads_descending(query, request))
         found = await self._read(find, names, request.limit + 1)
         rows = to_rows(found[: request.limit], names)
         return Page(rows[::-1] if request.backward else rows, len(found) > request.limit)
@@ -92,39 +92,39 @@ class Recordings:
         return documents
 
     async def count(self, query: Query) -> int:
-        """How many there are."""
+        """Return the number of recordings that a query selects."""
         find = where.count(query)
         return int(await self._collection.count_documents(find.filter, hint=find.hint, maxTimeMS=COUNT_MS))
 
     async def find_started(self, account_id: str, start_key: str) -> Recording | None:
-        """The one made by a `start` with this key."""
+        """Return the recording that a `start` with this idempotency key created."""
         return next(iter(await self._find(account_id, "start_key", start_key)), None)
 
     async def find_active(self, account_id: str, call_id: str) -> Recording | None:
-        """The one in progress on this call."""
+        """Return the recording in progress on this call."""
         return next(iter(await self._find(account_id, "active_call", call_id)), None)
 
     async def find_source(self, account_id: str, source_key: str, limit: int = 16) -> Sequence[Recording]:
-        """Those made of what came in under this key, newest first."""
+        """Return the recordings made from the source with this key, newest first."""
         return await self._find(account_id, "source_key", source_key, limit)
 
     async def _find(self, account_id: str, field: str, value: str, limit: int = 1) -> list[Recording]:
-        which = {"account_id": account_id, field: value}
-        found = self._collection.find(which, _WHOLE, sort=_NEWEST_FIRST, limit=limit, hint=lookup_index(field))
+        selector = {"account_id": account_id, field: value}
+        found = self._collection.find(selector, _WHOLE, sort=_NEWEST_FIRST, limit=limit, hint=lookup_index(field))
         return to_recordings(await found.to_list(None), ROW_FIELDS)
 
     async def held_by(self, node: str, limit: int = 1_000) -> Sequence[Recording]:
-        """Those in progress on a node, oldest first."""
-        which = {"node": node, "state": {"$in": sorted(IN_PROGRESS)}}
+        """Return the recordings in progress on a node, oldest first."""
+        selector = {"node": node, "state": {"$in": sorted(IN_PROGRESS)}}
         order = [("created", ASCENDING), ("_id", ASCENDING)]
-        found = self._collection.find(which, _WHOLE, sort=order, limit=limit, hint="held")
+        found = self._collection.find(selector, _WHOLE, sort=order, limit=limit, hint="held")
         return to_recordings(await found.to_list(None), ROW_FIELDS)
 
     async def claim_due(self, claim: Claim) -> Sequence[Recording]:
-        """Lease what is due."""
-        unheard, self._unheard = self._unheard, None
-        if unheard is not None and (claimed := await self._claimed(*unheard, due_at={"$gt": claim.now})):
-            # The answer to the last claim was lost. What it leased to us would have to wait for the lease to end.
+        """Lease due recordings to the claimer."""
+        unconfirmed, self._unconfirmed_claim = self._unconfirmed_claim, None
+        if unconfirmed is not None and (claimed := await self._load_claimed(*unconfirmed, due_at={"$gt": claim.now})):
+            # The response to the last claim was lost. Without this, its recordings would wait until the lease expires.
             return claimed
         for _ in range(CLAIM_ROUNDS):
             ids = await self._due(claim)
@@ -134,65 +134,65 @@ class Recordings:
         return []
 
     async def _due(self, claim: Claim) -> list[str]:
-        # What is stranded has waited longest, and a full queue of other work must not keep it waiting.
+        # Stranded recordings have waited longest, so they come before other due work.
         found = await self._first_due(stranded(claim), STRANDED, claim.limit)
         if len(found) < claim.limit:
             found += await self._first_due(due(claim), DUE, claim.limit)
         return list(dict.fromkeys(found))[: claim.limit]
 
-    async def _first_due(self, which: Document, index: str, limit: int) -> list[str]:
+    async def _first_due(self, selector: Document, index: str, limit: int) -> list[str]:
         order = [("due_at", ASCENDING), ("_id", ASCENDING)]
-        found = self._collection.find(which, {"_id": 1}, sort=order, limit=limit, batch_size=limit + 1, hint=index)
+        found = self._collection.find(selector, {"_id": 1}, sort=order, limit=limit, batch_size=limit + 1, hint=index)
         return [document["_id"] for document in await found.to_list(None)]
 
     async def release_leases(self, holder: str, now: Millis) -> int:
-        """Make due what a dead holder had."""
+        """Make the recordings due that a dead holder had leased. Return their number."""
         change = {"$set": {"lease": None, "due_at": now}, "$inc": {"revision": 1}}
         return int((await self._collection.update_many({"lease.holder": holder}, change)).modified_count)
 
     async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[Row]:
-        """Rows by id."""
-        names = chosen(fields)
+        """Return rows of all accounts with an id above `after`, ordered by id."""
+        names = fields_to_read(fields)
         found = self._collection.find(
             {"_id": {"$gt": after}}, projection(names), sort=[("_id", ASCENDING)], limit=limit, batch_size=limit + 1
         )
         return to_rows(await found.to_list(None), names)
 
     async def _claim(self, ids: list[str], claim: Claim) -> list[Recording]:
-        # Each document is changed in one atomic update that looks at `due_at` again, so of two claimers one gets it.
-        # The mark tells which ones were ours; the next save takes it away with the rest of the document.
-        mark = uuid4().hex
-        change = {"lease": {"holder": claim.holder, "until": claim.until}, "due_at": claim.until, "claim": mark}
+        # One atomic update changes each document and checks `due_at` again, so only one of two claimers gets it.
+        # `claim` marks the documents of this claim. The next save replaces the document and so removes the mark.
+        claim_id = uuid4().hex
+        change = {"lease": {"holder": claim.holder, "until": claim.until}, "due_at": claim.until, "claim": claim_id}
         still_due = {"_id": {"$in": ids}, "due_at": {"$lte": claim.now}}
         try:
             done = await self._collection.update_many(still_due, {"$set": change, "$inc": {"revision": 1}})
         except PyMongoError:
-            self._unheard = ids, mark
+            self._unconfirmed_claim = ids, claim_id
             raise
-        return await self._claimed(ids, mark) if done.modified_count else []
+        return await self._load_claimed(ids, claim_id) if done.modified_count else []
 
-    async def _claimed(self, ids: list[str], mark: str, **others: Any) -> list[Recording]:
-        which = {"_id": {"$in": ids}, "claim": mark, **others}
-        found = self._collection.find(which, _WHOLE, batch_size=len(ids) + 1)
+    async def _load_claimed(self, ids: list[str], claim_id: str, **others: Any) -> list[Recording]:
+        selector = {"_id": {"$in": ids}, "claim": claim_id, **others}
+        found = self._collection.find(selector, _WHOLE, batch_size=len(ids) + 1)
         try:
             claimed = {item.id: item for item in to_recordings(await found.to_list(None), ROW_FIELDS)}
         except PyMongoError:
-            self._unheard = ids, mark
+            self._unconfirmed_claim = ids, claim_id
             raise
         return [claimed[recording_id] for recording_id in ids if recording_id in claimed]
 
 
 def due(claim: Claim) -> Document:
-    """The filter of what is due for any node or this one, in the words of the index of due work."""
+    """Return the filter for recordings due for any node or for this one. It contains the filter of the due index."""
     return {"node": {"$in": [None, claim.node]}, "due_at": {**HAS_DUE["due_at"], "$lte": claim.now}}
 
 
 def stranded(claim: Claim) -> Document:
-    """The filter of what some node has not come back for."""
+    """Return the filter for recordings that their own node has not worked on in time."""
     return {"node": {"$gte": ""}, "due_at": {**HAS_DUE["due_at"], "$lte": claim.stranded}}
 
 
-def _taken(error: DuplicateKeyError) -> Exception:
+def _to_taken(error: DuplicateKeyError) -> Exception:
     keys = (error.details or {}).get("keyPattern", {})
-    broken = (unique for unique, key in zip(Unique, ("_id", "active_call", "start_key"), strict=True) if key in keys)
-    return next((Taken(unique) for unique in broken), error)
+    violated = (unique for unique, key in zip(Unique, ("_id", "active_call", "start_key"), strict=True) if key in keys)
+    return next((Taken(unique) for unique in violated), error)

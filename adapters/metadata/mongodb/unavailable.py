@@ -1,4 +1,4 @@
-"""Telling a server that is away from all else that the drivers raise."""
+"""Translate driver errors that mean an unavailable MongoDB to `StoreUnavailableError`."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -9,43 +9,43 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError, Writ
 
 from recordings.ports.recording_store import StoreUnavailableError
 
-_SHOWN: Final = 200
-"""How much is told of what the driver says: it names every server, and what it last heard of each."""
-_Part = TypeVar("_Part", bound=type)
+_MAX_MESSAGE: Final = 200
+"""Maximum length of the driver's text in a message: the text lists every server and its last known state."""
+_StoreClass = TypeVar("_StoreClass", bound=type)
 
 
-def says_away(part: _Part) -> _Part:
-    """Have every public coroutine of a part of the store raise `StoreUnavailableError` where the server is away."""
-    for name, method in list(vars(part).items()):
+def raises_store_unavailable(store_class: _StoreClass) -> _StoreClass:
+    """Make every public coroutine of a class raise `StoreUnavailableError` when MongoDB is unavailable."""
+    for name, method in list(vars(store_class).items()):
         if iscoroutinefunction(method) and not name.startswith("_"):
-            setattr(part, name, _translated(method))
-    return part
+            setattr(store_class, name, _translate_errors(method))
+    return store_class
 
 
-def _translated(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def _translate_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     @wraps(method)
-    async def translated(*given: Any, **named: Any) -> Any:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
-            return await method(*given, **named)
+            return await method(*args, **kwargs)
         except PyMongoError as error:
-            if is_away(error):
-                raise StoreUnavailableError(f"MongoDB does not answer: {str(error)[:_SHOWN]}") from error
+            if is_unavailable(error):
+                raise StoreUnavailableError(f"MongoDB does not answer: {str(error)[:_MAX_MESSAGE]}") from error
             raise
 
-    return translated
+    return wrapper
 
 
-def is_away(error: PyMongoError) -> bool:
-    """Whether nobody was there, went away in the middle, is no primary any more, or took longer than anything may.
+def is_unavailable(error: PyMongoError) -> bool:
+    """Return true if MongoDB was unreachable, closed the connection, is no longer primary, or was too slow.
 
-    A write that a primary did, and of which it cannot say whether a majority has it (it stepped down, say), is such a
-    one too: whoever sends it again is told the truth then.
+    This includes a write that the primary did but could not confirm for a majority, for example because it stepped
+    down. A caller that repeats such a write learns whether it was stored.
     """
     return isinstance(error, ConnectionFailure | WriteConcernError) or error.timeout or _is_unconfirmed(error)
 
 
 def _is_unconfirmed(error: PyMongoError) -> bool:
-    """Whether all that is wrong with a bulk of writes is that."""
+    """Return true if a bulk write failed only because a majority did not confirm it."""
     if not isinstance(error, BulkWriteError):
         return False
     return bool(error.details.get("writeConcernErrors")) and not error.details.get("writeErrors")

@@ -9,21 +9,21 @@ from pymongo.errors import DuplicateKeyError
 
 from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.indexes import USERS
-from adapters.metadata.mongodb.unavailable import says_away
+from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from recordings.model.user import Passwords, PrivLevel, User
 
 _OLDEST_FIRST: Final = [("created", ASCENDING), ("id", ASCENDING)]
 
 
-@says_away
-class Users:
-    """The collection of users: that part of the port."""
+@raises_store_unavailable
+class UserCollection:
+    """The collection of users."""
 
     def __init__(self, database: Database) -> None:
         self._users = database[USERS]
 
     async def add_user(self, user: User) -> bool:
-        """Keep a new user; `False` if the account has the id or the name."""
+        """Add a user. Return `False` if the account already has this user id or user name."""
         try:
             await self._users.insert_one(_document(user))
         except DuplicateKeyError:
@@ -31,12 +31,12 @@ class Users:
         return True
 
     async def user(self, account_id: str, user_id: str) -> User | None:
-        """A user of an account by id."""
+        """Return a user of an account by id."""
         found = await self._users.find_one({"account_id": account_id, "id": user_id})
         return _user(found) if found else None
 
     async def users(self, account_id: str, limit: int = 10_000) -> Sequence[User]:
-        """The users of an account, oldest first."""
+        """Return the users of an account, oldest first."""
         found = self._users.find({"account_id": account_id}, sort=_OLDEST_FIRST, limit=limit)
         return [_user(document) for document in await found.to_list(None)]
 

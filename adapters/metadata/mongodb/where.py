@@ -1,7 +1,7 @@
-"""Queries in MongoDB's language.
+"""Translate queries to MongoDB filters.
 
-Its logic is two-valued as the vocabulary's is, and it compares a text or a number only with its like, so null is in no
-range. Texts are compared byte by byte in UTF-8, which is by code point.
+MongoDB's logic has two values, like the logic of a `Condition`. MongoDB compares a text only with texts and a number
+only with numbers, so null is in no range. It compares texts byte by byte in UTF-8, which is the order of code points.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,14 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo import ASCENDING, DESCENDING
 
-from adapters.metadata.index_ranges import Bound, Missing, Present, Scan, lookup, narrowed
+from adapters.metadata.index_ranges import (
+    Bound,
+    IndexRange,
+    RowsWithKey,
+    RowsWithoutKey,
+    filtered_range,
+    lookup_condition,
+)
 from adapters.metadata.mongodb.indexes import index_keys, index_of, lookup_index
 from recordings.model.query import And, Condition, Equal, HasMedia, In, Not, Or, Prefix, Query, Range, prefix_end
 
@@ -25,7 +32,7 @@ _HIGHEST: Final = MaxKey()
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """The arguments of one `find`, besides projection and limit. `low` and `high` bound the index that `hint` names."""
+    """The arguments of one `find`, except projection and limit. `low` and `high` bound the index named by `hint`."""
 
     filter: Filter
     hint: str
@@ -34,8 +41,8 @@ class Find:
     high: Filter | None = None
 
 
-def condition(item: Condition) -> Filter:  # noqa: PLR0911 - one line a kind of condition reads best
-    """A condition as a filter."""
+def condition(item: Condition) -> Filter:  # noqa: PLR0911 - one `return` for each kind of condition
+    """Translate a condition to a filter."""
     match item:
         case And(items):
             return {"$and": [condition(each) for each in items]} if items else {}
@@ -61,67 +68,74 @@ def _between(name: str, minimum: str | int | None, below: str | int | None) -> F
 
 
 def _selected(query: Query) -> Filter:
-    chosen: Filter = {"account_id": query.account_id, "shelf": query.shelf.value}
+    selection: Filter = {"account_id": query.account_id, "shelf": query.shelf.value}
     if query.owner_id is not None:
-        chosen["owner_id"] = query.owner_id
-    return chosen
+        selection["owner_id"] = query.owner_id
+    return selection
 
 
 def _all(*filters: Filter) -> Filter:
-    given = [each for each in filters if each]
-    return given[0] if len(given) == 1 else {"$and": given}
+    args = [each for each in filters if each]
+    return args[0] if len(args) == 1 else {"$and": args}
 
 
-def find(query: Query, parts: Sequence[Scan], *, down: bool) -> Find:
-    """How to read the ranges of a page, in one go: what lacks the key and what has it lie side by side in an index."""
-    way = DESCENDING if down else ASCENDING
-    found = lookup(query)
+def find(query: Query, parts: Sequence[IndexRange], *, down: bool) -> Find:
+    """Return one `find` for all ranges of a page: rows without and with the sort key are adjacent in an index."""
+    direction = DESCENDING if down else ASCENDING
+    found = lookup_condition(query)
     key = query.order.field.value
     if found is not None:
-        # Few rows: they are found by what they have in common, and sorted.
-        within = {"$or": [_all(*_beyond(key, part)) for part in parts]}
-        chosen = _all(_selected(query), condition(query.where), within)
-        return Find(chosen, lookup_index(found.field), [(key, way), ("_id", way)])
+        # Few rows: look them up by the field's value, then sort them.
+        within = {"$or": [_all(*_beyond(key, index_range)) for index_range in parts]}
+        selection = _all(_selected(query), condition(query.where), within)
+        return Find(selection, lookup_index(found.field), [(key, direction), ("_id", direction)])
     owner = query.owner_id is not None
     keys = index_keys(query.order.field, owner=owner)
     first, last = (parts[-1], parts[0]) if down else (parts[0], parts[-1])
     prefix = [query.account_id, *([query.owner_id] if owner else []), query.shelf.value]
     return Find(
-        # The range holds account, owner and shelf; the account is named to let a router find its shard.
+        # The index bounds already contain account, owner and shelf. A router of a sharded cluster needs `account_id`
+        # in the filter to find the shard.
         _all({"account_id": query.account_id}, condition(query.where)),
         index_of(query.order.field, owner=owner),
-        # Sorting by the whole of the index says that its own order is meant: nothing is left to be sorted.
-        [(name, way) for name in keys],
+        # The sort names all keys of the index, so MongoDB reads in index order and sorts nothing.
+        [(name, direction) for name in keys],
         dict(zip(keys, [*prefix, *_low_end(first)], strict=True)),
         dict(zip(keys, [*prefix, *_high_end(last)], strict=True)),
     )
 
 
-def _low_end(scan: Scan) -> tuple[Any, Any]:
-    """The first (key, id) that belongs to a scan."""
-    if isinstance(scan, Missing):
-        return (None, _LOWEST if scan.low is None else _next(scan.low))
-    # Whatever has a key comes after the last of those that have none.
-    return (None, _HIGHEST) if scan.low is None else (scan.low[0], _next(scan.low[1]))
+def _low_end(index_range: IndexRange) -> tuple[Any, Any]:
+    """Return the first (key, id) of a range, inclusive."""
+    if isinstance(index_range, RowsWithoutKey):
+        return (None, _LOWEST if index_range.low is None else _next(index_range.low))
+    # Rows with a key start after the last row without one.
+    return (None, _HIGHEST) if index_range.low is None else (index_range.low[0], _next(index_range.low[1]))
 
 
-def _high_end(scan: Scan) -> tuple[Any, Any]:
-    """The first (key, id) after a scan."""
-    if isinstance(scan, Missing):
-        return (None, _HIGHEST if scan.high is None else scan.high)
-    return scan.high or (_HIGHEST, _HIGHEST)
+def _high_end(index_range: IndexRange) -> tuple[Any, Any]:
+    """Return the end (key, id) of a range, exclusive."""
+    if isinstance(index_range, RowsWithoutKey):
+        return (None, _HIGHEST if index_range.high is None else index_range.high)
+    return index_range.high or (_HIGHEST, _HIGHEST)
 
 
 def _next(text: str) -> str:
-    """The least text above another."""
+    """Return the smallest text greater than the given one; the empty text unchanged, because no id is empty."""
     return f"{text}\0" if text else ""
 
 
-def _beyond(key: str, scan: Scan) -> list[Filter]:
-    if isinstance(scan, Missing):
-        ids = {sign: bound for sign, bound in (("$gt", scan.low), ("$lt", scan.high)) if bound is not None}
+def _beyond(key: str, index_range: IndexRange) -> list[Filter]:
+    if isinstance(index_range, RowsWithoutKey):
+        ids = {
+            sign: bound for sign, bound in (("$gt", index_range.low), ("$lt", index_range.high)) if bound is not None
+        }
         return [{key: None, **({"_id": ids} if ids else {})}]
-    sides = [_side(key, sign, bound) for sign, bound in (("$gt", scan.low), ("$lt", scan.high)) if bound is not None]
+    sides = [
+        _side(key, sign, bound)
+        for sign, bound in (("$gt", index_range.low), ("$lt", index_range.high))
+        if bound is not None
+    ]
     return [{key: {"$ne": None}}, *sides]
 
 
@@ -130,9 +144,9 @@ def _side(key: str, sign: str, bound: Bound) -> Filter:
 
 
 def count(query: Query) -> Find:
-    """How to count a query: by its look-up, or from the order's index within what the filter leaves of it."""
-    found = lookup(query)
+    """Return the filter and index to count a query: by its look-up field, or by its part of the sort index."""
+    found = lookup_condition(query)
     hint = lookup_index(found.field) if found else index_of(query.order.field, owner=query.owner_id is not None)
-    part = narrowed(query)
-    within = _beyond(query.order.field.value, Present(part.low, part.high)) if part else []
+    index_range = filtered_range(query)
+    within = _beyond(query.order.field.value, RowsWithKey(index_range.low, index_range.high)) if index_range else []
     return Find(_all(_selected(query), condition(query.where), *within), hint)

@@ -1,8 +1,8 @@
-"""The file: who may open it, how, and how reads and writes are done on it.
+"""The SQLite file: its mode, its connections, its reads and its writes.
 
-Writes are done by one thread, many in one transaction: those that wait when it comes round share one `fsync`. Each has
-a savepoint of its own, so one that fails takes no other down, and none is acknowledged before the COMMIT. Reads have
-threads of their own and see the last commit.
+One thread does all writes. It does all waiting writes in one transaction, so that they share one `fsync`. Each write
+has its own savepoint, so a failed write does not affect the others. No write is acknowledged before the COMMIT. Other
+threads do the reads, which see the last commit.
 """
 
 import asyncio
@@ -14,43 +14,43 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.metadata.sqlite.database_threads import Call, Job, Lane, Outcome, StoreClosedError
+from adapters.metadata.sqlite.database_threads import Call, ConnectionThreads, Outcome, QueuedCall, StoreClosedError
 from adapters.metadata.sqlite.migrations import migrate
 from recordings.ports.recording_store import StoreUnavailableError
 
-OLDEST: Final = (3, 37)
+MIN_SQLITE_VERSION: Final = (3, 37)
 """The first SQLite with STRICT tables."""
 READERS: Final = 3
-SHARE: Final = 2
-"""How many of them the pages and counts of one account may have: those of a large one take seconds."""
-BATCH: Final = 256
-"""Most writes in one transaction."""
+READERS_PER_ACCOUNT: Final = 2
+"""How many readers the pages and counts of one account may occupy: in a large account each takes seconds."""
+MAX_BATCH: Final = 256
+"""Maximum number of writes in one transaction."""
 BUSY_SECONDS: Final = 10.0
-"""How long a write waits for another process's transaction before it fails."""
+"""How long (seconds) a write waits for another process's transaction before it fails."""
 READ_SECONDS: Final = 30.0
-"""The longest that one read may take before it is interrupted."""
-AWAY: Final = frozenset({
+"""Maximum time (seconds) of one read. A longer read is interrupted."""
+UNAVAILABLE_CODES: Final = frozenset({
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_FULL,
 })  # fmt: skip
-"""What SQLite says when another process kept the file for too long, a read was interrupted, or the disk is full."""
-_GENERAL: Final = 0xFF
-STEPS: Final = 100_000
-"""How many steps of SQLite's machine lie between two looks at the clock."""
+"""SQLite's result codes if another process locked the file too long, a read was interrupted, or the disk is full."""
+_PRIMARY_CODE_MASK: Final = 0xFF
+STEPS_PER_CHECK: Final = 100_000
+"""How many steps of SQLite's virtual machine a read runs between two checks of its deadline."""
 
 
 class Database:
-    """One SQLite file in WAL mode. `open` before use; safe beside other processes on the same file."""
+    """One SQLite file in WAL mode. Call `open` before use. Several processes may use the same file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._reader: Lane | None = None
-        self._writer: Lane | None = None
+        self._reader: ConnectionThreads | None = None
+        self._writer: ConnectionThreads | None = None
 
     async def open(self) -> None:
-        """Make the file if there is none, bring its schema up to date, start the threads."""
+        """Create the file if it does not exist, migrate its schema and start the threads."""
         writing, reading = await asyncio.to_thread(self._connect)
-        self._writer = Lane("sqlite-writer", [writing], commit_together, BATCH)
-        self._reader = Lane("sqlite-reader", reading, read_one, share=SHARE)
+        self._writer = ConnectionThreads("sqlite-writer", [writing], commit_together, MAX_BATCH)
+        self._reader = ConnectionThreads("sqlite-reader", reading, read_one, per_account=READERS_PER_ACCOUNT)
 
     def _connect(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection]]:
         create(self._path)
@@ -63,46 +63,46 @@ class Database:
         return writing, [connect(self._path, "ro") for _ in range(READERS)]
 
     async def close(self) -> None:
-        """Finish what waits and close the file."""
-        for lane in (self._reader, self._writer):
-            if lane is not None:
-                await lane.close()
+        """Finish all queued calls and close the file."""
+        for threads in (self._reader, self._writer):
+            if threads is not None:
+                await threads.close()
 
-    async def read(self, call: Call, whose: str | None = None) -> Any:
-        """Do a read; it sees every write that was acknowledged before. One that may take long is some account's."""
-        return await _do(self._reader, call, whose)
+    async def read(self, call: Call, account_id: str | None = None) -> Any:
+        """Run a read. It sees every write acknowledged before. A read that may be slow names its account."""
+        return await _run_call(self._reader, call, account_id)
 
     async def write(self, call: Call) -> Any:
-        """Do a write, inside a transaction that others may share; on the disk when this returns."""
-        return await _do(self._writer, call)
+        """Run a write in a transaction that it may share with other writes. It is on the disk when this returns."""
+        return await _run_call(self._writer, call)
 
 
-async def _do(lane: Lane | None, call: Call, whose: str | None = None) -> Any:
-    if lane is None:
+async def _run_call(threads: ConnectionThreads | None, call: Call, account_id: str | None = None) -> Any:
+    if threads is None:
         raise StoreClosedError("the metadata store is not open")
     try:
-        return await lane.do(call, whose)
+        return await threads.run(call, account_id)
     except TimeoutError as error:
-        raise StoreUnavailableError("too much waits for the SQLite file") from error
+        raise StoreUnavailableError("too many calls wait for the SQLite file") from error
     except sqlite3.OperationalError as error:
-        # Extended codes have the general one in their lowest byte.
-        if getattr(error, "sqlite_errorcode", 0) & _GENERAL in AWAY:
+        # The lowest byte of an extended result code is the primary result code.
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE_MASK in UNAVAILABLE_CODES:
             raise StoreUnavailableError(f"the SQLite file does not answer: {error}") from error
         raise
 
 
 def create(path: Path) -> None:
-    """Make an empty file that its owner alone may read; one that is there stays as it is."""
-    if sqlite3.sqlite_version_info < OLDEST:
-        raise RuntimeError(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed")
+    """Create an empty file that only its owner may read, unless the file exists."""
+    if sqlite3.sqlite_version_info < MIN_SQLITE_VERSION:
+        raise RuntimeError(f"SQLite {sqlite3.sqlite_version} is too old: install SQLite 3.37 or later")
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
-        # SQLite gives its -wal and -shm files the mode of the main one.
+        # SQLite gives its -wal and -shm files the mode of the main file.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection for one thread at a time; `mode` is `rw` or `ro`."""
+    """Open a connection for one thread at a time. `mode` is `rw` or `ro`."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
@@ -119,7 +119,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _until_unlocked(action: Callable[[], object]) -> None:
-    # Two processes that turn a new file to WAL at once: SQLite tells one of them "locked" without having waited.
+    # If two processes switch a new file to WAL at once, SQLite reports "locked" to one of them without waiting.
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -132,13 +132,13 @@ def _until_unlocked(action: Callable[[], object]) -> None:
             return
 
 
-def read_one(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcome]:
-    """Do one read, and interrupt it when it takes too long, or nobody waits for it any more."""
-    job, deadline = jobs[0], time.monotonic() + READ_SECONDS
-    connection.set_progress_handler(lambda: job.is_given_up or time.monotonic() > deadline, STEPS)
+def read_one(connection: sqlite3.Connection, queued: Sequence[QueuedCall]) -> list[Outcome]:
+    """Run one read. Interrupt it if it takes too long or if its caller no longer waits."""
+    read, deadline = queued[0], time.monotonic() + READ_SECONDS
+    connection.set_progress_handler(lambda: read.is_abandoned or time.monotonic() > deadline, STEPS_PER_CHECK)
     try:
-        return [(job(connection), None)]
-    except Exception as error:  # noqa: BLE001 - it is handed to whoever asked
+        return [(read(connection), None)]
+    except Exception as error:  # noqa: BLE001 - the caller receives it
         return [(None, error)]
     finally:
         if connection.in_transaction:
@@ -146,25 +146,25 @@ def read_one(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcom
 
 
 def commit_together(connection: sqlite3.Connection, calls: Sequence[Call]) -> list[Outcome]:
-    """Do writes in one transaction; what fails as a whole fails for each of them."""
+    """Run writes in one transaction. If the transaction fails, all of them fail."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        outcomes = [_apart(connection, call) for call in calls]
+        outcomes = [_run_in_savepoint(connection, call) for call in calls]
         connection.execute("COMMIT")
-    except Exception as error:  # noqa: BLE001 - it is handed to whoever asked
+    except Exception as error:  # noqa: BLE001 - the caller receives it
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         return [(None, error)] * len(calls)
     return outcomes
 
 
-def _apart(connection: sqlite3.Connection, call: Call) -> Outcome:
+def _run_in_savepoint(connection: sqlite3.Connection, call: Call) -> Outcome:
     connection.execute("SAVEPOINT one")
     try:
         result = call(connection)
     except Exception as error:
         if not connection.in_transaction:
-            # SQLite gave up the whole transaction (a full disk): nothing of it happened, for anybody.
+            # SQLite rolled back the whole transaction, for example on a full disk: no write of it was done.
             raise
         connection.execute("ROLLBACK TO one")
         return None, error

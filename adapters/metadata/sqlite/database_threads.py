@@ -1,8 +1,8 @@
-"""Threads that work on connections of their own, so that nothing waits for a disk on the event loop.
+"""Threads that run calls on SQLite connections, so that the event loop never waits for a disk.
 
-A hop to one of these threads and back costs a fraction of `asyncio.to_thread`: no context is copied and no future of
-another kind is wrapped. What waits is bounded, in number and in time; what nobody waits for any more is not done; and
-nobody whose calls take long has all the threads.
+A call through one of these threads costs a fraction of `asyncio.to_thread`: no context is copied, and no
+`concurrent.futures.Future` is wrapped. The queue has a maximum length and a maximum waiting time. Reads that no caller
+waits for any more are skipped. The slow reads of one account never occupy all threads.
 """
 
 import asyncio
@@ -15,185 +15,186 @@ from threading import Lock, Thread
 from typing import Any, Final
 
 Call = Callable[[sqlite3.Connection], Any]
-"""Work to be done on a connection, in its thread."""
+"""A function that a thread runs on its connection."""
 Outcome = tuple[Any, BaseException | None]
-"""What came of a call: its result, or its error."""
-WAITING: Final = 4_096
-"""How many calls may wait for a lane; further ones wait for a place among them."""
-PATIENCE: Final = 30.0
-"""How long (seconds) a call waits for such a place before it fails with `TimeoutError`."""
+"""The result of a call, or its error."""
+MAX_QUEUED: Final = 4_096
+"""How many calls may be queued or running. Further calls wait for a free slot."""
+QUEUE_TIMEOUT: Final = 30.0
+"""How long (seconds) a call waits for a free slot before it fails with `TimeoutError`."""
 
 
 class StoreClosedError(RuntimeError):
-    """The store is not open (yet, or any more)."""
+    """The store is not open: `open` was not called, or `close` was."""
 
 
 @dataclass(slots=True)
-class Job:
-    """A call that somebody waits for, and for whom it is."""
+class QueuedCall:
+    """A call in the queue, the future of its caller, and the account that it reads for."""
 
     call: Call
-    answer: asyncio.Future[Any]
-    whose: str | None
+    future: asyncio.Future[Any]
+    account_id: str | None
 
     def __call__(self, connection: sqlite3.Connection) -> Any:
-        """Do it."""
+        """Run the call."""
         return self.call(connection)
 
     @property
-    def is_given_up(self) -> bool:
-        """Whether nobody waits for it any more."""
-        return self.answer.done()
+    def is_abandoned(self) -> bool:
+        """Whether the caller no longer waits for the result."""
+        return self.future.done()
 
 
-Work = Callable[[sqlite3.Connection, Sequence[Job]], list[Outcome]]
-"""How a lane does calls that it took together."""
+RunBatch = Callable[[sqlite3.Connection, Sequence[QueuedCall]], list[Outcome]]
+"""Runs the calls that a thread took from the queue together; returns one outcome for each."""
 
 
-class Lane:
-    """One or more threads with a queue in front.
+class ConnectionThreads:
+    """One or more threads, each with its own connection, that take calls from one queue.
 
     Args:
-        name: of the threads, for whoever looks at a stack.
-        connections: one for each thread; closed at the end.
-        work: does the calls that a thread takes at a time.
-        batch: how many that may be.
-        share: how many threads the calls of one may have at once; no bound for calls that are nobody's. Calls are then
-            also passed over that nobody waits for any more.
+        name: the name of the threads, as stack dumps show it.
+        connections: one for each thread. `close` closes them.
+        run_batch: runs the calls that a thread takes at a time.
+        max_batch: how many calls a thread takes at a time.
+        per_account: how many threads the calls of one account may occupy at once. Calls without an account have no
+            limit. If set, threads also skip abandoned calls.
     """
 
     def __init__(
         self,
         name: str,
         connections: Sequence[sqlite3.Connection],
-        work: Work,
-        batch: int = 1,
-        share: int | None = None,
+        run_batch: RunBatch,
+        max_batch: int = 1,
+        per_account: int | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._places = asyncio.Semaphore(WAITING)
-        self._work = work
-        self._batch = batch
-        self._share = share
+        self._queue: SimpleQueue[QueuedCall | None] = SimpleQueue()
+        self._slots = asyncio.Semaphore(MAX_QUEUED)
+        self._run_batch = run_batch
+        self._max_batch = max_batch
+        self._per_account = per_account
         self._lock = Lock()
         self._running: Counter[str] = Counter()
-        self._put_off: dict[str, deque[Job]] = {}
+        self._postponed: dict[str, deque[QueuedCall]] = {}
         self._closed = False
-        self._threads = [Thread(target=self._run, args=(each,), name=name, daemon=True) for each in connections]
+        self._threads = [Thread(target=self._work, args=(each,), name=name, daemon=True) for each in connections]
         for thread in self._threads:
             thread.start()
 
-    async def do(self, call: Call, whose: str | None = None) -> Any:
-        """Have a thread do the call of somebody; its result or its error.
+    async def run(self, call: Call, account_id: str | None = None) -> Any:
+        """Run a call in a thread and return its result, or raise its error.
 
         Raises:
-            TimeoutError: no thread came round to taking it.
-            StoreClosedError: the lane is closed.
+            TimeoutError: no slot in the queue became free in time.
+            StoreClosedError: the threads are closed.
         """
-        if self._places.locked():
-            async with asyncio.timeout(PATIENCE):
-                await self._places.acquire()
+        if self._slots.locked():
+            async with asyncio.timeout(QUEUE_TIMEOUT):
+                await self._slots.acquire()
         else:
-            await self._places.acquire()
+            await self._slots.acquire()
         try:
-            return await self._put(call, whose)
+            return await self._enqueue(call, account_id)
         finally:
-            self._places.release()
+            self._slots.release()
 
-    def _put(self, call: Call, whose: str | None) -> asyncio.Future[Any]:
+    def _enqueue(self, call: Call, account_id: str | None) -> asyncio.Future[Any]:
         if self._closed:
             raise StoreClosedError("the metadata store is closed")
-        job = Job(call, self._loop.create_future(), whose)
-        self._queue.put(job)
-        return job.answer
+        queued = QueuedCall(call, self._loop.create_future(), account_id)
+        self._queue.put(queued)
+        return queued.future
 
     async def close(self) -> None:
-        """Do what waits, then end the threads and close their connections."""
+        """Run all queued calls, then end the threads and close their connections."""
         if not self._closed:
             with self._lock:
                 self._closed = True
-                # From here on nothing is put off.
-                for job in (job for jobs in self._put_off.values() for job in jobs):
-                    self._queue.put(job)
-                self._put_off.clear()
+                # After this, no call is postponed.
+                for call in (call for calls in self._postponed.values() for call in calls):
+                    self._queue.put(call)
+                self._postponed.clear()
             for _ in self._threads:
                 self._queue.put(None)
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
 
-    def _run(self, connection: sqlite3.Connection) -> None:
+    def _work(self, connection: sqlite3.Connection) -> None:
         try:
-            while jobs := self._take():
-                self._deliver(jobs, self._done(connection, jobs))
-                if self._share is not None:
-                    self._end(jobs[0])
+            while calls := self._take():
+                self._send_outcomes(calls, self._run(connection, calls))
+                if self._per_account is not None:
+                    self._finish(calls[0])
         finally:
             connection.close()
 
-    def _done(self, connection: sqlite3.Connection, jobs: list[Job]) -> list[Outcome]:
+    def _run(self, connection: sqlite3.Connection, calls: list[QueuedCall]) -> list[Outcome]:
         try:
-            return self._work(connection, jobs)
-        except Exception as error:  # noqa: BLE001 - it is handed to whoever asked
-            # A thread that ended would leave everybody after these waiting for ever.
-            return [(None, error)] * len(jobs)
+            return self._run_batch(connection, calls)
+        except Exception as error:  # noqa: BLE001 - the caller receives it
+            # If this ended the thread, all later calls would wait forever.
+            return [(None, error)] * len(calls)
 
-    def _take(self) -> list[Job]:
+    def _take(self) -> list[QueuedCall]:
+        """Take the next batch from the queue. An empty list means that the thread ends."""
         first = self._queue.get()
-        while first is not None and self._share is not None and not self._begin(first, self._share):
+        while first is not None and self._per_account is not None and not self._may_start(first, self._per_account):
             first = self._queue.get()
-        jobs = [] if first is None else [first]
-        while jobs and len(jobs) < self._batch:
+        calls = [] if first is None else [first]
+        while calls and len(calls) < self._max_batch:
             try:
-                job = self._queue.get_nowait()
+                call = self._queue.get_nowait()
             except Empty:
                 break
-            if job is None:
-                # The end is for after these: put it back for the next turn.
+            if call is None:
+                # The end marker comes after this batch: put it back for the next turn.
                 self._queue.put(None)
                 break
-            jobs.append(job)
-        return jobs
+            calls.append(call)
+        return calls
 
-    def _begin(self, job: Job, share: int) -> bool:
-        """Whether a call is done now. It is put off while others of the same one have as many threads as they may."""
-        if job.is_given_up:
+    def _may_start(self, call: QueuedCall, per_account: int) -> bool:
+        """Return true if a call may run now; postpone it if its account already occupies its share of the threads."""
+        if call.is_abandoned:
             return False
-        if job.whose is not None:
+        if call.account_id is not None:
             with self._lock:
-                if self._running[job.whose] >= share and not self._closed:
-                    self._put_off.setdefault(job.whose, deque()).append(job)
+                if self._running[call.account_id] >= per_account and not self._closed:
+                    self._postponed.setdefault(call.account_id, deque()).append(call)
                     return False
-                self._running[job.whose] += 1
+                self._running[call.account_id] += 1
         return True
 
-    def _end(self, job: Job) -> None:
-        """A call was done: the next one of the same one stands in line again, behind those who came meanwhile."""
-        if job.whose is None:
+    def _finish(self, call: QueuedCall) -> None:
+        """Count a call as finished, and queue the next postponed call of its account at the end of the queue."""
+        if call.account_id is None:
             return
         with self._lock:
-            self._running[job.whose] -= 1
-            if not self._running[job.whose]:
-                del self._running[job.whose]
-            while waiting := self._put_off.get(job.whose):
-                following = waiting.popleft()
-                if not following.is_given_up:
+            self._running[call.account_id] -= 1
+            if not self._running[call.account_id]:
+                del self._running[call.account_id]
+            while postponed := self._postponed.get(call.account_id):
+                following = postponed.popleft()
+                if not following.is_abandoned:
                     self._queue.put(following)
                     break
             else:
-                self._put_off.pop(job.whose, None)
+                self._postponed.pop(call.account_id, None)
 
-    def _deliver(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
-        # A loop that is closed already waits for nothing.
+    def _send_outcomes(self, calls: list[QueuedCall], outcomes: list[Outcome]) -> None:
+        # Nothing waits on a closed loop.
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_settle, jobs, outcomes)
+            self._loop.call_soon_threadsafe(_set_results, calls, outcomes)
 
 
-def _settle(jobs: list[Job], outcomes: list[Outcome]) -> None:
-    for job, (result, error) in zip(jobs, outcomes, strict=True):
-        if job.answer.done():
+def _set_results(calls: list[QueuedCall], outcomes: list[Outcome]) -> None:
+    for call, (result, error) in zip(calls, outcomes, strict=True):
+        if call.future.done():
             continue
         if error is None:
-            job.answer.set_result(result)
+            call.future.set_result(result)
         else:
-            job.answer.set_exception(error)
+            call.future.set_exception(error)

@@ -1,4 +1,4 @@
-"""The tables, and the steps that lead to them. A step, once released, is never changed: a change is a new step."""
+"""The tables, and the migration steps that create them. A released step never changes: a change is a new step."""
 
 import sqlite3
 from typing import Final
@@ -12,21 +12,21 @@ LEASED: Final = "recordings_leased"
 
 
 class SchemaTooNewError(RuntimeError):
-    """The file was written by a later release, whose tables this one does not know."""
+    """The file was written by a later release, so this release cannot read its tables."""
 
 
 def column(name: str) -> str:
-    """A field's column, quoted: some fields are words of SQL."""
+    """Return a field's column name, quoted: some fields are SQL keywords."""
     return f'"{name}"'
 
 
 def index_of(order: OrderField, *, owner: bool) -> str:
-    """The name of the index that an order is read from, in an account or for one owner in it."""
+    """Return the name of the index for a sort order: over an account, or over one owner's recordings."""
     return f"{TABLE}_by_{'owner_' if owner else ''}{order.value}"
 
 
 def lookup_index(field: str) -> str:
-    """The name of the index that finds an account's rows by a field's value."""
+    """Return the name of the index that finds an account's rows by the value of a field."""
     return f"{TABLE}_of_{field}"
 
 
@@ -161,7 +161,7 @@ CREATE TABLE users (
     account_id TEXT NOT NULL,
     id TEXT NOT NULL,
     username TEXT NOT NULL,
-    -- The name in lower case, by Python's rules: SQLite's own know ASCII alone.
+    -- The user name in lower case, by Python's rules: SQLite's rules cover only ASCII.
     login TEXT NOT NULL,
     created INTEGER NOT NULL,
     first_name TEXT NOT NULL,
@@ -201,7 +201,7 @@ _SIXTH: Final = (f"ALTER TABLE {TABLE} ADD COLUMN trashed_reason TEXT",)
 
 _SEVENTH: Final = (
     f"ALTER TABLE {TABLE} ADD COLUMN ended INTEGER",
-    # As near as can be told of what ended before: what came from elsewhere was written as it was created there.
+    # The best known time for recordings of older releases. Imported recordings have only the time of their creation.
     """UPDATE recordings SET ended = CASE
         WHEN imported IS NOT NULL THEN created
         WHEN media IS NOT NULL THEN json_extract(media, '$.stored_at')
@@ -211,14 +211,14 @@ _SEVENTH: Final = (
 )
 
 MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
-"""Step n leads from `user_version` n to n + 1."""
+"""Step n migrates `user_version` n to n + 1."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file up to date, all steps or none; a second process waits and finds nothing to do.
+    """Migrate the file to the latest schema: all steps or none. A second process waits and then finds nothing to do.
 
     Raises:
-        SchemaTooNewError: the file is of a later release.
+        SchemaTooNewError: the file was written by a later release.
     """
     connection.execute("BEGIN EXCLUSIVE")
     try:
@@ -232,7 +232,9 @@ def migrate(connection: sqlite3.Connection) -> None:
 def _migrate(connection: sqlite3.Connection) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
-        raise SchemaTooNewError(f"the file has schema {version}, this release knows {len(MIGRATIONS)}")
+        raise SchemaTooNewError(
+            f"the file has schema {version}, this release supports up to {len(MIGRATIONS)}: install a later release"
+        )
     for step in MIGRATIONS[version:]:
         for statement in step:
             connection.execute(statement)

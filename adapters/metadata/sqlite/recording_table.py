@@ -1,6 +1,6 @@
-"""Recordings in SQLite: what each method of the port does on a connection, in the connection's thread."""
+"""Recordings in SQLite. Each function runs one method of the store on a connection, in its thread."""
 
-# ruff: noqa: S608 - the names in these statements are ours, the values are parameters
+# ruff: noqa: S608 - the names in these statements are constants, the values are parameters
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -8,8 +8,8 @@ from functools import lru_cache
 from itertools import starmap
 from typing import Any, Final
 
-from adapters.metadata.index_ranges import scans, walks_down
-from adapters.metadata.row_fields import FREE_FORM, chosen, decode_column, encode
+from adapters.metadata.index_ranges import page_ranges, reads_descending
+from adapters.metadata.row_fields import FREE_FORM, decode_column, encode, fields_to_read
 from adapters.metadata.sqlite import where
 from adapters.metadata.sqlite.migrations import DUE, LEASED, STRANDED, TABLE, column
 from recordings.model.instants import Millis
@@ -21,14 +21,14 @@ Row = dict[str, Any]
 
 _JSON: Final = frozenset({"options", "spans", "media", "delivery", "hold", "applied", "lease", *FREE_FORM})
 _COLUMNS: Final = ", ".join(column(name) for name in ROW_FIELDS)
-_MARKS: Final = ", ".join("?" * len(ROW_FIELDS))
-INSERT: Final = f"INSERT INTO {TABLE} ({_COLUMNS}) VALUES ({_MARKS})"
-_SAVE: Final = f"UPDATE {TABLE} SET ({_COLUMNS}) = ({_MARKS}) WHERE id = ? AND revision = ?"
-_OTHER: Final = f"SELECT 1 FROM {TABLE} WHERE id != :own AND"
-_UNIQUE: Final = {
-    Unique.ID: f"{_OTHER} id = :id",
-    Unique.ACTIVE_CALL: f"{_OTHER} account_id = :account_id AND active_call = :active_call",
-    Unique.START_KEY: f"{_OTHER} account_id = :account_id AND start_key = :start_key",
+_PLACEHOLDERS: Final = ", ".join("?" * len(ROW_FIELDS))
+INSERT: Final = f"INSERT INTO {TABLE} ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"
+_SAVE: Final = f"UPDATE {TABLE} SET ({_COLUMNS}) = ({_PLACEHOLDERS}) WHERE id = ? AND revision = ?"
+_OTHER_ROW: Final = f"SELECT 1 FROM {TABLE} WHERE id != :own AND"
+_FIND_DUPLICATE: Final = {
+    Unique.ID: f"{_OTHER_ROW} id = :id",
+    Unique.ACTIVE_CALL: f"{_OTHER_ROW} account_id = :account_id AND active_call = :active_call",
+    Unique.START_KEY: f"{_OTHER_ROW} account_id = :account_id AND start_key = :start_key",
 }
 HELD: Final = (
     f"SELECT {_COLUMNS} FROM {TABLE} WHERE node = ? AND state IN ({', '.join('?' * len(IN_PROGRESS))}) "
@@ -52,26 +52,26 @@ _CLAIM: Final = (
 
 
 def values_of(recording: Recording) -> list[Any]:
-    """What the columns hold of a recording."""
+    """Return the column values of a recording, in the order of `ROW_FIELDS`."""
     row = recording.to_row()
     return [encode(value) if name in _JSON and value is not None else value for name, value in row.items()]
 
 
 @lru_cache(maxsize=256)
 def _builder(names: tuple[str, ...]) -> Callable[..., Row]:
-    # A function of its own for each choice of fields, as `namedtuple` makes its classes: written out, a dict costs 60 %
-    # of `dict(zip(...))`, and that is the larger part of what a page costs beyond SQLite itself.
+    # Generates one function for each set of fields, as `namedtuple` generates its classes. A dict display costs 60 % of
+    # `dict(zip(...))`, and building the dicts is the largest cost of a page outside SQLite.
     if not set(names) <= set(ROW_FIELDS):
-        raise ValueError("only fields of a row become code")
+        raise ValueError("only the names of row fields may become code")
     values = [f"v{place}" for place in range(len(names))]
     items = ", ".join(f"{name!r}: {value}" for name, value in zip(names, values, strict=True))
-    build: Callable[..., Row] = eval(f"lambda {', '.join(values)}: {{{items}}}")  # noqa: S307 - made of our own names
+    build: Callable[..., Row] = eval(f"lambda {', '.join(values)}: {{{items}}}")  # noqa: S307 - built from checked field names
     return build
 
 
 def read(cursor: Iterable[tuple[Any, ...]], names: Sequence[str]) -> list[Row]:
-    """Rows by name, with their nested parts as plain values."""
-    # All from SQLite first, then all rows: by turns the two cost more.
+    """Return all rows of a cursor as dicts, with JSON columns decoded."""
+    # `list` reads all tuples from SQLite before any dict is built: alternating between the two is slower.
     rows = list(starmap(_builder(tuple(names)), list(cursor)))
     for name in _JSON.intersection(names):
         decode_column(rows, name)
@@ -83,7 +83,7 @@ def _recordings(cursor: Iterable[tuple[Any, ...]]) -> list[Recording]:
 
 
 def insert(connection: sqlite3.Connection, recording: Recording) -> None:
-    """Keep a new one; `Taken` says what was there."""
+    """Insert a recording, or raise `Taken` with the value that exists."""
     try:
         connection.execute(INSERT, values_of(recording))
     except sqlite3.IntegrityError as error:
@@ -91,14 +91,16 @@ def insert(connection: sqlite3.Connection, recording: Recording) -> None:
 
 
 def _taken(connection: sqlite3.Connection, recording: Recording, own: str = "") -> Taken | None:
-    named = {name: getattr(recording, name) for name in ("id", "account_id", "active_call", "start_key")}
-    named["own"] = own
-    broken = (unique for unique, statement in _UNIQUE.items() if connection.execute(statement, named).fetchone())
-    return next((Taken(unique) for unique in broken), None)
+    parameters = {name: getattr(recording, name) for name in ("id", "account_id", "active_call", "start_key")}
+    parameters["own"] = own
+    duplicates = (
+        unique for unique, statement in _FIND_DUPLICATE.items() if connection.execute(statement, parameters).fetchone()
+    )
+    return next((Taken(unique) for unique in duplicates), None)
 
 
 def save(connection: sqlite3.Connection, recording: Recording, expected: int) -> bool:
-    """Replace it if its revision is the expected one; `Taken` if that would take what another one has."""
+    """Replace a recording if its revision is the expected one. Raise `Taken` if another one has a unique value."""
     try:
         return connection.execute(_SAVE, [*values_of(recording), recording.id, expected]).rowcount == 1
     except sqlite3.IntegrityError as error:
@@ -106,45 +108,45 @@ def save(connection: sqlite3.Connection, recording: Recording, expected: int) ->
 
 
 def remove(connection: sqlite3.Connection, recording_id: str) -> None:
-    """Forget it."""
+    """Remove a recording."""
     connection.execute(f"DELETE FROM {TABLE} WHERE id = ?", (recording_id,))
 
 
 def rows(connection: sqlite3.Connection, ids: Collection[str], names: Sequence[str]) -> dict[str, Row]:
-    """Rows by id."""
+    """Return the rows with these ids, by id."""
     columns = ", ".join(column(name) for name in names)
-    one = len(ids) == 1
-    # A list of any length is one parameter, and so one prepared statement.
-    which = "= ?" if one else "IN (SELECT value FROM json_each(?))"
-    given = next(iter(ids)) if one else encode(list(ids))
-    found = read(connection.execute(f"SELECT {columns} FROM {TABLE} WHERE id {which}", (given,)), names)
+    single = len(ids) == 1
+    # A list of any length is one parameter, so that all lengths share one prepared statement.
+    comparison = "= ?" if single else "IN (SELECT value FROM json_each(?))"
+    parameter = next(iter(ids)) if single else encode(list(ids))
+    found = read(connection.execute(f"SELECT {columns} FROM {TABLE} WHERE id {comparison}", (parameter,)), names)
     return {row["id"]: row for row in found}
 
 
 def page(connection: sqlite3.Connection, query: Query, request: PageRequest) -> Page:
-    """One page: at most two ranges of an index, seen at one moment."""
-    names = chosen(request.fields, query.order.field)
-    parts = scans(query, request)
-    down = walks_down(query, request)
+    """Return one page: at most two ranges of an index, read in one snapshot."""
+    names = fields_to_read(request.fields, query.order.field)
+    parts = page_ranges(query, request)
+    down = reads_descending(query, request)
     found: list[Row] = []
     if len(parts) > 1:
         connection.execute("BEGIN")
     for part in parts:
-        left = request.limit + 1 - len(found)
-        if left > 0:
-            found += read(connection.execute(*where.page(query, part, names, down=down, limit=left)), names)
+        missing = request.limit + 1 - len(found)
+        if missing > 0:
+            found += read(connection.execute(*where.page(query, part, names, down=down, limit=missing)), names)
     has_more = len(found) > request.limit
     del found[request.limit :]
     return Page(found[::-1] if request.backward else found, has_more)
 
 
 def count(connection: sqlite3.Connection, query: Query) -> int:
-    """How many a query has."""
+    """Return the number of recordings that a query selects."""
     return int(connection.execute(*where.count(query)).fetchone()[0])
 
 
 def found_by(field: str) -> str:
-    """The statement that finds an account's newest by an indexed field."""
+    """Return the statement that finds an account's newest recordings by an indexed field."""
     return (
         f"SELECT {_COLUMNS} FROM {TABLE} WHERE account_id = ? AND {column(field)} = ? "
         "ORDER BY created DESC, id DESC LIMIT ?"
@@ -152,37 +154,37 @@ def found_by(field: str) -> str:
 
 
 def find(connection: sqlite3.Connection, account_id: str, field: str, value: str, limit: int = 1) -> list[Recording]:
-    """The newest of an account with this value in an indexed field."""
+    """Return an account's newest recordings with this value in an indexed field."""
     return _recordings(connection.execute(found_by(field), (account_id, value, limit)))
 
 
 def held_by(connection: sqlite3.Connection, node: str, limit: int) -> list[Recording]:
-    """Those in progress on a node, oldest first."""
+    """Return the recordings in progress on a node, oldest first."""
     return _recordings(connection.execute(HELD, (node, *sorted(IN_PROGRESS), limit)))
 
 
 def claim_due(connection: sqlite3.Connection, claim: Claim) -> list[Recording]:
-    """Lease what is due, oldest first. The transaction around this keeps every other claimer out."""
+    """Lease due recordings to the claimer, oldest first. The transaction around this call blocks other claimers."""
     due = {
         item for node in (None, claim.node) for item in connection.execute(DUE_FIRST, (node, claim.now, claim.limit))
     }
     due.update(connection.execute(STRANDED_FIRST, (claim.stranded, claim.limit)))
-    text = encode({"holder": claim.holder, "until": claim.until})
+    lease = encode({"holder": claim.holder, "until": claim.until})
     oldest = sorted(due, key=lambda item: (item[2], item[1]))[: claim.limit]
-    # By the row's own number, which the index has too: what is due lies anywhere, and so would each look-up of an id.
-    claims = ((text, claim.until, number) for number, _, _ in oldest)
+    # By `rowid`, which the due index also holds: an update by id would need another index look-up for each row.
+    claims = ((lease, claim.until, number) for number, _, _ in oldest)
     return [item for each in claims for item in _recordings(connection.execute(_CLAIM, each).fetchall())]
 
 
 def release_leases(connection: sqlite3.Connection, holder: str, now: Millis) -> int:
-    """Make due what a dead holder had."""
-    # A lease is kept as text that begins with its holder, so the leases of one lie side by side in their index.
+    """Make the recordings due that a dead holder had leased. Return their number."""
+    # The stored lease is a text that begins with its holder, so all leases of one holder are adjacent in the index.
     first = encode({"holder": holder}).removesuffix("}") + ","
     return connection.execute(RELEASE, (now, first, prefix_end(first))).rowcount
 
 
 def scan(connection: sqlite3.Connection, after: str, limit: int, names: Sequence[str]) -> list[Row]:
-    """Rows by id."""
+    """Return rows of all accounts with an id above `after`, ordered by id."""
     columns = ", ".join(column(name) for name in names)
     statement = f"SELECT {columns} FROM {TABLE} WHERE id > ? ORDER BY id LIMIT ?"
     return read(connection.execute(statement, (after, limit)), names)

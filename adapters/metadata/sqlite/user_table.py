@@ -1,4 +1,4 @@
-"""Users in SQLite: what each method of the port does on a connection, in its thread."""
+"""Users in SQLite. Each function runs one method of the store on a connection, in its thread."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _INSERT: Final = (
 
 
 def add_user(connection: sqlite3.Connection, user: User) -> bool:
-    """Keep a new user, unless its id or its name is there."""
+    """Add a user. Return `False` if the account already has this user id or user name."""
     hashes = (user.passwords.md5, user.passwords.sha) if user.passwords else (None, None)
     about = (user.created, user.first_name, user.last_name, user.email, user.priv_level.value)
     values = (user.account_id, user.id, user.username, user.username.lower(), *about, *hashes)
@@ -25,13 +25,13 @@ def add_user(connection: sqlite3.Connection, user: User) -> bool:
 
 
 def user(connection: sqlite3.Connection, account_id: str, user_id: str) -> User | None:
-    """A user by id."""
+    """Return a user of an account by id."""
     found = connection.execute(f"{_SELECT} AND id = ?", (account_id, user_id)).fetchone()
     return _user(found) if found else None
 
 
 def users(connection: sqlite3.Connection, account_id: str, limit: int) -> list[User]:
-    """The users of an account, oldest first."""
+    """Return the users of an account, oldest first."""
     found = connection.execute(f"{_SELECT} ORDER BY created, id LIMIT ?", (account_id, limit))
     return [_user(values) for values in found]
 

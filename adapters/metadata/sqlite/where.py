@@ -1,14 +1,14 @@
-"""Queries in SQL.
+"""Translate queries to SQL.
 
-SQL's logic has three values and the vocabulary's two: every condition is written so that it is true or false on any
-row, never unknown. The unary `+` keeps SQLite from choosing an index by a condition: which range of which index is
-read is decided here, and stays what it was as the table grows.
+SQL's logic has three values, the logic of a `Condition` has two. So every generated expression is true or false for
+every row, never unknown. The unary `+` stops SQLite from using a condition to choose an index. This module chooses
+the index and its range, so the choice does not change as the table grows.
 """
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from adapters.metadata.index_ranges import LEAST_NUMBER, Missing, Scan, lookup, narrowed
+from adapters.metadata.index_ranges import MIN_INTEGER, IndexRange, RowsWithoutKey, filtered_range, lookup_condition
 from adapters.metadata.sqlite.migrations import TABLE, column, index_of, lookup_index
 from recordings.model.query import (
     And,
@@ -26,14 +26,14 @@ from recordings.model.query import (
 )
 
 Sql = tuple[str, Sequence[Any]]
-"""A piece of SQL and its parameters."""
+"""SQL text and its parameters."""
 
 _TRUE: Final = "1"
 _FALSE: Final = "0"
 
 
-def condition(item: Condition) -> Sql:  # noqa: PLR0911 - one line a kind of condition reads best
-    """A condition as an expression that is 1 or 0."""
+def condition(item: Condition) -> Sql:  # noqa: PLR0911 - one `return` for each kind of condition
+    """Translate a condition to an expression that is 1 or 0."""
     match item:
         case And(items):
             return _joined(" AND ", items, _TRUE)
@@ -61,8 +61,8 @@ def _joined(word: str, items: Sequence[Condition], empty: str) -> Sql:
 
 def _between(field: str, minimum: str | int | None, below: str | int | None) -> Sql:
     bounds = [(f"+{column(field)} {sign} ?", value) for sign, value in ((">=", minimum), ("<", below))]
-    given = [(text, value) for text, value in bounds if value is not None]
-    return _present(field, *(text for text, _ in given)), [value for _, value in given]
+    bounded = [(text, value) for text, value in bounds if value is not None]
+    return _present(field, *(text for text, _ in bounded)), [value for _, value in bounded]
 
 
 def _present(field: str, *parts: str) -> str:
@@ -70,8 +70,8 @@ def _present(field: str, *parts: str) -> str:
 
 
 def selection(query: Query) -> tuple[str, list[Any]]:
-    """`FROM ... WHERE ...` of a query, by the index that suits it."""
-    found = lookup(query)
+    """Return `FROM ... WHERE ...` for a query, with the index to use."""
+    found = lookup_condition(query)
     owner = query.owner_id is not None
     index = lookup_index(found.field) if found else index_of(query.order.field, owner=owner)
     terms: list[tuple[str, Any]] = [("account_id = ?", query.account_id), ("shelf = ?", query.shelf.value)]
@@ -82,13 +82,13 @@ def selection(query: Query) -> tuple[str, list[Any]]:
     return f"FROM {TABLE} INDEXED BY {index} WHERE {where}", [*(value for _, value in terms), *values]
 
 
-def bounds(field: OrderField, scan: Scan) -> Sql:
-    """The range of a scan, as further terms."""
+def bounds(field: OrderField, index_range: IndexRange) -> Sql:
+    """Return the bounds of an index range, as further terms of the WHERE clause."""
     key = column(field.value)
-    if isinstance(scan, Missing):
-        return _terms([(f"{key} IS NULL", None), ("id > ?", scan.low), ("id < ?", scan.high)], first=True)
-    low = scan.low or ((_least(field), "") if field.nullable else None)
-    return _terms([(f"({key}, id) > (?, ?)", low), (f"({key}, id) < (?, ?)", scan.high)])
+    if isinstance(index_range, RowsWithoutKey):
+        return _terms([(f"{key} IS NULL", None), ("id > ?", index_range.low), ("id < ?", index_range.high)], first=True)
+    low = index_range.low or ((_least(field), "") if field.nullable else None)
+    return _terms([(f"({key}, id) > (?, ?)", low), (f"({key}, id) < (?, ?)", index_range.high)])
 
 
 def _terms(terms: list[tuple[str, Any]], *, first: bool = False) -> Sql:
@@ -103,25 +103,25 @@ def _terms(terms: list[tuple[str, Any]], *, first: bool = False) -> Sql:
 
 
 def _least(field: OrderField) -> str | int:
-    return "" if field is OrderField.CALLER else LEAST_NUMBER
+    return "" if field is OrderField.CALLER else MIN_INTEGER
 
 
-def page(query: Query, scan: Scan, names: Sequence[str], *, down: bool, limit: int) -> Sql:
-    """The statement that reads one scan."""
-    chosen, values = selection(query)
-    range_, more = bounds(query.order.field, scan)
-    way = "DESC" if down else "ASC"
+def page(query: Query, index_range: IndexRange, names: Sequence[str], *, down: bool, limit: int) -> Sql:
+    """Return the statement that reads one index range."""
+    source, values = selection(query)
+    range_terms, range_values = bounds(query.order.field, index_range)
+    direction = "DESC" if down else "ASC"
     columns = ", ".join(column(name) for name in names)
     key = column(query.order.field.value)
     return (
-        f"SELECT {columns} {chosen}{range_} ORDER BY {key} {way}, id {way} LIMIT ?",
-        [*values, *more, limit],
+        f"SELECT {columns} {source}{range_terms} ORDER BY {key} {direction}, id {direction} LIMIT ?",
+        [*values, *range_values, limit],
     )
 
 
 def count(query: Query) -> Sql:
-    """The statement that counts a query, within the part of the order that its filter leaves."""
-    chosen, values = selection(query)
-    part = narrowed(query)
-    range_, more = bounds(query.order.field, part) if part else ("", ())
-    return f"SELECT count(*) {chosen}{range_}", [*values, *more]
+    """Return the statement that counts a query, within the index range that its filter selects."""
+    source, values = selection(query)
+    part = filtered_range(query)
+    range_terms, range_values = bounds(query.order.field, part) if part else ("", ())
+    return f"SELECT count(*) {source}{range_terms}", [*values, *range_values]

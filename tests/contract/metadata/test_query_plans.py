@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from adapters.metadata.index_ranges import scans, walks_down
+from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.mongodb import where as mongo_where
 from adapters.metadata.mongodb.indexes import DUE, RECORDINGS, STRANDED
 from adapters.metadata.mongodb.recording_collection import due, stranded
@@ -84,8 +84,10 @@ class TestSqlite:
     def test_pages_are_ranges_without_a_sort(self, filled: MetadataStore, tmp_path: Path) -> None:
         plans = SqlitePlans(tmp_path / FILE)
         for query, request in cases():
-            for scan in scans(query, request):
-                statement = sqlite_where.page(query, scan, ["id", "media"], down=walks_down(query, request), limit=11)
+            for scan in page_ranges(query, request):
+                statement = sqlite_where.page(
+                    query, scan, ["id", "media"], down=reads_descending(query, request), limit=11
+                )
                 (step,) = plans.explain(*statement)
                 assert step.startswith("SEARCH recordings USING INDEX recordings_by_")
                 bounded = scan.low is not None or scan.high is not None or query.order.field.nullable
@@ -97,14 +99,14 @@ class TestSqlite:
         for condition in within:
             query = Query(account_id="account", where=condition)
             request = PageRequest(limit=10, after=Position(NOW, "x"))
-            (scan,) = scans(query, request)
+            (scan,) = page_ranges(query, request)
             (step,) = plans.explain(*sqlite_where.page(query, scan, ["id"], down=True, limit=11))
             assert "recordings_by_start (account_id=? AND shelf=? AND (start,id)<(?,?))" in step
 
     @pytest.mark.parametrize("field", ["call_id", "interaction_id"])
     def test_few_rows_are_looked_up(self, filled: MetadataStore, tmp_path: Path, field: str) -> None:
         query = Query(account_id="account", owner_id="o1", where=Equal(field, "x"))
-        (scan,) = scans(query, PageRequest(limit=10))
+        (scan,) = page_ranges(query, PageRequest(limit=10))
         plan = SqlitePlans(tmp_path / FILE).explain(*sqlite_where.page(query, scan, ["id"], down=True, limit=11))
         assert plan[0] == f"SEARCH recordings USING INDEX recordings_of_{field} (account_id=? AND {field}=?)"
 
@@ -155,9 +157,9 @@ class TestMongo:
 
     def test_pages_are_ranges_without_a_sort(self, collection: Any) -> None:
         for query, request in cases():
-            if not (parts := scans(query, request)):
+            if not (parts := page_ranges(query, request)):
                 continue
-            find = mongo_where.find(query, parts, down=walks_down(query, request))
+            find = mongo_where.find(query, parts, down=reads_descending(query, request))
             plan = self.explained(collection, find)
             assert plan["stages"] in (["LIMIT", "FETCH", "IXSCAN"], ["LIMIT", "IXSCAN"])
             assert plan["totalKeysExamined"] <= 12, (query, request, plan)
@@ -166,7 +168,7 @@ class TestMongo:
     @pytest.mark.parametrize("field", ["call_id", "interaction_id"])
     def test_few_rows_are_looked_up(self, collection: Any, field: str) -> None:
         query = Query(account_id="account", owner_id="o1", where=Equal(field, "i7"))
-        plan = self.explained(collection, mongo_where.find(query, scans(query, PageRequest(limit=10)), down=True))
+        plan = self.explained(collection, mongo_where.find(query, page_ranges(query, PageRequest(limit=10)), down=True))
         assert plan["totalKeysExamined"] == (4 if field == "interaction_id" else 0)
 
     def test_due_work_is_a_range(self, collection: Any) -> None:

@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from adapters.metadata.sqlite import SqliteStore, database
-from adapters.metadata.sqlite import database_threads as lane
+from adapters.metadata.sqlite import SqliteStore, database, database_threads
 from adapters.metadata.sqlite.database import READ_SECONDS, READERS, Database, commit_together
-from adapters.metadata.sqlite.database_threads import Lane, StoreClosedError
+from adapters.metadata.sqlite.database_threads import Call, ConnectionThreads, Outcome, StoreClosedError
 from adapters.metadata.sqlite.migrations import MIGRATIONS, SchemaTooNewError, index_of
 from adapters.metadata.sqlite.sqlite_store import FILE
 from recordings.model.instants import LATEST
@@ -279,7 +278,7 @@ async def test_a_full_disk_is_a_store_that_is_away_until_there_is_room(store: Sq
 
 
 async def test_a_thread_outlives_whatever_its_work_raises() -> None:
-    def fail_once(_: sqlite3.Connection, calls: Sequence[lane.Call]) -> list[lane.Outcome]:
+    def fail_once(_: sqlite3.Connection, calls: Sequence[Call]) -> list[Outcome]:
         if not failed:
             failed.append(True)
             raise sqlite3.OperationalError("cannot roll back: disk I/O error")
@@ -287,11 +286,11 @@ async def test_a_thread_outlives_whatever_its_work_raises() -> None:
 
     failed: list[bool] = []
     connection = sqlite3.connect(":memory:", check_same_thread=False)
-    made = lane.Lane("sqlite-test", [connection], fail_once)
+    made = ConnectionThreads("sqlite-test", [connection], fail_once)
     async with asyncio.timeout(20):
         with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
-            await made.do(lambda _: None)
-        assert await made.do(lambda _: "done") == "done"
+            await made.run(lambda _: None)
+        assert await made.run(lambda _: "done") == "done"
         await made.close()
 
 
@@ -344,23 +343,23 @@ async def test_a_store_that_was_never_opened(tmp_path: Path) -> None:
 
 
 async def test_no_more_calls_wait_than_there_are_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "WAITING", 2)
-    monkeypatch.setattr(lane, "PATIENCE", 0.05)
+    monkeypatch.setattr(database_threads, "MAX_QUEUED", 2)
+    monkeypatch.setattr(database_threads, "QUEUE_TIMEOUT", 0.05)
     go = threading.Event()
 
-    def work(_: sqlite3.Connection, calls: Sequence[lane.Call]) -> list[lane.Outcome]:
+    def work(_: sqlite3.Connection, calls: Sequence[Call]) -> list[Outcome]:
         go.wait()
         return [(number, None) for number, _ in enumerate(calls)]
 
     connection = sqlite3.connect(":memory:", check_same_thread=False)
-    narrow = Lane("narrow", [connection], work)
-    waiting = [asyncio.ensure_future(narrow.do(lambda _: None)) for _ in range(2)]
+    narrow = ConnectionThreads("narrow", [connection], work)
+    waiting = [asyncio.ensure_future(narrow.run(lambda _: None)) for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(TimeoutError):
-        await narrow.do(lambda _: None)
+        await narrow.run(lambda _: None)
     go.set()
     assert await asyncio.gather(*waiting) == [0, 0]
-    assert await narrow.do(lambda _: None) == 0
+    assert await narrow.run(lambda _: None) == 0
     await narrow.close()
 
 
@@ -389,7 +388,9 @@ async def test_a_read_that_nobody_waits_for_is_neither_begun_nor_finished(store:
 async def test_the_reads_of_one_account_leave_room_for_others(closing: bool) -> None:
     go, began = threading.Event(), threading.Semaphore(0)
     connections = [sqlite3.connect(":memory:", check_same_thread=False) for _ in range(3)]
-    made = Lane("shared", connections, lambda connection, jobs: [(jobs[0](connection), None)], share=2)
+    made = ConnectionThreads(
+        "shared", connections, lambda connection, calls: [(calls[0](connection), None)], per_account=2
+    )
 
     def slow(_: sqlite3.Connection) -> str:
         began.release()
@@ -397,11 +398,11 @@ async def test_the_reads_of_one_account_leave_room_for_others(closing: bool) -> 
         return "slow"
 
     async with asyncio.timeout(20):
-        many = [asyncio.ensure_future(made.do(slow, "large")) for _ in range(9)]
+        many = [asyncio.ensure_future(made.run(slow, "large")) for _ in range(9)]
         for _ in range(2):
             await asyncio.to_thread(began.acquire)
-        assert await made.do(lambda _: "quick", "small") == "quick"
-        assert await made.do(lambda _: "nobody's") == "nobody's"
+        assert await made.run(lambda _: "quick", "small") == "quick"
+        assert await made.run(lambda _: "nobody's") == "nobody's"
         assert not began.acquire(blocking=False)
         many[5].cancel()
         ending = asyncio.create_task(made.close()) if closing else None
@@ -410,7 +411,7 @@ async def test_the_reads_of_one_account_leave_room_for_others(closing: bool) -> 
         go.set()
         assert await asyncio.gather(*many[:5], *many[6:]) == ["slow"] * 8
         await (ending or made.close())
-    assert not made._put_off
+    assert not made._postponed
     assert not made._running
 
 
