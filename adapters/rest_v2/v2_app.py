@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from adapters.http.compression import compress_response
 from adapters.http.request_ids import request_id_of
 from adapters.http.token_bucket import TokenBuckets
 from adapters.rest_v2.dependencies import Accounts, Choices, Convert, Identity, Issue, Read
@@ -20,8 +21,7 @@ from adapters.rest_v2.recording.one_recording import OneRecording, Recordings
 from adapters.rest_v2.request import request_checks as gate
 from adapters.rest_v2.request import response_headers as headers
 from adapters.rest_v2.request.envelope import Meta, node_id, timestamp
-from adapters.rest_v2.request.gzip_response import compress
-from adapters.rest_v2.request.request_context import RequestContext
+from adapters.rest_v2.request.request_context import JSON_TYPE, RequestContext
 from adapters.rest_v2.request.v2_errors import Fault, gone, of_refusal, store_away, unspecified
 from adapters.rest_v2.session.account_documents import Directory
 from adapters.rest_v2.session.login_digests import LoginDigests
@@ -34,6 +34,14 @@ from recordings.use_cases.users import ManageUsers
 
 Handler = Callable[[RequestContext], Awaitable[Response]]
 _log: Final = structlog.get_logger("rest_v2")
+_COMPRESSED_TYPES: Final = frozenset({JSON_TYPE, "text/csv"})
+"""Compression does not make audio smaller.
+
+The length of a compressed envelope does not reveal the token in it: unlike a cookie, a browser never sends the token
+for a page of another site.
+"""
+_MIN_COMPRESSED: Final = 301
+"""Bytes. Compression of a smaller body saves too little."""
 
 
 class Service(Pages, Recordings, Control, Protocol):
@@ -125,7 +133,12 @@ class _App:
             response = await self._respond(exchange)
         allowed = methods(gate.path_of(request))
         headers.finish(response, request, exchange.meta.request_id, allowed)
-        compress(response, request.headers)
+        compress_response(
+            response,
+            request.headers.get("accept-encoding"),
+            media_types=_COMPRESSED_TYPES,
+            min_size=_MIN_COMPRESSED,
+        )
         await response(scope, receive, send)
 
     def _exchange(self, request: Request) -> RequestContext:

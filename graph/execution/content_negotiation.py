@@ -1,9 +1,10 @@
 """GraphQL over HTTP's headers: the media type to answer in, the bodies to take, the requests a page could forge."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
+from adapters.http.accept import MediaRange, parse_accept, parse_media_type
 from graph.execution.http_error import HttpProblemError
 
 JSON: Final = "application/json"
@@ -22,9 +23,10 @@ def answer_type(accept: str | None) -> str:
     """
     if not accept:
         return JSON
+    ranges = parse_accept(accept, max_length=None)
     best, found = 0.0, None
     for ours in (RESPONSE, JSON):
-        weight, exactly = _weight(accept, ours)
+        weight, exactly = _weight(ranges, ours)
         # What is named exactly goes before what a wildcard takes; among wildcards the type that every client knows.
         rank = weight + (0.0005 if exactly else 0.0) + (0.0001 if ours == (RESPONSE if exactly else JSON) else 0.0)
         if weight > 0 and rank > best:
@@ -34,33 +36,20 @@ def answer_type(accept: str | None) -> str:
     return found
 
 
-def _weight(accept: str, ours: str) -> tuple[float, bool]:
+def _weight(ranges: Iterable[MediaRange], ours: str) -> tuple[float, bool]:
     weights: dict[int, float] = {}
-    for item in accept.split(","):
-        name, *parameters = (part.strip().lower() for part in item.split(";"))
-        precision = {"*/*": 1, "application/*": 2, ours: 3}.get(name)
-        if precision is not None and _takes_utf8(parameters):
-            weights[precision] = max(weights.get(precision, 0.0), _quality(parameters))
+    for each in ranges:
+        precision = {"*/*": 1, "application/*": 2, ours: 3}.get(each.name)
+        if precision is not None and _takes_utf8(each):
+            weights[precision] = max(weights.get(precision, 0.0), each.quality)
     if not weights:
         return 0.0, False
     closest = max(weights)
     return weights[closest], closest == 3  # noqa: PLR2004 - named exactly
 
 
-def _quality(parameters: list[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name == "q":
-            try:
-                return min(max(float(value), 0.0), 1.0)
-            except ValueError:
-                return 0.0
-    return 1.0
-
-
-def _takes_utf8(parameters: list[str]) -> bool:
-    charsets = [parameter[8:].strip('"') for parameter in parameters if parameter.startswith("charset=")]
-    return all(charset in {"utf-8", "utf8"} for charset in charsets)
+def _takes_utf8(media: MediaRange) -> bool:
+    return all(charset in {"utf-8", "utf8"} for charset in media.values("charset"))
 
 
 @lru_cache(maxsize=256)
@@ -70,8 +59,8 @@ def check_content_type(content_type: str | None) -> None:
     Raises:
         HttpProblemError: it is something else.
     """
-    name, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
-    if name != JSON or not _takes_utf8(parameters):
+    media = parse_media_type(content_type or "")
+    if media.name != JSON or not _takes_utf8(media):
         raise HttpProblemError(
             415, "UNSUPPORTED_MEDIA_TYPE", f"the body must be {JSON} in UTF-8", {"accept-post": JSON}
         )

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import json
 from starlette.types import Send
 
-from graph.execution.compress_response import LEAST, coding_of, compress
+from adapters.http.compression import choose_coding, compress
 from graph.execution.http_error import HttpProblemError
 
 
@@ -20,6 +20,8 @@ def _plain(value: object) -> int:
     raise TypeError(message)
 
 
+MIN_COMPRESSED: Final = 1_400
+"""Bytes. A smaller body fits into one packet, so compression gains nothing."""
 _ALWAYS: Final = (
     (b"vary", b"accept, accept-encoding, authorization, x-auth-token"),
     # Errors included: a cache on the way knows nothing of X-Auth-Token, nor that a hash will be known soon.
@@ -73,7 +75,7 @@ class Answer:
     async def send(self, send: Send, accept_encoding: str | None) -> None:
         """Send it, compressed if the client can read that."""
         body, headers = self.body, list(_ALWAYS)
-        coding = coding_of(accept_encoding) if len(body) >= LEAST and accept_encoding else None
+        coding = choose_coding(accept_encoding) if len(body) >= MIN_COMPRESSED and accept_encoding else None
         if coding is not None:
             body = compress(body, coding)
             headers.append((b"content-encoding", coding.encode()))

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from graph.execution.compress_response import takes
+from adapters.http.compression import GZIP, accepts
 
 _HERE: Final = Path(__file__).parent
 _TYPES: Final = {
@@ -73,6 +73,6 @@ async def _send(request: Request) -> Response:
     headers = {**_SAFE, "etag": file.tag, "cache-control": "no-cache", "vary": "accept-encoding"}
     if request.headers.get("if-none-match") == file.tag:
         return Response(status_code=304, headers=headers)
-    if not takes(request.headers.get("accept-encoding"), "gzip"):
+    if not accepts(request.headers.get("accept-encoding"), GZIP):
         return Response(gzip.decompress(file.packed), headers=headers, media_type=file.media_type)
     return Response(file.packed, headers={**headers, "content-encoding": "gzip"}, media_type=file.media_type)

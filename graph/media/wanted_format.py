@@ -1,12 +1,10 @@
 """In which format a recording is played: as it is stored, unless somebody asks for another one. No I/O."""
 
 from collections.abc import Iterator
-from typing import Final
 
+from adapters.http.accept import parse_accept
 from adapters.http.audio_types import BY_TYPE, FORMATS, format_of
 from recordings.model.errors import InvalidInput
-
-_LONGEST: Final = 4_096
 
 
 def wanted_format(parameter: str | None, accept: str | None, content_type: str) -> str | None:
@@ -32,17 +30,7 @@ def wanted_format(parameter: str | None, accept: str | None, content_type: str) 
 
 def _accepted(field: str) -> Iterator[tuple[str, float]]:
     """What a field accepts, as (format or `*`, quality); what is none of our types is left out."""
-    for part in field.split(",") if len(field) <= _LONGEST else ():
-        media_type, *parameters = (item.strip().lower() for item in part.split(";"))
-        name = "*" if media_type in {"*/*", "audio/*"} else BY_TYPE.get(media_type)
-        quality = _quality(parameters)
-        if name is not None and quality > 0:
-            yield name, quality
-
-
-def _quality(parameters: list[str]) -> float:
-    found = next((item.partition("=")[2] for item in parameters if item.startswith("q=")), "1")
-    try:
-        return min(max(float(found), 0.0), 1.0)
-    except ValueError:
-        return 0.0
+    for media in parse_accept(field):
+        name = "*" if media.name in {"*/*", "audio/*"} else BY_TYPE.get(media.name)
+        if name is not None and media.quality > 0:
+            yield name, media.quality

@@ -10,7 +10,6 @@ import pytest
 from starlette.applications import Starlette
 
 from graph import graphiql
-from graph.execution.compress_response import takes
 from graph.server.graphql_app import GraphQLSettings
 from tests.graph.api import URL, Api, open_api
 
@@ -90,11 +89,3 @@ def test_all_of_it_is_small_and_has_its_licences() -> None:
     named = set(re.findall(r"^== (\S+) \S+ \((.+)\)$", licences, re.MULTILINE))
     assert {("graphiql", "MIT"), ("monaco-editor", "MIT"), ("react", "MIT"), ("graphql", "MIT")} <= named
     assert {licence for _, licence in named} <= {"MIT", "Apache-2.0", "BSD-2-Clause", "0BSD"}
-
-
-@pytest.mark.parametrize(
-    ("header", "taken"),
-    [(None, False), ("", False), ("gzip", True), ("br, GZIP;q=0.5", True), ("gzip;q=0", False), ("*", True)],
-)
-def test_what_a_client_takes(header: str | None, taken: bool) -> None:
-    assert takes(header, "gzip") is taken

@@ -5,14 +5,13 @@ import json
 import logging
 import re
 import zlib
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 from isal import isal_zlib
 
+from adapters.http import compression
 from adapters.rest_v2.listing import list_recordings as listing
-from adapters.rest_v2.request import gzip_response as compression
 from adapters.rest_v2.v2_routes import OPERATIONS
 from tests.rest_v2.v2_installation import VERSION, Site, client_of
 
@@ -269,26 +268,3 @@ async def test_what_is_streamed_is_in_gzip_too(
     else:
         for body in answers.values():
             assert [item["id"] for item in json.loads(body)["data"]] == made
-
-
-async def test_each_piece_in_gzip_can_be_read_when_it_comes() -> None:
-    closed: list[bool] = []
-
-    async def body() -> AsyncGenerator[bytes]:
-        try:
-            for number in range(3):
-                yield b"piece %d" % number
-        finally:
-            closed.append(True)
-
-    pieces, reader = compression.packed(body()), zlib.decompressobj(31)
-    for number in range(3):
-        assert reader.decompress(await anext(pieces)) == b"piece %d" % number
-    assert not reader.eof
-    assert [reader.decompress(each) async for each in pieces] == [b""]
-    assert (reader.eof, closed) == (True, [True])
-    # Whoever leaves lets go of the source too.
-    pieces = compression.packed(body())
-    await anext(pieces)
-    await pieces.aclose()
-    assert closed == [True, True]

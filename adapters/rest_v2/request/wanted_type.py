@@ -1,21 +1,13 @@
 """Whether an answer is JSON, audio or a table (contract sections 1.7 and 2.1), with no I/O."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from adapters.http.accept import MalformedAcceptError, parse_accept
 from adapters.http.audio_types import BY_TYPE, format_of
 from adapters.rest_v2.request.v2_errors import Fault, not_acceptable
-
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - of HTTP's grammar
-_VALUE: Final = rf'(?:{_TOKEN}|"(?:[^"\\]|\\.)*")'
-_PARAMETERS: Final = rf"(?:[ \t]*;[ \t]*{_TOKEN}(?:={_VALUE})?)*"
-_RANGE: Final = re.compile(rf"[ \t,]*({_TOKEN})/({_TOKEN})({_PARAMETERS})[ \t]*(?:,[ \t,]*|$)")
-_QUALITY: Final = re.compile(r";[ \t]*q=([^; \t]*)", re.IGNORECASE)
-_QVALUE: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
-_LONGEST: Final = 4_096
 
 
 class Kind(Enum):
@@ -100,28 +92,14 @@ def _from_parameter(parameter: str, offers: Offers) -> list[Choice]:
 
 
 def _by_quality(header: str) -> list[str]:
-    ranges = list(enumerate(_parse(header)))
-    ranges.sort(key=lambda item: (item[1][1], item[0]), reverse=True)
-    return [name for _, (name, quality) in ranges if quality > 0]
-
-
-def _parse(header: str) -> Iterator[tuple[str, float]]:
-    at, end = 0, len(header)
-    while at < end:
-        found = _RANGE.match(header, at) if end <= _LONGEST else None
-        if found is None:
-            raise Fault(400, bare=True)
-        yield f"{found[1]}/{found[2]}".lower(), _quality(found[3])
-        at = found.end()
-
-
-def _quality(parameters: str) -> float:
-    found = _QUALITY.search(parameters)
-    if found is None:
-        return 1.0
-    if not _QVALUE.fullmatch(found[1]):
-        raise Fault(400, bare=True)
-    return float(found[1])
+    try:
+        ranges = parse_accept(header, strict=True)
+    except MalformedAcceptError as error:
+        raise Fault(400, bare=True) from error
+    # The sort is stable: of two ranges with the same quality the later one comes first.
+    ranges.reverse()
+    ranges.sort(key=lambda each: -each.quality)
+    return [each.name for each in ranges if each.quality > 0]
 
 
 def _match(name: str, offers: Offers) -> Choice | None:

@@ -11,7 +11,6 @@ import httpx
 import pytest
 import zstandard
 
-from graph.execution import compress_response as compression
 from graph.execution.content_negotiation import JSON, RESPONSE, answer_type
 from graph.execution.http_error import HttpProblemError
 from graph.execution.request_limits import Limits
@@ -336,7 +335,3 @@ async def test_a_page_is_compressed_with_what_is_fast(api: Api, accept: str, cod
 async def test_what_is_small_is_not_compressed(api: Api) -> None:
     response = await api.http.post(URL, json={"query": NAME}, headers=ME | {"accept-encoding": "gzip"})
     assert "content-encoding" not in response.headers
-
-
-def test_gzip_needs_no_library_of_its_own() -> None:
-    assert gzip.decompress(compression._gzip_of_zlib(b"x" * 5_000)) == b"x" * 5_000
