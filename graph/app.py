@@ -121,7 +121,7 @@ def _graphql(services: Services) -> ASGIApp:
         only_trusted=settings.graphql_only_trusted,
         register=settings.graphql_register,
         suggestions=settings.graphql_suggestions,
-        introspection=settings.graphql_reader,
+        introspection=settings.introspection_scope,
         burst=settings.graphql_burst,
         per_second=settings.graphql_per_second,
         partial_status=settings.graphql_partial_status,

@@ -1,1 +1,1 @@
-"""The command line: `recordings`. One module for each group of commands; begin with `main`."""
+"""The command line: `recordings`. There is one module for each group of commands; start reading at `main`."""

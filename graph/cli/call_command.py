@@ -1,4 +1,4 @@
-"""`recordings call`: make a call that can be recorded, where no telephone is."""
+"""`recordings call`: make a call that can be recorded, without a telephone."""
 
 import asyncio
 import json
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graph.cli.shared_options import STORAGE, put_out, setting_options, with_services
-from graph.settings import is_base
+from graph.cli.shared_options import STORAGE, print_json, setting_options, with_services
+from graph.settings import is_base_url
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -37,18 +37,21 @@ _PARTIES: Final = {
     default=60,
     show_default=True,
     metavar="NUMBER",
-    help="How long the call lasts; Ctrl-C ends it earlier.",
+    help="The length of the call, in seconds. Ctrl-C ends it earlier.",
 )
-@click.option("--account", "account_id", metavar="ID", help="The account that it belongs to. [default: the demo's]")
-@click.option("--url", metavar="URL", help="The server. [default: where the settings say that it is]")
+@click.option("--account", "account_id", metavar="ID", help="The account of the call. [default: the demo account]")
+@click.option(
+    "--url", metavar="URL", help="The base URL of the server. [default: the public URL, or else host and port]"
+)
 @setting_options((*STORAGE, "host", "port", "public_url"))
 def call(seconds: int, account_id: str | None, url: str | None, options: Mapping[str, str | None]) -> None:
-    """Make a demo call: two synthetic voices, sent to a running server in real time.
+    """Make a demo call to a running server.
 
-    The call's id is printed at once. Record it with the mutation startRecording.
+    Two synthetic voices talk in real time. The command prints the call's id when the call starts. To record the call,
+    use the mutation startRecording.
     """
-    if url is not None and not is_base(url):
-        allowed = "a URL that begins with http:// or https://, without user, query and fragment"
+    if url is not None and not is_base_url(url):
+        allowed = "a URL that begins with http:// or https://, without user, query or fragment"
         raise click.UsageError(f"--url must be {allowed}, not {url!r}")
     with suppress(KeyboardInterrupt):
         _call(options, seconds, account_id, url)
@@ -63,24 +66,26 @@ async def _call(services: "Services", seconds: int, account_id: str | None, url:
 
     account = await services.store.account(account_id or DEMO_ACCOUNT)
     if account is None:
-        missing = f"there is no account {account_id!r}" if account_id else "there is no account for demos"
-        message = f"{missing}: start the server with --demo, or name an account of `recordings account list`"
+        missing = f"there is no account {account_id!r}" if account_id else "there is no demo account"
+        message = (
+            f"{missing}: start the server with --demo, or give an id from `recordings account list` with --account"
+        )
         raise click.ClickException(message)
     server = (url or services.settings.address).rstrip("/")
     address = f"{server.replace('http', 'ws', 1)}{await call_address(services, account)}/ws"
     call_id = f"call-{secrets.token_hex(8)}"
     try:
         async with connect(address, compression=None, proxy=None) as connection:
-            await _begin(connection, call_id)
-            put_out({"callId": call_id, "accountId": account.id, "seconds": seconds})
-            await _talk(connection, seconds)
+            await _send_start(connection, call_id)
+            print_json({"callId": call_id, "accountId": account.id, "seconds": seconds})
+            await _send_audio(connection, seconds)
     except (OSError, WebSocketException) as error:
-        # Not the error's own words: they hold the address, and that holds a secret.
-        message = f"the call to {server} broke off ({type(error).__name__}): is `recordings serve` running there?"
+        # The error's text is left out: it contains the address with its secret.
+        message = f"the call to {server} failed ({type(error).__name__}): is `recordings serve` running there?"
         raise click.ClickException(message) from error
 
 
-async def _begin(connection: "ClientConnection", call_id: str) -> None:
+async def _send_start(connection: "ClientConnection", call_id: str) -> None:
     await _send(connection, {"event": "connected", "protocol": "Call", "version": "1.0.0"})
     start = {
         "streamSid": call_id,
@@ -93,12 +98,12 @@ async def _begin(connection: "ClientConnection", call_id: str) -> None:
     await _send(connection, {"event": "start", "sequenceNumber": "1", "streamSid": call_id, "start": start})
 
 
-async def _talk(connection: "ClientConnection", seconds: int) -> None:
+async def _send_audio(connection: "ClientConnection", seconds: int) -> None:
     try:
         async for message in _frames(seconds):
             await _send(connection, message)
     finally:
-        # Also at Ctrl-C: a call that ends is told from one that breaks off.
+        # Sent on Ctrl-C, too: the server then knows that the call ended and was not cut off.
         await _send(connection, {"event": "stop"})
 
 

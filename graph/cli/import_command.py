@@ -1,4 +1,4 @@
-"""`recordings import`: take in the recordings of a Kazoo installation."""
+"""`recordings import`: import the recordings of a Kazoo installation."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graph.cli.shared_options import STORAGE, account_option, put_out, setting_options, with_services
+from graph.cli.shared_options import STORAGE, account_option, print_json, setting_options, with_services
 
 if TYPE_CHECKING:
     from graph.services import Services
@@ -20,21 +20,24 @@ if TYPE_CHECKING:
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where the audio files are, under the names of the documents' attachments.",
+    help="The folder of the audio files. Each file has the name of its document's attachment.",
 )
 @setting_options([name for name in STORAGE if name != "media"])
 @click.pass_context
 def import_(
     context: click.Context, file: Path, account_id: str, folder: Path | None, options: Mapping[str, str | None]
 ) -> None:
-    """Import call_recording documents, one JSON object on each line of FILE, and their audio.
+    """Import Kazoo recordings and their audio.
 
-    It can be run again: what is there is left as it is, and audio that was missing is added. A line that cannot be
-    imported is reported with its number, and loses nothing else; the exit code is then 1. Where audio is kept is set
-    by RECORDINGS_MEDIA, as for the server.
+    FILE has one call_recording document, a JSON object, on each line. If a line cannot be imported, the command reports
+    its number, imports the other lines, and exits with 1. The command can be run again: it does not change existing
+    recordings, but adds audio that was missing.
+
+    Here, --media is only the source of the audio. The environment variable RECORDINGS_MEDIA says where audio is
+    stored, as it does for the server.
     """
     summary = _import(options, file, account_id, folder)
-    put_out(summary)
+    print_json(summary)
     context.exit(1 if summary["bad"] else 0)
 
 

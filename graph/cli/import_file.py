@@ -1,4 +1,4 @@
-"""Importing a file of v2 documents: line by line, several at once, each on its own."""
+"""Import a file of v2 documents. Several lines are imported at the same time, each independently of the others."""
 
 import asyncio
 import fcntl
@@ -20,14 +20,14 @@ from recordings.model.recording import Recording
 from recordings.use_cases.import_recording import ForeignError, Imported
 
 MAX_LINE: Final = 4 << 20
-"""Bytes of one document."""
+"""Maximum size of one document, in bytes."""
 _CHUNK: Final = 1 << 20
-_AT_ONCE: Final = 8
+_CONCURRENCY: Final = 8
 _TRIES: Final = 2
 
 
 class Importer:
-    """Imports into one account; audio is looked for in one folder."""
+    """Imports documents into one account, with the audio files of one folder."""
 
     def __init__(self, services: Services, account: Account, folder: Path | None) -> None:
         self._services = services
@@ -37,11 +37,11 @@ class Importer:
         self._counts: Counter[str] = Counter()
 
     async def run(self, file: Path) -> Mapping[str, int]:
-        """Import all lines of a file; how many there were of each outcome."""
-        with _only_import(self._services.settings.data), _progress(file) as advance:
+        """Import all lines of a file. Return the number of lines by outcome."""
+        with _lock_imports(self._services.settings.data), _progress(file) as advance:
             await self._services.importing.begin()
             lines = _numbered(file)
-            workers = [asyncio.create_task(self._work(lines, advance)) for _ in range(_AT_ONCE)]
+            workers = [asyncio.create_task(self._work(lines, advance)) for _ in range(_CONCURRENCY)]
             try:
                 await asyncio.gather(*workers)
             finally:
@@ -62,22 +62,22 @@ class Importer:
             return await self._document(document)
         except (BadDocumentError, ForeignError) as error:
             click.echo(f"line {number}: {error}", err=True)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a line, the others go on
+        except Exception as error:  # noqa: BLE001 - an error in one line does not stop the others
             click.echo(f"line {number}: {type(error).__name__}: {error}", err=True)
         return "bad"
 
     async def _document(self, document: Mapping[str, Any]) -> str:
         recording = from_v2(document, self._account, self._services.clock.now())
         audio = self._audio(document)
-        # The same id twice in a file: the second waits, and is there already.
+        # If a file has the same id twice, the second line waits for the first.
         async with self._locks[hash(recording.id) % len(self._locks)]:
             for _ in range(_TRIES):
-                wanted = audio is not None and await self._services.importing.missing(recording)
-                if wanted and audio is not None:
+                needs_audio = audio is not None and await self._services.importing.missing(recording)
+                if needs_audio and audio is not None:
                     await self._spool(recording, audio)
-                outcome = await self._services.importing.take(recording, spooled=wanted)
-                # A server that starts just now sets aside what has no row yet: then it is to be had once more.
-                if not (wanted and await self._services.importing.missing(recording)):
+                outcome = await self._services.importing.take(recording, spooled=needs_audio)
+                # A server that is starting moves spool files without a row to `aside`. The audio is then spooled again.
+                if not (needs_audio and await self._services.importing.missing(recording)):
                     break
             return outcome.value
 
@@ -87,7 +87,7 @@ class Importer:
             return None
         path = (self._folder / name).resolve()
         if path.parent != self._folder:
-            message = f"the attachment {name!r} leads out of the folder"
+            message = f"the attachment {name!r} is outside the folder"
             raise BadDocumentError(message)
         return path if path.is_file() else None
 
@@ -99,7 +99,7 @@ class Importer:
                     await writer.write(chunk)
             await writer.close()
         finally:
-            # Closed already where all went well; a part of it must not be taken for all of it.
+            # After an error: closing without a sync marks the file as incomplete.
             await writer.close(sync=False)
 
 
@@ -109,7 +109,7 @@ def _numbered(file: Path) -> Iterator[tuple[int, bytes]]:
         while line := lines.readline(MAX_LINE):
             number += 1
             yield number, line
-            # What is too long is one bad line, and not many.
+            # Skip the rest of a line that is too long, so that it counts as one line.
             while line and not line.endswith(b"\n"):
                 line = lines.readline(MAX_LINE)
 
@@ -119,7 +119,7 @@ def _parse(line: bytes) -> dict[str, Any]:
         message = f"longer than {MAX_LINE} bytes"
         raise BadDocumentError(message)
     try:
-        document = json.loads(line, parse_constant=_no_number)
+        document = json.loads(line, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
         message = f"not JSON: {error}"
         raise BadDocumentError(message) from error
@@ -129,18 +129,18 @@ def _parse(line: bytes) -> dict[str, Any]:
     return document
 
 
-def _no_number(text: str) -> None:
-    message = f"{text} is no number in JSON"
+def _reject_constant(text: str) -> None:
+    message = f"{text} is not a JSON number"
     raise ValueError(message)
 
 
 @contextmanager
-def _only_import(data: Path) -> Iterator[None]:
+def _lock_imports(data: Path) -> Iterator[None]:
     with (data / "import.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            message = "another import is running on the same data: wait for it"
+            message = "another import uses the same data folder: wait until it ends"
             raise click.ClickException(message) from error
         yield
 

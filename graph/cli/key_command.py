@@ -1,4 +1,4 @@
-"""`recordings key`: make, list and revoke API keys."""
+"""`recordings key`: create, list and revoke API keys."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from graph.cli.shared_options import (
     STORAGE,
     account_option,
     owner_option,
-    put_out,
+    print_json,
     scope_option,
     scopes_of,
     setting_options,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def key() -> None:
-    """Make, list and revoke API keys. A key works until it is revoked; send it as X-Auth-Token."""
+    """Create, list and revoke API keys. A key works until it is revoked. Clients send it in the header X-Auth-Token."""
 
 
 @key.command()
@@ -33,7 +33,7 @@ def key() -> None:
 @scope_option
 @setting_options(STORAGE)
 def create(account_id: str, owner_id: str | None, scopes: tuple[str, ...], options: Mapping[str, str | None]) -> None:
-    """Make an API key. It is shown this once: only its hash is kept."""
+    """Create an API key. It is shown only now, because only its hash is stored."""
     _create(options, account_id, owner_id, scopes_of(scopes))
 
 
@@ -41,7 +41,7 @@ def create(account_id: str, owner_id: str | None, scopes: tuple[str, ...], optio
 @account_option
 @setting_options(STORAGE)
 def list_(account_id: str, options: Mapping[str, str | None]) -> None:
-    """List the API keys of an account, revoked ones too."""
+    """List the API keys of an account, including revoked keys."""
     _list(options, account_id)
 
 
@@ -49,29 +49,29 @@ def list_(account_id: str, options: Mapping[str, str | None]) -> None:
 @click.argument("id")
 @setting_options(STORAGE)
 def revoke(id: str, options: Mapping[str, str | None]) -> None:
-    """Revoke the API key with this ID. A running server refuses it within five seconds."""
+    """Revoke the API key with this ID. Running servers reject it within five seconds."""
     _revoke(options, id)
 
 
 @with_services
 async def _create(services: "Services", account_id: str, owner_id: str | None, scopes: frozenset[Scope]) -> None:
-    made = await services.administration.create_key(account_id, owner_id, scopes)
-    put_out({"key": made.secret, **_shown(made.key)})
+    created = await services.administration.create_key(account_id, owner_id, scopes)
+    print_json({"key": created.secret, **_as_json(created.key)})
 
 
 @with_services
 async def _list(services: "Services", account_id: str) -> None:
     for found in await services.administration.keys(account_id):
-        put_out(_shown(found))
+        print_json(_as_json(found))
 
 
 @with_services
 async def _revoke(services: "Services", key_id: str) -> None:
     await services.administration.revoke_key(key_id)
-    put_out({"id": key_id, "revoked": True})
+    print_json({"id": key_id, "revoked": True})
 
 
-def _shown(found: ApiKey) -> Mapping[str, Any]:
+def _as_json(found: ApiKey) -> Mapping[str, Any]:
     return {
         "id": found.id,
         "account": found.account_id,

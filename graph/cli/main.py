@@ -1,4 +1,4 @@
-"""`recordings`: the one command, and what all its parts share in ending."""
+"""`recordings`: the command line's entry point."""
 
 import sys
 
@@ -19,18 +19,19 @@ from graph.cli.user_command import user
 
 _HELP = """Start, stop, find, play and delete call recordings.
 
-Begin with `recordings serve --demo`: it prints how to go on. All other commands work on the same data while a server
-runs. They print JSON, one object on a line, and say everything else on stderr; they exit with 0 if all went well, 1 if
-something could not be done, and 2 if it was not asked for as it has to be.
+Start with `recordings serve --demo`: it prints the next steps. The other commands can run while the server runs.
+Commands that list or change data print JSON to stdout, one object on each line. All messages go to stderr. The exit
+code is 0 on success, 1 on failure and 2 on a usage error.
 
-Every option can also be set as an environment variable: --port as RECORDINGS_PORT.
+An option can also be set by an environment variable if its help names one: --port by RECORDINGS_PORT. The option takes
+precedence. All other options, such as --account, have no variable.
 """
 
 
 @click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="call-recording-api", message="%(version)s")
 def recordings() -> None:
-    """Take the place of click's own help: see `_HELP`."""
+    """Group the commands. `_HELP` is the text that users see."""
 
 
 for command in (
@@ -52,14 +53,14 @@ for command in (
 
 
 def main() -> None:
-    """What the `recordings` program runs."""
+    """Run the `recordings` program."""
     try:
         recordings.main(prog_name="recordings", standalone_mode=True)
     except OSError as error:
         if error.errno is None:
-            # A library's own; no word of the system says what to do about it.
+            # Raised by a library, not by the operating system: there is no system message to show.
             raise
-        # A full disk behind `>`, a file of another user: what the system says is all there is to know.
+        # A full disk behind `>`, or a file of another user: the system's message is enough.
         sys.exit(f"Error: {error}")
 
 

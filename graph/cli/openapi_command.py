@@ -1,4 +1,4 @@
-"""`recordings openapi`: the v2 paths, described."""
+"""`recordings openapi`: print the description of the v2 paths."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`recordings retention`: for how long the recordings of an account are kept."""
+"""`recordings retention`: set how long the recordings of an account are kept."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -6,33 +6,41 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from graph.cli.progress_bar import progress_bar
-from graph.cli.shared_options import STORAGE, account_option, put_out, setting_options, with_services
+from graph.cli.shared_options import STORAGE, account_option, print_json, setting_options, with_services
 from recordings.model.retention import MAX_DAYS, Retention
 
 if TYPE_CHECKING:
     from graph.services import Services
     from recordings.use_cases.account_settings import Outcome
 
-_label: Final = click.option("--label", help="The label that it is for. [default: all that have no rule of their own]")
-_dry_run: Final = click.option("--dry-run", is_flag=True, help="Change nothing, and print what would become of it.")
+_label: Final = click.option(
+    "--label", help="The label to which the rule applies. [default: all labels that have no rule]"
+)
+_dry_run: Final = click.option("--dry-run", is_flag=True, help="Change nothing. Only print what would change.")
 
 
 @click.group()
 def retention() -> None:
-    """Set for how many days recordings are kept, by account and label. A legal hold is stronger than any rule."""
+    """Set how many days recordings are kept, by account and label. A legal hold overrides all rules."""
 
 
 @retention.command("set")
 @account_option
 @_label
-@click.option("--days", type=click.IntRange(1, MAX_DAYS), required=True, metavar="NUMBER", help="Days from its start.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, MAX_DAYS),
+    required=True,
+    metavar="NUMBER",
+    help="Days to keep a recording, counted from its start.",
+)
 @_dry_run
 @setting_options(STORAGE)
 def set_(account_id: str, label: str | None, days: int, dry_run: bool, options: Mapping[str, str | None]) -> None:
-    """Set a rule, for recordings to come and for those that are there.
+    """Set a rule. It applies to existing and future recordings.
 
-    A line for each day says how many recordings get it as the day of their deletion, and a last line sums it up. They
-    go to the trash then, from where they can be restored as long as always.
+    For each day, one line shows how many recordings will now be deleted on that day. The last line is a summary.
+    Deleted recordings go to the trash, from which they can be restored as usual.
     """
     _set(options, account_id, Retention(days, label), dry_run)
 
@@ -43,7 +51,7 @@ def set_(account_id: str, label: str | None, days: int, dry_run: bool, options: 
 @_dry_run
 @setting_options(STORAGE)
 def clear(account_id: str, label: str | None, dry_run: bool, options: Mapping[str, str | None]) -> None:
-    """Take a rule away, for recordings to come and for those that are there; prints what `set` prints."""
+    """Remove a rule, for existing and future recordings. The output is that of `set`."""
     _clear(options, account_id, label, dry_run)
 
 
@@ -51,7 +59,7 @@ def clear(account_id: str, label: str | None, dry_run: bool, options: Mapping[st
 @account_option
 @setting_options(STORAGE)
 def list_(account_id: str, options: Mapping[str, str | None]) -> None:
-    """List the rules of an account, the one for all labels first."""
+    """List the rules of an account. The rule for all labels is first."""
     _list(options, account_id)
 
 
@@ -59,26 +67,26 @@ def list_(account_id: str, options: Mapping[str, str | None]) -> None:
 async def _set(services: "Services", account_id: str, rule: Retention, dry_run: bool) -> None:
     with progress_bar() as progress:
         outcome = await services.keeping.set_rule(account_id, rule, dry_run=dry_run, progress=progress)
-    _put_out(outcome, {"account": account_id, "label": rule.label, "days": rule.days, "dry_run": dry_run})
+    _print_outcome(outcome, {"account": account_id, "label": rule.label, "days": rule.days, "dry_run": dry_run})
 
 
 @with_services
 async def _clear(services: "Services", account_id: str, label: str | None, dry_run: bool) -> None:
     with progress_bar() as progress:
         outcome = await services.keeping.clear_rule(account_id, label, dry_run=dry_run, progress=progress)
-    _put_out(outcome, {"account": account_id, "label": label, "days": None, "dry_run": dry_run})
+    _print_outcome(outcome, {"account": account_id, "label": label, "days": None, "dry_run": dry_run})
 
 
 @with_services
 async def _list(services: "Services", account_id: str) -> None:
     for rule in await services.keeping.rules(account_id):
-        put_out({"account": account_id, "label": rule.label, "days": rule.days})
+        print_json({"account": account_id, "label": rule.label, "days": rule.days})
 
 
-def _put_out(outcome: "Outcome", rule: Mapping[str, Any]) -> None:
+def _print_outcome(outcome: "Outcome", rule: Mapping[str, Any]) -> None:
     for day, count in sorted(outcome.dates.items()):
-        put_out({"delete_on": day, "recordings": count})
-    put_out(
+        print_json({"delete_on": day, "recordings": count})
+    print_json(
         {
             **rule,
             "recordings": outcome.seen,

@@ -1,4 +1,4 @@
-"""`recordings schema`: the GraphQL schema as text."""
+"""`recordings schema`: print the GraphQL schema."""
 
 import click
 
@@ -6,7 +6,7 @@ import click
 @click.command()
 def schema() -> None:
     """Print the GraphQL schema (SDL)."""
-    # Loaded when asked for: it takes longer than all the rest of the command line.
+    # A late import: it takes longer than the rest of the command line.
     from graph.schema import sdl
 
     click.echo(sdl(), nl=False)

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 @click.command()
 @setting_options(setting.name for setting in SETTINGS)
 def serve(options: Mapping[str, str | None]) -> None:
-    """Run the server until it is told to stop (Ctrl-C or SIGTERM).
+    """Run the server until it is stopped (Ctrl-C or SIGTERM).
 
-    With no options it listens on 127.0.0.1:8000 and keeps everything in the folder `data`.
+    By default it listens on 127.0.0.1:8000 and stores everything in the folder `data`.
     """
     settings = settings_from(options)
     logs.configure(settings.log_format, settings.log_level)
     if unknown := unknown_names(os.environ):
-        # Not more than a warning: Kubernetes makes such variables of a service that is called `recordings`.
-        logs.logger("server").warning("no setting is called so", variables=unknown)
+        # Only a warning: Kubernetes sets such variables for a service called `recordings`.
+        logs.logger("server").warning("unknown setting", variables=unknown)
     from adapters.identity import SecretFileError
     from graph.execution.trusted_documents import TrustedFileError
     from graph.server.data_lock import DataFolderError
@@ -34,7 +34,7 @@ def serve(options: Mapping[str, str | None]) -> None:
     from graph.services import CannotOpenError
 
     try:
-        run(settings, _prepare, _greet)
+        run(settings, _prepare, _report_ready)
     except (CannotListenError, CannotOpenError, DataFolderError, SecretFileError, TrustedFileError) as error:
         raise click.ClickException(str(error)) from error
 
@@ -46,16 +46,16 @@ async def _prepare(services: "Services") -> None:
         await make_demo(services)
 
 
-def _greet(services: "Services") -> None:
+def _report_ready(services: "Services") -> None:
     settings = services.settings
     logs.logger("server").info("serving", address=settings.address, metadata=_metadata(settings))
     if settings.demo:
         from graph.demo.demo_account import demo_token
-        from graph.demo.welcome import introduce, warning
+        from graph.demo.welcome import exposure_warning, welcome_text
 
-        if said := warning(settings):
-            click.echo(said, err=True)
-        click.echo(introduce(settings, demo_token(services), [sys.argv[0]]))
+        if warning := exposure_warning(settings):
+            click.echo(warning, err=True)
+        click.echo(welcome_text(settings, demo_token(services), [sys.argv[0]]))
 
 
 def _metadata(settings: Settings) -> str:

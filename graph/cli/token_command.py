@@ -34,13 +34,13 @@ _YEAR = 31_536_000
     default=3_600,
     show_default=True,
     metavar="SECONDS",
-    help="How long it holds, at most a year. Make an API key for what lasts.",
+    help="The lifetime of the token, at most one year. For a longer time, create an API key.",
 )
 @setting_options(STORAGE)
 def token(
     account_id: str, owner_id: str | None, scopes: tuple[str, ...], seconds: int, options: Mapping[str, str | None]
 ) -> None:
-    """Issue a token and print it, and nothing else. Send it as X-Auth-Token."""
+    """Issue a token and print only this token. Clients send it in the header X-Auth-Token."""
     click.echo(_issue(options, account_id, owner_id, scopes_of(scopes), seconds))
 
 

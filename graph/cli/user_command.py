@@ -1,4 +1,4 @@
-"""`recordings user`: make and list the users of an account."""
+"""`recordings user`: create and list the users of an account."""
 
 import sys
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graph.cli.shared_options import STORAGE, account_option, put_out, setting_options, with_services
+from graph.cli.shared_options import STORAGE, account_option, print_json, setting_options, with_services
 from recordings.model.instants import to_iso
 from recordings.model.user import PrivLevel, User
 
@@ -15,33 +15,37 @@ if TYPE_CHECKING:
 
 
 FROM_INPUT: Final = "-"
-"""In place of a password: it comes on standard input, where no list of processes shows it."""
+"""The value of `--password` that means: read it from standard input, so that no process list shows it."""
 
 
 @click.group()
 def user() -> None:
-    """Make and list users, who sign in to the v2 paths by name and password."""
+    """Create and list users. Users sign in to the v2 paths with a name and a password."""
 
 
 @user.command()
 @account_option
-@click.option("--username", required=True, help="The name to sign in with; unique in the account.")
+@click.option("--username", required=True, help="The name for signing in. It must be unique in the account.")
 @click.option(
     "--password",
-    help="The password; - to give it on standard input. Without one there is no signing in.",
+    help="The password, or - to read it from standard input. A user without a password cannot sign in.",
 )
-@click.option("--id", "user_id", help="The user's id, as recordings name it as their owner; made up by default.")
+@click.option(
+    "--id", "user_id", help="The user's id, which is the `owner_id` of the user's recordings. [default: a new id]"
+)
 @click.option("--first-name", default="", help="The given name.")
 @click.option("--last-name", default="", help="The family name.")
 @click.option("--email", default="", help="The e-mail address.")
-@click.option("--admin", is_flag=True, help="Reach all recordings of the account, not only one's own.")
+@click.option(
+    "--admin", is_flag=True, help="Let the user access all recordings of the account, not only the user's own."
+)
 @setting_options(STORAGE)
-def create(options: Mapping[str, str | None], **given: Any) -> None:
-    """Make a user. Of the password only hashes are kept."""
-    if given["password"] == FROM_INPUT:
-        given["password"] = sys.stdin.readline().rstrip("\n")
-    given["priv_level"] = PrivLevel.ADMIN if given.pop("admin") else PrivLevel.USER
-    _create(options, given)
+def create(options: Mapping[str, str | None], **fields: Any) -> None:
+    """Create a user. Only hashes of the password are stored."""
+    if fields["password"] == FROM_INPUT:
+        fields["password"] = sys.stdin.readline().rstrip("\n")
+    fields["priv_level"] = PrivLevel.ADMIN if fields.pop("admin") else PrivLevel.USER
+    _create(options, fields)
 
 
 @user.command("list")
@@ -53,18 +57,18 @@ def list_(account_id: str, options: Mapping[str, str | None]) -> None:
 
 
 @with_services
-async def _create(services: "Services", given: dict[str, Any]) -> None:
-    put_out(_shown(await services.membership.create(given.pop("account_id"), given.pop("username"), **given)))
+async def _create(services: "Services", fields: dict[str, Any]) -> None:
+    print_json(_as_json(await services.membership.create(fields.pop("account_id"), fields.pop("username"), **fields)))
 
 
 @with_services
 async def _list(services: "Services", account_id: str) -> None:
     account = await services.administration.account(account_id)
     for found in await services.store.users(account.id):
-        put_out(_shown(found))
+        print_json(_as_json(found))
 
 
-def _shown(found: User) -> Mapping[str, Any]:
+def _as_json(found: User) -> Mapping[str, Any]:
     return {
         "id": found.id,
         "account": found.account_id,

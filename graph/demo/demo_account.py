@@ -1,4 +1,4 @@
-"""The demo: an account with recordings that really play, and the address at which `recordings call` hands in a call."""
+"""The demo account, its playable recordings, and the ingest address that `recordings call` uses."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -56,13 +56,13 @@ SCENES: Final = (
 
 
 async def make_demo(services: Services) -> None:
-    """Make the demo account and its recordings, unless they are there. The finalizer makes the audio, as always."""
+    """Create the demo account and its recordings if they do not exist. The finalizer makes the audio, as usual."""
     account = await demo_account(services)
-    await asyncio.gather(*(_play_out(services, account, scene, tune) for tune, scene in enumerate(SCENES)))
+    await asyncio.gather(*(_add_recording(services, account, scene, tune) for tune, scene in enumerate(SCENES)))
 
 
 async def demo_account(services: Services) -> Account:
-    """The demo account; made if it is not there."""
+    """Return the demo account. Create it if it does not exist."""
     found = await services.store.account(DEMO_ACCOUNT)
     if found is None:
         await services.store.add_account(Account(DEMO_ACCOUNT, "Demo", services.clock.now()))
@@ -71,14 +71,14 @@ async def demo_account(services: Services) -> Account:
 
 
 def demo_token(services: Services) -> str:
-    """A token for the demo account that holds for a day."""
+    """Return a token for the demo account that expires in one day."""
     return services.tokens.issue(Principal(DEMO_ACCOUNT, frozenset(DEFAULT_SCOPES), name="demo"), TOKEN_SECONDS)
 
 
 async def call_address(services: Services, account: Account) -> str:
-    """The path, with its secret, at which `recordings call` hands in the calls of an account.
+    """Return the ingest path, with its secret, to which `recordings call` sends the calls of an account.
 
-    It is derived from the installation's key, so that it is made once and not with every call.
+    It is derived from the installation's key, so all calls of an account use the same path.
     """
     key = services.key.derive("call")
     address_id = blake2b(account.id.encode(), key=key, person=b"id", digest_size=16).hexdigest()
@@ -89,11 +89,11 @@ async def call_address(services: Services, account: Account) -> str:
     return f"/ingest/{address_id}/{secret}"
 
 
-async def _play_out(services: Services, account: Account, scene: Scene, tune: int) -> None:
+async def _add_recording(services: Services, account: Account, scene: Scene, tune: int) -> None:
     if await services.store.find_source(account.id, _source(scene), limit=1):
         return
     recording = _recording(services, account, scene)
-    await _speak(services, recording.id, scene.seconds, tune)
+    await _write_audio(services, recording.id, scene.seconds, tune)
     try:
         await services.store.insert(recording)
     except Taken:
@@ -102,7 +102,7 @@ async def _play_out(services: Services, account: Account, scene: Scene, tune: in
     await services.upkeep.step(recording)
 
 
-async def _speak(services: Services, recording_id: str, seconds: int, tune: int) -> None:
+async def _write_audio(services: Services, recording_id: str, seconds: int, tune: int) -> None:
     frames = list(islice(voices(tune), seconds * SECOND // FRAME_MS))
     writer = await services.spool.open_tracks(recording_id, Codec.MULAW, SAMPLE_RATE)
     try:

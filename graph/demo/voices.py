@@ -1,7 +1,7 @@
-"""Two synthetic voices that talk to each other, as G.711 mu-law at 8 kHz: something to record where no telephone is.
+"""Two synthetic voices that talk to each other, as G.711 mu-law at 8 kHz. They can be recorded without a telephone.
 
-The caller speaks in low notes, the callee in high ones, each when the other one listens, so that one can hear (and a
-test can measure) who is on which channel.
+The caller uses low notes and the callee high notes, and they take turns. A listener can hear, and a test can measure,
+which voice is on which channel.
 """
 
 import math
@@ -15,11 +15,11 @@ FRAME: Final = SAMPLE_RATE * FRAME_MS // 1_000
 CALLER: Final = (220.0, 262.0, 294.0, 330.0)
 """The notes of the caller in Hz."""
 CALLEE: Final = (466.0, 554.0, 622.0, 698.0)
-"""The notes of the callee in Hz; none is an octave above one of the caller's."""
+"""The notes of the callee in Hz. No note is one octave above a note of the caller."""
 _SYLLABLE: Final = 1_600
 """Samples of one note."""
 _TURN: Final = 10
-"""Notes that one speaks before the other one does."""
+"""Number of notes in one turn of a speaker."""
 _LOUDNESS: Final = 9_000
 _BIAS, _CLIP = 132, 32_635
 SILENCE: Final = b"\xff"
@@ -33,7 +33,7 @@ def _mulaw(sample: int) -> int:
 
 
 def voices(tune: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    """Frames of 20 ms without end: the caller's and the callee's. Another `tune` is another conversation."""
+    """Yield endless pairs of 20 ms frames, of caller and callee. Each `tune` gives a different conversation."""
     number = 0
     while True:
         speaks = number // _TURN % 2
@@ -43,13 +43,13 @@ def voices(tune: int = 0) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _syllable(notes: tuple[float, ...], tune: int, number: int) -> list[bytes]:
-    # A walk over the notes that repeats itself late; the last note of a turn is a breath.
+    # The sequence of notes has a long period. The last note of a turn is silent.
     note = notes[(number * number + number * (tune + 3) + tune) % len(notes)]
-    return _sung(note, 0 if number % _TURN == _TURN - 1 else _LOUDNESS)
+    return _tone(note, 0 if number % _TURN == _TURN - 1 else _LOUDNESS)
 
 
 @cache
-def _sung(note: float, loudness: int) -> list[bytes]:
+def _tone(note: float, loudness: int) -> list[bytes]:
     wave = bytes(_mulaw(_sample(note, position, loudness)) for position in range(_SYLLABLE))
     return [wave[start : start + FRAME] for start in range(0, _SYLLABLE, FRAME)]
 

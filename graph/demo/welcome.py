@@ -1,4 +1,4 @@
-"""What `recordings serve --demo` prints: everything that a newcomer needs, as things to paste."""
+"""The text that `recordings serve --demo` prints: what a new user needs, ready to paste."""
 
 import json
 import shlex
@@ -12,23 +12,23 @@ from graph.settings import BY_NAME, Settings
 QUERY: Final = "{ recordings(first: 3) { nodes { plainId label durationMs state media { url } } } }"
 
 _TEXT: Final = """
-A demo account with recordings that play is ready.
+The demo account is ready. Its recordings can be played.
 
 GraphiQL     {graphiql}
 its headers  {headers}
-             (the token holds for {hours} hours)
+             (the token expires in {hours} hours)
 
 a query      {query}
 
 with curl    {curl}
 
 a live call  {call}
-             (it prints the call's id; record it with startRecording)
+             (it prints the call's id; record the call with startRecording)
 """
 
 
-def introduce(settings: Settings, token: str, program: Sequence[str]) -> str:
-    """The text. `program` is how this command line was called, without its arguments."""
+def welcome_text(settings: Settings, token: str, program: Sequence[str]) -> str:
+    """Return the text. `program` is the command line of this program without its arguments."""
     endpoint = f"{settings.address}/graphql"
     return _TEXT.format(
         graphiql=endpoint,
@@ -36,33 +36,33 @@ def introduce(settings: Settings, token: str, program: Sequence[str]) -> str:
         hours=TOKEN_SECONDS // 3_600,
         query=QUERY,
         curl=shlex.join(curl(endpoint, token, QUERY)),
-        call=shlex.join([*program, "call", *_same_place(settings)]),
+        call=shlex.join([*program, "call", *_installation_options(settings)]),
     )
 
 
 def curl(endpoint: str, token: str, query: str) -> list[str]:
-    """The words of a curl command that sends a query."""
+    """Return the arguments of a curl command that sends a query."""
     headers = (f"X-Auth-Token: {token}", "Content-Type: application/json")
-    words = [word for header in headers for word in ("-H", header)]
-    return ["curl", "-s", endpoint, *words, "-d", json.dumps({"query": query})]
+    header_options = [word for header in headers for word in ("-H", header)]
+    return ["curl", "-s", endpoint, *header_options, "-d", json.dumps({"query": query})]
 
 
-def warning(settings: Settings) -> str | None:
-    """What to say of a demo that others can reach; `None` if they cannot."""
+def exposure_warning(settings: Settings) -> str | None:
+    """Return a warning if other machines can reach the demo; otherwise `None`."""
     try:
-        private = ip_address(settings.host).is_loopback
+        is_local = ip_address(settings.host).is_loopback
     except ValueError:
-        private = settings.host == "localhost"
-    if private:
+        is_local = settings.host == "localhost"
+    if is_local:
         return None
     return (
-        f"WARNING: --demo listens on {settings.host}, so others can reach it. Its token is printed here and in logs "
-        "of whatever keeps this output; do not put real calls into it."
+        f"WARNING: --demo listens on {settings.host}, so other machines can reach it. Its token is printed here, and "
+        "in every log that contains this output. Do not record real calls with it."
     )
 
 
-def _same_place(settings: Settings) -> list[str]:
-    """The options that lead another command to the same installation."""
+def _installation_options(settings: Settings) -> list[str]:
+    """Return the options with which another command finds the same installation."""
     names = ("host", "port", "data", "mongodb", "driver", "media", "media_options", "public_url", "key_file")
     changed = [name for name in names if getattr(settings, name) != BY_NAME[name].default]
     return [
@@ -71,6 +71,6 @@ def _same_place(settings: Settings) -> list[str]:
 
 
 def _without_password(value: str) -> str:
-    """A setting as it is shown: whatever keeps this output shall not have the key to a store."""
+    """Return a setting without its password, because this output may be kept in a log."""
     scheme, _, rest = value.partition("://")
     return f"{scheme}://USER:PASSWORD@{rest.rpartition('@')[2]}" if "@" in rest else value

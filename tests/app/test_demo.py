@@ -1,4 +1,4 @@
-"""The demo: what it prints can be pasted, and making it again makes nothing twice."""
+"""The demo: its text can be pasted, and a second start does not create anything twice."""
 
 import json
 import shlex
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from graph.demo.demo_account import DEMO_ACCOUNT, SCENES, call_address, demo_account, demo_token, make_demo
-from graph.demo.welcome import QUERY, curl, introduce, warning
+from graph.demo.welcome import QUERY, curl, exposure_warning, welcome_text
 from graph.services import Services, open_services
 from graph.settings import load
 from recordings.model.query import PageRequest, Query
@@ -20,7 +20,7 @@ async def services(tmp_path: Path) -> AsyncIterator[Services]:
         yield services
 
 
-async def test_made_again_it_is_the_same(services: Services) -> None:
+async def test_a_second_call_changes_nothing(services: Services) -> None:
     seen = []
     for _ in range(2):
         await make_demo(services)
@@ -33,7 +33,7 @@ async def test_made_again_it_is_the_same(services: Services) -> None:
     assert await services.recordings.count(principal, Query(account_id=DEMO_ACCOUNT)) == len(SCENES)
 
 
-async def test_the_address_for_calls_is_one_for_each_account(services: Services) -> None:
+async def test_each_account_has_one_address_for_calls(services: Services) -> None:
     account = await demo_account(services)
     other = await services.administration.create_account("Other")
     address = await call_address(services, account)
@@ -45,22 +45,29 @@ async def test_the_address_for_calls_is_one_for_each_account(services: Services)
     assert len(await services.store.ingest_addresses(DEMO_ACCOUNT)) == 1
 
 
-def test_what_is_printed_can_be_pasted() -> None:
+def test_the_printed_text_can_be_pasted() -> None:
     settings = load({}, {"port": "9000", "data": "/srv/my data", "demo": "on"})
-    lines = introduce(settings, "a-token", ["/opt/recordings"]).splitlines()
-    said = {line[:13].strip(): line[13:] for line in lines if line[:13].strip()}
-    assert said["GraphiQL"] == "http://127.0.0.1:9000/graphql"
-    assert json.loads(said["its headers"]) == {"X-Auth-Token": "a-token"}
-    assert said["a query"] == QUERY
-    assert shlex.split(said["with curl"]) == curl(said["GraphiQL"], "a-token", QUERY)
-    assert shlex.split(said["a live call"]) == ["/opt/recordings", "call", "--port", "9000", "--data", "/srv/my data"]
+    lines = welcome_text(settings, "a-token", ["/opt/recordings"]).splitlines()
+    printed = {line[:13].strip(): line[13:] for line in lines if line[:13].strip()}
+    assert printed["GraphiQL"] == "http://127.0.0.1:9000/graphql"
+    assert json.loads(printed["its headers"]) == {"X-Auth-Token": "a-token"}
+    assert printed["a query"] == QUERY
+    assert shlex.split(printed["with curl"]) == curl(printed["GraphiQL"], "a-token", QUERY)
+    assert shlex.split(printed["a live call"]) == [
+        "/opt/recordings",
+        "call",
+        "--port",
+        "9000",
+        "--data",
+        "/srv/my data",
+    ]
 
 
-def test_what_is_printed_has_no_password_of_a_store() -> None:
+def test_the_printed_text_contains_no_password() -> None:
     settings = load({}, {"mongodb": "mongodb://ada:hunter2@db1,db2/x?replicaSet=rs0", "demo": "on"})
-    said = introduce(settings, "a-token", ["recordings"])
-    assert "hunter2" not in said
-    assert "mongodb://USER:PASSWORD@db1,db2/x?replicaSet=rs0" in said
+    text = welcome_text(settings, "a-token", ["recordings"])
+    assert "hunter2" not in text
+    assert "mongodb://USER:PASSWORD@db1,db2/x?replicaSet=rs0" in text
 
 
 @pytest.mark.parametrize(
@@ -74,5 +81,5 @@ def test_what_is_printed_has_no_password_of_a_store() -> None:
         ("example.org", True),
     ],
 )
-def test_a_demo_that_others_can_reach_is_warned_of(host: str, warned: bool) -> None:
-    assert (warning(load({}, {"host": host})) is not None) is warned
+def test_a_demo_that_other_machines_can_reach_has_a_warning(host: str, warned: bool) -> None:
+    assert (exposure_warning(load({}, {"host": host})) is not None) is warned

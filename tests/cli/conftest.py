@@ -1,4 +1,4 @@
-"""The command line in this process, on a data folder of the test's own."""
+"""The command line, run in the test process with a data folder and a port of its own."""
 
 import json
 from collections.abc import Iterator
@@ -10,23 +10,24 @@ import pytest
 from click.testing import CliRunner, Result
 
 from graph.cli.main import recordings
+from tests.servers.mongod import free_port
 from tests.support.log_lines import kept_logging
 
 
 @dataclass
 class CommandLine:
-    """Runs commands."""
+    """Runs commands on one data folder. `serve` listens on a free port."""
 
     data: Path
 
     def run(self, *words: str | Path, expected: int = 0, **variables: str) -> Result:
-        environment = {"RECORDINGS_DATA": str(self.data)} | variables
+        environment = {"RECORDINGS_DATA": str(self.data), "RECORDINGS_PORT": str(free_port())} | variables
         result = CliRunner().invoke(recordings, [str(word) for word in words], env=environment, prog_name="recordings")
         assert result.exit_code == expected, (result.output, result.exception)
         return result
 
     def json(self, *words: str | Path, expected: int = 0) -> list[Any]:
-        """What a command printed, line by line."""
+        """Return the JSON objects that a command printed, one for each line."""
         return [json.loads(line) for line in self.run(*words, expected=expected).stdout.splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""Accounts, keys, tokens and ingest addresses by the command line."""
+"""The command line: accounts, keys, tokens, ingest addresses, help texts and error messages."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from graph.cli.main import recordings
 from graph.cli.shared_options import setting_options
 from graph.services import Services, open_services
-from graph.settings import load
+from graph.settings import BY_NAME, load
 from recordings.model.account import Principal, Scope
 from recordings.model.errors import Unauthenticated
 from tests.cli.conftest import CommandLine
@@ -23,11 +23,11 @@ from tests.servers.mongod import free_port
 
 
 def principal_of(cli: CommandLine, secret: str) -> Principal:
-    async def ask() -> Principal:
+    async def authenticate() -> Principal:
         async with open_services(load({}, {"data": str(cli.data)})) as services:
             return await services.identity.authenticate({"X-Auth-Token": secret})
 
-    return asyncio.run(ask())
+    return asyncio.run(authenticate())
 
 
 def test_accounts_form_a_tree(cli: CommandLine) -> None:
@@ -37,13 +37,13 @@ def test_accounts_form_a_tree(cli: CommandLine) -> None:
     assert [found["name"] for found in cli.json("account", "list")] == ["Top", "Below"]
 
 
-def test_an_account_that_is_there_cannot_be_made_again(cli: CommandLine) -> None:
+def test_an_account_id_cannot_be_used_twice(cli: CommandLine) -> None:
     cli.run("account", "create", "One", "--id", "ab" * 16)
     assert "already" in cli.run("account", "create", "Two", "--id", "ab" * 16, expected=1).stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["account", "create", "X", "--id", "short"], "32 lower-case hexadecimal digits"),
         (["account", "create", ""], "1 to 128 printable"),
@@ -66,10 +66,10 @@ def test_an_account_that_is_there_cannot_be_made_again(cli: CommandLine) -> None
     ],
 )
 @pytest.mark.usefixtures("account")
-def test_what_cannot_be_done_is_said_and_no_traceback_is_shown(cli: CommandLine, words: list[str], said: str) -> None:
-    asked_wrongly = {"--id", "", "--expires", "--scope", "--url"} & set(words) or words == ["key", "create"]
-    result = cli.run(*words, expected=2 if asked_wrongly else 1)
-    assert said in result.stderr
+def test_failures_print_a_message_and_no_traceback(cli: CommandLine, words: list[str], message: str) -> None:
+    is_usage_error = {"--id", "", "--expires", "--scope", "--url"} & set(words) or words == ["key", "create"]
+    result = cli.run(*words, expected=2 if is_usage_error else 1)
+    assert message in result.stderr
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
 
@@ -87,33 +87,33 @@ def test_what_cannot_be_done_is_said_and_no_traceback_is_shown(cli: CommandLine,
         ["doctor"],
     ],
 )
-def test_where_no_installation_is_none_is_made(cli: CommandLine, words: list[str]) -> None:
+def test_commands_do_not_create_an_installation(cli: CommandLine, words: list[str]) -> None:
     result = cli.run(*words, expected=1)
     assert f"there is no installation in {cli.data}" in result.stderr
     assert not cli.data.exists()
 
 
 @pytest.mark.parametrize("uri", ["mongodb://ada:hunter%zz@db/x", "mongodb://db/a/b", "mongodb://db/?tls=perhaps"])
-def test_a_uri_that_cannot_be_used_is_told_in_one_line(cli: CommandLine, uri: str) -> None:
+def test_an_invalid_mongodb_uri_is_reported_in_one_line(cli: CommandLine, uri: str) -> None:
     result = cli.run("account", "list", "--mongodb", uri, expected=1)
     assert result.stderr.startswith("Error: RECORDINGS_MONGODB cannot be used: ")
     assert result.stderr.count("\n") == 1
     assert "hunter" not in result.stderr
 
 
-def test_a_store_that_is_away_is_told_without_all_that_the_driver_knows(cli: CommandLine) -> None:
+def test_the_message_for_an_unreachable_store_has_no_driver_details(cli: CommandLine) -> None:
     uri = f"mongodb://127.0.0.1:{free_port()}/x?serverSelectionTimeoutMS=100"
-    said = cli.run("account", "list", "--mongodb", uri, expected=1).stderr
-    assert said.startswith("Error: the metadata store cannot be opened: ")
-    assert "Topology" not in said
+    message = cli.run("account", "list", "--mongodb", uri, expected=1).stderr
+    assert message.startswith("Error: the metadata store cannot be opened: ")
+    assert "Topology" not in message
 
 
-def test_the_name_of_a_server_is_whole(cli: CommandLine, account: str) -> None:
+def test_an_invalid_node_file_is_reported(cli: CommandLine, account: str) -> None:
     (cli.data / "node").write_text("")
     assert "node must hold the name of this server" in cli.run("key", "list", "--account", account, expected=1).stderr
 
 
-def test_a_full_disk_behind_an_answer_is_told(cli: CommandLine, account: str) -> None:
+def test_a_full_disk_for_stdout_is_reported(cli: CommandLine, account: str) -> None:
     words = (sys.executable, "-m", "graph.cli.main", "key", "list", "--account", account, "--data", str(cli.data))
     cli.run("key", "create", "--account", account)
     with Path("/dev/full").open("w") as full:
@@ -136,7 +136,7 @@ def test_a_key_is_shown_once_and_works_until_it_is_revoked(cli: CommandLine, acc
         principal_of(cli, made["key"])
 
 
-def test_a_token_is_all_that_is_printed(cli: CommandLine, account: str) -> None:
+def test_token_prints_only_the_token(cli: CommandLine, account: str) -> None:
     printed = cli.run("token", "--account", account, "--expires", "60").stdout
     assert printed.count("\n") == 1
     assert principal_of(cli, printed.strip()) == Principal(
@@ -155,13 +155,13 @@ def test_an_ingest_address_is_shown_once(cli: CommandLine, account: str) -> None
     assert cli.json("ingest", "list", "--account", account)[0]["revoked"] is not None
 
 
-def test_no_secret_is_on_the_disk_but_the_one_of_the_installation(cli: CommandLine, account: str) -> None:
+def test_only_the_secret_of_the_installation_is_on_the_disk(cli: CommandLine, account: str) -> None:
     key = cli.json("key", "create", "--account", account)[0]["key"]
     ingest = cli.json("ingest", "create", "--account", account)[0]["url"].rsplit("/", 1)[1]
     token = cli.run("token", "--account", account).stdout.strip()
-    kept = b"".join(path.read_bytes() for path in cli.data.rglob("*") if path.is_file())
+    stored = b"".join(path.read_bytes() for path in cli.data.rglob("*") if path.is_file())
     for secret in (key, ingest, token):
-        assert secret.encode() not in kept
+        assert secret.encode() not in stored
 
 
 def test_the_data_folder_is_private(cli: CommandLine, account: str) -> None:
@@ -169,7 +169,7 @@ def test_the_data_folder_is_private(cli: CommandLine, account: str) -> None:
     assert (cli.data / "secret.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_schema_is_the_one_in_the_repository(cli: CommandLine) -> None:
+def test_the_printed_schema_equals_the_schema_file(cli: CommandLine) -> None:
     committed = Path(__file__).parents[2] / "schema.graphql"
     assert cli.run("schema").stdout == committed.read_text(encoding="utf-8")
 
@@ -183,7 +183,7 @@ def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("words", commands(recordings), ids=" ".join)
-def test_every_command_and_every_option_says_what_it_is_for(cli: CommandLine, words: tuple[str, ...]) -> None:
+def test_every_command_and_every_option_has_help(cli: CommandLine, words: tuple[str, ...]) -> None:
     shown = cli.run(*words, "--help").stdout
     command: click.Command = recordings
     for word in words:
@@ -196,71 +196,127 @@ def test_every_command_and_every_option_says_what_it_is_for(cli: CommandLine, wo
             assert parameter.opts[0] in shown
 
 
+def options_of(words: tuple[str, ...]) -> list[click.Option]:
+    command: click.Command = recordings
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+    return [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+
+
+def test_help_promises_variables_only_for_options_that_name_one(cli: CommandLine) -> None:
+    shown = " ".join(cli.run("--help").stdout.split())
+    assert "Every option" not in shown
+    assert "by an environment variable if its help names one" in shown
+
+
+@pytest.mark.parametrize("words", commands(recordings), ids=" ".join)
+def test_help_names_a_variable_exactly_for_the_settings(cli: CommandLine, words: tuple[str, ...]) -> None:
+    shown = "".join(cli.run(*words, "--help").stdout.split())
+    is_own_media = words in {("import",), ("account", "set")}
+    for option in options_of(words):
+        setting = BY_NAME.get(option.opts[0].removeprefix("--").replace("-", "_"))
+        if setting is None or (setting.name == "media" and is_own_media):
+            assert "RECORDINGS_" not in (option.help or "")
+        else:
+            assert f"env: {setting.environment}" in (option.help or "")
+            assert f"env:{setting.environment}" in shown
+
+
+def test_a_variable_does_not_set_an_option_that_is_no_setting(cli: CommandLine, account: str) -> None:
+    result = cli.run("key", "list", expected=2, RECORDINGS_ACCOUNT=account)
+    assert "--account" in result.stderr
+
+
+def test_help_of_doctor_says_that_repair_deletes(cli: CommandLine) -> None:
+    shown = " ".join(cli.run("doctor", "--help").stdout.split())
+    assert "without losing anything" not in shown
+    assert "--repair Repair problems. This deletes audio that no recording has" in shown
+
+
+@pytest.mark.parametrize("words", [("call",), ("ingest", "create")], ids=" ".join)
+def test_help_of_host_and_port_is_true_for_commands_that_do_not_listen(
+    cli: CommandLine, words: tuple[str, ...]
+) -> None:
+    shown = " ".join(cli.run(*words, "--help").stdout.split())
+    assert "The address to listen on" not in shown
+    assert "The port on which the server listens" in shown
+
+
+def test_help_of_verify_says_that_all_lengths_are_checked(cli: CommandLine) -> None:
+    shown = " ".join(cli.run("verify", "--help").stdout.split())
+    assert "checks the length of all audio" in shown
+
+
+def test_help_promises_json_only_for_commands_that_list_or_change_data(cli: CommandLine) -> None:
+    assert "They print JSON" not in cli.run("--help").stdout
+
+
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         ({"RECORDINGS_PORT": "none"}, "RECORDINGS_PORT (or --port) must be an integer from 1 to 65535, not 'none'"),
         ({"RECORDINGS_DRIVER": "odbc"}, "RECORDINGS_DRIVER (or --driver) must be one of pymongo, motor, not 'odbc'"),
         ({"RECORDINGS_GRAPHIQL": "maybe"}, "on or off"),
         (
             {"RECORDINGS_JWKS_URL": "https://issuer.example/keys"},
-            "RECORDINGS_JWKS_ISSUER (or --jwks-issuer) must be a text, as --jwks-url needs it",
+            "RECORDINGS_JWKS_ISSUER (or --jwks-issuer) is required when --jwks-url is set",
         ),
         ({"RECORDINGS_MONGODB": "postgres://x"}, "mongodb://"),
     ],
 )
-def test_a_wrong_setting_ends_the_start_and_says_what_to_change(
-    cli: CommandLine, variables: dict[str, str], said: str
+def test_an_invalid_setting_stops_the_start_with_a_message(
+    cli: CommandLine, variables: dict[str, str], message: str
 ) -> None:
-    assert said in " ".join(cli.run("serve", expected=2, **variables).stderr.split())
+    assert message in " ".join(cli.run("serve", expected=2, **variables).stderr.split())
 
 
-def test_a_key_file_that_everybody_can_read_ends_the_start(cli: CommandLine, account: str) -> None:
+def test_a_key_file_that_all_users_can_read_stops_the_start(cli: CommandLine, account: str) -> None:
     (cli.data / "secret.key").chmod(0o644)
     assert "chmod 600" in cli.run("serve", expected=1).stderr
     assert "chmod 600" in cli.run("account", "list", expected=1).stderr
 
 
-def test_a_store_that_cannot_be_opened_is_said(cli: CommandLine) -> None:
+def test_a_metadata_store_that_cannot_be_opened_is_reported(cli: CommandLine) -> None:
     cli.data.mkdir()
     (cli.data / "recordings.sqlite3").mkdir()
     for words in (["account", "list"], ["serve"]):
-        said = cli.run(*words, expected=1).stderr
-        assert "the metadata store cannot be opened" in said
-        assert "Traceback" not in said
+        message = cli.run(*words, expected=1).stderr
+        assert "the metadata store cannot be opened" in message
+        assert "Traceback" not in message
 
 
 @pytest.mark.parametrize("words", [["account", "create", "Acme"], ["serve"]], ids=" ".join)
-def test_a_data_folder_that_cannot_be_used_is_said(cli: CommandLine, words: list[str]) -> None:
+def test_an_unusable_data_folder_is_reported(cli: CommandLine, words: list[str]) -> None:
     cli.data.write_bytes(b"")
-    said = cli.run(*words, expected=1).stderr
-    assert said == f"Error: the data folder {cli.data} cannot be used: File exists\n"
+    message = cli.run(*words, expected=1).stderr
+    assert message == f"Error: the data folder {cli.data} cannot be used: File exists\n"
 
 
-def test_a_variable_that_is_no_setting_is_named_and_what_is_in_it_is_not(cli: CommandLine) -> None:
+def test_an_unknown_variable_is_logged_without_its_value(cli: CommandLine) -> None:
     words = ("serve", "--media", "nosuch://bucket", "--log-format", "json")
-    said = cli.run(*words, expected=1, RECORDINGS_MONGO="mongodb://ada:hunter2@db").stderr
-    line = json.loads(said.splitlines()[0])
+    message = cli.run(*words, expected=1, RECORDINGS_MONGO="mongodb://ada:hunter2@db").stderr
+    line = json.loads(message.splitlines()[0])
     assert (line["level"], line["variables"]) == ("warning", ["RECORDINGS_MONGO"])
-    assert "hunter2" not in said
+    assert "hunter2" not in message
 
 
 @pytest.mark.parametrize("option", ["--allowed-hosts", "--private-hosts"])
-def test_hosts_that_are_none_end_the_start(cli: CommandLine, option: str) -> None:
-    said = cli.run("serve", option, "https://audio.example.org", expected=1).stderr
-    assert said.startswith("Error: RECORDINGS_ALLOWED_HOSTS or RECORDINGS_PRIVATE_HOSTS cannot be used: 'https://audio")
+def test_invalid_hosts_stop_the_start(cli: CommandLine, option: str) -> None:
+    message = cli.run("serve", option, "https://audio.example.org", expected=1).stderr
+    assert message.startswith(
+        "Error: RECORDINGS_ALLOWED_HOSTS or RECORDINGS_PRIVATE_HOSTS cannot be used: 'https://audio"
+    )
 
 
 @pytest.mark.usefixtures("account")
-def test_a_spool_that_cannot_be_written_ends_the_start(cli: CommandLine) -> None:
+def test_an_unwritable_spool_stops_the_start(cli: CommandLine) -> None:
     (cli.data / "spool").write_bytes(b"")
-    said = cli.run("serve", "--port", str(free_port()), expected=1).stderr
-    assert said == f"Error: the spool in {cli.data} cannot be written: File exists\n"
+    message = cli.run("serve", expected=1).stderr
+    assert message == f"Error: the spool in {cli.data} cannot be written: File exists\n"
 
 
-def test_a_full_disk_is_said_where_the_store_cannot_be_opened(
-    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_message_for_a_store_names_a_full_disk(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     cli.data.mkdir()
     (cli.data / "recordings.sqlite3").mkdir()
     assert "full" not in cli.run("account", "list", expected=1).stderr
@@ -270,55 +326,55 @@ def test_a_full_disk_is_said_where_the_store_cannot_be_opened(
 
 
 @pytest.mark.parametrize("words", [["account", "create", "Acme"], ["serve"]], ids=" ".join)
-def test_a_key_file_that_cannot_be_made_is_said(cli: CommandLine, tmp_path: Path, words: list[str]) -> None:
+def test_a_key_file_that_cannot_be_created_is_reported(cli: CommandLine, tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "file").write_bytes(b"")
     key = tmp_path / "file" / "secret.key"
-    said = cli.run(*words, "--key-file", key, expected=1).stderr
-    assert said == f"Error: {key} cannot be used as the key file: File exists\n"
+    message = cli.run(*words, "--key-file", key, expected=1).stderr
+    assert message == f"Error: {key} cannot be used as the key file: File exists\n"
 
 
 @pytest.mark.parametrize(
-    ("missing", "words", "said"),
+    ("missing", "words", "message"),
     [
         ("motor.motor_asyncio", ["--driver", "motor", "--mongodb", "mongodb://127.0.0.1:1/x"], "the extra 'motor'"),
         ("adapters.media.s3_store", ["--media", "s3://bucket"], "the extra 's3'"),
     ],
 )
-def test_an_extra_that_is_missing_is_named(
-    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, missing: str, words: list[str], said: str
+def test_a_missing_extra_is_named(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, missing: str, words: list[str], message: str
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    told = cli.run("account", "create", "Acme", *words, expected=1).stderr
-    assert said in told
-    assert told.count("\n") == 1
+    output = cli.run("account", "create", "Acme", *words, expected=1).stderr
+    assert message in output
+    assert output.count("\n") == 1
 
 
-def test_a_place_for_audio_that_nothing_reaches_ends_the_start(cli: CommandLine) -> None:
-    said = cli.run("serve", "--media", "nosuch://bucket", expected=1).stderr
-    assert said == "Error: the media store cannot be opened: Protocol not known: nosuch\n"
+def test_an_unknown_scheme_for_media_stops_the_start(cli: CommandLine) -> None:
+    message = cli.run("serve", "--media", "nosuch://bucket", expected=1).stderr
+    assert message == "Error: the media store cannot be opened: Protocol not known: nosuch\n"
 
 
-def test_what_is_on_or_off_is_an_option_alone_or_with_a_word() -> None:
-    given: list[object] = []
+def test_an_on_off_option_needs_no_value() -> None:
+    received: list[object] = []
 
     @click.command()
     @setting_options(["graphiql", "demo", "media_presign"])
     def probe(options: Mapping[str, str | None]) -> None:
         load({}, options)
-        given.append(dict(options))
+        received.append(dict(options))
 
     for words in (["--demo", "--graphiql", "off"], ["--demo", "on", "--graphiql=off"], ["--graphiql", "off", "--demo"]):
         assert CliRunner().invoke(probe, words).exit_code == 0
-        assert given.pop() == {"graphiql": "off", "demo": "on", "media_presign": None}
+        assert received.pop() == {"graphiql": "off", "demo": "on", "media_presign": None}
 
 
-async def test_services_can_be_opened_twice_at_once(cli: CommandLine) -> None:
+async def test_services_can_be_opened_twice_at_the_same_time(cli: CommandLine) -> None:
     settings = load({}, {"data": str(cli.data)})
 
-    async def seen(services: Services) -> int:
+    async def count_accounts(services: Services) -> int:
         return len([account async for account in services.administration.accounts()])
 
     async with open_services(settings) as one, open_services(settings) as two:
         await one.administration.create_account("Acme")
-        assert await seen(one) == await seen(two) == 1
+        assert await count_accounts(one) == await count_accounts(two) == 1
         assert one.node == two.node

@@ -1,4 +1,4 @@
-"""What the doctor says by the command line of places other than those of now."""
+"""`recordings doctor` and media stores that the installation used before."""
 
 import asyncio
 import os
@@ -13,8 +13,8 @@ from tests.cli.conftest import CommandLine
 from tests.contract.metadata.samples import recording as sample
 
 
-def prepare(cli: CommandLine, account: str, place: str) -> str:
-    """An installation that once put audio of an account at a place, and left some there; its URL."""
+def prepare(cli: CommandLine, account: str, media: str) -> str:
+    """Store audio of an account in a media store that is not the current one. Return the audio's URL."""
 
     async def work(services: Services) -> str:
         source = cli.data / "source"
@@ -24,29 +24,29 @@ def prepare(cli: CommandLine, account: str, place: str) -> str:
         return await services.media.put(f"{account}/202611/202611-0a.mp3", str(source), "audio/mpeg")
 
     async def run() -> str:
-        async with open_services(load({}, {"data": str(cli.data), "media": place})) as services:
+        async with open_services(load({}, {"data": str(cli.data), "media": media})) as services:
             return await work(services)
 
     return asyncio.run(run())
 
 
-def test_former_places_are_examined_and_those_that_cannot_be_are_named(
+def test_former_stores_are_examined_and_stores_without_a_listing_are_named(
     cli: CommandLine, account: str, tmp_path: Path
 ) -> None:
     url = prepare(cli, account, f"file://{tmp_path}/before")
     os.utime(url.removeprefix("file://"), (0, 0))
-    ended = cli.run("doctor", expected=1)
-    assert f'"url": "{url}"' in ended.stdout
-    assert "1 found, 0 repaired" in ended.stderr
-    assert "not listed: https://user.example.org/?token=***: it lists nothing, as web servers do" in ended.stderr
-    repaired = cli.run("doctor", "--repair")
-    assert "1 found, 1 repaired" in repaired.stderr
+    result = cli.run("doctor", expected=1)
+    assert f'"url": "{url}"' in result.stdout
+    assert "1 found, 0 repaired" in result.stderr
+    assert "not listed: https://user.example.org/?token=***: it lists nothing, as web servers do" in result.stderr
+    repair = cli.run("doctor", "--repair")
+    assert "1 found, 1 repaired" in repair.stderr
     assert not Path(url.removeprefix("file://")).exists()
     assert cli.run("doctor").stdout == ""
 
 
 @pytest.mark.parametrize("command", ["doctor", "verify"])
-def test_of_a_folder_without_an_installation_nothing_is_said_to_be_well(cli: CommandLine, command: str) -> None:
-    ended = cli.run(command, expected=1)
-    assert f"there is no installation in {cli.data}" in ended.stderr
+def test_a_folder_without_an_installation_is_an_error(cli: CommandLine, command: str) -> None:
+    result = cli.run(command, expected=1)
+    assert f"there is no installation in {cli.data}" in result.stderr
     assert not cli.data.exists()

@@ -1,4 +1,4 @@
-"""`recordings import`, run again after some of what it took in was deleted: it stays deleted, and is no fault."""
+"""`recordings import`, run again after an imported recording was deleted: it stays deleted, without an error."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from recordings.model.recording import State
 from tests.cli.conftest import CommandLine
 
 
-def test_what_was_deleted_for_good_stays_so(cli: CommandLine, account: str, tmp_path: Path) -> None:
+def test_a_purged_recording_is_not_imported_again(cli: CommandLine, account: str, tmp_path: Path) -> None:
     file = tmp_path / "export.jsonl"
     stored = [{"_id": f"202403-{number:032x}", "pvt_type": "call_recording", "from": "1001@x"} for number in (1, 2)]
     file.write_text("".join(json.dumps(each) + "\n" for each in stored))
@@ -32,5 +32,5 @@ def test_what_was_deleted_for_good_stays_so(cli: CommandLine, account: str, tmp_
     assert (summary["already_there"], summary["bad"]) == (2, 0)
 
     other = cli.json("account", "create", "Other")[0]["id"]
-    told = cli.run("import", file, "--account", other, expected=1).stderr
-    assert told.count("there is another recording") == 2
+    stderr = cli.run("import", file, "--account", other, expected=1).stderr
+    assert stderr.count("there is another recording") == 2

@@ -1,4 +1,4 @@
-"""`recordings import`: documents and their audio come in once, and bad ones take nothing with them."""
+"""`recordings import`: documents and audio are imported once, and a bad document does not affect the others."""
 
 import asyncio
 import errno
@@ -24,7 +24,7 @@ START = 63_877_497_832
 
 def document(number: int, account: str, **others: Any) -> dict[str, Any]:
     name = f"{number:032x}.wav"
-    given = {
+    defaults = {
         "_id": f"202403-{number:032x}",
         "_rev": "2-8c1f0e1b5a7d4f2e9b6c3a1d0f8e7c6b",
         "name": name,
@@ -46,7 +46,7 @@ def document(number: int, account: str, **others: Any) -> dict[str, Any]:
         "pvt_modified": START + 43,
         "pvt_node": "kazoo_apps@app1.example.com",
     }
-    return given | others
+    return defaults | others
 
 
 def written(path: Path, *lines: Any) -> Path:
@@ -72,7 +72,7 @@ def media(tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_is_good_comes_in_and_what_is_bad_is_named(
+def test_good_lines_are_imported_and_bad_lines_are_reported(
     cli: CommandLine, account: str, media: Path, tmp_path: Path
 ) -> None:
     good, unplayable, silent = (document(number, account) for number in (1, 2, 3))
@@ -106,8 +106,8 @@ def test_what_is_good_comes_in_and_what_is_bad_is_named(
         "already_there": 1,
         "bad": 11,
     }
-    complaints = [line for line in result.stderr.splitlines() if line.startswith("line ")]
-    numbers = sorted(int(line.removeprefix("line ").split(":")[0]) for line in complaints)
+    messages = [line for line in result.stderr.splitlines() if line.startswith("line ")]
+    numbers = sorted(int(line.removeprefix("line ").split(":")[0]) for line in messages)
     assert numbers == [2, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
     assert "Traceback" not in result.output
     first, second, third = stored(cli, good["_id"], unplayable["_id"], silent["_id"])
@@ -120,7 +120,7 @@ def test_what_is_good_comes_in_and_what_is_bad_is_named(
     assert third.media is None
 
 
-def test_it_can_be_run_again_and_then_finds_the_audio_that_was_missing(
+def test_a_second_import_adds_audio_that_was_missing(
     cli: CommandLine, account: str, media: Path, tmp_path: Path
 ) -> None:
     file = written(tmp_path / "export.jsonl", document(1, account), document(3, account))
@@ -136,11 +136,11 @@ def test_it_can_be_run_again_and_then_finds_the_audio_that_was_missing(
     assert after is not None
     assert after.media is not None
     assert (after.state, after.reason, after.media.duration_ms) == ("STORED", None, 2_000)
-    # Nothing of it lies about.
+    # The spool is empty.
     assert list((cli.data / "spool").iterdir()) == []
 
 
-def test_what_comes_out_is_what_went_in(cli: CommandLine, account: str, media: Path, tmp_path: Path) -> None:
+def test_an_imported_document_is_shown_unchanged(cli: CommandLine, account: str, media: Path, tmp_path: Path) -> None:
     given = document(1, account, custom_channel_vars={"Account-ID": account, "$x.y": [1, None, 2.5, True]}, odd="ß\n")
     cli.run("import", written(tmp_path / "export.jsonl", given), "--account", account, "--media", media)
     (recording,) = stored(cli, given["_id"])
@@ -150,26 +150,26 @@ def test_what_comes_out_is_what_went_in(cli: CommandLine, account: str, media: P
     assert list(shown.items()) == [*public.items(), ("id", given["_id"])]
 
 
-def test_a_link_that_leads_out_of_the_folder_is_not_followed(cli: CommandLine, account: str, tmp_path: Path) -> None:
+def test_a_link_to_a_file_outside_the_folder_is_not_followed(cli: CommandLine, account: str, tmp_path: Path) -> None:
     folder = tmp_path / "media"
     folder.mkdir()
     (tmp_path / "elsewhere.wav").write_bytes(wav(seconds=1))
     (folder / f"{1:032x}.wav").symlink_to(tmp_path / "elsewhere.wav")
     file = written(tmp_path / "export.jsonl", document(1, account))
     result = cli.run("import", file, "--account", account, "--media", folder, expected=1)
-    assert "leads out of the folder" in result.stderr
+    assert "is outside the folder" in result.stderr
     assert stored(cli, document(1, account)["_id"]) == [None]
 
 
-def test_a_recording_of_ours_is_not_overwritten(cli: CommandLine, account: str, tmp_path: Path) -> None:
+def test_an_existing_recording_is_not_overwritten(cli: CommandLine, account: str, tmp_path: Path) -> None:
     other = str(cli.json("account", "create", "Other")[0]["id"])
     file = written(tmp_path / "export.jsonl", document(1, account))
     cli.run("import", file, "--account", account)
     moved = written(tmp_path / "moved.jsonl", document(1, other))
     assert "there is another recording" in cli.run("import", moved, "--account", other, expected=1).stderr
-    (kept,) = stored(cli, document(1, account)["_id"])
-    assert kept is not None
-    assert kept.account_id == account
+    (existing,) = stored(cli, document(1, account)["_id"])
+    assert existing is not None
+    assert existing.account_id == account
 
 
 def test_a_line_that_is_too_long_is_one_bad_line(cli: CommandLine, account: str, tmp_path: Path) -> None:
@@ -179,12 +179,12 @@ def test_a_line_that_is_too_long_is_one_bad_line(cli: CommandLine, account: str,
 
 
 @pytest.mark.usefixtures("account")
-def test_without_an_account_nothing_is_touched(cli: CommandLine, tmp_path: Path) -> None:
+def test_an_unknown_account_is_an_error(cli: CommandLine, tmp_path: Path) -> None:
     file = written(tmp_path / "export.jsonl", document(1, "ab" * 16))
     assert "there is no account" in cli.run("import", file, "--account", "ab" * 16, expected=1).stderr
 
 
-async def test_a_server_that_starts_beside_an_import_takes_nothing_from_it(
+async def test_a_server_that_starts_during_an_import_does_not_claim_its_recordings(
     media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
@@ -197,20 +197,20 @@ async def test_a_server_that_starts_beside_an_import_takes_nothing_from_it(
             await services.upkeep.recover()
             claimed.extend(await services.upkeep.claim(8))
 
-        async def take_beside(recording: Recording, *, spooled: bool) -> Imported:
-            # Its audio is on the disk, and it has no row yet.
-            with monkeypatch.context() as once:
-                once.setattr(services.importing, "take", take)
+        async def take_during_start(recording: Recording, *, spooled: bool) -> Imported:
+            # The audio is in the spool, but the recording has no row yet.
+            with monkeypatch.context() as patched:
+                patched.setattr(services.importing, "take", take)
                 await start()
             monkeypatch.setattr(services.importing, "take", take)
             return await take(recording, spooled=spooled)
 
-        async def render_beside(*given: Any) -> Any:
+        async def render_during_start(*given: Any) -> Any:
             await start()
             return await render(*given)
 
-        monkeypatch.setattr(services.importing, "take", take_beside)
-        monkeypatch.setattr(services.audio_workers, "render", render_beside)
+        monkeypatch.setattr(services.importing, "take", take_during_start)
+        monkeypatch.setattr(services.audio_workers, "render", render_during_start)
         summary = await Importer(services, account, media).run(file)
         assert (summary["with_audio"], summary["lines"]) == (1, 1)
         assert claimed == []
@@ -219,9 +219,7 @@ async def test_a_server_that_starts_beside_an_import_takes_nothing_from_it(
         assert (found.state, found.lease) == (State.STORED, None)
 
 
-async def test_a_part_of_a_file_is_not_stored_as_all_of_it(
-    media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_incomplete_file_is_not_stored(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
         account = await services.administration.create_account("Acme")
         file = written(tmp_path / "export.jsonl", document(1, account.id))
@@ -236,7 +234,7 @@ async def test_a_part_of_a_file_is_not_stored_as_all_of_it(
         with monkeypatch.context() as patched:
             patched.setattr(BodyWriter, "_append", fill_the_disk)
             assert (await Importer(services, account, media).run(file))["bad"] == 1
-        # The next server of this node finds it, and knows better than to finalize that.
+        # The next server of this node finds the file and does not finalize it.
         await services.upkeep.recover()
         assert await services.upkeep.claim(8) == []
         assert (await Importer(services, account, media).run(file))["with_audio"] == 1
@@ -246,7 +244,7 @@ async def test_a_part_of_a_file_is_not_stored_as_all_of_it(
         assert (found.state, found.media.duration_ms) == (State.STORED, 1_000)
 
 
-async def test_what_a_node_that_is_gone_was_importing_is_imported_by_another_one(media: Path, tmp_path: Path) -> None:
+async def test_another_node_imports_the_recordings_of_a_dead_node(media: Path, tmp_path: Path) -> None:
     async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
         account = await services.administration.create_account("Acme")
         file = written(tmp_path / "export.jsonl", document(1, account.id))

@@ -136,11 +136,11 @@ def test_an_account_has_a_place_of_its_own_for_audio(server: Server, client: Cli
 @pytest.mark.parametrize(
     ("place", "code", "said"),
     [
-        ("http://127.0.0.1:1/audio", 1, "is no place for audio"),
+        ("http://127.0.0.1:1/audio", 1, "cannot store audio"),
         ("http://10.1.2.3/audio", 1, "not at a public address"),
         ("surely/not", 2, "an absolute URL without user, password"),
-        ("nothing://there/audio", 1, "is no place for audio"),
-        ("file:///proc/audio", 1, "is no place for audio"),
+        ("nothing://there/audio", 1, "cannot store audio"),
+        ("file:///proc/audio", 1, "cannot store audio"),
     ],
 )
 def test_a_place_that_does_not_work_is_not_set(tmp_path: Path, place: str, code: int, said: str) -> None:

@@ -70,7 +70,7 @@ def test_a_kill_in_the_middle_of_an_upload_and_the_same_upload_again(data: Path)
 
 def test_a_second_server_on_the_same_data_is_refused(data: Path) -> None:
     with Server(data):
-        other = command("serve", "--port", "1", data=data)
+        other = command("serve", "--port", str(free_port()), data=data)
         assert other.returncode == 1
         assert "another server uses the data folder" in other.stderr
 

@@ -1,0 +1,56 @@
+"""Make `Settings` from options and environment variables. An option takes precedence over its variable."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from graph.settings.setting import PREFIX, InvalidSettingError
+from graph.settings.table import BY_NAME, SETTINGS
+from graph.settings.values import Settings
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def load(environment: Mapping[str, str], options: Mapping[str, str | None] | None = None) -> Settings:
+    """Return the settings from environment variables and from options by setting name.
+
+    An empty environment variable counts as not set.
+
+    Raises:
+        InvalidSettingError: a value is invalid, or a setting that another one requires is missing.
+    """
+    texts = {setting.name: environment.get(setting.environment, "") for setting in SETTINGS}
+    texts |= {name: text for name, text in (options or {}).items() if text is not None}
+    values = {name: BY_NAME[name].parse(text) if text else BY_NAME[name].default for name, text in texts.items()}
+    _check_requirements(values)
+    _check_jwks_url(values["jwks_url"])
+    return Settings(**values)
+
+
+def environment_names() -> tuple[str, ...]:
+    """Return the names of all environment variables that are read."""
+    return tuple(setting.environment for setting in SETTINGS)
+
+
+def unknown_names(environment: Iterable[str]) -> tuple[str, ...]:
+    """Return the `RECORDINGS_*` variables that are not settings. Each may be a misspelled setting."""
+    return tuple(sorted(name for name in environment if name.startswith(PREFIX) and name not in environment_names()))
+
+
+def _check_requirements(values: Mapping[str, Any]) -> None:
+    # Peers find each other through the MongoDB that they share.
+    required = [("peer_url", "mongodb")] if values["peer_url"] is not None else []
+    if values["jwks_url"] is not None:
+        required += [("jwks_url", "jwks_issuer"), ("jwks_url", "jwks_audience")]
+    if values["graphql_only_trusted"]:
+        required.append(("graphql_only_trusted", "graphql_trusted"))
+    for name, needed in required:
+        if not values[needed]:
+            raise InvalidSettingError(BY_NAME[needed], "", required_by=BY_NAME[name].option)
+
+
+def _check_jwks_url(url: str | None) -> None:
+    # Over plain HTTP, an attacker on the network could publish other keys.
+    if url is not None and urlsplit(url).scheme == "http" and urlsplit(url).hostname not in _LOOPBACK:
+        allowed = "a URL that begins with https://, or with http:// and this machine's own name, localhost"
+        raise InvalidSettingError(BY_NAME["jwks_url"], url, allowed=allowed)

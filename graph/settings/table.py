@@ -1,0 +1,287 @@
+"""The table of all settings: name, type, default, description and allowed values.
+
+The options of `recordings serve`, the environment variables, the checks and docs/settings.md are all made from it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from graph.execution.request_limits import Limits
+from graph.settings.setting import Setting
+from recordings.model.account import GRANTABLE
+
+ANYBODY: Final = "anybody"
+"""The value of `graphql_introspection` for which a client needs no scope."""
+_LIMITS: Final = Limits()
+
+SETTINGS: Final = (
+    Setting("host", str, "127.0.0.1", "The address on which the server listens."),
+    Setting("port", int, 8000, "The port on which the server listens.", maximum=65_535),
+    Setting(
+        "data",
+        Path,
+        Path("data"),
+        "The data folder of this server: its key, its SQLite file, its spool and, by default, the audio. "
+        "It must be on a local disk. Each server needs its own.",
+    ),
+    Setting(
+        "mongodb",
+        str,
+        None,
+        "Store metadata in this MongoDB instead of the SQLite file. The path of the URL is the database name.",
+        schemes=("mongodb", "mongodb+srv"),
+    ),
+    Setting("driver", str, "pymongo", "The MongoDB driver.", choices=("pymongo", "motor")),
+    Setting(
+        "media",
+        str,
+        None,
+        "Store new audio at this fsspec URL, such as s3://bucket/folder, instead of in the data folder.",
+    ),
+    Setting(
+        "media_options",
+        Path,
+        None,
+        "A private JSON file with options for media stores (endpoints, credentials). Each key is the beginning of a "
+        'URL; the longest match applies: `{"s3://audio/": {"endpoint_url": …, "key": …, "secret": …}}`. '
+        "Deliveries use these options, too.",
+    ),
+    Setting(
+        "allowed_hosts",
+        tuple,
+        ("*",),
+        "The hosts to which recordings may be delivered and from which audio may be fetched over HTTP: names, "
+        "`*.example.org` for a whole domain, addresses, or `*` for any host.",
+    ),
+    Setting(
+        "private_hosts",
+        tuple,
+        (),
+        "Allowed hosts that may have an address outside the public Internet: names, addresses, and networks such as "
+        "10.1.0.0/16. Default: none.",
+    ),
+    Setting(
+        "delivery_places",
+        tuple,
+        ("http", "https"),
+        "The allowed beginnings of a recording's `url`: a scheme, or more of a URL, such as s3://drops/in/. "
+        "For http, https, ftp, ftps and sftp (needs its extra), the allowed and private hosts apply. "
+        "Buckets (s3, gs, az) are reached at the installation's own endpoint with its own credentials. "
+        "For any other scheme, its fsspec package must be installed, and the host must be given here, "
+        "as in smb://files.example.org/.",
+    ),
+    Setting(
+        "public_url",
+        str,
+        None,
+        "The base URL for clients, if it is not made of the host and the port. Signed media URLs begin with it. "
+        "By default, they begin with the address to which the request was sent.",
+        schemes=("http", "https"),
+        base_url=True,
+    ),
+    Setting(
+        "peer_url",
+        str,
+        None,
+        "The URL at which the other servers on the same MongoDB reach this server, such as http://10.0.0.5:8000. "
+        "They use it to record calls whose audio this server receives. Without it, only this server can record "
+        "these calls.",
+        schemes=("http", "https"),
+        base_url=True,
+    ),
+    Setting("media_url_ttl", int, 3_600, "Seconds until a signed media URL expires.", minimum=10, maximum=604_800),
+    Setting(
+        "media_presign",
+        bool,
+        default=False,
+        description="Give clients URLs that the S3 store itself signs, so that audio does not pass through the "
+        "service. Such a URL works until it expires, even if the recording is deleted, and the service cannot log who "
+        "listens.",
+    ),
+    Setting("trash_days", int, 30, "Days during which a deleted recording can be restored.", minimum=0, maximum=3_650),
+    Setting("max_body", int, 512, "Maximum size of a file that a switch uploads, in MiB.", maximum=65_536),
+    Setting("max_streams", int, 250, "Maximum number of live calls that this server receives.", maximum=100_000),
+    Setting("audio_workers", int, 2, "Number of processes that decode and convert audio.", maximum=256),
+    Setting(
+        "renditions_mb",
+        int,
+        1_024,
+        "Maximum disk space, in MiB, for waveforms and for recordings converted to another format. They are made on "
+        "request and kept for at most one day.",
+        minimum=16,
+        maximum=1_048_576,
+    ),
+    Setting("graphiql", bool, default=True, description="Serve the query editor GraphiQL at /graphql."),
+    Setting("graphql_body", int, _LIMITS.body, "Maximum size of a GraphQL request's body, in bytes.", maximum=1 << 26),
+    Setting(
+        "graphql_batch",
+        int,
+        _LIMITS.batch,
+        "Maximum number of operations in a batch (a JSON array of requests). 0 rejects batches.",
+        minimum=0,
+        maximum=100,
+    ),
+    Setting(
+        "graphql_characters",
+        int,
+        _LIMITS.characters,
+        "Maximum number of characters in a document.",
+        maximum=10_000_000,
+    ),
+    Setting("graphql_tokens", int, _LIMITS.tokens, "Maximum number of tokens in a document.", maximum=1_000_000),
+    Setting(
+        "graphql_nesting",
+        int,
+        _LIMITS.nesting,
+        "Maximum nesting depth of brackets of any kind in a document.",
+        maximum=200,
+    ),
+    Setting("graphql_depth", int, _LIMITS.depth, "Maximum nesting depth of fields in a document.", maximum=100),
+    Setting(
+        "graphql_fields",
+        int,
+        _LIMITS.fields,
+        "Maximum number of fields in a document. A fragment's fields count at every spread.",
+        maximum=100_000,
+    ),
+    Setting("graphql_aliases", int, _LIMITS.aliases, "Maximum number of fields with an alias.", maximum=100_000),
+    Setting(
+        "graphql_directives", int, _LIMITS.directives, "Maximum number of directives in a document.", maximum=100_000
+    ),
+    Setting(
+        "graphql_repeats",
+        int,
+        _LIMITS.repeats,
+        "Maximum number of pairs of fields with the same name at the same position.",
+        maximum=1_000_000,
+    ),
+    Setting(
+        "graphql_cost",
+        int,
+        _LIMITS.cost,
+        "Maximum cost of an operation in the worst case. The unit is one returned field.",
+        maximum=1_000_000_000,
+    ),
+    Setting("graphql_ids", int, _LIMITS.ids, "Maximum number of values in an `ids` argument.", maximum=100_000),
+    Setting(
+        "graphql_page",
+        int,
+        _LIMITS.page,
+        "Maximum number of recordings on a page, and of ids that `nodes` accepts.",
+        maximum=100,
+    ),
+    Setting(
+        "graphql_seconds", int, int(_LIMITS.seconds), "Maximum duration of an operation, in seconds.", maximum=3_600
+    ),
+    Setting(
+        "graphql_burst",
+        int,
+        1_000_000,
+        "Maximum cost that a token can use at once. Each process counts separately.",
+        maximum=1_000_000_000,
+    ),
+    Setting(
+        "graphql_per_second",
+        int,
+        50_000,
+        "Cost that a token regains each second, up to the burst.",
+        maximum=1_000_000_000,
+    ),
+    Setting(
+        "graphql_trusted",
+        Path,
+        None,
+        "Trusted documents, which clients can name by id (persisted documents): a JSON file from Relay's compiler, "
+        "graphql-codegen or Apollo's manifest generator, or a folder of such files and *.graphql files.",
+    ),
+    Setting(
+        "graphql_only_trusted", bool, default=False, description="Execute only trusted documents; reject all others."
+    ),
+    Setting(
+        "graphql_register",
+        bool,
+        default=True,
+        description="Let clients register documents and name them by hash (automatic persisted queries).",
+    ),
+    Setting(
+        "graphql_suggestions",
+        bool,
+        default=False,
+        description="Let error messages suggest names from the schema. This reveals the schema to all clients.",
+    ),
+    Setting(
+        "graphql_partial_status",
+        bool,
+        default=True,
+        description="Answer 294 instead of 200 if some data is missing. This applies only to clients that accept "
+        "application/graphql-response+json.",
+    ),
+    Setting(
+        "graphql_compress",
+        bool,
+        default=True,
+        description="Compress responses for clients that accept gzip or zstd.",
+    ),
+    Setting(
+        "graphql_introspection",
+        str,
+        "read",
+        "The scope that a client needs to read the schema by introspection; `anybody` for no scope.",
+        choices=(*(scope.value for scope in GRANTABLE), ANYBODY),
+    ),
+    Setting(
+        "v2_owner_sees_account",
+        bool,
+        default=False,
+        description="Let a token with an owner read all recordings of its account through the v2 paths, as Kazoo does.",
+    ),
+    Setting(
+        "v2_max_rows",
+        int,
+        250_000,
+        "Maximum number of recordings in a v2 listing without paging.",
+        maximum=100_000_000,
+    ),
+    Setting(
+        "key_file",
+        Path,
+        None,
+        "The installation's secret key. The file is created if it does not exist. Default: `secret.key` "
+        "in the data folder. Servers that share a MongoDB need the same key.",
+    ),
+    Setting(
+        "jwks_url",
+        str,
+        None,
+        "Also accept tokens from the issuer that publishes its keys at this URL. http:// works only on this machine.",
+        schemes=("https", "http"),
+    ),
+    Setting("jwks_issuer", str, None, "The `iss` of that issuer's tokens. Required with a JWKS URL."),
+    Setting("jwks_audience", str, None, "The `aud` of that issuer's tokens. Required with a JWKS URL."),
+    Setting(
+        "shutdown_timeout",
+        int,
+        10,
+        "Seconds that requests have to finish when the server stops. After that, open takes have the same time again.",
+        maximum=600,
+    ),
+    Setting(
+        "log_format",
+        str,
+        "auto",
+        "The format of log lines; auto means console on a terminal, and json otherwise.",
+        choices=("auto", "console", "json"),
+    ),
+    Setting(
+        "log_level", str, "info", "The lowest level that is logged.", choices=("debug", "info", "warning", "error")
+    ),
+    Setting(
+        "demo",
+        bool,
+        default=False,
+        description="Make a demo account with playable recordings, and print how to try it.",
+    ),
+)
+
+BY_NAME: Final[Mapping[str, Setting]] = {setting.name: setting for setting in SETTINGS}
