@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
+from adapters.http.error_body import routing_error
 from adapters.recorders.embedded import MediaSockets, Uploads, ingest_routes
 from adapters.rest_v2.dependencies import Choices
 from adapters.rest_v2.v2_app import rest_v1_app, rest_v2_app
@@ -62,7 +63,7 @@ def create_app(services: Services) -> ASGIApp:
         routes=_routes(services, background),
         lifespan=lifespan,
         exception_handlers={
-            HTTPException: _refusal,
+            HTTPException: routing_error,
             StoreUnavailableError: unavailable,
             MediaStoreUnavailableError: unavailable,
             Exception: masked,
@@ -191,12 +192,3 @@ def _rest_v2(services: Services) -> ASGIApp:
 
 async def _start(_request: Request) -> RedirectResponse:
     return RedirectResponse("/graphql")
-
-
-async def _refusal(request: Request, error: Exception) -> JSONResponse:
-    # What the router answers by itself: no such path, or a method that it does not have.
-    status, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (500, None)
-    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(status, "REFUSED")
-    allowed = (headers or {}).get("Allow")
-    message = f"{request.method} is not allowed here, but {allowed}" if allowed else "there is nothing here"
-    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)

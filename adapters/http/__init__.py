@@ -1,8 +1,5 @@
-"""What fronts that speak HTTP share: the rules for ranges, conditions and names, and the response that plays audio.
+"""Code that all HTTP interfaces share.
 
-Pure protocol in `ranges`, `conditions` and `naming`; Starlette in `playing` alone.
+`accept`, `byte_ranges`, `conditional_requests`, `download_name` and `token_bucket` are pure. `audio_response`,
+`compression`, `error_body` and `streaming_response` make Starlette responses.
 """
-
-from adapters.http.audio_response import play, refuse
-
-__all__ = ["play", "refuse"]

@@ -1,16 +1,17 @@
 """Playing stored audio over HTTP: ranges, conditions, and a stream that is let go of when its listener leaves."""
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from adapters.http.audio_types import format_of
 from adapters.http.byte_ranges import Part, UnsatisfiableRangeError, choose_part
 from adapters.http.conditional_requests import Validators, Verdict, allows_range, judge
 from adapters.http.download_name import content_disposition, download_name
+from adapters.http.error_body import error_response
 from adapters.http.streaming_response import Streamed, resumed
 from recordings.model.recording import Media, Recording
 from recordings.ports.audio import MediaMissing
@@ -47,20 +48,15 @@ async def play(request: Request, recording: Recording, read: Read, *, inline: bo
         part = _part(request, media, validators)
     except UnsatisfiableRangeError:
         headers["content-range"] = f"bytes */{media.length}"
-        return refuse(416, "RANGE_NOT_SATISFIABLE", f"the audio has {media.length} bytes", headers)
+        return error_response(416, "RANGE_NOT_SATISFIABLE", f"the audio has {media.length} bytes", headers)
     headers |= _description(recording, media, part, inline=inline)
     return await _stream(request.method, media, part, headers, read)
-
-
-def refuse(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An error as JSON: `{"error": {"code", "message"}}`."""
-    return JSONResponse({"error": {"code": code, "message": message}}, status, {**(headers or {})})
 
 
 def _conditional(verdict: Verdict, headers: dict[str, str]) -> Response:
     if verdict is Verdict.NOT_MODIFIED:
         return Response(status_code=304, headers=headers)
-    return refuse(412, "PRECONDITION_FAILED", "the audio is not the one that was asked for", headers)
+    return error_response(412, "PRECONDITION_FAILED", "the audio is not the one that was asked for", headers)
 
 
 def _part(request: Request, media: Media, validators: Validators) -> Part | None:

@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Iterable
 from typing import Final
 
+import structlog
+
 HEADER: Final = "x-request-id"
 LONGEST: Final = 256
 """Characters."""
@@ -22,6 +24,11 @@ def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     except UnicodeDecodeError:
         text = ""
     return text if text.isprintable() and 0 < len(text) <= LONGEST else secrets.token_hex(16)
+
+
+def current_request_id() -> str:
+    """Return the id of the request that this task serves; an empty string outside of a request."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
 def as_header(request_id: str) -> str:

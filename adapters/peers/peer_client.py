@@ -8,7 +8,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from adapters.peers.signed_commands import PATH, Command, Commands, Done, Refusal
+from adapters.peers.signed_commands import PATH, Command, Commands, Done, ErrorBody
 from recordings.ports.peers import Peer
 from recordings.ports.recorder import TakeRefused
 
@@ -49,7 +49,7 @@ class PeerClient:
             async with asyncio.timeout(self._total):
                 status, body = await self._post(peer, self._commands.sign(command, peer.node))
             if status == _REFUSED:
-                raise TakeRefused(msgspec.json.decode(body, type=Refusal).message)
+                raise TakeRefused(msgspec.json.decode(body, type=ErrorBody).error.message)
             if status == httpx.codes.OK:
                 return msgspec.json.decode(body, type=Done)
             why = f"status {status}"

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from adapters.http import refuse
-from adapters.peers.signed_commands import PATH, Command, Commands, Done, Forged, Refusal, Verb
+from adapters.http.error_body import error_response
+from adapters.peers.signed_commands import PATH, Command, Commands, Done, Forged, Verb
+from recordings.model.errors import RecorderFailed
 from recordings.model.events import Begun
 from recordings.model.recording import State
 from recordings.ports.recorder import Recorder, Take, TakeRefused
@@ -29,11 +30,14 @@ def peer_routes(*, commands: Commands, recorder: Recorder, recordings: Recording
         try:
             command = commands.read(text if scheme.lower() == "bearer" else "")
         except Forged:
-            return refuse(401, "UNAUTHENTICATED", "no command of this installation", {"www-authenticate": "Bearer"})
+            return error_response(
+                401, "UNAUTHENTICATED", "no command of this installation", {"www-authenticate": "Bearer"}
+            )
         try:
-            return _answer(200, await takes.obey(command))
+            done = await takes.obey(command)
         except TakeRefused as refused:
-            return _answer(409, Refusal(str(refused)))
+            return error_response(409, RecorderFailed.code, str(refused))
+        return Response(msgspec.json.encode(done), media_type="application/json")
 
     return [Route(PATH, obey, methods=["POST"])]
 
@@ -72,7 +76,3 @@ class _Takes:
         if recording is None or recording.node != self._node or recording.state is not State.REQUESTED:
             raise TakeRefused("nobody waits for this recording here")
         return Take(recording.id, recording.account_id, recording.call_id, recording.options)
-
-
-def _answer(status: int, body: Done | Refusal) -> Response:
-    return Response(msgspec.json.encode(body), status, media_type="application/json")

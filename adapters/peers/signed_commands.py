@@ -57,10 +57,16 @@ class Done(msgspec.Struct, kw_only=True, omit_defaults=True):
     at_ms: int = 0
 
 
-class Refusal(msgspec.Struct):
-    """What a server answers when its recorder could not."""
+class ErrorDetail(msgspec.Struct):
+    """The part of an error response that the caller needs."""
 
     message: str
+
+
+class ErrorBody(msgspec.Struct):
+    """The body of an error response, as `adapters.http.error_body` writes it."""
+
+    error: ErrorDetail
 
 
 class Forged(Exception):  # noqa: N818 - an answer

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.compression import compress_response
-from adapters.http.request_ids import request_id_of
+from adapters.http.request_ids import current_request_id, request_id_of
 from adapters.http.token_bucket import TokenBuckets
 from adapters.rest_v2.dependencies import Accounts, Choices, Convert, Identity, Issue, Read
 from adapters.rest_v2.listing.list_reader import Pages
@@ -171,5 +171,4 @@ class _App:
 
 def _request_id(request: Request) -> str:
     """The id that is in the log already, or else that of the request."""
-    bound = structlog.contextvars.get_contextvars().get("request_id")
-    return str(bound) if bound else request_id_of(request.headers.raw)
+    return current_request_id() or request_id_of(request.headers.raw)

@@ -35,7 +35,8 @@ class Front:
     """Answers requests.
 
     `context` says who asks and what for, `spender` whose rate it counts for, `show` how an error is shown to them, and
-    `fault` what is answered to anything that any of them raises. `partial_status` and `compress` can be turned off.
+    `fault` what is answered to anything that any of them raises.
+    `request_id` is the id shown with an error. `partial_status` and `compress` can be turned off.
     """
 
     operations: Operations
@@ -43,6 +44,7 @@ class Front:
     spender: Callable[[Request], Hashable]
     show: Callable[[GraphQLError, Request], dict[str, Any]]
     fault: Callable[[Exception, Request], HttpProblemError]
+    request_id: Callable[[Request], str]
     fallback: ASGIApp
     partial_status: bool = True
     compress: bool = True
@@ -64,11 +66,11 @@ class Front:
         try:
             return await answer
         except HttpProblemError as problem:
-            return Answer.of_problem(problem, JSON)
+            return Answer.of_problem(problem, JSON, self.request_id(request))
         except ClientDisconnect:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever made the context knows what to say
-            return Answer.of_problem(self.fault(error, request), JSON)
+            return Answer.of_problem(self.fault(error, request), JSON, self.request_id(request))
 
     async def _answer(self, request: Request, receive: Receive) -> Answer:
         media_type = answer_type(request.headers.get("accept"))

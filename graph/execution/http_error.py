@@ -13,6 +13,10 @@ class HttpProblemError(Exception):
         self.headers = dict(headers or {})
         self.error: dict[str, Any] = {"message": message, "extensions": {"code": code}}
 
+    def shown(self, request_id: str) -> dict[str, Any]:
+        """Return the error as the response has it. A request id helps to find it in the log."""
+        return {**self.error, "extensions": {**self.error.get("extensions", {}), "requestId": request_id}}
+
     @classmethod
     def of(cls, status: int, error: dict[str, Any], headers: Mapping[str, str] | None = None) -> "HttpProblemError":
         """A problem that is told in these words."""

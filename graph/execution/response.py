@@ -46,9 +46,9 @@ class Answer:
         return cls(status, encode(content), media_type)
 
     @classmethod
-    def of_problem(cls, problem: HttpProblemError, media_type: str) -> "Answer":
+    def of_problem(cls, problem: HttpProblemError, media_type: str, request_id: str) -> "Answer":
         """An answer that says what is wrong with a request."""
-        return cls(problem.status, encode({"errors": [problem.error]}), media_type, problem.headers)
+        return cls(problem.status, encode({"errors": [problem.shown(request_id)]}), media_type, problem.headers)
 
     @classmethod
     def of_batch(cls, answers: Sequence["Answer"], media_type: str) -> "Answer":

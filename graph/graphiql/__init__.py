@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from adapters.http.compression import GZIP, accepts
+from adapters.http.error_body import error_response
 
 _HERE: Final = Path(__file__).parent
 _TYPES: Final = {
@@ -67,7 +68,7 @@ def routes() -> list[Route]:
 async def _send(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in FILES:
-        return Response("there is no such file", 404, media_type="text/plain")
+        return error_response(404, "NOT_FOUND", "no such file")
     file = _file(name)
     # Asked for again after each release, and sent again only if it is another one then.
     headers = {**_SAFE, "etag": file.tag, "cache-control": "no-cache", "vary": "accept-encoding"}

@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.http import play, refuse
+from adapters.http.audio_response import play
+from adapters.http.error_body import RETRY, error_response
 from graph.media.convert import Rendering
 from graph.media.wanted_format import wanted_format
-from graph.server.request_log import RETRY
 from recordings.model.account import Principal
 from recordings.model.errors import Busy, Forbidden, MediaUnavailable, NotFound, Refused, Unauthenticated
 from recordings.model.recording import Recording
@@ -77,7 +77,7 @@ class MediaEndpoint:
         except Refused as refused:
             return _refusal(refused)
         except MediaMissing:
-            return refuse(404, MediaUnavailable.code, "the audio is not where it was stored", _PRIVATE)
+            return error_response(404, MediaUnavailable.code, "the audio is not where it was stored", _PRIVATE)
 
     async def _play(self, request: Request, recording: Recording) -> Response:
         inline = request.query_params.get("inline") == "true"
@@ -114,4 +114,4 @@ def _instant(text: str) -> int:
 
 def _refusal(refused: Refused) -> Response:
     status = next((status for kind, status in _STATUSES if isinstance(refused, kind)), 400)
-    return refuse(status, refused.code, refused.message, _PRIVATE | _BESIDE.get(status, {}))
+    return error_response(status, refused.code, refused.message, _PRIVATE | _BESIDE.get(status, {}))

@@ -16,6 +16,8 @@ from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
 
+from adapters.http.error_body import RETRY
+from adapters.http.request_ids import current_request_id
 from adapters.http.token_bucket import Rate, TokenBuckets
 from adapters.identity import token_in
 from graph import graphiql
@@ -28,7 +30,6 @@ from graph.execution.run_operation import Operations
 from graph.execution.trusted_documents import TrustedDocument
 from graph.schema.build import Schema, schema_with
 from graph.schema.resolver_context import Context, Draw, Presign
-from graph.server.request_log import RETRY, current_request_id
 from recordings.model.account import Principal
 from recordings.model.account import Scope as Scopes
 from recordings.model.errors import Unauthenticated
@@ -107,6 +108,7 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
         spender=_spender,
         show=lambda error, request: faults.show(error, _request_id(request)),
         fault=_fault,
+        request_id=_request_id,
         fallback=view,
         partial_status=chosen.partial_status,
         compress=chosen.compress,
@@ -141,18 +143,20 @@ class GraphQLApp(GraphQL[Context, None]):
             return await self.run(request)
         except HTTPException as error:
             headers = _METHODS if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else None
-            return _problem(error.status_code, error.reason, faults.BAD_REQUEST, headers)
+            problem = HttpProblemError(error.status_code, faults.BAD_REQUEST, error.reason, headers)
         except BodyTooLargeError:
-            return _problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the body must be at most {self._settings.limits.body} bytes",
-                "PAYLOAD_TOO_LARGE",
-            )
+            message = f"the body must be at most {self._settings.limits.body} bytes"
+            problem = HttpProblemError(413, "PAYLOAD_TOO_LARGE", message)
         except ClientDisconnect:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged here and shows nothing
             problem = _fault(error, request)
-            return _errors(problem.status, problem.error, problem.headers)
+        return Response(
+            encode({"errors": [problem.shown(_request_id(request))]}),
+            problem.status,
+            problem.headers,
+            "application/json",
+        )
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
         """Who asks, and what for. Strawberry asks for it before it reads the body."""
@@ -254,11 +258,3 @@ def _limited(receive: Receive, most: int) -> Receive:
         return message
 
     return limited
-
-
-def _problem(status: int, message: str, code: str, headers: Mapping[str, str] | None = None) -> Response:
-    return _errors(status, {"message": message, "extensions": {"code": code}}, headers)
-
-
-def _errors(status: int, error: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    return Response(encode({"errors": [error]}), status, {**(headers or {})}, "application/json")

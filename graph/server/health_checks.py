@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from adapters.http.error_body import RETRY, error_body
 from graph.server.log_setup import logger
 
 _SECONDS: Final = 5.0
@@ -29,7 +30,11 @@ def ready(checks: Mapping[str, Check]) -> Callable[[Request], Awaitable[JSONResp
         works = await asyncio.gather(*(_works(name, check) for name, check in checks.items()))
         parts = {name: "ready" if fine else "failing" for name, fine in zip(checks, works, strict=True)}
         status = "ready" if all(works) else "failing"
-        return JSONResponse({"status": status, "parts": parts}, status_code=200 if all(works) else 503)
+        body = {"status": status, "parts": parts}
+        if all(works):
+            return JSONResponse(body)
+        failing = ", ".join(name for name, state in parts.items() if state == "failing")
+        return JSONResponse({**error_body("NOT_READY", f"not ready: {failing}"), **body}, 503, RETRY)
 
     return answer
 

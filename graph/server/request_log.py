@@ -7,39 +7,28 @@ from typing import Final
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.http import refuse
+from adapters.http import error_body
 from adapters.http.request_ids import HEADER, as_header, request_id_of
 from graph.server.log_setup import logger, scrub
 from recordings.ports.audio import MediaStoreUnavailableError
 
-RETRY: Final = {"retry-after": "10"}
-"""Beside an answer that says: not now. Seconds."""
 _log: Final = logger("access")
 _QUIET: Final = frozenset({"/healthz", "/readyz"})
 
 
-def current_request_id() -> str:
-    """The id of the request that is being answered."""
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
-
-
-async def masked(_request: Request, _error: Exception) -> JSONResponse:
+async def masked(_request: Request, _error: Exception) -> Response:
     """The answer to a fault of ours. What it was is in the log, under the same id."""
-    return JSONResponse(_fault(), status_code=500)
+    return error_body.internal_error()
 
 
 async def unavailable(_request: Request, error: Exception) -> Response:
     """The answer where the metadata store, or that of the audio, is away: it may be back soon."""
     which = "the audio's store" if isinstance(error, MediaStoreUnavailableError) else "the metadata store"
     _log.error(f"{which} is away", why=str(error))
-    return refuse(503, "UNAVAILABLE", "the service cannot answer now: try again later", RETRY)
-
-
-def _fault() -> dict[str, str]:
-    return {"error": "INTERNAL", "message": "something went wrong here", "request_id": current_request_id()}
+    return error_body.unavailable("the service is temporarily unavailable: try again later")
 
 
 class Requests:
@@ -67,7 +56,7 @@ class Requests:
             # The server above does so when the time to stop is over, and would call it a fault of ours.
             _log.warning("a request was given up: the server stops", path=scrub(scope["path"]))
             if _unanswered(scope, answer):
-                await refuse(503, "UNAVAILABLE", "the server stops: try again", RETRY)(scope, receive, answer.send)
+                await error_body.unavailable("this server stops: try again")(scope, receive, answer.send)
         except Exception:  # noqa: BLE001 - whatever it is, it ends here and shows nothing
             # Without a traceback to the server above: that would log it once more, with the query string.
             _log.exception("a request failed", method=scope.get("method"), path=scrub(scope["path"]))
@@ -77,7 +66,7 @@ class Requests:
 
     async def _apologize(self, scope: Scope, receive: Receive, answer: "Answer") -> None:
         if _unanswered(scope, answer):
-            await JSONResponse(_fault(), status_code=500)(scope, receive, answer.send)
+            await error_body.internal_error()(scope, receive, answer.send)
 
     def _write(self, scope: Scope, answer: "Answer", seconds: float) -> None:
         say = _log.debug if scope["path"] in _QUIET else _log.info

@@ -30,7 +30,11 @@ async def test_ready() -> None:
 async def test_not_ready_names_the_part_and_not_the_reason() -> None:
     answer = await get("/readyz", metadata=fails, spool=works)
     assert answer.status_code == 503
-    assert answer.json() == {"status": "failing", "parts": {"metadata": "failing", "spool": "ready"}}
+    assert answer.json() == {
+        "error": {"code": "NOT_READY", "message": "not ready: metadata", "requestId": ""},
+        "status": "failing",
+        "parts": {"metadata": "failing", "spool": "ready"},
+    }
     assert "hunter2" not in answer.text
 
 

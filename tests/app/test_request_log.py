@@ -15,9 +15,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from graph.app import _refusal
+from adapters.http.error_body import routing_error
+from adapters.http.request_ids import current_request_id
 from graph.server import log_setup as logs
-from graph.server.request_log import Requests, current_request_id, masked
+from graph.server.request_log import Requests, masked
 
 
 async def fine(_request: Request) -> Response:
@@ -141,9 +142,11 @@ async def test_a_fault_shows_its_id_and_nothing_else(client: httpx.AsyncClient, 
     answer = await client.get("/broken?signature=topsecret")
     assert answer.status_code == 500
     assert answer.json() == {
-        "error": "INTERNAL",
-        "message": "something went wrong here",
-        "request_id": answer.headers["x-request-id"],
+        "error": {
+            "code": "INTERNAL",
+            "message": "internal error: the log has the details under this request id",
+            "requestId": answer.headers["x-request-id"],
+        }
     }
     fault, request = lines(stream)
     assert "hunter2" in fault["exception"]
@@ -204,10 +207,10 @@ async def test_health_checks_do_not_fill_the_log(client: httpx.AsyncClient, stre
 
 
 async def test_what_the_router_refuses_is_said_with_what_is_allowed() -> None:
-    app = Starlette(routes=[Route("/fine", fine, methods=["PUT"])], exception_handlers={HTTPException: _refusal})
+    app = Starlette(routes=[Route("/fine", fine, methods=["PUT"])], exception_handlers={HTTPException: routing_error})
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
         wrong, nowhere = await client.get("/fine"), await client.get("/nowhere")
     assert (wrong.status_code, nowhere.status_code) == (405, 404)
-    said = "GET is not allowed here, but PUT"
-    assert wrong.json() == {"error": {"code": "METHOD_NOT_ALLOWED", "message": said}}
-    assert nowhere.json() == {"error": {"code": "NOT_FOUND", "message": "there is nothing here"}}
+    allowed = "GET is not allowed: use PUT"
+    assert wrong.json() == {"error": {"code": "METHOD_NOT_ALLOWED", "message": allowed, "requestId": ""}}
+    assert nowhere.json() == {"error": {"code": "NOT_FOUND", "message": "no such path", "requestId": ""}}

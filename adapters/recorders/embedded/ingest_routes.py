@@ -7,10 +7,11 @@ WebSocket   /ingest/{address}/{secret}/ws
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from adapters.http.error_body import error_response
 from adapters.recorders.dialects import kazoo_upload
 from adapters.recorders.embedded.stream_sockets import MediaSockets
 from adapters.recorders.embedded.uploads import Uploads
@@ -68,4 +69,4 @@ def _not_found() -> Response:
 
 
 def _answer(status: int, code: str, message: str) -> Response:
-    return JSONResponse({"error": code, "message": message}, status, {"Connection": "close"})
+    return error_response(status, code, message, {"Connection": "close"})

@@ -25,6 +25,7 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from adapters.http.error_body import error_response
 from adapters.recorders.dialects.kazoo_upload import Upload
 from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.spool_ports import FileSpool, FileWriter
@@ -177,4 +178,4 @@ def _disk_full(recording: Recording, error: OSError) -> BrokenOff:
 def _refusal(status: int, code: str, message: str) -> Response:
     # The rest of the body is not read: the connection cannot be used again.
     headers = {"Connection": "close"} | ({"Retry-After": str(RETRY_AFTER)} if status == 503 else {})  # noqa: PLR2004
-    return JSONResponse({"error": code, "message": message}, status, headers)
+    return error_response(status, code, message, headers)

@@ -119,7 +119,7 @@ async def test_an_empty_body_is_discarded(here: World) -> None:
 async def test_a_wrong_address_and_a_wrong_secret_look_the_same(here: World, address: str, secret: str) -> None:
     async with httpx.AsyncClient(verify=PLAIN) as client:
         answer = await client.put(f"http://127.0.0.1:{here.port}/ingest/{address}/{secret}/{PATH}", content=BODY)
-    assert (answer.status_code, answer.json()["error"]) == (404, "NOT_FOUND")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
     assert await here.all() == []
 
 
@@ -130,7 +130,7 @@ async def test_a_revoked_address_takes_nothing(here: World) -> None:
 
 async def test_an_address_without_a_call_is_told_why(here: World) -> None:
     answer = await put(here, path="voice.mp3")
-    assert (answer.status_code, answer.json()["error"]) == (400, "NOT_AN_UPLOAD")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "NOT_AN_UPLOAD")
 
 
 class Sender:
