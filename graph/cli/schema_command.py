@@ -7,6 +7,6 @@ import click
 def schema() -> None:
     """Print the GraphQL schema (SDL)."""
     # A late import: it takes longer than the rest of the command line.
-    from graph.schema import sdl
+    from graph.schema.build import sdl
 
     click.echo(sdl(), nl=False)

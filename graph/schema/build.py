@@ -1,4 +1,4 @@
-"""The schema, put together."""
+"""The schema, assembled from its types, with its description and its text (SDL)."""
 
 from functools import lru_cache
 from typing import Any, Final
@@ -21,19 +21,41 @@ from graph.schema.root_query import Query
 from graph.schema.row_resolver import read
 from graph.schema.scalars import SCALARS
 
-_COUNT: Final = 100
-"""What counting costs, in fields: a listing that a filter narrows is counted row by row."""
-_DRAWING: Final = 50
-"""What a waveform costs, in fields, so that a page of a hundred has room for one of each recording, and for no more."""
+_COUNT_COST: Final = 100
+"""The cost of `totalCount`, in fields: the store counts the recordings of a filtered list one by one."""
+_WAVEFORM_COST: Final = 50
+"""The cost of a waveform, in fields. A page of 100 recordings may then have one waveform for each recording."""
+
+DESCRIPTION: Final = """\
+The API of a call-recording service. Clients find, play, start, stop, delete and restore the recordings of calls.
+
+Terms:
+- Switch: the telephone system that connects the calls and sends their audio to this service.
+- Leg: one connection between the switch and a phone or another switch. A call between two phones has two legs. Each
+  leg has its own call id; all legs of one conversation have the same interaction id.
+- Account: a customer or a part of one. Accounts form a tree.
+- Owner: the user of an account that a call belongs to.
+- Recorder: the part of the service that is connected to a switch and records its calls.
+- Credentials: the token or API key of a request. They belong to one account. They can access this account and its
+  descendants, or only the recordings of one owner. All other objects look as if they did not exist.
+- Scope: a permission of the credentials, such as LISTEN or DELETE.
+- Trash: deleted recordings stay in the trash until their `purgeAt`. Then they are purged: permanently deleted.
+- Global id and plain id: `id` is the global id, as Relay requires. `plainId` is the id that the v2 REST API uses.
+
+Rules:
+- Lists have pages of at most 100 recordings. Give `first` (with `after`) or `last` (with `before`).
+- A mutation that is rejected returns its errors in `errors` of its payload.
+- An idempotency key makes it safe to send a mutation again.
+- The service computes the cost of a document before it executes it. `extensions.cost` in the response has the cost."""
 
 
 class Schema(strawberry.Schema):
-    """Strawberry's schema with our own document cache. `choices`: see `graph.execution.document_cache.Documents`.
+    """Strawberry's schema with a description, and with documents that are parsed, validated and compiled once.
 
-    It leaves errors to whoever shows them: they are logged once, with their request.
+    The keyword arguments are those of `graph.execution.document_cache.Documents`.
     """
 
-    def __init__(self, **choices: Any) -> None:
+    def __init__(self, **document_options: Any) -> None:
         super().__init__(
             query=Query,
             mutation=Mutation,
@@ -41,6 +63,8 @@ class Schema(strawberry.Schema):
             execution_context_class=CompiledExecutor,
             extensions=[lambda: ReadDocuments(self.documents)],
         )
+        # Strawberry has no argument for it, and its printer omits it.
+        self._schema.description = DESCRIPTION
         self.documents = Documents(
             schema=self._schema,
             compiler=Compiler(
@@ -49,29 +73,30 @@ class Schema(strawberry.Schema):
                 scalars={"DateTime": INSTANTS, "URL": TEXTS, "Sha256": TEXTS},
                 sources=SOURCES,
             ),
-            weights={("RecordingConnection", "totalCount"): _COUNT, ("Media", "peaks"): _DRAWING},
-            **choices,
+            weights={("RecordingConnection", "totalCount"): _COUNT_COST, ("Media", "peaks"): _WAVEFORM_COST},
+            **document_options,
         )
         self.caller = Caller(self._schema, self.schema_converter, MARKED)
 
     @property
     def core(self) -> GraphQLSchema:
-        """graphql-core's schema below it."""
+        """graphql-core's schema."""
         return self._schema
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Nothing: see `graph.execution.error_format`."""
+        """Do nothing. `graph.execution.error_format` logs each error once, with its request."""
 
 
 @lru_cache(maxsize=4)
-def schema_with(**choices: Any) -> Schema:
-    """The schema with documents of these choices. Making one takes a tenth of a second, so the same is given again."""
-    return Schema(**choices)
+def schema_with(**document_options: Any) -> Schema:
+    """Return the schema with these document options. It is cached, because making one takes a tenth of a second."""
+    return Schema(**document_options)
 
 
 schema: Final = Schema()
 
 
 def sdl() -> str:
-    """The schema as text: what `schema.graphql` holds."""
-    return f"{schema.as_str().strip()}\n"
+    """Return the schema as text: the content of `schema.graphql`."""
+    definition = f'"""\n{DESCRIPTION}\n"""\nschema {{\n  query: Query\n  mutation: Mutation\n}}'
+    return f"{definition}\n\n{schema.as_str().strip()}\n"

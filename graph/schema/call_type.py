@@ -1,23 +1,28 @@
-"""A live call."""
+"""The `LiveCall` type."""
 
 import strawberry
 
+from graph.schema.enums import Direction
 from graph.schema.scalars import DateTime
-from recordings.model.recording import Direction
 
 
-@strawberry.type(description="One leg of a live call, which can be recorded.")
+@strawberry.type(
+    description="One leg of a call in progress, which can be recorded. A leg is one connection between the switch and "
+    "a phone or another switch; a call between two phones has two legs."
+)
 class LiveCall:
-    call_id: strawberry.ID = strawberry.field(description="The call's id: what `startRecording` takes.")
-    account_id: strawberry.ID = strawberry.field(description="The plain id of the account that it belongs to.")
-    started: DateTime = strawberry.field(description="When its audio began to come in.")
-    from_: str = strawberry.field(name="from", description="Who calls, as the switch says it.")
-    to: str = strawberry.field(description="Who is called, as the switch says it.")
-    request: str | None = strawberry.field(description="The SIP request of the call.")
-    direction: Direction | None = strawberry.field(description="Which way the call goes.")
-    owner_id: strawberry.ID | None = strawberry.field(description="The user whose call it is.")
-    endpoint_id: strawberry.ID | None = strawberry.field(description="The device that it goes through.")
-    interaction_id: strawberry.ID | None = strawberry.field(description="What the legs of one conversation share.")
+    call_id: strawberry.ID = strawberry.field(description="The id of this leg, as input for `startRecording`.")
+    account_id: strawberry.ID = strawberry.field(description="The plain id of the account that the call belongs to.")
+    started: DateTime = strawberry.field(description="The time at which the service received the first audio.")
+    from_: str = strawberry.field(name="from", description="The caller, as reported by the switch.")
+    to: str = strawberry.field(description="The callee, as reported by the switch.")
+    request: str | None = strawberry.field(description="The request of the SIP call, as `user@realm`.")
+    direction: Direction | None = strawberry.field(description="The direction of the call.")
+    owner_id: strawberry.ID | None = strawberry.field(description="The id of the user that the call belongs to.")
+    endpoint_id: strawberry.ID | None = strawberry.field(description="The id of the device that the call uses.")
+    interaction_id: strawberry.ID | None = strawberry.field(
+        description="The id of the conversation. All legs of one conversation have the same one."
+    )
     caller_id_name: str | None = strawberry.field(description="The caller's name.")
     caller_id_number: str | None = strawberry.field(description="The caller's number.")
     callee_id_name: str | None = strawberry.field(description="The callee's name.")

@@ -1,4 +1,4 @@
-"""The domain's words in GraphQL's spelling: `caller_id_number` is `callerIdNumber` to a client."""
+"""The domain's names in GraphQL's spelling: clients know `caller_id_number` as `callerIdNumber`."""
 
 import re
 from collections.abc import Iterable
@@ -12,30 +12,30 @@ from recordings.model.options import PARAMETERS
 _QUOTED: Final = re.compile(r"`(\w+)`")
 
 
-def camel(path: Iterable[str]) -> list[str]:
-    """A path into an input, as the client wrote it."""
+def camel_path(path: Iterable[str]) -> list[str]:
+    """Return a path into an input in the client's spelling."""
     return [to_camel_case(part) for part in path]
 
 
-def prose(text: str) -> str:
-    """A description of the domain, with the names in it as the client knows them."""
+def with_client_names(text: str) -> str:
+    """Return a text of the domain, with the field names in it in the client's spelling."""
     return _QUOTED.sub(lambda found: f"`{to_camel_case(found[1])}`", text)
 
 
-def parameter(name: str) -> str:
-    """The documented description of a documented parameter, with what it may be."""
-    documented = PARAMETERS[name]
-    return f"{prose(documented.description)} {documented.allowed[0].upper()}{documented.allowed[1:]}."
+def parameter_description(name: str) -> str:
+    """Return the description of a recording option, followed by its allowed values."""
+    option = PARAMETERS[name]
+    return f"{with_client_names(option.description)} {option.allowed[0].upper()}{option.allowed[1:]}."
 
 
 def translated(found: Problem) -> Problem:
-    """A problem whose path and message use the client's names."""
-    return problem(camel(found.path), found.rule, found.given, found.allowed)
+    """Return a problem with its path and message in the client's spelling."""
+    return problem(camel_path(found.path), found.rule, found.given, found.allowed)
 
 
 def explain(refused: Refused) -> tuple[str, list[str]]:
-    """The message and the path of a refusal, in the client's names."""
+    """Return the message and the path of a refusal in the client's spelling."""
     if isinstance(refused, InvalidInput):
         problems = [translated(found) for found in refused.problems]
         return "; ".join(found.message for found in problems), list(problems[0].path)
-    return refused.message, camel(refused.path)
+    return refused.message, camel_path(refused.path)

@@ -1,8 +1,12 @@
-"""The domain's enumerations, described for GraphQL. A value without a description stops the program from starting."""
+"""The enumerations of the schema, with a description of each value.
+
+The other modules of this package import these enumerations from here, also those that the domain defines. Strawberry
+would register an enumeration that it meets first elsewhere under its Python name and without descriptions.
+"""
 
 from collections.abc import Mapping
 from enum import Enum, EnumMeta
-from typing import Any, Final
+from typing import Any
 
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
@@ -11,14 +15,36 @@ from recordings.model.account import Scope
 from recordings.model.query import OrderField
 from recordings.model.recording import DeliveryState, Direction, EndCause, Reason, SpanKind, State
 
+__all__ = [
+    "DeliveryState",
+    "Direction",
+    "EndCause",
+    "OrderDirection",
+    "OrderField",
+    "PlayedFormat",
+    "Reason",
+    "Scope",
+    "SpanKind",
+    "State",
+]
 
-@strawberry.enum(description="Which way a listing is sorted.")
+
+@strawberry.enum(description="The direction in which a list is sorted.")
 class OrderDirection(Enum):
-    ASC = strawberry.enum_value("ASC", description="The smallest, earliest or first one first.")
-    DESC = strawberry.enum_value("DESC", description="The largest, latest or last one first.")
+    ASC = strawberry.enum_value("ASC", description="Ascending: the smallest or earliest value first.")
+    DESC = strawberry.enum_value("DESC", description="Descending: the largest or latest value first.")
+
+
+@strawberry.enum(description="An audio format in which a recording can be played.")
+class PlayedFormat(Enum):
+    MP3 = strawberry.enum_value("mp3", description="MP3: `audio/mpeg`.")
+    WAV = strawberry.enum_value("wav", description="WAV with 16-bit samples: `audio/x-wav`.")
+    OPUS = strawberry.enum_value("opus", description="Opus in Ogg: `audio/ogg`. The smallest of the formats.")
+    FLAC = strawberry.enum_value("flac", description="FLAC: `audio/flac`. Lossless, about half the size of WAV.")
 
 
 def _describe(kind: EnumMeta, name: str, description: str, values: Mapping[Enum, str]) -> None:
+    """Register an enumeration of the domain. Raise `KeyError` if a value has no description."""
     strawberry.enum(kind, name=name, description=description)
     described: Any = kind
     definition: StrawberryEnumDefinition = described.__strawberry_definition__
@@ -26,83 +52,111 @@ def _describe(kind: EnumMeta, name: str, description: str, values: Mapping[Enum,
         value.description = values[described(value.value)]
 
 
-_STATES: Final[Mapping[Enum, str]] = {
-    State.REQUESTED: "Asked for; the recorder has not answered yet.",
-    State.ARMED: "Waits for the call to be answered or bridged.",
-    State.RECORDING: "Audio is being recorded.",
-    State.PAUSED: "In progress, and nothing is recorded until it is resumed.",
-    State.MASKED: "In progress, and silence is recorded until it is unmasked.",
-    State.FINALIZING: "Its audio ended, and is being measured, converted and stored.",
-    State.STORED: "Its audio is stored and can be played.",
-    State.DISCARDED: "There was nothing to keep; `reason` says why.",
-    State.FAILED: "It went wrong; `reason` says how.",
-    State.LOST: "Whoever held its audio is gone; `reason` says who.",
-    State.TRASHED: "Deleted, and can be restored until `purgeAt`.",
-    State.PURGED: "Its audio is gone for good.",
-}
-_REASONS: Final[Mapping[Enum, str]] = {
-    Reason.TOO_SHORT: "Its audio is shorter than `recordMinSec` asked for.",
-    Reason.EMPTY: "It has no audio at all.",
-    Reason.NEVER_STARTED: "It ended before any audio was recorded.",
-    Reason.DUPLICATE: "The same audio came in before.",
-    Reason.NOT_AUDIO: "What came in cannot be decoded as audio.",
-    Reason.INCOMPLETE: "What came in broke off.",
-    Reason.RECORDER_FAILED: "The recorder could not record.",
-    Reason.FINALIZER_FAILED: "The audio could not be measured or converted.",
-    Reason.RECORDER_GONE: "The process that recorded it is gone.",
-    Reason.AUDIO_MISSING: "Its audio is not where it was recorded.",
-}
-_CAUSES: Final[Mapping[Enum, str]] = {
-    EndCause.STOPPED: "Somebody stopped it.",
-    EndCause.HANGUP: "The call ended.",
-    EndCause.TIME_LIMIT: "It reached its time limit.",
-    EndCause.RECEIVED: "It came in as a whole file.",
-    EndCause.IDLE: "No audio came any more.",
-    EndCause.PROTOCOL_ERROR: "The sender broke the protocol.",
-    EndCause.DISCONNECTED: "The connection to the switch broke off.",
-    EndCause.SHUTDOWN: "The service was shut down.",
-    EndCause.SERVER_RESTART: "The service was restarted.",
-    EndCause.SPOOL_FULL: "The disk that audio is recorded on was full.",
-}
-_DELIVERY_STATES: Final[Mapping[Enum, str]] = {
-    DeliveryState.PENDING: "It is on its way: the next attempt is at `dueAt`.",
-    DeliveryState.DELIVERED: "It arrived.",
-    DeliveryState.FAILED: "It did not arrive, and is not tried again by itself.",
-}
-_SCOPES: Final[Mapping[Enum, str]] = {
-    Scope.READ: "Find recordings and live calls.",
-    Scope.LISTEN: "Hear the audio.",
-    Scope.CONTROL: "Start, stop, pause, resume, mask and unmask; write metadata; send again.",
-    Scope.DELETE: "Delete and restore.",
-    Scope.ADMIN: "Lay and lift legal holds.",
-    Scope.INGEST: "Hand in audio.",
-}
-_ORDER_FIELDS: Final[Mapping[Enum, str]] = {
-    OrderField.START: "When the audio began.",
-    OrderField.CREATED: "When the recording was asked for.",
-    OrderField.ENDED: "When its call was over, or it failed; what has not ended comes first, ascending.",
-    OrderField.DURATION: "How long the audio is; what has no length yet comes first, ascending.",
-    OrderField.CALLER: "The caller's number, as text; what has none comes first, ascending.",
-}
-
-_describe(State, "RecordingState", "Where a recording is in its life.", _STATES)
-_describe(Reason, "RecordingReason", "Why a recording was discarded, failed or was lost.", _REASONS)
-_describe(EndCause, "RecordingEndCause", "What ended the audio of a recording.", _CAUSES)
-_describe(DeliveryState, "DeliveryState", "Whether a recording is where its `url` wanted it.", _DELIVERY_STATES)
+_describe(
+    State,
+    "RecordingState",
+    "The state of a recording. The usual order is REQUESTED, ARMED (optional), RECORDING, FINALIZING, STORED.",
+    {
+        State.REQUESTED: "The service asked the recorder to start; the recorder has not confirmed yet.",
+        State.ARMED: "The recorder waits until the call is answered or bridged.",
+        State.RECORDING: "The audio of the call is being recorded.",
+        State.PAUSED: "In progress, but nothing is recorded until the recording is resumed.",
+        State.MASKED: "In progress, but silence is recorded until the recording is unmasked.",
+        State.FINALIZING: "The audio has ended; the service measures, converts and stores it.",
+        State.STORED: "The audio is stored and can be played.",
+        State.DISCARDED: "There was no audio to keep; see `reason`.",
+        State.FAILED: "An error occurred; see `reason`.",
+        State.LOST: "The server that held the audio, or the audio itself, is missing; see `reason`.",
+        State.TRASHED: "Deleted. The recording can be restored until `purgeAt`.",
+        State.PURGED: "Permanently deleted: the audio cannot be restored.",
+    },
+)
+_describe(
+    Reason,
+    "RecordingReason",
+    "The reason why a recording was discarded, failed or was lost.",
+    {
+        Reason.TOO_SHORT: "The audio is shorter than `recordMinSec`.",
+        Reason.EMPTY: "There is no audio.",
+        Reason.NEVER_STARTED: "The recording ended before any audio was recorded.",
+        Reason.DUPLICATE: "The service had already received the same audio.",
+        Reason.NOT_AUDIO: "The received file cannot be decoded as audio.",
+        Reason.INCOMPLETE: "The upload was interrupted, so the received file is incomplete.",
+        Reason.RECORDER_FAILED: "The recorder reported an error.",
+        Reason.FINALIZER_FAILED: "The service could not measure or convert the audio.",
+        Reason.RECORDER_GONE: "The server that recorded the audio stopped responding.",
+        Reason.AUDIO_MISSING: "The audio is missing, on the server that recorded it or in the media store.",
+    },
+)
+_describe(
+    EndCause,
+    "RecordingEndCause",
+    "The event that ended the audio of a recording.",
+    {
+        EndCause.STOPPED: "A client stopped the recording.",
+        EndCause.HANGUP: "The call ended.",
+        EndCause.TIME_LIMIT: "The recording reached its `timeLimit`.",
+        EndCause.RECEIVED: "The service received the audio as a complete file.",
+        EndCause.IDLE: "The service received no more audio for too long.",
+        EndCause.PROTOCOL_ERROR: "The sender of the audio violated the protocol.",
+        EndCause.DISCONNECTED: "The connection to the switch was lost.",
+        EndCause.SHUTDOWN: "The server was shut down.",
+        EndCause.SERVER_RESTART: "The server was restarted.",
+        EndCause.SPOOL_FULL: "The server's disk for audio in progress was full.",
+    },
+)
+_describe(
+    DeliveryState,
+    "DeliveryState",
+    "The state of the delivery of a recording to its `url`.",
+    {
+        DeliveryState.PENDING: "Not delivered yet; the next attempt is at `dueAt`.",
+        DeliveryState.DELIVERED: "The receiver accepted the recording.",
+        DeliveryState.FAILED: "The delivery failed. The service tries again only if a client requests it.",
+    },
+)
 _describe(
     Direction,
     "CallDirection",
-    "Which way a call went, seen from the switch.",
-    {Direction.INBOUND: "Into the switch.", Direction.OUTBOUND: "Out of the switch."},
+    "The direction of a call, as seen from the switch.",
+    {
+        Direction.INBOUND: "The switch received the call.",
+        Direction.OUTBOUND: "The switch placed the call.",
+    },
 )
 _describe(
     SpanKind,
     "SpanKind",
-    "Why a part of a call is not to be heard.",
+    "The reason why a part of a call is not in the audio.",
     {
-        SpanKind.PAUSED: "Recording was paused: the part was cut out.",
-        SpanKind.MASKED: "Recording was masked: there is silence instead.",
+        SpanKind.PAUSED: "The recording was paused: this part was cut out of the audio.",
+        SpanKind.MASKED: "The recording was masked: the audio has silence in this part.",
     },
 )
-_describe(Scope, "Scope", "What credentials may do with the recordings in their reach.", _SCOPES)
-_describe(OrderField, "RecordingOrderField", "What recordings can be sorted by.", _ORDER_FIELDS)
+_describe(
+    Scope,
+    "Scope",
+    "A permission of the credentials. It applies to all recordings that the credentials can access.",
+    {
+        Scope.READ: "Find recordings and live calls.",
+        Scope.LISTEN: "Play the audio.",
+        Scope.CONTROL: "Start, stop, pause, resume, mask and unmask recordings; change metadata; send audio again.",
+        Scope.DELETE: "Delete and restore recordings.",
+        Scope.ADMIN: "Set and release legal holds.",
+        Scope.INGEST: "Upload audio. Only the upload addresses of switches have this scope; they have no other scope.",
+    },
+)
+_describe(
+    OrderField,
+    "RecordingOrderField",
+    "A field by which recordings can be sorted.",
+    {
+        OrderField.START: "The time at which the audio began.",
+        OrderField.CREATED: "The time at which the recording was requested.",
+        OrderField.ENDED: "The time at which the call ended or the recording failed. Recordings that have not ended "
+        "sort first in ascending order.",
+        OrderField.DURATION: "The duration of the audio. Recordings without a duration sort first in ascending order.",
+        OrderField.CALLER: "The caller's number, compared as text. Recordings without one sort first in ascending "
+        "order.",
+    },
+)

@@ -1,4 +1,4 @@
-"""Refusals as types: a client sees in the schema what an action can answer, and need not parse a message."""
+"""The error types of mutations. A client sees in the schema which errors a mutation can return."""
 
 import json
 from collections.abc import Mapping
@@ -6,11 +6,11 @@ from typing import Annotated, Final, cast
 
 import strawberry
 
-from graph.schema.camel_case import camel, explain, translated
+from graph.schema.camel_case import camel_path, explain, translated
+from graph.schema.enums import Scope
 from graph.schema.field_info import Info
+from graph.schema.node_types import Recording
 from graph.schema.projection import row_fields
-from graph.schema.recording_type import Recording
-from recordings.model.account import Scope
 from recordings.model.errors import (
     AlreadyRecording,
     CallNotFound,
@@ -33,12 +33,14 @@ from recordings.model.errors import (
 )
 
 
-@strawberry.interface(description="Why an action was refused. Nothing was changed, unless the type says otherwise.")
+@strawberry.interface(
+    description="An error of a mutation. The mutation changed nothing, unless the type of the error says otherwise."
+)
 class UserError:
     code: str = strawberry.field(description="A code that never changes, such as `NOT_FOUND`.")
-    message: str = strawberry.field(description="The reason, for a human.")
+    message: str = strawberry.field(description="The error as text for a person.")
     path: list[str] = strawberry.field(
-        description="The way to the input that caused it, such as `input`, `callId`; empty where none did."
+        description="The path of the input that caused the error, such as `input`, `callId`. Empty if no input did."
     )
 
 
@@ -51,89 +53,107 @@ async def _resolve_recording(error: strawberry.Parent["RefusedWithRecording"], i
 
 
 class RefusedWithRecording:
-    """An error that leads to a recording, which is looked up when it is asked for."""
+    """An error about a recording. The recording is read only if the client selects it."""
 
     recording_id: strawberry.Private[str | None]
 
 
-@strawberry.type(description="A value is out of bounds. There is one of these for each such value.")
+@strawberry.type(description="A value is invalid. The payload has one such error for each invalid value.")
 class InvalidInputError(UserError):
-    given: str = strawberry.field(description="What was given, as JSON, cut at 80 characters.")
-    allowed: str = strawberry.field(description="What is allowed.")
+    given: str = strawberry.field(description="The given value as JSON, cut after 80 characters.")
+    allowed: str = strawberry.field(description="The allowed values.")
 
 
-@strawberry.type(description="The credentials lack the scope that the action needs.")
+@strawberry.type(description="The credentials lack the scope that this mutation needs.")
 class ForbiddenError(UserError):
     pass
 
 
-@strawberry.type(description="There is no such thing, or not for these credentials: the two look the same.")
+@strawberry.type(description="The object does not exist, or the credentials cannot access it.")
 class NotFoundError(UserError):
     pass
 
 
-@strawberry.type(description="There is no live call of that id in that account, or not for these credentials.")
+@strawberry.type(
+    description="The account has no call in progress with this id, or the credentials cannot access the call."
+)
 class CallNotFoundError(UserError):
     pass
 
 
-@strawberry.type(description="The call is being recorded already. A call has one recording in progress at most.")
+@strawberry.type(
+    description="The call is already being recorded. A call has at most one recording in progress at a time."
+)
 class AlreadyRecordingError(UserError, RefusedWithRecording):
     recording: Recording | None = strawberry.field(
-        resolver=_resolve_recording, description="The recording in progress, where it is in reach."
+        resolver=_resolve_recording,
+        description="The recording in progress. Null if the credentials cannot access it.",
     )
 
 
-@strawberry.type(description="The recording is not in progress (any more).")
+@strawberry.type(description="The recording is not in progress: it has not started, or it has ended.")
 class NotRecordingError(UserError):
     pass
 
 
 @strawberry.type(
-    description="The recording is in a state in which this cannot be done, such as resuming one that is masked."
+    description="The state of the recording does not allow this. Example: a masked recording cannot be resumed."
 )
 class InvalidStateError(UserError):
     pass
 
 
-@strawberry.type(description="A recording that is in progress or being finalized cannot be deleted: stop it, wait.")
+@strawberry.type(
+    description="The recording is in progress or being finalized, so it cannot be deleted. Stop it and wait until "
+    "it is stored."
+)
 class RecordingInProgressError(UserError):
     pass
 
 
-@strawberry.type(description="Only a deleted recording can be restored, until its `purgeAt`.")
+@strawberry.type(
+    description="The recording is not in the trash. Only a deleted recording can be restored, until its `purgeAt`."
+)
 class NotTrashedError(UserError):
     pass
 
 
-@strawberry.type(description="A legal hold is on the recording: nothing deletes it until the hold is released.")
+@strawberry.type(description="The recording has a legal hold, so it cannot be deleted until the hold is released.")
 class OnHoldError(UserError):
     pass
 
 
-@strawberry.type(description="The recording has no `url` to be sent to, or no stored audio to send.")
+@strawberry.type(description="The recording cannot be sent: it has no `url`, or no stored audio.")
 class NotDeliverableError(UserError):
     pass
 
 
-@strawberry.type(description="The idempotency key was used for something else.")
+@strawberry.type(description="The idempotency key was already used for a different request.")
 class IdempotencyKeyReusedError(UserError):
     pass
 
 
-@strawberry.type(description="The recorder of this call cannot do that. Known before the switch was touched.")
+@strawberry.type(
+    description="The recorder of this call does not support this. A recorder is the part of the service that is "
+    "connected to a switch. The service checked this before it sent anything to the switch."
+)
 class UnsupportedByRecorderError(UserError):
     pass
 
 
-@strawberry.type(description="The recorder was asked and could not. What could not begin is kept as FAILED.")
+@strawberry.type(
+    description="The recorder reported an error. A recording that could not start is kept with the state FAILED."
+)
 class RecorderFailedError(UserError, RefusedWithRecording):
     recording: Recording | None = strawberry.field(
-        resolver=_resolve_recording, description="The recording that it was about, where it is in reach."
+        resolver=_resolve_recording,
+        description="The recording concerned. Null if the credentials cannot access it.",
     )
 
 
-@strawberry.type(description="The recording kept changing. Trying again is safe.")
+@strawberry.type(
+    description="The recording was changed by other requests at the same time. It is safe to send the request again."
+)
 class ConflictError(UserError):
     pass
 
@@ -154,63 +174,68 @@ TYPES: Final[Mapping[type[Refused], type[UserError]]] = {
     RecorderFailed: RecorderFailedError,
     Conflict: ConflictError,
 }
-"""The type that shows each refusal; `InvalidInputError` is made from an `InvalidInput`'s problems."""
+"""The error type of each refusal. An `InvalidInput` is one `InvalidInputError` for each of its problems."""
 
 _COMMON = InvalidInputError | ForbiddenError | NotFoundError | IdempotencyKeyReusedError | ConflictError
 
 StartRecordingError = Annotated[
     _COMMON | CallNotFoundError | AlreadyRecordingError | UnsupportedByRecorderError | RecorderFailedError,
-    strawberry.union("StartRecordingError", description="Why no recording was started."),
+    strawberry.union("StartRecordingError", description="An error of `startRecording`."),
 ]
 StopRecordingError = Annotated[
     _COMMON | NotRecordingError | RecorderFailedError,
-    strawberry.union("StopRecordingError", description="Why the recording was not stopped."),
+    strawberry.union("StopRecordingError", description="An error of `stopRecording`."),
 ]
 ControlRecordingError = Annotated[
     _COMMON | NotRecordingError | InvalidStateError | UnsupportedByRecorderError | RecorderFailedError,
     strawberry.union(
-        "ControlRecordingError", description="Why the recording was not paused, resumed, masked or unmasked."
+        "ControlRecordingError",
+        description="An error of `pauseRecording`, `resumeRecording`, `maskRecording` or `unmaskRecording`.",
     ),
 ]
 DeleteRecordingError = Annotated[
     _COMMON | RecordingInProgressError | OnHoldError,
-    strawberry.union("DeleteRecordingError", description="Why the recording was not deleted."),
+    strawberry.union("DeleteRecordingError", description="An error of `deleteRecording`."),
 ]
 RestoreRecordingError = Annotated[
     _COMMON | NotTrashedError,
-    strawberry.union("RestoreRecordingError", description="Why the recording was not restored."),
+    strawberry.union("RestoreRecordingError", description="An error of `restoreRecording`."),
 ]
 HoldRecordingError = Annotated[
     _COMMON,
-    strawberry.union("HoldRecordingError", description="Why the legal hold was not laid on or lifted."),
+    strawberry.union("HoldRecordingError", description="An error of `holdRecording` or `releaseRecording`."),
 ]
 RedeliverRecordingError = Annotated[
     _COMMON | NotDeliverableError,
-    strawberry.union("RedeliverRecordingError", description="Why the recording is not sent again."),
+    strawberry.union("RedeliverRecordingError", description="An error of `redeliverRecording`."),
 ]
 
 
 def user_errors(refused: Refused) -> list[UserError]:
-    """A refusal as the errors of a payload; raises it again if it is none that an action can answer."""
+    """Return the errors of a payload for a refusal.
+
+    Raises:
+        Refused: the refusal has no error type, so it becomes a top-level error of the response.
+    """
     if isinstance(refused, InvalidInput):
-        return [_invalid(found, refused.code) for found in refused.problems]
-    shown = TYPES.get(type(refused))
-    if shown is None:
+        return [_invalid_input(found, refused.code) for found in refused.problems]
+    error_type = TYPES.get(type(refused))
+    if error_type is None:
         raise refused
     message, path = explain(refused)
-    error = shown(code=refused.code, message=message, path=_into(path))
+    error = error_type(code=refused.code, message=message, path=_input_path(path))
     if isinstance(error, RefusedWithRecording):
         error.recording_id = refused.recording_id
     return [error]
 
 
-def _invalid(found: Problem, code: str) -> UserError:
+def _invalid_input(found: Problem, code: str) -> UserError:
     given = shorten(json.dumps(found.given, ensure_ascii=False, default=str))
     message = translated(found).message
     return InvalidInputError(
-        code=code, message=message, path=_into(camel(found.path)), given=given, allowed=found.allowed
+        code=code, message=message, path=_input_path(camel_path(found.path)), given=given, allowed=found.allowed
     )
 
 
-def _into(path: list[str]) -> list[str]:
+def _input_path(path: list[str]) -> list[str]:
     return ["input", *path] if path else []

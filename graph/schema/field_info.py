@@ -1,4 +1,4 @@
-"""What a resolver is told about the place in the document that it answers for."""
+"""The `info` argument of a resolver: the field's position in the document, and the request's context."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from graph.schema.resolver_context import Context
 
 
 class Info(strawberry.Info[Context, None]):
-    """Strawberry's `Info`, of our context, with the parts of the document that `selection` reads."""
+    """Strawberry's `Info` with this service's context and the parts of the document that `projection` reads."""
 
     @property
     def _core(self) -> GraphQLResolveInfo[Context]:
@@ -18,7 +18,7 @@ class Info(strawberry.Info[Context, None]):
 
     @property
     def field_nodes(self) -> Sequence[FieldNode]:
-        """The field in the document; several ones where it was asked for more than once under the same name."""
+        """The nodes of this field. There are several if the document selects the same response key repeatedly."""
         return self._core.field_nodes
 
     @property

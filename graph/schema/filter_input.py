@@ -1,8 +1,8 @@
-"""The filter of a listing, and what it means in the domain's query vocabulary.
+"""The `filter` argument of a list of recordings, and its translation into the domain's conditions.
 
-Whatever is left out, or null, asks for nothing, and all that is given must hold; so the empty filter takes every
-recording. The one exception is where null is a value: `equal: null` and `direction: null` ask for recordings that have
-none. Nothing else narrows a listing: there is no hidden window of time.
+A field that is left out or null adds no condition, and all given conditions must hold. So the empty filter matches
+every recording. The exceptions are `equal: null` and `direction: null`: they match recordings without a value. Nothing
+else limits a list: there is no default time range.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,49 +11,56 @@ from typing import Any, Final
 import strawberry
 from strawberry import UNSET
 
+from graph.schema.enums import Direction, State
+from graph.schema.partial_input import PartialInput
 from graph.schema.scalars import DateTime
-from graph.schema.unset import Given
 from recordings.model.errors import InvalidInput
 from recordings.model.query import MAX_DEPTH, And, Condition, Equal, HasMedia, In, Not, Or, Prefix, Range, check
-from recordings.model.recording import Direction, State
 
 Path = tuple[str, ...]
 
 
-@strawberry.input(description="A range of instants; an end that is left out is open. The empty one takes any instant.")
-class DateTimeRange(Given):
-    gte: DateTime | None = strawberry.field(default=UNSET, description="At this instant or later.")
-    gt: DateTime | None = strawberry.field(default=UNSET, description="Later than this instant.")
-    lte: DateTime | None = strawberry.field(default=UNSET, description="At this instant or earlier.")
-    lt: DateTime | None = strawberry.field(default=UNSET, description="Earlier than this instant.")
+@strawberry.input(description="A range of times. All given bounds must hold; the empty range matches every time.")
+class DateTimeRange(PartialInput):
+    gte: DateTime | None = strawberry.field(default=UNSET, description="At this time or later.")
+    gt: DateTime | None = strawberry.field(default=UNSET, description="Later than this time.")
+    lte: DateTime | None = strawberry.field(default=UNSET, description="At this time or earlier.")
+    lt: DateTime | None = strawberry.field(default=UNSET, description="Earlier than this time.")
 
 
-@strawberry.input(description="A range of integers; an end that is left out is open. The empty one takes anything.")
-class IntRange(Given):
-    gte: int | None = strawberry.field(default=UNSET, description="This or more.")
-    gt: int | None = strawberry.field(default=UNSET, description="More than this.")
-    lte: int | None = strawberry.field(default=UNSET, description="This or less.")
-    lt: int | None = strawberry.field(default=UNSET, description="Less than this.")
+@strawberry.input(description="A range of integers. All given bounds must hold; the empty range matches every integer.")
+class IntRange(PartialInput):
+    gte: int | None = strawberry.field(default=UNSET, description="Greater than or equal to this number.")
+    gt: int | None = strawberry.field(default=UNSET, description="Greater than this number.")
+    lte: int | None = strawberry.field(default=UNSET, description="Less than or equal to this number.")
+    lt: int | None = strawberry.field(default=UNSET, description="Less than this number.")
 
 
-@strawberry.input(description="What a text must be. All that is given must hold; the empty one takes anything.")
-class StringFilter(Given):
+@strawberry.input(
+    description="Conditions on a text. All given conditions must hold; the empty filter matches every text. Upper and "
+    "lower case are different."
+)
+class StringFilter(PartialInput):
     NULL_IS_A_VALUE = frozenset({"equal"})
 
     equal: str | None = strawberry.field(
-        default=UNSET, description="Exactly this text, case included. Null asks for what has none."
+        default=UNSET, description="Equal to this text. Null matches recordings without a value."
     )
     in_: list[str] | None = strawberry.field(
-        name="in", default=UNSET, description="One of these texts, at most 100. The empty list takes nothing."
+        name="in",
+        default=UNSET,
+        description="Equal to one of these texts, at most 100. The empty list matches nothing.",
     )
-    prefix: str | None = strawberry.field(default=UNSET, description="A text that begins with this one, case included.")
+    prefix: str | None = strawberry.field(default=UNSET, description="Starts with this text.")
 
 
-@strawberry.input(description="What a state must be. All that is given must hold; the empty one takes any state.")
-class RecordingStateFilter(Given):
-    equal: State | None = strawberry.field(default=UNSET, description="Exactly this state.")
+@strawberry.input(
+    description="Conditions on a state. All given conditions must hold; the empty filter matches every state."
+)
+class RecordingStateFilter(PartialInput):
+    equal: State | None = strawberry.field(default=UNSET, description="Equal to this state.")
     in_: list[State] | None = strawberry.field(
-        name="in", default=UNSET, description="One of these states. The empty list takes nothing."
+        name="in", default=UNSET, description="Equal to one of these states. The empty list matches nothing."
     )
 
 
@@ -62,52 +69,56 @@ def _text(description: str, name: str | None = None) -> Any:
 
 
 @strawberry.input(
-    description="Which recordings to take. All that is given must hold, so the empty filter takes every recording. At "
-    "most 64 conditions, 8 levels deep."
+    description="Conditions on recordings. All given conditions must hold, so the empty filter matches every "
+    "recording. A filter has at most 64 conditions and at most 8 levels."
 )
-class RecordingFilter(Given):
+class RecordingFilter(PartialInput):
     NULL_IS_A_VALUE = frozenset({"direction"})
 
     and_: list["RecordingFilter"] | None = strawberry.field(
-        name="and", default=UNSET, description="All of these hold. The empty list takes everything."
+        name="and", default=UNSET, description="All of these filters match. The empty list matches everything."
     )
     or_: list["RecordingFilter"] | None = strawberry.field(
-        name="or", default=UNSET, description="At least one of these holds. The empty list takes nothing."
+        name="or", default=UNSET, description="At least one of these filters matches. The empty list matches nothing."
     )
     not_: "RecordingFilter | None" = strawberry.field(
         name="not",
         default=UNSET,
-        description="This does not hold. A recording that lacks a value does not meet a condition on it, so it meets "
-        "the opposite. The empty filter in here takes nothing.",
+        description="This filter does not match. A recording without a value fails every condition on that value, so "
+        "it matches the opposite. An empty filter here matches nothing.",
     )
-    start: DateTimeRange | None = strawberry.field(default=UNSET, description="When the audio began.")
-    created: DateTimeRange | None = strawberry.field(default=UNSET, description="When it was asked for.")
-    ended: DateTimeRange | None = strawberry.field(default=UNSET, description="When its call was over, or it failed.")
+    start: DateTimeRange | None = strawberry.field(default=UNSET, description="The time at which the audio began.")
+    created: DateTimeRange | None = strawberry.field(
+        default=UNSET, description="The time at which the recording was requested."
+    )
+    ended: DateTimeRange | None = strawberry.field(
+        default=UNSET, description="The time at which the call ended or the recording failed."
+    )
     duration_ms: IntRange | None = strawberry.field(
-        default=UNSET, description="The length of the audio in milliseconds."
+        default=UNSET, description="The duration of the audio in milliseconds."
     )
-    from_: StringFilter | None = _text("Who called, as `user@realm`.", "from")
-    to: StringFilter | None = _text("Who was called, as `user@realm`.")
+    from_: StringFilter | None = _text("The caller, as `user@realm`.", "from")
+    to: StringFilter | None = _text("The callee, as `user@realm`.")
     caller_id_name: StringFilter | None = _text("The caller's name.")
     caller_id_number: StringFilter | None = _text("The caller's number.")
     callee_id_name: StringFilter | None = _text("The callee's name.")
     callee_id_number: StringFilter | None = _text("The callee's number.")
-    call_id: StringFilter | None = _text("The id of the leg of the call.")
-    interaction_id: StringFilter | None = _text("What the legs of one conversation share.")
-    cdr_id: StringFilter | None = _text("The id of the call's detail record.")
-    owner_id: StringFilter | None = _text("The user whose call it was.")
-    endpoint_id: StringFilter | None = _text("The device that the call went through.")
-    origin: StringFilter | None = _text("How the recording was started.")
+    call_id: StringFilter | None = _text("The id of the recorded leg.")
+    interaction_id: StringFilter | None = _text("The id of the conversation, which all of its legs have.")
+    cdr_id: StringFilter | None = _text("The id of the call detail record (CDR).")
+    owner_id: StringFilter | None = _text("The id of the user that the call belonged to.")
+    endpoint_id: StringFilter | None = _text("The id of the device that the call used.")
+    origin: StringFilter | None = _text("The way in which the recording was started.")
     label: StringFilter | None = _text("The label of the recording.")
-    name: StringFilter | None = _text("The recording's name for display and download.")
+    name: StringFilter | None = _text("The name for display and download.")
     format: StringFilter | None = _text("The format of the audio.")
     state: RecordingStateFilter | None = strawberry.field(
-        default=UNSET, description="Where it is in its life. Deleted recordings are found with `trashed` alone."
+        default=UNSET, description="The state of the recording. To find deleted recordings, use `trashed: true`."
     )
     direction: Direction | None = strawberry.field(
-        default=UNSET, description="Which way the call went. Null asks for recordings that do not know it."
+        default=UNSET, description="The direction of the call. Null matches recordings without a direction."
     )
-    has_media: bool | None = strawberry.field(default=UNSET, description="Whether there is stored audio.")
+    has_media: bool | None = strawberry.field(default=UNSET, description="Whether the recording has stored audio.")
 
 
 _TEXTS: Final = {
@@ -120,82 +131,82 @@ _TEXTS: Final = {
 _RANGES: Final = ("start", "created", "ended", "duration_ms")
 
 
-def to_condition(given: RecordingFilter | None, path: Path = ("filter",)) -> Condition:
-    """What a filter means.
+def to_condition(filter: RecordingFilter | None, path: Path = ("filter",)) -> Condition:
+    """Return the domain's condition for a filter. `path` is the path of the filter in the arguments.
 
     Raises:
-        InvalidInput: a value in it is out of bounds; the path leads to it.
+        InvalidInput: a value is out of bounds; the error has the path of the value.
     """
-    if given is None:
+    if filter is None:
         return And(())
     if len(path) > 2 * MAX_DEPTH:
-        raise InvalidInput.of(path[:1], "maximum", "a deeper one", f"at most {MAX_DEPTH} levels deep")
-    conditions = (*_combined(given, path), *_leaves(given, path))
+        raise InvalidInput.of(path[:1], "maximum", "a deeper filter", f"at most {MAX_DEPTH} levels deep")
+    conditions = (*_combined(filter, path), *_leaves(filter, path))
     return conditions[0] if len(conditions) == 1 else And(conditions)
 
 
-def _combined(given: RecordingFilter, path: Path) -> Iterator[Condition]:
-    if given.and_ is not None:
-        yield And(_each(given.and_, (*path, "and")))
-    if given.or_ is not None:
-        yield Or(_each(given.or_, (*path, "or")))
-    if given.not_ is not None:
-        yield Not(to_condition(given.not_, (*path, "not")))
+def _combined(filter: RecordingFilter, path: Path) -> Iterator[Condition]:
+    if filter.and_ is not None:
+        yield And(_each(filter.and_, (*path, "and")))
+    if filter.or_ is not None:
+        yield Or(_each(filter.or_, (*path, "or")))
+    if filter.not_ is not None:
+        yield Not(to_condition(filter.not_, (*path, "not")))
 
 
-def _each(given: Sequence[RecordingFilter], path: Path) -> tuple[Condition, ...]:
-    return tuple(to_condition(item, (*path, str(index))) for index, item in enumerate(given))
+def _each(filters: Sequence[RecordingFilter], path: Path) -> tuple[Condition, ...]:
+    return tuple(to_condition(item, (*path, str(index))) for index, item in enumerate(filters))
 
 
-def _leaves(given: RecordingFilter, path: Path) -> Iterator[Condition]:
-    for condition in _plain_leaves(given):
-        # Checked here, where the path to it is known.
+def _leaves(filter: RecordingFilter, path: Path) -> Iterator[Condition]:
+    for condition in _plain_leaves(filter):
+        # Check here: the store does not know the path of the value.
         check(condition, path)
         yield condition
 
 
-def _plain_leaves(given: RecordingFilter) -> Iterator[Condition]:
+def _plain_leaves(filter: RecordingFilter) -> Iterator[Condition]:
     for name in _RANGES:
-        yield from _range(name, getattr(given, name))
+        yield from _range(name, getattr(filter, name))
     for name, field in _TEXTS.items():
-        yield from _texts(field, getattr(given, name))
-    if given.state is not None:
-        yield from _states(given.state)
-    if given.direction is not UNSET:
-        yield Equal("direction", given.direction and given.direction.value)
-    if given.has_media is not None:
-        yield HasMedia(given.has_media)
+        yield from _texts(field, getattr(filter, name))
+    if filter.state is not None:
+        yield from _states(filter.state)
+    if filter.direction is not UNSET:
+        yield Equal("direction", filter.direction and filter.direction.value)
+    if filter.has_media is not None:
+        yield HasMedia(filter.has_media)
 
 
-def _range(field: str, given: DateTimeRange | IntRange | None) -> Iterator[Condition]:
-    if given is None:
+def _range(field: str, bounds: DateTimeRange | IntRange | None) -> Iterator[Condition]:
+    if bounds is None:
         return
-    lows = [bound for bound in (given.gte, None if given.gt is None else given.gt + 1) if bound is not None]
-    highs = [bound for bound in (given.lt, None if given.lte is None else given.lte + 1) if bound is not None]
+    lows = [low for low in (bounds.gte, None if bounds.gt is None else bounds.gt + 1) if low is not None]
+    highs = [high for high in (bounds.lt, None if bounds.lte is None else bounds.lte + 1) if high is not None]
     if lows or highs:
         yield Range(field, max(lows, default=None), min(highs, default=None))
 
 
-def _texts(field: str, given: StringFilter | None) -> Iterator[Condition]:
-    if given is None:
+def _texts(field: str, text: StringFilter | None) -> Iterator[Condition]:
+    if text is None:
         return
-    if given.equal is not UNSET:
-        yield Equal(field, given.equal)
-    if given.in_ is not None:
-        yield In(field, tuple(given.in_))
-    if given.prefix is not None:
-        yield Prefix(field, given.prefix)
+    if text.equal is not UNSET:
+        yield Equal(field, text.equal)
+    if text.in_ is not None:
+        yield In(field, tuple(text.in_))
+    if text.prefix is not None:
+        yield Prefix(field, text.prefix)
 
 
-def _states(given: RecordingStateFilter) -> Iterator[Condition]:
-    if given.equal is not None:
-        yield Equal("state", given.equal.value)
-    if given.in_ is not None:
-        yield In("state", tuple(state.value for state in given.in_))
+def _states(filter: RecordingStateFilter) -> Iterator[Condition]:
+    if filter.equal is not None:
+        yield Equal("state", filter.equal.value)
+    if filter.in_ is not None:
+        yield In("state", tuple(state.value for state in filter.in_))
 
 
-def wanted_owner(condition: Condition) -> str | None:
-    """The one owner that a condition asks for, if it does: a store has indexes for an owner's recordings."""
+def required_owner(condition: Condition) -> str | None:
+    """Return the owner that every matching recording must have, or `None`. The stores have an index for an owner."""
     items = condition.items if isinstance(condition, And) else (condition,)
     owners = [item.value for item in items if isinstance(item, Equal) and item.field == "owner_id"]
     return owners[0] if owners and isinstance(owners[0], str) else None

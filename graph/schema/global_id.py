@@ -1,4 +1,4 @@
-"""Global ids: one text that names any object of the API, by Relay's rules."""
+"""Global ids: a text that identifies any object of the API, as Relay requires."""
 
 from base64 import b64decode, b64encode
 from typing import Any, Final
@@ -13,16 +13,16 @@ RECORDING: Final = "Recording"
 ACCOUNT: Final = "Account"
 _TYPES: Final = (RECORDING, ACCOUNT)
 _MAX_GLOBAL_ID: Final = 8 * MAX_ID
-"""Characters of a global id; more is none of ours. Of an id, each takes up to 4 bytes, or 6 in Base64."""
+"""Maximum length of a global id. A character of an id takes up to 4 bytes, which are up to 6 characters in Base64."""
 
 
 def global_id(type_name: str, plain_id: str) -> strawberry.ID:
-    """The global id of an object."""
+    """Return the global id of an object."""
     return strawberry.ID(b64encode(f"{type_name}:{plain_id}".encode()).decode())
 
 
 def split_id(text: str) -> tuple[str, str] | None:
-    """The type and the plain id that a global id names; `None` if it is no global id."""
+    """Return the type and the plain id of a global id, or `None` if the text is no global id."""
     if len(text) > _MAX_GLOBAL_ID:
         return None
     try:
@@ -33,25 +33,25 @@ def split_id(text: str) -> tuple[str, str] | None:
 
 
 def parse_id(text: str, *path: str) -> tuple[str, str]:
-    """The type and the plain id that a global id names.
+    """Return the type and the plain id of a global id.
 
     Raises:
-        InvalidInput: it is no global id.
+        InvalidInput: the text is no global id.
     """
-    named = split_id(text)
-    if named is None:
-        raise InvalidInput.of(path, "pattern", text, "a global id that this service gave")
-    return named
+    parts = split_id(text)
+    if parts is None:
+        raise InvalidInput.of(path, "pattern", text, "a global id from this service")
+    return parts
 
 
 def plain(text: str, type_name: str) -> str:
-    """The plain id of an object of a type, from its global or its plain id."""
-    named = split_id(text)
-    return named[1] if named is not None and named[0] == type_name else text
+    """Return the plain id of an object of this type, from its global id or its plain id."""
+    parts = split_id(text)
+    return parts[1] if parts is not None and parts[0] == type_name else text
 
 
 def type_of(source: Any) -> str:
-    """The GraphQL type of an object that has a global id: rows are recordings."""
+    """Return the GraphQL type of an object with a global id. Rows are recordings."""
     return ACCOUNT if isinstance(source, Account) else RECORDING
 
 
@@ -63,7 +63,7 @@ def _resolve_id(source: strawberry.Parent[Any]) -> strawberry.ID:
 @strawberry.interface(description="An object with a global id.")
 class Node:
     global_id: strawberry.ID = strawberry.field(
-        name="id", resolver=_resolve_id, description="The global id: opaque, and the same for ever."
+        name="id", resolver=_resolve_id, description="The global id: an opaque text that never changes."
     )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What the mutations take: one `input` each. The documented parameters come from `recordings.model.options`."""
+"""The `input` types of mutations. The recording options come from `recordings.model.options`."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -7,50 +7,52 @@ from typing import Any
 import strawberry
 from strawberry import UNSET
 
-from graph.schema.camel_case import parameter
+from graph.schema.camel_case import parameter_description
 from graph.schema.global_id import ACCOUNT, plain
-from graph.schema.unset import Given
+from graph.schema.partial_input import PartialInput
 from recordings.model.options import PARAMETERS, RecordingOptions, parse_options
 from recordings.use_cases.start import StartRequest
 
 _KEY = (
-    "Makes sending the same request again safe: 1 to 128 characters of your choice. A request that comes again with "
-    "the key of one that was granted is answered in the same way, and done once. "
+    "Makes it safe to send the same request again: a text of 1 to 128 characters that you choose. If the service "
+    "already completed a request with this key, it returns the same result and changes nothing. "
 )
 
 
-def _documented(name: str) -> Any:
+def _option(name: str) -> Any:
     default = PARAMETERS[name].default
-    return strawberry.field(default=UNSET if default is None else default, description=parameter(name))
+    return strawberry.field(default=UNSET if default is None else default, description=parameter_description(name))
 
 
-@strawberry.input(description="Which call to record, and how.")
-class StartRecordingInput(Given):
-    call_id: strawberry.ID = strawberry.field(description="The id of a live call.")
+@strawberry.input(description="The call to record, and the options of the recording.")
+class StartRecordingInput(PartialInput):
+    call_id: strawberry.ID = strawberry.field(
+        description="The id of the call in progress, from `calls`. It is the id of one leg of the call."
+    )
     account_id: strawberry.ID | None = strawberry.field(
         default=UNSET,
-        description="The account of the call, by its global or its plain id; that of the credentials when absent.",
+        description="The global or plain id of the call's account. Default: the account of the credentials.",
     )
     idempotency_key: str | None = strawberry.field(
-        default=UNSET, description=f"{_KEY}It belongs to the account, for as long as the recording is kept."
+        default=UNSET, description=f"{_KEY}The account remembers the key as long as the recording is kept."
     )
-    format: str | None = _documented("format")
-    label: str | None = _documented("label")
-    media_name: str | None = _documented("media_name")
-    method: str | None = _documented("method")
-    record_min_sec: int | None = _documented("record_min_sec")
-    record_on_answer: bool | None = _documented("record_on_answer")
-    record_on_bridge: bool | None = _documented("record_on_bridge")
-    record_sample_rate: int | None = _documented("record_sample_rate")
-    should_follow_transfer: bool | None = _documented("should_follow_transfer")
-    time_limit: int | None = _documented("time_limit")
-    url: str | None = _documented("url")
+    format: str | None = _option("format")
+    label: str | None = _option("label")
+    media_name: str | None = _option("media_name")
+    method: str | None = _option("method")
+    record_min_sec: int | None = _option("record_min_sec")
+    record_on_answer: bool | None = _option("record_on_answer")
+    record_on_bridge: bool | None = _option("record_on_bridge")
+    record_sample_rate: int | None = _option("record_sample_rate")
+    should_follow_transfer: bool | None = _option("should_follow_transfer")
+    time_limit: int | None = _option("time_limit")
+    url: str | None = _option("url")
 
     def request(self, places: Sequence[str]) -> StartRequest:
-        """What the use case takes. `places` are what the `url` may begin with.
+        """Return the request for the use case. The `url` must begin with one of `places`.
 
         Raises:
-            InvalidInput: parameters are out of bounds; every one of them is named.
+            InvalidInput: options are out of bounds; the error names each of them.
         """
         options = parse_options(
             {item.name: getattr(self, item.name) for item in fields(RecordingOptions)}, places=places
@@ -61,81 +63,83 @@ class StartRecordingInput(Given):
         )
 
 
-class OneRecording(Given):
-    """What every action on a recording takes."""
+class RecordingInput(PartialInput):
+    """The fields that the inputs of all mutations of a recording have."""
 
     id: strawberry.ID
     idempotency_key: str | None
 
 
 def _id() -> Any:
-    return strawberry.field(description="The recording, by its global or its plain id.")
+    return strawberry.field(description="The global or plain id of the recording.")
 
 
 def _key() -> Any:
-    kept = "It belongs to the recording, which remembers 16 of them."
+    kept = "The recording remembers the last 16 keys."
     return strawberry.field(default=UNSET, description=_KEY + kept)
 
 
-@strawberry.input(description="Which recording to stop.")
-class StopRecordingInput(OneRecording):
+@strawberry.input(description="The recording to stop.")
+class StopRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
     idempotency_key: str | None = _key()
 
 
-@strawberry.input(description="Which recording to pause.")
-class PauseRecordingInput(OneRecording):
+@strawberry.input(description="The recording to pause.")
+class PauseRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
     idempotency_key: str | None = _key()
 
 
-@strawberry.input(description="Which recording to resume.")
-class ResumeRecordingInput(OneRecording):
+@strawberry.input(description="The recording to resume.")
+class ResumeRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
     idempotency_key: str | None = _key()
 
 
-@strawberry.input(description="Which recording to mask.")
-class MaskRecordingInput(OneRecording):
+@strawberry.input(description="The recording to mask.")
+class MaskRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
     idempotency_key: str | None = _key()
 
 
-@strawberry.input(description="Which recording to unmask.")
-class UnmaskRecordingInput(OneRecording):
+@strawberry.input(description="The recording to unmask.")
+class UnmaskRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
     idempotency_key: str | None = _key()
 
 
-@strawberry.input(description="Which recording to delete.")
-class DeleteRecordingInput(OneRecording):
+@strawberry.input(description="The recording to delete.")
+class DeleteRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
     reason: str | None = strawberry.field(
-        default=UNSET, description="Why it is deleted: 1 to 256 characters, kept for good with who and when."
+        default=UNSET,
+        description="The reason for the deletion: 1 to 256 characters. The service keeps it permanently, "
+        "with the time and the name of the credentials.",
     )
     idempotency_key: str | None = _key()
 
 
-@strawberry.input(description="Which recording to restore.")
-class RestoreRecordingInput(OneRecording):
+@strawberry.input(description="The recording to restore.")
+class RestoreRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
     idempotency_key: str | None = _key()
 
 
-@strawberry.input(description="Which recording to lay a legal hold on, and why.")
-class HoldRecordingInput(OneRecording):
+@strawberry.input(description="The recording to put on legal hold, and the reason.")
+class HoldRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
-    reason: str = strawberry.field(description="The reason of the hold: 1 to 256 characters.")
+    reason: str = strawberry.field(description="The reason for the hold: 1 to 256 characters.")
     idempotency_key: str | None = _key()
 
 
-@strawberry.input(description="Which recording to release from its legal hold.")
-class ReleaseRecordingInput(OneRecording):
+@strawberry.input(description="The recording to release from its legal hold.")
+class ReleaseRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
     idempotency_key: str | None = _key()
 
 
-@strawberry.input(description="Which recording to send to its `url` again.")
-class RedeliverRecordingInput(OneRecording):
+@strawberry.input(description="The recording to send to its `url` again.")
+class RedeliverRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
     idempotency_key: str | None = _key()

@@ -1,4 +1,4 @@
-"""What can be done: each mutation calls its use case and shows what came of it."""
+"""The mutations. Each one calls its use case and returns a payload."""
 
 from collections.abc import Awaitable
 from typing import Annotated, Any, TypeVar
@@ -18,155 +18,168 @@ from recordings.model.recording import Recording
 from recordings.use_cases.recordings import Recordings
 
 Payload = TypeVar("Payload")
-_input = strawberry.argument(name="input", description="What to do.")
+_input = strawberry.argument(description="The input.")
 
 
-async def _answer(info: Info, payload: type[Payload], action: Awaitable[Recording]) -> Payload:
-    make: Any = payload
+async def _payload(info: Info, payload_type: type[Payload], action: Awaitable[Recording]) -> Payload:
+    make: Any = payload_type
     try:
         recording = await action
     except Refused as refused:
-        answer: Payload = make(recording=None, errors=user_errors(refused))
+        payload: Payload = make(recording=None, errors=user_errors(refused))
     else:
         row = recording.to_row()
         if is_selected(info, "recording", "media"):
             await presign(info.context, [row])
-        answer = make(recording=row, errors=[])
-    return answer
+        payload = make(recording=row, errors=[])
+    return payload
 
 
-def _parts(info: Info, given: inputs.OneRecording) -> tuple[Principal, str, str | None]:
-    return info.context.principal, plain(given.id, RECORDING), given.idempotency_key
+def _target(info: Info, input: inputs.RecordingInput) -> tuple[Principal, str, str | None]:
+    return info.context.principal, plain(input.id, RECORDING), input.idempotency_key
 
 
-async def _start_recording(info: Info, given: inputs.StartRecordingInput) -> Recording:
-    use = info.context.recordings
-    return await use.start(info.context.principal, given.request(use.places))
+async def _start_recording(info: Info, input: inputs.StartRecordingInput) -> Recording:
+    recordings = info.context.recordings
+    return await recordings.start(info.context.principal, input.request(recordings.places))
 
 
-def _use(info: Info) -> Recordings:
+def _use_cases(info: Info) -> Recordings:
     return info.context.recordings
 
 
-async def _start(info: Info, given: Annotated[inputs.StartRecordingInput, _input]) -> payloads.StartRecordingPayload:
-    return await _answer(info, payloads.StartRecordingPayload, _start_recording(info, given))
+async def _start(info: Info, input: Annotated[inputs.StartRecordingInput, _input]) -> payloads.StartRecordingPayload:
+    return await _payload(info, payloads.StartRecordingPayload, _start_recording(info, input))
 
 
-async def _stop(info: Info, given: Annotated[inputs.StopRecordingInput, _input]) -> payloads.StopRecordingPayload:
-    return await _answer(info, payloads.StopRecordingPayload, _use(info).stop(*_parts(info, given)))
+async def _stop(info: Info, input: Annotated[inputs.StopRecordingInput, _input]) -> payloads.StopRecordingPayload:
+    return await _payload(info, payloads.StopRecordingPayload, _use_cases(info).stop(*_target(info, input)))
 
 
-async def _pause(info: Info, given: Annotated[inputs.PauseRecordingInput, _input]) -> payloads.PauseRecordingPayload:
-    return await _answer(info, payloads.PauseRecordingPayload, _use(info).pause(*_parts(info, given)))
+async def _pause(info: Info, input: Annotated[inputs.PauseRecordingInput, _input]) -> payloads.PauseRecordingPayload:
+    return await _payload(info, payloads.PauseRecordingPayload, _use_cases(info).pause(*_target(info, input)))
 
 
-async def _resume(info: Info, given: Annotated[inputs.ResumeRecordingInput, _input]) -> payloads.ResumeRecordingPayload:
-    return await _answer(info, payloads.ResumeRecordingPayload, _use(info).resume(*_parts(info, given)))
+async def _resume(info: Info, input: Annotated[inputs.ResumeRecordingInput, _input]) -> payloads.ResumeRecordingPayload:
+    return await _payload(info, payloads.ResumeRecordingPayload, _use_cases(info).resume(*_target(info, input)))
 
 
-async def _mask(info: Info, given: Annotated[inputs.MaskRecordingInput, _input]) -> payloads.MaskRecordingPayload:
-    return await _answer(info, payloads.MaskRecordingPayload, _use(info).mask(*_parts(info, given)))
+async def _mask(info: Info, input: Annotated[inputs.MaskRecordingInput, _input]) -> payloads.MaskRecordingPayload:
+    return await _payload(info, payloads.MaskRecordingPayload, _use_cases(info).mask(*_target(info, input)))
 
 
-async def _unmask(info: Info, given: Annotated[inputs.UnmaskRecordingInput, _input]) -> payloads.UnmaskRecordingPayload:
-    return await _answer(info, payloads.UnmaskRecordingPayload, _use(info).unmask(*_parts(info, given)))
+async def _unmask(info: Info, input: Annotated[inputs.UnmaskRecordingInput, _input]) -> payloads.UnmaskRecordingPayload:
+    return await _payload(info, payloads.UnmaskRecordingPayload, _use_cases(info).unmask(*_target(info, input)))
 
 
-async def _delete(info: Info, given: Annotated[inputs.DeleteRecordingInput, _input]) -> payloads.DeleteRecordingPayload:
-    return await _answer(
-        info, payloads.DeleteRecordingPayload, _use(info).delete(*_parts(info, given), reason=given.reason)
+async def _delete(info: Info, input: Annotated[inputs.DeleteRecordingInput, _input]) -> payloads.DeleteRecordingPayload:
+    return await _payload(
+        info, payloads.DeleteRecordingPayload, _use_cases(info).delete(*_target(info, input), reason=input.reason)
     )
 
 
 async def _restore(
-    info: Info, given: Annotated[inputs.RestoreRecordingInput, _input]
+    info: Info, input: Annotated[inputs.RestoreRecordingInput, _input]
 ) -> payloads.RestoreRecordingPayload:
-    return await _answer(info, payloads.RestoreRecordingPayload, _use(info).restore(*_parts(info, given)))
+    return await _payload(info, payloads.RestoreRecordingPayload, _use_cases(info).restore(*_target(info, input)))
 
 
-async def _hold(info: Info, given: Annotated[inputs.HoldRecordingInput, _input]) -> payloads.HoldRecordingPayload:
-    principal, recording_id, key = _parts(info, given)
-    return await _answer(
-        info, payloads.HoldRecordingPayload, _use(info).hold(principal, recording_id, given.reason, key)
+async def _hold(info: Info, input: Annotated[inputs.HoldRecordingInput, _input]) -> payloads.HoldRecordingPayload:
+    principal, recording_id, key = _target(info, input)
+    return await _payload(
+        info, payloads.HoldRecordingPayload, _use_cases(info).hold(principal, recording_id, input.reason, key)
     )
 
 
 async def _release(
-    info: Info, given: Annotated[inputs.ReleaseRecordingInput, _input]
+    info: Info, input: Annotated[inputs.ReleaseRecordingInput, _input]
 ) -> payloads.ReleaseRecordingPayload:
-    return await _answer(info, payloads.ReleaseRecordingPayload, _use(info).release(*_parts(info, given)))
+    return await _payload(info, payloads.ReleaseRecordingPayload, _use_cases(info).release(*_target(info, input)))
 
 
 async def _redeliver(
-    info: Info, given: Annotated[inputs.RedeliverRecordingInput, _input]
+    info: Info, input: Annotated[inputs.RedeliverRecordingInput, _input]
 ) -> payloads.RedeliverRecordingPayload:
-    return await _answer(info, payloads.RedeliverRecordingPayload, _use(info).redeliver(*_parts(info, given)))
+    return await _payload(info, payloads.RedeliverRecordingPayload, _use_cases(info).redeliver(*_target(info, input)))
 
 
-@strawberry.type(description="What can be done. What is refused is in the payload; nothing is thrown.")
+@strawberry.type(
+    description="The mutations. A request that is rejected has its errors in the payload. Top-level errors of the "
+    "response mean that the request is malformed or that the service failed."
+)
 class Mutation:
     start_recording: payloads.StartRecordingPayload = strawberry.mutation(
         resolver=_start,
         description=(
-            "Record a live call from now on, or from its answer or bridge on. A call that is being recorded "
-            "already is not recorded twice: the answer is `AlreadyRecordingError`, with the recording."
+            "Start to record a call in progress: now, or when it is answered or bridged. If the call is already being "
+            "recorded, the error is `AlreadyRecordingError`, which has the recording. Needs the scope CONTROL."
         ),
     )
     stop_recording: payloads.StopRecordingPayload = strawberry.mutation(
         resolver=_stop,
         description=(
-            "End a recording in progress; what it has is then finalized. One that is not in progress (any "
-            "more) is answered with `NotRecordingError`."
+            "Stop a recording in progress. The service then finalizes its audio. If it is not in progress, the "
+            "error is `NotRecordingError`. Needs the scope CONTROL."
         ),
     )
     pause_recording: payloads.PauseRecordingPayload = strawberry.mutation(
         resolver=_pause,
-        description="Cut out what follows, until the recording is resumed. Pausing a paused one changes nothing.",
+        description=(
+            "Pause a recording: the following part of the call is cut out of the audio, until `resumeRecording`. If it "
+            "is already paused, nothing changes. Needs the scope CONTROL."
+        ),
     )
     resume_recording: payloads.ResumeRecordingPayload = strawberry.mutation(
         resolver=_resume,
-        description="Go on after a pause. Resuming one that is recording changes nothing.",
+        description=(
+            "Resume a paused recording. If it is not paused but recording, nothing changes. Needs the scope CONTROL."
+        ),
     )
     mask_recording: payloads.MaskRecordingPayload = strawberry.mutation(
         resolver=_mask,
         description=(
-            "Record silence for what follows, until the recording is unmasked. Masking a masked one changes nothing."
+            "Mask a recording: the audio has silence in the following part of the call, until `unmaskRecording`. If it "
+            "is already masked, nothing changes. Needs the scope CONTROL."
         ),
     )
     unmask_recording: payloads.UnmaskRecordingPayload = strawberry.mutation(
         resolver=_unmask,
-        description="Record again what is said, after a mask. Unmasking one that is recording changes nothing.",
+        description=(
+            "Unmask a masked recording. If it is not masked but recording, nothing changes. Needs the scope CONTROL."
+        ),
     )
     delete_recording: payloads.DeleteRecordingPayload = strawberry.mutation(
         resolver=_delete,
         description=(
-            "Put a recording into the trash, where it can be restored from until its `purgeAt`. One in "
-            "progress, or being finalized, is answered with `RecordingInProgressError`; deleting a deleted one changes "
-            "nothing."
+            "Move a recording to the trash. It can be restored until its `purgeAt`. If it is in progress or being "
+            "finalized, the error is `RecordingInProgressError`. If it is already deleted, nothing changes. Needs the "
+            "scope DELETE."
         ),
     )
     restore_recording: payloads.RestoreRecordingPayload = strawberry.mutation(
         resolver=_restore,
         description=(
-            "Take a recording out of the trash, back to the state that it had. One that is not there is "
-            "answered with `NotTrashedError`."
+            "Restore a recording from the trash, to the state that it had before. If it is not in the trash, the error "
+            "is `NotTrashedError`. Needs the scope DELETE."
         ),
     )
     hold_recording: payloads.HoldRecordingPayload = strawberry.mutation(
         resolver=_hold,
         description=(
-            "Lay a legal hold on a recording: until it is released, nothing and nobody deletes it. Needs the scope "
-            "ADMIN. Holding a held one changes nothing."
+            "Put a recording on legal hold: until the hold is released, neither a client nor the retention policy can "
+            "delete it. If it is already on hold, nothing changes. Needs the scope ADMIN."
         ),
     )
     release_recording: payloads.ReleaseRecordingPayload = strawberry.mutation(
         resolver=_release,
-        description="Lift a legal hold. Needs the scope ADMIN. Releasing one that is not held changes nothing.",
+        description=(
+            "Release a recording from its legal hold. If it is not on hold, nothing changes. Needs the scope ADMIN."
+        ),
     )
     redeliver_recording: payloads.RedeliverRecordingPayload = strawberry.mutation(
         resolver=_redeliver,
         description=(
-            "Send a stored recording to its `url` again, under a delivery id of its own. One without a `url` is "
-            "answered with `NotDeliverableError`."
+            "Send a stored recording to its `url` again, with a new delivery id. If it has no `url` or no stored "
+            "audio, the error is `NotDeliverableError`. Needs the scope CONTROL."
         ),
     )

@@ -1,4 +1,4 @@
-"""`first`, `after`, `last` and `before`: which page of a listing."""
+"""The arguments `first`, `after`, `last` and `before`, which select one page of a list."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,60 +10,70 @@ from recordings.model.query import MAX_PAGE, Order, PageRequest, Position
 from recordings.rules.cursor import Cursors
 
 _ALLOWED = f"an integer from 1 to {MAX_PAGE}"
-"""What is allowed unless an installation allows less."""
-_AROUND = "It may have gone meanwhile: the place remains. A cursor belongs to the `orderBy` that it was given with."
+"""The allowed page sizes, unless the installation has a lower limit."""
+_CURSOR = (
+    "The cursor stays valid even if that recording was deleted. It is only valid with the `orderBy` of the page "
+    "that it comes from."
+)
 
 First = Annotated[
     int | None,
     strawberry.argument(
-        description=f"How many recordings, from the beginning or from `after` on: {_ALLOWED}. Exactly one of `first` "
-        "and `last` must be given."
+        description="The number of recordings to return, counted from the start of the list or from `after`: "
+        f"{_ALLOWED}. Give exactly one of `first` and `last`."
     ),
 ]
 After = Annotated[
-    str | None, strawberry.argument(description=f"Only what comes after the recording with this cursor. {_AROUND}")
+    str | None,
+    strawberry.argument(description=f"Return only recordings after the recording with this cursor. {_CURSOR}"),
 ]
 Last = Annotated[
     int | None,
-    strawberry.argument(description=f"How many recordings, from the end or from `before` backwards: {_ALLOWED}."),
+    strawberry.argument(
+        description="The number of recordings to return, counted back from the end of the list or from `before`: "
+        f"{_ALLOWED}. Give exactly one of `first` and `last`."
+    ),
 ]
 Before = Annotated[
-    str | None, strawberry.argument(description=f"Only what comes before the recording with this cursor. {_AROUND}")
+    str | None,
+    strawberry.argument(description=f"Return only recordings before the recording with this cursor. {_CURSOR}"),
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Paging:
-    """The four arguments, as they were given."""
+class PageArguments:
+    """The four arguments of a request."""
 
     first: int | None
     after: str | None
     last: int | None
     before: str | None
 
-    def request(self, cursors: Cursors, order: Order, fields: frozenset[str], most: int = MAX_PAGE) -> PageRequest:
-        """The page that is asked for, of `most` recordings at most.
+    def page_request(
+        self, cursors: Cursors, order: Order, fields: frozenset[str], max_page: int = MAX_PAGE
+    ) -> PageRequest:
+        """Return the request for this page, with at most `max_page` recordings.
 
         Raises:
-            InvalidInput: not exactly one of `first` and `last`, or out of bounds.
-            InvalidCursor: a cursor is not ours, or belongs to another order.
+            InvalidInput: both or neither of `first` and `last` were given, or the number is out of bounds.
+            InvalidCursor: a cursor is invalid, or belongs to another order.
         """
         return PageRequest(
-            limit=self._limit(most),
+            limit=self._limit(max_page),
             after=_position(cursors, order, self.after, "after"),
             before=_position(cursors, order, self.before, "before"),
             backward=self.last is not None,
             fields=fields,
         )
 
-    def _limit(self, most: int) -> int:
-        allowed = f"an integer from 1 to {most}"
+    def _limit(self, max_page: int) -> int:
+        allowed = f"an integer from 1 to {max_page}"
         if self.first is not None and self.last is not None:
-            raise InvalidInput.of(("last",), "oneOf", self.last, "left out where first is given")
+            raise InvalidInput.of(("last",), "oneOf", self.last, "left out if first is given")
         name, limit = ("first", self.first) if self.last is None else ("last", self.last)
         if limit is None:
             raise InvalidInput.of((name,), "required", None, f"{allowed} (or give last)")
-        if not 1 <= limit <= most:
+        if not 1 <= limit <= max_page:
             raise InvalidInput.of((name,), "minimum" if limit < 1 else "maximum", limit, allowed)
         return limit
 

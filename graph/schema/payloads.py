@@ -1,4 +1,4 @@
-"""What the mutations answer: the recording as it is afterwards, or why not."""
+"""The payloads of mutations: the changed recording, or the errors."""
 
 from typing import Any
 
@@ -13,80 +13,80 @@ from graph.schema.error_types import (
     StartRecordingError,
     StopRecordingError,
 )
-from graph.schema.recording_type import Recording
+from graph.schema.node_types import Recording
 
 
 def _recording() -> Any:
     return strawberry.field(
-        description="The recording as it is now, which whoever may do this is shown; null if it was refused."
+        description="The recording after the change. Null if there are errors. The scope READ is not needed for it."
     )
 
 
 def _errors() -> Any:
-    return strawberry.field(description="Why the action was refused; empty if it was granted.")
+    return strawberry.field(description="The errors. Empty if the mutation succeeded.")
 
 
-@strawberry.type(description="What came of starting a recording.")
+@strawberry.type(description="The result of `startRecording`.")
 class StartRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[StartRecordingError] = _errors()
 
 
-@strawberry.type(description="What came of stopping a recording.")
+@strawberry.type(description="The result of `stopRecording`.")
 class StopRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[StopRecordingError] = _errors()
 
 
-@strawberry.type(description="What came of pausing a recording.")
+@strawberry.type(description="The result of `pauseRecording`.")
 class PauseRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[ControlRecordingError] = _errors()
 
 
-@strawberry.type(description="What came of resuming a recording.")
+@strawberry.type(description="The result of `resumeRecording`.")
 class ResumeRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[ControlRecordingError] = _errors()
 
 
-@strawberry.type(description="What came of masking a recording.")
+@strawberry.type(description="The result of `maskRecording`.")
 class MaskRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[ControlRecordingError] = _errors()
 
 
-@strawberry.type(description="What came of unmasking a recording.")
+@strawberry.type(description="The result of `unmaskRecording`.")
 class UnmaskRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[ControlRecordingError] = _errors()
 
 
-@strawberry.type(description="What came of deleting a recording.")
+@strawberry.type(description="The result of `deleteRecording`.")
 class DeleteRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[DeleteRecordingError] = _errors()
 
 
-@strawberry.type(description="What came of holding a recording.")
+@strawberry.type(description="The result of `holdRecording`.")
 class HoldRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[HoldRecordingError] = _errors()
 
 
-@strawberry.type(description="What came of releasing a recording.")
+@strawberry.type(description="The result of `releaseRecording`.")
 class ReleaseRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[HoldRecordingError] = _errors()
 
 
-@strawberry.type(description="What came of sending a recording again.")
+@strawberry.type(description="The result of `redeliverRecording`.")
 class RedeliverRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[RedeliverRecordingError] = _errors()
 
 
-@strawberry.type(description="What came of restoring a recording.")
+@strawberry.type(description="The result of `restoreRecording`.")
 class RestoreRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[RestoreRecordingError] = _errors()

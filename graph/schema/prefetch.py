@@ -1,7 +1,7 @@
-"""What some fields need beside the rows: fetched for all recordings of an answer in one go, before it is completed.
+"""Prefetching: accounts, waveforms and signed URLs, fetched for all recordings of a response at once.
 
-Only what the answer shows is fetched. A field finds what was fetched for it in the context; where there is nothing (a
-directive that nobody here knows, a refusal), its resolver fetches for itself, and reports.
+Only selected fields are fetched. Their resolvers find the results in the context. If a result is missing (the document
+has an unknown directive, or the fetch was refused), the resolver fetches it itself and reports the error.
 """
 
 from asyncio import gather
@@ -12,66 +12,71 @@ from typing import Any, Final, cast
 from graphql import FieldNode, GraphQLError, GraphQLObjectType, get_named_type
 
 from graph.execution.collect_fields import NotCompiledError, Operation, arguments_of
-from graph.schema.audio_type import draw, resolve_media
+from graph.schema.audio_type import draw_waveform, resolve_media
 from graph.schema.field_info import Info
 from graph.schema.presign import presign
-from graph.schema.projection import names_at, once
+from graph.schema.projection import cached, names_at
 from recordings.model.errors import Refused
 from recordings.model.recording import Row
 
 Path = tuple[str, ...]
-_FETCHED: Final = frozenset({"account", "peaks"})
+_PREFETCHED: Final = frozenset({"account", "peaks"})
 _PAGE: Final = (("nodes",), ("edges", "node"))
+"""The paths from a connection to its recordings."""
 _ITSELF: Final = ((),)
+"""The path of a field that returns recordings directly."""
 
 
-async def prepare_page(info: Info, rows: Sequence[Row]) -> None:
-    """Fetch what is asked for beside the rows of a connection."""
+async def prefetch_for_page(info: Info, rows: Sequence[Row]) -> None:
+    """Fetch the selected results for the rows of a connection."""
     await presign(info.context, rows)
-    if asked := once(info, _asked_of_page):
-        await _fetch(info, rows, _PAGE, asked)
+    if selected := cached(info, _selected_in_page):
+        await _fetch(info, rows, _PAGE, selected)
 
 
-async def prepare_found(info: Info, rows: Sequence[Row | None]) -> None:
-    """Fetch what is asked for beside rows that the field itself gives."""
+async def prefetch_for_recordings(info: Info, rows: Sequence[Row | None]) -> None:
+    """Fetch the selected results for the rows that the field itself returns."""
     await presign(info.context, rows)
-    if asked := once(info, _asked_of_found):
-        await _fetch(info, [row for row in rows if row is not None], _ITSELF, asked)
+    if selected := cached(info, _selected_directly):
+        await _fetch(info, [row for row in rows if row is not None], _ITSELF, selected)
 
 
-def shows(info: Info, kind: str, *path: str) -> bool:
-    """Whether the answer has a field at a path below this one, which is of a type."""
-    return any(True for _ in _shown(info, kind, path))
+def is_included(info: Info, type_name: str, *path: str) -> bool:
+    """Return whether the response will have the field at this path below the field, which is of this type.
+
+    Unlike `is_selected`, this applies `@skip` and `@include`.
+    """
+    return any(True for _ in _included(info, type_name, path))
 
 
-def _asked(*paths: Path) -> Callable[[Info], frozenset[str]]:
-    return lambda info: names_at(info, *paths, *((*path, "media") for path in paths)) & _FETCHED
+def _selected(*paths: Path) -> Callable[[Info], frozenset[str]]:
+    return lambda info: names_at(info, *paths, *((*path, "media") for path in paths)) & _PREFETCHED
 
 
-_asked_of_page: Final = _asked(*_PAGE)
-_asked_of_found: Final = _asked(*_ITSELF)
+_selected_in_page: Final = _selected(*_PAGE)
+_selected_directly: Final = _selected(*_ITSELF)
 
 
-async def _fetch(info: Info, rows: Sequence[Row], paths: Sequence[Path], asked: frozenset[str]) -> None:
-    kind = "RecordingConnection" if paths is _PAGE else "Recording"
-    if "account" in asked and any(shows(info, kind, *path, "account") for path in paths):
-        await _accounts(info, rows)
-    if "peaks" in asked:
-        shown = [nodes for path in paths for nodes in _shown(info, kind, (*path, "media", "peaks"))]
-        await _draw(info, rows, shown)
+async def _fetch(info: Info, rows: Sequence[Row], paths: Sequence[Path], selected: frozenset[str]) -> None:
+    type_name = "RecordingConnection" if paths is _PAGE else "Recording"
+    if "account" in selected and any(is_included(info, type_name, *path, "account") for path in paths):
+        await _fetch_accounts(info, rows)
+    if "peaks" in selected:
+        included = [nodes for path in paths for nodes in _included(info, type_name, (*path, "media", "peaks"))]
+        await _draw_waveforms(info, rows, included)
 
 
-async def _accounts(info: Info, rows: Sequence[Row]) -> None:
+async def _fetch_accounts(info: Info, rows: Sequence[Row]) -> None:
     context = info.context
     for account_id in {row["account_id"] for row in rows}:
         with suppress(Refused):
             context.accounts[account_id] = await context.recordings.account(context.principal, account_id)
 
 
-async def _draw(info: Info, rows: Sequence[Row], shown: Sequence[Sequence[FieldNode]]) -> None:
+async def _draw_waveforms(info: Info, rows: Sequence[Row], included: Sequence[Sequence[FieldNode]]) -> None:
     media = [resolve_media(row) for row in rows if row["media"] is not None]
-    for pixels in {_pixels(info, nodes[0]) for nodes in shown} - {None}:
-        await gather(*(draw(source, info.context, cast("int", pixels)) for source in media))
+    for pixels in {_pixels(info, nodes[0]) for nodes in included} - {None}:
+        await gather(*(draw_waveform(source, info.context, cast("int", pixels)) for source in media))
 
 
 def _pixels(info: Info, node: FieldNode) -> int | None:
@@ -81,16 +86,16 @@ def _pixels(info: Info, node: FieldNode) -> int | None:
     return None
 
 
-def _shown(info: Info, kind: str, path: Path) -> Iterator[Sequence[FieldNode]]:
+def _included(info: Info, type_name: str, path: Path) -> Iterator[Sequence[FieldNode]]:
     operation = Operation(info.core_schema, info.fragments, info.variable_values)
     with suppress(NotCompiledError):
-        yield from _below(operation, info.core_schema.get_type(kind), info.field_nodes, path)
+        yield from _below(operation, info.core_schema.get_type(type_name), info.field_nodes, path)
 
 
-def _below(operation: Operation, kind: Any, nodes: Sequence[FieldNode], path: Path) -> Iterator[Sequence[FieldNode]]:
-    for found in operation.fields_of(kind, nodes).values():
+def _below(operation: Operation, parent: Any, nodes: Sequence[FieldNode], path: Path) -> Iterator[Sequence[FieldNode]]:
+    for found in operation.fields_of(parent, nodes).values():
         if found[0].name.value == path[0]:
             if len(path) == 1:
                 yield found
             else:
-                yield from _below(operation, get_named_type(kind.fields[path[0]].type), found, path[1:])
+                yield from _below(operation, get_named_type(parent.fields[path[0]].type), found, path[1:])

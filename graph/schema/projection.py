@@ -1,6 +1,9 @@
-"""What a document selects, as the projection that a store reads: never a field more, never a row twice."""
+"""The fields that a document selects, and the row fields that a store must read for them.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+The store then reads no field too many, and no row twice.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar, cast
 
 from graphql import (
@@ -11,67 +14,66 @@ from graphql import (
     SelectionNode,
     SelectionSetNode,
 )
-from strawberry.types import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
 from graph.schema.field_info import Info
-from graph.schema.recording_type import COMPUTED, Recording
-from graph.schema.row_resolver import row_field
+from recordings.model.recording import ROW_FIELDS
 
-Read = TypeVar("Read")
+Result = TypeVar("Result")
 Fragments = Mapping[str, FragmentDefinitionNode]
 
+ROW_FIELDS_OF: Final[Mapping[str, frozenset[str]]] = {
+    **{to_camel_case(name): frozenset({name}) for name in ROW_FIELDS},
+    "plainId": frozenset({"id"}),
+    "account": frozenset({"account_id"}),
+    "media": frozenset({"id", "state", "media"}),
+}
+"""The row fields that each field of GraphQL's `Recording` needs, by GraphQL name.
 
-def _needs() -> Iterator[tuple[str, frozenset[str]]]:
-    for field in get_object_definition(Recording, strict=True).fields:
-        name = field.graphql_name or to_camel_case(field.python_name)
-        yield name, COMPUTED[field.python_name] if field.base_resolver else frozenset({row_field(field.python_name)})
-
-
-NEEDS: Final[Mapping[str, frozenset[str]]] = dict(_needs())
-"""The row fields that each field of `Recording` reads, by GraphQL name."""
+The names come from the rows, not from the type: the resolvers of the type import this module.
+"""
 
 
 def row_fields(info: Info, *paths: tuple[str, ...]) -> frozenset[str]:
-    """The row fields that are needed for what is selected of recordings at these paths below the field."""
-    return frozenset().union(*(NEEDS.get(name, frozenset()) for name in names_at(info, *(paths or ((),)))))
+    """Return the row fields needed for the recordings at these paths below the field. Default: the field itself."""
+    return frozenset().union(*(ROW_FIELDS_OF.get(name, frozenset()) for name in names_at(info, *(paths or ((),)))))
 
 
 def names_at(info: Info, *paths: tuple[str, ...]) -> frozenset[str]:
-    """The names of the fields that are selected at any of these paths below the field."""
+    """Return the names of the fields that are selected at any of these paths below the field."""
     return frozenset(node.name.value for path in paths for node in _at(info, path))
 
 
 def is_selected(info: Info, *path: str) -> bool:
-    """Whether a field is selected at a path below this one."""
+    """Return whether the field at this path below the field is selected."""
     return path[-1] in names_at(info, path[:-1])
 
 
-def once(info: Info, read: Callable[[Info], Read]) -> Read:
-    """What is read from the selection below a field, the same for every request with this document.
+def cached(info: Info, read: Callable[[Info], Result]) -> Result:
+    """Return `read(info)`, computed once for each document. `read` may use nothing but the selection below the field.
 
-    It is kept on the document's own node, so that both are dropped together. Reading takes 40 µs for a page.
+    Reading the selection of a page takes 40 µs. The result is kept on the document's own node, so that both are
+    freed together.
     """
     nodes = info.field_nodes
-    kept = vars(nodes[0]).setdefault("_read", {})
-    # The same node may stand for a field together with others: a fragment that is spread in two places.
+    results = vars(nodes[0]).setdefault("_selection_results", {})
+    # One node can be part of different groups of nodes: a fragment may be spread in two positions.
     key = (read, *map(id, nodes))
-    if key not in kept:
-        kept[key] = read(info)
-    return cast("Read", kept[key])
+    if key not in results:
+        results[key] = read(info)
+    return cast("Result", results[key])
 
 
 def _at(info: Info, path: tuple[str, ...]) -> list[FieldNode]:
     found = _children(info.field_nodes, info.fragments)
     for name in path:
-        last, found = [node for node in found if node.name.value == name], []
-        found = _children(last, info.fragments)
+        found = _children([node for node in found if node.name.value == name], info.fragments)
     return found
 
 
 def _children(parents: Iterable[FieldNode], fragments: Fragments) -> list[FieldNode]:
-    # Each named fragment is opened once: a document in which they nest costs no more than its own length. Type
-    # conditions and @skip are not looked at: at worst a field is read that is not shown.
+    # Each fragment is opened once, so nested fragments cost no more time than the length of the document. Type
+    # conditions and @skip are ignored: at worst the store reads a field that is not in the response.
     found: list[FieldNode] = []
     opened: set[str] = set()
     pending = [parent.selection_set for parent in parents if parent.selection_set]

@@ -1,4 +1,4 @@
-"""One page of recordings; what costs a look-up beside it is looked up when it is asked for."""
+"""One page of recordings, and the values of its connection that need a further query to the store."""
 
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,31 +10,33 @@ from recordings.model.recording import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """A page, and the query and request that it answers."""
+class RecordingPage:
+    """A page, with the query and the page request that it is the result of."""
 
     context: Context
     query: Query
     request: PageRequest
     page: Page
-    cursors: bool
-    """Whether its edges are to have their cursors."""
+    with_cursors: bool
+    """Whether the client selected the cursors of the edges."""
     ends: dict[str, bool] = field(default_factory=dict)
-    """`hasNextPage` and `hasPreviousPage`, as far as they were looked up."""
+    """The values of `hasNextPage` and `hasPreviousPage` that the client selected."""
     counted: list[int | Exception] = field(default_factory=list)
-    """How many recordings the query has, or why they could not be counted, once it was tried."""
+    """The number of recordings of the query, or the error of counting them. Empty until `count` is called."""
 
     @classmethod
-    async def load(cls, context: Context, query: Query, request: PageRequest, asked: Collection[str]) -> "Listing":
-        """Read the page, and what is `asked` for beside its rows: `hasNextPage`, `hasPreviousPage`, `cursor`."""
+    async def load(
+        cls, context: Context, query: Query, request: PageRequest, selected: Collection[str]
+    ) -> "RecordingPage":
+        """Read the page, and those of `hasNextPage`, `hasPreviousPage` and `cursor` that are selected."""
         page = await context.recordings.page(context.principal, query, request)
-        listing = cls(context, query, request, page, "cursor" in asked)
-        for name, find in (("hasNextPage", listing.has_next), ("hasPreviousPage", listing.has_previous)):
-            if name in asked:
+        loaded = cls(context, query, request, page, "cursor" in selected)
+        for name, find in (("hasNextPage", loaded.has_next), ("hasPreviousPage", loaded.has_previous)):
+            if name in selected:
                 found = find()
-                # What is known already is not waited for: that alone would cost a fifteenth of a page.
-                listing.ends[name] = await found if isawaitable(found) else found
-        return listing
+                # A known value is not awaited: that alone would take a fifteenth of the time of a page.
+                loaded.ends[name] = await found if isawaitable(found) else found
+        return loaded
 
     @property
     def nodes(self) -> Sequence[Row]:
@@ -43,44 +45,44 @@ class Listing:
 
     @property
     def edges(self) -> list[tuple[Row, str | None]]:
-        """The rows with their cursors, where those are asked for."""
-        if not self.cursors:
+        """The rows with their cursors. The cursors are `None` if the client did not select them."""
+        if not self.with_cursors:
             return [(row, None) for row in self.nodes]
         return list(zip(self.nodes, self.context.cursors.write_page(self.query.order, self.nodes), strict=True))
 
     @property
     def start_cursor(self) -> str | None:
-        """The cursor of the first row."""
+        """The cursor of the first row, or `None` on an empty page."""
         return self._cursor(self.nodes[0]) if self.nodes else None
 
     @property
     def end_cursor(self) -> str | None:
-        """The cursor of the last row."""
+        """The cursor of the last row, or `None` on an empty page."""
         return self._cursor(self.nodes[-1]) if self.nodes else None
 
     async def count(self) -> None:
-        """Count the recordings of the query, whatever the page, for `total` to give."""
+        """Count all recordings of the query, for `total`."""
         try:
             self.counted.append(await self.context.recordings.count(self.context.principal, self.query))
-        except Exception as error:  # noqa: BLE001 - raised where it is asked for, at its place in the answer
+        except Exception as error:  # noqa: BLE001 - `total` raises it, so that the error has the path of the field
             self.counted.append(error)
 
     def total(self) -> int:
-        """How many recordings the query has, as they were counted before."""
+        """Return the number that `count` found. Raise the error if counting failed."""
         counted = self.counted[0]
         if isinstance(counted, Exception):
             raise counted
         return counted
 
     def has_next(self) -> bool | Awaitable[bool]:
-        """Whether the listing goes on after this page."""
+        """Return whether the list has recordings after this page."""
         if not self.request.backward and self.page.has_more:
             return True
-        # A page that nothing bounds at its end ends where the listing does.
+        # Without `before`, a page that is not full ends where the list ends.
         return False if self.request.before is None else self._any_after()
 
     def has_previous(self) -> bool | Awaitable[bool]:
-        """Whether the listing has anything before this page."""
+        """Return whether the list has recordings before this page."""
         if self.request.backward and self.page.has_more:
             return True
         return False if self.request.after is None else self._any_before()

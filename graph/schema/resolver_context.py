@@ -1,4 +1,4 @@
-"""What a resolver has at hand while it answers one request."""
+"""The context of one request: everything that its resolvers use."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,17 +15,21 @@ from recordings.rules.media_grants import Grants
 from recordings.use_cases.recordings import Recordings
 
 Draw = Callable[[str, Media, int, str], Awaitable[Mapping[str, Any]]]
-"""The waveform of a recording's media, in so many pixels, for an account that asks. Raises `Refused`."""
+"""Returns a waveform. Arguments: recording id, its media, width in pixels, id of the caller's account.
+
+It raises `Refused` if there is none.
+"""
 Presign = Callable[[Iterable[Row]], Awaitable[Mapping[str, str]]]
-"""The store's own URLs for rows of recordings, by id, where it has any."""
+"""Returns the media store's own signed URLs for rows, by recording id. Rows without such a URL are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Who is asking, and the use cases.
+    """The caller, the use cases, and the results that were prefetched for the response.
 
-    `locate` says where the service is found, for the URLs that are given out. `max_page` is how many recordings may be
-    asked for at once, in a page or by their ids.
+    `locate` returns the URL under which clients reach this service; media URLs begin with it. `max_page` is the largest
+    number of recordings in one page or one list of ids. `presigned`, `waveforms` and `accounts` hold prefetched
+    results: see `graph.schema.prefetch`. A waveform that could not be drawn is an exception there.
     """
 
     principal: Principal
@@ -39,15 +43,15 @@ class Context:
     presign: Presign | None = None
     max_page: int = MAX_PAGE
     presigned: dict[str, str] = field(default_factory=dict)
-    drawn: dict[tuple[str, int], Mapping[str, Any] | Exception] = field(default_factory=dict)
+    waveforms: dict[tuple[str, int], Mapping[str, Any] | Exception] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
 
     @cached_property
     def base_url(self) -> str:
-        """What begins every URL that is given out; it has no `/` at its end."""
+        """The URL that media URLs begin with, without a `/` at its end."""
         return self.locate().rstrip("/")
 
     @cached_property
     def media_expires(self) -> Millis:
-        """When the media URLs of this answer expire: the same instant for all of them."""
+        """The expiry of the media URLs in this response: the same time for all of them."""
         return self.clock.now() + self.media_ttl

@@ -1,4 +1,4 @@
-"""What can be asked. Types are read from what the use cases give: rows, and the domain's own objects."""
+"""The queries. Their resolvers return what the use cases return: rows, and objects of the domain."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, cast
@@ -6,22 +6,20 @@ from typing import Annotated, Any, cast
 import strawberry
 
 from graph.execution.row_result import Plain
-from graph.schema.account_type import Account, Viewer
-from graph.schema.connection import RecordingConnection, resolve_recordings
 from graph.schema.field_info import Info
 from graph.schema.global_id import ACCOUNT, RECORDING, Node, parse_id, plain
-from graph.schema.prefetch import prepare_found
-from graph.schema.projection import once, row_fields
-from graph.schema.recording_type import Recording
+from graph.schema.node_types import Account, Recording, RecordingConnection
+from graph.schema.prefetch import prefetch_for_recordings
+from graph.schema.projection import cached, row_fields
+from graph.schema.recordings_field import resolve_recordings
+from graph.schema.viewer_type import Viewer
 from recordings.model.errors import InvalidInput, NotFound
 from recordings.model.query import MAX_PAGE
 
-RecordingId = Annotated[strawberry.ID, strawberry.argument(description="The global id, or the plain one.")]
-AccountId = Annotated[strawberry.ID, strawberry.argument(description="The global id, or the plain one.")]
+RecordingId = Annotated[strawberry.ID, strawberry.argument(description="The global id or the plain id.")]
+AccountId = Annotated[strawberry.ID, strawberry.argument(description="The global id or the plain id.")]
 GlobalId = Annotated[strawberry.ID, strawberry.argument(description="The global id.")]
-GlobalIds = Annotated[
-    list[strawberry.ID], strawberry.argument(description=f"The global ids, at most {MAX_PAGE} of them.")
-]
+GlobalIds = Annotated[list[strawberry.ID], strawberry.argument(description=f"The global ids, at most {MAX_PAGE}.")]
 
 
 async def _resolve_recording(info: Info, id: RecordingId) -> Recording | None:
@@ -35,9 +33,9 @@ async def _resolve_node(info: Info, id: GlobalId) -> Node | None:
 
 
 async def _resolve_nodes(info: Info, ids: GlobalIds) -> list[Node | None]:
-    most = info.context.max_page
-    if len(ids) > most:
-        raise InvalidInput.of(("ids",), "maxItems", len(ids), f"at most {most} ids")
+    max_ids = info.context.max_page
+    if len(ids) > max_ids:
+        raise InvalidInput.of(("ids",), "maxItems", len(ids), f"at most {max_ids} ids")
     found = await _load(info, [parse_id(text, "ids", str(index)) for index, text in enumerate(ids)])
     return cast("list[Node | None]", Plain(found))
 
@@ -50,18 +48,18 @@ def _resolve_viewer(info: Info) -> Viewer:
     return cast("Viewer", info.context.principal)
 
 
-async def _load(info: Info, named: Sequence[tuple[str, str]]) -> list[Any]:
-    wanted = [plain_id for type_name, plain_id in named if type_name == RECORDING]
-    rows = dict(zip(wanted, await _find(info, wanted), strict=True)) if wanted else {}
+async def _load(info: Info, parts: Sequence[tuple[str, str]]) -> list[Any]:
+    recording_ids = [plain_id for type_name, plain_id in parts if type_name == RECORDING]
+    rows = dict(zip(recording_ids, await _find(info, recording_ids), strict=True)) if recording_ids else {}
     return [
-        rows[plain_id] if type_name == RECORDING else await _account(info, plain_id) for type_name, plain_id in named
+        rows[plain_id] if type_name == RECORDING else await _account(info, plain_id) for type_name, plain_id in parts
     ]
 
 
 async def _find(info: Info, ids: Sequence[str]) -> list[Any]:
     context = info.context
-    rows = list(await context.recordings.find_many(context.principal, ids, once(info, row_fields)))
-    await prepare_found(info, rows)
+    rows = list(await context.recordings.find_many(context.principal, ids, cached(info, row_fields)))
+    await prefetch_for_recordings(info, rows)
     return rows
 
 
@@ -72,24 +70,33 @@ async def _account(info: Info, account_id: str) -> Any:
         return None
 
 
-@strawberry.type(description="What can be asked. All of it is seen with the eyes of the credentials that ask.")
+@strawberry.type(
+    description="The queries. Results are limited to what the credentials can access: their own account and its "
+    "descendants, or only the recordings of one user (owner) if the credentials are limited to a user. Everything else "
+    "looks as if it did not exist."
+)
 class Query:
     recording: Recording | None = strawberry.field(
         resolver=_resolve_recording,
-        description="A recording by its id, deleted ones included; null if there is none in reach.",
+        description="A recording by its id, also if it is in the trash. Null if it does not exist or the credentials "
+        "cannot access it.",
     )
     node: Node | None = strawberry.field(
-        resolver=_resolve_node, description="Any object by its global id; null if there is none in reach."
+        resolver=_resolve_node,
+        description="An object by its global id. Null if it does not exist or the credentials cannot access it.",
     )
     nodes: list[Node | None] = strawberry.field(
         resolver=_resolve_nodes,
-        description="Objects by their global ids, in the order of the ids; null where there is none in reach.",
+        description="Objects by their global ids, in the order of the ids. An item is null if the object does not "
+        "exist or the credentials cannot access it.",
     )
     recordings: RecordingConnection = strawberry.field(
-        resolver=resolve_recordings, description="The recordings of the account of the credentials."
+        resolver=resolve_recordings,
+        description="The recordings of the account of the credentials, without those of its descendants.",
     )
     account: Account | None = strawberry.field(
         resolver=_resolve_account,
-        description="The account of the credentials or a descendant of it; null if it is out of reach.",
+        description="An account: that of the credentials, or a descendant of it. Null if it does not exist or the "
+        "credentials cannot access it.",
     )
-    viewer: Viewer = strawberry.field(resolver=_resolve_viewer, description="Who is asking.")
+    viewer: Viewer = strawberry.field(resolver=_resolve_viewer, description="The credentials of this request.")

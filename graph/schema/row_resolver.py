@@ -1,20 +1,23 @@
-"""How a field without a resolver is read.
+"""The resolver of every field that has no resolver of its own.
 
-Recordings are plain mappings under the domain's field names, straight from the store; accounts, calls and the like are
-objects. A field is *basic* if it is just `row[name]`: most fields are, and whoever completes a page in one go may rely
-on it.
+Recordings are plain mappings, straight from the store, with the domain's field names. Accounts and calls are objects. A
+field is *basic* if its value is `row[name]`. Most fields are basic, and compiled execution relies on that.
 """
 
 from typing import Any
 
 
 def row_field(python_name: str) -> str:
-    """The row's name of a field: `from_` is Python's way to write `from`."""
+    """Return a field's name in rows: `from_` is `from`, which is a keyword in Python."""
     return python_name.rstrip("_")
 
 
 def read(source: Any, python_name: str) -> Any:
-    """The value of a basic field. A row without the field is a fault of the projection, and fails loudly."""
+    """Return the value of a basic field.
+
+    Raises:
+        KeyError: the row lacks the field. The projection is then wrong, so this must not pass silently.
+    """
     if isinstance(source, dict):
         return source[row_field(python_name)]
     return getattr(source, python_name)

@@ -1,4 +1,4 @@
-"""The scalars that GraphQL does not have itself."""
+"""The scalars that this schema adds to those of GraphQL."""
 
 import re
 from typing import Any, Final, NewType
@@ -16,12 +16,16 @@ Sha256 = NewType("Sha256", str)
 JSON = NewType("JSON", object)
 BigInt = NewType("BigInt", int)
 
-# RFC 3339, which is narrower than what Python reads as ISO 8601.
+# RFC 3339 allows less than Python's parser of ISO 8601.
 _RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
 
 
 def parse_date_time(text: Any) -> Millis:
-    """An RFC 3339 text as milliseconds."""
+    """Return the milliseconds of an RFC 3339 text.
+
+    Raises:
+        GraphQLError: the value is no such text, or is out of range.
+    """
     if isinstance(text, str) and _RFC_3339.fullmatch(text):
         try:
             at = from_iso(text.upper())
@@ -34,7 +38,7 @@ def parse_date_time(text: Any) -> Millis:
 
 
 def _output_only(_value: Any) -> Any:
-    raise GraphQLError("this scalar is never an input")
+    raise GraphQLError("this scalar cannot be used as an input")
 
 
 def _output(name: str, specified_by_url: str, description: str) -> ScalarDefinition:
@@ -46,20 +50,20 @@ def _output(name: str, specified_by_url: str, description: str) -> ScalarDefinit
 SCALARS: Final[dict[object, ScalarDefinition]] = {
     DateTime: strawberry.scalar(
         name="DateTime",
-        description="An instant in RFC 3339: given with milliseconds in UTC (`2026-11-22T08:19:00.123Z`), taken with "
-        "any offset. What is finer than a millisecond is cut off.",
+        description="A time in RFC 3339. Output is in UTC with milliseconds (`2026-11-22T08:19:00.123Z`). Input may "
+        "have any UTC offset; digits after the milliseconds are ignored.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
         serialize=to_iso,
         parse_value=parse_date_time,
     ),
     URL: _output("URL", "https://www.rfc-editor.org/rfc/rfc3986", "An absolute URL."),
     Sha256: _output(
-        "Sha256", "https://csrc.nist.gov/pubs/fips/180-4/upd1/final", "A SHA-256 digest in 64 lower-case hex digits."
+        "Sha256", "https://csrc.nist.gov/pubs/fips/180-4/upd1/final", "A SHA-256 digest: 64 lower-case hex digits."
     ),
-    JSON: _output("JSON", "https://www.rfc-editor.org/rfc/rfc8259", "Any JSON value, of whatever shape it was given."),
+    JSON: _output("JSON", "https://www.rfc-editor.org/rfc/rfc8259", "Any JSON value."),
     BigInt: _output(
         "BigInt",
         "https://www.rfc-editor.org/rfc/rfc8259#section-6",
-        "An integer that may exceed 32 bits, as a JSON number of at most 2^53 - 1.",
+        "An integer that may need more than 32 bits. It is a JSON number of at most 2^53 - 1.",
     ),
 }

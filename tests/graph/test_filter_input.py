@@ -12,8 +12,8 @@ from graph.schema.filter_input import (
     RecordingFilter,
     RecordingStateFilter,
     StringFilter,
+    required_owner,
     to_condition,
-    wanted_owner,
 )
 from graph.schema.scalars import DateTime, parse_date_time
 from recordings.model.instants import EARLIEST, LATEST, to_iso
@@ -144,11 +144,11 @@ def test_a_filter_is_the_domains_condition() -> None:
 
 def test_one_owner_is_found_only_where_the_filter_demands_it() -> None:
     one = Equal("owner_id", "ada")
-    assert wanted_owner(one) == "ada"
-    assert wanted_owner(And((HasMedia(), one))) == "ada"
-    assert wanted_owner(Or((HasMedia(), one))) is None
-    assert wanted_owner(Not(one)) is None
-    assert wanted_owner(Equal("owner_id", None)) is None
+    assert required_owner(one) == "ada"
+    assert required_owner(And((HasMedia(), one))) == "ada"
+    assert required_owner(Or((HasMedia(), one))) is None
+    assert required_owner(Not(one)) is None
+    assert required_owner(Equal("owner_id", None)) is None
 
 
 @given(

@@ -10,7 +10,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from graph.execution.request_limits import Limits
-from graph.schema import schema
+from graph.schema.build import schema
 from graph.server.graphql_app import GraphQLSettings
 from recordings.ports.recording_store import StoreUnavailableError
 from tests.graph.api import URL, Api, open_api

@@ -174,7 +174,7 @@ async def test_rows_that_come_and_go_between_pages_neither_repeat_nor_hide_other
     [
         ({}, "first", "an integer from 1 to 100 (or give last)"),
         ({"first": None, "last": None}, "first", "an integer from 1 to 100 (or give last)"),
-        ({"first": 1, "last": 1}, "last", "left out where first is given"),
+        ({"first": 1, "last": 1}, "last", "left out if first is given"),
         ({"first": 0}, "first", "an integer from 1 to 100"),
         ({"first": -1}, "first", "an integer from 1 to 100"),
         ({"first": 101}, "first", "an integer from 1 to 100"),

@@ -10,7 +10,7 @@ from schemathesis.core.result import Ok
 from schemathesis.graphql import nodes, scalar
 
 from graph.execution.error_format import INTERNAL
-from graph.schema import sdl
+from graph.schema.build import sdl
 from tests.graph.api import URL, Api
 
 Case = schemathesis.Case[Any]

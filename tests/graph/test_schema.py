@@ -1,5 +1,6 @@
-"""The schema itself: printed as it is, described to the last value, named by rule, and small."""
+"""The schema: its text, its descriptions, its naming rules and its size."""
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -20,13 +21,15 @@ from graphql import (
 )
 from strawberry.types import get_object_definition
 
-from graph.schema import schema, sdl
-from graph.schema.camel_case import parameter
+from graph.schema import enums
+from graph.schema.build import DESCRIPTION, schema, sdl
+from graph.schema.camel_case import parameter_description
 from graph.schema.error_types import TYPES, InvalidInputError, UserError
 from graph.schema.filter_input import RecordingFilter
 from graph.schema.mutation_inputs import StartRecordingInput
-from graph.schema.projection import NEEDS
-from graph.schema.recording_type import COMPUTED, Recording
+from graph.schema.node_types import Recording
+from graph.schema.projection import ROW_FIELDS_OF
+from graph.schema.row_resolver import row_field
 from recordings.model.errors import Busy, InvalidCursor, MediaUnavailable, Refused, Unauthenticated
 from recordings.model.events import Masked, Paused, Restored, Resumed, Stopped, Trashed, Unmasked
 from recordings.model.options import PARAMETERS, RecordingOptions
@@ -34,9 +37,10 @@ from recordings.model.query import NUMBER_FIELDS, TEXT_FIELDS
 from recordings.model.recording import ROW_FIELDS
 from recordings.rules.lifecycle import TABLE
 
-COMMITTED = Path(__file__).parents[2] / "schema.graphql"
+ROOT = Path(__file__).parents[2]
+COMMITTED = ROOT / "schema.graphql"
 CORE = build_schema(sdl())
-TYPES_OF_OURS = {
+OWN_TYPES = {
     name: kind
     for name, kind in CORE.type_map.items()
     if not name.startswith("__") and not is_specified_scalar_type(kind)
@@ -45,8 +49,8 @@ FIELDS_OF = (GraphQLObjectType, GraphQLInterfaceType, GraphQLInputObjectType)
 
 
 def described() -> Iterator[tuple[str, str | None]]:
-    """Everything that a client can name, with its description."""
-    for name, kind in TYPES_OF_OURS.items():
+    """Yield everything that a client can name, with its description."""
+    for name, kind in OWN_TYPES.items():
         yield name, kind.description
         if isinstance(kind, GraphQLEnumType):
             yield from ((f"{name}.{value}", item.description) for value, item in kind.values.items())
@@ -71,14 +75,32 @@ def test_the_committed_schema_is_the_one_that_is_served() -> None:
     assert COMMITTED.read_text(encoding="utf-8") == sdl()
 
 
-def test_everything_is_described() -> None:
+def test_the_schema_has_a_description() -> None:
+    assert CORE.description == DESCRIPTION
+    result = schema.execute_sync("{ __schema { description } }")
+    assert result.data == {"__schema": {"description": DESCRIPTION}}
+
+
+def test_only_one_module_takes_enumerations_from_the_domain() -> None:
+    """A module that annotates a field with an undescribed enumeration would depend on the order of imports."""
+    for path in (ROOT / "graph" / "schema").glob("*.py"):
+        found = {
+            alias.name
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom) and node.module != "graph.schema.enums"
+            for alias in node.names
+        }
+        assert path.stem == "enums" or not found & set(enums.__all__), path
+
+
+def test_every_type_field_argument_and_value_has_a_description() -> None:
     names = list(described())
     assert len(names) > 250
     assert [name for name, text in names if not text or not text.strip().endswith((".", "!"))] == []
 
 
 def test_names_follow_the_conventions() -> None:
-    for name, kind in TYPES_OF_OURS.items():
+    for name, kind in OWN_TYPES.items():
         assert re.fullmatch(r"[A-Z][A-Za-z0-9]*", name)
         if isinstance(kind, GraphQLEnumType):
             assert all(re.fullmatch(r"[A-Z][A-Z0-9_]*", value) for value in kind.values)
@@ -87,43 +109,43 @@ def test_names_follow_the_conventions() -> None:
 
 
 def test_the_schema_stays_small() -> None:
-    assert len(TYPES_OF_OURS) <= 90
+    assert len(OWN_TYPES) <= 90
 
 
-def test_every_scalar_says_where_it_is_specified() -> None:
-    for kind in TYPES_OF_OURS.values():
+def test_every_scalar_has_the_url_of_its_specification() -> None:
+    for kind in OWN_TYPES.values():
         if isinstance(kind, GraphQLScalarType):
             assert kind.specified_by_url
 
 
-def test_a_mutation_takes_one_input_and_gives_a_payload_with_typed_errors() -> None:
+def test_a_mutation_has_one_input_and_a_payload_with_typed_errors() -> None:
     mutation = CORE.mutation_type
     assert mutation is not None
     for name, field in mutation.fields.items():
         upper = name[0].upper() + name[1:]
         assert [(argument, str(item.type)) for argument, item in field.args.items()] == [("input", f"{upper}Input!")]
         assert str(field.type) == f"{upper}Payload!"
-        payload: Any = TYPES_OF_OURS[f"{upper}Payload"]
+        payload: Any = OWN_TYPES[f"{upper}Payload"]
         assert set(payload.fields) == {"recording", "errors"}
         assert re.fullmatch(r"\[\w+RecordingError!\]!", str(payload.fields["errors"].type))
-        taken: Any = TYPES_OF_OURS[f"{upper}Input"]
-        assert "idempotencyKey" in taken.fields
+        input_type: Any = OWN_TYPES[f"{upper}Input"]
+        assert "idempotencyKey" in input_type.fields
 
 
-def test_every_member_of_an_error_union_says_code_message_and_path() -> None:
-    unions = [kind for kind in TYPES_OF_OURS.values() if isinstance(kind, GraphQLUnionType)]
+def test_every_error_implements_user_error() -> None:
+    unions = [kind for kind in OWN_TYPES.values() if isinstance(kind, GraphQLUnionType)]
     for union in unions:
         assert all([face.name for face in member.interfaces] == ["UserError"] for member in union.types)
 
 
-def test_every_refusal_of_a_use_case_has_its_type() -> None:
-    elsewhere = {
-        InvalidCursor,  # mutations take no cursor: it is a top-level error of a query
-        MediaUnavailable,  # mutations play and draw nothing
-        Busy,  # the same
-        Unauthenticated,  # answered with the status 401, before anything is executed
+def test_every_refusal_of_a_use_case_has_an_error_type() -> None:
+    without_type = {
+        InvalidCursor,  # a mutation has no cursor; in a query it is a top-level error
+        MediaUnavailable,  # a mutation neither plays audio nor draws waveforms
+        Busy,  # only conversions of audio raise it
+        Unauthenticated,  # the HTTP response has status 401, and nothing is executed
     }
-    assert set(refusals()) - elsewhere == {*TYPES, *InvalidCursor.__bases__}
+    assert set(refusals()) - without_type == {*TYPES, *InvalidCursor.__bases__}
     names = [kind.__name__ for kind in (*TYPES.values(), InvalidInputError)]
     assert names == [f"{kind.__name__}Error" for kind in TYPES] + ["InvalidInputError"]
     assert all(issubclass(kind, UserError) for kind in TYPES.values())
@@ -141,33 +163,34 @@ def test_every_refusal_of_a_use_case_has_its_type() -> None:
         ("restoreRecording", Restored),
     ],
 )
-def test_a_mutation_can_answer_whatever_the_state_table_refuses(mutation: str, event: type) -> None:
+def test_a_mutation_declares_every_refusal_of_the_state_table(mutation: str, event: type) -> None:
     refused = {outcome for (_, kind), outcome in TABLE.items() if kind is event and isinstance(outcome, type)}
-    declared: Any = TYPES_OF_OURS[f"{mutation[0].upper()}{mutation[1:]}Payload"]
+    declared: Any = OWN_TYPES[f"{mutation[0].upper()}{mutation[1:]}Payload"]
     union = declared.fields["errors"].type.of_type.of_type.of_type
     assert {TYPES[kind].__name__ for kind in refused} <= {member.name for member in union.types}
 
 
-def test_the_documented_parameters_are_taken_with_their_words_and_defaults() -> None:
-    taken: Any = TYPES_OF_OURS["StartRecordingInput"]
+def test_start_recording_has_every_option_with_its_description_and_default() -> None:
+    start_input: Any = OWN_TYPES["StartRecordingInput"]
     for item in fields(RecordingOptions):
         name = re.sub(r"_(\w)", lambda found: found[1].upper(), item.name)
-        field = taken.fields[name]
-        assert field.description == parameter(item.name)
+        field = start_input.fields[name]
+        assert field.description == parameter_description(item.name)
         default = getattr(StartRecordingInput(call_id="x"), item.name)  # type: ignore[arg-type]
         assert default == PARAMETERS[item.name].default
-    assert not {"origin", "skipModule", "action"} & set(taken.fields)
+    assert not {"origin", "skipModule", "action"} & set(start_input.fields)
 
 
-def test_every_basic_field_is_a_field_of_the_row() -> None:
-    assert set().union(*NEEDS.values()) <= set(ROW_FIELDS)
-    computed = {
-        field.python_name for field in get_object_definition(Recording, strict=True).fields if field.base_resolver
-    }
-    assert computed == set(COMPUTED)
+def test_the_projection_knows_the_row_fields_of_every_field() -> None:
+    assert set().union(*ROW_FIELDS_OF.values()) <= set(ROW_FIELDS)
+    for field in get_object_definition(Recording, strict=True).fields:
+        name = schema.config.name_converter.get_graphql_name(field)
+        assert ROW_FIELDS_OF[name]
+        if field.base_resolver is None:
+            assert ROW_FIELDS_OF[name] == {row_field(field.python_name)}
 
 
-def test_whatever_the_domain_can_compare_can_be_filtered() -> None:
+def test_every_comparable_field_of_the_domain_has_a_filter() -> None:
     names = {field.name.rstrip("_") for field in fields(RecordingFilter)}
     assert names == {*TEXT_FIELDS, *NUMBER_FIELDS, "and", "or", "not", "has_media"} - {"reason"}
 

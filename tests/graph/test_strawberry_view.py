@@ -3,7 +3,7 @@
 import pytest
 from bson import Int64
 
-from graph.schema import schema
+from graph.schema.build import schema
 from graph.server.graphql_app import GraphQLApp, GraphQLServices, GraphQLSettings
 from tests.graph.api import CURSORS, GRANTS, URL, Api, authenticate
 

@@ -17,7 +17,7 @@ import uvicorn
 from graphql import build_schema, print_schema
 
 from graph.execution.trusted_documents import read_trusted
-from graph.schema import sdl
+from graph.schema.build import sdl
 from graph.schema.global_id import global_id
 from graph.server.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from tests.graph.api import CURSORS, GRANTS, authenticate, recording

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis_graphql import nodes, queries
 
-from graph.schema import sdl
+from graph.schema.build import sdl
 from tests.graph.execution.differential import SCHEMA, compare, context
 from tests.graph.execution.queries import Made
 

@@ -1,0 +1,218 @@
+"""The two node types, `Recording` and `Account`, and the connection between them.
+
+These types refer to one another in a circle, so they share one module. Their larger resolvers are in modules of their
+own, which do not import this one. A resolver returns the row, object or page that the type reads its fields from.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import strawberry
+
+from graph.execution.row_result import Plain
+from graph.schema.audio_type import Media, resolve_media
+from graph.schema.call_type import LiveCall
+from graph.schema.camel_case import parameter_description
+from graph.schema.enums import Direction, EndCause, Reason, State
+from graph.schema.field_info import Info
+from graph.schema.global_id import Node
+from graph.schema.recording_page import RecordingPage
+from graph.schema.recording_parts import Delivery, Hold, RecordingOptions, Span
+from graph.schema.recordings_field import resolve_recordings
+from graph.schema.resolver_context import Context
+from graph.schema.scalars import JSON, DateTime
+from recordings.model import account as domain
+from recordings.model.recording import Row
+
+
+async def _resolve_account(row: strawberry.Parent[Row], info: Info) -> Any:
+    context = info.context
+    return await context.recordings.account(context.principal, row["account_id"])
+
+
+@strawberry.type(description="One recording of one leg of a call.")
+class Recording(Node):
+    id: strawberry.ID = strawberry.field(name="plainId", description="The plain id, which the v2 REST API uses.")
+    account_id: strawberry.ID = strawberry.field(description="The plain id of the account that it belongs to.")
+    account: "Account" = strawberry.field(resolver=_resolve_account, description="The account that it belongs to.")
+    state: State = strawberry.field(description="The state of the recording.")
+    reason: Reason | None = strawberry.field(
+        description="The reason why the recording was discarded, failed or was lost."
+    )
+    reason_detail: str | None = strawberry.field(description="Details of the reason, as text for a person.")
+    end_cause: EndCause | None = strawberry.field(description="The event that ended the audio.")
+    start: DateTime = strawberry.field(
+        description="The time at which the audio began. Until then, the time at which the recording was requested."
+    )
+    created: DateTime = strawberry.field(description="The time at which the recording was requested.")
+    ended: DateTime | None = strawberry.field(
+        description="The time at which the call ended or the recording failed. Null until then."
+    )
+    modified: DateTime = strawberry.field(description="The time of the last change.")
+    duration_ms: int | None = strawberry.field(
+        description="The duration of the audio in milliseconds. Null until the service has measured it."
+    )
+    call_id: strawberry.ID = strawberry.field(
+        description="The id of the recorded leg. A leg is one connection between the switch and a phone or another "
+        "switch."
+    )
+    interaction_id: strawberry.ID | None = strawberry.field(
+        description="The id of the conversation. All legs of one conversation have the same one."
+    )
+    cdr_id: strawberry.ID | None = strawberry.field(description="The id of the call detail record (CDR).")
+    owner_id: strawberry.ID | None = strawberry.field(description="The id of the user that the call belonged to.")
+    endpoint_id: strawberry.ID | None = strawberry.field(description="The id of the device that the call used.")
+    from_: str = strawberry.field(name="from", description="The caller, as `user@realm`.")
+    to: str = strawberry.field(description="The callee, as `user@realm`.")
+    request: str | None = strawberry.field(description="The request of the SIP call, as `user@realm`.")
+    direction: Direction | None = strawberry.field(description="The direction of the call.")
+    caller_id_name: str | None = strawberry.field(description="The caller's name.")
+    caller_id_number: str | None = strawberry.field(description="The caller's number.")
+    callee_id_name: str | None = strawberry.field(description="The callee's name.")
+    callee_id_number: str | None = strawberry.field(description="The callee's number.")
+    origin: str = strawberry.field(description=parameter_description("origin"))
+    label: str | None = strawberry.field(description=parameter_description("label"))
+    name: str = strawberry.field(description="The name for display and download. It is never a path.")
+    format: str = strawberry.field(description="The format of the audio, such as `mp3` or `wav`.")
+    recorder: str = strawberry.field(
+        description="The recorder that recorded the call: the part of the service that is connected to its switch."
+    )
+    options: RecordingOptions = strawberry.field(description="The options with which the recording was started.")
+    spans: list[Span] = strawberry.field(
+        description="The parts of the call that are not in the audio, in the order of time."
+    )
+    media: Media | None = strawberry.field(
+        resolver=resolve_media, description="The stored audio. Null until it is stored."
+    )
+    delivery: Delivery | None = strawberry.field(
+        description="The delivery to the recording's `url`. Null without a `url`, and until the audio is stored."
+    )
+    hold: Hold | None = strawberry.field(description="The legal hold on the recording. Null without a hold.")
+    delete_at: DateTime | None = strawberry.field(
+        description="The time at which the retention policy moves the recording to the trash, unless it is on hold. "
+        "Null if the recording is kept forever."
+    )
+    user_metadata: JSON = strawberry.field(description="The metadata that clients of the account set: a JSON object.")
+    custom_channel_vars: JSON = strawberry.field(
+        description="The variables that the switch attached to the call: a JSON object."
+    )
+    trashed_at: DateTime | None = strawberry.field(description="The time at which the recording was deleted.")
+    trashed_by: str | None = strawberry.field(description="The name of the credentials that deleted the recording.")
+    trashed_reason: str | None = strawberry.field(description="The reason given for the deletion.")
+    purge_at: DateTime | None = strawberry.field(
+        description="The time until which the deleted recording can be restored. Then it is permanently deleted."
+    )
+    revision: int = strawberry.field(description="The number of changes to the recording.")
+
+    @classmethod
+    def is_type_of(cls, source: Any, *_: Any) -> bool:
+        return isinstance(source, dict)
+
+
+def _has_next(page: strawberry.Parent[RecordingPage]) -> bool:
+    return page.ends["hasNextPage"]
+
+
+def _has_previous(page: strawberry.Parent[RecordingPage]) -> bool:
+    return page.ends["hasPreviousPage"]
+
+
+@strawberry.type(
+    description="The position of a page in its list. `hasNextPage` and `hasPreviousPage` are exact in both paging "
+    "directions. Selecting them can cost one more query to the store."
+)
+class PageInfo:
+    has_next_page: bool = strawberry.field(
+        resolver=_has_next, description="Whether the list has recordings after this page."
+    )
+    has_previous_page: bool = strawberry.field(
+        resolver=_has_previous, description="Whether the list has recordings before this page."
+    )
+    start_cursor: str | None = strawberry.field(description="The cursor of the first recording of the page.")
+    end_cursor: str | None = strawberry.field(description="The cursor of the last recording of the page.")
+
+
+def _cursor(edge: strawberry.Parent[Any]) -> str:
+    return cast("str", edge[1])
+
+
+def _node(edge: strawberry.Parent[Any]) -> Any:
+    return edge[0]
+
+
+@strawberry.type(description="A recording in a page, with its cursor.")
+class RecordingEdge:
+    cursor: str = strawberry.field(
+        resolver=_cursor, description="The position of the recording in this order, for `after` and `before`."
+    )
+    node: Recording = strawberry.field(resolver=_node, description="The recording.")
+
+
+def _edges(page: strawberry.Parent[RecordingPage]) -> Any:
+    return Plain(page.edges)
+
+
+def _nodes(page: strawberry.Parent[RecordingPage]) -> Any:
+    return Plain(page.nodes)
+
+
+def _page_info(page: strawberry.Parent[RecordingPage]) -> Any:
+    return page
+
+
+async def _total_count(page: strawberry.Parent[RecordingPage]) -> int:
+    if not page.counted:
+        await page.count()
+    return page.total()
+
+
+@strawberry.type(description="A page of recordings.")
+class RecordingConnection:
+    edges: list[RecordingEdge] = strawberry.field(
+        resolver=_edges, description="The recordings of the page with their cursors."
+    )
+    nodes: list[Recording] = strawberry.field(resolver=_nodes, description="The recordings of the page.")
+    page_info: PageInfo = strawberry.field(resolver=_page_info, description="The position of the page in the list.")
+    total_count: int = strawberry.field(
+        resolver=_total_count,
+        description="The number of all recordings that match the filter. They are counted only if this is selected.",
+    )
+
+
+def parent_id_of(account: domain.Account, context: Context) -> strawberry.ID | None:
+    """Return the id of the parent account, or `None` if the caller cannot access it: it is above the caller's own."""
+    if account.parent_id is None or account.id == context.principal.account_id:
+        return None
+    return strawberry.ID(account.parent_id)
+
+
+def _resolve_parent_id(account: strawberry.Parent[domain.Account], info: Info) -> strawberry.ID | None:
+    return parent_id_of(account, info.context)
+
+
+async def _resolve_calls(account: strawberry.Parent[domain.Account], info: Info) -> list[LiveCall]:
+    context = info.context
+    calls: Sequence[Any] = await context.recordings.calls(context.principal, account.id)
+    return list(calls)
+
+
+@strawberry.type(description="An account: a customer or a part of one. Accounts form a tree.")
+class Account(Node):
+    id: strawberry.ID = strawberry.field(name="plainId", description="The plain id, which the v2 REST API uses.")
+    name: str = strawberry.field(description="The name of the account.")
+    parent_id: strawberry.ID | None = strawberry.field(
+        resolver=_resolve_parent_id,
+        description="The plain id of the parent account. Null if the credentials cannot access it.",
+    )
+    recordings: RecordingConnection = strawberry.field(
+        resolver=resolve_recordings,
+        description="The recordings of this account, without those of its descendants.",
+    )
+    calls: list[LiveCall] = strawberry.field(
+        resolver=_resolve_calls,
+        description="The calls in progress that can be recorded, newest first, at most 100.",
+    )
+
+    @classmethod
+    def is_type_of(cls, source: Any, *_: Any) -> bool:
+        return isinstance(source, domain.Account)

@@ -1,0 +1,79 @@
+"""The resolver of the `recordings` fields: it returns a page of the recordings of an account."""
+
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import UNSET
+
+from graph.execution.row_result import Plain
+from graph.schema.field_info import Info
+from graph.schema.filter_input import RecordingFilter, required_owner, to_condition
+from graph.schema.list_order import NEWEST_FIRST, RecordingOrder, to_order
+from graph.schema.page_arguments import After, Before, First, Last, PageArguments
+from graph.schema.partial_input import value_or_none
+from graph.schema.prefetch import is_included, prefetch_for_page
+from graph.schema.projection import cached, names_at, row_fields
+from graph.schema.recording_page import RecordingPage
+from graph.schema.resolver_context import Context
+from recordings.model.account import Account
+from recordings.model.query import Query
+from recordings.model.recording import Shelf
+
+Filter = Annotated[
+    RecordingFilter | None, strawberry.argument(description="Return only recordings that match. Default: all.")
+]
+OrderBy = Annotated[RecordingOrder | None, strawberry.argument(description="The order. Default: newest first.")]
+Trashed = Annotated[
+    bool | None,
+    strawberry.argument(description="Whether to list the trash: the deleted recordings that can still be restored."),
+]
+
+
+def _selection(info: Info) -> tuple[frozenset[str], frozenset[str]]:
+    beside_rows = names_at(info, (), ("edges",), ("pageInfo",))
+    return row_fields(info, ("nodes",), ("edges", "node")), beside_rows
+
+
+async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the field
+    account: strawberry.Parent[Account | None],
+    info: Info,
+    first: First = UNSET,
+    after: After = UNSET,
+    last: Last = UNSET,
+    before: Before = UNSET,
+    filter: Filter = UNSET,
+    order_by: OrderBy = NEWEST_FIRST,
+    trashed: Trashed = False,
+) -> Any:
+    """Return a page of the recordings of an account. Default: the account of the credentials.
+
+    `RecordingConnection` reads its fields from the `RecordingPage` that this returns.
+    """
+    context = info.context
+    query = _query(context, account, value_or_none(filter), order_by, Shelf.TRASH if trashed else Shelf.LIVE)
+    fields, selected = cached(info, _selection)
+    arguments = PageArguments(value_or_none(first), value_or_none(after), value_or_none(last), value_or_none(before))
+    request = arguments.page_request(context.cursors, query.order, fields, context.max_page)
+    page = await RecordingPage.load(context, query, request, selected)
+    await prefetch_for_page(info, page.nodes)
+    if "totalCount" in selected and is_included(info, "RecordingConnection", "totalCount"):
+        await page.count()
+    return Plain(page)
+
+
+def _query(
+    context: Context,
+    account: Account | None,
+    filter: RecordingFilter | None,
+    order_by: RecordingOrder | None,
+    shelf: Shelf,
+) -> Query:
+    where = to_condition(filter)
+    return Query(
+        account_id=context.principal.account_id if account is None else account.id,
+        # The use case limits a caller with an owner to that owner. A filter on another owner then matches nothing.
+        owner_id=required_owner(where) if context.principal.owner_id is None else None,
+        shelf=shelf,
+        where=where,
+        order=to_order(order_by),
+    )
