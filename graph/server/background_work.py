@@ -79,7 +79,7 @@ class Steps:
         claimed = await self._upkeep.claim(free) if free > 0 else ()
         waiting = []
         for recording in claimed:
-            sends = self._upkeep.sends(recording)
+            sends = self._upkeep.is_delivery(recording)
             if sends and not self._fits_in(recording.account_id):
                 waiting.append(recording)
                 continue
@@ -176,7 +176,7 @@ class Background:
         """End what the last process of this node left open, and go to work."""
         await self._upkeep.recover()
         stepping = asyncio.create_task(self._steps.run(), name="steps")
-        hearing = listen_to(self._recorder, self._recordings, self._upkeep.doubt)
+        hearing = listen_to(self._recorder, self._recordings, self._upkeep.check_later)
         listening = asyncio.create_task(hearing, name="recorder's events")
         adopting = asyncio.create_task(adopt(self._upkeep, self._wake), name="adoption")
         self._tasks = (stepping, listening, adopting)

@@ -22,7 +22,7 @@ from recordings.model.retention import Retention, check_rules, date_of, delete_a
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.accounts import MAX_NAME
-from recordings.use_cases.save_event import change
+from recordings.use_cases.save_event import RecordingWriter
 
 Progress = Callable[[str, int, int | None], None]
 """Told after each page: what is looked at, how many were, and of how many."""
@@ -66,6 +66,7 @@ class AccountSettings:
 
     def __init__(self, store: MetadataStore, clock: Clock) -> None:
         self._store = store
+        self._writer = RecordingWriter(store)
         self._clock = clock
 
     async def amend(
@@ -179,7 +180,7 @@ class AccountSettings:
             return False
         event = Retained(at=self._clock.now(), delete_at=delete_at(rules, recording))
         # What was deleted while we looked keeps the date that it had.
-        return (await change(self._store, recording, event)).delete_at != recording.delete_at
+        return (await self._writer.save_event(recording, event)).delete_at != recording.delete_at
 
 
 def check_place(url: str) -> str:

@@ -21,9 +21,9 @@ from recordings.ports.account_stores import all_accounts, all_places
 from recordings.ports.audio import MediaMissing, Spool
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
-from recordings.rules.lifecycle import is_going
+from recordings.rules.lifecycle import is_being_purged
 from recordings.rules.media_keys import DIGEST, id_of, is_digest, place_of, plain_place
-from recordings.use_cases.save_event import change
+from recordings.use_cases.save_event import RecordingWriter
 
 SAFETY: Final = DAY
 """How old an object must be before it can be an orphan: what is being stored just now has no row that names it yet."""
@@ -116,6 +116,7 @@ class Doctor:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
+        self._writer = RecordingWriter(store)
         self._media = media
         self._spool = spool
         self._clock = clock
@@ -192,13 +193,14 @@ class Doctor:
         if recording is None or recording.media is None or recording.media.url != url or recording.state is State.LOST:
             # It was deleted, or moved, while we looked; or it says so already.
             return None
-        if is_going(recording, self._clock.now()):
+        if is_being_purged(recording, self._clock.now()):
             return None
         if not examination.repair or examination.lost >= MOST_LOST or recording.state is not State.STORED:
             return finding
         examination.lost += 1
         try:
-            await change(self._store, recording, Missing(at=self._clock.now(), detail=finding.detail))
+            missing = Missing(at=self._clock.now(), detail=finding.detail)
+            await self._writer.save_event(recording, missing)
         except Refused:
             return finding
         return replace(finding, repaired=True)

@@ -43,10 +43,10 @@ class Work:
         self.due -= taken
         return [object()] * taken
 
-    def sends(self, recording: Any) -> bool:
+    def is_delivery(self, recording: Any) -> bool:
         return False
 
-    def doubt(self, recording_id: str) -> None:
+    def check_later(self, recording_id: str) -> None:
         self.doubted.append(recording_id)
 
     async def step(self, recording: Any) -> Any:
@@ -130,7 +130,7 @@ class Post(Work):
         taken, self.queue = self.queue[:limit], self.queue[limit:]
         return taken
 
-    def sends(self, recording: Any) -> bool:
+    def is_delivery(self, recording: Any) -> bool:
         return isinstance(recording, Letter)
 
     async def postpone(self, recording: Any) -> None:

@@ -1,6 +1,7 @@
 """Finding recordings: by id, by global id, in the account and below it, and nothing that is out of reach."""
 
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,6 +52,17 @@ async def test_every_field_of_a_recording_is_read(api: Api) -> None:
     assert shown["userMetadata"] == {"mood": [1, None, {"deep": True}]}
     assert shown["options"]["timeLimit"] == 3_600
     assert shown["revision"] == 0
+
+
+async def test_a_renamed_account_shows_its_new_name(api: Api) -> None:
+    kept = await api.keep()
+    query = "query($id: ID!, $account: ID!) { recording(id: $id) { account { name } } account(id: $account) { name } }"
+    for name in ("parent", "renamed"):
+        account = await api.house.store.account(ACCOUNT)
+        assert account is not None
+        await api.house.store.save_account(replace(account, name=name))
+        shown = await api.ask(query, id=kept.id, account=ACCOUNT)
+        assert (shown["recording"]["account"]["name"], shown["account"]["name"]) == (name, name)
 
 
 async def test_a_recording_is_found_by_its_global_and_its_plain_id(api: Api) -> None:

@@ -35,10 +35,11 @@ from adapters.rest_v2.request.v2_errors import (
 )
 from adapters.rest_v2.session.login_digests import LoginDigests
 from adapters.rest_v2.v2_routes import find
-from recordings.model.account import Account, Principal, can_access_account
+from recordings.model.account import Account, Principal
 from recordings.model.errors import Unauthenticated
 from recordings.model.ids import is_hex_id
 from recordings.ports.process import Clock
+from recordings.rules.access import can_access_account
 
 COST: Final = 1
 LOGIN_COST: Final = 35
@@ -131,7 +132,7 @@ class Gate:
         account = await self._accounts.account(given) if is_hex_id(given) else None
         if account is None:
             raise bad_identifier(given)
-        if not can_access_account(principal, account):
+        if not can_access_account(principal, account.id, account.tree):
             raise forbidden()
         return account
 

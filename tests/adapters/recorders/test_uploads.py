@@ -18,7 +18,7 @@ import pytest
 from adapters.recorders.embedded import IngestSecrets
 from recordings.model.events import Failed
 from recordings.model.recording import EndCause, Reason, Recording, State
-from recordings.use_cases.save_event import change
+from recordings.use_cases.save_event import RecordingWriter
 from tests.adapters.recorders.parts import ADDRESS, SECRET, World, world
 
 BODY = os.urandom(300_000)
@@ -182,7 +182,9 @@ async def test_a_sender_is_not_told_that_all_is_well_with_what_was_given_up(here
         sender.send(BODY[:1000])
         (opened,) = await here.until_all(lambda all_: all_ and spooled(here, all_[0].id) == BODY[:1000])
         # As the watchdog does, when the clock makes a leap.
-        await change(here.store, opened, Failed(at=opened.modified, reason=Reason.INCOMPLETE, detail="silent"))
+        await RecordingWriter(here.store).save_event(
+            opened, Failed(at=opened.modified, reason=Reason.INCOMPLETE, detail="silent")
+        )
         sender.send(BODY[1000:])
         assert await sender.status() == 503
     assert aside(here) == [BODY]
