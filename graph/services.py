@@ -254,7 +254,7 @@ def _renditions(settings: Settings, media: MediaRouter, closing: AsyncExitStack)
     # Processes of their own, that start when somebody asks: nobody's recording waits for somebody's listening.
     audio_workers = AudioWorkers(folder / "work", workers=settings.audio_workers)
     closing.push_async_callback(audio_workers.close)
-    renditions = Renditions(folder, audio_workers, media.read, most_bytes=settings.renditions_mb * _MIB)
+    renditions = Renditions(folder, audio_workers, media.read, max_bytes=settings.renditions_mb * _MIB)
     closing.push_async_callback(renditions.close)
     return renditions
 

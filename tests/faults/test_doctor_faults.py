@@ -377,7 +377,7 @@ async def test_what_cannot_be_listed_is_said_and_the_rest_is_examined(clinic: Cl
     assert seen(findings) == [(Problem.ORPHAN_AUDIO, nobody.id, False)]
     assert [(place, why[:28]) for place, why in sorted(said)] == [
         ("https://files.example.org/audio/", "it lists nothing, as web ser"),
-        ("nothing", "'nothing' is no place for au"),
+        ("nothing", "'nothing' is not a URL for au"),
         ("nothing://bucket/", "Protocol not known: nothing"),
     ]
 
