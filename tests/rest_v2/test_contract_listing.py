@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from adapters.http.streaming_response import BrokenOffError
+from adapters.http.streaming_response import BodySourceError
 from adapters.rest_v2.listing import list_recordings as listing
 from recordings.model.query import Page, PageRequest, Query
 from tests.rest_v2.test_channels import ask, flow
@@ -197,7 +197,7 @@ async def test_what_breaks_off_in_the_middle_is_not_ended_as_a_success(
     # By the protocol itself: a client shows nothing of what is unfinished.
     headers = {**site.headers, "Accept-Encoding": coding}
     request = site.client.build_request("GET", site.recordings, params={"paginate": "false", **params}, headers=headers)
-    with pytest.raises(BrokenOffError):
+    with pytest.raises(BodySourceError):
         await site.world.app()(scope_of(request), receive, send)
     begun, *parts = sent
     assert begun["status"] == 200

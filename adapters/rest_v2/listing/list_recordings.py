@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from adapters.http.streaming_response import Streamed
+from adapters.http.streaming_response import StreamedResponse
 from adapters.rest_v2.dependencies import Choices
 from adapters.rest_v2.listing.csv_table import CsvTable, file_name
 from adapters.rest_v2.listing.list_filters import read_filters
@@ -63,7 +63,7 @@ class Listings:
         if kind is Kind.CSV:
             return _csv(exchange, first, chunks)
         if plan.chunked or len(first) > HELD:
-            return Streamed(_Body(exchange, plan, scan).stream(first, chunks), 200, {"content-type": JSON_TYPE})
+            return StreamedResponse(_Body(exchange, plan, scan).stream(first, chunks), 200, {"content-type": JSON_TYPE})
         return _whole(exchange, plan, scan, first)
 
     async def _first(
@@ -156,7 +156,7 @@ def _csv(exchange: RequestContext, first: Documents, rest: AsyncGenerator[Docume
     """Rows of all documents; 204 if there are none."""
     if not first:
         return Response(status_code=204)
-    return Streamed(_rows(CsvTable(), first, rest), 200, csv_headers(exchange))
+    return StreamedResponse(_rows(CsvTable(), first, rest), 200, csv_headers(exchange))
 
 
 def csv_headers(exchange: RequestContext) -> dict[str, str]:

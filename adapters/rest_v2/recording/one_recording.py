@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 import structlog
 from starlette.responses import Response
 
-from adapters.http.conditional_requests import Validators, Verdict, judge
+from adapters.http.conditional_requests import Precondition, Validators, check_preconditions
 from adapters.rest_v2.dependencies import Choices, Convert, Read
 from adapters.rest_v2.listing.csv_table import CsvTable
 from adapters.rest_v2.listing.list_recordings import csv_headers
@@ -153,10 +153,12 @@ def _reading(recording_id: str) -> Iterator[None]:
 
 def _conditional(exchange: RequestContext, validators: Validators) -> Response | None:
     """The answer to somebody who has it already; `None` for everybody else. Raises `Fault`: 412."""
-    verdict = judge("GET", exchange.request.headers, validators)
-    if verdict is Verdict.FAILED:
+    verdict = check_preconditions("GET", exchange.request.headers, validators)
+    if verdict is Precondition.FAILED:
         raise Fault(412, bare=True)
-    return Response(status_code=304, headers={"etag": validators.etag}) if verdict is Verdict.NOT_MODIFIED else None
+    return (
+        Response(status_code=304, headers={"etag": validators.etag}) if verdict is Precondition.NOT_MODIFIED else None
+    )
 
 
 def _no_recording(recording_id: str) -> Fault:
@@ -167,7 +169,7 @@ def _no_recording(recording_id: str) -> Fault:
 
 
 def _check_match(exchange: RequestContext, row: Row) -> None:
-    if judge("PUT", exchange.request.headers, validators_of(row)) is not Verdict.GO_ON:
+    if check_preconditions("PUT", exchange.request.headers, validators_of(row)) is not Precondition.PASSED:
         raise Fault(412, bare=True)
 
 
