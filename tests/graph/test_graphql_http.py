@@ -1,4 +1,4 @@
-"""The API over HTTP: who may come in, what a body may be, what goes out when something breaks."""
+"""GraphQL over HTTP: authentication, request bodies, limits and error responses."""
 
 import json
 import time
@@ -19,7 +19,7 @@ ME = {"authorization": "Bearer me"}
 JSON = {"content-type": "application/json"}
 
 
-async def test_whoever_has_no_token_is_refused(api: Api) -> None:
+async def test_a_request_without_a_valid_token_gets_401(api: Api) -> None:
     nothing_sent = "send a token or an API key as X-Auth-Token or Authorization: Bearer"
     for headers, message in (({}, nothing_sent), ({"authorization": "Bearer unknown"}, "send a token")):
         response = await api.http.post(URL, json={"query": "{ __typename }"}, headers=headers)
@@ -30,7 +30,7 @@ async def test_whoever_has_no_token_is_refused(api: Api) -> None:
         assert error == {"message": message, "extensions": {"code": "UNAUTHENTICATED", "path": []}}
 
 
-async def test_queries_come_by_get_too_and_mutations_do_not(api: Api) -> None:
+async def test_get_allows_queries_but_no_mutations(api: Api) -> None:
     query = "query($n: Int) { recordings(first: $n) { totalCount } }"
     params = {"query": query, "variables": '{"n": 1}'}
     response = await api.http.get(URL, params=params, headers=ME | {"accept": "text/html,*/*"})
@@ -59,18 +59,18 @@ async def test_queries_come_by_get_too_and_mutations_do_not(api: Api) -> None:
         (b'{"query": ""}', JSON),
     ],
 )
-async def test_what_is_no_request_is_a_client_error(api: Api, body: bytes, headers: dict[str, str]) -> None:
+async def test_a_malformed_request_gets_400(api: Api, body: bytes, headers: dict[str, str]) -> None:
     response = await api.http.post(URL, content=body, headers=ME | headers)
     assert response.status_code == 400
     assert response.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
 
 
-async def test_other_methods_are_refused(api: Api) -> None:
+async def test_other_methods_get_405(api: Api) -> None:
     response = await api.http.put(URL, json={"query": "{ __typename }"}, headers=ME)
     assert response.status_code == 405
 
 
-async def test_a_body_has_a_limit_however_it_comes(tmp_path: Path) -> None:
+async def test_a_body_has_a_limit_with_and_without_content_length(tmp_path: Path) -> None:
     async with open_api(tmp_path, GraphQLSettings(limits=Limits(body=1_000))) as api:
         body = json.dumps({"query": "{ __typename }", "extensions": {"x": "y" * 1_000}}).encode()
         response = await api.http.post(URL, content=body, headers=ME | JSON)
@@ -100,13 +100,15 @@ async def test_a_body_has_a_limit_however_it_comes(tmp_path: Path) -> None:
         'query($id: ID = "a") { recording(id: $id) { id } }',
     ],
 )
-async def test_what_is_wrong_with_a_document_is_told(api: Api, query: str) -> None:
+async def test_the_error_of_an_invalid_document_is_not_masked(api: Api, query: str) -> None:
     error = await api.refused(query, id=None)
     assert error["extensions"] == {"code": "BAD_REQUEST"}
     assert error["message"] != "internal error"
 
 
-async def test_a_fault_is_logged_with_its_request_and_masked(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_internal_error_is_logged_with_its_request_id_and_masked(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def broken(*_args: Any) -> Any:
         raise RuntimeError("password is hunter2")
 
@@ -124,11 +126,11 @@ async def test_a_fault_is_logged_with_its_request_and_masked(api: Api, monkeypat
     assert "hunter2" in str(faults[0]["exc_info"])
 
 
-async def test_a_store_that_is_away_is_a_line_in_the_log(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def away(*_args: Any) -> Any:
+async def test_an_unavailable_store_is_logged_without_a_traceback(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unavailable(*_args: Any) -> Any:
         raise StoreUnavailableError("MongoDB does not answer")
 
-    monkeypatch.setattr(api.house.store, "page", away)
+    monkeypatch.setattr(api.house.store, "page", unavailable)
     with capture_logs() as lines:
         error = await api.refused("{ viewer { name } list: recordings(first: 1) { totalCount } }")
     assert error["extensions"]["code"] == "UNAVAILABLE"
@@ -137,7 +139,7 @@ async def test_a_store_that_is_away_is_a_line_in_the_log(api: Api, monkeypatch: 
     assert "exc_info" not in line
 
 
-async def test_a_value_that_does_not_fit_the_schema_is_a_fault_of_ours(api: Api) -> None:
+async def test_a_value_that_does_not_fit_the_schema_is_an_internal_error(api: Api) -> None:
     kept = await api.keep(duration_ms=2**40)
     error = await api.refused("query($id: ID!) { recording(id: $id) { durationMs } }", id=kept.id)
     assert error["extensions"]["code"] == "INTERNAL"
@@ -150,7 +152,7 @@ async def test_a_refusal_is_not_logged(api: Api) -> None:
     assert lines == []
 
 
-async def test_a_fault_outside_of_a_field_is_masked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_internal_error_outside_a_field_is_masked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(_headers: Any) -> Any:
         raise RuntimeError("hunter2")
 
@@ -164,7 +166,7 @@ async def test_a_fault_outside_of_a_field_is_masked_too(tmp_path: Path, monkeypa
     assert "hunter2" not in response.text
 
 
-async def test_media_urls_begin_with_the_public_url_and_hold_as_long_as_is_set(tmp_path: Path) -> None:
+async def test_media_urls_use_the_configured_public_url_and_lifetime(tmp_path: Path) -> None:
     settings = GraphQLSettings(public_url="https://calls.example.org/api/", media_ttl=5_000)
     async with open_api(tmp_path, settings) as api:
         kept = await api.keep()
@@ -189,7 +191,7 @@ async def test_a_document_has_limits(api: Api) -> None:
     assert "tokens" in (await api.refused("{" + "__typename " * 1_200 + "}"))["message"]
 
 
-async def test_fragments_that_nest_cost_no_more_than_their_length(api: Api) -> None:
+async def test_the_time_for_nested_fragments_is_linear_in_their_length(api: Api) -> None:
     fragments = " ".join(f"fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }}" for n in range(60))
     began = time.perf_counter()
     await api.ask("{ ...f0 } " + fragments + " fragment f60 on Query { __typename }")
@@ -206,7 +208,7 @@ async def test_a_document_is_validated_once(api: Api) -> None:
     assert schema.documents.find(query) is before
 
 
-async def test_variables_as_deep_as_they_may_be_do_no_harm(api: Api) -> None:
+async def test_deeply_nested_variables_are_rejected(api: Api) -> None:
     deep: dict[str, Any] = {}
     for _ in range(400):
         deep = {"not": deep}
@@ -214,7 +216,7 @@ async def test_variables_as_deep_as_they_may_be_do_no_harm(api: Api) -> None:
     assert answer["errors"][0]["extensions"]["code"] in {"INVALID_INPUT", "BAD_REQUEST"}
 
 
-async def test_web_sockets_are_refused(api: Api) -> None:
+async def test_websockets_are_rejected(api: Api) -> None:
     sent: list[Any] = []
 
     async def receive() -> Any:

@@ -1,4 +1,4 @@
-"""Playing over HTTP."""
+"""The `/media` endpoint, which plays recordings."""
 
 import asyncio
 import tracemalloc
@@ -39,7 +39,7 @@ class Clock:
 
 @dataclass
 class Service:
-    """The use cases as the endpoint sees them."""
+    """The use cases that the endpoint calls."""
 
     recordings: dict[str, Recording] = field(default_factory=dict)
     asked: list[object] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Service:
 
 
 class Watched:
-    """A store that knows how much was read of it, and whether its readers were closed."""
+    """A media store that counts the bytes read and the open readers."""
 
     def __init__(self, store: MediaRouter) -> None:
         self._store = store
@@ -130,7 +130,7 @@ async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
-async def test_the_whole(client: httpx.AsyncClient) -> None:
+async def test_the_complete_audio_is_sent(client: httpx.AsyncClient) -> None:
     answer = await client.get(f"/media/{ID}")
     assert answer.status_code == 200
     assert answer.content == DATA
@@ -147,7 +147,7 @@ async def test_the_whole(client: httpx.AsyncClient) -> None:
     }
 
 
-async def test_head_says_what_get_would_and_reads_nothing(client: httpx.AsyncClient, house: House) -> None:
+async def test_head_has_the_headers_of_get_and_reads_no_audio(client: httpx.AsyncClient, house: House) -> None:
     get = await client.get(f"/media/{ID}")
     read = house.store.read_bytes
     head = await client.head(f"/media/{ID}", headers={"range": "bytes=0-1"})
@@ -160,7 +160,7 @@ async def test_head_says_what_get_would_and_reads_nothing(client: httpx.AsyncCli
     [("bytes=0-0", 0, 1), ("bytes=100-300000", 100, 300_001), ("bytes=500000-", 500_000, len(DATA)),
      ("bytes=-7", len(DATA) - 7, len(DATA)), ("bytes=0-", 0, len(DATA))],
 )  # fmt: skip
-async def test_a_part(client: httpx.AsyncClient, house: House, header: str, start: int, end: int) -> None:
+async def test_a_range_is_sent(client: httpx.AsyncClient, house: House, header: str, start: int, end: int) -> None:
     answer = await client.get(f"/media/{ID}", headers={"range": header})
     assert answer.status_code == 206
     assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/{len(DATA)}"
@@ -170,27 +170,27 @@ async def test_a_part(client: httpx.AsyncClient, house: House, header: str, star
 
 
 @pytest.mark.parametrize("header", ["bytes=0-1,5-6", "bytes=x", "seconds=0-1"])
-async def test_what_is_no_single_range_is_the_whole(client: httpx.AsyncClient, header: str) -> None:
+async def test_an_invalid_or_multiple_range_returns_the_complete_audio(client: httpx.AsyncClient, header: str) -> None:
     answer = await client.get(f"/media/{ID}", headers={"range": header})
     assert (answer.status_code, answer.content) == (200, DATA)
     assert "content-range" not in answer.headers
 
 
 @pytest.mark.parametrize("header", [f"bytes={len(DATA)}-", "bytes=-0"])
-async def test_a_range_of_nothing(client: httpx.AsyncClient, header: str) -> None:
+async def test_an_unsatisfiable_range_gets_416(client: httpx.AsyncClient, header: str) -> None:
     answer = await client.get(f"/media/{ID}", headers={"range": header})
     assert answer.status_code == 416
     assert answer.headers["content-range"] == f"bytes */{len(DATA)}"
     assert answer.json()["error"]["code"] == "RANGE_NOT_SATISFIABLE"
 
 
-async def test_a_part_only_of_what_one_has(client: httpx.AsyncClient) -> None:
+async def test_if_range_applies_only_to_the_same_audio(client: httpx.AsyncClient) -> None:
     for value, status in ((TAG, 206), ('"other"', 200), (f"W/{TAG}", 200), (DATE, 206)):
         answer = await client.get(f"/media/{ID}", headers={"range": "bytes=0-1", "if-range": value})
         assert answer.status_code == status
 
 
-async def test_what_one_has_is_not_sent(client: httpx.AsyncClient, house: House) -> None:
+async def test_audio_that_the_client_has_cached_gets_304(client: httpx.AsyncClient, house: House) -> None:
     for headers in ({"if-none-match": f'"x", W/{TAG}'}, {"if-modified-since": DATE}):
         answer = await client.get(f"/media/{ID}", headers=headers)
         assert (answer.status_code, answer.content) == (304, b"")
@@ -199,19 +199,19 @@ async def test_what_one_has_is_not_sent(client: httpx.AsyncClient, house: House)
     assert house.store.read_bytes == 0
 
 
-async def test_what_one_does_not_want_is_not_sent(client: httpx.AsyncClient) -> None:
+async def test_a_failed_precondition_gets_412(client: httpx.AsyncClient) -> None:
     answer = await client.get(f"/media/{ID}", headers={"if-match": '"other"'})
     assert answer.status_code == 412
     assert answer.json()["error"]["code"] == "PRECONDITION_FAILED"
 
 
-async def test_empty_audio(client: httpx.AsyncClient) -> None:
+async def test_empty_audio_can_be_played(client: httpx.AsyncClient) -> None:
     answer = await client.get("/media/empty")
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "0")
     assert (await client.get("/media/empty", headers={"range": "bytes=0-"})).status_code == 416
 
 
-async def test_inline(client: httpx.AsyncClient) -> None:
+async def test_inline_changes_the_content_disposition(client: httpx.AsyncClient) -> None:
     for query, kind in (("true", "inline"), ("false", "attachment"), ("", "attachment")):
         answer = await client.get(f"/media/{ID}?inline={query}")
         assert answer.headers["content-disposition"].startswith(kind)
@@ -222,21 +222,21 @@ async def test_inline(client: httpx.AsyncClient) -> None:
     [("unknown", 404, "NOT_FOUND"), ("forbidden", 403, "FORBIDDEN"), ("nothing", 404, "MEDIA_UNAVAILABLE"),
      ("gone", 404, "MEDIA_UNAVAILABLE")],
 )  # fmt: skip
-async def test_refusals(client: httpx.AsyncClient, name: str, status: int, code: str) -> None:
+async def test_a_refusal_has_its_status_and_code(client: httpx.AsyncClient, name: str, status: int, code: str) -> None:
     answer = await client.get(f"/media/{name}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert set(answer.json()) == {"error"}
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_credentials_are_needed(client: httpx.AsyncClient, house: House) -> None:
+async def test_a_request_without_credentials_gets_401(client: httpx.AsyncClient, house: House) -> None:
     answer = await client.get(f"/media/{ID}", headers={"authorization": "Bearer other"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
     assert answer.headers["www-authenticate"] == "Bearer"
     assert house.service.asked == []
 
 
-async def test_a_signed_address_needs_no_credentials(client: httpx.AsyncClient, house: House) -> None:
+async def test_a_signed_url_needs_no_credentials(client: httpx.AsyncClient, house: House) -> None:
     expires = NOW + 1
     client.headers.pop("authorization")
     answer = await client.get(f"/media/{ID}?expires={expires}&signature={GRANTS.sign(ID, expires)}")
@@ -257,7 +257,7 @@ async def test_a_signed_address_needs_no_credentials(client: httpx.AsyncClient, 
         (ID, "expires=1&signature=%ff%00"),
     ],
 )
-async def test_a_bad_address_is_refused_even_with_credentials(
+async def test_an_invalid_signature_is_rejected_even_with_credentials(
     client: httpx.AsyncClient, house: House, recording_id: str, query: str
 ) -> None:
     answer = await client.get(f"/media/{recording_id}?{query}")
@@ -265,7 +265,7 @@ async def test_a_bad_address_is_refused_even_with_credentials(
     assert house.service.asked == []
 
 
-async def test_other_sites_and_methods_are_not_invited(client: httpx.AsyncClient) -> None:
+async def test_cors_and_other_methods_are_not_allowed(client: httpx.AsyncClient) -> None:
     answer = await client.get(f"/media/{ID}", headers={"origin": "https://elsewhere.example"})
     assert "access-control-allow-origin" not in answer.headers
     assert (await client.post(f"/media/{ID}")).status_code == 405
@@ -276,7 +276,7 @@ async def server(house: House) -> AsyncIterator[str]:
     config = uvicorn.Config(house.app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())
-    while not running.started:  # noqa: ASYNC110 - it says so in no other way
+    while not running.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.005)
     yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
     running.should_exit = True
@@ -284,7 +284,7 @@ async def server(house: House) -> AsyncIterator[str]:
 
 
 def big(house: House, tmp_path: Path, size: int) -> None:
-    """Make the recording a big file that takes no room."""
+    """Replace the audio by a large sparse file, which needs no disk space."""
     with (tmp_path / "media" / "a" / "big.mp3").open("wb") as file:
         file.truncate(size)
     recording = house.service.recordings[ID]
@@ -293,12 +293,12 @@ def big(house: House, tmp_path: Path, size: int) -> None:
     house.service.recordings[ID] = replace(recording, media=media)
 
 
-async def test_over_a_socket_memory_stays_flat(house: House, server: str, tmp_path: Path) -> None:
+async def test_memory_use_does_not_grow_with_the_size_of_the_audio(house: House, server: str, tmp_path: Path) -> None:
     size = 256 << 20
     big(house, tmp_path, size)
     total = 0
     async with httpx.AsyncClient(headers=KEY) as client:
-        # What is made once is not counted.
+        # Do not count memory that is allocated only once.
         await client.get(f"{server}/media/{ID}", headers={"range": "bytes=0-9"})
         tracemalloc.start()
         try:
@@ -314,7 +314,7 @@ async def test_over_a_socket_memory_stays_flat(house: House, server: str, tmp_pa
     assert house.store.open == 0
 
 
-async def test_a_listener_who_leaves_stops_the_reading(house: House, server: str, tmp_path: Path) -> None:
+async def test_a_disconnected_client_stops_the_reading(house: House, server: str, tmp_path: Path) -> None:
     size = 256 << 20
     big(house, tmp_path, size)
     async with httpx.AsyncClient(headers=KEY) as client, client.stream("GET", f"{server}/media/{ID}") as answer:
@@ -325,7 +325,7 @@ async def test_a_listener_who_leaves_stops_the_reading(house: House, server: str
     assert house.store.read_bytes < size // 2
 
 
-async def test_a_slow_listener_is_waited_for(house: House, server: str, tmp_path: Path) -> None:
+async def test_the_server_waits_for_a_slow_client(house: House, server: str, tmp_path: Path) -> None:
     big(house, tmp_path, 256 << 20)
     async with httpx.AsyncClient(headers=KEY) as client, client.stream("GET", f"{server}/media/{ID}") as answer:
         chunks = answer.aiter_raw()

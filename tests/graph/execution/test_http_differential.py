@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from graph.schema.build import Schema
 from graph.server.graphql_app import GraphQLApp, GraphQLServices, GraphQLSettings, graphql_app
-from tests.graph.api import PEOPLE
+from tests.graph.api import PRINCIPALS
 from tests.graph.execution.differential import UNLIMITED, make
 from tests.graph.execution.rows import CURSORS, GRANTS, RandomRecordings
 from tests.support.fake_clock import StillClock
@@ -52,7 +52,7 @@ class Raw(msgspec.Struct):
 
 
 async def authenticate(_headers: Any) -> Any:
-    return PEOPLE["me"]
+    return PRINCIPALS["me"]
 
 
 def services(recordings: Any) -> GraphQLServices:
