@@ -146,7 +146,7 @@ def _ingest(services: Services) -> list[BaseRoute]:
     recorder = services.recorder
     return ingest_routes(
         authenticate=services.identity.ingest,
-        uploads=Uploads(receiving=services.receiving, spool=services.spool, limits=recorder.limits),
+        uploads=Uploads(ingest=services.receiving, spool=services.spool, limits=recorder.limits),
         sockets=MediaSockets(recorder, services.clock),
         clock=services.clock,
     )
@@ -160,7 +160,7 @@ def _announcer(services: Services) -> "Announcer | None":
     from adapters.peers import Announcer
 
     announcer = Announcer(store, Peer(services.node, url), recorder.live_calls)
-    recorder.watch(announcer.changed)
+    recorder.on_calls_changed(announcer.changed)
     return announcer
 
 

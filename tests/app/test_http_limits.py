@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
-from adapters.recorders.embedded.uvicorn_protocols import WAITING
+from adapters.recorders.embedded.uvicorn_protocols import MAX_BUFFERED_BODY
 from graph.server import http_limits as protocol
 
 LONG = 32_000_000
@@ -37,7 +37,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": b""})
         return
     length, more = 0, scope["path"] != "/unread"
-    while not more and len(receive.__self__.body) <= WAITING:  # noqa: ASYNC110 - uvicorn tells nobody of it
+    while not more and len(receive.__self__.body) <= MAX_BUFFERED_BODY:  # noqa: ASYNC110 - uvicorn tells nobody of it
         await asyncio.sleep(0)
     while more:
         message = await receive()
@@ -118,7 +118,7 @@ async def test_what_follows_a_body_that_was_not_read_is_served(port: int, length
 @pytest.mark.parametrize("path", ["/", "/unread"])
 async def test_a_body_that_falls_silent_is_given_up(port: int, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "BODY_SECONDS", 0.2)
-    length = WAITING * 5
+    length = MAX_BUFFERED_BODY * 5
     unfinished = request(length, last=False)[:-1].replace(b"PUT / ", f"PUT {path} ".encode())
     assert str(length).encode() not in await answers(port, unfinished)
 

@@ -64,7 +64,7 @@ async def test_a_take_that_opens_after_its_start_was_given_up_is_closed_again(tm
     await store.add_account(Account(ACCOUNT, "Acme", clock.now()))
     await peers.greet(Peer("holder", "http://holder"), MINUTE)
     call = Call(account_id=ACCOUNT, call_id="call", started=clock.now())
-    live = holder.answer(call, lambda _: None)
+    live = holder.open_call(call, lambda _: None)
     await peers.add_calls("holder", [call], MINUTE)
 
     with pytest.raises(RecorderFailed, match="did not answer in time"):
