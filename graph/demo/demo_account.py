@@ -68,7 +68,7 @@ async def demo_account(services: Services) -> Account:
     found = await services.store.account(DEMO_ACCOUNT)
     if found is None:
         await services.store.add_account(Account(DEMO_ACCOUNT, "Demo", services.clock.now()))
-        found = await services.administration.account(DEMO_ACCOUNT)
+        found = await services.accounts.account(DEMO_ACCOUNT)
     return found
 
 

@@ -1,4 +1,4 @@
-"""`GET /media/{id}`: playing a recording, with credentials or with a signed address."""
+"""`GET /media/{id}`: play a recording, with credentials or with a signed URL."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from adapters.http.audio_response import play
 from adapters.http.error_body import RETRY, error_response
-from graph.media.convert import Rendering
+from graph.media.convert import Converter
 from graph.media.wanted_format import wanted_format
 from recordings.model.account import Principal
 from recordings.model.errors import Busy, Forbidden, MediaUnavailable, NotFound, Refused, Unauthenticated
@@ -19,7 +19,7 @@ from recordings.ports.process import Clock
 from recordings.rules.media_grants import Grant, Grants
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
-"""Who asks, by the request's credentials. Raises `Unauthenticated`."""
+"""Returns the principal of a request's credentials. Raises `Unauthenticated`."""
 
 _STATUSES: Final[tuple[tuple[type[Refused], int], ...]] = (
     (Unauthenticated, 401),
@@ -34,19 +34,19 @@ _LONGEST_NUMBER: Final = 18
 
 
 class Listening(Protocol):
-    """The use cases of `recordings.use_cases.recordings` that this needs."""
+    """The use cases of `recordings.use_cases.recordings` that the endpoint needs."""
 
     async def listen(self, principal: Principal, recording_id: str) -> Recording:
-        """A recording with media, for somebody. Raises `Refused`."""
+        """Return a recording with media for a principal. Raises `Refused`."""
 
     async def listen_with_grant(self, grant: Grant) -> Recording:
-        """A recording with media, for whoever holds a grant. Raises `Refused`."""
+        """Return a recording with media for the holder of a grant. Raises `Refused`."""
 
 
 class MediaEndpoint:
-    """Plays recordings. `inline=true` asks a browser to play instead of to save.
+    """Plays recordings. With `inline=true` a browser plays the file instead of saving it.
 
-    With `rendering`, `format=opus` (or `Accept`) asks for it in another format; see `graph.media.wanted_format`.
+    With a `converter`, `format=opus` (or `Accept`) selects another format; see `graph.media.wanted_format`.
     """
 
     def __init__(
@@ -57,21 +57,21 @@ class MediaEndpoint:
         grants: Grants,
         clock: Clock,
         authenticate: Authenticate,
-        rendering: Rendering | None = None,
+        converter: Converter | None = None,
     ) -> None:
         self._service = service
         self._media = media
         self._grants = grants
         self._clock = clock
         self._authenticate = authenticate
-        self._rendering = rendering
+        self._converter = converter
 
     def route(self, path: str = "/media/{id}") -> Route:
-        """The route that it answers."""
+        """Return the route of the endpoint."""
         return Route(path, self.respond, methods=["GET", "HEAD"], name="media")
 
     async def respond(self, request: Request) -> Response:
-        """Play, or say why not."""
+        """Return the audio, or an error response."""
         try:
             return await self._play(request, await self._recording(request))
         except Refused as refused:
@@ -81,21 +81,21 @@ class MediaEndpoint:
 
     async def _play(self, request: Request, recording: Recording) -> Response:
         inline = request.query_params.get("inline") == "true"
-        if self._rendering is None or recording.media is None:
+        if self._converter is None or recording.media is None:
             return await play(request, recording, self._media.read, inline=inline)
-        asked = request.query_params.get("format")
-        # A player that can set no header says it in the address, as on the v2 paths.
+        format_parameter = request.query_params.get("format")
+        # A player that cannot set headers uses the query parameter, as on the v2 paths.
         accept = request.query_params.get("accept") or request.headers.get("accept")
-        wanted = wanted_format(asked, accept, recording.media.content_type)
-        converted = await self._rendering.convert(recording, wanted) if wanted is not None else None
+        wanted = wanted_format(format_parameter, accept, recording.media.content_type)
+        converted = await self._converter.convert(recording, wanted) if wanted is not None else None
         if converted is None:
-            answer = await play(request, recording, self._media.read, inline=inline)
+            response = await play(request, recording, self._media.read, inline=inline)
         else:
-            answer = await play(request, converted.recording, converted.read, inline=inline)
-        if asked is None:
-            # What is kept of it on the way is not for everybody who asks for this address.
-            answer.headers["vary"] = "Accept"
-        return answer
+            response = await play(request, converted.recording, converted.read, inline=inline)
+        if format_parameter is None:
+            # Caches must keep a separate response for each Accept header.
+            response.headers["vary"] = "Accept"
+        return response
 
     async def _recording(self, request: Request) -> Recording:
         recording_id: str = request.path_params["id"]
@@ -108,7 +108,7 @@ class MediaEndpoint:
 
 
 def _instant(text: str) -> int:
-    """The instant of a signed address. One that nobody signed cannot have a valid signature."""
+    """Return the expiry time of a signed URL; 0 for an invalid one, for which no signature is valid."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else 0
 
 

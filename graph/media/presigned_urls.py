@@ -1,4 +1,4 @@
-"""URLs by which the store itself plays recordings, so that their bytes need not pass through the service."""
+"""URLs signed by the media store. Clients download from the store, so the audio does not pass through the service."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,15 +9,15 @@ from recordings.model.instants import SECOND, Millis
 from recordings.model.recording import Row, State
 
 
-class Presigning:
-    """Signs for a page of recordings what lies in a store that signs (S3); what lies elsewhere has no such URL."""
+class UrlPresigner:
+    """Makes signed URLs for a page of recordings. Only stores that sign URLs (S3) have them."""
 
     def __init__(self, media: MediaRouter, ttl: Millis) -> None:
         self._media = media
         self._seconds = ttl // SECOND
 
     async def urls(self, rows: Iterable[Row]) -> Mapping[str, str]:
-        """The URLs by recording. Signing is computing: the store is not asked."""
+        """Return the URLs by recording id. Signing is a local computation without a request to the store."""
         signed = {row["id"]: await self._sign(row["id"], row["media"]) for row in rows if _is_playable(row)}
         return {identity: url for identity, url in signed.items() if url is not None}
 

@@ -35,7 +35,7 @@ async def test_a_second_call_changes_nothing(services: Services) -> None:
 
 async def test_each_account_has_one_address_for_calls(services: Services) -> None:
     account = await demo_account(services)
-    other = await services.administration.create_account("Other")
+    other = await services.accounts.create_account("Other")
     address = await call_address(services, account)
     assert address == await call_address(services, account) != await call_address(services, other)
     _, _, address_id, secret = address.split("/")

@@ -14,7 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from adapters.peers import Command, Commands, Verb
 from adapters.recorders.embedded import recorder_limits
 from graph.app import create_app
-from graph.server.request_log import Requests
+from graph.server.request_log import RequestLog
 from graph.services import Services, open_services
 from graph.settings.load import load
 from recordings.model.account import DEFAULT_SCOPES, Principal
@@ -42,7 +42,7 @@ class Site:
     """The whole app, an account, a stored recording and an ingest address."""
 
     services: Services
-    app: Requests
+    app: RequestLog
     client: httpx.AsyncClient
     recording: Recording
     headers: dict[str, str]
@@ -83,8 +83,8 @@ def checked(response: httpx.Response) -> str:
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     async with open_services(load({}, {"data": str(tmp_path / "data")})) as opened:
         services = replace(opened, settings=replace(opened.settings, peer_url="http://127.0.0.1:1"))
-        account = await services.administration.create_account("Acme")
-        ingest = await services.administration.create_ingest(account.id)
+        account = await services.accounts.create_account("Acme")
+        ingest = await services.accounts.create_ingest(account.id)
         recording = await _stored(services, account.id, tmp_path)
         token = services.tokens.issue(Principal(account.id, frozenset(DEFAULT_SCOPES)))
         app: Any = create_app(services)

@@ -57,7 +57,7 @@ async def mounted(services: Services) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def account(services: Services) -> Account:
-    return await services.administration.create_account(f"Acme {new_id()}")
+    return await services.accounts.create_account(f"Acme {new_id()}")
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ class Beside(World):
 
 async def test_users_and_the_account_before_anything_else(site: Site, services: Services) -> None:
     assert (await site.get(f"{site.path}/users", paginate="false")).json()["data"] == []
-    user = await services.membership.create(site.account.id, "ada", first_name="Ada", priv_level=PrivLevel.ADMIN)
+    user = await services.users.create(site.account.id, "ada", first_name="Ada", priv_level=PrivLevel.ADMIN)
     (item,) = (await site.get(f"{site.path}/users", paginate="false")).json()["data"]
     assert item == {
         "id": user.id,
@@ -97,7 +97,7 @@ async def test_users_and_the_account_before_anything_else(site: Site, services: 
 
 
 async def test_who_is_known(site: Site, services: Services) -> None:
-    created = await services.membership.create(site.account.id, "ada")
+    created = await services.users.create(site.account.id, "ada")
     # One that only a recording names, and it stays known when that is deleted.
     owner = new_id()
     made = await add(site, services, owner_id=owner)
@@ -197,7 +197,7 @@ async def test_what_is_deleted_and_what_stays(site: Site, services: Services, tm
 
 async def test_the_mail_receiver(site: Site, services: Services) -> None:
     made = await add(site, services)
-    key = await services.administration.create_key(site.account.id, None, frozenset(DEFAULT_SCOPES))
+    key = await services.accounts.create_key(site.account.id, None, frozenset(DEFAULT_SCOPES))
     signed_in = await site.client.put("/v2/api_auth", json={"data": {"api_key": key.secret}})
     assert signed_in.status_code == 201
     headers = {"X-Auth-Token": signed_in.json()["auth_token"], "Accept": "audio/mpeg"}
@@ -206,7 +206,7 @@ async def test_the_mail_receiver(site: Site, services: Services) -> None:
 
 
 async def test_the_sdk(site: Site, services: Services) -> None:
-    await services.membership.create(site.account.id, "admin", "secret", priv_level=PrivLevel.ADMIN)
+    await services.users.create(site.account.id, "admin", "secret", priv_level=PrivLevel.ADMIN)
     made = await add(site, services)
     credentials = hashlib.md5(b"admin:secret", usedforsecurity=False).hexdigest()
     body = json.dumps({"data": {"credentials": credentials, "account_name": site.account.name}})

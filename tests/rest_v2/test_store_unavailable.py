@@ -129,7 +129,7 @@ async def test_a_server_that_is_back(on_mongodb: Site, mongod: Mongod) -> None:
 async def test_all_of_the_service(mongod: Mongod, gone: Any, tmp_path: Path) -> None:
     uri = uri_of(mongod).replace("/?", "/whole?")
     async with open_services(load({}, {"data": str(tmp_path), "mongodb": uri})) as services:
-        account = await services.administration.create_account("Acme")
+        account = await services.accounts.create_account("Acme")
         token = services.tokens.issue(Principal(account.id, frozenset(DEFAULT_SCOPES)))
         headers = {"X-Auth-Token": token, "Authorization": f"Bearer {token}"}
         transport = httpx.ASGITransport(create_app(services))

@@ -20,7 +20,7 @@ from adapters.media import FolderMedia
 from adapters.rest_v2.dependencies import Choices
 from adapters.rest_v2.recording.v2_document import from_v2
 from adapters.rest_v2.v2_app import rest_v1_app, rest_v2_app
-from graph.media.convert import Rendering
+from graph.media.convert import Converter
 from recordings.model.account import DEFAULT_SCOPES, Account, Principal, Scope
 from recordings.model.ids import new_id, new_recording_id
 from recordings.model.instants import SECOND, Millis
@@ -73,7 +73,7 @@ class World:
         # Its process starts when somebody asks for the first rendition.
         self.audio_workers = AudioWorkers(self.folder / "work", workers=1)
         self.renditions = Renditions(self.folder / "renditions", self.audio_workers, self.media.read)
-        self.rendering = Rendering(self.renditions)
+        self.rendering = Converter(self.renditions)
         self.service = Recordings(
             store=self.store,
             recorder=self.recorder,
