@@ -36,8 +36,8 @@ PRINCIPALS: Final = {
     "sibling": principal(SIBLING),
     "ada": principal(ACCOUNT, owner_id="ada"),
     "reader": principal(ACCOUNT, Scope.READ),
-    "blind": principal(ACCOUNT, Scope.CONTROL, Scope.LISTEN, Scope.DELETE),
-    "nobody": principal(ACCOUNT, Scope.INGEST),
+    "no_read": principal(ACCOUNT, Scope.CONTROL, Scope.LISTEN, Scope.DELETE),
+    "uploader": principal(ACCOUNT, Scope.INGEST),
 }
 
 
@@ -87,25 +87,25 @@ class Api:
     http: httpx.AsyncClient
     made: int = field(default=0)
 
-    async def send(self, query: str, who: str = "me", **variables: Any) -> dict[str, Any]:
+    async def send(self, query: str, caller: str = "me", **variables: Any) -> dict[str, Any]:
         """Return the complete response to a document."""
         response = await self.http.post(
-            URL, json={"query": query, "variables": variables}, headers={"authorization": f"Bearer {who}"}
+            URL, json={"query": query, "variables": variables}, headers={"authorization": f"Bearer {caller}"}
         )
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.json()
         return answer
 
-    async def ask(self, query: str, who: str = "me", **variables: Any) -> dict[str, Any]:
+    async def ask(self, query: str, caller: str = "me", **variables: Any) -> dict[str, Any]:
         """Return the data of a response, which must have no errors."""
-        answer = await self.send(query, who, **variables)
+        answer = await self.send(query, caller, **variables)
         assert "errors" not in answer, answer["errors"]
         data: dict[str, Any] = answer["data"]
         return data
 
-    async def refused(self, query: str, who: str = "me", **variables: Any) -> dict[str, Any]:
+    async def refused(self, query: str, caller: str = "me", **variables: Any) -> dict[str, Any]:
         """Return the error of a response, which must have exactly one."""
-        answer = await self.send(query, who, **variables)
+        answer = await self.send(query, caller, **variables)
         assert len(answer["errors"]) == 1, answer
         error: dict[str, Any] = answer["errors"][0]
         return error

@@ -25,8 +25,8 @@ from tests.support.memory_installation import CHILD
 LIST = "query($f: RecordingFilter) { recordings(first: 100, filter: $f) { totalCount nodes { label } } }"
 
 
-async def labels(api: Api, filter: Any, who: str = "me") -> set[str]:
-    data = (await api.ask(LIST, who, f=filter))["recordings"]
+async def labels(api: Api, filter: Any, caller: str = "me") -> set[str]:
+    data = (await api.ask(LIST, caller, f=filter))["recordings"]
     assert data["totalCount"] == len(data["nodes"])
     return {node["label"] for node in data["nodes"]}
 

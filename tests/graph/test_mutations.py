@@ -27,13 +27,13 @@ def act(action: str) -> str:
       errors {{ __typename ... on UserError {{ code message path }} }} }} }}"""
 
 
-async def start(api: Api, who: str = "me", **given: Any) -> dict[str, Any]:
-    payload: dict[str, Any] = (await api.ask(START, who, input={"callId": CALL} | given))["startRecording"]
+async def start(api: Api, caller: str = "me", **given: Any) -> dict[str, Any]:
+    payload: dict[str, Any] = (await api.ask(START, caller, input={"callId": CALL} | given))["startRecording"]
     return payload
 
 
-async def do(api: Api, action: str, recording_id: str, who: str = "me", **given: Any) -> dict[str, Any]:
-    answer = await api.ask(act(action), who, input={"id": recording_id} | given)
+async def do(api: Api, action: str, recording_id: str, caller: str = "me", **given: Any) -> dict[str, Any]:
+    answer = await api.ask(act(action), caller, input={"id": recording_id} | given)
     payload: dict[str, Any] = answer[f"{action}Recording"]
     return payload
 
@@ -111,7 +111,7 @@ async def test_a_second_start_returns_the_recording_in_progress(api: Api) -> Non
     assert error["path"] == ["input", "callId"]
     assert error["recording"] == {"plainId": first, "state": "RECORDING"}
     # Without the scope READ the error has no recording.
-    assert only(await start(api, "blind"))["recording"] is None
+    assert only(await start(api, "no_read"))["recording"] is None
 
 
 async def test_a_second_start_with_the_same_key_returns_the_same_recording(api: Api) -> None:
@@ -146,11 +146,11 @@ async def test_a_recorder_error_leaves_a_failed_recording(api: Api) -> None:
 async def test_an_unsupported_action_is_rejected_before_the_recorder_is_called(api: Api) -> None:
     first = await started(api)
     api.house.recorder.capabilities = frozenset()
-    asked = list(api.house.recorder.asked)
+    calls = list(api.house.recorder.asked)
     assert only(await start(api, recordOnAnswer=True))["__typename"] == "UnsupportedByRecorderError"
     assert only(await do(api, "pause", first))["__typename"] == "UnsupportedByRecorderError"
     assert only(await do(api, "mask", first))["__typename"] == "UnsupportedByRecorderError"
-    assert api.house.recorder.asked == asked
+    assert api.house.recorder.asked == calls
 
 
 async def test_a_recording_can_be_stopped_only_once(api: Api) -> None:

@@ -28,7 +28,7 @@ DATA = bytes(range(256)) * 4_000
 DIGEST = sha256(DATA)
 TAG = f'"{DIGEST.hexdigest()}"'
 KEY = {"authorization": "Bearer key"}
-SOMEBODY = Principal("account", frozenset(DEFAULT_SCOPES))
+CALLER = Principal("account", frozenset(DEFAULT_SCOPES))
 GRANTS = Grants(b"a secret")
 
 
@@ -42,16 +42,16 @@ class Service:
     """The use cases that the endpoint calls."""
 
     recordings: dict[str, Recording] = field(default_factory=dict)
-    asked: list[object] = field(default_factory=list)
+    calls: list[object] = field(default_factory=list)
 
     async def listen(self, principal: Principal, recording_id: str) -> Recording:
-        self.asked.append(principal)
+        self.calls.append(principal)
         if recording_id == "forbidden":
             raise Forbidden("this needs the scope 'listen'")
         return self._playable(recording_id)
 
     async def listen_with_grant(self, grant: Grant) -> Recording:
-        self.asked.append(grant)
+        self.calls.append(grant)
         return self._playable(grant.recording_id)
 
     def _playable(self, recording_id: str) -> Recording:
@@ -88,18 +88,18 @@ class Watched:
 async def authenticate(request: Request) -> Principal:
     if request.headers.get("authorization") != KEY["authorization"]:
         raise Unauthenticated("no credentials")
-    return SOMEBODY
+    return CALLER
 
 
 @dataclass
-class House:
+class Installation:
     app: Starlette
     service: Service
     store: Watched
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> House:
+async def installation(tmp_path: Path) -> Installation:
     store = open_media_store(None, tmp_path)
     (tmp_path / "source").write_bytes(DATA)
     url = await store.put(f"a/{ID}.mp3", str(tmp_path / "source"), "audio/mpeg")
@@ -120,13 +120,13 @@ async def house(tmp_path: Path) -> House:
     endpoint = MediaEndpoint(
         service=service, media=watched, grants=GRANTS, clock=Clock(), authenticate=authenticate  # type: ignore[arg-type]
     )  # fmt: skip
-    return House(Starlette(routes=[endpoint.route()]), service, watched)
+    return Installation(Starlette(routes=[endpoint.route()]), service, watched)
 
 
 @pytest.fixture
-async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=house.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://house", headers=KEY) as made:
+async def client(installation: Installation) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=installation.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://installation", headers=KEY) as made:
         yield made
 
 
@@ -147,12 +147,14 @@ async def test_the_complete_audio_is_sent(client: httpx.AsyncClient) -> None:
     }
 
 
-async def test_head_has_the_headers_of_get_and_reads_no_audio(client: httpx.AsyncClient, house: House) -> None:
+async def test_head_has_the_headers_of_get_and_reads_no_audio(
+    client: httpx.AsyncClient, installation: Installation
+) -> None:
     get = await client.get(f"/media/{ID}")
-    read = house.store.read_bytes
+    read = installation.store.read_bytes
     head = await client.head(f"/media/{ID}", headers={"range": "bytes=0-1"})
     assert (head.status_code, head.headers, head.content) == (200, get.headers, b"")
-    assert house.store.read_bytes == read
+    assert installation.store.read_bytes == read
 
 
 @pytest.mark.parametrize(
@@ -160,13 +162,15 @@ async def test_head_has_the_headers_of_get_and_reads_no_audio(client: httpx.Asyn
     [("bytes=0-0", 0, 1), ("bytes=100-300000", 100, 300_001), ("bytes=500000-", 500_000, len(DATA)),
      ("bytes=-7", len(DATA) - 7, len(DATA)), ("bytes=0-", 0, len(DATA))],
 )  # fmt: skip
-async def test_a_range_is_sent(client: httpx.AsyncClient, house: House, header: str, start: int, end: int) -> None:
+async def test_a_range_is_sent(
+    client: httpx.AsyncClient, installation: Installation, header: str, start: int, end: int
+) -> None:
     answer = await client.get(f"/media/{ID}", headers={"range": header})
     assert answer.status_code == 206
     assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/{len(DATA)}"
     assert answer.headers["content-length"] == str(end - start)
     assert answer.content == DATA[start:end]
-    assert house.store.read_bytes == end - start
+    assert installation.store.read_bytes == end - start
 
 
 @pytest.mark.parametrize("header", ["bytes=0-1,5-6", "bytes=x", "seconds=0-1"])
@@ -190,13 +194,13 @@ async def test_if_range_applies_only_to_the_same_audio(client: httpx.AsyncClient
         assert answer.status_code == status
 
 
-async def test_audio_that_the_client_has_cached_gets_304(client: httpx.AsyncClient, house: House) -> None:
+async def test_audio_that_the_client_has_cached_gets_304(client: httpx.AsyncClient, installation: Installation) -> None:
     for headers in ({"if-none-match": f'"x", W/{TAG}'}, {"if-modified-since": DATE}):
         answer = await client.get(f"/media/{ID}", headers=headers)
         assert (answer.status_code, answer.content) == (304, b"")
         assert answer.headers["etag"] == TAG
         assert "content-length" not in answer.headers
-    assert house.store.read_bytes == 0
+    assert installation.store.read_bytes == 0
 
 
 async def test_a_failed_precondition_gets_412(client: httpx.AsyncClient) -> None:
@@ -229,19 +233,19 @@ async def test_a_refusal_has_its_status_and_code(client: httpx.AsyncClient, name
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_a_request_without_credentials_gets_401(client: httpx.AsyncClient, house: House) -> None:
+async def test_a_request_without_credentials_gets_401(client: httpx.AsyncClient, installation: Installation) -> None:
     answer = await client.get(f"/media/{ID}", headers={"authorization": "Bearer other"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert house.service.asked == []
+    assert installation.service.calls == []
 
 
-async def test_a_signed_url_needs_no_credentials(client: httpx.AsyncClient, house: House) -> None:
+async def test_a_signed_url_needs_no_credentials(client: httpx.AsyncClient, installation: Installation) -> None:
     expires = NOW + 1
     client.headers.pop("authorization")
     answer = await client.get(f"/media/{ID}?expires={expires}&signature={GRANTS.sign(ID, expires)}")
     assert (answer.status_code, answer.content) == (200, DATA)
-    assert house.service.asked == [Grant(ID, expires)]
+    assert installation.service.calls == [Grant(ID, expires)]
 
 
 @pytest.mark.parametrize(
@@ -258,11 +262,11 @@ async def test_a_signed_url_needs_no_credentials(client: httpx.AsyncClient, hous
     ],
 )
 async def test_an_invalid_signature_is_rejected_even_with_credentials(
-    client: httpx.AsyncClient, house: House, recording_id: str, query: str
+    client: httpx.AsyncClient, installation: Installation, recording_id: str, query: str
 ) -> None:
     answer = await client.get(f"/media/{recording_id}?{query}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
-    assert house.service.asked == []
+    assert installation.service.calls == []
 
 
 async def test_cors_and_other_methods_are_not_allowed(client: httpx.AsyncClient) -> None:
@@ -272,8 +276,8 @@ async def test_cors_and_other_methods_are_not_allowed(client: httpx.AsyncClient)
 
 
 @pytest.fixture
-async def server(house: House) -> AsyncIterator[str]:
-    config = uvicorn.Config(house.app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+async def server(installation: Installation) -> AsyncIterator[str]:
+    config = uvicorn.Config(installation.app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())
     while not running.started:  # noqa: ASYNC110 - uvicorn has no event for it
@@ -283,19 +287,21 @@ async def server(house: House) -> AsyncIterator[str]:
     await task
 
 
-def big(house: House, tmp_path: Path, size: int) -> None:
+def big(installation: Installation, tmp_path: Path, size: int) -> None:
     """Replace the audio by a large sparse file, which needs no disk space."""
     with (tmp_path / "media" / "a" / "big.mp3").open("wb") as file:
         file.truncate(size)
-    recording = house.service.recordings[ID]
+    recording = installation.service.recordings[ID]
     assert recording.media is not None
     media = replace(recording.media, url="local:a/big.mp3", length=size)
-    house.service.recordings[ID] = replace(recording, media=media)
+    installation.service.recordings[ID] = replace(recording, media=media)
 
 
-async def test_memory_use_does_not_grow_with_the_size_of_the_audio(house: House, server: str, tmp_path: Path) -> None:
+async def test_memory_use_does_not_grow_with_the_size_of_the_audio(
+    installation: Installation, server: str, tmp_path: Path
+) -> None:
     size = 256 << 20
-    big(house, tmp_path, size)
+    big(installation, tmp_path, size)
     total = 0
     async with httpx.AsyncClient(headers=KEY) as client:
         # Do not count memory that is allocated only once.
@@ -311,28 +317,28 @@ async def test_memory_use_does_not_grow_with_the_size_of_the_audio(house: House,
             tracemalloc.stop()
     assert total == size
     assert most < 8 << 20
-    assert house.store.open == 0
+    assert installation.store.open == 0
 
 
-async def test_a_disconnected_client_stops_the_reading(house: House, server: str, tmp_path: Path) -> None:
+async def test_a_disconnected_client_stops_the_reading(installation: Installation, server: str, tmp_path: Path) -> None:
     size = 256 << 20
-    big(house, tmp_path, size)
+    big(installation, tmp_path, size)
     async with httpx.AsyncClient(headers=KEY) as client, client.stream("GET", f"{server}/media/{ID}") as answer:
         chunks = answer.aiter_raw()
         assert await anext(chunks)
-    await asyncio.wait_for(house.store.closed.wait(), 30)
-    assert house.store.open == 0
-    assert house.store.read_bytes < size // 2
+    await asyncio.wait_for(installation.store.closed.wait(), 30)
+    assert installation.store.open == 0
+    assert installation.store.read_bytes < size // 2
 
 
-async def test_the_server_waits_for_a_slow_client(house: House, server: str, tmp_path: Path) -> None:
-    big(house, tmp_path, 256 << 20)
+async def test_the_server_waits_for_a_slow_client(installation: Installation, server: str, tmp_path: Path) -> None:
+    big(installation, tmp_path, 256 << 20)
     async with httpx.AsyncClient(headers=KEY) as client, client.stream("GET", f"{server}/media/{ID}") as answer:
         chunks = answer.aiter_raw()
         await anext(chunks)
         before = -1
-        while house.store.read_bytes != before:
-            before = house.store.read_bytes
+        while installation.store.read_bytes != before:
+            before = installation.store.read_bytes
             await asyncio.sleep(0.1)
         assert before < 64 << 20
-        assert house.store.open == 1
+        assert installation.store.open == 1

@@ -180,11 +180,11 @@ LEAKS: list[tuple[str, dict[str, Any]]] = [
 ACTIONS = ("stop", "pause", "resume", "mask", "unmask", "delete", "restore")
 
 
-@pytest.mark.parametrize("who", ["sibling", "child", "ada"])
-async def test_other_accounts_and_owners_have_no_access(api: Api, who: str) -> None:
+@pytest.mark.parametrize("caller", ["sibling", "child", "ada"])
+async def test_other_accounts_and_owners_have_no_access(api: Api, caller: str) -> None:
     kept = await api.keep(label="theirs", owner_id="bob")
     await api.trash(label="theirs", owner_id="bob")
-    account = ACCOUNT if who != "ada" else SIBLING
+    account = ACCOUNT if caller != "ada" else SIBLING
     ids = {
         "plain": kept.id,
         "global": global_id("Recording", kept.id),
@@ -193,7 +193,7 @@ async def test_other_accounts_and_owners_have_no_access(api: Api, who: str) -> N
         "label": "theirs",
     }
     for query, variables in LEAKS:
-        answer = await api.send(query, who, **{name: ids[value] for name, value in variables.items()})
+        answer = await api.send(query, caller, **{name: ids[value] for name, value in variables.items()})
         assert "errors" not in answer
         assert kept.id not in str(answer["data"])
         assert global_id("Recording", kept.id) not in str(answer["data"])
@@ -201,7 +201,7 @@ async def test_other_accounts_and_owners_have_no_access(api: Api, who: str) -> N
         mutation = f"""mutation($id: ID!) {{ {action}Recording(input: {{id: $id}}) {{
             recording {{ id }} errors {{ ... on UserError {{ code path }} }} }} }}"""
         for given in ("plain", "global"):
-            payload = (await api.ask(mutation, who, id=ids[given]))[f"{action}Recording"]
+            payload = (await api.ask(mutation, caller, id=ids[given]))[f"{action}Recording"]
             assert payload == {"recording": None, "errors": [{"code": "NOT_FOUND", "path": ["input", "id"]}]}
     assert (await api.house.store.load(kept.id)) == kept
 
@@ -209,9 +209,9 @@ async def test_other_accounts_and_owners_have_no_access(api: Api, who: str) -> N
 async def test_reading_needs_the_scope_read(api: Api) -> None:
     await api.keep()
     for query in ("{ recordings(first: 1) { nodes { id } } }", '{ recording(id: "x") { id } }'):
-        error = await api.refused(query, "blind")
+        error = await api.refused(query, "no_read")
         assert error["extensions"]["code"] == "FORBIDDEN"
-    answer = await api.send("{ viewer { account { name calls { callId } } } }", "nobody")
+    answer = await api.send("{ viewer { account { name calls { callId } } } }", "uploader")
     assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
     assert answer["data"] is None
 
