@@ -103,7 +103,7 @@ def _resolve_url_expires(media: strawberry.Parent[Any], info: Info) -> DateTime 
 
 
 @strawberry.type(
-    description="The stored audio of a recording. The service measured all values from the decoded audio itself."
+    description="The stored audio of a recording. The service measured these values itself, when it decoded the audio."
 )
 class Media:
     url: URL | None = strawberry.field(
