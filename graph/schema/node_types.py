@@ -22,10 +22,10 @@ from graph.schema.recordings_field import resolve_recordings
 from graph.schema.resolver_context import Context
 from graph.schema.scalars import JSON, DateTime
 from recordings.model import account as domain
-from recordings.model.recording import Row
+from recordings.model.fields import RecordingRow
 
 
-async def _resolve_account(row: strawberry.Parent[Row], info: Info) -> Any:
+async def _resolve_account(row: strawberry.Parent[RecordingRow], info: Info) -> Any:
     context = info.context
     return await context.recordings.account(context.principal, row["account_id"])
 

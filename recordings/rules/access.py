@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from recordings.model.account import GRANTABLE, Account, Principal, Scope
 from recordings.model.errors import Forbidden, InvalidInput, NotFound
-from recordings.model.recording import Row
+from recordings.model.fields import RecordingRow
 
 
 def can_access_account(principal: Principal, account_id: str, tree: Sequence[str]) -> bool:
@@ -19,7 +19,7 @@ def can_access_account(principal: Principal, account_id: str, tree: Sequence[str
     return principal.owner_id is None and principal.account_id in tree
 
 
-def can_access_row(principal: Principal, row: Row, tree: Sequence[str]) -> bool:
+def can_access_row(principal: Principal, row: RecordingRow, tree: Sequence[str]) -> bool:
     """Return true if a principal may access a recording. `tree` is that of its account.
 
     The row needs `account_id` and `owner_id`.

@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 from recordings.model.account import Account
 from recordings.model.errors import InvalidInput, NotFound
 from recordings.model.events import Retained
+from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, is_hex_id
 from recordings.model.instants import Millis, to_iso
 from recordings.model.options import MAX_URL
 from recordings.model.query import MAX_PAGE, Order, OrderField, PageRequest, Query, position_of
-from recordings.model.recording import IN_PROGRESS, Row, Shelf, State
+from recordings.model.recording import IN_PROGRESS, Shelf, State
 from recordings.model.retention import Retention, check_rules, date_of, delete_at
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
@@ -50,7 +51,7 @@ class Outcome:
     held: int = 0
     dates: Counter[str] = field(default_factory=Counter)
 
-    def note(self, row: Row, at: Millis | None, now: Millis) -> None:
+    def note(self, row: RecordingRow, at: Millis | None, now: Millis) -> None:
         """Count a recording that gets another date."""
         self.changed += 1
         self.held += row["hold"] is not None
@@ -164,7 +165,7 @@ class AccountSettings:
                 progress("recordings", outcome.seen, max(total, outcome.seen))
         return outcome
 
-    async def _pages(self, query: Query) -> AsyncIterator[Sequence[Row]]:
+    async def _pages(self, query: Query) -> AsyncIterator[Sequence[RecordingRow]]:
         after = None
         while True:
             page = await self._store.page(query, PageRequest(limit=MAX_PAGE, after=after, fields=_FIELDS))

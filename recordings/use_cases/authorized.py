@@ -5,9 +5,10 @@ from typing import Final
 
 from recordings.model.account import Account, Principal
 from recordings.model.errors import InvalidInput, NotFound
+from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, is_hex_id
 from recordings.model.query import Query, check
-from recordings.model.recording import Recording, Row, Shelf
+from recordings.model.recording import Recording, Shelf
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import can_access_account, can_access_row, no_account, require_account
 
@@ -46,7 +47,7 @@ class Authorized:
             raise no_recording(recording_id)
         return recording
 
-    async def can_see(self, principal: Principal, row: Row) -> bool:
+    async def can_see(self, principal: Principal, row: RecordingRow) -> bool:
         """Return true if the principal may access a recording and it is no tombstone.
 
         The row needs `account_id`, `owner_id` and `shelf`.
@@ -73,7 +74,7 @@ class Authorized:
         return replace(query, owner_id=principal.owner_id)
 
     async def _may_see(self, principal: Principal, recording: Recording) -> bool:
-        row: Row = {
+        row: RecordingRow = {
             "account_id": recording.account_id,
             "owner_id": recording.owner_id,
             "shelf": recording.shelf.value,

@@ -25,11 +25,12 @@ from recordings.model.events import (
     Trashed,
     Unmasked,
 )
+from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, new_id
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import Millis
 from recordings.model.query import MAX_PAGE, Page, PageRequest, Query
-from recordings.model.recording import EndCause, Recording, Row, Shelf, State
+from recordings.model.recording import EndCause, Recording, Shelf, State
 from recordings.ports.process import Audit, Clock, Notify
 from recordings.ports.recorder import Capability, Recorder, TakeRefused
 from recordings.ports.recording_store import MetadataStore, choose_fields
@@ -80,13 +81,15 @@ class Recordings:
         """An account in reach: the principal's own, or a descendant of it."""
         return await self._authorized.account(principal, account_id)
 
-    async def find(self, principal: Principal, recording_id: str, fields: Iterable[str] | None = None) -> Row | None:
+    async def find(
+        self, principal: Principal, recording_id: str, fields: Iterable[str] | None = None
+    ) -> RecordingRow | None:
         """A recording in reach, as a row; `None` where there is none (or none in reach, or a tombstone)."""
         return (await self.find_many(principal, [recording_id], fields))[0]
 
     async def find_many(
         self, principal: Principal, ids: Sequence[str], fields: Iterable[str] | None = None
-    ) -> list[Row | None]:
+    ) -> list[RecordingRow | None]:
         """Recordings by id, in the order of the ids, in one look-up; `None` for what is not in reach."""
         require_scope(principal, Scope.READ)
         if len(ids) > MAX_PAGE:

@@ -7,6 +7,7 @@ import pytest
 
 from recordings.model.account import Account, Principal, Scope
 from recordings.model.errors import Forbidden, InvalidInput, NotFound
+from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, new_id
 from recordings.model.query import MAX_CONDITIONS, And, Equal, Query
 from recordings.model.recording import Shelf, State
@@ -53,7 +54,7 @@ def test_a_missing_scope_is_named_with_the_existing_ones(scopes: tuple[Scope, ..
 
 
 async def test_a_recording_of_an_unknown_account_is_not_accessible() -> None:
-    row = {"account_id": OWN.id, "owner_id": None, "shelf": Shelf.LIVE}
+    row: RecordingRow = {"account_id": OWN.id, "owner_id": None, "shelf": Shelf.LIVE.value}
     assert not await authorized_on(RecordingReads()).can_see(CALLER, row)
 
 

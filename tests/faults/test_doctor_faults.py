@@ -419,7 +419,7 @@ async def test_however_many_accounts_there_are_all_are_examined(
     ],
 )
 def test_a_place_is_read_from_urls_that_this_service_made_alone(url: str, place: str | None) -> None:
-    assert place_of({"id": "202611-0a", "account_id": ACCOUNT, "media": {"url": url}}) == place
+    assert place_of(url, "202611-0a", ACCOUNT) == place
 
 
 @pytest.mark.parametrize(

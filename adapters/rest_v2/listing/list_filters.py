@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from adapters.rest_v2.request.v2_errors import Fault
+from recordings.model.fields import FIELDS, FieldType, filterable
 from recordings.model.query import MAX_TEXT, MAX_VALUES, Condition, In, is_storable
 
 MAX_FILTERS: Final = 64
@@ -23,10 +24,9 @@ _decode: Final = msgspec.json.Decoder().decode
 Document = Mapping[str, Any]
 Check = Callable[[Document], bool]
 
-_TEXTS: Final = frozenset({
-    "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "call_id", "interaction_id", "cdr_id",
-    "owner_id", "endpoint_id", "origin",
-})  # fmt: skip
+_TEXTS: Final = frozenset(filterable(FieldType.TEXT)) & {name for name, field in FIELDS.items() if field.v2 == name} - {
+    "from", "to", "name",
+}  # fmt: skip
 """Fields that a document shows exactly as the store has them, whenever it shows them as text.
 
 Numbers are not among them: of an imported recording the store has the length of its audio as it was measured, and the

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from adapters.rest_v2.gregorian import OFFSET, to_gregorian
 from adapters.rest_v2.listing.list_filters import integer
 from adapters.rest_v2.listing.start_key import HIGH, BadKeyError, Element, High, decode, encode
 from adapters.rest_v2.request.parameters import Parameters
 from adapters.rest_v2.request.v2_errors import Fault, faulty_request, invalid
+from recordings.model.fields import RecordingRow
 from recordings.model.instants import EARLIEST, LATEST, SECOND, Millis
 from recordings.model.query import Order, OrderField, Position, Range
-from recordings.model.recording import Row
 
 MAX_SPAN: Final = 2_682_000
 """Seconds: 31 days and an hour."""
@@ -53,9 +53,10 @@ class Plan:
         """The span as the store knows it: a document is written when its recording is over (section 1.3)."""
         return Range("ended", _millis(self.span.first), _millis(self.span.last + 1))
 
-    def key_of(self, row: Row) -> str:
+    def key_of(self, row: RecordingRow) -> str:
         """The start key of a page that begins with this row."""
-        seconds, millis = to_gregorian(row["ended"]), row["ended"] % SECOND
+        ended = cast("Millis", row["ended"])
+        seconds, millis = to_gregorian(ended), ended % SECOND
         # The reference's keys end here. What was recorded here has milliseconds, and they are a part of the order.
         finer: tuple[Element, ...] = (millis,) if millis else ()
         return encode((*_prefix(self.owner), seconds, row["id"], *finer))

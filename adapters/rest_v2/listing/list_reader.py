@@ -8,8 +8,8 @@ from adapters.rest_v2.listing.list_filters import Filters
 from adapters.rest_v2.listing.list_query import Plan
 from adapters.rest_v2.recording.visibility import FIELDS, IS_SHOWN, document_of, filtered, listed
 from recordings.model.account import Principal
+from recordings.model.fields import RecordingRow
 from recordings.model.query import MAX_PAGE, And, Page, PageRequest, Position, Query, position_of
-from recordings.model.recording import Row
 
 Documents = list[dict[str, Any]]
 
@@ -39,7 +39,7 @@ class Listing:
         where = And((IS_SHOWN, self.plan.written, *self.filters.conditions))
         return Query(account_id=self.account_id, owner_id=self.plan.owner, where=where, order=self.plan.order)
 
-    def item(self, row: Row) -> dict[str, Any] | None:
+    def item(self, row: RecordingRow) -> dict[str, Any] | None:
         """A row as an item; `None` if the filters do not keep it."""
         if self.filters.checks and not self.filters.keeps(filtered(row, self.principal)):
             return None

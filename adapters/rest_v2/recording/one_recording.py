@@ -35,8 +35,9 @@ from adapters.rest_v2.request.v2_errors import (
 from adapters.rest_v2.request.wanted_type import Kind, pick
 from recordings.model.account import Principal
 from recordings.model.errors import MediaUnavailable, Refused
+from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
-from recordings.model.recording import Recording, Row
+from recordings.model.recording import Recording
 from recordings.ports.audio import MediaMissing
 from recordings.ports.recording_store import StoreUnavailableError
 
@@ -49,7 +50,7 @@ _log: Final = structlog.get_logger("rest_v2")
 class Recordings(Protocol):
     """The use cases of `recordings.use_cases.recordings` that one recording needs."""
 
-    async def find(self, principal: Principal, recording_id: str, fields: Any = None) -> Row | None:
+    async def find(self, principal: Principal, recording_id: str, fields: Any = None) -> RecordingRow | None:
         """A recording in reach, as a row."""
 
     async def listen(self, principal: Principal, recording_id: str) -> Recording:
@@ -109,19 +110,19 @@ class OneRecording:
         changed = (await self._recordings.annotate(exchange.principal, row["id"], changes)).to_row()
         return exchange.reply(document_of(changed, exchange.principal), revision=revision_of(changed))
 
-    async def _row(self, exchange: RequestContext, principal: Principal) -> Row:
+    async def _row(self, exchange: RequestContext, principal: Principal) -> RecordingRow:
         recording_id, owner = exchange.argument("recording_id"), exchange.argument("user_id") or None
         row = await self._recordings.find(principal, recording_id, FIELDS)
         if row is None or not is_shown(row, exchange.account.id, owner):
             raise _no_recording(recording_id)
         return row
 
-    async def _play(self, exchange: RequestContext, row: Row) -> Response:
+    async def _play(self, exchange: RequestContext, row: RecordingRow) -> Response:
         with _reading(row["id"]):
             recording = await self._listen(exchange, row)
             return await play(exchange.request, recording, validators_of(row), self._read)
 
-    async def _play_as(self, format: str, exchange: RequestContext, row: Row) -> Response:
+    async def _play_as(self, format: str, exchange: RequestContext, row: RecordingRow) -> Response:
         """In another format than it is stored in: other bytes, so another tag, known once they were made."""
         with _reading(row["id"]):
             recording = await self._listen(exchange, row)
@@ -133,7 +134,7 @@ class OneRecording:
                 return known
             return await play(exchange.request, made.recording, validators, made.read)
 
-    async def _listen(self, exchange: RequestContext, row: Row) -> Recording:
+    async def _listen(self, exchange: RequestContext, row: RecordingRow) -> Recording:
         return await self._recordings.listen(reader_of(exchange, self._choices), row["id"])
 
 
@@ -168,7 +169,7 @@ def _no_recording(recording_id: str) -> Fault:
     return unknown_identifier(recording_id)
 
 
-def _check_match(exchange: RequestContext, row: Row) -> None:
+def _check_match(exchange: RequestContext, row: RecordingRow) -> None:
     if check_preconditions("PUT", exchange.request.headers, validators_of(row)) is not Precondition.PASSED:
         raise Fault(412, bare=True)
 

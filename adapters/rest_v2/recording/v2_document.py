@@ -12,11 +12,12 @@ from typing import Any, Final
 from adapters.rest_v2.gregorian import from_gregorian, to_gregorian
 from recordings.model.account import Account
 from recordings.model.call import sip_uri
+from recordings.model.fields import FIELDS, FieldType, RecordingRow
 from recordings.model.ids import MAX_ID
 from recordings.model.instants import SECOND, Millis
 from recordings.model.options import MAX_URL, RecordingOptions, is_http_url
 from recordings.model.query import MAX_TEXT, is_storable
-from recordings.model.recording import Direction, Reason, Recording, Row, State
+from recordings.model.recording import Direction, Reason, Recording, State
 
 AUDIO_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/x-wav"}
 """What v2 calls the formats."""
@@ -24,10 +25,11 @@ RECORDING_ID: Final = "Media-Recording-ID"
 """The variable of the switch that has a recording's id."""
 INTEGERS: Final = range(-(2**63), 2**63)
 """What every store can keep."""
-_TEXTS: Final = (
-    "request", "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "interaction_id", "cdr_id",
-    "owner_id", "endpoint_id",
-)  # fmt: skip
+_TEXTS: Final = tuple(
+    field.name
+    for field in FIELDS.values()
+    if field.type is FieldType.TEXT and field.nullable and field.v2 == field.name
+)
 """Fields that both have under the same name, as text."""
 
 
@@ -74,7 +76,7 @@ def from_v2(document: Mapping[str, Any], account: Account, now: Millis) -> Recor
     )
 
 
-def to_v2(row: Row) -> dict[str, Any]:
+def to_v2(row: RecordingRow) -> dict[str, Any]:
     """The public fields of a recording (a row with all its fields) as v2 shows them: GET-one's `data`.
 
     An imported one shows what was imported, but `user_metadata` as it is now; nothing else of it can be changed.
@@ -110,9 +112,10 @@ def attachment_name(document: Mapping[str, Any]) -> str | None:
     return name
 
 
-def _native(row: Row) -> dict[str, Any]:
+def _native(row: RecordingRow) -> dict[str, Any]:
     name = row["name"] or f"{row['id']}.{row['format']}"
     duration = row["duration_ms"]
+    values: Mapping[str, Any] = row
     return {
         "id": row["id"],
         "name": name,
@@ -133,7 +136,7 @@ def _native(row: Row) -> dict[str, Any]:
         # Where v2's own recorder writes the id, too; there are clients that play by what stands here.
         "custom_channel_vars": {**row["custom_channel_vars"], RECORDING_ID: row["id"]},
         "user_metadata": dict(row["user_metadata"]) or None,
-        **{field: row[field] for field in _TEXTS},
+        **{name: values[name] for name in _TEXTS},
     }
 
 
