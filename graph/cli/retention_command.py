@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _label: Final = click.option(
     "--label", help="The label to which the rule applies. [default: all labels that have no rule]"
 )
-_dry_run: Final = click.option("--dry-run", is_flag=True, help="Change nothing. Only print what would change.")
+_dry_run: Final = click.option("--dry-run", is_flag=True, help="Change nothing. Only print the expected changes.")
 
 
 @click.group()

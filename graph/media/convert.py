@@ -51,7 +51,9 @@ class Converter:
             try:
                 return await self._renditions.peaks(media, pixels, account_id)
             except MediaMissing as missing:
-                raise MediaUnavailable("the audio is not where it was stored", recording_id=recording_id) from missing
+                raise MediaUnavailable(
+                    "the audio is missing from the media store", recording_id=recording_id
+                ) from missing
 
 
 class Converted:
@@ -82,5 +84,5 @@ def _as_refused(recording_id: str) -> Iterator[None]:
     except AudioWorkersBusyError as busy:
         raise Busy("too many recordings are being converted: try again later", recording_id=recording_id) from busy
     except (NotAudio, SourceDamagedError) as error:
-        _log.warning("conversion failed", recording=recording_id, error=str(error))
+        _log.warning("conversion failed", recording_id=recording_id, error=str(error))
         raise MediaUnavailable("the audio cannot be converted", recording_id=recording_id) from error

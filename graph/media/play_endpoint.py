@@ -29,11 +29,11 @@ _STATUSES: Final[tuple[tuple[type[Refused], int], ...]] = (
     (MediaUnavailable, 404),
 )
 _PRIVATE: Final = {"cache-control": "no-store"}
-_BESIDE: Final = {401: {"www-authenticate": "Bearer"}, 503: RETRY}
-_LONGEST_NUMBER: Final = 18
+_HEADERS_BY_STATUS: Final = {401: {"www-authenticate": "Bearer"}, 503: RETRY}
+_MAX_DIGITS: Final = 18
 
 
-class Listening(Protocol):
+class PlayUseCases(Protocol):
     """The use cases of `recordings.use_cases.recordings` that the endpoint needs."""
 
     async def listen(self, principal: Principal, recording_id: str) -> Recording:
@@ -52,7 +52,7 @@ class MediaEndpoint:
     def __init__(
         self,
         *,
-        service: Listening,
+        service: PlayUseCases,
         media: MediaStore,
         grants: Grants,
         clock: Clock,
@@ -75,9 +75,9 @@ class MediaEndpoint:
         try:
             return await self._play(request, await self._recording(request))
         except Refused as refused:
-            return _refusal(refused)
+            return _refused_response(refused)
         except MediaMissing:
-            return error_response(404, MediaUnavailable.code, "the audio is not where it was stored", _PRIVATE)
+            return error_response(404, MediaUnavailable.code, "the audio is missing from the media store", _PRIVATE)
 
     async def _play(self, request: Request, recording: Recording) -> Response:
         inline = request.query_params.get("inline") == "true"
@@ -102,16 +102,16 @@ class MediaEndpoint:
         signature = request.query_params.get("signature")
         if signature is None:
             return await self._service.listen(await self._authenticate(request), recording_id)
-        expires = _instant(request.query_params.get("expires", ""))
+        expires = _expiry(request.query_params.get("expires", ""))
         grant = self._grants.check(recording_id, expires, signature, self._clock.now())
         return await self._service.listen_with_grant(grant)
 
 
-def _instant(text: str) -> int:
+def _expiry(text: str) -> int:
     """Return the expiry time of a signed URL; 0 for an invalid one, for which no signature is valid."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else 0
 
 
-def _refusal(refused: Refused) -> Response:
+def _refused_response(refused: Refused) -> Response:
     status = next((status for kind, status in _STATUSES if isinstance(refused, kind)), 400)
-    return error_response(status, refused.code, refused.message, _PRIVATE | _BESIDE.get(status, {}))
+    return error_response(status, refused.code, refused.message, _PRIVATE | _HEADERS_BY_STATUS.get(status, {}))

@@ -16,10 +16,10 @@ class LogAudit:
     def record(self, principal: Principal, action: str, recording_id: str | None, **details: str | int | None) -> None:
         """Log an action that was allowed and done. Empty fields are left out."""
         fields = {
-            "account": principal.account_id,
-            "owner": principal.owner_id,
+            "account_id": principal.account_id,
+            "owner_id": principal.owner_id,
             "principal": principal.name,
-            "recording": recording_id,
+            "recording_id": recording_id,
             **details,
         }
         _AUDIT.info(action, **{name: value for name, value in fields.items() if value not in {None, ""}})
@@ -30,7 +30,7 @@ class LogReporter:
 
     def moved(self, recording: Recording, step: str) -> None:
         """Log a finished step. A reason means that audio may be missing, so it is logged as a warning."""
-        fields = {"step": step, "recording": recording.id, "state": recording.state.value}
+        fields = {"step": step, "recording_id": recording.id, "state": recording.state.value}
         if recording.reason is None:
             _UPKEEP.info("step finished", **fields)
         else:
@@ -38,4 +38,4 @@ class LogReporter:
 
     def fault(self, recording_id: str, step: str, error: Exception) -> None:
         """Log a failed step. It is retried, or the recording ends with a reason."""
-        _UPKEEP.error("step failed", step=step, recording=recording_id, exc_info=error)
+        _UPKEEP.error("step failed", step=step, recording_id=recording_id, exc_info=error)

@@ -101,7 +101,7 @@ class StepRunner:
         try:
             await self._upkeep.postpone(recording)
         except Exception:  # noqa: BLE001 - the delivery is due again when its lease expires
-            _log.exception("delivery not postponed", recording=recording.id)
+            _log.exception("delivery not postponed", recording_id=recording.id)
         # The next due recording may need another kind of step.
         self._wake()
 
@@ -128,7 +128,7 @@ async def adopt_periodically(upkeep: Upkeep, wake: WakeSignal) -> None:
         await asyncio.sleep(_ADOPT_SECONDS)
         try:
             for recording in await upkeep.adopt():
-                _log.warning("lost recording resumed", recording=recording.id)
+                _log.warning("lost recording resumed", recording_id=recording.id)
                 wake()
         except Exception:  # noqa: BLE001 - the next attempt may succeed
             _log.exception("adoption failed")
@@ -152,9 +152,9 @@ async def _apply(recordings: Recordings, take_event: TakeEvent) -> Recording | N
             return await recordings.on_event(take_event.recording_id, take_event.event)
         except Exception as error:  # noqa: BLE001 - after any other error, the event is retried
             if isinstance(error, Refused) and not isinstance(error, Conflict):
-                _log.warning("recorder event rejected", recording=take_event.recording_id, error=error.message)
+                _log.warning("recorder event rejected", recording_id=take_event.recording_id, error=error.message)
                 return None
-            _log.exception("recorder event not saved yet", recording=take_event.recording_id)
+            _log.exception("recorder event not saved yet", recording_id=take_event.recording_id)
             await asyncio.sleep(wait)
             wait = min(wait * 2, 5.0)
 

@@ -19,7 +19,7 @@ from tests.contract.metadata.samples import recording
 
 
 class Work:
-    """An `Upkeep` with a number of due steps. It counts what is done."""
+    """An `Upkeep` with a number of due steps. It counts finished steps."""
 
     def __init__(self, due: int = 0) -> None:
         self.due = due

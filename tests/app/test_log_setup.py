@@ -114,8 +114,8 @@ def test_an_audit_line_has_principal_action_and_details_without_empty_fields() -
     logs.configure("json", "info", stream)
     LogAudit().record(Principal("a" * 32, frozenset(), "ada", "app"), "start", "202611-1", call_id="c1")
     (line,) = lines(stream)
-    assert (line["logger"], line["event"], line["principal"], line["owner"]) == ("audit", "start", "app", "ada")
-    assert (line["recording"], line["call_id"]) == ("202611-1", "c1")
+    assert (line["logger"], line["event"], line["principal"], line["owner_id"]) == ("audit", "start", "app", "ada")
+    assert (line["recording_id"], line["call_id"]) == ("202611-1", "c1")
 
 
 def test_console_lines_contain_no_control_characters() -> None:
