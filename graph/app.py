@@ -15,8 +15,8 @@ from starlette.types import ASGIApp
 
 from adapters.http.error_body import routing_error
 from adapters.recorders.embedded import MediaSockets, Uploads, ingest_routes
-from adapters.rest_v2.dependencies import Choices
 from adapters.rest_v2.v2_app import rest_v1_app, rest_v2_app
+from adapters.rest_v2.v2_settings import V2Settings
 from graph import graphiql
 from graph.execution.trusted_documents import read_trusted
 from graph.media.play_endpoint import MediaEndpoint
@@ -176,17 +176,18 @@ def _peers(services: Services) -> list[BaseRoute]:
 def _rest_v2(services: Services) -> ASGIApp:
     settings = services.settings
     return rest_v2_app(
-        service=services.recordings,
-        members=services.users,
+        recordings=services.recordings,
+        users=services.users,
         accounts=services.store,
-        identity=services.identity,
-        issue=services.tokens.issue,
+        authenticate=services.identity.authenticate_token,
+        end_token=services.identity.end_token,
+        issue_token=services.tokens.issue,
         read=services.media.read,
         convert=services.converter.convert,
         clock=services.clock,
         node=services.node,
         version=VERSION,
-        choices=Choices(owner_sees_account=settings.v2_owner_sees_account, max_rows=settings.v2_max_rows),
+        settings=V2Settings(owner_sees_account=settings.v2_owner_sees_account, max_rows=settings.v2_max_rows),
     )
 
 

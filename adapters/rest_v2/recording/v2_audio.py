@@ -1,4 +1,4 @@
-"""A recording's audio as an answer: what of it, under which name and type (contract section 2.3)."""
+"""The response with the audio of a recording (`docs/v2_contract.md`, section 2.3)."""
 
 import re
 from typing import Final
@@ -10,8 +10,8 @@ from adapters.http.audio_response import part_headers, requested_part, stream_pa
 from adapters.http.byte_ranges import UnsatisfiableRangeError
 from adapters.http.conditional_requests import Validators
 from adapters.http.download_name import content_disposition, download_name
-from adapters.rest_v2.dependencies import Read
-from adapters.rest_v2.request.v2_errors import Fault
+from adapters.rest_v2.adapter_functions import Read
+from adapters.rest_v2.request.v2_errors import V2Error
 from recordings.model.recording import Recording
 from recordings.ports.audio import MediaMissing
 
@@ -19,18 +19,18 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z@-]+")
 
 
 async def play(request: Request, recording: Recording, validators: Validators, read: Read) -> Response:
-    """The audio, or the asked-for part of it. Its first bytes are read before anything is answered.
+    """Return the audio or the requested range. The first bytes are read before the response starts.
 
     Raises:
-        MediaMissing: the store does not have it.
-        Fault: 416, the part lies behind its end.
+        MediaMissing: the store does not have the audio.
+        V2Error: 416, the range begins after the end.
     """
     if (media := recording.media) is None:
         raise MediaMissing(recording.id)
     try:
         part = requested_part(request.headers, media, validators)
     except UnsatisfiableRangeError as error:
-        raise Fault(416, "range not satisfiable", headers={"content-range": unsatisfied_range(media)}) from error
+        raise V2Error(416, "range not satisfiable", headers={"content-range": unsatisfied_range(media)}) from error
     headers = part_headers(media, part) | {
         "content-disposition": disposition(recording, inline=request.query_params.get("inline") == "true"),
         "etag": validators.etag,
@@ -41,7 +41,7 @@ async def play(request: Request, recording: Recording, validators: Validators, r
 
 
 def disposition(recording: Recording, *, inline: bool) -> str:
-    """The name of the download, quoted only where it has to be: clients cut it out of the header."""
+    """Return the `Content-Disposition`. The name is quoted only if necessary: clients do not expect quotes."""
     name = download_name(recording.name, recording.id, recording.format)
     if _TOKEN.fullmatch(name):
         return f"{'inline' if inline else 'attachment'}; filename={name}"
