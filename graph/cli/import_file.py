@@ -99,7 +99,7 @@ class Importer:
                     await writer.write(chunk)
             await writer.close()
         finally:
-            # After an error: closing without a sync marks the file as incomplete.
+            # After an error, the incomplete file keeps the name `<name>.part`. A closed file does not change.
             await writer.close(sync=False)
 
 

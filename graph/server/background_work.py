@@ -139,7 +139,7 @@ async def apply_events(recorder: Recorder, recordings: Recordings, doubt: Callab
     async for take_event in recorder.events():
         recording = await _apply(recordings, take_event)
         if isinstance(take_event.event, Begun) and recording is not None and not recording.in_progress:
-            # The caller timed out before it heard of the begin, or the recording has already ended.
+            # The caller of the start timed out before the take began, or the recording has already ended.
             await recorder.stop(take_event.recording_id)
             doubt(take_event.recording_id)
 
