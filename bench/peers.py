@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from graph.execution.instant_columns import to_text
+from graph.execution.column_values import instant_texts
 
 ACCOUNT: Final = "0123456789abcdef0123456789abcdef"
 DATABASE: Final = "recordings"
@@ -69,7 +69,7 @@ async def find(rows: Any, count: int, names: Any) -> list[dict[str, Any]]:
 def ours(uri: str) -> ASGIApp:
     """The front, the compiled execution, the use cases and the store."""
     from adapters.metadata.mongodb import MongoStore
-    from graph.server.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
+    from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
     from recordings.model.account import DEFAULT_SCOPES, Principal
     from recordings.rules.cursor import Cursors
     from recordings.rules.media_grants import Grants
@@ -107,7 +107,7 @@ def plain(uri: str) -> ASGIApp:
     def shown(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
         row["id"] = row["_id"]
         for name in DATES:
-            row[name + "_"] = to_text(row[name])
+            row[name + "_"] = instant_texts((row[name],))[0]
         return {wire: row[name + "_" if name in DATES else name] for name, wire in names.items()}
 
     async def answer(request: Request) -> Response:
@@ -213,7 +213,7 @@ def ariadne(uri: str) -> ASGIApp:
     for key, wire in ANALYTICS.items():
         recording.set_field(wire, lambda row, _info, key=key: row["_id" if key == "id" else key])
     for name in (*DATES, "modified"):
-        recording.set_field(ANALYTICS[name], lambda row, _info, key=name: to_text(row[key]))
+        recording.set_field(ANALYTICS[name], lambda row, _info, key=name: instant_texts((row[key],))[0])
     media = ObjectType("Media")
     for key, wire in MEDIA.items():
         media.set_field(wire, lambda row, _info, key=key: row[key])

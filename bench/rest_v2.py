@@ -34,7 +34,7 @@ from adapters.identity import Credentials, Identity, Tokens
 from adapters.metadata.sqlite import SqliteStore
 from adapters.metadata.sqlite import recording_table as sqlite_recordings
 from adapters.rest_v2.v2_app import rest_v2_app
-from graph.server.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
+from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from graph.server.system_clock import SystemClock
 from recordings.model.account import DEFAULT_SCOPES, Account, Principal
 from recordings.model.ids import new_recording_id
@@ -161,12 +161,11 @@ def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
         return None
 
     shim = rest_v2_app(
-        recordings=service,
-        users=ManageUsers(store, clock),
+        service=service,
+        members=ManageUsers(store, clock),
         accounts=store,
-        authenticate=identity.authenticate_token,
-        end_token=identity.end_token,
-        issue_token=tokens.issue,
+        identity=identity,
+        issue=tokens.issue,
         read=nothing,
         convert=as_it_is,
         clock=clock,

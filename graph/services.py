@@ -1,4 +1,4 @@
-"""Choose and connect the adapters. The server and the command line both use these services."""
+"""The one place where adapters are chosen and put together, for the server and the command line alike."""
 
 import asyncio
 import shutil
@@ -17,10 +17,10 @@ from adapters.metadata.sqlite import SqliteStore
 from adapters.net import Guard
 from adapters.recorders.embedded import EmbeddedRecorder, Limits
 from adapters.spool import FolderSpool
-from graph.media.convert import Converter
-from graph.media_options import MediaOptions, MediaOptionsError, read_media_options
+from graph.media.convert import Rendering
+from graph.media_options import MediaOptions, WrongMediaOptionsError, read_media_options
 from graph.server.audit_log import LogAudit, LogReporter
-from graph.server.background_work import WakeSignal
+from graph.server.background_work import Wake
 from graph.server.log_setup import scrub
 from graph.server.system_clock import SystemClock
 from graph.settings import Settings
@@ -47,15 +47,15 @@ if TYPE_CHECKING:
     from adapters.peers import PeerClient
 
 _MIB = 1 << 20
-_MAX_DRIVER_MESSAGE = 300
-"""Characters of a driver's error message that are shown: a driver may describe its whole cluster."""
+_SHOWN = 300
+"""Characters of what a store says of itself: a driver's whole view of a cluster helps nobody."""
 _DELIVERY = "delivery"
 _RENDITIONS = "renditions"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """All parts of an open installation. Made by `open_services`."""
+    """Everything that a front needs, ready for use. Made by `open_services`."""
 
     settings: Settings
     clock: SystemClock
@@ -66,80 +66,80 @@ class Services:
     spool: FolderSpool
     audio_workers: AudioWorkers
     recorder: EmbeddedRecorder
-    wake: WakeSignal
+    wake: Wake
     recordings: Recordings
-    ingest: Ingest
+    receiving: Ingest
     upkeep: Upkeep
-    accounts: ManageAccounts
-    users: ManageUsers
-    account_settings: AccountSettings
+    administration: ManageAccounts
+    membership: ManageUsers
+    keeping: AccountSettings
     doctor: Doctor
-    importer: RecordingImporter
+    importing: RecordingImporter
     identity: Identity
     tokens: Tokens
     cursors: Cursors
     grants: Grants
     renditions: Renditions
-    converter: Converter
+    rendering: Rendering
 
-    async def remove_leftovers(self) -> None:
-        """Delete the temporary files of a dead server. Only a server may call this: it has locked the data folder."""
+    async def tidy(self) -> None:
+        """Clear away what a server that died was making. For a server alone: its data folder is nobody else's."""
         await self.renditions.open()
         await asyncio.to_thread(shutil.rmtree, self.settings.data / _DELIVERY, ignore_errors=True)
 
 
 class CannotOpenError(Exception):
-    """A part of the installation cannot be opened. The message names the part and the reason."""
+    """A part of the installation cannot be opened; the message says which, and what it says of itself."""
 
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Open all parts of an installation, and close them at the end. No background work is started.
+    """Open all that an installation consists of, and close it in the end. Nothing runs in the background yet.
 
     Raises:
         SecretFileError: the key file cannot be used.
-        CannotOpenError: the data folder cannot be used, a store is unreachable, or a setting is invalid.
+        CannotOpenError: the data folder cannot be used, a store cannot be reached, or there is no such place.
     """
-    node = _node_id(settings.data)
+    node = _node(settings.data)
     key = InstallationKey.open(settings.key_file or settings.data / "secret.key")
-    async with AsyncExitStack() as exit_stack:
-        store = await _open_store(_metadata_store(settings), settings.data)
-        exit_stack.push_async_callback(store.close)
+    async with AsyncExitStack() as closing:
+        store = await _opened(_metadata(settings), settings.data)
+        closing.push_async_callback(store.close)
         guard, options = _guard(settings), _media_options(settings)
-        peers = _peer_client(store, key, node)
+        peers = _peers(store, key, node)
         if peers is not None:
-            exit_stack.push_async_callback(peers.close)
-        media = _media_router(settings, guard, options, store)
-        exit_stack.push_async_callback(media.close)
-        allowed_urls = _delivery_urls(settings)
-        courier = UrlCourier(media.read, guard, settings.data / _DELIVERY, places=allowed_urls, options=options)
-        exit_stack.push_async_callback(courier.close)
+            closing.push_async_callback(peers.close)
+        media = _media(settings, guard, options, store)
+        closing.push_async_callback(media.close)
+        places = _places(settings)
+        courier = UrlCourier(media.read, guard, settings.data / _DELIVERY, places=places, options=options)
+        closing.push_async_callback(courier.close)
         audio_workers = AudioWorkers(settings.data / "work", workers=settings.audio_workers)
-        exit_stack.push_async_callback(audio_workers.close)
-        renditions = _renditions(settings, media, exit_stack)
+        closing.push_async_callback(audio_workers.close)
+        renditions = _renditions(settings, media, closing)
         issuer = _issuer(settings)
         if issuer is not None:
-            exit_stack.push_async_callback(issuer.close)
-        parts = _OpenParts(store, peers, media, courier, allowed_urls, audio_workers, renditions, issuer)
-        yield _connect(settings, key, node, parts)
+            closing.push_async_callback(issuer.close)
+        opened = _Opened(store, peers, media, courier, places, audio_workers, renditions, issuer)
+        yield _compose(settings, key, node, opened)
 
 
 @dataclass(frozen=True, slots=True)
-class _OpenParts:
-    """The parts that must be opened, or that need more than a setting."""
+class _Opened:
+    """The parts that take opening, or more than a look at a setting."""
 
     store: MetadataStore
     peers: "PeerClient | None"
     media: MediaRouter
     courier: UrlCourier
-    allowed_urls: tuple[str, ...]
+    places: tuple[str, ...]
     audio_workers: AudioWorkers
     renditions: Renditions
     issuer: "Issuer | None"
 
 
-def _node_id(data: Path) -> str:
-    """Return the id of this server, which is kept in its data folder. Create the folder if it does not exist."""
+def _node(data: Path) -> str:
+    """The name under which this data folder holds audio, also after a restart. Makes the folder."""
     path = data / "node"
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -148,16 +148,16 @@ def _node_id(data: Path) -> str:
         message = f"the data folder {data} cannot be used: {error.strerror}"
         raise CannotOpenError(message) from error
     if not is_hex_id(node):
-        # Two servers with the same id would each treat the other's calls as their own.
-        message = f"{path} must contain this server's id, 32 lower-case hexadecimal digits: restore it from a backup"
+        # Two servers with one name would take the calls of each other for their own.
+        message = f"{path} must hold the name of this server, 32 lower-case hexadecimal digits: put it back from a copy"
         raise CannotOpenError(message)
     return node
 
 
-def _metadata_store(settings: Settings) -> MetadataStore:
+def _metadata(settings: Settings) -> MetadataStore:
     if settings.mongodb is None:
         return SqliteStore(settings.data)
-    # A late import: an installation with SQLite does not need the driver.
+    # The driver is loaded where it is used: one machine with SQLite never needs it.
     from adapters.metadata.mongodb import DriverMissingError, MongoStore, WrongUriError
 
     database = urlsplit(settings.mongodb).path.strip("/") or "recordings"
@@ -166,46 +166,45 @@ def _metadata_store(settings: Settings) -> MetadataStore:
     except DriverMissingError as error:
         raise CannotOpenError(str(error)) from error
     except WrongUriError as error:
-        message = f"RECORDINGS_MONGODB cannot be used: {scrub(str(error))[:_MAX_DRIVER_MESSAGE]}"
+        message = f"RECORDINGS_MONGODB cannot be used: {scrub(str(error))[:_SHOWN]}"
         raise CannotOpenError(message) from error
 
 
-async def _open_store(store: MetadataStore, data: Path) -> MetadataStore:
+async def _opened(store: MetadataStore, data: Path) -> MetadataStore:
     try:
         await store.open()
     except Exception as error:
         await store.close()
-        # After the reason, the driver describes its whole cluster.
-        reason = scrub(str(error)).partition(", Topology Description:")[0]
-        reason = reason[:_MAX_DRIVER_MESSAGE] or type(error).__name__
-        message = f"the metadata store cannot be opened: {reason}{_disk_full_note(data)}"
+        # Behind the reason stands all that the driver knows of the cluster.
+        said = scrub(str(error)).partition(", Topology Description:")[0]
+        message = f"the metadata store cannot be opened: {said[:_SHOWN] or type(error).__name__}{_full(data)}"
         raise CannotOpenError(message) from error
     return store
 
 
-def _disk_full_note(data: Path) -> str:
-    """Return a note if the disk is full, because SQLite reports a full disk as an I/O error."""
+def _full(data: Path) -> str:
+    """What to say besides where no room is left: SQLite itself calls that an I/O error."""
     _, _, free = shutil.disk_usage(data)
     return f" (the disk of {data} is full)" if free < _MIB else ""
 
 
-def _peer_client(store: MetadataStore, key: InstallationKey, node: str) -> "PeerClient | None":
-    """Return the client for the other servers; `None` if the metadata store cannot be shared."""
+def _peers(store: MetadataStore, key: InstallationKey, node: str) -> "PeerClient | None":
+    """The client of the other servers, where there can be some."""
     if not isinstance(store, PeerStore):
         return None
-    # A late import, as for the driver.
+    # Loaded where it is used, as the driver is.
     from adapters.peers import Commands, PeerClient
 
     return PeerClient(Commands(key.derive("peers"), node, SystemClock()))
 
 
-def _recorder_of_all_servers(own: EmbeddedRecorder, node: str, parts: "_OpenParts") -> Recorder:
-    """Return the recorder for the calls of all servers; if there can be no other server, this server's own."""
-    if parts.peers is None or not isinstance(parts.store, PeerStore):
+def _recorder_of_all(own: EmbeddedRecorder, node: str, opened: "_Opened") -> Recorder:
+    """The recorder of all calls that the installation has: where no other server can be, this server's own."""
+    if opened.peers is None or not isinstance(opened.store, PeerStore):
         return own
     from adapters.peers import PeerRecorder
 
-    return PeerRecorder(own, node=node, peers=parts.store, recordings=parts.store, client=parts.peers)
+    return PeerRecorder(own, node=node, peers=opened.store, recordings=opened.store, client=opened.peers)
 
 
 def _guard(settings: Settings) -> Guard:
@@ -219,49 +218,44 @@ def _guard(settings: Settings) -> Guard:
 def _media_options(settings: Settings) -> MediaOptions:
     try:
         return read_media_options(settings.media_options)
-    except MediaOptionsError as error:
+    except WrongMediaOptionsError as error:
         message = f"RECORDINGS_MEDIA_OPTIONS cannot be used: {error}"
         raise CannotOpenError(message) from error
 
 
-def _media_router(settings: Settings, guard: Guard, options: MediaOptions, store: MetadataStore) -> MediaRouter:
-    async def media_url_of(account_id: str) -> str | None:
+def _media(settings: Settings, guard: Guard, options: MediaOptions, store: MetadataStore) -> MediaRouter:
+    async def place_of(account_id: str) -> str | None:
         account = await store.account(account_id)
         return None if account is None else account.media
 
-    async def note_media_store(url: str) -> None:
-        await store.note_place(url, SystemClock().now())
+    async def note(place: str) -> None:
+        await store.note_place(place, SystemClock().now())
 
     try:
         return open_media_store(
-            settings.media,
-            settings.data,
-            guard=guard,
-            place_of=media_url_of,
-            note=note_media_store,
-            options_by_url=options,
+            settings.media, settings.data, guard=guard, place_of=place_of, note=note, options_by_url=options
         )
     except (ValueError, ImportError) as error:
         message = f"the media store cannot be opened: {error}"
         raise CannotOpenError(message) from error
 
 
-def _delivery_urls(settings: Settings) -> tuple[str, ...]:
-    """Return the allowed beginnings of a recording's `url`. Their schemes have been checked."""
+def _places(settings: Settings) -> tuple[str, ...]:
+    """What a `url` may begin with; every scheme among them is one that can be sent to."""
     try:
         return checked_places(settings.delivery_places)
     except (ValueError, ImportError) as error:
-        message = f"RECORDINGS_DELIVERY_PLACES cannot be used: {error}"
+        message = f"RECORDINGS_DELIVERY_PLACES has {error}"
         raise CannotOpenError(message) from error
 
 
-def _renditions(settings: Settings, media: MediaRouter, exit_stack: AsyncExitStack) -> Renditions:
+def _renditions(settings: Settings, media: MediaRouter, closing: AsyncExitStack) -> Renditions:
     folder = settings.data / _RENDITIONS
-    # Separate processes, started on the first request: conversions for listeners do not delay recordings.
+    # Processes of their own, that start when somebody asks: nobody's recording waits for somebody's listening.
     audio_workers = AudioWorkers(folder / "work", workers=settings.audio_workers)
-    exit_stack.push_async_callback(audio_workers.close)
-    renditions = Renditions(folder, audio_workers, media.read, max_bytes=settings.renditions_mb * _MIB)
-    exit_stack.push_async_callback(renditions.close)
+    closing.push_async_callback(audio_workers.close)
+    renditions = Renditions(folder, audio_workers, media.read, most_bytes=settings.renditions_mb * _MIB)
+    closing.push_async_callback(renditions.close)
     return renditions
 
 
@@ -273,18 +267,18 @@ def _issuer(settings: Settings) -> "Issuer | None":
     return Issuer(settings.jwks_url, issuer=settings.jwks_issuer or "", audience=settings.jwks_audience or "")
 
 
-def _connect(
+def _compose(
     settings: Settings,
     key: InstallationKey,
     node: str,
-    parts: _OpenParts,
+    opened: _Opened,
 ) -> Services:
-    store, media, audio_workers = parts.store, parts.media, parts.audio_workers
-    clock, audit, wake = SystemClock(), LogAudit(), WakeSignal()
+    store, media, audio_workers = opened.store, opened.media, opened.audio_workers
+    clock, audit, wake = SystemClock(), LogAudit(), Wake()
     spool = FolderSpool(settings.data)
     limits = Limits(max_body=settings.max_body * _MIB, max_streams=settings.max_streams)
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
-    policy = InstallationPolicy(trash_window=settings.trash_days * DAY, places=parts.allowed_urls)
+    policy = InstallationPolicy(trash_window=settings.trash_days * DAY, places=opened.places)
     upkeep = Upkeep(
         store=store,
         finalizer=Finalizer(
@@ -293,10 +287,10 @@ def _connect(
             spool=spool,
             audio_processor=audio_workers,
             clock=clock,
-            forget=parts.renditions.forget,
+            forget=opened.renditions.forget,
         ),
         recorder=recorder,
-        courier=parts.courier,
+        courier=opened.courier,
         clock=clock,
         reporter=LogReporter(),
         node=node,
@@ -304,7 +298,7 @@ def _connect(
     )
     recordings = Recordings(
         store=store,
-        recorder=_recorder_of_all_servers(recorder, node, parts),
+        recorder=_recorder_of_all(recorder, node, opened),
         clock=clock,
         audit=audit,
         wake=wake,
@@ -324,17 +318,17 @@ def _connect(
         recorder=recorder,
         wake=wake,
         recordings=recordings,
-        ingest=Ingest(store=store, spool=spool, clock=clock, audit=audit, wake=wake, node=node),
+        receiving=Ingest(store=store, spool=spool, clock=clock, audit=audit, wake=wake, node=node),
         upkeep=upkeep,
-        accounts=ManageAccounts(store, clock),
-        users=ManageUsers(store, clock),
-        account_settings=AccountSettings(store, clock),
+        administration=ManageAccounts(store, clock),
+        membership=ManageUsers(store, clock),
+        keeping=AccountSettings(store, clock),
         doctor=Doctor(store=store, media=media, spool=spool, clock=clock, discard=audio_workers.discard),
-        importer=RecordingImporter(store, upkeep, clock, node),
-        identity=Identity(store, tokens, Credentials(store), parts.issuer),
+        importing=RecordingImporter(store, upkeep, clock, node),
+        identity=Identity(store, tokens, Credentials(store), opened.issuer),
         tokens=tokens,
         cursors=Cursors(key.derive("cursor")),
         grants=Grants(key.derive("media")),
-        renditions=parts.renditions,
-        converter=Converter(parts.renditions),
+        renditions=opened.renditions,
+        rendering=Rendering(opened.renditions),
     )

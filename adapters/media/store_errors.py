@@ -1,15 +1,15 @@
-"""The errors of media stores other than `MediaMissing`. The messages are for operators and contain no secrets."""
+"""What a store may fail with, besides `MediaMissing`. The messages are for an operator, and have no secret in them."""
 
 from recordings.ports.audio import MediaStoreUnavailableError
 
 
 class MediaFaultError(MediaStoreUnavailableError):
-    """The store cannot do this now. It stored nothing partial, and a retry is safe."""
+    """The store could not do it now; nothing half was left, and trying again is safe."""
 
 
 class AccessRefusedError(MediaFaultError):
-    """The store rejects the credentials, or they do not permit this request."""
+    """The store does not accept our credentials (any more), or not for this."""
 
 
 class BrokenTransferError(MediaFaultError):
-    """Fewer bytes were received than the store announced."""
+    """The bytes that came are not as many as were announced."""

@@ -1,5 +1,8 @@
-"""How a GraphQL request becomes an answer, at the cost of plain JSON.
+"""GraphQL over HTTP: from a request to its response, at the cost of plain JSON.
 
-`documents` leads from a text or its hash to the parsed and validated document and its plans, `limits` refuses before
-work is done, `plan` and `executor` complete pages of rows, `front` is the ASGI application in front of it all.
+- `endpoint` is the ASGI application. `run_operation` runs one operation.
+- `document_cache` parses and validates each document once. `token_limits` and `ast_limits` reject it before that.
+- `compiler` and `executor` complete pages of rows with compiled plans; `single_field` is the shortest path to them.
+
+This package does not know the schema: `graph.schema` describes it, and `graph.graphql_app` combines both.
 """

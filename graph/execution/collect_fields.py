@@ -1,7 +1,8 @@
-"""Which fields a selection asks for: graphql-core's `collect_subfields`, which is internal to it, in our own lines.
+"""The fields that a selection asks for, like the internal `collect_subfields` of graphql-core.
 
-Only what a plan can hold is read. A directive other than `@skip` and `@include` (`@defer` is one), a fragment with
-variables of its own or an unknown name raise `NotCompiledError`: graphql-core then completes that part itself.
+Only selections that a plan can complete are supported. A directive other than `@skip` and `@include` (for example
+`@defer`), a fragment with its own variables and an unknown name raise `NotCompiledError`. graphql-core then completes
+that part.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,39 +25,40 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
-Grouped = dict[str, list[FieldNode]]
+FieldsByKey = dict[str, list[FieldNode]]
+"""The fields of one object by response key, in the order of the response."""
 
 
 class NotCompiledError(Exception):
-    """A part of a document that no plan is made for."""
+    """A part of a document that has no plan."""
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
-    """What selections of one operation are read with: its schema, fragments and the values of its variables."""
+class FieldCollector:
+    """Collects the fields of selections in one operation, with its schema, fragments and variable values."""
 
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
     variables: Mapping[str, Any]
 
-    def fields_of(self, kind: GraphQLObjectType, parents: Iterable[FieldNode]) -> Grouped:
-        """The fields below these nodes of one field, by response key, in the order of the answer."""
+    def fields_below(self, kind: GraphQLObjectType, parents: Iterable[FieldNode]) -> FieldsByKey:
+        """Return the fields below these nodes of one field."""
         return self.fields_in(kind, (parent.selection_set for parent in parents if parent.selection_set is not None))
 
-    def fields_in(self, kind: GraphQLObjectType, selected: Iterable[SelectionSetNode]) -> Grouped:
-        """The fields of these selections of one object, by response key, in the order of the answer."""
-        reading = _Reading(self, kind)
+    def fields_in(self, kind: GraphQLObjectType, selected: Iterable[SelectionSetNode]) -> FieldsByKey:
+        """Return the fields of these selections of one object."""
+        collection = _Collection(self, kind)
         for selections in selected:
-            reading.add(selections)
-        return reading.grouped
+            collection.add(selections)
+        return collection.fields
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    operation: Operation
+class _Collection:
+    collector: FieldCollector
     kind: GraphQLObjectType
-    grouped: Grouped = field(default_factory=dict)
-    opened: set[str] = field(default_factory=set)
+    fields: FieldsByKey = field(default_factory=dict)
+    fragments: set[str] = field(default_factory=set)
 
     def add(self, selections: SelectionSetNode) -> None:
         for selection in selections.selections:
@@ -64,48 +66,49 @@ class _Reading:
                 continue
             if isinstance(selection, FieldNode):
                 key = selection.alias.value if selection.alias else selection.name.value
-                self.grouped.setdefault(key, []).append(selection)
+                self.fields.setdefault(key, []).append(selection)
             else:
-                self._open(selection)
+                self._add_fragment(selection)
 
-    def _open(self, selection: SelectionNode) -> None:
+    def _add_fragment(self, selection: SelectionNode) -> None:
         fragment: Any = selection
         if isinstance(selection, FragmentSpreadNode):
             name = selection.name.value
-            # A fragment counts where it is spread first, as in graphql-core.
-            if name in self.opened:
+            # Only the first spread of a fragment counts, as in graphql-core.
+            if name in self.fragments:
                 return
-            fragment = self.operation.fragments.get(name)
+            fragment = self.collector.fragments.get(name)
             if fragment is None or fragment.variable_definitions:
                 raise NotCompiledError(name)
-            self.opened.add(name)
+            self.fragments.add(name)
         if self._applies(fragment):
             self.add(fragment.selection_set)
 
     def _applies(self, fragment: FragmentDefinitionNode | InlineFragmentNode) -> bool:
         if fragment.type_condition is None:
             return True
-        schema, name = self.operation.schema, fragment.type_condition.name.value
+        schema, name = self.collector.schema, fragment.type_condition.name.value
         condition = schema.get_type(name)
         if is_abstract_type(condition):
             return schema.is_sub_type(condition, self.kind)
         return condition is self.kind
 
     def _is_included(self, selection: SelectionNode) -> bool:
-        shown = True
+        included = True
         for directive in getattr(selection, "directives", None) or ():
-            asked = directive.name.value
-            if asked not in {"skip", "include"}:
-                raise NotCompiledError(asked)
-            shown = shown and self._condition(directive) is (asked == "include")
-        return shown
+            name = directive.name.value
+            if name not in {"skip", "include"}:
+                raise NotCompiledError(name)
+            included = included and self._condition(directive) is (name == "include")
+        return included
 
     def _condition(self, directive: DirectiveNode) -> bool:
-        value: Any = directive.arguments[0].value if directive.arguments else None
-        given = self.operation.variables.get(value.name.value) if _is_variable(value) else getattr(value, "value", None)
-        if type(given) is not bool:
+        node: Any = directive.arguments[0].value if directive.arguments else None
+        variables = self.collector.variables
+        value = variables.get(node.name.value) if _is_variable(node) else getattr(node, "value", None)
+        if type(value) is not bool:
             raise NotCompiledError(directive.name.value)
-        return given
+        return value
 
 
 def _is_variable(value: Any) -> bool:
@@ -113,16 +116,16 @@ def _is_variable(value: Any) -> bool:
 
 
 def arguments_of(definition: GraphQLField, node: FieldNode, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a field, as graphql-core coerces them, with these values of the variables.
+    """Return the arguments of a field, coerced by graphql-core, with these values of the variables.
 
     Raises:
-        GraphQLError: one of them is wrong.
+        GraphQLError: An argument is not valid.
     """
     return get_argument_values(definition, node, VariableValues({}, dict(variables)))
 
 
 def has_variable(value: Any) -> bool:
-    """Whether there is a variable anywhere in a value."""
+    """Return true if a value contains a variable at any depth."""
     if value.kind == "list_value":
         return any(map(has_variable, value.values))
     if value.kind == "object_value":

@@ -1,9 +1,9 @@
-"""Completing values a column at a time: what a type demands of a column, and what it makes of it.
+"""Conversion of result values, one column at a time.
 
-A `Kind` says both. Its `shape` is a Python type that msgspec checks in C for a whole page at once (strings, booleans,
-32-bit integers, enumerations' values, lists of them, each nullable or not). Its `change` turns the checked column into
-that of the answer; `None` where values are shown as they are. A column that graphql-core would show otherwise, or would
-find at fault, raises, whatever the exception: graphql-core then completes the same data.
+A `Kind` describes a column. Its `shape` is a Python type, which msgspec checks in C for a whole page at once: strings,
+booleans, 32-bit integers, enumeration values and lists of them, each nullable or not. Its `change` converts the checked
+column to the values of the response; `None` means that the values stay unchanged. If graphql-core would return another
+value or an error, the check or the conversion raises any exception, and graphql-core completes the same data.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,27 +15,63 @@ from typing import Annotated, Any, Final, Literal, cast
 from graphql import GraphQLEnumType, GraphQLLeafType, GraphQLScalarType, Undefined
 from msgspec import Meta, convert, defstruct
 
-from graph.execution.instant_columns import to_texts
+from recordings.model.instants import MINUTE, SECOND, Millis, to_iso
 
 Values = Sequence[Any]
 Change = Callable[[Values, Any], Values]
-"""A column and what the resolver of the page is told (graphql-core's `info`); gives the column of the answer."""
+"""Converts a column to the column of the response. The second argument is graphql-core's `info` of the page's field."""
 
 
 class BailError(Exception):
-    """A value that the plan does not expect."""
+    """A value that a plan does not support."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is demanded of a column, and what becomes of it: `change` sees values of `shape` alone.
+    """The type check of a column, and its conversion. `change` gets only values of `shape`.
 
-    `refuses_null` is said of a `change` that raises where there is a null.
+    `refuses_null` is true if `change` itself raises for a null.
     """
 
     shape: Any = Any
     change: Change | None = None
     refuses_null: bool = False
+
+
+_MINUTE_TEXT: Final = len("2026-11-22T08:19:")
+_MAX_MINUTES: Final = 4_096
+_SECONDS: Final = tuple(f"{second:02d}." for second in range(60))
+_MILLIS: Final = tuple(f"{rest:03d}Z" for rest in range(SECOND))
+
+
+class _Minutes(dict[int, str]):
+    """The text of a minute by its number. Recordings of one page share few minutes."""
+
+    def __missing__(self, minute: int) -> str:
+        text = to_iso(minute * MINUTE)[:_MINUTE_TEXT]
+        if len(self) >= _MAX_MINUTES:
+            self.clear()
+        self[minute] = text
+        return text
+
+
+_minutes: Final = _Minutes()
+
+
+def instant_texts(column: Sequence[Millis]) -> list[str]:
+    """Convert instants to RFC 3339 texts, equal to those of `recordings.model.instants.to_iso`.
+
+    `to_iso` costs 1.3 µs, most of it in `strftime`: a page of 100 rows with two instants would spend 0.26 ms there.
+    This function caches the text of the minute and looks up the rest, at 0.2 µs a value. The rest is in two small
+    tables instead of one with 60,000 texts. One large table is faster alone, but slower when it shares the processor's
+    cache with the rest of a request (1.0 µs a value instead of 0.7).
+    """
+    minutes, seconds, millis = _minutes, _SECONDS, _MILLIS
+    return [
+        f"{minutes[second // 60]}{seconds[second % 60]}{millis[at - second * 1_000]}"
+        for at in column
+        for second in (at // 1_000,)
+    ]
 
 
 _INT: Final = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
@@ -45,14 +81,14 @@ _BUILT_IN: Final[Mapping[str, Kind]] = {
     "Boolean": Kind(bool),
     "Int": Kind(_INT),
 }
-INSTANTS: Final = Kind(int, lambda values, _info: to_texts(values))
-"""Instants in milliseconds, shown as RFC 3339 text."""
+INSTANTS: Final = Kind(int, lambda values, _info: instant_texts(values))
+"""Instants in milliseconds, returned as RFC 3339 texts."""
 TEXTS: Final = Kind(str)
-"""A scalar that is shown as the text that it is."""
+"""A scalar that is returned as the text that it is."""
 
 
 def leaf(kind: GraphQLLeafType, scalars: Mapping[str, Kind]) -> Kind:
-    """The kind of a scalar or an enumeration. `scalars` are those of the schema that have a column of their own."""
+    """Return the kind of a scalar or an enumeration. `scalars` are the kinds of the schema's own scalars."""
     if isinstance(kind, GraphQLEnumType):
         return _enum(kind)
     known = {**_BUILT_IN, **scalars}.get(kind.name)
@@ -73,16 +109,16 @@ def _coerced(kind: GraphQLScalarType | GraphQLEnumType) -> Change:
     coerce = kind.coerce_output_value
 
     def change(values: Values, _info: Any) -> Values:
-        shown = [coerce(value) for value in values]
-        if any(value is None or value is Undefined for value in shown):
+        results = [coerce(value) for value in values]
+        if any(value is None or value is Undefined for value in results):
             raise BailError
-        return shown
+        return results
 
     return change
 
 
 def non_null(kind: Kind) -> Kind:
-    """The kind without nulls."""
+    """Return the kind without nulls."""
     if kind.refuses_null or kind.shape is not Any:
         return kind
     return Kind(Any, _refusing_null(kind.change))
@@ -98,7 +134,7 @@ def _refusing_null(change: Change | None) -> Change:
 
 
 def nullable(kind: Kind) -> Kind:
-    """The kind with nulls among its values."""
+    """Return the kind with nulls among its values."""
     shape = kind.shape if kind.shape is Any else kind.shape | None
     return Kind(shape, None if kind.change is None else _around_nulls(kind.change))
 
@@ -106,17 +142,17 @@ def nullable(kind: Kind) -> Kind:
 def _around_nulls(change: Change) -> Change:
     def changed(values: Values, info: Any) -> Values:
         present = [value for value in values if value is not None]
-        shown = change(present, info) if present else ()
+        results = change(present, info) if present else ()
         if len(present) == len(values):
-            return shown
-        following = iter(shown)
+            return results
+        following = iter(results)
         return [None if value is None else next(following) for value in values]
 
     return changed
 
 
 def listed(item: Kind) -> Kind:
-    """The kind of lists of these: all items of all lists of a column are one column."""
+    """Return the kind of lists of these items. All items of all lists of a column are converted as one column."""
     shape = GenericAlias(list, (item.shape,))
     return Kind(shape, None if item.change is None else _flattened(item.change))
 
@@ -136,10 +172,10 @@ def _take(items: Iterator[Any], count: int) -> list[Any]:
 
 
 def checker(shapes: Sequence[Any]) -> Callable[[list[tuple[Any, ...]]], list[tuple[Any, ...]]]:
-    """A check of rows against the shapes of their columns: gives them back, or raises.
+    """Return a check of rows against the shapes of their columns. It returns the rows, or raises.
 
-    100 rows of 20 take 10 µs; the same checks in Python take 45 to 70. The struct around the list is there because
-    msgspec remembers what it knows of a struct: a bare `list[tuple[...]]` is taken apart again at each call (7 µs).
+    100 rows of 20 columns take 10 µs. The same checks in Python take 45 to 70 µs. The list is inside a struct because
+    msgspec caches the analysis of a struct, but analyses a bare `list[tuple[...]]` again at each call (7 µs).
     """
     rows = GenericAlias(list, (GenericAlias(tuple, tuple(shapes)),))
     page: Any = defstruct("Page", [("rows", rows)], array_like=True, gc=False)

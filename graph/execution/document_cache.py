@@ -1,7 +1,7 @@
-"""Documents by their text or its hash: one look-up leads to what is parsed, validated and compiled.
+"""Parsed and validated documents, by their text or its hash.
 
-A page's document takes 0.7 ms to parse, 4.4 to validate and 2 to compile, which is many times what its rows take, so it
-is done once. What is kept is bounded by bytes; documents that are refused are not kept.
+The document of a page takes 0.7 ms to parse, 4.4 ms to validate and 2 ms to compile. That is many times the time of its
+rows, so each document is read only once. The size of the cache is limited in bytes. Rejected documents are not cached.
 """
 
 from collections import OrderedDict
@@ -13,7 +13,6 @@ from typing import Any, Final
 from graphql import (
     ASTValidationRule,
     DocumentNode,
-    FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
@@ -24,19 +23,18 @@ from graphql import (
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from graph.execution.ast_limits import Survey
+from graph.execution.ast_limits import DocumentSummary
 from graph.execution.compiler import Compiler
-from graph.execution.cost import Cost, Costs, Fragments
 from graph.execution.executor import PlannedDocument
-from graph.execution.limit_error import LimitError
-from graph.execution.plan_cache import Plans
+from graph.execution.plan_cache import PlanCache
+from graph.execution.request_errors import LimitError, RefusedDocumentError
 from graph.execution.request_limits import Limits
 from graph.execution.token_limits import check_text
 from graph.execution.trusted_documents import TrustedDocument
 
 MAX_BYTES: Final = 64 << 20
 _BYTES_PER_CHARACTER: Final = 150
-"""What a parsed document weighs for each character of its text: 87 for a page, more where names are short."""
+"""The memory of a parsed document for each character of its text. A page needs 87; short names need more."""
 _RULES: Final[tuple[type[ASTValidationRule], ...]] = (
     *specified_rules,
     MaybeNullValidationRule,
@@ -44,35 +42,22 @@ _RULES: Final[tuple[type[ASTValidationRule], ...]] = (
 )
 
 
-_Operations = dict[str | None, OperationDefinitionNode]
-
-
-class RefusedDocumentError(Exception):
-    """A document that is not executed, with all that is wrong with it; `node` if it could be parsed."""
-
-    def __init__(self, errors: list[GraphQLError], node: DocumentNode | None = None) -> None:
-        super().__init__("; ".join(error.message for error in errors))
-        self.errors = errors
-        self.node = node
-
-
 @dataclass(slots=True, eq=False)
 class Document:
-    """A parsed and validated document. `names` are those that it was named by: its SHA-256, its trusted id."""
+    """A parsed and validated document. `names` are the names under which the cache has it: its SHA-256, trusted ids."""
 
     text: str
     node: PlannedDocument
-    survey: Survey
-    operations: _Operations
-    costs: dict[str | None, Cost]
+    summary: DocumentSummary
+    operations: Mapping[str | None, OperationDefinitionNode]
     bytes: int
     names: set[str] = field(default_factory=set)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
-        """The operation of that name, or the only one.
+        """Return the operation with this name. Without a name: the only operation.
 
         Raises:
-            RefusedDocumentError: there is none, or more than one and no name.
+            RefusedDocumentError: There is no such operation, or there are several and no name is given.
         """
         if name is None and len(self.operations) == 1:
             return next(iter(self.operations.values()))
@@ -82,12 +67,12 @@ class Document:
         return found
 
     def cost(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> int:
-        """What an operation costs with these values of its variables, in the worst case."""
-        return self.costs[operation.name.value if operation.name else None].of(variables)
+        """Return the maximum cost of an operation with these values of its variables."""
+        return self.summary.costs[_name_of(operation)].of(variables)
 
 
-def _hash(text: str) -> str:
-    return sha256(text.encode(errors="surrogatepass")).hexdigest()
+def _name_of(operation: OperationDefinitionNode) -> str | None:
+    return operation.name.value if operation.name else None
 
 
 def _no_operation(name: str | None, operations: Mapping[str | None, Any]) -> str:
@@ -98,13 +83,19 @@ def _no_operation(name: str | None, operations: Mapping[str | None, Any]) -> str
     return "Must provide an operation."
 
 
-@dataclass(kw_only=True)
-class Documents:
-    """The documents of a schema.
+def _hash(text: str) -> str:
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()
 
-    `trusted` may always be named by their ids, and by the SHA-256 of their texts. With `only_trusted` nothing else is
-    executed. With `register` a client may hand in a text together with its hash, and then name it by that (automatic
-    persisted queries). `suggestions` lets errors guess at names, which tells the schema to whoever may not read it.
+
+@dataclass(kw_only=True)
+class DocumentCache:
+    """The documents of one schema.
+
+    - `weights`: the costs of fields that cost more than 1, by type and field name.
+    - `trusted`: documents that clients may always use by their ids, or by the SHA-256 of their texts.
+    - `only_trusted`: execute no other documents.
+    - `register`: a client may send a text with its hash once, and then only the hash (automatic persisted queries).
+    - `suggestions`: errors may suggest names. This shows parts of the schema to clients that may not read it.
     """
 
     schema: GraphQLSchema
@@ -118,7 +109,6 @@ class Documents:
     max_bytes: int = MAX_BYTES
 
     def __post_init__(self) -> None:
-        self._costs = Costs(self.schema, self.weights)
         self._trusted = {_hash(item.text): item.text for item in self.trusted}
         self._trusted |= {item.id: item.text for item in self.trusted if item.id is not None}
         self._by_text: OrderedDict[str, Document] = OrderedDict()
@@ -129,27 +119,27 @@ class Documents:
         return len(self._by_text)
 
     def __contains__(self, text: str) -> bool:
-        """Whether a text was read already."""
+        """Return true if the document of a text is in the cache."""
         return text in self._by_text
 
     def find(self, text: str) -> Document:
-        """The document of a text.
+        """Return the document of a text. Read it if it is not in the cache.
 
         Raises:
-            RefusedDocumentError: it is beyond a limit, no GraphQL, not valid, or not one of the trusted ones.
+            RefusedDocumentError: The text exceeds a limit, is not valid GraphQL, or is not trusted.
         """
         found = self._by_text.get(text)
         if found is None:
-            return self._make(text)
+            return self._add(text)
         self._by_text.move_to_end(text)
         return found
 
-    def knows(self, name: str) -> bool:
-        """Whether a name is that of a trusted document."""
+    def is_trusted(self, name: str) -> bool:
+        """Return true if a trusted document has this name."""
         return name in self._trusted
 
     def find_by_name(self, name: str) -> Document | None:
-        """The document whose text has this SHA-256 (in lower-case hex), or that is trusted under this id, if any."""
+        """Return the document whose text has this SHA-256 (lower-case hex), or the trusted document with this id."""
         found = self._by_name.get(name)
         if found is not None:
             self._by_text.move_to_end(found.text)
@@ -158,8 +148,12 @@ class Documents:
             self._name(found, name)
         return found
 
-    def add(self, text: str, name: str) -> Document | None:
-        """The document of a text, to be named by its SHA-256 from now on; `None` if that is not its name."""
+    def register_text(self, text: str, name: str) -> Document | None:
+        """Return the document of a text, and find it by this name from now on.
+
+        Returns:
+            `None` if the name is not the SHA-256 of the text, and not the id of a trusted document with this text.
+        """
         known = self._by_name.get(name)
         if known is not None and known.text == text:
             return self.find(text)
@@ -173,7 +167,7 @@ class Documents:
         document.names.add(name)
         self._by_name[name] = document
 
-    def _make(self, text: str) -> Document:
+    def _add(self, text: str) -> Document:
         try:
             document = self._read(text)
         except GraphQLError as error:
@@ -187,36 +181,22 @@ class Documents:
             raise GraphQLError("only trusted documents are executed", extensions={"code": "DOCUMENT_NOT_TRUSTED"})
         check_text(text, self.limits)
         try:
-            # The parser counts comments as well; they are bounded by their characters.
+            # The parser counts comments as tokens, too. Comments are bounded by the limit on characters.
             parsed = parse(text, max_tokens=self.limits.tokens + text.count("#"))
-            survey = Survey.of(parsed, self.limits)
-            fragments = {
-                item.name.value: item for item in parsed.definitions if isinstance(item, FragmentDefinitionNode)
-            }
-            operations, costs = self._operations(parsed, fragments)
+            summary = DocumentSummary.of(parsed, self.schema, self.limits, self.weights)
         except RecursionError:
-            # The limits keep far away from it; with other limits it is still an answer and no fault.
+            # The default limits prevent this. With larger limits it is still an error of the document.
             raise LimitError("levels", "too many", self.limits.nesting) from None
-        node = PlannedDocument.of(parsed, Plans(self.compiler, frozenset(survey.switches), self._grow))
+        variables = frozenset(summary.condition_variables)
+        node = PlannedDocument.of(parsed, PlanCache(self.compiler, variables, self._grow))
         self._validate(node)
         return Document(
             text=text,
             node=node,
-            survey=survey,
-            operations=operations,
-            costs=costs,
+            summary=summary,
+            operations={_name_of(item): item for item in _operations(parsed)},
             bytes=len(text) * _BYTES_PER_CHARACTER,
         )
-
-    def _operations(self, parsed: DocumentNode, fragments: Fragments) -> tuple[_Operations, dict[str | None, Cost]]:
-        """The operations and their costs. What is too costly whatever the variables are need not be validated."""
-        operations = [item for item in parsed.definitions if isinstance(item, OperationDefinitionNode)]
-        named = {item.name.value if item.name else None: item for item in operations}
-        costs = {name: self._costs.of(item, fragments) for name, item in named.items()}
-        least = min((cost.fixed for cost in costs.values()), default=0)
-        if least > self.limits.cost:
-            raise LimitError("points of cost", least, self.limits.cost)
-        return named, costs
 
     def _validate(self, node: PlannedDocument) -> None:
         errors = validate(self.schema, node, _RULES, hide_suggestions=not self.suggestions)
@@ -230,7 +210,11 @@ class Documents:
 
     def _drop(self, _text: str, document: Document) -> None:
         self.bytes -= document.bytes + document.node.plans.bytes
-        # Whoever executes it still may go on, and make plans for it: those are not ours to count.
-        document.node.plans.forget()
+        # A request may still execute this document and add plans to it. The cache does not count those.
+        document.node.plans.stop_counting()
         for name in document.names:
             self._by_name.pop(name, None)
+
+
+def _operations(document: DocumentNode) -> list[OperationDefinitionNode]:
+    return [item for item in document.definitions if isinstance(item, OperationDefinitionNode)]

@@ -1,162 +1,180 @@
-"""The ASGI application at `/graphql`: GraphQL over HTTP, with one look-up from a request to its plans.
+"""The ASGI application at `/graphql`: GraphQL over HTTP.
 
-Nothing is streamed: each operation has one answer, and comes to its end in the time that it has. The operations of a
-batch, where batches are taken, run one after the other, and their answers are one array in `application/json`.
-
-What is no operation (GraphiQL's page, web sockets) goes to Strawberry's own view, `fallback`, which reads the same
-documents and gives the same data and errors.
+Each operation has one response and a timeout; nothing is streamed. The operations of a batch run one after the other,
+if batches are enabled, and their responses are one array in `application/json`. There are no subscriptions, so
+websockets are refused.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
-from graph.execution.content_negotiation import JSON, RESPONSE, answer_type, check_content_type, check_forgery
-from graph.execution.document_cache import RefusedDocumentError
-from graph.execution.http_error import HttpProblemError
-from graph.execution.request_params import Asked, from_body, from_url
-from graph.execution.response import Answer
-from graph.execution.run_operation import Operations, Outcome
+from graph.execution.content_negotiation import JSON, RESPONSE, check_content_type, check_forgery, response_type
+from graph.execution.persisted_queries import no_query
+from graph.execution.request_errors import HttpError, RefusedDocumentError
+from graph.execution.request_params import RequestParams, from_body, from_url
+from graph.execution.response import GraphQLResponse
+from graph.execution.run_operation import OperationResult, OperationRunner
 
 PARTIAL: Final = 294
-"""The draft's status for data that is not all there, or null, beside errors.
+"""The draft's status for a response with `data` (complete, partial or null) and `errors`.
 
-For clients that ask for `application/graphql-response+json` alone: whoever does not goes by the status.
+Only for clients that accept `application/graphql-response+json`: other clients take a status other than 200 for a
+failed request.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Front:
-    """Answers requests.
+class GraphQLEndpoint:
+    """Answers GraphQL requests.
 
-    `context` says who asks and what for, `spender` whose rate it counts for, `show` how an error is shown to them, and
-    `fault` what is answered to anything that any of them raises.
-    `request_id` is the id shown with an error. `partial_status` and `compress` can be turned off.
+    - `context`: returns the context of the resolvers. It raises if the caller is not authenticated.
+    - `payer`: returns the key of the token bucket that pays for a request.
+    - `request_id`: returns the id of a request, which errors show.
+    - `format_error`: returns an error of an execution as the response shows it, given the request id.
+    - `to_http_error`: returns the error that a client gets for an unexpected exception, given the request id.
+    - `page`: returns GraphiQL's page, or `None` if it is disabled.
+    - `partial_status`: use status 294. `compress`: compress responses.
     """
 
-    operations: Operations
+    operations: OperationRunner
     context: Callable[[Request], Awaitable[Any]]
-    spender: Callable[[Request], Hashable]
-    show: Callable[[GraphQLError, Request], dict[str, Any]]
-    fault: Callable[[Exception, Request], HttpProblemError]
+    payer: Callable[[Request], Hashable]
     request_id: Callable[[Request], str]
-    fallback: ASGIApp
+    format_error: Callable[[GraphQLError, str], dict[str, Any]]
+    to_http_error: Callable[[Exception, str], HttpError]
+    page: Callable[[], Response] | None = None
     partial_status: bool = True
     compress: bool = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            await self.fallback(scope, receive, send)
+            await WebSocketClose()(scope, receive, send)
             return
         request = Request(scope)
-        if _is_page(request):
-            await self.fallback(scope, receive, send)
+        is_browser = _is_browser(request)
+        if is_browser and self.page is not None:
+            await self.page()(scope, receive, send)
             return
-        answer = await self._told(request, self._answer(request, receive))
-        await answer.send(send, request.headers.get("accept-encoding") if self.compress else None)
+        answer = self._refuse_browser(request) if is_browser else self._answer(request, receive)
+        response = await self._or_error(request, answer)
+        await response.send(send, request.headers.get("accept-encoding") if self.compress else None)
 
-    async def _told(self, request: Request, answer: Awaitable[Answer]) -> Answer:
-        """This answer, or what is wrong where there is none."""
+    async def _or_error(self, request: Request, answer: Awaitable[GraphQLResponse]) -> GraphQLResponse:
+        """Return this response, or the response to the exception that it raises."""
         try:
             return await answer
-        except HttpProblemError as problem:
-            return Answer.of_problem(problem, JSON, self.request_id(request))
+        except HttpError as error:
+            return GraphQLResponse.of_error(error, JSON, self.request_id(request))
         except ClientDisconnect:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, whoever made the context knows what to say
-            return Answer.of_problem(self.fault(error, request), JSON, self.request_id(request))
+        except Exception as error:  # noqa: BLE001 - `to_http_error` logs it and hides its details
+            request_id = self.request_id(request)
+            return GraphQLResponse.of_error(self.to_http_error(error, request_id), JSON, request_id)
 
-    async def _answer(self, request: Request, receive: Receive) -> Answer:
-        media_type = answer_type(request.headers.get("accept"))
+    async def _refuse_browser(self, request: Request) -> GraphQLResponse:
+        """Refuse a request for GraphiQL's page, which is disabled. Unauthenticated callers get 401."""
+        await self.context(request)
+        raise no_query()
+
+    async def _answer(self, request: Request, receive: Receive) -> GraphQLResponse:
+        media_type = response_type(request.headers.get("accept"))
         check_method(request)
         context = await self.context(request)
         if request.method == "GET":
             return await self._run(request, from_url(request.scope["query_string"]), context, media_type)
         limits = self.operations.documents.limits
-        asked = from_body(await read_body(request, receive, limits.body), limits.batch)
-        if isinstance(asked, list):
-            return await self._each(request, asked)
-        return await self._run(request, asked, context, media_type)
+        params = from_body(await read_body(request, receive, limits.body), limits.batch)
+        if isinstance(params, list):
+            return await self._run_batch(request, params)
+        return await self._run(request, params, context, media_type)
 
-    async def _each(self, request: Request, batch: list[Asked]) -> Answer:
-        """The answers to a batch, in its order. What is wrong with one is told in its place and stops none of them."""
-        answers: list[Answer] = []
-        for asked in batch:
-            answers.append(await self._told(request, self._alone(request, asked)))
-            # Other requests have their turn between two of them, whether or not they waited for anything.
+    async def _run_batch(self, request: Request, batch: list[RequestParams]) -> GraphQLResponse:
+        """Run the operations of a batch in their order. An error of one does not stop the others."""
+        responses: list[GraphQLResponse] = []
+        for params in batch:
+            responses.append(await self._or_error(request, self._run_in_batch(request, params)))
+            # Let other requests run between two operations, even if these never wait.
             await asyncio.sleep(0)
-        return Answer.of_batch(answers, JSON)
+        return GraphQLResponse.of_batch(responses, JSON)
 
-    async def _alone(self, request: Request, asked: Asked) -> Answer:
-        # With a context of its own: what was fetched for one is let go of, and may be old for the next.
-        return await self._run(request, asked, await self.context(request), JSON)
+    async def _run_in_batch(self, request: Request, params: RequestParams) -> GraphQLResponse:
+        # Each operation has its own context: data that one has fetched may be out of date for the next.
+        return await self._run(request, params, await self.context(request), JSON)
 
-    async def _run(self, request: Request, asked: Asked, context: Any, media_type: str) -> Answer:
-        reading = request.method == "GET"
+    async def _run(self, request: Request, params: RequestParams, context: Any, media_type: str) -> GraphQLResponse:
+        is_get = request.method == "GET"
         try:
-            outcome = await self.operations.run(asked, context, who=self.spender(request), only_reads=reading)
+            result = await self.operations.run(params, context, payer=self.payer(request), only_queries=is_get)
         except RefusedDocumentError as refused:
-            errors = [self.show(error, request) for error in refused.errors]
-            # Older clients take any other status for a broken connection, so application/json is always 200.
-            status, shown_as = (400, RESPONSE) if media_type == RESPONSE else (200, JSON)
-            return Answer.of(status, {"errors": errors}, shown_as)
-        answer = self._shown(outcome, request, media_type)
-        return answer.revalidated(request.headers.get("if-none-match")) if reading else answer
+            errors = self._format(refused.errors, request)
+            # Older clients take any other status for a failed connection, so application/json always has 200.
+            status, refused_type = (400, RESPONSE) if media_type == RESPONSE else (200, JSON)
+            return GraphQLResponse.of(status, {"errors": errors}, refused_type)
+        response = self._response(result, request, media_type)
+        return response.revalidated(request.headers.get("if-none-match")) if is_get else response
 
-    def _shown(self, outcome: Outcome, request: Request, media_type: str) -> Answer:
-        result = outcome.result
+    def _response(self, operation: OperationResult, request: Request, media_type: str) -> GraphQLResponse:
+        result = operation.result
         content: dict[str, Any] = {"data": result.data}
         if result.errors:
-            content["errors"] = [self.show(error, request) for error in result.errors]
-        content["extensions"] = {"cost": outcome.cost}
+            content["errors"] = self._format(result.errors, request)
+        content["extensions"] = {"cost": operation.cost}
         partial = result.errors and media_type == RESPONSE and self.partial_status
-        return Answer.of(PARTIAL if partial else 200, content, media_type)
+        return GraphQLResponse.of(PARTIAL if partial else 200, content, media_type)
+
+    def _format(self, errors: Sequence[GraphQLError], request: Request) -> list[dict[str, Any]]:
+        request_id = self.request_id(request)
+        return [self.format_error(error, request_id) for error in errors]
 
 
 def check_method(request: Request) -> None:
-    """Refuse a request by its method, and by what a page of another site could have sent.
+    """Check the method, and that no web page of another site could have sent the request.
 
     Raises:
-        HttpProblemError: it is refused.
+        HttpError: The request is refused.
     """
     if request.method == "POST":
         check_content_type(request.headers.get("content-type"))
     elif request.method == "GET":
         check_forgery(request.headers)
     else:
-        raise HttpProblemError(405, "METHOD_NOT_ALLOWED", "GET and POST are taken", {"allow": "GET, POST"})
+        message = f"the method is {request.method}; GET and POST are allowed"
+        raise HttpError(405, "METHOD_NOT_ALLOWED", message, {"allow": "GET, POST"})
 
 
-async def read_body(request: Request, receive: Receive, most: int) -> bytes:
-    """The body of a request.
+async def read_body(request: Request, receive: Receive, max_bytes: int) -> bytes:
+    """Read the body of a request.
 
     Raises:
-        HttpProblemError: it is longer than that.
-        ClientDisconnect: it never came to its end.
+        HttpError: The body is longer than `max_bytes`.
+        ClientDisconnect: The client closed the connection before the end of the body.
     """
     body = bytearray()
     announced = request.headers.get("content-length", "")
-    too_long = announced.isdecimal() and int(announced) > most
+    too_long = announced.isdecimal() and int(announced) > max_bytes
     while not too_long:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body += message.get("body", b"")
-        too_long = len(body) > most
+        too_long = len(body) > max_bytes
         if not message.get("more_body", False):
             break
     if too_long:
-        raise HttpProblemError(413, "PAYLOAD_TOO_LARGE", f"the body must be at most {most} bytes")
+        raise HttpError(413, "PAYLOAD_TOO_LARGE", f"the body is too long: at most {max_bytes} bytes are allowed")
     return bytes(body)
 
 
-def _is_page(request: Request) -> bool:
-    # Just what the view goes by: what has a query is never left to it unseen.
-    wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
-    return wants_page and "query" not in request.query_params
+def _is_browser(request: Request) -> bool:
+    """Return true if a browser asks for GraphiQL's page. A request with a query always runs the query."""
+    accepts_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    return accepts_page and "query" not in request.query_params

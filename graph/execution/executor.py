@@ -1,6 +1,6 @@
-"""graphql-core's executor, with a plan where a result is marked as plain.
+"""graphql-core's executor, which completes marked results with plans.
 
-An operation finds its plans on its document (`PlannedDocument`); one that was parsed elsewhere is executed as ever.
+An operation finds its plans on its document (`PlannedDocument`). Any other document is executed without plans.
 """
 
 from typing import Any
@@ -8,41 +8,40 @@ from typing import Any
 from graphql import DocumentNode, FragmentDefinitionNode, GraphQLOutputType, GraphQLSchema
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from graph.execution.collect_fields import Operation
-from graph.execution.compiler import Plan
-from graph.execution.plan_cache import Plans
-from graph.execution.row_result import Plain
-from graph.execution.single_field import Directs
+from graph.execution.collect_fields import FieldCollector
+from graph.execution.compiler import Plan, PlanInput
+from graph.execution.plan_cache import PlanCache
+from graph.execution.single_field import SingleFieldCache
 
 
 class PlannedDocument(DocumentNode):
-    """A document that carries its plans, so that both live, and are dropped, together."""
+    """A document with its plans. Both are dropped together."""
 
-    plans: Plans
-    directs: Directs
+    plans: PlanCache
+    single_fields: SingleFieldCache
 
     @classmethod
-    def of(cls, document: DocumentNode, plans: Plans) -> "PlannedDocument":
-        """A document with its plans."""
+    def of(cls, document: DocumentNode, plans: PlanCache) -> "PlannedDocument":
+        """Return a copy of a document, with these plans."""
         planned = cls(definitions=document.definitions, loc=document.loc)
         fragments = {item.name.value: item for item in document.definitions if isinstance(item, FragmentDefinitionNode)}
-        # Nodes are frozen, and what a node is made of is its fields: these are none of them.
-        vars(planned).update(plans=plans, directs=Directs(plans, fragments))
+        # Nodes are frozen. These two attributes are not fields of the node, so equality and visitors ignore them.
+        vars(planned).update(plans=plans, single_fields=SingleFieldCache(plans, fragments))
         return planned
 
 
-# The kind, by which visitors find their way, is derived from the name of the class.
+# graphql-core derives the kind from the class name, and visitors depend on it.
 PlannedDocument.kind = DocumentNode.kind
 
 
 class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
-    """Completes marked results with plans. A plan that bails leaves the same data to graphql-core."""
+    """Completes marked results with plans. If a plan bails, graphql-core completes the same data."""
 
-    plans: Plans | None = None
+    plans: PlanCache | None = None
 
     @classmethod
     def build(cls, schema: GraphQLSchema, document: DocumentNode, *args: Any, **kwargs: Any) -> Any:
-        """An executor, or the errors for which there can be none."""
+        """Return an executor, or the list of errors that prevent the execution."""
         built = super().build(schema, document, *args, **kwargs)
         if isinstance(built, CompiledExecutor) and isinstance(document, PlannedDocument):
             built.plans = document.plans
@@ -57,23 +56,23 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         result: Any,
         position_context: Any,
     ) -> Any:
-        """Complete a value: a marked one with its plan, and everything else, and what a plan bails on, as ever."""
-        if type(result) is Plain:
+        """Complete a value: a marked value with its plan, every other value as graphql-core does."""
+        if type(result) is PlanInput:
             plans = self.plans
             plan = self._plan(plans, return_type, field_details_list) if plans is not None else None
             if plans is not None and plan is not None:
                 try:
                     return plan(result.value, info)
-                except Exception:  # noqa: BLE001 - whatever it was, graphql-core completes the same data, and reports
+                except Exception:  # noqa: BLE001 - graphql-core completes the same data, and reports the error
                     plans.bails += 1
             result = result.value
         return super().complete_value(return_type, field_details_list, info, path, result, position_context)
 
-    def _plan(self, plans: Plans, return_type: GraphQLOutputType, details: list[Any]) -> Plan | None:
-        # Whoever watches each field sees each field: nothing is compiled past a middleware.
+    def _plan(self, plans: PlanCache, return_type: GraphQLOutputType, details: list[Any]) -> Plan | None:
+        # A middleware must see each field, so no plan is used with one.
         if self.middleware_manager is not None and self.middleware_manager.middlewares:
             return None
         if any(detail.fragment_variable_values for detail in details):
             return None
-        operation = Operation(self.schema, self.fragment_definitions, self.variable_values.coerced)
-        return plans.find(operation, return_type, [detail.node for detail in details])
+        collector = FieldCollector(self.schema, self.fragment_definitions, self.variable_values.coerced)
+        return plans.find(collector, return_type, [detail.node for detail in details])

@@ -1,58 +1,64 @@
-"""The plans of one document, by field and by the values of the variables that decide what is skipped."""
+"""The plans of one document, by field and by the values of the variables in `@skip` and `@include`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from graphql import FieldNode, GraphQLOutputType
 
-from graph.execution.collect_fields import Operation
+from graph.execution.collect_fields import FieldCollector
 from graph.execution.compiler import Compiler, Plan
 
 MAX_PLANS: Final = 64
-"""The most plans of one document: with ten `@include` variables there could be a thousand of each."""
+"""The maximum number of plans of one document. Ten `@include` variables could need a thousand plans for each field."""
 _PLAN_BYTES: Final = 19_000
-"""What a plan weighs: measured on a page of 20 fields, its two classes, columns and checks."""
+"""The memory of a plan: measured on a page of 20 fields, with its two classes, columns and checks."""
 
 
-class Plans:
-    """Makes plans when they are first needed. `grow` is told how many bytes they add."""
+class PlanCache:
+    """Compiles plans when they are first needed, and keeps them.
 
-    def __init__(self, compiler: Compiler, switches: frozenset[str], grow: Callable[[int], None] | None = None) -> None:
+    `condition_variables` are the variables of `@skip` and `@include`. `grow` is called with the number of bytes that
+    new plans add.
+    """
+
+    def __init__(
+        self, compiler: Compiler, condition_variables: frozenset[str], grow: Callable[[int], None] | None = None
+    ) -> None:
         self._compiler = compiler
-        self._switches = sorted(switches)
+        self._condition_variables = sorted(condition_variables)
         self._grow = grow
         self._plans: dict[tuple[Any, ...], Plan | None] = {}
         self.bails = 0
         self.bytes = 0
 
-    def find(self, operation: Operation, kind: GraphQLOutputType, nodes: Sequence[FieldNode]) -> Plan | None:
-        """The plan for the result of a field, or `None` where graphql-core is to complete it."""
-        # The nodes live as long as the document that these plans belong to, so their identity names them.
-        key = (*map(id, nodes), *self.chosen(operation.variables))
+    def find(self, collector: FieldCollector, kind: GraphQLOutputType, nodes: Sequence[FieldNode]) -> Plan | None:
+        """Return the plan for the result of a field, or `None` if graphql-core must complete it."""
+        # The nodes live as long as the document of these plans, so their identities are safe keys.
+        key = (*map(id, nodes), *self.conditions(collector.variables))
         try:
             return self._plans[key]
         except KeyError:
-            return self._make(key, operation, kind, nodes)
+            return self._add(key, collector, kind, nodes)
 
-    def forget(self) -> None:
-        """Tell nobody any more how the plans grow."""
+    def stop_counting(self) -> None:
+        """Stop calling `grow`."""
         self._grow = None
 
-    def chosen(self, variables: Mapping[str, Any]) -> list[Any]:
-        """The values of the variables that decide what is skipped: what is compiled holds for these."""
-        return [variables.get(name) for name in self._switches]
+    def conditions(self, variables: Mapping[str, Any]) -> list[Any]:
+        """Return the values of the `@skip` and `@include` variables. A plan is valid only for these values."""
+        return [variables.get(name) for name in self._condition_variables]
 
-    def _make(
-        self, key: tuple[Any, ...], operation: Operation, kind: GraphQLOutputType, nodes: Sequence[FieldNode]
+    def _add(
+        self, key: tuple[Any, ...], collector: FieldCollector, kind: GraphQLOutputType, nodes: Sequence[FieldNode]
     ) -> Plan | None:
-        plan = self._compiler.compile(operation, kind, nodes)
+        plan = self._compiler.compile(collector, kind, nodes)
         if len(self._plans) >= MAX_PLANS:
             self._plans.clear()
         self._plans[key] = plan
-        self._weigh()
+        self._count_bytes()
         return plan
 
-    def _weigh(self) -> None:
+    def _count_bytes(self) -> None:
         before, self.bytes = self.bytes, len(self._plans) * _PLAN_BYTES
         if self._grow is not None:
             self._grow(self.bytes - before)

@@ -1,8 +1,8 @@
-"""What a request may ask for, before any work is done for it.
+"""The limits of a GraphQL request. They are checked before any work is done for it.
 
-Every limit is on from the start and each can be set. Where graphql-armor, the list of attacks that the tests go by, has
-a default and it does not hinder a page of recordings, ours is that. The settings are made of these numbers, and the
-command line reads those: nothing that is slow to import is imported here.
+Every limit is on by default, and each one is a setting. The tests use the attack list of graphql-armor. Where
+graphql-armor has a default that does not prevent a page of recordings, the default here is the same. The settings are
+built from these numbers, and every command reads the settings: so this module imports nothing that is slow to import.
 """
 
 from dataclasses import dataclass
@@ -16,30 +16,30 @@ class Limits:
     """The limits of an installation."""
 
     body: int = 128 * KIB
-    """Bytes of a request's body."""
+    """Bytes of a request body."""
     batch: int = 0
-    """Operations of a request, as an array of them, each held to all that follows; 0 takes no arrays."""
+    """Operations in one request, sent as a JSON array. All other limits apply to each one. 0 disables batches."""
     characters: int = 15_000
     """Characters of a document."""
     tokens: int = 1_000
     """Tokens of a document, counted before it is parsed."""
     nesting: int = 40
-    """How deep brackets of any kind may nest, seen before it is parsed."""
+    """Nesting depth of brackets of any kind, counted before the document is parsed."""
     depth: int = 12
-    """How deep fields may nest; introspection's own query is deeper and not counted."""
+    """Nesting depth of fields. The usual introspection query is deeper. Its depth is not counted."""
     fields: int = 500
-    """Fields of a document, with every fragment counted where it is spread."""
+    """Fields of a document. The fields of a fragment count wherever it is spread."""
     aliases: int = 15
     """Fields with an alias, counted the same way."""
     directives: int = 50
     """Directives, counted the same way."""
     repeats: int = 300
-    """Pairs of fields with the same response key in the same place: validation compares each pair (25 µs)."""
+    """Pairs of fields with the same response key at the same path. Validation compares each pair (25 µs)."""
     cost: int = 10_000
-    """The cost of an operation in the worst case, see `graph.execution.cost`."""
+    """The maximum cost of an operation, see `graph.execution.cost`."""
     ids: int = 200
-    """Values in an `ids` argument, or in a variable's default. `nodes` takes a page of them, in its own words."""
+    """Values in an `ids` argument or in the default of a variable. `nodes` takes only a page of ids, see `page`."""
     page: int = 100
-    """How many recordings `first` or `last` may ask for, and how many ids `nodes`: 100 at most, as the schema says."""
+    """The maximum of `first`, `last` and the number of ids of `nodes`. The schema allows at most 100."""
     seconds: float = 10.0
-    """How long an operation may take."""
+    """The timeout of an operation."""

@@ -1,15 +1,15 @@
-"""What a request asks for: GraphQL's parameters, from a JSON body or from a URL."""
+"""The parameters of a GraphQL request, from a JSON body or from a URL."""
 
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from msgspec import DecodeError, Struct, ValidationError, json
 
-from graph.execution.http_error import HttpProblemError
+from graph.execution.request_errors import HttpError
 
 
-class Asked(Struct, rename={"operation_name": "operationName", "document_id": "documentId"}):
-    """The parameters. What else is in a request is not looked at, as the specification has it."""
+class RequestParams(Struct, rename={"operation_name": "operationName", "document_id": "documentId"}):
+    """The parameters of one operation. Other parameters are ignored, as the specification demands."""
 
     query: str | None = None
     operation_name: str | None = None
@@ -18,62 +18,62 @@ class Asked(Struct, rename={"operation_name": "operationName", "document_id": "d
     document_id: str | None = None
 
 
-_decode: Final = json.Decoder(Asked).decode
-_decode_batch: Final = json.Decoder(list[Asked]).decode
-_object: Final = json.Decoder(dict[str, Any] | None).decode
+_decode: Final = json.Decoder(RequestParams).decode
+_decode_batch: Final = json.Decoder(list[RequestParams]).decode
+_decode_object: Final = json.Decoder(dict[str, Any] | None).decode
 
 
-def from_body(body: bytes, batch: int = 0) -> Asked | list[Asked]:
-    """The parameters in a JSON body, or those of up to `batch` operations in an array.
+def from_body(body: bytes, max_batch: int = 0) -> RequestParams | list[RequestParams]:
+    """Read the parameters in a JSON body, or those of up to `max_batch` operations in a JSON array.
 
     Raises:
-        HttpProblemError: it is no JSON, not the JSON of a request, or of more operations than that.
+        HttpError: The body is not the JSON of a GraphQL request, or has too many operations.
     """
     is_batch = body.lstrip()[:1] == b"["
-    if is_batch and not batch:
-        raise _wrong("batches are not taken: send one request at a time")
+    if is_batch and not max_batch:
+        raise _bad_request("batches are disabled: send one operation in each request")
     try:
-        return _checked(_decode_batch(body), batch) if is_batch else _decode(body)
+        return _checked(_decode_batch(body), max_batch) if is_batch else _decode(body)
     except ValidationError as error:
-        raise _wrong(f"the request is not GraphQL's: {error}") from error
+        raise _bad_request(f"the body is not a GraphQL request: {error}") from error
     except (DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise _wrong(f"the request is not JSON: {error}") from error
+        raise _bad_request(f"the body is not JSON: {error}") from error
 
 
-def _checked(asked: list[Asked], batch: int) -> list[Asked]:
-    if not 0 < len(asked) <= batch:
-        raise _wrong(f"a batch must have from 1 to {batch} operations, not {len(asked)}")
-    return asked
+def _checked(batch: list[RequestParams], max_batch: int) -> list[RequestParams]:
+    if not 0 < len(batch) <= max_batch:
+        raise _bad_request(f"a batch must have 1 to {max_batch} operations, not {len(batch)}")
+    return batch
 
 
-def from_url(query_string: bytes) -> Asked:
-    """The parameters in a URL, `variables` and `extensions` as JSON.
+def from_url(query_string: bytes) -> RequestParams:
+    """Read the parameters in a URL. `variables` and `extensions` are JSON.
 
     Raises:
-        HttpProblemError: a parameter comes twice, or is not the JSON that it should be.
+        HttpError: A parameter occurs twice, or is not JSON where it must be.
     """
     pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
-    given = dict(pairs)
-    if len(given) != len(pairs):
-        raise _wrong("every parameter may be given once")
-    return Asked(
-        query=given.get("query"),
-        operation_name=given.get("operationName") or None,
-        variables=_map(given, "variables"),
-        extensions=_map(given, "extensions"),
-        document_id=given.get("documentId") or None,
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise _bad_request("each parameter may occur only once in the URL")
+    return RequestParams(
+        query=values.get("query"),
+        operation_name=values.get("operationName") or None,
+        variables=_object(values, "variables"),
+        extensions=_object(values, "extensions"),
+        document_id=values.get("documentId") or None,
     )
 
 
-def _map(given: dict[str, str], name: str) -> dict[str, Any] | None:
-    if not given.get(name):
+def _object(values: dict[str, str], name: str) -> dict[str, Any] | None:
+    if not values.get(name):
         return None
     try:
-        found: dict[str, Any] | None = _object(given[name])
+        found: dict[str, Any] | None = _decode_object(values[name])
     except (DecodeError, RecursionError, UnicodeEncodeError) as error:
-        raise _wrong(f"{name} must be a JSON object: {error}") from error
+        raise _bad_request(f"{name} must be a JSON object: {error}") from error
     return found
 
 
-def _wrong(message: str) -> HttpProblemError:
-    return HttpProblemError(400, "BAD_REQUEST", message)
+def _bad_request(message: str) -> HttpError:
+    return HttpError(400, "BAD_REQUEST", message)

@@ -1,4 +1,4 @@
-"""An answer on its way out: encoded once, compressed where that pays, with an `ETag` if it was asked for by `GET`."""
+"""A GraphQL response over HTTP: encoded once, compressed if that is useful, with an `ETag` for `GET`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from msgspec import json
 from starlette.types import Send
 
 from adapters.http.compression import choose_coding, compress
-from graph.execution.http_error import HttpProblemError
+from graph.execution.request_errors import HttpError
 
 
-def _plain(value: object) -> int:
-    # Drivers have integers of their own kind; whatever else JSON does not know is a fault.
+def _to_json(value: object) -> int:
+    # Database drivers have their own integer classes. Any other unknown type is a programming error.
     if isinstance(value, int):
         return int(value)
     message = f"{type(value).__name__} is not JSON"
@@ -22,17 +22,17 @@ def _plain(value: object) -> int:
 
 MIN_COMPRESSED: Final = 1_400
 """Bytes. A smaller body fits into one packet, so compression gains nothing."""
-_ALWAYS: Final = (
+_HEADERS: Final = (
     (b"vary", b"accept, accept-encoding, authorization, x-auth-token"),
-    # Errors included: a cache on the way knows nothing of X-Auth-Token, nor that a hash will be known soon.
+    # For errors, too: a shared cache does not know X-Auth-Token, and an unknown hash may be known soon.
     (b"cache-control", b"private, no-cache"),
 )
-encode: Final = json.Encoder(enc_hook=_plain).encode
-"""JSON as every answer is written: UTF-8, nothing between the tokens."""
+encode: Final = json.Encoder(enc_hook=_to_json).encode
+"""Encode a response as JSON: UTF-8, without spaces between the tokens."""
 
 
 @dataclass(slots=True)
-class Answer:
+class GraphQLResponse:
     """A status, a JSON body and headers."""
 
     status: int
@@ -41,40 +41,40 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, status: int, content: Mapping[str, Any], media_type: str) -> "Answer":
-        """An answer of a GraphQL response."""
+    def of(cls, status: int, content: Mapping[str, Any], media_type: str) -> "GraphQLResponse":
+        """Return a response with this content."""
         return cls(status, encode(content), media_type)
 
     @classmethod
-    def of_problem(cls, problem: HttpProblemError, media_type: str, request_id: str) -> "Answer":
-        """An answer that says what is wrong with a request."""
-        return cls(problem.status, encode({"errors": [problem.shown(request_id)]}), media_type, problem.headers)
+    def of_error(cls, error: HttpError, media_type: str, request_id: str) -> "GraphQLResponse":
+        """Return the response to a request that failed with this error."""
+        return cls(error.status, encode({"errors": [error.formatted(request_id)]}), media_type, error.headers)
 
     @classmethod
-    def of_batch(cls, answers: Sequence["Answer"], media_type: str) -> "Answer":
-        """The answers of a batch, as an array, under the headers of all of them, such as how long to wait."""
-        headers = {name: value for answer in answers for name, value in answer.headers.items()}
-        return cls(200, b"[" + b",".join(answer.body for answer in answers) + b"]", media_type, headers)
+    def of_batch(cls, responses: Sequence["GraphQLResponse"], media_type: str) -> "GraphQLResponse":
+        """Return the responses of a batch as one array, with the headers of all of them (for example `retry-after`)."""
+        headers = {name: value for response in responses for name, value in response.headers.items()}
+        return cls(200, b"[" + b",".join(response.body for response in responses) + b"]", media_type, headers)
 
-    def revalidated(self, if_none_match: str | None) -> "Answer":
-        """This answer with its `ETag`, or 304 where the client has it already.
+    def revalidated(self, if_none_match: str | None) -> "GraphQLResponse":
+        """Return this response with its `ETag`, or 304 if the client already has it.
 
-        The tag is that of data and errors. What is told about the cost comes last, and what is left to be spent is
-        another number each time.
+        The tag covers data and errors. It does not cover the cost, because the available points differ each time.
         """
         if self.status != 200:  # noqa: PLR2004 - OK
             return self
-        said = self.body.rpartition(b',"extensions":')[0] or self.body
-        tag = f'W/"{blake2b(said, digest_size=16).hexdigest()}"'
+        # `extensions` come last in the body.
+        tagged = self.body.rpartition(b',"extensions":')[0] or self.body
+        tag = f'W/"{blake2b(tagged, digest_size=16).hexdigest()}"'
         headers = {**self.headers, "etag": tag}
         known = {item.strip() for item in (if_none_match or "").split(",")}
         if known & {tag, tag.removeprefix("W/"), "*"}:
-            return Answer(304, b"", self.media_type, headers)
-        return Answer(self.status, self.body, self.media_type, headers)
+            return GraphQLResponse(304, b"", self.media_type, headers)
+        return GraphQLResponse(self.status, self.body, self.media_type, headers)
 
     async def send(self, send: Send, accept_encoding: str | None) -> None:
-        """Send it, compressed if the client can read that."""
-        body, headers = self.body, list(_ALWAYS)
+        """Send the response, compressed if `accept_encoding` allows it and the body is large enough."""
+        body, headers = self.body, list(_HEADERS)
         coding = choose_coding(accept_encoding) if len(body) >= MIN_COMPRESSED and accept_encoding else None
         if coding is not None:
             body = compress(body, coding)

@@ -1,136 +1,151 @@
-"""Running one operation: what is checked before work is done for it, and graphql-core's executor with our plans."""
+"""The execution of one operation, after the checks that must pass before any work is done for it."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType
 from strawberry.execution import optimized_is_awaitable
 
 from adapters.http.token_bucket import TokenBuckets
 from graph.execution.ast_limits import check_ids
-from graph.execution.document_cache import Document, Documents, RefusedDocumentError
+from graph.execution.document_cache import Document, DocumentCache
 from graph.execution.executor import CompiledExecutor
-from graph.execution.http_error import HttpProblemError
-from graph.execution.limit_error import LimitError
-from graph.execution.persisted_queries import document_of
-from graph.execution.request_params import Asked
-from graph.execution.single_field import Caller, Known, NotDirectError
+from graph.execution.persisted_queries import find_document
+from graph.execution.request_errors import HttpError, LimitError, RefusedDocumentError
+from graph.execution.request_params import RequestParams
+from graph.execution.single_field import NeedsExecutorError, ResolvedField, SingleFieldExecutor
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of an operation, and what is told about its cost."""
+class OperationResult:
+    """The result of an operation, and its cost as the response reports it."""
 
     result: ExecutionResult
     cost: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operations:
-    """Runs operations. `may_introspect` says who may read the schema."""
+class OperationRunner:
+    """Runs operations. `may_introspect` decides by the context whether a caller may read the schema."""
 
     schema: GraphQLSchema
-    documents: Documents
-    caller: Caller
+    documents: DocumentCache
+    single_field: SingleFieldExecutor
     rate: TokenBuckets | None = None
     may_introspect: Callable[[Any], bool] = field(default=lambda _context: True)
 
-    async def run(self, asked: Asked, context: Any, *, who: Hashable, only_reads: bool) -> Outcome:
-        """Run what is asked for; `who` is whose rate it counts for.
+    async def run(self, params: RequestParams, context: Any, *, payer: Hashable, only_queries: bool) -> OperationResult:
+        """Run an operation. `payer` is the key of the token bucket that pays its cost.
 
         Raises:
-            HttpProblemError: HTTP has a status of its own for what is wrong.
-            RefusedDocumentError: it was not begun, for these errors.
+            HttpError: The error has an HTTP status of its own.
+            RefusedDocumentError: The operation was not started.
         """
-        document = self._read(asked, who)
-        kind = document.operation(asked.operation_name).operation
-        if only_reads and kind is OperationType.MUTATION:
-            raise HttpProblemError(405, "METHOD_NOT_ALLOWED", "a GET is for queries alone", {"allow": "POST"})
-        cost = self._admit(document, asked, context, who)
-        return Outcome(await self._execute(document, asked, context), cost)
+        document = self._read(params, payer)
+        operation = document.operation(params.operation_name)
+        if only_queries and operation.operation is OperationType.MUTATION:
+            message = "a GET request may only send queries: send mutations with POST"
+            raise HttpError(405, "METHOD_NOT_ALLOWED", message, {"allow": "POST"})
+        cost = self._admit(document, operation, params, context, payer)
+        return OperationResult(await self._execute(document, operation, params, context), cost)
 
-    def _read(self, asked: Asked, who: Hashable) -> Document:
-        """The document that is asked for.
+    def _read(self, params: RequestParams, payer: Hashable) -> Document:
+        """Return the document of a request, and charge for reading a text that is not in the cache.
 
-        To read one is most of the work, and one that is refused is read anew each time: it costs a point for each of
-        its characters, or a full bucket. One that is kept costs what its fields do, and one that is beyond a limit was
-        hardly looked at.
+        Reading a text is most of the work of a request, and a rejected text is read again each time. So a rejected text
+        costs one point for each character, up to a full bucket. A valid document costs only its fields. A text above a
+        limit costs nothing, because little of it was read.
         """
-        if self.rate is None or not asked.query or asked.query in self.documents:
-            return document_of(asked, self.documents)
-        price = min(len(asked.query), self.rate.capacity)
-        _spend(self.rate, who, price)
+        if self.rate is None or not params.query or params.query in self.documents:
+            return find_document(params, self.documents)
+        price = min(len(params.query), self.rate.capacity)
+        _spend(self.rate, payer, price)
         try:
-            document = document_of(asked, self.documents)
+            document = find_document(params, self.documents)
         except RefusedDocumentError as refused:
             if isinstance(refused.errors[0], LimitError):
-                self.rate.give(who, price)
+                self.rate.give(payer, price)
             raise
-        self.rate.give(who, price)
+        self.rate.give(payer, price)
         return document
 
-    def _admit(self, document: Document, asked: Asked, context: Any, who: Hashable) -> dict[str, int]:
+    def _admit(
+        self,
+        document: Document,
+        operation: OperationDefinitionNode,
+        params: RequestParams,
+        context: Any,
+        payer: Hashable,
+    ) -> dict[str, int]:
         limits = self.documents.limits
-        variables: Mapping[str, Any] = asked.variables or {}
-        if document.survey.introspects and not self.may_introspect(context):
-            raise _refused(GraphQLError("the schema is not shown to you", extensions={"code": "INTROSPECTION_REFUSED"}))
-        cost = document.cost(document.operation(asked.operation_name), variables)
+        variables: Mapping[str, Any] = params.variables or {}
+        if document.summary.introspects and not self.may_introspect(context):
+            message = "these credentials may not read the schema"
+            raise _refused(GraphQLError(message, extensions={"code": "INTROSPECTION_REFUSED"}))
+        cost = document.cost(operation, variables)
         if cost > limits.cost:
             raise _refused(LimitError("points of cost", cost, limits.cost))
         try:
-            for name in document.survey.lists:
+            for name in document.summary.id_variables:
                 check_ids(variables.get(name), limits)
         except LimitError as error:
             raise _refused(error) from error
-        told = {"requested": cost, "limit": limits.cost}
-        return told if self.rate is None else {**told, "available": _spend(self.rate, who, cost)}
+        report = {"requested": cost, "limit": limits.cost}
+        return report if self.rate is None else {**report, "available": _spend(self.rate, payer, cost)}
 
-    async def _execute(self, document: Document, asked: Asked, context: Any) -> ExecutionResult:
+    async def _execute(
+        self, document: Document, operation: OperationDefinitionNode, params: RequestParams, context: Any
+    ) -> ExecutionResult:
         seconds = self.documents.limits.seconds
         try:
             async with asyncio.timeout(seconds):
-                return await self._answer(document, asked, context)
+                return await self._result(document, operation, params, context)
         except TimeoutError as error:
-            raise HttpProblemError(503, "TIMEOUT", f"it took longer than {seconds:g} s") from error
+            message = f"the operation took longer than {seconds:g} s: ask for less data"
+            raise HttpError(503, "TIMEOUT", message) from error
 
-    async def _answer(self, document: Document, asked: Asked, context: Any) -> ExecutionResult:
-        operation = document.operation(asked.operation_name)
+    async def _result(
+        self, document: Document, operation: OperationDefinitionNode, params: RequestParams, context: Any
+    ) -> ExecutionResult:
+        fields = document.node.single_fields
         try:
-            data = await self.caller.answer(document.node.directs, operation, asked.variables, context)
+            data = await self.single_field.execute(fields, operation, params.variables, context)
             return ExecutionResult(data, None)
-        except NotDirectError as left:
-            known = left.outcome
-        # Outside of the handler: what the executor raises has no history of ours.
-        return await self._completed(document, asked, context, known)
+        except NeedsExecutorError as error:
+            resolved = error.resolved
+        # Outside the handler, so that the executor's exceptions do not have this one as their context.
+        return await self._complete(document, params, context, resolved)
 
-    async def _completed(self, document: Document, asked: Asked, context: Any, known: Known | None) -> ExecutionResult:
+    async def _complete(
+        self, document: Document, params: RequestParams, context: Any, resolved: ResolvedField | None
+    ) -> ExecutionResult:
         executor = CompiledExecutor.build(
             self.schema,
             document.node,
             context_value=context,
-            raw_variable_values=asked.variables,
-            operation_name=asked.operation_name,
+            raw_variable_values=params.variables,
+            operation_name=params.operation_name,
             is_awaitable=optimized_is_awaitable,
             hide_suggestions=not self.documents.suggestions,
-            operation_extensions=asked.extensions,
+            operation_extensions=params.extensions,
         )
         if isinstance(executor, list):
             raise RefusedDocumentError(executor, document.node)
-        if known is not None:
-            executor.middleware_manager = known
+        if resolved is not None:
+            executor.middleware_manager = resolved
         result: Any = executor.execute_operation()
         if optimized_is_awaitable(result):
             result = await result
         return result  # type: ignore[no-any-return]
 
 
-def _spend(rate: TokenBuckets, who: Hashable, cost: int) -> int:
-    if wait := rate.take(who, cost):
-        message = f"too much was asked for at once: try again in {wait} s"
-        raise HttpProblemError(429, "RATE_LIMITED", message, {"retry-after": str(wait)})
-    return rate.left(who)
+def _spend(rate: TokenBuckets, payer: Hashable, cost: int) -> int:
+    if wait := rate.take(payer, cost):
+        message = f"rate limit exceeded: this request costs {cost} points; try again in {wait} s"
+        raise HttpError(429, "RATE_LIMITED", message, {"retry-after": str(wait)})
+    return rate.left(payer)
 
 
 def _refused(error: GraphQLError) -> RefusedDocumentError:

@@ -1,12 +1,12 @@
-"""An operation of one field, answered without an execution: its resolver is called, and a plan completes the result.
+"""The fast path for an operation with one field: call its resolver and complete the result with a plan.
 
-Setting graphql-core's execution up and converting a field's arguments takes longer than all else that is done once the
-rows are there: a point read takes 48 µs with it and 24 without, a listing with its default order 122 and 41. Here what
-does not depend on variables is made once for a document.
+Preparing graphql-core's execution and converting the arguments takes longer than everything else after the rows are
+read. A point read takes 48 µs with them and 24 µs without; a listing with its default order takes 122 µs and 41 µs.
+Here everything that does not depend on variables is prepared once for each document.
 
-Whatever comes differently than expected (a variable of the wrong type, a resolver that raises, a value that the plan
-does not take) is left to the executor. It is given what the resolver gave or raised, so nothing is asked twice, and all
-errors, with their paths and places, are its own.
+graphql-core's executor answers in all other cases: a variable of the wrong type, a resolver that raises, a value that
+the plan does not support. The executor gets the resolver's result or exception. So no resolver is called twice, and all
+errors, with their paths and locations, are graphql-core's own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,25 +32,27 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.arguments import StrawberryArgument, convert_arguments
 from strawberry.types.field import StrawberryField
 
-from graph.execution.collect_fields import Operation, has_variable
-from graph.execution.compiler import Plan
-from graph.execution.plan_cache import MAX_PLANS, Plans
-from graph.execution.row_result import Plain
+from graph.execution.collect_fields import FieldCollector, has_variable
+from graph.execution.compiler import Plan, PlanInput
+from graph.execution.plan_cache import MAX_PLANS, PlanCache
 
 _NO_VARIABLES: Final = VariableValues({}, {})
 
 
-class NotDirectError(Exception):
-    """The executor has to answer. `outcome` is what the resolver came to, if it was called."""
+class NeedsExecutorError(Exception):
+    """The fast path cannot answer, graphql-core's executor must. `resolved` is set if the resolver was called."""
 
-    def __init__(self, outcome: "Known | None" = None) -> None:
+    def __init__(self, resolved: "ResolvedField | None" = None) -> None:
         super().__init__()
-        self.outcome = outcome
+        self.resolved = resolved
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the resolver of a field came to. It stands in the executor's place for middleware, and gives it again."""
+class ResolvedField:
+    """The result or exception of a resolver that was already called.
+
+    It takes the place of the executor's middleware manager: the executor asks that for the resolver of each field.
+    """
 
     resolver: Callable[..., Any]
     value: Any = None
@@ -58,18 +60,22 @@ class Known:
     middlewares: tuple[()] = ()
 
     def get_field_resolver(self, resolver: Callable[..., Any]) -> Callable[..., Any]:
-        """The resolver to call in place of this one: graphql-core asks for that of every field."""
-        return self._give if resolver is self.resolver else resolver
+        """Return the function that graphql-core calls for this resolver."""
+        return self._replay if resolver is self.resolver else resolver
 
-    def _give(self, _source: Any, _info: Any, **_arguments: Any) -> Any:
+    def _replay(self, _source: Any, _info: Any, **_arguments: Any) -> Any:
         if self.error is not None:
             raise self.error
         return self.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Direct:
-    """One field of the query type, ready to be answered. `fixed` are the arguments that no variable is in."""
+class SingleField:
+    """One field of the query type, prepared for execution.
+
+    `constants` are the converted arguments without variables. `varying` is the field with only the other arguments, or
+    `None` if there are none; `varying_arguments` are Strawberry's definitions of them.
+    """
 
     key: str
     parent: GraphQLObjectType
@@ -77,16 +83,16 @@ class Direct:
     field: StrawberryField
     nodes: list[FieldNode]
     plan: Plan
-    fixed: Mapping[str, Any]
+    constants: Mapping[str, Any]
     varying: GraphQLField | None
-    arguments: list[StrawberryArgument]
+    varying_arguments: list[StrawberryArgument]
 
-    def called_with(self, variables: VariableValues, converter: GraphQLCoreConverter) -> dict[str, Any]:
-        """The arguments of the resolver, by their Python names. Raises where the executor has to say what is wrong."""
+    def arguments(self, variables: VariableValues, converter: GraphQLCoreConverter) -> dict[str, Any]:
+        """Return the arguments of the resolver by their Python names. Raises if an argument is not valid."""
         if self.varying is None:
-            return dict(self.fixed)
+            return dict(self.constants)
         values = get_argument_values(self.varying, self.nodes[0], variables)
-        return {**self.fixed, **_converted(values, self.arguments, converter)}
+        return {**self.constants, **_converted(values, self.varying_arguments, converter)}
 
 
 def _converted(
@@ -96,79 +102,81 @@ def _converted(
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Answers operations of one field. `names` are the fields of the query type whose results are marked as plain."""
+class SingleFieldExecutor:
+    """Executes operations with one field. `names` are the fields of the query type that return a `PlanInput`."""
 
     schema: GraphQLSchema
     converter: GraphQLCoreConverter
     names: frozenset[str] = frozenset()
 
-    async def answer(self, directs: "Directs", operation: OperationDefinitionNode, given: Any, context: Any) -> Any:
-        """The data of an operation.
+    async def execute(
+        self, fields: "SingleFieldCache", operation: OperationDefinitionNode, values: Any, context: Any
+    ) -> dict[str, Any]:
+        """Return the data of an operation. `values` are the variables of the request.
 
         Raises:
-            NotDirectError: the executor has to answer.
+            NeedsExecutorError: graphql-core's executor must answer.
         """
-        variables = self._variables(operation, given)
-        direct = directs.find(self, operation, variables)
+        variables = self._variables(operation, values)
+        field = fields.find(self, operation, variables)
         try:
-            arguments = direct.called_with(variables, self.converter)
+            arguments = field.arguments(variables, self.converter)
         except Exception as error:
-            raise NotDirectError from error
-        info = self._info(direct, directs, operation, variables, context)
-        return {direct.key: await self._call(direct, arguments, info, directs.plans)}
+            raise NeedsExecutorError from error
+        info = self._info(field, fields, operation, variables, context)
+        return {field.key: await self._resolve(field, arguments, info, fields.plans)}
 
-    def _variables(self, operation: OperationDefinitionNode, given: Any) -> VariableValues:
+    def _variables(self, operation: OperationDefinitionNode, values: Any) -> VariableValues:
         defined = operation.variable_definitions
         if operation.operation is not OperationType.QUERY:
-            raise NotDirectError
+            raise NeedsExecutorError
         if not defined:
             return _NO_VARIABLES
-        variables = get_variable_values(self.schema, defined, given or {}, max_errors=1)
+        variables = get_variable_values(self.schema, defined, values or {}, max_errors=1)
         if isinstance(variables, list):
-            raise NotDirectError
+            raise NeedsExecutorError
         return variables
 
-    async def _call(self, direct: Direct, arguments: dict[str, Any], info: Any, plans: Plans) -> Any:
-        resolver: Any = direct.definition.resolve
-        called: Any = direct.field.base_resolver
-        if called.info_parameter is not None:
-            arguments[called.info_parameter.name] = self.converter.config.info_class(
-                _raw_info=info, _field=direct.field
+    async def _resolve(self, field: SingleField, arguments: dict[str, Any], info: Any, plans: PlanCache) -> Any:
+        resolver: Any = field.definition.resolve
+        function: Any = field.field.base_resolver
+        if function.info_parameter is not None:
+            arguments[function.info_parameter.name] = self.converter.config.info_class(
+                _raw_info=info, _field=field.field
             )
-        if called.parent_parameter is not None:
-            arguments[called.parent_parameter.name] = None
+        if function.parent_parameter is not None:
+            arguments[function.parent_parameter.name] = None
         try:
-            value = called(**arguments)
+            value = function(**arguments)
             if optimized_is_awaitable(value):
                 value = await value
         except Exception as error:
-            raise NotDirectError(Known(resolver, error=error)) from error
-        if type(value) is not Plain:
-            raise NotDirectError(Known(resolver, value))
+            raise NeedsExecutorError(ResolvedField(resolver, error=error)) from error
+        if type(value) is not PlanInput:
+            raise NeedsExecutorError(ResolvedField(resolver, value))
         try:
-            return direct.plan(value.value, info)
+            return field.plan(value.value, info)
         except Exception as error:
             plans.bails += 1
-            # Without the mark: the plan need not find out twice.
-            raise NotDirectError(Known(resolver, value.value)) from error
+            # Without the mark, so that the executor does not try the plan again.
+            raise NeedsExecutorError(ResolvedField(resolver, value.value)) from error
 
     def _info(
         self,
-        direct: Direct,
-        directs: "Directs",
+        field: SingleField,
+        fields: "SingleFieldCache",
         operation: OperationDefinitionNode,
         variables: VariableValues,
         context: Any,
     ) -> GraphQLResolveInfo[Any]:
         return GraphQLResolveInfo(
-            field_name=direct.nodes[0].name.value,
-            field_nodes=direct.nodes,
-            return_type=direct.definition.type,
-            parent_type=direct.parent,
-            path=Path(None, direct.key, direct.parent.name),
+            field_name=field.nodes[0].name.value,
+            field_nodes=field.nodes,
+            return_type=field.definition.type,
+            parent_type=field.parent,
+            path=Path(None, field.key, field.parent.name),
             schema=self.schema,
-            fragments=directs.fragments,
+            fragments=fields.fragments,
             root_value=None,
             operation=operation,
             variable_values=variables.coerced,  # type: ignore[arg-type]
@@ -178,15 +186,19 @@ class Caller:
             async_helpers=None,  # type: ignore[arg-type]
         )
 
-    def make(self, operation: OperationDefinitionNode, read: Operation, plans: Plans) -> Direct | None:
-        """What answers an operation with such variables, or `None` where the executor has to."""
+    def prepare(
+        self, operation: OperationDefinitionNode, collector: FieldCollector, plans: PlanCache
+    ) -> SingleField | None:
+        """Prepare the field of an operation. Return `None` if graphql-core's executor must answer."""
         try:
-            found = read.fields_in(cast("GraphQLObjectType", self.schema.query_type), (operation.selection_set,))
-            return self._made(found, read, plans)
-        except Exception:  # noqa: BLE001 - what is wrong with an argument is for the executor to say
+            query = cast("GraphQLObjectType", self.schema.query_type)
+            return self._prepared(collector.fields_in(query, (operation.selection_set,)), collector, plans)
+        except Exception:  # noqa: BLE001 - the executor reports what is wrong with an argument
             return None
 
-    def _made(self, found: Mapping[str, Sequence[FieldNode]], read: Operation, plans: Plans) -> Direct | None:
+    def _prepared(
+        self, found: Mapping[str, Sequence[FieldNode]], collector: FieldCollector, plans: PlanCache
+    ) -> SingleField | None:
         ((key, nodes), *others) = found.items()
         name = nodes[0].name.value
         if others or name not in self.names:
@@ -194,55 +206,61 @@ class Caller:
         parent = cast("GraphQLObjectType", self.schema.query_type)
         definition = parent.fields[name]
         field = definition.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
-        plan = plans.find(read, definition.type, nodes)
+        plan = plans.find(collector, definition.type, nodes)
         if plan is None or field.extensions:
             return None
         varying = {item.name.value for item in nodes[0].arguments or () if has_variable(item.value)}
-        fixed = GraphQLField(definition.type, {k: v for k, v in definition.args.items() if k not in varying})
-        other = GraphQLField(definition.type, {k: v for k, v in definition.args.items() if k in varying})
-        named = self.converter.config.name_converter.from_argument
-        return Direct(
+        with_constants = GraphQLField(definition.type, {k: v for k, v in definition.args.items() if k not in varying})
+        with_variables = GraphQLField(definition.type, {k: v for k, v in definition.args.items() if k in varying})
+        graphql_name = self.converter.config.name_converter.from_argument
+        return SingleField(
             key=key,
             parent=parent,
             definition=definition,
             field=field,
             nodes=list(nodes),
             plan=plan,
-            fixed=_converted(get_argument_values(fixed, nodes[0]), field.arguments, self.converter),
-            varying=other if varying else None,
-            arguments=[argument for argument in field.arguments if named(argument) in varying],
+            constants=_converted(get_argument_values(with_constants, nodes[0]), field.arguments, self.converter),
+            varying=with_variables if varying else None,
+            varying_arguments=[argument for argument in field.arguments if graphql_name(argument) in varying],
         )
 
 
-class Directs:
-    """Those of one document, made when they are first needed."""
+class SingleFieldCache:
+    """The prepared fields of one document. Each one is prepared when it is first needed."""
 
-    def __init__(self, plans: Plans, fragments: dict[str, FragmentDefinitionNode]) -> None:
+    def __init__(self, plans: PlanCache, fragments: dict[str, FragmentDefinitionNode]) -> None:
         self.plans = plans
         self.fragments = fragments
-        self._made: dict[tuple[Any, ...], Direct | None] = {}
+        self._fields: dict[tuple[Any, ...], SingleField | None] = {}
 
-    def find(self, caller: "Caller", operation: OperationDefinitionNode, variables: VariableValues) -> Direct:
-        """What answers an operation with such variables.
+    def find(
+        self, executor: SingleFieldExecutor, operation: OperationDefinitionNode, variables: VariableValues
+    ) -> SingleField:
+        """Return the prepared field of an operation with these variables.
 
         Raises:
-            NotDirectError: the executor has to.
+            NeedsExecutorError: graphql-core's executor must answer.
         """
-        # The operation lives as long as the document, so its identity names it.
-        key = (id(operation), *self.plans.chosen(variables.coerced))
+        # The operation lives as long as the document, so its identity is a safe key.
+        key = (id(operation), *self.plans.conditions(variables.coerced))
         try:
-            found = self._made[key]
+            found = self._fields[key]
         except KeyError:
-            found = self._make(key, caller, operation, variables)
+            found = self._add(key, executor, operation, variables)
         if found is None:
-            raise NotDirectError
+            raise NeedsExecutorError
         return found
 
-    def _make(
-        self, key: tuple[Any, ...], caller: "Caller", operation: OperationDefinitionNode, variables: VariableValues
-    ) -> Direct | None:
-        read = Operation(caller.schema, self.fragments, variables.coerced)
-        if len(self._made) >= MAX_PLANS:
-            self._made.clear()
-        made = self._made[key] = caller.make(operation, read, self.plans)
-        return made
+    def _add(
+        self,
+        key: tuple[Any, ...],
+        executor: SingleFieldExecutor,
+        operation: OperationDefinitionNode,
+        variables: VariableValues,
+    ) -> SingleField | None:
+        collector = FieldCollector(executor.schema, self.fragments, variables.coerced)
+        if len(self._fields) >= MAX_PLANS:
+            self._fields.clear()
+        prepared = self._fields[key] = executor.prepare(operation, collector, self.plans)
+        return prepared

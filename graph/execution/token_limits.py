@@ -1,21 +1,22 @@
-"""A look at a text before it is parsed: how large it is, in everything that can be told from its tokens alone.
+"""The limits that can be checked on the text of a document, before it is parsed.
 
-Parsing costs 4 µs a token and validation several times that. Splitting into tokens with one regular expression and
-looking at them costs 0.4, so a document that is too large is refused for a small part of what a page costs.
-`graph.execution.ast_limits` counts again when it is parsed, with fragments where they are spread.
+Parsing costs 4 µs a token, and validation costs several times more. Splitting the text into tokens with one regular
+expression and reading them costs 0.4 µs a token. So a document that is too large is rejected for a small part of the
+cost of a page. `graph.execution.ast_limits` counts again after parsing, with each fragment counted where it is spread.
 """
 
 import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from graph.execution.limit_error import LimitError
+from graph.execution.cost import INTROSPECTION
+from graph.execution.request_errors import LimitError
 from graph.execution.request_limits import Limits
 
-# A text that is not closed is a token, too: were it none, all that follows each of its quotes would be looked through
-# to the end, and fifteen thousand characters take seconds. That it is no GraphQL is for the parser to say.
+# An unclosed string is also a token. Otherwise the search would read the rest of the text again after each quote:
+# 15,000 characters would take seconds. The parser reports that the text is not GraphQL.
 _TOKEN: Final = re.compile(
-    r'"""(?:[^"\\]|\\"""|\\|""?(?!"))*(?:"""|\Z)'  # a block text
+    r'"""(?:[^"\\]|\\"""|\\|""?(?!"))*(?:"""|\Z)'  # a block string
     r'|"(?:[^"\\\n]|\\.)*"?'
     r"|#[^\n\r]*"
     r"|[_A-Za-z][_0-9A-Za-z]*"
@@ -23,22 +24,20 @@ _TOKEN: Final = re.compile(
     r"|\.\.\."
     r"|[^\s,\ufeff]"
 )
-_LONGEST_NUMBER: Final = 100
-"""Digits of a number: no Int has more than ten, and a parser takes as long for each as for any other token."""
-_DEEPER: Final = frozenset("{[(")
-_BACK: Final = frozenset("}])")
+_MAX_DIGITS: Final = 100
+"""Digits of a number. An `Int` has at most ten, and up to this length the parser needs no more time than usual."""
+_OPENING: Final = frozenset("{[(")
+_CLOSING: Final = frozenset("}])")
 _DIGITS: Final = frozenset("-0123456789")
 _NO_FIELD: Final = frozenset({"...", "@"})
-"""A name that follows one of these is no field: a fragment, a directive."""
-INTROSPECTION: Final = frozenset({"__schema", "__type"})
-"""The fields that show the schema, which is as deep as it is: below them nothing is counted as depth."""
+"""A name after one of these tokens is not a field: it is a fragment or a directive."""
 
 
 def check_text(text: str, limits: Limits) -> None:
-    """Refuse a text that is too large to be parsed.
+    """Check that a text is small enough to be parsed.
 
     Raises:
-        LimitError: it is beyond a limit.
+        LimitError: The text exceeds a limit.
     """
     if len(text) > limits.characters:
         raise LimitError("characters", len(text), limits.characters)
@@ -46,39 +45,39 @@ def check_text(text: str, limits: Limits) -> None:
     if len(tokens) > limits.tokens:
         raise LimitError("tokens", len(tokens), limits.tokens)
     digits = max((len(token) for token in tokens if token[0] in _DIGITS), default=0)
-    if digits > _LONGEST_NUMBER:
-        raise LimitError("digits of a number", digits, _LONGEST_NUMBER)
+    if digits > _MAX_DIGITS:
+        raise LimitError("digits of a number", digits, _MAX_DIGITS)
     _Scan(limits).read(tokens)
 
 
 def _is_counted(before: str, earlier: str) -> bool:
-    """Whether the values of a list are counted: those of an `ids` argument, and of a variable's default."""
+    """Return true if the values of a list count: in an `ids` argument, and in the default of a variable."""
     return before == "=" or (before == ":" and earlier == "ids")
 
 
 @dataclass(slots=True)
 class _Selection:
-    """A selection that is open: how deep it is, how often each key was in it, and what a brace would open next."""
+    """An open selection: its depth, how often each key occurs in it, and which field or fragment the next `{` opens."""
 
     depth: int
-    asked: dict[str, int] = field(default_factory=dict)
+    keys: dict[str, int] = field(default_factory=dict)
     last: str = ""
     inline: bool = False
 
     def below(self) -> "_Selection":
-        """What a brace opens: an inline fragment, which is no deeper, or the selection of the last field."""
+        """Return the selection that a `{` opens: of an inline fragment, at the same depth, or of the last field."""
         if self.inline:
             return _Selection(self.depth)
-        # Introspection's own query is deeper than a page is, and stays at the depth where it begins.
+        # The usual introspection query is deeper than a page query. Its depth does not count.
         return _Selection(0 if self.last in INTROSPECTION or self.depth == 0 else self.depth + 1)
 
 
 @dataclass(slots=True)
 class _Scan:
-    """What is counted, token by token, until a limit is passed: what comes after it is not looked at.
+    """The counts of one text, token by token, up to the first limit that is exceeded.
 
-    `open` are the brackets and `places` the selections that are open, `kind` is the type of the fragment that begins,
-    and `listed` counts the values of a list, or is negative where none is open that counts.
+    `open` holds the open brackets and `selections` the open selections. `kind` is the type of the fragment that
+    begins. `listed` counts the values of an open list, or is negative if no list that counts is open.
     """
 
     limits: Limits
@@ -87,23 +86,23 @@ class _Scan:
     directives: int = 0
     repeats: int = 0
     open: list[str] = field(default_factory=list)
-    places: list[_Selection] = field(default_factory=list)
+    selections: list[_Selection] = field(default_factory=list)
     kind: str = ""
     listed: int = -1
 
     def read(self, tokens: list[str]) -> None:
         before = earlier = ""
         for token in tokens:
-            if token in _DEEPER:
+            if token in _OPENING:
                 self._enter(token)
                 self.listed = 0 if token == "[" and _is_counted(before, earlier) else -1  # noqa: S105 - GraphQL's
-            elif token in _BACK:
+            elif token in _CLOSING:
                 self._leave()
                 self.listed = -1
             elif token == "@":  # noqa: S105 - GraphQL's token
                 self.directives += 1
                 self._check("directives", self.directives, self.limits.directives)
-            elif self.places and self.open[-1] == "{":
+            elif self.selections and self.open[-1] == "{":
                 self._inside(token, before, earlier)
             elif self.listed >= 0 and token != "$":  # noqa: S105 - GraphQL's token
                 self.listed += 1
@@ -113,16 +112,16 @@ class _Scan:
             before, earlier = token, before
 
     @staticmethod
-    def _check(name: str, count: int, allowed: int) -> None:
-        if count > allowed:
-            raise LimitError(name, f"more than {allowed}", allowed)
+    def _check(name: str, count: int, maximum: int) -> None:
+        if count > maximum:
+            raise LimitError(name, f"more than {maximum}", maximum)
 
     def _enter(self, bracket: str) -> None:
-        # Braces inside of arguments are input objects, and what they hold are no fields.
-        if bracket == "{" and len(self.places) == len(self.open):
-            place = self.places[-1].below() if self.places else self._begin()
-            self._check("levels of fields", place.depth, self.limits.depth)
-            self.places.append(place)
+        # Braces inside arguments are input objects. They hold no fields.
+        if bracket == "{" and len(self.selections) == len(self.open):
+            selection = self.selections[-1].below() if self.selections else self._begin()
+            self._check("levels of fields", selection.depth, self.limits.depth)
+            self.selections.append(selection)
         self.open.append(bracket)
         self._check("levels of brackets", len(self.open), self.limits.nesting)
 
@@ -133,24 +132,24 @@ class _Scan:
     def _leave(self) -> None:
         if self.open:
             self.open.pop()
-        if len(self.places) > len(self.open):
-            self.places.pop()
+        if len(self.selections) > len(self.open):
+            self.selections.pop()
 
     def _inside(self, token: str, before: str, earlier: str) -> None:
-        if len(self.places) != len(self.open):
+        if len(self.selections) != len(self.open):
             return
-        place = self.places[-1]
+        selection = self.selections[-1]
         if token == ":":  # noqa: S105 - GraphQL's token
             self.aliases += 1
             self._check("aliases", self.aliases, self.limits.aliases)
         elif token == "...":  # noqa: S105 - GraphQL's token
-            place.inline = True
+            selection.inline = True
         elif before not in _NO_FIELD and not (before == "on" and earlier == "...") and token.isidentifier():
-            place.last, place.inline = token, False
-            # After a colon comes the field behind an alias, and the alias was counted.
+            selection.last, selection.inline = token, False
+            # The name after a colon is the field of an alias. The alias is already counted.
             if before != ":":
-                count = place.asked.get(token, 0)
-                place.asked[token] = count + 1
+                count = selection.keys.get(token, 0)
+                selection.keys[token] = count + 1
                 self.repeats += count
                 self.fields += 1
                 self._check("repeats", self.repeats, self.limits.repeats)

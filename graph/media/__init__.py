@@ -1,1 +1,1 @@
-"""Play recordings over HTTP at `/media`, in their stored format or converted."""
+"""Playing recordings over HTTP at `/media`, in stored and converted formats."""

@@ -4,16 +4,14 @@ from functools import lru_cache
 from typing import Any, Final
 
 import strawberry
-from graphql import GraphQLError, GraphQLSchema
+from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
-from strawberry.types import ExecutionContext
 
 from graph.execution.column_values import INSTANTS, TEXTS
 from graph.execution.compiler import Compiler
-from graph.execution.document_cache import Documents
+from graph.execution.document_cache import DocumentCache
 from graph.execution.executor import CompiledExecutor
-from graph.execution.single_field import Caller
-from graph.execution.strawberry_extension import ReadDocuments
+from graph.execution.single_field import SingleFieldExecutor
 from graph.schema.computed_columns import COLUMNS, COLUMNS_WITH, MARKED, SOURCES
 from graph.schema.field_info import Info
 from graph.schema.mutations import Mutation
@@ -52,7 +50,7 @@ Rules:
 class Schema(strawberry.Schema):
     """Strawberry's schema with a description, and with documents that are parsed, validated and compiled once.
 
-    The keyword arguments are those of `graph.execution.document_cache.Documents`.
+    The keyword arguments are those of `graph.execution.document_cache.DocumentCache`.
     """
 
     def __init__(self, **document_options: Any) -> None:
@@ -61,11 +59,10 @@ class Schema(strawberry.Schema):
             mutation=Mutation,
             config=StrawberryConfig(default_resolver=read, info_class=Info, scalar_map=SCALARS),
             execution_context_class=CompiledExecutor,
-            extensions=[lambda: ReadDocuments(self.documents)],
         )
         # Strawberry has no argument for it, and its printer omits it.
         self._schema.description = DESCRIPTION
-        self.documents = Documents(
+        self.documents = DocumentCache(
             schema=self._schema,
             compiler=Compiler(
                 computed=COLUMNS,
@@ -76,15 +73,12 @@ class Schema(strawberry.Schema):
             weights={("RecordingConnection", "totalCount"): _COUNT_COST, ("Media", "peaks"): _WAVEFORM_COST},
             **document_options,
         )
-        self.caller = Caller(self._schema, self.schema_converter, MARKED)
+        self.single_field = SingleFieldExecutor(self._schema, self.schema_converter, MARKED)
 
     @property
     def core(self) -> GraphQLSchema:
         """graphql-core's schema."""
         return self._schema
-
-    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Do nothing. `graph.execution.error_format` logs each error once, with its request."""
 
 
 @lru_cache(maxsize=4)

@@ -15,7 +15,7 @@ from graph.schema.recording_page import RecordingPage
 from graph.schema.recording_parts import delivery_url_of
 from graph.schema.resolver_context import Context
 from recordings.model.account import Account
-from recordings.model.fields import RecordingRow
+from recordings.model.recording import Row
 
 
 def _column(compute: Callable[[Any], Any]) -> Computed:
@@ -26,7 +26,7 @@ def _column(compute: Callable[[Any], Any]) -> Computed:
 
 
 def _column_with_context(compute: Callable[[Any, Context], Any]) -> Computed:
-    def column(rows: Sequence[RecordingRow], context: Context) -> list[Any]:
+    def column(rows: Sequence[Row], context: Context) -> list[Any]:
         return [compute(row, context) for row in rows]
 
     return column
@@ -55,8 +55,8 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
 """By GraphQL type and field name. `graph.schema.prefetch` fetches their data before."""
 
 
-def _column_with_argument(compute: Callable[[RecordingRow, Context, Any], Any], name: str) -> ComputedWith:
-    def column(rows: Sequence[RecordingRow], context: Context, arguments: Mapping[str, Any]) -> list[Any]:
+def _column_with_argument(compute: Callable[[Row, Context, Any], Any], name: str) -> ComputedWith:
+    def column(rows: Sequence[Row], context: Context, arguments: Mapping[str, Any]) -> list[Any]:
         argument = arguments.get(name)
         return [compute(row, context, argument) for row in rows]
 
@@ -77,4 +77,4 @@ SOURCES: Final[Mapping[str, type]] = {
 }
 """The Python class of each type's source. The `is_type_of` of these types checks nothing else."""
 MARKED: Final = frozenset({"node", "nodes", "recording", "recordings"})
-"""The fields of `Query` that return `Plain` results."""
+"""The fields of `Query` that return a `PlanInput`."""

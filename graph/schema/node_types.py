@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import strawberry
 
-from graph.execution.row_result import Plain
+from graph.execution.compiler import PlanInput
 from graph.schema.audio_type import Media, resolve_media
 from graph.schema.call_type import LiveCall
 from graph.schema.camel_case import parameter_description
@@ -22,10 +22,10 @@ from graph.schema.recordings_field import resolve_recordings
 from graph.schema.resolver_context import Context
 from graph.schema.scalars import JSON, DateTime
 from recordings.model import account as domain
-from recordings.model.fields import RecordingRow
+from recordings.model.recording import Row
 
 
-async def _resolve_account(row: strawberry.Parent[RecordingRow], info: Info) -> Any:
+async def _resolve_account(row: strawberry.Parent[Row], info: Info) -> Any:
     context = info.context
     return await context.recordings.account(context.principal, row["account_id"])
 
@@ -64,9 +64,7 @@ class Recording(Node):
     endpoint_id: strawberry.ID | None = strawberry.field(description="The id of the device that the call used.")
     from_: str = strawberry.field(name="from", description="The caller, as `user@realm`.")
     to: str = strawberry.field(description="The callee, as `user@realm`.")
-    request: str | None = strawberry.field(
-        description="The address in the SIP request of the call (the Request-URI), as reported by the switch."
-    )
+    request: str | None = strawberry.field(description="The request of the SIP call, as `user@realm`.")
     direction: Direction | None = strawberry.field(description="The direction of the call.")
     caller_id_name: str | None = strawberry.field(description="The caller's name.")
     caller_id_number: str | None = strawberry.field(description="The caller's number.")
@@ -121,7 +119,7 @@ def _has_previous(page: strawberry.Parent[RecordingPage]) -> bool:
 
 @strawberry.type(
     description="The position of a page in its list. `hasNextPage` and `hasPreviousPage` are exact in both paging "
-    "directions. Selecting one of them can take one more database query."
+    "directions. Selecting them can cost one more query to the store."
 )
 class PageInfo:
     has_next_page: bool = strawberry.field(
@@ -151,11 +149,11 @@ class RecordingEdge:
 
 
 def _edges(page: strawberry.Parent[RecordingPage]) -> Any:
-    return Plain(page.edges)
+    return PlanInput(page.edges)
 
 
 def _nodes(page: strawberry.Parent[RecordingPage]) -> Any:
-    return Plain(page.nodes)
+    return PlanInput(page.nodes)
 
 
 def _page_info(page: strawberry.Parent[RecordingPage]) -> Any:

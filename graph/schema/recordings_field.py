@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import UNSET
 
-from graph.execution.row_result import Plain
+from graph.execution.compiler import PlanInput
 from graph.schema.field_info import Info
 from graph.schema.filter_input import RecordingFilter, required_owner, to_condition
 from graph.schema.list_order import NEWEST_FIRST, RecordingOrder, to_order
@@ -58,7 +58,7 @@ async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the f
     await prefetch_for_page(info, page.nodes)
     if "totalCount" in selected and is_included(info, "RecordingConnection", "totalCount"):
         await page.count()
-    return Plain(page)
+    return PlanInput(page)
 
 
 def _query(

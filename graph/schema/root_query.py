@@ -5,7 +5,7 @@ from typing import Annotated, Any, cast
 
 import strawberry
 
-from graph.execution.row_result import Plain
+from graph.execution.compiler import PlanInput
 from graph.schema.field_info import Info
 from graph.schema.global_id import ACCOUNT, RECORDING, Node, parse_id, plain
 from graph.schema.node_types import Account, Recording, RecordingConnection
@@ -24,12 +24,12 @@ GlobalIds = Annotated[list[strawberry.ID], strawberry.argument(description=f"The
 
 async def _resolve_recording(info: Info, id: RecordingId) -> Recording | None:
     row = (await _find(info, [plain(id, RECORDING)]))[0]
-    return cast("Recording | None", Plain(row))
+    return cast("Recording | None", PlanInput(row))
 
 
 async def _resolve_node(info: Info, id: GlobalId) -> Node | None:
     found = (await _load(info, [parse_id(id, "id")]))[0]
-    return cast("Node | None", Plain(found))
+    return cast("Node | None", PlanInput(found))
 
 
 async def _resolve_nodes(info: Info, ids: GlobalIds) -> list[Node | None]:
@@ -37,7 +37,7 @@ async def _resolve_nodes(info: Info, ids: GlobalIds) -> list[Node | None]:
     if len(ids) > max_ids:
         raise InvalidInput.of(("ids",), "maxItems", len(ids), f"at most {max_ids} ids")
     found = await _load(info, [parse_id(text, "ids", str(index)) for index, text in enumerate(ids)])
-    return cast("list[Node | None]", Plain(found))
+    return cast("list[Node | None]", PlanInput(found))
 
 
 async def _resolve_account(info: Info, id: AccountId) -> Account | None:

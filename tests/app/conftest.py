@@ -1,4 +1,4 @@
-"""Restore the logging configuration after each test."""
+"""Logging as it was, after tests that configure it."""
 
 from collections.abc import Iterator
 

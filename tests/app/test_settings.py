@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from graph.execution.request_limits import Limits
-from graph.server.graphql_app import GraphQLSettings
+from graph.graphql_app import GraphQLSettings
 from graph.settings import BY_NAME, SETTINGS, InvalidSettingError, Settings, environment_names, load, unknown_names
 from graph.settings.table import ANYBODY
 from recordings.model.account import Scope

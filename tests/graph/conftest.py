@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the API."""
+"""What the tests of the API share."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: authentication, request bodies, limits and error responses."""
+"""The GraphQL API over HTTP: authentication, valid bodies, and the errors that clients and the log see."""
 
 import json
 import time
@@ -10,8 +10,8 @@ import structlog
 from structlog.testing import capture_logs
 
 from graph.execution.request_limits import Limits
+from graph.graphql_app import GraphQLSettings
 from graph.schema.build import schema
-from graph.server.graphql_app import GraphQLSettings
 from recordings.ports.recording_store import StoreUnavailableError
 from tests.graph.api import URL, Api, open_api
 
@@ -19,7 +19,7 @@ ME = {"authorization": "Bearer me"}
 JSON = {"content-type": "application/json"}
 
 
-async def test_a_request_without_a_valid_token_gets_401(api: Api) -> None:
+async def test_a_request_without_a_token_is_refused(api: Api) -> None:
     nothing_sent = "send a token or an API key as X-Auth-Token or Authorization: Bearer"
     for headers, message in (({}, nothing_sent), ({"authorization": "Bearer unknown"}, "send a token")):
         response = await api.http.post(URL, json={"query": "{ __typename }"}, headers=headers)
@@ -30,7 +30,13 @@ async def test_a_request_without_a_valid_token_gets_401(api: Api) -> None:
         assert error == {"message": message, "extensions": {"code": "UNAUTHENTICATED", "path": []}}
 
 
-async def test_get_allows_queries_but_no_mutations(api: Api) -> None:
+async def test_a_request_without_a_token_learns_nothing_of_the_schema(api: Api) -> None:
+    response = await api.http.post(URL, json={"query": "{ __schema { types { name } } }"})
+    assert response.status_code == 401
+    assert "Recording" not in response.text
+
+
+async def test_get_runs_queries_but_not_mutations(api: Api) -> None:
     query = "query($n: Int) { recordings(first: $n) { totalCount } }"
     params = {"query": query, "variables": '{"n": 1}'}
     response = await api.http.get(URL, params=params, headers=ME | {"accept": "text/html,*/*"})
@@ -59,15 +65,17 @@ async def test_get_allows_queries_but_no_mutations(api: Api) -> None:
         (b'{"query": ""}', JSON),
     ],
 )
-async def test_a_malformed_request_gets_400(api: Api, body: bytes, headers: dict[str, str]) -> None:
+async def test_a_body_that_is_not_a_request_is_a_client_error(api: Api, body: bytes, headers: dict[str, str]) -> None:
     response = await api.http.post(URL, content=body, headers=ME | headers)
     assert response.status_code == 400
     assert response.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
 
 
-async def test_other_methods_get_405(api: Api) -> None:
-    response = await api.http.put(URL, json={"query": "{ __typename }"}, headers=ME)
-    assert response.status_code == 405
+async def test_other_methods_are_refused_with_the_allowed_ones(api: Api) -> None:
+    for method in ("PUT", "DELETE"):
+        response = await api.http.request(method, URL, json={"query": "{ __typename }"}, headers=ME)
+        assert response.status_code == 405
+        assert response.headers["allow"] == "GET, POST"
 
 
 async def test_a_body_has_a_limit_with_and_without_content_length(tmp_path: Path) -> None:
@@ -100,13 +108,13 @@ async def test_a_body_has_a_limit_with_and_without_content_length(tmp_path: Path
         'query($id: ID = "a") { recording(id: $id) { id } }',
     ],
 )
-async def test_the_error_of_an_invalid_document_is_not_masked(api: Api, query: str) -> None:
+async def test_an_error_in_a_document_is_reported(api: Api, query: str) -> None:
     error = await api.refused(query, id=None)
     assert error["extensions"] == {"code": "BAD_REQUEST"}
-    assert error["message"] != "internal error"
+    assert not error["message"].startswith("internal error")
 
 
-async def test_an_internal_error_is_logged_with_its_request_id_and_masked(
+async def test_an_unexpected_error_is_logged_with_its_request_id_and_masked(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_args: Any) -> Any:
@@ -116,7 +124,7 @@ async def test_an_internal_error_is_logged_with_its_request_id_and_masked(
     with structlog.contextvars.bound_contextvars(request_id="request-7"), capture_logs() as lines:
         error = await api.refused("{ viewer { name } list: recordings(first: 1) { totalCount } }")
     assert error == {
-        "message": "internal error",
+        "message": "internal error: the log has the details under this request id",
         "locations": [{"line": 1, "column": 19}],
         "path": ["list"],
         "extensions": {"code": "INTERNAL", "requestId": "request-7"},
@@ -126,7 +134,7 @@ async def test_an_internal_error_is_logged_with_its_request_id_and_masked(
     assert "hunter2" in str(faults[0]["exc_info"])
 
 
-async def test_an_unavailable_store_is_logged_without_a_traceback(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unavailable_store_is_one_line_in_the_log(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     async def unavailable(*_args: Any) -> Any:
         raise StoreUnavailableError("MongoDB does not answer")
 
@@ -135,11 +143,11 @@ async def test_an_unavailable_store_is_logged_without_a_traceback(api: Api, monk
         error = await api.refused("{ viewer { name } list: recordings(first: 1) { totalCount } }")
     assert error["extensions"]["code"] == "UNAVAILABLE"
     (line,) = lines
-    assert (line["event"], line["why"]) == ("the metadata store is away", "MongoDB does not answer")
+    assert (line["event"], line["why"]) == ("metadata store unavailable", "MongoDB does not answer")
     assert "exc_info" not in line
 
 
-async def test_a_value_that_does_not_fit_the_schema_is_an_internal_error(api: Api) -> None:
+async def test_a_stored_value_that_does_not_fit_the_schema_is_an_internal_error(api: Api) -> None:
     kept = await api.keep(duration_ms=2**40)
     error = await api.refused("query($id: ID!) { recording(id: $id) { durationMs } }", id=kept.id)
     assert error["extensions"]["code"] == "INTERNAL"
@@ -152,7 +160,7 @@ async def test_a_refusal_is_not_logged(api: Api) -> None:
     assert lines == []
 
 
-async def test_an_internal_error_outside_a_field_is_masked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unexpected_error_outside_a_field_is_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(_headers: Any) -> Any:
         raise RuntimeError("hunter2")
 
@@ -166,7 +174,7 @@ async def test_an_internal_error_outside_a_field_is_masked_too(tmp_path: Path, m
     assert "hunter2" not in response.text
 
 
-async def test_media_urls_use_the_configured_public_url_and_lifetime(tmp_path: Path) -> None:
+async def test_media_urls_begin_with_the_public_url_and_expire_after_their_ttl(tmp_path: Path) -> None:
     settings = GraphQLSettings(public_url="https://calls.example.org/api/", media_ttl=5_000)
     async with open_api(tmp_path, settings) as api:
         kept = await api.keep()
@@ -191,7 +199,7 @@ async def test_a_document_has_limits(api: Api) -> None:
     assert "tokens" in (await api.refused("{" + "__typename " * 1_200 + "}"))["message"]
 
 
-async def test_the_time_for_nested_fragments_is_linear_in_their_length(api: Api) -> None:
+async def test_nested_fragments_take_time_in_proportion_to_their_length(api: Api) -> None:
     fragments = " ".join(f"fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }}" for n in range(60))
     began = time.perf_counter()
     await api.ask("{ ...f0 } " + fragments + " fragment f60 on Query { __typename }")
@@ -208,7 +216,7 @@ async def test_a_document_is_validated_once(api: Api) -> None:
     assert schema.documents.find(query) is before
 
 
-async def test_deeply_nested_variables_are_rejected(api: Api) -> None:
+async def test_deeply_nested_variables_are_refused(api: Api) -> None:
     deep: dict[str, Any] = {}
     for _ in range(400):
         deep = {"not": deep}
@@ -216,7 +224,7 @@ async def test_deeply_nested_variables_are_rejected(api: Api) -> None:
     assert answer["errors"][0]["extensions"]["code"] in {"INVALID_INPUT", "BAD_REQUEST"}
 
 
-async def test_websockets_are_rejected(api: Api) -> None:
+async def test_websockets_are_refused(api: Api) -> None:
     sent: list[Any] = []
 
     async def receive() -> Any:

@@ -1,4 +1,4 @@
-// Run the audits of GraphQL over HTTP: node audit.mjs URL TOKEN
+// The audits of GraphQL over HTTP: node audit.mjs URL TOKEN
 import { auditServer } from "graphql-http";
 
 const [url, token] = process.argv.slice(2);

@@ -8,24 +8,26 @@
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from bson.int64 import Int64
 
 from adapters.metadata.mongodb.driver import Document
 from adapters.metadata.row_fields import FREE_FORM, decode_column, encode
-from recordings.model.fields import FieldType, RecordingRow, names_of
 from recordings.model.recording import Recording
 
-_NUMBERS: Final = frozenset(names_of(FieldType.NUMBER))
+_NUMBERS: Final = (
+    "start", "created", "modified", "ended", "duration_ms", "delete_at", "trashed_at", "purge_at", "due_at", "attempts",
+    "revision",
+)  # fmt: skip
 _ADDED_LATER: Final = ("trashed_reason", "ended")
-_NESTED: Final = frozenset(names_of(FieldType.OBJECT)) - {"options", "applied"}
-"""Fields that contain 64-bit numbers."""
+_NESTED: Final = ("media", "delivery", "hold", "spans", "lease")
+"""Fields that contain numbers."""
 
 
 def to_document(recording: Recording) -> Document:
     """Return the document that stores a recording."""
-    row = cast("dict[str, Any]", recording.to_row())
+    row = recording.to_row()
     for name in FREE_FORM:
         row[name] = None if row[name] is None else encode(row[name])
     return {"_id": row.pop("id"), **row}
@@ -36,7 +38,7 @@ def projection(names: Iterable[str]) -> dict[str, int]:
     return {"_id" if name == "id" else name: 1 for name in names}
 
 
-def to_rows(documents: list[Document], names: Sequence[str]) -> list[RecordingRow]:
+def to_rows(documents: list[Document], names: Sequence[str]) -> list[Document]:
     """Turn documents into rows in place: with `id`, with plain `int`s, and with free-form fields decoded."""
     for document in documents:
         document["id"] = document.pop("_id")
@@ -51,7 +53,7 @@ def to_rows(documents: list[Document], names: Sequence[str]) -> list[RecordingRo
                 _convert_nested_integers(document[name])
         elif name in FREE_FORM:
             decode_column(documents, name)
-    return cast("list[RecordingRow]", documents)
+    return documents
 
 
 def _convert_integer_column(documents: list[Document], name: str) -> None:

@@ -1,4 +1,4 @@
-"""A queue of the events of takes, from the recorder to the consumer that stores them."""
+"""What happened to takes, on its way to the one who notes it down."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,35 +7,35 @@ from typing import Final
 from recordings.ports.recorder import TakeEvent
 
 MAX_WAITING: Final = 10_000
-"""Maximum number of waiting events at which new takes still start. Each open take adds at most two more."""
+"""Events that nobody took yet. No new take begins beyond; those that are open add two at most each."""
 
 
 class EventQueue:
-    """A queue with a single consumer. It loses no event. It limits its length by delaying the start of new takes."""
+    """A queue for one consumer, which loses nothing and is bounded by letting no new take begin."""
 
-    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
-        self._max_waiting = max_waiting
+    def __init__(self, most: int = MAX_WAITING) -> None:
+        self._most = most
         self._queue: asyncio.Queue[TakeEvent | None] = asyncio.Queue()
-        self._has_space = asyncio.Event()
-        self._has_space.set()
+        self._room = asyncio.Event()
+        self._room.set()
 
     def add(self, event: TakeEvent) -> None:
-        """Add an event. This never waits, because the event has already happened."""
+        """One more; never waits, since it comes of what happened already."""
         self._queue.put_nowait(event)
-        if self._queue.qsize() >= self._max_waiting:
-            self._has_space.clear()
+        if self._queue.qsize() >= self._most:
+            self._room.clear()
 
-    async def wait_for_space(self) -> None:
-        """Wait until the queue has space for the events of a new take."""
-        await self._has_space.wait()
+    async def room(self) -> None:
+        """Wait until there is room for what a new take will say."""
+        await self._room.wait()
 
     def close(self) -> None:
-        """End the queue. The consumer still receives the waiting events."""
+        """Nothing comes any more: the consumer ends when it has taken what is there."""
         self._queue.put_nowait(None)
 
-    async def read(self) -> AsyncIterator[TakeEvent]:
-        """Yield all events, in order, until the queue is closed and empty."""
+    async def all(self) -> AsyncIterator[TakeEvent]:
+        """Everything, in order, until closed."""
         while (event := await self._queue.get()) is not None:
-            if self._queue.qsize() < self._max_waiting:
-                self._has_space.set()
+            if self._queue.qsize() < self._most:
+                self._room.set()
             yield event

@@ -1,4 +1,4 @@
-"""The spool interfaces that the embedded recorder uses. `adapters.spool.FolderSpool` implements them."""
+"""What the embedded recorder needs of a spool. The app hands one in; `adapters.spool.FolderSpool` is one."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,14 +10,14 @@ class TrackWriter(Protocol):
     """The open tracks of a take, left (the caller) first."""
 
     def write_at(self, track_index: int, offset_bytes: int, data: bytes | bytearray | memoryview) -> None:
-        """Write bytes at an offset. Fast enough for the event loop. Raises `OSError`."""
+        """Put bytes at an offset; quick enough for the event loop. Raises `OSError`."""
 
     async def close(self, *, sync: bool = True) -> None:
-        """Close the tracks; with `sync`, all data is on the disk when this returns. Raises `OSError`."""
+        """Close, with everything on the disk. Raises `OSError`."""
 
 
 class TrackSpool(Protocol):
-    """Stores the takes of live calls."""
+    """Where takes of live calls are written."""
 
     async def open_tracks(
         self, recording_id: str, codec: Codec, sample_rate: int, names: Sequence[str] = ("left", "right")
@@ -25,11 +25,11 @@ class TrackSpool(Protocol):
         """Open the tracks of a take. Raises `OSError`."""
 
     async def remove(self, recording_id: str) -> None:
-        """Delete the files of a recording. Does nothing if there are none."""
+        """Delete what is there; nothing there is fine."""
 
 
 class FileWriter(Protocol):
-    """An open file of an upload, with its length and SHA-256 so far."""
+    """A file that comes in, with its length and SHA-256 so far."""
 
     @property
     def length(self) -> int:
@@ -40,14 +40,14 @@ class FileWriter(Protocol):
         """Digest of the bytes so far, hexadecimal."""
 
     async def write(self, chunk: bytes) -> None:
-        """Append bytes in another thread. Raises `OSError`."""
+        """Append, away from the event loop. Raises `OSError`."""
 
     async def close(self, *, sync: bool = True) -> None:
-        """Close the file; with `sync`, all data is on the disk when this returns. Raises `OSError`."""
+        """Close, with everything on the disk if `sync`. Raises `OSError`."""
 
 
 class FileSpool(Protocol):
-    """Stores uploaded files."""
+    """Where files are written that come in whole."""
 
     async def open_body(self, recording_id: str, name_extension: str) -> FileWriter:
-        """Open an empty file for an upload. Raises `OSError`."""
+        """Open a file anew. Raises `OSError`."""

@@ -1,7 +1,7 @@
-"""Maps positions of a call's stream to offsets in a take's audio, without its pauses and with its masks.
+"""Where in a take's audio an instant of the call belongs, with pauses cut out and masks in place.
 
-All positions and offsets are samples of 8 kHz mu-law and therefore bytes, 8 for each millisecond. Positions count from
-the start of the stream, offsets from the start of the take.
+All positions are samples of 8 kHz mu-law, so also bytes: 8 a millisecond. Positions of the stream count from its start,
+offsets of the audio from the take's.
 """
 
 from collections.abc import Iterator
@@ -9,32 +9,32 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-MAX_SEGMENTS: Final = 64
-"""How many segments a take keeps. Audio that arrives too late for them is dropped."""
+MAX_STRETCHES: Final = 64
+"""How far back late audio can still be placed, in pauses and masks."""
 
 
-class Treatment(Enum):
-    """How a take treats the audio of a segment."""
+class Kind(Enum):
+    """What becomes of what is said."""
 
     RECORDED = auto()
     MASKED = auto()
-    """The take contains silence of the same length."""
+    """Silence stands in its place."""
     PAUSED = auto()
-    """The take leaves the audio out, so its length does not grow."""
+    """It is cut out: no time passes in the audio."""
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A part of the stream from `begin`, which is `offset` in the take, to the next segment."""
+class Stretch:
+    """From `begin` of the stream, which is `offset` of the audio, until the next stretch."""
 
     begin: int
     offset: int
-    treatment: Treatment
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
-class PayloadPart:
-    """A part of a payload, from `start` to `stop`, and its offset in the take."""
+class Piece:
+    """A part of a payload (`start` to `stop`) and its offset in the audio."""
 
     start: int
     stop: int
@@ -43,52 +43,51 @@ class PayloadPart:
 
 
 class Timeline:
-    """The segments of one take. The first begins at a position of the stream and is recorded."""
+    """The stretches of one take. It begins, recorded, at a position of the stream."""
 
     def __init__(self, base: int) -> None:
-        self._segments = [Segment(base, 0, Treatment.RECORDED)]
+        self._stretches = [Stretch(base, 0, Kind.RECORDED)]
 
     @property
-    def treatment(self) -> Treatment:
-        """How the take treats current audio."""
-        return self._segments[-1].treatment
+    def kind(self) -> Kind:
+        """What becomes of what is said now."""
+        return self._stretches[-1].kind
 
     @property
-    def changed_at(self) -> int:
-        """The offset in the take at which the current treatment began."""
-        return self._segments[-1].offset
+    def since(self) -> int:
+        """The audio's offset at which that began."""
+        return self._stretches[-1].offset
 
     def offset(self, position: int) -> int:
-        """Return the offset in the take for a position of the stream in the last segment."""
-        last = self._segments[-1]
-        return last.offset if last.treatment is Treatment.PAUSED else last.offset + max(0, position - last.begin)
+        """The audio's offset at a position of the stream that is not before the last change."""
+        last = self._stretches[-1]
+        return last.offset if last.kind is Kind.PAUSED else last.offset + max(0, position - last.begin)
 
-    def recorded_offset(self, position: int) -> int | None:
-        """Return the offset of audio that is simply recorded; `None` if `split` must decide.
+    def straight(self, position: int) -> int | None:
+        """The offset of audio that is simply recorded; `None` where `place` has to be asked.
 
-        Nearly all audio is simply recorded, and this takes a fifth of the time of `split`.
+        Nearly all audio is, and this costs a fifth of `place`.
         """
-        last = self._segments[-1]
-        if last.treatment is not Treatment.RECORDED or position < last.begin:
+        last = self._stretches[-1]
+        if last.kind is not Kind.RECORDED or position < last.begin:
             return None
         return last.offset + position - last.begin
 
-    def change(self, position: int, treatment: Treatment) -> None:
-        """Start a new segment at a position of the stream."""
-        begin = max(position, self._segments[-1].begin)
-        self._segments.append(Segment(begin, self.offset(begin), treatment))
-        del self._segments[:-MAX_SEGMENTS]
+    def change(self, position: int, kind: Kind) -> None:
+        """From this position on something else becomes of what is said."""
+        begin = max(position, self._stretches[-1].begin)
+        self._stretches.append(Stretch(begin, self.offset(begin), kind))
+        del self._stretches[:-MAX_STRETCHES]
 
-    def split(self, position: int, length: int) -> Iterator[PayloadPart]:
-        """Yield the parts of a payload that belong in the take: not those before its start or in a pause."""
+    def place(self, position: int, length: int) -> Iterator[Piece]:
+        """Where the bytes of a payload go; what lies before the take or in a pause goes nowhere."""
         end = position + length
-        for segment in reversed(self._segments):
-            begin = max(position, segment.begin)
+        for stretch in reversed(self._stretches):
+            begin = max(position, stretch.begin)
             if begin < end:
-                if segment.treatment is not Treatment.PAUSED:
-                    offset = segment.offset + begin - segment.begin
-                    masked = segment.treatment is Treatment.MASKED
-                    yield PayloadPart(begin - position, end - position, offset, masked)
+                if stretch.kind is not Kind.PAUSED:
+                    offset = stretch.offset + begin - stretch.begin
+                    yield Piece(begin - position, end - position, offset, stretch.kind is Kind.MASKED)
                 end = begin
             if end <= position:
                 return

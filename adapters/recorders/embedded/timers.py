@@ -1,21 +1,21 @@
-"""The clock and the timers of the event loop, as an interface that tests can replace."""
+"""Time that passes, as the event loop has it. A test hands in one that it moves itself."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
 
 class Timer(Protocol):
-    """A scheduled call."""
+    """Something that will happen."""
 
     def cancel(self) -> None:
-        """Cancel the call. Does nothing if it is already cancelled."""
+        """It will not. Cancelling again is fine."""
 
 
 class Timers(Protocol):
-    """Schedules calls. `asyncio.AbstractEventLoop` implements it."""
+    """`asyncio.AbstractEventLoop` is one."""
 
     def time(self) -> float:
-        """Return a monotonic time in seconds."""
+        """Seconds that only ever go forward."""
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Timer:
-        """Call `callback` after `delay` seconds."""
+        """Call in `delay` seconds."""

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.http.accept import MAX_LENGTH, MalformedAcceptError, MediaRange, parse_accept, parse_media_type
-from adapters.rest_v2.request.v2_errors import V2Error
+from adapters.rest_v2.request.v2_errors import Fault
 from adapters.rest_v2.request.wanted_type import PLAYED, choose
-from graph.execution.content_negotiation import JSON, RESPONSE, answer_type
-from graph.execution.http_error import HttpProblemError
+from graph.execution.content_negotiation import JSON, RESPONSE, response_type
+from graph.execution.request_errors import HttpError
 from graph.media.wanted_format import wanted_format
 
 NAMES = st.sampled_from(["audio/mpeg", "audio/ogg", "audio/*", "*/*", "application/json", RESPONSE, "text/html", "a"])
@@ -93,14 +93,14 @@ def test_every_text_is_parsed_or_malformed(field: str) -> None:
 def v2(field: str) -> list[str] | int:
     try:
         return [choice.type for choice in choose(field, None, PLAYED)]
-    except V2Error as fault:
+    except Fault as fault:
         return fault.status
 
 
 def graphql(field: str) -> str | int:
     try:
-        return answer_type(field)
-    except HttpProblemError as problem:
+        return response_type(field)
+    except HttpError as problem:
         return problem.status
 
 

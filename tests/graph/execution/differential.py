@@ -9,12 +9,13 @@ import msgspec
 from graphql import ExecutionResult, execute, parse, validate
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from graph.execution.document_cache import Document, RefusedDocumentError
+from graph.execution.compiler import PlanInput
+from graph.execution.document_cache import Document
 from graph.execution.executor import CompiledExecutor
+from graph.execution.request_errors import RefusedDocumentError
 from graph.execution.request_limits import Limits
-from graph.execution.request_params import Asked
-from graph.execution.row_result import Plain
-from graph.execution.run_operation import Operations
+from graph.execution.request_params import RequestParams
+from graph.execution.run_operation import OperationRunner
 from graph.schema.build import Schema
 from graph.schema.global_id import global_id
 from graph.schema.resolver_context import Context
@@ -29,7 +30,7 @@ UNLIMITED: Final = Limits(
     repeats=10**5, cost=10**30,
 )  # fmt: skip
 SCHEMA: Final = Schema(limits=UNLIMITED, suggestions=True, max_bytes=1 << 20)
-OPERATIONS: Final = Operations(schema=SCHEMA.core, documents=SCHEMA.documents, caller=SCHEMA.caller)
+OPERATIONS: Final = OperationRunner(schema=SCHEMA.core, documents=SCHEMA.documents, single_field=SCHEMA.single_field)
 ACCOUNTS: Final = [global_id("Account", "a"), global_id("Account", "b")]
 ARGUMENTS: Final = {
     "first": ["1", "5", "100"],
@@ -55,7 +56,7 @@ class Reference(StrawberryGraphQLCoreExecutionContext):
     """graphql-core's own execution, which has to be told what a marked result holds."""
 
     def complete_value(self, return_type: Any, details: Any, info: Any, path: Any, result: Any, place: Any) -> Any:
-        value = result.value if type(result) is Plain else result
+        value = result.value if type(result) is PlanInput else result
         return super().complete_value(return_type, details, info, path, value, place)
 
 
@@ -117,9 +118,9 @@ def shown(result: ExecutionResult, *, in_order: bool = True) -> tuple[Any, ...]:
 
 async def answer(made: Made, asker: Context) -> ExecutionResult:
     """As the front answers it."""
-    asked = Asked(query=made.text, variables=made.variables)
+    params = RequestParams(query=made.text, variables=made.variables)
     try:
-        outcome = await OPERATIONS.run(asked, asker, who=1, only_reads=False)
+        outcome = await OPERATIONS.run(params, asker, payer=1, only_queries=False)
     except RefusedDocumentError as refused:
         return ExecutionResult(None, refused.errors)
     return outcome.result
@@ -136,12 +137,12 @@ async def compare(made: Made, asker: Context) -> Compared:
     expected = shown(theirs, in_order=in_order)
     assert shown(ours, in_order=in_order) == expected, made
     assert shown(await answer(made, asker), in_order=in_order) == expected, made
-    plans, directs = document.node.plans, document.node.directs
+    plans, fields = document.node.plans, document.node.single_fields
     return Compared(
         plans.bails,
         len(theirs.errors or ()),
         sum(plan is not None for plan in plans._plans.values()),
-        sum(direct is not None for direct in directs._made.values()),
+        sum(field is not None for field in fields._fields.values()),
     )
 
 

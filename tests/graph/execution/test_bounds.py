@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from graph.execution.compiler import Compiler
-from graph.execution.document_cache import Documents, RefusedDocumentError
+from graph.execution.document_cache import DocumentCache
+from graph.execution.request_errors import RefusedDocumentError
 from graph.execution.request_limits import Limits
 from graph.schema.build import Schema
 
@@ -31,7 +32,7 @@ SCHEMA = Schema()
 def test_a_limit_is_reached_and_not_passed(limit: str, least: int, text: str) -> None:
     def find(value: int) -> None:
         limits = replace(Limits(), **{limit: value})
-        Documents(schema=SCHEMA.core, compiler=Compiler(), limits=limits).find(text)
+        DocumentCache(schema=SCHEMA.core, compiler=Compiler(), limits=limits).find(text)
 
     find(least)
     with pytest.raises(RefusedDocumentError, match="at most"):

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from graph.execution import response_structs as structs
-from graph.execution.document_cache import Documents, RefusedDocumentError
+from graph.execution import compiler
+from graph.execution.column_values import instant_texts
+from graph.execution.document_cache import DocumentCache
 from graph.execution.executor import CompiledExecutor
-from graph.execution.instant_columns import to_text, to_texts
 from graph.execution.plan_cache import MAX_PLANS
+from graph.execution.request_errors import RefusedDocumentError
 from graph.schema.build import Schema
 from recordings.model.instants import EARLIEST, LATEST, to_iso
 from tests.graph.execution.differential import context, run
@@ -19,8 +20,8 @@ from tests.graph.execution.differential import context, run
 SCHEMA = Schema()
 
 
-def documents(**choices: Any) -> Documents:
-    return Documents(schema=SCHEMA.core, compiler=SCHEMA.documents.compiler, **choices)
+def documents(**choices: Any) -> DocumentCache:
+    return DocumentCache(schema=SCHEMA.core, compiler=SCHEMA.documents.compiler, **choices)
 
 
 async def execute(node: Any, **variables: Any) -> Any:
@@ -45,8 +46,8 @@ def test_what_is_refused_is_not_kept() -> None:
 def test_the_oldest_make_room_and_lose_their_names() -> None:
     kept = documents(max_bytes=20_000)
     named = sha256(b"{ __typename }").hexdigest()
-    assert kept.add("{ __typename }", "0" * 64) is None
-    assert kept.add("{ __typename }", named) is kept.find_by_name(named)
+    assert kept.register_text("{ __typename }", "0" * 64) is None
+    assert kept.register_text("{ __typename }", named) is kept.find_by_name(named)
     texts = [f"{{ __typename }} # {number}" for number in range(50)]
     for text in texts:
         kept.find(text)
@@ -57,7 +58,7 @@ def test_the_oldest_make_room_and_lose_their_names() -> None:
 
 async def test_plans_weigh_and_go_with_their_document_and_its_classes() -> None:
     kept = documents(max_bytes=40_000)
-    before = len(structs._classes)
+    before = len(compiler._structs)
     for number in range(20):
         document = kept.find(f"{{ recordings(first: 1) {{ nodes {{ only{number}: plainId }} }} }}")
         await execute(document.node)
@@ -65,7 +66,7 @@ async def test_plans_weigh_and_go_with_their_document_and_its_classes() -> None:
     del document
     gc.collect()
     assert len(kept) < 3
-    assert len(structs._classes) - before < 4
+    assert len(compiler._structs) - before < 4
 
 
 async def test_each_way_to_skip_has_a_plan_and_there_is_a_most() -> None:
@@ -81,10 +82,10 @@ async def test_each_way_to_skip_has_a_plan_and_there_is_a_most() -> None:
 
 @pytest.mark.parametrize("at", [0, -1, 1, 59_999, 60_000, -60_001, EARLIEST, LATEST, 1_795_336_461_123])
 def test_an_instant_reads_the_same_either_way(at: int) -> None:
-    assert to_text(at) == to_texts([at])[0] == to_iso(at)
+    assert instant_texts([at]) == [to_iso(at)]
 
 
 def test_an_instant_beyond_the_calendar_is_refused_either_way() -> None:
     for at in (EARLIEST - 1, LATEST + 1):
         with pytest.raises((ValueError, OverflowError)):
-            to_text(at)
+            instant_texts([at])

@@ -11,11 +11,11 @@ import httpx
 import pytest
 import zstandard
 
-from graph.execution.content_negotiation import JSON, RESPONSE, answer_type
-from graph.execution.http_error import HttpProblemError
+from graph.execution.content_negotiation import JSON, RESPONSE, response_type
+from graph.execution.request_errors import HttpError
 from graph.execution.request_limits import Limits
 from graph.execution.trusted_documents import TrustedDocument
-from graph.server.graphql_app import GraphQLSettings
+from graph.graphql_app import GraphQLSettings
 from recordings.model.account import Scope
 from tests.graph.api import URL, Api, open_api
 
@@ -49,13 +49,13 @@ def code(response: httpx.Response) -> str:
     ],
 )  # fmt: skip
 def test_the_media_type_is_the_one_that_is_liked_best(accept: str | None, expected: str) -> None:
-    assert answer_type(accept) == expected
+    assert response_type(accept) == expected
 
 
 @pytest.mark.parametrize("accept", ["text/html", "image/*", f"{JSON};q=0", f"{JSON}; charset=utf-16"])
 def test_an_answer_that_nobody_accepts_is_not_given(accept: str) -> None:
-    with pytest.raises(HttpProblemError) as refused:
-        answer_type(accept)
+    with pytest.raises(HttpError) as refused:
+        response_type(accept)
     assert refused.value.status == 406
 
 
@@ -263,8 +263,8 @@ async def test_the_schema_is_shown_to_whoever_has_the_scope(tmp_path: Path) -> N
     schema = "{ __schema { queryType { name } } }"
     async with open_api(tmp_path, GraphQLSettings(introspection=Scope.READ)) as api:
         assert (await post(api, query=schema)).status_code == 200
-        assert code(await post(api, "uploader", query=schema)) == "INTROSPECTION_REFUSED"
-        assert (await post(api, "uploader", query="{ __typename }")).status_code == 200
+        assert code(await post(api, "nobody", query=schema)) == "INTROSPECTION_REFUSED"
+        assert (await post(api, "nobody", query="{ __typename }")).status_code == 200
 
 
 APOLLO = "multipart/mixed;deferSpec=20220824,application/json"
@@ -276,7 +276,7 @@ async def test_whoever_asks_for_a_stream_is_held_to_the_same_limits(tmp_path: Pa
     limits = GraphQLSettings(limits=Limits(cost=45), introspection=Scope.READ, burst=4, per_second=1)
     schema = "{ __schema { queryType { name } } }"
     async with open_api(tmp_path, limits) as api:
-        assert code(await post(api, "uploader", query=schema, accept=accept)) == "INTROSPECTION_REFUSED"
+        assert code(await post(api, "nobody", query=schema, accept=accept)) == "INTROSPECTION_REFUSED"
         costly = "{ recordings(first: 90) { nodes { id } } }"
         assert code(await post(api, query=costly, accept=accept)) == "LIMIT_EXCEEDED"
         answers = [await post(api, query=NAME, accept=accept) for _ in range(3)]

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from graphql import build_client_schema, get_introspection_query, parse
 
-from graph.execution.ast_limits import Survey
+from graph.execution.ast_limits import DocumentSummary
 from graph.execution.compiler import Compiler
-from graph.execution.document_cache import Documents, RefusedDocumentError
-from graph.execution.limit_error import LimitError
+from graph.execution.document_cache import DocumentCache
+from graph.execution.request_errors import LimitError, RefusedDocumentError
 from graph.execution.request_limits import Limits
 from graph.execution.token_limits import _TOKEN, check_text
+from graph.graphql_app import GraphQLSettings
 from graph.schema.build import Schema
-from graph.server.graphql_app import GraphQLSettings
 from tests.graph.api import URL, open_api
 from tests.graph.execution.differential import UNLIMITED, make
 
@@ -83,10 +83,10 @@ def test_an_attack_is_refused_by_its_limit(name: str) -> None:
 
 
 def test_introspections_own_query_is_within_the_limits() -> None:
-    assert SCHEMA.documents.find(get_introspection_query()).survey.introspects
+    assert SCHEMA.documents.find(get_introspection_query()).summary.introspects
     # It is deeper than this, fragments and all, and not counted.
-    documents = Documents(schema=SCHEMA.core, compiler=Compiler(), limits=Limits(depth=3))
-    assert documents.find(get_introspection_query()).survey.introspects
+    documents = DocumentCache(schema=SCHEMA.core, compiler=Compiler(), limits=Limits(depth=3))
+    assert documents.find(get_introspection_query()).summary.introspects
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_depth_and_ids_are_seen_in_the_tokens(text: str, depth: int, ids: int) -
 @pytest.mark.parametrize("seed", range(60))
 def test_nothing_is_refused_unparsed_that_is_within_the_limits_when_it_is_parsed(seed: int) -> None:
     made, _ = make(seed)
-    survey = Survey.of(parse(made.text), UNLIMITED)
-    counted = {name: getattr(survey, name) for name in ("fields", "aliases", "directives", "repeats")}
+    summary = DocumentSummary.of(parse(made.text), SCHEMA.core, UNLIMITED, {})
+    counted = {name: getattr(summary, name) for name in ("fields", "aliases", "directives", "repeats")}
     check_text(made.text, replace(UNLIMITED, **counted))
 
 

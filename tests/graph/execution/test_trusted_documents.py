@@ -10,7 +10,7 @@ import pytest
 
 from graph.execution import trusted_documents as trusted
 from graph.execution.trusted_documents import TrustedDocument, TrustedFileError, read_trusted
-from graph.server.graphql_app import GraphQLSettings
+from graph.graphql_app import GraphQLSettings
 from tests.graph.api import URL, Api, open_api
 
 VIEWER = "query Viewer { viewer { name } }"

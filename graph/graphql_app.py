@@ -1,0 +1,160 @@
+"""The GraphQL endpoint, assembled: the schema, its execution, the callers' credentials and GraphiQL."""
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from adapters.http.error_body import RETRY
+from adapters.http.request_ids import current_request_id
+from adapters.http.token_bucket import Rate, TokenBuckets
+from adapters.identity import token_in
+from graph import graphiql
+from graph.execution.endpoint import GraphQLEndpoint
+from graph.execution.request_errors import HttpError
+from graph.execution.request_limits import Limits
+from graph.execution.run_operation import OperationRunner
+from graph.execution.trusted_documents import TrustedDocument
+from graph.schema import error_format
+from graph.schema.build import schema_with
+from graph.schema.resolver_context import Context, Draw, Presign
+from recordings.model.account import Principal, Scope
+from recordings.model.errors import Unauthenticated
+from recordings.model.instants import MINUTE, Millis
+from recordings.ports.process import Clock
+from recordings.ports.recording_store import StoreUnavailableError
+from recordings.rules.cursor import Cursors
+from recordings.rules.media_grants import Grants
+from recordings.use_cases.recordings import Recordings
+
+Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
+"""Returns the caller of a request by its headers. Raises `Unauthenticated`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphQLServices:
+    """The services that the resolvers use.
+
+    Without `draw` there are no waveforms. `presign` returns the media store's own URLs.
+    """
+
+    recordings: Recordings
+    cursors: Cursors
+    grants: Grants
+    clock: Clock
+    authenticate: Authenticate
+    draw: Draw | None = None
+    presign: Presign | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphQLSettings:
+    """The settings of an installation.
+
+    - `public_url`: the start of media URLs. Default: the address of the request.
+    - `trusted`: documents that clients may always use by their ids. `only_trusted`: execute no others.
+    - `register`: clients may register documents (automatic persisted queries).
+    - `suggestions`: errors may suggest names of the schema.
+    - `introspection`: the scope that a caller needs to read the schema; `None` for no scope.
+    - `burst`: the points of cost that one token may spend at once. `per_second`: the points that it regains.
+    """
+
+    graphiql: bool = True
+    public_url: str | None = None
+    media_ttl: Millis = 10 * MINUTE
+    limits: Limits = field(default_factory=Limits)
+    trusted: tuple[TrustedDocument, ...] = ()
+    only_trusted: bool = False
+    register: bool = True
+    suggestions: bool = False
+    introspection: Scope | None = Scope.READ
+    burst: int = 1_000_000
+    per_second: int = 50_000
+    partial_status: bool = True
+    compress: bool = True
+
+
+def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = None) -> ASGIApp:
+    """Return the ASGI app for a route at `/graphql`."""
+    chosen = settings or GraphQLSettings()
+    schema = schema_with(
+        limits=chosen.limits,
+        trusted=chosen.trusted,
+        only_trusted=chosen.only_trusted,
+        register=chosen.register,
+        suggestions=chosen.suggestions,
+    )
+    needed = chosen.introspection
+    operations = OperationRunner(
+        schema=schema.core,
+        documents=schema.documents,
+        single_field=schema.single_field,
+        rate=TokenBuckets(Rate(chosen.burst, chosen.per_second)),
+        may_introspect=lambda context: needed is None or needed in context.principal.scopes,
+    )
+    return GraphQLEndpoint(
+        operations=operations,
+        context=context_factory(services, chosen),
+        payer=_payer,
+        request_id=request_id_of,
+        format_error=error_format.format_error,
+        to_http_error=to_http_error,
+        page=graphiql.page if chosen.graphiql else None,
+        partial_status=chosen.partial_status,
+        compress=chosen.compress,
+    )
+
+
+def context_factory(services: GraphQLServices, settings: GraphQLSettings) -> Callable[[Request], Awaitable[Context]]:
+    """Return a function that makes the context of a request's resolvers. It raises `Unauthenticated`."""
+
+    async def context_of(request: Request) -> Context:
+        return Context(
+            principal=await services.authenticate(request.headers),
+            recordings=services.recordings,
+            cursors=services.cursors,
+            grants=services.grants,
+            clock=services.clock,
+            # A function, because few requests need it: reading the address takes as long as the rest of this.
+            locate=lambda: settings.public_url or str(request.base_url),
+            media_ttl=settings.media_ttl,
+            draw=services.draw,
+            presign=services.presign,
+            max_page=settings.limits.page,
+        )
+
+    return context_of
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id of the request. If it has none, create one and keep it."""
+    state: dict[str, Any] = request.scope.setdefault("state", {})
+    known = state.get("request_id")
+    if known is None:
+        known = state["request_id"] = current_request_id() or uuid.uuid4().hex
+    return str(known)
+
+
+def to_http_error(error: Exception, request_id: str) -> HttpError:
+    """Return the error that a client gets for an unexpected exception. Log it, unless it is `Unauthenticated`."""
+    if isinstance(error, Unauthenticated):
+        return HttpError.of(401, error_format.format_refusal(error), {"www-authenticate": "Bearer"})
+    error_format.log_error(error, "GraphQL request failed", request_id=request_id)
+    body = error_format.format_unexpected(request_id, error)
+    if isinstance(error, StoreUnavailableError):
+        return HttpError.of(503, body, RETRY)
+    return HttpError.of(500, body)
+
+
+def _payer(request: Request) -> int | None:
+    """Return the key of the token bucket of a request: a hash of its token. Requests without a token share one bucket.
+
+    Only the hash is kept. It has no meaning outside this process.
+    """
+    try:
+        return hash(token_in(request.headers))
+    except Unauthenticated:
+        return None
