@@ -75,8 +75,8 @@ def note_lag(due: str) -> None:
 class NotingStream(MediaStream):
     """The protocol as it is; marks, one a second, are looked at too."""
 
-    def _other(self, frame: Any) -> Event:
-        event = super()._other(frame)
+    def _decode_other(self, frame: Any) -> Event:
+        event = super()._decode_other(frame)
         if isinstance(event, Mark):
             note_lag(event.name)
         return event
@@ -85,8 +85,8 @@ class NotingStream(MediaStream):
 class RecordingAll(EmbeddedRecorder):
     """Records every call from its beginning."""
 
-    def answer(self, call: Any, close: Any) -> LiveCall:
-        live = super().answer(call, close)
+    def open_call(self, call: Any, close: Any) -> LiveCall:
+        live = super().open_call(call, close)
         number = secrets.token_hex(16)
         wanted = Take(f"202611-{number}", call.account_id, call.call_id, RecordingOptions(time_limit=10_800))
         live.bench = asyncio.get_running_loop().create_task(self.start(wanted))  # type: ignore[attr-defined]
@@ -110,7 +110,7 @@ def recorder_app(root: Path) -> Any:
         if inner is None:
             spool = FolderSpool(root)
             recorder = RecordingAll(spool=spool, clock=Now(), limits=Limits(max_streams=100_000, max_lead=math.inf))
-            uploads = Uploads(receiving=None, spool=spool)  # type: ignore[arg-type]
+            uploads = Uploads(ingest=None, spool=spool)  # type: ignore[arg-type]
             routes = ingest_routes(
                 authenticate=authenticate, uploads=uploads, sockets=MediaSockets(recorder, Now()), clock=Now()
             )

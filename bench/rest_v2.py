@@ -161,11 +161,12 @@ def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
         return None
 
     shim = rest_v2_app(
-        service=service,
-        members=ManageUsers(store, clock),
+        recordings=service,
+        users=ManageUsers(store, clock),
         accounts=store,
-        identity=identity,
-        issue=tokens.issue,
+        authenticate=identity.authenticate_token,
+        end_token=identity.end_token,
+        issue_token=tokens.issue,
         read=nothing,
         convert=as_it_is,
         clock=clock,

@@ -1,4 +1,4 @@
-"""What we give the world: the GraphQL schema, its execution over HTTP, the web app and the command line.
+"""The interface to clients: the GraphQL schema, its execution over HTTP, the web app and the command line.
 
-The top layer: it may know the adapters and the domain, and neither knows it.
+This is the top layer. It imports the adapters and the domain, and they do not import it.
 """

@@ -1,4 +1,4 @@
-"""The web app: every route of the service, and what runs as long as it does."""
+"""The web app: all routes of the service, and its background work."""
 
 import re
 from collections.abc import AsyncIterator
@@ -15,16 +15,16 @@ from starlette.types import ASGIApp
 
 from adapters.http.error_body import routing_error
 from adapters.recorders.embedded import MediaSockets, Uploads, ingest_routes
-from adapters.rest_v2.dependencies import Choices
 from adapters.rest_v2.v2_app import rest_v1_app, rest_v2_app
+from adapters.rest_v2.v2_settings import V2Settings
 from graph import graphiql
 from graph.execution.trusted_documents import read_trusted
 from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from graph.media.play_endpoint import MediaEndpoint
-from graph.media.presigned_urls import Presigning
+from graph.media.presigned_urls import UrlPresigner
 from graph.server import health_checks as health
-from graph.server.background_work import Background
-from graph.server.request_log import Requests, masked, unavailable
+from graph.server.background_work import BackgroundWork
+from graph.server.request_log import RequestLog, masked, unavailable
 from graph.services import Services
 from recordings.model.instants import SECOND
 from recordings.ports.audio import MediaStoreUnavailableError
@@ -34,21 +34,21 @@ from recordings.ports.recording_store import StoreUnavailableError
 if TYPE_CHECKING:
     from adapters.peers import Announcer
 
-_WAITING: Final = 4
+_EXTRA_STEPS: Final = 4
 VERSION: Final = version("call-recording-api")
-"""The release that runs."""
+"""The running release."""
 
 
 def create_app(services: Services) -> ASGIApp:
-    """The ASGI app over open services. Its lifespan runs the background work."""
+    """Return the ASGI app for open services. Its lifespan runs the background work."""
     # Steps that wait for a store must not leave the audio workers idle.
-    at_once = services.settings.audio_workers + _WAITING
-    background = Background(services.upkeep, services.recorder, services.recordings, services.wake, at_once)
+    max_steps = services.settings.audio_workers + _EXTRA_STEPS
+    background = BackgroundWork(services.upkeep, services.recorder, services.recordings, services.wake, max_steps)
     announcer = _announcer(services)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        await services.tidy()
+        await services.remove_leftovers()
         await background.start()
         if announcer is not None:
             await announcer.start()
@@ -69,10 +69,10 @@ def create_app(services: Services) -> ASGIApp:
             Exception: masked,
         },
     )
-    return Requests(app)
+    return RequestLog(app)
 
 
-def _routes(services: Services, background: Background) -> list[BaseRoute]:
+def _routes(services: Services, background: BackgroundWork) -> list[BaseRoute]:
     checks = {
         "metadata": services.store.ping,
         "spool": services.spool.check,
@@ -86,15 +86,15 @@ def _routes(services: Services, background: Background) -> list[BaseRoute]:
         _media(services).route(),
         *_ingest(services),
         *_peers(services),
-        _below("/v2", _rest_v2(services)),
-        _below("/v1", rest_v1_app(clock=services.clock, node=services.node, version=VERSION)),
+        _mount("/v2", _rest_v2(services)),
+        _mount("/v1", rest_v1_app(clock=services.clock, node=services.node, version=VERSION)),
     ]
 
 
-def _below(prefix: str, app: ASGIApp) -> Mount:
-    """An app for everything below a prefix, whatever characters are in the path.
+def _mount(prefix: str, app: ASGIApp) -> Mount:
+    """Mount an app for all paths below a prefix, even for a path with a line break.
 
-    Left to itself, a `Mount` knows no path with a line break, and the router would answer it in another form.
+    By default, a `Mount` does not match such a path, and the router's 404 would have another format.
     """
     mount = Mount(prefix, app)
     mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
@@ -103,15 +103,15 @@ def _below(prefix: str, app: ASGIApp) -> Mount:
 
 def _graphql(services: Services) -> ASGIApp:
     settings = services.settings
-    presigning = Presigning(services.media, settings.media_url_ttl * SECOND)
+    presigner = UrlPresigner(services.media, settings.media_url_ttl * SECOND)
     parts = GraphQLServices(
         recordings=services.recordings,
         cursors=services.cursors,
         grants=services.grants,
         clock=services.clock,
         authenticate=services.identity.authenticate,
-        draw=services.rendering.draw,
-        presign=presigning.urls if settings.media_presign else None,
+        draw=services.converter.waveform,
+        presign=presigner.urls if settings.media_presign else None,
     )
     choices = GraphQLSettings(
         graphiql=settings.graphiql,
@@ -138,7 +138,7 @@ def _media(services: Services) -> MediaEndpoint:
         grants=services.grants,
         clock=services.clock,
         authenticate=lambda request: services.identity.authenticate(request.headers),
-        rendering=services.rendering,
+        converter=services.converter,
     )
 
 
@@ -146,21 +146,21 @@ def _ingest(services: Services) -> list[BaseRoute]:
     recorder = services.recorder
     return ingest_routes(
         authenticate=services.identity.ingest,
-        uploads=Uploads(receiving=services.receiving, spool=services.spool, limits=recorder.limits),
+        uploads=Uploads(ingest=services.ingest, spool=services.spool, limits=recorder.limits),
         sockets=MediaSockets(recorder, services.clock),
         clock=services.clock,
     )
 
 
 def _announcer(services: Services) -> "Announcer | None":
-    """What tells other servers of this one, if they are to reach it."""
+    """Return the task that announces this server to the others; `None` without a peer URL."""
     url, store, recorder = services.settings.peer_url, services.store, services.recorder
     if url is None or not isinstance(store, PeerStore):
         return None
     from adapters.peers import Announcer
 
     announcer = Announcer(store, Peer(services.node, url), recorder.live_calls)
-    recorder.watch(announcer.changed)
+    recorder.on_calls_changed(announcer.changed)
     return announcer
 
 
@@ -176,17 +176,18 @@ def _peers(services: Services) -> list[BaseRoute]:
 def _rest_v2(services: Services) -> ASGIApp:
     settings = services.settings
     return rest_v2_app(
-        service=services.recordings,
-        members=services.membership,
+        recordings=services.recordings,
+        users=services.users,
         accounts=services.store,
-        identity=services.identity,
-        issue=services.tokens.issue,
+        authenticate=services.identity.authenticate_token,
+        end_token=services.identity.end_token,
+        issue_token=services.tokens.issue,
         read=services.media.read,
-        convert=services.rendering.convert,
+        convert=services.converter.convert,
         clock=services.clock,
         node=services.node,
         version=VERSION,
-        choices=Choices(owner_sees_account=settings.v2_owner_sees_account, max_rows=settings.v2_max_rows),
+        settings=V2Settings(owner_sees_account=settings.v2_owner_sees_account, max_rows=settings.v2_max_rows),
     )
 
 

@@ -1,10 +1,12 @@
-"""The file of `RECORDINGS_MEDIA_OPTIONS`: endpoints and credentials of stores, by the beginnings of their URLs.
+"""Read the file of `RECORDINGS_MEDIA_OPTIONS`: endpoints and credentials of media stores.
 
-It is one JSON object, with what fsspec's file system of that scheme takes, so that any stores can be mixed:
+The file is one JSON object. Each key is the beginning of a URL, and each value has the options of fsspec's file system
+for that scheme:
 
     {"s3://audio/": {"endpoint_url": "https://minio.example.org", "key": "…", "secret": "…"}, "s3://": {}}
 
-For web servers it is what `adapters.media.HttpMedia` takes: `method` and `headers`. No message here shows a value.
+For web servers, the options are those of `adapters.media.HttpMedia`: `method` and `headers`. No error message shows
+the value of an option.
 """
 
 import json
@@ -13,45 +15,45 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-MOST_BYTES: Final = 1 << 20
-_OTHERS: Final = 0o007
-_WEB: Final = frozenset({"http", "https"})
-_OF_WEB: Final = frozenset({"method", "headers"})
+MAX_BYTES: Final = 1 << 20
+_OTHER_USERS: Final = 0o007
+_WEB_SCHEMES: Final = frozenset({"http", "https"})
+_WEB_OPTIONS: Final = frozenset({"method", "headers"})
 _METHODS: Final = frozenset({"put", "post"})
 
 MediaOptions = Mapping[str, Mapping[str, Any]]
-"""Options by the beginnings of URLs; each ends with `/`, so that no bucket is taken for another one."""
+"""Options by the beginning of a URL. Each key ends with `/`, so that it does not match a longer bucket name."""
 
 
-class WrongMediaOptionsError(Exception):
-    """The file cannot be used; the message says what to change, and never what is in it."""
+class MediaOptionsError(Exception):
+    """The file cannot be used. The message says what to change, without showing the file's content."""
 
 
 def read_media_options(path: Path | None) -> MediaOptions:
-    """The options in a file; none without one.
+    """Return the options in a file; none if there is no file.
 
     Raises:
-        WrongMediaOptionsError: it cannot be read, everybody on the machine can read it, or it is something else.
+        MediaOptionsError: the file is unreadable or invalid, or all users of this machine can read it.
     """
     if path is None:
         return {}
     try:
-        if path.stat().st_mode & _OTHERS:
-            raise WrongMediaOptionsError(f"{path} can be read by everybody on this machine: chmod 600 it")
+        if path.stat().st_mode & _OTHER_USERS:
+            raise MediaOptionsError(f"{path} can be read by all users of this machine: run chmod 600 on it")
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise WrongMediaOptionsError(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) > MOST_BYTES:
-        raise WrongMediaOptionsError(f"{path} has more than {MOST_BYTES} bytes")
+        raise MediaOptionsError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > MAX_BYTES:
+        raise MediaOptionsError(f"{path} has more than {MAX_BYTES} bytes")
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
         where = f", line {error.lineno} column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        # Not the error itself: a traceback would show what it could not read.
-        raise WrongMediaOptionsError(f"{path} is no JSON{where}") from None
+        # Without the original error, because its traceback would show the file's content.
+        raise MediaOptionsError(f"{path} is not valid JSON{where}") from None
     if not isinstance(found, dict):
-        raise WrongMediaOptionsError(f"{path} must hold one JSON object, of options by the beginnings of URLs")
+        raise MediaOptionsError(f"{path} must contain one JSON object, with options by the beginnings of URLs")
     return dict(_entry(path, beginning, options) for beginning, options in found.items())
 
 
@@ -61,23 +63,23 @@ def _entry(path: Path, beginning: str, options: Any) -> tuple[str, Mapping[str, 
     except ValueError:
         parts = urlsplit("")
     if "://" not in beginning or not parts.scheme or parts.scheme in {"file", "local"} or "@" in parts.netloc:
-        raise WrongMediaOptionsError(
-            f"{path} has a key that is no beginning of a URL without a user, such as s3:// or s3://bucket/"
+        raise MediaOptionsError(
+            f"{path} has an invalid key: each key must be the beginning of a URL without a user, such as s3:// or s3://bucket/"
         )
     if not isinstance(options, dict):
-        raise WrongMediaOptionsError(f"{path} must have a JSON object for {beginning}")
-    if parts.scheme in _WEB:
+        raise MediaOptionsError(f"{path}: the value for {beginning} must be a JSON object")
+    if parts.scheme in _WEB_SCHEMES:
         _check_web(path, beginning, options, parts.netloc)
     return (beginning if beginning.endswith("/") else f"{beginning}/"), options
 
 
 def _check_web(path: Path, beginning: str, options: Mapping[str, Any], host: str) -> None:
     if not host:
-        # Its headers would be told to every web server there is.
-        raise WrongMediaOptionsError(f"{path} has {beginning}, which names no host")
+        # Otherwise its headers would be sent to every web server.
+        raise MediaOptionsError(f"{path}: {beginning} must name a host")
     headers = options.get("headers", {})
-    texts = isinstance(headers, dict) and all(isinstance(value, str) for value in headers.values())
-    if not options.keys() <= _OF_WEB or options.get("method", "put") not in _METHODS or not texts:
-        raise WrongMediaOptionsError(
-            f"{path} may have for {beginning} a method (put or post) and headers (an object of texts), nothing else"
+    are_texts = isinstance(headers, dict) and all(isinstance(value, str) for value in headers.values())
+    if not options.keys() <= _WEB_OPTIONS or options.get("method", "put") not in _METHODS or not are_texts:
+        raise MediaOptionsError(
+            f"{path}: {beginning} may only have a method (put or post) and headers (an object of texts)"
         )

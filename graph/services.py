@@ -1,4 +1,4 @@
-"""The one place where adapters are chosen and put together, for the server and the command line alike."""
+"""Choose and connect the adapters. The server and the command line both use these services."""
 
 import asyncio
 import shutil
@@ -17,10 +17,10 @@ from adapters.metadata.sqlite import SqliteStore
 from adapters.net import Guard
 from adapters.recorders.embedded import EmbeddedRecorder, Limits
 from adapters.spool import FolderSpool
-from graph.media.convert import Rendering
-from graph.media_options import MediaOptions, WrongMediaOptionsError, read_media_options
+from graph.media.convert import Converter
+from graph.media_options import MediaOptions, MediaOptionsError, read_media_options
 from graph.server.audit_log import LogAudit, LogReporter
-from graph.server.background_work import Wake
+from graph.server.background_work import WakeSignal
 from graph.server.log_setup import scrub
 from graph.server.system_clock import SystemClock
 from graph.settings import Settings
@@ -47,15 +47,15 @@ if TYPE_CHECKING:
     from adapters.peers import PeerClient
 
 _MIB = 1 << 20
-_SHOWN = 300
-"""Characters of what a store says of itself: a driver's whole view of a cluster helps nobody."""
+_MAX_DRIVER_MESSAGE = 300
+"""Characters of a driver's error message that are shown: a driver may describe its whole cluster."""
 _DELIVERY = "delivery"
 _RENDITIONS = "renditions"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Everything that a front needs, ready for use. Made by `open_services`."""
+    """All parts of an open installation. Made by `open_services`."""
 
     settings: Settings
     clock: SystemClock
@@ -66,80 +66,80 @@ class Services:
     spool: FolderSpool
     audio_workers: AudioWorkers
     recorder: EmbeddedRecorder
-    wake: Wake
+    wake: WakeSignal
     recordings: Recordings
-    receiving: Ingest
+    ingest: Ingest
     upkeep: Upkeep
-    administration: ManageAccounts
-    membership: ManageUsers
-    keeping: AccountSettings
+    accounts: ManageAccounts
+    users: ManageUsers
+    account_settings: AccountSettings
     doctor: Doctor
-    importing: RecordingImporter
+    importer: RecordingImporter
     identity: Identity
     tokens: Tokens
     cursors: Cursors
     grants: Grants
     renditions: Renditions
-    rendering: Rendering
+    converter: Converter
 
-    async def tidy(self) -> None:
-        """Clear away what a server that died was making. For a server alone: its data folder is nobody else's."""
+    async def remove_leftovers(self) -> None:
+        """Delete the temporary files of a dead server. Only a server may call this: it has locked the data folder."""
         await self.renditions.open()
         await asyncio.to_thread(shutil.rmtree, self.settings.data / _DELIVERY, ignore_errors=True)
 
 
 class CannotOpenError(Exception):
-    """A part of the installation cannot be opened; the message says which, and what it says of itself."""
+    """A part of the installation cannot be opened. The message names the part and the reason."""
 
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Open all that an installation consists of, and close it in the end. Nothing runs in the background yet.
+    """Open all parts of an installation, and close them at the end. No background work is started.
 
     Raises:
         SecretFileError: the key file cannot be used.
-        CannotOpenError: the data folder cannot be used, a store cannot be reached, or there is no such place.
+        CannotOpenError: the data folder cannot be used, a store is unreachable, or a setting is invalid.
     """
-    node = _node(settings.data)
+    node = _node_id(settings.data)
     key = InstallationKey.open(settings.key_file or settings.data / "secret.key")
-    async with AsyncExitStack() as closing:
-        store = await _opened(_metadata(settings), settings.data)
-        closing.push_async_callback(store.close)
+    async with AsyncExitStack() as exit_stack:
+        store = await _open_store(_metadata_store(settings), settings.data)
+        exit_stack.push_async_callback(store.close)
         guard, options = _guard(settings), _media_options(settings)
-        peers = _peers(store, key, node)
+        peers = _peer_client(store, key, node)
         if peers is not None:
-            closing.push_async_callback(peers.close)
-        media = _media(settings, guard, options, store)
-        closing.push_async_callback(media.close)
-        places = _places(settings)
-        courier = UrlCourier(media.read, guard, settings.data / _DELIVERY, places=places, options=options)
-        closing.push_async_callback(courier.close)
+            exit_stack.push_async_callback(peers.close)
+        media = _media_router(settings, guard, options, store)
+        exit_stack.push_async_callback(media.close)
+        allowed_urls = _delivery_urls(settings)
+        courier = UrlCourier(media.read, guard, settings.data / _DELIVERY, places=allowed_urls, options=options)
+        exit_stack.push_async_callback(courier.close)
         audio_workers = AudioWorkers(settings.data / "work", workers=settings.audio_workers)
-        closing.push_async_callback(audio_workers.close)
-        renditions = _renditions(settings, media, closing)
+        exit_stack.push_async_callback(audio_workers.close)
+        renditions = _renditions(settings, media, exit_stack)
         issuer = _issuer(settings)
         if issuer is not None:
-            closing.push_async_callback(issuer.close)
-        opened = _Opened(store, peers, media, courier, places, audio_workers, renditions, issuer)
-        yield _compose(settings, key, node, opened)
+            exit_stack.push_async_callback(issuer.close)
+        parts = _OpenParts(store, peers, media, courier, allowed_urls, audio_workers, renditions, issuer)
+        yield _connect(settings, key, node, parts)
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
-    """The parts that take opening, or more than a look at a setting."""
+class _OpenParts:
+    """The parts that must be opened, or that need more than a setting."""
 
     store: MetadataStore
     peers: "PeerClient | None"
     media: MediaRouter
     courier: UrlCourier
-    places: tuple[str, ...]
+    allowed_urls: tuple[str, ...]
     audio_workers: AudioWorkers
     renditions: Renditions
     issuer: "Issuer | None"
 
 
-def _node(data: Path) -> str:
-    """The name under which this data folder holds audio, also after a restart. Makes the folder."""
+def _node_id(data: Path) -> str:
+    """Return the id of this server, which is kept in its data folder. Create the folder if it does not exist."""
     path = data / "node"
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -148,16 +148,16 @@ def _node(data: Path) -> str:
         message = f"the data folder {data} cannot be used: {error.strerror}"
         raise CannotOpenError(message) from error
     if not is_hex_id(node):
-        # Two servers with one name would take the calls of each other for their own.
-        message = f"{path} must hold the name of this server, 32 lower-case hexadecimal digits: put it back from a copy"
+        # Two servers with the same id would each treat the other's calls as their own.
+        message = f"{path} must contain this server's id, 32 lower-case hexadecimal digits: restore it from a backup"
         raise CannotOpenError(message)
     return node
 
 
-def _metadata(settings: Settings) -> MetadataStore:
+def _metadata_store(settings: Settings) -> MetadataStore:
     if settings.mongodb is None:
         return SqliteStore(settings.data)
-    # The driver is loaded where it is used: one machine with SQLite never needs it.
+    # A late import: an installation with SQLite does not need the driver.
     from adapters.metadata.mongodb import DriverMissingError, MongoStore, WrongUriError
 
     database = urlsplit(settings.mongodb).path.strip("/") or "recordings"
@@ -166,45 +166,46 @@ def _metadata(settings: Settings) -> MetadataStore:
     except DriverMissingError as error:
         raise CannotOpenError(str(error)) from error
     except WrongUriError as error:
-        message = f"RECORDINGS_MONGODB cannot be used: {scrub(str(error))[:_SHOWN]}"
+        message = f"RECORDINGS_MONGODB cannot be used: {scrub(str(error))[:_MAX_DRIVER_MESSAGE]}"
         raise CannotOpenError(message) from error
 
 
-async def _opened(store: MetadataStore, data: Path) -> MetadataStore:
+async def _open_store(store: MetadataStore, data: Path) -> MetadataStore:
     try:
         await store.open()
     except Exception as error:
         await store.close()
-        # Behind the reason stands all that the driver knows of the cluster.
-        said = scrub(str(error)).partition(", Topology Description:")[0]
-        message = f"the metadata store cannot be opened: {said[:_SHOWN] or type(error).__name__}{_full(data)}"
+        # After the reason, the driver describes its whole cluster.
+        reason = scrub(str(error)).partition(", Topology Description:")[0]
+        reason = reason[:_MAX_DRIVER_MESSAGE] or type(error).__name__
+        message = f"the metadata store cannot be opened: {reason}{_disk_full_note(data)}"
         raise CannotOpenError(message) from error
     return store
 
 
-def _full(data: Path) -> str:
-    """What to say besides where no room is left: SQLite itself calls that an I/O error."""
+def _disk_full_note(data: Path) -> str:
+    """Return a note if the disk is full, because SQLite reports a full disk as an I/O error."""
     _, _, free = shutil.disk_usage(data)
     return f" (the disk of {data} is full)" if free < _MIB else ""
 
 
-def _peers(store: MetadataStore, key: InstallationKey, node: str) -> "PeerClient | None":
-    """The client of the other servers, where there can be some."""
+def _peer_client(store: MetadataStore, key: InstallationKey, node: str) -> "PeerClient | None":
+    """Return the client for the other servers; `None` if the metadata store cannot be shared."""
     if not isinstance(store, PeerStore):
         return None
-    # Loaded where it is used, as the driver is.
+    # A late import, as for the driver.
     from adapters.peers import Commands, PeerClient
 
     return PeerClient(Commands(key.derive("peers"), node, SystemClock()))
 
 
-def _recorder_of_all(own: EmbeddedRecorder, node: str, opened: "_Opened") -> Recorder:
-    """The recorder of all calls that the installation has: where no other server can be, this server's own."""
-    if opened.peers is None or not isinstance(opened.store, PeerStore):
+def _recorder_of_all_servers(own: EmbeddedRecorder, node: str, parts: "_OpenParts") -> Recorder:
+    """Return the recorder for the calls of all servers; if there can be no other server, this server's own."""
+    if parts.peers is None or not isinstance(parts.store, PeerStore):
         return own
     from adapters.peers import PeerRecorder
 
-    return PeerRecorder(own, node=node, peers=opened.store, recordings=opened.store, client=opened.peers)
+    return PeerRecorder(own, node=node, peers=parts.store, recordings=parts.store, client=parts.peers)
 
 
 def _guard(settings: Settings) -> Guard:
@@ -218,44 +219,49 @@ def _guard(settings: Settings) -> Guard:
 def _media_options(settings: Settings) -> MediaOptions:
     try:
         return read_media_options(settings.media_options)
-    except WrongMediaOptionsError as error:
+    except MediaOptionsError as error:
         message = f"RECORDINGS_MEDIA_OPTIONS cannot be used: {error}"
         raise CannotOpenError(message) from error
 
 
-def _media(settings: Settings, guard: Guard, options: MediaOptions, store: MetadataStore) -> MediaRouter:
-    async def place_of(account_id: str) -> str | None:
+def _media_router(settings: Settings, guard: Guard, options: MediaOptions, store: MetadataStore) -> MediaRouter:
+    async def media_url_of(account_id: str) -> str | None:
         account = await store.account(account_id)
         return None if account is None else account.media
 
-    async def note(place: str) -> None:
-        await store.note_place(place, SystemClock().now())
+    async def note_media_store(url: str) -> None:
+        await store.note_place(url, SystemClock().now())
 
     try:
         return open_media_store(
-            settings.media, settings.data, guard=guard, place_of=place_of, note=note, options_by_url=options
+            settings.media,
+            settings.data,
+            guard=guard,
+            place_of=media_url_of,
+            note=note_media_store,
+            options_by_url=options,
         )
     except (ValueError, ImportError) as error:
         message = f"the media store cannot be opened: {error}"
         raise CannotOpenError(message) from error
 
 
-def _places(settings: Settings) -> tuple[str, ...]:
-    """What a `url` may begin with; every scheme among them is one that can be sent to."""
+def _delivery_urls(settings: Settings) -> tuple[str, ...]:
+    """Return the allowed beginnings of a recording's `url`. Their schemes have been checked."""
     try:
         return checked_places(settings.delivery_places)
     except (ValueError, ImportError) as error:
-        message = f"RECORDINGS_DELIVERY_PLACES has {error}"
+        message = f"RECORDINGS_DELIVERY_PLACES cannot be used: {error}"
         raise CannotOpenError(message) from error
 
 
-def _renditions(settings: Settings, media: MediaRouter, closing: AsyncExitStack) -> Renditions:
+def _renditions(settings: Settings, media: MediaRouter, exit_stack: AsyncExitStack) -> Renditions:
     folder = settings.data / _RENDITIONS
-    # Processes of their own, that start when somebody asks: nobody's recording waits for somebody's listening.
+    # Separate processes, started on the first request: conversions for listeners do not delay recordings.
     audio_workers = AudioWorkers(folder / "work", workers=settings.audio_workers)
-    closing.push_async_callback(audio_workers.close)
-    renditions = Renditions(folder, audio_workers, media.read, most_bytes=settings.renditions_mb * _MIB)
-    closing.push_async_callback(renditions.close)
+    exit_stack.push_async_callback(audio_workers.close)
+    renditions = Renditions(folder, audio_workers, media.read, max_bytes=settings.renditions_mb * _MIB)
+    exit_stack.push_async_callback(renditions.close)
     return renditions
 
 
@@ -267,18 +273,18 @@ def _issuer(settings: Settings) -> "Issuer | None":
     return Issuer(settings.jwks_url, issuer=settings.jwks_issuer or "", audience=settings.jwks_audience or "")
 
 
-def _compose(
+def _connect(
     settings: Settings,
     key: InstallationKey,
     node: str,
-    opened: _Opened,
+    parts: _OpenParts,
 ) -> Services:
-    store, media, audio_workers = opened.store, opened.media, opened.audio_workers
-    clock, audit, wake = SystemClock(), LogAudit(), Wake()
+    store, media, audio_workers = parts.store, parts.media, parts.audio_workers
+    clock, audit, wake = SystemClock(), LogAudit(), WakeSignal()
     spool = FolderSpool(settings.data)
     limits = Limits(max_body=settings.max_body * _MIB, max_streams=settings.max_streams)
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
-    policy = InstallationPolicy(trash_window=settings.trash_days * DAY, places=opened.places)
+    policy = InstallationPolicy(trash_window=settings.trash_days * DAY, places=parts.allowed_urls)
     upkeep = Upkeep(
         store=store,
         finalizer=Finalizer(
@@ -287,10 +293,10 @@ def _compose(
             spool=spool,
             audio_processor=audio_workers,
             clock=clock,
-            forget=opened.renditions.forget,
+            forget=parts.renditions.forget,
         ),
         recorder=recorder,
-        courier=opened.courier,
+        courier=parts.courier,
         clock=clock,
         reporter=LogReporter(),
         node=node,
@@ -298,7 +304,7 @@ def _compose(
     )
     recordings = Recordings(
         store=store,
-        recorder=_recorder_of_all(recorder, node, opened),
+        recorder=_recorder_of_all_servers(recorder, node, parts),
         clock=clock,
         audit=audit,
         wake=wake,
@@ -318,17 +324,17 @@ def _compose(
         recorder=recorder,
         wake=wake,
         recordings=recordings,
-        receiving=Ingest(store=store, spool=spool, clock=clock, audit=audit, wake=wake, node=node),
+        ingest=Ingest(store=store, spool=spool, clock=clock, audit=audit, wake=wake, node=node),
         upkeep=upkeep,
-        administration=ManageAccounts(store, clock),
-        membership=ManageUsers(store, clock),
-        keeping=AccountSettings(store, clock),
+        accounts=ManageAccounts(store, clock),
+        users=ManageUsers(store, clock),
+        account_settings=AccountSettings(store, clock),
         doctor=Doctor(store=store, media=media, spool=spool, clock=clock, discard=audio_workers.discard),
-        importing=RecordingImporter(store, upkeep, clock, node),
-        identity=Identity(store, tokens, Credentials(store), opened.issuer),
+        importer=RecordingImporter(store, upkeep, clock, node),
+        identity=Identity(store, tokens, Credentials(store), parts.issuer),
         tokens=tokens,
         cursors=Cursors(key.derive("cursor")),
         grants=Grants(key.derive("media")),
-        renditions=opened.renditions,
-        rendering=Rendering(opened.renditions),
+        renditions=parts.renditions,
+        converter=Converter(parts.renditions),
     )

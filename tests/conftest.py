@@ -1,7 +1,8 @@
-"""What every test may ask for.
+"""Fixtures and hooks for all tests.
 
-`mongodb_uri` is a real MongoDB server, shared by all workers of a run; `mongodb_database` is the name of a database on
-it that is the test's own and dropped afterwards. Without a server such tests are skipped, loudly; in CI they fail.
+`mongodb_uri` is the URI of a real MongoDB server, which all workers of a run share. `mongodb_database` is the name of
+an empty database for one test, which is dropped afterwards. Without a server these tests are skipped with a clear
+warning; in CI they fail.
 """
 
 import os
@@ -23,16 +24,16 @@ NO_MONGOD = "no mongod because "
 LONG = ("tests/faults/", "tests/servers/", "tests/e2e/", "tests/node/", "tests/rest_v2/test_store_unavailable.py")
 SHARED_MONGOD = pytest.StashKey[SharedMongod]()
 
-# Machines that run tests are slow at times; what a test proves does not depend on it.
+# Test machines can be slow. No test proves anything about time with a deadline of hypothesis.
 hypothesis.settings.register_profile("unhurried", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("unhurried")
 
 
 def keep_bytecode(config: pytest.Config) -> None:
-    """Where Python is told to leave no bytecode beside the sources, it goes to pytest's own cache.
+    """Write bytecode to pytest's cache if Python must not write it next to the sources.
 
-    Servers, commands and audio workers are processes of their own here, some hundreds in a run. Compiling all that it
-    imports is most of what such a process does.
+    A run starts several hundred processes: servers, commands and audio workers. Without cached bytecode, such a process
+    spends most of its time compiling its imports.
     """
     if sys.dont_write_bytecode and config.pluginmanager.has_plugin("cacheprovider"):
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
@@ -41,7 +42,7 @@ def keep_bytecode(config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The main process owns the server's directory; xdist tells its workers where that is."""
+    """Make the directory of the MongoDB server in the main process. xdist passes its path to the workers."""
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[SHARED_MONGOD] = SharedMongod(Path(worker["shared_mongod"]))
@@ -53,26 +54,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests that start servers and wait for them come first: at the end a worker would be alone with one."""
+    """Run the tests that start servers first. At the end of a run, one long test would keep a single worker busy."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: "pytest.Item") -> None:
-    """Called by xdist in the main process for each worker."""
+    """Pass the directory to a worker. xdist calls this in the main process."""
     node.workerinput["shared_mongod"] = str(node.config.stash[SHARED_MONGOD].directory)  # type: ignore[attr-defined]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Nothing of the server is left behind."""
+    """Stop the MongoDB server and delete its directory."""
     if (server := config.stash.get(SHARED_MONGOD, None)) is not None:
         server.release()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was not proven, where nobody can overlook it."""
-    said = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    if skipped := [reason for reason in said if NO_MONGOD in reason]:
+    """Print a warning for the skipped MongoDB tests at the end of the run."""
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    if skipped := [reason for reason in reasons if NO_MONGOD in reason]:
         why = skipped[0].split(NO_MONGOD, 1)[1].rstrip("')")
         terminalreporter.section("NOT TESTED: MongoDB", sep="!", red=True, bold=True)
         terminalreporter.line(f"{len(skipped)} tests skipped: {NO_MONGOD}{why}", red=True)
@@ -80,7 +81,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def mongodb_uri(pytestconfig: pytest.Config) -> str:
-    """The URI of a real one-node replica set, the same for all workers."""
+    """Return the URI of a real replica set with one node, the same for all workers."""
     try:
         return pytestconfig.stash[SHARED_MONGOD].uri()
     except MongodUnavailableError as error:
@@ -91,14 +92,14 @@ def mongodb_uri(pytestconfig: pytest.Config) -> str:
 
 @pytest.fixture(scope="session")
 def mongodb_client(mongodb_uri: str) -> Iterator[MongoClient[Document]]:
-    """A synchronous client, to look at the server from beside the code under test."""
+    """Return a synchronous client, to examine the server independently of the code under test."""
     with MongoClient[Document](mongodb_uri) as client:
         yield client
 
 
 @pytest.fixture
 def mongodb_database(mongodb_client: MongoClient[Document]) -> Iterator[str]:
-    """The name of a database that is this test's own, empty at first and dropped afterwards."""
+    """Return the name of an empty database for this test. Drop the database afterwards."""
     name = f"test_{uuid.uuid4().hex}"
     yield name
     mongodb_client.drop_database(name)

@@ -1,4 +1,4 @@
-"""The compose file is whole: what it refers to exists, and the service understands what it is told."""
+"""docker-compose.yml: all names in it exist, and all settings are known."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ SECRET = re.compile(r"KEY|SECRET|PASSWORD|TOKEN")
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_waits_for_services_that_exist_and_say_when_they_are_ready(name: str) -> None:
+def test_a_service_depends_only_on_services_with_a_health_check(name: str) -> None:
     for other, condition in SERVICES[name].get("depends_on", {}).items():
         assert condition == {"condition": "service_healthy"}
         assert "healthcheck" in SERVICES[other]
@@ -38,30 +38,30 @@ def test_nothing_declared_is_unused() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_host_in_an_address_is_a_service(name: str) -> None:
+def test_every_host_in_a_url_is_a_service(name: str) -> None:
     addresses = [str(value) for value in SERVICES[name].get("environment", {}).values()]
     hosts = {host for address in addresses for host in re.findall(r"(?:mongodb|https?)://([a-z0-9-]+)", address)}
     assert hosts <= set(SERVICES)
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_secrets_come_from_the_environment_or_nothing_starts(name: str) -> None:
+def test_secrets_come_from_required_environment_variables(name: str) -> None:
     for variable, value in SERVICES[name].get("environment", {}).items():
         if SECRET.search(variable):
             assert re.fullmatch(r"\$\{[A-Z0-9_]+:\?[^}]+\}", str(value)), variable
 
 
-def test_only_the_service_is_published() -> None:
+def test_only_this_service_publishes_a_port() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["recordings"]
 
 
-def test_images_are_built_here_or_have_a_version() -> None:
+def test_images_are_built_here_or_have_a_fixed_version() -> None:
     for name, service in SERVICES.items():
         assert "build" in service or re.search(r":[0-9]", service["image"]), name
     assert (ROOT / "Dockerfile").is_file()
 
 
-def test_every_setting_it_names_exists() -> None:
+def test_every_setting_in_it_exists() -> None:
     named = set(re.findall(r"\bRECORDINGS_[A-Z0-9_]+", TEXT + (ROOT / "Dockerfile").read_text()))
     assert named
     assert named <= set(environment_names())

@@ -1,4 +1,4 @@
-"""Documents that can be run are run, and those that list something list all of it."""
+"""The examples in the documents work, and the lists in them are complete."""
 
 import json
 import os
@@ -26,13 +26,13 @@ OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
 SETTINGS_PAGE = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = frozenset({"callId", "plainId"})
-"""What has another value in every session, and is used further on."""
+"""Values that differ in every session and that later examples use."""
 PASSING = frozenset({"url", "purgeAt", "endCursor", "durationMs", "seconds"})
-"""What has another value in every session."""
+"""Values that differ in every session."""
 
 
 def session() -> list[tuple[str, str, Any]]:
-    """The examples of README's session: (language, what to do, what comes of it)."""
+    """Return the examples of the session in the README: (language, input, expected output)."""
     chapter = README.split("## One session")[1].split("\n## ")[0]
     blocks = BLOCK.findall(chapter)
     return [
@@ -42,7 +42,7 @@ def session() -> list[tuple[str, str, Any]]:
 
 
 class Session:
-    """Lives through README's session; ids of the live one stand in for those of the printed one."""
+    """Runs the session of the README. It replaces the printed ids by the ids of this run."""
 
     def __init__(self, server: Server, client: Client) -> None:
         self.server = server
@@ -79,7 +79,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def test_the_session_in_the_readme_is_what_happens(server: Server) -> None:
+def test_the_session_in_the_readme_works_as_printed(server: Server) -> None:
     client = server.client(server.shown_token())
     live = Session(server, client)
     (language, command, printed), *examples = session()
@@ -109,14 +109,14 @@ def printed_id(text: str) -> str:
 
 
 SQLITE3 = f"""#!{sys.executable}
-# What the documents need of SQLite's own program: sqlite3 FILE ".backup OTHER".
+# The part of SQLite's command-line program that the documents use: sqlite3 FILE ".backup OTHER".
 import sqlite3, sys
 with sqlite3.connect(sys.argv[1]) as source, sqlite3.connect(sys.argv[2].removeprefix(".backup ")) as copy:
     source.backup(copy)
 """
 
 
-def test_the_copy_of_operations_is_whole(server: Server, tmp_path: Path) -> None:
+def test_the_backup_commands_make_a_complete_copy(server: Server, tmp_path: Path) -> None:
     assert server.printed()
     (tmp_path / "sqlite3").write_text(SQLITE3)
     (tmp_path / "sqlite3").chmod(0o700)
@@ -128,7 +128,7 @@ def test_the_copy_of_operations_is_whole(server: Server, tmp_path: Path) -> None
     assert copy.stat().st_mode & 0o777 == 0o700
     looked = ended("doctor", "--verify", "1", data=copy)
     assert (looked.returncode, looked.stdout) == (0, ""), looked.stderr
-    # It is the copy's own audio that was looked at.
+    # Delete audio in the copy, to prove that doctor examined the copy.
     next(path for path in (copy / "media").rglob("*.*") if path.is_file()).unlink()
     assert "MISSING_AUDIO" in ended("doctor", data=copy).stdout
 
@@ -144,7 +144,7 @@ def test_the_commands_in_the_documents_exist(page: str, least: int) -> None:
             command = command.commands[words.pop(0)]
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options
-        # What does not parse ends here.
+        # This raises an error if the arguments do not parse.
         command.make_context(command.name, words)
 
 
@@ -156,7 +156,7 @@ def test_the_rooms_in_the_readme_exist() -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/settings.md", "docs/operations.md"])
-def test_links_lead_somewhere(page: str) -> None:
+def test_relative_links_have_a_target(page: str) -> None:
     text = (REPOSITORY / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
     assert [link for link in links if not (REPOSITORY / page).parent.joinpath(link).exists()] == []
@@ -167,7 +167,7 @@ def test_every_setting_is_documented() -> None:
     assert [name for name in environment_names() if f"`{name}`" not in SETTINGS_PAGE] == []
 
 
-def test_the_options_and_findings_of_operations_exist() -> None:
+def test_the_options_and_findings_in_the_operations_guide_exist() -> None:
     options = {option for command in options_of(recordings) for option in command}
     assert set(re.findall(r"`(--[a-z-]+)`", OPERATIONS)) <= options
     assert set(re.findall(r"`([A-Z]+_[A-Z]+)`", OPERATIONS)) | {"COPY"} == {problem.value for problem in Problem}
@@ -181,7 +181,7 @@ def options_of(group: click.Group) -> Iterator[set[str]]:
             yield {option for parameter in command.params for option in parameter.opts}
 
 
-def test_the_files_of_a_deployment_set_what_there_is() -> None:
+def test_the_deployment_files_set_only_existing_settings() -> None:
     used = {
         name
         for file in ("docker-compose.yml", "Dockerfile")
@@ -190,6 +190,6 @@ def test_the_files_of_a_deployment_set_what_there_is() -> None:
     assert used <= set(environment_names())
 
 
-def test_every_setting_says_what_it_is_for() -> None:
+def test_every_setting_has_a_description() -> None:
     assert all(setting.description.endswith(".") for setting in SETTINGS)
     assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)

@@ -1,4 +1,4 @@
-"""Decoding, measuring and converting audio, in worker processes. See `AudioWorkers` and `Renditions`."""
+"""Decode, measure and convert audio in worker processes. See `AudioWorkers` and `Renditions`."""
 
 from adapters.audio.audio_workers import AudioWorkers, AudioWorkersBusyError
 from adapters.audio.peaks import Waveform

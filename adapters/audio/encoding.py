@@ -1,4 +1,4 @@
-"""Writing frames as a file of one of the formats that we store."""
+"""Encode audio frames as a file in one of the output formats."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from av.audio.format import AudioFormat
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
-from adapters.audio.pcm import resampled
+from adapters.audio.pcm import resample
 
-LEAST_RATE: Final = 8_000
-MOST_RATE: Final = 48_000
+MIN_RATE: Final = 8_000
+MAX_RATE: Final = 48_000
 _RATES: Final = {
     "mp3": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
     "opus": (8_000, 12_000, 16_000, 24_000, 48_000),
@@ -22,7 +22,7 @@ _RATES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format that we store or give. `content_type` is the one that the v2 API shows (contract section 8)."""
+    """An output format. `content_type` is the one of the v2 API (docs/v2_contract.md, section 8)."""
 
     name: str
     content_type: str
@@ -30,8 +30,8 @@ class Format:
     samples: str
 
     def rate_near(self, sample_rate: int) -> int:
-        """The rate to store audio of this rate at: its own where the format has it, else the next above."""
-        bounded = min(max(sample_rate, LEAST_RATE), MOST_RATE)
+        """Return the rate to store audio of `sample_rate` at: the same if the format has it, else the next higher."""
+        bounded = min(max(sample_rate, MIN_RATE), MAX_RATE)
         return next((rate for rate in _RATES.get(self.name, ()) if rate >= bounded), bounded)
 
 
@@ -40,23 +40,23 @@ WAV: Final = Format("wav", "audio/x-wav", "pcm_s16le", "s16")
 OPUS: Final = Format("opus", "audio/ogg", "libopus", "s16")
 FLAC: Final = Format("flac", "audio/flac", "flac", "s16")
 FORMATS: Final = {format.name: format for format in (MP3, WAV, OPUS, FLAC)}
-"""What can be made. Opus and FLAC are renditions alone: v2 knows neither."""
+"""All output formats by name. Opus and FLAC are for renditions only, because v2 has neither."""
 
 
 def encode(frames: Iterable[AudioFrame], file: BinaryIO, format: Format, sample_rate: int, channels: int) -> int:
-    """Write frames to a seekable file; the number of samples in each channel."""
+    """Write frames to a seekable file. Return the number of samples in each channel."""
     layout = "stereo" if channels > 1 else "mono"
     written = 0
-    # Bit-exact: no encoder's name in the file, so that the same audio gives the same bytes.
+    # Bit-exact: the file does not name the encoder, so the same audio always gives the same bytes.
     with av.open(file, mode="w", format=format.name, container_options={"fflags": "bitexact"}) as output:
         stream = cast("AudioStream", output.add_stream(format.codec, rate=sample_rate, layout=layout))
         stream.codec_context.format = AudioFormat(format.samples)
         if format is MP3:
-            # LAME's faster half: nobody hears the difference in a call, and it saves a third of the time.
+            # A faster LAME level: it saves a third of the time, and the difference is inaudible in a call.
             stream.options = {"compression_level": "7"}
         if format in {MP3, OPUS}:
             stream.bit_rate = _bit_rate(sample_rate, channels)
-        for frame in resampled(frames, format.samples, layout, sample_rate):
+        for frame in resample(frames, format.samples, layout, sample_rate):
             frame.pts, frame.time_base = written, Fraction(1, sample_rate)
             written += frame.samples
             output.mux(stream.encode(frame))
@@ -68,9 +68,10 @@ def encode(frames: Iterable[AudioFrame], file: BinaryIO, format: Format, sample_
 
 
 def _bit_rate(sample_rate: int, channels: int) -> int:
-    """Bits a second of MP3 or Opus that do speech justice: 32k a channel for the telephone, 64k for the full band.
+    """Return a bit rate for MP3 or Opus that suits speech.
 
-    MPEG-2.5 (up to 12 kHz) has no more than 64k for both channels (ISO/IEC 13818-3).
+    It is 32 kbit/s for each channel at telephone quality and 64 kbit/s at full bandwidth. MPEG-2.5 (up to 12 kHz)
+    allows no more than 64 kbit/s for both channels (ISO/IEC 13818-3).
     """
     per_channel = 32_000 if sample_rate <= 12_000 else 48_000 if sample_rate <= 24_000 else 64_000  # noqa: PLR2004
     return per_channel * min(channels, 2)

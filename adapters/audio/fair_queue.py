@@ -1,4 +1,4 @@
-"""Turns at something of which there is not enough for all at once."""
+"""Share a limited number of slots fairly between owners."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -8,48 +8,48 @@ from typing import Final
 
 
 class FairQueue:
-    """Lets `at_once` do something at the same time. Belongs to one event loop.
+    """A queue with `at_once` slots. It belongs to one event loop.
 
-    Those who wait come in turn by whom they are of, and in their order among those of the same: whoever has a hundred
-    waiting keeps nobody waiting for more than one of them.
+    Owners take turns, and the requests of one owner keep their order. An owner with a hundred waiting requests delays
+    every other owner by only one of them.
     """
 
     def __init__(self, at_once: int) -> None:
         self._free = at_once
-        self._lines: Final[OrderedDict[str, deque[asyncio.Future[None]]]] = OrderedDict()
+        self._waiting: Final[OrderedDict[str, deque[asyncio.Future[None]]]] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(self, whose: str) -> AsyncIterator[None]:
-        """Wait for a turn, and have it."""
-        await self._wait(whose)
+    async def slot(self, owner: str) -> AsyncIterator[None]:
+        """Wait for a slot and hold it until the block ends."""
+        await self._wait(owner)
         try:
             yield
         finally:
-            self._pass_on()
+            self._release()
 
-    async def _wait(self, whose: str) -> None:
+    async def _wait(self, owner: str) -> None:
         if self._free:
-            # Where one is free, nobody waits.
+            # A slot is free only while no request waits.
             self._free -= 1
             return
-        mine = asyncio.get_running_loop().create_future()
-        self._lines.setdefault(whose, deque()).append(mine)
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner, deque()).append(granted)
         try:
-            await mine
+            await granted
         except asyncio.CancelledError:
-            if mine.done() and not mine.cancelled():
-                # It came at the same moment, and is somebody else's now.
-                self._pass_on()
+            if granted.done() and not granted.cancelled():
+                # The slot was granted at the moment of the cancellation: the next request gets it.
+                self._release()
             raise
 
-    def _pass_on(self) -> None:
-        while self._lines:
-            whose, line = self._lines.popitem(last=False)
-            following = line.popleft()
-            if line:
-                # Behind all others.
-                self._lines[whose] = line
-            if not following.done():
-                following.set_result(None)
+    def _release(self) -> None:
+        while self._waiting:
+            owner, requests = self._waiting.popitem(last=False)
+            granted = requests.popleft()
+            if requests:
+                # This owner goes to the end of the line.
+                self._waiting[owner] = requests
+            if not granted.done():
+                granted.set_result(None)
                 return
         self._free += 1

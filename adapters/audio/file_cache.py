@@ -1,4 +1,4 @@
-"""A bounded folder of files that can be made again. What was not asked for longest goes first."""
+"""A size-limited folder of files that can be made again. The least recently used file is deleted first."""
 
 import os
 import time
@@ -13,94 +13,95 @@ _BLOCK: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A file of the cache. `note` is what its maker wanted to be told again."""
+class CachedFile:
+    """A file in the cache. `note` is a text that was stored with it; `made_at` is a Unix time in seconds."""
 
     path: Path
     note: str
     size: int
-    made: float
+    made_at: float
 
 
 class FolderCache:
-    """Files by key; all methods block, and are safe to use from several threads.
+    """Files by key. All methods block and are safe to use from several threads.
 
-    A file's name is `<key>~<note>`, each of letters, digits, dots and dashes. Together they take at most `most_bytes`,
-    and none is given out longer than `seconds` after it was made: what was deleted elsewhere does not live on here.
+    A file's name is `<key>~<note>`. Key and note consist of letters, digits, dots and dashes. All files together take
+    at most `max_bytes`. `get` returns no file older than `seconds`, so a recording that another server deleted does
+    not live on here.
     """
 
-    def __init__(self, folder: Path, most_bytes: int, seconds: float) -> None:
+    def __init__(self, folder: Path, max_bytes: int, seconds: float) -> None:
         self._folder = folder
-        self._most = most_bytes
+        self._max_bytes = max_bytes
         self._seconds = seconds
         self._lock = Lock()
-        self._files: OrderedDict[str, Kept] | None = None
+        self._files: OrderedDict[str, CachedFile] | None = None
 
-    def get(self, key: str) -> Kept | None:
-        """A file, if it is there and not too old."""
+    def get(self, key: str) -> CachedFile | None:
+        """Return a file if it exists and is not too old."""
         with self._lock:
-            found = self._known().get(key)
+            found = self._index().get(key)
             if found is None:
                 return None
-            if time.time() - found.made > self._seconds or not found.path.is_file():
+            if time.time() - found.made_at > self._seconds or not found.path.is_file():
                 self._drop(key)
                 return None
-            self._known().move_to_end(key)
+            self._index().move_to_end(key)
             return found
 
-    def add(self, key: str, note: str, path: Path) -> Kept:
-        """Take a file over from a place on the same disk; what is too much then, goes."""
+    def add(self, key: str, note: str, path: Path) -> CachedFile:
+        """Move a file on the same disk into the cache. Delete old files if the cache is now too large."""
         with self._lock:
             self._drop(key)
             target = self._folder / f"{key}~{note}"
             path.replace(target)
-            kept = _kept(target)
-            self._known()[key] = kept
+            added = _cached_file(target)
+            self._index()[key] = added
             self._shrink(spared=key)
-            return kept
+            return added
 
-    def remove(self, beginning: str) -> None:
-        """Drop every file whose key begins so."""
+    def remove(self, key_prefix: str) -> None:
+        """Delete every file with this key prefix."""
         with self._lock:
-            for key in [key for key in self._known() if key.startswith(beginning)]:
+            for key in [key for key in self._index() if key.startswith(key_prefix)]:
                 self._drop(key)
 
     def sweep(self) -> None:
-        """Drop every file that is too old, so that what nobody asks for any more does not lie here for ever."""
+        """Delete every file that is too old, also if no client asks for it again."""
         with self._lock:
             oldest = time.time() - self._seconds
-            for key in [key for key, kept in self._known().items() if kept.made < oldest]:
+            for key in [key for key, file in self._index().items() if file.made_at < oldest]:
                 self._drop(key)
 
-    def _known(self) -> OrderedDict[str, Kept]:
+    def _index(self) -> OrderedDict[str, CachedFile]:
         if self._files is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with os.scandir(self._folder) as entries:
-                found = [_kept(Path(entry)) for entry in entries if "~" in entry.name and entry.is_file()]
-            self._files = OrderedDict((_key(kept), kept) for kept in sorted(found, key=lambda kept: kept.made))
+                found = [_cached_file(Path(entry)) for entry in entries if "~" in entry.name and entry.is_file()]
+            self._files = OrderedDict((_key(file), file) for file in sorted(found, key=lambda file: file.made_at))
         return self._files
 
     def _shrink(self, spared: str) -> None:
-        taken = sum(kept.size for kept in self._known().values())
-        for key, kept in list(self._known().items()):
-            if taken <= self._most:
+        total = sum(file.size for file in self._index().values())
+        for key, file in list(self._index().items()):
+            if total <= self._max_bytes:
                 return
             if key != spared:
                 self._drop(key)
-                taken -= kept.size
+                total -= file.size
 
     def _drop(self, key: str) -> None:
-        if (kept := self._known().pop(key, None)) is not None:
+        if (file := self._index().pop(key, None)) is not None:
             with suppress(FileNotFoundError):
-                kept.path.unlink()
+                file.path.unlink()
 
 
-def _key(kept: Kept) -> str:
-    return kept.path.name.partition("~")[0]
+def _key(file: CachedFile) -> str:
+    return file.path.name.partition("~")[0]
 
 
-def _kept(path: Path) -> Kept:
+def _cached_file(path: Path) -> CachedFile:
     found = path.stat()
-    # A small file takes a block all the same.
+    # A small file still takes a whole disk block.
     size = -(-found.st_size // _BLOCK) * _BLOCK
-    return Kept(path, path.name.partition("~")[2], size, found.st_mtime)
+    return CachedFile(path, path.name.partition("~")[2], size, found.st_mtime)

@@ -1,7 +1,7 @@
-"""The waveform of a file, in the JSON format of audiowaveform, version 2 (one 8-bit minimum and maximum a pixel).
+"""The waveform of a file, in version 2 of audiowaveform's JSON format (an 8-bit minimum and maximum for each pixel).
 
-peaks.js and waveform-data.js load it as it is; wavesurfer.js takes its `data` as `peaks`, with `normalize: true`.
-Runs in a worker process: one pass over the audio, in memory that depends on the pixels alone.
+peaks.js and waveform-data.js load it unchanged. wavesurfer.js takes its `data` as `peaks`, with `normalize: true`.
+This code runs in a worker process. It reads the audio once, and its memory depends only on the number of pixels.
 """
 
 from array import array
@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from adapters.audio.containers import open_container
-from adapters.audio.pcm import resampled
+from adapters.audio.pcm import resample
 from recordings.model.instants import HOUR
 
-MOST_PIXELS: Final = 10_000
-LONGEST: Final = 24 * HOUR
-_FINER: Final = 16
-"""How much finer than the pixels it is drawn first: so close the pixels come to the number that was asked for."""
+MAX_PIXELS: Final = 10_000
+MAX_DURATION: Final = 24 * HOUR
+_PIECES_PER_PIXEL: Final = 16
+"""How many pieces each pixel has at least, if the audio is long enough. More pieces bring the number of pixels closer
+to the requested number.
+"""
 
 
 class Waveform(TypedDict):
-    """The fields of the format. `data` has, for each pixel, the minimum and maximum of each channel in turn."""
+    """The fields of the format. For each pixel, `data` has the minimum and maximum of each channel."""
 
     version: int
     channels: int
@@ -32,21 +34,21 @@ class Waveform(TypedDict):
 
 
 def waveform(path: str, pixels: int) -> Waveform:
-    """Draw a file in at most so many pixels. Blocks.
+    """Return the waveform of a file with at most `pixels` pixels. It blocks.
 
     Raises:
-        NotAudio: it cannot be decoded.
-        ValueError: it cannot be drawn in so few or so many.
+        NotAudio: the file cannot be decoded.
+        ValueError: `pixels` is out of range.
     """
-    if not 1 <= pixels <= MOST_PIXELS:
-        message = f"a waveform has 1 to {MOST_PIXELS} pixels, not {pixels}"
+    if not 1 <= pixels <= MAX_PIXELS:
+        message = f"a waveform has 1 to {MAX_PIXELS} pixels, not {pixels}"
         raise ValueError(message)
     with Path(path).open("rb") as file, open_container(file) as container:
         channels, rate = min(container.channels, 2), container.sample_rate
-        drawing = Drawing(channels, pixels)
-        for frame in resampled(container.frames(LONGEST), "s16", "stereo" if channels > 1 else "mono", rate):
-            drawing.add(array("h", bytes(frame.planes[0])[: 2 * channels * frame.samples]))
-    step, data = drawing.finish()
+        builder = WaveformBuilder(channels, pixels)
+        for frame in resample(container.frames(MAX_DURATION), "s16", "stereo" if channels > 1 else "mono", rate):
+            builder.add(array("h", bytes(frame.planes[0])[: 2 * channels * frame.samples]))
+    step, data = builder.finish()
     return {
         "version": 2,
         "channels": channels,
@@ -58,8 +60,11 @@ def waveform(path: str, pixels: int) -> Waveform:
     }
 
 
-class Drawing:
-    """Minima and maxima of ever longer pieces, so that their number stays bounded whatever the length."""
+class WaveformBuilder:
+    """Collects the minimum and maximum of pieces of audio.
+
+    When there are too many pieces it joins them in pairs. Their number stays limited for audio of any length.
+    """
 
     def __init__(self, channels: int, pixels: int) -> None:
         self._channels = channels
@@ -70,22 +75,22 @@ class Drawing:
         self._highs: list[list[int]] = [[] for _ in range(channels)]
 
     def add(self, samples: "array[int]") -> None:
-        """Some more samples, those of the channels in turn."""
+        """Add samples. The channels are interleaved."""
         self._rest.extend(samples)
         step = self._size * self._channels
         whole = len(self._rest) // step * step
         for start in range(0, whole, step):
-            self._note(self._rest[start : start + step])
+            self._add_piece(self._rest[start : start + step])
         del self._rest[:whole]
-        while len(self._lows[0]) >= 2 * _FINER * self._pixels:
+        while len(self._lows[0]) >= 2 * _PIECES_PER_PIXEL * self._pixels:
             self._lows = [_merged(min, values, 2) for values in self._lows]
             self._highs = [_merged(max, values, 2) for values in self._highs]
             self._size *= 2
 
     def finish(self) -> tuple[int, list[int]]:
-        """Samples a pixel, and the data."""
+        """Return the number of samples for each pixel, and the data."""
         if self._rest:
-            self._note(self._rest)
+            self._add_piece(self._rest)
         count = -(-len(self._lows[0]) // self._pixels) or 1
         columns = [
             [value >> 8 for value in _merged(choose, values, count)]
@@ -94,7 +99,7 @@ class Drawing:
         ]
         return self._size * count, [value for pixel in zip(*columns, strict=True) for value in pixel]
 
-    def _note(self, piece: "array[int]") -> None:
+    def _add_piece(self, piece: "array[int]") -> None:
         for channel in range(self._channels):
             values = piece[channel :: self._channels]
             self._lows[channel].append(min(values))

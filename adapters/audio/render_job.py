@@ -1,4 +1,4 @@
-"""The workshop's job: from what was spooled to the file to be stored. Runs in a worker process, blocks, uses chunks."""
+"""The job of an audio worker: make the file to store from spooled audio. It blocks and works in chunks."""
 
 import os
 from collections.abc import Iterator
@@ -11,38 +11,38 @@ from av.audio.frame import AudioFrame
 
 from adapters.audio.containers import Container, open_container
 from adapters.audio.encoding import FORMATS, MP3, Format, encode
-from adapters.audio.pcm import in_stereo, read_track
+from adapters.audio.pcm import join_stereo, read_track
 from recordings.model.instants import SECOND, Millis
 from recordings.ports.audio import Codec, NotAudio, Rendered, SpooledAudio, Target, Track
 
 _CHUNK: Final = 1 << 20
-# What every browser plays out of a WAV file.
+# The codecs in WAV files that every browser plays.
 _PLAIN_WAV: Final = frozenset({"pcm_s16le", "pcm_u8", "pcm_s24le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"})
 _MP3_DECODERS: Final = frozenset({"mp3", "mp3float"})
 
 
 def render(folder: str, name: str, audio: SpooledAudio, target: Target) -> Rendered:
-    """Make `<folder>/<name>.<format>`; what was there under that name is replaced.
+    """Make `<folder>/<name>.<format>`, and replace an earlier file of that name.
 
     Raises:
-        NotAudio: it cannot be decoded, or is a file longer than allowed.
+        NotAudio: the audio cannot be decoded, or a file is longer than allowed.
     """
     stem = Path(folder) / name
     if len(audio.tracks) == 1:
         return _render_one(stem, audio.tracks[0], target)
     if len(audio.tracks) == 2:  # noqa: PLR2004 - left and right
         return _render_pair(stem, audio.tracks, target)
-    message = f"{len(audio.tracks)} tracks are no recording: it has one or two"
+    message = f"{len(audio.tracks)} tracks: a recording has one or two"
     raise NotAudio(message)
 
 
 def file_of(stem: Path, format: Format) -> Path:
-    """Where a rendered file is."""
+    """Return the path of a rendered file."""
     return stem.with_name(f"{stem.name}.{format.name}")
 
 
 def part_of(path: Path) -> Path:
-    """Where a file is while it is written."""
+    """Return the path of a file while it is being written."""
     return path.with_name(f".{path.name}.part")
 
 
@@ -65,7 +65,7 @@ def _render_pair(stem: Path, tracks: tuple[Track, ...], target: Target) -> Rende
         sources = [opened.enter_context(_source(track, target.max_duration_ms)) for track in tracks]
         rate = max(rate for rate, _frames in sources)
         (_, left), (_, right) = sources
-        return _convert(stem, in_stereo(left, right, rate), target, rate, 2)
+        return _convert(stem, join_stereo(left, right, rate), target, rate, 2)
 
 
 @contextmanager
@@ -92,13 +92,13 @@ def _convert(stem: Path, frames: Iterator[AudioFrame], target: Target, sample_ra
     path = file_of(stem, format)
     with _replacing(path) as file:
         samples = encode(frames, file, format, rate, channels)
-        # The encoders go back to write their headers: the hash is of what is there in the end.
+        # The encoder goes back to write the header, so the hash is computed afterwards.
         length, digest = _hash(file)
     return _rendered(path, format, length, digest, (samples, rate, channels))
 
 
 def _keep(stem: Path, track: Track, target: Target) -> Rendered | None:
-    """The file itself, byte for byte, if that is what is wanted; only measured."""
+    """Keep the file byte for byte if it already has the wanted form; only measure it. Return `None` otherwise."""
     with Path(track.path).open("rb") as file:
         with open_container(file) as container:
             format = _kept_format(container, target)
@@ -120,7 +120,7 @@ def _kept_format(container: Container, target: Target) -> Format | None:
 
 
 def _measure(container: Container, limit_ms: Millis) -> tuple[int, int, int] | None:
-    """Samples, rate and channels as decoded; `None` for a file that changes its rate or channels on the way."""
+    """Return samples, rate and channels as decoded, or `None` if the rate or the channels change within the file."""
     samples, shapes = 0, {(container.sample_rate, container.channels)}
     for frame in container.frames(limit_ms):
         samples += frame.samples
@@ -144,7 +144,7 @@ def _rendered(path: Path, format: Format, length: int, digest: str, measured: tu
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A private file that takes the place of `path` when all of it is on the disk, and else leaves nothing behind."""
+    """Write a private file that replaces `path` once it is complete on the disk. On an error it is deleted."""
     part = part_of(path)
     part.unlink(missing_ok=True)
     try:
@@ -159,7 +159,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _hash(file: BinaryIO, copy: BinaryIO | None = None) -> tuple[int, str]:
-    """Length and SHA-256 of a file from its beginning, copied on the way if asked for."""
+    """Return the length and SHA-256 of a whole file. Write its bytes to `copy` as well, if given."""
     digest, length = sha256(), 0
     file.seek(0)
     while chunk := file.read(_CHUNK):

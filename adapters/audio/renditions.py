@@ -1,4 +1,4 @@
-"""Stored recordings in other formats, and as waveforms: made when asked for, once, and kept for a while."""
+"""Renditions: stored recordings in other formats or as waveforms. They are made on request, once, and cached."""
 
 import asyncio
 import json
@@ -16,31 +16,33 @@ from typing import Any, Final, TypeVar, cast
 from adapters.audio.audio_workers import AudioWorkers, AudioWorkersBusyError
 from adapters.audio.encoding import FORMATS
 from adapters.audio.fair_queue import FairQueue
-from adapters.audio.file_cache import FolderCache, Kept
-from adapters.audio.peaks import LONGEST, Waveform
+from adapters.audio.file_cache import CachedFile, FolderCache
+from adapters.audio.peaks import MAX_DURATION, Waveform
 from recordings.model.recording import Media
 from recordings.ports.audio import Codec, SpooledAudio, Target, Track
 
 Read = Callable[[str], AsyncIterator[bytes]]
-"""`MediaStore.read` of the whole."""
+"""`MediaStore.read` for a whole object."""
 _T = TypeVar("_T")
 
-MOST_BYTES: Final = 2 << 30
-KEPT_SECONDS: Final = 86_400.0
+MAX_BYTES: Final = 2 << 30
+MAX_AGE_SECONDS: Final = 86_400.0
 _WAVEFORM: Final = "peaks"
 _ACCOUNTS: Final = 8
-"""How many accounts may have as many renditions waiting as one may: a page of a hundred waveforms, and more."""
+"""How many accounts can use their whole share of the queue at the same time. One share is enough for the waveforms of
+a page of 100 recordings.
+"""
 _SWEEPS: Final = 24
-"""How often in the life of a rendition it is looked whether it is over."""
+"""How often old renditions are looked for, within the maximum age of one."""
 
 
 class SourceDamagedError(Exception):
-    """What the store gives is not what was stored."""
+    """The store returned other bytes than the stored ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """A recording in another format, as a file of this machine. It may be cleared away while it is being read."""
+    """A recording in another format, as a file on this machine. The file may be deleted while it is being read."""
 
     path: Path
     format: str
@@ -50,135 +52,142 @@ class Rendition:
 
 
 class Renditions:
-    """Makes renditions in a workshop (one of its own, so that nobody's recording waits for somebody's listening).
+    """Makes renditions with audio workers of its own, so that converting for playback never delays a new recording.
 
-    Kept in `folder`, at most `most_bytes` of them and each at most `seconds`. At most `at_once` are made at a time, and
-    `waiting` more may wait for that, so many of one account and eight times as many in all; the accounts take turns.
-    Two who ask for the same get the same. Belongs to one event loop.
+    Renditions are kept in `folder`: at most `max_bytes` in total, each for at most `seconds`. At most `at_once` are
+    made at the same time. One account may have `waiting` more in the queue, and all accounts together eight times as
+    many. The accounts take turns. Two requests for the same rendition share one. It belongs to one event loop.
     """
 
     def __init__(
         self,
         folder: Path,
-        workshop: AudioWorkers,
+        audio_workers: AudioWorkers,
         read: Read,
         *,
-        most_bytes: int = MOST_BYTES,
-        seconds: float = KEPT_SECONDS,
+        max_bytes: int = MAX_BYTES,
+        seconds: float = MAX_AGE_SECONDS,
         at_once: int = 4,
         waiting: int = 128,
     ) -> None:
         self._work = folder / "work"
-        self._cache = FolderCache(folder / "kept", most_bytes, seconds)
-        self._workshop = workshop
+        self._cache = FolderCache(folder / "kept", max_bytes, seconds)
+        self._audio_workers = audio_workers
         self._read = read
-        self._turns = FairQueue(at_once)
-        self._share = at_once + waiting
-        self._room = at_once + waiting * _ACCOUNTS
-        self._making: dict[str, Task[Any]] = {}
-        self._askers: Counter[str] = Counter()
+        self._queue = FairQueue(at_once)
+        self._max_per_account = at_once + waiting
+        self._max_jobs = at_once + waiting * _ACCOUNTS
+        self._jobs: dict[str, Task[Any]] = {}
+        self._jobs_by_account: Counter[str] = Counter()
         self._seconds = seconds
         self._sweeping: Task[None] | None = None
 
-    async def convert(self, media: Media, format: str, whose: str = "") -> Rendition | None:
-        """The audio in a format: `mp3`, `wav`, `opus` or `flac`; `None` if it is in that one as it is stored.
+    async def convert(self, media: Media, format: str, account_id: str = "") -> Rendition | None:
+        """Return the audio as `mp3`, `wav`, `opus` or `flac`, or `None` if it is stored in that format.
 
-        `whose` is the account that it is made for.
+        `account_id` is the account that asks.
 
         Raises:
-            MediaMissing: the store does not have it.
-            NotAudio: it cannot be decoded.
-            SourceDamagedError: the store gives something else.
-            WorkshopBusyError: too many wait already.
+            MediaMissing: the store does not have the audio.
+            NotAudio: the audio cannot be decoded.
+            SourceDamagedError: the store returned other bytes.
+            AudioWorkersBusyError: too many renditions are waiting.
         """
         wanted = FORMATS[format]
         if wanted.content_type == media.content_type:
             return None
         key = f"{media.sha256}.{format}"
-        kept = await self._once(key, whose, lambda: self._convert(key, media, format))
-        length = (await asyncio.to_thread(kept.path.stat)).st_size
-        return Rendition(kept.path, format, wanted.content_type, length, kept.note)
+        cached = await self._get_or_make(key, account_id, lambda: self._convert(key, media, format))
+        length = (await asyncio.to_thread(cached.path.stat)).st_size
+        return Rendition(cached.path, format, wanted.content_type, length, cached.note)
 
-    async def peaks(self, media: Media, pixels: int, whose: str = "") -> Waveform:
-        """The waveform in at most so many pixels (1 to 10,000). Raises as `convert` does, and `ValueError`."""
+    async def peaks(self, media: Media, pixels: int, account_id: str = "") -> Waveform:
+        """Return the waveform with at most `pixels` pixels (1 to 10,000).
+
+        It raises the errors of `convert`, and `ValueError` if `pixels` is out of range.
+        """
         key = f"{media.sha256}.{pixels}.{_WAVEFORM}"
-        kept = await self._once(key, whose, lambda: self._draw(key, media, pixels))
-        return cast("Waveform", json.loads(await asyncio.to_thread(kept.path.read_bytes)))
+        cached = await self._get_or_make(key, account_id, lambda: self._draw(key, media, pixels))
+        return cast("Waveform", json.loads(await asyncio.to_thread(cached.path.read_bytes)))
 
     async def forget(self, sha256: str) -> None:
-        """Drop everything that was made of audio with this hash, and what is being made of it."""
-        beginning = f"{sha256}."
-        if making := [task for key, task in self._making.items() if key.startswith(beginning)]:
-            # It would come after.
-            await asyncio.wait(making)
-        await asyncio.to_thread(self._cache.remove, beginning)
+        """Delete every rendition of audio with this hash, including those in progress."""
+        key_prefix = f"{sha256}."
+        if running := [task for key, task in self._jobs.items() if key.startswith(key_prefix)]:
+            # Otherwise a running job would add its file after the deletion.
+            await asyncio.wait(running)
+        await asyncio.to_thread(self._cache.remove, key_prefix)
 
     async def open(self) -> None:
-        """Clear away what a process that died was making, and from now on what is too old, even if nobody asks."""
+        """Delete the unfinished files of an earlier process, and start to delete old renditions at intervals."""
         await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
         self._sweeping = self._sweeping or asyncio.create_task(self._sweep())
 
     async def close(self) -> None:
-        """Give up what is being made."""
-        tasks = [*self._making.values(), *([self._sweeping] if self._sweeping else [])]
+        """Cancel the renditions in progress."""
+        tasks = [*self._jobs.values(), *([self._sweeping] if self._sweeping else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _sweep(self) -> None:
         while True:
-            # A disk that fails now may be well an hour later; whoever asks meanwhile hears of it.
+            # A disk error may be gone an hour later. A request in between gets the error.
             with suppress(OSError):
                 await asyncio.to_thread(self._cache.sweep)
             await asyncio.sleep(self._seconds / _SWEEPS)
 
-    async def _once(self, key: str, whose: str, make: Callable[[], Coroutine[Any, Any, Kept]]) -> Kept:
-        """What is kept under a key, or is being made already, or is made now."""
-        if (task := self._making.get(key)) is None:
-            if (kept := await asyncio.to_thread(self._cache.get, key)) is not None:
-                return kept
-            # Somebody may have begun while we looked.
-            task = self._making.get(key) or self._begin(key, whose, make)
-        return cast("Kept", await asyncio.shield(task))
+    async def _get_or_make(
+        self, key: str, account_id: str, make: Callable[[], Coroutine[Any, Any, CachedFile]]
+    ) -> CachedFile:
+        """Return the cached file for a key, or join the job that makes it, or start that job."""
+        if (task := self._jobs.get(key)) is None:
+            if (cached := await asyncio.to_thread(self._cache.get, key)) is not None:
+                return cached
+            # Another request may have started the job while this one read the cache.
+            task = self._jobs.get(key) or self._start(key, account_id, make)
+        return cast("CachedFile", await asyncio.shield(task))
 
-    def _begin(self, key: str, whose: str, make: Callable[[], Coroutine[Any, Any, Kept]]) -> Task[Any]:
-        if len(self._making) >= self._room or self._askers[whose] >= self._share:
+    def _start(self, key: str, account_id: str, make: Callable[[], Coroutine[Any, Any, CachedFile]]) -> Task[Any]:
+        if len(self._jobs) >= self._max_jobs or self._jobs_by_account[account_id] >= self._max_per_account:
             message = (
-                f"{len(self._making)} renditions are being made or wait for it, {self._askers[whose]} of them yours"
+                f"{len(self._jobs)} renditions are running or waiting, {self._jobs_by_account[account_id]} of them for "
+                f"this account; at most {self._max_jobs} in total and {self._max_per_account} for each account are "
+                "allowed; try again later"
             )
             raise AudioWorkersBusyError(message)
-        self._askers[whose] += 1
-        self._making[key] = task = asyncio.create_task(self._in_turn(whose, make))
-        task.add_done_callback(lambda done: self._forget(key, whose, done))
+        self._jobs_by_account[account_id] += 1
+        self._jobs[key] = task = asyncio.create_task(self._wait_and_make(account_id, make))
+        task.add_done_callback(lambda done: self._finished(key, account_id, done))
         return task
 
-    def _forget(self, key: str, whose: str, task: Task[Any]) -> None:
-        self._making.pop(key, None)
-        self._askers -= Counter([whose])
+    def _finished(self, key: str, account_id: str, task: Task[Any]) -> None:
+        self._jobs.pop(key, None)
+        self._jobs_by_account -= Counter([account_id])
         if not task.cancelled():
-            # Nobody may be left to hear of it.
+            # Mark the error as seen: the caller may be gone, and asyncio would log it.
             task.exception()
 
-    async def _in_turn(self, whose: str, make: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-        async with self._turns.turn(whose):
+    async def _wait_and_make(self, account_id: str, make: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        async with self._queue.slot(account_id):
             return await make()
 
-    async def _convert(self, key: str, media: Media, format: str) -> Kept:
+    async def _convert(self, key: str, media: Media, format: str) -> CachedFile:
         async with self._fetched(media) as source:
             audio = SpooledAudio((Track(str(source), Codec.CONTAINER),))
-            made = await self._workshop.render(secrets.token_hex(16), audio, Target(format, None, LONGEST))
+            made = await self._audio_workers.render(secrets.token_hex(16), audio, Target(format, None, MAX_DURATION))
             return await asyncio.to_thread(self._cache.add, key, made.sha256, Path(made.path))
 
-    async def _draw(self, key: str, media: Media, pixels: int) -> Kept:
+    async def _draw(self, key: str, media: Media, pixels: int) -> CachedFile:
         async with self._fetched(media) as source:
-            drawn = await self._workshop.draw(str(source), pixels)
+            drawn = await self._audio_workers.draw(str(source), pixels)
             text = json.dumps(drawn, separators=(",", ":")).encode()
             await asyncio.to_thread(source.write_bytes, text)
             return await asyncio.to_thread(self._cache.add, key, sha256(text).hexdigest(), source)
 
     @asynccontextmanager
     async def _fetched(self, media: Media) -> AsyncIterator[Path]:
-        """A copy of the stored audio, checked; it is gone afterwards."""
+        """Copy the stored audio to this disk and check it. The copy is deleted when the block ends."""
         await asyncio.to_thread(self._work.mkdir, mode=0o700, parents=True, exist_ok=True)
         path = self._work / f"{secrets.token_hex(16)}.source"
         try:
@@ -196,4 +205,6 @@ class Renditions:
                     break
                 await asyncio.to_thread(file.write, chunk)
         if (length, digest.hexdigest()) != (media.length, media.sha256):
-            raise SourceDamagedError(f"the store gives {length} bytes that are not the {media.length} stored")
+            raise SourceDamagedError(
+                f"the store returned {length} bytes that differ from the {media.length} stored bytes"
+            )

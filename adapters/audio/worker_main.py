@@ -1,4 +1,4 @@
-"""What runs in a worker process: one job at a time, with a clock, a memory limit and a line to its parent."""
+"""The code of a worker process: one job at a time, with a time limit, a memory limit and a pipe to its parent."""
 
 import os
 import resource
@@ -18,11 +18,11 @@ from recordings.ports.audio import Rendered, SpooledAudio, Target
 
 def begin(lifeline: Connection, memory_bytes: int) -> None:
     """Prepare a new worker process."""
-    # Ctrl-C goes to the whole group of processes; when a worker ends is its parent's decision.
+    # Ctrl-C goes to the whole process group, but only the parent decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     av.logging.set_level(None)
-    # Calls in progress come first.
+    # The audio of live calls has priority.
     os.nice(10)
     # Not every system has this limit.
     with suppress(OSError, ValueError):
@@ -31,13 +31,13 @@ def begin(lifeline: Connection, memory_bytes: int) -> None:
 
 
 def work(folder: str, name: str, audio: SpooledAudio, target: Target, seconds: float) -> Rendered:
-    """Render within a time; the process dies by SIGALRM, whatever it is stuck in, when that is over."""
+    """Render within a time limit. After it, SIGALRM kills the process, also if it hangs in a library."""
     with _limited(seconds):
         return render(folder, name, audio, target)
 
 
 def draw(path: str, pixels: int, seconds: float) -> Waveform:
-    """The waveform of a file, within a time."""
+    """Return the waveform of a file, within a time limit."""
     with _limited(seconds):
         return waveform(path, pixels)
 
@@ -48,14 +48,14 @@ def _limited(seconds: float) -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:
-        # Such errors do not survive the way to another process.
+        # FFmpeg's errors cannot be pickled for the parent process.
         raise RuntimeError(str(error)) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _end_with(lifeline: Connection) -> None:
-    """End this process when the other end of the line is closed, be it by the death of the parent."""
+    """End this process when the other end of the pipe closes, for example because the parent died."""
     with suppress(EOFError, OSError):
         lifeline.recv_bytes()
     os._exit(1)

@@ -16,13 +16,13 @@ from recordings.ports.audio import NotAudio, Rendered, SpooledAudio, Target
 
 _TRIES: Final = 2
 _START: Final = 60.0
-"""Seconds a process may take to start, beyond those of its job."""
+"""Seconds that a process may take to start, in addition to the time of its job."""
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one job and one process may use. A process is replaced after `tasks` jobs: decoders leak."""
+    """The limits of one job and one process. A process is replaced after `tasks` jobs because decoders leak memory."""
 
     seconds: float
     memory_bytes: int
@@ -30,7 +30,7 @@ class Limits:
 
 
 class WorkerProcess:
-    """A pool of exactly one process, so that a process that dies says which file it died of. One job at a time."""
+    """A pool of exactly one process. It runs one job at a time, so if it dies the cause is known: that job's file."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -39,21 +39,21 @@ class WorkerProcess:
         self._done = 0
 
     async def render(self, folder: str, name: str, audio: SpooledAudio, target: Target) -> Rendered:
-        """Make the file to be stored. Raises `NotAudio`."""
+        """Make the file to store. Raises `NotAudio`."""
         return await self._run(worker.work, folder, name, audio, target, self._limits.seconds)
 
     async def draw(self, path: str, pixels: int) -> Waveform:
-        """The waveform of a file. Raises `NotAudio`."""
+        """Return the waveform of a file. Raises `NotAudio`."""
         return await self._run(worker.draw, path, pixels, self._limits.seconds)
 
     async def _run(self, work: Callable[..., _T], *arguments: object) -> _T:
-        """Run the job, a second time if the process dies of it.
+        """Run the job. Run it once more if the process dies.
 
         Raises:
-            NotAudio: the job said so, or the process died twice.
+            NotAudio: the job raised it, or the process died twice.
         """
         if self._done >= self._limits.tasks:
-            # The pool's own `max_tasks_per_child` may leave it without a process (python/cpython#115634).
+            # The pool's own `max_tasks_per_child` can leave the pool without a process (python/cpython#115634).
             self.close()
         self._done += 1
         for _ in range(_TRIES):
@@ -65,11 +65,11 @@ class WorkerProcess:
                     return await asyncio.wrap_future(job)
             except (BrokenProcessPool, TimeoutError):
                 self.close()
-        message = f"decoding it crashed, or took more than {self._limits.seconds:g} seconds, twice"
+        message = f"decoding the audio crashed or took more than {self._limits.seconds:g} seconds, twice"
         raise NotAudio(message)
 
     def close(self) -> None:
-        """End the process, whatever it is doing. The next job starts another one."""
+        """End the process, also in the middle of a job. The next job starts a new process."""
         pool, self._pool, self._done = self._pool, None, 0
         if self._lifeline is not None:
             self._lifeline.close()
@@ -79,17 +79,16 @@ class WorkerProcess:
 
     def _open(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            # A fresh interpreter: a fork of a process with threads and an event loop inherits their locks.
+            # A fresh interpreter, because a fork would inherit the locks of this process's threads and event loop.
             context = get_context("spawn")
-            ours, theirs = context.Pipe(duplex=False)
-            self._lifeline = theirs
-            self._pool = ProcessPoolExecutor(1, context, worker.begin, (ours, self._limits.memory_bytes))
+            worker_end, self._lifeline = context.Pipe(duplex=False)
+            self._pool = ProcessPoolExecutor(1, context, worker.begin, (worker_end, self._limits.memory_bytes))
         return self._pool
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[..., _T], *arguments: object) -> Future[_T]:
-    """Hand a job in; a process that is started for it never hears of Ctrl-C, which is its parent's to act on."""
-    # Inherited: it counts from the first instant, when the process has not got to any line of ours.
+    """Submit a job. A process that is started for it never receives Ctrl-C, because only the parent acts on it."""
+    # The new process inherits this mask, so SIGINT is blocked before its first line of code.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return pool.submit(work, *arguments)

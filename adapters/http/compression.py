@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from adapters.http.streaming_response import Streamed
+from adapters.http.streaming_response import StreamedResponse
 
 GZIP: Final = "gzip"
 ZSTD: Final = "zstd"
@@ -87,15 +87,15 @@ def compress_response(
     Responses of other media types and whole bodies of less than `min_size` bytes stay as they are. A streamed body is
     compressed piece by piece.
     """
-    is_large = isinstance(response, Streamed) or len(response.body) >= min_size
+    is_large = isinstance(response, StreamedResponse) or len(response.body) >= min_size
     if not is_large or response.headers.get("content-type") not in media_types:
         return
     response.headers.add_vary_header("accept-encoding")
     if not accepts(accept_encoding, GZIP):
         return
     response.headers["content-encoding"] = GZIP
-    if isinstance(response, Streamed):
-        response.pass_through(gzip_pieces)
+    if isinstance(response, StreamedResponse):
+        response.transform(gzip_pieces)
     else:
         response.body = compress(bytes(response.body), GZIP)
         response.headers["content-length"] = str(len(response.body))

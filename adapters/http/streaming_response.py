@@ -1,4 +1,4 @@
-"""Bodies that are sent as they are read, and let go of when their listener leaves."""
+"""Responses with a body from a generator, which is closed as soon as the client disconnects."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -7,29 +7,32 @@ from starlette.responses import StreamingResponse
 from starlette.types import Send
 
 
-class BrokenOffError(Exception):
-    """What was being sent could not be read to its end."""
+class BodySourceError(Exception):
+    """The source of a streamed body failed before its end."""
 
 
-class Streamed(StreamingResponse):
-    """A body from a generator, which is closed at once when the client leaves, and not when it is collected."""
+class StreamedResponse(StreamingResponse):
+    """A response with a body from a generator.
+
+    The generator is closed when the client disconnects. Starlette leaves that to the garbage collector.
+    """
 
     def __init__(self, body: AsyncGenerator[bytes], status: int, headers: Mapping[str, str]) -> None:
-        self._body = _told(body)
+        self._body = _with_named_errors(body)
         super().__init__(self._body, status, headers)
 
-    def pass_through(self, way: Callable[[AsyncGenerator[bytes]], AsyncGenerator[bytes]]) -> None:
-        """Send what this makes of the body; it has to close the body in the end."""
-        self._body = self.body_iterator = way(self._body)
+    def transform(self, function: Callable[[AsyncGenerator[bytes]], AsyncGenerator[bytes]]) -> None:
+        """Replace the body with `function(body)`, which must close the original body."""
+        self._body = self.body_iterator = function(self._body)
 
     async def stream_response(self, send: Send) -> None:
-        """Send it all."""
+        """Send the whole body, then close it."""
         async with aclosing(self._body):
             await super().stream_response(send)
 
 
-async def resumed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """A body whose first piece was read before; the rest of it is closed with it."""
+async def prepend(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """Yield a piece that was already read, then the rest. Closes the rest at the end."""
     try:
         yield first
         async for chunk in rest:
@@ -39,11 +42,11 @@ async def resumed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[by
             await rest.aclose()
 
 
-async def _told(body: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    # An OSError of the source would be taken for one of the client's socket: a client that went away is no fault.
+async def _with_named_errors(body: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    # Starlette takes every OSError for a client that disconnected. An OSError of the source is a fault.
     async with aclosing(body):
         try:
             async for piece in body:
                 yield piece
         except OSError as error:
-            raise BrokenOffError from error
+            raise BodySourceError from error

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from recordings.model.account import Principal, parse_scopes
+from recordings.model.account import Principal
 from recordings.model.errors import InvalidInput, Unauthenticated
 from recordings.model.ids import MAX_ID, is_hex_id
+from recordings.rules.access import parse_scopes
 
 ISSUER_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
 """What an issuer may sign with. Asymmetric ones alone: with a symmetric one its published key would sign, too."""

@@ -1,4 +1,4 @@
-"""Where audio is kept: a folder, S3, web servers, anything that fsspec reaches. Begin with `open_media_store`."""
+"""Media stores: a folder, S3, web servers and all stores that fsspec supports. Start with `open_media_store`."""
 
 from adapters.media.folder_store import FolderMedia
 from adapters.media.fsspec_store import RemoteMedia

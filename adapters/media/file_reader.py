@@ -1,7 +1,7 @@
-"""Reading a file from the event loop: at once what is in memory, and in a thread what the disk must bring.
+"""Read a file from the event loop: directly if the data is in memory, and in a thread if it must come from the disk.
 
-`preadv` with `RWF_NOWAIT` (Linux 4.14) reads from the page cache and fails instead of waiting. Audio that is played was
-mostly just written or just played, so most reads never see a thread, which costs half as much processor time.
+`preadv` with `RWF_NOWAIT` (Linux 4.14) reads from the page cache and fails instead of waiting. Most audio is played
+shortly after it was written or played. So most reads need no thread, which halves the CPU time.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from typing import Final, Self
 from recordings.ports.audio import MediaMissing
 
 AT_ONCE: Final = 256 * 1024
-"""Bytes read on the event loop at most: some 30 microseconds."""
+"""Maximum bytes in one read on the event loop. It takes about 30 microseconds."""
 IN_THREAD: Final = 1 << 20
-"""Bytes read in a thread at most."""
+"""Maximum bytes in one read in a thread."""
 _NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 
 
 class OpenFile:
-    """A file open for reading by one reader. `size` is its length in bytes when it was opened."""
+    """A file that is open for one reader. `size` is its length in bytes at the time of opening."""
 
     def __init__(self, descriptor: int, size: int, *, nowait: bool = _NOWAIT is not None) -> None:
         self.size = size
@@ -34,7 +34,7 @@ class OpenFile:
         """Open a file.
 
         Raises:
-            MediaMissing: there is none.
+            MediaMissing: the file does not exist.
         """
         opening = asyncio.get_running_loop().run_in_executor(None, _open, path)
         try:
@@ -44,16 +44,16 @@ class OpenFile:
             raise
 
     async def read(self, offset: int, most: int) -> bytes:
-        """Some bytes from an offset, at most so many; none only at the end of the file."""
+        """Return at most `most` bytes from an offset. Only the end of the file gives no bytes."""
         ready = self._read_at_once(offset, most)
         if ready is None:
             return await self._read_in_thread(offset, most)
-        # Nothing in here waited: without this a long file would keep everybody else from their turn.
+        # The read did not wait. Without this pause a long file would block all other tasks.
         await asyncio.sleep(0)
         return ready
 
     def close(self) -> None:
-        """Close it, when a thread that still reads has finished."""
+        """Close the file, after a thread that still reads from it."""
         if self._reading is None or self._reading.done():
             os.close(self._descriptor)
         else:
@@ -61,7 +61,7 @@ class OpenFile:
             self._reading.add_done_callback(lambda _reading: os.close(descriptor))
 
     def _read_at_once(self, offset: int, most: int) -> bytes | None:
-        """What is in memory; `None` if that is nothing."""
+        """Return the bytes that are in memory, or `None` if there are none."""
         if self._buffer is None or _NOWAIT is None:
             return None
         view = memoryview(self._buffer)[:most]
@@ -70,7 +70,7 @@ class OpenFile:
         except BlockingIOError:
             return None
         except OSError:
-            # The file system does not know the flag. A broken disk shows itself in the thread.
+            # The file system does not support the flag. If the disk is broken, the read in the thread fails too.
             self._buffer = None
             return None
         return bytes(view[:count])
@@ -78,7 +78,7 @@ class OpenFile:
     async def _read_in_thread(self, offset: int, most: int) -> bytes:
         loop = asyncio.get_running_loop()
         self._reading = loop.run_in_executor(None, os.pread, self._descriptor, min(most, IN_THREAD), offset)
-        # A reader that is cancelled leaves the thread in the middle of it.
+        # The thread cannot be cancelled, so it continues after its reader is cancelled.
         return await asyncio.shield(self._reading)
 
 

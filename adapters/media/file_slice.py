@@ -1,11 +1,11 @@
-"""A part of a file as a file of its own, so that an upload of any size needs no memory for its parts."""
+"""A part of a file as a file object, so that a multipart upload does not hold its parts in memory."""
 
 import io
 import os
 
 
 class Slice(io.RawIOBase):
-    """The bytes of an open file from `start` on, at most `size`. The file's own position is left alone."""
+    """At most `size` bytes of an open file, from `start`. The position of the file itself does not change."""
 
     def __init__(self, descriptor: int, start: int, size: int) -> None:
         super().__init__()
@@ -15,26 +15,26 @@ class Slice(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Return true."""
         return True
 
     def seekable(self) -> bool:
-        """It is: whoever signs an upload reads it twice."""
+        """Return true: the client reads the part twice, once to sign it and once to send it."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer; the number of bytes, none at the end."""
+        """Fill a buffer and return the number of bytes, 0 at the end."""
         view = memoryview(buffer)[: max(0, self._size - self._at)]
         count = os.preadv(self._descriptor, [view], self._start + self._at) if view else 0
         self._at += count
         return count
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place in the part."""
+        """Set the position in the part and return it."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         self._at = max(0, origin + offset)
         return self._at
 
     def tell(self) -> int:
-        """The place that comes next."""
+        """Return the position in the part."""
         return self._at

@@ -1,4 +1,4 @@
-"""Audio in a folder of this machine."""
+"""The media store in a folder on this machine."""
 
 import asyncio
 import fcntl
@@ -23,10 +23,10 @@ _TRIES: Final = 8
 
 
 class FolderMedia:
-    """A `MediaStore` in the folder `root`; its URLs are `prefix` and the quoted key.
+    """A `MediaStore` in the folder `root`. Its URLs are `prefix` and the quoted key.
 
-    A prefix that does not name the folder (`local:`) lets the folder move. `prune` deletes folders that a deletion left
-    empty, up to the root.
+    With a prefix that does not name the folder (`local:`), the folder can be moved. With `prune`, a deletion also
+    deletes the folders that it leaves empty, up to the root.
     """
 
     def __init__(self, root: Path, prefix: str, *, prune: bool = True) -> None:
@@ -35,17 +35,20 @@ class FolderMedia:
         self._prune = prune
 
     async def put(self, key: str, path: str, content_type: str) -> str:  # noqa: ARG002 - a folder keeps no types
-        """Keep a copy of a file: all of it, on the disk itself, or nothing. An object of that key is replaced."""
+        """Store a copy of a file. An object with the same key is replaced.
+
+        The copy is complete and synced to the disk when this returns. If it fails, no part of it stays.
+        """
         url = self.prefix + quoted(key)
         await asyncio.to_thread(self._put, self._root / key, Path(path))
         return url
 
     async def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to (not with) `end`.
+        """Return the bytes from `start` to `end` (exclusive).
 
         Raises:
-            MediaMissing: there is no such file.
-            MediaFaultError: there is no such folder at all.
+            MediaMissing: the file does not exist.
+            MediaFaultError: the store's folder does not exist.
         """
         path = self._path(url)
         try:
@@ -62,10 +65,10 @@ class FolderMedia:
             file.close()
 
     async def length(self, url: str) -> int | None:
-        """Length in bytes; `None` if there is no such file.
+        """Return the length in bytes, or `None` if the file does not exist.
 
         Raises:
-            MediaFaultError: there is no such folder at all.
+            MediaFaultError: the store's folder does not exist.
         """
         try:
             path = self._path(url)
@@ -77,21 +80,21 @@ class FolderMedia:
         return found
 
     async def delete(self, url: str) -> None:
-        """Delete; what is gone already is fine."""
+        """Delete a file. It is no error if it does not exist."""
         with suppress(MediaMissing):
             await asyncio.to_thread(self._delete, self._path(url))
 
     def objects(self) -> AsyncIterator[StoredObject]:
-        """Everything that lies in the folder."""
+        """Return all files in the folder."""
         return objects_in_folder(self._root, self.prefix)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: this store keeps nothing open."""
 
     def _require_root(self) -> None:
-        # A disk that is not mounted is no proof that the audio is lost.
+        # If the disk is not mounted, the audio is not lost.
         if not self._root.is_dir():
-            message = f"there is no folder {self._root}"
+            message = f"there is no folder {self._root}; check that its disk is mounted"
             raise MediaFaultError(message)
 
     def _path(self, url: str) -> Path:
@@ -104,16 +107,16 @@ class FolderMedia:
 
     def _put(self, target: Path, path: Path) -> None:
         with path.open("rb") as source:
-            passing, copy = _create(target)
-            # Closed last: until then it is ours.
+            partial, copy = _create(target)
+            # Closed last, because the open file holds the lock.
             with copy:
                 try:
                     shutil.copyfileobj(source, copy, _COPIED_AT_ONCE)
                     copy.flush()
                     os.fsync(copy.fileno())
-                    passing.replace(target)
+                    partial.replace(target)
                 except BaseException:
-                    passing.unlink(missing_ok=True)
+                    partial.unlink(missing_ok=True)
                     raise
         _sync_folder(target.parent)
 
@@ -126,47 +129,48 @@ class FolderMedia:
 
 
 def _create(target: Path) -> tuple[Path, BinaryIO]:
-    """A private file beside its target, empty and ours alone, in a folder that a deletion may take away meanwhile.
+    """Create an empty private file beside its target, for this writer only.
 
-    What a process left of it that died while it was writing is taken over, so that nothing stays behind.
+    The file of a writer that died is reused, so that no partial file stays behind. A deletion may remove the folder at
+    the same time: then this tries again.
     """
     for _ in range(_TRIES):
         _make_folder(target.parent)
         with suppress(FileNotFoundError):
-            passing = target.with_name(f".{target.name}.part")
-            if (file := _take(passing)) is None:
-                passing = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-                file = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            return passing, open(file, "wb")  # noqa: PTH123 - of a descriptor; the caller closes it
-    message = f"the folder {target.parent} keeps disappearing"
+            partial = target.with_name(f".{target.name}.part")
+            if (file := _open_unlocked(partial)) is None:
+                partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+                file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            return partial, open(file, "wb")  # noqa: PTH123 - of a descriptor; the caller closes it
+    message = f"the folder {target.parent} was deleted {_TRIES} times while a file was being created in it"
     raise OSError(message)
 
 
-def _take(path: Path) -> int | None:
-    """Open a file that nobody who lives is writing, and empty it; `None` where that cannot be known."""
+def _open_unlocked(path: Path) -> int | None:
+    """Open, lock and empty a file that no living process writes. Return `None` if that is not certain."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Its writer may have come to its end since we opened it: then it is the object itself.
+        # The writer may have finished since the file was opened: then this file is the object itself.
         if os.path.samestat(os.fstat(file), path.stat()):
             os.ftruncate(file, 0)
             return file
     except (BlockingIOError, FileNotFoundError):
-        # Somebody keeps the same just now, or has just done so.
+        # Another process stores the same object now, or has just stored it.
         pass
     except OSError:
-        # This disk knows no locks, so nobody has a file of this name on it.
+        # This disk has no locks, so no writer uses this file name on it.
         path.unlink(missing_ok=True)
     os.close(file)
     return None
 
 
 def _make_folder(folder: Path) -> None:
-    """A private folder whose name survives a power cut."""
+    """Create a private folder and sync its parent, so that the folder survives a power cut."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)
-    # A deletion may prune the parent just now: the caller tries again.
+    # A deletion may remove the parent at the same time: then the caller tries again.
     with suppress(FileExistsError, FileNotFoundError):
         folder.mkdir(mode=0o700)
         _sync_folder(folder.parent)

@@ -1,7 +1,7 @@
-"""Audio on any store that fsspec reaches and that has no adapter of its own here.
+"""The media store on any store that fsspec supports and that has no adapter of its own here.
 
-Only the stores' whole-object and ranged calls are used, never `open()`: fsspec's files block, cache and read ahead as
-they like (fsspec/s3fs#706). No listing is ever cached (fsspec/s3fs#253).
+It uses only whole-object and ranged calls, never `open()`, because fsspec's file objects block, cache and read ahead
+without control (fsspec/s3fs#706). It never caches a listing (fsspec/s3fs#253).
 """
 
 import asyncio
@@ -23,15 +23,17 @@ from recordings.ports.audio import MediaMissing
 from recordings.use_cases.doctor import StoredObject
 
 CHUNK: Final = 1 << 20
-"""Bytes asked for at a time."""
+"""Bytes in one request."""
 AT_ONCE: Final = 4
-"""Connections to a store whose library blocks: each is used by one thread at a time, as few of them can bear two."""
+"""Connections to a store with a blocking library. One thread uses a connection at a time, because few libraries are
+thread-safe.
+"""
 
 
 class RemoteMedia:
-    """A `MediaStore` under a URL such as `sftp://host/folder`. A URL that it gives is that URL, `/` and the quoted key.
+    """A `MediaStore` under a URL such as `sftp://host/folder`. Its URLs are that URL, `/` and the quoted key.
 
-    It also reads any other URL of its scheme and, where the URL names one, of its host. Belongs to one event loop;
+    It also reads other URLs of the same scheme, and of the same host if the URL has one. It belongs to one event loop:
     `close` it there.
     """
 
@@ -41,24 +43,24 @@ class RemoteMedia:
         self._options = dict(options or {})
         self._opened: AbstractFileSystem | None = None
         self._idle: list[AbstractFileSystem] = []
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def put(self, key: str, path: str, content_type: str) -> str:  # noqa: ARG002 - few stores keep types
-        """Keep a copy of a file. An object of that key is replaced."""
+        """Store a copy of a file. An object with the same key is replaced."""
         url = f"{self._base}/{quoted(key)}"
         if self._kind.async_impl:
-            # Object stores show an object when all of it is there.
+            # Object stores show an object only when it is complete.
             await self._connected()._put_file(path, url)  # noqa: SLF001 - fsspec's documented coroutine
         else:
-            place = str(self._kind._strip_protocol(url))  # noqa: SLF001 - as fsspec's `url_to_fs`
-            await self._in_thread(lambda store: put_and_rename(store, Path(path), place))
+            target = str(self._kind._strip_protocol(url))  # noqa: SLF001 - as fsspec's `url_to_fs`
+            await self._in_thread(lambda store: put_and_rename(store, Path(path), target))
         return url
 
     async def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to (not with) `end`; while one chunk is used the next one comes.
+        """Return the bytes from `start` to `end` (exclusive). The next chunk is fetched while the reader uses one.
 
         Raises:
-            MediaMissing: there is nothing at the URL.
+            MediaMissing: there is no object at the URL.
         """
         length = await self.length(url)
         if length is None:
@@ -67,14 +69,14 @@ class RemoteMedia:
         ahead: Task[bytes] | None = None
         try:
             for offset in range(start, stop, CHUNK):
-                chunk = await (ahead or self._ask(url, offset, stop))
-                ahead = self._ask(url, offset + CHUNK, stop) if offset + CHUNK < stop else None
+                chunk = await (ahead or self._fetch(url, offset, stop))
+                ahead = self._fetch(url, offset + CHUNK, stop) if offset + CHUNK < stop else None
                 yield chunk
         finally:
-            await _give_up(ahead)
+            await _cancel(ahead)
 
     async def length(self, url: str) -> int | None:
-        """Length in bytes; `None` if there is nothing."""
+        """Return the length in bytes, or `None` if there is no object."""
         try:
             found = await self._call("info", url)
         except FileNotFoundError:
@@ -82,16 +84,16 @@ class RemoteMedia:
         return int(found["size"]) if found["type"] == "file" else None
 
     async def delete(self, url: str) -> None:
-        """Delete; what is gone already is fine."""
+        """Delete an object. It is no error if it does not exist."""
         with suppress(FileNotFoundError):
             await self._call("rm_file", url)
 
     def objects(self) -> AsyncIterator[StoredObject]:
-        """Everything that lies under the store's URL."""
-        return objects_of_fsspec(self._list, self._kind._strip_protocol, self._base)  # noqa: SLF001 - what its `ls` returns
+        """Return all objects under the store's URL."""
+        return objects_of_fsspec(self._list, self._kind._strip_protocol, self._base)  # noqa: SLF001 - as its `ls` does
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         store, self._opened = self._opened, None
         self._idle.clear()
         if isinstance(store, AsyncFileSystem) and hasattr(store, "set_session"):
@@ -104,21 +106,21 @@ class RemoteMedia:
         return kind
 
     def _open(self) -> AbstractFileSystem:
-        # Whatever the URL itself says of where the store is; what is configured comes before it.
+        # The parts of the URL that say where the store is. Configured options override them.
         options = self._kind._get_kwargs_from_urls(self._base) | self._options  # noqa: SLF001 - as fsspec's `url_to_fs`
         if self._kind.async_impl:
             options["asynchronous"] = True
         store = fsspec.filesystem(self._scheme, skip_instance_cache=True, **options)
-        # Not by its option: some give all that they are given to a library that does not know it.
+        # Set directly: some stores pass all options on to a library that rejects an option for this.
         store.dircache = DirCache(use_listings_cache=False)
         return store
 
     async def _call(self, name: str, url: str, *arguments: Any, **named: Any) -> Any:
-        # Not every store takes whole URLs in all of its calls.
-        place = self._kind._strip_protocol(url)  # noqa: SLF001 - as fsspec's `url_to_fs`
+        # Some stores do not accept whole URLs in all calls.
+        path = self._kind._strip_protocol(url)  # noqa: SLF001 - as fsspec's `url_to_fs`
         if not self._kind.async_impl:
-            return await self._in_thread(lambda store: getattr(store, name)(place, *arguments, **named))
-        return await getattr(self._connected(), f"_{name}")(place, *arguments, **named)
+            return await self._in_thread(lambda store: getattr(store, name)(path, *arguments, **named))
+        return await getattr(self._connected(), f"_{name}")(path, *arguments, **named)
 
     def _connected(self) -> AbstractFileSystem:
         if self._opened is None:
@@ -126,7 +128,7 @@ class RemoteMedia:
         return self._opened
 
     async def _in_thread(self, act: Callable[[AbstractFileSystem], Any]) -> Any:
-        async with self._turns:
+        async with self._slots:
             return await asyncio.to_thread(self._act, act)
 
     def _act(self, act: Callable[[AbstractFileSystem], Any]) -> Any:
@@ -136,7 +138,8 @@ class RemoteMedia:
         except FileNotFoundError:
             self._idle.append(store)
             raise
-        # After any other error the connection may be gone, and few libraries open it anew: whoever comes next does.
+        # After any other error the connection may be broken, and few libraries reconnect. It is dropped; the next call
+        # opens a new one.
         self._idle.append(store)
         return done
 
@@ -144,7 +147,7 @@ class RemoteMedia:
         found: list[dict[str, Any]] = await self._call("ls", folder, detail=True)
         return found
 
-    def _ask(self, url: str, start: int, stop: int) -> Task[bytes]:
+    def _fetch(self, url: str, start: int, stop: int) -> Task[bytes]:
         return asyncio.create_task(self._chunk(url, start, min(start + CHUNK, stop)))
 
     async def _chunk(self, url: str, start: int, end: int) -> bytes:
@@ -154,7 +157,7 @@ class RemoteMedia:
             raise MediaMissing(url) from error
 
 
-async def _give_up(task: Task[bytes] | None) -> None:
+async def _cancel(task: Task[bytes] | None) -> None:
     if task is not None:
         task.cancel()
         await asyncio.wait([task])

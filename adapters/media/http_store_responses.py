@@ -1,4 +1,4 @@
-"""What a web server's answer means for a reader of a part, with no I/O (RFC 9110, sections 14 and 15)."""
+"""Interpret a web server's response to a range request, without I/O (RFC 9110, sections 14 and 15)."""
 
 import re
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ _GONE: Final = frozenset({404, 410})
 _DENIED: Final = frozenset({401, 403, 407})
 
 
-class Answer(Protocol):
-    """The part of a response that tells what its body is."""
+class Response(Protocol):
+    """The parts of an HTTP response that describe its body."""
 
     @property
     def status(self) -> int:
@@ -24,18 +24,19 @@ class Answer(Protocol):
 
     @property
     def content_length(self) -> int | None:
-        """Bytes of the body, if announced."""
+        """The length of the body in bytes, if the server sent it."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers, by name in any case."""
+        """The headers. Their names are case-insensitive."""
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
-    """What of a body to take: leave out `skip` bytes, then `wanted` (`None`: all). `total` is the whole object's.
+class BodyPart:
+    """The part of a response body to use: skip `skip` bytes, then read `wanted` bytes (`None`: all).
 
-    `length` is the body's own; where it is `None`, a body may end before `wanted` bytes came.
+    `total` is the length of the whole object. `length` is the length of the body. If `length` is `None`, the body may
+    end before `wanted` bytes.
     """
 
     length: int | None
@@ -44,54 +45,54 @@ class Announced:
     total: int | None
 
 
-def check_status(url: str, answer: Answer) -> None:
-    """Raise what a status other than 2xx means."""
-    if answer.status in _GONE:
+def check_status(url: str, response: Response) -> None:
+    """Raise the error for a status other than 2xx."""
+    if response.status in _GONE:
         raise MediaMissing(url)
-    if answer.status in _DENIED:
-        raise AccessRefusedError(f"the server answers {answer.status} for {redact_url(url)}")
-    if not 200 <= answer.status < 300:  # noqa: PLR2004 - the class of success
-        raise MediaFaultError(f"the server answers {answer.status} for {redact_url(url)}")
+    if response.status in _DENIED:
+        raise AccessRefusedError(f"the server answers {response.status} for {redact_url(url)}")
+    if not 200 <= response.status < 300:  # noqa: PLR2004 - the class of success
+        raise MediaFaultError(f"the server answers {response.status} for {redact_url(url)}")
 
 
-def announced(url: str, answer: Answer, start: int, end: int | None) -> Announced:
-    """What the answer to a `GET` of a part holds.
+def body_part(url: str, response: Response, start: int, end: int | None) -> BodyPart:
+    """Return the part to use of the response to a ranged `GET`.
 
     Raises:
-        MediaMissing: there is nothing.
-        MediaFaultError: it is something else than what was asked for.
+        MediaMissing: there is no object.
+        MediaFaultError: the response is not the requested range.
     """
-    if answer.status == _UNSATISFIABLE:
-        return _nothing(answer, start)
-    check_status(url, answer)
-    if answer.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
-        raise MediaFaultError("the server compresses what it sends")
-    if answer.status == _PARTIAL:
-        return _part(answer, start, end)
-    if answer.status != _OK:
-        raise MediaFaultError(f"the server answers {answer.status} without a body")
-    # It does not know ranges, and sends all.
-    total = answer.content_length
+    if response.status == _UNSATISFIABLE:
+        return _empty_part(response, start)
+    check_status(url, response)
+    if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
+        raise MediaFaultError("the server compresses the response although no compression was requested")
+    if response.status == _PARTIAL:
+        return _range_part(response, start, end)
+    if response.status != _OK:
+        raise MediaFaultError(f"the server answers {response.status} without a body")
+    # The server does not support ranges, and sends the whole object.
+    total = response.content_length
     stop = end if total is None else total if end is None else min(end, total)
-    return Announced(total, start, None if stop is None else max(0, stop - start), total)
+    return BodyPart(total, start, None if stop is None else max(0, stop - start), total)
 
 
-def _part(answer: Answer, start: int, end: int | None) -> Announced:
-    found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+def _range_part(response: Response, start: int, end: int | None) -> BodyPart:
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if found is None or found[1] is None or int(found[1]) != start:
-        raise MediaFaultError("the server sent another part than was asked for")
+        raise MediaFaultError(f"the server did not send the requested range, which starts at byte {start}")
     total = None if found[3] == "*" else int(found[3])
     length = int(found[2]) + 1 - start
     stop = end if total is None else total if end is None else min(end, total)
-    if (stop is not None and length != stop - start) or answer.content_length not in {None, length}:
-        raise MediaFaultError(f"the server sent {length} bytes of a part of another length")
-    return Announced(length, 0, length, total)
+    if (stop is not None and length != stop - start) or response.content_length not in {None, length}:
+        raise MediaFaultError(f"the server sent a range of {length} bytes, which is not the requested length")
+    return BodyPart(length, 0, length, total)
 
 
-def _nothing(answer: Answer, start: int) -> Announced:
-    """A part behind the end. `bytes */0` is how an empty object looks."""
-    found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+def _empty_part(response: Response, start: int) -> BodyPart:
+    """Return the empty part of a 416 response. `bytes */0` stands for an empty object."""
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     total = int(found[3]) if found and found[3] != "*" else None
     if total is not None and start < total:
-        raise MediaFaultError("the server does not have a part that it has")
-    return Announced(0, 0, 0, total)
+        raise MediaFaultError(f"the server rejects a range from byte {start} of an object with {total} bytes")
+    return BodyPart(0, 0, 0, total)

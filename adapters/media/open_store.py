@@ -1,4 +1,4 @@
-"""From URLs to stores: which kind of store a URL names, with which options."""
+"""Choose the kind of store for a URL, and its options."""
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -17,12 +17,12 @@ from recordings.ports.audio import MediaMissing
 LOCAL: Final = "local:"
 _FILE: Final = "file:///"
 _S3: Final = frozenset({"s3", "s3a"})
-_NO_S3: Final = "audio in S3 needs packages that are not installed: install the extra 's3'"
+_NO_S3: Final = "the packages for audio in S3 are not installed: install the extra 's3'"
 WEB: Final = frozenset({"http", "https"})
 
 
 class Store(Protocol):
-    """A `MediaStore` that can be closed. Some can list (`objects`) and some can sign (`presign`)."""
+    """A `MediaStore` that can be closed. Some stores also have a listing (`objects`) or signed URLs (`presign`)."""
 
     async def put(self, key: str, path: str, content_type: str) -> str:
         """As in the port."""
@@ -37,14 +37,15 @@ class Store(Protocol):
         """As in the port."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
 
 
 class Opener:
-    """Makes the store for a URL; nothing is touched yet.
+    """Makes the store for a URL. No file or server is touched yet.
 
-    `options` are by the beginnings of URLs, the longest counts: fsspec's for that kind of store (`endpoint_url`, ...);
-    for a web server `method` and `headers`. Stores of S3 with the same options share their connections.
+    `options` has the options of stores by URL prefix; the longest matching prefix is used. They are fsspec's options
+    for this kind of store (`endpoint_url`, ...), or `method` and `headers` for a web server. S3 stores with the same
+    options share their connections.
     """
 
     def __init__(self, data_dir: Path, guard: Guard, options: Mapping[str, Mapping[str, Any]]) -> None:
@@ -53,56 +54,56 @@ class Opener:
         self._options = dict(sorted(options.items(), key=lambda item: -len(item[0])))
         self._connections: dict[str, Any] = {}
 
-    def place(self, url: str | None) -> tuple[str, Store]:
-        """The beginning of the URLs of a place to write to, and its store. `None` is the data folder.
+    def writer(self, url: str | None) -> tuple[str, Store]:
+        """Return the URL prefix of a location to write to, and its store. `None` stands for the data folder.
 
         Raises:
-            ValueError: it is no absolute URL.
+            ValueError: the URL is not absolute.
         """
         if url is None:
             return LOCAL, FolderMedia(self._data_dir / "media", LOCAL)
         scheme, separator, rest = url.partition("://")
         if not separator or not rest.strip("/"):
-            message = f"{url!r} is no place for audio: write a URL such as file:///var/audio or s3://bucket/folder"
+            message = f"{url!r} is not a URL for audio: write one such as file:///var/audio or s3://bucket/folder"
             raise ValueError(message)
         if scheme == "file":
             folder = _folder_at(url)
             return folder.prefix, folder
         base = f"{url.rstrip('/')}/"
         if scheme in WEB:
-            return base, HttpMedia(self._guard, base, **self._options.get(self._beginning(base), {}))
-        return base, self._other(base)
+            return base, HttpMedia(self._guard, base, **self._options.get(self._options_prefix(base), {}))
+        return base, self._fsspec_or_s3(base)
 
-    def kind_of(self, url: str) -> str:
-        """The beginning of the URLs that are read like this one.
+    def reader_prefix(self, url: str) -> str:
+        """Return the prefix of all URLs that one store can read together with this one.
 
         Raises:
-            MediaMissing: no store could ever have that URL.
+            MediaMissing: no store can have that URL.
         """
         scheme, separator, _rest = url.partition("://")
         if not separator or not scheme.isidentifier():
             raise MediaMissing(url)
-        return _FILE if scheme == "file" else max(self._beginning(url), _host_of(url), key=len)
+        return _FILE if scheme == "file" else max(self._options_prefix(url), _host_prefix(url), key=len)
 
     def reader(self, url: str) -> Store:
-        """A store that reads all URLs of that kind."""
-        kind = self.kind_of(url)
-        if kind == _FILE:
+        """Return a store that reads all URLs with the `reader_prefix` of this URL."""
+        prefix = self.reader_prefix(url)
+        if prefix == _FILE:
             return FolderMedia(Path("/"), _FILE, prune=False)
         if url.partition(":")[0] in WEB:
-            return HttpMedia(self._guard, kind if kind in self._options else None, **self._options.get(kind, {}))
-        return self._other(url)
+            return HttpMedia(self._guard, prefix if prefix in self._options else None, **self._options.get(prefix, {}))
+        return self._fsspec_or_s3(url)
 
-    def _beginning(self, url: str) -> str:
-        """The longest of the beginnings that have options of their own, or the scheme."""
+    def _options_prefix(self, url: str) -> str:
+        """Return the longest matching prefix with options, or else the scheme."""
         return next((each for each in self._options if url.startswith(each)), f"{url.partition(':')[0]}://")
 
-    def _other(self, url: str) -> Store:
-        prefix = self._beginning(url)
+    def _fsspec_or_s3(self, url: str) -> Store:
+        prefix = self._options_prefix(url)
         options = self._options.get(prefix, {})
         if url.partition(":")[0] not in _S3:
             return RemoteMedia(url, options)
-        # An extra: its libraries are there where it is used.
+        # S3 is an optional extra, so its libraries are imported only here.
         try:
             from adapters.media.s3_client import S3Client
             from adapters.media.s3_store import S3Media
@@ -113,22 +114,22 @@ class Opener:
         return S3Media(url, connection=self._connections[prefix])
 
 
-def _host_of(url: str) -> str:
-    """The beginning of the URLs of one host, where the kind of store has hosts; S3 and its like have one endpoint."""
+def _host_prefix(url: str) -> str:
+    """Return the URL prefix of the host, or `""` if URLs of this kind name no host (S3 has one endpoint for all)."""
     try:
-        told = get_filesystem_class(url.partition("://")[0])._get_kwargs_from_urls(url)  # noqa: SLF001 - as `url_to_fs`
+        found = get_filesystem_class(url.partition("://")[0])._get_kwargs_from_urls(url)  # noqa: SLF001 - as `url_to_fs`
     except (ValueError, ImportError):
         return ""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}/" if "host" in told else ""
+    return f"{parts.scheme}://{parts.netloc}/" if "host" in found else ""
 
 
 def check_scheme(url: str) -> None:
-    """Find out whether anything that is installed here reaches URLs like this one.
+    """Check that an installed store supports the scheme of a URL.
 
     Raises:
-        ValueError: no store has such URLs.
-        ImportError: a package is missing for it.
+        ValueError: no store supports the scheme.
+        ImportError: a package for this store is not installed.
     """
     scheme = url.partition("://")[0]
     if scheme not in {"file", *WEB, *_S3}:

@@ -1,7 +1,7 @@
-"""A connection to an S3 store: opened when first used, opened anew when its credentials are refused.
+"""A connection to an S3 store. It opens at the first use, and opens again after the store rejected its credentials.
 
-s3fs knows where endpoints and credentials come from (its options, the environment, profiles, roles), and makes the
-client; all requests are made on the client itself.
+s3fs finds the endpoint and the credentials (options, environment, profiles, roles) and makes the client. All requests
+go directly to that client.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from adapters.media.store_errors import AccessRefusedError, BrokenTransferError,
 from recordings.ports.audio import MediaMissing
 
 _DEFAULTS: Final[Mapping[str, Any]] = {
-    # Signed URLs would else be of version 2, which most stores have given up.
+    # Without this, signed URLs use signature version 2, which most stores no longer support.
     "signature_version": "s3v4",
     "connect_timeout": 10,
     "read_timeout": 60,
     "retries": {"total_max_attempts": 3, "mode": "standard"},
-    # One connection for each listener: more would wait for others to hang up.
+    # Each listener uses one connection. Further listeners would have to wait.
     "max_pool_connections": 512,
-    # What is stored is read back and hashed; older stores know no checksums.
+    # The finalizer reads stored audio back and hashes it, and older stores do not support these checksums.
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
 }
@@ -44,7 +44,7 @@ _BROKEN: Final = (HTTPClientError, BotoCoreError, aiohttp.ClientError, TimeoutEr
 
 @dataclass(slots=True)
 class _Opened:
-    """A client, how many use it now, and whether nobody shall begin to any more."""
+    """A client, the number of its users, and whether new users must open another one."""
 
     client: Any
     users: int = 0
@@ -52,7 +52,7 @@ class _Opened:
 
 
 class S3Client:
-    """Gives the client to whoever asks, and turns its errors into ours. Belongs to one event loop."""
+    """The shared client of an S3 store. It raises the errors of this package. It belongs to one event loop."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = {**options, "config_kwargs": {**_DEFAULTS, **options.get("config_kwargs", {})}}
@@ -61,32 +61,33 @@ class S3Client:
 
     @asynccontextmanager
     async def use(self, url: str) -> AsyncIterator[Any]:
-        """The aiobotocore client, for requests about a URL.
+        """Return the aiobotocore client for requests about a URL.
 
         Raises:
-            MediaMissing: the store says that there is nothing.
-            MediaFaultError: it says something else, or nothing.
+            MediaMissing: the store has no such object.
+            MediaFaultError: the store returned another error, or no response.
         """
         opened = await self._open()
         opened.users += 1
         try:
             yield opened.client
         except ClientError as error:
-            fault = fault_of(url, error)
-            if isinstance(fault, AccessRefusedError):
+            translated = error_for(url, error)
+            if isinstance(translated, AccessRefusedError):
                 self._retire(opened)
-            raise fault from error
+            raise translated from error
         except (NoCredentialsError, PartialCredentialsError) as error:
-            raise AccessRefusedError("there are no credentials for the S3 store, or not all of them") from error
+            raise AccessRefusedError("the credentials for the S3 store are missing or incomplete") from error
         except _BROKEN as error:
-            raise MediaFaultError(f"the S3 store broke off: {type(error).__name__}") from error
+            reason = type(error).__name__
+            raise MediaFaultError(f"the S3 store is unreachable or closed the connection: {reason}") from error
         finally:
             opened.users -= 1
             if opened.retired and not opened.users:
                 await opened.client.close()
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         opened, self._opened = self._opened, None
         if opened is not None:
             await opened.client.close()
@@ -101,34 +102,34 @@ class S3Client:
             return self._opened
 
     def _retire(self, opened: _Opened) -> None:
-        """Let the next one read the credentials anew; streams that run go on to their end."""
+        """Make the next user open a client with fresh credentials. Running streams keep this one."""
         opened.retired = True
         if self._opened is opened:
             self._opened = None
 
 
-def fault_of(url: str, error: ClientError) -> Exception:
-    """What an answer of the store means."""
-    said = error.response.get("Error", {})
-    code, message = str(said.get("Code", "")), str(said.get("Message", ""))[:200]
+def error_for(url: str, error: ClientError) -> Exception:
+    """Return this package's error for an error response of the store."""
+    details = error.response.get("Error", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", ""))[:200]
     if code in _MISSING:
         return MediaMissing(url)
     if code in _REFUSED:
-        return AccessRefusedError(f"the S3 store refuses the credentials or what they may do ({code}): {message}")
-    return MediaFaultError(f"the S3 store cannot ({code}): {message}")
+        return AccessRefusedError(f"the S3 store rejects the credentials or their permissions ({code}): {message}")
+    return MediaFaultError(f"the S3 store returned an error ({code}): {message}")
 
 
-async def chunks_of(body: Any, length: int, most: int) -> AsyncIterator[bytes]:
-    """The bytes of a response, at most so many at a time, checked to be as many as announced.
+async def read_chunks(body: Any, length: int, chunk_size: int) -> AsyncIterator[bytes]:
+    """Return the bytes of a response in chunks of at most `chunk_size`, and check that there are `length` bytes.
 
-    The connection itself reads ahead, by twice its buffer of 64 KiB, and then stops until these are used.
+    The connection reads ahead at most twice its buffer of 64 KiB, and then waits for the reader.
     """
-    left = length
-    while left > 0 and (chunk := await body.read(min(most, left))):
-        left -= len(chunk)
+    missing = length
+    while missing > 0 and (chunk := await body.read(min(chunk_size, missing))):
+        missing -= len(chunk)
         yield chunk
-    if left:
-        raise BrokenTransferError(f"the S3 store broke off {left} bytes before the end")
-    # An empty read gives the connection back to the pool.
+    if missing:
+        raise BrokenTransferError(f"the S3 store closed the connection {missing} bytes before the end")
+    # An empty read returns the connection to the pool.
     with suppress(BotoCoreError, aiohttp.ClientError, TimeoutError):
         await body.read(1)

@@ -1,4 +1,4 @@
-"""Audio in an S3 store, by ranged reads and streamed uploads; nothing of a listing or an object is ever cached."""
+"""The media store in S3, with ranged reads and streamed uploads. It never caches listings or objects."""
 
 import asyncio
 import os
@@ -10,27 +10,27 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from adapters.media.file_slice import Slice
-from adapters.media.s3_client import S3Client, chunks_of
+from adapters.media.s3_client import S3Client, read_chunks
 from adapters.media.store_errors import MediaFaultError
 from adapters.media.store_keys import quoted
 from recordings.ports.audio import MediaMissing
 from recordings.use_cases.doctor import StoredObject
 
 CHUNK: Final = 256 * 1024
-"""Bytes that a reader gets at a time, at most."""
+"""Maximum bytes in one chunk for a reader."""
 PART: Final = 5 << 20
-"""Bytes of a part of an upload: the least that S3 takes, as signing one keeps the event loop for 10 milliseconds."""
-MOST_PARTS: Final = 10_000
+"""Bytes in one part of an upload: the minimum of S3. Signing such a part blocks the event loop for 10 milliseconds."""
+MAX_PARTS: Final = 10_000
 _ABORT_SECONDS: Final = 20
 _PART_SECONDS: Final = 600.0
-"""The longest that a store may take for a part. Where nothing is taken, or 100 never said, its client has no limit."""
+"""Time limit for one part. The client itself has none if the store stops reading or never sends `100 Continue`."""
 
 
 class S3Media:
-    """A `MediaStore` under `s3://bucket/folder`; a URL that it gives is that, `/` and the quoted key.
+    """A `MediaStore` under `s3://bucket/folder`. Its URLs are that URL, `/` and the quoted key.
 
-    `options` are those of s3fs (`endpoint_url`, `key`, `secret`, `profile`, `client_kwargs`, `config_kwargs`, ...).
-    Also reads any other URL of that scheme. Belongs to one event loop; `close` it there.
+    `options` are those of s3fs (`endpoint_url`, `key`, `secret`, `profile`, `client_kwargs`, `config_kwargs`, ...). It
+    also reads other URLs with this scheme. It belongs to one event loop: `close` it there.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class S3Media:
         self._connection = connection or S3Client(options or {})
 
     async def put(self, key: str, path: str, content_type: str) -> str:
-        """Keep a copy of a file: all of it is there, or nothing. An object of that key is replaced.
+        """Store a copy of a file: the whole file or nothing. An object with the same key is replaced.
 
         Raises:
-            MediaFaultError: the store did not take it.
+            MediaFaultError: the store did not accept the file.
         """
         url = f"{self._base}/{quoted(key)}"
-        named = _place(url) | {"ContentType": content_type}
+        named = _bucket_and_key(url) | {"ContentType": content_type}
         with await asyncio.to_thread(Path(path).open, "rb") as file:
             descriptor = file.fileno()
             size = os.fstat(descriptor).st_size
@@ -59,11 +59,11 @@ class S3Media:
         return url
 
     async def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to (not with) `end`, by one request.
+        """Return the bytes from `start` to `end` (exclusive), with one request.
 
         Raises:
-            MediaMissing: there is nothing at the URL.
-            MediaFaultError: the store cannot, or broke off.
+            MediaMissing: there is no object at the URL.
+            MediaFaultError: the store returned an error or closed the connection.
         """
         if end is not None and end <= start:
             await self._require(url)
@@ -74,54 +74,56 @@ class S3Media:
                 return
             body = response["Body"]
             try:
-                async for chunk in chunks_of(body, _length_of(response, start, end), CHUNK):
+                async for chunk in read_chunks(body, _checked_length(response, start, end), CHUNK):
                     yield chunk
             finally:
                 body.close()
 
     async def length(self, url: str) -> int | None:
-        """Length in bytes; `None` if there is nothing.
+        """Return the length in bytes, or `None` if there is no object.
 
         Raises:
-            MediaFaultError: the store cannot say, also for want of the bucket.
+            MediaFaultError: the store returned an error, or the bucket does not exist.
         """
-        place = _place(url)
+        target = _bucket_and_key(url)
         async with self._connection.use(url) as client:
             try:
-                return int((await client.head_object(**place))["ContentLength"])
+                return int((await client.head_object(**target))["ContentLength"])
             except ClientError as error:
                 if _code(error) not in {"404", "NoSuchKey", "NotFound"}:
                     raise
-            # A bucket that is not there is no proof that the audio is lost.
-            await _require_bucket(client, place["Bucket"])
+            # If the whole bucket is missing, the configuration is wrong and the audio is not lost.
+            await _require_bucket(client, target["Bucket"])
             return None
 
     async def delete(self, url: str) -> None:
-        """Delete; what is gone already is fine."""
+        """Delete an object. It is no error if it does not exist."""
         with suppress(MediaMissing):
             async with self._connection.use(url) as client:
-                await client.delete_object(**_place(url))
+                await client.delete_object(**_bucket_and_key(url))
 
     async def presign(self, url: str, seconds: int, *, content_type: str, disposition: str) -> str:
-        """A URL of the store's own by which anybody can read the object, for a time, with these headers."""
-        shown = {"ResponseContentType": content_type, "ResponseContentDisposition": disposition}
+        """Return a signed URL of the store itself, valid for `seconds`, whose response has these headers."""
+        params = _bucket_and_key(url) | {
+            "ResponseContentType": content_type,
+            "ResponseContentDisposition": disposition,
+        }
         async with self._connection.use(url) as client:
-            signed = await client.generate_presigned_url("get_object", Params=_place(url) | shown, ExpiresIn=seconds)
-            return str(signed)
+            return str(await client.generate_presigned_url("get_object", Params=params, ExpiresIn=seconds))
 
     async def objects(self) -> AsyncIterator[StoredObject]:
-        """Everything that is stored under the store's URL, a thousand at a time."""
-        place = _place(f"{self._base}/")
+        """Return all objects under the store's URL, in pages of a thousand."""
+        base = _bucket_and_key(f"{self._base}/")
         async with self._connection.use(self._base) as client:
             pages = client.get_paginator("list_objects_v2")
-            async for page in pages.paginate(Bucket=place["Bucket"], Prefix=place["Key"]):
+            async for page in pages.paginate(Bucket=base["Bucket"], Prefix=base["Key"]):
                 for found in page.get("Contents", ()):
-                    url = f"{self._base}/{found['Key'].removeprefix(place['Key'])}"
+                    url = f"{self._base}/{found['Key'].removeprefix(base['Key'])}"
                     modified = round(found["LastModified"].timestamp() * 1_000)
                     yield StoredObject(url, int(found["Size"]), modified)
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         await self._connection.close()
 
     async def _require(self, url: str) -> None:
@@ -129,8 +131,8 @@ class S3Media:
             raise MediaMissing(url)
 
 
-def _place(url: str) -> dict[str, str]:
-    """Bucket and key. The key is what stands in the URL, as fsspec takes it too."""
+def _bucket_and_key(url: str) -> dict[str, str]:
+    """Return the bucket and the key of a URL. The key is the text in the URL, not decoded, as in fsspec."""
     bucket, _, key = url.partition("://")[2].partition("/")
     return {"Bucket": bucket, "Key": key}
 
@@ -140,10 +142,10 @@ def _code(error: ClientError) -> str:
 
 
 async def _get(client: Any, url: str, start: int, end: int | None) -> dict[str, Any] | None:
-    """The response with a part of an object; `None` for a part behind its end."""
+    """Return the response with a part of an object, or `None` if the part starts after the end."""
     span = {} if start == 0 and end is None else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
     try:
-        response: dict[str, Any] = await client.get_object(**_place(url), **span)
+        response: dict[str, Any] = await client.get_object(**_bucket_and_key(url), **span)
     except ClientError as error:
         if _code(error) in {"InvalidRange", "416"}:
             return None
@@ -151,8 +153,8 @@ async def _get(client: Any, url: str, start: int, end: int | None) -> dict[str, 
     return response
 
 
-def _length_of(response: Mapping[str, Any], start: int, end: int | None) -> int:
-    """How many bytes the response has to have; checked to be the part that was asked for."""
+def _checked_length(response: Mapping[str, Any], start: int, end: int | None) -> int:
+    """Return the length of the response's body, after a check that it is the requested part."""
     length = int(response["ContentLength"])
     if (start or end is not None) and "ContentRange" not in response:
         raise MediaFaultError("the S3 store ignores ranges")
@@ -160,7 +162,7 @@ def _length_of(response: Mapping[str, Any], start: int, end: int | None) -> int:
         span, _, total = response["ContentRange"].removeprefix("bytes ").partition("/")
         wanted = min(int(total), int(total) if end is None else end) - start
         if not span.startswith(f"{start}-") or length != wanted:
-            raise MediaFaultError(f"the S3 store sent bytes {span} in place of {wanted} from {start}")
+            raise MediaFaultError(f"the S3 store sent bytes {span} instead of {wanted} bytes from {start}")
     return length
 
 
@@ -174,10 +176,10 @@ async def _require_bucket(client: Any, bucket: str) -> None:
 
 
 async def _put_parts(client: Any, named: dict[str, str], descriptor: int, size: int) -> None:
-    """Upload part by part. What was sent is dropped if it goes wrong."""
-    begun = await client.create_multipart_upload(**named)
-    upload = {"Bucket": named["Bucket"], "Key": named["Key"], "UploadId": begun["UploadId"]}
-    step = max(PART, -(-size // MOST_PARTS))
+    """Upload part by part. If it fails, delete the parts."""
+    created = await client.create_multipart_upload(**named)
+    upload = {"Bucket": named["Bucket"], "Key": named["Key"], "UploadId": created["UploadId"]}
+    step = max(PART, -(-size // MAX_PARTS))
     try:
         parts: list[dict[str, Any]] = []
         for number, start in enumerate(range(0, size, step), 1):
@@ -192,7 +194,7 @@ async def _put_parts(client: Any, named: dict[str, str], descriptor: int, size: 
 
 
 async def _abort(client: Any, upload: dict[str, str]) -> None:
-    # The store may be what is broken: then its own rule for abandoned uploads has to clear away.
+    # If the store itself failed, its own rule for abandoned uploads has to delete the parts.
     with suppress(Exception):
         async with asyncio.timeout(_ABORT_SECONDS):
             await client.abort_multipart_upload(**upload)

@@ -1,15 +1,15 @@
-"""What a store may fail with, besides `MediaMissing`. The messages are for an operator, and have no secret in them."""
+"""The errors of media stores other than `MediaMissing`. The messages are for operators and contain no secrets."""
 
 from recordings.ports.audio import MediaStoreUnavailableError
 
 
 class MediaFaultError(MediaStoreUnavailableError):
-    """The store could not do it now; nothing half was left, and trying again is safe."""
+    """The store cannot do this now. It stored nothing partial, and a retry is safe."""
 
 
 class AccessRefusedError(MediaFaultError):
-    """The store does not accept our credentials (any more), or not for this."""
+    """The store rejects the credentials, or they do not permit this request."""
 
 
 class BrokenTransferError(MediaFaultError):
-    """The bytes that came are not as many as were announced."""
+    """Fewer bytes were received than the store announced."""

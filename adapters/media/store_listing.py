@@ -1,4 +1,4 @@
-"""What is stored, folder by folder, so that a store of any size is listed in the memory that one folder takes."""
+"""List stored objects folder by folder. The memory depends on the largest folder, not on the size of the store."""
 
 import asyncio
 import os
@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 from recordings.use_cases.doctor import StoredObject
 
-_MOMENTS: Final = ("mtime", "LastModified", "last_modified", "created")
-"""What fsspec's stores call the time of an object."""
+_TIME_FIELDS: Final = ("mtime", "LastModified", "last_modified", "created")
+"""The names that fsspec's stores use for the time of an object."""
 
 
 async def objects_in_folder(root: Path, prefix: str) -> AsyncIterator[StoredObject]:
-    """Every file under a folder; files that a broken transfer left as well. A folder that is not there has none."""
+    """Return all files under a folder, including partial files. A missing folder has no files."""
     waiting = [root]
     while waiting:
         folders, found = await asyncio.to_thread(_scan, root, waiting.pop(), prefix)
@@ -28,7 +28,7 @@ async def objects_in_folder(root: Path, prefix: str) -> AsyncIterator[StoredObje
 async def objects_of_fsspec(
     ls: Callable[[str], Awaitable[list[dict[str, Any]]]], strip: Callable[[str], str], base: str
 ) -> AsyncIterator[StoredObject]:
-    """Every object under a URL of a store that lists as fsspec does."""
+    """Return all objects under a URL, given the store's `ls` call of fsspec."""
     waiting = [root := strip(base)]
     while waiting:
         with suppress(FileNotFoundError):
@@ -37,7 +37,7 @@ async def objects_of_fsspec(
                     waiting.append(found["name"])
                 elif found["name"].startswith(f"{root}/"):
                     url = f"{base}/{found['name'].removeprefix(f'{root}/')}"
-                    yield StoredObject(url, int(found["size"] or 0), _moment(found))
+                    yield StoredObject(url, int(found["size"] or 0), _modified_ms(found))
 
 
 def _scan(root: Path, folder: Path, prefix: str) -> tuple[list[Path], list[StoredObject]]:
@@ -53,7 +53,7 @@ def _scan(root: Path, folder: Path, prefix: str) -> tuple[list[Path], list[Store
 
 def _files(listed: list["os.DirEntry[str]"], root: Path, prefix: str) -> Iterator[StoredObject]:
     for entry in listed:
-        # What is deleted meanwhile is not there.
+        # A file may be deleted while the folder is being listed.
         with suppress(FileNotFoundError):
             if entry.is_file(follow_symlinks=False):
                 found = entry.stat(follow_symlinks=False)
@@ -61,8 +61,8 @@ def _files(listed: list["os.DirEntry[str]"], root: Path, prefix: str) -> Iterato
                 yield StoredObject(url, found.st_size, found.st_mtime_ns // 1_000_000)
 
 
-def _moment(found: dict[str, Any]) -> int | None:
-    moment = next((found[name] for name in _MOMENTS if found.get(name) is not None), None)
-    if isinstance(moment, datetime):
-        return round(moment.timestamp() * 1_000)
-    return round(moment * 1_000) if isinstance(moment, int | float) else None
+def _modified_ms(found: dict[str, Any]) -> int | None:
+    modified = next((found[name] for name in _TIME_FIELDS if found.get(name) is not None), None)
+    if isinstance(modified, datetime):
+        return round(modified.timestamp() * 1_000)
+    return round(modified * 1_000) if isinstance(modified, int | float) else None

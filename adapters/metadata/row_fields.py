@@ -6,10 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
+from recordings.model.fields import FieldType, names_of
 from recordings.model.query import OrderField
 from recordings.model.recording import ROW_FIELDS
 
-FREE_FORM: Final = ("user_metadata", "custom_channel_vars", "imported")
+FREE_FORM: Final = names_of(FieldType.FREE_FORM)
 """Fields with keys and values that the client chooses. They are stored as JSON text, so that a key may be any text
 (with dots, with a leading `$`, empty) and an integer may have any size. No query searches inside them."""
 

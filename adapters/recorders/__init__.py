@@ -1,1 +1,1 @@
-"""Whatever carries the audio of calls: one package for each kind of recorder, and the protocols they speak."""
+"""Recorders, which receive the audio of calls: one package for each kind, and the decoders of their protocols."""

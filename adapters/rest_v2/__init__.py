@@ -1,1 +1,1 @@
-"""The Kazoo v2 REST API: its paths, its documents and its time. Nothing of them is known above or below."""
+"""The Kazoo v2 REST API (`docs/v2_contract.md`): its paths, its documents and its time unit."""

@@ -1,4 +1,4 @@
-"""Gregorian seconds, the time of v2: seconds since the year 0. They exist here alone."""
+"""Gregorian seconds, the time unit of v2: seconds since the year 0. No other module uses them."""
 
 from typing import Final
 
@@ -9,18 +9,18 @@ OFFSET: Final = 62_167_219_200
 
 
 def from_gregorian(seconds: int) -> Millis:
-    """An instant of v2 in milliseconds since 1970.
+    """Convert Gregorian seconds to milliseconds since 1970.
 
     Raises:
-        ValueError: it lies outside the years 1 to 9999.
+        ValueError: the time is outside the years 1 to 9999.
     """
     millis = (seconds - OFFSET) * SECOND
     if not EARLIEST <= millis <= LATEST:
-        message = f"{seconds} is no time in Gregorian seconds between the years 1 and 9999"
+        message = f"{seconds} is not a time in Gregorian seconds: it must be within the years 1 to 9999"
         raise ValueError(message)
     return millis
 
 
 def to_gregorian(at: Millis) -> int:
-    """An instant in the whole seconds of v2; what is finer is cut off."""
+    """Convert milliseconds since 1970 to whole Gregorian seconds, rounded down."""
     return at // SECOND + OFFSET

@@ -1,9 +1,9 @@
-"""The shim as an ASGI app: the checks that every request goes through, in the contract's order (section 4.5)."""
+"""The v2 API as an ASGI app. Each request passes the checks of `docs/v2_contract.md`, section 4.5."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -13,27 +13,28 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from adapters.http.compression import compress_response
 from adapters.http.request_ids import current_request_id, request_id_of
 from adapters.http.token_bucket import TokenBuckets
-from adapters.rest_v2.dependencies import Accounts, Choices, Convert, Identity, Issue, Read
-from adapters.rest_v2.listing.list_reader import Pages
-from adapters.rest_v2.listing.list_recordings import Listings
-from adapters.rest_v2.recording.live_calls import Calls, Control
-from adapters.rest_v2.recording.one_recording import OneRecording, Recordings
-from adapters.rest_v2.request import request_checks as gate
-from adapters.rest_v2.request import response_headers as headers
-from adapters.rest_v2.request.envelope import Meta, node_id, timestamp
+from adapters.rest_v2.adapter_functions import Authenticate, Convert, EndToken, IssueToken, Read
+from adapters.rest_v2.listing.list_recordings import ListEndpoint
+from adapters.rest_v2.recording.live_calls import ChannelEndpoint
+from adapters.rest_v2.recording.one_recording import RecordingEndpoint
+from adapters.rest_v2.request import response_headers
+from adapters.rest_v2.request.envelope import EnvelopeFields, node_id, timestamp
+from adapters.rest_v2.request.request_checks import MAX_BUCKETS, RequestChecks, path_of
 from adapters.rest_v2.request.request_context import JSON_TYPE, RequestContext
-from adapters.rest_v2.request.v2_errors import Fault, gone, of_refusal, store_away, unspecified
-from adapters.rest_v2.session.account_documents import Directory
+from adapters.rest_v2.request.v2_errors import V2Error, from_refusal, gone, store_unavailable, unspecified
+from adapters.rest_v2.session.account_documents import AccountEndpoint
 from adapters.rest_v2.session.login_digests import LoginDigests
-from adapters.rest_v2.session.token_auth import Sessions
+from adapters.rest_v2.session.token_auth import AuthEndpoint
 from adapters.rest_v2.v2_routes import methods
+from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.errors import Refused
+from recordings.ports.account_stores import AccountStore
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import StoreUnavailableError
+from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.users import ManageUsers
 
 Handler = Callable[[RequestContext], Awaitable[Response]]
-_log: Final = structlog.get_logger("rest_v2")
 _COMPRESSED_TYPES: Final = frozenset({JSON_TYPE, "text/csv"})
 """Compression does not make audio smaller.
 
@@ -42,66 +43,76 @@ for a page of another site.
 """
 _MIN_COMPRESSED: Final = 301
 """Bytes. Compression of a smaller body saves too little."""
+_log: Final = structlog.get_logger("rest_v2")
 
 
-class Service(Pages, Recordings, Control, Protocol):
-    """All use cases of `recordings.use_cases.recordings.Recordings` that the shim calls."""
-
-
-def rest_v2_app(  # noqa: PLR0913 - everything it needs of others, each by its name
+def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
     *,
-    service: Service,
-    members: ManageUsers,
-    accounts: Accounts,
-    identity: Identity,
-    issue: Issue,
+    recordings: Recordings,
+    users: ManageUsers,
+    accounts: AccountStore,
+    authenticate: Authenticate,
+    end_token: EndToken,
+    issue_token: IssueToken,
     read: Read,
     convert: Convert,
     clock: Clock,
     node: str,
     version: str,
-    choices: Choices | None = None,
+    settings: V2Settings | None = None,
     seconds: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
-    """The app to be mounted at `/v2`.
+    """Return the app for the path `/v2`.
 
     Args:
-        service: the use cases.
-        members: the use cases around users.
-        accounts: the metadata store, to tell an unknown account from one out of reach.
-        identity: tells whose a token is.
-        issue: makes tokens.
+        recordings: the use cases of recordings.
+        users: the use cases of users.
+        accounts: the metadata store. It distinguishes an unknown account (404) from an inaccessible one (403).
+        authenticate: returns the principal of a token or an API key.
+        end_token: ends a token.
+        issue_token: issues a token.
         read: `MediaStore.read`.
-        convert: makes renditions.
+        convert: converts audio.
         clock: the time of day.
-        node: this process's name; only a digest of it is shown.
-        version: the release, as envelopes show it.
-        choices: what the installation decides.
-        seconds: a clock for rate limits.
+        node: the name of this server. Responses contain only a digest of it.
+        version: the release, for the envelopes.
+        settings: the settings of the installation.
+        seconds: the clock of the rate limit.
     """
-    chosen = choices or Choices()
-    logins = LoginDigests(members, seconds)
-    one = OneRecording(recordings=service, read=read, convert=convert, choices=chosen)
+    settings = settings or V2Settings()
+    logins = LoginDigests(users, seconds)
+    one_recording = RecordingEndpoint(recordings=recordings, read=read, convert=convert, settings=settings)
     handlers = _handlers(
-        Listings(pages=service, members=members, clock=clock, choices=chosen),
-        Calls(service),
-        Directory(members=members, choices=chosen),
-        Sessions(identity=identity, issue=issue, logins=logins, accounts=accounts, choices=chosen),
-        one,
+        ListEndpoint(recordings=recordings, users=users, clock=clock, settings=settings),
+        ChannelEndpoint(recordings),
+        AccountEndpoint(users=users, settings=settings),
+        AuthEndpoint(
+            authenticate=authenticate,
+            end_token=end_token,
+            issue_token=issue_token,
+            logins=logins,
+            accounts=accounts,
+            settings=settings,
+        ),
+        one_recording,
     )
     handlers |= {f"{name}_recording_of_user": handlers[f"{name}_recording"] for name in ("get", "delete", "patch")}
-    buckets = TokenBuckets(chosen.rate, seconds, max_buckets=gate.MAX_BUCKETS)
-    door = gate.Gate(identity=identity, logins=logins, accounts=accounts, buckets=buckets, clock=clock)
-    return _App(handlers, door, clock, Meta(request_id="", node=node_id(node), version=version, timestamp=""))
+    buckets = TokenBuckets(settings.rate, seconds, max_buckets=MAX_BUCKETS)
+    checks = RequestChecks(authenticate=authenticate, logins=logins, accounts=accounts, buckets=buckets, clock=clock)
+    return _V2App(handlers, checks, clock, _envelope_fields(node, version))
 
 
 def rest_v1_app(*, clock: Clock, node: str, version: str) -> ASGIApp:
-    """The app to be mounted at `/v1`: whatever was there is gone (410)."""
-    return _App({}, None, clock, Meta(request_id="", node=node_id(node), version=version, timestamp=""))
+    """Return the app for the path `/v1`. It answers each request with 410."""
+    return _V2App({}, None, clock, _envelope_fields(node, version))
+
+
+def _envelope_fields(node: str, version: str) -> EnvelopeFields:
+    return EnvelopeFields(request_id="", node=node_id(node), version=version, timestamp="")
 
 
 def _handlers(*endpoints: object) -> dict[str, Handler]:
-    """Every public coroutine of the endpoints, by its name, which is the operation's."""
+    """Return every public coroutine of the endpoints by its name, which is the name of its operation."""
     return {
         name: getattr(endpoint, name)
         for endpoint in endpoints
@@ -110,29 +121,31 @@ def _handlers(*endpoints: object) -> dict[str, Handler]:
     }
 
 
-class _App:
-    """Answers every request, whatever happens, in v2's form."""
+class _V2App:
+    """Answers every request, also after an error, with a v2 response. Without checks every request is 410."""
 
-    def __init__(self, handlers: Mapping[str, Handler], door: gate.Gate | None, clock: Clock, meta: Meta) -> None:
+    def __init__(
+        self, handlers: Mapping[str, Handler], checks: RequestChecks | None, clock: Clock, fields: EnvelopeFields
+    ) -> None:
         self._handlers = handlers
-        self._gate = door
+        self._checks = checks
         self._clock = clock
-        self._meta = meta
+        self._fields = fields
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] != "http":
-            # There are no sockets here; closing one that is not accepted is a refusal (403).
+            # There are no websockets here. To close one before it is accepted rejects it with 403.
             await send({"type": "websocket.close"})
             return
         request = Request(scope, receive)
-        exchange = self._exchange(request)
-        if request.method == "OPTIONS" and headers.is_cors(request.headers):
+        context = self._context(request)
+        if request.method == "OPTIONS" and response_headers.is_cors(request.headers):
             response = Response()
         else:
-            response = await self._respond(exchange)
-        allowed = methods(gate.path_of(request))
-        headers.finish(response, request, exchange.meta.request_id, allowed)
+            response = await self._respond(context)
+        allowed = methods(path_of(request))
+        response_headers.finish(response, request, context.fields.request_id, allowed)
         compress_response(
             response,
             request.headers.get("accept-encoding"),
@@ -141,34 +154,34 @@ class _App:
         )
         await response(scope, receive, send)
 
-    def _exchange(self, request: Request) -> RequestContext:
-        told = replace(self._meta, request_id=_request_id(request), timestamp=timestamp(self._clock.now()))
+    def _context(self, request: Request) -> RequestContext:
+        fields = replace(self._fields, request_id=_request_id(request), timestamp=timestamp(self._clock.now()))
         client = request.client.host if request.client else ""
-        return RequestContext(request=request, client=client, meta=told)
+        return RequestContext(request=request, client=client, fields=fields)
 
-    async def _respond(self, exchange: RequestContext) -> Response:
+    async def _respond(self, context: RequestContext) -> Response:
         try:
-            if self._gate is None:
-                return exchange.refuse(gone())
-            await self._gate.enter(exchange)
-            return await self._handlers[exchange.operation.name](exchange)
-        except Fault as fault:
-            return exchange.refuse(fault)
+            if self._checks is None:
+                return context.error_response(gone())
+            await self._checks.run(context)
+            return await self._handlers[context.operation.name](context)
+        except V2Error as error:
+            return context.error_response(error)
         except Refused as refused:
-            return exchange.refuse(of_refusal(refused))
+            return context.error_response(from_refusal(refused))
         except ClientDisconnect:
             raise
         except StoreUnavailableError as error:
-            # Without a traceback: while it lasts there is one of these for each request.
-            _log.error("the metadata store is away", why=str(error), request_id=exchange.meta.request_id)
-            return exchange.refuse(store_away())
-        except Exception:  # noqa: BLE001 - whatever it is, it ends here and shows nothing
-            # Never the address: there may be a token in it.
-            operation = exchange.target.operation.name if exchange.target else ""
-            _log.exception("a request failed", operation=operation, request_id=exchange.meta.request_id)
-            return exchange.refuse(unspecified())
+            # No traceback: during an outage each request logs this event.
+            _log.error("metadata store unavailable", why=str(error), request_id=context.fields.request_id)
+            return context.error_response(store_unavailable())
+        except Exception:  # noqa: BLE001 - no error may show its details to a client
+            # The event has no URL: it may contain a token.
+            operation = context.target.operation.name if context.target else ""
+            _log.exception("request failed", operation=operation, request_id=context.fields.request_id)
+            return context.error_response(unspecified())
 
 
 def _request_id(request: Request) -> str:
-    """The id that is in the log already, or else that of the request."""
+    """Return the id that the log already uses, else the id of the request."""
     return current_request_id() or request_id_of(request.headers.raw)

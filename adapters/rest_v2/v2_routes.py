@@ -1,4 +1,4 @@
-"""Every path and method of the shim: what answers requests and what the OpenAPI document is made of."""
+"""Every path and method of the v2 API, for the requests and for the OpenAPI document."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from adapters.rest_v2.request.v2_errors import not_allowed, not_found
 from adapters.rest_v2.request.wanted_type import JSON, PLAYED, TABLE, Offers
 
 OWN_ACCOUNT: Final = "account"
-"""`/account/...` is `/accounts/{the token's own}/...`."""
+"""`/account/...` is `/accounts/{the token's account}/...`."""
 COMMON: Final = (400, 401, 406, 429, 503)
 SCOPED: Final = (*COMMON, 403, 404)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method of one path. `statuses` are those it answers besides the successful `success`."""
+    """One method of one path. `success` has its successful statuses, `statuses` its other ones."""
 
     name: str
     method: str
@@ -29,17 +29,17 @@ class Operation:
     data: str = "Object"
     offers: Offers = JSON
     login: bool = False
-    """Whether it makes tokens instead of asking for one."""
+    """Whether the operation issues tokens and so needs none."""
 
     @property
     def takes_body(self) -> bool:
-        """Whether its body must have a known type."""
+        """Whether the body must have a supported type."""
         return self.method in {"PUT", "PATCH"}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The operation that a request is for, and what stood in its path."""
+    """The operation of a request, and the variable parts of its path."""
 
     operation: Operation
     arguments: Mapping[str, str] = field(default_factory=dict)
@@ -59,18 +59,18 @@ def _recording(path: str, suffix: str) -> tuple[Operation, ...]:
     return (
         Operation(
             name=f"get_recording{suffix}", method="GET", path=path,
-            summary="A recording's document, or its audio.",
+            summary="Get the document or the audio of a recording.",
             success=(200, 206, 304), statuses=(*SCOPED, 412, 416, 500), offers=PLAYED, data="Recording",
             parameters=("accept", "inline", "pretty_print", "Range", "If-Range", *_READ),
         ),
         Operation(
             name=f"delete_recording{suffix}", method="DELETE", path=path,
-            summary="Delete a recording, and the audio that this service keeps of it.",
+            summary="Delete a recording and the audio that this service stores.",
             statuses=(*SCOPED, 409, 412), data="DeletedRecording", parameters=("If-Match",),
         ),
         Operation(
             name=f"patch_recording{suffix}", method="PATCH", path=path,
-            summary="Write on a recording: keys are merged one by one, and null takes one out.",
+            summary="Change the user metadata of a recording. Keys are merged; null removes a key.",
             statuses=(*SCOPED, 409, 412, 415), data="Recording", body="RecordingPatch", parameters=("If-Match",),
         ),
     )  # fmt: skip
@@ -79,13 +79,13 @@ def _recording(path: str, suffix: str) -> tuple[Operation, ...]:
 OPERATIONS: Final = (
     Operation(
         name="list_recordings", method="GET", path=f"{_A}/recordings",
-        summary="The recordings of an account, newest first.",
+        summary="List the recordings of an account, newest first.",
         success=(200, 204), statuses=(*SCOPED, 416), offers=TABLE, data="RecordingList", parameters=_LIST,
     ),
     *_recording(_R, ""),
     Operation(
         name="list_user_recordings", method="GET", path=_U,
-        summary="The recordings of a user, newest first.",
+        summary="List the recordings of a user, newest first.",
         success=(200, 204), statuses=(*SCOPED, 416), offers=TABLE, data="RecordingList", parameters=_LIST,
     ),
     *_recording(f"{_U}/{{recording_id}}", "_of_user"),
@@ -95,23 +95,23 @@ OPERATIONS: Final = (
         success=(201,), statuses=(*SCOPED, 409, 415), data="Text", body="Metaflow",
     ),
     Operation(
-        name="get_account", method="GET", path=_A, summary="What is known of an account.",
+        name="get_account", method="GET", path=_A, summary="Get an account.",
         statuses=SCOPED, data="Account", parameters=("pretty_print",),
     ),
     Operation(
-        name="list_users", method="GET", path=f"{_A}/users", summary="The users of an account.",
+        name="list_users", method="GET", path=f"{_A}/users", summary="List the users of an account.",
         statuses=SCOPED, data="UserList", parameters=("page_size", "start_key", "paginate", "pretty_print"),
     ),
     Operation(
-        name="api_auth", method="PUT", path="/api_auth", summary="A token for an API key.",
+        name="api_auth", method="PUT", path="/api_auth", summary="Get a token for an API key.",
         success=(201,), statuses=(*COMMON, 404, 415), data="Session", body="ApiAuth", login=True,
     ),
     Operation(
-        name="user_auth", method="PUT", path="/user_auth", summary="A token for a user's credentials.",
+        name="user_auth", method="PUT", path="/user_auth", summary="Get a token for a user's credentials.",
         success=(201,), statuses=(*COMMON, 415), data="Session", body="UserAuth", login=True,
     ),
     Operation(
-        name="get_token_auth", method="GET", path="/token_auth", summary="What the token says.",
+        name="get_token_auth", method="GET", path="/token_auth", summary="Describe the token.",
         statuses=COMMON, data="Session",
     ),
     Operation(
@@ -124,10 +124,10 @@ _SPLIT: Final = [(operation, operation.path.strip("/").split("/")) for operation
 
 
 def find(method: str, path: str) -> Target:
-    """What a path (percent-encoded, without the prefix it is mounted at) and a method ask for.
+    """Return the operation for a method and a path. The path is percent-encoded and has no mount prefix.
 
     Raises:
-        Fault: 404 for a path that there is not, 405 for a method that it does not have.
+        V2Error: 404 for an unknown path, 405 for a method that the path does not have.
     """
     segments = [unquote(segment) for segment in path.strip("/").split("/")]
     if segments[0] == OWN_ACCOUNT:
@@ -144,7 +144,7 @@ def find(method: str, path: str) -> Target:
 
 
 def methods(path: str) -> str:
-    """The methods of a path, for whoever asks in advance (CORS); of all paths for one that there is not."""
+    """Return the methods of a path for CORS. For an unknown path, return the methods of all paths."""
     segments = path.strip("/").split("/")
     found = [operation.method for operation, pattern in _SPLIT if _match(pattern, segments) is not None]
     return ", ".join(["OPTIONS", *(found or dict.fromkeys(operation.method for operation in OPERATIONS))])

@@ -1,4 +1,4 @@
-"""The node's own disk, where audio waits for the finalizer. See `FolderSpool`."""
+"""The spool: the part of this node's disk where audio waits for the finalizer. See `FolderSpool`."""
 
 from adapters.spool.folder_spool import FolderSpool
 from adapters.spool.track_writer import SpoolWriter

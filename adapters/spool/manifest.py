@@ -1,4 +1,4 @@
-"""`take.json`: what the files of a take are, so that a process started after a crash can read them."""
+"""The manifest `take.json`. It describes the files of a take, so that a process can read them after a crash."""
 
 import json
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ NAME: Final = "take.json"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The files of a take by name, left first, and how their bytes are to be read. `sample_rate` in Hz."""
+    """The names of the files of a take (left first) and their encoding. `sample_rate` is in Hz."""
 
     codec: Codec
     sample_rate: int
     tracks: tuple[str, ...]
 
     def write(self, folder: Path) -> None:
-        """Keep it in the take's folder, atomically. Blocks."""
+        """Write the manifest to the take's folder, atomically. It blocks."""
         values = {"codec": self.codec.value, "sample_rate": self.sample_rate, "tracks": list(self.tracks)}
         write_atomically(folder / NAME, json.dumps(values).encode())
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest | None":
-        """The one in a folder, `None` if there is none. Blocks."""
+        """Read the manifest in a folder. Return `None` if there is none. It blocks."""
         try:
             values = json.loads((folder / NAME).read_bytes())
         except FileNotFoundError:
@@ -34,7 +34,7 @@ class Manifest:
         return cls(Codec(values["codec"]), values["sample_rate"], tuple(values["tracks"]))
 
     def audio(self, folder: Path) -> SpooledAudio | None:
-        """Those of its files that are there; `None` if there is none. Blocks."""
+        """Return the files that exist, or `None` if there are none. It blocks."""
         paths = [path for name in self.tracks if (path := folder / name).is_file()]
         if not paths:
             return None

@@ -1,4 +1,4 @@
-"""Writing the headerless tracks of a live take."""
+"""Write the headerless tracks of a live take."""
 
 import asyncio
 import os
@@ -12,8 +12,8 @@ from adapters.spool.disk import PRIVATE_FILE, write_all
 class SpoolWriter:
     """The open track files of a take, left first. Made by `FolderSpool.open_tracks`.
 
-    What `write_at` was given is the kernel's when it returns: the death of this process loses none of it. A power cut
-    can lose what came since the last `sync`. Safe to use from several threads.
+    When `write_at` returns, the kernel has the bytes, so a crash of this process loses none of them. A power cut can
+    lose the bytes since the last `sync`. It is safe to use from several threads.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -28,9 +28,9 @@ class SpoolWriter:
             raise
 
     def write_at(self, track_index: int, offset_bytes: int, data: bytes | bytearray | memoryview) -> None:
-        """Put bytes at an offset of a track. Gaps are the caller's to fill: a hole would read as zero bytes.
+        """Write bytes at an offset of a track. The caller must fill gaps, because a gap is read as zero bytes.
 
-        Not a coroutine: a packet goes into the page cache in microseconds, less than handing it to a thread takes.
+        It is not a coroutine. Writing a packet to the page cache takes microseconds, less than a switch to a thread.
 
         Raises:
             OSError: the disk is full or broken.
@@ -41,17 +41,17 @@ class SpoolWriter:
             write_all(self._files[track_index], data, offset_bytes)
 
     def length(self, track_index: int) -> int:
-        """Bytes that a track has by now, those of an earlier writer included."""
+        """Return the current length of a track in bytes, including the bytes of an earlier writer."""
         with self._lock:
             self._check_open()
             return os.fstat(self._files[track_index]).st_size
 
     async def sync(self) -> None:
-        """Bring what was written to the disk itself."""
+        """Sync the written bytes to the disk."""
         await asyncio.to_thread(self._sync)
 
     async def close(self, *, sync: bool = True) -> None:
-        """Close the files, synced unless told otherwise. Closing again is fine."""
+        """Close the files, and sync them first by default. It can be called again."""
         await asyncio.to_thread(self._close, sync=sync)
 
     def _sync(self) -> None:

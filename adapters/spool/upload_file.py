@@ -1,4 +1,4 @@
-"""Writing a file that comes in whole, chunk by chunk."""
+"""Write an uploaded file chunk by chunk."""
 
 import asyncio
 import os
@@ -11,20 +11,21 @@ from adapters.spool.disk import PRIVATE_FILE, sync_folder, write_all
 
 
 class BodyWriter:
-    """An incoming file, with its length and SHA-256 so far. Made by `FolderSpool.open_body`.
+    """An upload in progress, with its length and SHA-256 so far. Made by `FolderSpool.open_body`.
 
-    It has its name when it is closed. Until then, and if it breaks off, it is `<name>.part`: nobody takes it for whole.
-    A cancelled `write` goes on in its thread to the end of its chunk; `close` waits for it.
+    The file gets its final name when it is closed. Before that, and if the upload is interrupted, its name is
+    `<name>.part`, so it is never used as a complete file. A cancelled `write` still writes its chunk in a thread, and
+    `close` waits for it.
     """
 
     def __init__(self, path: Path) -> None:
-        # A new file of its own: a sender that came back never mixes its bytes with those of its broken connection.
+        # Always a new file: a sender that tries again must not mix its bytes with those of its earlier connection.
         self.path = path
-        self._passing = path.with_name(f"{path.name}.part")
-        for each in (path, self._passing):
+        self._partial = path.with_name(f"{path.name}.part")
+        for each in (path, self._partial):
             each.unlink(missing_ok=True)
         self._file: int | None = os.open(
-            self._passing, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE
+            self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE
         )
         self._hash = sha256()
         self._length = 0
@@ -32,7 +33,7 @@ class BodyWriter:
 
     @property
     def length(self) -> int:
-        """Bytes written so far."""
+        """The number of bytes written so far."""
         return self._length
 
     @property
@@ -42,7 +43,7 @@ class BodyWriter:
             return self._hash.hexdigest()
 
     async def write(self, chunk: bytes) -> None:
-        """Append bytes; the kernel has them when this returns.
+        """Append bytes. The kernel has them when this returns.
 
         Raises:
             OSError: the disk is full or broken.
@@ -51,7 +52,10 @@ class BodyWriter:
         await asyncio.to_thread(self._append, chunk)
 
     async def close(self, *, sync: bool = True) -> None:
-        """Close the file: all of it is on the disk, under its name, unless told otherwise. Closing again is fine."""
+        """Close the file. It can be called again.
+
+        With `sync`, the whole file is on the disk under its final name. Without it, the file stays `<name>.part`.
+        """
         await asyncio.to_thread(self._close, sync=sync)
 
     def _append(self, chunk: bytes) -> None:
@@ -71,13 +75,13 @@ class BodyWriter:
             try:
                 if sync:
                     os.fsync(file)
-                    self._name(file)
+                    self._publish(file)
             finally:
                 os.close(file)
 
-    def _name(self, file: int) -> None:
-        # A sender that came back has begun anew: then this file has no place any more.
+    def _publish(self, file: int) -> None:
+        # If the sender has started again, the partial file is a new one, and this one has no name any more.
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file), self._passing.stat()):
-                self._passing.replace(self.path)
+            if os.path.samestat(os.fstat(file), self._partial.stat()):
+                self._partial.replace(self.path)
                 sync_folder(self.path.parent)

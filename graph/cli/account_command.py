@@ -69,7 +69,7 @@ def list_(options: Mapping[str, str | None]) -> None:
 
 @with_new_services
 async def _create(services: "Services", name: str, parent_id: str | None, account_id: str | None) -> None:
-    print_json(_as_json(await services.administration.create_account(name, parent_id, account_id)))
+    print_json(_as_json(await services.accounts.create_account(name, parent_id, account_id)))
 
 
 @with_services
@@ -78,18 +78,18 @@ async def _set(
 ) -> None:
     from graph.media.check_store import MediaStoreCheckError, check_media_store
 
-    account = await services.administration.account(account_id)
+    account = await services.accounts.account(account_id)
     if media:
         try:
             await check_media_store(services, account, media)
         except MediaStoreCheckError as error:
             raise click.ClickException(str(error)) from error
-    print_json(_as_json(await services.keeping.amend(account.id, name=name, media=media, numbers=numbers)))
+    print_json(_as_json(await services.account_settings.amend(account.id, name=name, media=media, numbers=numbers)))
 
 
 @with_services
 async def _list(services: "Services") -> None:
-    async for found in services.administration.accounts():
+    async for found in services.accounts.accounts():
         print_json(_as_json(found))
 
 

@@ -45,5 +45,5 @@ def import_(
 async def _import(services: "Services", file: Path, account_id: str, folder: Path | None) -> Mapping[str, int]:
     from graph.cli.import_file import Importer
 
-    account = await services.administration.account(account_id)
+    account = await services.accounts.account(account_id)
     return await Importer(services, account, folder).run(file)

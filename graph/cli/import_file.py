@@ -39,7 +39,7 @@ class Importer:
     async def run(self, file: Path) -> Mapping[str, int]:
         """Import all lines of a file. Return the number of lines by outcome."""
         with _lock_imports(self._services.settings.data), _progress(file) as advance:
-            await self._services.importing.begin()
+            await self._services.importer.begin()
             lines = _numbered(file)
             workers = [asyncio.create_task(self._work(lines, advance)) for _ in range(_CONCURRENCY)]
             try:
@@ -72,12 +72,12 @@ class Importer:
         # If a file has the same id twice, the second line waits for the first.
         async with self._locks[hash(recording.id) % len(self._locks)]:
             for _ in range(_TRIES):
-                needs_audio = audio is not None and await self._services.importing.missing(recording)
+                needs_audio = audio is not None and await self._services.importer.missing(recording)
                 if needs_audio and audio is not None:
                     await self._spool(recording, audio)
-                outcome = await self._services.importing.take(recording, spooled=needs_audio)
+                outcome = await self._services.importer.take(recording, spooled=needs_audio)
                 # A server that is starting moves spool files without a row to `aside`. The audio is then spooled again.
-                if not (needs_audio and await self._services.importing.missing(recording)):
+                if not (needs_audio and await self._services.importer.missing(recording)):
                     break
             return outcome.value
 
@@ -99,7 +99,7 @@ class Importer:
                     await writer.write(chunk)
             await writer.close()
         finally:
-            # After an error: closing without a sync marks the file as incomplete.
+            # After an error, the incomplete file keeps the name `<name>.part`. A closed file does not change.
             await writer.close(sync=False)
 
 

@@ -52,20 +52,20 @@ def revoke(id: str, options: Mapping[str, str | None]) -> None:
 
 @with_services
 async def _create(services: "Services", account_id: str) -> None:
-    created = await services.administration.create_ingest(account_id)
+    created = await services.accounts.create_ingest(account_id)
     url = f"{services.settings.address}/ingest/{created.address.id}/{created.secret}"
     print_json({"url": url, "websocket": f"{url.replace('http', 'ws', 1)}/ws", **_as_json(created.address)})
 
 
 @with_services
 async def _list(services: "Services", account_id: str) -> None:
-    for found in await services.administration.ingest_addresses(account_id):
+    for found in await services.accounts.ingest_addresses(account_id):
         print_json(_as_json(found))
 
 
 @with_services
 async def _revoke(services: "Services", address_id: str) -> None:
-    await services.administration.revoke_ingest(address_id)
+    await services.accounts.revoke_ingest(address_id)
     print_json({"id": address_id, "revoked": True})
 
 

@@ -55,19 +55,19 @@ def revoke(id: str, options: Mapping[str, str | None]) -> None:
 
 @with_services
 async def _create(services: "Services", account_id: str, owner_id: str | None, scopes: frozenset[Scope]) -> None:
-    created = await services.administration.create_key(account_id, owner_id, scopes)
+    created = await services.accounts.create_key(account_id, owner_id, scopes)
     print_json({"key": created.secret, **_as_json(created.key)})
 
 
 @with_services
 async def _list(services: "Services", account_id: str) -> None:
-    for found in await services.administration.keys(account_id):
+    for found in await services.accounts.keys(account_id):
         print_json(_as_json(found))
 
 
 @with_services
 async def _revoke(services: "Services", key_id: str) -> None:
-    await services.administration.revoke_key(key_id)
+    await services.accounts.revoke_key(key_id)
     print_json({"id": key_id, "revoked": True})
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _label: Final = click.option(
     "--label", help="The label to which the rule applies. [default: all labels that have no rule]"
 )
-_dry_run: Final = click.option("--dry-run", is_flag=True, help="Change nothing. Only print what would change.")
+_dry_run: Final = click.option("--dry-run", is_flag=True, help="Change nothing. Only print the expected changes.")
 
 
 @click.group()
@@ -66,20 +66,20 @@ def list_(account_id: str, options: Mapping[str, str | None]) -> None:
 @with_services
 async def _set(services: "Services", account_id: str, rule: Retention, dry_run: bool) -> None:
     with progress_bar() as progress:
-        outcome = await services.keeping.set_rule(account_id, rule, dry_run=dry_run, progress=progress)
+        outcome = await services.account_settings.set_rule(account_id, rule, dry_run=dry_run, progress=progress)
     _print_outcome(outcome, {"account": account_id, "label": rule.label, "days": rule.days, "dry_run": dry_run})
 
 
 @with_services
 async def _clear(services: "Services", account_id: str, label: str | None, dry_run: bool) -> None:
     with progress_bar() as progress:
-        outcome = await services.keeping.clear_rule(account_id, label, dry_run=dry_run, progress=progress)
+        outcome = await services.account_settings.clear_rule(account_id, label, dry_run=dry_run, progress=progress)
     _print_outcome(outcome, {"account": account_id, "label": label, "days": None, "dry_run": dry_run})
 
 
 @with_services
 async def _list(services: "Services", account_id: str) -> None:
-    for rule in await services.keeping.rules(account_id):
+    for rule in await services.account_settings.rules(account_id):
         print_json({"account": account_id, "label": rule.label, "days": rule.days})
 
 

@@ -49,5 +49,5 @@ async def _issue(
     services: "Services", account_id: str, owner_id: str | None, scopes: frozenset[Scope], seconds: int
 ) -> str:
     check_owner(owner_id)
-    account = await services.administration.account(account_id)
+    account = await services.accounts.account(account_id)
     return services.tokens.issue(Principal(account.id, scopes, owner_id), seconds)

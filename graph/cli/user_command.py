@@ -58,12 +58,12 @@ def list_(account_id: str, options: Mapping[str, str | None]) -> None:
 
 @with_services
 async def _create(services: "Services", fields: dict[str, Any]) -> None:
-    print_json(_as_json(await services.membership.create(fields.pop("account_id"), fields.pop("username"), **fields)))
+    print_json(_as_json(await services.users.create(fields.pop("account_id"), fields.pop("username"), **fields)))
 
 
 @with_services
 async def _list(services: "Services", account_id: str) -> None:
-    account = await services.administration.account(account_id)
+    account = await services.accounts.account(account_id)
     for found in await services.store.users(account.id):
         print_json(_as_json(found))
 

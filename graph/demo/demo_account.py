@@ -10,12 +10,14 @@ from graph.demo.voices import FRAME_MS, SAMPLE_RATE, voices
 from graph.services import Services
 from recordings.model.account import DEFAULT_SCOPES, Account, IngestAddress, Principal
 from recordings.model.call import Call
+from recordings.model.events import Created
 from recordings.model.instants import DAY, HOUR, MINUTE, SECOND, Millis
 from recordings.model.options import RecordingOptions
 from recordings.model.recording import Direction, EndCause, Lease, Recording, State
 from recordings.ports.audio import Codec
 from recordings.ports.recording_store import Taken
 from recordings.use_cases.accounts import hash_secret
+from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import recording_of_call
 from recordings.use_cases.upkeep import LEASE
 
@@ -66,7 +68,7 @@ async def demo_account(services: Services) -> Account:
     found = await services.store.account(DEMO_ACCOUNT)
     if found is None:
         await services.store.add_account(Account(DEMO_ACCOUNT, "Demo", services.clock.now()))
-        found = await services.administration.account(DEMO_ACCOUNT)
+        found = await services.accounts.account(DEMO_ACCOUNT)
     return found
 
 
@@ -95,7 +97,7 @@ async def _add_recording(services: Services, account: Account, scene: Scene, tun
     recording = _recording(services, account, scene)
     await _write_audio(services, recording.id, scene.seconds, tune)
     try:
-        await services.store.insert(recording)
+        await RecordingWriter(services.store).create(recording, Created(at=services.clock.now()))
     except Taken:
         await services.spool.remove(recording.id)
         return

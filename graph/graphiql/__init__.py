@@ -1,6 +1,6 @@
-"""GraphiQL, the query editor at `/graphql`: a page, and the files that it loads, all of them from this service.
+"""GraphiQL, the query editor at `/graphql`: its page, and the files that the page loads from this service.
 
-The files are built by `scripts/graphiql/build.mjs` and kept as they are sent, in gzip.
+`scripts/graphiql/build.mjs` builds the files. They are stored compressed with gzip, as most clients receive them.
 """
 
 import gzip
@@ -24,30 +24,30 @@ _TYPES: Final = {
     ".txt": "text/plain; charset=utf-8",
 }
 FILES: Final = tuple(sorted(file.stem for file in _HERE.glob("*.gz")))
-"""The files, by the names that they are asked for."""
+"""The names of the files in URLs."""
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    # The editor positions what it draws by styles of its own.
+    # The editor sets inline styles to position its elements.
     "style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Nothing comes from any other place, and nothing goes there: the page holds a token."""
+"""The page may exchange data only with this service, because it has a token."""
 _SAFE: Final = {"x-content-type-options": "nosniff"}
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file, packed, and its tag."""
+    """A compressed file with its ETag."""
 
-    packed: bytes
-    tag: str
+    compressed: bytes
+    etag: str
     media_type: str
 
 
 @cache
 def _file(name: str) -> _File:
-    packed = (_HERE / f"{name}.gz").read_bytes()
-    return _File(packed, f'"{sha256(packed).hexdigest()[:32]}"', _TYPES[Path(name).suffix])
+    compressed = (_HERE / f"{name}.gz").read_bytes()
+    return _File(compressed, f'"{sha256(compressed).hexdigest()[:32]}"', _TYPES[Path(name).suffix])
 
 
 @cache
@@ -56,12 +56,12 @@ def _page() -> str:
 
 
 def page() -> Response:
-    """The page."""
+    """Return the page."""
     return HTMLResponse(_page(), headers={**_SAFE, "content-security-policy": POLICY, "referrer-policy": "no-referrer"})
 
 
 def routes() -> list[Route]:
-    """The routes of the files, beside that of the page."""
+    """Return the routes of the files. The page has the route of the API itself."""
     return [Route("/graphiql/{name}", _send)]
 
 
@@ -70,10 +70,10 @@ async def _send(request: Request) -> Response:
     if name not in FILES:
         return error_response(404, "NOT_FOUND", "no such file")
     file = _file(name)
-    # Asked for again after each release, and sent again only if it is another one then.
-    headers = {**_SAFE, "etag": file.tag, "cache-control": "no-cache", "vary": "accept-encoding"}
-    if request.headers.get("if-none-match") == file.tag:
+    # `no-cache` makes browsers revalidate. A file is sent again only if a release changed it.
+    headers = {**_SAFE, "etag": file.etag, "cache-control": "no-cache", "vary": "accept-encoding"}
+    if request.headers.get("if-none-match") == file.etag:
         return Response(status_code=304, headers=headers)
     if not accepts(request.headers.get("accept-encoding"), GZIP):
-        return Response(gzip.decompress(file.packed), headers=headers, media_type=file.media_type)
-    return Response(file.packed, headers={**headers, "content-encoding": "gzip"}, media_type=file.media_type)
+        return Response(gzip.decompress(file.compressed), headers=headers, media_type=file.media_type)
+    return Response(file.compressed, headers={**headers, "content-encoding": "gzip"}, media_type=file.media_type)

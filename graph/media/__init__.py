@@ -1,1 +1,1 @@
-"""Playing recordings over HTTP at `/media`, in stored and converted formats."""
+"""Play recordings over HTTP at `/media`, in their stored format or converted."""

@@ -1,4 +1,4 @@
-"""Stored recordings as something else: in another format, or drawn. What can go wrong is said as a refusal."""
+"""Convert stored recordings to another format, or to a waveform. Errors become `Refused` errors for clients."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,63 +12,65 @@ from recordings.model.errors import Busy, InvalidInput, MediaUnavailable
 from recordings.model.recording import Media, Recording
 from recordings.ports.audio import MediaMissing, NotAudio
 
-MOST_PIXELS: Final = 10_000
+MAX_PIXELS: Final = 10_000
 _PREFIX: Final = "rendition:"
 _log: Final = logger("media")
 
 
-class Rendering:
-    """What fronts ask for renditions. Who may hear a recording was decided before."""
+class Converter:
+    """Makes renditions for all interfaces. The caller has already checked who may hear the recording."""
 
     def __init__(self, renditions: Renditions) -> None:
         self._renditions = renditions
 
     async def convert(self, recording: Recording, format: str) -> "Converted | None":
-        """A recording in another format; `None` if that is how it is stored.
+        """Return a recording in another format; `None` if it is stored in this format.
 
         Raises:
-            MediaMissing: the audio is not where it was stored.
-            MediaUnavailable: it cannot be converted.
-            Busy: not now.
+            MediaMissing: the audio is not at its URL.
+            MediaUnavailable: the audio cannot be converted.
+            Busy: too many conversions are running.
         """
         if recording.media is None:
             return None
-        with _refusing(recording.id):
-            made = await self._renditions.convert(recording.media, format, recording.account_id)
-        return None if made is None else Converted(recording, recording.media, made)
+        with _as_refused(recording.id):
+            rendition = await self._renditions.convert(recording.media, format, recording.account_id)
+        return None if rendition is None else Converted(recording, recording.media, rendition)
 
-    async def draw(self, recording_id: str, media: Media, pixels: int, whose: str) -> Mapping[str, Any]:
-        """The waveform of a recording, as players load it; `whose` is the account that asks.
+    async def waveform(self, recording_id: str, media: Media, pixels: int, account_id: str) -> Mapping[str, Any]:
+        """Return the waveform of a recording in the format of web players, for a client of the given account.
 
         Raises:
-            InvalidInput: it cannot be drawn in so few or so many pixels.
-            MediaUnavailable: it cannot be drawn, or is not where it was stored.
-            Busy: not now.
+            InvalidInput: the number of pixels is out of range.
+            MediaUnavailable: the audio cannot be decoded, or is not at its URL.
+            Busy: too many conversions are running.
         """
-        if not 1 <= pixels <= MOST_PIXELS:
-            raise InvalidInput.of(("pixels",), "maximum", pixels, f"an integer from 1 to {MOST_PIXELS}")
-        with _refusing(recording_id):
+        if not 1 <= pixels <= MAX_PIXELS:
+            raise InvalidInput.of(("pixels",), "maximum", pixels, f"an integer from 1 to {MAX_PIXELS}")
+        with _as_refused(recording_id):
             try:
-                return await self._renditions.peaks(media, pixels, whose)
+                return await self._renditions.peaks(media, pixels, account_id)
             except MediaMissing as missing:
-                raise MediaUnavailable("the audio is not where it was stored", recording_id=recording_id) from missing
+                raise MediaUnavailable(
+                    "the audio is missing from the media store", recording_id=recording_id
+                ) from missing
 
 
 class Converted:
-    """A recording as one of its renditions, to be played as any other is."""
+    """A recording with the audio of one of its renditions. It can be played like any recording."""
 
-    def __init__(self, recording: Recording, media: Media, made: Rendition) -> None:
-        self._folder = FolderMedia(made.path.parent, _PREFIX)
-        shown = replace(
+    def __init__(self, recording: Recording, media: Media, rendition: Rendition) -> None:
+        self._folder = FolderMedia(rendition.path.parent, _PREFIX)
+        rendered = replace(
             media,
-            url=_PREFIX + made.path.name,
-            content_type=made.content_type,
-            length=made.length,
-            sha256=made.sha256,
+            url=_PREFIX + rendition.path.name,
+            content_type=rendition.content_type,
+            length=rendition.length,
+            sha256=rendition.sha256,
         )
-        # Of its name the ending changes too.
+        # The name's extension changes, too.
         name = recording.name.removesuffix(f".{recording.format}")
-        self.recording = replace(recording, media=shown, format=made.format, name=name)
+        self.recording = replace(recording, media=rendered, format=rendition.format, name=name)
 
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """As `MediaStore.read`."""
@@ -76,11 +78,11 @@ class Converted:
 
 
 @contextmanager
-def _refusing(recording_id: str) -> Iterator[None]:
+def _as_refused(recording_id: str) -> Iterator[None]:
     try:
         yield
     except AudioWorkersBusyError as busy:
         raise Busy("too many recordings are being converted: try again later", recording_id=recording_id) from busy
     except (NotAudio, SourceDamagedError) as error:
-        _log.warning("a recording cannot be converted", recording=recording_id, why=str(error))
+        _log.warning("conversion failed", recording_id=recording_id, error=str(error))
         raise MediaUnavailable("the audio cannot be converted", recording_id=recording_id) from error

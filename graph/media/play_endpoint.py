@@ -1,4 +1,4 @@
-"""`GET /media/{id}`: playing a recording, with credentials or with a signed address."""
+"""`GET /media/{id}`: play a recording, with credentials or with a signed URL."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from adapters.http.audio_response import play
 from adapters.http.error_body import RETRY, error_response
-from graph.media.convert import Rendering
+from graph.media.convert import Converter
 from graph.media.wanted_format import wanted_format
 from recordings.model.account import Principal
 from recordings.model.errors import Busy, Forbidden, MediaUnavailable, NotFound, Refused, Unauthenticated
@@ -19,7 +19,7 @@ from recordings.ports.process import Clock
 from recordings.rules.media_grants import Grant, Grants
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
-"""Who asks, by the request's credentials. Raises `Unauthenticated`."""
+"""Returns the principal of a request's credentials. Raises `Unauthenticated`."""
 
 _STATUSES: Final[tuple[tuple[type[Refused], int], ...]] = (
     (Unauthenticated, 401),
@@ -29,89 +29,89 @@ _STATUSES: Final[tuple[tuple[type[Refused], int], ...]] = (
     (MediaUnavailable, 404),
 )
 _PRIVATE: Final = {"cache-control": "no-store"}
-_BESIDE: Final = {401: {"www-authenticate": "Bearer"}, 503: RETRY}
-_LONGEST_NUMBER: Final = 18
+_HEADERS_BY_STATUS: Final = {401: {"www-authenticate": "Bearer"}, 503: RETRY}
+_MAX_DIGITS: Final = 18
 
 
-class Listening(Protocol):
-    """The use cases of `recordings.use_cases.recordings` that this needs."""
+class PlayUseCases(Protocol):
+    """The use cases of `recordings.use_cases.recordings` that the endpoint needs."""
 
     async def listen(self, principal: Principal, recording_id: str) -> Recording:
-        """A recording with media, for somebody. Raises `Refused`."""
+        """Return a recording with media for a principal. Raises `Refused`."""
 
     async def listen_with_grant(self, grant: Grant) -> Recording:
-        """A recording with media, for whoever holds a grant. Raises `Refused`."""
+        """Return a recording with media for the holder of a grant. Raises `Refused`."""
 
 
 class MediaEndpoint:
-    """Plays recordings. `inline=true` asks a browser to play instead of to save.
+    """Plays recordings. With `inline=true` a browser plays the file instead of saving it.
 
-    With `rendering`, `format=opus` (or `Accept`) asks for it in another format; see `graph.media.wanted_format`.
+    With a `converter`, `format=opus` (or `Accept`) selects another format; see `graph.media.wanted_format`.
     """
 
     def __init__(
         self,
         *,
-        service: Listening,
+        service: PlayUseCases,
         media: MediaStore,
         grants: Grants,
         clock: Clock,
         authenticate: Authenticate,
-        rendering: Rendering | None = None,
+        converter: Converter | None = None,
     ) -> None:
         self._service = service
         self._media = media
         self._grants = grants
         self._clock = clock
         self._authenticate = authenticate
-        self._rendering = rendering
+        self._converter = converter
 
     def route(self, path: str = "/media/{id}") -> Route:
-        """The route that it answers."""
+        """Return the route of the endpoint."""
         return Route(path, self.respond, methods=["GET", "HEAD"], name="media")
 
     async def respond(self, request: Request) -> Response:
-        """Play, or say why not."""
+        """Return the audio, or an error response."""
         try:
             return await self._play(request, await self._recording(request))
         except Refused as refused:
-            return _refusal(refused)
+            return _refused_response(refused)
         except MediaMissing:
-            return error_response(404, MediaUnavailable.code, "the audio is not where it was stored", _PRIVATE)
+            return error_response(404, MediaUnavailable.code, "the audio is missing from the media store", _PRIVATE)
 
     async def _play(self, request: Request, recording: Recording) -> Response:
         inline = request.query_params.get("inline") == "true"
-        if self._rendering is None or recording.media is None:
+        if self._converter is None or recording.media is None:
             return await play(request, recording, self._media.read, inline=inline)
-        asked = request.query_params.get("format")
-        # A player that can set no header says it in the address, as on the v2 paths.
+        format_parameter = request.query_params.get("format")
+        # A player that cannot set headers uses the query parameter, as on the v2 paths.
         accept = request.query_params.get("accept") or request.headers.get("accept")
-        wanted = wanted_format(asked, accept, recording.media.content_type)
-        converted = await self._rendering.convert(recording, wanted) if wanted is not None else None
+        wanted = wanted_format(format_parameter, accept, recording.media.content_type)
+        converted = await self._converter.convert(recording, wanted) if wanted is not None else None
         if converted is None:
-            answer = await play(request, recording, self._media.read, inline=inline)
+            response = await play(request, recording, self._media.read, inline=inline)
         else:
-            answer = await play(request, converted.recording, converted.read, inline=inline)
-        if asked is None:
-            # What is kept of it on the way is not for everybody who asks for this address.
-            answer.headers["vary"] = "Accept"
-        return answer
+            response = await play(request, converted.recording, converted.read, inline=inline)
+        if format_parameter is None:
+            # Caches must keep a separate response for each Accept header.
+            response.headers["vary"] = "Accept"
+        return response
 
     async def _recording(self, request: Request) -> Recording:
         recording_id: str = request.path_params["id"]
         signature = request.query_params.get("signature")
         if signature is None:
             return await self._service.listen(await self._authenticate(request), recording_id)
-        expires = _instant(request.query_params.get("expires", ""))
+        expires = _expiry(request.query_params.get("expires", ""))
         grant = self._grants.check(recording_id, expires, signature, self._clock.now())
         return await self._service.listen_with_grant(grant)
 
 
-def _instant(text: str) -> int:
-    """The instant of a signed address. One that nobody signed cannot have a valid signature."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else 0
+def _expiry(text: str) -> int:
+    """Return the expiry time of a signed URL; 0 for an invalid one, for which no signature is valid."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else 0
 
 
-def _refusal(refused: Refused) -> Response:
+def _refused_response(refused: Refused) -> Response:
     status = next((status for kind, status in _STATUSES if isinstance(refused, kind)), 400)
-    return error_response(status, refused.code, refused.message, _PRIVATE | _BESIDE.get(status, {}))
+    return error_response(status, refused.code, refused.message, _PRIVATE | _HEADERS_BY_STATUS.get(status, {}))

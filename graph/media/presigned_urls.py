@@ -1,27 +1,32 @@
-"""URLs by which the store itself plays recordings, so that their bytes need not pass through the service."""
+"""URLs signed by the media store. Clients download from the store, so the audio does not pass through the service."""
 
 from collections.abc import Iterable, Mapping
 
 from adapters.http.audio_types import format_of
 from adapters.http.download_name import content_disposition, download_name
 from adapters.media import MediaRouter
+from recordings.model.fields import MediaRow, RecordingRow
 from recordings.model.instants import SECOND, Millis
-from recordings.model.recording import Row, State
+from recordings.model.recording import State
 
 
-class Presigning:
-    """Signs for a page of recordings what lies in a store that signs (S3); what lies elsewhere has no such URL."""
+class UrlPresigner:
+    """Makes signed URLs for a page of recordings. Only stores that sign URLs (S3) have them."""
 
     def __init__(self, media: MediaRouter, ttl: Millis) -> None:
         self._media = media
         self._seconds = ttl // SECOND
 
-    async def urls(self, rows: Iterable[Row]) -> Mapping[str, str]:
-        """The URLs by recording. Signing is computing: the store is not asked."""
-        signed = {row["id"]: await self._sign(row["id"], row["media"]) for row in rows if _is_playable(row)}
+    async def urls(self, rows: Iterable[RecordingRow]) -> Mapping[str, str]:
+        """Return the URLs by recording id. Signing is a local computation without a request to the store."""
+        signed = {
+            row["id"]: await self._sign(row["id"], media)
+            for row in rows
+            if (media := row["media"]) is not None and row["state"] == State.STORED
+        }
         return {identity: url for identity, url in signed.items() if url is not None}
 
-    async def _sign(self, recording_id: str, media: Mapping[str, str]) -> str | None:
+    async def _sign(self, recording_id: str, media: MediaRow) -> str | None:
         name = download_name("", recording_id, format_of(media["content_type"]))
         return await self._media.presign(
             media["url"],
@@ -29,7 +34,3 @@ class Presigning:
             content_type=media["content_type"],
             disposition=content_disposition(name, inline=True),
         )
-
-
-def _is_playable(row: Row) -> bool:
-    return row["media"] is not None and row["state"] == State.STORED

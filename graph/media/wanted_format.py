@@ -1,4 +1,4 @@
-"""In which format a recording is played: as it is stored, unless somebody asks for another one. No I/O."""
+"""Choose the format in which a recording is played: the stored format, unless the client wants another. No I/O."""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,14 @@ from recordings.model.errors import InvalidInput
 
 
 def wanted_format(parameter: str | None, accept: str | None, content_type: str) -> str | None:
-    """The format that audio stored as this type is to be converted to; `None` for none.
+    """Return the format to which stored audio must be converted; `None` if no conversion is needed.
 
-    The parameter decides; without it the field `Accept` does. There the stored format is taken wherever it will do,
-    however much another one is liked: browsers name all formats that they can play. A field that allows nothing that
-    we have is ignored, as RFC 9110 (12.5.1) lets us.
+    The query parameter takes precedence over the `Accept` header. If `Accept` allows the stored format, that format is
+    used even if another one has a higher quality value, because browsers list all formats that they can play. An
+    `Accept` header without any available format is ignored, as RFC 9110, section 12.5.1, permits.
 
     Raises:
-        InvalidInput: the parameter names no format.
+        InvalidInput: the parameter is not the name of a format.
     """
     stored = format_of(content_type)
     if parameter is not None:
@@ -29,7 +29,7 @@ def wanted_format(parameter: str | None, accept: str | None, content_type: str) 
 
 
 def _accepted(field: str) -> Iterator[tuple[str, float]]:
-    """What a field accepts, as (format or `*`, quality); what is none of our types is left out."""
+    """Yield (format or `*`, quality) for each known media type of an `Accept` header."""
     for media in parse_accept(field):
         name = "*" if media.name in {"*/*", "audio/*"} else BY_TYPE.get(media.name)
         if name is not None and media.quality > 0:

@@ -1,5 +1,6 @@
 """The stored audio of a recording: the `Media` type, its signed URL and its waveform."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -10,8 +11,8 @@ from graph.schema.enums import PlayedFormat, Scope, State
 from graph.schema.field_info import Info
 from graph.schema.resolver_context import Context
 from graph.schema.scalars import JSON, URL, BigInt, DateTime, Sha256
+from recordings.model.fields import RecordingRow
 from recordings.model.recording import Media as StoredMedia
-from recordings.model.recording import Row
 
 Format = Annotated[
     PlayedFormat | None,
@@ -34,7 +35,7 @@ def media_url(context: Context, recording_id: str) -> str:
     return f"{address}?expires={expires}&signature={signature}&inline=true"
 
 
-def resolve_media(row: strawberry.Parent[Row]) -> Any:
+def resolve_media(row: strawberry.Parent[RecordingRow]) -> Any:
     """Return the row's media with the values that its fields need. Its location in the store is no field."""
     media = row["media"]
     if media is None:
@@ -42,23 +43,23 @@ def resolve_media(row: strawberry.Parent[Row]) -> Any:
     return media | {"recording_id": row["id"], "state": row["state"]}
 
 
-def _may_play(media: Row, context: Context) -> bool:
+def _may_play(media: Mapping[str, Any], context: Context) -> bool:
     return media["state"] == State.STORED and Scope.LISTEN in context.principal.scopes
 
 
-def url_of(media: Row, context: Context) -> URL | None:
+def url_of(media: Mapping[str, Any], context: Context) -> URL | None:
     """Return the URL that plays this media, or `None` if the caller may not play it."""
     if not _may_play(media, context):
         return None
     return URL(context.presigned.get(media["recording_id"]) or media_url(context, media["recording_id"]))
 
 
-def url_expires_of(media: Row, context: Context) -> DateTime | None:
+def url_expires_of(media: Mapping[str, Any], context: Context) -> DateTime | None:
     """Return the expiry of that URL, or `None` if there is no URL."""
     return DateTime(context.media_expires) if _may_play(media, context) else None
 
 
-def url_in_format(media: Row, context: Context, format: PlayedFormat | None) -> URL | None:
+def url_in_format(media: Mapping[str, Any], context: Context, format: PlayedFormat | None) -> URL | None:
     """Return the URL that plays this media in the format, or `None` if the caller may not play it."""
     if not format or not _may_play(media, context):
         return url_of(media, context)
@@ -70,7 +71,7 @@ def _resolve_url(media: strawberry.Parent[Any], info: Info, format: Format = UNS
     return url_in_format(media, info.context, format)
 
 
-async def draw_waveform(media: Row, context: Context, pixels: int) -> None:
+async def draw_waveform(media: Mapping[str, Any], context: Context, pixels: int) -> None:
     """Put the waveform of this media into the context, for `peaks_of`. Do nothing if the caller may not play it."""
     key = media["recording_id"], pixels
     if context.draw is None or key in context.waveforms or not _may_play(media, context):
@@ -83,7 +84,7 @@ async def draw_waveform(media: Row, context: Context, pixels: int) -> None:
         context.waveforms[key] = error
 
 
-def peaks_of(media: Row, context: Context, pixels: int) -> JSON | None:
+def peaks_of(media: Mapping[str, Any], context: Context, pixels: int) -> JSON | None:
     """Return the waveform that `draw_waveform` put into the context. Raise the error if it could not be drawn."""
     if context.draw is None or not _may_play(media, context):
         return None
@@ -103,7 +104,7 @@ def _resolve_url_expires(media: strawberry.Parent[Any], info: Info) -> DateTime 
 
 
 @strawberry.type(
-    description="The stored audio of a recording. The service measured all values from the decoded audio itself."
+    description="The stored audio of a recording. The service measured these values itself, when it decoded the audio."
 )
 class Media:
     url: URL | None = strawberry.field(

@@ -16,7 +16,9 @@ class LiveCall:
     started: DateTime = strawberry.field(description="The time at which the service received the first audio.")
     from_: str = strawberry.field(name="from", description="The caller, as reported by the switch.")
     to: str = strawberry.field(description="The callee, as reported by the switch.")
-    request: str | None = strawberry.field(description="The request of the SIP call, as `user@realm`.")
+    request: str | None = strawberry.field(
+        description="The address in the SIP request of the call (the Request-URI), as reported by the switch."
+    )
     direction: Direction | None = strawberry.field(description="The direction of the call.")
     owner_id: strawberry.ID | None = strawberry.field(description="The id of the user that the call belongs to.")
     endpoint_id: strawberry.ID | None = strawberry.field(description="The id of the device that the call uses.")

@@ -15,7 +15,7 @@ from graph.schema.recording_page import RecordingPage
 from graph.schema.recording_parts import delivery_url_of
 from graph.schema.resolver_context import Context
 from recordings.model.account import Account
-from recordings.model.recording import Row
+from recordings.model.fields import RecordingRow
 
 
 def _column(compute: Callable[[Any], Any]) -> Computed:
@@ -26,7 +26,7 @@ def _column(compute: Callable[[Any], Any]) -> Computed:
 
 
 def _column_with_context(compute: Callable[[Any, Context], Any]) -> Computed:
-    def column(rows: Sequence[Row], context: Context) -> list[Any]:
+    def column(rows: Sequence[RecordingRow], context: Context) -> list[Any]:
         return [compute(row, context) for row in rows]
 
     return column
@@ -55,8 +55,8 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
 """By GraphQL type and field name. `graph.schema.prefetch` fetches their data before."""
 
 
-def _column_with_argument(compute: Callable[[Row, Context, Any], Any], name: str) -> ComputedWith:
-    def column(rows: Sequence[Row], context: Context, arguments: Mapping[str, Any]) -> list[Any]:
+def _column_with_argument(compute: Callable[[RecordingRow, Context, Any], Any], name: str) -> ComputedWith:
+    def column(rows: Sequence[RecordingRow], context: Context, arguments: Mapping[str, Any]) -> list[Any]:
         argument = arguments.get(name)
         return [compute(row, context, argument) for row in rows]
 

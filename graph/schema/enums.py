@@ -58,7 +58,7 @@ _describe(
     "The state of a recording. The usual order is REQUESTED, ARMED (optional), RECORDING, FINALIZING, STORED.",
     {
         State.REQUESTED: "The service asked the recorder to start; the recorder has not confirmed yet.",
-        State.ARMED: "The recorder waits until the call is answered or bridged.",
+        State.ARMED: "The recorder waits until the call is answered or bridged (connected to another leg).",
         State.RECORDING: "The audio of the call is being recorded.",
         State.PAUSED: "In progress, but nothing is recorded until the recording is resumed.",
         State.MASKED: "In progress, but silence is recorded until the recording is unmasked.",

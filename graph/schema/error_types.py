@@ -87,7 +87,7 @@ class CallNotFoundError(UserError):
 class AlreadyRecordingError(UserError, RefusedWithRecording):
     recording: Recording | None = strawberry.field(
         resolver=_resolve_recording,
-        description="The recording in progress. Null if the credentials cannot access it.",
+        description="The recording in progress. Null if the credentials cannot read it.",
     )
 
 
@@ -147,7 +147,7 @@ class UnsupportedByRecorderError(UserError):
 class RecorderFailedError(UserError, RefusedWithRecording):
     recording: Recording | None = strawberry.field(
         resolver=_resolve_recording,
-        description="The recording concerned. Null if the credentials cannot access it.",
+        description="The recording concerned. Null if the credentials cannot read it.",
     )
 
 

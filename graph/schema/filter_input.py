@@ -6,6 +6,7 @@ else limits a list: there is no default time range.
 """
 
 from collections.abc import Iterator, Sequence
+from keyword import iskeyword
 from typing import Any, Final
 
 import strawberry
@@ -15,6 +16,7 @@ from graph.schema.enums import Direction, State
 from graph.schema.partial_input import PartialInput
 from graph.schema.scalars import DateTime
 from recordings.model.errors import InvalidInput
+from recordings.model.fields import FieldType, filterable
 from recordings.model.query import MAX_DEPTH, And, Condition, Equal, HasMedia, In, Not, Or, Prefix, Range, check
 
 Path = tuple[str, ...]
@@ -121,14 +123,8 @@ class RecordingFilter(PartialInput):
     has_media: bool | None = strawberry.field(default=UNSET, description="Whether the recording has stored audio.")
 
 
-_TEXTS: Final = {
-    name: name.rstrip("_")
-    for name in (
-        "from_", "to", "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "call_id",
-        "interaction_id", "cdr_id", "owner_id", "endpoint_id", "origin", "label", "name", "format",
-    )
-}  # fmt: skip
-_RANGES: Final = ("start", "created", "ended", "duration_ms")
+_TEXTS: Final = {f"{name}_" if iskeyword(name) else name: name for name in filterable(FieldType.TEXT)}
+_RANGES: Final = filterable(FieldType.NUMBER)
 
 
 def to_condition(filter: RecordingFilter | None, path: Path = ("filter",)) -> Condition:

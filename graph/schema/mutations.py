@@ -111,8 +111,9 @@ class Mutation:
     start_recording: payloads.StartRecordingPayload = strawberry.mutation(
         resolver=_start,
         description=(
-            "Start to record a call in progress: now, or when it is answered or bridged. If the call is already being "
-            "recorded, the error is `AlreadyRecordingError`, which has the recording. Needs the scope CONTROL."
+            "Start to record a call in progress: now, or when it is answered or bridged (connected to another leg). If "
+            "the call is already being recorded, the error is `AlreadyRecordingError`, which has the recording. Needs "
+            "the scope CONTROL."
         ),
     )
     stop_recording: payloads.StopRecordingPayload = strawberry.mutation(
@@ -132,7 +133,7 @@ class Mutation:
     resume_recording: payloads.ResumeRecordingPayload = strawberry.mutation(
         resolver=_resume,
         description=(
-            "Resume a paused recording. If it is not paused but recording, nothing changes. Needs the scope CONTROL."
+            "Resume a paused recording. If it is already recording, nothing changes. Needs the scope CONTROL."
         ),
     )
     mask_recording: payloads.MaskRecordingPayload = strawberry.mutation(
@@ -145,7 +146,7 @@ class Mutation:
     unmask_recording: payloads.UnmaskRecordingPayload = strawberry.mutation(
         resolver=_unmask,
         description=(
-            "Unmask a masked recording. If it is not masked but recording, nothing changes. Needs the scope CONTROL."
+            "Unmask a masked recording. If it is already recording, nothing changes. Needs the scope CONTROL."
         ),
     )
     delete_recording: payloads.DeleteRecordingPayload = strawberry.mutation(

@@ -22,10 +22,10 @@ from graph.schema.recordings_field import resolve_recordings
 from graph.schema.resolver_context import Context
 from graph.schema.scalars import JSON, DateTime
 from recordings.model import account as domain
-from recordings.model.recording import Row
+from recordings.model.fields import RecordingRow
 
 
-async def _resolve_account(row: strawberry.Parent[Row], info: Info) -> Any:
+async def _resolve_account(row: strawberry.Parent[RecordingRow], info: Info) -> Any:
     context = info.context
     return await context.recordings.account(context.principal, row["account_id"])
 
@@ -64,7 +64,9 @@ class Recording(Node):
     endpoint_id: strawberry.ID | None = strawberry.field(description="The id of the device that the call used.")
     from_: str = strawberry.field(name="from", description="The caller, as `user@realm`.")
     to: str = strawberry.field(description="The callee, as `user@realm`.")
-    request: str | None = strawberry.field(description="The request of the SIP call, as `user@realm`.")
+    request: str | None = strawberry.field(
+        description="The address in the SIP request of the call (the Request-URI), as reported by the switch."
+    )
     direction: Direction | None = strawberry.field(description="The direction of the call.")
     caller_id_name: str | None = strawberry.field(description="The caller's name.")
     caller_id_number: str | None = strawberry.field(description="The caller's number.")
@@ -119,7 +121,7 @@ def _has_previous(page: strawberry.Parent[RecordingPage]) -> bool:
 
 @strawberry.type(
     description="The position of a page in its list. `hasNextPage` and `hasPreviousPage` are exact in both paging "
-    "directions. Selecting them can cost one more query to the store."
+    "directions. Selecting one of them can take one more database query."
 )
 class PageInfo:
     has_next_page: bool = strawberry.field(

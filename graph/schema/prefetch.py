@@ -17,7 +17,7 @@ from graph.schema.field_info import Info
 from graph.schema.presign import presign
 from graph.schema.projection import cached, names_at
 from recordings.model.errors import Refused
-from recordings.model.recording import Row
+from recordings.model.fields import RecordingRow
 
 Path = tuple[str, ...]
 _PREFETCHED: Final = frozenset({"account", "peaks"})
@@ -27,14 +27,14 @@ _ITSELF: Final = ((),)
 """The path of a field that returns recordings directly."""
 
 
-async def prefetch_for_page(info: Info, rows: Sequence[Row]) -> None:
+async def prefetch_for_page(info: Info, rows: Sequence[RecordingRow]) -> None:
     """Fetch the selected results for the rows of a connection."""
     await presign(info.context, rows)
     if selected := cached(info, _selected_in_page):
         await _fetch(info, rows, _PAGE, selected)
 
 
-async def prefetch_for_recordings(info: Info, rows: Sequence[Row | None]) -> None:
+async def prefetch_for_recordings(info: Info, rows: Sequence[RecordingRow | None]) -> None:
     """Fetch the selected results for the rows that the field itself returns."""
     await presign(info.context, rows)
     if selected := cached(info, _selected_directly):
@@ -57,7 +57,7 @@ _selected_in_page: Final = _selected(*_PAGE)
 _selected_directly: Final = _selected(*_ITSELF)
 
 
-async def _fetch(info: Info, rows: Sequence[Row], paths: Sequence[Path], selected: frozenset[str]) -> None:
+async def _fetch(info: Info, rows: Sequence[RecordingRow], paths: Sequence[Path], selected: frozenset[str]) -> None:
     type_name = "RecordingConnection" if paths is _PAGE else "Recording"
     if "account" in selected and any(is_included(info, type_name, *path, "account") for path in paths):
         await _fetch_accounts(info, rows)
@@ -66,14 +66,14 @@ async def _fetch(info: Info, rows: Sequence[Row], paths: Sequence[Path], selecte
         await _draw_waveforms(info, rows, included)
 
 
-async def _fetch_accounts(info: Info, rows: Sequence[Row]) -> None:
+async def _fetch_accounts(info: Info, rows: Sequence[RecordingRow]) -> None:
     context = info.context
     for account_id in {row["account_id"] for row in rows}:
         with suppress(Refused):
             context.accounts[account_id] = await context.recordings.account(context.principal, account_id)
 
 
-async def _draw_waveforms(info: Info, rows: Sequence[Row], included: Sequence[Sequence[FieldNode]]) -> None:
+async def _draw_waveforms(info: Info, rows: Sequence[RecordingRow], included: Sequence[Sequence[FieldNode]]) -> None:
     media = [resolve_media(row) for row in rows if row["media"] is not None]
     for pixels in {_pixels(info, nodes[0]) for nodes in included} - {None}:
         await gather(*(draw_waveform(source, info.context, cast("int", pixels)) for source in media))

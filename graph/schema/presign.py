@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from graph.schema.enums import Scope
 from graph.schema.resolver_context import Context
-from recordings.model.recording import Row
+from recordings.model.fields import RecordingRow
 
 
-async def presign(context: Context, rows: Iterable[Row | None]) -> None:
+async def presign(context: Context, rows: Iterable[RecordingRow | None]) -> None:
     """Put the store's URLs for these rows into the context, if the installation uses them.
 
     Only rows that were read with their `media` are signed.

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 
 from graph.schema.resolver_context import Context
+from recordings.model.fields import RecordingRow
 from recordings.model.query import Page, PageRequest, Query, position_of
-from recordings.model.recording import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class RecordingPage:
         return loaded
 
     @property
-    def nodes(self) -> Sequence[Row]:
+    def nodes(self) -> Sequence[RecordingRow]:
         """The rows of the page."""
         return self.page.rows
 
     @property
-    def edges(self) -> list[tuple[Row, str | None]]:
+    def edges(self) -> list[tuple[RecordingRow, str | None]]:
         """The rows with their cursors. The cursors are `None` if the client did not select them."""
         if not self.with_cursors:
             return [(row, None) for row in self.nodes]
@@ -100,5 +100,5 @@ class RecordingPage:
         page = await self.context.recordings.page(self.context.principal, self.query, probe)
         return bool(page.rows)
 
-    def _cursor(self, row: Row) -> str:
+    def _cursor(self, row: RecordingRow) -> str:
         return self.context.cursors.write(self.query.order, row)

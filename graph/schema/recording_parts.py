@@ -9,7 +9,7 @@ from graph.schema.enums import DeliveryState, Scope, SpanKind
 from graph.schema.field_info import Info
 from graph.schema.resolver_context import Context
 from graph.schema.scalars import URL, DateTime
-from recordings.model.recording import Row
+from recordings.model.fields import OptionsRow
 
 
 @strawberry.type(description="A part of a call that is not in the audio.")
@@ -23,7 +23,7 @@ class Span:
     )
 
 
-def delivery_url_of(options: Row, context: Context) -> URL | None:
+def delivery_url_of(options: OptionsRow, context: Context) -> URL | None:
     """Return the URL to which the audio is sent, or `None` without the scope CONTROL.
 
     Such a URL often contains a secret of the client that set it.

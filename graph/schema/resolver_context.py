@@ -6,9 +6,10 @@ from functools import cached_property
 from typing import Any
 
 from recordings.model.account import Account, Principal
+from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.query import MAX_PAGE
-from recordings.model.recording import Media, Row
+from recordings.model.recording import Media
 from recordings.ports.process import Clock
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
@@ -19,7 +20,7 @@ Draw = Callable[[str, Media, int, str], Awaitable[Mapping[str, Any]]]
 
 It raises `Refused` if there is none.
 """
-Presign = Callable[[Iterable[Row]], Awaitable[Mapping[str, str]]]
+Presign = Callable[[Iterable[RecordingRow]], Awaitable[Mapping[str, str]]]
 """Returns the media store's own signed URLs for rows, by recording id. Rows without such a URL are left out."""
 
 

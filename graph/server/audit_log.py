@@ -1,4 +1,4 @@
-"""Who did what, and what the background work did, as log lines."""
+"""Log lines for the actions of clients and for the steps of the background work."""
 
 from typing import Final
 
@@ -11,29 +11,31 @@ _UPKEEP: Final = logger("upkeep")
 
 
 class LogAudit:
-    """The `Audit` of an installation whose log is kept."""
+    """An `Audit` that writes to the log."""
 
     def record(self, principal: Principal, action: str, recording_id: str | None, **details: str | int | None) -> None:
-        """One action that was granted and done."""
-        _AUDIT.info(
-            action,
-            account=principal.account_id,
-            owner=principal.owner_id,
-            who=principal.name,
-            recording=recording_id,
+        """Log an action that was allowed and done. Empty fields are left out."""
+        fields = {
+            "account_id": principal.account_id,
+            "owner_id": principal.owner_id,
+            "principal": principal.name,
+            "recording_id": recording_id,
             **details,
-        )
+        }
+        _AUDIT.info(action, **{name: value for name, value in fields.items() if value not in {None, ""}})
 
 
 class LogReporter:
-    """The `Reporter` of the background work."""
+    """A `Reporter` of the background work that writes to the log."""
 
     def moved(self, recording: Recording, step: str) -> None:
-        """A step moved a recording on. One that ended badly is a warning: somebody misses audio."""
-        say = _UPKEEP.info if recording.reason is None else _UPKEEP.warning
-        reason = None if recording.reason is None else recording.reason.value
-        say("moved on", step=step, recording=recording.id, state=recording.state.value, reason=reason)
+        """Log a finished step. A reason means that audio may be missing, so it is logged as a warning."""
+        fields = {"step": step, "recording_id": recording.id, "state": recording.state.value}
+        if recording.reason is None:
+            _UPKEEP.info("step finished", **fields)
+        else:
+            _UPKEEP.warning("step finished", **fields, reason=recording.reason.value)
 
     def fault(self, recording_id: str, step: str, error: Exception) -> None:
-        """A step failed; it is tried again, or given up with a reason in the recording."""
-        _UPKEEP.error("a step failed", step=step, recording=recording_id, exc_info=error)
+        """Log a failed step. It is retried, or the recording ends with a reason."""
+        _UPKEEP.error("step failed", step=step, recording_id=recording_id, exc_info=error)

@@ -1,4 +1,4 @@
-"""The background work of a server: due steps are claimed and done, and what recorders say is applied."""
+"""The background work of a server: it claims and runs due steps, and applies the events of recorders."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,8 +20,8 @@ _ADOPT_SECONDS: Final = 3_600.0
 _log: Final = logger("background")
 
 
-class Wake:
-    """A `Notify` that a waiting loop hears, once however often it is called."""
+class WakeSignal:
+    """A `Notify` that wakes a waiting loop. Several calls before the loop wakes count as one."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -31,84 +31,84 @@ class Wake:
         self._event.set()
 
     async def wait(self, seconds: float) -> None:
-        """Until called, or for so many seconds."""
+        """Wait for a call, or until the timeout in seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._event.wait()
         self._event.clear()
 
 
-class Steps:
-    """Claims what is due and does it, at most `at_once` steps at a time, and besides them at most `sending` deliveries.
+class StepRunner:
+    """Claims and runs due steps: at most `max_steps` at the same time, plus at most `max_deliveries` deliveries.
 
-    A delivery waits for a customer's server, for minutes if that is ill: it never takes the place of other steps, and
-    those of one account leave a quarter of the places to others.
+    A delivery may wait minutes for a customer's server, so deliveries never take the slots of other steps. One account
+    can use at most three quarters of the slots for deliveries.
     """
 
-    def __init__(self, upkeep: Upkeep, wake: Wake, at_once: int = 4, sending: int = 16) -> None:
+    def __init__(self, upkeep: Upkeep, wake: WakeSignal, max_steps: int = 4, max_deliveries: int = 16) -> None:
         self._upkeep = upkeep
         self._wake = wake
-        self._at_once = at_once
-        self._most_sent = sending
-        self._most_of_one = sending - sending // 4
+        self._max_steps = max_steps
+        self._max_deliveries = max_deliveries
+        self._max_of_account = max_deliveries - max_deliveries // 4
         self._running: set[asyncio.Task[Recording]] = set()
-        self._sending: dict[asyncio.Task[Recording], str] = {}
+        self._delivering: dict[asyncio.Task[Recording], str] = {}
         self._stopping = False
 
     async def run(self) -> None:
-        """Until `stop`. A store that is away is asked again, ever more slowly."""
+        """Run until `stop`. While the store is unreachable, the wait between two claims grows."""
         wait = _POLL_SECONDS
         while not self._stopping:
             try:
                 await self.claim()
-            except Exception:  # noqa: BLE001 - whatever it is, the loop goes on
-                _log.exception("what is due cannot be claimed")
+            except Exception:  # noqa: BLE001 - no error may end the loop
+                _log.exception("claim failed")
                 wait = min(wait * 2, _LONGEST_WAIT)
             else:
                 wait = _POLL_SECONDS
             await self._wake.wait(wait)
 
     def stop(self) -> None:
-        """Claim no more. A cancelled claim would leave what it claimed leased to nobody."""
+        """Stop claiming. The loop is not cancelled: a cancelled claim would leave its recordings leased but not run."""
         self._stopping = True
         self._wake()
 
     async def claim(self) -> None:
-        """Begin what is due and fits in. A step that is done wakes the loop, so what did not fit in comes next."""
-        free = self._at_once - len(self._running)
+        """Start as many due steps as there are free slots. A finished step wakes the loop, which starts more steps."""
+        free = self._max_steps - len(self._running)
         claimed = await self._upkeep.claim(free) if free > 0 else ()
-        waiting = []
+        postponed = []
         for recording in claimed:
-            sends = self._upkeep.sends(recording)
-            if sends and not self._fits_in(recording.account_id):
-                waiting.append(recording)
+            is_delivery = self._upkeep.is_delivery(recording)
+            if is_delivery and not self._has_slot(recording.account_id):
+                postponed.append(recording)
                 continue
             task = asyncio.create_task(self._upkeep.step(recording))
-            if sends:
-                self._sending[task] = recording.account_id
+            if is_delivery:
+                self._delivering[task] = recording.account_id
             else:
                 self._running.add(task)
             task.add_done_callback(self._done)
-        # Not before all that was claimed with them has begun: one that cannot be given back must not keep them waiting.
-        for recording in waiting:
-            await self._give_back(recording)
+        # After the other claimed steps have started, so that an error here does not delay them.
+        for recording in postponed:
+            await self._postpone(recording)
 
-    def _fits_in(self, account_id: str) -> bool:
-        of_one = sum(account == account_id for account in self._sending.values())
-        return len(self._sending) < self._most_sent and of_one < self._most_of_one
+    def _has_slot(self, account_id: str) -> bool:
+        of_account = sum(account == account_id for account in self._delivering.values())
+        return len(self._delivering) < self._max_deliveries and of_account < self._max_of_account
 
-    async def _give_back(self, recording: Recording) -> None:
+    async def _postpone(self, recording: Recording) -> None:
         try:
             await self._upkeep.postpone(recording)
-        except Exception:  # noqa: BLE001 - it is due again when its lease is over
-            _log.exception("a delivery cannot be given back", recording=recording.id)
-        # What is behind it may be something else.
+        except Exception:  # noqa: BLE001 - the delivery is due again when its lease expires
+            _log.exception("delivery not postponed", recording_id=recording.id)
+        # The next due recording may need another kind of step.
         self._wake()
 
     async def finish(self, seconds: float) -> None:
-        """Let running steps finish, for so many seconds; what does not is taken up again by the next process."""
-        # A delivery that breaks off is made again, under the same id.
-        if running := self._running | self._sending.keys():
+        """Wait up to so many seconds for running steps, then cancel the rest. The next process runs those again."""
+        # A cancelled delivery is repeated with the same id.
+        if running := self._running | self._delivering.keys():
             await asyncio.wait(running, timeout=seconds)
         for task in running:
             task.cancel()
@@ -116,108 +116,109 @@ class Steps:
 
     def _done(self, task: asyncio.Task[Recording]) -> None:
         self._running.discard(task)
-        self._sending.pop(task, None)
+        self._delivering.pop(task, None)
         self._wake()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a step broke off", exc_info=error)
+            _log.error("step crashed", exc_info=error)
 
 
-async def adopt(upkeep: Upkeep, wake: Wake) -> None:
-    """Now and then, take up again what others took for lost, as long as nobody ends this."""
+async def adopt_periodically(upkeep: Upkeep, wake: WakeSignal) -> None:
+    """Every hour, resume recordings of this spool that other servers have marked as LOST. Run until cancelled."""
     while True:
         await asyncio.sleep(_ADOPT_SECONDS)
         try:
             for recording in await upkeep.adopt():
-                _log.warning("it was given up for lost, and is here", recording=recording.id)
+                _log.warning("lost recording resumed", recording_id=recording.id)
                 wake()
-        except Exception:  # noqa: BLE001 - whatever it is, the next time may be better
-            _log.exception("what is in the spool cannot be looked at")
+        except Exception:  # noqa: BLE001 - the next attempt may succeed
+            _log.exception("adoption failed")
 
 
-async def listen_to(recorder: Recorder, recordings: Recordings, doubt: Callable[[str], None]) -> None:
-    """Apply what a recorder says, in its order, until it is closed. `doubt` hears of takes that nobody waited for."""
-    async for said in recorder.events():
-        found = await _apply(recordings, said)
-        if isinstance(said.event, Begun) and found is not None and not found.in_progress:
-            # Whoever asked for it did not hear in time that it begins, and gave it up; or it is over already.
-            await recorder.stop(said.recording_id)
-            doubt(said.recording_id)
+async def apply_events(recorder: Recorder, recordings: Recordings, doubt: Callable[[str], None]) -> None:
+    """Apply a recorder's events in order, until it is closed. `doubt` is called for takes that began too late."""
+    async for take_event in recorder.events():
+        recording = await _apply(recordings, take_event)
+        if isinstance(take_event.event, Begun) and recording is not None and not recording.in_progress:
+            # The caller of the start timed out before the take began, or the recording has already ended.
+            await recorder.stop(take_event.recording_id)
+            doubt(take_event.recording_id)
 
 
-async def _apply(recordings: Recordings, said: TakeEvent) -> Recording | None:
-    # While the store is away the recorder's word must not be lost: it is the only one who knows.
+async def _apply(recordings: Recordings, take_event: TakeEvent) -> Recording | None:
+    # Keep the event while the store is unreachable: only the recorder knows about it.
     wait = 0.1
     while True:
         try:
-            return await recordings.on_event(said.recording_id, said.event)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the event is kept and tried again
+            return await recordings.on_event(take_event.recording_id, take_event.event)
+        except Exception as error:  # noqa: BLE001 - after any other error, the event is retried
             if isinstance(error, Refused) and not isinstance(error, Conflict):
-                _log.warning("what the recorder says does not fit", recording=said.recording_id, why=error.message)
+                _log.warning("recorder event rejected", recording_id=take_event.recording_id, error=error.message)
                 return None
-            _log.exception("what the recorder says cannot be kept yet", recording=said.recording_id)
+            _log.exception("recorder event not saved yet", recording_id=take_event.recording_id)
             await asyncio.sleep(wait)
             wait = min(wait * 2, 5.0)
 
 
-class Background:
+class BackgroundWork:
     """All background work of a server, from `start` to `stop`."""
 
     def __init__(
-        self, upkeep: Upkeep, recorder: EmbeddedRecorder, recordings: Recordings, wake: Wake, at_once: int = 4
+        self, upkeep: Upkeep, recorder: EmbeddedRecorder, recordings: Recordings, wake: WakeSignal, max_steps: int = 4
     ) -> None:
         self._upkeep = upkeep
         self._recorder = recorder
         self._recordings = recordings
         self._wake = wake
-        self._steps = Steps(upkeep, wake, at_once)
+        self._steps = StepRunner(upkeep, wake, max_steps)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
-        """End what the last process of this node left open, and go to work."""
+        """Recover what the previous process of this node left unfinished, and start the work."""
         await self._upkeep.recover()
-        stepping = asyncio.create_task(self._steps.run(), name="steps")
-        hearing = listen_to(self._recorder, self._recordings, self._upkeep.doubt)
-        listening = asyncio.create_task(hearing, name="recorder's events")
-        adopting = asyncio.create_task(adopt(self._upkeep, self._wake), name="adoption")
-        self._tasks = (stepping, listening, adopting)
+        events = apply_events(self._recorder, self._recordings, self._upkeep.check_later)
+        self._tasks = (
+            asyncio.create_task(self._steps.run(), name="steps"),
+            asyncio.create_task(events, name="recorder events"),
+            asyncio.create_task(adopt_periodically(self._upkeep, self._wake), name="adoption"),
+        )
         for task in self._tasks:
-            task.add_done_callback(_ended)
+            task.add_done_callback(_log_end)
 
     async def check(self) -> None:
-        """Raise unless all of it runs."""
-        over = [task.get_name() for task in self._tasks if task.done()]
-        if over or not self._tasks:
-            message = f"not running: {', '.join(over) or 'anything'}"
+        """Raise an error unless all tasks are running."""
+        ended = [task.get_name() for task in self._tasks if task.done()]
+        if ended or not self._tasks:
+            message = f"not running: {', '.join(ended) or 'any task'}"
             raise RuntimeError(message)
 
     async def stop(self, seconds: float) -> None:
-        """Close takes, keep what the recorder says of them, and finish what is quick; at most so many seconds.
+        """Close the takes, save the recorder's last events, and finish short steps, within so many seconds.
 
-        What is not finished then is finished by the next process of this node.
+        The next process of this node finishes the rest.
         """
-        stepping, listening, _ = self._tasks
+        steps, events, _ = self._tasks
         deadline = asyncio.get_running_loop().time() + seconds
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
-                # Its events end when it is closed, and the listener with them.
+                # Closing the recorder ends its events, and with them the task that applies them.
                 await self._recorder.close()
-                await asyncio.wait([listening])
-                # A last look: a short take that just ended is stored before the server goes.
+                await asyncio.wait([events])
+                # Claim once more, so that a short take that just ended is stored before the server exits.
                 self._steps.stop()
-                await asyncio.wait([stepping])
-                await self._last_look()
+                await asyncio.wait([steps])
+                await self._claim_once_more()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._steps.finish(max(0.0, deadline - asyncio.get_running_loop().time()))
 
-    async def _last_look(self) -> None:
+    async def _claim_once_more(self) -> None:
         try:
             await self._steps.claim()
-        except Exception as error:  # noqa: BLE001 - whatever it is, what runs gets to its end all the same
-            _log.warning("what is due is left to the next process", why=str(error))
+        except Exception as error:  # noqa: BLE001 - after any error, the running steps still finish
+            _log.warning("last claim failed", error=str(error))
 
 
-def _ended(task: asyncio.Task[None]) -> None:
+def _log_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("a background task ended", task=task.get_name(), exc_info=error)
+        _log.error("background task ended", task=task.get_name(), exc_info=error)

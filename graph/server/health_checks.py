@@ -1,4 +1,4 @@
-"""Whether the server lives, and whether it can serve."""
+"""Health checks: `/healthz` (the process runs) and `/readyz` (the server can serve)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,44 +11,44 @@ from starlette.routing import Route
 from adapters.http.error_body import RETRY, error_body
 from graph.server.log_setup import logger
 
-_SECONDS: Final = 5.0
+_TIMEOUT_SECONDS: Final = 5.0
 _log: Final = logger("health")
 
 Check = Callable[[], Awaitable[None]]
-"""Raises unless a part of the server can do its work now."""
+"""Raises an error if a part of the server does not work."""
 
 
 async def alive(_request: Request) -> JSONResponse:
-    """200 as long as the process answers at all."""
+    """Answer 200."""
     return JSONResponse({"status": "alive"})
 
 
 def ready(checks: Mapping[str, Check]) -> Callable[[Request], Awaitable[JSONResponse]]:
-    """200 if every part can do its work, else 503; the body says which part cannot. Why is in the log."""
+    """Return an endpoint: 200 if all parts work, else 503. The body names failing parts; the log has the reasons."""
 
-    async def answer(_request: Request) -> JSONResponse:
-        works = await asyncio.gather(*(_works(name, check) for name, check in checks.items()))
-        parts = {name: "ready" if fine else "failing" for name, fine in zip(checks, works, strict=True)}
-        status = "ready" if all(works) else "failing"
+    async def respond(_request: Request) -> JSONResponse:
+        results = await asyncio.gather(*(_works(name, check) for name, check in checks.items()))
+        parts = {name: "ready" if works else "failing" for name, works in zip(checks, results, strict=True)}
+        status = "ready" if all(results) else "failing"
         body = {"status": status, "parts": parts}
-        if all(works):
+        if all(results):
             return JSONResponse(body)
         failing = ", ".join(name for name, state in parts.items() if state == "failing")
         return JSONResponse({**error_body("NOT_READY", f"not ready: {failing}"), **body}, 503, RETRY)
 
-    return answer
+    return respond
 
 
 def routes(checks: Mapping[str, Check]) -> list[Route]:
-    """`/healthz` and `/readyz`."""
+    """Return the routes `/healthz` and `/readyz`."""
     return [Route("/healthz", alive), Route("/readyz", ready(checks))]
 
 
 async def _works(name: str, check: Check) -> bool:
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             await check()
-    except Exception:  # noqa: BLE001 - whatever it is, the part does not work
-        _log.exception("a part of the server cannot do its work", part=name)
+    except Exception:  # noqa: BLE001 - any error means that the part does not work
+        _log.exception("health check failed", part=name)
         return False
     return True

@@ -1,4 +1,4 @@
-"""HTTP on a connection: uvicorn's, with the bounds on what is around a request's body that it lacks on httptools."""
+"""An HTTP protocol for uvicorn that adds the limits for headers, trailers and time that httptools lacks."""
 
 import asyncio
 import resource
@@ -7,153 +7,156 @@ from typing import Any, Final
 from adapters.recorders.embedded import HttpProtocol
 
 MAX_HEAD: Final = 64 * 1024
-"""Bytes of a request's line and headers, to the precision of what is read from a socket at once; of a body in chunks
-also those between two pieces of it, or behind the last one, where trailers and extensions are."""
+"""Maximum size of a request line with headers, in bytes; exact up to the size of one read from the socket.
+
+In a chunked body, the same limit applies to the bytes between two chunks and after the last one (chunk extensions and
+trailers)."""
 HEAD_SECONDS: Final = 30.0
-"""How long a head may take, from the connection or from its own first byte on."""
+"""Maximum time for a head (request line and headers), from the connection or from the head's first byte."""
 BODY_SECONDS: Final = 120.0
-"""How long nothing of a body may come while it is waited for. Whoever takes files in is less patient, and says so."""
-ANSWER_SECONDS: Final = 300.0
-"""How long nothing of an answer may be taken while more than 64 KiB of it wait: what waits is kept in memory. A player
-that is paused reads on later, from where it was, on another connection."""
-MOST_CONNECTIONS: Final = 10_000
+"""Maximum time without any byte of an expected body. The upload endpoint has a shorter timeout of its own."""
+RESPONSE_SECONDS: Final = 300.0
+"""Maximum time without progress while more than 64 KiB of a response wait to be sent.
+
+Waiting bytes are kept in memory. A paused player can continue later, from the same position, on another connection."""
+MAX_CONNECTIONS: Final = 10_000
 
 
-def take_files() -> None:
-    """Have as many files open as it takes for that many connections, where the system lets us: it often says 1024."""
+def raise_file_limit() -> None:
+    """Raise the soft limit of open files as far as the maximum of connections needs. The default is often only 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * MOST_CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * MOST_CONNECTIONS, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    target = 2 * MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * MAX_CONNECTIONS, hard)
+    if soft != resource.RLIM_INFINITY and soft < target:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
 
 
-def most_connections() -> int:
-    """How many connections there may be: half of the files that may be open.
+def max_connections() -> int:
+    """Return the maximum number of connections: half of the files that the process may open.
 
-    The others are for the audio of those that are there: a stranger who connects must not be the end of a recording.
+    The other half is for audio, so that many new connections cannot stop a recording.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, soft // 2)
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 2)
 
 
-class BoundedHttp(HttpProtocol):
-    """Closes connections whose request does not begin, does not come to the end of its head, or falls silent.
+class LimitedHttpProtocol(HttpProtocol):
+    """Closes a connection if its request or its client is too slow, or if there are too many connections.
 
-    And those whose answer nobody takes, and those that are too many.
+    Too slow means: the head does not arrive in time, the body stops, or the client does not read the response.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._head = 0
-        self._between = 0
+        self._head_bytes = 0
+        self._bytes_outside_chunks = 0
         self._in_body = False
-        self._heard = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._unread: asyncio.TimerHandle | None = None
+        self._last_read = 0.0
+        self._request_timer: asyncio.TimerHandle | None = None
+        self._response_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Somebody connected; a request has to follow."""
+        """Handle a new connection: expect the head of a request."""
         super().connection_made(transport)
-        if len(self.connections) > most_connections():
+        if len(self.connections) > max_connections():
             transport.abort()
         else:
             self._expect_head()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of heads and bodies, as they come."""
+        """Count and parse received bytes, and check the limits."""
         if self._in_body:
-            self._between += len(data)
+            self._bytes_outside_chunks += len(data)
         else:
-            self._head += len(data)
+            self._head_bytes += len(data)
         super().data_received(data)
         if self._in_body:
-            self._heard = self.loop.time()
-            if self._between > MAX_HEAD:
-                # Whatever was answered, if anything was, the rest of this is no request.
+            self._last_read = self.loop.time()
+            if self._bytes_outside_chunks > MAX_HEAD:
+                # The rest is not a valid request, whether or not a response was sent.
                 self.transport.close()
-            elif self._timer is None:
+            elif self._request_timer is None:
                 self._expect_body()
             return
-        if not self._head:
+        if not self._head_bytes:
             return
-        if self._head > MAX_HEAD:
+        if self._head_bytes > MAX_HEAD:
             self._close()
-        elif self._timer is None:
+        elif self._request_timer is None:
             self._expect_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A line of a head. One behind a body (a trailer) is passed over: nobody asks for it, and it is no header."""
+        """Handle a header. Ignore trailers: no endpoint reads them, and they must not become headers."""
         if not self._in_body:
             super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body came."""
-        self._between = 0
+        """Handle a part of a body."""
+        self._bytes_outside_chunks = 0
         super().on_body(body)
 
     def on_headers_complete(self) -> None:
-        """A head came to its end."""
-        self._in_body, self._head, self._between = True, 0, 0
-        self._forget_timer()
+        """Handle the end of a head."""
+        self._in_body, self._head_bytes, self._bytes_outside_chunks = True, 0, 0
+        self._cancel_request_timer()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """A request came to its end; another one may follow."""
+        """Handle the end of a request. Another one may follow on this connection."""
         self._in_body = False
-        self._forget_timer()
+        self._cancel_request_timer()
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody is there any more."""
-        self._forget_timer()
-        self._forget_unread()
+        """Handle the end of the connection."""
+        self._cancel_request_timer()
+        self._cancel_response_timer()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """As much waits to be taken as may."""
+        """Handle a full write buffer: expect the client to read."""
         super().pause_writing()
-        self._expect_reader(self.transport.get_write_buffer_size())
+        self._expect_progress(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """Most of it was taken."""
+        """Handle a write buffer that has space again."""
         super().resume_writing()
-        self._forget_unread()
+        self._cancel_response_timer()
 
     def _expect_head(self) -> None:
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._close)
+        self._request_timer = self.loop.call_later(HEAD_SECONDS, self._close)
 
     def _expect_body(self) -> None:
         if self.transport.is_closing() or self.transport.get_protocol() is not self:
-            # Over, or a WebSocket by now.
+            # The connection is closed, or has become a WebSocket.
             return
-        # What we do not read ourselves is not the sender's silence.
-        silent = 0.0 if self.flow.read_paused else self.loop.time() - self._heard
-        if silent < BODY_SECONDS:
-            self._timer = self.loop.call_later(BODY_SECONDS - silent, self._expect_body)
+        # While reading is paused on our side, the client is not at fault.
+        silence = 0.0 if self.flow.read_paused else self.loop.time() - self._last_read
+        if silence < BODY_SECONDS:
+            self._request_timer = self.loop.call_later(BODY_SECONDS - silence, self._expect_body)
         else:
             self.transport.close()
 
-    def _expect_reader(self, waiting: int) -> None:
-        self._unread = self.loop.call_later(ANSWER_SECONDS, self._check_reader, waiting)
+    def _expect_progress(self, waiting: int) -> None:
+        self._response_timer = self.loop.call_later(RESPONSE_SECONDS, self._check_progress, waiting)
 
-    def _check_reader(self, before: int) -> None:
-        # Nothing is written meanwhile, so it only gets less.
+    def _check_progress(self, before: int) -> None:
+        # Writing is paused, so the buffer can only shrink.
         waiting = self.transport.get_write_buffer_size()
         if waiting < before:
-            self._expect_reader(waiting)
+            self._expect_progress(waiting)
         else:
-            # A close would wait for them to be taken.
+            # A normal close would wait until the client has read the buffer.
             self.transport.abort()
 
-    def _forget_unread(self) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
+    def _cancel_response_timer(self) -> None:
+        if self._response_timer is not None:
+            self._response_timer.cancel()
+            self._response_timer = None
 
-    def _forget_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _cancel_request_timer(self) -> None:
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
 
     def _close(self) -> None:
         if not self.transport.is_closing():

@@ -1,7 +1,7 @@
-"""Log lines: structured, with the request's id in each, and without a secret in any.
+"""Structured log lines. Each contains the request's id, and no line contains a secret.
 
-Secrets are kept out where lines are made; `scrub` is the net below that, over every text of every line, those of the
-libraries and of tracebacks included.
+The code that logs leaves secrets out. As a second defence, `scrub` masks secrets in every text of every line, including
+lines of libraries and tracebacks.
 """
 
 import logging
@@ -17,34 +17,34 @@ _MASK: Final = "***"
 _TRACE: Final = "exception"
 _IN_TRACES: Final = "\n\t"
 _SECRETS: Final = (
-    # The secret of an ingest address, and everything behind it.
+    # The secret of an ingest address, and the rest of the path.
     (re.compile(r"(/ingest/[^/\s?\"']+/)[^/\s?\"']+"), rf"\1{_MASK}"),
-    # Values in a query string: signatures and tokens.
+    # Values in a query string, such as signatures and tokens.
     (re.compile(r"([?&][\w.-]+=)[^&\s\"'<>]+"), rf"\1{_MASK}"),
     # JSON Web Tokens.
     (re.compile(r"\beyJ[\w-]*\.[\w-]*\.[\w-]*"), _MASK),
     # API keys, secrets and the installation's key.
     (re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])"), _MASK),
-    # Name and password in a URL.
+    # User and password in a URL.
     (re.compile(r"(://)[^/\s@\"']+@"), rf"\1{_MASK}@"),
 )
 _ANY_SECRET: Final = re.compile("|".join(pattern.pattern for pattern, _ in _SECRETS))
-"""One look at a text in place of one for each pattern: hardly any text of a line has what they look for."""
-# These tell of every request they make, with its address, or of every socket, with its path.
+"""All patterns in one, because almost no text contains a secret: one search is enough for it."""
+# These libraries log every request with its URL, or every socket with its path.
 _QUIET: Final = ("aiobotocore", "botocore", "fsspec", "httpcore", "httpx", "pymongo", "s3fs", "uvicorn", "websockets")
 
 
 def scrub(text: str) -> str:
-    """A text without what looks like a secret of this service."""
+    """Return a text with everything masked that looks like a secret of this service."""
     if _ANY_SECRET.search(text) is None:
         return text
-    for pattern, masked in _SECRETS:
-        text = pattern.sub(masked, text)
+    for pattern, mask in _SECRETS:
+        text = pattern.sub(mask, text)
     return text
 
 
 def configure(format: str = "auto", level: str = "info", stream: IO[str] | None = None) -> None:
-    """Send all log lines, those of libraries too, to a stream (stderr) in a format: auto, console or json."""
+    """Send all log lines, including those of libraries, to a stream (default: stderr). Formats: auto, console, json."""
     stream = stream or sys.stderr
     as_json = format == "json" or (format == "auto" and not stream.isatty())
     shared: list[Processor] = [
@@ -54,13 +54,13 @@ def configure(format: str = "auto", level: str = "info", stream: IO[str] | None 
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    renderers = (structlog.processors.JSONRenderer(),) if as_json else (_plain_line, _console(stream))
+    renderers = (structlog.processors.JSONRenderer(),) if as_json else (_escape_line, _console(stream))
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
-        # Every line comes by here, ours and those of libraries, with all that it says.
+        # Every line passes through here, including those of libraries.
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _scrub_line, *renderers],
     )
-    _to(stream, formatter, level)
+    _install_handler(stream, formatter, level)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
@@ -70,11 +70,11 @@ def configure(format: str = "auto", level: str = "info", stream: IO[str] | None 
 
 
 def logger(name: str) -> Any:
-    """A logger, to be called with an event in plain words and its facts as keywords."""
+    """Return a logger. Call it with a short fixed event, and with details as keywords."""
     return structlog.get_logger(name)
 
 
-def _to(stream: IO[str], formatter: logging.Formatter, level: str) -> None:
+def _install_handler(stream: IO[str], formatter: logging.Formatter, level: str) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     root = logging.getLogger()
@@ -93,18 +93,21 @@ def _console(stream: IO[str]) -> Processor:
     )
 
 
-def _plain_line(_logger: Any, _method: str, line: EventDict) -> EventDict:
-    """A line for a terminal: it stays one line, and nothing in it is a command to the terminal. JSON has no such."""
+def _escape_line(_logger: Any, _method: str, line: EventDict) -> EventDict:
+    """Escape control characters, so that a line stays one line and cannot send commands to a terminal.
+
+    JSON needs no such step.
+    """
     return {
-        name: _plain(value, _IN_TRACES if name == _TRACE else "") if isinstance(value, str) else value
+        name: _escape(value, _IN_TRACES if name == _TRACE else "") if isinstance(value, str) else value
         for name, value in line.items()
     }
 
 
-def _plain(text: str, kept: str) -> str:
+def _escape(text: str, allowed: str) -> str:
     if text.isprintable():
         return text
-    return "".join(each if each.isprintable() or each in kept else ascii(each)[1:-1] for each in text)
+    return "".join(each if each.isprintable() or each in allowed else ascii(each)[1:-1] for each in text)
 
 
 def _scrub_line(_logger: Any, _method: str, line: EventDict) -> EventDict:

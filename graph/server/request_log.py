@@ -1,4 +1,4 @@
-"""Around every request: its id, its line in the log, and a 500 that tells nothing but that id."""
+"""Middleware for every request: its id, its log line, and an error response that shows only the id."""
 
 import asyncio
 import time
@@ -20,74 +20,75 @@ _QUIET: Final = frozenset({"/healthz", "/readyz"})
 
 
 async def masked(_request: Request, _error: Exception) -> Response:
-    """The answer to a fault of ours. What it was is in the log, under the same id."""
+    """Return the response for an internal error. The log has the details under the same request id."""
     return error_body.internal_error()
 
 
 async def unavailable(_request: Request, error: Exception) -> Response:
-    """The answer where the metadata store, or that of the audio, is away: it may be back soon."""
-    which = "the audio's store" if isinstance(error, MediaStoreUnavailableError) else "the metadata store"
-    _log.error(f"{which} is away", why=str(error))
+    """Return the response for an unreachable metadata store or media store."""
+    store = "media" if isinstance(error, MediaStoreUnavailableError) else "metadata"
+    _log.error("store unreachable", store=store, error=str(error))
     return error_body.unavailable("the service is temporarily unavailable: try again later")
 
 
-class Requests:
-    """ASGI middleware: binds the request's id, echoes it, and writes one line when the request is over."""
+class RequestLog:
+    """ASGI middleware that sets and returns the request's id, and writes one line at the end of the request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request; other scopes pass."""
+        """Serve a request. Pass other scopes on unchanged."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         request_id = request_id_of(scope["headers"])
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._serve(scope, receive, Answer(send, request_id))
+            await self._serve(scope, receive, LoggedResponse(send, request_id))
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: "Answer") -> None:
+    async def _serve(self, scope: Scope, receive: Receive, response: "LoggedResponse") -> None:
         began = time.perf_counter()
         try:
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, receive, response.send)
         except ClientDisconnect:
-            _log.info("the client went away", path=scrub(scope["path"]))
+            _log.info("client disconnected", path=scrub(scope["path"]))
         except asyncio.CancelledError:
-            # The server above does so when the time to stop is over, and would call it a fault of ours.
-            _log.warning("a request was given up: the server stops", path=scrub(scope["path"]))
-            if _unanswered(scope, answer):
-                await error_body.unavailable("this server stops: try again")(scope, receive, answer.send)
-        except Exception:  # noqa: BLE001 - whatever it is, it ends here and shows nothing
-            # Without a traceback to the server above: that would log it once more, with the query string.
-            _log.exception("a request failed", method=scope.get("method"), path=scrub(scope["path"]))
-            await self._apologize(scope, receive, answer)
+            # uvicorn cancels requests at the end of the shutdown timeout. It would log this as an error of the app.
+            _log.warning("request cancelled by shutdown", path=scrub(scope["path"]))
+            if _is_unanswered(scope, response):
+                await error_body.unavailable("this server is stopping: try again")(scope, receive, response.send)
+        except Exception:  # noqa: BLE001 - the client must not see any detail of an error
+            # Not raised again: uvicorn would log it a second time, with the query string.
+            _log.exception("request failed", method=scope.get("method"), path=scrub(scope["path"]))
+            await self._send_error(scope, receive, response)
         finally:
-            self._write(scope, answer, time.perf_counter() - began)
+            self._write(scope, response, time.perf_counter() - began)
 
-    async def _apologize(self, scope: Scope, receive: Receive, answer: "Answer") -> None:
-        if _unanswered(scope, answer):
-            await error_body.internal_error()(scope, receive, answer.send)
+    async def _send_error(self, scope: Scope, receive: Receive, response: "LoggedResponse") -> None:
+        if _is_unanswered(scope, response):
+            await error_body.internal_error()(scope, receive, response.send)
 
-    def _write(self, scope: Scope, answer: "Answer", seconds: float) -> None:
-        say = _log.debug if scope["path"] in _QUIET else _log.info
+    def _write(self, scope: Scope, response: "LoggedResponse", seconds: float) -> None:
+        log = _log.debug if scope["path"] in _QUIET else _log.info
         client = scope.get("client")
-        say(
-            "request" if scope["type"] == "http" else "socket",
-            method=scope.get("method", "GET"),
-            path=scrub(scope["path"]),
-            status=answer.status,
-            bytes=answer.length,
-            ms=round(seconds * 1_000, 1),
-            client=client[0] if client else None,
-        )
+        fields = {
+            "method": scope.get("method", "GET"),
+            "path": scrub(scope["path"]),
+            "status": response.status,
+            "bytes": response.length,
+            "ms": round(seconds * 1_000, 1),
+            "client": client[0] if client else None,
+        }
+        event = "request" if scope["type"] == "http" else "websocket"
+        log(event, **{name: value for name, value in fields.items() if value is not None})
 
 
-def _unanswered(scope: Scope, answer: "Answer") -> bool:
-    return scope["type"] == "http" and answer.status is None
+def _is_unanswered(scope: Scope, response: "LoggedResponse") -> bool:
+    return scope["type"] == "http" and response.status is None
 
 
-class Answer:
-    """Passes an answer on, adds the request's id, and remembers what went out."""
+class LoggedResponse:
+    """Passes a response on, adds the request's id, and records status and size."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
@@ -96,7 +97,7 @@ class Answer:
         self.length = 0
 
     async def send(self, message: Message) -> None:
-        """One ASGI message."""
+        """Send one ASGI message."""
         if message["type"] in {"http.response.start", "websocket.accept"}:
             MutableHeaders(scope=message)[HEADER] = as_header(self._request_id)
             self.status = message.get("status", 101)

@@ -1,4 +1,4 @@
-"""The time of day, for whoever needs the `Clock` port."""
+"""The `Clock` of the running server."""
 
 import time
 
@@ -11,5 +11,5 @@ class SystemClock:
     """The machine's own clock."""
 
     def now(self) -> Millis:
-        """Now, in milliseconds since 1970 in UTC."""
+        """Return the current time in milliseconds since 1970 in UTC."""
         return time.time_ns() // _NANOSECONDS

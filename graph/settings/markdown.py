@@ -14,7 +14,7 @@ def as_markdown(settings: Iterable[Setting] = SETTINGS) -> str:
         f"{setting.description}{_allowed(setting)} |"
         for setting in settings
     ]
-    return "\n".join(["| option | environment | default | what it does |", "|---|---|---|---|", *rows])
+    return "\n".join(["| option | environment | default | description |", "|---|---|---|---|", *rows])
 
 
 def _default(setting: Setting) -> str:

@@ -221,7 +221,7 @@ SETTINGS: Final = (
         "graphql_compress",
         bool,
         default=True,
-        description="Compress responses for clients that accept gzip or zstd.",
+        description="Compress responses if the client accepts gzip or zstd.",
     ),
     Setting(
         "graphql_introspection",

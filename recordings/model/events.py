@@ -1,78 +1,88 @@
-"""What can happen to a recording. `recordings.rules.lifecycle` says what each of these does in each state."""
+"""The events of a recording, and the other causes of a write.
+
+`recordings.rules.lifecycle` defines the effect of each event in each state. `recordings.use_cases.save_event` writes
+recordings; each write has one `Cause`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from recordings.model.instants import Millis
-from recordings.model.recording import EndCause, Media, Reason
+from recordings.model.recording import EndCause, Lease, Media, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened to a recording, at an instant."""
+    """A thing that happened to a recording. `at` is when it happened."""
 
     at: Millis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Armed(Event):
-    """The recorder waits for the answer or the bridge."""
+    """The recorder waits for the call to be answered or bridged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun(Event):
-    """Audio is being recorded from here on."""
+    """The recorder started to record audio."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paused(Event):
-    """From `at_ms` of the audio on nothing is recorded, and time stands still."""
+    """Recording was paused. `at_ms` is the position in the audio; no audio is added until `Resumed`."""
 
     at_ms: Millis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed(Event):
-    """Recording goes on after a pause."""
+    """Recording continued after a pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Masked(Event):
-    """From `at_ms` of the audio on silence is recorded in place of what is said."""
+    """Masking started. `at_ms` is the position in the audio; silence is recorded until `Unmasked`."""
 
     at_ms: Millis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmasked(Event):
-    """What is said is recorded again after a mask."""
+    """Masking ended; the call's audio is recorded again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped(Event):
-    """Somebody asked to stop, and the recorder did. Refused where there is nothing to stop."""
+    """A caller stopped the recording, and so did the recorder. Refused if no recording is in progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended(Event):
-    """The recorder says that the audio ended. Recorders say so twice, and late: then it changes nothing."""
+    """The audio ended. Recorders may report this late or twice; a repeated report changes nothing.
+
+    `node` is the server that has the audio on its disk, if that is another one than before.
+    """
 
     cause: EndCause
     source_sha256: str | None = None
+    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reopened(Event):
-    """A sender whose body broke off sends it again."""
+    """A sender sends an incomplete upload again. `node` is the server that receives it, if that changed."""
+
+    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored(Event):
     """The finalizer stored the audio and read it back.
 
-    `format` is what it really is, `delete_at` when its retention is over, `delivery_id` what a delivery to its `url`
-    is called.
+    `format` is the format of the stored file. `delete_at` is when its retention ends. `delivery_id` is the id of the
+    delivery to the recording's `url`.
     """
 
     media: Media
@@ -83,7 +93,7 @@ class Stored(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discarded(Event):
-    """There is nothing worth keeping, as asked for or by its nature."""
+    """The recording has no audio to keep: it is empty, a duplicate, or shorter than the caller's minimum."""
 
     reason: Reason
     detail: str | None = None
@@ -92,7 +102,7 @@ class Discarded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Event):
-    """It went wrong; what there is of audio is kept aside."""
+    """Recording or finalizing failed. Any audio is set aside on the server's disk."""
 
     reason: Reason
     detail: str | None = None
@@ -100,7 +110,7 @@ class Failed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost(Event):
-    """Whoever held the audio is gone. If it comes back with it, it ends after all."""
+    """The audio cannot be found, or its server is gone. If that server returns with the audio, `Ended` follows."""
 
     reason: Reason
     detail: str | None = None
@@ -108,7 +118,7 @@ class Lost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trashed(Event):
-    """Deleted, until `purge_at` with a way back; by whom and, if that was said, why."""
+    """The recording was deleted. It can be restored until `purge_at`."""
 
     by: str
     purge_at: Millis
@@ -117,33 +127,33 @@ class Trashed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored(Event):
-    """Taken out of the trash. `delete_at` is when its retention is over, by the rules of now."""
+    """The recording was taken out of the trash. `delete_at` is when its retention ends, by the current rules."""
 
     delete_at: Millis | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purged(Event):
-    """Its audio is gone for good; what is left is a tombstone."""
+    """The audio was deleted for good. A tombstone remains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotated(Event):
-    """Somebody wrote something on it (`None` takes a key out). Its life goes on as it was."""
+    """A caller changed the user metadata. A `None` value removes its key."""
 
     changes: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered(Event):
-    """It arrived at its `url`, by the delivery of this id (the one that it has, if none is said)."""
+    """The delivery succeeded. Without a `delivery_id`, this is about the current delivery."""
 
     delivery_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryFailed(Event):
-    """It did not arrive; it is sent again at `retry_at`, or, without one, no more."""
+    """An attempt to deliver failed. `retry_at` is the next attempt; `None` means that there is none."""
 
     error: str
     retry_at: Millis | None
@@ -152,14 +162,14 @@ class DeliveryFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redelivered(Event):
-    """Somebody wants it sent to its `url` (again)."""
+    """A caller asked for a new delivery to the recording's `url`."""
 
     delivery_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held(Event):
-    """A legal hold is laid on it. A second one changes nothing."""
+    """A legal hold was placed. A second hold changes nothing."""
 
     by: str
     reason: str
@@ -167,18 +177,52 @@ class Held(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released(Event):
-    """Its legal hold is lifted."""
+    """The legal hold was lifted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retained(Event):
-    """Another rule says how long it is kept."""
+    """The account's retention rules changed. `delete_at` is when the retention ends now."""
 
     delete_at: Millis | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing(Event):
-    """Its stored audio is not there any more."""
+    """The stored audio is no longer in the media store."""
 
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    """A new recording was inserted."""
+
+    at: Millis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescheduled:
+    """The next background step got another due date. The recording's state and `modified` do not change.
+
+    `lease` is the process that works on the recording until then. `node`, `attempts` and `detail` are new values;
+    `None` keeps the recording's own.
+    """
+
+    at: Millis
+    due_at: Millis | None
+    lease: Lease | None = None
+    node: str | None = None
+    attempts: int | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """A new recording was removed: its upload was refused before it was complete."""
+
+    at: Millis
+
+
+Cause = Event | Created | Rescheduled | Withdrawn
+"""The cause of one write of a recording."""

@@ -12,6 +12,8 @@ from typing import Final
 from recordings.model.instants import Millis, month_of
 
 HEX_ID: Final = re.compile(r"[0-9a-f]{32}")
+FILE_NAME: Final = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,127}")
+"""An id that can be the name of a file or a folder: it cannot be read as a path."""
 MAX_ID: Final = 128
 """Longest id accepted from outside (an imported recording's id is kept as it is)."""
 
@@ -34,6 +36,18 @@ def new_secret() -> str:
 def is_hex_id(text: str) -> bool:
     """Whether a text has the form of an account id."""
     return HEX_ID.fullmatch(text) is not None
+
+
+def check_file_name(text: str) -> str:
+    """Return an id if it can be the name of a file.
+
+    Raises:
+        ValueError: the id could be read as a path.
+    """
+    if not FILE_NAME.fullmatch(text):
+        message = f"{text!r} is not a valid id: it could be read as a path"
+        raise ValueError(message)
+    return text
 
 
 def _uuid7(now: Millis) -> int:

@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from recordings.model.errors import InvalidInput
+from recordings.model.fields import FIELDS, FieldType, RecordingRow, filterable
 from recordings.model.instants import EARLIEST, LATEST
-from recordings.model.recording import Row, Shelf
+from recordings.model.recording import Shelf
 
 MAX_PAGE: Final = 100
 MAX_CONDITIONS: Final = 64
@@ -20,13 +21,9 @@ MAX_DEPTH: Final = 8
 MAX_VALUES: Final = 100
 MAX_TEXT: Final = 512
 
-TEXT_FIELDS: Final = frozenset({
-    "from", "to", "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "call_id",
-    "interaction_id", "cdr_id", "owner_id", "endpoint_id", "origin", "label", "name", "state", "reason", "direction",
-    "format",
-})  # fmt: skip
+TEXT_FIELDS: Final = frozenset(filterable(FieldType.TEXT, FieldType.CHOICE))
 """Fields that can be compared with a text (equal, in, prefix)."""
-NUMBER_FIELDS: Final = frozenset({"start", "created", "ended", "duration_ms"})
+NUMBER_FIELDS: Final = frozenset(filterable(FieldType.NUMBER))
 """Fields that can be compared with a number (equal, in, range); instants and lengths in milliseconds."""
 
 
@@ -107,7 +104,7 @@ class OrderField(StrEnum):
     @property
     def nullable(self) -> bool:
         """Whether a recording may lack it. What lacks it sorts first, ascending."""
-        return self in {OrderField.ENDED, OrderField.DURATION, OrderField.CALLER}
+        return FIELDS[self].nullable
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +154,7 @@ class PageRequest:
 class Page:
     """Rows in the query's order, and whether there are more beyond them in the direction of the request."""
 
-    rows: Sequence[Row]
+    rows: Sequence[RecordingRow]
     has_more: bool
 
 
@@ -235,7 +232,7 @@ def prefix_end(text: str) -> str | None:
     return None
 
 
-def matches(condition: Condition, row: Row) -> bool:  # noqa: PLR0911 - one line a kind of condition reads best
+def matches(condition: Condition, row: Mapping[str, Any]) -> bool:  # noqa: PLR0911 - one line a kind of condition reads best
     """Whether a row (with every field that the condition names) meets a condition: the meaning of the vocabulary."""
     match condition:
         case And(items):
@@ -257,7 +254,7 @@ def matches(condition: Condition, row: Row) -> bool:  # noqa: PLR0911 - one line
             return value is not None and (minimum is None or value >= minimum) and (below is None or value < below)
 
 
-def selects(query: Query, row: Row) -> bool:
+def selects(query: Query, row: RecordingRow) -> bool:
     """Whether a row belongs to a query's set."""
     return (
         row["account_id"] == query.account_id

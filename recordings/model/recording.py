@@ -9,13 +9,11 @@ building a `Recording`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
+from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.options import RecordingOptions
-
-Row = Mapping[str, Any]
-"""A recording, or the asked-for fields of one, as plain values under the domain's field names."""
 
 
 class State(StrEnum):
@@ -243,17 +241,18 @@ class Recording:
         """The call that it occupies: a call has at most one recording in progress that was asked for by `start`."""
         return self.call_id if self.in_progress and self.source_key is None else None
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> RecordingRow:
         """This recording as plain values (str, int, bool, None, list, dict), every field present, in a fixed order."""
         row = {name: _plain(getattr(self, attribute)) for attribute, name in _ATTRIBUTES.items()}
         row["shelf"] = self.shelf.value
         row["active_call"] = self.active_call
-        return row
+        return cast("RecordingRow", row)
 
     @classmethod
-    def from_row(cls, row: Row) -> Self:
+    def from_row(cls, row: RecordingRow) -> Self:
         """The recording that `to_row` wrote. Fields that a row does not have get their defaults."""
-        values = {attribute: row[name] for attribute, name in _ATTRIBUTES.items() if name in row}
+        found: Mapping[str, Any] = row
+        values = {attribute: found[name] for attribute, name in _ATTRIBUTES.items() if name in found}
         for name, kind in _ENUMS.items():
             if values.get(name) is not None:
                 values[name] = kind(values[name])

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query
-from recordings.model.recording import Recording, Row
+from recordings.model.recording import Recording
 from recordings.ports.account_stores import AccountStore, PlaceStore, UserStore
 
 
@@ -69,7 +70,7 @@ class RecordingStore(Protocol):
     async def load(self, recording_id: str) -> Recording | None:
         """The whole recording; reads what this process wrote."""
 
-    async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, Row]:
+    async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, RecordingRow]:
         """The recordings that exist of these ids, as rows by id, in one look-up."""
 
     async def page(self, query: Query, request: PageRequest) -> Page:
@@ -100,7 +101,7 @@ class RecordingStore(Protocol):
     async def release_leases(self, holder: str, now: Millis) -> int:
         """Make due at once whatever is leased to a holder that is known to have died; how many there were."""
 
-    async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[Row]:
+    async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[RecordingRow]:
         """Rows of all accounts and shelves with an id above `after`, in the order of their ids."""
 
 

@@ -1,8 +1,11 @@
-"""What each event writes on a recording, besides its state."""
+"""The fields that each event changes, apart from the state and what follows from the state.
 
-from collections.abc import Callable, Mapping
+`amend` has one function for each type of event. Each returns a new `Recording`.
+"""
+
 from dataclasses import replace
-from typing import Any, Final
+from functools import singledispatch
+from typing import Final
 
 from recordings.model.events import (
     Annotated,
@@ -31,139 +34,250 @@ from recordings.model.events import (
     Trashed,
     Unmasked,
 )
+from recordings.model.instants import Millis
 from recordings.model.options import RecordingOptions
 from recordings.model.recording import Delivery, DeliveryState, EndCause, Hold, Reason, Recording, Span, SpanKind, State
 from recordings.model.user_metadata import merge_metadata
 
+_MAX_ERROR: Final = 500
+"""Maximum length of a delivery's `last_error`, in characters."""
 
-def _close_span(recording: Recording, event: Event) -> tuple[Span, ...]:
+
+@singledispatch
+def amend(event: Event, recording: Recording) -> Recording:
+    """Return the recording with the fields that an event changes. The state and the revision stay the same."""
+    message = f"no amendment for {type(event).__name__} of {recording.id}"
+    raise NotImplementedError(message)
+
+
+@amend.register
+def _armed(_event: Armed, recording: Recording) -> Recording:
+    return recording
+
+
+@amend.register
+def _begun(event: Begun, recording: Recording) -> Recording:
+    return replace(recording, start=event.at)
+
+
+@amend.register
+def _paused(event: Paused, recording: Recording) -> Recording:
+    return replace(recording, spans=(*recording.spans, Span(SpanKind.PAUSED, event.at, event.at_ms)))
+
+
+@amend.register
+def _masked(event: Masked, recording: Recording) -> Recording:
+    return replace(recording, spans=(*recording.spans, Span(SpanKind.MASKED, event.at, event.at_ms)))
+
+
+@amend.register
+def _resumed(event: Resumed, recording: Recording) -> Recording:
+    return replace(recording, spans=_closed_spans(recording, event.at))
+
+
+@amend.register
+def _unmasked(event: Unmasked, recording: Recording) -> Recording:
+    return replace(recording, spans=_closed_spans(recording, event.at))
+
+
+@amend.register
+def _stopped(event: Stopped, recording: Recording) -> Recording:
+    return _with_end(recording, event.at, EndCause.STOPPED)
+
+
+@amend.register
+def _ended(event: Ended, recording: Recording) -> Recording:
+    ended = _with_end(recording, event.at, event.cause)
+    return replace(
+        ended,
+        source_sha256=recording.source_sha256 if event.source_sha256 is None else event.source_sha256,
+        node=recording.node if event.node is None else event.node,
+    )
+
+
+@amend.register
+def _reopened(event: Reopened, recording: Recording) -> Recording:
+    node = recording.node if event.node is None else event.node
+    return replace(recording, reason=None, reason_detail=None, end_cause=None, node=node)
+
+
+@amend.register
+def _stored(event: Stored, recording: Recording) -> Recording:
+    delivery = None
+    if recording.options.url is not None and event.delivery_id is not None:
+        delivery = Delivery(event.delivery_id, DeliveryState.PENDING, event.at)
+    return replace(
+        recording,
+        delivery=delivery,
+        delete_at=event.delete_at,
+        media=event.media,
+        format=event.format,
+        duration_ms=event.media.duration_ms,
+        reason_detail=None,
+        node=None,
+    )
+
+
+@amend.register
+def _discarded(event: Discarded, recording: Recording) -> Recording:
+    duration = recording.duration_ms if event.duration_ms is None else event.duration_ms
+    return replace(_with_reason(recording, event), duration_ms=duration)
+
+
+@amend.register
+def _failed(event: Failed, recording: Recording) -> Recording:
+    return _with_reason(recording, event)
+
+
+@amend.register
+def _lost(event: Lost, recording: Recording) -> Recording:
+    return _with_reason(recording, event)
+
+
+@amend.register
+def _trashed(event: Trashed, recording: Recording) -> Recording:
+    return replace(
+        recording,
+        trashed_from=recording.state,
+        trashed_at=event.at,
+        trashed_by=event.by,
+        trashed_reason=event.reason,
+        purge_at=event.purge_at,
+    )
+
+
+@amend.register
+def _restored(event: Restored, recording: Recording) -> Recording:
+    return replace(
+        recording,
+        trashed_from=None,
+        trashed_at=None,
+        trashed_by=None,
+        trashed_reason=None,
+        purge_at=None,
+        delete_at=event.delete_at,
+    )
+
+
+@amend.register
+def _purged(_event: Purged, recording: Recording) -> Recording:
+    # A tombstone keeps ids, times, the state, the reason, and who deleted it and why. It names nobody, and it does not
+    # show where the audio was.
+    return replace(
+        recording,
+        from_="",
+        to="",
+        name="",
+        origin="",
+        caller_id_name=None,
+        caller_id_number=None,
+        callee_id_name=None,
+        callee_id_number=None,
+        request=None,
+        label=None,
+        imported=None,
+        media=None,
+        delivery=None,
+        delete_at=None,
+        node=None,
+        endpoint_id=None,
+        source_key=None,
+        start_key=None,
+        options=RecordingOptions(),
+        user_metadata={},
+        custom_channel_vars={},
+        spans=(),
+    )
+
+
+@amend.register
+def _annotated(event: Annotated, recording: Recording) -> Recording:
+    return replace(recording, user_metadata=merge_metadata(recording.user_metadata, event.changes))
+
+
+@amend.register
+def _delivered(event: Delivered, recording: Recording) -> Recording:
+    delivery = recording.delivery
+    if delivery is None or _is_obsolete(delivery, event):
+        return recording
+    done = replace(
+        delivery,
+        state=DeliveryState.DELIVERED,
+        due_at=None,
+        attempts=delivery.attempts + 1,
+        delivered_at=event.at,
+    )
+    return replace(recording, delivery=done)
+
+
+@amend.register
+def _delivery_failed(event: DeliveryFailed, recording: Recording) -> Recording:
+    delivery = recording.delivery
+    if delivery is None or _is_obsolete(delivery, event):
+        return recording
+    failed = replace(
+        delivery,
+        state=DeliveryState.FAILED if event.retry_at is None else DeliveryState.PENDING,
+        due_at=event.retry_at,
+        attempts=delivery.attempts + 1,
+        last_error=event.error[:_MAX_ERROR],
+    )
+    return replace(recording, delivery=failed)
+
+
+@amend.register
+def _redelivered(event: Redelivered, recording: Recording) -> Recording:
+    return replace(recording, delivery=Delivery(event.delivery_id, DeliveryState.PENDING, event.at))
+
+
+@amend.register
+def _held(event: Held, recording: Recording) -> Recording:
+    return replace(recording, hold=recording.hold or Hold(event.by, event.at, event.reason))
+
+
+@amend.register
+def _released(_event: Released, recording: Recording) -> Recording:
+    return replace(recording, hold=None)
+
+
+@amend.register
+def _retained(event: Retained, recording: Recording) -> Recording:
+    return replace(recording, delete_at=event.delete_at)
+
+
+@amend.register
+def _missing(event: Missing, recording: Recording) -> Recording:
+    return replace(recording, reason=Reason.AUDIO_MISSING, reason_detail=event.detail)
+
+
+def _closed_spans(recording: Recording, at: Millis) -> tuple[Span, ...]:
+    """Return the spans, with the last one closed."""
     spans = recording.spans
     if not spans or spans[-1].duration_ms is not None:
         return spans
-    return (*spans[:-1], replace(spans[-1], duration_ms=max(0, event.at - spans[-1].at)))
+    # The server's clock may have been set back.
+    return (*spans[:-1], replace(spans[-1], duration_ms=max(0, at - spans[-1].at)))
 
 
-def _open_span(kind: SpanKind) -> Callable[[Recording, Any], dict[str, Any]]:
-    return lambda recording, event: {"spans": (*recording.spans, Span(kind, event.at, event.at_ms))}
-
-
-def _ended(recording: Recording, event: Any) -> dict[str, Any]:
-    cause = event.cause if isinstance(event, Ended) else EndCause.STOPPED
-    amended: dict[str, Any] = {"end_cause": cause, "spans": _close_span(recording, event)}
-    if isinstance(event, Ended) and event.source_sha256 is not None:
-        amended["source_sha256"] = event.source_sha256
+def _with_end(recording: Recording, at: Millis, cause: EndCause) -> Recording:
+    ended = replace(recording, end_cause=cause, spans=_closed_spans(recording, at))
     if recording.state in {State.REQUESTED, State.ARMED}:
-        amended |= {"reason": Reason.NEVER_STARTED, "reason_detail": "it ended before any audio was recorded"}
+        return replace(ended, reason=Reason.NEVER_STARTED, reason_detail="it ended before any audio was recorded")
     if recording.state is State.LOST:
-        amended |= {"reason": None, "reason_detail": None}
-    return amended
+        return replace(ended, reason=None, reason_detail=None)
+    return ended
 
 
-def _with_reason(recording: Recording, event: Any) -> dict[str, Any]:
-    amended = {"reason": event.reason, "reason_detail": event.detail, "spans": _close_span(recording, event)}
-    if isinstance(event, Discarded) and event.duration_ms is not None:
-        amended["duration_ms"] = event.duration_ms
-    return amended
+def _with_reason(recording: Recording, event: Discarded | Failed | Lost) -> Recording:
+    spans = _closed_spans(recording, event.at)
+    return replace(recording, reason=event.reason, reason_detail=event.detail, spans=spans)
 
 
-def _stored(recording: Recording, event: Any) -> dict[str, Any]:
-    wanted = recording.options.url is not None and event.delivery_id is not None
-    return {
-        "delivery": Delivery(event.delivery_id, DeliveryState.PENDING, event.at) if wanted else None,
-        "delete_at": event.delete_at,
-        "media": event.media,
-        "format": event.format,
-        "duration_ms": event.media.duration_ms,
-        "reason_detail": None,
-        "node": None,
-    }
+def _is_obsolete(delivery: Delivery, event: Delivered | DeliveryFailed) -> bool:
+    """Return true if this result belongs to a superseded or completed delivery.
 
-
-def _is_over(delivery: Delivery, event: Any) -> bool:
-    """Whether nobody waits for this outcome any more.
-
-    It is another delivery's, if somebody asked for one of its own while that was under way. Or it arrived already: a
-    process that stood still for longer than its lease may come back with a failure after another one's success.
+    A caller can ask for a new delivery while an attempt of the old one runs. And a process that stopped for longer
+    than its lease may report a failure after another process delivered.
     """
-    is_another = event.delivery_id is not None and event.delivery_id != delivery.id
-    return is_another or delivery.state is DeliveryState.DELIVERED
-
-
-def _delivery_failed(recording: Recording, event: Any) -> dict[str, Any]:
-    if recording.delivery is None or _is_over(recording.delivery, event):
-        return {}
-    state = DeliveryState.FAILED if event.retry_at is None else DeliveryState.PENDING
-    attempts = recording.delivery.attempts + 1
-    return {
-        "delivery": replace(
-            recording.delivery, state=state, due_at=event.retry_at, attempts=attempts, last_error=event.error[:500]
-        )
-    }
-
-
-def _delivered(recording: Recording, event: Any) -> dict[str, Any]:
-    if recording.delivery is None or _is_over(recording.delivery, event):
-        return {}
-    attempts = recording.delivery.attempts + 1
-    done = replace(
-        recording.delivery, state=DeliveryState.DELIVERED, due_at=None, attempts=attempts, delivered_at=event.at
-    )
-    return {"delivery": done}
-
-
-def _held(recording: Recording, event: Any) -> dict[str, Any]:
-    return {"hold": recording.hold or Hold(event.by, event.at, event.reason)}
-
-
-def _trashed(recording: Recording, event: Any) -> dict[str, Any]:
-    return {
-        "trashed_from": recording.state,
-        "trashed_at": event.at,
-        "trashed_by": event.by,
-        "trashed_reason": event.reason,
-        "purge_at": event.purge_at,
-    }
-
-
-_NOT_TRASHED: Final = dict.fromkeys(("trashed_from", "trashed_at", "trashed_by", "trashed_reason", "purge_at"))
-
-
-_TOMBSTONE: Final[dict[str, Any]] = {
-    **dict.fromkeys(
-        ("caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "request", "label", "imported")
-    ),
-    **dict.fromkeys(("media", "delivery", "delete_at", "node", "endpoint_id", "source_key", "start_key"), None),
-    **dict.fromkeys(("from_", "to", "name", "origin"), ""),
-    "options": RecordingOptions(),
-    "user_metadata": {},
-    "custom_channel_vars": {},
-    "spans": (),
-}
-"""What a purge wipes: the audio's place and everybody's names. Ids, times, state, reason, who deleted it, why: stay."""
-
-AMENDMENTS: Final[Mapping[type[Event], Callable[[Recording, Any], dict[str, Any]]]] = {
-    Armed: lambda _recording, _event: {},
-    Begun: lambda _recording, event: {"start": event.at},
-    Paused: _open_span(SpanKind.PAUSED),
-    Resumed: lambda recording, event: {"spans": _close_span(recording, event)},
-    Masked: _open_span(SpanKind.MASKED),
-    Unmasked: lambda recording, event: {"spans": _close_span(recording, event)},
-    Stopped: _ended,
-    Ended: _ended,
-    Reopened: lambda _recording, _event: {"reason": None, "reason_detail": None, "end_cause": None},
-    Stored: _stored,
-    Discarded: _with_reason,
-    Failed: _with_reason,
-    Lost: _with_reason,
-    Trashed: _trashed,
-    Restored: lambda _recording, event: _NOT_TRASHED | {"delete_at": event.delete_at},
-    Purged: lambda _recording, _event: _TOMBSTONE,
-    Delivered: _delivered,
-    DeliveryFailed: _delivery_failed,
-    Redelivered: lambda _recording, event: {"delivery": Delivery(event.delivery_id, DeliveryState.PENDING, event.at)},
-    Held: _held,
-    Released: lambda _recording, _event: {"hold": None},
-    Retained: lambda _recording, event: {"delete_at": event.delete_at},
-    Missing: lambda _recording, event: {"reason": Reason.AUDIO_MISSING, "reason_detail": event.detail},
-    Annotated: lambda recording, event: {"user_metadata": merge_metadata(recording.user_metadata, event.changes)},
-}
+    is_superseded = event.delivery_id is not None and event.delivery_id != delivery.id
+    return is_superseded or delivery.state is DeliveryState.DELIVERED

@@ -1,16 +1,15 @@
-"""The state table: what may happen to a recording, and what then. Nothing else changes a state.
+"""The state table: which events may happen in each state, and what they do. Nothing else changes a state.
 
     REQUESTED -> ARMED -> RECORDING <-> PAUSED | MASKED -> FINALIZING -> STORED
                                                         or DISCARDED, FAILED, LOST (each with a reason)
-    any of those ends -> TRASHED -> PURGED, and back out of TRASHED
+    STORED, DISCARDED, FAILED, LOST -> TRASHED -> PURGED; a recording in TRASHED can be restored
 
-`TABLE` has an entry for every (state, event) pair: a state to move to, `SAME` (nothing happens, and that is fine: the
-event came twice or late) or a `Refused` class (the event makes no sense there, and whoever sent it is told why).
-`apply` looks up the pair and makes the next revision; it does no I/O and never touches the recording it was given.
+`apply` looks up the result of an event and returns the next revision. It does no I/O and does not change its arguments.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from enum import Enum
 from typing import Final
 
 from recordings.model.errors import (
@@ -42,6 +41,7 @@ from recordings.model.events import (
     Redelivered,
     Released,
     Reopened,
+    Rescheduled,
     Restored,
     Resumed,
     Retained,
@@ -51,129 +51,181 @@ from recordings.model.events import (
     Unmasked,
 )
 from recordings.model.instants import MINUTE, SECOND, Millis
-from recordings.model.recording import IN_PROGRESS, Reason, Recording, State
-from recordings.rules.amendments import AMENDMENTS
+from recordings.model.recording import IN_PROGRESS, Lease, Reason, Recording, State
+from recordings.rules.amendments import amend
 
 GRACE: Final = MINUTE
-"""How long after its time limit a take may still be open before the watchdog takes it for lost; and how long one that
-was asked for may take to begin, or to be armed, before the call is free for another."""
+"""Extra time before a background step checks an open take.
+
+It is added to the time limit of a take in progress. A take that was requested has this long to begin or to be armed.
+"""
 
 
-class Same:
-    """The outcome of an event that changes nothing."""
+class Outcome(Enum):
+    """The result of an event that moves the recording to no other state."""
 
-    def __repr__(self) -> str:
-        """The name that the table shows."""
-        return "SAME"
+    UNCHANGED = "UNCHANGED"
+    """Nothing is written. The event was repeated or came late."""
+    STAY = "STAY"
+    """Fields are written. The state, the due date and the lease stay the same."""
+    BACK = "BACK"
+    """The recording returns to the state that it had before it was deleted."""
 
 
-SAME: Final = Same()
-STAY: Final = "STAY"
-"""The outcome of an event that writes on the recording and leaves its state, its lease and its due date alone."""
-BACK: Final = "BACK"
-"""The outcome of a restore: the state that the recording had before it was deleted."""
+Result = State | Outcome | type[Refused]
+"""The next state, another outcome, or the error for an event that is not allowed."""
 
-Outcome = State | Same | str | type[Refused]
+_WAITING: Final = frozenset({State.REQUESTED, State.ARMED})
+_WITH_AUDIO: Final = frozenset({State.RECORDING, State.PAUSED, State.MASKED})
+_UNFINISHED: Final = IN_PROGRESS | {State.FINALIZING}
+_FINISHED: Final = frozenset({State.STORED, State.DISCARDED, State.FAILED, State.LOST})
+_UNSUCCESSFUL: Final = _FINISHED - {State.STORED}
+_OTHERWISE: Final = frozenset(State)
 
-EVENTS: Final[tuple[type[Event], ...]] = (
-    Armed, Begun, Paused, Resumed, Masked, Unmasked, Stopped, Ended, Reopened, Stored, Discarded, Failed, Lost, Trashed,
-    Restored, Purged, Annotated, Delivered, DeliveryFailed, Redelivered, Held, Released, Retained, Missing,
-)  # fmt: skip
+Rule = Mapping[State | frozenset[State], Result]
+"""Results of one event by state. The first key that contains the state applies; `_OTHERWISE` contains every state."""
 
-_Q, _A, _R, _P, _M = State.REQUESTED, State.ARMED, State.RECORDING, State.PAUSED, State.MASKED
-_F, _S, _D, _X, _L = State.FINALIZING, State.STORED, State.DISCARDED, State.FAILED, State.LOST
-_T, _G = State.TRASHED, State.PURGED
-_not, _inv, _run, _out, _non = NotRecording, InvalidState, RecordingInProgress, NotTrashed, NotFound
-_del = NotDeliverable
 
-# One line a state, one column an event, in the order of EVENTS.
-_ROWS: Final[Mapping[State, tuple[Outcome, ...]]] = {
-    #    Armed Begun Pause Resum Mask  Unmsk Stop  Ended Reopn Store Discd Faild Lost  Trash Restr Purge Annot
-    #    Delvd DFail Redel Held  Relsd Retnd Missg
-    _Q: (_A,   _R,   _not, _not, _not, _not, _D,   _D,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run, STAY,
-         SAME, SAME, _del, STAY, STAY, STAY, SAME),
-    _A: (SAME, _R,   _not, _not, _not, _not, _D,   _D,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run, STAY,
-         SAME, SAME, _del, STAY, STAY, STAY, SAME),
-    _R: (SAME, SAME, _P,   SAME, _M,   SAME, _F,   _F,   SAME, _inv, _D,   _X,   _L,   _run, _out, _run, STAY,
-         SAME, SAME, _del, STAY, STAY, STAY, SAME),
-    _P: (SAME, SAME, SAME, _R,   _inv, _inv, _F,   _F,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run, STAY,
-         SAME, SAME, _del, STAY, STAY, STAY, SAME),
-    _M: (SAME, SAME, _inv, _inv, SAME, _R,   _F,   _F,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run, STAY,
-         SAME, SAME, _del, STAY, STAY, STAY, SAME),
-    _F: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _S,   _D,   _X,   _L,   _run, _out, _run, STAY,
-         SAME, SAME, _del, STAY, STAY, STAY, SAME),
-    _S: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, SAME, _inv, _inv, SAME, _T,   _out, _inv, STAY,
-         _S,   _S,   _S,   _S,   _S,   _S,   _L),
-    _D: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _inv, SAME, SAME, SAME, _T,   _out, _inv, STAY,
-         SAME, SAME, _del, _D,   _D,   _D,   SAME),
-    _X: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _R,   _inv, SAME, SAME, SAME, _T,   _out, _inv, STAY,
-         SAME, SAME, _del, _X,   _X,   _X,   SAME),
-    _L: (SAME, SAME, _not, _not, _not, _not, _not, _F,   _inv, _inv, SAME, SAME, SAME, _T,   _out, _inv, STAY,
-         SAME, SAME, _del, _L,   _L,   _L,   SAME),
-    _T: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _inv, _inv, _inv, SAME, SAME, BACK, _G,   _inv,
-         SAME, SAME, _del, _T,   _T,   SAME, SAME),
-    _G: (SAME, SAME, _non, _non, _non, _non, _non, SAME, _inv, _inv, _inv, _inv, SAME, _non, _non, SAME, _non,
-         SAME, SAME, _non, _non, _non, SAME, SAME),
-}  # fmt: skip
+def _same_state(states: Iterable[State]) -> Rule:
+    """Write in place: the state stays the same, but its due date is computed again and its lease ends."""
+    return {state: state for state in states}
 
-TABLE: Final[Mapping[tuple[State, type[Event]], Outcome]] = {
-    (state, event): outcome
-    for state, outcomes in _ROWS.items()
-    for event, outcome in zip(EVENTS, outcomes, strict=True)
+
+RULES: Final[Mapping[type[Event], Rule]] = {
+    Armed: {State.REQUESTED: State.ARMED, _OTHERWISE: Outcome.UNCHANGED},
+    Begun: {_WAITING: State.RECORDING, _OTHERWISE: Outcome.UNCHANGED},
+    Paused: {
+        State.RECORDING: State.PAUSED,
+        State.PAUSED: Outcome.UNCHANGED,
+        State.MASKED: InvalidState,
+        State.PURGED: NotFound,
+        _OTHERWISE: NotRecording,
+    },
+    Resumed: {
+        State.PAUSED: State.RECORDING,
+        State.RECORDING: Outcome.UNCHANGED,
+        State.MASKED: InvalidState,
+        State.PURGED: NotFound,
+        _OTHERWISE: NotRecording,
+    },
+    Masked: {
+        State.RECORDING: State.MASKED,
+        State.MASKED: Outcome.UNCHANGED,
+        State.PAUSED: InvalidState,
+        State.PURGED: NotFound,
+        _OTHERWISE: NotRecording,
+    },
+    Unmasked: {
+        State.MASKED: State.RECORDING,
+        State.RECORDING: Outcome.UNCHANGED,
+        State.PAUSED: InvalidState,
+        State.PURGED: NotFound,
+        _OTHERWISE: NotRecording,
+    },
+    Stopped: {
+        _WAITING: State.DISCARDED,
+        _WITH_AUDIO: State.FINALIZING,
+        State.PURGED: NotFound,
+        _OTHERWISE: NotRecording,
+    },
+    Ended: {
+        _WAITING: State.DISCARDED,
+        _WITH_AUDIO | {State.LOST}: State.FINALIZING,
+        _OTHERWISE: Outcome.UNCHANGED,
+    },
+    Reopened: {State.FAILED: State.RECORDING, State.RECORDING: Outcome.UNCHANGED, _OTHERWISE: InvalidState},
+    Stored: {State.FINALIZING: State.STORED, State.STORED: Outcome.UNCHANGED, _OTHERWISE: InvalidState},
+    Discarded: {_UNFINISHED: State.DISCARDED, _UNSUCCESSFUL: Outcome.UNCHANGED, _OTHERWISE: InvalidState},
+    Failed: {_UNFINISHED: State.FAILED, _UNSUCCESSFUL: Outcome.UNCHANGED, _OTHERWISE: InvalidState},
+    Lost: {_UNFINISHED: State.LOST, _OTHERWISE: Outcome.UNCHANGED},
+    Missing: {State.STORED: State.LOST, _OTHERWISE: Outcome.UNCHANGED},
+    Trashed: {
+        _FINISHED: State.TRASHED,
+        State.TRASHED: Outcome.UNCHANGED,
+        State.PURGED: NotFound,
+        _OTHERWISE: RecordingInProgress,
+    },
+    Restored: {State.TRASHED: Outcome.BACK, State.PURGED: NotFound, _OTHERWISE: NotTrashed},
+    Purged: {
+        State.TRASHED: State.PURGED,
+        State.PURGED: Outcome.UNCHANGED,
+        _FINISHED: InvalidState,
+        _OTHERWISE: RecordingInProgress,
+    },
+    Annotated: {State.TRASHED: InvalidState, State.PURGED: NotFound, _OTHERWISE: Outcome.STAY},
+    Delivered: {State.STORED: State.STORED, _OTHERWISE: Outcome.UNCHANGED},
+    DeliveryFailed: {State.STORED: State.STORED, _OTHERWISE: Outcome.UNCHANGED},
+    Redelivered: {State.STORED: State.STORED, State.PURGED: NotFound, _OTHERWISE: NotDeliverable},
+    Held: {_UNFINISHED: Outcome.STAY, **_same_state(_FINISHED | {State.TRASHED}), _OTHERWISE: NotFound},
+    Released: {_UNFINISHED: Outcome.STAY, **_same_state(_FINISHED | {State.TRASHED}), _OTHERWISE: NotFound},
+    Retained: {_UNFINISHED: Outcome.STAY, **_same_state(_FINISHED), _OTHERWISE: Outcome.UNCHANGED},
 }
+"""One rule for each event."""
+
+
+def _result(rule: Rule, state: State) -> Result:
+    return next(result for states, result in rule.items() if _contains(states, state))
+
+
+def _contains(states: State | frozenset[State], state: State) -> bool:
+    return states is state if isinstance(states, State) else state in states
+
+
+TABLE: Final[Mapping[tuple[State, type[Event]], Result]] = {
+    (state, event): _result(rule, state) for event, rule in RULES.items() for state in State
+}
+"""The same rules, with a result for each pair of state and event."""
 
 
 def apply(recording: Recording, event: Event) -> Recording:
-    """The next revision of a recording after an event; the very same object where the event changes nothing.
+    """Return the next revision of a recording. Return the same object if the event changes nothing.
 
     Raises:
-        Refused: the event cannot happen in this state; which subclass is in `TABLE`.
+        Refused: the event is not allowed in this state. `TABLE` has the subclass.
     """
-    outcome = TABLE[recording.state, type(event)]
-    if isinstance(outcome, Same):
+    result = TABLE[recording.state, type(event)]
+    if result is Outcome.UNCHANGED:
         return recording
-    if isinstance(outcome, type):
-        raise outcome(_refusal(recording, event), recording_id=recording.id)
-    if outcome == STAY:
-        amended = AMENDMENTS[type(event)](recording, event)
-        return replace(recording, modified=event.at, revision=recording.revision + 1, **amended)
-    state = (recording.trashed_from or State.STORED) if outcome == BACK else State(outcome)
+    if isinstance(result, type):
+        raise result(_refusal(recording, event), recording_id=recording.id)
+    if result is Outcome.STAY:
+        return replace(amend(event, recording), modified=event.at, revision=recording.revision + 1)
+    state = result if isinstance(result, State) else recording.trashed_from or State.STORED
     _guard(recording, event)
-    amended = AMENDMENTS[type(event)](recording, event)
-    ended = _ended(recording, state, event.at)
-    moved = replace(recording, state=state, modified=event.at, ended=ended, **amended)
+    moved = replace(amend(event, recording), state=state, modified=event.at, ended=_end_of(recording, state, event.at))
     return replace(moved, due_at=due_at(moved, event.at), lease=None, attempts=0, revision=recording.revision + 1)
 
 
 def _guard(recording: Recording, event: Event) -> None:
-    """Raise what the state alone cannot tell."""
+    """Raise if the event is not allowed for a reason other than the state."""
     if isinstance(event, Reopened) and recording.reason is not Reason.INCOMPLETE:
         raise InvalidState(_refusal(recording, event), recording_id=recording.id)
     if isinstance(event, Stopped) and recording.source_key is not None:
-        # Its sender says when it ends. What was cut off here would be taken for all of it.
-        raise NotRecording(f"recording {recording.id} is being handed in, not recorded", recording_id=recording.id)
+        # The sender ends an upload. A part of it would look like the whole recording.
+        message = f"recording {recording.id} is an upload in progress: only its sender can end it"
+        raise NotRecording(message, recording_id=recording.id)
     if isinstance(event, Trashed | Purged) and recording.hold is not None:
         raise OnHold(f"recording {recording.id} is on hold: {recording.hold.reason}", recording_id=recording.id)
-    if isinstance(event, Restored | Held | Released) and is_going(recording, event.at):
-        # Its audio may be half gone: whoever wants it back must not be told that it is kept.
+    if isinstance(event, Restored | Held | Released) and is_being_purged(recording, event.at):
+        # A part of its audio may be deleted already, so a success here would be false.
         refusal = NotTrashed if isinstance(event, Restored) else NotFound
         raise refusal(f"recording {recording.id} is being purged", recording_id=recording.id)
     if isinstance(event, Redelivered) and recording.options.url is None:
         raise NotDeliverable(_refusal(recording, event), recording_id=recording.id)
 
 
-def _ended(before: Recording, state: State, at: Millis) -> Millis | None:
-    """When it came to its end, which stays so, though its audio is stored, or found again, later."""
+def _end_of(before: Recording, state: State, at: Millis) -> Millis | None:
+    """Return when the recording ended. Storing or finding its audio later does not move the end."""
     if state in IN_PROGRESS:
         return None
     return at if before.in_progress or before.ended is None else before.ended
 
 
-def is_going(recording: Recording, at: Millis) -> bool:
-    """Whether the purge of a deleted recording is under way, was tried, or may be at any moment: there is no way back.
+def is_being_purged(recording: Recording, at: Millis) -> bool:
+    """Return true if a purge has started, was tried, or may start at any moment. Then nothing can stop it.
 
-    A claim counts the revision up, so whoever read the recording before it finds out when saving. Of a process that
-    died in the middle of a purge nothing is left but that the time for it had come.
+    A claim increases the revision, so a writer that read the recording before the claim loses the compare-and-set. If
+    a process dies during a purge, the only trace is that `purge_at` has passed.
     """
     if recording.state is not State.TRASHED:
         return False
@@ -182,45 +234,53 @@ def is_going(recording: Recording, at: Millis) -> bool:
 
 
 def due_at(recording: Recording, now: Millis) -> Millis | None:
-    """When a background step has something to do for a recording in this state; `None` for never."""
+    """Return when the next background step of a recording is due; `None` for never."""
     if recording.state is State.REQUESTED:
         return now + GRACE
     if recording.in_progress:
         return now + recording.options.time_limit * SECOND + GRACE
     if recording.state is State.FINALIZING:
         return now
-    if recording.state is State.STORED:
-        waits = recording.delivery.due_at if recording.delivery is not None else None
-        return min(
-            (at for at in (waits, _deletable_at(recording, recording.delete_at)) if at is not None), default=None
-        )
-    return _deletable_at(recording, recording.purge_at if recording.state is State.TRASHED else recording.delete_at)
+    if recording.hold is not None:
+        deletion = None
+    else:
+        deletion = recording.purge_at if recording.state is State.TRASHED else recording.delete_at
+    if recording.state is not State.STORED or recording.delivery is None:
+        return deletion
+    return min((at for at in (recording.delivery.due_at, deletion) if at is not None), default=None)
 
 
-def _deletable_at(recording: Recording, at: Millis | None) -> Millis | None:
-    return at if recording.hold is None else None
+def leased(recording: Recording, lease: Lease) -> Recording:
+    """Return the recording with a lease on its next step. The step is due again when the lease ends."""
+    return replace(recording, lease=lease, due_at=lease.until)
 
 
-def retry_later(recording: Recording, now: Millis, detail: str | None) -> Recording:
-    """The same state after a background step failed for a passing reason: due again after 1, 2, 4 ... 300 seconds."""
-    wait = min(SECOND * 2**recording.attempts, 5 * MINUTE)
+def reschedule(recording: Recording, event: Rescheduled) -> Recording:
+    """Return the next revision of a recording, with another due date for its next step."""
     return replace(
         recording,
-        due_at=now + wait,
-        attempts=recording.attempts + 1,
-        reason_detail=detail,
-        lease=None,
+        due_at=event.due_at,
+        lease=event.lease,
+        node=recording.node if event.node is None else event.node,
+        attempts=recording.attempts if event.attempts is None else event.attempts,
+        reason_detail=recording.reason_detail if event.detail is None else event.detail,
         revision=recording.revision + 1,
     )
 
 
+def retry_later(recording: Recording, now: Millis, detail: str | None = None) -> Rescheduled:
+    """Return the retry after a failed background step: due in 1, 2, 4 ... 300 seconds. `detail` is the error."""
+    wait = min(SECOND * 2**recording.attempts, 5 * MINUTE)
+    return Rescheduled(at=now, due_at=now + wait, attempts=recording.attempts + 1, detail=detail)
+
+
 def _refusal(recording: Recording, event: Event) -> str:
     is_stored_soon = isinstance(event, Trashed) and recording.state is State.FINALIZING
-    wanted = "wait until it is stored before deleting it" if is_stored_soon else _WANTS[type(event)]
-    return f"recording {recording.id} is {recording.state}: {wanted}"
+    advice = "wait until it is stored before deleting it" if is_stored_soon else _ADVICE[type(event)]
+    return f"recording {recording.id} is {recording.state}: {advice}"
 
 
-_WANTS: Final[Mapping[type[Event], str]] = {
+_ADVICE: Final[Mapping[type[Event], str]] = {
     Armed: "it cannot be armed",
     Begun: "it cannot begin",
     Paused: "only a recording in progress can be paused",
@@ -229,20 +289,20 @@ _WANTS: Final[Mapping[type[Event], str]] = {
     Unmasked: "only a masked recording can be unmasked",
     Stopped: "only a recording in progress can be stopped",
     Ended: "it cannot end",
-    Reopened: "only one whose audio broke off can be sent again",
+    Reopened: "only an incomplete upload can be sent again",
     Stored: "only a finalizing recording can be stored",
     Discarded: "it cannot be discarded",
     Failed: "it cannot fail",
     Lost: "it cannot be lost",
+    Missing: "its audio cannot be missing",
     Trashed: "stop it before deleting it",
     Restored: "only a deleted recording can be restored",
     Purged: "only a deleted recording can be purged",
-    Annotated: "restore it before writing on it",
+    Annotated: "restore it before changing its metadata",
     Delivered: "it cannot be delivered",
     DeliveryFailed: "it cannot be delivered",
-    Redelivered: "only a stored recording with a url can be sent to it",
+    Redelivered: "only a stored recording with a url can be delivered",
     Held: "it cannot be held",
-    Released: "it cannot be released",
-    Retained: "it cannot be retained",
-    Missing: "it cannot be missing",
+    Released: "it has no hold to release",
+    Retained: "its retention cannot change",
 }

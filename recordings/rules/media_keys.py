@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from recordings.model.recording import Row
-
 DIGEST: Final = 64
 """Characters of a SHA-256 that stands in a key for an id."""
 
@@ -18,14 +16,13 @@ def id_of(url: str) -> str | None:
     return name if len(parts) > 2 and dot and name and parts[-2] == name[:6] else None  # noqa: PLR2004 - of a split
 
 
-def place_of(row: Row) -> str | None:
+def place_of(url: str, recording_id: str, account_id: str) -> str | None:
     """Where this service once put a recording's audio, by its URL; `None` where it did not, or in a data folder."""
-    url: str = row["media"]["url"]
     name = id_of(url)
-    if name is None or not (name == row["id"] or is_digest(name)):
+    if name is None or not (name == recording_id or is_digest(name)):
         return None
-    place, slash, account_id = url.rsplit("/", 2)[0].rpartition("/")
-    return f"{place}/" if slash and "://" in place and account_id == row["account_id"] else None
+    place, slash, folder = url.rsplit("/", 2)[0].rpartition("/")
+    return f"{place}/" if slash and "://" in place and folder == account_id else None
 
 
 def plain_place(place: str) -> str:

@@ -13,16 +13,17 @@ from urllib.parse import urlsplit
 from recordings.model.account import Account
 from recordings.model.errors import InvalidInput, NotFound
 from recordings.model.events import Retained
+from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, is_hex_id
 from recordings.model.instants import Millis, to_iso
 from recordings.model.options import MAX_URL
 from recordings.model.query import MAX_PAGE, Order, OrderField, PageRequest, Query, position_of
-from recordings.model.recording import IN_PROGRESS, Row, Shelf, State
+from recordings.model.recording import IN_PROGRESS, Shelf, State
 from recordings.model.retention import Retention, check_rules, date_of, delete_at
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.accounts import MAX_NAME
-from recordings.use_cases.save_event import change
+from recordings.use_cases.save_event import RecordingWriter
 
 Progress = Callable[[str, int, int | None], None]
 """Told after each page: what is looked at, how many were, and of how many."""
@@ -50,7 +51,7 @@ class Outcome:
     held: int = 0
     dates: Counter[str] = field(default_factory=Counter)
 
-    def note(self, row: Row, at: Millis | None, now: Millis) -> None:
+    def note(self, row: RecordingRow, at: Millis | None, now: Millis) -> None:
         """Count a recording that gets another date."""
         self.changed += 1
         self.held += row["hold"] is not None
@@ -66,6 +67,7 @@ class AccountSettings:
 
     def __init__(self, store: MetadataStore, clock: Clock) -> None:
         self._store = store
+        self._writer = RecordingWriter(store)
         self._clock = clock
 
     async def amend(
@@ -163,7 +165,7 @@ class AccountSettings:
                 progress("recordings", outcome.seen, max(total, outcome.seen))
         return outcome
 
-    async def _pages(self, query: Query) -> AsyncIterator[Sequence[Row]]:
+    async def _pages(self, query: Query) -> AsyncIterator[Sequence[RecordingRow]]:
         after = None
         while True:
             page = await self._store.page(query, PageRequest(limit=MAX_PAGE, after=after, fields=_FIELDS))
@@ -179,7 +181,7 @@ class AccountSettings:
             return False
         event = Retained(at=self._clock.now(), delete_at=delete_at(rules, recording))
         # What was deleted while we looked keeps the date that it had.
-        return (await change(self._store, recording, event)).delete_at != recording.delete_at
+        return (await self._writer.save_event(recording, event)).delete_at != recording.delete_at
 
 
 def check_place(url: str) -> str:

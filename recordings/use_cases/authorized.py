@@ -1,46 +1,68 @@
-"""What a principal reaches: `recordings.model.account` applied to what the store has."""
+"""Loading accounts and recordings for a principal: `recordings.rules.access`, applied to the store."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from recordings.model.account import Account, Principal, can_access_row, require_account
+from recordings.model.account import Account, Principal
 from recordings.model.errors import InvalidInput, NotFound
+from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, is_hex_id
 from recordings.model.query import Query, check
 from recordings.model.recording import Recording, Shelf
 from recordings.ports.recording_store import MetadataStore
+from recordings.rules.access import can_access_account, can_access_row, no_account, require_account
 
-_CACHED: Final = 4_096
+MAX_CACHED: Final = 4_096
+"""How many account trees are cached."""
 
 
 class Authorized:
-    """Loads accounts and recordings for somebody; what is out of reach is as if it did not exist."""
+    """Loads accounts and recordings for a principal. Anything that the principal may not access is `NotFound`."""
 
     def __init__(self, store: MetadataStore) -> None:
         self._store = store
-        self._accounts: dict[str, Account] = {}
+        self._trees: dict[str, tuple[str, ...]] = {}
 
     async def account(self, principal: Principal, account_id: str | None) -> Account:
-        """An account in reach, the principal's own for `None`; `NotFound` otherwise."""
+        """Return an account as it is now. `None` means the principal's own account. `NotFound` without access."""
         wanted = principal.account_id if account_id is None else account_id
-        return require_account(principal, await self._account(wanted), wanted)
+        found = await self._store.account(wanted) if is_hex_id(wanted) else None
+        return require_account(principal, found, wanted)
+
+    async def account_id(self, principal: Principal, account_id: str | None) -> str:
+        """Return the id of an account, the principal's own for `None`. `NotFound` without access.
+
+        This reads only the account's tree, which is cached.
+        """
+        wanted = principal.account_id if account_id is None else account_id
+        tree = await self._tree(wanted)
+        if tree is None or not can_access_account(principal, wanted, tree):
+            raise no_account(wanted)
+        return wanted
 
     async def recording(self, principal: Principal, recording_id: str) -> Recording:
-        """A recording in reach that is no tombstone; `NotFound` otherwise."""
+        """Return a recording. `NotFound` without access, and for a tombstone."""
         recording = await self._store.load(recording_id) if 0 < len(recording_id) <= MAX_ID else None
-        if recording is None or not await self._sees_recording(principal, recording):
+        if recording is None or not await self._may_see(principal, recording):
             raise no_recording(recording_id)
         return recording
 
-    async def sees(self, principal: Principal, row: Mapping[str, Any]) -> bool:
-        """Whether a row (with `account_id`, `owner_id` and `shelf`) is in reach."""
-        account = await self._account(row["account_id"])
-        return account is not None and row["shelf"] != Shelf.GONE and can_access_row(principal, account, row)
+    async def can_see(self, principal: Principal, row: RecordingRow) -> bool:
+        """Return true if the principal may access a recording and it is no tombstone.
+
+        The row needs `account_id`, `owner_id` and `shelf`.
+        """
+        tree = await self._tree(row["account_id"])
+        return tree is not None and row["shelf"] != Shelf.GONE and can_access_row(principal, row, tree)
 
     async def narrow(self, principal: Principal, query: Query) -> Query:
-        """The part of a query that is in reach: its account has to be, and a principal's owner narrows it."""
-        await self.account(principal, query.account_id)
+        """Return the part of a query that the principal may access: a principal's owner narrows it.
+
+        Raises:
+            InvalidInput: the filter or the shelf is not allowed.
+            NotFound: the principal may not access the query's account or owner.
+        """
+        await self.account_id(principal, query.account_id)
         check(query.where)
         if query.shelf is Shelf.GONE:
             raise InvalidInput.of(("shelf",), "enum", query.shelf.value, "LIVE or TRASH")
@@ -51,25 +73,30 @@ class Authorized:
             raise NotFound(message, path=("ownerId",))
         return replace(query, owner_id=principal.owner_id)
 
-    async def _sees_recording(self, principal: Principal, recording: Recording) -> bool:
-        row = {"account_id": recording.account_id, "owner_id": recording.owner_id, "shelf": recording.shelf}
-        return await self.sees(principal, row)
+    async def _may_see(self, principal: Principal, recording: Recording) -> bool:
+        row: RecordingRow = {
+            "account_id": recording.account_id,
+            "owner_id": recording.owner_id,
+            "shelf": recording.shelf.value,
+        }
+        return await self.can_see(principal, row)
 
-    async def _account(self, account_id: str) -> Account | None:
-        # An account never changes its place in the tree, so one that was found can be kept.
-        known = self._accounts.get(account_id)
-        if known is None and is_hex_id(account_id):
-            known = await self._store.account(account_id)
-            if known is not None:
-                self._remember(known)
-        return known
+    async def _tree(self, account_id: str) -> tuple[str, ...] | None:
+        # Only the tree may be cached, because it never changes. A name or a retention rule can change at any time.
+        tree = self._trees.get(account_id)
+        if tree is None and is_hex_id(account_id):
+            account = await self._store.account(account_id)
+            if account is not None:
+                tree = account.tree
+                self._remember(account_id, tree)
+        return tree
 
-    def _remember(self, account: Account) -> None:
-        if len(self._accounts) >= _CACHED:
-            self._accounts.pop(next(iter(self._accounts)))
-        self._accounts[account.id] = account
+    def _remember(self, account_id: str, tree: tuple[str, ...]) -> None:
+        if len(self._trees) >= MAX_CACHED:
+            self._trees.pop(next(iter(self._trees)))
+        self._trees[account_id] = tree
 
 
 def no_recording(recording_id: str) -> NotFound:
-    """The refusal for a recording that is not there, or not in reach."""
+    """Return the error for a recording that does not exist, or that the principal may not access."""
     return NotFound(f"there is no recording {recording_id[:MAX_ID]!r}", path=("id",))

@@ -10,20 +10,21 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from recordings.model.errors import Refused
 from recordings.model.events import Missing
+from recordings.model.fields import MediaRow, RecordingRow
 from recordings.model.instants import DAY, Millis
 from recordings.model.query import MAX_PAGE, HasMedia, Query
-from recordings.model.recording import IN_PROGRESS, Row, Shelf, State
+from recordings.model.recording import IN_PROGRESS, Shelf, State
 from recordings.ports.account_stores import all_accounts, all_places
 from recordings.ports.audio import MediaMissing, Spool
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
-from recordings.rules.lifecycle import is_going
+from recordings.rules.lifecycle import is_being_purged
 from recordings.rules.media_keys import DIGEST, id_of, is_digest, place_of, plain_place
-from recordings.use_cases.save_event import change
+from recordings.use_cases.save_event import RecordingWriter
 
 SAFETY: Final = DAY
 """How old an object must be before it can be an orphan: what is being stored just now has no row that names it yet."""
@@ -116,6 +117,7 @@ class Doctor:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
+        self._writer = RecordingWriter(store)
         self._media = media
         self._spool = spool
         self._clock = clock
@@ -153,7 +155,7 @@ class Doctor:
         done = 0
         async for rows in self._pages():
             examination.note(rows)
-            lengths = await self._media.lengths([row["media"]["url"] for row in rows])
+            lengths = await self._media.lengths([_media(row)["url"] for row in rows])
             for row, length in zip(rows, lengths, strict=True):
                 if (finding := await self._examine_row(row, length, examination)) is not None:
                     yield finding
@@ -165,7 +167,7 @@ class Doctor:
             for shelf in (Shelf.LIVE, Shelf.TRASH):
                 yield Query(account_id=account.id, shelf=shelf, where=HasMedia())
 
-    async def _pages(self) -> AsyncIterator[Sequence[Row]]:
+    async def _pages(self) -> AsyncIterator[Sequence[RecordingRow]]:
         """All recordings with audio, by their ids: what is deleted or restored meanwhile stays at its place."""
         fields, after = frozenset({"id", "account_id", "media", "state"}), ""
         while found := await self._store.scan(after, MAX_PAGE, fields):
@@ -173,8 +175,8 @@ class Doctor:
             if rows := [row for row in found if row["media"] is not None]:
                 yield rows
 
-    async def _examine_row(self, row: Row, length: int | None, examination: "_Examination") -> Finding | None:
-        media = row["media"]
+    async def _examine_row(self, row: RecordingRow, length: int | None, examination: "_Examination") -> Finding | None:
+        media = _media(row)
         if length is None:
             return await self._missing(row, examination)
         if length != media["length"]:
@@ -185,26 +187,27 @@ class Doctor:
             return await self._verify(row)
         return None
 
-    async def _missing(self, row: Row, examination: "_Examination") -> Finding | None:
-        url = row["media"]["url"]
+    async def _missing(self, row: RecordingRow, examination: "_Examination") -> Finding | None:
+        url = _media(row)["url"]
         finding = Finding(Problem.MISSING_AUDIO, row["id"], url, "there is nothing at its URL")
         recording = await self._store.load(row["id"])
         if recording is None or recording.media is None or recording.media.url != url or recording.state is State.LOST:
             # It was deleted, or moved, while we looked; or it says so already.
             return None
-        if is_going(recording, self._clock.now()):
+        if is_being_purged(recording, self._clock.now()):
             return None
         if not examination.repair or examination.lost >= MOST_LOST or recording.state is not State.STORED:
             return finding
         examination.lost += 1
         try:
-            await change(self._store, recording, Missing(at=self._clock.now(), detail=finding.detail))
+            missing = Missing(at=self._clock.now(), detail=finding.detail)
+            await self._writer.save_event(recording, missing)
         except Refused:
             return finding
         return replace(finding, repaired=True)
 
-    async def _verify(self, row: Row) -> Finding | None:
-        media, digest = row["media"], hashlib.sha256()
+    async def _verify(self, row: RecordingRow) -> Finding | None:
+        media, digest = _media(row), hashlib.sha256()
         try:
             async for chunk in self._media.read(media["url"]):
                 digest.update(chunk)
@@ -278,11 +281,11 @@ class Doctor:
             examination.listed += len(objects)
             examination.progress("objects", examination.listed, None)
 
-    async def _rows(self, ids: set[str]) -> Mapping[str, Row]:
+    async def _rows(self, ids: set[str]) -> Mapping[str, RecordingRow]:
         return await self._store.rows(ids, frozenset({"id", "media", "state", "trashed_from"})) if ids else {}
 
     def _examine_object(
-        self, item: StoredObject, rows: Mapping[str, Row], examination: "_Examination"
+        self, item: StoredObject, rows: Mapping[str, RecordingRow], examination: "_Examination"
     ) -> Finding | None:
         if item.modified is None or self._clock.now() - item.modified < self._safety:
             return None
@@ -348,11 +351,13 @@ class _Examination:
         self.looked_at: list[str] = []
         self._digests: set[bytes] | None = set()
 
-    def note(self, rows: Sequence[Row]) -> None:
+    def note(self, rows: Sequence[RecordingRow]) -> None:
         """Remember places, and recordings whose key does not show their id, as long as they are not too many."""
         for row in rows:
-            name = id_of(row["media"]["url"])
-            if (place := place_of(row)) is not None and len(self.places) < _MOST_PLACES:
+            name = id_of(_media(row)["url"])
+            if (place := place_of(_media(row)["url"], row["id"], row["account_id"])) is not None and len(
+                self.places
+            ) < _MOST_PLACES:
                 self.places.add(place)
             if name is not None and name != row["id"] and len(name) == DIGEST and self._digests is not None:
                 self._digests.add(bytes.fromhex(name) if is_digest(name) else name.encode())
@@ -366,16 +371,21 @@ class _Examination:
         return self._digests is None or bytes.fromhex(name) in self._digests
 
 
-def _stays(row: Row) -> State:
+def _stays(row: RecordingRow) -> State:
     """The state of a recording, or the one that it comes back to out of the trash."""
     return State((row["state"] == State.TRASHED and row["trashed_from"]) or row["state"])
+
+
+def _media(row: RecordingRow) -> MediaRow:
+    """Return the media of a row that has some."""
+    return cast("MediaRow", row["media"])
 
 
 def _file_name(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-def _judge(item: StoredObject, identity: str, row: Row | None) -> Finding | None:
+def _judge(item: StoredObject, identity: str, row: RecordingRow | None) -> Finding | None:
     """What is wrong with an object whose recording is this row."""
     if row is not None and State(row["state"]) in _BUSY:
         return None

@@ -7,7 +7,7 @@ cannot be granted is a `recordings.model.errors.Refused`.
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from recordings.model.account import Account, Principal, Scope, require_scope
+from recordings.model.account import Account, Principal, Scope
 from recordings.model.call import Call
 from recordings.model.errors import CallNotFound, InvalidInput, MediaUnavailable, NotRecording, RecorderFailed
 from recordings.model.events import (
@@ -25,20 +25,22 @@ from recordings.model.events import (
     Trashed,
     Unmasked,
 )
+from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, new_id
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import Millis
 from recordings.model.query import MAX_PAGE, Page, PageRequest, Query
-from recordings.model.recording import EndCause, Recording, Row, Shelf, State
+from recordings.model.recording import EndCause, Recording, Shelf, State
 from recordings.ports.process import Audit, Clock, Notify
 from recordings.ports.recorder import Capability, Recorder, TakeRefused
 from recordings.ports.recording_store import MetadataStore, choose_fields
+from recordings.rules.access import require_scope
 from recordings.rules.idempotency import was_applied
 from recordings.rules.lifecycle import apply
 from recordings.rules.media_grants import Grant
 from recordings.use_cases.authorized import Authorized, no_recording
-from recordings.use_cases.save_event import change
-from recordings.use_cases.start import RecordingStarter, StartRequest, dated, require_capability
+from recordings.use_cases.save_event import RecordingWriter
+from recordings.use_cases.start import RecordingStarter, StartRequest, require_capability, with_retention
 
 MAX_REASON: Final = 256
 """The longest reason of a legal hold or a deletion, in characters."""
@@ -59,12 +61,13 @@ class Recordings:
         policy: InstallationPolicy | None = None,
     ) -> None:
         self._store = store
+        self._writer = RecordingWriter(store)
         self._recorder = recorder
         self._clock = clock
         self._audit = audit
         self._wake = wake
         self._policy = policy or InstallationPolicy()
-        self._reach = Authorized(store)
+        self._authorized = Authorized(store)
         self._starts = RecordingStarter(store=store, recorder=recorder, clock=clock, audit=audit, node=node)
 
     @property
@@ -76,15 +79,17 @@ class Recordings:
 
     async def account(self, principal: Principal, account_id: str | None = None) -> Account:
         """An account in reach: the principal's own, or a descendant of it."""
-        return await self._reach.account(principal, account_id)
+        return await self._authorized.account(principal, account_id)
 
-    async def find(self, principal: Principal, recording_id: str, fields: Iterable[str] | None = None) -> Row | None:
+    async def find(
+        self, principal: Principal, recording_id: str, fields: Iterable[str] | None = None
+    ) -> RecordingRow | None:
         """A recording in reach, as a row; `None` where there is none (or none in reach, or a tombstone)."""
         return (await self.find_many(principal, [recording_id], fields))[0]
 
     async def find_many(
         self, principal: Principal, ids: Sequence[str], fields: Iterable[str] | None = None
-    ) -> list[Row | None]:
+    ) -> list[RecordingRow | None]:
         """Recordings by id, in the order of the ids, in one look-up; `None` for what is not in reach."""
         require_scope(principal, Scope.READ)
         if len(ids) > MAX_PAGE:
@@ -92,7 +97,7 @@ class Recordings:
         wanted = {identity for identity in ids if 0 < len(identity) <= MAX_ID}
         needed = choose_fields(fields, "id", "account_id", "owner_id", "shelf")
         found = await self._store.rows(wanted, needed) if wanted else {}
-        seen = {row["id"] for row in found.values() if await self._reach.sees(principal, row)}
+        seen = {row["id"] for row in found.values() if await self._authorized.can_see(principal, row)}
         return [found[identity] if identity in seen else None for identity in ids]
 
     async def page(self, principal: Principal, query: Query, request: PageRequest) -> Page:
@@ -100,25 +105,25 @@ class Recordings:
         require_scope(principal, Scope.READ)
         if not 1 <= request.limit <= MAX_PAGE:
             raise InvalidInput.of(("first",), "maximum", request.limit, f"an integer from 1 to {MAX_PAGE}")
-        return await self._store.page(await self._reach.narrow(principal, query), request)
+        return await self._store.page(await self._authorized.narrow(principal, query), request)
 
     async def count(self, principal: Principal, query: Query) -> int:
         """How many recordings a query has."""
         require_scope(principal, Scope.READ)
-        return await self._store.count(await self._reach.narrow(principal, query))
+        return await self._store.count(await self._authorized.narrow(principal, query))
 
     async def calls(self, principal: Principal, account_id: str | None = None) -> Sequence[Call]:
         """Live calls that could be recorded now."""
         require_scope(principal, Scope.READ)
-        account = await self._reach.account(principal, account_id)
-        calls = await self._recorder.calls(account.id)
+        account_id = await self._authorized.account_id(principal, account_id)
+        calls = await self._recorder.calls(account_id)
         return [call for call in calls if principal.owner_id in {None, call.owner_id}]
 
     async def call(self, principal: Principal, call_id: str, account_id: str | None = None) -> Call:
         """A live call in reach. `CallNotFound` where there is none."""
         require_scope(principal, Scope.READ)
-        account = await self._reach.account(principal, account_id)
-        call = await self._recorder.find_call(account.id, call_id)
+        account_id = await self._authorized.account_id(principal, account_id)
+        call = await self._recorder.find_call(account_id, call_id)
         if call is None or principal.owner_id not in {None, call.owner_id}:
             message = f"there is no live call {call_id!r}"
             raise CallNotFound(message, path=("callId",))
@@ -127,8 +132,8 @@ class Recordings:
     async def active(self, principal: Principal, call_id: str, account_id: str | None = None) -> Recording:
         """The recording in progress of a call. `NotRecording` where there is none in reach."""
         require_scope(principal, Scope.READ)
-        account = await self._reach.account(principal, account_id)
-        recording = await self._store.find_active(account.id, call_id)
+        account_id = await self._authorized.account_id(principal, account_id)
+        recording = await self._store.find_active(account_id, call_id)
         if recording is None or principal.owner_id not in {None, recording.owner_id}:
             message = f"call {call_id!r} is not being recorded"
             raise NotRecording(message, path=("callId",))
@@ -139,7 +144,7 @@ class Recordings:
     async def listen(self, principal: Principal, recording_id: str) -> Recording:
         """A recording whose audio may be played to this principal."""
         require_scope(principal, Scope.LISTEN)
-        recording = _playable(await self._reach.recording(principal, recording_id))
+        recording = _playable(await self._authorized.recording(principal, recording_id))
         self._audit.record(principal, "listen", recording.id)
         return recording
 
@@ -165,7 +170,7 @@ class Recordings:
             RecorderFailed: the recorder refused; the recording is kept as `FAILED`.
         """
         require_scope(principal, Scope.CONTROL)
-        account = await self._reach.account(principal, request.account_id)
+        account = await self._authorized.account(principal, request.account_id)
         return await self._starts.start(principal, account, request)
 
     async def stop(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
@@ -215,7 +220,7 @@ class Recordings:
         """Take a recording out of the trash. `NotTrashed` if it is not there."""
         require_scope(principal, Scope.DELETE)
         # Rules that changed meanwhile were not applied to what nobody kept.
-        dates = await dated(self._store, await self._reach.recording(principal, recording_id))
+        dates = await with_retention(self._store, await self._authorized.recording(principal, recording_id))
         event = Restored(at=self._clock.now(), delete_at=dates.delete_at)
         return await self._write(principal, Scope.DELETE, recording_id, event, "restore", key)
 
@@ -248,10 +253,10 @@ class Recordings:
         self, principal: Principal, scope: Scope, recording_id: str, event: Event, action: str, key: str | None
     ) -> Recording:
         require_scope(principal, scope)
-        recording = await self._reach.recording(principal, recording_id)
+        recording = await self._authorized.recording(principal, recording_id)
         if was_applied(recording, key, action):
             return recording
-        changed = await change(self._store, recording, event, key=key, action=action)
+        changed = await self._writer.save_event(recording, event, key=key, action=action)
         self._audit.record(principal, action, recording.id)
         self._wake()
         return changed
@@ -263,7 +268,7 @@ class Recordings:
         recording = await self._store.load(recording_id)
         if recording is None:
             return None
-        changed = await change(self._store, recording, event)
+        changed = await self._writer.save_event(recording, event)
         if changed.state is State.FINALIZING:
             self._wake()
         return changed
@@ -279,14 +284,14 @@ class Recordings:
         act: Callable[[Recording], Awaitable[Event]],
     ) -> Recording:
         require_scope(principal, Scope.CONTROL)
-        recording = await self._reach.recording(principal, recording_id)
+        recording = await self._authorized.recording(principal, recording_id)
         if was_applied(recording, key, action):
             return recording
         try:
             event = await act(recording)
         except TakeRefused as refused:
             raise RecorderFailed(str(refused), recording_id=recording.id) from refused
-        changed = await change(self._store, recording, event, key=key, action=action)
+        changed = await self._writer.save_event(recording, event, key=key, action=action)
         self._audit.record(principal, action, recording.id)
         if changed.state is State.FINALIZING:
             self._wake()

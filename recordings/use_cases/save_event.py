@@ -1,44 +1,117 @@
-"""The one way in which a recording changes: load, apply an event, save if nobody else did meanwhile."""
+"""The only code that writes recordings.
 
+`RecordingWriter` loads a recording, applies an event, and saves the result with a compare-and-set on the revision. A
+write that loses a race loads and applies again; it never overwrites. Each write is a `Change` with its cause, and all
+of them pass through `RecordingWriter._write`.
+"""
+
+from dataclasses import dataclass
 from typing import Final
 
 from recordings.model.errors import Conflict
-from recordings.model.events import Event
-from recordings.model.recording import Recording, State
+from recordings.model.events import Cause, Created, Event, Rescheduled, Withdrawn
+from recordings.model.recording import Lease, Recording, State
 from recordings.ports.recording_store import RecordingStore
 from recordings.rules.idempotency import remember
-from recordings.rules.lifecycle import apply
+from recordings.rules.lifecycle import apply, leased, reschedule
 
-RACES: Final = 8
-"""How often a lost race is run again before the caller hears `Conflict`."""
+MAX_TRIES: Final = 8
+"""How often a write is tried while other processes win the race. Then the caller gets `Conflict`."""
 
 
-async def change(
-    store: RecordingStore,
-    recording: Recording,
-    event: Event,
-    *,
-    key: str | None = None,
-    action: str = "",
-    only_in: State | None = None,
-) -> Recording:
-    """The recording after an event, saved. A lost race reloads and applies the event to what is there then.
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write: its cause, and the recording before and after it.
 
-    With `only_in`, one that has moved on from that state by then is given back as it is.
-
-    Raises:
-        Refused: the event cannot happen in the state that the recording is in (by then).
-        Conflict: every race was lost.
+    `before` is `None` for a new recording, `after` is `None` for a removed one.
     """
-    current: Recording | None = recording
-    for _ in range(RACES):
-        if current is None:
-            break
-        if only_in is not None and current.state is not only_in:
-            return current
-        changed = remember(apply(current, event), current, key, action)
-        if changed is current or await store.save(changed, current.revision):
-            return changed
-        current = await store.load(recording.id)
-    message = f"recording {recording.id} keeps changing: try again"
-    raise Conflict(message, recording_id=recording.id)
+
+    cause: Cause
+    before: Recording | None
+    after: Recording | None
+
+
+class RecordingWriter:
+    """Writes recordings to a store."""
+
+    def __init__(self, store: RecordingStore) -> None:
+        self._store = store
+
+    async def create(self, recording: Recording, event: Created) -> Recording:
+        """Insert a new recording.
+
+        Raises:
+            Taken: another recording has its id, its active call or its start key.
+        """
+        await self._write(Change(event, None, recording))
+        return recording
+
+    async def save_event(
+        self,
+        recording: Recording,
+        event: Event,
+        *,
+        key: str | None = None,
+        action: str = "",
+        only_in: State | None = None,
+    ) -> Recording:
+        """Apply an event and save the result. After a lost race, load the recording and apply the event to it again.
+
+        `key` is the caller's idempotency key for this `action`; it is saved with the recording. With `only_in`, the
+        event is applied in that state only; in any other state the recording is returned unchanged.
+
+        Raises:
+            Refused: the event is not allowed in the state that the recording has now.
+            Conflict: another process won the race `MAX_TRIES` times.
+        """
+        current: Recording | None = recording
+        for _ in range(MAX_TRIES):
+            if current is None:
+                break
+            if only_in is not None and current.state is not only_in:
+                return current
+            changed = remember(apply(current, event), current, key, action)
+            if changed is current or await self._write(Change(event, current, changed)):
+                return changed
+            current = await self._store.load(recording.id)
+        message = f"recording {recording.id} keeps changing: try again"
+        raise Conflict(message, recording_id=recording.id)
+
+    async def save_event_once(
+        self, recording: Recording, event: Event, *, lease: Lease | None = None
+    ) -> Recording | None:
+        """Apply an event and save the result. Return `None` after a lost race, without a second try.
+
+        Use this if the event must not be applied to what another process wrote. With a `lease`, the same write leases
+        the recording's next step.
+
+        Raises:
+            Refused: the event is not allowed in the recording's state.
+        """
+        changed = apply(recording, event)
+        if lease is not None:
+            changed = leased(changed, lease)
+        return changed if await self._write(Change(event, recording, changed)) else None
+
+    async def reschedule(self, recording: Recording, event: Rescheduled) -> Recording | None:
+        """Set the due date of the next background step. Return `None` after a lost race.
+
+        A lost race needs no second try: the process that won it has set another due date.
+        """
+        changed = reschedule(recording, event)
+        return changed if await self._write(Change(event, recording, changed)) else None
+
+    async def withdraw(self, recording: Recording, event: Withdrawn) -> None:
+        """Remove a new recording, as if it had never existed."""
+        await self._write(Change(event, recording, None))
+
+    async def _write(self, change: Change) -> bool:
+        """Write one change. Return false if the recording's revision is no longer that of `change.before`."""
+        match change:
+            case Change(before=None, after=Recording() as new):
+                await self._store.insert(new)
+            case Change(before=Recording() as old, after=None):
+                await self._store.remove(old.id)
+            case Change(before=Recording() as old, after=Recording() as new):
+                return await self._store.save(new, old.revision)
+        return True

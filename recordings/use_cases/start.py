@@ -1,11 +1,11 @@
-"""Starting a recording: from a live call and a request to a take that is open or armed."""
+"""Starting a recording of a live call: from the request to a take that is open or armed."""
 
 from dataclasses import asdict, dataclass, field, replace
 
 from recordings.model.account import Account, Principal
 from recordings.model.call import Call, sip_uri
 from recordings.model.errors import AlreadyRecording, CallNotFound, RecorderFailed, UnsupportedByRecorder
-from recordings.model.events import Failed
+from recordings.model.events import Created, Failed
 from recordings.model.ids import new_recording_id
 from recordings.model.instants import Millis, month_of
 from recordings.model.options import RecordingOptions
@@ -17,12 +17,12 @@ from recordings.ports.recorder import Capability, Recorder, Take, TakeRefused
 from recordings.ports.recording_store import MetadataStore, Taken
 from recordings.rules.idempotency import fingerprint, same_request, start_key
 from recordings.rules.lifecycle import due_at
-from recordings.use_cases.save_event import change
+from recordings.use_cases.save_event import RecordingWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequest:
-    """What `start` needs. `via` says how it came (`graphql`, `rest`, ...) and begins the recording's origin."""
+    """A request to start a recording. `via` names the interface (`graphql`, `rest`, ...) in the recording's origin."""
 
     call_id: str
     options: RecordingOptions = field(default_factory=RecordingOptions)
@@ -32,25 +32,26 @@ class StartRequest:
 
     @property
     def fingerprint(self) -> str:
-        """What makes two starts the same request."""
+        """A digest of the request. Two requests with the same digest are the same request."""
         return fingerprint({"call_id": self.call_id, "options": asdict(self.options)})
 
 
 class RecordingStarter:
-    """Starts recordings, each call once at a time."""
+    """Starts recordings. A call has at most one recording in progress that was started here."""
 
     def __init__(self, *, store: MetadataStore, recorder: Recorder, clock: Clock, audit: Audit, node: str) -> None:
         self._store = store
+        self._writer = RecordingWriter(store)
         self._recorder = recorder
         self._clock = clock
         self._audit = audit
         self._node = node
-        self._beginning: set[str] = set()
+        self._starting: set[str] = set()
 
     async def start(self, principal: Principal, account: Account, request: StartRequest) -> Recording:
-        """Record a call of an account in reach; see `Recordings.start`."""
+        """Record a live call of an account that the caller may access. See `Recordings.start`."""
         key = start_key(principal, request.key)
-        replayed = await self._replay_start(principal, account, key, request)
+        replayed = await self._replay(principal, account, key, request)
         if replayed is not None:
             return replayed
         call = await self._recorder.find_call(account.id, request.call_id)
@@ -58,16 +59,16 @@ class RecordingStarter:
             message = f"there is no live call {request.call_id!r}"
             raise CallNotFound(message, path=("callId",))
         self._require_capabilities(request.options)
-        recording = await dated(self._store, self._new(principal, account, call, request, key))
-        self._beginning.add(recording.id)
+        recording = await with_retention(self._store, self._new(principal, account, call, request, key))
+        self._starting.add(recording.id)
         try:
-            await self._store.insert(recording)
+            await self._writer.create(recording, Created(at=recording.created))
         except Taken:
-            return await self._lost_start(principal, account, key, request)
+            return await self._answer_duplicate(principal, account, key, request)
         else:
             return await self._begin(principal, recording)
         finally:
-            self._beginning.discard(recording.id)
+            self._starting.discard(recording.id)
 
     def _require_capabilities(self, options: RecordingOptions) -> None:
         if options.record_on_answer:
@@ -87,7 +88,7 @@ class RecordingStarter:
             format=audio_format,
             label=request.options.label,
             name=request.options.media_name or f"{recording.id}.{audio_format}",
-            origin=origin_text(request.via, principal.name, request.options.label),
+            origin=describe_origin(request.via, principal.name, request.options.label),
             recorder=self._recorder.name,
             start_key=key,
             start_fingerprint=request.fingerprint,
@@ -95,71 +96,75 @@ class RecordingStarter:
         return replace(recording, due_at=due_at(recording, now))
 
     async def _begin(self, principal: Principal, recording: Recording) -> Recording:
+        """Ask the recorder to open the take, and save its reply."""
         self._audit.record(principal, "start", recording.id, call_id=recording.call_id)
         take = Take(recording.id, recording.account_id, recording.call_id, recording.options, recording.node)
         try:
             event = await self._recorder.start(take)
         except TakeRefused as refused:
             failed = Failed(at=self._clock.now(), reason=Reason.RECORDER_FAILED, detail=str(refused))
-            # The store decides who was first. A recorder whose answer was lost may have said that it begins, and then
-            # it did; if it says so after this, it hears that nobody waits for it (`graph.server.background_work`).
-            found = await change(self._store, recording, failed, only_in=State.REQUESTED)
+            # The recorder may have started although its reply was lost. If its `Begun` is saved first, the recording
+            # goes on. A `Begun` after this point makes us stop the take (`graph.server.background_work`).
+            found = await self._writer.save_event(recording, failed, only_in=State.REQUESTED)
             if found.in_progress:
                 return found
             raise RecorderFailed(str(refused), recording_id=recording.id) from refused
-        return await change(self._store, recording, event)
+        return await self._writer.save_event(recording, event)
 
-    async def _replay_start(
+    async def _replay(
         self, principal: Principal, account: Account, key: str | None, request: StartRequest
     ) -> Recording | None:
+        """Return the recording of an earlier request with this key, if there is one."""
         found = await self._store.find_started(account.id, key) if key is not None else None
-        return None if found is None else await self._begun(principal, same_request(found, request.fingerprint))
+        return None if found is None else await self._finish_start(principal, same_request(found, request.fingerprint))
 
-    async def _begun(self, principal: Principal, recording: Recording) -> Recording:
-        # The first request may not have heard that its row was kept, and so have begun nothing. If one in another
-        # process is about to begin it, the recorder begins it once.
-        if recording.state is not State.REQUESTED or recording.id in self._beginning:
+    async def _finish_start(self, principal: Principal, recording: Recording) -> Recording:
+        """Open the take of a recording that another request inserted, if that request did not."""
+        # The other request may have failed after its insert, so that it never called the recorder. If it is about to
+        # call the recorder in another process, the recorder starts the take only once.
+        if recording.state is not State.REQUESTED or recording.id in self._starting:
             return recording
-        # It may have begun while this row was on its way here.
+        # The take may have begun since this row was read.
         latest = await self._store.load(recording.id) or recording
-        if latest.state is not State.REQUESTED or latest.id in self._beginning:
+        if latest.state is not State.REQUESTED or latest.id in self._starting:
             return latest
-        self._beginning.add(latest.id)
+        self._starting.add(latest.id)
         try:
             return await self._begin(principal, latest)
         finally:
-            self._beginning.discard(latest.id)
+            self._starting.discard(latest.id)
 
-    async def _lost_start(
+    async def _answer_duplicate(
         self, principal: Principal, account: Account, key: str | None, request: StartRequest
     ) -> Recording:
-        # Somebody else inserted first. It may have been this very request, sent twice at once.
-        replayed = await self._replay_start(principal, account, key, request)
+        """Answer a request after another one inserted a recording of the same call or with the same key."""
+        # It may be the same request, sent twice at the same time.
+        replayed = await self._replay(principal, account, key, request)
         if replayed is not None:
             return replayed
         active = await self._store.find_active(account.id, request.call_id)
         if active is not None:
-            await self._begun(principal, active)
+            await self._finish_start(principal, active)
         message = f"call {request.call_id!r} is being recorded already"
         raise AlreadyRecording(message, path=("callId",), recording_id=active.id if active else None)
 
 
-async def dated(store: AccountStore, recording: Recording) -> Recording:
-    """A recording with the end of its retention, by the rules of now; a new one has it however it ends."""
-    # Not the account that was kept: its rules may have changed.
+async def with_retention(store: AccountStore, recording: Recording) -> Recording:
+    """Return the recording with the end of its retention, by the account's current rules."""
+    # The account is read from the store each time, because its rules may have changed.
     account = await store.account(recording.account_id)
     return recording if account is None else replace(recording, delete_at=delete_at(account.retention, recording))
 
 
 def require_capability(recorder: Recorder, capability: Capability) -> None:
-    """Raise `UnsupportedByRecorder` unless a recorder can do something; asked before the switch is touched."""
+    """Raise `UnsupportedByRecorder` unless the recorder has a capability. Call this before any switch command."""
     if capability not in recorder.capabilities:
-        message = f"the recorder {recorder.name} cannot do {capability.value}"
+        message = f"the recorder {recorder.name} does not support {capability.value}"
         raise UnsupportedByRecorder(message)
 
 
 def recording_of_call(call: Call, account: Account, now: Millis, node: str) -> Recording:
-    """A new recording with what is known of its call; both parties always read `user@realm`."""
+    """Return a new recording with the data of its call. Both parties are in the form `user@realm`."""
     identity = new_recording_id(now)
     return Recording(
         id=identity,
@@ -186,7 +191,7 @@ def recording_of_call(call: Call, account: Account, now: Millis, node: str) -> R
     )
 
 
-def origin_text(via: str, who: str, label: str | None) -> str:
-    """How a recording came to be: `graphql:name`, and behind it the label."""
-    origin = f"{via}:{who}" if who else via
+def describe_origin(via: str, name: str, label: str | None) -> str:
+    """Return how a recording was started, as `graphql:name` or `graphql:name : label`."""
+    origin = f"{via}:{name}" if name else via
     return f"{origin} : {label}" if label else origin

@@ -1,17 +1,16 @@
-"""The background steps: finalize what ended, purge what was deleted, find what was lost.
+"""The background steps: finalize ended recordings, deliver them, purge deleted ones, and recover after a crash.
 
-Background work is a state, not a queue. A recording that needs something has `due_at`; `claim` leases the due ones to
-this process, `step` does what the state asks for and moves it on. Steps are idempotent: a process that dies in the
-middle of one loses its lease, and whoever claims the recording next does the step again. `recover` runs once at the
-start of a node, for what its last process left open.
+Background work is a state, not a queue. A recording that needs a step has `due_at`. `claim` leases the due recordings
+to this process; `step` does what the state needs and saves the result. Steps are idempotent: if a process dies during a
+step, its lease expires, and the next process that claims the recording does the step again. `recover` runs once when a
+server starts. It ends what the last process of this node left open.
 """
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final, Protocol
 
-from recordings.model.events import Delivered, DeliveryFailed, Ended, Event, Failed, Lost, Trashed
+from recordings.model.events import Delivered, DeliveryFailed, Ended, Event, Failed, Lost, Rescheduled, Trashed
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import DAY, MINUTE, SECOND, Millis
 from recordings.model.recording import IN_PROGRESS, DeliveryState, EndCause, Reason, Recording, State
@@ -20,34 +19,34 @@ from recordings.ports.process import Clock
 from recordings.ports.recorder import Recorder
 from recordings.ports.recording_store import Claim, MetadataStore
 from recordings.rules.backoff import full_jitter
-from recordings.rules.lifecycle import apply, due_at, retry_later
+from recordings.rules.lifecycle import due_at, retry_later
 from recordings.use_cases.finalizer import CannotRender, Finalizer
-from recordings.use_cases.save_event import change
+from recordings.use_cases.save_event import RecordingWriter
 
 LEASE: Final = 30 * MINUTE
-"""How long a step has before another process may begin it anew; one that takes longer here is not begun twice."""
+"""Time for one step. After that another process may start it again; this process never starts the same step twice."""
 STRANDED: Final = DAY
-"""How long a node's work may be overdue before others take it that the node is gone."""
+"""After a node's work is overdue for this long, other nodes treat that node as gone."""
 MAX_ATTEMPTS: Final = 20
 """How often the audio processor tries audio that it fails on. With the waits between the tries, about one hour.
 
-Whatever else a step fails for (a store that is away, a full disk) may pass at any time, and is tried for as long as
-that takes: the audio is on this node's disk meanwhile, and stays there.
+Other errors (an unreachable store, a full disk) may pass at any time. Those steps are retried without a limit. The
+audio stays on this node's disk meanwhile.
 """
 
 
 class Reporter(Protocol):
-    """Where the background work says what it did, and what went wrong."""
+    """Reports what the background steps did and which of them failed."""
 
     def moved(self, recording: Recording, step: str) -> None:
-        """A step moved a recording on."""
+        """Report a step that succeeded."""
 
     def fault(self, recording_id: str, step: str, error: Exception) -> None:
-        """A step failed; it is tried again, or given up with a reason in the recording."""
+        """Report a step that failed. It is retried, or the recording becomes `FAILED` with a reason."""
 
 
 class Upkeep:
-    """Does the background steps of one node."""
+    """Runs the background steps of one node."""
 
     def __init__(
         self,
@@ -62,6 +61,7 @@ class Upkeep:
         policy: InstallationPolicy | None = None,
     ) -> None:
         self._store = store
+        self._writer = RecordingWriter(store)
         self._spool = finalizer.spool
         self._finalizer = finalizer
         self._recorder = recorder
@@ -70,19 +70,19 @@ class Upkeep:
         self._clock = clock
         self._reporter = reporter
         self._node = node
-        self._working: dict[str, Millis] = {}
-        self._doubtful: set[str] = set()
+        self._running: dict[str, Millis] = {}
+        self._to_check: set[str] = set()
         self._steps: Mapping[State, Callable[[Recording], Awaitable[Event | None]]] = {
             State.FINALIZING: finalizer.finalize,
-            State.STORED: self._tend,
+            State.STORED: self._deliver_or_expire,
             State.TRASHED: finalizer.purge,
-            **dict.fromkeys((State.DISCARDED, State.FAILED, State.LOST), self._tend),
-            **dict.fromkeys(IN_PROGRESS, self._watch),
+            **dict.fromkeys((State.DISCARDED, State.FAILED, State.LOST), self._deliver_or_expire),
+            **dict.fromkeys(IN_PROGRESS, self._check_take),
         }
 
     async def claim(self, limit: int) -> Sequence[Recording]:
-        """Lease up to `limit` recordings that are due."""
-        await self._settle_doubts()
+        """Lease up to `limit` due recordings to this node."""
+        await self._check_unclear_steps()
         now = self._clock.now()
         return await self._store.claim_due(
             Claim(
@@ -95,107 +95,105 @@ class Upkeep:
             )
         )
 
-    def doubt(self, recording_id: str) -> None:
-        """Something may be on this node's disk that nobody needs any more; it is looked at before the next claim."""
-        self._doubtful.add(recording_id)
+    def check_later(self, recording_id: str) -> None:
+        """Check a recording before the next claim: its audio may still be on this node's disk without need."""
+        self._to_check.add(recording_id)
 
-    async def _settle_doubts(self) -> None:
-        """What a step left open that lost the store: it must not wait for its lease to end, nor the disk be kept."""
-        for name in tuple(self._doubtful - self._working.keys()):
-            recording = await self._store.load(name)
+    async def _check_unclear_steps(self) -> None:
+        """Free the disk and the lease after steps that lost the connection to the store, before the lease expires."""
+        for recording_id in tuple(self._to_check - self._running.keys()):
+            recording = await self._store.load(recording_id)
             if recording is not None:
                 await self._finalizer.clear(recording)
                 if recording.lease is not None and recording.lease.holder == self._node:
-                    later = retry_later(recording, self._clock.now(), recording.reason_detail)
-                    await self._store.save(later, recording.revision)
-            self._doubtful.discard(name)
+                    await self._writer.reschedule(recording, retry_later(recording, self._clock.now()))
+            self._to_check.discard(recording_id)
 
     @staticmethod
-    def sends(recording: Recording) -> bool:
-        """Whether the step of a claimed recording waits for somebody else's server, and may do so for long."""
+    def is_delivery(recording: Recording) -> bool:
+        """Return true if the step of a claimed recording is a delivery, which may wait for the receiver for long."""
         delivery = recording.delivery
         return recording.state is State.STORED and delivery is not None and delivery.state is DeliveryState.PENDING
 
     async def postpone(self, recording: Recording) -> None:
-        """Give a claimed recording back untouched, to be claimed again in a minute or so."""
-        later = self._clock.now() + MINUTE // 2 + secrets.randbelow(MINUTE)
-        put_back = replace(recording, due_at=later, lease=None, revision=recording.revision + 1)
-        # A lost race needs no care here: whoever won it made the recording due again.
-        await self._store.save(put_back, recording.revision)
+        """Release a claimed recording without a step. It is due again in 30 to 90 seconds."""
+        now = self._clock.now()
+        later = now + MINUTE // 2 + secrets.randbelow(MINUTE)
+        await self._writer.reschedule(recording, Rescheduled(at=now, due_at=later))
 
     async def step(self, recording: Recording) -> Recording:
-        """Do what a claimed recording needs; what failed for a reason that may pass is tried again, up to a limit."""
-        if (since := self._working.get(recording.id)) is not None:
-            return await self._leave(recording, since)
+        """Do the step that a claimed recording needs. A step that fails is retried; see `MAX_ATTEMPTS`."""
+        if (since := self._running.get(recording.id)) is not None:
+            return await self._release_running(recording, since)
         try:
-            moved = await self._move(recording)
-            # Whatever comes next for it need not wait for this, and is claimed already, perhaps.
+            moved = await self._run_step(recording)
+            # The next step of this recording does not wait for this. It may be claimed already.
             await self._finalizer.clear(moved)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, the recording has to say so
-            self.doubt(recording.id)
+        except Exception as error:  # noqa: BLE001 - every error must be visible in the recording
+            self.check_later(recording.id)
             self._reporter.fault(recording.id, recording.state.value.lower(), error)
-            return await self._try_again(recording, error)
+            return await self._retry(recording, error)
         self._reporter.moved(moved, recording.state.value.lower())
         return moved
 
-    async def _leave(self, recording: Recording, since: Millis) -> Recording:
-        """What becomes of a claim on a recording that a step is at work on since then."""
+    async def _release_running(self, recording: Recording, since: Millis) -> Recording:
+        """Handle a claim on a recording that this process already works on. `since` is when that step started."""
         now = self._clock.now()
         if now - since >= LEASE:
-            # A long step outlived its lease. It goes on; what was claimed here is the lease that follows.
+            # The running step is longer than its lease. It continues, and this claim is its new lease.
             return recording
-        # Its step moved it on and is about to end, or somebody else did: that must not wait for the end of a lease.
+        # The running step has saved its result and is about to end, or another process changed the recording. The next
+        # step must not wait until the lease expires.
         later = now + max(SECOND, now - since)
-        put_back = replace(recording, due_at=later, lease=None, revision=recording.revision + 1)
-        await self._store.save(put_back, recording.revision)
-        return put_back
+        return await self._writer.reschedule(recording, Rescheduled(at=now, due_at=later)) or recording
 
-    async def _move(self, recording: Recording) -> Recording:
-        self._working[recording.id] = self._clock.now()
+    async def _run_step(self, recording: Recording) -> Recording:
+        self._running[recording.id] = self._clock.now()
         try:
-            held_elsewhere = recording.node not in {None, self._node}
-            step = self._strand if held_elsewhere else self._steps[recording.state]
+            is_elsewhere = recording.node not in {None, self._node}
+            step = self._abandon if is_elsewhere else self._steps[recording.state]
             event = await step(recording)
             if event is None:
-                return await self._settle(recording)
+                return await self._release(recording)
             if isinstance(event, Trashed):
-                return await self._retire(recording, event)
-            return await change(self._store, recording, event)
+                return await self._trash(recording, event)
+            return await self._writer.save_event(recording, event)
         finally:
-            del self._working[recording.id]
+            del self._running[recording.id]
 
-    async def _retire(self, recording: Recording, event: Trashed) -> Recording:
-        # Saved once and not run again: whoever won the race may have given it another date, and made it due for that.
-        trashed = apply(recording, event)
-        if await self._store.save(trashed, recording.revision):
-            return trashed
-        return await self._store.load(recording.id) or recording
+    async def _trash(self, recording: Recording, event: Trashed) -> Recording:
+        # If another process wins the race, it may have set another `delete_at`. Its own due date is right then.
+        trashed = await self._writer.save_event_once(recording, event)
+        return trashed or await self._store.load(recording.id) or recording
 
     async def recover(self) -> Sequence[Recording]:
-        """Bring to an end what the last process of this node left open; what was recovered.
+        """End the recordings that the last process of this node left open. Return them.
 
-        Audio that was being recorded is finalized with what there is; a body that was coming in is `INCOMPLETE`, and
+        A recording in progress is finalized with the audio that it has. An upload becomes `FAILED(INCOMPLETE)`, and
         its sender may send it again.
         """
         await self._store.release_leases(self._node, self._clock.now())
         recovered: list[Recording] = []
-        while held := [taken for taken in await self._store.held_by(self._node) if not await self._is_open(taken)]:
-            recovered += [await self._close(recording) for recording in held]
-        recovered += [found for name in await self._spool.ids() if (found := await self._adopt(name))]
+        while open_here := [found for found in await self._store.held_by(self._node) if not await self._is_open(found)]:
+            recovered += [await self._close(recording) for recording in open_here]
+        recovered += [found for name in await self._spool.ids() if (found := await self._recover_spooled(name))]
         for name in await self._spool.ids_aside():
-            await self._sweep(name)
+            await self._forget_purged(name)
         for recording in recovered:
             self._reporter.moved(recording, "recover")
         return recovered
 
     async def adopt(self) -> Sequence[Recording]:
-        """Take up again what others gave up for lost because this node was not heard of for long; what was taken up."""
+        """Take over recordings whose audio is on this disk, but which other nodes marked as `LOST`. Return them.
+
+        Other nodes do that if this node was unreachable for long.
+        """
         adopted = []
         for name in await self._spool.ids():
             recording = await self._store.load(name)
-            is_ours = recording is not None and recording.node == self._node and recording.state is State.LOST
-            if recording is not None and is_ours and not await self._is_part(recording):
-                adopted.append(await self._take_up(recording))
+            is_own = recording is not None and recording.node == self._node and recording.state is State.LOST
+            if recording is not None and is_own and not await self._is_incomplete(recording):
+                adopted.append(await self._take_over(recording))
         return [recording for recording in adopted if recording is not None]
 
     async def _is_open(self, recording: Recording) -> bool:
@@ -205,76 +203,80 @@ class Upkeep:
         now = self._clock.now()
         event: Event = Ended(at=now, cause=EndCause.SERVER_RESTART)
         if recording.source_key is not None:
-            event = Failed(at=now, reason=Reason.INCOMPLETE, detail="the server restarted while it was coming in")
-        closed = await change(self._store, recording, event)
+            event = Failed(at=now, reason=Reason.INCOMPLETE, detail="the server restarted during the upload")
+        closed = await self._writer.save_event(recording, event)
         await self._finalizer.clear(closed)
         return closed
 
-    async def _sweep(self, name: str) -> None:
-        # A sender that came back went to another node, perhaps, and so did the purge.
+    async def _forget_purged(self, name: str) -> None:
+        # The sender may have sent the upload to another node, and the recording was purged there.
         recording = await self._store.load(name)
         if recording is not None and recording.state is State.PURGED:
             await self._spool.forget(name)
 
-    async def _adopt(self, name: str) -> Recording | None:
-        # Something is on the disk. Either it is still needed, or a step died just before it cleared away.
+    async def _recover_spooled(self, name: str) -> Recording | None:
+        """Take over or clear what is in the spool: a step needs it, or a step died just before it cleared the spool."""
         recording = await self._store.load(name)
-        if recording is None or (recording.state is State.LOST and await self._is_part(recording)):
+        if recording is None or (recording.state is State.LOST and await self._is_incomplete(recording)):
             await self._spool.set_aside(name)
         elif recording.in_progress or recording.state in {State.LOST, State.FINALIZING}:
-            return await self._take_up(recording)
+            return await self._take_over(recording)
         else:
             await self._finalizer.clear(recording)
         return None
 
-    async def _is_part(self, recording: Recording) -> bool:
-        """Whether whoever brought it never came to the end of it."""
+    async def _is_incomplete(self, recording: Recording) -> bool:
+        """Return true if the sender did not complete the upload, or nothing of it is in the spool."""
         is_upload = recording.source_key is not None and recording.imported is None
         unfinished = is_upload and recording.source_sha256 is None
         return unfinished or await self._spool.audio(recording.id) is None
 
-    async def _take_up(self, recording: Recording) -> Recording | None:
-        """Have this node finalize what it has audio of, and now: whatever its name, or the clock, was before."""
+    async def _take_over(self, recording: Recording) -> Recording | None:
+        """Let this node finalize a recording now, because its audio is on this disk.
+
+        The recording may belong to another node, or be due later; both can be wrong after a copy of the data folder or
+        a change of the clock. Return `None` if there is nothing to take over.
+        """
         now = self._clock.now()
-        is_ours = recording.node == self._node
-        # A sender goes to any node, so what came in here may be an earlier attempt than that of the other node.
-        if recording.lease is not None or (recording.source_key is not None and not is_ours):
+        is_own = recording.node == self._node
+        # A sender may use any node, so this may be an earlier attempt than the one on the other node.
+        if recording.lease is not None or (recording.source_key is not None and not is_own):
             return None
-        if recording.in_progress and (is_ours or await self._is_open(recording)):
+        if recording.in_progress and (is_own or await self._is_open(recording)):
             return None
-        ended = apply(recording, Ended(at=now, cause=EndCause.SERVER_RESTART))
-        if is_ours and ended is recording and (recording.due_at or 0) <= now:
+        if recording.state is not State.FINALIZING:
+            ended = Ended(at=now, cause=EndCause.SERVER_RESTART, node=self._node)
+            taken = await self._writer.save_event_once(recording, ended)
+        elif is_own and (recording.due_at or 0) <= now:
             return None
-        taken = replace(ended, node=self._node, revision=recording.revision + 1)
-        if taken.state is State.FINALIZING:
-            taken = replace(taken, due_at=now)
-        if not await self._store.save(taken, recording.revision):
-            return None
-        await self._finalizer.clear(taken)
+        else:
+            taken = await self._writer.reschedule(recording, Rescheduled(at=now, due_at=now, node=self._node))
+        if taken is not None:
+            await self._finalizer.clear(taken)
         return taken
 
-    async def _watch(self, recording: Recording) -> Event | None:
-        # Its time limit is over for a while. Either the recorder is late, or nobody records it any more.
+    async def _check_take(self, recording: Recording) -> Event | None:
+        """Check a recording that is still in progress after its time limit: its recorder is late, or gone."""
         if await self._is_open(recording):
             return None
         now = self._clock.now()
         if recording.state is State.REQUESTED:
-            # Whoever asked for it did not hear that its row was kept, and so nobody began it.
+            # The caller's request failed after the insert, so that nothing called the recorder.
             return Ended(at=now, cause=EndCause.DISCONNECTED)
         if recording.source_key is not None:
-            return Failed(at=now, reason=Reason.INCOMPLETE, detail="its sender went silent")
+            return Failed(at=now, reason=Reason.INCOMPLETE, detail="the sender stopped sending")
         if await self._spool.audio(recording.id) is not None:
             return Ended(at=now, cause=EndCause.DISCONNECTED)
-        return Lost(at=now, reason=Reason.RECORDER_GONE, detail="its recorder never said that it ended")
+        return Lost(at=now, reason=Reason.RECORDER_GONE, detail="the recorder did not report an end")
 
-    async def _strand(self, recording: Recording) -> Event | None:
-        # Its node holds audio that nobody else can reach. If it comes back, it adopts what it has.
+    async def _abandon(self, recording: Recording) -> Event | None:
+        """Do the step of a recording whose node is gone. Only that node can read its audio, and may adopt it later."""
         if recording.in_progress or recording.state is State.FINALIZING:
             detail = f"node {recording.node} has not come back"
             return Lost(at=self._clock.now(), reason=Reason.RECORDER_GONE, detail=detail)
         return await self._steps[recording.state](recording)
 
-    async def _tend(self, recording: Recording) -> Event | None:
+    async def _deliver_or_expire(self, recording: Recording) -> Event | None:
         now = self._clock.now()
         delivery = recording.delivery
         if delivery is not None and delivery.state is DeliveryState.PENDING and recording.media is not None:
@@ -295,22 +297,20 @@ class Upkeep:
         retry_at = None if wait is None else now + wait
         return DeliveryFailed(at=now, error=receipt.error, retry_at=retry_at, delivery_id=delivery_id)
 
-    async def _settle(self, recording: Recording) -> Recording:
-        """Give a claimed recording back that needed nothing: due when its state says so, or a little later."""
-        later = retry_later(recording, self._clock.now(), recording.reason_detail)
+    async def _release(self, recording: Recording) -> Recording:
+        """Release a claimed recording that needed no step. Its state gives the due date, or it is checked again."""
+        now = self._clock.now()
+        event = retry_later(recording, now)
         if not recording.in_progress:
-            later = replace(later, attempts=0, due_at=due_at(recording, self._clock.now()))
-        await self._store.save(later, recording.revision)
-        return later
+            event = Rescheduled(at=now, due_at=due_at(recording, now), attempts=0)
+        return await self._writer.reschedule(recording, event) or recording
 
-    async def _try_again(self, recording: Recording, error: Exception) -> Recording:
+    async def _retry(self, recording: Recording, error: Exception) -> Recording:
         detail = f"{type(error).__name__}: {error}"[:500]
         if recording.attempts + 1 >= MAX_ATTEMPTS and isinstance(error, CannotRender):
             failed = Failed(at=self._clock.now(), reason=Reason.FINALIZER_FAILED, detail=detail)
-            given_up = await change(self._store, recording, failed)
+            given_up = await self._writer.save_event(recording, failed)
             await self._finalizer.clear(given_up)
             return given_up
-        later = retry_later(recording, self._clock.now(), detail)
-        # A lost race needs no care here: whoever won it made the recording due again.
-        await self._store.save(later, recording.revision)
-        return later
+        event = retry_later(recording, self._clock.now(), detail)
+        return await self._writer.reschedule(recording, event) or recording

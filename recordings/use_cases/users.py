@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from string import digits
 from typing import Final
 
-from recordings.model.account import Account, Principal, Scope, require_scope
+from recordings.model.account import Account, Principal, Scope
 from recordings.model.errors import InvalidInput, InvalidState, NotFound
 from recordings.model.ids import MAX_ID, is_hex_id, new_id
 from recordings.model.query import PageRequest, Query, is_storable
@@ -13,6 +13,7 @@ from recordings.model.user import Method, PrivLevel, User, hash_password, owner_
 from recordings.ports.account_stores import all_accounts
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
+from recordings.rules.access import require_scope
 from recordings.use_cases.authorized import Authorized
 
 MAX_TEXT: Final = 128
@@ -26,7 +27,7 @@ class ManageUsers:
     def __init__(self, store: MetadataStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._reach = Authorized(store)
+        self._authorized = Authorized(store)
 
     async def create(
         self,
@@ -73,8 +74,8 @@ class ManageUsers:
     async def users(self, principal: Principal, account_id: str) -> Sequence[User]:
         """The users of an account in reach, oldest first; for an owner only that one."""
         require_scope(principal, Scope.READ)
-        account = await self._reach.account(principal, account_id)
-        users = await self._store.users(account.id)
+        account_id = await self._authorized.account_id(principal, account_id)
+        users = await self._store.users(account_id)
         return [user for user in users if principal.owner_id in {None, user.id}]
 
     async def is_known(self, principal: Principal, account_id: str, user_id: str) -> bool:
@@ -84,19 +85,19 @@ class ManageUsers:
         else is known: other users are out of reach as if there were none.
         """
         require_scope(principal, Scope.READ)
-        account = await self._reach.account(principal, account_id)
+        account_id = await self._authorized.account_id(principal, account_id)
         if not 0 < len(user_id) <= MAX_ID or not is_storable(user_id):
             return False
         if principal.owner_id is not None:
             return user_id == principal.owner_id
-        if await self._store.user(account.id, user_id) is not None:
+        if await self._store.user(account_id, user_id) is not None:
             return True
-        return await self._owns_something(account, user_id)
+        return await self._owns_recordings(account_id, user_id)
 
-    async def _owns_something(self, account: Account, user_id: str) -> bool:
+    async def _owns_recordings(self, account_id: str, user_id: str) -> bool:
         request = PageRequest(limit=1, fields=frozenset({"id"}))
         for shelf in Shelf:
-            query = Query(account_id=account.id, owner_id=user_id, shelf=shelf)
+            query = Query(account_id=account_id, owner_id=user_id, shelf=shelf)
             if (await self._store.page(query, request)).rows:
                 return True
         return False

@@ -1,4 +1,4 @@
-"""Logging as it was, after tests that configure it."""
+"""Restore the logging configuration after each test."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The background loop: it claims what it can do, goes on after faults, and stops without losing what it claimed."""
+"""The background work: it claims steps, continues after errors, and stops without losing claimed steps."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from adapters.recorders.embedded import EmbeddedRecorder
-from graph.server.background_work import Background, Steps, Wake
+from graph.server.background_work import BackgroundWork, StepRunner, WakeSignal
 from recordings.model.errors import Conflict, InvalidState
 from recordings.model.events import Begun, Ended, Event
 from recordings.model.recording import EndCause, Recording, State
@@ -19,14 +19,14 @@ from tests.contract.metadata.samples import recording
 
 
 class Work:
-    """Upkeep that has things to do, and counts."""
+    """An `Upkeep` with a number of due steps. It counts finished steps."""
 
     def __init__(self, due: int = 0) -> None:
         self.due = due
         self.running = self.most = self.done = 0
         self.faults = 0
         self.recovered = False
-        self.doubted: list[str] = []
+        self.checked_later: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -37,17 +37,17 @@ class Work:
     async def claim(self, limit: int) -> Sequence[Any]:
         if self.faults:
             self.faults -= 1
-            message = "the store is away"
+            message = "the store is unreachable"
             raise ConnectionError(message)
         taken = min(self.due, limit)
         self.due -= taken
         return [object()] * taken
 
-    def sends(self, recording: Any) -> bool:
+    def is_delivery(self, recording: Any) -> bool:
         return False
 
-    def doubt(self, recording_id: str) -> None:
-        self.doubted.append(recording_id)
+    def check_later(self, recording_id: str) -> None:
+        self.checked_later.append(recording_id)
 
     async def step(self, recording: Any) -> Any:
         self.running += 1
@@ -60,14 +60,14 @@ class Work:
 
 
 class Recorder:
-    """A recorder that says what it is given, and ends when it is closed."""
+    """A recorder that sends given events, and ends when it is closed."""
 
-    def __init__(self, *said: TakeEvent) -> None:
-        self.said = list(said)
+    def __init__(self, *take_events: TakeEvent) -> None:
+        self.take_events = list(take_events)
         self.closed = asyncio.Event()
 
     async def events(self) -> AsyncIterator[TakeEvent]:
-        for event in self.said:
+        for event in self.take_events:
             yield event
         await self.closed.wait()
 
@@ -76,32 +76,32 @@ class Recorder:
 
 
 class Listener:
-    """The use case that hears of it; it fails as often as told."""
+    """The use case for events. It raises the given errors first."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)
-        self.heard: list[str] = []
+        self.received: list[str] = []
 
     async def on_event(self, recording_id: str, event: Event) -> None:
         if self.failures:
             raise self.failures.pop(0)
-        self.heard.append(recording_id)
+        self.received.append(recording_id)
 
 
-def background(work: Work, recorder: Recorder, listener: Listener, wake: Wake) -> Background:
-    return Background(cast("Upkeep", work), cast("EmbeddedRecorder", recorder), cast("Recordings", listener), wake)
+def background(work: Work, recorder: Recorder, listener: Listener, wake: WakeSignal) -> BackgroundWork:
+    return BackgroundWork(cast("Upkeep", work), cast("EmbeddedRecorder", recorder), cast("Recordings", listener), wake)
 
 
 async def until(condition: Any) -> None:
     deadline = asyncio.get_running_loop().time() + 20
-    while not condition() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - it asks doubles
+    while not condition() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - test doubles have no event to wait for
         await asyncio.sleep(0.01)
     assert condition()
 
 
-async def test_all_that_is_due_is_done_a_few_at_a_time() -> None:
-    work, wake = Work(due=50), Wake()
-    steps = Steps(cast("Upkeep", work), wake, at_once=3)
+async def test_all_due_steps_run_a_few_at_a_time() -> None:
+    work, wake = Work(due=50), WakeSignal()
+    steps = StepRunner(cast("Upkeep", work), wake, max_steps=3)
     running = asyncio.create_task(steps.run())
     await until(lambda: work.done == 50)
     assert work.most == 3
@@ -110,19 +110,19 @@ async def test_all_that_is_due_is_done_a_few_at_a_time() -> None:
 
 
 @dataclass(frozen=True)
-class Letter:
-    """Something to be sent, for some account."""
+class Delivery:
+    """A due delivery of an account."""
 
     account_id: str
     id: str = "202611-a"
 
 
-class Post(Work):
-    """Work of which most is to be sent to servers that never answer, each letter for another account."""
+class DeliveryWork(Work):
+    """Work with many deliveries to servers that never answer, each for another account."""
 
-    def __init__(self, letters: int, others: int) -> None:
+    def __init__(self, deliveries: int, others: int) -> None:
         super().__init__()
-        self.queue: list[Any] = [Letter(str(number)) for number in range(letters)] + ["other"] * others
+        self.queue: list[Any] = [Delivery(str(number)) for number in range(deliveries)] + ["other"] * others
         self.postponed = 0
         self.sent = 0
 
@@ -130,25 +130,25 @@ class Post(Work):
         taken, self.queue = self.queue[:limit], self.queue[limit:]
         return taken
 
-    def sends(self, recording: Any) -> bool:
-        return isinstance(recording, Letter)
+    def is_delivery(self, recording: Any) -> bool:
+        return isinstance(recording, Delivery)
 
     async def postpone(self, recording: Any) -> None:
-        assert isinstance(recording, Letter)
+        assert isinstance(recording, Delivery)
         self.postponed += 1
 
     async def step(self, recording: Any) -> Any:
-        if isinstance(recording, Letter):
+        if isinstance(recording, Delivery):
             self.sent += 1
             await self.gate.wait()
         self.done += 1
         return recording
 
 
-async def test_servers_that_do_not_answer_keep_nothing_else_waiting() -> None:
-    work, wake = Post(letters=500, others=20), Wake()
+async def test_unreachable_receivers_do_not_delay_other_steps() -> None:
+    work, wake = DeliveryWork(deliveries=500, others=20), WakeSignal()
     work.gate.clear()
-    steps = Steps(cast("Upkeep", work), wake, at_once=3, sending=5)
+    steps = StepRunner(cast("Upkeep", work), wake, max_steps=3, max_deliveries=5)
     running = asyncio.create_task(steps.run())
     began = asyncio.get_running_loop().time()
     await until(lambda: work.done == 20)
@@ -161,27 +161,27 @@ async def test_servers_that_do_not_answer_keep_nothing_else_waiting() -> None:
     assert work.done == 25
 
 
-async def test_the_deliveries_of_one_account_leave_places_to_others() -> None:
-    work = Post(letters=0, others=0)
+async def test_deliveries_of_one_account_leave_slots_for_others() -> None:
+    work = DeliveryWork(deliveries=0, others=0)
     work.gate.clear()
-    work.queue = [Letter("large")] * 20 + [Letter("small"), Letter("tiny")]
-    steps = Steps(cast("Upkeep", work), Wake(), at_once=30, sending=8)
+    work.queue = [Delivery("large")] * 20 + [Delivery("small"), Delivery("tiny")]
+    steps = StepRunner(cast("Upkeep", work), WakeSignal(), max_steps=30, max_deliveries=8)
     await steps.claim()
     await until(lambda: work.sent == 8)
     assert work.postponed == 14
     work.gate.set()
     await steps.finish(5)
-    # Whoever is done makes room for the next one, of the same account, too.
-    work.queue = [Letter("large")] * 6
+    # A finished delivery frees a slot, also for the same account.
+    work.queue = [Delivery("large")] * 6
     await steps.claim()
     await until(lambda: work.sent == 14)
     await steps.finish(5)
     assert work.done == 14
 
 
-async def test_a_wake_is_heard_at_once() -> None:
-    work, wake = Work(), Wake()
-    steps = Steps(cast("Upkeep", work), wake)
+async def test_a_wake_signal_ends_the_wait_immediately() -> None:
+    work, wake = Work(), WakeSignal()
+    steps = StepRunner(cast("Upkeep", work), wake)
     running = asyncio.create_task(steps.run())
     await asyncio.sleep(0.05)
     work.due = 1
@@ -193,10 +193,10 @@ async def test_a_wake_is_heard_at_once() -> None:
     await running
 
 
-async def test_a_store_that_is_away_does_not_end_the_loop() -> None:
-    work, wake = Work(due=1), Wake()
+async def test_an_unreachable_store_does_not_end_the_loop() -> None:
+    work, wake = Work(due=1), WakeSignal()
     work.faults = 2
-    steps = Steps(cast("Upkeep", work), wake)
+    steps = StepRunner(cast("Upkeep", work), wake)
     running = asyncio.create_task(steps.run())
     await asyncio.sleep(0.01)
     wake()
@@ -207,128 +207,131 @@ async def test_a_store_that_is_away_does_not_end_the_loop() -> None:
     await running
 
 
-async def test_what_runs_may_finish_and_what_does_not_is_let_go() -> None:
-    work, wake = Work(due=1), Wake()
+async def test_steps_that_do_not_finish_in_time_are_cancelled() -> None:
+    work, wake = Work(due=1), WakeSignal()
     work.gate.clear()
-    steps = Steps(cast("Upkeep", work), wake)
+    steps = StepRunner(cast("Upkeep", work), wake)
     await steps.claim()
     await asyncio.sleep(0)
     await steps.finish(0.05)
     assert (work.done, work.running) == (0, 1)
 
 
-@pytest.mark.parametrize("failure", [ConnectionError("away"), TimeoutError(), Conflict("it keeps changing")])
-async def test_what_the_recorder_says_is_kept_until_the_store_is_back(failure: Exception) -> None:
-    said = [TakeEvent(name, Ended(at=1, cause=EndCause.HANGUP)) for name in ("one", "two")]
-    listener, recorder = Listener(failure, failure), Recorder(*said)
-    house = background(Work(), recorder, listener, Wake())
-    await house.start()
-    await until(lambda: listener.heard == ["one", "two"])
-    await house.stop(5)
+@pytest.mark.parametrize("failure", [ConnectionError("unreachable"), TimeoutError(), Conflict("it keeps changing")])
+async def test_recorder_events_are_retried_until_the_store_is_back(failure: Exception) -> None:
+    take_events = [TakeEvent(name, Ended(at=1, cause=EndCause.HANGUP)) for name in ("one", "two")]
+    listener, recorder = Listener(failure, failure), Recorder(*take_events)
+    work_of_server = background(Work(), recorder, listener, WakeSignal())
+    await work_of_server.start()
+    await until(lambda: listener.received == ["one", "two"])
+    await work_of_server.stop(5)
 
 
-async def test_what_does_not_fit_is_passed_over() -> None:
-    said = [TakeEvent(name, Ended(at=1, cause=EndCause.HANGUP)) for name in ("one", "two")]
-    listener, recorder = Listener(InvalidState("no")), Recorder(*said)
-    house = background(Work(), recorder, listener, Wake())
-    await house.start()
-    await until(lambda: listener.heard == ["two"])
-    await house.stop(5)
+async def test_a_rejected_event_is_skipped() -> None:
+    take_events = [TakeEvent(name, Ended(at=1, cause=EndCause.HANGUP)) for name in ("one", "two")]
+    listener, recorder = Listener(InvalidState("no")), Recorder(*take_events)
+    work_of_server = background(Work(), recorder, listener, WakeSignal())
+    await work_of_server.start()
+    await until(lambda: listener.received == ["two"])
+    await work_of_server.stop(5)
 
 
 @pytest.mark.parametrize(("state", "stopped"), [(State.FAILED, ["one"]), (State.RECORDING, [])])
-async def test_a_take_that_begins_when_nobody_waits_for_it_any_more_is_closed(state: State, stopped: list[str]) -> None:
-    asked: list[str] = []
+async def test_a_take_that_begins_too_late_is_stopped(state: State, stopped: list[str]) -> None:
+    stop_calls: list[str] = []
 
-    class Late(Recorder):
+    class RecorderWithStop(Recorder):
         async def stop(self, recording_id: str) -> None:
-            asked.append(recording_id)
+            stop_calls.append(recording_id)
 
-    class Knowing(Listener):
+    class ListenerWithState(Listener):
         async def on_event(self, recording_id: str, event: Event) -> Any:
-            self.heard.append(recording_id)
+            self.received.append(recording_id)
             return replace(recording(id=recording_id), state=state) if recording_id == "one" else None
 
-    listener, recorder = Knowing(), Late(*(TakeEvent(name, Begun(at=1)) for name in ("one", "unknown", "two")))
+    listener, recorder = (
+        ListenerWithState(),
+        RecorderWithStop(*(TakeEvent(name, Begun(at=1)) for name in ("one", "unknown", "two"))),
+    )
     work = Work()
-    house = background(work, recorder, listener, Wake())
-    await house.start()
-    await until(lambda: listener.heard == ["one", "unknown", "two"])
-    await house.stop(5)
-    assert asked == work.doubted == stopped
+    work_of_server = background(work, recorder, listener, WakeSignal())
+    await work_of_server.start()
+    await until(lambda: listener.received == ["one", "unknown", "two"])
+    await work_of_server.stop(5)
+    assert stop_calls == work.checked_later == stopped
 
 
-async def test_what_others_took_for_lost_is_taken_up_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Found(Work):
-        looks = 0
+async def test_lost_recordings_of_this_spool_are_resumed_periodically(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AdoptingWork(Work):
+        calls = 0
 
         async def adopt(self) -> Sequence[Recording]:
-            self.looks += 1
-            if self.looks == 1:
-                message = "the store is away"
+            self.calls += 1
+            if self.calls == 1:
+                message = "the store is unreachable"
                 raise ConnectionError(message)
             self.due += 1
             return [recording()]
 
     monkeypatch.setattr("graph.server.background_work._ADOPT_SECONDS", 0.01)
-    work = Found()
-    house = background(work, Recorder(), Listener(), Wake())
-    await house.start()
+    work = AdoptingWork()
+    work_of_server = background(work, Recorder(), Listener(), WakeSignal())
+    await work_of_server.start()
     await until(lambda: work.done)
-    await house.check()
-    await house.stop(5)
+    await work_of_server.check()
+    await work_of_server.stop(5)
 
 
-async def test_it_says_whether_it_runs() -> None:
-    house = background(Work(), Recorder(), Listener(), Wake())
+async def test_check_raises_unless_the_work_runs() -> None:
+    work_of_server = background(Work(), Recorder(), Listener(), WakeSignal())
     with pytest.raises(RuntimeError, match="not running"):
-        await house.check()
-    await house.start()
-    await house.check()
-    await house.stop(5)
+        await work_of_server.check()
+    await work_of_server.start()
+    await work_of_server.check()
+    await work_of_server.stop(5)
     with pytest.raises(RuntimeError, match="steps"):
-        await house.check()
+        await work_of_server.check()
 
 
-async def test_a_stop_closes_the_recorder_and_does_what_that_made_due() -> None:
+async def test_stop_closes_the_recorder_and_runs_the_steps_that_become_due() -> None:
     work, recorder, listener = Work(), Recorder(), Listener()
-    house = background(work, recorder, listener, Wake())
-    await house.start()
+    work_of_server = background(work, recorder, listener, WakeSignal())
+    await work_of_server.start()
     assert work.recovered
     work.due = 2
-    await house.stop(5)
+    await work_of_server.stop(5)
     assert recorder.closed.is_set()
     assert work.done == 2
 
 
-async def test_a_store_that_is_away_at_the_end_cuts_nothing_off_that_runs() -> None:
+async def test_an_unreachable_store_at_the_end_does_not_cancel_running_steps() -> None:
     work, recorder = Work(due=1), Recorder()
     work.gate.clear()
-    house = background(work, recorder, Listener(), Wake())
-    await house.start()
+    work_of_server = background(work, recorder, Listener(), WakeSignal())
+    await work_of_server.start()
     await until(lambda: work.running)
     work.faults = 1
-    stopping = asyncio.create_task(house.stop(20))
+    stopping = asyncio.create_task(work_of_server.stop(20))
     await until(lambda: not work.faults)
     work.gate.set()
     await stopping
     assert work.done == 1
 
 
-class Jammed(Post):
-    """Work that cannot be given back."""
+class FailingPostponeWork(DeliveryWork):
+    """Work whose deliveries cannot be postponed."""
 
     async def postpone(self, recording: Any) -> None:
         await super().postpone(recording)
-        message = "the store is away"
+        message = "the store is unreachable"
         raise ConnectionError(message)
 
 
-async def test_what_cannot_be_given_back_keeps_nothing_else_waiting() -> None:
-    work = Jammed(letters=0, others=0)
+async def test_a_failed_postpone_does_not_delay_other_steps() -> None:
+    work = FailingPostponeWork(deliveries=0, others=0)
     work.gate.clear()
-    work.queue = [Letter(str(number)) for number in range(4)] + ["other"]
-    steps = Steps(cast("Upkeep", work), Wake(), at_once=5, sending=2)
+    work.queue = [Delivery(str(number)) for number in range(4)] + ["other"]
+    steps = StepRunner(cast("Upkeep", work), WakeSignal(), max_steps=5, max_deliveries=2)
     await steps.claim()
     await until(lambda: work.done == 1)
     assert (work.sent, work.postponed) == (2, 2)

@@ -1,4 +1,4 @@
-"""Alive and ready: which part cannot do its work is said, and why is logged."""
+"""Health checks: the response names the failing part, and the log has the reason."""
 
 import httpx
 from starlette.applications import Starlette
@@ -7,7 +7,7 @@ from graph.server.health_checks import Check, routes
 
 
 async def works() -> None:
-    """Nothing is wrong."""
+    """Pass the check."""
 
 
 async def fails() -> None:
@@ -21,22 +21,22 @@ async def get(path: str, **checks: Check) -> httpx.Response:
         return await client.get(path)
 
 
-async def test_ready() -> None:
-    answer = await get("/readyz", metadata=works, spool=works)
-    assert answer.status_code == 200
-    assert answer.json() == {"status": "ready", "parts": {"metadata": "ready", "spool": "ready"}}
+async def test_ready_if_all_parts_work() -> None:
+    response = await get("/readyz", metadata=works, spool=works)
+    assert response.status_code == 200
+    assert response.json() == {"status": "ready", "parts": {"metadata": "ready", "spool": "ready"}}
 
 
-async def test_not_ready_names_the_part_and_not_the_reason() -> None:
-    answer = await get("/readyz", metadata=fails, spool=works)
-    assert answer.status_code == 503
-    assert answer.json() == {
+async def test_not_ready_names_the_part_but_not_the_reason() -> None:
+    response = await get("/readyz", metadata=fails, spool=works)
+    assert response.status_code == 503
+    assert response.json() == {
         "error": {"code": "NOT_READY", "message": "not ready: metadata", "requestId": ""},
         "status": "failing",
         "parts": {"metadata": "failing", "spool": "ready"},
     }
-    assert "hunter2" not in answer.text
+    assert "hunter2" not in response.text
 
 
-async def test_a_server_that_cannot_serve_is_still_alive() -> None:
+async def test_a_server_that_is_not_ready_is_alive() -> None:
     assert (await get("/healthz", metadata=fails)).json() == {"status": "alive"}

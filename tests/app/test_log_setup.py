@@ -1,4 +1,4 @@
-"""Log lines: one form for all, and no secret in any."""
+"""Log lines: one format for all lines, and no secrets."""
 
 import io
 import json
@@ -35,7 +35,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
         "mongodb://ada:another-secret-word@db.example/recordings",
     ],
 )
-def test_what_looks_like_a_secret_is_masked(text: str) -> None:
+def test_secrets_are_masked(text: str) -> None:
     masked = logs.scrub(text)
     for secret in (SECRET, SECRET[:32], TOKEN, "another-secret-word", "1795343139139"):
         assert secret not in masked
@@ -46,7 +46,7 @@ PIECES = ["/ingest/", "/", "?", "&", "=", "a", ".", "-", "://", "@", " ", '"', "
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
-def test_one_look_finds_what_each_pattern_would(text: str) -> None:
+def test_the_combined_pattern_finds_all_secrets(text: str) -> None:
     masked = text
     for pattern, mask in logs._SECRETS:
         masked = pattern.sub(mask, masked)
@@ -54,36 +54,36 @@ def test_one_look_finds_what_each_pattern_would(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["202611-01a20293314d7bd0998266b00a0c8062", "local:ab/x.mp3", "no such file: /data/x"])
-def test_what_is_none_is_left(text: str) -> None:
+def test_other_texts_are_unchanged(text: str) -> None:
     assert logs.scrub(text) == text
 
 
-def test_lines_of_ours_and_of_libraries_have_one_form() -> None:
+def test_lines_of_the_service_and_of_libraries_have_the_same_format() -> None:
     stream = io.StringIO()
     logs.configure("json", "info", stream)
     with structlog.contextvars.bound_contextvars(request_id="r1"):
-        logs.logger("ours").info("it happened", count=3)
-        logging.getLogger("theirs").warning("also %s", "this")
-    ours, theirs = lines(stream)
-    assert (ours["event"], ours["count"], ours["level"], ours["request_id"]) == ("it happened", 3, "info", "r1")
-    assert (theirs["event"], theirs["level"], theirs["request_id"]) == ("also this", "warning", "r1")
-    assert ours["timestamp"] < theirs["timestamp"]
+        logs.logger("service").info("it happened", count=3)
+        logging.getLogger("library").warning("also %s", "this")
+    own, library = lines(stream)
+    assert (own["event"], own["count"], own["level"], own["request_id"]) == ("it happened", 3, "info", "r1")
+    assert (library["event"], library["level"], library["request_id"]) == ("also this", "warning", "r1")
+    assert own["timestamp"] < library["timestamp"]
 
 
-def test_secrets_are_masked_wherever_they_stand() -> None:
+def test_secrets_are_masked_in_every_part_of_a_line() -> None:
     stream = io.StringIO()
     logs.configure("json", "debug", stream)
-    log = logs.logger("ours")
+    log = logs.logger("service")
     log.info(TOKEN, nested={"header": [TOKEN]}, path=f"/ingest/x/{SECRET}")
-    logging.getLogger("theirs").info("request %s", f"/media/x?signature={SECRET}")
+    logging.getLogger("library").info("request %s", f"/media/x?signature={SECRET}")
     log.error("it failed", exc_info=ValueError(TOKEN))
-    logging.getLogger("theirs").error("it failed", exc_info=ValueError(SECRET))
+    logging.getLogger("library").error("it failed", exc_info=ValueError(SECRET))
     assert "ValueError" in stream.getvalue()
     assert TOKEN not in stream.getvalue()
     assert SECRET not in stream.getvalue()
 
 
-def test_libraries_that_tell_of_every_request_are_quiet() -> None:
+def test_libraries_do_not_log_every_request() -> None:
     stream = io.StringIO()
     logs.configure("json", "debug", stream)
     for name in ("httpx", "uvicorn.error", "uvicorn.access", "websockets.server", "botocore.auth", "pymongo.command"):
@@ -91,44 +91,44 @@ def test_libraries_that_tell_of_every_request_are_quiet() -> None:
     assert stream.getvalue() == ""
 
 
-def test_the_least_level_counts() -> None:
+def test_lines_below_the_level_are_not_logged() -> None:
     stream = io.StringIO()
     logs.configure("json", "warning", stream)
-    logs.logger("ours").info("not this")
-    logging.getLogger("theirs").info("nor this")
-    logs.logger("ours").warning("but this")
+    logs.logger("service").info("not this")
+    logging.getLogger("library").info("nor this")
+    logs.logger("service").warning("but this")
     assert [line["event"] for line in lines(stream)] == ["but this"]
 
 
-def test_on_a_terminal_lines_are_for_people() -> None:
+def test_console_lines_are_readable() -> None:
     stream = io.StringIO()
     logs.configure("console", "info", stream)
-    logs.logger("ours").info("it happened", count=3)
+    logs.logger("service").info("it happened", count=3)
     assert "it happened" in stream.getvalue()
     assert "count=3" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
 
 
-def test_who_did_what_is_a_line() -> None:
+def test_an_audit_line_has_principal_action_and_details_without_empty_fields() -> None:
     stream = io.StringIO()
     logs.configure("json", "info", stream)
     LogAudit().record(Principal("a" * 32, frozenset(), "ada", "app"), "start", "202611-1", call_id="c1")
     (line,) = lines(stream)
-    assert (line["logger"], line["event"], line["who"], line["owner"]) == ("audit", "start", "app", "ada")
-    assert (line["recording"], line["call_id"]) == ("202611-1", "c1")
+    assert (line["logger"], line["event"], line["principal"], line["owner_id"]) == ("audit", "start", "app", "ada")
+    assert (line["recording_id"], line["call_id"]) == ("202611-1", "c1")
 
 
-def test_a_line_on_a_terminal_is_one_line_and_no_command() -> None:
+def test_console_lines_contain_no_control_characters() -> None:
     stream = io.StringIO()
     logs.configure("console", "info", stream)
     evil = "/x\x1b[2J\nrequest forged\r\x85\u2028\u202e\x00"
-    logs.logger("ours").info("request", path=evil, client=[evil])
-    logging.getLogger("theirs").warning("it ended: %s", evil)
-    logs.logger("ours").error("it failed", exc_info=ValueError(evil))
+    logs.logger("service").info("request", path=evil, client=[evil])
+    logging.getLogger("library").warning("it ended: %s", evil)
+    logs.logger("service").error("it failed", exc_info=ValueError(evil))
     first, second, third, *trace = stream.getvalue().split("\n")
     assert "request" in first
     assert "it ended: /x\\x1b[2J\\nrequest forged\\r\\x85\\u2028\\u202e\\x00" in second
     assert "it failed" in third
-    # A traceback has its lines, and of what was raised so many more.
+    # The traceback keeps its line breaks; the error message has none.
     assert any(line.startswith("ValueError: /x\\x1b[2J") for line in trace)
     assert all(line.isprintable() for line in (first, second, third, *trace))

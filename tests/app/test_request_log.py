@@ -1,4 +1,4 @@
-"""What is around every request: its id, its line, and a 500 that tells nothing."""
+"""The request log: the id and the log line of every request, and a 500 without details."""
 
 import asyncio
 import io
@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket
 from adapters.http.error_body import routing_error
 from adapters.http.request_ids import current_request_id
 from graph.server import log_setup as logs
-from graph.server.request_log import Requests, masked
+from graph.server.request_log import RequestLog, masked
 
 
 async def fine(_request: Request) -> Response:
@@ -71,7 +71,7 @@ def stream() -> io.StringIO:
 
 
 @pytest.fixture
-def app(stream: io.StringIO) -> Requests:
+def app(stream: io.StringIO) -> RequestLog:
     routes = [
         Route("/fine", fine),
         Route("/broken", broken),
@@ -83,18 +83,18 @@ def app(stream: io.StringIO) -> Requests:
         Route("/ingest/{id}/{secret}", fine),
         WebSocketRoute("/ingest/{id}/{secret}/ws", socket),
     ]
-    return Requests(Starlette(routes=routes, exception_handlers={Exception: masked}))
+    return RequestLog(Starlette(routes=routes, exception_handlers={Exception: masked}))
 
 
 @pytest.fixture
-async def client(app: Requests) -> AsyncIterator[httpx.AsyncClient]:
+async def client(app: RequestLog) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.7", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
         yield client
 
 
-async def run(app: Requests, scope: dict[str, Any]) -> list[Any]:
-    """What an app sends, by the protocol itself: no client shows what is unfinished."""
+async def run(app: RequestLog, scope: dict[str, Any]) -> list[Any]:
+    """Return the ASGI messages that an app sends. An HTTP client would not show an unfinished response."""
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -113,7 +113,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-async def test_a_request_gets_an_id_that_is_echoed_and_logged(client: httpx.AsyncClient, stream: io.StringIO) -> None:
+async def test_a_request_gets_an_id_that_is_returned_and_logged(client: httpx.AsyncClient, stream: io.StringIO) -> None:
     answer = await client.get("/fine")
     assert len(answer.text) == 32
     assert answer.headers["x-request-id"] == answer.text
@@ -123,22 +123,24 @@ async def test_a_request_gets_an_id_that_is_echoed_and_logged(client: httpx.Asyn
     assert line["ms"] >= 0
 
 
-@pytest.mark.parametrize("given", ["abc", "A-1_2.3:4", "x" * 256, "a b", 'a"b', "ä 語", "<script>"])
-async def test_an_id_that_came_is_taken_over(client: httpx.AsyncClient, stream: io.StringIO, given: str) -> None:
-    answer = await client.get("/fine", headers={b"X-Request-ID": given.encode()})
-    assert answer.text == given
-    assert dict(answer.headers.raw)[b"x-request-id"] == given.encode()
-    assert [line["request_id"] for line in lines(stream)] == [given]
+@pytest.mark.parametrize("request_id", ["abc", "A-1_2.3:4", "x" * 256, "a b", 'a"b', "ä 語", "<script>"])
+async def test_a_printable_id_from_the_client_is_used(
+    client: httpx.AsyncClient, stream: io.StringIO, request_id: str
+) -> None:
+    answer = await client.get("/fine", headers={b"X-Request-ID": request_id.encode()})
+    assert answer.text == request_id
+    assert dict(answer.headers.raw)[b"x-request-id"] == request_id.encode()
+    assert [line["request_id"] for line in lines(stream)] == [request_id]
 
 
-@pytest.mark.parametrize("given", ["", "x" * 257, "a\tb", "a\x1b[1mb", "a\u2028b"])
-async def test_one_that_does_not_print_is_not(client: httpx.AsyncClient, given: str) -> None:
-    answer = await client.get("/fine", headers={b"X-Request-ID": given.encode()})
-    assert answer.text != given
+@pytest.mark.parametrize("request_id", ["", "x" * 257, "a\tb", "a\x1b[1mb", "a\u2028b"])
+async def test_an_invalid_id_from_the_client_is_replaced(client: httpx.AsyncClient, request_id: str) -> None:
+    answer = await client.get("/fine", headers={b"X-Request-ID": request_id.encode()})
+    assert answer.text != request_id
     assert len(answer.text) == 32
 
 
-async def test_a_fault_shows_its_id_and_nothing_else(client: httpx.AsyncClient, stream: io.StringIO) -> None:
+async def test_a_500_shows_only_the_request_id(client: httpx.AsyncClient, stream: io.StringIO) -> None:
     answer = await client.get("/broken?signature=topsecret")
     assert answer.status_code == 500
     assert answer.json() == {
@@ -148,28 +150,28 @@ async def test_a_fault_shows_its_id_and_nothing_else(client: httpx.AsyncClient, 
             "requestId": answer.headers["x-request-id"],
         }
     }
-    fault, request = lines(stream)
-    assert "hunter2" in fault["exception"]
-    assert fault["request_id"] == request["request_id"] == answer.headers["x-request-id"]
+    error, request = lines(stream)
+    assert "hunter2" in error["exception"]
+    assert error["request_id"] == request["request_id"] == answer.headers["x-request-id"]
     assert request["status"] == 500
     assert "topsecret" not in stream.getvalue()
 
 
-async def test_a_body_that_breaks_off_is_logged_once(app: Requests, stream: io.StringIO) -> None:
+async def test_an_error_within_the_body_is_logged_once(app: RequestLog, stream: io.StringIO) -> None:
     sent = await run(app, {"type": "http", "method": "GET", "path": "/half", "query_string": b"", "headers": []})
-    # It is left unfinished: the server sees that, and closes the connection.
+    # The body stays unfinished: uvicorn then closes the connection.
     assert [message.get("body") for message in sent] == [None, b"the first half"]
-    assert [line["event"] for line in lines(stream)] == ["a request failed", "request"]
+    assert [line["event"] for line in lines(stream)] == ["request failed", "request"]
 
 
-async def test_a_client_that_leaves_is_no_fault(client: httpx.AsyncClient, stream: io.StringIO) -> None:
+async def test_a_disconnect_of_the_client_is_not_an_error(client: httpx.AsyncClient, stream: io.StringIO) -> None:
     await client.get("/left")
     assert {line["level"] for line in lines(stream)} == {"info"}
 
 
 @pytest.mark.parametrize(("path", "sent"), [("/waits", [503, "UNAVAILABLE"]), ("/waits/begun", [200])])
-async def test_what_the_end_of_the_server_cuts_off_is_told_and_no_fault(
-    app: Requests, stream: io.StringIO, path: str, sent: list[Any]
+async def test_a_request_cancelled_by_shutdown_gets_503_and_is_not_an_error(
+    app: RequestLog, stream: io.StringIO, path: str, sent: list[Any]
 ) -> None:
     waiting = asyncio.Event()
     scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [], "waiting": waiting}
@@ -179,26 +181,24 @@ async def test_what_the_end_of_the_server_cuts_off_is_told_and_no_fault(
     start, *bodies = await request
     codes = [json.loads(body["body"])["error"]["code"] for body in bodies if body["body"].startswith(b"{")]
     assert [start["status"], *codes] == sent
-    assert [line["event"] for line in lines(stream)] == ["a request was given up: the server stops", "request"]
+    assert [line["event"] for line in lines(stream)] == ["request cancelled by shutdown", "request"]
     assert "exception" not in stream.getvalue()
 
 
-async def test_query_strings_and_the_secrets_of_addresses_are_not_logged(
-    client: httpx.AsyncClient, stream: io.StringIO
-) -> None:
+async def test_query_strings_and_ingest_secrets_are_not_logged(client: httpx.AsyncClient, stream: io.StringIO) -> None:
     await client.get("/ingest/an-id/a-secret?token=another")
     (line,) = lines(stream)
     assert line["path"] == "/ingest/an-id/***"
     assert "another" not in stream.getvalue()
 
 
-async def test_a_socket_has_a_line_and_an_id(app: Requests, stream: io.StringIO) -> None:
+async def test_a_websocket_has_a_log_line_and_an_id(app: RequestLog, stream: io.StringIO) -> None:
     path = "/ingest/an-id/a-secret/ws"
     sent = await run(app, {"type": "websocket", "path": path, "headers": [(b"x-request-id", b"r1")]})
     assert (b"x-request-id", b"r1") in sent[0]["headers"]
     assert sent[1]["text"] == "r1"
     (line,) = lines(stream)
-    assert (line["event"], line["path"], line["status"]) == ("socket", "/ingest/an-id/***/ws", 101)
+    assert (line["event"], line["path"], line["status"]) == ("websocket", "/ingest/an-id/***/ws", 101)
 
 
 async def test_health_checks_do_not_fill_the_log(client: httpx.AsyncClient, stream: io.StringIO) -> None:
@@ -206,7 +206,7 @@ async def test_health_checks_do_not_fill_the_log(client: httpx.AsyncClient, stre
     assert stream.getvalue() == ""
 
 
-async def test_what_the_router_refuses_is_said_with_what_is_allowed() -> None:
+async def test_router_errors_name_the_allowed_methods() -> None:
     app = Starlette(routes=[Route("/fine", fine, methods=["PUT"])], exception_handlers={HTTPException: routing_error})
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
         wrong, nowhere = await client.get("/fine"), await client.get("/nowhere")

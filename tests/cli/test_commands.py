@@ -110,7 +110,7 @@ def test_the_message_for_an_unreachable_store_has_no_driver_details(cli: Command
 
 def test_an_invalid_node_file_is_reported(cli: CommandLine, account: str) -> None:
     (cli.data / "node").write_text("")
-    assert "node must hold the name of this server" in cli.run("key", "list", "--account", account, expected=1).stderr
+    assert "node must contain this server's id" in cli.run("key", "list", "--account", account, expected=1).stderr
 
 
 def test_a_full_disk_for_stdout_is_reported(cli: CommandLine, account: str) -> None:
@@ -372,9 +372,9 @@ async def test_services_can_be_opened_twice_at_the_same_time(cli: CommandLine) -
     settings = load({}, {"data": str(cli.data)})
 
     async def count_accounts(services: Services) -> int:
-        return len([account async for account in services.administration.accounts()])
+        return len([account async for account in services.accounts.accounts()])
 
     async with open_services(settings) as one, open_services(settings) as two:
-        await one.administration.create_account("Acme")
+        await one.accounts.create_account("Acme")
         assert await count_accounts(one) == await count_accounts(two) == 1
         assert one.node == two.node

@@ -188,9 +188,9 @@ async def test_a_server_that_starts_during_an_import_does_not_claim_its_recordin
     media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
-        account = await services.administration.create_account("Acme")
+        account = await services.accounts.create_account("Acme")
         file = written(tmp_path / "export.jsonl", document(1, account.id))
-        take, render = services.importing.take, services.audio_workers.render
+        take, render = services.importer.take, services.audio_workers.render
         claimed: list[Recording] = []
 
         async def start() -> None:
@@ -200,16 +200,16 @@ async def test_a_server_that_starts_during_an_import_does_not_claim_its_recordin
         async def take_during_start(recording: Recording, *, spooled: bool) -> Imported:
             # The audio is in the spool, but the recording has no row yet.
             with monkeypatch.context() as patched:
-                patched.setattr(services.importing, "take", take)
+                patched.setattr(services.importer, "take", take)
                 await start()
-            monkeypatch.setattr(services.importing, "take", take)
+            monkeypatch.setattr(services.importer, "take", take)
             return await take(recording, spooled=spooled)
 
         async def render_during_start(*given: Any) -> Any:
             await start()
             return await render(*given)
 
-        monkeypatch.setattr(services.importing, "take", take_during_start)
+        monkeypatch.setattr(services.importer, "take", take_during_start)
         monkeypatch.setattr(services.audio_workers, "render", render_during_start)
         summary = await Importer(services, account, media).run(file)
         assert (summary["with_audio"], summary["lines"]) == (1, 1)
@@ -221,7 +221,7 @@ async def test_a_server_that_starts_during_an_import_does_not_claim_its_recordin
 
 async def test_an_incomplete_file_is_not_stored(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
-        account = await services.administration.create_account("Acme")
+        account = await services.accounts.create_account("Acme")
         file = written(tmp_path / "export.jsonl", document(1, account.id))
         identity = document(1, account.id)["_id"]
         assert (await Importer(services, account, None).run(file))["without_audio"] == 1
@@ -246,7 +246,7 @@ async def test_an_incomplete_file_is_not_stored(media: Path, tmp_path: Path, mon
 
 async def test_another_node_imports_the_recordings_of_a_dead_node(media: Path, tmp_path: Path) -> None:
     async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
-        account = await services.administration.create_account("Acme")
+        account = await services.accounts.create_account("Acme")
         file = written(tmp_path / "export.jsonl", document(1, account.id))
         assert (await Importer(services, account, None).run(file))["without_audio"] == 1
         before = await services.store.load(document(1, account.id)["_id"])

@@ -1,89 +1,105 @@
-"""What a principal reaches, by itself: what no use case asks with, and the bounds of what is asked for and kept."""
+"""`Authorized`: access checks, the limits of ids and filters, and the cache of account trees."""
 
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
-from recordings.model.account import Account, Principal, Scope, can_access_row, require_scope
+from recordings.model.account import Account, Principal, Scope
 from recordings.model.errors import Forbidden, InvalidInput, NotFound
+from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, new_id
 from recordings.model.query import MAX_CONDITIONS, And, Equal, Query
 from recordings.model.recording import Shelf, State
+from recordings.model.retention import Retention
 from recordings.ports.recording_store import MetadataStore
-from recordings.use_cases import authorized as reach
+from recordings.rules.access import can_access_row, require_scope
+from recordings.use_cases import authorized
 from recordings.use_cases.authorized import Authorized
 from tests.domain.test_lifecycle import make
 from tests.support.memory_store import MemoryStore
 
-MINE, OTHER = Account("a" * 32, "mine", 0), Account("b" * 32, "other", 0)
-ME = Principal(MINE.id, frozenset({Scope.READ}))
+OWN, OTHER = Account("a" * 32, "own", 0), Account("b" * 32, "other", 0)
+CALLER = Principal(OWN.id, frozenset({Scope.READ}))
 
 
-class Asked(MemoryStore):
-    """Notes which accounts it was asked for."""
+class RecordingReads(MemoryStore):
+    """Records which accounts were read."""
 
     def __init__(self, *accounts: Account) -> None:
         super().__init__()
         self.known = {account.id: account for account in accounts}
-        self.asked: list[str] = []
+        self.reads: list[str] = []
 
     async def account(self, account_id: str) -> Account | None:
-        self.asked.append(account_id)
+        self.reads.append(account_id)
         return await super().account(account_id)
 
 
-def reach_in(store: MemoryStore) -> Authorized:
+def authorized_on(store: MemoryStore) -> Authorized:
     return Authorized(cast("MetadataStore", store))
 
 
-def test_a_row_of_another_account_is_out_of_reach_whatever_account_is_named() -> None:
-    assert can_access_row(ME, MINE, {"account_id": MINE.id, "owner_id": None})
-    assert not can_access_row(ME, MINE, {"account_id": OTHER.id, "owner_id": None})
+def test_a_row_of_another_account_is_not_accessible() -> None:
+    assert can_access_row(CALLER, {"account_id": OWN.id, "owner_id": None}, ())
+    assert not can_access_row(CALLER, {"account_id": OTHER.id, "owner_id": None}, ())
 
 
 @pytest.mark.parametrize(
-    ("scopes", "said"), [((), "have none"), ((Scope.READ, Scope.DELETE), "have delete, read")], ids=str
+    ("scopes", "existing"), [((), "have none"), ((Scope.READ, Scope.DELETE), "have delete, read")], ids=str
 )
-def test_who_is_refused_is_told_which_scopes_there_are(scopes: tuple[Scope, ...], said: str) -> None:
-    with pytest.raises(Forbidden, match=f"this needs the scope 'control'; the credentials {said}$"):
-        require_scope(Principal(MINE.id, frozenset(scopes)), Scope.CONTROL)
+def test_a_missing_scope_is_named_with_the_existing_ones(scopes: tuple[Scope, ...], existing: str) -> None:
+    with pytest.raises(Forbidden, match=f"this needs the scope 'control'; the credentials {existing}$"):
+        require_scope(Principal(OWN.id, frozenset(scopes)), Scope.CONTROL)
 
 
-async def test_a_recording_of_no_account_is_nobodys() -> None:
-    assert not await reach_in(Asked()).sees(ME, {"account_id": MINE.id, "owner_id": None, "shelf": Shelf.LIVE})
+async def test_a_recording_of_an_unknown_account_is_not_accessible() -> None:
+    row: RecordingRow = {"account_id": OWN.id, "owner_id": None, "shelf": Shelf.LIVE.value}
+    assert not await authorized_on(RecordingReads()).can_see(CALLER, row)
 
 
-async def test_the_longest_id_is_found_and_no_longer_one_is_looked_for() -> None:
-    store = Asked(MINE)
+async def test_an_id_of_maximum_length_is_found_and_a_longer_one_is_not_read() -> None:
+    store = RecordingReads(OWN)
     longest, longer = (make(State.STORED, id="i" * length) for length in (MAX_ID, MAX_ID + 1))
     store.recordings = {longest.id: longest, longer.id: longer}
-    assert await reach_in(store).recording(ME, longest.id) is longest
+    assert await authorized_on(store).recording(CALLER, longest.id) is longest
     with pytest.raises(NotFound):
-        await reach_in(store).recording(ME, longer.id)
+        await authorized_on(store).recording(CALLER, longer.id)
 
 
-async def test_what_is_no_account_id_is_not_looked_for() -> None:
-    store = Asked()
-    with pytest.raises(NotFound):
-        await reach_in(store).account(ME, "a" * 33)
-    assert store.asked == []
+async def test_an_invalid_account_id_is_not_read_from_the_store() -> None:
+    store = RecordingReads()
+    for load in (authorized_on(store).account, authorized_on(store).account_id):
+        with pytest.raises(NotFound):
+            await load(CALLER, "a" * 33)
+    assert store.reads == []
 
 
-async def test_a_condition_beyond_the_bounds_reaches_no_store() -> None:
+async def test_a_filter_with_too_many_conditions_reaches_no_store() -> None:
     where = And((Equal("label", "x"),) * MAX_CONDITIONS)
     with pytest.raises(InvalidInput, match=f"at most {MAX_CONDITIONS} conditions"):
-        await reach_in(Asked(MINE)).narrow(ME, Query(account_id=MINE.id, where=where))
+        await authorized_on(RecordingReads(OWN)).narrow(CALLER, Query(account_id=OWN.id, where=where))
 
 
-async def test_an_account_is_looked_up_once_and_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "_CACHED", 2)
-    below = [Account(new_id(), "below", 0, (MINE.id,)) for _ in range(3)]
-    store = Asked(*below)
-    reached = reach_in(store)
-    for account in (*below[:2], *below):
-        assert await reached.account(ME, account.id) is account
-    assert store.asked == [account.id for account in below]
-    # The one that was kept longest made room, and no other.
-    for account in (below[1], below[2], below[0]):
-        await reached.account(ME, account.id)
-    assert store.asked[3:] == [below[0].id]
+async def test_a_tree_is_read_once_and_the_cache_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authorized, "MAX_CACHED", 2)
+    children = [Account(new_id(), "child", 0, (OWN.id,)) for _ in range(3)]
+    store = RecordingReads(*children)
+    checked = authorized_on(store)
+    for account in (*children[:2], *children):
+        assert await checked.account_id(CALLER, account.id) == account.id
+    assert store.reads == [account.id for account in children]
+    # Only the oldest entry was removed.
+    for account in (children[1], children[2], children[0]):
+        await checked.account_id(CALLER, account.id)
+    assert store.reads[3:] == [children[0].id]
+
+
+async def test_a_changed_account_is_returned_as_it_is_now() -> None:
+    store = RecordingReads(OWN)
+    checked = authorized_on(store)
+    assert await checked.account(CALLER, OWN.id) == OWN
+    changed = replace(OWN, name="new", retention=(Retention(30),), media="s3://new", numbers=("030123",))
+    store.known[OWN.id] = changed
+    assert await checked.account_id(CALLER, OWN.id) == OWN.id
+    assert await checked.account(CALLER, None) == changed

@@ -17,7 +17,7 @@ from recordings.model.events import Trashed
 from recordings.model.recording import EndCause, Reason, Recording, State
 from recordings.use_cases.ingest import EMPTY_SHA256, Ingest
 from recordings.use_cases.recordings import Recordings
-from recordings.use_cases.save_event import change
+from recordings.use_cases.save_event import RecordingWriter
 from tests.support.fake_clock import StillClock
 from tests.support.fake_recorder import ScriptedRecorder
 
@@ -112,7 +112,7 @@ async def test_a_repetition_of_what_was_deleted_does_not_bring_it_back(desk: Des
     await desk.receiving().finish((await desk.open()).id, ONE)
     stored = replace(await _load(desk, original.id), state=State.STORED)
     await desk.store.save(replace(stored, revision=stored.revision + 1), stored.revision)
-    await change(desk.store, await _load(desk, original.id), Trashed(at=1, by="x", purge_at=2))
+    await RecordingWriter(desk.store).save_event(await _load(desk, original.id), Trashed(at=1, by="x", purge_at=2))
     assert (await desk.receiving().finish((await desk.open()).id, ONE)).id == original.id
 
 
@@ -157,7 +157,7 @@ async def test_nobody_stops_what_is_being_handed_in(desk: Desk) -> None:
     use = Recordings(
         store=desk.store, recorder=ScriptedRecorder(desk.clock), clock=desk.clock, audit=desk, wake=desk, node="node-1"
     )
-    with pytest.raises(NotRecording, match="is being handed in"):
+    with pytest.raises(NotRecording, match="only its sender can end it"):
         await use.stop(Principal(ACCOUNT, frozenset({Scope.CONTROL})), opened.id)
     finished = await desk.receiving().finish(opened.id, "1" * 64)
     assert (finished.state, finished.end_cause) == (State.FINALIZING, EndCause.RECEIVED)

@@ -15,7 +15,7 @@ from recordings.model.instants import DAY, HOUR, MINUTE, SECOND
 from recordings.model.recording import Delivery, DeliveryState, Lease, Media, Reason, Recording, State
 from recordings.ports.courier import Receipt, Sent
 from recordings.use_cases.finalizer import Finalizer
-from recordings.use_cases.save_event import change
+from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.upkeep import LEASE, STRANDED, Upkeep
 from tests.contract.metadata.samples import recording as sample
 from tests.support.memory_installation import ACCOUNT, NODE, House, open_house
@@ -157,7 +157,7 @@ async def test_a_race_that_a_step_lost_is_run_again_on_what_is_there_then(house:
     kept = await keep(house, State.STORED, media=MEDIA, delivery=delivery)
 
     async def held_meanwhile(sent: Recording) -> Receipt:
-        await change(house.store, sent, Held(at=house.clock.now(), by="me", reason="case 7"))
+        await RecordingWriter(house.store).save_event(sent, Held(at=house.clock.now(), by="me", reason="case 7"))
         return Receipt(Sent.DELIVERED)
 
     parts.receives = held_meanwhile
@@ -218,7 +218,7 @@ async def test_what_waits_for_a_turn_to_be_sent_comes_again_in_a_minute_or_so(ho
     ],
 )
 def test_who_waits_for_another_server(state: State, delivery: Delivery | None, sends: bool) -> None:
-    assert Upkeep.sends(sample(state=state, delivery=delivery)) is sends
+    assert Upkeep.is_delivery(sample(state=state, delivery=delivery)) is sends
 
 
 async def test_each_step_is_reported_once_and_what_failed_waits_its_turn(house: House, parts: Parts) -> None:

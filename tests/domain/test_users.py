@@ -13,7 +13,7 @@ from recordings.model.events import Failed, Purged, Trashed
 from recordings.model.installation import InstallationPolicy
 from recordings.model.recording import Reason, State
 from recordings.model.user import Method, PrivLevel, hash_credential, hash_password, owner_of
-from recordings.use_cases.save_event import change
+from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import StartRequest
 from recordings.use_cases.users import ManageUsers
 from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, House, open_house, principal
@@ -125,10 +125,10 @@ async def test_a_user_does_not_vanish_with_the_last_recording(house: House, memb
     assert stopped.state is State.FINALIZING
 
     now = house.clock.now()
-    failed = await change(house.store, stopped, Failed(at=now, reason=Reason.RECORDER_FAILED))
-    trashed = await change(house.store, failed, Trashed(at=now, by="x", purge_at=now))
+    failed = await RecordingWriter(house.store).save_event(stopped, Failed(at=now, reason=Reason.RECORDER_FAILED))
+    trashed = await RecordingWriter(house.store).save_event(failed, Trashed(at=now, by="x", purge_at=now))
     assert await members.is_known(principal(), ACCOUNT, "owner")
-    await change(house.store, trashed, Purged(at=now))
+    await RecordingWriter(house.store).save_event(trashed, Purged(at=now))
     assert await members.is_known(principal(), ACCOUNT, "owner")
 
 

@@ -15,7 +15,7 @@ def make_account(data: Path, **variables: str) -> str:
     """A token for an account that is there afterwards; `variables` are the server's own settings."""
 
     async def make(services: Services) -> str:
-        await services.administration.create_account("Acme", account_id=ACCOUNT)
+        await services.accounts.create_account("Acme", account_id=ACCOUNT)
         return services.tokens.issue(Principal(ACCOUNT, frozenset(DEFAULT_SCOPES)), 600)
 
     return asyncio.run(_with(data, make, variables))
@@ -25,7 +25,7 @@ def make_ingest(data: Path) -> str:
     """The path of a new ingest address of that account."""
 
     async def make(services: Services) -> str:
-        made = await services.administration.create_ingest(ACCOUNT)
+        made = await services.accounts.create_ingest(ACCOUNT)
         return f"/ingest/{made.address.id}/{made.secret}"
 
     return asyncio.run(_with(data, make))

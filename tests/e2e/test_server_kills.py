@@ -81,7 +81,8 @@ def test_a_port_that_is_taken_is_said(data: Path) -> None:
         answer = command("serve", "--port", port, data=data)
     assert (answer.returncode, "Traceback" in answer.stderr) == (1, False)
     assert answer.stderr == (
-        f"Error: cannot listen on 127.0.0.1:{port}: Address already in use; --host and --port say where to\n"
+        f"Error: cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "choose another address with --host and --port\n"
     )
 
 

@@ -221,8 +221,8 @@ class Installation:
 
 
 async def _make_account(services: Services) -> tuple[str, str]:
-    await services.administration.create_account("Acme", account_id=ACCOUNT)
-    made = await services.administration.create_ingest(ACCOUNT)
+    await services.accounts.create_account("Acme", account_id=ACCOUNT)
+    made = await services.accounts.create_ingest(ACCOUNT)
     token = services.tokens.issue(Principal(ACCOUNT, frozenset(DEFAULT_SCOPES)), 3_600)
     return token, f"/ingest/{made.address.id}/{made.secret}"
 

@@ -377,7 +377,7 @@ async def test_what_cannot_be_listed_is_said_and_the_rest_is_examined(clinic: Cl
     assert seen(findings) == [(Problem.ORPHAN_AUDIO, nobody.id, False)]
     assert [(place, why[:28]) for place, why in sorted(said)] == [
         ("https://files.example.org/audio/", "it lists nothing, as web ser"),
-        ("nothing", "'nothing' is no place for au"),
+        ("nothing", "'nothing' is not a URL for au"),
         ("nothing://bucket/", "Protocol not known: nothing"),
     ]
 
@@ -419,7 +419,7 @@ async def test_however_many_accounts_there_are_all_are_examined(
     ],
 )
 def test_a_place_is_read_from_urls_that_this_service_made_alone(url: str, place: str | None) -> None:
-    assert place_of({"id": "202611-0a", "account_id": ACCOUNT, "media": {"url": url}}) == place
+    assert place_of(url, "202611-0a", ACCOUNT) == place
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ async def test_expired_credentials_are_said_to_be_and_read_anew(
     store = S3Media(f"s3://{BUCKET}/{uuid.uuid4().hex}", options)
     (tmp_path / "source").write_bytes(b"x")
     write("an old secret")
-    with pytest.raises(AccessRefusedError, match="refuses the credentials") as refused:
+    with pytest.raises(AccessRefusedError, match="rejects the credentials") as refused:
         await store.put("k", str(tmp_path / "source"), "audio/mpeg")
     assert "an old secret" not in str(refused.value)
     write(seaweedfs["secret"])

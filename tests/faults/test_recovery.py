@@ -9,7 +9,7 @@ from recordings.model.events import Restored, Trashed
 from recordings.model.instants import DAY, HOUR
 from recordings.model.recording import Lease, Reason, State
 from recordings.rules.lifecycle import apply
-from recordings.use_cases.save_event import change
+from recordings.use_cases.save_event import RecordingWriter
 from tests.contract.metadata.samples import recording as sample
 from tests.faults.real_node import NODE, Node, state_of
 
@@ -123,7 +123,9 @@ async def test_what_is_lost_loses_no_audio_in_the_trash(node: Node) -> None:
     trashed = apply(recording, Trashed(at=node.clock.now(), by="me", purge_at=node.clock.now() + DAY))
     assert await node.store.save(trashed, recording.revision)
     await node.run(node.upkeep())
-    await change(node.store, await state_of(node, recording), Restored(at=node.clock.now(), delete_at=None))
+    await RecordingWriter(node.store).save_event(
+        await state_of(node, recording), Restored(at=node.clock.now(), delete_at=None)
+    )
     await node.run(node.upkeep())
     assert (await state_of(node, recording)).state is State.STORED
 

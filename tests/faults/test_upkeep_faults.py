@@ -22,7 +22,7 @@ from recordings.ports.courier import Receipt, Sent
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.rules.lifecycle import GRACE, apply, due_at
 from recordings.use_cases.finalizer import media_key
-from recordings.use_cases.save_event import change
+from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.upkeep import LEASE, MAX_ATTEMPTS
 from tests.contract.metadata.samples import recording as sample
 from tests.faults.real_node import NODE, SECONDS, Node, state_of
@@ -51,10 +51,10 @@ async def test_a_delivery_that_is_postponed_loses_nothing(node: Node) -> None:
     upkeep = node.upkeep()
     await upkeep.recover()
     (ended,) = await upkeep.claim(8)
-    assert not upkeep.sends(ended)
+    assert not upkeep.is_delivery(ended)
     await upkeep.step(ended)
     (stored,) = await upkeep.claim(8)
-    assert upkeep.sends(stored)
+    assert upkeep.is_delivery(stored)
     await upkeep.postpone(stored)
     assert await upkeep.claim(8) == []
     put_back = await state_of(node, recording)
@@ -138,7 +138,7 @@ async def test_retention_deletes_nothing_that_got_another_date_meanwhile(node: N
     node.clock.move(31 * DAY)
     (claimed,) = await upkeep.claim(8)
     later = Retained(at=node.clock.now(), delete_at=node.clock.now() + DAY)
-    await change(node.store, claimed, later)
+    await RecordingWriter(node.store).save_event(claimed, later)
     await upkeep.step(claimed)
     kept = await state_of(node, recording)
     assert (kept.state, kept.delete_at, kept.due_at) == (State.STORED, later.delete_at, later.delete_at)
@@ -157,7 +157,7 @@ async def test_what_became_of_a_delivery_is_not_said_of_the_next_one(
     (stored,) = await upkeep.claim(8)
 
     async def meanwhile(sent: Recording) -> Receipt:
-        await change(node.store, sent, Redelivered(at=node.clock.now(), delivery_id="again"))
+        await RecordingWriter(node.store).save_event(sent, Redelivered(at=node.clock.now(), delivery_id="again"))
         return receipt
 
     monkeypatch.setattr(node.courier, "deliver", meanwhile)
@@ -216,7 +216,7 @@ async def test_a_recording_that_is_being_purged_is_not_said_to_be_kept(
         await delete(url)
         # Read before the purge was claimed, too: a lost race is run again on what is there then.
         with pytest.raises(Refused, match="is being purged"):
-            await change(node.store, trashed, rescue)
+            await RecordingWriter(node.store).save_event(trashed, rescue)
 
     monkeypatch.setattr(node.media, "delete", come_between)
     await node.run(node.upkeep())

@@ -1,4 +1,4 @@
-"""The API over a house: a client that speaks GraphQL over HTTP, as one of several people."""
+"""A GraphQL client of a test installation. It sends requests with the credentials of several principals."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -30,26 +30,26 @@ MEDIA: Final = Media(
 )
 CURSORS: Final = Cursors(b"c" * 32)
 GRANTS: Final = Grants(b"g" * 32)
-PEOPLE: Final = {
+PRINCIPALS: Final = {
     "me": principal(),
     "child": principal(CHILD),
     "sibling": principal(SIBLING),
     "ada": principal(ACCOUNT, owner_id="ada"),
     "reader": principal(ACCOUNT, Scope.READ),
-    "blind": principal(ACCOUNT, Scope.CONTROL, Scope.LISTEN, Scope.DELETE),
-    "nobody": principal(ACCOUNT, Scope.INGEST),
+    "no_read": principal(ACCOUNT, Scope.CONTROL, Scope.LISTEN, Scope.DELETE),
+    "uploader": principal(ACCOUNT, Scope.INGEST),
 }
 
 
 async def authenticate(headers: Mapping[str, str]) -> Principal:
-    who = token_in(headers)
-    if who not in PEOPLE:
+    token = token_in(headers)
+    if token not in PRINCIPALS:
         raise Unauthenticated("send a token")
-    return PEOPLE[who]
+    return PRINCIPALS[token]
 
 
 class WatchedStore:
-    """Remembers what a store was asked for."""
+    """Remembers the calls of a recording store."""
 
     def __init__(self, store: Any) -> None:
         self.pages: list[PageRequest] = []
@@ -81,56 +81,56 @@ class WatchedStore:
 
 @dataclass
 class Api:
-    """A client of a house."""
+    """A client of a test installation."""
 
     house: House
     http: httpx.AsyncClient
     made: int = field(default=0)
 
-    async def send(self, query: str, who: str = "me", **variables: Any) -> dict[str, Any]:
-        """The whole answer to a document."""
+    async def send(self, query: str, caller: str = "me", **variables: Any) -> dict[str, Any]:
+        """Return the complete response to a document."""
         response = await self.http.post(
-            URL, json={"query": query, "variables": variables}, headers={"authorization": f"Bearer {who}"}
+            URL, json={"query": query, "variables": variables}, headers={"authorization": f"Bearer {caller}"}
         )
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.json()
         return answer
 
-    async def ask(self, query: str, who: str = "me", **variables: Any) -> dict[str, Any]:
-        """The data of an answer that has no errors."""
-        answer = await self.send(query, who, **variables)
+    async def ask(self, query: str, caller: str = "me", **variables: Any) -> dict[str, Any]:
+        """Return the data of a response, which must have no errors."""
+        answer = await self.send(query, caller, **variables)
         assert "errors" not in answer, answer["errors"]
         data: dict[str, Any] = answer["data"]
         return data
 
-    async def refused(self, query: str, who: str = "me", **variables: Any) -> dict[str, Any]:
-        """The one error of an answer."""
-        answer = await self.send(query, who, **variables)
+    async def refused(self, query: str, caller: str = "me", **variables: Any) -> dict[str, Any]:
+        """Return the error of a response, which must have exactly one."""
+        answer = await self.send(query, caller, **variables)
         assert len(answer["errors"]) == 1, answer
         error: dict[str, Any] = answer["errors"][0]
         return error
 
     async def keep(self, **fields: Any) -> Recording:
-        """Put a stored recording into the store."""
+        """Insert a stored recording."""
         kept = recording(self.house.clock.now() + self.made, **fields)
         self.made += 1
         await self.house.store.insert(kept)
         return kept
 
     async def trash(self, **fields: Any) -> Recording:
-        """Put a deleted recording into the store."""
+        """Insert a deleted recording."""
         now = self.house.clock.now()
         kept = apply(recording(now, **fields), Trashed(at=now, by="me", purge_at=now + 1_000))
         await self.house.store.insert(kept)
         return kept
 
     def watch(self) -> WatchedStore:
-        """Look at what the store is asked for, from now on."""
+        """Watch the calls of the store from now on."""
         return WatchedStore(self.house.store)
 
 
 def recording(now: int, **fields: Any) -> Recording:
-    """A stored recording; `fields` amend it."""
+    """Return a stored recording with these fields."""
     usual = Recording(
         id=new_recording_id(now),
         account_id=ACCOUNT,
@@ -148,14 +148,14 @@ def recording(now: int, **fields: Any) -> Recording:
 
 
 async def fill(store: RecordingStore, kept: list[Recording]) -> None:
-    """Put recordings into a store."""
+    """Insert recordings into a store."""
     for item in kept:
         await store.insert(item)
 
 
 @asynccontextmanager
 async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> AsyncIterator[Api]:
-    """A house with the API in front of it."""
+    """Open a test installation with the API."""
     async with open_house(folder) as house:
         services = GraphQLServices(
             recordings=house.service, cursors=CURSORS, grants=GRANTS, clock=house.clock, authenticate=authenticate

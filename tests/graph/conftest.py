@@ -1,4 +1,4 @@
-"""What the tests of the API share."""
+"""Fixtures for the tests of the API."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

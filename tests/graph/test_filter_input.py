@@ -1,4 +1,4 @@
-"""The filter: what each part of it takes, how they combine, and where a wrong value is."""
+"""The `filter` argument: the matches of each condition, combinations, and the paths of invalid values."""
 
 from typing import Any
 
@@ -25,14 +25,14 @@ from tests.support.memory_installation import CHILD
 LIST = "query($f: RecordingFilter) { recordings(first: 100, filter: $f) { totalCount nodes { label } } }"
 
 
-async def labels(api: Api, filter: Any, who: str = "me") -> set[str]:
-    data = (await api.ask(LIST, who, f=filter))["recordings"]
+async def labels(api: Api, filter: Any, caller: str = "me") -> set[str]:
+    data = (await api.ask(LIST, caller, f=filter))["recordings"]
     assert data["totalCount"] == len(data["nodes"])
     return {node["label"] for node in data["nodes"]}
 
 
 @pytest.mark.parametrize(
-    ("given_filter", "taken"),
+    ("given_filter", "expected_labels"),
     [
         (None, "abcd"),
         ({}, "abcd"),
@@ -73,24 +73,24 @@ async def labels(api: Api, filter: Any, who: str = "me") -> set[str]:
         ({"created": {"lte": "1970-01-01T00:00:00.001Z"}}, "a"),
     ],
 )
-async def test_what_a_filter_takes(api: Api, given_filter: Any, taken: str) -> None:
+async def test_a_filter_returns_the_matching_recordings(api: Api, given_filter: Any, expected_labels: str) -> None:
     await api.keep(label="a", owner_id="ada", caller_id_number="100", from_="x@a", interaction_id="i",
                    direction=Direction.INBOUND, duration_ms=10, start=1_000, created=1)  # fmt: skip
     await api.keep(label="b", owner_id="ada", caller_id_number="10", to="y@b", origin="graphql:me", duration_ms=20,
                    start=2_000)  # fmt: skip
     await api.keep(label="c", owner_id="bob", caller_id_number="1", call_id="the-call", duration_ms=30, start=3_000)
     await api.keep(label="d", state=State.FAILED, media=None, duration_ms=None, format="wav", start=4_000)
-    assert await labels(api, given_filter) == set(taken)
+    assert await labels(api, given_filter) == set(expected_labels)
 
 
-async def test_nothing_is_silently_left_out(api: Api) -> None:
+async def test_the_empty_filter_has_no_hidden_time_range(api: Api) -> None:
     for start in (EARLIEST, 0, LATEST):
         await api.keep(start=start, label=str(start))
     assert await labels(api, {}) == {str(EARLIEST), "0", str(LATEST)}
     assert await labels(api, {"start": {"gte": to_iso(EARLIEST), "lte": to_iso(LATEST)}}) == await labels(api, {})
 
 
-async def test_whoever_is_bound_to_an_owner_finds_nobody_elses(api: Api) -> None:
+async def test_credentials_of_an_owner_find_only_the_recordings_of_this_owner(api: Api) -> None:
     await api.keep(label="a", owner_id="ada")
     await api.keep(label="b", owner_id="bob")
     await api.keep(label="c")
@@ -100,7 +100,7 @@ async def test_whoever_is_bound_to_an_owner_finds_nobody_elses(api: Api) -> None
     assert await labels(api, {"or": [{"ownerId": {"equal": None}}, {"hasMedia": True}]}, "ada") == {"a"}
 
 
-async def test_no_filter_reaches_another_account(api: Api) -> None:
+async def test_no_filter_finds_recordings_of_another_account(api: Api) -> None:
     await api.keep(label="below", account_id=CHILD)
     assert await labels(api, {"or": [{}, {"not": {"or": []}}]}) == set()
 
@@ -116,14 +116,14 @@ async def test_no_filter_reaches_another_account(api: Api) -> None:
         ({"not": {"not": {"not": {"not": {"not": {"not": {"not": {"not": {"not": {}}}}}}}}}}, ["filter"]),
     ],
 )
-async def test_a_wrong_value_is_named_with_the_way_to_it(api: Api, given_filter: Any, path: list[str]) -> None:
+async def test_the_error_of_an_invalid_value_has_its_path(api: Api, given_filter: Any, path: list[str]) -> None:
     error = await api.refused(LIST, f=given_filter)
     assert error["extensions"]["code"] == "INVALID_INPUT"
     assert error["extensions"]["path"] == path
     assert ".".join(path) in error["message"]
 
 
-def test_a_filter_is_the_domains_condition() -> None:
+def test_a_filter_becomes_a_condition_of_the_domain() -> None:
     assert to_condition(None) == And(())
     assert to_condition(RecordingFilter()) == And(())
     assert to_condition(RecordingFilter(label=StringFilter(equal=None))) == Equal("label", None)
@@ -142,7 +142,7 @@ def test_a_filter_is_the_domains_condition() -> None:
     ))  # fmt: skip
 
 
-def test_one_owner_is_found_only_where_the_filter_demands_it() -> None:
+def test_the_required_owner_is_found_only_if_every_match_has_it() -> None:
     one = Equal("owner_id", "ada")
     assert required_owner(one) == "ada"
     assert required_owner(And((HasMedia(), one))) == "ada"
@@ -155,7 +155,7 @@ def test_one_owner_is_found_only_where_the_filter_demands_it() -> None:
     bounds=st.tuples(*[st.none() | st.integers(-3, 3)] * 4),
     value=st.integers(-4, 4),
 )
-def test_a_range_means_what_it_says(bounds: tuple[int | None, ...], value: int) -> None:
+def test_a_range_matches_like_the_comparison_operators(bounds: tuple[int | None, ...], value: int) -> None:
     gte, gt, lte, lt = bounds
     condition = to_condition(RecordingFilter(duration_ms=IntRange(gte=gte, gt=gt, lte=lte, lt=lt)))
     truth = (
@@ -166,7 +166,7 @@ def test_a_range_means_what_it_says(bounds: tuple[int | None, ...], value: int) 
 
 
 @given(at=st.integers(EARLIEST, LATEST))
-def test_an_instant_comes_back_as_it_was_given(at: int) -> None:
+def test_a_time_survives_formatting_and_parsing(at: int) -> None:
     assert parse_date_time(to_iso(at)) == at
 
 
@@ -175,6 +175,6 @@ def test_an_instant_comes_back_as_it_was_given(at: int) -> None:
     ["2026-11-22", "2026-11-22T08:19:00", "2026-W47-7T08:19:00Z", "20261122T081900Z", "2026-13-01T00:00:00Z",
      "0001-01-01T00:00:00+23:00", "2026-11-22T08:19:00+25:00", "now", "", 5, None, True],
 )  # fmt: skip
-def test_what_is_no_instant_is_told_what_one_looks_like(text: Any) -> None:
+def test_the_error_of_an_invalid_time_has_an_example(text: Any) -> None:
     with pytest.raises(Exception, match="DateTime must be like"):
         parse_date_time(text)

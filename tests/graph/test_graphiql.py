@@ -1,4 +1,4 @@
-"""GraphiQL: everything comes from this service, and nothing goes to another one."""
+"""GraphiQL: it loads everything from this service and sends nothing to any other."""
 
 import gzip
 import re
@@ -23,7 +23,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_the_page_is_there_for_a_browser(api: Api) -> None:
+async def test_a_browser_gets_the_page(api: Api) -> None:
     response = await api.http.get(URL, headers=BROWSER)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/html")
@@ -31,19 +31,19 @@ async def test_the_page_is_there_for_a_browser(api: Api) -> None:
     assert response.status_code == 400
 
 
-async def test_it_can_be_turned_off(tmp_path: Path) -> None:
+async def test_graphiql_can_be_disabled(tmp_path: Path) -> None:
     async with open_api(tmp_path, GraphQLSettings(graphiql=False)) as api:
         assert (await api.http.get(URL, headers={"accept": "text/html"})).status_code == 401
         mine = {"accept": "text/html", "authorization": "Bearer me"}
         assert (await api.http.get(URL, headers=mine)).status_code == 400
 
 
-async def test_all_that_the_page_loads_is_ours(api: Api, http: httpx.AsyncClient) -> None:
+async def test_the_page_loads_files_of_this_service_only(api: Api, http: httpx.AsyncClient) -> None:
     response = await api.http.get(URL, headers=BROWSER)
     loaded = re.findall(r'(?:src|href)="([^"]+)"', response.text)
     assert loaded == ["data:,", "graphiql/graphiql.css", "graphiql/graphiql.js"]
     for name in loaded[1:]:
-        # They lie beside the page, wherever a proxy has put that.
+        # The paths are relative, so they work behind a proxy that adds a prefix.
         assert (await http.get(f"/{name}")).status_code == 200
     policy = response.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'")
@@ -57,7 +57,7 @@ async def test_all_that_the_page_loads_is_ours(api: Api, http: httpx.AsyncClient
     assert "@import" not in style
 
 
-async def test_the_workers_that_the_script_starts_are_there(http: httpx.AsyncClient) -> None:
+async def test_the_web_workers_of_the_script_exist(http: httpx.AsyncClient) -> None:
     script = (await http.get("/graphiql/graphiql.js")).text
     assert ".worker.js" in script
     for name in ("editor", "graphql", "json"):
@@ -67,7 +67,7 @@ async def test_the_workers_that_the_script_starts_are_there(http: httpx.AsyncCli
 
 
 @pytest.mark.parametrize("name", graphiql.FILES)
-async def test_a_file_is_sent_packed_or_plain_and_once(http: httpx.AsyncClient, name: str) -> None:
+async def test_a_file_is_sent_with_or_without_gzip_and_cached_by_etag(http: httpx.AsyncClient, name: str) -> None:
     plain = await http.get(f"/graphiql/{name}", headers={"accept-encoding": "identity"})
     packed = await http.get(f"/graphiql/{name}", headers={"accept-encoding": "gzip"})
     assert "content-encoding" not in plain.headers
@@ -79,13 +79,13 @@ async def test_a_file_is_sent_packed_or_plain_and_once(http: httpx.AsyncClient, 
 
 
 @pytest.mark.parametrize("name", ["page.html", "__init__.py", "../graphql.py", "graphiql.js.gz", "%2e%2e%2fapp.py", ""])
-async def test_there_are_no_other_files(http: httpx.AsyncClient, name: str) -> None:
+async def test_other_files_are_not_found(http: httpx.AsyncClient, name: str) -> None:
     assert (await http.get(f"/graphiql/{name}")).status_code == 404
 
 
-def test_all_of_it_is_small_and_has_its_licences() -> None:
-    assert sum(len(graphiql._file(name).packed) for name in graphiql.FILES) < 2_500_000
-    licences = gzip.decompress(graphiql._file("licences.txt").packed).decode()
+def test_the_files_are_small_and_have_their_licences() -> None:
+    assert sum(len(graphiql._file(name).compressed) for name in graphiql.FILES) < 2_500_000
+    licences = gzip.decompress(graphiql._file("licences.txt").compressed).decode()
     named = set(re.findall(r"^== (\S+) \S+ \((.+)\)$", licences, re.MULTILINE))
     assert {("graphiql", "MIT"), ("monaco-editor", "MIT"), ("react", "MIT"), ("graphql", "MIT")} <= named
     assert {licence for _, licence in named} <= {"MIT", "Apache-2.0", "BSD-2-Clause", "0BSD"}

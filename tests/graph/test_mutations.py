@@ -1,4 +1,4 @@
-"""What can be done, done twice, done too early or too late, and what each refusal looks like."""
+"""The mutations: success, repetition, wrong states, and each error type."""
 
 from dataclasses import replace
 from typing import Any
@@ -27,13 +27,13 @@ def act(action: str) -> str:
       errors {{ __typename ... on UserError {{ code message path }} }} }} }}"""
 
 
-async def start(api: Api, who: str = "me", **given: Any) -> dict[str, Any]:
-    payload: dict[str, Any] = (await api.ask(START, who, input={"callId": CALL} | given))["startRecording"]
+async def start(api: Api, caller: str = "me", **given: Any) -> dict[str, Any]:
+    payload: dict[str, Any] = (await api.ask(START, caller, input={"callId": CALL} | given))["startRecording"]
     return payload
 
 
-async def do(api: Api, action: str, recording_id: str, who: str = "me", **given: Any) -> dict[str, Any]:
-    answer = await api.ask(act(action), who, input={"id": recording_id} | given)
+async def do(api: Api, action: str, recording_id: str, caller: str = "me", **given: Any) -> dict[str, Any]:
+    answer = await api.ask(act(action), caller, input={"id": recording_id} | given)
     payload: dict[str, Any] = answer[f"{action}Recording"]
     return payload
 
@@ -51,7 +51,7 @@ def only(payload: dict[str, Any]) -> dict[str, Any]:
     return error
 
 
-async def test_a_call_is_recorded_with_the_documented_parameters(api: Api) -> None:
+async def test_start_applies_the_recording_options(api: Api) -> None:
     api.house.recorder.ring(ACCOUNT, CALL)
     payload = await start(api, label="sales", format="wav", recordMinSec=3, url="https://example.org/in")
     assert payload["errors"] == []
@@ -63,13 +63,13 @@ async def test_a_call_is_recorded_with_the_documented_parameters(api: Api) -> No
     assert kept.options.url == "https://example.org/in"
 
 
-async def test_null_parameters_are_as_if_left_out(api: Api) -> None:
+async def test_a_null_option_is_the_same_as_a_missing_one(api: Api) -> None:
     api.house.recorder.ring(ACCOUNT, CALL)
     payload = await start(api, label=None, timeLimit=None, accountId=None, idempotencyKey=None, recordOnAnswer=None)
     assert payload["recording"]["options"]["timeLimit"] == 3_600
 
 
-async def test_a_call_of_a_descendant_is_recorded_by_its_account_id(api: Api) -> None:
+async def test_start_records_a_call_of_a_descendant_account(api: Api) -> None:
     api.house.recorder.ring(CHILD, CALL)
     for given in (CHILD, global_id("Account", CHILD)):
         payload = await start(api, accountId=given, idempotencyKey="same")
@@ -78,7 +78,7 @@ async def test_a_call_of_a_descendant_is_recorded_by_its_account_id(api: Api) ->
         assert kept.account_id == CHILD
 
 
-async def test_an_account_without_a_name_is_no_account(api: Api) -> None:
+async def test_an_empty_account_id_is_not_found(api: Api) -> None:
     api.house.recorder.ring(ACCOUNT, CALL)
     payload = await start(api, accountId="")
     assert payload["recording"] is None
@@ -88,7 +88,7 @@ async def test_an_account_without_a_name_is_no_account(api: Api) -> None:
     assert (await api.ask('{ account(id: "") { name } }'))["account"] is None
 
 
-async def test_every_parameter_out_of_bounds_is_named(api: Api) -> None:
+async def test_every_invalid_option_has_an_error(api: Api) -> None:
     payload = await start(api, timeLimit=1, format="ogg", mediaName="../x", recordSampleRate=1)
     assert payload["recording"] is None
     assert {error["__typename"] for error in payload["errors"]} == {"InvalidInputError"}
@@ -104,17 +104,17 @@ async def test_every_parameter_out_of_bounds_is_named(api: Api) -> None:
     assert error["code"] == "INVALID_INPUT"
 
 
-async def test_starting_twice_answers_with_the_recording_in_progress(api: Api) -> None:
+async def test_a_second_start_returns_the_recording_in_progress(api: Api) -> None:
     first = await started(api)
     error = only(await start(api))
     assert error["__typename"] == "AlreadyRecordingError"
     assert error["path"] == ["input", "callId"]
     assert error["recording"] == {"plainId": first, "state": "RECORDING"}
-    # Who may not read is told that much, and no more.
-    assert only(await start(api, "blind"))["recording"] is None
+    # Without the scope READ the error has no recording.
+    assert only(await start(api, "no_read"))["recording"] is None
 
 
-async def test_starting_twice_with_the_same_key_gives_the_same_recording(api: Api) -> None:
+async def test_a_second_start_with_the_same_key_returns_the_same_recording(api: Api) -> None:
     first = await started(api, idempotencyKey="k", label="a")
     again = await start(api, idempotencyKey="k", label="a")
     assert again["errors"] == []
@@ -126,7 +126,7 @@ async def test_starting_twice_with_the_same_key_gives_the_same_recording(api: Ap
     assert (error["__typename"], error["path"]) == ("InvalidInputError", ["input", "idempotencyKey"])
 
 
-async def test_a_call_that_is_not_live_or_not_theirs_is_not_found(api: Api) -> None:
+async def test_a_call_that_has_ended_or_belongs_to_others_is_not_found(api: Api) -> None:
     error = only(await start(api))
     assert (error["__typename"], error["code"]) == ("CallNotFoundError", "CALL_NOT_FOUND")
     api.house.recorder.ring(ACCOUNT, CALL, owner_id="bob")
@@ -135,7 +135,7 @@ async def test_a_call_that_is_not_live_or_not_theirs_is_not_found(api: Api) -> N
     assert (error["__typename"], error["path"]) == ("NotFoundError", ["input", "accountId"])
 
 
-async def test_a_recorder_that_refuses_leaves_a_failed_recording(api: Api) -> None:
+async def test_a_recorder_error_leaves_a_failed_recording(api: Api) -> None:
     api.house.recorder.ring(ACCOUNT, CALL)
     api.house.recorder.refuses = "no disk"
     error = only(await start(api))
@@ -143,17 +143,17 @@ async def test_a_recorder_that_refuses_leaves_a_failed_recording(api: Api) -> No
     assert error["recording"] == {"state": "FAILED", "reason": "RECORDER_FAILED", "reasonDetail": "no disk"}
 
 
-async def test_what_the_recorder_cannot_do_is_refused_before_it_is_touched(api: Api) -> None:
+async def test_an_unsupported_action_is_rejected_before_the_recorder_is_called(api: Api) -> None:
     first = await started(api)
     api.house.recorder.capabilities = frozenset()
-    asked = list(api.house.recorder.asked)
+    calls = list(api.house.recorder.asked)
     assert only(await start(api, recordOnAnswer=True))["__typename"] == "UnsupportedByRecorderError"
     assert only(await do(api, "pause", first))["__typename"] == "UnsupportedByRecorderError"
     assert only(await do(api, "mask", first))["__typename"] == "UnsupportedByRecorderError"
-    assert api.house.recorder.asked == asked
+    assert api.house.recorder.asked == calls
 
 
-async def test_stopping_ends_a_recording_once(api: Api) -> None:
+async def test_a_recording_can_be_stopped_only_once(api: Api) -> None:
     first = await started(api)
     payload = await do(api, "stop", global_id("Recording", first), idempotencyKey="s")
     assert payload["errors"] == []
@@ -161,12 +161,12 @@ async def test_stopping_ends_a_recording_once(api: Api) -> None:
     assert payload["recording"]["endCause"] == "STOPPED"
     error = only(await do(api, "stop", first))
     assert (error["__typename"], error["code"]) == ("NotRecordingError", "NOT_RECORDING")
-    # The same request again is answered in the same way.
+    # With its idempotency key, the same request succeeds again.
     assert (await do(api, "stop", first, idempotencyKey="s"))["errors"] == []
     assert only(await do(api, "pause", first, idempotencyKey="s"))["__typename"] == "IdempotencyKeyReusedError"
 
 
-async def test_pausing_and_masking(api: Api) -> None:
+async def test_pause_resume_mask_and_unmask(api: Api) -> None:
     first = await started(api)
     assert (await do(api, "pause", first))["recording"]["state"] == "PAUSED"
     assert (await do(api, "pause", first))["recording"]["state"] == "PAUSED"
@@ -181,7 +181,7 @@ async def test_pausing_and_masking(api: Api) -> None:
     assert only(await do(api, "pause", first))["__typename"] == "RecorderFailedError"
 
 
-async def test_a_recording_in_progress_is_not_deleted(api: Api) -> None:
+async def test_a_recording_in_progress_cannot_be_deleted(api: Api) -> None:
     first = await started(api)
     error = only(await do(api, "delete", first))
     assert (error["__typename"], error["code"]) == ("RecordingInProgressError", "RECORDING_IN_PROGRESS")
@@ -189,7 +189,7 @@ async def test_a_recording_in_progress_is_not_deleted(api: Api) -> None:
     assert only(await do(api, "delete", first))["__typename"] == "RecordingInProgressError"
 
 
-async def test_deleting_and_restoring(api: Api) -> None:
+async def test_delete_and_restore(api: Api) -> None:
     kept = await api.keep()
     assert only(await do(api, "delete", kept.id, reason=""))["code"] == "INVALID_INPUT"
     payload = await do(api, "delete", kept.id, reason="asked for")
@@ -207,7 +207,7 @@ async def test_deleting_and_restoring(api: Api) -> None:
 
 
 @pytest.mark.parametrize("action", ["stop", "pause", "resume", "mask", "unmask", "delete", "restore"])
-async def test_an_action_needs_its_scope_and_a_recording(api: Api, action: str) -> None:
+async def test_a_mutation_needs_its_scope_and_an_existing_recording(api: Api, action: str) -> None:
     kept = await api.keep()
     error = only(await do(api, action, kept.id, "reader"))
     assert (error["__typename"], error["path"]) == ("ForbiddenError", [])
@@ -219,7 +219,7 @@ async def test_an_action_needs_its_scope_and_a_recording(api: Api, action: str) 
     assert (error["__typename"], error["path"]) == ("InvalidInputError", ["input", "idempotencyKey"])
 
 
-async def test_a_recording_that_keeps_changing_is_a_conflict(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_repeated_lost_races_are_a_conflict(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = await api.keep()
 
     async def lost(*_args: Any) -> bool:
@@ -230,7 +230,7 @@ async def test_a_recording_that_keeps_changing_is_a_conflict(api: Api, monkeypat
     assert (error["__typename"], error["code"]) == ("ConflictError", Conflict.code)
 
 
-async def test_mutations_of_one_document_are_done_in_their_order(api: Api) -> None:
+async def test_the_mutations_of_a_document_run_in_order(api: Api) -> None:
     kept = await api.keep()
     answer = await api.ask(
         """mutation($id: ID!) {
@@ -243,7 +243,7 @@ async def test_mutations_of_one_document_are_done_in_their_order(api: Api) -> No
     assert [answer[name]["recording"]["state"] for name in "abc"] == ["TRASHED", "STORED", "TRASHED"]
 
 
-async def test_a_fault_in_a_mutation_is_no_payload_error(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_internal_error_of_a_mutation_is_a_top_level_error(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = await api.keep()
 
     async def broken(*_args: Any) -> bool:

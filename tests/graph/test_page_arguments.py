@@ -1,4 +1,4 @@
-"""Paging: both ways to the end, in every order, with ties, and with rows that come and go between pages."""
+"""Paging: in both directions, in every order, with ties, and with changes between the pages."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from graph.graphql_app import GraphQLSettings
 from graph.schema.global_id import global_id
 from recordings.model.query import Order, OrderField, sort_key
 from recordings.model.recording import Recording
-from tests.graph.api import CURSORS, PEOPLE, Api, open_api, recording
+from tests.graph.api import CURSORS, PRINCIPALS, Api, open_api, recording
 from tests.support.memory_installation import CHILD
 
 PAGE = """query($first: Int, $after: String, $last: Int, $before: String, $order: RecordingOrder) {
@@ -25,7 +25,7 @@ PAGE = """query($first: Int, $after: String, $last: Int, $before: String, $order
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
   } }"""
 ORDERS = [(field, direction) for field in ("START", "CREATED", "DURATION", "CALLER") for direction in ("ASC", "DESC")]
-# Few values, so that there are ties.
+# Few different values, so that many rows are equal in the sort field.
 ROWS = st.lists(
     st.fixed_dictionaries({
         "start": st.integers(0, 2),
@@ -38,7 +38,7 @@ ROWS = st.lists(
 
 
 def expected(rows: Sequence[Recording], field: str, direction: str) -> list[str]:
-    """The model: a sorted list."""
+    """Return the ids in the expected order: the model is a sorted list."""
     order = Order(OrderField[field])
     ascending = sorted(rows, key=lambda item: sort_key(order, item.to_row()))
     return [item.id for item in (ascending if direction == "ASC" else reversed(ascending))]
@@ -82,7 +82,7 @@ async def backwards(api: Api, order: tuple[str, str], size: int) -> list[str]:
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=ROWS, size=st.integers(1, 5))
-def test_paging_either_way_to_the_end_is_the_sorted_list(rows: list[dict[str, Any]], size: int) -> None:
+def test_paging_in_either_direction_returns_the_sorted_list(rows: list[dict[str, Any]], size: int) -> None:
     async def check(folder: Path) -> None:
         async with open_api(folder) as api:
             kept = [await api.keep(**row) for row in rows]
@@ -103,7 +103,7 @@ def test_paging_either_way_to_the_end_is_the_sorted_list(rows: list[dict[str, An
     bounds=st.tuples(st.integers(0, 7), st.integers(0, 7)),
     given_bounds=st.tuples(st.booleans(), st.booleans()),
 )
-def test_a_page_between_two_cursors_knows_what_lies_around_it(
+def test_page_info_is_exact_between_two_cursors(
     size: int, backward: bool, order: tuple[str, str], bounds: tuple[int, int], given_bounds: tuple[bool, bool]
 ) -> None:
     async def check(folder: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_page_between_two_cursors_knows_what_lies_around_it(
         asyncio.run(check(Path(folder)))
 
 
-async def test_an_empty_page_says_what_lies_on_either_side(api: Api) -> None:
+async def test_page_info_is_exact_on_an_empty_page(api: Api) -> None:
     order = ("START", "ASC")
     shown = await page(api, order, first=1)
     assert shown["pageInfo"] == {
@@ -145,17 +145,15 @@ async def test_an_empty_page_says_what_lies_on_either_side(api: Api) -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-async def test_rows_that_come_and_go_between_pages_neither_repeat_nor_hide_others(
-    api: Api, order: tuple[str, str]
-) -> None:
+async def test_changes_between_pages_neither_repeat_nor_skip_other_rows(api: Api, order: tuple[str, str]) -> None:
     kept = [
         await api.keep(start=n // 2, created=n // 2, duration_ms=n // 2, caller_id_number=str(n // 2)) for n in range(8)
     ]
     model = expected(kept, *order)
     first = await page(api, order, first=3)
-    # The row of the cursor leaves, one arrives before it, one right after it.
+    # Delete the row of the cursor; add one row before it and one directly after it.
     anchor = next(item for item in kept if item.id == model[2])
-    await api.house.service.delete(PEOPLE["me"], anchor.id)
+    await api.house.service.delete(PRINCIPALS["me"], anchor.id)
     fields = {name: getattr(anchor, name) for name in ("start", "created", "duration_ms", "caller_id_number")}
     before, after = f"{'0' if order[1] == 'ASC' else 'z'}-new", f"{'z' if order[1] == 'ASC' else '0'}-new"
     for identity in (before, after):
@@ -182,7 +180,9 @@ async def test_rows_that_come_and_go_between_pages_neither_repeat_nor_hide_other
         ({"last": 101}, "last", "an integer from 1 to 100"),
     ],
 )
-async def test_how_many_is_asked_for_exactly_once(api: Api, arguments: dict[str, Any], path: str, allowed: str) -> None:
+async def test_exactly_one_of_first_and_last_within_bounds_is_required(
+    api: Api, arguments: dict[str, Any], path: str, allowed: str
+) -> None:
     error = await api.refused(PAGE, order=None, **arguments)
     assert error["path"] == ["recordings"]
     assert error["extensions"]["code"] == "INVALID_INPUT"
@@ -190,7 +190,7 @@ async def test_how_many_is_asked_for_exactly_once(api: Api, arguments: dict[str,
     assert f"not {json.dumps(arguments.get(path))}" in error["message"]
 
 
-async def test_a_forged_cursor_is_told_from_one_of_another_order(api: Api) -> None:
+async def test_a_forged_cursor_and_a_cursor_of_another_order_have_different_errors(api: Api) -> None:
     kept = await api.keep()
     ours = CURSORS.write(Order(OrderField.DURATION), kept.to_row())
     other = f"{'B' if ours.startswith('A') else 'A'}{ours[1:]}"
@@ -206,14 +206,14 @@ async def test_a_forged_cursor_is_told_from_one_of_another_order(api: Api) -> No
         assert "a cursor of a page ordered by START" in error["message"]
 
 
-async def test_a_cursor_of_another_account_reaches_nothing_of_it(api: Api) -> None:
+async def test_a_cursor_of_another_account_finds_nothing_of_it(api: Api) -> None:
     kept = await api.keep()
     cursor = CURSORS.write(Order(), kept.to_row())
     shown = await api.ask(PAGE, "sibling", last=5, before=cursor, order=None)
     assert shown["recordings"]["nodes"] == []
 
 
-async def test_the_newest_come_first_unless_told_otherwise(api: Api) -> None:
+async def test_the_default_order_is_newest_first(api: Api) -> None:
     kept = [await api.keep(start=n) for n in range(3)]
     for arguments in ({"first": 9}, {"first": 9, "order": None}):
         shown = await api.ask(PAGE, **cast("dict[str, Any]", arguments))
@@ -222,7 +222,7 @@ async def test_the_newest_come_first_unless_told_otherwise(api: Api) -> None:
     assert ids(plain["recordings"]) == [item.id for item in reversed(kept)]
 
 
-async def test_the_total_is_counted_only_when_it_is_selected(api: Api) -> None:
+async def test_total_count_is_counted_only_if_it_is_selected(api: Api) -> None:
     for _ in range(3):
         await api.keep()
     await api.keep(account_id=CHILD)
@@ -235,7 +235,7 @@ async def test_the_total_is_counted_only_when_it_is_selected(api: Api) -> None:
     assert len(watched.counts) == 1
 
 
-async def test_what_lies_around_a_page_is_looked_up_only_when_it_is_selected(api: Api) -> None:
+async def test_page_info_queries_the_store_only_if_it_is_selected(api: Api) -> None:
     kept = [await api.keep() for _ in range(3)]
     cursor = CURSORS.write(Order(), kept[2].to_row())
     watched = api.watch()
@@ -243,12 +243,12 @@ async def test_what_lies_around_a_page_is_looked_up_only_when_it_is_selected(api
     assert len(watched.pages) == 1
     await api.ask(PAGE, first=1, after=cursor)
     assert [(request.limit, request.fields) for request in watched.pages[2:]] == [(1, frozenset({"id"}))]
-    # Without a cursor there is nothing to look up.
+    # Without a cursor no further query is needed.
     await api.ask(PAGE, first=1)
     assert len(watched.pages) == 4
 
 
-async def test_an_installation_may_allow_less_at_once(tmp_path: Path) -> None:
+async def test_an_installation_can_lower_the_maximum_page_size(tmp_path: Path) -> None:
     async with open_api(tmp_path, GraphQLSettings(limits=Limits(page=2))) as api:
         ids = [(await api.keep()).id for _ in range(3)]
         assert len((await api.ask("{ recordings(first: 2) { nodes { id } } }"))["recordings"]["nodes"]) == 2

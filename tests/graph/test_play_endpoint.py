@@ -1,4 +1,4 @@
-"""Playing over HTTP."""
+"""The `/media` endpoint, which plays recordings."""
 
 import asyncio
 import tracemalloc
@@ -28,7 +28,7 @@ DATA = bytes(range(256)) * 4_000
 DIGEST = sha256(DATA)
 TAG = f'"{DIGEST.hexdigest()}"'
 KEY = {"authorization": "Bearer key"}
-SOMEBODY = Principal("account", frozenset(DEFAULT_SCOPES))
+CALLER = Principal("account", frozenset(DEFAULT_SCOPES))
 GRANTS = Grants(b"a secret")
 
 
@@ -39,19 +39,19 @@ class Clock:
 
 @dataclass
 class Service:
-    """The use cases as the endpoint sees them."""
+    """The use cases that the endpoint calls."""
 
     recordings: dict[str, Recording] = field(default_factory=dict)
-    asked: list[object] = field(default_factory=list)
+    calls: list[object] = field(default_factory=list)
 
     async def listen(self, principal: Principal, recording_id: str) -> Recording:
-        self.asked.append(principal)
+        self.calls.append(principal)
         if recording_id == "forbidden":
             raise Forbidden("this needs the scope 'listen'")
         return self._playable(recording_id)
 
     async def listen_with_grant(self, grant: Grant) -> Recording:
-        self.asked.append(grant)
+        self.calls.append(grant)
         return self._playable(grant.recording_id)
 
     def _playable(self, recording_id: str) -> Recording:
@@ -63,7 +63,7 @@ class Service:
 
 
 class Watched:
-    """A store that knows how much was read of it, and whether its readers were closed."""
+    """A media store that counts the bytes read and the open readers."""
 
     def __init__(self, store: MediaRouter) -> None:
         self._store = store
@@ -88,18 +88,18 @@ class Watched:
 async def authenticate(request: Request) -> Principal:
     if request.headers.get("authorization") != KEY["authorization"]:
         raise Unauthenticated("no credentials")
-    return SOMEBODY
+    return CALLER
 
 
 @dataclass
-class House:
+class Installation:
     app: Starlette
     service: Service
     store: Watched
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> House:
+async def installation(tmp_path: Path) -> Installation:
     store = open_media_store(None, tmp_path)
     (tmp_path / "source").write_bytes(DATA)
     url = await store.put(f"a/{ID}.mp3", str(tmp_path / "source"), "audio/mpeg")
@@ -120,17 +120,17 @@ async def house(tmp_path: Path) -> House:
     endpoint = MediaEndpoint(
         service=service, media=watched, grants=GRANTS, clock=Clock(), authenticate=authenticate  # type: ignore[arg-type]
     )  # fmt: skip
-    return House(Starlette(routes=[endpoint.route()]), service, watched)
+    return Installation(Starlette(routes=[endpoint.route()]), service, watched)
 
 
 @pytest.fixture
-async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=house.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://house", headers=KEY) as made:
+async def client(installation: Installation) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=installation.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://installation", headers=KEY) as made:
         yield made
 
 
-async def test_the_whole(client: httpx.AsyncClient) -> None:
+async def test_the_complete_audio_is_sent(client: httpx.AsyncClient) -> None:
     answer = await client.get(f"/media/{ID}")
     assert answer.status_code == 200
     assert answer.content == DATA
@@ -147,12 +147,14 @@ async def test_the_whole(client: httpx.AsyncClient) -> None:
     }
 
 
-async def test_head_says_what_get_would_and_reads_nothing(client: httpx.AsyncClient, house: House) -> None:
+async def test_head_has_the_headers_of_get_and_reads_no_audio(
+    client: httpx.AsyncClient, installation: Installation
+) -> None:
     get = await client.get(f"/media/{ID}")
-    read = house.store.read_bytes
+    read = installation.store.read_bytes
     head = await client.head(f"/media/{ID}", headers={"range": "bytes=0-1"})
     assert (head.status_code, head.headers, head.content) == (200, get.headers, b"")
-    assert house.store.read_bytes == read
+    assert installation.store.read_bytes == read
 
 
 @pytest.mark.parametrize(
@@ -160,58 +162,60 @@ async def test_head_says_what_get_would_and_reads_nothing(client: httpx.AsyncCli
     [("bytes=0-0", 0, 1), ("bytes=100-300000", 100, 300_001), ("bytes=500000-", 500_000, len(DATA)),
      ("bytes=-7", len(DATA) - 7, len(DATA)), ("bytes=0-", 0, len(DATA))],
 )  # fmt: skip
-async def test_a_part(client: httpx.AsyncClient, house: House, header: str, start: int, end: int) -> None:
+async def test_a_range_is_sent(
+    client: httpx.AsyncClient, installation: Installation, header: str, start: int, end: int
+) -> None:
     answer = await client.get(f"/media/{ID}", headers={"range": header})
     assert answer.status_code == 206
     assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/{len(DATA)}"
     assert answer.headers["content-length"] == str(end - start)
     assert answer.content == DATA[start:end]
-    assert house.store.read_bytes == end - start
+    assert installation.store.read_bytes == end - start
 
 
 @pytest.mark.parametrize("header", ["bytes=0-1,5-6", "bytes=x", "seconds=0-1"])
-async def test_what_is_no_single_range_is_the_whole(client: httpx.AsyncClient, header: str) -> None:
+async def test_an_invalid_or_multiple_range_returns_the_complete_audio(client: httpx.AsyncClient, header: str) -> None:
     answer = await client.get(f"/media/{ID}", headers={"range": header})
     assert (answer.status_code, answer.content) == (200, DATA)
     assert "content-range" not in answer.headers
 
 
 @pytest.mark.parametrize("header", [f"bytes={len(DATA)}-", "bytes=-0"])
-async def test_a_range_of_nothing(client: httpx.AsyncClient, header: str) -> None:
+async def test_an_unsatisfiable_range_gets_416(client: httpx.AsyncClient, header: str) -> None:
     answer = await client.get(f"/media/{ID}", headers={"range": header})
     assert answer.status_code == 416
     assert answer.headers["content-range"] == f"bytes */{len(DATA)}"
     assert answer.json()["error"]["code"] == "RANGE_NOT_SATISFIABLE"
 
 
-async def test_a_part_only_of_what_one_has(client: httpx.AsyncClient) -> None:
+async def test_if_range_applies_only_to_the_same_audio(client: httpx.AsyncClient) -> None:
     for value, status in ((TAG, 206), ('"other"', 200), (f"W/{TAG}", 200), (DATE, 206)):
         answer = await client.get(f"/media/{ID}", headers={"range": "bytes=0-1", "if-range": value})
         assert answer.status_code == status
 
 
-async def test_what_one_has_is_not_sent(client: httpx.AsyncClient, house: House) -> None:
+async def test_audio_that_the_client_has_cached_gets_304(client: httpx.AsyncClient, installation: Installation) -> None:
     for headers in ({"if-none-match": f'"x", W/{TAG}'}, {"if-modified-since": DATE}):
         answer = await client.get(f"/media/{ID}", headers=headers)
         assert (answer.status_code, answer.content) == (304, b"")
         assert answer.headers["etag"] == TAG
         assert "content-length" not in answer.headers
-    assert house.store.read_bytes == 0
+    assert installation.store.read_bytes == 0
 
 
-async def test_what_one_does_not_want_is_not_sent(client: httpx.AsyncClient) -> None:
+async def test_a_failed_precondition_gets_412(client: httpx.AsyncClient) -> None:
     answer = await client.get(f"/media/{ID}", headers={"if-match": '"other"'})
     assert answer.status_code == 412
     assert answer.json()["error"]["code"] == "PRECONDITION_FAILED"
 
 
-async def test_empty_audio(client: httpx.AsyncClient) -> None:
+async def test_empty_audio_can_be_played(client: httpx.AsyncClient) -> None:
     answer = await client.get("/media/empty")
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "0")
     assert (await client.get("/media/empty", headers={"range": "bytes=0-"})).status_code == 416
 
 
-async def test_inline(client: httpx.AsyncClient) -> None:
+async def test_inline_changes_the_content_disposition(client: httpx.AsyncClient) -> None:
     for query, kind in (("true", "inline"), ("false", "attachment"), ("", "attachment")):
         answer = await client.get(f"/media/{ID}?inline={query}")
         assert answer.headers["content-disposition"].startswith(kind)
@@ -222,26 +226,26 @@ async def test_inline(client: httpx.AsyncClient) -> None:
     [("unknown", 404, "NOT_FOUND"), ("forbidden", 403, "FORBIDDEN"), ("nothing", 404, "MEDIA_UNAVAILABLE"),
      ("gone", 404, "MEDIA_UNAVAILABLE")],
 )  # fmt: skip
-async def test_refusals(client: httpx.AsyncClient, name: str, status: int, code: str) -> None:
+async def test_a_refusal_has_its_status_and_code(client: httpx.AsyncClient, name: str, status: int, code: str) -> None:
     answer = await client.get(f"/media/{name}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert set(answer.json()) == {"error"}
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_credentials_are_needed(client: httpx.AsyncClient, house: House) -> None:
+async def test_a_request_without_credentials_gets_401(client: httpx.AsyncClient, installation: Installation) -> None:
     answer = await client.get(f"/media/{ID}", headers={"authorization": "Bearer other"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert house.service.asked == []
+    assert installation.service.calls == []
 
 
-async def test_a_signed_address_needs_no_credentials(client: httpx.AsyncClient, house: House) -> None:
+async def test_a_signed_url_needs_no_credentials(client: httpx.AsyncClient, installation: Installation) -> None:
     expires = NOW + 1
     client.headers.pop("authorization")
     answer = await client.get(f"/media/{ID}?expires={expires}&signature={GRANTS.sign(ID, expires)}")
     assert (answer.status_code, answer.content) == (200, DATA)
-    assert house.service.asked == [Grant(ID, expires)]
+    assert installation.service.calls == [Grant(ID, expires)]
 
 
 @pytest.mark.parametrize(
@@ -257,48 +261,50 @@ async def test_a_signed_address_needs_no_credentials(client: httpx.AsyncClient, 
         (ID, "expires=1&signature=%ff%00"),
     ],
 )
-async def test_a_bad_address_is_refused_even_with_credentials(
-    client: httpx.AsyncClient, house: House, recording_id: str, query: str
+async def test_an_invalid_signature_is_rejected_even_with_credentials(
+    client: httpx.AsyncClient, installation: Installation, recording_id: str, query: str
 ) -> None:
     answer = await client.get(f"/media/{recording_id}?{query}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
-    assert house.service.asked == []
+    assert installation.service.calls == []
 
 
-async def test_other_sites_and_methods_are_not_invited(client: httpx.AsyncClient) -> None:
+async def test_cors_and_other_methods_are_not_allowed(client: httpx.AsyncClient) -> None:
     answer = await client.get(f"/media/{ID}", headers={"origin": "https://elsewhere.example"})
     assert "access-control-allow-origin" not in answer.headers
     assert (await client.post(f"/media/{ID}")).status_code == 405
 
 
 @pytest.fixture
-async def server(house: House) -> AsyncIterator[str]:
-    config = uvicorn.Config(house.app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+async def server(installation: Installation) -> AsyncIterator[str]:
+    config = uvicorn.Config(installation.app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())
-    while not running.started:  # noqa: ASYNC110 - it says so in no other way
+    while not running.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.005)
     yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
     running.should_exit = True
     await task
 
 
-def big(house: House, tmp_path: Path, size: int) -> None:
-    """Make the recording a big file that takes no room."""
+def big(installation: Installation, tmp_path: Path, size: int) -> None:
+    """Replace the audio by a large sparse file, which needs no disk space."""
     with (tmp_path / "media" / "a" / "big.mp3").open("wb") as file:
         file.truncate(size)
-    recording = house.service.recordings[ID]
+    recording = installation.service.recordings[ID]
     assert recording.media is not None
     media = replace(recording.media, url="local:a/big.mp3", length=size)
-    house.service.recordings[ID] = replace(recording, media=media)
+    installation.service.recordings[ID] = replace(recording, media=media)
 
 
-async def test_over_a_socket_memory_stays_flat(house: House, server: str, tmp_path: Path) -> None:
+async def test_memory_use_does_not_grow_with_the_size_of_the_audio(
+    installation: Installation, server: str, tmp_path: Path
+) -> None:
     size = 256 << 20
-    big(house, tmp_path, size)
+    big(installation, tmp_path, size)
     total = 0
     async with httpx.AsyncClient(headers=KEY) as client:
-        # What is made once is not counted.
+        # Do not count memory that is allocated only once.
         await client.get(f"{server}/media/{ID}", headers={"range": "bytes=0-9"})
         tracemalloc.start()
         try:
@@ -311,28 +317,28 @@ async def test_over_a_socket_memory_stays_flat(house: House, server: str, tmp_pa
             tracemalloc.stop()
     assert total == size
     assert most < 8 << 20
-    assert house.store.open == 0
+    assert installation.store.open == 0
 
 
-async def test_a_listener_who_leaves_stops_the_reading(house: House, server: str, tmp_path: Path) -> None:
+async def test_a_disconnected_client_stops_the_reading(installation: Installation, server: str, tmp_path: Path) -> None:
     size = 256 << 20
-    big(house, tmp_path, size)
+    big(installation, tmp_path, size)
     async with httpx.AsyncClient(headers=KEY) as client, client.stream("GET", f"{server}/media/{ID}") as answer:
         chunks = answer.aiter_raw()
         assert await anext(chunks)
-    await asyncio.wait_for(house.store.closed.wait(), 30)
-    assert house.store.open == 0
-    assert house.store.read_bytes < size // 2
+    await asyncio.wait_for(installation.store.closed.wait(), 30)
+    assert installation.store.open == 0
+    assert installation.store.read_bytes < size // 2
 
 
-async def test_a_slow_listener_is_waited_for(house: House, server: str, tmp_path: Path) -> None:
-    big(house, tmp_path, 256 << 20)
+async def test_the_server_waits_for_a_slow_client(installation: Installation, server: str, tmp_path: Path) -> None:
+    big(installation, tmp_path, 256 << 20)
     async with httpx.AsyncClient(headers=KEY) as client, client.stream("GET", f"{server}/media/{ID}") as answer:
         chunks = answer.aiter_raw()
         await anext(chunks)
         before = -1
-        while house.store.read_bytes != before:
-            before = house.store.read_bytes
+        while installation.store.read_bytes != before:
+            before = installation.store.read_bytes
             await asyncio.sleep(0.1)
         assert before < 64 << 20
-        assert house.store.open == 1
+        assert installation.store.open == 1

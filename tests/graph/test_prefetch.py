@@ -1,4 +1,4 @@
-"""What is fetched beside the rows: once for an answer, only if the answer shows it, and always by a plan."""
+"""Prefetching: once for each response, only for fields in the response, and with a compiled plan."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ WAVES = """query($n: Int!, $shown: Boolean! = true) { recordings(first: 5) { nod
 
 
 class Drawer:
-    """Draws, and remembers what. What is called `broken` it cannot draw."""
+    """Draws waveforms and remembers them. It fails for the recording with the id `broken`."""
 
     def __init__(self) -> None:
         self.drawn: list[tuple[str, int]] = []
@@ -35,7 +35,7 @@ class Drawer:
 
 @pytest.fixture
 def drawer(api: Api) -> Drawer:
-    """The API has somebody who draws."""
+    """Give the API a source of waveforms."""
     drawer = Drawer()
     services = GraphQLServices(
         recordings=api.house.service, cursors=CURSORS, grants=GRANTS, clock=api.house.clock, authenticate=authenticate,
@@ -46,7 +46,7 @@ def drawer(api: Api) -> Drawer:
     return drawer
 
 
-async def test_what_is_not_shown_is_not_counted(api: Api) -> None:
+async def test_a_skipped_total_count_is_not_counted(api: Api) -> None:
     await api.keep()
     watched = api.watch()
     data = await api.ask(COUNTED, n=False)
@@ -57,7 +57,7 @@ async def test_what_is_not_shown_is_not_counted(api: Api) -> None:
     assert len(watched.counts) == 1
 
 
-async def test_it_is_counted_once_however_often_it_is_shown(api: Api) -> None:
+async def test_a_total_count_with_aliases_is_counted_once(api: Api) -> None:
     await api.keep()
     watched = api.watch()
     thrice = "totalCount all: totalCount ... on RecordingConnection { totalCount }"
@@ -66,7 +66,7 @@ async def test_it_is_counted_once_however_often_it_is_shown(api: Api) -> None:
     assert len(watched.counts) == 1
 
 
-async def test_waveforms_of_a_page_are_drawn_once_each(api: Api, drawer: Drawer) -> None:
+async def test_each_waveform_of_a_page_is_drawn_once(api: Api, drawer: Drawer) -> None:
     kept = [await api.keep() for _ in range(3)]
     await api.keep(media=None)
     data = await api.ask(WAVES, n=7)
@@ -75,14 +75,14 @@ async def test_waveforms_of_a_page_are_drawn_once_each(api: Api, drawer: Drawer)
     assert sorted(drawer.drawn) == sorted((item.id, 7) for item in kept)
 
 
-async def test_waveforms_that_are_not_shown_are_not_drawn(api: Api, drawer: Drawer) -> None:
+async def test_skipped_waveforms_are_not_drawn(api: Api, drawer: Drawer) -> None:
     await api.keep()
     data = await api.ask(WAVES, n=7, shown=False)
     assert "peaks" not in data["recordings"]["nodes"][0]["media"]
     assert drawer.drawn == []
 
 
-async def test_a_waveform_that_cannot_be_drawn_is_an_error_at_its_place(api: Api, drawer: Drawer) -> None:
+async def test_the_error_of_a_waveform_has_its_path(api: Api, drawer: Drawer) -> None:
     kept = [await api.keep() for _ in range(2)]
     drawer.broken = kept[0].id
     answer = await api.send(WAVES, n=7)
@@ -102,10 +102,12 @@ async def test_a_waveform_that_cannot_be_drawn_is_an_error_at_its_place(api: Api
         ("query($id: ID!) { nodes(ids: [$id]) { id ... on Recording { account { name } } } }", {}),
     ],
 )
-async def test_plans_take_what_was_fetched(api: Api, drawer: Drawer, query: str, variables: dict[str, Any]) -> None:
+async def test_plans_use_the_prefetched_results(
+    api: Api, drawer: Drawer, query: str, variables: dict[str, Any]
+) -> None:
     await api.keep()
     found = await api.ask("{ recordings(first: 1) { nodes { id } } }")
-    # The same choices give the same schema, with the documents that are answered.
+    # The same options return the same cached schema, with the documents of the requests.
     usual = GraphQLSettings()
     schema = schema_with(
         limits=usual.limits, trusted=usual.trusted, only_trusted=usual.only_trusted, register=usual.register,

@@ -1,6 +1,7 @@
-"""Finding recordings: by id, by global id, in the account and below it, and nothing that is out of reach."""
+"""The queries: by id, by global id, by account, and no access to the recordings of others."""
 
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ FULL = """query($id: ID!) { recording(id: $id) {
 } }"""
 
 
-async def test_every_field_of_a_recording_is_read(api: Api) -> None:
+async def test_every_field_of_a_recording_is_returned(api: Api) -> None:
     kept = await api.keep(
         reason=Reason.TOO_SHORT,
         end_cause=EndCause.HANGUP,
@@ -53,7 +54,18 @@ async def test_every_field_of_a_recording_is_read(api: Api) -> None:
     assert shown["revision"] == 0
 
 
-async def test_a_recording_is_found_by_its_global_and_its_plain_id(api: Api) -> None:
+async def test_a_renamed_account_shows_its_new_name(api: Api) -> None:
+    kept = await api.keep()
+    query = "query($id: ID!, $account: ID!) { recording(id: $id) { account { name } } account(id: $account) { name } }"
+    for name in ("parent", "renamed"):
+        account = await api.house.store.account(ACCOUNT)
+        assert account is not None
+        await api.house.store.save_account(replace(account, name=name))
+        shown = await api.ask(query, id=kept.id, account=ACCOUNT)
+        assert (shown["recording"]["account"]["name"], shown["account"]["name"]) == (name, name)
+
+
+async def test_a_recording_is_found_by_its_global_id_and_its_plain_id(api: Api) -> None:
     kept = await api.keep()
     ask = "query($id: ID!) { recording(id: $id) { plainId } }"
     for given in (kept.id, global_id("Recording", kept.id)):
@@ -80,7 +92,7 @@ async def test_a_deleted_recording_is_found_and_a_purged_one_is_not(api: Api) ->
     assert (await api.ask(ask, id=purged.id))["recording"] is None
 
 
-async def test_nodes_are_given_in_the_order_of_their_ids(api: Api) -> None:
+async def test_nodes_are_returned_in_the_order_of_their_ids(api: Api) -> None:
     first, second = await api.keep(), await api.keep()
     ids = [
         global_id("Recording", second.id),
@@ -104,7 +116,7 @@ async def test_nodes_are_given_in_the_order_of_their_ids(api: Api) -> None:
     assert len(watched.rows_fields) == 1
 
 
-async def test_a_node_is_found_by_its_global_id_alone(api: Api) -> None:
+async def test_a_node_is_found_only_by_its_global_id(api: Api) -> None:
     kept = await api.keep()
     ask = "query($id: ID!) { node(id: $id) { id ... on Recording { state } } }"
     assert (await api.ask(ask, id=global_id("Recording", kept.id)))["node"]["state"] == "STORED"
@@ -120,7 +132,7 @@ async def test_a_node_is_found_by_its_global_id_alone(api: Api) -> None:
     assert error["extensions"]["problems"] == [{"path": ["ids"], "allowed": "at most 100 ids"}]
 
 
-async def test_the_viewer_says_who_is_asking(api: Api) -> None:
+async def test_viewer_describes_the_credentials(api: Api) -> None:
     ask = "{ viewer { account { id name parentId } ownerId scopes name } }"
     assert (await api.ask(ask, "ada"))["viewer"] == {
         "account": {"id": global_id("Account", ACCOUNT), "name": "parent", "parentId": None},
@@ -130,7 +142,7 @@ async def test_the_viewer_says_who_is_asking(api: Api) -> None:
     }
 
 
-async def test_a_descendant_account_is_reached_and_its_parent_is_not_shown_to_it(api: Api) -> None:
+async def test_a_descendant_account_is_found_but_does_not_see_its_parent(api: Api) -> None:
     await api.keep()
     below = await api.keep(account_id=CHILD)
     ask = "query($id: ID!) { account(id: $id) { name parentId recordings(first: 9) { totalCount nodes { id } } } }"
@@ -168,11 +180,11 @@ LEAKS: list[tuple[str, dict[str, Any]]] = [
 ACTIONS = ("stop", "pause", "resume", "mask", "unmask", "delete", "restore")
 
 
-@pytest.mark.parametrize("who", ["sibling", "child", "ada"])
-async def test_nothing_leaks_to_another_account_or_owner(api: Api, who: str) -> None:
+@pytest.mark.parametrize("caller", ["sibling", "child", "ada"])
+async def test_other_accounts_and_owners_have_no_access(api: Api, caller: str) -> None:
     kept = await api.keep(label="theirs", owner_id="bob")
     await api.trash(label="theirs", owner_id="bob")
-    account = ACCOUNT if who != "ada" else SIBLING
+    account = ACCOUNT if caller != "ada" else SIBLING
     ids = {
         "plain": kept.id,
         "global": global_id("Recording", kept.id),
@@ -181,7 +193,7 @@ async def test_nothing_leaks_to_another_account_or_owner(api: Api, who: str) -> 
         "label": "theirs",
     }
     for query, variables in LEAKS:
-        answer = await api.send(query, who, **{name: ids[value] for name, value in variables.items()})
+        answer = await api.send(query, caller, **{name: ids[value] for name, value in variables.items()})
         assert "errors" not in answer
         assert kept.id not in str(answer["data"])
         assert global_id("Recording", kept.id) not in str(answer["data"])
@@ -189,22 +201,22 @@ async def test_nothing_leaks_to_another_account_or_owner(api: Api, who: str) -> 
         mutation = f"""mutation($id: ID!) {{ {action}Recording(input: {{id: $id}}) {{
             recording {{ id }} errors {{ ... on UserError {{ code path }} }} }} }}"""
         for given in ("plain", "global"):
-            payload = (await api.ask(mutation, who, id=ids[given]))[f"{action}Recording"]
+            payload = (await api.ask(mutation, caller, id=ids[given]))[f"{action}Recording"]
             assert payload == {"recording": None, "errors": [{"code": "NOT_FOUND", "path": ["input", "id"]}]}
     assert (await api.house.store.load(kept.id)) == kept
 
 
-async def test_reading_needs_its_scope(api: Api) -> None:
+async def test_reading_needs_the_scope_read(api: Api) -> None:
     await api.keep()
     for query in ("{ recordings(first: 1) { nodes { id } } }", '{ recording(id: "x") { id } }'):
-        error = await api.refused(query, "blind")
+        error = await api.refused(query, "no_read")
         assert error["extensions"]["code"] == "FORBIDDEN"
-    answer = await api.send("{ viewer { account { name calls { callId } } } }", "nobody")
+    answer = await api.send("{ viewer { account { name calls { callId } } } }", "uploader")
     assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
     assert answer["data"] is None
 
 
-async def test_a_media_url_is_signed_expires_and_is_made_without_a_look_up(api: Api) -> None:
+async def test_a_media_url_is_signed_without_a_further_query(api: Api) -> None:
     kept = await api.keep()
     watched = api.watch()
     shown = await api.ask("{ recordings(first: 1) { nodes { media { url urlExpires length contentType } } } }")
@@ -218,7 +230,7 @@ async def test_a_media_url_is_signed_expires_and_is_made_without_a_look_up(api: 
     assert (len(watched.pages), watched.rows_fields, watched.loads) == (1, [], 0)
 
 
-async def test_without_the_scope_to_listen_there_is_no_url_and_never_the_place_of_the_audio(api: Api) -> None:
+async def test_without_the_scope_listen_there_is_no_url_and_the_store_url_is_never_shown(api: Api) -> None:
     await api.keep()
     answer = await api.send("{ recordings(first: 1) { nodes { media { url urlExpires sha256 } } } }", "reader")
     media = answer["data"]["recordings"]["nodes"][0]["media"]
@@ -227,7 +239,7 @@ async def test_without_the_scope_to_listen_there_is_no_url_and_never_the_place_o
     assert "secret-bucket" not in str(await api.send(FULL, id="x"))
 
 
-async def test_the_upload_url_is_shown_to_whoever_may_start_recordings(api: Api) -> None:
+async def test_the_delivery_url_needs_the_scope_control(api: Api) -> None:
     kept = await api.keep(options=RecordingOptions(url="https://u:p@example.org/"))
     ask = "query($id: ID!) { recording(id: $id) { options { url } } }"
     assert (await api.ask(ask, id=kept.id))["recording"]["options"]["url"] == "https://u:p@example.org/"
@@ -262,14 +274,14 @@ async def test_the_upload_url_is_shown_to_whoever_may_start_recordings(api: Api)
         ("{ recordings(first: 1) { nodes { to } } recordings(first: 1) { nodes { from } } }", {"to", "from"}),
     ],
 )
-async def test_only_what_is_selected_is_read(api: Api, document: str, fields: set[str]) -> None:
+async def test_only_the_selected_fields_of_a_page_are_read(api: Api, document: str, fields: set[str]) -> None:
     await api.keep()
     watched = api.watch()
     await api.ask(document)
     assert [request.fields for request in watched.pages] == [frozenset(fields)]
 
 
-async def test_only_what_is_selected_of_one_recording_is_read(api: Api) -> None:
+async def test_only_the_selected_fields_of_a_recording_are_read(api: Api) -> None:
     kept = await api.keep()
     watched = api.watch()
     await api.ask("query($id: ID!) { a: recording(id: $id) { label } }", id=kept.id)

@@ -1,4 +1,4 @@
-"""Which format somebody gets who asks for a recording."""
+"""The format in which a recording is sent, from `Accept` and the `format` parameter."""
 
 import pytest
 
@@ -33,18 +33,20 @@ FIREFOX = "audio/webm,audio/ogg,audio/wav,audio/*;q=0.9,application/ogg;q=0.7,vi
         ("audio/ogg," * 1_000, "audio/mpeg", None),
     ],
 )
-def test_the_stored_format_wins_wherever_it_will_do(accept: str | None, stored: str, wanted: str | None) -> None:
+def test_accept_selects_a_format_and_prefers_the_stored_one(
+    accept: str | None, stored: str, wanted: str | None
+) -> None:
     assert wanted_format(None, accept, stored) == wanted
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_parameter_decides(name: str) -> None:
+def test_the_format_parameter_overrides_accept(name: str) -> None:
     for stored in ("audio/mpeg", "audio/x-wav"):
         expected = None if format_of(stored) == name else name
         assert wanted_format(name, "audio/mpeg", stored) == expected
 
 
 @pytest.mark.parametrize("name", ["", "MP3", "ogg", "../mp3"])
-def test_a_format_that_there_is_not_is_refused(name: str) -> None:
+def test_an_unknown_format_is_rejected(name: str) -> None:
     with pytest.raises(InvalidInput, match="one of mp3, wav, opus, flac"):
         wanted_format(name, None, "audio/mpeg")

@@ -1,4 +1,4 @@
-// The audits of GraphQL over HTTP: node audit.mjs URL TOKEN
+// Run the audits of GraphQL over HTTP: node audit.mjs URL TOKEN
 import { auditServer } from "graphql-http";
 
 const [url, token] = process.argv.slice(2);

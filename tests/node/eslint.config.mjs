@@ -1,4 +1,4 @@
-// The schema rules that the API is held to.
+// The rules for the schema.
 import graphql from "@graphql-eslint/eslint-plugin";
 
 const { rules: recommended } = graphql.configs["flat/schema-recommended"];
@@ -12,8 +12,8 @@ export default [
     rules: {
       ...recommended,
       ...relay,
-      // What has an identity has an `id`. These have none: parts of something that has, answers, errors, and live calls,
-      // whose ids are the switch's and no two accounts' own.
+      // A type with an identity has an `id`. These types have none: parts of another object, payloads, errors, and live
+      // calls, because the ids of calls come from the switch and are unique only in their account.
       "@graphql-eslint/strict-id-in-types": [
         "error",
         {
@@ -25,7 +25,7 @@ export default [
           },
         },
       ],
-      // Nodes beside the edges, errors in payloads and the parts of a recording are lists of what is no edge.
+      // `nodes`, `errors` of payloads and parts of a recording are lists without edges.
       "@graphql-eslint/relay-edge-types": ["error", { listTypeCanWrapOnlyEdgeType: false }],
       "@graphql-eslint/input-name": ["error", { checkInputType: true, caseSensitiveInputType: false }],
       "@graphql-eslint/require-deprecation-date": "error",

@@ -1,9 +1,9 @@
-// Pages through a live server with what relay-compiler made of the fragments: node paging.mjs URL TOKEN ACCOUNT
+// Page through a live server with the queries that relay-compiler made from the fragments: node paging.mjs URL TOKEN ACCOUNT
 import { readFileSync } from "node:fs";
 
 const [url, token, account] = process.argv.slice(2);
 
-// The compiler writes the text of a query, or, where it keeps the texts in a file of their own, its id.
+// The compiler writes the text of a query, or its id if it writes the texts to a separate file.
 const named = (name) => {
   const source = readFileSync(new URL(`./compiled/${name}.graphql.js`, import.meta.url), "utf8");
   const value = (key) => JSON.parse(source.match(new RegExp(`"${key}": (null|"(?:[^"\\\\]|\\\\.)*")`))[1]);

@@ -1,4 +1,4 @@
-"""What the tools of the GraphQL world say of the API. Needs Node; without it these are skipped, and fail in CI."""
+"""Checks with JavaScript tools. Without Node they are skipped, except in CI, where they fail."""
 
 import asyncio
 import gzip
@@ -31,11 +31,11 @@ EDITOR: Final = REPOSITORY / "scripts" / "graphiql"
 
 
 def install(source: Path) -> Path:
-    """Where the packages of a folder's lock file are installed: never in the repository."""
+    """Install the packages of a folder's lock file into the cache, and return their folder."""
     if shutil.which("npm") is None:
         if os.environ.get("CI") == "true":
-            pytest.fail("no npm, and this is CI")
-        pytest.skip("NOT TESTED: no npm, so nothing of tests/node")
+            pytest.fail("npm is missing in CI")
+        pytest.skip("NOT TESTED: tests/node needs npm")
     mark = sha256((source / "package-lock.json").read_bytes()).hexdigest()[:16]
     folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recordings-tests-node" / mark
     if not (folder / "done").exists():
@@ -54,7 +54,7 @@ def installed() -> Path:
 
 @pytest.fixture
 def folder(installed: Path, tmp_path: Path) -> Path:
-    """The files of this folder beside the installed packages."""
+    """Copy the files of this folder next to the installed packages."""
     made = tmp_path / "node"
     shutil.copytree(HERE, made, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     (made / "node_modules").symlink_to(installed / "node_modules")
@@ -63,7 +63,7 @@ def folder(installed: Path, tmp_path: Path) -> Path:
 
 
 async def run(folder: Path, *command: str) -> str:
-    """What a command prints; it fails the test if it fails."""
+    """Return the output of a command. Fail the test if the command fails."""
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -76,7 +76,7 @@ async def run(folder: Path, *command: str) -> str:
 async def served(
     folder: Path, count: int = 0, settings: GraphQLSettings | None = None
 ) -> AsyncIterator[tuple[str, list[str]]]:
-    """The API on a port of this machine, with so many recordings: its address and their ids, newest first."""
+    """Serve the API with `count` recordings. Yield its URL and their ids, newest first."""
     async with open_house(folder) as house:
         kept = [recording(house.clock.now() + number) for number in range(count)]
         for item in kept:
@@ -89,7 +89,7 @@ async def served(
         )
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve())
-        while not server.started:  # noqa: ASYNC110 - uvicorn says it in no other way
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         try:
@@ -99,31 +99,31 @@ async def served(
             await running
 
 
-async def test_graphql_over_http_to_the_letter(folder: Path, tmp_path: Path) -> None:
+async def test_the_graphql_over_http_audit_passes(folder: Path, tmp_path: Path) -> None:
     async with served(tmp_path / "house") as (url, _):
         said = await run(folder, "node", "audit.mjs", url, "me")
     assert json.loads(said.splitlines()[-1]) == {"ok": 61, "of": 61}, said
 
 
-async def test_the_schema_has_no_findings(folder: Path) -> None:
+async def test_eslint_has_no_findings_in_the_schema(folder: Path) -> None:
     await run(folder, "node_modules/.bin/eslint", "schema.graphql")
 
 
 async def walk(folder: Path, house: Path, settings: GraphQLSettings | None = None) -> None:
-    """Page through a live server with what the compiler made."""
+    """Page through a live server with the compiled queries."""
     async with served(house, 11, settings) as (url, ids):
         said = await run(folder, "node", "paging.mjs", url, "me", global_id("Account", ACCOUNT))
     walked: dict[str, Any] = json.loads(said.splitlines()[-1])
     assert walked == {"forward": ids, "backward": ids, "pages": 3}
 
 
-async def test_relay_compiles_and_pages_both_ways(folder: Path, tmp_path: Path) -> None:
+async def test_relay_queries_compile_and_page_in_both_directions(folder: Path, tmp_path: Path) -> None:
     (folder / "compiled").mkdir()
     await run(folder, "node_modules/.bin/relay-compiler", "relay.config.json")
     await walk(folder, tmp_path / "house")
 
 
-async def test_relay_pages_with_nothing_but_the_documents_that_its_compiler_wrote(folder: Path, tmp_path: Path) -> None:
+async def test_relay_pages_with_trusted_documents_only(folder: Path, tmp_path: Path) -> None:
     (folder / "compiled").mkdir()
     (folder / "documents.json").write_text("{}", encoding="utf-8")
     await run(folder, "node_modules/.bin/relay-compiler", "relay.persisted.json")
@@ -132,7 +132,7 @@ async def test_relay_pages_with_nothing_but_the_documents_that_its_compiler_wrot
     await walk(folder, tmp_path / "house", GraphQLSettings(trusted=trusted, only_trusted=True))
 
 
-async def test_a_removed_field_is_seen(folder: Path) -> None:
+async def test_a_removed_field_is_detected(folder: Path) -> None:
     inspector = "node_modules/.bin/graphql-inspector"
     (folder / "committed.graphql").write_bytes(COMMITTED.read_bytes())
     await run(folder, inspector, "diff", "committed.graphql", "schema.graphql")
@@ -144,7 +144,7 @@ async def test_a_removed_field_is_seen(folder: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_the_editor_is_what_its_source_builds(tmp_path: Path) -> None:
+async def test_the_graphiql_files_match_their_source(tmp_path: Path) -> None:
     folder = tmp_path / "source"
     shutil.copytree(EDITOR, folder)
     (folder / "node_modules").symlink_to(install(EDITOR) / "node_modules")

@@ -13,7 +13,7 @@ from adapters.media import FolderMedia
 from adapters.metadata.mongodb import MongoStore
 from adapters.metadata.sqlite import SqliteStore
 from recordings.ports.recording_store import MetadataStore
-from tests.rest_v2.v2_installation import Site, World, client_of, new_account
+from tests.rest_v2.v2_installation import Installation, V2Client, client_of, new_account
 
 
 @pytest.fixture(scope="session", params=["sqlite", "mongodb"])
@@ -35,21 +35,23 @@ def database(kind: str, request: pytest.FixtureRequest) -> Iterator[tuple[str, s
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def world(database: tuple[str, str] | None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def installation(
+    database: tuple[str, str] | None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Installation]:
     folder: Path = tmp_path_factory.mktemp("rest_v2")
     store: MetadataStore = MongoStore(*database) if database else SqliteStore(folder)
     await store.open()
     (folder / "audio").mkdir()
-    world = World(store, FolderMedia(folder / "audio", "local:"), folder)
-    yield world
-    await world.close()
+    installation = Installation(store, FolderMedia(folder / "audio", "local:"), folder)
+    yield installation
+    await installation.close()
     await store.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def site(world: World) -> AsyncIterator[Site]:
+async def v2(installation: Installation) -> AsyncIterator[V2Client]:
     # All buckets are full again.
-    world.ticks.now += 1_000
-    account = await new_account(world)
-    async with client_of(world.app()) as client:
-        yield Site(world, account, client)
+    installation.ticks.now += 1_000
+    account = await new_account(installation)
+    async with client_of(installation.app()) as client:
+        yield V2Client(installation, account, client)

@@ -10,7 +10,7 @@ class Raises(Exception):  # noqa: N818 - the contract's own word
     """A filter that raises: the document is excluded."""
 
 
-def keeps(document: dict[str, Any], query: Query) -> bool:
+def matches(document: dict[str, Any], query: Query) -> bool:
     """Whether a document is kept. Several filters AND together; a repeated key is evaluated each time."""
     keyed = ("has_key", "key_missing", "has_value", "value_missing", "missing_value")
     only_times = not any(name.startswith("filter_") or name in keyed for name, _ in query)

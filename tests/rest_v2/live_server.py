@@ -14,10 +14,10 @@ from starlette.types import Receive, Scope, Send
 from adapters.http.token_bucket import Rate
 from adapters.media import FolderMedia
 from adapters.metadata.sqlite import SqliteStore
-from adapters.rest_v2.dependencies import Choices
+from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.account import DEFAULT_SCOPES
 from recordings.model.user import PrivLevel
-from tests.rest_v2.v2_installation import Site, World, client_of, new_account
+from tests.rest_v2.v2_installation import Installation, V2Client, client_of, new_account
 
 
 @dataclass
@@ -59,9 +59,9 @@ async def _serve(
     store = SqliteStore(folder)
     await store.open()
     (folder / "audio").mkdir()
-    world = World(store, FolderMedia(folder / "audio", "local:"), folder)
+    installation = Installation(store, FolderMedia(folder / "audio", "local:"), folder)
     # Whoever tries everything tries bad credentials too; the limit has tests of its own.
-    shim = world.shim(Choices(rate=Rate(capacity=1_000_000, per_second=1_000_000.0)))
+    shim = installation.shim(V2Settings(rate=Rate(capacity=1_000_000, per_second=1_000_000.0)))
 
     async def serve_http(scope: Scope, receive: Receive, send: Send) -> None:
         # Not a `Mount`: that has an answer of its own to a path with a line break in it.
@@ -70,7 +70,7 @@ async def _serve(
     config = uvicorn.Config(serve_http, lifespan="off", ws="websockets-sansio", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     try:
-        holder.append(await _fill(world, count, listener))
+        holder.append(await _fill(installation, count, listener))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110 - it has no event to wait for
             await asyncio.sleep(0.01)
@@ -79,17 +79,17 @@ async def _serve(
         server.should_exit = True
         await serving
     finally:
-        await world.close()
+        await installation.close()
         await store.close()
 
 
-async def _fill(world: World, count: int, listener: socket.socket) -> Live:
-    account = await new_account(world, "Live")
-    async with client_of(world.app()) as client:
-        site = Site(world, account, client)
-        made = [(await site.add(at=at, owner_id="0" * 32)).id for at in range(count)]
-        world.recorder.ring(account.id, "live")
-        await world.members.create(account.id, "admin", "secret", priv_level=PrivLevel.ADMIN)
-        key = await world.administration.create_key(account.id, None, frozenset(DEFAULT_SCOPES))
+async def _fill(installation: Installation, count: int, listener: socket.socket) -> Live:
+    account = await new_account(installation, "Live")
+    async with client_of(installation.app()) as client:
+        v2 = V2Client(installation, account, client)
+        made = [(await v2.add(at=at, owner_id="0" * 32)).id for at in range(count)]
+        installation.recorder.ring(account.id, "live")
+        await installation.users.create(account.id, "admin", "secret", priv_level=PrivLevel.ADMIN)
+        key = await installation.administration.create_key(account.id, None, frozenset(DEFAULT_SCOPES))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        return Live(address, account.id, site.token(), key.secret, made)
+        return Live(address, account.id, v2.token(), key.secret, made)

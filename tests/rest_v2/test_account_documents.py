@@ -5,29 +5,29 @@ from typing import Any
 import pytest
 
 from recordings.model.user import PrivLevel
-from tests.rest_v2.v2_installation import Site
+from tests.rest_v2.v2_installation import V2Client
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_an_account(site: Site) -> None:
-    body = (await site.get(site.path)).json()
+async def test_an_account(v2: V2Client) -> None:
+    body = (await v2.get(v2.path)).json()
     assert body["data"] == {
-        "id": site.account.id,
+        "id": v2.account.id,
         "name": "Acme",
-        "realm": site.account.realm,
+        "realm": v2.account.realm,
         "language": "en-us",
         "timezone": "UTC",
     }
 
 
-async def test_users(site: Site) -> None:
+async def test_users(v2: V2Client) -> None:
     for paginate in ({"paginate": "false"}, {}):
-        assert (await site.get(f"{site.path}/users", **paginate)).json()["data"] == []
-    create = site.world.members.create
-    ada = await create(site.account.id, "Ada", first_name="A", last_name="R", email="a@x", priv_level=PrivLevel.ADMIN)
-    await create(site.account.id, "bob")
-    body = (await site.get(f"{site.path}/users", paginate="false")).json()
+        assert (await v2.get(f"{v2.path}/users", **paginate)).json()["data"] == []
+    create = v2.installation.users.create
+    ada = await create(v2.account.id, "Ada", first_name="A", last_name="R", email="a@x", priv_level=PrivLevel.ADMIN)
+    await create(v2.account.id, "bob")
+    body = (await v2.get(f"{v2.path}/users", paginate="false")).json()
     assert body["data"][0] == {
         "id": ada.id,
         "username": "Ada",
@@ -41,24 +41,24 @@ async def test_users(site: Site) -> None:
     assert not {"page_size", "start_key", "next_start_key"} & set(body)
 
 
-async def test_pages_of_users(site: Site) -> None:
+async def test_pages_of_users(v2: V2Client) -> None:
     for name in ("d", "B", "a", "C"):
-        await site.world.members.create(site.account.id, name)
+        await v2.installation.users.create(v2.account.id, name)
     seen, params = [], {"page_size": "3"}
     while True:
-        body = (await site.get(f"{site.path}/users", **params)).json()
+        body = (await v2.get(f"{v2.path}/users", **params)).json()
         seen += [user["username"] for user in body["data"]]
         assert body["page_size"] == len(body["data"])
         if "next_start_key" not in body:
             break
         params["start_key"] = body["next_start_key"]
     assert seen == ["a", "B", "C", "d"]
-    assert (await site.get(f"{site.path}/users", start_key="x")).status_code == 400
-    assert (await site.get(f"{site.path}/users", page_size="0")).status_code == 404
+    assert (await v2.get(f"{v2.path}/users", start_key="x")).status_code == 400
+    assert (await v2.get(f"{v2.path}/users", page_size="0")).status_code == 404
 
 
-async def test_an_owner_finds_only_itself(site: Site) -> None:
-    ada, _ = [await site.world.members.create(site.account.id, name) for name in ("ada", "bob")]
-    headers = {"X-Auth-Token": site.token(owner_id=ada.id)}
-    users: Any = (await site.send("GET", f"{site.path}/users", headers=headers)).json()["data"]
+async def test_an_owner_finds_only_itself(v2: V2Client) -> None:
+    ada, _ = [await v2.installation.users.create(v2.account.id, name) for name in ("ada", "bob")]
+    headers = {"X-Auth-Token": v2.token(owner_id=ada.id)}
+    users: Any = (await v2.send("GET", f"{v2.path}/users", headers=headers)).json()["data"]
     assert [user["id"] for user in users] == [ada.id]

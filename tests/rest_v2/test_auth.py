@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from adapters.rest_v2.dependencies import Choices
+from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.account import DEFAULT_SCOPES, Scope
 from recordings.model.user import PrivLevel
-from tests.rest_v2.v2_installation import Site, client_of, new_account
+from tests.rest_v2.v2_installation import V2Client, client_of, new_account
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -29,9 +29,9 @@ def basic(account: str, credentials: str) -> dict[str, Any]:
 # 4.1
 
 
-async def test_where_the_token_is(site: Site) -> None:
-    made, token = await site.add(), site.token()
-    path = f"{site.recordings}/{made.id}"
+async def test_where_the_token_is(v2: V2Client) -> None:
+    made, token = await v2.add(), v2.token()
+    path = f"{v2.recordings}/{made.id}"
     ways: list[dict[str, Any]] = [
         {"headers": {"X-Auth-Token": token}},
         {"headers": {**NOBODY, "Authorization": f"Bearer {token}"}},
@@ -42,53 +42,53 @@ async def test_where_the_token_is(site: Site) -> None:
         {"headers": {"X-Auth-Token": token, "Authorization": "Bearer wrong"}},
     ]
     for way in ways:
-        response = await site.send("GET", path, **way)
+        response = await v2.send("GET", path, **way)
         assert response.status_code == 200, way
         assert response.json()["auth_token"] == token
-    first = await site.send("GET", path, headers={"X-Auth-Token": "wrong"}, params={"auth_token": token})
+    first = await v2.send("GET", path, headers={"X-Auth-Token": "wrong"}, params={"auth_token": token})
     assert first.status_code == 401
 
 
-async def test_basic(site: Site) -> None:
-    await site.world.members.create(site.account.id, "Ada", "Sesame", priv_level=PrivLevel.ADMIN)
-    made = await site.add()
+async def test_basic(v2: V2Client) -> None:
+    await v2.installation.users.create(v2.account.id, "Ada", "Sesame", priv_level=PrivLevel.ADMIN)
+    made = await v2.add()
     for name in ("md5", "sha1"):
         for _ in range(2):
-            response = await site.send("GET", headers=basic(site.account.id, digest("ada", "Sesame", name)))
+            response = await v2.send("GET", headers=basic(v2.account.id, digest("ada", "Sesame", name)))
             assert [item["id"] for item in response.json()["data"]] == [made.id]
             assert "auth_token" not in response.json()
     for wrong in (digest("ada", "x"), "", "x:y", digest("Ada", "Sesame"), "é"):
-        response = await site.send("GET", headers=basic(site.account.id, wrong))
+        response = await v2.send("GET", headers=basic(v2.account.id, wrong))
         assert response.status_code == 401
-    elsewhere = await new_account(site.world)
-    assert (await site.send("GET", headers=basic(elsewhere.id, digest("ada", "Sesame")))).status_code == 401
+    elsewhere = await new_account(v2.installation)
+    assert (await v2.send("GET", headers=basic(elsewhere.id, digest("ada", "Sesame")))).status_code == 401
 
 
 @pytest.mark.parametrize("authorization", ["Digest x", "Bearer", "Bearer x", "Basic", "Basic !", "x", " "])
-async def test_other_authorization(site: Site, authorization: str) -> None:
-    response = await site.send("GET", headers={**NOBODY, "Authorization": authorization})
+async def test_other_authorization(v2: V2Client, authorization: str) -> None:
+    response = await v2.send("GET", headers={**NOBODY, "Authorization": authorization})
     assert response.status_code == 401
 
 
 # 4.2
 
 
-async def test_the_account_header_must_agree(site: Site) -> None:
-    for account, status in ((site.account.id, 200), ("0" * 32, 401)):
-        assert (await site.send("GET", headers={"X-Auth-Account-ID": account})).status_code == status
+async def test_the_account_header_must_agree(v2: V2Client) -> None:
+    for account, status in ((v2.account.id, 200), ("0" * 32, 401)):
+        assert (await v2.send("GET", headers={"X-Auth-Account-ID": account})).status_code == status
 
 
 # 4.3
 
 
-async def test_api_auth(site: Site) -> None:
-    made = await site.add()
-    key = await site.world.administration.create_key(site.account.id, None, frozenset(DEFAULT_SCOPES))
-    response = await site.send("PUT", "/v2/api_auth", headers=NOBODY, json={"data": {"api_key": key.secret}})
+async def test_api_auth(v2: V2Client) -> None:
+    made = await v2.add()
+    key = await v2.installation.administration.create_key(v2.account.id, None, frozenset(DEFAULT_SCOPES))
+    response = await v2.send("PUT", "/v2/api_auth", headers=NOBODY, json={"data": {"api_key": key.secret}})
     body = response.json()
     assert response.status_code == 201
     assert body["status"] == "success"
-    assert body["data"]["account_id"] == site.account.id
+    assert body["data"]["account_id"] == v2.account.id
     assert body["data"]["account_name"] == "Acme"
     assert "owner_id" not in body["data"]
     assert {
@@ -102,7 +102,7 @@ async def test_api_auth(site: Site) -> None:
         "ui_config",
     } <= set(body["data"])
     headers = {"X-Auth-Token": body["auth_token"]}
-    assert (await site.send("GET", headers=headers)).json()["data"][0]["id"] == made.id
+    assert (await v2.send("GET", headers=headers)).json()["data"][0]["id"] == made.id
 
 
 @pytest.mark.parametrize(
@@ -115,43 +115,43 @@ async def test_api_auth(site: Site) -> None:
         ({}, 400, "api_key", "required"),
     ],
 )
-async def test_keys_that_are_none(site: Site, data: Any, status: int, key: str, rule: str) -> None:
-    response = await site.send("PUT", "/v2/api_auth", headers=NOBODY, json={"data": data})
+async def test_keys_that_are_none(v2: V2Client, data: Any, status: int, key: str, rule: str) -> None:
+    response = await v2.send("PUT", "/v2/api_auth", headers=NOBODY, json={"data": data})
     assert (response.status_code, response.json()["message"]) == (status, "validation error")
     assert rule in response.json()["data"][key]
 
 
-async def test_an_unknown_key(site: Site) -> None:
+async def test_an_unknown_key(v2: V2Client) -> None:
     unknown = "0" * 64
-    response = await site.send("PUT", "/v2/api_auth", headers=NOBODY, json={"data": {"api_key": unknown}})
+    response = await v2.send("PUT", "/v2/api_auth", headers=NOBODY, json={"data": {"api_key": unknown}})
     assert (response.status_code, response.json()["message"]) == (404, "bad identifier")
     assert response.json()["data"] == [unknown]
 
 
 @pytest.mark.parametrize("method", [None, "md5", "sha"])
-async def test_user_auth(site: Site, method: str | None) -> None:
-    name = f"Café {site.account.id[:8]}"
-    account = await new_account(site.world, name)
-    user = await site.world.members.create(account.id, "Bob", "Sésame")
+async def test_user_auth(v2: V2Client, method: str | None) -> None:
+    name = f"Café {v2.account.id[:8]}"
+    account = await new_account(v2.installation, name)
+    user = await v2.installation.users.create(account.id, "Bob", "Sésame")
     credentials = digest("bob", "Sésame", "sha1" if method == "sha" else "md5")
     number = f"+49{int(account.id[:10], 16)}"
-    await site.world.store.save_account(replace(account, numbers=("+4930", number)))
+    await v2.installation.store.save_account(replace(account, numbers=("+4930", number)))
     for named in (
-        {"account_name": f"café{site.account.id[:8]}"},
+        {"account_name": f"café{v2.account.id[:8]}"},
         {"account_realm": account.realm},
         {"phone_number": number},
         {"phone_number": f"{number[:3]} ({number[3:6]}) {number[6:]}"},
         {"phone_number": "+1", "account_realm": "none.example.com", "account_name": name},
     ):
         # Logins cost more than there is for all of these at once.
-        site.world.ticks.now += 10
+        v2.installation.ticks.now += 10
         data = {"credentials": credentials, **named, **({"method": method} if method else {})}
-        response = await site.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
+        response = await v2.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
         assert response.status_code == 201
         assert response.json()["data"]["owner_id"] == user.id
         assert response.json()["data"]["account_id"] == account.id
     token = response.json()["auth_token"]
-    own = await site.send("GET", f"/v2/accounts/{account.id}/recordings", headers={"X-Auth-Token": token})
+    own = await v2.send("GET", f"/v2/accounts/{account.id}/recordings", headers={"X-Auth-Token": token})
     assert own.status_code == 200
 
 
@@ -165,9 +165,9 @@ async def test_user_auth(site: Site, method: str | None) -> None:
         {},
     ],
 )
-async def test_credentials_that_do_not_hold(site: Site, data: dict[str, str]) -> None:
+async def test_credentials_that_do_not_hold(v2: V2Client, data: dict[str, str]) -> None:
     data = {"credentials": digest("bob", "x"), **data}
-    response = await site.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
+    response = await v2.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
     body = response.json()
     assert (response.status_code, body["message"]) == (401, "invalid_credentials")
     assert body["data"] == {"message": "invalid credentials"}
@@ -182,87 +182,87 @@ async def test_credentials_that_do_not_hold(site: Site, data: dict[str, str]) ->
         ({"credentials": "x", "method": "plain"}, "method", "enum"),
     ],
 )
-async def test_credentials_that_are_none(site: Site, data: Any, key: str, rule: str) -> None:
-    response = await site.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
+async def test_credentials_that_are_none(v2: V2Client, data: Any, key: str, rule: str) -> None:
+    response = await v2.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
     assert response.status_code == 400
     assert rule in response.json()["data"][key]
 
 
-async def test_token_auth(site: Site) -> None:
-    response = await site.get("/v2/token_auth")
+async def test_token_auth(v2: V2Client) -> None:
+    response = await v2.get("/v2/token_auth")
     assert response.status_code == 200
-    assert response.json()["data"]["account_id"] == site.account.id
+    assert response.json()["data"]["account_id"] == v2.account.id
     assert isinstance(response.json()["data"]["exp"], int)
-    assert (await site.send("DELETE", "/v2/token_auth")).status_code == 200
+    assert (await v2.send("DELETE", "/v2/token_auth")).status_code == 200
     for method in ("GET", "DELETE"):
-        assert (await site.send(method, "/v2/token_auth", headers=NOBODY)).status_code == 401
+        assert (await v2.send(method, "/v2/token_auth", headers=NOBODY)).status_code == 401
 
 
 # 4.4
 
 
-async def test_who_may_read_what(site: Site) -> None:
-    child = await new_account(site.world, tree=(site.account.id,))
-    grandchild = await new_account(site.world, tree=(site.account.id, child.id))
-    sibling = await new_account(site.world)
-    for account, status in ((site.account, 200), (child, 200), (grandchild, 200), (sibling, 403)):
-        assert (await site.get(f"/v2/accounts/{account.id}/recordings")).status_code == status
-    below = Site(site.world, child, site.client)
-    response = await below.get(site.recordings)
+async def test_who_may_read_what(v2: V2Client) -> None:
+    child = await new_account(v2.installation, tree=(v2.account.id,))
+    grandchild = await new_account(v2.installation, tree=(v2.account.id, child.id))
+    sibling = await new_account(v2.installation)
+    for account, status in ((v2.account, 200), (child, 200), (grandchild, 200), (sibling, 403)):
+        assert (await v2.get(f"/v2/accounts/{account.id}/recordings")).status_code == status
+    below = V2Client(v2.installation, child, v2.client)
+    response = await below.get(v2.recordings)
     assert (response.status_code, response.json()["message"]) == (403, "forbidden")
     assert response.json()["data"] == {"message": "forbidden"}
 
 
-async def test_the_tokens_own_account(site: Site) -> None:
-    made = await site.add()
-    assert await site.ids("/v2/account/recordings") == [made.id]
-    assert (await site.get("/v2/account")).json()["data"]["id"] == site.account.id
+async def test_the_tokens_own_account(v2: V2Client) -> None:
+    made = await v2.add()
+    assert await v2.ids("/v2/account/recordings") == [made.id]
+    assert (await v2.get("/v2/account")).json()["data"]["id"] == v2.account.id
 
 
-async def test_an_owner_sees_its_own(site: Site) -> None:
-    mine, other = await site.add(owner_id="mine", at=1), await site.add(owner_id="other")
-    headers = {"X-Auth-Token": site.token(owner_id="mine")}
-    listed = (await site.send("GET", headers=headers)).json()["data"]
+async def test_an_owner_sees_its_own(v2: V2Client) -> None:
+    mine, other = await v2.add(owner_id="mine", at=1), await v2.add(owner_id="other")
+    headers = {"X-Auth-Token": v2.token(owner_id="mine")}
+    listed = (await v2.send("GET", headers=headers)).json()["data"]
     assert [item["id"] for item in listed] == [mine.id]
-    assert (await site.send("GET", f"{site.recordings}/{other.id}", headers=headers)).status_code == 404
-    own = await site.send("GET", f"{site.path}/users/mine/recordings", headers=headers)
+    assert (await v2.send("GET", f"{v2.recordings}/{other.id}", headers=headers)).status_code == 404
+    own = await v2.send("GET", f"{v2.path}/users/mine/recordings", headers=headers)
     assert [item["id"] for item in own.json()["data"]] == [mine.id]
-    assert (await site.send("GET", f"{site.path}/users/other/recordings", headers=headers)).status_code == 404
-    assert (await site.send("DELETE", f"{site.recordings}/{other.id}", headers=headers)).status_code == 404
+    assert (await v2.send("GET", f"{v2.path}/users/other/recordings", headers=headers)).status_code == 404
+    assert (await v2.send("DELETE", f"{v2.recordings}/{other.id}", headers=headers)).status_code == 404
 
 
-async def test_an_owner_may_see_the_account(site: Site) -> None:
-    mine, other = await site.add(owner_id="mine", at=1), await site.add(owner_id="other")
-    headers = {"X-Auth-Token": site.token(owner_id="mine")}
-    async with client_of(site.world.app(Choices(owner_sees_account=True))) as client:
-        listed = (await client.get(site.recordings, headers=headers)).json()["data"]
+async def test_an_owner_may_see_the_account(v2: V2Client) -> None:
+    mine, other = await v2.add(owner_id="mine", at=1), await v2.add(owner_id="other")
+    headers = {"X-Auth-Token": v2.token(owner_id="mine")}
+    async with client_of(v2.installation.app(V2Settings(owner_sees_account=True))) as client:
+        listed = (await client.get(v2.recordings, headers=headers)).json()["data"]
         assert [item["id"] for item in listed] == [other.id, mine.id]
-        path = f"{site.recordings}/{other.id}"
+        path = f"{v2.recordings}/{other.id}"
         assert (await client.get(path, headers=headers, params={"accept": "audio/mpeg"})).status_code == 200
-        assert (await client.get(f"{site.path}/users/other/recordings", headers=headers)).status_code == 200
+        assert (await client.get(f"{v2.path}/users/other/recordings", headers=headers)).status_code == 200
         assert (await client.delete(path, headers=headers)).status_code == 404
 
 
-async def test_an_administrator_is_not_held_to_their_own(site: Site) -> None:
-    other = await site.add(owner_id="other")
-    name = f"admins {site.account.id}"
-    site.account = await new_account(site.world, name)
-    other = await site.add(owner_id="other")
-    user = await site.world.members.create(site.account.id, "root", "x", priv_level=PrivLevel.ADMIN)
+async def test_an_administrator_is_not_held_to_their_own(v2: V2Client) -> None:
+    other = await v2.add(owner_id="other")
+    name = f"admins {v2.account.id}"
+    v2.account = await new_account(v2.installation, name)
+    other = await v2.add(owner_id="other")
+    user = await v2.installation.users.create(v2.account.id, "root", "x", priv_level=PrivLevel.ADMIN)
     data = {"credentials": digest("root", "x"), "account_name": name}
-    response = await site.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
+    response = await v2.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
     assert response.json()["data"]["owner_id"] == user.id
     headers = {"X-Auth-Token": response.json()["auth_token"]}
-    assert (await site.send("GET", headers=headers)).json()["data"][0]["id"] == other.id
+    assert (await v2.send("GET", headers=headers)).json()["data"][0]["id"] == other.id
 
 
 # 4.5
 
 
 @pytest.mark.parametrize("token", [None, "", "garbage", "a.b.c", "x" * 10_000, "é"])
-async def test_no_token_that_holds(site: Site, token: str | None) -> None:
+async def test_no_token_that_holds(v2: V2Client, token: str | None) -> None:
     params = {} if token is None else {"auth_token": token}
-    response = await site.send("GET", headers=NOBODY, params=params)
+    response = await v2.send("GET", headers=NOBODY, params=params)
     body = response.json()
     assert (response.status_code, body["error"], body["message"]) == (401, "401", "invalid_credentials")
     assert body["data"] == {"message": "invalid credentials"}
@@ -271,118 +271,118 @@ async def test_no_token_that_holds(site: Site, token: str | None) -> None:
     assert "www-authenticate" not in response.headers
 
 
-async def test_a_bad_signature(site: Site) -> None:
-    token = site.token()
-    response = await site.send("GET", headers={"X-Auth-Token": token[:-3] + "abc"})
+async def test_a_bad_signature(v2: V2Client) -> None:
+    token = v2.token()
+    response = await v2.send("GET", headers={"X-Auth-Token": token[:-3] + "abc"})
     assert (response.status_code, response.json()["message"]) == (401, "invalid_credentials")
 
 
 @pytest.mark.parametrize("path", ["", "/v2/nothing", "/v2/token_auth"])
-async def test_an_expired_token(site: Site, path: str) -> None:
-    response = await site.send("GET", path, headers={"X-Auth-Token": site.token(seconds=-10)})
+async def test_an_expired_token(v2: V2Client, path: str) -> None:
+    response = await v2.send("GET", path, headers={"X-Auth-Token": v2.token(seconds=-10)})
     body = response.json()
     assert (response.status_code, body["message"], body["data"]) == (401, "invalid credentials", {})
 
 
-async def test_what_is_no_account_id(site: Site) -> None:
-    response = await site.get("/v2/accounts/abc/recordings")
+async def test_what_is_no_account_id(v2: V2Client) -> None:
+    response = await v2.get("/v2/accounts/abc/recordings")
     assert (response.status_code, response.json()["message"]) == (404, "bad identifier")
     assert response.json()["data"] == {"message": "invalid account_id 'abc'"}
 
 
 @pytest.mark.parametrize("unknown", ["0" * 32, "Z" * 32, "é" * 32])
-async def test_an_unknown_account(site: Site, unknown: str) -> None:
-    response = await site.get(f"/v2/accounts/{unknown}/recordings")
+async def test_an_unknown_account(v2: V2Client, unknown: str) -> None:
+    response = await v2.get(f"/v2/accounts/{unknown}/recordings")
     assert (response.status_code, response.json()["message"]) == (404, "bad_identifier")
     assert response.json()["data"] == {"message": "bad identifier", "cause": unknown}
-    assert (await site.send("GET", f"/v2/accounts/{unknown}/recordings", headers=NOBODY)).status_code == 401
+    assert (await v2.send("GET", f"/v2/accounts/{unknown}/recordings", headers=NOBODY)).status_code == 401
 
 
 @pytest.mark.parametrize("unknown", ["0" * 32, "x", "%00", "x" * 200])
-async def test_an_unknown_user(site: Site, unknown: str) -> None:
-    response = await site.get(f"{site.path}/users/{unknown}/recordings")
+async def test_an_unknown_user(v2: V2Client, unknown: str) -> None:
+    response = await v2.get(f"{v2.path}/users/{unknown}/recordings")
     assert (response.status_code, response.json()["message"]) == (404, "bad_identifier")
     assert response.json()["data"]["cause"] == unknown.replace("%00", "\0")
 
 
-async def test_a_user_is_known_once_created(site: Site) -> None:
-    user = await site.world.members.create(site.account.id, "ada")
-    assert await site.ids(f"{site.path}/users/{user.id}/recordings") == []
+async def test_a_user_is_known_once_created(v2: V2Client) -> None:
+    user = await v2.installation.users.create(v2.account.id, "ada")
+    assert await v2.ids(f"{v2.path}/users/{user.id}/recordings") == []
 
 
-async def test_the_order_of_the_checks(site: Site) -> None:
+async def test_the_order_of_the_checks(v2: V2Client) -> None:
     wrong = {"X-Auth-Token": "wrong"}
-    expired = {"X-Auth-Token": site.token(seconds=-10)}
+    expired = {"X-Auth-Token": v2.token(seconds=-10)}
     for method, path, options, status in (
-        ("PUT", site.recordings, {"content": b"{", "headers": expired}, 400),
-        ("DELETE", site.recordings, {"headers": expired}, 401),
-        ("DELETE", site.recordings, {"headers": wrong}, 405),
-        ("GET", f"{site.path}/nothing", {"headers": wrong}, 404),
+        ("PUT", v2.recordings, {"content": b"{", "headers": expired}, 400),
+        ("DELETE", v2.recordings, {"headers": expired}, 401),
+        ("DELETE", v2.recordings, {"headers": wrong}, 405),
+        ("GET", f"{v2.path}/nothing", {"headers": wrong}, 404),
         ("GET", "/v2/accounts/abc/recordings", {"headers": wrong}, 401),
-        ("GET", site.recordings, {"headers": {"Accept": "text/html"}, "params": {"page_size": "0"}}, 406),
+        ("GET", v2.recordings, {"headers": {"Accept": "text/html"}, "params": {"page_size": "0"}}, 406),
         ("GET", f"/v2/accounts/{'0' * 32}/recordings", {"headers": {"Accept": "text/html"}}, 404),
-        ("GET", f"{site.path}/users/nobody/recordings", {"headers": {"Accept": "text/html"}}, 406),
+        ("GET", f"{v2.path}/users/nobody/recordings", {"headers": {"Accept": "text/html"}}, 406),
     ):
-        assert (await site.send(method, path, **options)).status_code == status, (method, path)
+        assert (await v2.send(method, path, **options)).status_code == status, (method, path)
 
 
 # 4.6
 
 
-async def test_the_rate_limit(site: Site) -> None:
+async def test_the_rate_limit(v2: V2Client) -> None:
     for left in range(99, -1, -1):
-        body = (await site.send("GET", headers=NOBODY)).json()
+        body = (await v2.send("GET", headers=NOBODY)).json()
         assert body["error"] == "401"
         assert body["tokens"] == {"consumed": 1, "remaining": left}
-    response = await site.send("GET", headers=NOBODY)
+    response = await v2.send("GET", headers=NOBODY)
     body = response.json()
     assert (response.status_code, body["error"], body["message"]) == (429, "429", "too_many_requests")
     assert body["data"] == {"message": "too many requests"}
     assert "retry-after" not in response.headers
     # Who has a token that holds is not charged, and other clients and accounts have buckets of their own.
-    body = (await site.get()).json()
+    body = (await v2.get()).json()
     assert (body["status"], body["tokens"]) == ("success", {"consumed": 0, "remaining": 0})
-    async with client_of(site.world.app(), ("192.0.2.2", 1)) as client:
-        assert (await client.get(site.recordings)).status_code == 401
-    site.world.ticks.now += 0.11
-    assert (await site.send("GET", headers=NOBODY)).status_code == 401
-    assert (await site.send("GET", headers=NOBODY)).status_code == 429
+    async with client_of(v2.installation.app(), ("192.0.2.2", 1)) as client:
+        assert (await client.get(v2.recordings)).status_code == 401
+    v2.installation.ticks.now += 0.11
+    assert (await v2.send("GET", headers=NOBODY)).status_code == 401
+    assert (await v2.send("GET", headers=NOBODY)).status_code == 429
 
 
-async def test_logins_cost_more(site: Site) -> None:
+async def test_logins_cost_more(v2: V2Client) -> None:
     data = {"data": {"api_key": "0" * 64}}
-    answers = [await site.send("PUT", "/v2/api_auth", headers=NOBODY, json=data) for _ in range(3)]
+    answers = [await v2.send("PUT", "/v2/api_auth", headers=NOBODY, json=data) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [404, 404, 429]
     assert answers[0].json()["tokens"] == {"consumed": 35, "remaining": 65}
 
 
-async def test_basic_is_charged(site: Site) -> None:
-    await site.world.members.create(site.account.id, "ada", "x")
-    body = (await site.send("GET", headers=basic(site.account.id, digest("ada", "x")))).json()
+async def test_basic_is_charged(v2: V2Client) -> None:
+    await v2.installation.users.create(v2.account.id, "ada", "x")
+    body = (await v2.send("GET", headers=basic(v2.account.id, digest("ada", "x")))).json()
     assert body["tokens"] == {"consumed": 1, "remaining": 99}
 
 
-async def test_guesses_are_paid_by_the_client_whatever_account_is_in_the_path(site: Site) -> None:
-    await site.world.members.create(site.account.id, "ada", "x")
-    async with client_of(site.world.app(), ("192.0.2.3", 1)) as guesser:
+async def test_guesses_are_paid_by_the_client_whatever_account_is_in_the_path(v2: V2Client) -> None:
+    await v2.installation.users.create(v2.account.id, "ada", "x")
+    async with client_of(v2.installation.app(), ("192.0.2.3", 1)) as guesser:
 
         async def guess(path: str, credentials: str) -> int:
-            named = {"Authorization": basic(site.account.id, credentials)["Authorization"]}
+            named = {"Authorization": basic(v2.account.id, credentials)["Authorization"]}
             return (await guesser.get(path, headers=named)).status_code
 
         # What is right is hashed once a minute, and then costs nothing of this kind.
-        assert [await guess(site.recordings, digest("ada", "x")) for _ in range(20)] == [200] * 20
+        assert [await guess(v2.recordings, digest("ada", "x")) for _ in range(20)] == [200] * 20
         statuses = [await guess(f"/v2/accounts/{number:032x}", f"{number:032x}") for number in range(100)]
         assert statuses == [401] * 99 + [429]
-        assert await guess(site.recordings, digest("ada", "x")) == 200
-        data = {"data": {"credentials": digest("ada", "x"), "account_realm": site.account.realm}}
+        assert await guess(v2.recordings, digest("ada", "x")) == 200
+        data = {"data": {"credentials": digest("ada", "x"), "account_realm": v2.account.realm}}
         assert (await guesser.put("/v2/user_auth", json=data)).status_code == 429
-        site.world.ticks.now += 0.11
+        v2.installation.ticks.now += 0.11
         assert [await guess(f"/v2/accounts/{'f' * 32}", "0" * 32) for _ in range(2)] == [401, 429]
 
 
-async def test_what_is_no_account_has_one_bucket(site: Site) -> None:
-    async with client_of(site.world.app(), ("192.0.2.4", 1)) as client:
+async def test_what_is_no_account_has_one_bucket(v2: V2Client) -> None:
+    async with client_of(v2.installation.app(), ("192.0.2.4", 1)) as client:
         left = [
             (await client.get(f"/v2/accounts/{name}/recordings")).json()["tokens"]["remaining"]
             for name in ("x", "y" * 30_000, "%C3%A9", "A" * 32, "0" * 32, "1" * 32)
@@ -390,6 +390,6 @@ async def test_what_is_no_account_has_one_bucket(site: Site) -> None:
     assert left == [99, 98, 97, 96, 99, 99]
 
 
-async def test_ingest_scopes_reach_nothing(site: Site) -> None:
-    headers = {"X-Auth-Token": site.token(Scope.CONTROL)}
-    assert (await site.send("GET", headers=headers)).status_code == 403
+async def test_ingest_scopes_reach_nothing(v2: V2Client) -> None:
+    headers = {"X-Auth-Token": v2.token(Scope.CONTROL)}
+    assert (await v2.send("GET", headers=headers)).status_code == 403

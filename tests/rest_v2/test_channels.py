@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from recordings.model.recording import State
-from tests.rest_v2.v2_installation import Site
+from tests.rest_v2.v2_installation import V2Client
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -15,39 +15,39 @@ def flow(action: str | None = "start", **parameters: Any) -> dict[str, Any]:
     return {"module": "record_call", "data": data}
 
 
-async def ask(site: Site, call: str, data: Any) -> Any:
-    return await site.put(f"{site.path}/channels/{call}", data, action="metaflow")
+async def ask(v2: V2Client, call: str, data: Any) -> Any:
+    return await v2.put(f"{v2.path}/channels/{call}", data, action="metaflow")
 
 
-async def test_start_mask_unmask_and_stop(site: Site) -> None:
+async def test_start_mask_unmask_and_stop(v2: V2Client) -> None:
     call = "YjM5ZmE2@10.26.0.91"
-    site.world.recorder.ring(site.account.id, call)
+    v2.installation.recorder.ring(v2.account.id, call)
     seen = []
     for action in ("start", "mask", "unmask", "stop"):
-        response = await ask(site, call, flow(action, **({"label": "Desk"} if action == "start" else {})))
+        response = await ask(v2, call, flow(action, **({"label": "Desk"} if action == "start" else {})))
         assert response.status_code == 201
         assert (response.json()["status"], response.json()["data"]) == ("success", "metaflow sent")
-        active = await site.world.store.find_active(site.account.id, call)
+        active = await v2.installation.store.find_active(v2.account.id, call)
         seen.append(active.state if active else None)
     assert seen == [State.RECORDING, State.MASKED, State.RECORDING, None]
-    (item,) = (await site.get()).json()["data"]
+    (item,) = (await v2.get()).json()["data"]
     assert item["call_id"] == call
     assert item["origin"] == "rest:tester : Desk"
     assert "@" in item["from"]
     assert "@" in item["to"]
 
 
-async def test_action_is_start_by_default(site: Site) -> None:
-    site.world.recorder.ring(site.account.id, "c1")
-    assert (await ask(site, "c1", {"module": "record_call"})).status_code == 201
-    assert await site.world.store.find_active(site.account.id, "c1")
+async def test_action_is_start_by_default(v2: V2Client) -> None:
+    v2.installation.recorder.ring(v2.account.id, "c1")
+    assert (await ask(v2, "c1", {"module": "record_call"})).status_code == 201
+    assert await v2.installation.store.find_active(v2.account.id, "c1")
 
 
 @pytest.mark.parametrize("shape", ["in data", "nested"])
-async def test_other_shapes(site: Site, shape: str) -> None:
-    site.world.recorder.ring(site.account.id, "c2")
+async def test_other_shapes(v2: V2Client, shape: str) -> None:
+    v2.installation.recorder.ring(v2.account.id, "c2")
     data = {"action": "metaflow", **flow()} if shape == "in data" else {"action": "metaflow", "data": flow()}
-    assert (await site.put(f"{site.path}/channels/c2", data)).status_code == 201
+    assert (await v2.put(f"{v2.path}/channels/c2", data)).status_code == 201
 
 
 PARAMETERS = {
@@ -66,15 +66,15 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize("as_text", [False, True])
-async def test_every_parameter_is_taken(site: Site, as_text: bool) -> None:
+async def test_every_parameter_is_taken(v2: V2Client, as_text: bool) -> None:
     call = f"all-{as_text}"
-    site.world.recorder.ring(site.account.id, call)
+    v2.installation.recorder.ring(v2.account.id, call)
     given: dict[str, Any] = {
         name: str(value).lower() if as_text and not isinstance(value, str) else value
         for name, value in PARAMETERS.items()
     }
-    assert (await ask(site, call, flow("start", skip_module=False, **given))).status_code == 201
-    active = await site.world.store.find_active(site.account.id, call)
+    assert (await ask(v2, call, flow("start", skip_module=False, **given))).status_code == 201
+    active = await v2.installation.store.find_active(v2.account.id, call)
     assert active is not None
     assert {name: getattr(active.options, name) for name in PARAMETERS} == PARAMETERS
     assert active.state is State.ARMED
@@ -106,9 +106,9 @@ async def test_every_parameter_is_taken(site: Site, as_text: bool) -> None:
         ("action", None, "enum", None),
     ],
 )
-async def test_parameters_that_are_refused(site: Site, name: str, value: Any, rule: str, target: Any) -> None:
-    site.world.recorder.ring(site.account.id, "c3")
-    response = await ask(site, "c3", {"module": "record_call", "data": {name: value}})
+async def test_parameters_that_are_refused(v2: V2Client, name: str, value: Any, rule: str, target: Any) -> None:
+    v2.installation.recorder.ring(v2.account.id, "c3")
+    response = await ask(v2, "c3", {"module": "record_call", "data": {name: value}})
     body = response.json()
     assert (response.status_code, body["message"]) == (400, "validation error"), body
     assert list(body["data"]) == [f"data.{name}"]
@@ -116,12 +116,12 @@ async def test_parameters_that_are_refused(site: Site, name: str, value: Any, ru
     assert told["message"]
     if target is not None:
         assert told["target"] == target
-    assert await site.world.store.find_active(site.account.id, "c3") is None
+    assert await v2.installation.store.find_active(v2.account.id, "c3") is None
 
 
-async def test_all_that_is_wrong_is_told(site: Site) -> None:
-    site.world.recorder.ring(site.account.id, "c4")
-    response = await ask(site, "c4", flow(time_limit=1, format="x"))
+async def test_all_that_is_wrong_is_told(v2: V2Client) -> None:
+    v2.installation.recorder.ring(v2.account.id, "c4")
+    response = await ask(v2, "c4", flow(time_limit=1, format="x"))
     assert response.json()["data"] == {
         "data.time_limit": {"minimum": {"message": "Value must be at least 5", "target": 5, "value": 1}},
         "data.format": {
@@ -130,53 +130,53 @@ async def test_all_that_is_wrong_is_told(site: Site) -> None:
     }
 
 
-async def test_an_unknown_channel(site: Site) -> None:
+async def test_an_unknown_channel(v2: V2Client) -> None:
     for action in ("start", "stop", "mask"):
-        response = await ask(site, "nobody", flow(action))
+        response = await ask(v2, "nobody", flow(action))
         assert (response.status_code, response.json()["message"]) == (404, "bad identifier")
         assert response.json()["data"] == ["nobody"]
 
 
-async def test_flows_that_are_none(site: Site) -> None:
-    path = f"{site.path}/channels/c5"
-    response = await site.put(path, {"module": "record_call"}, action="hangup")
+async def test_flows_that_are_none(v2: V2Client) -> None:
+    path = f"{v2.path}/channels/c5"
+    response = await v2.put(path, {"module": "record_call"}, action="hangup")
     assert (response.status_code, response.json()["message"]) == (400, "invalid data")
     assert response.json()["data"] == {"module": "record_call"}
-    response = await ask(site, "c5", {"data": {}})
+    response = await ask(v2, "c5", {"data": {}})
     assert (response.status_code, list(response.json()["data"]["module"])) == (400, ["required"])
-    response = await ask(site, "c5", {"module": "say"})
+    response = await ask(v2, "c5", {"module": "say"})
     assert (response.status_code, list(response.json()["data"]["module"])) == (400, ["enum"])
-    response = await ask(site, "c5", {"module": "record_call", "data": []})
+    response = await ask(v2, "c5", {"module": "record_call", "data": []})
     assert (response.status_code, list(response.json()["data"]["data"])) == (400, ["type"])
-    assert (await site.send("POST", path, json={"data": {"action": "hangup"}})).status_code == 405
+    assert (await v2.send("POST", path, json={"data": {"action": "hangup"}})).status_code == 405
 
 
-async def test_a_second_start(site: Site) -> None:
-    site.world.recorder.ring(site.account.id, "c6")
-    assert (await ask(site, "c6", flow())).status_code == 201
-    response = await ask(site, "c6", flow())
+async def test_a_second_start(v2: V2Client) -> None:
+    v2.installation.recorder.ring(v2.account.id, "c6")
+    assert (await ask(v2, "c6", flow())).status_code == 201
+    response = await ask(v2, "c6", flow())
     assert (response.status_code, response.json()["message"]) == (409, "datastore_conflict")
 
 
-async def test_nothing_to_stop_and_nothing_to_mask(site: Site) -> None:
-    site.world.recorder.ring(site.account.id, "c7")
-    assert (await ask(site, "c7", flow("stop"))).status_code == 201
-    assert (await ask(site, "c7", flow("mask"))).status_code == 409
+async def test_nothing_to_stop_and_nothing_to_mask(v2: V2Client) -> None:
+    v2.installation.recorder.ring(v2.account.id, "c7")
+    assert (await ask(v2, "c7", flow("stop"))).status_code == 201
+    assert (await ask(v2, "c7", flow("mask"))).status_code == 409
 
 
-async def test_a_switch_that_cannot(site: Site) -> None:
-    site.world.recorder.ring(site.account.id, "c8")
-    site.world.recorder.refuses = "no disk"
-    response = await ask(site, "c8", flow())
-    site.world.recorder.refuses = ""
+async def test_a_switch_that_cannot(v2: V2Client) -> None:
+    v2.installation.recorder.ring(v2.account.id, "c8")
+    v2.installation.recorder.refuses = "no disk"
+    response = await ask(v2, "c8", flow())
+    v2.installation.recorder.refuses = ""
     assert (response.status_code, response.json()["message"]) == (503, "datastore_unreachable")
     assert response.json()["data"] == {"message": "datastore timeout"}
 
 
-async def test_an_owner_controls_its_own_calls(site: Site) -> None:
-    site.world.recorder.ring(site.account.id, "c9", owner_id="other")
-    headers = {"X-Auth-Token": site.token(owner_id="mine")}
+async def test_an_owner_controls_its_own_calls(v2: V2Client) -> None:
+    v2.installation.recorder.ring(v2.account.id, "c9", owner_id="other")
+    headers = {"X-Auth-Token": v2.token(owner_id="mine")}
     for action in ("start", "stop"):
         body = {"action": "metaflow", "data": flow(action)}
-        response = await site.send("PUT", f"{site.path}/channels/c9", headers=headers, json=body)
+        response = await v2.send("PUT", f"{v2.path}/channels/c9", headers=headers, json=body)
         assert response.status_code == 404

@@ -4,7 +4,7 @@ import pytest
 
 from recordings.model.recording import State
 from tests.rest_v2.test_channels import ask, flow
-from tests.rest_v2.v2_installation import Site, new_account
+from tests.rest_v2.v2_installation import V2Client, new_account
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -12,10 +12,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 # 0: D2, D5, and 6.2: what is not said has its documented default
 
 
-async def test_the_defaults_of_a_start(site: Site) -> None:
-    site.world.recorder.ring(site.account.id, "defaults")
-    assert (await ask(site, "defaults", flow())).status_code == 201
-    active = await site.world.store.find_active(site.account.id, "defaults")
+async def test_the_defaults_of_a_start(v2: V2Client) -> None:
+    v2.installation.recorder.ring(v2.account.id, "defaults")
+    assert (await ask(v2, "defaults", flow())).status_code == 201
+    active = await v2.installation.store.find_active(v2.account.id, "defaults")
     assert active is not None
     options = active.options
     assert (options.time_limit, options.should_follow_transfer, options.method) == (3_600, True, "put")
@@ -27,36 +27,36 @@ async def test_the_defaults_of_a_start(site: Site) -> None:
 # 6.1
 
 
-async def test_a_channel_of_another_account(site: Site) -> None:
-    other = await new_account(site.world)
-    site.world.recorder.ring(other.id, "theirs")
+async def test_a_channel_of_another_account(v2: V2Client) -> None:
+    other = await new_account(v2.installation)
+    v2.installation.recorder.ring(other.id, "theirs")
     for action in ("start", "stop", "mask", "unmask"):
-        response = await ask(site, "theirs", flow(action))
+        response = await ask(v2, "theirs", flow(action))
         assert (response.status_code, response.json()["message"]) == (404, "bad identifier")
         assert response.json()["data"] == ["theirs"]
-    assert await site.world.store.find_active(other.id, "theirs") is None
+    assert await v2.installation.store.find_active(other.id, "theirs") is None
 
 
-async def test_what_else_there_is_about_channels_is_not_here(site: Site) -> None:
-    assert (await site.get(f"{site.path}/channels")).status_code == 404
-    assert (await site.get(f"{site.path}/channels/x")).status_code == 405
+async def test_what_else_there_is_about_channels_is_not_here(v2: V2Client) -> None:
+    assert (await v2.get(f"{v2.path}/channels")).status_code == 404
+    assert (await v2.get(f"{v2.path}/channels/x")).status_code == 405
 
 
 # 6.2 and 6.3
 
 
-async def test_skipping_is_a_part_of_callflows_alone(site: Site) -> None:
-    site.world.recorder.ring(site.account.id, "skip")
-    assert (await ask(site, "skip", flow("start", skip_module=True))).status_code == 201
-    assert await site.world.store.find_active(site.account.id, "skip") is not None
+async def test_skipping_is_a_part_of_callflows_alone(v2: V2Client) -> None:
+    v2.installation.recorder.ring(v2.account.id, "skip")
+    assert (await ask(v2, "skip", flow("start", skip_module=True))).status_code == 201
+    assert await v2.installation.store.find_active(v2.account.id, "skip") is not None
 
 
 @pytest.mark.parametrize(("label", "origin"), [(None, "rest:tester"), ("Front desk", "rest:tester : Front desk")])
-async def test_how_it_was_started(site: Site, label: str | None, origin: str) -> None:
-    site.world.recorder.ring(site.account.id, "origin")
+async def test_how_it_was_started(v2: V2Client, label: str | None, origin: str) -> None:
+    v2.installation.recorder.ring(v2.account.id, "origin")
     for action, given in (("start", {} if label is None else {"label": label}), ("stop", {})):
-        assert (await ask(site, "origin", flow(action, **given))).status_code == 201
-    (item,) = (await site.get()).json()["data"]
+        assert (await ask(v2, "origin", flow(action, **given))).status_code == 201
+    (item,) = (await v2.get()).json()["data"]
     assert item["origin"] == origin
 
 
@@ -64,9 +64,9 @@ async def test_how_it_was_started(site: Site, label: str | None, origin: str) ->
 
 
 @pytest.mark.parametrize("name", ["record_on_answer", "record_on_bridge"])
-async def test_what_was_waited_for_never_came(site: Site, name: str) -> None:
-    site.world.recorder.ring(site.account.id, name)
-    assert (await ask(site, name, flow("start", **{name: True}))).status_code == 201
-    assert (await ask(site, name, flow("stop"))).status_code == 201
-    assert await site.world.store.find_active(site.account.id, name) is None
-    assert await site.ids() == []
+async def test_what_was_waited_for_never_came(v2: V2Client, name: str) -> None:
+    v2.installation.recorder.ring(v2.account.id, name)
+    assert (await ask(v2, name, flow("start", **{name: True}))).status_code == 201
+    assert (await ask(v2, name, flow("stop"))).status_code == 201
+    assert await v2.installation.store.find_active(v2.account.id, name) is None
+    assert await v2.ids() == []

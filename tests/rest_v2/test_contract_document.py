@@ -6,7 +6,7 @@ import pytest
 
 from recordings.model.account import Scope
 from recordings.model.options import RecordingOptions
-from tests.rest_v2.v2_installation import OFFSET, Site
+from tests.rest_v2.v2_installation import OFFSET, V2Client
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,8 +20,8 @@ KINDS = {
 }  # fmt: skip
 
 
-async def complete(site: Site, **given: Any) -> Any:
-    return await site.add(
+async def complete(v2: V2Client, **given: Any) -> Any:
+    return await v2.add(
         **{
             "request": "+14155550123@acme.example.com",
             "callee_id_name": "Grace",
@@ -32,16 +32,16 @@ async def complete(site: Site, **given: Any) -> Any:
             "endpoint_id": "63fbb9ac78e11f3ccb387928a423798a",
             "origin": "callflow : Front desk",
             "options": RecordingOptions(url="https://example.com/in"),
-            "custom_channel_vars": {"Account-ID": site.account.id},
+            "custom_channel_vars": {"Account-ID": v2.account.id},
             **given,
         }
     )
 
 
 @pytest.mark.parametrize(("format", "content_type"), [("mp3", "audio/mpeg"), ("wav", "audio/x-wav")])
-async def test_every_field_of_a_document(site: Site, format: str, content_type: str) -> None:
-    made = await complete(site, format=format, duration_ms=42_999)
-    document = (await site.get(f"{site.recordings}/{made.id}")).json()["data"]
+async def test_every_field_of_a_document(v2: V2Client, format: str, content_type: str) -> None:
+    made = await complete(v2, format=format, duration_ms=42_999)
+    document = (await v2.get(f"{v2.recordings}/{made.id}")).json()["data"]
     assert set(document) == set(KINDS)
     assert all(isinstance(document[name], kind) for name, kind in KINDS.items())
     assert document["name"] == f"{made.id}.{format}"
@@ -51,39 +51,39 @@ async def test_every_field_of_a_document(site: Site, format: str, content_type: 
     assert document["start"] == made.start // 1_000 + OFFSET
     # Whole seconds, cut off.
     assert (document["duration"], document["duration_ms"]) == (42, 42_999)
-    assert document["custom_channel_vars"] == {"Account-ID": site.account.id, "Media-Recording-ID": made.id}
+    assert document["custom_channel_vars"] == {"Account-ID": v2.account.id, "Media-Recording-ID": made.id}
     assert document["url"] == "https://example.com/in"
-    (item,) = (await site.get()).json()["data"]
+    (item,) = (await v2.get()).json()["data"]
     assert item == {**document, "_read_only": {"content_types": [content_type]}}
-    deleted = (await site.send("DELETE", f"{site.recordings}/{made.id}")).json()["data"]
+    deleted = (await v2.send("DELETE", f"{v2.recordings}/{made.id}")).json()["data"]
     assert deleted == {**document, "_read_only": {"deleted": True}}
 
 
-async def test_where_it_is_sent_to_is_for_those_who_may_say_so(site: Site) -> None:
+async def test_where_it_is_sent_to_is_for_those_who_may_say_so(v2: V2Client) -> None:
     for given in ({}, {"imported": {"id": "x", "url": "https://example.com/in", "from": "x"}}):
-        made = await complete(site, **given)
-        path = f"{site.recordings}/{made.id}"
-        assert (await site.get(path)).json()["data"]["url"] == "https://example.com/in"
-        assert await site.ids(filter_url="https://example.com/in") == [made.id]
-        site.headers = {"X-Auth-Token": site.token(Scope.READ, Scope.DELETE)}
-        assert await site.ids(filter_url="https://example.com/in") == await site.ids(has_key="url") == []
+        made = await complete(v2, **given)
+        path = f"{v2.recordings}/{made.id}"
+        assert (await v2.get(path)).json()["data"]["url"] == "https://example.com/in"
+        assert await v2.ids(filter_url="https://example.com/in") == [made.id]
+        v2.headers = {"X-Auth-Token": v2.token(Scope.READ, Scope.DELETE)}
+        assert await v2.ids(filter_url="https://example.com/in") == await v2.ids(has_key="url") == []
         for answer in (
-            await site.get(),
-            await site.get(is_chunked="true"),
-            await site.get(accept="csv"),
-            await site.get(path),
-            await site.get(path, accept="csv"),
-            await site.send("DELETE", path),
+            await v2.get(),
+            await v2.get(is_chunked="true"),
+            await v2.get(accept="csv"),
+            await v2.get(path),
+            await v2.get(path, accept="csv"),
+            await v2.send("DELETE", path),
         ):
             assert answer.status_code == 200
             assert made.id in answer.text
             assert "example.com/in" not in answer.text
-        site.headers = {"X-Auth-Token": site.token()}
+        v2.headers = {"X-Auth-Token": v2.token()}
 
 
-async def test_what_has_no_value_is_left_out(site: Site) -> None:
-    made = await site.add()
-    document = (await site.get(f"{site.recordings}/{made.id}")).json()["data"]
+async def test_what_has_no_value_is_left_out(v2: V2Client) -> None:
+    made = await v2.add()
+    document = (await v2.get(f"{v2.recordings}/{made.id}")).json()["data"]
     assert None not in document.values()
     left_out = {"request", "callee_id_name", "callee_id_number", "interaction_id", "cdr_id", "owner_id", "url"}
     assert not left_out & set(document)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.rest_v2.test_auth import NOBODY, digest
 from tests.rest_v2.test_channels import ask, flow
-from tests.rest_v2.v2_installation import OFFSET, Site, new_account
+from tests.rest_v2.v2_installation import OFFSET, V2Client, new_account
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 # 4.1
 
 
-async def test_the_first_token_that_is_found_is_taken(site: Site) -> None:
-    token, wrong = site.token(), "wrong"
+async def test_the_first_token_that_is_found_is_taken(v2: V2Client) -> None:
+    token, wrong = v2.token(), "wrong"
     bearer = {"Authorization": f"Bearer {token}"}
     ways: list[tuple[int, dict[str, Any]]] = [
         (200, {"json": {"data": {"auth_token": token}, "auth_token": wrong}, "params": {"auth_token": wrong}}),
@@ -31,7 +31,7 @@ async def test_the_first_token_that_is_found_is_taken(site: Site) -> None:
     ]
     for status, way in ways:
         headers = {**NOBODY, **way.pop("headers", {})}
-        assert (await site.send("GET", headers=headers, **way)).status_code == status, way
+        assert (await v2.send("GET", headers=headers, **way)).status_code == status, way
 
 
 # 4.2 and 4.3
@@ -43,12 +43,12 @@ def claims(token: str) -> dict[str, Any]:
     return read
 
 
-async def test_what_a_login_gives(site: Site) -> None:
-    name = f"logins {site.account.id}"
-    account = await new_account(site.world, name)
-    user = await site.world.members.create(account.id, "bob", "Sesame")
+async def test_what_a_login_gives(v2: V2Client) -> None:
+    name = f"logins {v2.account.id}"
+    account = await new_account(v2.installation, name)
+    user = await v2.installation.users.create(account.id, "bob", "Sesame")
     data = {"credentials": digest("bob", "Sesame").upper(), "account_name": name}
-    response = await site.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
+    response = await v2.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
     body = response.json()
     assert response.status_code == 201
     assert body["tokens"] == {"consumed": 35, "remaining": 65}
@@ -68,10 +68,10 @@ async def test_what_a_login_gives(site: Site) -> None:
     said = claims(body["auth_token"])
     assert (said["account_id"], said["owner_id"]) == (account.id, user.id)
     # An hour; and using it does not make it longer.
-    assert said["exp"] == site.now - OFFSET + 3_600
+    assert said["exp"] == v2.now - OFFSET + 3_600
     headers = {"X-Auth-Token": body["auth_token"]}
     for _ in range(2):
-        told = (await site.send("GET", "/v2/token_auth", headers=headers)).json()
+        told = (await v2.send("GET", "/v2/token_auth", headers=headers)).json()
         assert (told["data"]["exp"], told["auth_token"]) == (said["exp"], body["auth_token"])
         assert told["data"]["owner_id"] == user.id
 
@@ -79,37 +79,37 @@ async def test_what_a_login_gives(site: Site) -> None:
 # 5
 
 
-async def test_where_a_parameter_is_looked_for_first(site: Site) -> None:
+async def test_where_a_parameter_is_looked_for_first(v2: V2Client) -> None:
     for at in range(4):
-        await site.add(at=at, audio=None)
+        await v2.add(at=at, audio=None)
     for size, body, params in (
         (1, {"data": {"page_size": 1}, "page_size": 3}, {"page_size": "2"}),
         (2, {"data": {}, "page_size": 3}, {"page_size": "2"}),
         (3, {"data": {}, "PAGE_SIZE": 3}, {}),
     ):
-        response = await site.send("GET", json=body, params=params)
+        response = await v2.send("GET", json=body, params=params)
         assert response.json()["page_size"] == size
 
 
 @pytest.mark.parametrize("name", ["text/csv", "text/comma-separated-values"])
-async def test_a_body_that_is_said_to_be_a_table_is_not_415(site: Site, name: str) -> None:
-    made = await site.add()
-    response = await site.send(
-        "PATCH", f"{site.recordings}/{made.id}", content=b'"a","b"\n', headers={"Content-Type": name}
+async def test_a_body_that_is_said_to_be_a_table_is_not_415(v2: V2Client, name: str) -> None:
+    made = await v2.add()
+    response = await v2.send(
+        "PATCH", f"{v2.recordings}/{made.id}", content=b'"a","b"\n', headers={"Content-Type": name}
     )
     assert (response.status_code, response.json()["message"]) == (400, "validation error")
 
 
-async def test_a_dot_in_a_name_is_written_otherwise(site: Site) -> None:
-    site.world.recorder.ring(site.account.id, "dots")
-    response = await ask(site, "dots", flow("start", **{"a.b": 1}))
+async def test_a_dot_in_a_name_is_written_otherwise(v2: V2Client) -> None:
+    v2.installation.recorder.ring(v2.account.id, "dots")
+    response = await ask(v2, "dots", flow("start", **{"a.b": 1}))
     assert response.status_code == 400
     assert list(response.json()["data"]) == ["data.a%2Eb"]
 
 
-async def test_the_headers_for_other_origins_word_for_word(site: Site) -> None:
-    asked = await site.send("OPTIONS", headers={"Origin": "https://ui.example.com", "X-Auth-Token": None})
-    listed = await site.send("GET", headers={"Origin": "https://ui.example.com"})
+async def test_the_headers_for_other_origins_word_for_word(v2: V2Client) -> None:
+    asked = await v2.send("OPTIONS", headers={"Origin": "https://ui.example.com", "X-Auth-Token": None})
+    listed = await v2.send("GET", headers={"Origin": "https://ui.example.com"})
     for response in (asked, listed):
         assert response.status_code == 200
         assert response.headers["access-control-allow-origin"] == "*"
@@ -125,17 +125,17 @@ async def test_the_headers_for_other_origins_word_for_word(site: Site) -> None:
 
 
 @pytest.mark.parametrize("status", [304, 406, 412, 415])
-async def test_answers_without_a_body(site: Site, status: int) -> None:
-    made = await site.add()
-    path = f"{site.recordings}/{made.id}"
-    tag = (await site.get(path)).headers["etag"]
+async def test_answers_without_a_body(v2: V2Client, status: int) -> None:
+    made = await v2.add()
+    path = f"{v2.recordings}/{made.id}"
+    tag = (await v2.get(path)).headers["etag"]
     method, headers, content = {
         304: ("GET", {"If-None-Match": tag}, b""),
         406: ("GET", {"Accept": "text/html"}, b""),
         412: ("GET", {"If-Match": '"x"'}, b""),
         415: ("PATCH", {"Content-Type": "text/plain"}, b"{}"),
     }[status]
-    response = await site.send(method, path, headers=headers, content=content)
+    response = await v2.send(method, path, headers=headers, content=content)
     assert (response.status_code, response.content) == (status, b"")
     assert response.headers["x-request-id"]
     assert "content-type" not in response.headers

@@ -10,11 +10,11 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from adapters.http.streaming_response import BrokenOffError
+from adapters.http.streaming_response import BodySourceError
 from adapters.rest_v2.listing import list_recordings as listing
 from recordings.model.query import Page, PageRequest, Query
 from tests.rest_v2.test_channels import ask, flow
-from tests.rest_v2.v2_installation import OFFSET, Site
+from tests.rest_v2.v2_installation import OFFSET, V2Client
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -22,85 +22,85 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 # 1.3
 
 
-async def test_the_form_of_an_id(site: Site) -> None:
-    site.world.recorder.ring(site.account.id, "id")
-    await ask(site, "id", flow())
-    active = await site.world.store.find_active(site.account.id, "id")
+async def test_the_form_of_an_id(v2: V2Client) -> None:
+    v2.installation.recorder.ring(v2.account.id, "id")
+    await ask(v2, "id", flow())
+    active = await v2.installation.store.find_active(v2.account.id, "id")
     assert active is not None
     month = datetime.fromtimestamp(active.start / 1_000, UTC).strftime("%Y%m")
     assert re.fullmatch(rf"{month}-[0-9a-f]{{32}}", active.id)
-    await ask(site, "id", flow("stop"))
-    assert await site.ids() == [active.id]
+    await ask(v2, "id", flow("stop"))
+    assert await v2.ids() == [active.id]
 
 
-async def test_a_recording_that_crosses_the_end_of_a_month(site: Site) -> None:
+async def test_a_recording_that_crosses_the_end_of_a_month(v2: V2Client) -> None:
     # Its id is of the month in which it began, the instant that lists go by is of the next one.
-    made = await site.add(id=f"202401-{site.account.id}", created=1_706_745_595_000, ended=1_706_745_605_000)
+    made = await v2.add(id=f"202401-{v2.account.id}", created=1_706_745_595_000, ended=1_706_745_605_000)
     january, february = 63_871_761_600 + 86_400, 63_873_964_800
     assert february == 1_706_745_600 + OFFSET
-    assert await site.ids(created_from=str(february), created_to=str(february + 60)) == [made.id]
-    assert await site.ids(created_from=str(january), created_to=str(february)) == []
-    path = f"{site.recordings}/{made.id}"
-    assert (await site.get(path)).json()["data"]["id"] == made.id
-    assert (await site.get(path, accept="audio/mpeg")).status_code == 200
-    assert (await site.send("DELETE", path)).status_code == 200
+    assert await v2.ids(created_from=str(february), created_to=str(february + 60)) == [made.id]
+    assert await v2.ids(created_from=str(january), created_to=str(february)) == []
+    path = f"{v2.recordings}/{made.id}"
+    assert (await v2.get(path)).json()["data"]["id"] == made.id
+    assert (await v2.get(path, accept="audio/mpeg")).status_code == 200
+    assert (await v2.send("DELETE", path)).status_code == 200
 
 
-async def test_who_asks_for_what_was_written_since_the_last_time_misses_nothing(site: Site) -> None:
+async def test_who_asks_for_what_was_written_since_the_last_time_misses_nothing(v2: V2Client) -> None:
     # Three hours ago somebody asked for it, and a minute ago it was over.
-    now = site.world.clock.now()
-    made = await site.add(created=now - 10_800_000, ended=now - 60_000)
-    assert await site.ids(created_from=site.now - 3_600) == [made.id]
-    assert await site.ids(created_to=site.now - 3_600) == []
-    assert await site.ids(filter_pvt_created=site.now - 60) == [made.id]
+    now = v2.installation.clock.now()
+    made = await v2.add(created=now - 10_800_000, ended=now - 60_000)
+    assert await v2.ids(created_from=v2.now - 3_600) == [made.id]
+    assert await v2.ids(created_to=v2.now - 3_600) == []
+    assert await v2.ids(filter_pvt_created=v2.now - 60) == [made.id]
 
 
-async def test_the_lists_of_devices_are_none(site: Site) -> None:
-    await site.add()
-    response = await site.get(f"{site.path}/devices/{'d' * 32}/recordings")
+async def test_the_lists_of_devices_are_none(v2: V2Client) -> None:
+    await v2.add()
+    response = await v2.get(f"{v2.path}/devices/{'d' * 32}/recordings")
     assert (response.status_code, response.json()["message"]) == (404, "not_found")
 
 
 # 1.4
 
 
-async def test_a_start_key_in_a_body(site: Site) -> None:
-    made = [(await site.add(at=at)).id for at in range(3)]
-    key = (await site.get(page_size=1)).json()["next_start_key"]
+async def test_a_start_key_in_a_body(v2: V2Client) -> None:
+    made = [(await v2.add(at=at)).id for at in range(3)]
+    key = (await v2.get(page_size=1)).json()["next_start_key"]
     for body in ({"data": {"start_key": key}}, {"start_key": key}):
-        response = await site.send("GET", json=body)
+        response = await v2.send("GET", json=body)
         assert [item["id"] for item in response.json()["data"]] == made[1:]
 
 
-async def test_an_end_key_has_no_effect(site: Site) -> None:
-    made = [(await site.add(at=at)).id for at in range(2)]
+async def test_an_end_key_has_no_effect(v2: V2Client) -> None:
+    made = [(await v2.add(at=at)).id for at in range(2)]
     for key in ("nonsense", "g2wAAAACbgUAEkRl3w5oAWpq", ""):
-        assert await site.ids(end_key=key) == made
+        assert await v2.ids(end_key=key) == made
 
 
 # 1.5
 
 
 @pytest.mark.parametrize("name", ["modified_from", "modified_to"])
-async def test_times_of_change_count_alone_too(site: Site, name: str) -> None:
-    await site.add()
-    behind = str(site.now + 10 if name == "modified_from" else site.now - 10)
+async def test_times_of_change_count_alone_too(v2: V2Client, name: str) -> None:
+    await v2.add()
+    behind = str(v2.now + 10 if name == "modified_from" else v2.now - 10)
     for others in ({}, {"filter_not_call_id": "x"}):
-        assert await site.ids(**{name: behind}, **others) == []
+        assert await v2.ids(**{name: behind}, **others) == []
 
 
 # 1.7
 
 
-async def test_a_file_name_in_a_body(site: Site) -> None:
-    await site.add()
-    response = await site.send("GET", json={"data": {"accept": "text/csv", "file_name": "mine.csv"}})
+async def test_a_file_name_in_a_body(v2: V2Client) -> None:
+    await v2.add()
+    response = await v2.send("GET", json={"data": {"accept": "text/csv", "file_name": "mine.csv"}})
     assert response.headers["content-disposition"] == 'attachment; filename="mine.csv"'
 
 
-async def test_rows_end_in_one_character(site: Site) -> None:
-    await site.add()
-    text = (await site.get(accept="csv")).text
+async def test_rows_end_in_one_character(v2: V2Client) -> None:
+    await v2.add()
+    text = (await v2.get(accept="csv")).text
     assert text.endswith('"\n')
     assert "\r" not in text
 
@@ -108,16 +108,16 @@ async def test_rows_end_in_one_character(site: Site) -> None:
 # 1.8
 
 
-async def test_jsonp_has_no_effect(site: Site) -> None:
-    made = await site.add()
-    for path in (site.recordings, f"{site.recordings}/{made.id}"):
-        response = await site.get(path, jsonp="evil")
+async def test_jsonp_has_no_effect(v2: V2Client) -> None:
+    made = await v2.add()
+    for path in (v2.recordings, f"{v2.recordings}/{made.id}"):
+        response = await v2.get(path, jsonp="evil")
         assert response.headers["content-type"] == "application/json"
         assert response.json()["status"] == "success"
 
 
-async def test_no_chunk_is_empty(site: Site) -> None:
-    response = await site.get(is_chunked="true", chunk_size="0")
+async def test_no_chunk_is_empty(v2: V2Client) -> None:
+    response = await v2.get(is_chunked="true", chunk_size="0")
     assert (response.status_code, response.json()["data"]) == (404, {"message": "chunk size must be at least 1"})
 
 
@@ -138,11 +138,11 @@ def scope_of(request: httpx.Request) -> dict[str, Any]:
 
 @pytest.mark.parametrize("params", [{}, {"paginate": "false"}, {"accept": "csv"}])
 async def test_nothing_is_read_on_for_a_client_that_has_gone(
-    site: Site, params: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    v2: V2Client, params: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for at in range(250):
-        await site.add(at=at, audio=None)
-    service, pages = site.world.service, 0
+        await v2.add(at=at, audio=None)
+    service, pages = v2.installation.service, 0
     inner = service.page
 
     async def page(principal: Any, query: Query, request: PageRequest) -> Page:
@@ -161,21 +161,21 @@ async def test_nothing_is_read_on_for_a_client_that_has_gone(
 
     # A filter that only a look at each document answers, and none is kept by.
     asked = {"filter_nothing": "x", **params}
-    request = site.client.build_request("GET", site.recordings, params=asked, headers=site.headers)
+    request = v2.client.build_request("GET", v2.recordings, params=asked, headers=v2.headers)
     with pytest.raises(ClientDisconnect):
-        await site.world.app()(scope_of(request), receive, send)
+        await v2.installation.app()(scope_of(request), receive, send)
     assert pages == 1
 
 
 @pytest.mark.parametrize("params", [{"is_chunked": "true"}, {}, {"accept": "csv"}])
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
 async def test_what_breaks_off_in_the_middle_is_not_ended_as_a_success(
-    site: Site, params: dict[str, str], coding: str, monkeypatch: pytest.MonkeyPatch
+    v2: V2Client, params: dict[str, str], coding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "HELD", 5)
+    monkeypatch.setattr(listing, "MAX_BUFFERED", 5)
     for at in range(250):
-        await site.add(at=at, audio=None)
-    service, pages = site.world.service, 0
+        await v2.add(at=at, audio=None)
+    service, pages = v2.installation.service, 0
     inner = service.page
 
     async def page(principal: Any, query: Query, request: PageRequest) -> Page:
@@ -195,10 +195,10 @@ async def test_what_breaks_off_in_the_middle_is_not_ended_as_a_success(
         sent.append(message)
 
     # By the protocol itself: a client shows nothing of what is unfinished.
-    headers = {**site.headers, "Accept-Encoding": coding}
-    request = site.client.build_request("GET", site.recordings, params={"paginate": "false", **params}, headers=headers)
-    with pytest.raises(BrokenOffError):
-        await site.world.app()(scope_of(request), receive, send)
+    headers = {**v2.headers, "Accept-Encoding": coding}
+    request = v2.client.build_request("GET", v2.recordings, params={"paginate": "false", **params}, headers=headers)
+    with pytest.raises(BodySourceError):
+        await v2.installation.app()(scope_of(request), receive, send)
     begun, *parts = sent
     assert begun["status"] == 200
     assert parts

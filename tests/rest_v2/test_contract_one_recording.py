@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.rest_v2.v2_installation import Site
+from tests.rest_v2.v2_installation import V2Client
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -14,73 +14,73 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 # 2.1
 
 
-async def test_one_document_as_a_table(site: Site) -> None:
-    made = await site.add()
-    response = await site.get(f"{site.recordings}/{made.id}", accept="csv")
+async def test_one_document_as_a_table(v2: V2Client) -> None:
+    made = await v2.add()
+    response = await v2.get(f"{v2.recordings}/{made.id}", accept="csv")
     assert (response.status_code, response.headers["content-type"]) == (200, "text/csv")
     (row,) = csv.DictReader(io.StringIO(response.text))
     assert (row["ID"], row["call_id"], row["duration_ms"]) == (made.id, made.call_id, "42380")
     # Not by the header: 406.
-    by_header = await site.send("GET", f"{site.recordings}/{made.id}", headers={"Accept": "text/csv"})
+    by_header = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={"Accept": "text/csv"})
     assert (by_header.status_code, by_header.content) == (406, b"")
 
 
 @pytest.mark.parametrize("accept", ["nonsense", "audio/mpeg;q=2", "a/b c"])
-async def test_a_malformed_accept_of_one(site: Site, accept: str) -> None:
-    made = await site.add()
-    response = await site.send("GET", f"{site.recordings}/{made.id}", headers={"Accept": accept})
+async def test_a_malformed_accept_of_one(v2: V2Client, accept: str) -> None:
+    made = await v2.add()
+    response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={"Accept": accept})
     assert (response.status_code, response.content) == (400, b"")
 
 
-async def test_of_equals_the_last_is_taken(site: Site) -> None:
-    made = await site.add()
+async def test_of_equals_the_last_is_taken(v2: V2Client) -> None:
+    made = await v2.add()
     for accept, kind in (
         ("audio/mpeg, application/json", "application/json"),
         ("application/json, audio/mpeg", "audio/mpeg"),
         ("audio/mpeg;q=0.9, application/json;q=0.8", "audio/mpeg"),
         ("audio/mpeg, */*", "application/json"),
     ):
-        response = await site.send("GET", f"{site.recordings}/{made.id}", headers={"Accept": accept})
+        response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={"Accept": accept})
         assert response.headers["content-type"] == kind, accept
 
 
 # 2.3
 
 
-async def test_a_list_is_never_what_one_has_already(site: Site) -> None:
-    empty = await site.send("GET", headers={"If-None-Match": '"x"'})
+async def test_a_list_is_never_what_one_has_already(v2: V2Client) -> None:
+    empty = await v2.send("GET", headers={"If-None-Match": '"x"'})
     assert (empty.status_code, empty.json()["data"]) == (200, [])
-    await site.add()
+    await v2.add()
     tags = set()
     for _ in range(2):
-        tags.add((await site.get()).headers["etag"])
+        tags.add((await v2.get()).headers["etag"])
     assert len(tags) == 2
     for tag in (*tags, "*"):
-        assert (await site.send("GET", headers={"If-None-Match": tag})).status_code == 200
+        assert (await v2.send("GET", headers={"If-None-Match": tag})).status_code == 200
 
 
 # 3
 
 
 @pytest.mark.parametrize("method", ["DELETE", "PATCH"])
-async def test_a_conflict_of_writes(site: Site, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = await site.add()
+async def test_a_conflict_of_writes(v2: V2Client, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await v2.add()
 
     async def beaten(*_: Any) -> bool:
         return False
 
-    monkeypatch.setattr(site.world.store, "save", beaten)
+    monkeypatch.setattr(v2.installation.store, "save", beaten)
     body = {"json": {"data": {"user_metadata": {"a": 1}}}} if method == "PATCH" else {}
-    response = await site.send(method, f"{site.recordings}/{made.id}", **body)
+    response = await v2.send(method, f"{v2.recordings}/{made.id}", **body)
     assert (response.status_code, response.json()["error"]) == (409, "409")
     assert response.json()["message"] == "datastore_conflict"
     assert response.json()["data"]["message"] == "conflicting documents"
 
 
 @pytest.mark.parametrize("where", ["data", "envelope"])
-async def test_soft_in_a_body_is_the_same_too(site: Site, where: str) -> None:
-    made = await site.add()
+async def test_soft_in_a_body_is_the_same_too(v2: V2Client, where: str) -> None:
+    made = await v2.add()
     said = {"should_soft_delete": False}
     body = {"data": said} if where == "data" else {"data": {}, **said}
-    assert (await site.send("DELETE", f"{site.recordings}/{made.id}", json=body)).status_code == 200
-    assert (await site.get(f"{site.recordings}/{made.id}")).status_code == 404
+    assert (await v2.send("DELETE", f"{v2.recordings}/{made.id}", json=body)).status_code == 200
+    assert (await v2.get(f"{v2.recordings}/{made.id}")).status_code == 404

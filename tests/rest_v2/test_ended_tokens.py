@@ -7,43 +7,43 @@ from starlette.routing import Mount
 from adapters.identity import Credentials, Identity, Revocations
 from adapters.identity.hashed_credentials import TTL
 from recordings.model.account import DEFAULT_SCOPES
-from tests.rest_v2.v2_installation import Site, client_of
+from tests.rest_v2.v2_installation import V2Client, client_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NOBODY = {"X-Auth-Token": None}
 
 
-async def test_an_ended_token_opens_nothing(site: Site) -> None:
-    made, token = await site.add(), site.token()
-    assert (await site.send("DELETE", "/v2/token_auth", headers={"X-Auth-Token": token})).status_code == 200
-    one = f"{site.recordings}/{made.id}"
+async def test_an_ended_token_opens_nothing(v2: V2Client) -> None:
+    made, token = await v2.add(), v2.token()
+    assert (await v2.send("DELETE", "/v2/token_auth", headers={"X-Auth-Token": token})).status_code == 200
+    one = f"{v2.recordings}/{made.id}"
     for method, path in (
-        ("GET", site.recordings),
+        ("GET", v2.recordings),
         ("GET", one),
         ("GET", f"{one}?accept=audio/mpeg"),
         ("DELETE", one),
         ("PATCH", one),
-        ("GET", f"{site.path}/users"),
-        ("GET", site.path),
-        ("PUT", f"{site.path}/channels/x"),
+        ("GET", f"{v2.path}/users"),
+        ("GET", v2.path),
+        ("PUT", f"{v2.path}/channels/x"),
         ("GET", "/v2/token_auth"),
         ("DELETE", "/v2/token_auth"),
     ):
         for headers in ({"X-Auth-Token": token}, {**NOBODY, "Authorization": f"Bearer {token}"}):
-            response = await site.send(method, path, headers=headers)
+            response = await v2.send(method, path, headers=headers)
             assert (response.status_code, response.json()["message"]) == (401, "invalid_credentials"), (method, path)
-    assert (await site.client.get(f"{site.recordings}?auth_token={token}")).status_code == 401
-    assert (await site.get(one)).status_code == 200
+    assert (await v2.client.get(f"{v2.recordings}?auth_token={token}")).status_code == 401
+    assert (await v2.get(one)).status_code == 200
 
 
-async def test_it_is_ended_however_it_is_sent(site: Site) -> None:
+async def test_it_is_ended_however_it_is_sent(v2: V2Client) -> None:
     for way in ("header", "query", "bearer", "body", "verb"):
-        token = site.token()
+        token = v2.token()
         headers: dict[str, str | None] = {"X-Auth-Token": token} if way in {"header", "verb"} else {**NOBODY}
         if way == "bearer":
             headers["Authorization"] = f"Bearer {token}"
-        response = await site.send(
+        response = await v2.send(
             "POST" if way == "verb" else "DELETE",
             "/v2/token_auth",
             headers=headers,
@@ -51,46 +51,48 @@ async def test_it_is_ended_however_it_is_sent(site: Site) -> None:
             json={"auth_token": token} if way == "body" else None,
         )
         assert (response.status_code, response.json()["data"]) == (200, {}), way
-        assert (await site.send("GET", headers={"X-Auth-Token": token})).status_code == 401, way
+        assert (await v2.send("GET", headers={"X-Auth-Token": token})).status_code == 401, way
 
 
-async def test_other_processes_know_within_seconds(site: Site) -> None:
-    world = site.world
+async def test_other_processes_know_within_seconds(v2: V2Client) -> None:
+    installation = v2.installation
     other = Identity(
-        world.store,
-        world.tokens,
-        Credentials(world.store, world.ticks),
-        revocations=Revocations(world.store, world.ticks),
+        installation.store,
+        installation.tokens,
+        Credentials(installation.store, installation.ticks),
+        revocations=Revocations(installation.store, installation.ticks),
     )
-    elsewhere = Starlette(routes=[Mount("/v2", world.shim(identity=other))])
-    headers = {"X-Auth-Token": site.token()}
+    elsewhere = Starlette(
+        routes=[Mount("/v2", installation.shim(authenticate=other.authenticate_token, end_token=other.end_token))]
+    )
+    headers = {"X-Auth-Token": v2.token()}
     async with client_of(elsewhere) as client:
-        assert (await client.get(site.recordings, headers=headers)).status_code == 200
-        await site.send("DELETE", "/v2/token_auth", headers=headers)
-        world.ticks.now += TTL
-        assert (await client.get(site.recordings, headers=headers)).status_code == 401
+        assert (await client.get(v2.recordings, headers=headers)).status_code == 200
+        await v2.send("DELETE", "/v2/token_auth", headers=headers)
+        installation.ticks.now += TTL
+        assert (await client.get(v2.recordings, headers=headers)).status_code == 401
 
 
-async def test_nobody_ends_what_is_not_theirs(site: Site) -> None:
-    token = site.token()
+async def test_nobody_ends_what_is_not_theirs(v2: V2Client) -> None:
+    token = v2.token()
     signature = token.rpartition(".")[2]
     touched = token.removesuffix(signature) + signature[::-1]
-    response = await site.send("DELETE", "/v2/token_auth", headers={"X-Auth-Token": touched})
+    response = await v2.send("DELETE", "/v2/token_auth", headers={"X-Auth-Token": touched})
     assert response.status_code == 401
     # The token in the query is not the one that signed in.
-    response = await site.send("DELETE", "/v2/token_auth", params={"auth_token": token})
+    response = await v2.send("DELETE", "/v2/token_auth", params={"auth_token": token})
     assert response.status_code == 200
-    assert (await site.send("GET", headers={"X-Auth-Token": token})).status_code == 200
+    assert (await v2.send("GET", headers={"X-Auth-Token": token})).status_code == 200
 
 
-async def test_an_api_key_is_not_revoked_by_it(site: Site) -> None:
-    key = await site.world.administration.create_key(site.account.id, None, frozenset(DEFAULT_SCOPES))
+async def test_an_api_key_is_not_revoked_by_it(v2: V2Client) -> None:
+    key = await v2.installation.administration.create_key(v2.account.id, None, frozenset(DEFAULT_SCOPES))
     headers = {"X-Auth-Token": key.secret}
     login = {"data": {"api_key": key.secret}}
-    token = (await site.send("PUT", "/v2/api_auth", headers=NOBODY, json=login)).json()["auth_token"]
-    assert (await site.send("DELETE", "/v2/token_auth", headers=headers)).status_code == 200
+    token = (await v2.send("PUT", "/v2/api_auth", headers=NOBODY, json=login)).json()["auth_token"]
+    assert (await v2.send("DELETE", "/v2/token_auth", headers=headers)).status_code == 200
     for still in (headers, {"X-Auth-Token": token}):
-        assert (await site.send("GET", headers=still)).status_code == 200
+        assert (await v2.send("GET", headers=still)).status_code == 200
     # Nor by ending the token that it got; and it gets another one.
-    assert (await site.send("DELETE", "/v2/token_auth", headers={"X-Auth-Token": token})).status_code == 200
-    assert (await site.send("PUT", "/v2/api_auth", headers=NOBODY, json=login)).status_code == 201
+    assert (await v2.send("DELETE", "/v2/token_auth", headers={"X-Auth-Token": token})).status_code == 200
+    assert (await v2.send("PUT", "/v2/api_auth", headers=NOBODY, json=login)).status_code == 201

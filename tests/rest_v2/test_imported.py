@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.rest_v2.v2_installation import AUDIO, OFFSET, Site
+from tests.rest_v2.v2_installation import AUDIO, OFFSET, V2Client
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-def document(site: Site, number: int, **given: Any) -> dict[str, Any]:
+def document(v2: V2Client, number: int, **given: Any) -> dict[str, Any]:
     """The stored example of the contract, created `number` seconds ago."""
-    identity = f"202403-{site.account.id[:24]}{number:08d}"
-    at = site.now - number
+    identity = f"202403-{v2.account.id[:24]}{number:08d}"
+    at = v2.now - number
     return {
         "_id": identity,
         "_rev": "2-8c1f0e1b5a7d4f2e9b6c3a1d0f8e7c6b",
@@ -39,10 +39,10 @@ def document(site: Site, number: int, **given: Any) -> dict[str, Any]:
         "interaction_id": "63877497820-3f2a1b9c",
         "owner_id": "8e248327b85591955749e53ea45b6baa",
         "origin": "callflow : Front desk",
-        "custom_channel_vars": {"Account-ID": site.account.id, "a.b": {"$x": [1, None, True, 1.5]}, "Big": 2**62},
+        "custom_channel_vars": {"Account-ID": v2.account.id, "a.b": {"$x": [1, None, True, 1.5]}, "Big": 2**62},
         "_attachments": {f"{number}.mp3": {"content_type": "audio/mpeg", "length": 10_240}},
         "pvt_type": "call_recording",
-        "pvt_account_id": site.account.id,
+        "pvt_account_id": v2.account.id,
         "pvt_created": at,
         "pvt_modified": at,
         **given,
@@ -53,7 +53,7 @@ def public(stored: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in stored.items() if not name.startswith(("_", "pvt_"))} | {"id": stored["_id"]}
 
 
-async def test_documents_come_back_as_they_went_in(site: Site) -> None:
+async def test_documents_come_back_as_they_went_in(v2: V2Client) -> None:
     strange: dict[str, Any] = {
         "media_type": ".mp3",
         "extra": {"x": []},
@@ -65,61 +65,61 @@ async def test_documents_come_back_as_they_went_in(site: Site) -> None:
         "zero": 0,
         "minus": -1.5,
     }
-    stored = [document(site, 0), document(site, 1, **strange), document(site, 1) | {"_id": f"202403-{site.account.id}"}]
-    bare = {"_id": f"202402-{site.account.id}", "pvt_created": site.now - 9, "pvt_type": "call_recording"}
+    stored = [document(v2, 0), document(v2, 1, **strange), document(v2, 1) | {"_id": f"202403-{v2.account.id}"}]
+    bare = {"_id": f"202402-{v2.account.id}", "pvt_created": v2.now - 9, "pvt_type": "call_recording"}
     stored.append(bare)
     for number, each in enumerate(stored):
-        await site.take_in(each, AUDIO if number != 1 else None)
-    listed = {item["id"]: item for item in (await site.get()).json()["data"]}
+        await v2.take_in(each, AUDIO if number != 1 else None)
+    listed = {item["id"]: item for item in (await v2.get()).json()["data"]}
     for number, each in enumerate(stored):
-        one = (await site.get(f"{site.recordings}/{each['_id']}")).json()["data"]
+        one = (await v2.get(f"{v2.recordings}/{each['_id']}")).json()["data"]
         assert json.dumps(one, sort_keys=True) == json.dumps(public(each), sort_keys=True)
         types = [] if number == 1 else ["audio/mpeg"]
         assert listed[each["_id"]] == {**public(each), "_read_only": {"content_types": types}}
     order = sorted(stored, key=lambda each: (each["pvt_created"], each["_id"]), reverse=True)
-    assert await site.ids() == [each["_id"] for each in order]
-    audio = await site.get(f"{site.recordings}/{stored[0]['_id']}", accept="audio/mpeg")
+    assert await v2.ids() == [each["_id"] for each in order]
+    audio = await v2.get(f"{v2.recordings}/{stored[0]['_id']}", accept="audio/mpeg")
     assert audio.content == AUDIO
     assert audio.headers["content-disposition"] == "attachment; filename=0.mp3"
 
 
-async def test_ids_of_any_form(site: Site) -> None:
-    stored = document(site, 3, _id=f"no-prefix-{site.account.id}")
-    await site.take_in(stored)
-    assert (await site.get(f"{site.recordings}/{stored['_id']}")).json()["data"] == public(stored)
+async def test_ids_of_any_form(v2: V2Client) -> None:
+    stored = document(v2, 3, _id=f"no-prefix-{v2.account.id}")
+    await v2.take_in(stored)
+    assert (await v2.get(f"{v2.recordings}/{stored['_id']}")).json()["data"] == public(stored)
 
 
-async def test_pages_and_filters(site: Site) -> None:
-    stored = [document(site, number // 3) | {"_id": f"202403-{site.account.id}{number}"} for number in range(9)]
+async def test_pages_and_filters(v2: V2Client) -> None:
+    stored = [document(v2, number // 3) | {"_id": f"202403-{v2.account.id}{number}"} for number in range(9)]
     stored[4] |= {"direction": "sideways", "from": "anonymous"}
     for each in stored:
-        await site.take_in(each)
+        await v2.take_in(each)
     order = sorted(stored, key=lambda each: (each["pvt_created"], each["_id"]), reverse=True)
     seen, params = [], {"page_size": "2"}
     while True:
-        body = (await site.get(**params)).json()
+        body = (await v2.get(**params)).json()
         seen += [item["id"] for item in body["data"]]
         if "next_start_key" not in body:
             break
         params["start_key"] = body["next_start_key"]
     assert seen == [each["_id"] for each in order]
     for name, value in (("direction", "sideways"), ("from", "anonymous")):
-        assert await site.ids(**{f"filter_{name}": value}) == [stored[4]["_id"]]
+        assert await v2.ids(**{f"filter_{name}": value}) == [stored[4]["_id"]]
     created = stored[0]["pvt_created"]
-    found = await site.ids(created_from=created, created_to=created)
+    found = await v2.ids(created_from=created, created_to=created)
     assert set(found) == {each["_id"] for each in stored[:3]}
     user = stored[0]["owner_id"]
-    assert len(await site.ids(f"{site.path}/users/{user}/recordings")) == 9
-    assert site.now - OFFSET > 0
+    assert len(await v2.ids(f"{v2.path}/users/{user}/recordings")) == 9
+    assert v2.now - OFFSET > 0
 
 
-async def test_writing_on_and_deleting_it(site: Site) -> None:
-    stored = document(site, 5, user_metadata={"a": 1})
-    await site.take_in(stored, AUDIO)
-    path = f"{site.recordings}/{stored['_id']}"
-    changed = await site.send("PATCH", path, json={"data": {"user_metadata": {"b": 2}}})
+async def test_writing_on_and_deleting_it(v2: V2Client) -> None:
+    stored = document(v2, 5, user_metadata={"a": 1})
+    await v2.take_in(stored, AUDIO)
+    path = f"{v2.recordings}/{stored['_id']}"
+    changed = await v2.send("PATCH", path, json={"data": {"user_metadata": {"b": 2}}})
     assert changed.json()["data"] == {**public(stored), "user_metadata": {"a": 1, "b": 2}}
-    emptied = await site.send("PATCH", path, json={"data": {"user_metadata": {"a": None, "b": None}}})
+    emptied = await v2.send("PATCH", path, json={"data": {"user_metadata": {"a": None, "b": None}}})
     assert "user_metadata" not in emptied.json()["data"]
-    assert (await site.send("DELETE", path)).json()["data"]["_read_only"] == {"deleted": True}
-    assert await site.ids() == []
+    assert (await v2.send("DELETE", path)).json()["data"]["_read_only"] == {"deleted": True}
+    assert await v2.ids() == []

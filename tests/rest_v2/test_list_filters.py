@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.rest_v2.listing.list_filters import MAX_FILTERS, as_text, look_up, meanings, read_filters
+from adapters.rest_v2.listing.list_filters import MAX_FILTERS, accepted_texts, as_text, look_up, read_filters
 from adapters.rest_v2.recording.v2_document import from_v2
-from adapters.rest_v2.recording.visibility import filtered
-from adapters.rest_v2.request.v2_errors import Fault
+from adapters.rest_v2.recording.visibility import filter_document
+from adapters.rest_v2.request.v2_errors import V2Error
 from recordings.model.account import DEFAULT_SCOPES, Account, Principal
 from recordings.model.query import check, matches
 from recordings.model.recording import Recording
@@ -38,8 +38,8 @@ DOCUMENT: dict[str, Any] = {
 
 
 def kept(*query: tuple[str, str]) -> bool:
-    found = read_filters(query).keeps(DOCUMENT)
-    assert found == model.keeps(DOCUMENT, list(query))
+    found = read_filters(query).matches(DOCUMENT)
+    assert found == model.matches(DOCUMENT, list(query))
     return found
 
 
@@ -198,7 +198,7 @@ def test_what_the_store_is_asked_for_never_excludes_what_is_kept(query: list[tup
     filters = read_filters(query)
     for condition in filters.conditions:
         check(condition)
-        assert matches(condition, row) or not filters.keeps(filtered(row, READER))
+        assert matches(condition, row) or not filters.matches(filter_document(row, READER))
 
 
 @pytest.mark.parametrize(
@@ -208,18 +208,18 @@ def test_an_imported_document_is_asked_and_not_what_the_store_made_of_it(name: s
     document = {"_id": "1", "pvt_type": "call_recording", "owner_id": None, "origin": None, "duration_ms": 7}
     row = replace(from_v2(document, Account("ab" * 16, "Acme", 0), 0), duration_ms=1).to_row()
     filters = read_filters([(name, value)])
-    assert filters.keeps(filtered(row, READER))
+    assert filters.matches(filter_document(row, READER))
     assert all(matches(condition, row) for condition in filters.conditions)
 
 
 def test_there_is_a_limit() -> None:
     assert len(read_filters([("has_key", "x")] * MAX_FILTERS).checks) == MAX_FILTERS
-    with pytest.raises(Fault):
+    with pytest.raises(V2Error):
         read_filters([("has_key", "x")] * (MAX_FILTERS + 1))
 
 
 def test_deep_json_is_no_json() -> None:
-    assert meanings("[" * 100_000) == {"[" * 100_000}
+    assert accepted_texts("[" * 100_000) == {"[" * 100_000}
 
 
 def test_what_is_looked_up_is_what_is_there() -> None:

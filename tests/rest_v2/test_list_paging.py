@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from adapters.rest_v2.dependencies import Choices
 from adapters.rest_v2.listing import list_recordings as listing
 from adapters.rest_v2.listing.start_key import HIGH, decode, encode
+from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.recording import State
-from tests.rest_v2.v2_installation import OFFSET, VERSION, Site, client_of
+from tests.rest_v2.v2_installation import OFFSET, VERSION, V2Client, client_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -19,19 +19,19 @@ DAY = 86_400
 MAX = 2_682_000
 
 
-async def test_the_envelope(site: Site) -> None:
-    made = await site.add()
-    response = await site.send("GET", headers={"X-Request-ID": "abc"})
+async def test_the_envelope(v2: V2Client) -> None:
+    made = await v2.add()
+    response = await v2.send("GET", headers={"X-Request-ID": "abc"})
     body = response.json()
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     assert isinstance(body["data"], list)
     assert body["page_size"] == 1
-    assert body["start_key"] == encode([site.now, HIGH])
+    assert body["start_key"] == encode([v2.now, HIGH])
     assert "next_start_key" not in body
     assert body["status"] == "success"
     assert body["request_id"] == "abc" == response.headers["x-request-id"]
-    assert body["auth_token"] == site.headers["X-Auth-Token"]
+    assert body["auth_token"] == v2.headers["X-Auth-Token"]
     assert re.fullmatch(r"[0-9a-f]{32}", body["revision"])
     assert response.headers["etag"] == f'"{body["revision"]}"'
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", body["timestamp"])
@@ -46,8 +46,8 @@ async def test_the_envelope(site: Site) -> None:
     assert hashlib.md5(raw, usedforsecurity=False).hexdigest() == without
 
 
-async def test_the_envelope_of_nothing(site: Site) -> None:
-    response = await site.get()
+async def test_the_envelope_of_nothing(v2: V2Client) -> None:
+    response = await v2.get()
     body = response.json()
     assert (body["data"], body["page_size"]) == ([], 0)
     assert "revision" not in body
@@ -55,69 +55,69 @@ async def test_the_envelope_of_nothing(site: Site) -> None:
     assert re.fullmatch(r"[0-9a-f]{32}", body["request_id"])
 
 
-async def test_a_list_item(site: Site) -> None:
-    with_audio, wav = await site.add(at=1), await site.add(format="wav")
-    without = await site.add(at=2, audio=None)
-    items = {item["id"]: item for item in (await site.get()).json()["data"]}
+async def test_a_list_item(v2: V2Client) -> None:
+    with_audio, wav = await v2.add(at=1), await v2.add(format="wav")
+    without = await v2.add(at=2, audio=None)
+    items = {item["id"]: item for item in (await v2.get()).json()["data"]}
     assert items[with_audio.id]["_read_only"] == {"content_types": ["audio/mpeg"]}
     assert items[wav.id]["_read_only"] == {"content_types": ["audio/x-wav"]}
     assert items[without.id]["_read_only"] == {"content_types": []}
-    one = (await site.get(f"{site.recordings}/{with_audio.id}")).json()["data"]
+    one = (await v2.get(f"{v2.recordings}/{with_audio.id}")).json()["data"]
     assert {**one, "_read_only": {"content_types": ["audio/mpeg"]}} == items[with_audio.id]
     assert not [name for name in one if name.startswith(("_", "pvt_"))]
 
 
-async def test_newest_first_then_by_id(site: Site) -> None:
-    new = await site.add(at=1)
-    same = [await site.add(at=5_000, id=f"202401-{site.account.id}{name}") for name in "bca"]
-    old = await site.add(at=9_000_000)
+async def test_newest_first_then_by_id(v2: V2Client) -> None:
+    new = await v2.add(at=1)
+    same = [await v2.add(at=5_000, id=f"202401-{v2.account.id}{name}") for name in "bca"]
+    old = await v2.add(at=9_000_000)
     expected = [new.id, *(each.id for each in (same[1], same[0], same[2])), old.id]
-    assert await site.ids() == expected
+    assert await v2.ids() == expected
     for name in ("descending", "ascending"):
-        assert await site.ids(**{name: "false"}) == expected
-    assert await site.ids(ascending="true", descending="true") == expected
+        assert await v2.ids(**{name: "false"}) == expected
+    assert await v2.ids(ascending="true", descending="true") == expected
     for params in ({"ascending": "true"}, {"ascending": "x"}, {"ascending": "true", "descending": "false"}):
-        assert await site.ids(**params) == expected[::-1]
+        assert await v2.ids(**params) == expected[::-1]
 
 
-async def test_which_recordings_are_known(site: Site) -> None:
-    shown = [await site.add(at=n, state=state) for n, state in enumerate((State.FINALIZING, State.FAILED, State.LOST))]
+async def test_which_recordings_are_known(v2: V2Client) -> None:
+    shown = [await v2.add(at=n, state=state) for n, state in enumerate((State.FINALIZING, State.FAILED, State.LOST))]
     for state in (State.REQUESTED, State.ARMED, State.RECORDING, State.PAUSED, State.MASKED, State.DISCARDED):
-        hidden = await site.add(state=state, audio=None)
-        assert (await site.get(f"{site.recordings}/{hidden.id}")).status_code == 404
+        hidden = await v2.add(state=state, audio=None)
+        assert (await v2.get(f"{v2.recordings}/{hidden.id}")).status_code == 404
     for state in (State.TRASHED, State.PURGED):
-        hidden = await site.add(state=state, trashed_from=State.STORED)
-        assert (await site.get(f"{site.recordings}/{hidden.id}")).status_code == 404
-    assert await site.ids() == [each.id for each in shown]
+        hidden = await v2.add(state=state, trashed_from=State.STORED)
+        assert (await v2.get(f"{v2.recordings}/{hidden.id}")).status_code == 404
+    assert await v2.ids() == [each.id for each in shown]
 
 
-async def test_a_users_list(site: Site) -> None:
-    mine, other = await site.add(owner_id="u" * 32), await site.add(owner_id="v" * 32)
-    nobodys = await site.add(at=1)
-    assert await site.ids(f"{site.path}/users/{'u' * 32}/recordings") == [mine.id]
-    assert set(await site.ids()) == {mine.id, other.id, nobodys.id}
-    response = await site.get(f"{site.path}/users/{'u' * 32}/recordings/{mine.id}")
+async def test_a_users_list(v2: V2Client) -> None:
+    mine, other = await v2.add(owner_id="u" * 32), await v2.add(owner_id="v" * 32)
+    nobodys = await v2.add(at=1)
+    assert await v2.ids(f"{v2.path}/users/{'u' * 32}/recordings") == [mine.id]
+    assert set(await v2.ids()) == {mine.id, other.id, nobodys.id}
+    response = await v2.get(f"{v2.path}/users/{'u' * 32}/recordings/{mine.id}")
     assert response.json()["data"]["id"] == mine.id
-    assert (await site.get(f"{site.path}/users/{'u' * 32}/recordings/{other.id}")).status_code == 404
+    assert (await v2.get(f"{v2.path}/users/{'u' * 32}/recordings/{other.id}")).status_code == 404
 
 
 @pytest.mark.parametrize("ascending", [False, True])
 @pytest.mark.parametrize("owner", [None, "0" * 32])
-async def test_pages_hold_everything_once(site: Site, ascending: bool, owner: str | None) -> None:
+async def test_pages_hold_everything_once(v2: V2Client, ascending: bool, owner: str | None) -> None:
     # Within one second, within one millisecond, and apart.
     times = [0, 0, 0, 1, 2, 999, 1_000, 1_000, 5_000, 5_001, 70_000]
     for at in times:
-        await site.add(at=at, owner_id=owner)
-    path = f"{site.path}/users/{owner}/recordings" if owner else site.recordings
-    params: dict[str, Any] = {"created_to": site.now, "created_from": site.now - 500}
+        await v2.add(at=at, owner_id=owner)
+    path = f"{v2.path}/users/{owner}/recordings" if owner else v2.recordings
+    params: dict[str, Any] = {"created_to": v2.now, "created_from": v2.now - 500}
     if ascending:
         params["ascending"] = "true"
-    whole = await site.ids(path, **params)
+    whole = await v2.ids(path, **params)
     assert len(whole) == len(times)
     for size in (1, 2, 3, 11):
         seen, key, sizes = [], None, []
         while True:
-            body = (await site.get(path, page_size=size, **params, **({"start_key": key} if key else {}))).json()
+            body = (await v2.get(path, page_size=size, **params, **({"start_key": key} if key else {}))).json()
             seen += [item["id"] for item in body["data"]]
             sizes.append(body["page_size"])
             if key:
@@ -130,32 +130,32 @@ async def test_pages_hold_everything_once(site: Site, ascending: bool, owner: st
         assert sizes == [size] * (11 // size) + ([11 % size] if 11 % size else [])
 
 
-async def test_a_key_of_the_reference_is_a_place(site: Site) -> None:
+async def test_a_key_of_the_reference_is_a_place(v2: V2Client) -> None:
     # Its keys have whole seconds, and so have imported recordings.
-    second = site.world.clock.now() // 1_000 * 1_000
-    a, b = [await site.add(id=f"202401-{site.account.id}{name}", created=second, start=second) for name in "ab"]
+    second = v2.installation.clock.now() // 1_000 * 1_000
+    a, b = [await v2.add(id=f"202401-{v2.account.id}{name}", created=second, start=second) for name in "ab"]
     key = encode([second // 1_000 + OFFSET, b.id])
-    assert await site.ids(start_key=key) == [b.id, a.id]
-    assert await site.ids(start_key=key, ascending="true") == [b.id]
-    first = (await site.get(page_size=1)).json()
+    assert await v2.ids(start_key=key) == [b.id, a.id]
+    assert await v2.ids(start_key=key, ascending="true") == [b.id]
+    first = (await v2.get(page_size=1)).json()
     assert first["next_start_key"] == encode([second // 1_000 + OFFSET, a.id])
-    ascending = (await site.get(ascending="true", created_from=site.now - 5)).json()
-    assert ascending["start_key"] == encode([site.now - 5])
+    ascending = (await v2.get(ascending="true", created_from=v2.now - 5)).json()
+    assert ascending["start_key"] == encode([v2.now - 5])
 
 
-async def test_the_default_page_and_large_ones(site: Site) -> None:
+async def test_the_default_page_and_large_ones(v2: V2Client) -> None:
     for at in range(130):
-        await site.add(at=at * 10, audio=None)
-    assert len(await site.ids()) == 50
-    assert len(await site.ids(page_size="120")) == 120
-    body = (await site.get(page_size="1000000")).json()
+        await v2.add(at=at * 10, audio=None)
+    assert len(await v2.ids()) == 50
+    assert len(await v2.ids(page_size="120")) == 120
+    body = (await v2.get(page_size="1000000")).json()
     assert (len(body["data"]), body["page_size"]) == (130, 130)
     for params in ({"paginate": "false"}, {"paginate": "x", "page_size": "0"}):
-        body = (await site.get(**params)).json()
+        body = (await v2.get(**params)).json()
         assert len(body["data"]) == 130
         assert not {"start_key", "next_start_key", "page_size"} & set(body)
         assert body["revision"]
-    assert len(await site.ids(paginate="true", end_key="whatever")) == 50
+    assert len(await v2.ids(paginate="true", end_key="whatever")) == 50
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ async def test_the_default_page_and_large_ones(site: Site) -> None:
         ("1.5", "invalid page size"),
     ],
 )
-async def test_page_sizes_that_are_none(site: Site, value: str, message: str) -> None:
-    response = await site.get(page_size=value)
+async def test_page_sizes_that_are_none(v2: V2Client, value: str, message: str) -> None:
+    response = await v2.get(page_size=value)
     body = response.json()
     assert (response.status_code, body["error"], body["message"]) == (404, "404", "faulty_request")
     assert body["data"] == {"message": message}
@@ -178,35 +178,35 @@ async def test_page_sizes_that_are_none(site: Site, value: str, message: str) ->
 @pytest.mark.parametrize(
     "key", ["nonsense", "g2wAAAACbgUAEkRl3w5oAWpqAA", encode([]), encode(["x", 1]), encode([1, 2, 3, 4])]
 )
-async def test_keys_that_are_none(site: Site, key: str) -> None:
-    response = await site.get(start_key=key)
+async def test_keys_that_are_none(v2: V2Client, key: str) -> None:
+    response = await v2.get(start_key=key)
     assert response.status_code == 400
     assert set(response.json()["data"]) == {"start_key"}
 
 
-async def test_a_key_of_another_list(site: Site) -> None:
-    await site.add(owner_id="u")
-    response = await site.get(f"{site.path}/users/u/recordings", start_key=encode(["v", 63877497874, HIGH]))
+async def test_a_key_of_another_list(v2: V2Client) -> None:
+    await v2.add(owner_id="u")
+    response = await v2.get(f"{v2.path}/users/u/recordings", start_key=encode(["v", 63877497874, HIGH]))
     assert response.status_code == 400
 
 
-async def test_a_page_is_full_of_matches(site: Site) -> None:
+async def test_a_page_is_full_of_matches(v2: V2Client) -> None:
     wanted = []
     for number in range(230):
-        made = await site.add(at=number * 20, audio=None, name="wanted" if number % 40 == 39 else "other")
+        made = await v2.add(at=number * 20, audio=None, name="wanted" if number % 40 == 39 else "other")
         if number % 40 == 39:
             wanted.append(made.id)
-    first = (await site.get(filter_name="wanted", page_size=3)).json()
+    first = (await v2.get(filter_name="wanted", page_size=3)).json()
     assert [item["id"] for item in first["data"]] == wanted[:3]
     assert first["page_size"] == 3
-    second = (await site.get(filter_name="wanted", page_size=3, start_key=first["next_start_key"])).json()
+    second = (await v2.get(filter_name="wanted", page_size=3, start_key=first["next_start_key"])).json()
     assert [item["id"] for item in second["data"]] == wanted[3:]
     assert "next_start_key" not in second
 
 
-async def test_filters_over_http(site: Site) -> None:
-    one = await site.add(at=1, call_id="c1", user_metadata={"tag": "x"}, caller_id_number="7")
-    two = await site.add(call_id="c2", owner_id="o", direction="outbound")
+async def test_filters_over_http(v2: V2Client) -> None:
+    one = await v2.add(at=1, call_id="c1", user_metadata={"tag": "x"}, caller_id_number="7")
+    two = await v2.add(call_id="c2", owner_id="o", direction="outbound")
     for params, expected in (
         ({"filter_call_id": "c1"}, [one.id]),
         ({"filter_call_id": '["c1", "c2"]'}, [two.id, one.id]),
@@ -215,76 +215,76 @@ async def test_filters_over_http(site: Site) -> None:
         ({"filter_direction": "outbound"}, [two.id]),
         ({"filter_id": one.id}, [one.id]),
         ({"filter_duration_ms": "42380"}, [two.id, one.id]),
-        ({"filter_pvt_created": str(site.now), "filter_call_id": "c2"}, [two.id]),
-        ({"filter_pvt_account_id": site.account.id}, []),
+        ({"filter_pvt_created": str(v2.now), "filter_call_id": "c2"}, [two.id]),
+        ({"filter_pvt_account_id": v2.account.id}, []),
         ({"filter__id": one.id}, []),
         ({"has_key": "owner_id"}, [two.id]),
         ({"key_missing": "owner_id"}, [one.id]),
         ({"has_value": "user_metadata"}, [one.id]),
-        ({"modified_from": str(site.now + 1)}, []),
-        ({"modified_to": str(site.now)}, [two.id, one.id]),
+        ({"modified_from": str(v2.now + 1)}, []),
+        ({"modified_to": str(v2.now)}, [two.id, one.id]),
         ({"created_from": "x", "has_key": "id"}, []),
         ({"sort": "x", "caller_id_number_ilike": "z"}, [two.id, one.id]),
     ):
-        assert await site.ids(**params) == expected, params
-    response = await site.client.get(f"{site.recordings}?filter_call_id=c1&filter_call_id=c2", headers=site.headers)
+        assert await v2.ids(**params) == expected, params
+    response = await v2.client.get(f"{v2.recordings}?filter_call_id=c1&filter_call_id=c2", headers=v2.headers)
     assert response.json()["data"] == []
 
 
-async def test_the_range(site: Site) -> None:
-    second = site.world.clock.now() // 1_000 * 1_000
+async def test_the_range(v2: V2Client) -> None:
+    second = v2.installation.clock.now() // 1_000 * 1_000
     begin, end = second // 1_000 + OFFSET - 20, second // 1_000 + OFFSET - 10
-    inside = [await site.add(created=at) for at in (second - 20_000, second - 10_000, second - 9_001)]
+    inside = [await v2.add(created=at) for at in (second - 20_000, second - 10_000, second - 9_001)]
     for at in (second - 20_001, second - 9_000):
-        await site.add(created=at)
-    found = await site.ids(created_from=begin, created_to=end)
+        await v2.add(created=at)
+    found = await v2.ids(created_from=begin, created_to=end)
     assert set(found) == {each.id for each in inside}
 
 
-async def test_the_default_range(site: Site) -> None:
-    now = site.world.clock.now()
-    inside = await site.add(at=now - (now // 1_000 - MAX) * 1_000)
-    outside = await site.add(at=MAX * 1_000 + 1_000)
-    assert await site.ids() == [inside.id]
-    assert outside.id in await site.ids(created_to=site.now - 1)
+async def test_the_default_range(v2: V2Client) -> None:
+    now = v2.installation.clock.now()
+    inside = await v2.add(at=now - (now // 1_000 - MAX) * 1_000)
+    outside = await v2.add(at=MAX * 1_000 + 1_000)
+    assert await v2.ids() == [inside.id]
+    assert outside.id in await v2.ids(created_to=v2.now - 1)
     for value in ("x", "0", "-5", ""):
-        assert await site.ids(created_from=value, created_to=value) == [inside.id]
+        assert await v2.ids(created_from=value, created_to=value) == [inside.id]
 
 
-async def test_ranges_that_are_refused(site: Site) -> None:
-    response = await site.get(created_from=200, created_to=100)
+async def test_ranges_that_are_refused(v2: V2Client) -> None:
+    response = await v2.get(created_from=200, created_to=100)
     body = response.json()
     assert (response.status_code, body["error"], body["message"]) == (400, "400", "validation error")
     message = "created_to 100 is prior to created_from 200"
     assert body["data"] == {"created_from": {"date_range": {"message": message, "cause": 200}}}
     begin, end = 63_000_000_000, 63_000_000_000 + MAX
-    assert (await site.get(created_from=begin, created_to=end)).status_code == 200
-    response = await site.get(created_from=begin, created_to=end + 1)
+    assert (await v2.get(created_from=begin, created_to=end)).status_code == 200
+    response = await v2.get(created_from=begin, created_to=end + 1)
     message = f"created_to {end + 1} is more than 2682000 seconds from created_from {begin}"
     expected = {"created_from": {"date_range": {"message": message, "cause": end + 1}}}
     assert (response.status_code, response.json()["data"]) == (400, expected)
-    assert (await site.get(created_from=site.now - MAX - 1)).status_code == 400
+    assert (await v2.get(created_from=v2.now - MAX - 1)).status_code == 400
 
 
-async def test_ranges_beyond_all_time(site: Site) -> None:
+async def test_ranges_beyond_all_time(v2: V2Client) -> None:
     for at in (1, 10**15, 10**17):
-        assert await site.ids(created_from=at, created_to=at + 1) == []
+        assert await v2.ids(created_from=at, created_to=at + 1) == []
 
 
-async def test_what_is_not_paged_has_a_guard(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_not_paged_has_a_guard(v2: V2Client, monkeypatch: pytest.MonkeyPatch) -> None:
     for at in range(30):
-        await site.add(at=at, audio=None)
-    monkeypatch.setattr(listing, "HELD", 5)
-    for choices in (Choices(max_rows=29), Choices(max_bytes=1_000)):
-        async with client_of(site.world.app(choices)) as client:
-            response = await client.get(site.recordings, params={"paginate": "false"}, headers=site.headers)
+        await v2.add(at=at, audio=None)
+    monkeypatch.setattr(listing, "MAX_BUFFERED", 5)
+    for choices in (V2Settings(max_rows=29), V2Settings(max_bytes=1_000)):
+        async with client_of(v2.installation.app(choices)) as client:
+            response = await client.get(v2.recordings, params={"paginate": "false"}, headers=v2.headers)
         body = response.json()
         assert (response.status_code, body["error"], body["message"]) == (416, "416", "range not satisfiable")
         assert body["data"] == {}
-    async with client_of(site.world.app(Choices(max_rows=30))) as client:
+    async with client_of(v2.installation.app(V2Settings(max_rows=30))) as client:
         for pretty in ("false", "true"):
             params = {"paginate": "false", "pretty_print": pretty}
-            body = (await client.get(site.recordings, params=params, headers=site.headers)).json()
+            body = (await client.get(v2.recordings, params=params, headers=v2.headers)).json()
             assert len({item["id"] for item in body["data"]}) == 30
             assert (body["status"], body.get("page_size")) == ("success", None)
             assert body["revision"]

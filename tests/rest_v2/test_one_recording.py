@@ -9,16 +9,16 @@ import pytest
 from recordings.model.account import Scope
 from recordings.model.recording import State
 from recordings.use_cases.finalizer import is_kept_here
-from tests.rest_v2.v2_installation import AUDIO, Site, client_of, new_account
+from tests.rest_v2.v2_installation import AUDIO, V2Client, client_of, new_account
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MPEG = {"Accept": "audio/mpeg"}
 
 
-async def test_a_document(site: Site) -> None:
-    made = await site.add()
-    response = await site.get(f"{site.recordings}/{made.id}")
+async def test_a_document(v2: V2Client) -> None:
+    made = await v2.add()
+    response = await v2.get(f"{v2.recordings}/{made.id}")
     body = response.json()
     assert response.status_code == 200
     assert body["data"]["id"] == made.id
@@ -47,10 +47,10 @@ async def test_a_document(site: Site) -> None:
         ("text/html,application/xhtml+xml,*/*;q=0.8", {}, False),
     ],
 )
-async def test_document_or_audio(site: Site, accept: str | None, params: dict[str, str], audio: bool) -> None:
-    made = await site.add()
-    site.client.headers.pop("accept")
-    response = await site.send("GET", f"{site.recordings}/{made.id}", headers={"Accept": accept}, params=params)
+async def test_document_or_audio(v2: V2Client, accept: str | None, params: dict[str, str], audio: bool) -> None:
+    made = await v2.add()
+    v2.client.headers.pop("accept")
+    response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={"Accept": accept}, params=params)
     assert response.status_code == 200
     if audio:
         assert response.content == AUDIO
@@ -60,50 +60,50 @@ async def test_document_or_audio(site: Site, accept: str | None, params: dict[st
 
 
 @pytest.mark.parametrize("accept", ["audio/midi", "video/*", "text/html", "application/xml"])
-async def test_nothing_acceptable(site: Site, accept: str) -> None:
-    made = await site.add()
-    response = await site.send("GET", f"{site.recordings}/{made.id}", headers={"Accept": accept})
+async def test_nothing_acceptable(v2: V2Client, accept: str) -> None:
+    made = await v2.add()
+    response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={"Accept": accept})
     assert (response.status_code, response.content) == (406, b"")
 
 
-async def test_several_lines_of_accept_are_one_list(site: Site) -> None:
-    made = await site.add()
-    site.client.headers.pop("accept")
-    lines = [("X-Auth-Token", site.token()), ("Accept", "text/html"), ("Accept", "audio/mpeg")]
-    response = await site.client.get(f"{site.recordings}/{made.id}", headers=lines)
+async def test_several_lines_of_accept_are_one_list(v2: V2Client) -> None:
+    made = await v2.add()
+    v2.client.headers.pop("accept")
+    lines = [("X-Auth-Token", v2.token()), ("Accept", "text/html"), ("Accept", "audio/mpeg")]
+    response = await v2.client.get(f"{v2.recordings}/{made.id}", headers=lines)
     assert (response.status_code, response.content) == (200, AUDIO)
 
 
-async def test_a_malformed_accept(site: Site) -> None:
-    response = await site.send("GET", headers={"Accept": "nonsense"})
+async def test_a_malformed_accept(v2: V2Client) -> None:
+    response = await v2.send("GET", headers={"Accept": "nonsense"})
     assert (response.status_code, response.content) == (400, b"")
 
 
-async def test_accept_in_the_body(site: Site) -> None:
-    made = await site.add()
+async def test_accept_in_the_body(v2: V2Client) -> None:
+    made = await v2.add()
     for body in ({"data": {"accept": "audio/mpeg"}}, {"data": {}, "accept": "audio/mpeg"}):
-        response = await site.send("GET", f"{site.recordings}/{made.id}", json=body)
+        response = await v2.send("GET", f"{v2.recordings}/{made.id}", json=body)
         assert response.content == AUDIO
 
 
 @pytest.mark.parametrize("accept", ["audio/mpeg", "audio/wav", "audio/x-wav", "audio/*"])
-async def test_wav(site: Site, accept: str) -> None:
-    made = await site.add(format="wav", name="a.wav")
-    response = await site.send("GET", f"{site.recordings}/{made.id}", headers={"Accept": accept})
+async def test_wav(v2: V2Client, accept: str) -> None:
+    made = await v2.add(format="wav", name="a.wav")
+    response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={"Accept": accept})
     assert (response.status_code, response.content) == (200, AUDIO)
     assert response.headers["content-type"] == "audio/x-wav"
     assert response.headers["content-disposition"] == "attachment; filename=a.wav"
-    by_parameter = await site.get(f"{site.recordings}/{made.id}", accept="audio/x-wav")
+    by_parameter = await v2.get(f"{v2.recordings}/{made.id}", accept="audio/x-wav")
     assert by_parameter.content == AUDIO
 
 
-async def test_the_headers_of_audio(site: Site) -> None:
-    made = await site.add(name="9b1d.mp3")
-    path = f"{site.recordings}/{made.id}"
-    response = await site.send("GET", path, headers=MPEG)
+async def test_the_headers_of_audio(v2: V2Client) -> None:
+    made = await v2.add(name="9b1d.mp3")
+    path = f"{v2.recordings}/{made.id}"
+    response = await v2.send("GET", path, headers=MPEG)
     assert response.headers["content-length"] == str(len(AUDIO))
     assert response.headers["content-disposition"] == "attachment; filename=9b1d.mp3"
-    assert response.headers["etag"] == (await site.get(path)).headers["etag"]
+    assert response.headers["etag"] == (await v2.get(path)).headers["etag"]
     assert response.headers["expires"] == "Fri, 01 Jan 1999 00:00:00 GMT"
     assert response.headers["vary"] == "accept-language, accept"
     assert not {"accept-ranges", "content-range"} & set(response.headers)
@@ -112,9 +112,9 @@ async def test_the_headers_of_audio(site: Site) -> None:
 @pytest.mark.parametrize(
     ("inline", "shown"), [("true", "inline"), ("false", "attachment"), ("TRUE", "attachment"), ("1", "attachment")]
 )
-async def test_inline(site: Site, inline: str, shown: str) -> None:
-    made = await site.add(name="a b;c.mp3")
-    response = await site.get(f"{site.recordings}/{made.id}", accept="audio/mpeg", inline=inline)
+async def test_inline(v2: V2Client, inline: str, shown: str) -> None:
+    made = await v2.add(name="a b;c.mp3")
+    response = await v2.get(f"{v2.recordings}/{made.id}", accept="audio/mpeg", inline=inline)
     assert response.headers["content-disposition"] == f'{shown}; filename="a b;c.mp3"'
 
 
@@ -132,37 +132,37 @@ async def test_inline(site: Site, inline: str, shown: str) -> None:
         ("lines=1-2", 200, 0, 10_240),
     ],
 )
-async def test_ranges(site: Site, given: str, status: int, start: int, end: int) -> None:
-    made = await site.add()
-    response = await site.send("GET", f"{site.recordings}/{made.id}", headers={**MPEG, "Range": given})
+async def test_ranges(v2: V2Client, given: str, status: int, start: int, end: int) -> None:
+    made = await v2.add()
+    response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={**MPEG, "Range": given})
     assert response.status_code == status
     assert response.content == AUDIO[start:end]
     assert response.headers["accept-ranges"] == "bytes"
     assert response.headers.get("content-range") == (f"bytes {start}-{end - 1}/10240" if status == 206 else None)
 
 
-async def test_a_range_behind_the_end(site: Site) -> None:
-    made = await site.add()
-    response = await site.send("GET", f"{site.recordings}/{made.id}", headers={**MPEG, "Range": "bytes=10240-"})
+async def test_a_range_behind_the_end(v2: V2Client) -> None:
+    made = await v2.add()
+    response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={**MPEG, "Range": "bytes=10240-"})
     assert response.status_code == 416
     assert response.headers["content-range"] == "bytes */10240"
     assert response.json()["error"] == "416"
 
 
-async def test_a_range_of_another_revision(site: Site) -> None:
-    made = await site.add()
-    path = f"{site.recordings}/{made.id}"
-    tag = (await site.get(path)).headers["etag"]
+async def test_a_range_of_another_revision(v2: V2Client) -> None:
+    made = await v2.add()
+    path = f"{v2.recordings}/{made.id}"
+    tag = (await v2.get(path)).headers["etag"]
     for given, status in ((tag, 206), ('"other"', 200)):
-        response = await site.send("GET", path, headers={**MPEG, "Range": "bytes=0-1", "If-Range": given})
+        response = await v2.send("GET", path, headers={**MPEG, "Range": "bytes=0-1", "If-Range": given})
         assert response.status_code == status
 
 
 @pytest.mark.parametrize("accept", ["application/json", "audio/mpeg"])
-async def test_conditions(site: Site, accept: str) -> None:
-    made = await site.add()
-    path = f"{site.recordings}/{made.id}"
-    tag = (await site.get(path)).headers["etag"]
+async def test_conditions(v2: V2Client, accept: str) -> None:
+    made = await v2.add()
+    path = f"{v2.recordings}/{made.id}"
+    tag = (await v2.get(path)).headers["etag"]
     for header, value, status in (
         ("If-None-Match", tag, 304),
         ("If-None-Match", "*", 304),
@@ -170,7 +170,7 @@ async def test_conditions(site: Site, accept: str) -> None:
         ("If-Match", tag, 200),
         ("If-Match", '"x"', 412),
     ):
-        response = await site.send("GET", path, headers={"Accept": accept, header: value})
+        response = await v2.send("GET", path, headers={"Accept": accept, header: value})
         assert response.status_code == status
         if status != 200:
             assert response.content == b""
@@ -179,13 +179,13 @@ async def test_conditions(site: Site, accept: str) -> None:
             assert response.headers["expires"]
 
 
-async def test_the_error_of_an_unknown_id(site: Site) -> None:
+async def test_the_error_of_an_unknown_id(v2: V2Client) -> None:
     unknown = "202403-" + "0" * 32
-    deleted = await site.add()
-    await site.send("DELETE", f"{site.recordings}/{deleted.id}")
+    deleted = await v2.add()
+    await v2.send("DELETE", f"{v2.recordings}/{deleted.id}")
     for identity in (unknown, deleted.id):
         for accept in ("application/json", "audio/mpeg"):
-            response = await site.send("GET", f"{site.recordings}/{identity}", headers={"Accept": accept})
+            response = await v2.send("GET", f"{v2.recordings}/{identity}", headers={"Accept": accept})
             body = response.json()
             assert response.headers["content-type"] == "application/json"
             assert (response.status_code, body["error"], body["message"]) == (404, "404", "bad_identifier")
@@ -194,101 +194,101 @@ async def test_the_error_of_an_unknown_id(site: Site) -> None:
 
 @pytest.mark.parametrize("identity", ["nonsense", "abcdef-0", "20240-0", "x" * 500, "a%2Fb", "202403-", "%00"])
 @pytest.mark.parametrize("accept", ["application/json", "audio/mpeg"])
-async def test_the_error_of_what_is_no_id(site: Site, identity: str, accept: str) -> None:
-    response = await site.send("GET", f"{site.recordings}/{identity}", headers={"Accept": accept})
+async def test_the_error_of_what_is_no_id(v2: V2Client, identity: str, accept: str) -> None:
+    response = await v2.send("GET", f"{v2.recordings}/{identity}", headers={"Accept": accept})
     body = response.json()
     assert (response.status_code, body["error"], body["message"]) == (404, "404", "bad identifier")
     expected = {"a%2Fb": "a/b", "%00": "\0"}.get(identity, identity)
     assert body["data"] == [expected]
 
 
-async def test_no_audio(site: Site) -> None:
+async def test_no_audio(v2: V2Client) -> None:
     for state in (State.FINALIZING, State.LOST, State.FAILED):
-        made = await site.add(state=state, audio=None)
-        response = await site.send("GET", f"{site.recordings}/{made.id}", headers=MPEG)
+        made = await v2.add(state=state, audio=None)
+        response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers=MPEG)
         assert (response.status_code, response.json()["message"]) == (404, "bad_identifier")
         assert response.json()["data"] == {"message": "bad identifier", "details": made.id}
 
 
-async def test_audio_that_is_not_where_it_was_put(site: Site) -> None:
-    made = await site.add()
+async def test_audio_that_is_not_where_it_was_put(v2: V2Client) -> None:
+    made = await v2.add()
     assert made.media is not None
-    await site.world.media.delete(made.media.url)
-    response = await site.send("GET", f"{site.recordings}/{made.id}", headers=MPEG)
+    await v2.installation.media.delete(made.media.url)
+    response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers=MPEG)
     assert (response.status_code, response.json()["data"].get("details")) == (404, made.id)
 
 
-async def test_a_provider_that_fails(site: Site) -> None:
-    made = await site.add()
+async def test_a_provider_that_fails(v2: V2Client) -> None:
+    made = await v2.add()
 
     async def read(url: str, start: int, end: int | None) -> AsyncIterator[bytes]:
         raise ConnectionResetError(url)
         yield b""
 
-    async with client_of(site.world.app(read=read)) as client:
-        response = await client.get(f"{site.recordings}/{made.id}", headers={**site.headers, **MPEG})
+    async with client_of(v2.installation.app(read=read)) as client:
+        response = await client.get(f"{v2.recordings}/{made.id}", headers={**v2.headers, **MPEG})
     assert (response.status_code, response.json()["message"]) == (500, "datastore_fault")
     assert response.json()["data"] == {"message": "unknown failure", "cause": "ConnectionResetError"}
     assert made.media is not None
     assert made.media.url not in response.text
 
 
-async def test_an_extra_part_of_the_path(site: Site) -> None:
-    made = await site.add()
-    response = await site.get(f"{site.recordings}/{made.id}/x")
+async def test_an_extra_part_of_the_path(v2: V2Client) -> None:
+    made = await v2.add()
+    response = await v2.get(f"{v2.recordings}/{made.id}/x")
     assert (response.status_code, response.json()["message"]) == (404, "not_found")
     assert response.json()["data"] == {"message": "not found"}
 
 
-async def test_a_recording_of_another_account(site: Site) -> None:
-    other = Site(site.world, await new_account(site.world, tree=(site.account.id,)), site.client)
+async def test_a_recording_of_another_account(v2: V2Client) -> None:
+    other = V2Client(v2.installation, await new_account(v2.installation, tree=(v2.account.id,)), v2.client)
     made = await other.add()
-    assert (await site.get(f"{site.recordings}/{made.id}")).status_code == 404
-    assert (await site.get(f"{other.recordings}/{made.id}")).status_code == 200
+    assert (await v2.get(f"{v2.recordings}/{made.id}")).status_code == 404
+    assert (await v2.get(f"{other.recordings}/{made.id}")).status_code == 200
 
 
 # Section 3
 
 
-async def test_deleting(site: Site) -> None:
-    made = await site.add()
-    path = f"{site.recordings}/{made.id}"
-    before = (await site.get(path)).json()
-    woken = site.world.woken
-    response = await site.send("DELETE", path)
+async def test_deleting(v2: V2Client) -> None:
+    made = await v2.add()
+    path = f"{v2.recordings}/{made.id}"
+    before = (await v2.get(path)).json()
+    woken = v2.installation.woken
+    response = await v2.send("DELETE", path)
     body = response.json()
     assert response.status_code == 200
     assert body["data"] == {**before["data"], "_read_only": {"deleted": True}}
     assert body["revision"] == before["revision"]
-    assert (await site.get(path)).status_code == 404
-    assert await site.ids() == []
-    again = await site.send("DELETE", path)
+    assert (await v2.get(path)).status_code == 404
+    assert await v2.ids() == []
+    again = await v2.send("DELETE", path)
     assert (again.status_code, again.json()["data"]["cause"]) == (404, made.id)
-    kept = await site.world.store.load(made.id)
+    kept = await v2.installation.store.load(made.id)
     assert kept is not None
-    assert (kept.state, kept.purge_at) == (State.TRASHED, site.world.clock.now())
-    assert kept.due_at == site.world.clock.now()
-    assert site.world.woken > woken
+    assert (kept.state, kept.purge_at) == (State.TRASHED, v2.installation.clock.now())
+    assert kept.due_at == v2.installation.clock.now()
+    assert v2.installation.woken > woken
 
 
 @pytest.mark.parametrize("verb", ["DELETE", "delete", "Delete"])
-async def test_deleting_through_a_post(site: Site, verb: str) -> None:
-    one, two = await site.add(), await site.add(at=1)
-    assert (await site.send("POST", f"{site.recordings}/{one.id}", params={"verb": verb})).status_code == 200
-    assert (await site.send("POST", f"{site.recordings}/{two.id}", json={"verb": verb})).status_code == 200
-    assert await site.ids() == []
+async def test_deleting_through_a_post(v2: V2Client, verb: str) -> None:
+    one, two = await v2.add(), await v2.add(at=1)
+    assert (await v2.send("POST", f"{v2.recordings}/{one.id}", params={"verb": verb})).status_code == 200
+    assert (await v2.send("POST", f"{v2.recordings}/{two.id}", json={"verb": verb})).status_code == 200
+    assert await v2.ids() == []
 
 
-async def test_a_legal_hold(site: Site) -> None:
-    made = await site.add()
-    await site.world.service.hold(site.principal(Scope.ADMIN), made.id, "a case")
-    response = await site.send("DELETE", f"{site.recordings}/{made.id}")
+async def test_a_legal_hold(v2: V2Client) -> None:
+    made = await v2.add()
+    await v2.installation.service.hold(v2.principal(Scope.ADMIN), made.id, "a case")
+    response = await v2.send("DELETE", f"{v2.recordings}/{made.id}")
     assert (response.status_code, response.json()["message"]) == (409, "datastore_conflict")
-    assert await site.ids() == [made.id]
+    assert await v2.ids() == [made.id]
 
 
-async def test_what_is_deleted_and_what_stays(site: Site) -> None:
-    own, elsewhere = await site.add(format="mp3"), await site.add(format="mp3")
+async def test_what_is_deleted_and_what_stays(v2: V2Client) -> None:
+    own, elsewhere = await v2.add(format="mp3"), await v2.add(format="mp3")
     assert own.media is not None
     assert is_kept_here(own, own.media)
     assert elsewhere.media is not None
@@ -299,44 +299,44 @@ async def test_what_is_deleted_and_what_stays(site: Site) -> None:
         assert is_kept_here(own, replace(own.media, url=url))
 
 
-async def test_soft_or_hard_is_the_same(site: Site) -> None:
-    made = await site.add()
-    response = await site.send("DELETE", f"{site.recordings}/{made.id}", params={"should_soft_delete": "false"})
+async def test_soft_or_hard_is_the_same(v2: V2Client) -> None:
+    made = await v2.add()
+    response = await v2.send("DELETE", f"{v2.recordings}/{made.id}", params={"should_soft_delete": "false"})
     assert response.status_code == 200
-    assert (await site.get(f"{site.recordings}/{made.id}")).status_code == 404
+    assert (await v2.get(f"{v2.recordings}/{made.id}")).status_code == 404
 
 
-async def test_deleting_what_cannot_be(site: Site) -> None:
-    made = await site.add(state=State.FINALIZING, audio=None)
-    response = await site.send("DELETE", f"{site.recordings}/{made.id}")
+async def test_deleting_what_cannot_be(v2: V2Client) -> None:
+    made = await v2.add(state=State.FINALIZING, audio=None)
+    response = await v2.send("DELETE", f"{v2.recordings}/{made.id}")
     assert (response.status_code, response.json()["message"]) == (409, "datastore_conflict")
     assert response.json()["data"]["message"] == "conflicting documents"
-    response = await site.send("DELETE")
+    response = await v2.send("DELETE")
     assert (response.status_code, response.json()["message"]) == (405, "invalid_method")
 
 
-async def test_deleting_another_revision(site: Site) -> None:
-    made = await site.add()
-    path = f"{site.recordings}/{made.id}"
-    refused = await site.send("DELETE", path, headers={"If-Match": '"x"'})
+async def test_deleting_another_revision(v2: V2Client) -> None:
+    made = await v2.add()
+    path = f"{v2.recordings}/{made.id}"
+    refused = await v2.send("DELETE", path, headers={"If-Match": '"x"'})
     assert (refused.status_code, refused.content) == (412, b"")
-    tag = (await site.get(path)).headers["etag"]
-    assert (await site.send("DELETE", path, headers={"If-Match": tag})).status_code == 200
+    tag = (await v2.get(path)).headers["etag"]
+    assert (await v2.send("DELETE", path, headers={"If-Match": tag})).status_code == 200
 
 
 # D10
 
 
-async def test_writing_on_it(site: Site) -> None:
-    made = await site.add()
-    path = f"{site.recordings}/{made.id}"
-    response = await site.send("PATCH", path, json={"data": {"user_metadata": {"a": 1, "b": {"c": [None, 2.5]}}}})
+async def test_writing_on_it(v2: V2Client) -> None:
+    made = await v2.add()
+    path = f"{v2.recordings}/{made.id}"
+    response = await v2.send("PATCH", path, json={"data": {"user_metadata": {"a": 1, "b": {"c": [None, 2.5]}}}})
     assert response.status_code == 200
     assert response.json()["data"]["user_metadata"] == {"a": 1, "b": {"c": [None, 2.5]}}
     assert "_read_only" not in response.json()["data"]
-    changed = await site.send("PATCH", path, json={"data": {"user_metadata": {"a": None, "d": "e"}}})
+    changed = await v2.send("PATCH", path, json={"data": {"user_metadata": {"a": None, "d": "e"}}})
     assert changed.json()["data"]["user_metadata"] == {"b": {"c": [None, 2.5]}, "d": "e"}
-    one = await site.get(path)
+    one = await v2.get(path)
     assert one.json()["data"] == changed.json()["data"]
     assert one.json()["revision"] == changed.json()["revision"] != response.json()["revision"]
 
@@ -352,29 +352,29 @@ async def test_writing_on_it(site: Site) -> None:
         ({}, "data", "required"),
     ],
 )
-async def test_writing_what_cannot_be(site: Site, body: Any, key: str, rule: str) -> None:
-    made = await site.add()
-    response = await site.send("PATCH", f"{site.recordings}/{made.id}", json=body)
+async def test_writing_what_cannot_be(v2: V2Client, body: Any, key: str, rule: str) -> None:
+    made = await v2.add()
+    response = await v2.send("PATCH", f"{v2.recordings}/{made.id}", json=body)
     assert (response.status_code, response.json()["message"]) == (400, "validation error")
     assert rule in response.json()["data"][key]
 
 
-async def test_writing_on_nothing(site: Site) -> None:
-    response = await site.send("PATCH", f"{site.recordings}/202403-0", json={"data": {"user_metadata": {}}})
+async def test_writing_on_nothing(v2: V2Client) -> None:
+    response = await v2.send("PATCH", f"{v2.recordings}/202403-0", json={"data": {"user_metadata": {}}})
     assert (response.status_code, response.json()["message"]) == (404, "bad_identifier")
 
 
-async def test_scopes(site: Site) -> None:
-    made = await site.add()
-    path = f"{site.recordings}/{made.id}"
-    headers = {"X-Auth-Token": site.token(Scope.READ)}
-    assert (await site.send("GET", path, headers=headers)).status_code == 200
+async def test_scopes(v2: V2Client) -> None:
+    made = await v2.add()
+    path = f"{v2.recordings}/{made.id}"
+    headers = {"X-Auth-Token": v2.token(Scope.READ)}
+    assert (await v2.send("GET", path, headers=headers)).status_code == 200
     for method, options in (
         ("DELETE", {}),
         ("PATCH", {"json": {"data": {"user_metadata": {}}}}),
         ("GET", {"params": {"accept": "audio/mpeg"}}),
     ):
-        response = await site.send(method, path, headers=headers, **options)
+        response = await v2.send(method, path, headers=headers, **options)
         assert (response.status_code, response.json()["message"]) == (403, "forbidden")
         told = {"message": "forbidden", "cause": "access denied by token restrictions"}
         assert response.json()["data"] == told

@@ -24,7 +24,7 @@ from graph.services import open_services
 from graph.settings import load
 from recordings.model.account import DEFAULT_SCOPES, Principal
 from recordings.ports.recording_store import MetadataStore
-from tests.rest_v2.v2_installation import Site, World, client_of, new_account
+from tests.rest_v2.v2_installation import Installation, V2Client, client_of, new_account
 from tests.servers.mongod import Mongod
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -64,20 +64,20 @@ def uri_of(server: Mongod) -> str:
     return server.uri.partition("&")[0] + NOT_LONG
 
 
-async def site_on(store: MetadataStore, folder: Path) -> Site:
+async def site_on(store: MetadataStore, folder: Path) -> V2Client:
     (folder / "audio").mkdir()
-    world = World(store, FolderMedia(folder / "audio", "local:"), folder)
-    return Site(world, await new_account(world), httpx.AsyncClient())
+    installation = Installation(store, FolderMedia(folder / "audio", "local:"), folder)
+    return V2Client(installation, await new_account(installation), httpx.AsyncClient())
 
 
 @pytest_asyncio.fixture(params=list(Driver), loop_scope="session")
-async def on_mongodb(request: pytest.FixtureRequest, mongod: Mongod, tmp_path: Path) -> AsyncIterator[Site]:
+async def on_mongodb(request: pytest.FixtureRequest, mongod: Mongod, tmp_path: Path) -> AsyncIterator[V2Client]:
     store = MongoStore(uri_of(mongod), "away", request.param)
     await store.open()
-    site = await site_on(store, tmp_path)
-    await site.client.aclose()
-    async with client_of(site.world.app()) as site.client:
-        yield site
+    v2 = await site_on(store, tmp_path)
+    await v2.client.aclose()
+    async with client_of(v2.installation.app()) as v2.client:
+        yield v2
     await store.close()
 
 
@@ -90,46 +90,46 @@ def is_told(response: httpx.Response) -> None:
     assert response.headers["content-type"] == "application/json"
 
 
-async def test_a_server_that_is_gone(on_mongodb: Site, gone: Any) -> None:
-    site = on_mongodb
-    made = await site.add()
-    one = f"{site.recordings}/{made.id}"
-    site.world.recorder.ring(site.account.id, "live")
+async def test_a_server_that_is_gone(on_mongodb: V2Client, gone: Any) -> None:
+    v2 = on_mongodb
+    made = await v2.add()
+    one = f"{v2.recordings}/{made.id}"
+    v2.installation.recorder.ring(v2.account.id, "live")
     flow = {"action": "metaflow", "data": {"module": "record_call", "data": {"action": "start"}}}
-    assert await site.ids() == [made.id]
+    assert await v2.ids() == [made.id]
     gone()
     login = {"data": {"credentials": "0" * 32, "account_name": "Acme"}}
     requests: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("GET", site.recordings, {}),
-        ("GET", f"{site.recordings}?accept=csv", {}),
+        ("GET", v2.recordings, {}),
+        ("GET", f"{v2.recordings}?accept=csv", {}),
         ("GET", f"{one}?accept=audio/mpeg", {}),
         ("DELETE", one, {}),
-        ("PUT", f"{site.path}/channels/live", {"json": flow}),
+        ("PUT", f"{v2.path}/channels/live", {"json": flow}),
         ("GET", "/v2/token_auth", {}),
         ("PUT", "/v2/user_auth", {"json": login}),
         ("PUT", "/v2/api_auth", {"json": {"data": {"api_key": "0" * 64}}}),
     )
     async with asyncio.timeout(LONGEST):
-        answers = await asyncio.gather(*(site.send(method, path, **options) for method, path, options in requests))
+        answers = await asyncio.gather(*(v2.send(method, path, **options) for method, path, options in requests))
     for answer in answers:
         is_told(answer)
 
 
-async def test_a_server_that_is_back(on_mongodb: Site, mongod: Mongod) -> None:
-    site = on_mongodb
-    made = await site.add()
+async def test_a_server_that_is_back(on_mongodb: V2Client, mongod: Mongod) -> None:
+    v2 = on_mongodb
+    made = await v2.add()
     mongod.kill()
     async with asyncio.timeout(LONGEST):
-        is_told(await site.get())
+        is_told(await v2.get())
         await asyncio.to_thread(mongod.start)
         await asyncio.to_thread(mongod.initiate)
-        assert await site.ids() == [made.id]
+        assert await v2.ids() == [made.id]
 
 
 async def test_all_of_the_service(mongod: Mongod, gone: Any, tmp_path: Path) -> None:
     uri = uri_of(mongod).replace("/?", "/whole?")
     async with open_services(load({}, {"data": str(tmp_path), "mongodb": uri})) as services:
-        account = await services.administration.create_account("Acme")
+        account = await services.accounts.create_account("Acme")
         token = services.tokens.issue(Principal(account.id, frozenset(DEFAULT_SCOPES)))
         headers = {"X-Auth-Token": token, "Authorization": f"Bearer {token}"}
         transport = httpx.ASGITransport(create_app(services))
@@ -155,40 +155,40 @@ async def test_how_long_anybody_waits_is_bounded() -> None:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def on_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+async def on_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[V2Client]:
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     store = SqliteStore(tmp_path)
     await store.open()
-    site = await site_on(store, tmp_path)
-    await site.client.aclose()
-    async with client_of(site.world.app()) as site.client:
-        yield site
+    v2 = await site_on(store, tmp_path)
+    await v2.client.aclose()
+    async with client_of(v2.installation.app()) as v2.client:
+        yield v2
     await store.close()
 
 
-async def test_a_file_that_another_process_keeps(on_sqlite: Site, tmp_path: Path) -> None:
-    site = on_sqlite
-    made = await site.add()
-    one = f"{site.recordings}/{made.id}"
+async def test_a_file_that_another_process_keeps(on_sqlite: V2Client, tmp_path: Path) -> None:
+    v2 = on_sqlite
+    made = await v2.add()
+    one = f"{v2.recordings}/{made.id}"
     beside = sqlite3.connect(tmp_path / FILE, isolation_level=None)
     try:
         beside.execute("BEGIN IMMEDIATE")
-        is_told(await site.send("DELETE", one))
-        is_told(await site.send("PATCH", one, json={"data": {"user_metadata": {"a": 1}}}))
+        is_told(await v2.send("DELETE", one))
+        is_told(await v2.send("PATCH", one, json={"data": {"user_metadata": {"a": 1}}}))
         # Reading goes on: it sees the last commit.
-        assert await site.ids() == [made.id]
+        assert await v2.ids() == [made.id]
         beside.execute("ROLLBACK")
     finally:
         beside.close()
-    assert (await site.send("DELETE", one)).status_code == 200
+    assert (await v2.send("DELETE", one)).status_code == 200
 
 
-async def test_a_read_that_takes_too_long(on_sqlite: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = on_sqlite
+async def test_a_read_that_takes_too_long(on_sqlite: V2Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    v2 = on_sqlite
     for at in range(20):
-        await site.add(at=at, audio=None)
+        await v2.add(at=at, audio=None)
     monkeypatch.setattr(database, "READ_SECONDS", -1.0)
     monkeypatch.setattr(database, "STEPS", 1)
-    is_told(await site.get())
+    is_told(await v2.get())
     monkeypatch.undo()
-    assert len(await site.ids()) == 20
+    assert len(await v2.ids()) == 20

@@ -13,7 +13,7 @@ from recordings.model.account import Scope
 from recordings.model.errors import Busy
 from recordings.model.recording import Recording
 from tests.adapters.audio.sounds import sine, write_as
-from tests.rest_v2.v2_installation import AUDIO, Site, client_of
+from tests.rest_v2.v2_installation import AUDIO, V2Client, client_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -46,13 +46,13 @@ def heard(audio: bytes) -> tuple[str, float]:
 
 @pytest.mark.parametrize("way", ["header", "parameter"])
 @pytest.mark.parametrize("name", TYPES)
-async def test_a_type_that_is_not_the_stored_one(site: Site, mp3: bytes, name: str, way: str) -> None:
-    made = await site.add(audio=mp3, name="a.mp3")
-    path, (format, shown) = f"{site.recordings}/{made.id}", TYPES[name]
+async def test_a_type_that_is_not_the_stored_one(v2: V2Client, mp3: bytes, name: str, way: str) -> None:
+    made = await v2.add(audio=mp3, name="a.mp3")
+    path, (format, shown) = f"{v2.recordings}/{made.id}", TYPES[name]
     if way == "header":
-        response = await site.send("GET", path, headers={"Accept": name})
+        response = await v2.send("GET", path, headers={"Accept": name})
     else:
-        response = await site.send("GET", path, headers={"Accept": "application/json"}, params={"accept": name})
+        response = await v2.send("GET", path, headers={"Accept": "application/json"}, params={"accept": name})
     assert (response.status_code, response.headers["content-type"]) == (200, shown)
     codec, seconds = heard(response.content)
     assert codec in {CODECS[format], "lib" + CODECS[format]}
@@ -64,7 +64,7 @@ async def test_a_type_that_is_not_the_stored_one(site: Site, mp3: bytes, name: s
     assert not {"accept-ranges", "content-range"} & set(response.headers)
 
 
-async def test_a_stored_wav_in_other_formats_and_as_itself(site: Site) -> None:
+async def test_a_stored_wav_in_other_formats_and_as_itself(v2: V2Client) -> None:
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -72,78 +72,76 @@ async def test_a_stored_wav_in_other_formats_and_as_itself(site: Site) -> None:
         file.setframerate(16_000)
         file.writeframes(sine(440, 16_000, SECONDS))
     stored = buffer.getvalue()
-    made = await site.add(audio=stored, format="wav", name="a.wav")
-    path = f"{site.recordings}/{made.id}"
+    made = await v2.add(audio=stored, format="wav", name="a.wav")
+    path = f"{v2.recordings}/{made.id}"
     for name in ("audio/mpeg", "audio/mp3", "audio/wav", "audio/x-wav", "audio/*"):
-        same = await site.send("GET", path, headers={"Accept": name})
+        same = await v2.send("GET", path, headers={"Accept": name})
         assert (same.content, same.headers["content-type"]) == (stored, "audio/x-wav")
-    response = await site.get(path, accept="audio/ogg", inline="true")
+    response = await v2.get(path, accept="audio/ogg", inline="true")
     assert heard(response.content)[0] in {"opus", "libopus"}
     assert response.headers["content-disposition"] == "inline; filename=a.opus"
 
 
-async def test_ranges_and_conditions(site: Site, mp3: bytes) -> None:
-    made = await site.add(audio=mp3)
-    path, asked = f"{site.recordings}/{made.id}", {"Accept": "audio/flac"}
-    whole = await site.send("GET", path, headers=asked)
+async def test_ranges_and_conditions(v2: V2Client, mp3: bytes) -> None:
+    made = await v2.add(audio=mp3)
+    path, asked = f"{v2.recordings}/{made.id}", {"Accept": "audio/flac"}
+    whole = await v2.send("GET", path, headers=asked)
     size, tag = len(whole.content), whole.headers["etag"]
-    assert tag != (await site.get(path)).headers["etag"]
+    assert tag != (await v2.get(path)).headers["etag"]
     for given, start, end in (("bytes=0-9", 0, 10), ("bytes=100-", 100, size), ("bytes=-5", size - 5, size)):
-        part = await site.send("GET", path, headers={**asked, "Range": given, "If-Range": tag})
+        part = await v2.send("GET", path, headers={**asked, "Range": given, "If-Range": tag})
         assert (part.status_code, part.content) == (206, whole.content[start:end])
         assert part.headers["content-range"] == f"bytes {start}-{end - 1}/{size}"
         assert part.headers["accept-ranges"] == "bytes"
-    behind = await site.send("GET", path, headers={**asked, "Range": f"bytes={size}-"})
+    behind = await v2.send("GET", path, headers={**asked, "Range": f"bytes={size}-"})
     assert (behind.status_code, behind.headers["content-range"]) == (416, f"bytes */{size}")
-    stored = (await site.send("GET", path, headers={"Accept": "audio/mpeg"})).headers["etag"]
+    stored = (await v2.send("GET", path, headers={"Accept": "audio/mpeg"})).headers["etag"]
     for header, value, status in (
         ("If-None-Match", tag, 304),
         ("If-None-Match", stored, 200),
         ("If-Match", tag, 200),
         ("If-Match", stored, 412),
     ):
-        response = await site.send("GET", path, headers={**asked, header: value})
+        response = await v2.send("GET", path, headers={**asked, header: value})
         assert response.status_code == status, header
         assert (response.content == b"") is (status != 200)
-    mixed = await site.send("GET", path, headers={**asked, "Range": "bytes=0-9", "If-Range": stored})
+    mixed = await v2.send("GET", path, headers={**asked, "Range": "bytes=0-9", "If-Range": stored})
     assert (mixed.status_code, mixed.content) == (200, whole.content)
 
 
-async def test_who_may_not_hear_it_gets_none(site: Site, mp3: bytes) -> None:
-    made = await site.add(audio=mp3, owner_id="other")
-    path = f"{site.recordings}/{made.id}"
-    for token, status in ((site.token(Scope.READ), 403), (site.token(owner_id="mine"), 404)):
-        response = await site.send("GET", path, headers={"X-Auth-Token": token, "Accept": "audio/ogg"})
+async def test_who_may_not_hear_it_gets_none(v2: V2Client, mp3: bytes) -> None:
+    made = await v2.add(audio=mp3, owner_id="other")
+    path = f"{v2.recordings}/{made.id}"
+    for token, status in ((v2.token(Scope.READ), 403), (v2.token(owner_id="mine"), 404)):
+        response = await v2.send("GET", path, headers={"X-Auth-Token": token, "Accept": "audio/ogg"})
         assert response.status_code == status
 
 
-async def test_what_cannot_be_converted(site: Site) -> None:
-    nonsense, without = await site.add(audio=AUDIO), await site.add(audio=None)
-    gone = await site.add(audio=AUDIO + b"x")
+async def test_what_cannot_be_converted(v2: V2Client) -> None:
+    nonsense, without = await v2.add(audio=AUDIO), await v2.add(audio=None)
+    gone = await v2.add(audio=AUDIO + b"x")
     assert gone.media is not None
-    await site.world.media.delete(gone.media.url)
+    await v2.installation.media.delete(gone.media.url)
     for made in (nonsense, without, gone):
-        response = await site.get(f"{site.recordings}/{made.id}", accept="audio/ogg")
+        response = await v2.get(f"{v2.recordings}/{made.id}", accept="audio/ogg")
         assert (response.status_code, response.json()["message"]) == (404, "bad_identifier")
         assert response.json()["data"] == {"message": "bad identifier", "details": made.id}
 
 
-async def test_too_much_is_being_converted(site: Site) -> None:
-    made = await site.add()
+async def test_too_much_is_being_converted(v2: V2Client) -> None:
+    made = await v2.add()
 
     async def convert(_recording: Recording, _format: str) -> Any:
         raise Busy("later")
 
-    async with client_of(site.world.app(convert=convert)) as client:
-        response = await client.get(
-            f"{site.recordings}/{made.id}", params={"accept": "audio/ogg"}, headers=site.headers
-        )
+    async with client_of(v2.installation.app(convert=convert)) as client:
+        response = await client.get(f"{v2.recordings}/{made.id}", params={"accept": "audio/ogg"}, headers=v2.headers)
     assert (response.status_code, response.json()["message"]) == (503, "datastore_unreachable")
     assert response.headers["retry-after"] == "10"
 
 
-async def test_a_provider_that_fails(site: Site, mp3: bytes) -> None:
-    made = await site.add(audio=mp3)
+async def test_a_provider_that_fails(v2: V2Client, mp3: bytes) -> None:
+    made = await v2.add(audio=mp3)
 
     class Broken:
         recording = made
@@ -154,8 +152,6 @@ async def test_a_provider_that_fails(site: Site, mp3: bytes) -> None:
     async def convert(_recording: Recording, _format: str) -> Any:
         return Broken()
 
-    async with client_of(site.world.app(convert=convert)) as client:
-        response = await client.get(
-            f"{site.recordings}/{made.id}", params={"accept": "audio/flac"}, headers=site.headers
-        )
+    async with client_of(v2.installation.app(convert=convert)) as client:
+        response = await client.get(f"{v2.recordings}/{made.id}", params={"accept": "audio/flac"}, headers=v2.headers)
     assert (response.status_code, response.json()["message"]) == (500, "datastore_fault")

@@ -13,7 +13,7 @@ from isal import isal_zlib
 from adapters.http import compression
 from adapters.rest_v2.listing import list_recordings as listing
 from adapters.rest_v2.v2_routes import OPERATIONS
-from tests.rest_v2.v2_installation import VERSION, Site, client_of
+from tests.rest_v2.v2_installation import VERSION, V2Client, client_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -26,46 +26,46 @@ CORS = {
 }
 
 
-async def test_the_envelope_of_an_error(site: Site) -> None:
-    response = await site.get(f"{site.recordings}/202403-0")
+async def test_the_envelope_of_an_error(v2: V2Client) -> None:
+    response = await v2.get(f"{v2.recordings}/202403-0")
     body = response.json()
     assert body["status"] == "error"
     assert body["error"] == "404"
     assert {"data", "message", "request_id", "timestamp", "node", "auth_token", "version", "tokens"} <= set(body)
     assert body["version"] == VERSION
-    assert body["auth_token"] == site.headers["X-Auth-Token"]
+    assert body["auth_token"] == v2.headers["X-Auth-Token"]
 
 
 @pytest.mark.parametrize(
     "content",
     [b"{", b"[]", b"5", b'"x"', b"\xff", b"[" * 100_000, b'{"data": nan}', b"{'data': 1}"],
 )
-async def test_a_body_that_is_no_json(site: Site, content: bytes) -> None:
-    response = await site.send("GET", content=content, headers={"Content-Type": "application/json"})
+async def test_a_body_that_is_no_json(v2: V2Client, content: bytes) -> None:
+    response = await v2.send("GET", content=content, headers={"Content-Type": "application/json"})
     body = response.json()
     assert (response.status_code, body["message"]) == (400, "validation error")
     assert body["data"]["json"]["invalid"]["target"] == "body"
     assert " around " in body["data"]["json"]["invalid"]["message"]
 
 
-async def test_data_that_is_none(site: Site) -> None:
+async def test_data_that_is_none(v2: V2Client) -> None:
     for data in ("x", 5, None):
-        response = await site.send("GET", json={"data": data})
+        response = await v2.send("GET", json={"data": data})
         assert (response.status_code, set(response.json()["data"])) == (400, {"data"})
-    assert (await site.send("GET", json={})).status_code == 200
-    assert (await site.send("GET", json={"DATA": {}})).status_code == 200
+    assert (await v2.send("GET", json={})).status_code == 200
+    assert (await v2.send("GET", json={"DATA": {}})).status_code == 200
 
 
-async def test_a_body_that_is_too_large(site: Site) -> None:
-    response = await site.send("PUT", "/v2/api_auth", content=b" " * 262_145)
+async def test_a_body_that_is_too_large(v2: V2Client) -> None:
+    response = await v2.send("PUT", "/v2/api_auth", content=b" " * 262_145)
     message = "Payload or Files must not be more than 262144 bytes"
     assert response.status_code == 400
     assert response.json()["data"] == {"file": {"maxSize": {"message": message, "target": 262_144}}}
 
 
-async def test_the_type_of_a_body(site: Site) -> None:
-    made = await site.add()
-    path = f"{site.recordings}/{made.id}"
+async def test_the_type_of_a_body(v2: V2Client) -> None:
+    made = await v2.add()
+    path = f"{v2.recordings}/{made.id}"
     text = b'{"data": {"user_metadata": {"a": 1}}}'
     for name, status in (
         ("application/json", 200),
@@ -77,27 +77,27 @@ async def test_the_type_of_a_body(site: Site) -> None:
         ("multipart/form-data; boundary=x", 415),
     ):
         headers = {"Content-Type": name} if name else {}
-        response = await site.send("PATCH", path, content=text, headers=headers)
+        response = await v2.send("PATCH", path, content=text, headers=headers)
         assert response.status_code == status, name
         if status == 415:
             assert response.content == b""
     form = {"api_key": "0" * 64}
-    assert (await site.send("PUT", "/v2/api_auth", data=form)).status_code == 404
+    assert (await v2.send("PUT", "/v2/api_auth", data=form)).status_code == 404
 
 
-async def test_the_verb_of_a_post(site: Site) -> None:
-    assert (await site.send("POST", params={"verb": "get"})).status_code == 200
-    assert (await site.send("POST")).status_code == 405
-    assert (await site.send("POST", headers={"X-HTTP-Method-Override": "GET"})).status_code == 405
-    assert (await site.send("GET", params={"verb": "delete"})).status_code == 200
+async def test_the_verb_of_a_post(v2: V2Client) -> None:
+    assert (await v2.send("POST", params={"verb": "get"})).status_code == 200
+    assert (await v2.send("POST")).status_code == 405
+    assert (await v2.send("POST", headers={"X-HTTP-Method-Override": "GET"})).status_code == 405
+    assert (await v2.send("GET", params={"verb": "delete"})).status_code == 200
 
 
 @pytest.mark.parametrize("path", sorted({operation.path for operation in OPERATIONS}))
-async def test_methods_that_a_path_does_not_have(site: Site, path: str) -> None:
+async def test_methods_that_a_path_does_not_have(v2: V2Client, path: str) -> None:
     has = {operation.method for operation in OPERATIONS if operation.path == path}
-    names = {"account_id": site.account.id, "recording_id": "x", "user_id": "x", "channel_id": "x"}
+    names = {"account_id": v2.account.id, "recording_id": "x", "user_id": "x", "channel_id": "x"}
     for method in {"GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "BREW"} - has:
-        response = await site.send(method, "/v2" + path.format(**names))
+        response = await v2.send(method, "/v2" + path.format(**names))
         assert response.status_code == 405, method
         assert set(response.headers["allow"].split(", ")) == has
         if method != "HEAD":
@@ -106,57 +106,57 @@ async def test_methods_that_a_path_does_not_have(site: Site, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v2/", "/v2/nothing", "/v2/accounts", "/v2/accounts/a/b/c/d/e/f"])
-async def test_paths_that_there_are_not(site: Site, path: str) -> None:
-    response = await site.send("GET", path)
+async def test_paths_that_there_are_not(v2: V2Client, path: str) -> None:
+    response = await v2.send("GET", path)
     assert (response.status_code, response.json()["message"]) == (404, "not_found")
     assert response.json()["data"] == {"message": "not found"}
 
 
 @pytest.mark.parametrize("path", ["/v1/accounts/x/recordings", "/v1/", "/v1/api_auth"])
-async def test_v1_is_gone(site: Site, path: str) -> None:
+async def test_v1_is_gone(v2: V2Client, path: str) -> None:
     for method in ("GET", "PUT"):
-        response = await site.send(method, path)
+        response = await v2.send(method, path)
         body = response.json()
         assert (response.status_code, body["error"], body["message"]) == (410, "410", "gone")
 
 
-async def test_other_origins(site: Site) -> None:
-    plain = await site.get()
+async def test_other_origins(v2: V2Client) -> None:
+    plain = await v2.get()
     assert not CORS & set(plain.headers)
     for header in ("Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"):
-        response = await site.send("GET", headers={header: "x"})
+        response = await v2.send("GET", headers={header: "x"})
         assert set(response.headers) >= CORS
         assert response.headers["access-control-allow-origin"] == "*"
         assert response.headers["access-control-allow-methods"] == "OPTIONS, GET"
         assert "x-auth-token" in response.headers["access-control-allow-headers"]
         assert "x-request-id" in response.headers["access-control-expose-headers"]
         assert response.headers["access-control-max-age"] == "86400"
-        asked = await site.send("OPTIONS", headers={header: "x", "X-Auth-Token": None})
+        asked = await v2.send("OPTIONS", headers={header: "x", "X-Auth-Token": None})
         assert (asked.status_code, asked.content) == (200, b"")
-    one = await site.send("OPTIONS", f"{site.recordings}/x", headers={"Origin": "x"})
+    one = await v2.send("OPTIONS", f"{v2.recordings}/x", headers={"Origin": "x"})
     assert one.headers["access-control-allow-methods"] == "OPTIONS, GET, DELETE, PATCH"
-    for path in ("/v2/nothing", site.recordings + "/x"):
-        assert set((await site.send("GET", path)).headers) >= CORS
+    for path in ("/v2/nothing", v2.recordings + "/x"):
+        assert set((await v2.send("GET", path)).headers) >= CORS
 
 
-async def test_headers_that_every_answer_has(site: Site) -> None:
-    response = await site.get()
+async def test_headers_that_every_answer_has(v2: V2Client) -> None:
+    response = await v2.get()
     assert response.headers["content-language"] == "en"
     assert response.headers["vary"] == "accept-language, accept, accept-encoding"
     assert response.headers["expires"] == "Fri, 01 Jan 1999 00:00:00 GMT"
-    assert "expires" not in (await site.send("DELETE", f"{site.recordings}/x")).headers
+    assert "expires" not in (await v2.send("DELETE", f"{v2.recordings}/x")).headers
 
 
 @pytest.mark.parametrize("given", ["abc-1", "x" * 256, 'a "b" <c>; d=e, f', "{%00}\\", "é 語 🎧", "0"])
-async def test_an_id_of_a_request_is_echoed(site: Site, given: str) -> None:
-    named = [(b"X-Request-ID", given.encode()), *((a.encode(), b.encode()) for a, b in site.headers.items())]
-    for path in (site.recordings, "/v2/nothing"):
-        response = await site.client.get(path, headers=named)
+async def test_an_id_of_a_request_is_echoed(v2: V2Client, given: str) -> None:
+    named = [(b"X-Request-ID", given.encode()), *((a.encode(), b.encode()) for a, b in v2.headers.items())]
+    for path in (v2.recordings, "/v2/nothing"):
+        response = await v2.client.get(path, headers=named)
         (told,) = [value for name, value in response.headers.raw if name.lower() == b"x-request-id"]
         assert told == given.encode()
         assert response.json()["request_id"] == given
-    await site.add()
-    table = await site.client.get(site.recordings, headers=named, params={"accept": "csv"})
+    await v2.add()
+    table = await v2.client.get(v2.recordings, headers=named, params={"accept": "csv"})
     assert re.fullmatch(r'attachment; filename="json_[0-9a-f]{22}\.csv"', table.headers["content-disposition"])
 
 
@@ -164,32 +164,32 @@ async def test_an_id_of_a_request_is_echoed(site: Site, given: str) -> None:
     "given",
     [b"", b" ", b"x" * 257, b"a\tb", b"a\r\nset-cookie: b", b"\x1b[31m", b"\xff\xfe", "a\u202eb".encode(), b"a\x7f"],
 )
-async def test_an_id_that_breaks_a_header_or_a_log_is_not(site: Site, given: bytes) -> None:
-    named = [(b"X-Request-ID", given), *((a.encode(), b.encode()) for a, b in site.headers.items())]
-    response = await site.client.get(site.recordings, headers=named)
+async def test_an_id_that_breaks_a_header_or_a_log_is_not(v2: V2Client, given: bytes) -> None:
+    named = [(b"X-Request-ID", given), *((a.encode(), b.encode()) for a, b in v2.headers.items())]
+    response = await v2.client.get(v2.recordings, headers=named)
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["x-request-id"])
     assert response.json()["request_id"] == response.headers["x-request-id"]
     assert "set-cookie" not in response.headers
 
 
 @pytest.mark.parametrize("query", ["%ff=%ff", "a" * 5_000, "=&&=", "page_size", "%00=%00", "filter_=&has_key="])
-async def test_any_query(site: Site, query: str) -> None:
-    assert (await site.client.get(f"{site.recordings}?{query}", headers=site.headers)).status_code in {200, 404}
+async def test_any_query(v2: V2Client, query: str) -> None:
+    assert (await v2.client.get(f"{v2.recordings}?{query}", headers=v2.headers)).status_code in {200, 404}
 
 
-async def test_too_many_parameters(site: Site) -> None:
+async def test_too_many_parameters(v2: V2Client) -> None:
     for query in ("a=b&" * 300, "has_key=x&" * 65):
-        assert (await site.client.get(f"{site.recordings}?{query}", headers=site.headers)).status_code == 400
+        assert (await v2.client.get(f"{v2.recordings}?{query}", headers=v2.headers)).status_code == 400
 
 
-async def test_a_fault_of_ours_is_masked(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_fault_of_ours_is_masked(v2: V2Client, caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         async def account(self, account_id: str) -> None:
             raise RuntimeError(f"secret {account_id}")
 
     caplog.set_level(logging.DEBUG)
-    async with client_of(site.world.app(accounts=Broken())) as client:
-        response = await client.get(site.recordings, params={"auth_token": site.token()})
+    async with client_of(v2.installation.app(accounts=Broken())) as client:
+        response = await client.get(v2.recordings, params={"auth_token": v2.token()})
     body = response.json()
     assert (response.status_code, body["error"], body["status"]) == (500, "500", "error")
     assert response.headers["content-type"] == "application/json"
@@ -213,12 +213,12 @@ async def test_a_fault_of_ours_is_masked(site: Site, caplog: pytest.LogCaptureFi
         ("", False),
     ],
 )
-async def test_gzip_for_who_takes_it(site: Site, header: str, taken: bool) -> None:
-    made = await site.add()
-    path = f"{site.recordings}/{made.id}"
-    for where, params in ((site.recordings, {}), (path, {}), (site.recordings, {"page_size": "0"})):
-        async with site.client.stream(
-            "GET", where, params=params, headers={**site.headers, "Accept-Encoding": header}
+async def test_gzip_for_who_takes_it(v2: V2Client, header: str, taken: bool) -> None:
+    made = await v2.add()
+    path = f"{v2.recordings}/{made.id}"
+    for where, params in ((v2.recordings, {}), (path, {}), (v2.recordings, {"page_size": "0"})):
+        async with v2.client.stream(
+            "GET", where, params=params, headers={**v2.headers, "Accept-Encoding": header}
         ) as response:
             raw = b"".join([part async for part in response.aiter_raw()])
         assert (response.headers.get("content-encoding") == "gzip") is taken
@@ -228,12 +228,12 @@ async def test_gzip_for_who_takes_it(site: Site, header: str, taken: bool) -> No
         assert body["status"] == ("error" if params else "success")
 
 
-async def test_what_is_never_in_gzip(site: Site) -> None:
-    made = await site.add()
-    path = f"{site.recordings}/{made.id}"
-    tag = (await site.get(path)).headers["etag"]
+async def test_what_is_never_in_gzip(v2: V2Client) -> None:
+    made = await v2.add()
+    path = f"{v2.recordings}/{made.id}"
+    tag = (await v2.get(path)).headers["etag"]
     for headers in ({"Accept": "audio/mpeg"}, {"Accept": "text/html"}, {"If-None-Match": tag}):
-        response = await site.send("GET", path, headers={"Accept-Encoding": "gzip", **headers})
+        response = await v2.send("GET", path, headers={"Accept-Encoding": "gzip", **headers})
         assert "content-encoding" not in response.headers
 
 
@@ -248,15 +248,15 @@ async def test_what_is_never_in_gzip(site: Site) -> None:
     ],
 )
 async def test_what_is_streamed_is_in_gzip_too(
-    site: Site, library: Any, params: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    v2: V2Client, library: Any, params: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "HELD", 5)
+    monkeypatch.setattr(listing, "MAX_BUFFERED", 5)
     monkeypatch.setattr(compression, "_zlib", library)
-    made = [(await site.add(at=at, audio=None)).id for at in range(120)]
+    made = [(await v2.add(at=at, audio=None)).id for at in range(120)]
     answers = {}
     for coding in ("identity", "gzip"):
-        headers = {**site.headers, "Accept-Encoding": coding}
-        async with site.client.stream("GET", site.recordings, headers=headers, params=params) as response:
+        headers = {**v2.headers, "Accept-Encoding": coding}
+        async with v2.client.stream("GET", v2.recordings, headers=headers, params=params) as response:
             raw = b"".join([part async for part in response.aiter_raw()])
         assert (response.headers.get("content-encoding") == "gzip") is (coding == "gzip")
         assert response.headers["vary"] == "accept-language, accept, accept-encoding"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.rest_v2.request.v2_errors import Fault
-from adapters.rest_v2.request.wanted_type import PLAYED, RENDERED, TABLE, Choice, Kind, choose, pick
+from adapters.rest_v2.request.v2_errors import V2Error
+from adapters.rest_v2.request.wanted_type import CONVERTED_TYPES, PLAYED, TABLE, Choice, Kind, choose, pick
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 MP3, WAV = "audio/mpeg", "audio/x-wav"
@@ -57,10 +57,10 @@ def test_every_row(header: str | None, parameter: str | None, expected: Kind) ->
     [
         # Its name, and what accepts any audio: as it is stored, whatever that is.
         *[(name, None, stored, None) for name in ("audio/mpeg", "audio/mp3", "audio/*") for stored in (MP3, WAV)],
-        *[(name, None, WAV, None) for name, format in RENDERED.items() if format == "wav"],
+        *[(name, None, WAV, None) for name, format in CONVERTED_TYPES.items() if format == "wav"],
         # Another one.
-        *[(name, None, MP3, format) for name, format in RENDERED.items()],
-        *[(None, name, MP3, format) for name, format in RENDERED.items()],
+        *[(name, None, MP3, format) for name, format in CONVERTED_TYPES.items()],
+        *[(None, name, MP3, format) for name, format in CONVERTED_TYPES.items()],
         ("audio/ogg", None, WAV, "opus"),
         ('audio/ogg; codecs="opus"', None, MP3, "opus"),
         # The stored one wherever it will do, but not against a parameter.
@@ -80,7 +80,7 @@ def test_in_which_format(header: str | None, parameter: str | None, stored: str,
 
 @pytest.mark.parametrize("header", ["text/html", "application/xml", "audio/mpeg;q=0", "image/png, video/*"])
 def test_nothing_that_is_offered(header: str) -> None:
-    with pytest.raises(Fault) as fault:
+    with pytest.raises(V2Error) as fault:
         choose(header, None, PLAYED)
     assert (fault.value.status, fault.value.bare) == (406, True)
 
@@ -89,7 +89,7 @@ def test_nothing_that_is_offered(header: str) -> None:
     "header", ["audio", "audio/", "/", "a/b;q=2", "a/b;;", "a/b c/d", "a/b;q=x", "a/b" * 2_000, "é/é"]
 )
 def test_malformed(header: str) -> None:
-    with pytest.raises(Fault) as fault:
+    with pytest.raises(V2Error) as fault:
         choose(header, None, PLAYED)
     assert (fault.value.status, fault.value.bare) == (400, True)
 
@@ -102,5 +102,5 @@ def test_tables(name: str) -> None:
 
 @given(st.text(max_size=60), st.text(max_size=30))
 def test_any_text_gets_an_answer(header: str, parameter: str) -> None:
-    with suppress(Fault):
+    with suppress(V2Error):
         assert all(isinstance(choice, Choice) for choice in choose(header, parameter, PLAYED, csv=True))

@@ -17,10 +17,10 @@ from starlette.types import ASGIApp
 from adapters.audio import AudioWorkers, Renditions
 from adapters.identity import Credentials, Identity, Revocations, Tokens
 from adapters.media import FolderMedia
-from adapters.rest_v2.dependencies import Choices
 from adapters.rest_v2.recording.v2_document import from_v2
 from adapters.rest_v2.v2_app import rest_v1_app, rest_v2_app
-from graph.media.convert import Rendering
+from adapters.rest_v2.v2_settings import V2Settings
+from graph.media.convert import Converter
 from recordings.model.account import DEFAULT_SCOPES, Account, Principal, Scope
 from recordings.model.ids import new_id, new_recording_id
 from recordings.model.instants import SECOND, Millis
@@ -51,7 +51,7 @@ class Ticks:
 
 
 @dataclass
-class World:
+class Installation:
     """Everything under the shim, shared by the tests of one store; each test has an account of its own in it."""
 
     store: MetadataStore
@@ -68,12 +68,12 @@ class World:
         credentials = Credentials(self.store, self.ticks)
         self.identity = Identity(self.store, self.tokens, credentials, revocations=Revocations(self.store, self.ticks))
         self.administration = ManageAccounts(self.store, self.clock)
-        self.members = ManageUsers(self.store, self.clock)
+        self.users = ManageUsers(self.store, self.clock)
         self.woken = 0
         # Its process starts when somebody asks for the first rendition.
         self.audio_workers = AudioWorkers(self.folder / "work", workers=1)
         self.renditions = Renditions(self.folder / "renditions", self.audio_workers, self.media.read)
-        self.rendering = Rendering(self.renditions)
+        self.converter = Converter(self.renditions)
         self.service = Recordings(
             store=self.store,
             recorder=self.recorder,
@@ -91,35 +91,36 @@ class World:
         await self.renditions.close()
         await self.audio_workers.close()
 
-    def app(self, choices: Choices | None = None, **other: Any) -> Starlette:
+    def app(self, settings: V2Settings | None = None, **other: Any) -> Starlette:
         """The shim, mounted as the service mounts it."""
         gone = rest_v1_app(clock=self.clock, node="node-1", version=VERSION)
-        return Starlette(routes=[Mount("/v2", self.shim(choices, **other)), Mount("/v1", gone)])
+        return Starlette(routes=[Mount("/v2", self.shim(settings, **other)), Mount("/v1", gone)])
 
-    def shim(self, choices: Choices | None = None, **other: Any) -> ASGIApp:
+    def shim(self, settings: V2Settings | None = None, **other: Any) -> ASGIApp:
         """The shim itself."""
         parts: dict[str, Any] = {
-            "service": self.service,
-            "members": self.members,
+            "recordings": self.service,
+            "users": self.users,
             "accounts": self.store,
-            "identity": self.identity,
-            "issue": self.tokens.issue,
+            "authenticate": self.identity.authenticate_token,
+            "end_token": self.identity.end_token,
+            "issue_token": self.tokens.issue,
             "read": self.media.read,
-            "convert": self.rendering.convert,
+            "convert": self.converter.convert,
             "clock": self.clock,
             "node": "node-1",
             "version": VERSION,
-            "choices": choices,
+            "settings": settings,
             "seconds": self.ticks,
         }
         return rest_v2_app(**parts | other)
 
 
-class Site:
+class V2Client:
     """One account, and a client of it that knows only HTTP."""
 
-    def __init__(self, world: World, account: Account, client: httpx.AsyncClient) -> None:
-        self.world = world
+    def __init__(self, installation: Installation, account: Account, client: httpx.AsyncClient) -> None:
+        self.installation = installation
         self.account = account
         self.client = client
         self.headers = {"X-Auth-Token": self.token()}
@@ -135,13 +136,13 @@ class Site:
     @property
     def now(self) -> int:
         """Gregorian seconds."""
-        return self.world.clock.now() // SECOND + OFFSET
+        return self.installation.clock.now() // SECOND + OFFSET
 
     def principal(self, *scopes: Scope, owner_id: str | None = None) -> Principal:
         return Principal(self.account.id, frozenset(scopes or DEFAULT_SCOPES), owner_id, "tester")
 
     def token(self, *scopes: Scope, owner_id: str | None = None, seconds: int = 3_600) -> str:
-        return self.world.tokens.issue(self.principal(*scopes, owner_id=owner_id), seconds)
+        return self.installation.tokens.issue(self.principal(*scopes, owner_id=owner_id), seconds)
 
     async def send(self, method: str, path: str = "", **options: Any) -> httpx.Response:
         """A request with the account's token, unless headers say otherwise."""
@@ -163,7 +164,7 @@ class Site:
 
     async def add(self, at: Millis = 0, audio: bytes | None = AUDIO, **given: Any) -> Recording:
         """A stored recording, made `at` milliseconds before now."""
-        made = given.get("created", self.world.clock.now() - at)
+        made = given.get("created", self.installation.clock.now() - at)
         wav = given.get("format") == "wav"
         recording = Recording(
             **{
@@ -187,33 +188,33 @@ class Site:
         )
         if audio is not None:
             recording = replace(recording, media=await self.keep(recording, audio, wav=wav))
-        await self.world.store.insert(recording)
+        await self.installation.store.insert(recording)
         return recording
 
     async def keep(self, recording: Recording, audio: bytes, *, wav: bool = False) -> Media:
         """Put audio where the service keeps it."""
-        path = self.world.folder / secrets.token_hex(8)
+        path = self.installation.folder / secrets.token_hex(8)
         path.write_bytes(audio)
         content_type = "audio/x-wav" if wav else "audio/mpeg"
         key = media_key(recording, "wav" if wav else "mp3")
-        url = await self.world.media.put(key, str(path), content_type)
+        url = await self.installation.media.put(key, str(path), content_type)
         path.unlink()
         digest = hashlib.sha256(audio).hexdigest()
         return Media(url, content_type, len(audio), 42_380, 16_000, 2, digest, recording.created)
 
     async def take_in(self, document: dict[str, Any], audio: bytes | None = None) -> Recording:
         """Keep a document of the reference, as an import does."""
-        recording = from_v2(document, self.account, self.world.clock.now())
+        recording = from_v2(document, self.account, self.installation.clock.now())
         if audio is not None:
             media = await self.keep(recording, audio)
             recording = replace(recording, state=State.STORED, reason=None, reason_detail=None, media=media)
-        await self.world.store.insert(recording)
+        await self.installation.store.insert(recording)
         return recording
 
 
-async def new_account(world: World, name: str = "Acme", tree: tuple[str, ...] = ()) -> Account:
-    account = Account(new_id(), name, world.clock.now(), tree)
-    assert await world.store.add_account(account)
+async def new_account(installation: Installation, name: str = "Acme", tree: tuple[str, ...] = ()) -> Account:
+    account = Account(new_id(), name, installation.clock.now(), tree)
+    assert await installation.store.add_account(account)
     return account
 
 
@@ -225,4 +226,4 @@ async def client_of(app: Any, client: tuple[str, int] = ("192.0.2.1", 1)) -> Asy
         yield opened
 
 
-__all__ = ["AUDIO", "OFFSET", "Site", "World", "client_of", "new_account"]
+__all__ = ["AUDIO", "OFFSET", "Installation", "V2Client", "client_of", "new_account"]

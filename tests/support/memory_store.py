@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping
 
 from recordings.model.account import Account
+from recordings.model.fields import RecordingRow
 from recordings.model.query import Page, PageRequest, Query, selects, sort_key
-from recordings.model.recording import Recording, Row
+from recordings.model.recording import Recording
 from recordings.ports.recording_store import Taken, Unique
 
 
@@ -42,7 +43,7 @@ class MemoryStore:
         """All of it."""
         return self.recordings.get(recording_id)
 
-    async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, Row]:
+    async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, RecordingRow]:
         """Rows by id; always whole ones."""
         return {found: self.recordings[found].to_row() for found in ids if found in self.recordings}
 

@@ -8,26 +8,24 @@
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from bson.int64 import Int64
 
 from adapters.metadata.mongodb.driver import Document
 from adapters.metadata.row_fields import FREE_FORM, decode_column, encode
+from recordings.model.fields import FieldType, RecordingRow, names_of
 from recordings.model.recording import Recording
 
-_NUMBERS: Final = (
-    "start", "created", "modified", "ended", "duration_ms", "delete_at", "trashed_at", "purge_at", "due_at", "attempts",
-    "revision",
-)  # fmt: skip
+_NUMBERS: Final = frozenset(names_of(FieldType.NUMBER))
 _ADDED_LATER: Final = ("trashed_reason", "ended")
-_NESTED: Final = ("media", "delivery", "hold", "spans", "lease")
-"""Fields that contain numbers."""
+_NESTED: Final = frozenset(names_of(FieldType.OBJECT)) - {"options", "applied"}
+"""Fields that contain 64-bit numbers."""
 
 
 def to_document(recording: Recording) -> Document:
     """Return the document that stores a recording."""
-    row = recording.to_row()
+    row = cast("dict[str, Any]", recording.to_row())
     for name in FREE_FORM:
         row[name] = None if row[name] is None else encode(row[name])
     return {"_id": row.pop("id"), **row}
@@ -38,7 +36,7 @@ def projection(names: Iterable[str]) -> dict[str, int]:
     return {"_id" if name == "id" else name: 1 for name in names}
 
 
-def to_rows(documents: list[Document], names: Sequence[str]) -> list[Document]:
+def to_rows(documents: list[Document], names: Sequence[str]) -> list[RecordingRow]:
     """Turn documents into rows in place: with `id`, with plain `int`s, and with free-form fields decoded."""
     for document in documents:
         document["id"] = document.pop("_id")
@@ -53,7 +51,7 @@ def to_rows(documents: list[Document], names: Sequence[str]) -> list[Document]:
                 _convert_nested_integers(document[name])
         elif name in FREE_FORM:
             decode_column(documents, name)
-    return documents
+    return cast("list[RecordingRow]", documents)
 
 
 def _convert_integer_column(documents: list[Document], name: str) -> None:

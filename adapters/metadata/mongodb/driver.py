@@ -71,7 +71,7 @@ class Connection:
         self._client = library(uri, **_options(uri))
         self.database: Database = self._client.get_database(
             database,
-            # An acknowledged write is on the disks of a majority, whatever the URI says. Reads use the primary, so
+            # An acknowledged write is on the disks of a majority, even if the URI sets less. Reads use the primary, so
             # that they see the writes before them.
             write_concern=WriteConcern("majority", j=True),
             read_concern=ReadConcern("local"),

@@ -14,9 +14,10 @@ from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.indexes import DUE, HAS_DUE, RECORDINGS, STRANDED, lookup_index
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import fields_to_read
+from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query
-from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording, Row
+from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording
 from recordings.ports.recording_store import Claim, Taken, Unique
 
 COUNT_MS: Final = 10_000
@@ -59,7 +60,7 @@ class RecordingCollection:
         row = (await self.rows((recording_id,))).get(recording_id)
         return None if row is None else Recording.from_row(row)
 
-    async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, Row]:
+    async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, RecordingRow]:
         """Return the rows with these ids, by id."""
         names = fields_to_read(fields)
         selector = next(iter(ids)) if len(ids) == 1 else {"$in": list(ids)}
@@ -150,7 +151,7 @@ class RecordingCollection:
         change = {"$set": {"lease": None, "due_at": now}, "$inc": {"revision": 1}}
         return int((await self._collection.update_many({"lease.holder": holder}, change)).modified_count)
 
-    async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[Row]:
+    async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[RecordingRow]:
         """Return rows of all accounts with an id above `after`, ordered by id."""
         names = fields_to_read(fields)
         found = self._collection.find(

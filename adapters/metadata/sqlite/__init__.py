@@ -1,4 +1,4 @@
-"""Metadata in one SQLite file, for one machine."""
+"""Metadata in one SQLite file, on a single machine."""
 
 from adapters.metadata.sqlite.sqlite_store import SqliteStore
 

@@ -102,7 +102,7 @@ def create(path: Path) -> None:
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open a connection for one thread at a time. `mode` is `rw` or `ro`."""
+    """Open a connection. Only one thread at a time may use it. `mode` is `rw` or `ro`."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,

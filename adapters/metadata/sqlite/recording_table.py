@@ -6,20 +6,19 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from itertools import starmap
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from adapters.metadata.index_ranges import page_ranges, reads_descending
-from adapters.metadata.row_fields import FREE_FORM, decode_column, encode, fields_to_read
+from adapters.metadata.row_fields import decode_column, encode, fields_to_read
 from adapters.metadata.sqlite import where
 from adapters.metadata.sqlite.migrations import DUE, LEASED, STRANDED, TABLE, column
+from recordings.model.fields import FieldType, RecordingRow, names_of
 from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query, prefix_end
 from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording
 from recordings.ports.recording_store import Claim, Taken, Unique
 
-Row = dict[str, Any]
-
-_JSON: Final = frozenset({"options", "spans", "media", "delivery", "hold", "applied", "lease", *FREE_FORM})
+_JSON: Final = frozenset(names_of(FieldType.OBJECT, FieldType.FREE_FORM))
 _COLUMNS: Final = ", ".join(column(name) for name in ROW_FIELDS)
 _PLACEHOLDERS: Final = ", ".join("?" * len(ROW_FIELDS))
 INSERT: Final = f"INSERT INTO {TABLE} ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"
@@ -58,24 +57,24 @@ def values_of(recording: Recording) -> list[Any]:
 
 
 @lru_cache(maxsize=256)
-def _builder(names: tuple[str, ...]) -> Callable[..., Row]:
+def _builder(names: tuple[str, ...]) -> Callable[..., dict[str, Any]]:
     # Generates one function for each set of fields, as `namedtuple` generates its classes. A dict display costs 60 % of
     # `dict(zip(...))`, and building the dicts is the largest cost of a page outside SQLite.
     if not set(names) <= set(ROW_FIELDS):
         raise ValueError("only the names of row fields may become code")
     values = [f"v{place}" for place in range(len(names))]
     items = ", ".join(f"{name!r}: {value}" for name, value in zip(names, values, strict=True))
-    build: Callable[..., Row] = eval(f"lambda {', '.join(values)}: {{{items}}}")  # noqa: S307 - built from checked field names
+    build: Callable[..., dict[str, Any]] = eval(f"lambda {', '.join(values)}: {{{items}}}")  # noqa: S307 - built from checked field names
     return build
 
 
-def read(cursor: Iterable[tuple[Any, ...]], names: Sequence[str]) -> list[Row]:
+def read(cursor: Iterable[tuple[Any, ...]], names: Sequence[str]) -> list[RecordingRow]:
     """Return all rows of a cursor as dicts, with JSON columns decoded."""
     # `list` reads all tuples from SQLite before any dict is built: alternating between the two is slower.
     rows = list(starmap(_builder(tuple(names)), list(cursor)))
     for name in _JSON.intersection(names):
         decode_column(rows, name)
-    return rows
+    return cast("list[RecordingRow]", rows)
 
 
 def _recordings(cursor: Iterable[tuple[Any, ...]]) -> list[Recording]:
@@ -112,7 +111,7 @@ def remove(connection: sqlite3.Connection, recording_id: str) -> None:
     connection.execute(f"DELETE FROM {TABLE} WHERE id = ?", (recording_id,))
 
 
-def rows(connection: sqlite3.Connection, ids: Collection[str], names: Sequence[str]) -> dict[str, Row]:
+def rows(connection: sqlite3.Connection, ids: Collection[str], names: Sequence[str]) -> dict[str, RecordingRow]:
     """Return the rows with these ids, by id."""
     columns = ", ".join(column(name) for name in names)
     single = len(ids) == 1
@@ -128,7 +127,7 @@ def page(connection: sqlite3.Connection, query: Query, request: PageRequest) -> 
     names = fields_to_read(request.fields, query.order.field)
     parts = page_ranges(query, request)
     down = reads_descending(query, request)
-    found: list[Row] = []
+    found: list[RecordingRow] = []
     if len(parts) > 1:
         connection.execute("BEGIN")
     for part in parts:
@@ -183,7 +182,7 @@ def release_leases(connection: sqlite3.Connection, holder: str, now: Millis) -> 
     return connection.execute(RELEASE, (now, first, prefix_end(first))).rowcount
 
 
-def scan(connection: sqlite3.Connection, after: str, limit: int, names: Sequence[str]) -> list[Row]:
+def scan(connection: sqlite3.Connection, after: str, limit: int, names: Sequence[str]) -> list[RecordingRow]:
     """Return rows of all accounts with an id above `after`, ordered by id."""
     columns = ", ".join(column(name) for name in names)
     statement = f"SELECT {columns} FROM {TABLE} WHERE id > ? ORDER BY id LIMIT ?"

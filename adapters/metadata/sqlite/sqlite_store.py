@@ -8,9 +8,10 @@ from adapters.metadata.row_fields import fields_to_read
 from adapters.metadata.sqlite import account_tables, recording_table, user_table
 from adapters.metadata.sqlite.database import Database
 from recordings.model.account import Account, ApiKey, IngestAddress
+from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query
-from recordings.model.recording import Recording, Row
+from recordings.model.recording import Recording
 from recordings.model.user import User
 from recordings.ports.recording_store import Claim
 
@@ -62,9 +63,9 @@ class SqliteStore:
         row = (await self.rows((recording_id,))).get(recording_id)
         return None if row is None else Recording.from_row(row)
 
-    async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, Row]:
+    async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, RecordingRow]:
         """Return the rows with these ids, by id."""
-        found: dict[str, Row] = await self._read(recording_table.rows, ids, fields_to_read(fields))
+        found: dict[str, RecordingRow] = await self._read(recording_table.rows, ids, fields_to_read(fields))
         return found
 
     async def page(self, query: Query, request: PageRequest) -> Page:
@@ -103,9 +104,9 @@ class SqliteStore:
         """Make the recordings due that a dead holder had leased. Return their number."""
         return int(await self._write(recording_table.release_leases, holder, now))
 
-    async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[Row]:
+    async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[RecordingRow]:
         """Return rows of all accounts with an id above `after`, ordered by id."""
-        found: list[Row] = await self._read(recording_table.scan, after, limit, fields_to_read(fields))
+        found: list[RecordingRow] = await self._read(recording_table.scan, after, limit, fields_to_read(fields))
         return found
 
     async def add_account(self, account: Account) -> bool:

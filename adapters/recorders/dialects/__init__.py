@@ -1,1 +1,1 @@
-"""The protocols that senders of audio speak: one decoder each, without I/O."""
+"""The protocols of the systems that send audio: one decoder for each, without I/O."""

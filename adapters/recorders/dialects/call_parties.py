@@ -1,39 +1,60 @@
-"""What a sender says of a call, made fit to be kept: bounded, printable, and nothing where nothing was said."""
+"""Turn the fields that a sender gives for a call into a `Call`: printable, of limited length, `None` if empty."""
 
 import re
 from collections.abc import Mapping
 from typing import Final
 
+from recordings.model.call import Call
+from recordings.model.instants import Millis
 from recordings.model.recording import Direction
 
 MAX_TEXT: Final = 256
-"""Characters of one value; what is longer is cut."""
+"""Maximum length (characters) of a value. Longer values are cut."""
 MAX_VARS: Final = 32
-"""How many values that have no field of their own are kept."""
+"""Maximum number of custom channel variables."""
 MAX_VAR_NAME: Final = 64
 
-_ODD: Final = re.compile(r"[^A-Za-z0-9_-]")
+_NOT_ALLOWED_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def clean(text: str | None) -> str | None:
-    """A text as it is kept: without control characters, cut, and `None` if nothing is left."""
+    """Remove non-printable characters and cut the text. Return `None` if nothing is left."""
     if not text:
         return None
-    # A character that is not printable is a control character or a lone surrogate: no store could be trusted with it.
-    kept = "".join(character for character in text[: 4 * MAX_TEXT] if character.isprintable())
-    return kept.strip()[:MAX_TEXT] or None
+    # Non-printable characters are control characters and lone surrogates, which not every store can keep.
+    printable = "".join(character for character in text[: 4 * MAX_TEXT] if character.isprintable())
+    return printable.strip()[:MAX_TEXT] or None
 
 
-def channel_vars(given: Mapping[str, str]) -> dict[str, str]:
-    """The values that are kept as custom channel variables: the first 32, under names of letters, digits, `_`, `-`."""
-    kept: dict[str, str] = {}
-    for name, text in given.items():
+def channel_vars(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the custom channel variables: the first 32, with names of letters, digits, `_` and `-`."""
+    variables: dict[str, str] = {}
+    for name, text in values.items():
         value = clean(text)
-        if len(kept) < MAX_VARS and name and value is not None:
-            kept[_ODD.sub("_", name[:MAX_VAR_NAME])] = value
-    return kept
+        if len(variables) < MAX_VARS and name and value is not None:
+            variables[_NOT_ALLOWED_IN_NAMES.sub("_", name[:MAX_VAR_NAME])] = value
+    return variables
 
 
-def direction(text: str | None) -> Direction | None:
-    """Which way the call went, if that was said in a word we know."""
-    return Direction(text) if text in {"inbound", "outbound"} else None
+def make_call(
+    fields: Mapping[str, str], *, account_id: str, call_id: str, started: Millis, others: Mapping[str, str]
+) -> Call:
+    """Make a call of the sender's cleaned `fields`, and of `others`, which become custom channel variables."""
+    direction = fields.get("direction")
+    return Call(
+        account_id=account_id,
+        call_id=call_id,
+        started=started,
+        from_=fields.get("from", ""),
+        to=fields.get("to", ""),
+        owner_id=fields.get("owner_id"),
+        endpoint_id=fields.get("endpoint_id"),
+        interaction_id=fields.get("interaction_id"),
+        cdr_id=fields.get("cdr_id"),
+        direction=Direction(direction) if direction in {"inbound", "outbound"} else None,
+        caller_id_name=fields.get("caller_id_name"),
+        caller_id_number=fields.get("caller_id_number"),
+        callee_id_name=fields.get("callee_id_name"),
+        callee_id_number=fields.get("callee_id_number"),
+        custom_channel_vars=channel_vars(others),
+    )

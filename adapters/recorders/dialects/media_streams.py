@@ -1,8 +1,8 @@
 """Twilio Media Streams, without I/O: WebSocket text messages in, typed events out.
 
-The messages are those of https://www.twilio.com/docs/voice/media-streams/websocket-messages. A stream goes through the
-states of `TABLE` and no others; whatever does not fit is one `ProtocolError` that says what was wrong, and after it
-the connection takes nothing more. Events that Twilio may add one day are passed over as `Ignored`.
+Twilio documents the messages at https://www.twilio.com/docs/voice/media-streams/websocket-messages. A stream moves only
+through the states of `TRANSITIONS`. An invalid message raises one `ProtocolError` that names the fault. After it, every
+further message is an error. Events that Twilio adds in future are returned as `Ignored`.
 """
 
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ from typing import Final, Literal
 import msgspec
 
 MAX_MESSAGE: Final = 65_536
-"""Characters of one message. Twilio's have about 400; a frame of two seconds still fits."""
+"""Maximum length (characters) of a message. Twilio's messages have about 400; a frame of two seconds fits."""
 MAX_IGNORED: Final = 1_000
-"""How many messages that mean nothing a stream may have."""
+"""Maximum number of unknown messages in a stream."""
 MAX_NAME: Final = 128
-"""Characters of the ids that a stream gives."""
+"""Maximum length (characters) of the ids in a stream."""
 SAMPLE_RATE: Final = 8_000
 BYTES_PER_MS: Final = SAMPLE_RATE // 1_000
-"""G.711 has one byte a sample."""
+"""G.711 has one byte for each sample."""
 MAX_TIMESTAMP: Final = 10**10
-"""Milliseconds; four months are more than any call has."""
+"""Milliseconds: about four months, longer than any call."""
 
 
 class ProtocolError(Exception):
-    """What came is not what the protocol allows; the message says what was wrong and never quotes audio."""
+    """A message that the protocol does not allow. The text names the fault and never quotes audio."""
 
 
 class State(Enum):
-    """Where a stream is."""
+    """The state of a stream."""
 
     OPENED = auto()
     CONNECTED = auto()
@@ -40,7 +40,7 @@ class State(Enum):
 
 
 class Side(IntEnum):
-    """Who is heard on a track, as the track's index: left is the caller, right the callee."""
+    """The side of a call on a track. The value is the track's index: left is the caller, right the callee."""
 
     INBOUND = 0
     OUTBOUND = 1
@@ -48,12 +48,12 @@ class Side(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The other side speaks the protocol."""
+    """The sender confirmed the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStarted:
-    """A call's audio begins. `parameters` are the sender's own (`<Parameter>` in TwiML)."""
+    """The audio of a call begins. `parameters` are chosen by the sender (`<Parameter>` in TwiML)."""
 
     stream_id: str
     call_id: str
@@ -63,9 +63,9 @@ class StreamStarted:
 
 
 class Audio(msgspec.Struct, frozen=True, gc=False):
-    """Mu-law bytes of one side; `timestamp_ms` counts from the stream's start.
+    """Mu-law bytes of one side. `timestamp_ms` counts from the start of the stream.
 
-    A struct and no dataclass: one is made a hundred times a second for each call, and this takes a tenth of the time.
+    A struct instead of a dataclass: each call creates a hundred a second, and a struct takes a tenth of the time.
     """
 
     side: Side
@@ -75,7 +75,7 @@ class Audio(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that was played to the caller is through."""
+    """The caller's side has finished playing a sound."""
 
     name: str
 
@@ -89,12 +89,12 @@ class Dtmf:
 
 @dataclass(frozen=True, slots=True)
 class StreamStopped:
-    """The call's audio ended as it should."""
+    """The audio of the call ended normally."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A message of a kind that this protocol does not know."""
+    """A message with an unknown event name."""
 
     event: str
 
@@ -104,7 +104,7 @@ Event = Connected | StreamStarted | Audio | Mark | Dtmf | StreamStopped | Ignore
 
 class _Format(msgspec.Struct):
     encoding: str
-    sampleRate: int  # noqa: N815 - the names of the wire
+    sampleRate: int  # noqa: N815 - the name in the protocol
     channels: int
 
 
@@ -162,7 +162,7 @@ class _AnyFrame(msgspec.Struct):
 
 _Frame = _ConnectedFrame | _StartFrame | _MediaFrame | _MarkFrame | _DtmfFrame | _StopFrame
 
-TABLE: Final[Mapping[tuple[State, type], State]] = {
+TRANSITIONS: Final[Mapping[tuple[State, type], State]] = {
     (State.OPENED, _ConnectedFrame): State.CONNECTED,
     (State.CONNECTED, _StartFrame): State.STARTED,
     (State.STARTED, _MediaFrame): State.STARTED,
@@ -170,7 +170,7 @@ TABLE: Final[Mapping[tuple[State, type], State]] = {
     (State.STARTED, _DtmfFrame): State.STARTED,
     (State.STARTED, _StopFrame): State.STOPPED,
 }
-"""What may come when, and what then; all other pairs are errors."""
+"""The next state for each state and message. All other pairs are errors."""
 
 _TAGS: Final = {
     _ConnectedFrame: "connected",
@@ -185,21 +185,21 @@ _MALFORMED: Final = (msgspec.DecodeError, RecursionError, UnicodeError)
 
 
 class MediaStream:
-    """One stream, from the first message to the last. Feed it with `receive`."""
+    """One stream, from its first message to its last. Pass each message to `receive`."""
 
     def __init__(self) -> None:
         self.state = State.OPENED
         self._stream_id = ""
         self._ignored = 0
-        # Not strict: numbers come as texts.
+        # Not strict: Twilio sends numbers as texts.
         self._frames = msgspec.json.Decoder(_Frame, strict=False)
         self._anything = msgspec.json.Decoder(_AnyFrame)
 
     def receive(self, message: str) -> Event:
-        """What a text message says.
+        """Decode a text message.
 
         Raises:
-            ProtocolError: it is too long, not JSON, not of this protocol, or not due now.
+            ProtocolError: the message is too long, not JSON, not of this protocol, or not allowed in this state.
         """
         try:
             return self._event(message)
@@ -209,33 +209,33 @@ class MediaStream:
 
     def _event(self, message: str) -> Event:
         if len(message) > MAX_MESSAGE:
-            raise ProtocolError(f"a message of {len(message)} characters; the most is {MAX_MESSAGE}")
+            raise ProtocolError(f"the message has {len(message)} characters, at most {MAX_MESSAGE} are allowed")
         try:
             frame = self._frames.decode(message)
         except _MALFORMED as error:
             return self._ignore(message, error)
-        # The pair of the table that comes a hundred times a second is not looked up.
+        # No look-up for the most frequent pair, which comes a hundred times a second.
         if self.state is not State.STARTED or not isinstance(frame, _MediaFrame):
             self._move(frame)
-        return self._audio(frame) if isinstance(frame, _MediaFrame) else self._other(frame)
+        return self._decode_audio(frame) if isinstance(frame, _MediaFrame) else self._decode_other(frame)
 
     def _move(self, frame: _Frame) -> None:
-        after = TABLE.get((self.state, type(frame)))
-        if after is None:
-            raise ProtocolError(f"{_TAGS[type(frame)]!r} cannot come when the stream is {self.state.name}")
-        self.state = after
+        next_state = TRANSITIONS.get((self.state, type(frame)))
+        if next_state is None:
+            raise ProtocolError(f"a {_TAGS[type(frame)]!r} message is not allowed when the stream is {self.state.name}")
+        self.state = next_state
 
-    def _audio(self, frame: _MediaFrame) -> Audio:
+    def _decode_audio(self, frame: _MediaFrame) -> Audio:
         media = frame.media
         if frame.streamSid and frame.streamSid != self._stream_id:
-            raise ProtocolError("audio of another stream")
+            raise ProtocolError("streamSid of a media message differs from the stream's")
         if not media.payload:
-            raise ProtocolError("a media message without audio")
+            raise ProtocolError("media.payload is empty")
         if not 0 <= media.timestamp < MAX_TIMESTAMP:
-            raise ProtocolError("media.timestamp is no number of milliseconds since the stream's start")
+            raise ProtocolError("media.timestamp must be the milliseconds since the start of the stream")
         return Audio(_SIDES[media.track], media.timestamp, media.payload)
 
-    def _other(self, frame: _Frame) -> Event:
+    def _decode_other(self, frame: _Frame) -> Event:
         if isinstance(frame, _StartFrame):
             return self._started(frame.start)
         if isinstance(frame, _MarkFrame):
@@ -245,8 +245,8 @@ class MediaStream:
         return Connected() if isinstance(frame, _ConnectedFrame) else StreamStopped()
 
     def _started(self, start: _Start) -> StreamStarted:
-        given = start.mediaFormat
-        if (given.encoding, given.sampleRate, given.channels) != ("audio/x-mulaw", SAMPLE_RATE, 1):
+        format_ = start.mediaFormat
+        if (format_.encoding, format_.sampleRate, format_.channels) != ("audio/x-mulaw", SAMPLE_RATE, 1):
             raise ProtocolError("start.mediaFormat must be audio/x-mulaw, 8000 Hz, 1 channel")
         call_id = start.customParameters.get("call_id") or start.callSid
         for name, identity in (("streamSid", start.streamSid), ("call_id", call_id)):
@@ -256,14 +256,14 @@ class MediaStream:
         return StreamStarted(start.streamSid, call_id, start.accountSid, start.tracks, start.customParameters)
 
     def _ignore(self, message: str, error: Exception) -> Ignored:
-        """A well-formed message of an unknown kind; anything else is the error that it was."""
+        """Return `Ignored` for a well-formed message with an unknown event. Raise the error of any other message."""
         try:
             event = self._anything.decode(message).event
         except _MALFORMED:
-            raise ProtocolError(f"not a message of Media Streams: {error}") from error
+            raise ProtocolError(f"not a Media Streams message: {error}") from error
         if event in _TAGS.values():
             raise ProtocolError(f"a malformed {event!r} message: {error}") from error
         self._ignored += 1
         if self.state in {State.STOPPED, State.BROKEN} or self._ignored > MAX_IGNORED:
-            raise ProtocolError("too many messages that mean nothing, or one after the end")
+            raise ProtocolError("too many unknown messages, or an unknown message after the end of the stream")
         return Ignored(event[:MAX_NAME])

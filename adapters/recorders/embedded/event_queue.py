@@ -1,4 +1,4 @@
-"""What happened to takes, on its way to the one who notes it down."""
+"""A queue of the events of takes, from the recorder to the consumer that stores them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,35 +7,35 @@ from typing import Final
 from recordings.ports.recorder import TakeEvent
 
 MAX_WAITING: Final = 10_000
-"""Events that nobody took yet. No new take begins beyond; those that are open add two at most each."""
+"""Maximum number of waiting events at which new takes still start. Each open take adds at most two more."""
 
 
 class EventQueue:
-    """A queue for one consumer, which loses nothing and is bounded by letting no new take begin."""
+    """A queue with a single consumer. It loses no event. It limits its length by delaying the start of new takes."""
 
-    def __init__(self, most: int = MAX_WAITING) -> None:
-        self._most = most
+    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
+        self._max_waiting = max_waiting
         self._queue: asyncio.Queue[TakeEvent | None] = asyncio.Queue()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._has_space = asyncio.Event()
+        self._has_space.set()
 
     def add(self, event: TakeEvent) -> None:
-        """One more; never waits, since it comes of what happened already."""
+        """Add an event. This never waits, because the event has already happened."""
         self._queue.put_nowait(event)
-        if self._queue.qsize() >= self._most:
-            self._room.clear()
+        if self._queue.qsize() >= self._max_waiting:
+            self._has_space.clear()
 
-    async def room(self) -> None:
-        """Wait until there is room for what a new take will say."""
-        await self._room.wait()
+    async def wait_for_space(self) -> None:
+        """Wait until the queue has space for the events of a new take."""
+        await self._has_space.wait()
 
     def close(self) -> None:
-        """Nothing comes any more: the consumer ends when it has taken what is there."""
+        """End the queue. The consumer still receives the waiting events."""
         self._queue.put_nowait(None)
 
-    async def all(self) -> AsyncIterator[TakeEvent]:
-        """Everything, in order, until closed."""
+    async def read(self) -> AsyncIterator[TakeEvent]:
+        """Yield all events, in order, until the queue is closed and empty."""
         while (event := await self._queue.get()) is not None:
-            if self._queue.qsize() < self._most:
-                self._room.set()
+            if self._queue.qsize() < self._max_waiting:
+                self._has_space.set()
             yield event

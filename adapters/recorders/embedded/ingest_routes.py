@@ -1,6 +1,6 @@
-"""The addresses at which audio is handed in.
+"""The HTTP routes that receive audio.
 
-PUT | POST  /ingest/{address}/{secret}[/{what Kazoo puts behind its url}]
+PUT | POST  /ingest/{address}/{secret}[/{the path that Kazoo appends to its url}]
 WebSocket   /ingest/{address}/{secret}/ws
 """
 
@@ -20,13 +20,14 @@ from recordings.model.errors import Refused
 from recordings.ports.process import Clock
 
 Authenticate = Callable[[str, str], Awaitable[Principal | None]]
-"""Who an address and its secret stand for; `None` for an unknown address, a wrong secret and a revoked one alike."""
+"""Returns the principal of an ingest address and its secret. Returns `None` for an unknown address, a wrong secret and
+a revoked address, so that a sender cannot tell them apart."""
 
 
 def ingest_routes(
     *, authenticate: Authenticate, uploads: Uploads, sockets: MediaSockets, clock: Clock
 ) -> list[BaseRoute]:
-    """The routes, for the app's router."""
+    """Return the routes for the app's router."""
 
     async def upload(request: Request) -> Response:
         principal = await _principal(authenticate, request)
@@ -36,11 +37,11 @@ def ingest_routes(
             tail, query = request.path_params.get("tail", ""), request.url.query
             read = kazoo_upload.read(tail, query, account_id=principal.account_id, now=clock.now())
         except kazoo_upload.NotAnUpload as error:
-            return _answer(400, "NOT_AN_UPLOAD", str(error))
+            return _reject(400, "NOT_AN_UPLOAD", str(error))
         try:
             return await uploads.receive(principal, read, request)
         except Refused as refused:
-            return _answer(409, refused.code, refused.message)
+            return _reject(409, refused.code, refused.message)
 
     async def stream(websocket: WebSocket) -> None:
         async def is_allowed() -> bool:
@@ -65,8 +66,8 @@ async def _principal(authenticate: Authenticate, connection: Request | WebSocket
 
 
 def _not_found() -> Response:
-    return _answer(404, "NOT_FOUND", "there is no such address")
+    return _reject(404, "NOT_FOUND", "unknown or revoked ingest address, or wrong secret")
 
 
-def _answer(status: int, code: str, message: str) -> Response:
+def _reject(status: int, code: str, message: str) -> Response:
     return error_response(status, code, message, {"Connection": "close"})

@@ -1,4 +1,4 @@
-"""A call whose audio is coming in: its clocks, and what of it is being recorded."""
+"""A call whose audio arrives: its stream position, its clock and its open takes."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,12 +13,13 @@ from recordings.model.call import Call
 from recordings.model.recording import EndCause
 
 JITTER: Final = 0.5
-"""Seconds without a frame that are the network's; after more of them the call is taken to have gone on unheard."""
+"""A gap without frames of up to this many seconds is network jitter. After a longer gap the call's position advances
+with the clock, as if the call had continued in silence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Why a stream ends: for its takes, and for its sender (a WebSocket close code and a reason)."""
+class StreamEnd:
+    """Why a stream ends: the cause for its takes, and a WebSocket close code and reason for its sender."""
 
     cause: EndCause
     code: int
@@ -26,53 +27,53 @@ class Verdict:
 
 
 class LiveCall:
-    """One media stream of a call. `close` makes its connection end with a verdict.
+    """One media stream of a call. `close` ends its connection.
 
-    Positions are samples since the stream began, by the timestamps of its frames.
+    Positions are samples since the start of the stream, by the timestamps of its frames.
     """
 
-    def __init__(self, call: Call, now: float, limits: Limits, close: Callable[[Verdict], None]) -> None:
+    def __init__(self, call: Call, now: float, limits: Limits, close: Callable[[StreamEnd], None]) -> None:
         self.call = call
         self.close = close
         self.takes: dict[str, OpenTake] = {}
         self.ended = False
         self.opening = asyncio.Lock()
-        """Takes of a call are opened one after the other."""
+        """Held while a take of this call is opened, so that takes open one at a time."""
         self.timers: list[Timer] = []
-        self.heard_at = now
-        self._began = now
-        self._lead = limits.max_lead * 1_000
-        self._resume_lead = limits.resume_lead * 1_000
-        self._heard = [False, False]
-        self._end = 0
+        self.last_audio_at = now
+        self._started_at = now
+        self._max_lead_ms = limits.max_lead * 1_000
+        self._resume_lead_ms = limits.resume_lead * 1_000
+        self._has_audio = [False, False]
+        self._end_position = 0
 
     @property
     def answered(self) -> bool:
-        """Whether anything was heard of it."""
-        return self._heard[0] or self._heard[1]
+        """Whether audio of any side arrived."""
+        return self._has_audio[0] or self._has_audio[1]
 
     @property
     def bridged(self) -> bool:
-        """Whether both sides were heard."""
-        return self._heard[0] and self._heard[1]
+        """Whether audio of both sides arrived."""
+        return self._has_audio[0] and self._has_audio[1]
 
     def position(self, now: float) -> int:
-        """Where the call is by now."""
-        silent = now - self.heard_at
-        return self._end + (int(silent * SAMPLE_RATE) if silent > JITTER else 0)
+        """Return the current position of the call, in samples."""
+        silent = now - self.last_audio_at
+        return self._end_position + (int(silent * SAMPLE_RATE) if silent > JITTER else 0)
 
-    def hear(self, audio: Audio, now: float) -> float:
-        """Note a frame; how many seconds its stream is not to be read for, because it is too far ahead of our clock.
+    def receive_audio(self, audio: Audio, now: float) -> float:
+        """Count a frame. Return for how many seconds its stream must not be read: it is too far ahead of the clock.
 
         Raises:
-            ProtocolError: its timestamp is a leap ahead of everything that came.
+            ProtocolError: the timestamp is too far ahead of both the clock and the audio received so far.
         """
-        ahead = audio.timestamp_ms - (now - self._began) * 1_000
+        ahead = audio.timestamp_ms - (now - self._started_at) * 1_000
         position = audio.timestamp_ms * BYTES_PER_MS
-        if ahead > self._lead and position - self._end > self._lead * BYTES_PER_MS:
-            raise ProtocolError(f"a timestamp {round(ahead / 1_000)} seconds ahead of the clock and of the audio")
-        self._heard[audio.side] = True
-        self._end = max(self._end, position + len(audio.payload))
-        wait = (ahead - self._resume_lead) / 1_000 if ahead > self._lead else 0.0
-        self.heard_at = now + wait
+        if ahead > self._max_lead_ms and position - self._end_position > self._max_lead_ms * BYTES_PER_MS:
+            raise ProtocolError(f"a timestamp is {round(ahead / 1_000)} seconds ahead of the clock and of the audio")
+        self._has_audio[audio.side] = True
+        self._end_position = max(self._end_position, position + len(audio.payload))
+        wait = (ahead - self._resume_lead_ms) / 1_000 if ahead > self._max_lead_ms else 0.0
+        self.last_audio_at = now + wait
         return wait

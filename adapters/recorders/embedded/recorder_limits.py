@@ -1,29 +1,30 @@
-"""How much the embedded recorder takes of anything."""
+"""The limits of the embedded recorder."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds of what is handed in. Times in seconds, sizes in bytes."""
+    """Limits of uploads and streams. Times are in seconds, sizes in bytes."""
 
     max_body: int = 512 * 1024 * 1024
-    """The longest file; a longer one is 413 and leaves nothing."""
+    """Maximum size of an uploaded file. A larger file is rejected with 413 and leaves nothing behind."""
     max_uploads: int = 100
-    """Files that come in at once; one more is 503."""
+    """Maximum number of uploads at once. A further upload is rejected with 503."""
     body_idle: float = 60
-    """How long a sender of a file may say nothing; then it broke off (408)."""
+    """How long an upload may send no data. After that it is incomplete (408)."""
     body_total: float = 3_600
-    """How long a file may take in all; then it broke off (408)."""
+    """How long an upload may take in total. After that it is incomplete (408)."""
     max_streams: int = 250
-    """Media streams at once; one more is closed with 1013. What one core takes, by `bench/recorder.py`."""
+    """Maximum number of media streams at once. A further stream is closed with 1013. One CPU core can handle this many,
+    as measured by `bench/recorder.py`."""
     stream_idle: float = 60
-    """How long a stream may send no audio; then it is closed with 1008 and its take ends as IDLE."""
+    """How long a stream may send no audio. After that it is closed with 1008 and its takes end as IDLE."""
     max_call_seconds: float = 4 * 3_600
-    """How long a stream may go on; then it is closed with 1008 and its take ends as HANGUP."""
-    still_allowed: float = 15
-    """How often it is asked whether a stream's address still holds; one that was revoked is closed with 1008."""
+    """How long a stream may last. After that it is closed with 1008 and its takes end as HANGUP."""
+    revocation_check: float = 15
+    """How often a stream's ingest address is checked. If it was revoked, the stream is closed with 1008."""
     max_lead: float = 30
-    """How far a stream's audio may be ahead of our clock before it is no longer read."""
+    """How far a stream's audio may be ahead of this server's clock. If it is further ahead, reading stops."""
     resume_lead: float = 10
-    """How far ahead it may be when it is read again."""
+    """How far a stream's audio may be ahead of the clock when reading resumes."""

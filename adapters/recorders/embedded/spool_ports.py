@@ -1,4 +1,4 @@
-"""What the embedded recorder needs of a spool. The app hands one in; `adapters.spool.FolderSpool` is one."""
+"""The spool interfaces that the embedded recorder uses. `adapters.spool.FolderSpool` implements them."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,14 +10,14 @@ class TrackWriter(Protocol):
     """The open tracks of a take, left (the caller) first."""
 
     def write_at(self, track_index: int, offset_bytes: int, data: bytes | bytearray | memoryview) -> None:
-        """Put bytes at an offset; quick enough for the event loop. Raises `OSError`."""
+        """Write bytes at an offset. Fast enough for the event loop. Raises `OSError`."""
 
     async def close(self, *, sync: bool = True) -> None:
-        """Close, with everything on the disk. Raises `OSError`."""
+        """Close the tracks; with `sync`, all data is on the disk when this returns. Raises `OSError`."""
 
 
 class TrackSpool(Protocol):
-    """Where takes of live calls are written."""
+    """Stores the takes of live calls."""
 
     async def open_tracks(
         self, recording_id: str, codec: Codec, sample_rate: int, names: Sequence[str] = ("left", "right")
@@ -25,11 +25,11 @@ class TrackSpool(Protocol):
         """Open the tracks of a take. Raises `OSError`."""
 
     async def remove(self, recording_id: str) -> None:
-        """Delete what is there; nothing there is fine."""
+        """Delete the files of a recording. Does nothing if there are none."""
 
 
 class FileWriter(Protocol):
-    """A file that comes in, with its length and SHA-256 so far."""
+    """An open file of an upload, with its length and SHA-256 so far."""
 
     @property
     def length(self) -> int:
@@ -40,14 +40,14 @@ class FileWriter(Protocol):
         """Digest of the bytes so far, hexadecimal."""
 
     async def write(self, chunk: bytes) -> None:
-        """Append, away from the event loop. Raises `OSError`."""
+        """Append bytes in another thread. Raises `OSError`."""
 
     async def close(self, *, sync: bool = True) -> None:
-        """Close, with everything on the disk if `sync`. Raises `OSError`."""
+        """Close the file; with `sync`, all data is on the disk when this returns. Raises `OSError`."""
 
 
 class FileSpool(Protocol):
-    """Where files are written that come in whole."""
+    """Stores uploaded files."""
 
     async def open_body(self, recording_id: str, name_extension: str) -> FileWriter:
-        """Open a file anew. Raises `OSError`."""
+        """Open an empty file for an upload. Raises `OSError`."""

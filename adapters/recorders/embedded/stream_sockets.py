@@ -1,58 +1,59 @@
-"""Media streams as WebSockets: the shell between a connection, the protocol and the recorder.
+"""Media streams over WebSockets: connects a WebSocket, the protocol decoder and the recorder.
 
-How a stream ends, for its sender and for its take:
+How a stream ends, for its sender (close code) and for its takes (cause):
 
-    `stop`                                    1000   HANGUP
-    the connection breaks                     -      DISCONNECTED
-    a message that is none, a leap in time    1007   PROTOCOL_ERROR
-    no audio for `stream_idle`                1008   IDLE
-    longer than `max_call_seconds`            1008   HANGUP
-    its address was revoked                   1008   HANGUP
-    another stream of a call that is live     1008   (the first goes on)
-    more than `max_streams`                   1013   (nothing begins)
-    this server stops                         1012   SHUTDOWN
-    faster than real time                     read no faster than real time, beyond a lead of `max_lead`
+    `stop`                                          1000   HANGUP
+    the connection breaks                           -      DISCONNECTED
+    an invalid message, or an impossible timestamp  1007   PROTOCOL_ERROR
+    no audio for `stream_idle`                      1008   IDLE
+    longer than `max_call_seconds`                  1008   HANGUP
+    its ingest address was revoked                  1008   HANGUP
+    another stream of the call is open              1008   (the first stream stays open)
+    more than `max_streams`                         1013   (no take begins)
+    this server shuts down                          1012   SHUTDOWN
+
+A stream may send faster than real time. Beyond a lead of `max_lead` it is read only in real time.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
+import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from adapters.recorders.dialects.media_streams import Audio, MediaStream, ProtocolError, StreamStarted, StreamStopped
 from adapters.recorders.dialects.stream_call import call_of
 from adapters.recorders.embedded.embedded_recorder import POLICY_VIOLATION, RESTARTING, CallIsLive, EmbeddedRecorder
-from adapters.recorders.embedded.live_call import LiveCall, Verdict
+from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
 from recordings.model.account import Principal
 from recordings.model.recording import EndCause
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import StoreUnavailableError
 
-log = logging.getLogger(__name__)
+_log: Final[Any] = structlog.get_logger("recorder")
 
 NORMAL: Final = 1000
 INVALID_DATA: Final = 1007
 TRY_AGAIN_LATER: Final = 1013
 MAX_REASON: Final = 120
-"""Bytes of a close frame's reason (RFC 6455 allows 123)."""
+"""Maximum length (bytes) of the reason in a close frame. RFC 6455, section 5.5, allows 123."""
 
-Allowed = Callable[[], Awaitable[bool]]
-"""Whether whoever opened a connection may still hand in audio."""
+IsAllowed = Callable[[], Awaitable[bool]]
+"""Returns whether the sender of a stream may still send audio."""
 
 
 class MediaSockets:
-    """Serves WebSockets that bring calls to a recorder, no more at once than its limits say."""
+    """Serves WebSockets with media streams, up to the recorder's `max_streams` at once."""
 
     def __init__(self, recorder: EmbeddedRecorder, clock: Clock) -> None:
         self._recorder = recorder
         self._clock = clock
         self._open = 0
 
-    async def serve(self, websocket: WebSocket, principal: Principal, is_allowed: Allowed) -> None:
-        """One connection of somebody who may hand in audio, from its handshake to its end."""
+    async def serve(self, websocket: WebSocket, principal: Principal, is_allowed: IsAllowed) -> None:
+        """Serve one authenticated connection, from its handshake to its end."""
         await websocket.accept()
         if self._open >= self._recorder.limits.max_streams:
             await websocket.close(TRY_AGAIN_LATER, "too many streams: try again later")
@@ -60,7 +61,7 @@ class MediaSockets:
         self._open += 1
         try:
             connection = _MediaSocket(websocket, principal, self._recorder, self._clock)
-            async with connection.watched(is_allowed):
+            async with connection.closed_on_revocation(is_allowed):
                 await connection.run()
         finally:
             self._open -= 1
@@ -76,102 +77,101 @@ class _MediaSocket:
         self._clock = clock
         self._stream = MediaStream()
         self._live: LiveCall | None = None
-        self._verdict: Verdict | None = None
+        self._requested_end: StreamEnd | None = None
         self._deadline: asyncio.Timeout | None = None
 
     async def run(self) -> None:
-        verdict = Verdict(EndCause.SHUTDOWN, RESTARTING, "")
+        end = StreamEnd(EndCause.SHUTDOWN, RESTARTING, "")
         try:
-            verdict = await self._end()
+            end = await self._receive_until_end()
         finally:
-            # Whoever would end it now comes too late.
+            # From here on a request to close has no effect.
             self._deadline = None
             if self._live is not None:
-                await self._recorder.hang_up(self._live, verdict.cause)
-        self._log(verdict)
-        # The other side may be gone, or have said so at the same moment.
+                await self._recorder.end_call(self._live, end.cause)
+        self._log_end(end)
+        # The sender may be disconnected, or may have closed at the same moment.
         with suppress(WebSocketDisconnect, RuntimeError):
-            reason = verdict.reason.encode()[:MAX_REASON].decode(errors="ignore")
-            await self._websocket.close(verdict.code, reason)
+            reason = end.reason.encode()[:MAX_REASON].decode(errors="ignore")
+            await self._websocket.close(end.code, reason)
 
     @asynccontextmanager
-    async def watched(self, is_allowed: Allowed) -> AsyncIterator[None]:
-        """Close it when it is no longer allowed: calls last for hours, a secret that got out cannot wait for that."""
-        watch = asyncio.create_task(self._watch(is_allowed))
+    async def closed_on_revocation(self, is_allowed: IsAllowed) -> AsyncIterator[None]:
+        """Close the stream when its address is revoked: a leaked secret must not work for the hours of a call."""
+        checking = asyncio.create_task(self._check_revocation(is_allowed))
         try:
             yield
         finally:
-            watch.cancel()
-            await asyncio.wait([watch])
+            checking.cancel()
+            await asyncio.wait([checking])
 
-    async def _watch(self, is_allowed: Allowed) -> None:
+    async def _check_revocation(self, is_allowed: IsAllowed) -> None:
         while True:
-            await asyncio.sleep(self._recorder.limits.still_allowed)
+            await asyncio.sleep(self._recorder.limits.revocation_check)
             try:
                 if await is_allowed():
                     continue
             except StoreUnavailableError:
-                # Nobody can say: a call is not cut off for that.
+                # An unavailable store is no reason to cut a call off.
                 continue
-            except Exception:
-                log.exception("whether a stream's address still holds could not be found out")
+            except Exception:  # noqa: BLE001 - it is logged, and the stream stays open
+                _log.exception("stream permission check failed")
                 continue
-            self._close(Verdict(EndCause.HANGUP, POLICY_VIOLATION, "its address was revoked"))
+            self._request_end(StreamEnd(EndCause.HANGUP, POLICY_VIOLATION, "the ingest address was revoked"))
             return
 
-    async def _end(self) -> Verdict:
+    async def _receive_until_end(self) -> StreamEnd:
         idle = self._recorder.limits.stream_idle
         try:
             async with asyncio.timeout(idle) as self._deadline:
-                return await self._converse()
+                return await self._receive()
         except TimeoutError:
-            unheard = Verdict(EndCause.IDLE, POLICY_VIOLATION, f"no stream was started for {idle:g} seconds")
-            return self._verdict or unheard
-        except CallIsLive as live:
-            return Verdict(EndCause.HANGUP, POLICY_VIOLATION, str(live))
+            not_started = StreamEnd(EndCause.IDLE, POLICY_VIOLATION, f"no stream was started for {idle:g} seconds")
+            return self._requested_end or not_started
+        except CallIsLive as error:
+            return StreamEnd(EndCause.HANGUP, POLICY_VIOLATION, str(error))
         except ProtocolError as error:
-            return Verdict(EndCause.PROTOCOL_ERROR, INVALID_DATA, str(error))
-        except WebSocketDisconnect as gone:
-            cause = EndCause.SHUTDOWN if gone.code == RESTARTING else EndCause.DISCONNECTED
-            return Verdict(cause, gone.code, gone.reason)
+            return StreamEnd(EndCause.PROTOCOL_ERROR, INVALID_DATA, str(error))
+        except WebSocketDisconnect as error:
+            cause = EndCause.SHUTDOWN if error.code == RESTARTING else EndCause.DISCONNECTED
+            return StreamEnd(cause, error.code, error.reason)
 
-    async def _converse(self) -> Verdict:
-        receive, hear, understand = self._websocket.receive, self._recorder.hear, self._stream.receive
+    async def _receive(self) -> StreamEnd:
+        receive, receive_audio, decode = self._websocket.receive, self._recorder.receive_audio, self._stream.receive
         while True:
             message = await receive()
             text = message.get("text")
             if text is None:
                 raise _not_text(message)
-            event = understand(text)
+            event = decode(text)
             if isinstance(event, Audio) and self._live is not None:
-                wait = hear(self._live, event)
+                wait = receive_audio(self._live, event)
                 if wait > 0:
-                    # Nothing is read meanwhile: the sender's own connection slows it down.
+                    # While nothing is read, TCP flow control slows the sender down.
                     await asyncio.sleep(wait)
             elif isinstance(event, StreamStarted):
-                self._answer(event)
+                self._open_call(event)
             elif isinstance(event, StreamStopped):
-                return Verdict(EndCause.HANGUP, NORMAL, "")
+                return StreamEnd(EndCause.HANGUP, NORMAL, "")
 
-    def _answer(self, started: StreamStarted) -> None:
+    def _open_call(self, started: StreamStarted) -> None:
         call = call_of(started, self._account_id, self._clock.now())
-        self._live = self._recorder.answer(call, self._close)
+        self._live = self._recorder.open_call(call, self._request_end)
         if self._deadline is not None:
-            # From here on the recorder watches over the stream, without a timer for each frame.
+            # From here on the recorder checks for idle streams, without a timer for each frame.
             self._deadline.reschedule(None)
 
-    def _close(self, verdict: Verdict) -> None:
-        if self._verdict is None and self._deadline is not None:
-            self._verdict = verdict
+    def _request_end(self, end: StreamEnd) -> None:
+        if self._requested_end is None and self._deadline is not None:
+            self._requested_end = end
             self._deadline.reschedule(asyncio.get_running_loop().time())
 
-    def _log(self, verdict: Verdict) -> None:
+    def _log_end(self, end: StreamEnd) -> None:
         call_id = self._live.call.call_id if self._live is not None else None
-        details = {"call_id": call_id, "cause": verdict.cause.value, "code": verdict.code, "reason": verdict.reason}
-        log.info("a media stream ended: %s %s", verdict.cause.value, verdict.reason, extra=details)
+        _log.info("media stream ended", call_id=call_id, cause=end.cause.value, code=end.code, reason=end.reason)
 
 
 def _not_text(message: object) -> Exception:
     if isinstance(message, dict) and message["type"] == "websocket.disconnect":
         return WebSocketDisconnect(message.get("code", 1006), message.get("reason"))
-    return ProtocolError("a binary message: Media Streams are text")
+    return ProtocolError("a binary message: Media Streams messages are text")

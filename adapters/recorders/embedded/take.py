@@ -1,17 +1,17 @@
-"""A take that is open: it puts what it hears where it belongs on the disk."""
+"""An open take: writes the frames of a call to the right offsets of its tracks."""
 
 import asyncio
 from typing import Final
 
 from adapters.recorders.dialects.media_streams import SAMPLE_RATE
 from adapters.recorders.embedded.spool_ports import TrackWriter
-from adapters.recorders.embedded.timeline import Kind, Timeline
+from adapters.recorders.embedded.timeline import Timeline, Treatment
 from adapters.recorders.embedded.timers import Timer
 from recordings.model.events import Armed, Begun
 from recordings.ports.recorder import Take
 
 SILENCE: Final = b"\xff" * 65_536
-"""Mu-law for nothing, as much as is written at once. A hole in the file would read as zero bytes: a loud click."""
+"""Mu-law silence, one write at most. A hole in the file would read as zero bytes, which is a loud click."""
 
 
 class OpenTake:
@@ -22,53 +22,53 @@ class OpenTake:
         self.options = take.options
         self.writer = writer
         self.timeline: Timeline | None = None
-        self.answer: Armed | Begun | None = None
-        """What `start` answered, to be answered again."""
+        self.start_result: Armed | Begun | None = None
+        """The result of the first `start`. A repeated `start` returns it again."""
         self.timer: Timer | None = None
         self.ending: asyncio.Task[None] | None = None
-        self._limit = take.options.time_limit * SAMPLE_RATE
-        self._ends = [0, 0]
+        self._max_samples = take.options.time_limit * SAMPLE_RATE
+        self._track_ends = [0, 0]
 
     def begin(self, position: int) -> None:
         """Record from this position of the stream on."""
         self.timeline = Timeline(position)
 
     @property
-    def kind(self) -> Kind | None:
-        """What becomes of what is said now; `None` while nothing has begun."""
-        return self.timeline.kind if self.timeline is not None else None
+    def treatment(self) -> Treatment | None:
+        """How the take treats current audio; `None` before it begins."""
+        return self.timeline.treatment if self.timeline is not None else None
 
     def write(self, track: int, position: int, payload: bytes) -> bool:
-        """Write a frame; whether the take is as long now as it may be.
+        """Write a frame. Return true if the take has reached its time limit.
 
         Raises:
             OSError: the disk is full or broken.
         """
         if self.timeline is None:
             return False
-        straight = self.timeline.straight(position)
-        if straight is not None and straight + len(payload) < self._limit:
-            self._put(track, straight, payload)
+        offset = self.timeline.recorded_offset(position)
+        if offset is not None and offset + len(payload) < self._max_samples:
+            self._write_at(track, offset, payload)
             return False
-        return self._write_pieces(self.timeline, track, position, payload)
+        return self._write_parts(self.timeline, track, position, payload)
 
-    def _write_pieces(self, timeline: Timeline, track: int, position: int, payload: bytes) -> bool:
+    def _write_parts(self, timeline: Timeline, track: int, position: int, payload: bytes) -> bool:
         full = False
-        for piece in timeline.place(position, len(payload)):
-            length = piece.stop - piece.start
-            fits = min(length, self._limit - piece.offset)
+        for part in timeline.split(position, len(payload)):
+            length = part.stop - part.start
+            fits = min(length, self._max_samples - part.offset)
             if fits > 0:
-                data = SILENCE[:fits] if piece.masked else payload[piece.start : piece.start + fits]
-                self._put(track, piece.offset, data)
-            full = full or fits <= 0 or piece.offset + length >= self._limit
+                data = SILENCE[:fits] if part.masked else payload[part.start : part.start + fits]
+                self._write_at(track, part.offset, data)
+            full = full or fits <= 0 or part.offset + length >= self._max_samples
         return full
 
-    def _put(self, track: int, offset: int, data: bytes) -> None:
-        end = self._ends[track]
+    def _write_at(self, track: int, offset: int, data: bytes) -> None:
+        end = self._track_ends[track]
         while end < offset:
             fill = min(offset - end, len(SILENCE))
             self.writer.write_at(track, end, SILENCE[:fill])
-            self._ends[track] = end = end + fill
+            self._track_ends[track] = end = end + fill
         self.writer.write_at(track, offset, data)
         if offset + len(data) > end:
-            self._ends[track] = offset + len(data)
+            self._track_ends[track] = offset + len(data)

@@ -1,7 +1,7 @@
-"""Where in a take's audio an instant of the call belongs, with pauses cut out and masks in place.
+"""Maps positions of a call's stream to offsets in a take's audio, without its pauses and with its masks.
 
-All positions are samples of 8 kHz mu-law, so also bytes: 8 a millisecond. Positions of the stream count from its start,
-offsets of the audio from the take's.
+All positions and offsets are samples of 8 kHz mu-law and therefore bytes, 8 for each millisecond. Positions count from
+the start of the stream, offsets from the start of the take.
 """
 
 from collections.abc import Iterator
@@ -9,32 +9,32 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-MAX_STRETCHES: Final = 64
-"""How far back late audio can still be placed, in pauses and masks."""
+MAX_SEGMENTS: Final = 64
+"""How many segments a take keeps. Audio that arrives too late for them is dropped."""
 
 
-class Kind(Enum):
-    """What becomes of what is said."""
+class Treatment(Enum):
+    """How a take treats the audio of a segment."""
 
     RECORDED = auto()
     MASKED = auto()
-    """Silence stands in its place."""
+    """The take contains silence of the same length."""
     PAUSED = auto()
-    """It is cut out: no time passes in the audio."""
+    """The take leaves the audio out, so its length does not grow."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """From `begin` of the stream, which is `offset` of the audio, until the next stretch."""
+class Segment:
+    """A part of the stream from `begin`, which is `offset` in the take, to the next segment."""
 
     begin: int
     offset: int
-    kind: Kind
+    treatment: Treatment
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a payload (`start` to `stop`) and its offset in the audio."""
+class PayloadPart:
+    """A part of a payload, from `start` to `stop`, and its offset in the take."""
 
     start: int
     stop: int
@@ -43,51 +43,52 @@ class Piece:
 
 
 class Timeline:
-    """The stretches of one take. It begins, recorded, at a position of the stream."""
+    """The segments of one take. The first begins at a position of the stream and is recorded."""
 
     def __init__(self, base: int) -> None:
-        self._stretches = [Stretch(base, 0, Kind.RECORDED)]
+        self._segments = [Segment(base, 0, Treatment.RECORDED)]
 
     @property
-    def kind(self) -> Kind:
-        """What becomes of what is said now."""
-        return self._stretches[-1].kind
+    def treatment(self) -> Treatment:
+        """How the take treats current audio."""
+        return self._segments[-1].treatment
 
     @property
-    def since(self) -> int:
-        """The audio's offset at which that began."""
-        return self._stretches[-1].offset
+    def changed_at(self) -> int:
+        """The offset in the take at which the current treatment began."""
+        return self._segments[-1].offset
 
     def offset(self, position: int) -> int:
-        """The audio's offset at a position of the stream that is not before the last change."""
-        last = self._stretches[-1]
-        return last.offset if last.kind is Kind.PAUSED else last.offset + max(0, position - last.begin)
+        """Return the offset in the take for a position of the stream in the last segment."""
+        last = self._segments[-1]
+        return last.offset if last.treatment is Treatment.PAUSED else last.offset + max(0, position - last.begin)
 
-    def straight(self, position: int) -> int | None:
-        """The offset of audio that is simply recorded; `None` where `place` has to be asked.
+    def recorded_offset(self, position: int) -> int | None:
+        """Return the offset of audio that is simply recorded; `None` if `split` must decide.
 
-        Nearly all audio is, and this costs a fifth of `place`.
+        Nearly all audio is simply recorded, and this takes a fifth of the time of `split`.
         """
-        last = self._stretches[-1]
-        if last.kind is not Kind.RECORDED or position < last.begin:
+        last = self._segments[-1]
+        if last.treatment is not Treatment.RECORDED or position < last.begin:
             return None
         return last.offset + position - last.begin
 
-    def change(self, position: int, kind: Kind) -> None:
-        """From this position on something else becomes of what is said."""
-        begin = max(position, self._stretches[-1].begin)
-        self._stretches.append(Stretch(begin, self.offset(begin), kind))
-        del self._stretches[:-MAX_STRETCHES]
+    def change(self, position: int, treatment: Treatment) -> None:
+        """Start a new segment at a position of the stream."""
+        begin = max(position, self._segments[-1].begin)
+        self._segments.append(Segment(begin, self.offset(begin), treatment))
+        del self._segments[:-MAX_SEGMENTS]
 
-    def place(self, position: int, length: int) -> Iterator[Piece]:
-        """Where the bytes of a payload go; what lies before the take or in a pause goes nowhere."""
+    def split(self, position: int, length: int) -> Iterator[PayloadPart]:
+        """Yield the parts of a payload that belong in the take: not those before its start or in a pause."""
         end = position + length
-        for stretch in reversed(self._stretches):
-            begin = max(position, stretch.begin)
+        for segment in reversed(self._segments):
+            begin = max(position, segment.begin)
             if begin < end:
-                if stretch.kind is not Kind.PAUSED:
-                    offset = stretch.offset + begin - stretch.begin
-                    yield Piece(begin - position, end - position, offset, stretch.kind is Kind.MASKED)
+                if segment.treatment is not Treatment.PAUSED:
+                    offset = segment.offset + begin - segment.begin
+                    masked = segment.treatment is Treatment.MASKED
+                    yield PayloadPart(begin - position, end - position, offset, masked)
                 end = begin
             if end <= position:
                 return

@@ -1,21 +1,21 @@
-"""Time that passes, as the event loop has it. A test hands in one that it moves itself."""
+"""The clock and the timers of the event loop, as an interface that tests can replace."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
 
 class Timer(Protocol):
-    """Something that will happen."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """It will not. Cancelling again is fine."""
+        """Cancel the call. Does nothing if it is already cancelled."""
 
 
 class Timers(Protocol):
-    """`asyncio.AbstractEventLoop` is one."""
+    """Schedules calls. `asyncio.AbstractEventLoop` implements it."""
 
     def time(self) -> float:
-        """Seconds that only ever go forward."""
+        """Return a monotonic time in seconds."""
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Timer:
-        """Call in `delay` seconds."""
+        """Call `callback` after `delay` seconds."""

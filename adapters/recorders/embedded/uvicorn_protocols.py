@@ -1,8 +1,8 @@
-"""Protocols for uvicorn that take little from a connection at a time.
+"""uvicorn protocols that read little from a connection at a time.
 
-An event loop hands over up to 256 KiB of a connection at once, and uvicorn collects 64 KiB and one such piece while the
-one before is being written: 1.2 MiB for an upload at its peak, measured. With these it is 48 KiB being written, 48 KiB
-waiting and 64 KiB while a piece is added; a stream that is not read holds less than that. Give them to
+An event loop passes up to 256 KiB of a connection to uvicorn at once. While one piece is being written, uvicorn buffers
+64 KiB and one such piece: 1.2 MiB for an upload at its peak, measured. With these protocols it is 48 KiB being written,
+48 KiB waiting and 64 KiB while a piece is added. A stream that is not read holds less than that. Pass them to
 `uvicorn.Config(http=HttpProtocol, ws=WebSocketProtocol)`.
 """
 
@@ -13,17 +13,18 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-READ: Final = 16_384
-"""Bytes that are taken at once."""
-WAITING: Final = 32_768
-"""Bytes of a body that wait to be written before no more of it are taken; uvicorn has twice as many."""
-UNREAD: Final = 65_536
-"""Bytes that a stream may leave unread: it is told nothing but pongs and why it ends, so whoever reads has none."""
-PIECES: Final = 1_024
-"""Pieces of a message. Its bytes are bounded by `ws_max_size`, but a piece can have none."""
+READ_SIZE: Final = 16_384
+"""Maximum number of bytes in one read."""
+MAX_BUFFERED_BODY: Final = 32_768
+"""When more bytes of a body wait for the app, reading stops. uvicorn's own value is twice as large."""
+MAX_UNREAD: Final = 65_536
+"""Maximum number of sent bytes that a stream's client has not read. The server sends only pongs and a close frame, so
+the buffer of a healthy client stays empty."""
+MAX_FRAGMENTS: Final = 1_024
+"""Maximum number of fragments in a message. `ws_max_size` limits the bytes, but a fragment can be empty."""
 
-# What is read is copied out before anything else is read, in the one thread of the loop: one buffer serves all.
-_BUFFER: Final = memoryview(bytearray(READ))
+# One buffer serves all connections: the loop has one thread, and each read is copied before the next read.
+_BUFFER: Final = memoryview(bytearray(READ_SIZE))
 
 
 class _SmallReads(asyncio.BufferedProtocol):
@@ -38,27 +39,27 @@ class _SmallReads(asyncio.BufferedProtocol):
 
 
 class HttpProtocol(HttpToolsProtocol, _SmallReads):
-    """HTTP/1.1 as uvicorn has it, with less of a body waiting."""
+    """uvicorn's HTTP/1.1 protocol with a smaller body buffer."""
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body came."""
+        """Buffer a piece of a body; stop reading if the buffer is full."""
         super().on_body(body)
-        # After the answer nobody takes any more of it, so nobody would read on, either: what is left just passes.
-        if not self.cycle.response_complete and len(self.cycle.body) > WAITING:
+        # After the response the app reads no more, so nothing would resume reading: the rest of the body is dropped.
+        if not self.cycle.response_complete and len(self.cycle.body) > MAX_BUFFERED_BODY:
             self.flow.pause_reading()
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
-    """WebSockets as uvicorn has them, cut off where they pile up here what the other side does not take."""
+    """uvicorn's WebSocket protocol. It aborts a connection that fills this server's memory."""
 
     def handle_ping(self) -> None:
-        """A ping came, and is answered."""
+        """Answer a ping; abort the connection if the client does not read the pongs."""
         super().handle_ping()
-        if self.transport.get_write_buffer_size() > UNREAD:
+        if self.transport.get_write_buffer_size() > MAX_UNREAD:
             self.transport.abort()
 
     def handle_cont(self, event: Frame) -> None:
-        """One more piece of a message came."""
+        """Add a fragment to a message; abort the connection if the message has too many."""
         super().handle_cont(event)
-        if len(self.frames) > PIECES:
+        if len(self.frames) > MAX_FRAGMENTS:
             self.transport.abort()

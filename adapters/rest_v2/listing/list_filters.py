@@ -1,7 +1,7 @@
-"""The filters of a listing: what a client may ask for, and what that means on a document (contract section 1.6).
+"""The filters of a list (`docs/v2_contract.md`, section 1.6).
 
-`Filters.keeps` is the meaning. `Filters.condition` is a part of it that a store can answer from what it has: it never
-excludes what `keeps` would keep, so a page is read with it and checked with `keeps`.
+`Filters.matches` is the exact meaning. `Filters.conditions` are the filters that the store can apply, too. They never
+exclude a document that `matches` accepts. So a page is read with the conditions and then checked with `matches`.
 """
 
 import re
@@ -11,40 +11,40 @@ from typing import Any, Final
 
 import msgspec
 
-from adapters.rest_v2.request.v2_errors import Fault
+from adapters.rest_v2.request.v2_errors import V2Error
+from recordings.model.fields import FIELDS, FieldType, filterable
 from recordings.model.query import MAX_TEXT, MAX_VALUES, Condition, In, is_storable
 
 MAX_FILTERS: Final = 64
-_PUSHED: Final = 16
-"""At most so many are handed to the store; the others are checked here alone."""
+_MAX_CONDITIONS: Final = 16
+"""Maximum conditions for the store. The other filters are checked only here."""
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _decode: Final = msgspec.json.Decoder().decode
 
 Document = Mapping[str, Any]
 Check = Callable[[Document], bool]
 
-_TEXTS: Final = frozenset({
-    "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "call_id", "interaction_id", "cdr_id",
-    "owner_id", "endpoint_id", "origin",
-})  # fmt: skip
-"""Fields that a document shows exactly as the store has them, whenever it shows them as text.
+_TEXTS: Final = frozenset(filterable(FieldType.TEXT)) & {name for name, field in FIELDS.items() if field.v2 == name} - {
+    "from", "to", "name",
+}  # fmt: skip
+"""Text fields whose value in the document equals the stored value.
 
-Numbers are not among them: of an imported recording the store has the length of its audio as it was measured, and the
-document the one that was imported.
+Numbers are not among them. For an imported recording the store has the measured length of the audio, but the document
+shows the imported length.
 """
 _UNSURE: Final = frozenset({"", "null"})
-"""What a missing value, an object or a `null` reads as in a document; a store has nothing at all there."""
+"""The texts of a missing value, an object and a `null`. The store has no value there."""
 _EMPTY: Final = ("", "0", "NULL", "undefined")
 TIMES: Final = {"created_from": "pvt_created", "created_to": "pvt_created"} | {
     "modified_from": "pvt_modified",
     "modified_to": "pvt_modified",
 }
 KEYED: Final = ("has_key", "key_missing", "has_value", "value_missing", "missing_value")
-"""`missing_value` is what the reference's documentation calls `value_missing`: both are taken."""
+"""Kazoo's documentation has `missing_value` for `value_missing`. Both are accepted."""
 
 
-class BadPathError(LookupError):
-    """A path that leads through something that has no parts. It excludes the document, whatever the filter."""
+class InvalidPathError(LookupError):
+    """A path through a value without parts. It excludes the document, with any filter."""
 
 
 MISSING: Final = object()
@@ -57,30 +57,30 @@ class Filters:
     checks: Sequence[Check]
     conditions: Sequence[Condition]
 
-    def keeps(self, document: Document) -> bool:
-        """Whether a document meets all of them. One that a filter cannot be applied to is not kept."""
+    def matches(self, document: Document) -> bool:
+        """Return true if a document passes all filters. A filter that cannot be applied excludes it."""
         try:
             return all(check(document) for check in self.checks)
-        except BadPathError:
+        except InvalidPathError:
             return False
 
 
 def read_filters(query: Sequence[tuple[str, str]]) -> Filters:
-    """The filters in a query. A name that repeats counts each time; what is no filter is passed over.
+    """Return the filters of a query. A repeated name counts each time. Other parameters are ignored.
 
     Raises:
-        Fault: there are too many.
+        V2Error: there are more than `MAX_FILTERS` filters.
     """
     named = [(name, value) for name, value in query if name in KEYED or name.startswith("filter_")]
     times = [(name, value) for name, value in query if name in TIMES]
     if not named:
-        # The span of the listing says the same, and forgives a creation time that is no number.
+        # The time range of the list already covers these. It ignores a creation time that is not a number.
         times = [(name, value) for name, value in times if name.startswith("modified")]
     if len(named) + len(times) > MAX_FILTERS:
-        raise Fault(400, "validation error", {"filter": {"maxItems": {"message": f"at most {MAX_FILTERS} filters"}}})
+        raise V2Error(400, "validation error", {"filter": {"maxItems": {"message": f"at most {MAX_FILTERS} filters"}}})
     checks = [*(_named(name, value) for name, value in named), *(_time(name, value) for name, value in times)]
-    pushed = [condition for name, value in named if (condition := _condition(name, value))]
-    return Filters(checks, pushed[:_PUSHED])
+    conditions = [condition for name, value in named if (condition := _condition(name, value))]
+    return Filters(checks, conditions[:_MAX_CONDITIONS])
 
 
 def _named(name: str, value: str) -> Check:
@@ -98,7 +98,7 @@ def _named(name: str, value: str) -> Check:
 
 
 def _equal(key: str, value: str) -> Check:
-    parts, accepted = key.split("."), meanings(value)
+    parts, accepted = key.split("."), accepted_texts(value)
     return lambda document: as_text(look_up(document, parts)) in accepted
 
 
@@ -114,8 +114,8 @@ def _time(name: str, value: str) -> Check:
     return check
 
 
-def meanings(value: str) -> frozenset[str]:
-    """The texts that a filter's value equals: itself, and as JSON the text, or the texts in the array, that it is."""
+def accepted_texts(value: str) -> frozenset[str]:
+    """Return the texts that a filter value matches: itself and, if it is JSON, its text or the texts in its array."""
     try:
         parsed = _decode(value)
     except (ValueError, RecursionError):
@@ -125,10 +125,10 @@ def meanings(value: str) -> frozenset[str]:
 
 
 def look_up(document: Any, parts: Sequence[str]) -> Any:
-    """What is at a path: names lead into objects, numbers (from 1) into arrays; `MISSING` if nothing is.
+    """Return the value at a path, or `MISSING`. Names select in objects, numbers (from 1) in arrays.
 
     Raises:
-        BadPathError: the path leads through something that has no parts.
+        InvalidPathError: the path goes through a value without parts.
     """
     found = document
     for part in parts:
@@ -139,7 +139,7 @@ def look_up(document: Any, parts: Sequence[str]) -> Any:
         elif isinstance(found, list):
             found = _item(found, part)
         else:
-            raise BadPathError(part)
+            raise InvalidPathError(part)
     return found
 
 
@@ -149,7 +149,7 @@ def _item(items: Sequence[Any], part: str) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """A value as the text that is compared."""
+    """Return a value as the text for a comparison."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -160,7 +160,7 @@ def as_text(value: Any) -> str:
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a value counts as none. Zero does, in every form."""
+    """Return true if a value counts as empty. Every form of zero does."""
     if value is MISSING or value is None:
         return True
     if isinstance(value, str):
@@ -171,15 +171,15 @@ def is_empty(value: Any) -> bool:
 
 
 def integer(text: str) -> int | None:
-    """The integer that a text is; `None` if it is none."""
+    """Return the integer that a text contains, or `None`."""
     return int(text) if _INTEGER.fullmatch(text) else None
 
 
 def _condition(name: str, value: str) -> Condition | None:
     if not name.startswith("filter_") or name.startswith("filter_not_"):
         return None
-    field, accepted = name.removeprefix("filter_"), meanings(value)
+    field, accepted = name.removeprefix("filter_"), accepted_texts(value)
     if field not in _TEXTS or accepted & _UNSURE or len(accepted) > MAX_VALUES:
         return None
-    kept = tuple(sorted(text for text in accepted if len(text) <= MAX_TEXT and is_storable(text)))
-    return In(field, kept) if len(kept) == len(accepted) else None
+    storable = tuple(sorted(text for text in accepted if len(text) <= MAX_TEXT and is_storable(text)))
+    return In(field, storable) if len(storable) == len(accepted) else None

@@ -1,11 +1,11 @@
-"""`start_key`: a place in a listing, in the one corner of Erlang's term encoding that is needed (contract section 1.4).
+"""`start_key`: a position in a list, in a small part of Erlang's term encoding (`docs/v2_contract.md`, section 1.4).
 
-A key is a list of integers, texts and the empty object, which sorts after all texts. Nothing else of that encoding is
-read: what came from a client is never taken for a term.
+A key is a list of integers, texts and the empty object, which sorts after all texts. For security nothing else of that
+encoding is decoded.
 
     [63877497874, {}]                      -> g2wAAAACbgUAEkRl3w5oAWpq
     [63877497875, "202403-5f3a..."]
-    ["8e24...", 63877497874, {}]           of a user
+    ["8e24...", 63877497874, {}]           of a user's list
 """
 
 import struct
@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-LONGEST: Final = 4_096
-"""Characters of a key; more is none of ours. An owner's id of 512 characters and a recording's of 128 take 3 500."""
+MAX_LENGTH: Final = 4_096
+"""Maximum characters of a key. An owner id of 512 characters and a recording id of 128 need 3 500."""
 _ELEMENTS: Final = 4
 _INTEGER_BYTES: Final = 8
 _VERSION, _LIST, _NIL = 0x83, 0x6C, 0x6A
@@ -25,7 +25,7 @@ _MAX_BYTE, _MAX_INTEGER = 0xFF, 2**31 - 1
 
 
 class High(Enum):
-    """The empty object, behind everything."""
+    """The empty object, which sorts last."""
 
     HIGH = "{}"
 
@@ -35,11 +35,11 @@ Element = int | str | High
 
 
 class BadKeyError(ValueError):
-    """Not a start key."""
+    """The text is not a start key."""
 
 
 def encode(elements: Sequence[Element]) -> str:
-    """A key as text."""
+    """Return a key as text."""
     body = b"".join(_encode(element) for element in elements)
     term = struct.pack(">BBI", _VERSION, _LIST, len(elements)) + body + bytes((_NIL,))
     return urlsafe_b64encode(term).decode().rstrip("=")
@@ -60,13 +60,13 @@ def _encode(element: Element) -> bytes:
 
 
 def decode(text: str) -> list[Element]:
-    """The elements of a key.
+    """Return the elements of a key.
 
     Raises:
-        BadKeyError: it is none, or has something in it that no key has.
+        BadKeyError: the text is not a key, or contains an element that no key has.
     """
-    if len(text) > LONGEST or not text.isascii():
-        raise BadKeyError(text[:LONGEST])
+    if len(text) > MAX_LENGTH or not text.isascii():
+        raise BadKeyError(text[:MAX_LENGTH])
     try:
         term = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         if encode(elements := _Term(term).elements()) != text.rstrip("="):

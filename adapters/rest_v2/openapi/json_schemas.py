@@ -1,4 +1,4 @@
-"""JSON schemas of what goes in and out, for the OpenAPI document."""
+"""JSON schemas of requests and responses, for the OpenAPI document."""
 
 from typing import Any, Final
 
@@ -14,47 +14,49 @@ OBJECT: Final[Schema] = {"type": "object"}
 _TYPES: Final = {bool: "boolean", int: "integer", str: "string"}
 
 
-def of(properties: Schema, *, required: tuple[str, ...] = (), **more: Any) -> Schema:
-    """The schema of an object."""
+def object_schema(properties: Schema, *, required: tuple[str, ...] = (), **more: Any) -> Schema:
+    """Return the schema of an object."""
     return {"type": "object", "properties": properties, **({"required": list(required)} if required else {}), **more}
 
 
-def listed(item: Schema) -> Schema:
-    """The schema of an array."""
+def array_schema(item: Schema) -> Schema:
+    """Return the schema of an array."""
     return {"type": "array", "items": item}
 
 
 def reference(name: str) -> Schema:
-    """A schema by its name."""
+    """Return a reference to a named schema."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def request(data: Schema, **beside: Any) -> Schema:
-    """The schema of a request's envelope."""
-    return of({"data": data, **beside}, required=("data",))
+def request_schema(data: Schema, **others: Any) -> Schema:
+    """Return the schema of a request's envelope."""
+    return object_schema({"data": data, **others}, required=("data",))
 
 
-def parameter(found: Parameter) -> Schema:
-    """The schema of a documented parameter of a recording (contract section 6.2)."""
-    schema: Schema = {"type": _TYPES[found.type], "description": found.description}
-    limits = {"minimum": found.minimum, "maximum": found.maximum, "maxLength": found.max_length}
+def parameter_schema(parameter: Parameter) -> Schema:
+    """Return the schema of a recording's parameter (`docs/v2_contract.md`, section 6.2)."""
+    schema: Schema = {"type": _TYPES[parameter.type], "description": parameter.description}
+    limits = {"minimum": parameter.minimum, "maximum": parameter.maximum, "maxLength": parameter.max_length}
     schema |= {name: limit for name, limit in limits.items() if limit is not None}
-    if found.choices:
-        schema["enum"] = list(found.choices)
-    if found.default is not None:
-        schema["default"] = found.default
+    if parameter.choices:
+        schema["enum"] = list(parameter.choices)
+    if parameter.default is not None:
+        schema["default"] = parameter.default
     return schema
 
 
 def _metaflow() -> Schema:
-    options = {name: parameter(found) for name, found in PARAMETERS.items() if not found.read_only}
+    options = {name: parameter_schema(parameter) for name, parameter in PARAMETERS.items() if not parameter.read_only}
     options["action"] = {**TEXT, "enum": list(ACTIONS), "default": "start"}
-    flow = of({"module": {"const": MODULE}, "data": of(options, additionalProperties=False)}, required=("module",))
-    return request(flow, action={"const": "metaflow"}) | {"required": ["data", "action"]}
+    flow = object_schema(
+        {"module": {"const": MODULE}, "data": object_schema(options, additionalProperties=False)}, required=("module",)
+    )
+    return request_schema(flow, action={"const": "metaflow"}) | {"required": ["data", "action"]}
 
 
 _PARTY: Final = ("from", "to", "request", "call_id", "cdr_id", "interaction_id", "owner_id", "endpoint_id", "origin")
-_RECORDING: Final = of(
+_RECORDING: Final = object_schema(
     {
         "id": TEXT,
         **dict.fromkeys(("name", "description", "content_type", "media_type", "media_source", "source_type"), TEXT),
@@ -68,11 +70,11 @@ _RECORDING: Final = of(
     },
     required=("id",),
 )
-_READ_ONLY: Final = of({"content_types": listed(TEXT)}, required=("content_types",))
-_SESSION: Final = of(
+_READ_ONLY: Final = object_schema({"content_types": array_schema(TEXT)}, required=("content_types",))
+_SESSION: Final = object_schema(
     {
         **dict.fromkeys(("account_id", "owner_id", "account_name", "language", "reseller_id", "cluster_id"), TEXT),
-        "apps": listed(OBJECT),
+        "apps": array_schema(OBJECT),
         "is_reseller": {"type": "boolean"},
         "is_master_account": {"type": "boolean"},
         "capabilities": OBJECT,
@@ -80,15 +82,15 @@ _SESSION: Final = of(
     },
     required=("account_id", "account_name"),
 )
-_USER: Final = of(
+_USER: Final = object_schema(
     {
         **dict.fromkeys(("id", "username", "first_name", "last_name", "email"), TEXT),
-        "features": listed(TEXT),
+        "features": array_schema(TEXT),
         "priv_level": {**TEXT, "enum": [level.value for level in PrivLevel]},
     },
     required=("id", "username", "first_name", "last_name", "email", "features", "priv_level"),
 )
-_TOKENS: Final = of({"consumed": INTEGER, "remaining": INTEGER}, required=("consumed", "remaining"))
+_TOKENS: Final = object_schema({"consumed": INTEGER, "remaining": INTEGER}, required=("consumed", "remaining"))
 _META: Final[Schema] = {
     "request_id": TEXT,
     "node": {**TEXT, "minLength": 22, "maxLength": 22},
@@ -98,33 +100,37 @@ _META: Final[Schema] = {
     "tokens": _TOKENS,
 }
 _PAGING: Final[Schema] = {
-    "page_size": {"description": "Items in this answer."},
+    "page_size": {"description": "Number of items in this response."},
     "start_key": TEXT,
     "next_start_key": TEXT,
     "revision": TEXT,
 }
-_SAID: Final = ("request_id", "node", "version", "timestamp")
+_ALWAYS: Final = ("request_id", "node", "version", "timestamp")
 
 SCHEMAS: Final[dict[str, Schema]] = {
     "Object": OBJECT,
     "Text": TEXT,
     "Recording": _RECORDING,
-    "ListedRecording": {"allOf": [reference("Recording"), of({"_read_only": _READ_ONLY}, required=("_read_only",))]},
-    "RecordingList": listed(reference("ListedRecording")),
+    "ListedRecording": {
+        "allOf": [reference("Recording"), object_schema({"_read_only": _READ_ONLY}, required=("_read_only",))]
+    },
+    "RecordingList": array_schema(reference("ListedRecording")),
     "DeletedRecording": {
         "allOf": [
             reference("Recording"),
-            of({"_read_only": of({"deleted": {"const": True}})}, required=("_read_only",)),
+            object_schema({"_read_only": object_schema({"deleted": {"const": True}})}, required=("_read_only",)),
         ]
     },
-    "Account": of(
+    "Account": object_schema(
         dict.fromkeys(("id", "name", "realm", "language", "timezone"), TEXT), required=("id", "name", "realm")
     ),
     "User": _USER,
-    "UserList": listed(reference("User")),
+    "UserList": array_schema(reference("User")),
     "Session": _SESSION,
-    "Success": of({"status": {"const": "success"}, **_META, **_PAGING}, required=("data", "status", *_SAID)),
-    "Error": of(
+    "Success": object_schema(
+        {"status": {"const": "success"}, **_META, **_PAGING}, required=("data", "status", *_ALWAYS)
+    ),
+    "Error": object_schema(
         {
             "status": {"const": "error"},
             "error": {**TEXT, "pattern": "^[0-9]{3}$"},
@@ -132,21 +138,23 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "data": {},
             **_META,
         },
-        required=("data", "status", "error", "message", *_SAID),
+        required=("data", "status", "error", "message", *_ALWAYS),
     ),
-    "RecordingPatch": request(
-        of({"user_metadata": OBJECT, "ui_metadata": OBJECT}, required=("user_metadata",), additionalProperties=False)
+    "RecordingPatch": request_schema(
+        object_schema(
+            {"user_metadata": OBJECT, "ui_metadata": OBJECT}, required=("user_metadata",), additionalProperties=False
+        )
     ),
     "Metaflow": _metaflow(),
-    "ApiAuth": request(
-        of(
+    "ApiAuth": request_schema(
+        object_schema(
             {"api_key": {**TEXT, "minLength": KEY_LENGTH, "maxLength": KEY_LENGTH}},
             required=("api_key",),
             additionalProperties=False,
         )
     ),
-    "UserAuth": request(
-        of(
+    "UserAuth": request_schema(
+        object_schema(
             {
                 "credentials": {**TEXT, "minLength": 1, "maxLength": MAX_CREDENTIALS},
                 "method": {**TEXT, "enum": [method.value for method in Method], "default": Method.MD5.value},

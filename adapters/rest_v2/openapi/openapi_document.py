@@ -1,55 +1,55 @@
-"""The OpenAPI 3.1 document of the shim, made of the tables that answer requests."""
+"""The OpenAPI 3.1 document of the v2 API, from the tables that the server itself uses."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from adapters.rest_v2.listing.list_query import MAX_CHUNK, MAX_SPAN, PAGE_SIZE
-from adapters.rest_v2.openapi.json_schemas import INTEGER, SCHEMAS, TEXT, Schema, of, reference
+from adapters.rest_v2.listing.list_query import MAX_CHUNK, MAX_RANGE, PAGE_SIZE
+from adapters.rest_v2.openapi.json_schemas import INTEGER, SCHEMAS, TEXT, Schema, object_schema, reference
 from adapters.rest_v2.request.wanted_type import Kind
 from adapters.rest_v2.v2_routes import OPERATIONS, Operation
 
 BARE: Final = frozenset({204, 304, 406, 412, 415})
 """Statuses without a body."""
 _TRUTH: Final[Schema] = {**TEXT, "default": "false", "examples": ["true"]}
-"""Exactly `true` is true; all else is false and no error."""
+"""Only the text `true` is true. Any other text is false."""
 _TITLES: Final = {
-    200: "Success.", 201: "Success.", 204: "Nothing to put into the table.", 206: "A part of the audio.",
-    304: "As the client has it.", 400: "Something in the request is not valid; `data` says what.",
-    401: "No token, or one that does not hold.", 403: "Not within reach of the token, or not within its scopes.",
-    404: "There is no such thing, or no such page.", 406: "Nothing of that type is here.",
-    409: "Not in the state that it is in.", 412: "It is not the revision that was asked for.",
-    415: "The body is of a type that is not read.", 416: "More than is given out at once, or behind the end.",
-    429: "Too many requests without a token that holds.", 500: "A fault of the service or of a storage provider.",
-    503: "The metadata store or the switch does not answer, or too much is being converted.",
+    200: "Success.", 201: "Success.", 204: "The table has no rows.", 206: "A range of the audio.",
+    304: "The client has the current version.", 400: "The request is invalid; `data` names the invalid values.",
+    401: "The token is missing, invalid or expired.", 403: "The token has no access to the account, or lacks a scope.",
+    404: "The resource or the page size does not exist.", 406: "No accepted type is available.",
+    409: "The state of the recording does not allow this.", 412: "The recording has another revision.",
+    415: "The type of the body is not supported.", 416: "The response is too large, or the range begins after the end.",
+    429: "Too many requests without a valid token.", 500: "An error of the service or of a media store.",
+    503: "The metadata store or the switch does not answer, or too many conversions are running.",
 }  # fmt: skip
 
 PARAMETERS: Final[Mapping[str, Schema]] = {
-    "page_size": {**INTEGER, "minimum": 1, "default": PAGE_SIZE, "description": "Items of a page; no maximum."},
-    "start_key": {**TEXT, "description": "`next_start_key` of the page before."},
-    "end_key": {**TEXT, "description": "Taken, and without effect."},
-    "paginate": {**TEXT, "default": "true", "description": "Anything but true: everything at once."},
-    "ascending": {**TEXT, "description": "Oldest first, unless false."},
-    "descending": {**TEXT, "description": "Newest first, whatever `ascending` says, if true."},
-    "created_from": {**TEXT, "description": f"Gregorian seconds; {MAX_SPAN} before `created_to` by default."},
-    "created_to": {**TEXT, "description": "Gregorian seconds; now by default."},
+    "page_size": {**INTEGER, "minimum": 1, "default": PAGE_SIZE, "description": "Items in a page; no maximum."},
+    "start_key": {**TEXT, "description": "The `next_start_key` of the previous page."},
+    "end_key": {**TEXT, "description": "Accepted, without effect."},
+    "paginate": {**TEXT, "default": "true", "description": "Any value but true disables paging."},
+    "ascending": {**TEXT, "description": "Oldest first, unless the value is false."},
+    "descending": {**TEXT, "description": "If true, newest first, even with `ascending`."},
+    "created_from": {**TEXT, "description": f"Gregorian seconds; default: {MAX_RANGE} before `created_to`."},
+    "created_to": {**TEXT, "description": "Gregorian seconds; default: now."},
     "modified_from": {**TEXT, "description": "Gregorian seconds."},
     "modified_to": {**TEXT, "description": "Gregorian seconds."},
-    "has_key": {**TEXT, "description": "Keep what has this key."},
-    "key_missing": {**TEXT, "description": "Keep what does not."},
-    "has_value": {**TEXT, "description": "Keep what has a value that is not empty there."},
-    "value_missing": {**TEXT, "description": "Keep what has none."},
-    "missing_value": {**TEXT, "description": "The same."},
-    "accept": {**TEXT, "description": "A media type, in place of the header Accept."},
-    "inline": {**_TRUTH, "description": "To be shown instead of saved."},
-    "file_name": {**TEXT, "description": "The name of a table that is downloaded."},
-    "is_chunked": {**_TRUTH, "description": "Send it while it is read."},
+    "has_key": {**TEXT, "description": "Keep documents that have this key."},
+    "key_missing": {**TEXT, "description": "Keep documents that do not have this key."},
+    "has_value": {**TEXT, "description": "Keep documents with a non-empty value at this key."},
+    "value_missing": {**TEXT, "description": "Keep documents without a value, or with an empty one, at this key."},
+    "missing_value": {**TEXT, "description": "The same as `value_missing`."},
+    "accept": {**TEXT, "description": "A media type; it replaces the header Accept."},
+    "inline": {**_TRUTH, "description": "Show the audio in the browser instead of saving it."},
+    "file_name": {**TEXT, "description": "The file name of a downloaded table."},
+    "is_chunked": {**_TRUTH, "description": "Send the items while they are read."},
     "chunk_size": {**INTEGER, "minimum": 1, "maximum": MAX_CHUNK, "default": MAX_CHUNK},
     "pretty_print": {**_TRUTH, "description": "Indented JSON."},
 }
 HEADERS: Final = ("Range", "If-Range", "If-Match", "If-None-Match")
 KEYED: Final[Mapping[str, str]] = {
-    "filter_": "`filter_{KEY}=V`: keep what has the value V there.",
-    "filter_not_": "`filter_not_{KEY}=V`: keep what has not.",
+    "filter_": "`filter_{KEY}=V`: keep documents with the value V at KEY.",
+    "filter_not_": "`filter_not_{KEY}=V`: keep the other documents.",
 }
 _SECURITY: Final[Schema] = {
     "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
@@ -60,13 +60,13 @@ _SECURITY: Final[Schema] = {
 
 
 def openapi(version: str = "0") -> dict[str, Any]:
-    """The document. Paths begin behind `/v2`."""
+    """Return the document. Its paths begin after `/v2`."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Call recordings, the Kazoo v2 paths", "version": version},
+        "info": {"title": "Call recordings: the Kazoo v2 API", "version": version},
         "servers": [{"url": "/v2"}],
         "paths": paths,
         "components": {"schemas": SCHEMAS, "securitySchemes": _SECURITY},
@@ -94,7 +94,7 @@ def _operation(operation: Operation) -> Schema:
 
 
 def statuses(operation: Operation) -> list[int]:
-    """Every status that an operation answers."""
+    """Return every status of an operation."""
     return sorted({*operation.success, *operation.statuses})
 
 
@@ -122,7 +122,7 @@ def _response(operation: Operation, status: int) -> Schema:
         return described
     if status not in operation.success:
         return described | {"content": {"application/json": {"schema": reference("Error")}}}
-    data = of({"data": reference(operation.data)})
+    data = object_schema({"data": reference(operation.data)})
     content: Schema = {"application/json": {"schema": {"allOf": [reference("Success"), data]}}}
     kinds = {kind for _, kind in operation.offers}
     if Kind.AUDIO in kinds:

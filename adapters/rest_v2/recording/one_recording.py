@@ -1,14 +1,14 @@
-"""One recording: its document, its audio, deleting it and writing on it (contract sections 2 and 3)."""
+"""GET, DELETE and PATCH of one recording (`docs/v2_contract.md`, sections 2 and 3)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from starlette.responses import Response
 
-from adapters.http.conditional_requests import Validators, Verdict, judge
-from adapters.rest_v2.dependencies import Choices, Convert, Read
+from adapters.http.conditional_requests import Precondition, Validators, check_preconditions
+from adapters.rest_v2.adapter_functions import Convert, Read
 from adapters.rest_v2.listing.csv_table import CsvTable
 from adapters.rest_v2.listing.list_recordings import csv_headers
 from adapters.rest_v2.recording.v2_audio import play
@@ -16,14 +16,14 @@ from adapters.rest_v2.recording.visibility import (
     FIELDS,
     document_of,
     is_shown,
-    rendition_of,
+    rendition_validators,
     revision_of,
     validators_of,
 )
-from adapters.rest_v2.request.read_principal import reader_of
+from adapters.rest_v2.request.read_principal import read_principal
 from adapters.rest_v2.request.request_context import RequestContext
 from adapters.rest_v2.request.v2_errors import (
-    Fault,
+    V2Error,
     bad_identifier,
     datastore_fault,
     invalid,
@@ -33,147 +33,132 @@ from adapters.rest_v2.request.v2_errors import (
     wrong_type,
 )
 from adapters.rest_v2.request.wanted_type import Kind, pick
+from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.account import Principal
 from recordings.model.errors import MediaUnavailable, Refused
-from recordings.model.instants import Millis
-from recordings.model.recording import Recording, Row
+from recordings.model.fields import RecordingRow
+from recordings.model.recording import Recording
 from recordings.ports.audio import MediaMissing
 from recordings.ports.recording_store import StoreUnavailableError
+from recordings.use_cases.recordings import Recordings
 
 _PREFIX: Final = 6
-_BESIDE: Final = "ui_metadata"
-"""What Monster UI puts into every body, to say which program sent it."""
+_IGNORED: Final = "ui_metadata"
+"""The key that Monster UI adds to every body, with its own name."""
 _log: Final = structlog.get_logger("rest_v2")
 
 
-class Recordings(Protocol):
-    """The use cases of `recordings.use_cases.recordings` that one recording needs."""
+class RecordingEndpoint:
+    """Serves `.../recordings/{R}`, of an account or of one of its users."""
 
-    async def find(self, principal: Principal, recording_id: str, fields: Any = None) -> Row | None:
-        """A recording in reach, as a row."""
-
-    async def listen(self, principal: Principal, recording_id: str) -> Recording:
-        """A recording whose audio may be played."""
-
-    async def delete(
-        self, principal: Principal, recording_id: str, key: str | None = None, *, window: Millis | None = None
-    ) -> Recording:
-        """Delete a recording."""
-
-    async def annotate(
-        self, principal: Principal, recording_id: str, changes: Any, key: str | None = None
-    ) -> Recording:
-        """Write on a recording."""
-
-
-class OneRecording:
-    """Answers `.../recordings/{R}`, of an account or of a user in it."""
-
-    def __init__(self, *, recordings: Recordings, read: Read, convert: Convert, choices: Choices) -> None:
+    def __init__(self, *, recordings: Recordings, read: Read, convert: Convert, settings: V2Settings) -> None:
         self._recordings = recordings
         self._read = read
         self._convert = convert
-        self._choices = choices
+        self._settings = settings
 
-    async def get_recording(self, exchange: RequestContext) -> Response:
-        """The document, or the audio."""
-        choices = exchange.choices()
-        row = await self._row(exchange, reader_of(exchange, self._choices))
+    async def get_recording(self, context: RequestContext) -> Response:
+        """Return the document or the audio."""
+        accepted = context.accepted_types()
+        row = await self._row(context, read_principal(context, self._settings))
         stored_as = row["media"]["content_type"] if row["media"] else f"audio/{row['format']}"
-        choice = pick(choices, stored_as)
+        choice = pick(accepted, stored_as)
         if choice.kind is Kind.AUDIO and not choice.suits(stored_as):
-            return await self._play_as(str(choice.format), exchange, row)
-        if (known := _conditional(exchange, validators_of(row))) is not None:
-            return known
+            return await self._play_converted(str(choice.format), context, row)
+        if (response := _not_modified(context, validators_of(row))) is not None:
+            return response
         if choice.kind is Kind.AUDIO:
-            return await self._play(exchange, row)
+            return await self._play(context, row)
         if choice.kind is Kind.CSV:
-            return Response(CsvTable().write([document_of(row, exchange.principal)]), 200, csv_headers(exchange))
-        return exchange.reply(document_of(row, exchange.principal), revision=revision_of(row))
+            return Response(CsvTable().write([document_of(row, context.principal)]), 200, csv_headers(context))
+        return context.reply(document_of(row, context.principal), revision=revision_of(row))
 
-    async def delete_recording(self, exchange: RequestContext) -> Response:
-        """Delete it. What this service keeps of it goes at once; what lies at a provider stays (seed)."""
-        exchange.choices()
-        row = await self._row(exchange, exchange.principal)
-        _check_match(exchange, row)
-        await self._recordings.delete(exchange.principal, row["id"], window=0)
-        document = document_of(row, exchange.principal) | {"_read_only": {"deleted": True}}
-        return exchange.reply(document, revision=revision_of(row))
+    async def delete_recording(self, context: RequestContext) -> Response:
+        """Delete the recording, and the audio that this service stores.
 
-    async def patch_recording(self, exchange: RequestContext) -> Response:
-        """Merge `user_metadata`."""
-        exchange.choices()
-        changes = _changes(exchange.parameters.body())
-        row = await self._row(exchange, exchange.principal)
-        _check_match(exchange, row)
-        changed = (await self._recordings.annotate(exchange.principal, row["id"], changes)).to_row()
-        return exchange.reply(document_of(changed, exchange.principal), revision=revision_of(changed))
+        Copies at other providers stay (`docs/v2_contract.md`, section 3.1).
+        """
+        context.accepted_types()
+        row = await self._row(context, context.principal)
+        _check_match(context, row)
+        await self._recordings.delete(context.principal, row["id"], window=0)
+        document = document_of(row, context.principal) | {"_read_only": {"deleted": True}}
+        return context.reply(document, revision=revision_of(row))
 
-    async def _row(self, exchange: RequestContext, principal: Principal) -> Row:
-        recording_id, owner = exchange.argument("recording_id"), exchange.argument("user_id") or None
+    async def patch_recording(self, context: RequestContext) -> Response:
+        """Merge `user_metadata` (`docs/v2_contract.md`, section 3.2)."""
+        context.accepted_types()
+        changes = _changes(context.parameters.body())
+        row = await self._row(context, context.principal)
+        _check_match(context, row)
+        changed = (await self._recordings.annotate(context.principal, row["id"], changes)).to_row()
+        return context.reply(document_of(changed, context.principal), revision=revision_of(changed))
+
+    async def _row(self, context: RequestContext, principal: Principal) -> RecordingRow:
+        recording_id, owner = context.argument("recording_id"), context.argument("user_id") or None
         row = await self._recordings.find(principal, recording_id, FIELDS)
-        if row is None or not is_shown(row, exchange.account.id, owner):
+        if row is None or not is_shown(row, context.account.id, owner):
             raise _no_recording(recording_id)
         return row
 
-    async def _play(self, exchange: RequestContext, row: Row) -> Response:
-        with _reading(row["id"]):
-            recording = await self._listen(exchange, row)
-            return await play(exchange.request, recording, validators_of(row), self._read)
+    async def _play(self, context: RequestContext, row: RecordingRow) -> Response:
+        with _media_errors(row["id"]):
+            recording = await self._listen(context, row)
+            return await play(context.request, recording, validators_of(row), self._read)
 
-    async def _play_as(self, format: str, exchange: RequestContext, row: Row) -> Response:
-        """In another format than it is stored in: other bytes, so another tag, known once they were made."""
-        with _reading(row["id"]):
-            recording = await self._listen(exchange, row)
-            made = await self._convert(recording, format)
-            if made is None or made.recording.media is None:
+    async def _play_converted(self, format: str, context: RequestContext, row: RecordingRow) -> Response:
+        """Play the audio in another format. Its `ETag` differs, and is known only after the conversion."""
+        with _media_errors(row["id"]):
+            recording = await self._listen(context, row)
+            converted = await self._convert(recording, format)
+            if converted is None or converted.recording.media is None:
                 raise MediaMissing(row["id"])
-            validators = rendition_of(validators_of(row), made.recording.media.sha256)
-            if (known := _conditional(exchange, validators)) is not None:
-                return known
-            return await play(exchange.request, made.recording, validators, made.read)
+            validators = rendition_validators(validators_of(row), converted.recording.media.sha256)
+            if (response := _not_modified(context, validators)) is not None:
+                return response
+            return await play(context.request, converted.recording, validators, converted.read)
 
-    async def _listen(self, exchange: RequestContext, row: Row) -> Recording:
-        return await self._recordings.listen(reader_of(exchange, self._choices), row["id"])
+    async def _listen(self, context: RequestContext, row: RecordingRow) -> Recording:
+        return await self._recordings.listen(read_principal(context, self._settings), row["id"])
 
 
 @contextmanager
-def _reading(recording_id: str) -> Iterator[None]:
-    """Say in v2's words what can go wrong with audio."""
+def _media_errors(recording_id: str) -> Iterator[None]:
+    """Turn errors of the audio into v2 errors."""
     try:
         yield
     except (MediaMissing, MediaUnavailable) as error:
         raise no_audio(recording_id) from error
-    except (Fault, Refused, StoreUnavailableError):
+    except (V2Error, Refused, StoreUnavailableError):
         raise
     except Exception as error:
-        _log.exception("audio could not be fetched", recording_id=recording_id)
+        _log.exception("audio read failed", recording_id=recording_id)
         raise datastore_fault(type(error).__name__) from error
 
 
-def _conditional(exchange: RequestContext, validators: Validators) -> Response | None:
-    """The answer to somebody who has it already; `None` for everybody else. Raises `Fault`: 412."""
-    verdict = judge("GET", exchange.request.headers, validators)
-    if verdict is Verdict.FAILED:
-        raise Fault(412, bare=True)
-    return Response(status_code=304, headers={"etag": validators.etag}) if verdict is Verdict.NOT_MODIFIED else None
+def _not_modified(context: RequestContext, validators: Validators) -> Response | None:
+    """Return 304 if the client has the current version, else `None`. Raises `V2Error`: 412."""
+    result = check_preconditions("GET", context.request.headers, validators)
+    if result is Precondition.FAILED:
+        raise V2Error(412, bare=True)
+    return Response(status_code=304, headers={"etag": validators.etag}) if result is Precondition.NOT_MODIFIED else None
 
 
-def _no_recording(recording_id: str) -> Fault:
+def _no_recording(recording_id: str) -> V2Error:
     prefix, separator, rest = recording_id.partition("-")
     if len(prefix) == _PREFIX and prefix.isascii() and prefix.isdigit() and separator and rest:
         return bad_identifier(recording_id)
     return unknown_identifier(recording_id)
 
 
-def _check_match(exchange: RequestContext, row: Row) -> None:
-    if judge("PUT", exchange.request.headers, validators_of(row)) is not Verdict.GO_ON:
-        raise Fault(412, bare=True)
+def _check_match(context: RequestContext, row: RecordingRow) -> None:
+    if check_preconditions("PUT", context.request.headers, validators_of(row)) is not Precondition.PASSED:
+        raise V2Error(412, bare=True)
 
 
 def _changes(data: Any) -> dict[str, Any]:
     for name in data:
-        if name not in {"user_metadata", _BESIDE}:
+        if name not in {"user_metadata", _IGNORED}:
             raise invalid(name, "additionalProperties", "Only user_metadata can be changed")
     if "user_metadata" not in data:
         raise required("user_metadata")

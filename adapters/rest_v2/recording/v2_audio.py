@@ -1,4 +1,4 @@
-"""A recording's audio as an answer: what of it, under which name and type (contract section 2.3)."""
+"""The response with the audio of a recording (`docs/v2_contract.md`, section 2.3)."""
 
 import re
 from typing import Final
@@ -6,58 +6,43 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from adapters.http.byte_ranges import Part, UnsatisfiableRangeError, choose_part
-from adapters.http.conditional_requests import Validators, allows_range
+from adapters.http.audio_response import part_headers, requested_part, stream_part, unsatisfied_range
+from adapters.http.byte_ranges import UnsatisfiableRangeError
+from adapters.http.conditional_requests import Validators
 from adapters.http.download_name import content_disposition, download_name
-from adapters.http.streaming_response import Streamed, resumed
-from adapters.rest_v2.dependencies import Read
-from adapters.rest_v2.request.v2_errors import Fault
-from recordings.model.recording import Media, Recording
+from adapters.rest_v2.adapter_functions import Read
+from adapters.rest_v2.request.v2_errors import V2Error
+from recordings.model.recording import Recording
 from recordings.ports.audio import MediaMissing
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z@-]+")
 
 
 async def play(request: Request, recording: Recording, validators: Validators, read: Read) -> Response:
-    """The audio, or the asked-for part of it. Its first bytes are read before anything is answered.
+    """Return the audio or the requested range. The first bytes are read before the response starts.
 
     Raises:
-        MediaMissing: the store does not have it.
-        Fault: 416, the part lies behind its end.
+        MediaMissing: the store does not have the audio.
+        V2Error: 416, the range begins after the end.
     """
     if (media := recording.media) is None:
         raise MediaMissing(recording.id)
-    ranged = request.headers.get("range")
-    part = _part(request, media, validators)
-    start, end = (part.start, part.end) if part else (0, media.length)
-    headers = {
-        "content-type": media.content_type,
-        "content-length": str(end - start),
+    try:
+        part = requested_part(request.headers, media, validators)
+    except UnsatisfiableRangeError as error:
+        raise V2Error(416, "range not satisfiable", headers={"content-range": unsatisfied_range(media)}) from error
+    headers = part_headers(media, part) | {
         "content-disposition": disposition(recording, inline=request.query_params.get("inline") == "true"),
         "etag": validators.etag,
     }
-    if ranged is not None:
+    if "range" in request.headers:
         headers["accept-ranges"] = "bytes"
-    if part:
-        headers["content-range"] = part.content_range(media.length)
-    chunks = aiter(read(media.url, start, end))
-    first = await anext(chunks, b"")
-    return Streamed(resumed(first, chunks), 206 if part else 200, headers)
+    return await stream_part(media, part, headers, read)
 
 
 def disposition(recording: Recording, *, inline: bool) -> str:
-    """The name of the download, quoted only where it has to be: clients cut it out of the header."""
+    """Return the `Content-Disposition`. The name is quoted only if necessary: clients do not expect quotes."""
     name = download_name(recording.name, recording.id, recording.format)
     if _TOKEN.fullmatch(name):
         return f"{'inline' if inline else 'attachment'}; filename={name}"
     return content_disposition(name, inline=inline)
-
-
-def _part(request: Request, media: Media, validators: Validators) -> Part | None:
-    if not allows_range(request.headers.get("if-range"), validators):
-        return None
-    try:
-        return choose_part(request.headers.get("range"), media.length)
-    except UnsatisfiableRangeError as error:
-        headers = {"content-range": f"bytes */{media.length}"}
-        raise Fault(416, "range not satisfiable", headers=headers) from error

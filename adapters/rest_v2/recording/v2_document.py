@@ -1,7 +1,7 @@
-"""The stored v2 document (contract section 8) and a `Recording`, each made of the other.
+"""Conversion between a v2 document and a `Recording` (`docs/v2_contract.md`, section 8).
 
-What came in is kept as it was in the recording's `imported`, so that every public field can be given out again with the
-type and the value that it had; the recording's own fields are what searching and playing need of it.
+The field `imported` of a recording keeps an imported document unchanged, so that every public field is shown with its
+old type and value. The other fields of the recording are for search and playback.
 """
 
 from collections.abc import Mapping
@@ -12,34 +12,37 @@ from typing import Any, Final
 from adapters.rest_v2.gregorian import from_gregorian, to_gregorian
 from recordings.model.account import Account
 from recordings.model.call import sip_uri
+from recordings.model.fields import FIELDS, FieldType, RecordingRow
 from recordings.model.ids import MAX_ID
 from recordings.model.instants import SECOND, Millis
 from recordings.model.options import MAX_URL, RecordingOptions, is_http_url
 from recordings.model.query import MAX_TEXT, is_storable
-from recordings.model.recording import Direction, Reason, Recording, Row, State
+from recordings.model.recording import Direction, Reason, Recording, State
 
 AUDIO_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/x-wav"}
-"""What v2 calls the formats."""
+"""The media types of the formats in v2."""
 RECORDING_ID: Final = "Media-Recording-ID"
-"""The variable of the switch that has a recording's id."""
+"""The channel variable that contains the recording's id."""
 INTEGERS: Final = range(-(2**63), 2**63)
-"""What every store can keep."""
-_TEXTS: Final = (
-    "request", "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "interaction_id", "cdr_id",
-    "owner_id", "endpoint_id",
-)  # fmt: skip
-"""Fields that both have under the same name, as text."""
+"""The integers that every store can keep."""
+_TEXTS: Final = tuple(
+    field.name
+    for field in FIELDS.values()
+    if field.type is FieldType.TEXT and field.nullable and field.v2 == field.name
+)
+"""Text fields with the same name in both."""
 
 
 class BadDocumentError(ValueError):
-    """Not a call recording's document, or one that cannot be kept as it is; the message says why."""
+    """The document is not a call recording, or cannot be stored unchanged. The message says why."""
 
 
 def from_v2(document: Mapping[str, Any], account: Account, now: Millis) -> Recording:
-    """The recording that a v2 document tells of, without audio yet: `LOST`, until its audio is found.
+    """Return the recording for a v2 document. It is `LOST` until its audio is found.
 
     Raises:
-        BadDocumentError: it is no call recording, is deleted or another account's, or has a field of a wrong type.
+        BadDocumentError: the document is not a call recording, is deleted, is another account's, or has a field of
+            a wrong type.
     """
     _check(document, account)
     texts: dict[str, Any] = {name: _short(document, name) for name in _TEXTS}
@@ -74,10 +77,10 @@ def from_v2(document: Mapping[str, Any], account: Account, now: Millis) -> Recor
     )
 
 
-def to_v2(row: Row) -> dict[str, Any]:
-    """The public fields of a recording (a row with all its fields) as v2 shows them: GET-one's `data`.
+def to_v2(row: RecordingRow) -> dict[str, Any]:
+    """Return the public fields of a recording as v2 shows them. The row must have all fields.
 
-    An imported one shows what was imported, but `user_metadata` as it is now; nothing else of it can be changed.
+    An imported recording shows the imported document, with the current `user_metadata`. Nothing else can change.
     """
     if row["imported"] is None:
         return {name: value for name, value in _native(row).items() if value is not None}
@@ -85,34 +88,35 @@ def to_v2(row: Row) -> dict[str, Any]:
     if row["user_metadata"]:
         public["user_metadata"] = dict(row["user_metadata"])
     elif public.get("user_metadata"):
-        # All of it was taken out since. An empty one that was imported stays: nobody changed that.
+        # All keys were removed later. An imported empty object stays, because it did not change.
         del public["user_metadata"]
     return {**public, "id": row["id"]}
 
 
 def attachment_name(document: Mapping[str, Any]) -> str | None:
-    """The name of a document's audio, as a plain file name; `None` if it has none.
+    """Return the file name of a document's audio, or `None`.
 
     Raises:
-        BadDocumentError: the name could be read as a path, or the audio is inside the document, where nobody reads it.
+        BadDocumentError: the name could be a path, or the audio is inside the document. The import reads only files.
     """
     attachments = _object(document, "_attachments") or _object(document, "pvt_attachments")
     inside = [name for name, about in attachments.items() if isinstance(about, Mapping) and "data" in about]
     if inside:
-        message = f"the audio of {inside[0]!r} is inside the document: it must be in a file of that name, for --media"
+        message = f"the audio of {inside[0]!r} is inside the document: put it into a file of that name for --media"
         raise BadDocumentError(message)
     name = next(iter(attachments), None) or _text(document, "name")
     if name is None:
         return None
     if name in {".", ".."} or PurePosixPath(name).name != name or "\\" in name or not name.isprintable():
-        message = f"the attachment's name must be a file's name and no path, not {name!r}"
+        message = f"the attachment's name must be a file name without a path, not {name!r}"
         raise BadDocumentError(message)
     return name
 
 
-def _native(row: Row) -> dict[str, Any]:
+def _native(row: RecordingRow) -> dict[str, Any]:
     name = row["name"] or f"{row['id']}.{row['format']}"
     duration = row["duration_ms"]
+    values: Mapping[str, Any] = row
     return {
         "id": row["id"],
         "name": name,
@@ -130,31 +134,31 @@ def _native(row: Row) -> dict[str, Any]:
         "call_id": row["call_id"],
         "origin": row["origin"],
         "url": row["options"]["url"],
-        # Where v2's own recorder writes the id, too; there are clients that play by what stands here.
+        # Kazoo's recorder also writes the id here, and some clients use it for playback.
         "custom_channel_vars": {**row["custom_channel_vars"], RECORDING_ID: row["id"]},
         "user_metadata": dict(row["user_metadata"]) or None,
-        **{field: row[field] for field in _TEXTS},
+        **{name: values[name] for name in _TEXTS},
     }
 
 
 def _check(document: Mapping[str, Any], account: Account) -> None:
     if document.get("pvt_deleted") is True or document.get("_deleted") is True:
-        message = "it was deleted"
+        message = "the document is deleted"
         raise BadDocumentError(message)
     if not _is_recording(document):
         message = f"pvt_type must be call_recording, not {document.get('pvt_type')!r}"
         raise BadDocumentError(message)
     if document.get("pvt_account_id", account.id) != account.id:
-        message = f"it belongs to the account {document['pvt_account_id']!r}, not to {account.id}"
+        message = f"the document belongs to the account {document['pvt_account_id']!r}, not to {account.id}"
         raise BadDocumentError(message)
     _check_value("document", dict(document))
 
 
 def _is_recording(document: Mapping[str, Any]) -> bool:
-    """Whether a document says of itself that it is a call recording's.
+    """Return true if a document declares that it is a call recording.
 
-    Stored ones do by their type, and those that the API gave out, without what is private, by the source of the media.
-    What says nothing (a row around a document, another program's object) would become a recording with nothing in it.
+    A stored document has a type. A document from the API has no private fields, but a media source. Any other object
+    (a database row around a document, an object of another program) would become an empty recording.
     """
     if "pvt_type" in document:
         return bool(document["pvt_type"] == "call_recording")
@@ -162,7 +166,7 @@ def _is_recording(document: Mapping[str, Any]) -> bool:
 
 
 def _check_value(path: str, value: Any) -> None:
-    """Raise for what a store could not keep and give back as it is."""
+    """Raise for a value that a store cannot keep unchanged."""
     if isinstance(value, dict):
         for name, item in value.items():
             _check_value(path, name)
@@ -171,20 +175,20 @@ def _check_value(path: str, value: Any) -> None:
         for item in value:
             _check_value(path, item)
     elif isinstance(value, str) and not is_storable(value):
-        message = f"{path} has characters that cannot be kept"
+        message = f"{path} has characters that cannot be stored"
         raise BadDocumentError(message)
     elif isinstance(value, int) and value not in INTEGERS:
         message = f"{path} must be an integer of at most 64 bits"
         raise BadDocumentError(message)
     elif isinstance(value, float) and not isfinite(value):
-        # What `1e999` is read as; JSON could not say it again.
-        message = f"{path} has a number that cannot be kept"
+        # `1e999` is read as infinity, which JSON cannot represent.
+        message = f"{path} has a number that cannot be stored"
         raise BadDocumentError(message)
 
 
 def _id(document: Mapping[str, Any]) -> str:
     identity = document.get("_id", document.get("id"))
-    # Spools and stores make names of it: it must not be readable as a path.
+    # Spools and stores use it in file names, so it must not be a path.
     if (
         not isinstance(identity, str)
         or not 0 < len(identity) <= MAX_ID
@@ -197,7 +201,7 @@ def _id(document: Mapping[str, Any]) -> str:
     return identity
 
 
-def _of(kind: type, words: str, document: Mapping[str, Any], name: str) -> Any:
+def _typed(kind: type, words: str, document: Mapping[str, Any], name: str) -> Any:
     value = document.get(name)
     if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
         return value
@@ -206,12 +210,12 @@ def _of(kind: type, words: str, document: Mapping[str, Any], name: str) -> Any:
 
 
 def _text(document: Mapping[str, Any], name: str) -> str | None:
-    value: str | None = _of(str, "a text", document, name)
+    value: str | None = _typed(str, "a text", document, name)
     return value
 
 
 def _short(document: Mapping[str, Any], name: str) -> str | None:
-    # What is looked for and sorted by: a place in a listing is told by it.
+    # These fields are searched and sorted, and their values are part of a cursor.
     text = _text(document, name)
     if text is not None and len(text) > MAX_TEXT:
         message = f"{name} must be a text of at most {MAX_TEXT} characters, not of {len(text)}"
@@ -220,11 +224,11 @@ def _short(document: Mapping[str, Any], name: str) -> str | None:
 
 
 def _object(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return dict(_of(dict, "an object", document, name) or {})
+    return dict(_typed(dict, "an object", document, name) or {})
 
 
 def _integer(document: Mapping[str, Any], name: str) -> int | None:
-    value: int | None = _of(int, "an integer", document, name)
+    value: int | None = _typed(int, "an integer", document, name)
     return value
 
 
@@ -248,7 +252,7 @@ def _duration(document: Mapping[str, Any]) -> Millis | None:
 
 
 def _url(document: Mapping[str, Any]) -> str | None:
-    # What v2 took for a URL and this service does not is kept in `imported` alone: it is not to be used again.
+    # A URL that this service does not accept stays only in `imported`. It is never used.
     url = _text(document, "url")
     return url if url is not None and len(url) <= MAX_URL and is_http_url(url) else None
 
@@ -266,6 +270,6 @@ def _direction(document: Mapping[str, Any]) -> Direction | None:
 
 
 def _label(document: Mapping[str, Any]) -> str | None:
-    # v2 writes the label into the origin, behind a colon (section 6.3).
+    # v2 writes the label into the origin, after a colon (`docs/v2_contract.md`, section 6.3).
     _, separator, label = (_text(document, "origin") or "").partition(" : ")
     return label[:128] or None if separator else None

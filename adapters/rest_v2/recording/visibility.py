@@ -1,31 +1,31 @@
-"""Which recordings v2 knows, and how it shows one: fields, revision, attachments (contract sections 1.2, 2.2 and 8)."""
+"""The recordings that v2 shows, and their documents (`docs/v2_contract.md`, sections 1.2, 1.3, 2.2 and 8)."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from adapters.http.conditional_requests import Validators
 from adapters.rest_v2.gregorian import to_gregorian
 from adapters.rest_v2.recording.v2_document import to_v2
+from recordings.model import fields
 from recordings.model.account import Principal, Scope
+from recordings.model.fields import RecordingRow
+from recordings.model.instants import Millis
 from recordings.model.query import In
-from recordings.model.recording import Row, Shelf, State
+from recordings.model.recording import Shelf, State
 
 STATES: Final = (State.FINALIZING, State.STORED, State.FAILED, State.LOST)
-"""A legacy client knows recordings once their call is over, and those only that came to something or should have."""
+"""A v2 client sees a recording only after its call, unless the recording was discarded or deleted."""
 IS_SHOWN: Final = In("state", tuple(state.value for state in STATES))
-FIELDS: Final = frozenset({
-    "id", "account_id", "owner_id", "state", "shelf", "start", "ended", "modified", "call_id", "from", "to",
-    "options", "origin", "name", "format", "endpoint_id", "interaction_id", "cdr_id", "direction", "request",
-    "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "duration_ms", "media",
-    "user_metadata", "custom_channel_vars", "imported", "revision",
-})  # fmt: skip
-"""What of a row is needed to show it."""
+FIELDS: Final = frozenset(name for name, field in fields.FIELDS.items() if field.v2) | {
+    "account_id", "state", "shelf", "options", "media", "imported", "revision",
+}  # fmt: skip
+"""The fields of a row that a document needs."""
 
 
-def is_shown(row: Row, account_id: str, owner_id: str | None = None) -> bool:
-    """Whether v2 shows a recording in an account, or in the list of one user."""
+def is_shown(row: RecordingRow, account_id: str, owner_id: str | None = None) -> bool:
+    """Return true if v2 shows a recording in an account, or in the list of one user."""
     return (
         row["account_id"] == account_id
         and owner_id in {None, row["owner_id"]}
@@ -35,13 +35,13 @@ def is_shown(row: Row, account_id: str, owner_id: str | None = None) -> bool:
 
 
 _ALWAYS: Final = {"duration": 0, "duration_ms": 0, "direction": "inbound", "caller_id_name": "", "caller_id_number": ""}
-"""What clients read without looking whether it is there, for recordings that have none."""
+"""Values for missing fields that clients read without a check (`docs/v2_contract.md`, section 8.1)."""
 
 
-def document_of(row: Row, reader: Principal) -> dict[str, Any]:
-    """A recording as a client sees it: GET-one's `data`.
+def document_of(row: RecordingRow, reader: Principal) -> dict[str, Any]:
+    """Return the document of a recording for a reader.
 
-    Where it is sent to often has a secret of the one who gave it in it: whoever may not give one does not see it.
+    Without the scope `control` it has no `url`, because a URL often contains a secret.
     """
     document = to_v2(row) if row["imported"] is not None else _ALWAYS | to_v2(row)
     if Scope.CONTROL not in reader.scopes:
@@ -49,29 +49,29 @@ def document_of(row: Row, reader: Principal) -> dict[str, Any]:
     return document
 
 
-def listed(document: Mapping[str, Any], row: Row) -> dict[str, Any]:
-    """A document as an item of a list."""
+def list_item(document: Mapping[str, Any], row: RecordingRow) -> dict[str, Any]:
+    """Return a document as an item of a list."""
     types = [row["media"]["content_type"]] if row["media"] else []
     return {**document, "_read_only": {"content_types": types}}
 
 
-def filtered(row: Row, reader: Principal) -> dict[str, Any]:
-    """What filters look at: the public fields, and the two private times under the names that clients know."""
-    times = {"pvt_created": to_gregorian(row["ended"]), "pvt_modified": to_gregorian(row["modified"])}
+def filter_document(row: RecordingRow, reader: Principal) -> dict[str, Any]:
+    """Return the document for filters: the public fields and the two times `pvt_created` and `pvt_modified`."""
+    times = {"pvt_created": to_gregorian(cast("Millis", row["ended"])), "pvt_modified": to_gregorian(row["modified"])}
     return document_of(row, reader) | times
 
 
-def revision_of(row: Row) -> str:
-    """What tells this state of a recording from its others, in the form of the reference: `N-` and 32 digits."""
+def revision_of(row: RecordingRow) -> str:
+    """Return the revision of a recording in the form of Kazoo: `N-` and 32 hexadecimal digits."""
     text = f"{row['id']}\n{row['revision']}\n{row['modified']}"
     return f"{row['revision'] + 1}-{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}"
 
 
-def validators_of(row: Row) -> Validators:
-    """What conditions are weighed against. The document and the audio share their tag; `Vary` tells them apart."""
+def validators_of(row: RecordingRow) -> Validators:
+    """Return the validators for conditional requests. Document and audio share a tag, and `Vary` separates them."""
     return Validators(revision_of(row), row["modified"])
 
 
-def rendition_of(validators: Validators, sha256: str) -> Validators:
-    """The same of a rendition with this hash: other bytes, which a range must not be put together with."""
+def rendition_validators(validators: Validators, sha256: str) -> Validators:
+    """Return the validators of converted audio with this hash. Its ranges must not be mixed with the original's."""
     return replace(validators, sha256=f"{validators.sha256}-{sha256[:32]}")

@@ -1,4 +1,4 @@
-"""The envelope around every answer (contract sections 1.1 and 5), with no I/O."""
+"""The envelope of a response (`docs/v2_contract.md`, sections 1.1 and 5.3), with no I/O."""
 
 import hashlib
 from base64 import urlsafe_b64encode
@@ -9,17 +9,17 @@ from typing import Any, Final
 
 import msgspec
 
-from adapters.rest_v2.request.v2_errors import Fault
+from adapters.rest_v2.request.v2_errors import V2Error
 from recordings.model.instants import SECOND, Millis
 
 UNDEFINED: Final = "undefined"
-"""What stands for the token in the answer to somebody who has none that holds (4.3)."""
+"""The value of `auth_token` in a 401 response (`docs/v2_contract.md`, section 4.5)."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Meta:
-    """What every envelope says besides its data. `consumed` and `remaining` are the rate limit's tokens."""
+class EnvelopeFields:
+    """The keys of an envelope besides its data. `consumed` and `remaining` are tokens of the rate limit."""
 
     request_id: str
     node: str
@@ -29,8 +29,8 @@ class Meta:
     consumed: int = 0
     remaining: int = 0
 
-    def fields(self) -> dict[str, Any]:
-        """The keys of an envelope that are the same whatever it holds."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return the keys that every envelope has."""
         values = {
             "request_id": self.request_id,
             "node": self.node,
@@ -42,36 +42,39 @@ class Meta:
         return {name: value for name, value in values.items() if value is not None}
 
 
-def success(data: Any, meta: Meta, paging: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The envelope of what was asked for."""
-    return {"data": data, **(paging or {}), "status": "success", **meta.fields()}
+def success(data: Any, fields: EnvelopeFields, paging: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the envelope of a successful response."""
+    return {"data": data, **(paging or {}), "status": "success", **fields.as_dict()}
 
 
-def failure(fault: Fault, meta: Meta) -> dict[str, Any]:
-    """The envelope of a refusal. Its `error` is the status as text: clients make a number of it."""
-    told = {"data": fault.data, "error": str(fault.status), "message": fault.message, "status": "error"}
-    return told | meta.fields()
+def failure(error: V2Error, fields: EnvelopeFields) -> dict[str, Any]:
+    """Return the envelope of an error. `error` is the status as text, because clients parse it as a number."""
+    envelope = {"data": error.data, "error": str(error.status), "message": error.message, "status": "error"}
+    return envelope | fields.as_dict()
 
 
-def trailer(meta: Meta, paging: Mapping[str, Any]) -> dict[str, str]:
-    """What follows the data of a chunked answer: every value is a text, and tokens are not told (section 1.8)."""
-    fields = {**paging, "status": "success", **meta.fields()}
-    del fields["tokens"]
-    return {name: str(value) for name, value in fields.items()}
+def trailer(fields: EnvelopeFields, paging: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys after the data of a chunked response: only texts, without `tokens`.
+
+    See `docs/v2_contract.md`, section 1.8.
+    """
+    values = {**paging, "status": "success", **fields.as_dict()}
+    del values["tokens"]
+    return {name: str(value) for name, value in values.items()}
 
 
 def timestamp(now: Millis) -> str:
-    """An instant as envelopes show it: `2024-03-12T21:24:34Z`."""
+    """Return a time as envelopes show it: `2024-03-12T21:24:34Z`."""
     return f"{datetime.fromtimestamp(now // SECOND, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def node_id(name: str) -> str:
-    """A node as envelopes show it: 22 characters that do not give its name away."""
+    """Return a digest of a server's name, as 22 characters."""
     digest = hashlib.md5(name.encode(), usedforsecurity=False).digest()
     return urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def to_json(value: Any, *, pretty: bool = False) -> bytes:
-    """A value as JSON, indented if asked for."""
+    """Encode a value as JSON. With `pretty` it is indented."""
     text = _encode(value)
     return msgspec.json.format(text, indent=2) if pretty else text

@@ -1,4 +1,4 @@
-"""What a request says: its query and its body, and where each parameter is looked for (contract section 5)."""
+"""The query and the body of a request, and the search for a parameter in them (`docs/v2_contract.md`, section 5.1)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from adapters.rest_v2.request.v2_errors import Fault, required, wrong_type
+from adapters.rest_v2.request.v2_errors import V2Error, required, wrong_type
 
 MAX_BODY: Final = 262_144
-"""Bytes: many times what anything that is taken here has. A body is read, and parsed, before it is known who asks."""
+"""Bytes, many times more than any operation needs. A body is parsed before the client is authenticated."""
 MAX_QUERY: Final = 256
 """Parameters in a query."""
 FORM: Final = "application/x-www-form-urlencoded"
@@ -21,33 +21,33 @@ _decode: Final = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The query as it came (names may repeat) and the body's envelope, its top-level names in lower case."""
+    """The pairs of the query (names may repeat), and the body's envelope with its top-level names in lower case."""
 
     query: Sequence[tuple[str, str]] = ()
     envelope: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """The body's `data`, if that is an object."""
+        """The body's `data`. Empty if it is not an object."""
         data = self.envelope.get("data")
         return data if isinstance(data, Mapping) else {}
 
     def in_query(self, name: str) -> str | None:
-        """The last value of a name in the query."""
+        """Return the last value of a name in the query."""
         return next((value for key, value in reversed(self.query) if key == name), None)
 
     def find(self, name: str) -> str | None:
-        """A parameter as text: in `data`, in the query, or else in the envelope."""
+        """Return a parameter as text. It is searched in `data`, then in the query, then in the envelope."""
         for value in (self.data.get(name), self.in_query(name), self.envelope.get(name)):
             if value is not None and not isinstance(value, Mapping | list):
                 return value if isinstance(value, str) else str(value).lower()
         return None
 
     def body(self) -> Mapping[str, Any]:
-        """The body's `data` as an object.
+        """Return the body's `data`.
 
         Raises:
-            Fault: there is none.
+            V2Error: there is no `data`, or it is not an object.
         """
         if "data" not in self.envelope:
             raise required("data")
@@ -57,22 +57,26 @@ class Parameters:
 
 
 def read_query(text: str) -> list[tuple[str, str]]:
-    """The pairs of a query, empty values kept.
+    """Return the pairs of a query, including empty values.
 
     Raises:
-        Fault: there are too many.
+        V2Error: the query has more than `MAX_QUERY` parameters.
     """
     try:
         return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY)
     except ValueError as error:
-        raise Fault(400, "validation error", {"query": {"maxItems": {"message": f"at most {MAX_QUERY}"}}}) from error
+        message = f"at most {MAX_QUERY}"
+        raise V2Error(400, "validation error", {"query": {"maxItems": {"message": message}}}) from error
 
 
 def read_body(body: bytes, content_type: str) -> Mapping[str, Any]:
-    """The envelope in a body; empty for an empty one. A form is taken as curl sends JSON by default, or as `data`.
+    """Return the envelope of a body. An empty body has an empty one.
+
+    A form that begins with `{` is JSON, because curl sends JSON with the type of a form by default. Any other form is
+    the envelope's `data`.
 
     Raises:
-        Fault: it is no JSON object, or its `data` is neither an object nor an array.
+        V2Error: the body is not a JSON object, or its `data` is neither an object nor an array.
     """
     text = body.strip()
     if not text:
@@ -89,14 +93,14 @@ def read_body(body: bytes, content_type: str) -> Mapping[str, Any]:
 
 
 def media_type(content_type: str) -> str:
-    """A `Content-Type` without its parameters."""
+    """Return a `Content-Type` without its parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
-def too_large() -> Fault:
-    """400: the body is larger than any may be."""
+def too_large() -> V2Error:
+    """400: the body is too large."""
     message = f"Payload or Files must not be more than {MAX_BODY} bytes"
-    return Fault(400, "validation error", {"file": {"maxSize": {"message": message, "target": MAX_BODY}}})
+    return V2Error(400, "validation error", {"file": {"maxSize": {"message": message, "target": MAX_BODY}}})
 
 
 def _decoded(text: bytes) -> Any:
@@ -104,11 +108,11 @@ def _decoded(text: bytes) -> Any:
         return _decode(text)
     except (ValueError, RecursionError) as error:
         # The decoder's message ends in "(byte N)".
-        place = str(error).rpartition("(byte ")[2].rstrip(")")
-        raise _bad_json(text, int(place) if place.isascii() and place.isdigit() else 0) from error
+        position = str(error).rpartition("(byte ")[2].rstrip(")")
+        raise _bad_json(text, int(position) if position.isascii() and position.isdigit() else 0) from error
 
 
-def _bad_json(text: bytes, at: int) -> Fault:
+def _bad_json(text: bytes, at: int) -> V2Error:
     around = text[max(0, at - _AROUND) : at + _AROUND].decode("utf-8", "replace")
-    told = {"message": f"invalid json around {around!r}", "target": "body"}
-    return Fault(400, "validation error", {"json": {"invalid": told}})
+    broken_rule = {"message": f"invalid json around {around!r}", "target": "body"}
+    return V2Error(400, "validation error", {"json": {"invalid": broken_rule}})

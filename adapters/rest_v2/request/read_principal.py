@@ -1,18 +1,18 @@
-"""As whom a request reads."""
+"""The principal that a request reads with."""
 
 from dataclasses import replace
 
-from adapters.rest_v2.dependencies import Choices
 from adapters.rest_v2.request.request_context import RequestContext
+from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.account import Principal
 
 
-def reader_of(exchange: RequestContext, choices: Choices) -> Principal:
-    """The principal for reading: without its owner, in its own account, where the installation says so.
+def read_principal(context: RequestContext, settings: V2Settings) -> Principal:
+    """Return the principal for reads. With `owner_sees_account` it has no owner in its own account.
 
-    Writing is never widened: whoever may hear everything still deletes and changes only what is theirs.
+    Only reads use it. An owner's token still deletes and changes only recordings of that owner.
     """
-    principal = exchange.principal
-    if choices.owner_sees_account and exchange.account.id == principal.account_id:
+    principal = context.principal
+    if settings.owner_sees_account and context.account.id == principal.account_id:
         return replace(principal, owner_id=None)
     return principal

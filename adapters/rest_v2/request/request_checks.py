@@ -1,8 +1,8 @@
-"""What a request has to pass before its operation begins, in this order (contract section 4.5).
+"""The checks before an operation, in their order (`docs/v2_contract.md`, section 4.5).
 
-Body (400), expired token (401), path and method (404, 405), the body's type (415), rate limit (429), authentication
-(401), account (404, 403). The reference looks for the account before it asks who wants to know; here it is the other
-way round, so that nobody without a token learns which accounts there are.
+Body (400), expired token (401), path and method (404, 405), type of the body (415), rate limit (429), authentication
+(401), account (404, 403). Kazoo looks for the account before it authenticates. Here authentication comes first, so that
+a client without a token cannot learn which accounts exist.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 
 from adapters.http.token_bucket import TokenBuckets
-from adapters.rest_v2.dependencies import Accounts, Identity
+from adapters.rest_v2.adapter_functions import Authenticate
 from adapters.rest_v2.request.parameters import (
     BODY_TYPES,
     MAX_BODY,
@@ -25,7 +25,7 @@ from adapters.rest_v2.request.parameters import (
 from adapters.rest_v2.request.request_context import RequestContext
 from adapters.rest_v2.request.request_credential import Credential, Scheme, find_credential, is_expired
 from adapters.rest_v2.request.v2_errors import (
-    Fault,
+    V2Error,
     bad_identifier,
     expired,
     forbidden,
@@ -35,83 +35,91 @@ from adapters.rest_v2.request.v2_errors import (
 )
 from adapters.rest_v2.session.login_digests import LoginDigests
 from adapters.rest_v2.v2_routes import find
-from recordings.model.account import Account, Principal, can_access_account
+from recordings.model.account import Account, Principal
 from recordings.model.errors import Unauthenticated
 from recordings.model.ids import is_hex_id
+from recordings.ports.account_stores import AccountStore
 from recordings.ports.process import Clock
+from recordings.rules.access import can_access_account
 
 COST: Final = 1
 LOGIN_COST: Final = 35
 """Tokens that a login costs."""
 MAX_BUCKETS: Final = 16_384
-"""The most (client, account) pairs that have a bucket."""
+"""Maximum number of (client, account) pairs that have a bucket."""
 _TUNNELLED: Final = "POST"
 _ID_LENGTH: Final = 32
 _NO_ACCOUNT: Final = "-"
 _CLIENT_LENGTH: Final = 64
-"""Characters of an address; where a proxy says it, it says what it likes."""
+"""Maximum characters of a client's address. A proxy may send a text of any length."""
 
 
-class Gate:
-    """Lets requests in: finds out what is asked for, who asks, and where."""
+class RequestChecks:
+    """Checks a request, and fills in its credential, operation, principal and account."""
 
     def __init__(
-        self, *, identity: Identity, logins: LoginDigests, accounts: Accounts, buckets: TokenBuckets, clock: Clock
+        self,
+        *,
+        authenticate: Authenticate,
+        logins: LoginDigests,
+        accounts: AccountStore,
+        buckets: TokenBuckets,
+        clock: Clock,
     ) -> None:
-        self._identity = identity
+        self._authenticate = authenticate
         self._logins = logins
         self._accounts = accounts
         self._buckets = buckets
         self._clock = clock
 
-    async def enter(self, exchange: RequestContext) -> None:
-        """Fill an exchange in.
+    async def run(self, context: RequestContext) -> None:
+        """Check a request and fill in its context.
 
         Raises:
-            Fault: it goes no further than this.
+            V2Error: a check failed.
         """
-        await self._read(exchange)
-        exchange.credential = find_credential(exchange.request.headers, exchange.parameters)
-        self._check_expiry(exchange)
-        exchange.target = find(_method(exchange), path_of(exchange.request))
-        _check_type(exchange)
-        if exchange.operation.login:
-            self._charge(exchange, LOGIN_COST)
+        await self._read(context)
+        context.credential = find_credential(context.request.headers, context.parameters)
+        self._check_expiry(context)
+        context.target = find(_method(context), path_of(context.request))
+        _check_type(context)
+        if context.operation.login:
+            self._charge(context, LOGIN_COST)
             return
-        exchange.signed_in = await self._sign_in(exchange)
-        exchange.at = await self._account(exchange)
-        self._tell(exchange)
+        context.authenticated = await self._sign_in(context)
+        context.found_account = await self._account(context)
+        self._show_tokens(context)
 
-    async def _read(self, exchange: RequestContext) -> None:
-        query = read_query(exchange.request.scope["query_string"].decode("utf-8", "replace"))
-        # A refusal of the body may have to be indented, so the query is there first.
-        exchange.parameters = Parameters(query)
-        envelope = read_body(await _body(exchange.request), exchange.request.headers.get("content-type", ""))
-        exchange.parameters = Parameters(query, envelope)
+    async def _read(self, context: RequestContext) -> None:
+        query = read_query(context.request.scope["query_string"].decode("utf-8", "replace"))
+        # The query comes first: it says whether an error about the body is indented.
+        context.parameters = Parameters(query)
+        envelope = read_body(await _body(context.request), context.request.headers.get("content-type", ""))
+        context.parameters = Parameters(query, envelope)
 
-    def _check_expiry(self, exchange: RequestContext) -> None:
-        token = exchange.credential.token if exchange.credential else None
+    def _check_expiry(self, context: RequestContext) -> None:
+        token = context.credential.token if context.credential else None
         if token is None:
             return
-        exchange.token_changed(token)
+        context.show_token(token)
         if is_expired(token, self._clock.now()):
             raise expired()
 
-    async def _sign_in(self, exchange: RequestContext) -> Principal:
-        credential = exchange.credential
+    async def _sign_in(self, context: RequestContext) -> Principal:
+        credential = context.credential
         principal = None
-        # A token that holds costs nothing: those who have none, guess, or make us hash, are slowed down.
+        # A valid token costs nothing. The limit slows down guesses, requests without a token, and password hashing.
         if credential is not None and credential.scheme is Scheme.TOKEN:
             principal = await self._principal(credential)
         if principal is None:
-            self._charge(exchange, COST)
+            self._charge(context, COST)
             if credential is None or credential.scheme is Scheme.TOKEN:
                 raise not_authenticated()
-            self._charge_hashing(exchange, credential)
+            self._charge_hashing(context, credential)
             principal = await self._principal(credential)
         if principal is None:
             raise not_authenticated()
-        return _claimed(exchange, principal)
+        return _check_account_header(context, principal)
 
     async def _principal(self, credential: Credential) -> Principal | None:
         if credential.scheme is Scheme.BASIC:
@@ -119,60 +127,60 @@ class Gate:
         if credential.token is None:
             return None
         try:
-            return await self._identity.authenticate_token(credential.token)
+            return await self._authenticate(credential.token)
         except Unauthenticated:
             return None
 
-    async def _account(self, exchange: RequestContext) -> Account:
-        principal = exchange.principal
-        given = exchange.argument("account_id") or principal.account_id
-        if len(given) != _ID_LENGTH:
-            raise not_account_id(given)
-        account = await self._accounts.account(given) if is_hex_id(given) else None
+    async def _account(self, context: RequestContext) -> Account:
+        principal = context.principal
+        account_id = context.argument("account_id") or principal.account_id
+        if len(account_id) != _ID_LENGTH:
+            raise not_account_id(account_id)
+        account = await self._accounts.account(account_id) if is_hex_id(account_id) else None
         if account is None:
-            raise bad_identifier(given)
-        if not can_access_account(principal, account):
+            raise bad_identifier(account_id)
+        if not can_access_account(principal, account.id, account.tree):
             raise forbidden()
         return account
 
-    def _charge(self, exchange: RequestContext, cost: int) -> None:
-        wait = self._buckets.take(_bucket(exchange), cost)
-        self._tell(exchange, 0 if wait else cost)
+    def _charge(self, context: RequestContext, cost: int) -> None:
+        wait = self._buckets.take(_bucket(context), cost)
+        self._show_tokens(context, 0 if wait else cost)
         if wait:
             raise too_many_requests()
 
-    def _charge_hashing(self, exchange: RequestContext, credential: Credential) -> None:
-        """A guess of a password is paid by the client, too: the account in the path is its own choice."""
+    def _charge_hashing(self, context: RequestContext, credential: Credential) -> None:
+        """Also charge the client's own bucket for a password guess, because the client chooses the account."""
         guess = credential.basic
-        if guess is None or not exchange.argument("account_id") or self._logins.remembers(*guess):
+        if guess is None or not context.argument("account_id") or self._logins.remembers(*guess):
             return
-        if self._buckets.take((_bucket(exchange)[0], ""), COST):
+        if self._buckets.take((_bucket(context)[0], ""), COST):
             raise too_many_requests()
 
-    def _tell(self, exchange: RequestContext, consumed: int | None = None) -> None:
-        consumed = exchange.meta.consumed if consumed is None else consumed
-        remaining = self._buckets.level(_bucket(exchange))
-        exchange.meta = replace(exchange.meta, consumed=consumed, remaining=remaining)
+    def _show_tokens(self, context: RequestContext, consumed: int | None = None) -> None:
+        consumed = context.fields.consumed if consumed is None else consumed
+        remaining = self._buckets.level(_bucket(context))
+        context.fields = replace(context.fields, consumed=consumed, remaining=remaining)
 
 
-def _bucket(exchange: RequestContext) -> tuple[str, str]:
-    """What a client pays out of: of its own choice is nothing but which account, and what is none is one for all."""
-    account = exchange.argument("account_id")
-    return exchange.client[:_CLIENT_LENGTH], account if not account or is_hex_id(account) else _NO_ACCOUNT
+def _bucket(context: RequestContext) -> tuple[str, str]:
+    """Return the key of a request's bucket. All texts that are not account ids share one bucket."""
+    account = context.argument("account_id")
+    return context.client[:_CLIENT_LENGTH], account if not account or is_hex_id(account) else _NO_ACCOUNT
 
 
 def path_of(request: Request) -> str:
-    """The path below where the app is mounted, as it came: a segment may have an encoded slash."""
+    """Return the path below the mount point, still percent-encoded: a segment may contain an encoded slash."""
     raw = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
     segments = raw.decode("latin-1").partition("?")[0].strip("/").split("/")
     mounted = request.scope.get("root_path", "").strip("/")
     return "/".join(segments[len(mounted.split("/")) :] if mounted else segments)
 
 
-def _method(exchange: RequestContext) -> str:
-    """The method, or the one that a `POST` names in `verb` (section 5)."""
-    method = exchange.request.method
-    verb = exchange.parameters.in_query("verb") or exchange.parameters.envelope.get("verb")
+def _method(context: RequestContext) -> str:
+    """Return the method, or the `verb` of a `POST` (`docs/v2_contract.md`, section 5.2)."""
+    method = context.request.method
+    verb = context.parameters.in_query("verb") or context.parameters.envelope.get("verb")
     return verb.upper() if method == _TUNNELLED and isinstance(verb, str) else method
 
 
@@ -185,14 +193,14 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _check_type(exchange: RequestContext) -> None:
-    given = media_type(exchange.request.headers.get("content-type", "application/json"))
-    if exchange.operation.takes_body and given not in BODY_TYPES:
-        raise Fault(415, bare=True)
+def _check_type(context: RequestContext) -> None:
+    content_type = media_type(context.request.headers.get("content-type", "application/json"))
+    if context.operation.takes_body and content_type not in BODY_TYPES:
+        raise V2Error(415, bare=True)
 
 
-def _claimed(exchange: RequestContext, principal: Principal) -> Principal:
-    claimed = exchange.request.headers.get("x-auth-account-id")
-    if claimed is not None and claimed != principal.account_id:
+def _check_account_header(context: RequestContext, principal: Principal) -> Principal:
+    account_id = context.request.headers.get("x-auth-account-id")
+    if account_id is not None and account_id != principal.account_id:
         raise not_authenticated()
     return principal

@@ -1,4 +1,4 @@
-"""One request on its way to its answer: what came, who asks, and the envelope of what goes out."""
+"""The context of one request: its parameters, its principal, its account, and the envelope of its response."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,10 +7,10 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from adapters.rest_v2.request.envelope import UNDEFINED, Meta, failure, success, to_json
+from adapters.rest_v2.request.envelope import UNDEFINED, EnvelopeFields, failure, success, to_json
 from adapters.rest_v2.request.parameters import Parameters
 from adapters.rest_v2.request.request_credential import Credential
-from adapters.rest_v2.request.v2_errors import Fault
+from adapters.rest_v2.request.v2_errors import V2Error
 from adapters.rest_v2.request.wanted_type import Choice, Kind, choose
 from adapters.rest_v2.v2_routes import Operation, Target
 from recordings.model.account import Account, Principal
@@ -20,53 +20,57 @@ JSON_TYPE: Final = "application/json"
 
 @dataclass(slots=True, kw_only=True)
 class RequestContext:
-    """A request, and what was found out about it so far."""
+    """A request. `RequestChecks` fills in the fields that are `None` here."""
 
     request: Request
     client: str
-    meta: Meta
+    fields: EnvelopeFields
     parameters: Parameters = field(default_factory=Parameters)
     credential: Credential | None = None
     target: Target | None = None
-    signed_in: Principal | None = None
-    at: Account | None = None
+    authenticated: Principal | None = None
+    found_account: Account | None = None
 
     @property
     def principal(self) -> Principal:
-        """Who asks. There is one wherever this is called."""
-        if self.signed_in is None:
-            raise RuntimeError("nobody is signed in")
-        return self.signed_in
+        """The authenticated principal. Only login operations have none."""
+        if self.authenticated is None:
+            raise RuntimeError("the request is not authenticated")
+        return self.authenticated
 
     @property
     def account(self) -> Account:
-        """The account in the path, or else the principal's."""
-        if self.at is None:
-            raise RuntimeError("no account was found")
-        return self.at
+        """The account in the path. Without one, the principal's account."""
+        if self.found_account is None:
+            raise RuntimeError("the request has no account")
+        return self.found_account
 
     @property
     def operation(self) -> Operation:
-        """What is asked for."""
+        """The operation of the request."""
         if self.target is None:
-            raise RuntimeError("no operation was found")
+            raise RuntimeError("the request has no operation")
         return self.target.operation
 
     def argument(self, name: str) -> str:
-        """What stood in the path."""
+        """Return a part of the path by its name, or an empty text."""
         return self.target.arguments.get(name, "") if self.target else ""
 
     @property
     def pretty(self) -> bool:
-        """Whether JSON is to be indented (section 1.8)."""
+        """Whether the client wants indented JSON (`docs/v2_contract.md`, section 1.8)."""
         header = self.request.headers.get("x-pretty-print")
         return (header or self.parameters.find("pretty_print") or "") == "true"
 
-    def choices(self) -> list[Choice]:
-        """What the client accepts of what the operation offers. Raises `Fault`: 400 or 406."""
+    def accepted_types(self) -> list[Choice]:
+        """Return the types that the client accepts and the operation offers, the preferred one first.
+
+        Raises:
+            V2Error: 400 for a malformed header, or 406 if no offered type is accepted.
+        """
         offers = self.operation.offers
         csv = any(kind is Kind.CSV or kind is Kind.AUDIO for _, kind in offers)
-        # Lines of one name are one list (RFC 9110, 5.3).
+        # Several lines of one header are one list (RFC 9110, section 5.3).
         header = ", ".join(self.request.headers.getlist("accept"))
         return choose(header, self.parameters.find("accept"), offers, csv=csv)
 
@@ -78,24 +82,24 @@ class RequestContext:
         paging: Mapping[str, Any] | None = None,
         revision: str | None = None,
     ) -> Response:
-        """An answer with data. A revision is its `ETag` too."""
-        envelope = success(data, self.meta, paging)
+        """Return a successful response with data. The revision is also its `ETag`."""
+        envelope = success(data, self.fields, paging)
         headers = {}
         if revision is not None:
             envelope["revision"] = revision
             headers["etag"] = f'"{revision}"'
         return Response(to_json(envelope, pretty=self.pretty), status, headers, JSON_TYPE)
 
-    def token_changed(self, token: str) -> None:
-        """Say another token in the envelope."""
-        self.meta = replace(self.meta, auth_token=token)
+    def show_token(self, token: str) -> None:
+        """Set the token that the envelope shows."""
+        self.fields = replace(self.fields, auth_token=token)
 
-    def refuse(self, fault: Fault) -> Response:
-        """An answer that is not what was asked for."""
-        if fault.bare:
-            return Response(status_code=fault.status, headers=fault.headers)
-        meta = self.meta
-        if fault.status == 401:  # noqa: PLR2004 - not authenticated
-            meta = replace(meta, auth_token=UNDEFINED)
-        body = to_json(failure(fault, meta), pretty=self.pretty)
-        return Response(body, fault.status, fault.headers, JSON_TYPE)
+    def error_response(self, error: V2Error) -> Response:
+        """Return the response for an error."""
+        if error.bare:
+            return Response(status_code=error.status, headers=error.headers)
+        fields = self.fields
+        if error.status == 401:  # noqa: PLR2004 - not authenticated
+            fields = replace(fields, auth_token=UNDEFINED)
+        body = to_json(failure(error, fields), pretty=self.pretty)
+        return Response(body, error.status, error.headers, JSON_TYPE)

@@ -1,4 +1,4 @@
-"""Where a request's credential is, and of which kind (contract section 4.1), with no I/O."""
+"""The credential of a request and its kind (`docs/v2_contract.md`, section 4.1), with no I/O."""
 
 import binascii
 import re
@@ -14,38 +14,38 @@ from adapters.rest_v2.request.parameters import Parameters
 from recordings.model.instants import SECOND, Millis
 
 LEEWAY: Final = 5
-"""Seconds by which the clocks of two servers may differ: so long a token still holds."""
+"""Seconds that the clocks of two servers may differ. A token stays valid this long after it expired."""
 MAX_LENGTH: Final = 8_192
 _BASIC: Final = re.compile(r"([0-9a-f]{32}):([0-9A-Fa-f]{1,64})")
 _decode: Final = msgspec.json.Decoder().decode
 
 
 class Scheme(Enum):
-    """What a credential is."""
+    """The kind of a credential."""
 
     TOKEN = auto()
     """`X-Auth-Token` or `auth_token`."""
     BEARER = auto()
     BASIC = auto()
     UNKNOWN = auto()
-    """Another scheme: 401."""
+    """Any other scheme: 401."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a request authenticates itself with."""
+    """A credential as the request contains it."""
 
     scheme: Scheme
     text: str
 
     @property
     def token(self) -> str | None:
-        """The token, where it is one."""
+        """The token, if the credential is one."""
         return self.text if self.scheme in {Scheme.TOKEN, Scheme.BEARER} else None
 
     @property
     def basic(self) -> tuple[str, str] | None:
-        """The account and the digest of `user:password` in a Basic credential."""
+        """The account and the digest of `user:password`, if the credential is a valid Basic one."""
         try:
             text = b64decode(self.text, validate=True).decode("ascii")
         except (ValueError, binascii.Error):
@@ -55,7 +55,7 @@ class Credential:
 
 
 def find_credential(headers: Mapping[str, str], parameters: Parameters) -> Credential | None:
-    """The credential of a request: the first that is found. `headers` must be looked up in lower case."""
+    """Return the first credential of a request, or `None`. `headers` must be looked up in lower case."""
     token = headers.get("x-auth-token") or parameters.find("auth_token")
     if token:
         return Credential(Scheme.TOKEN, token.strip())
@@ -70,7 +70,7 @@ def _authorization(text: str) -> Credential:
 
 
 def claims_of(token: str) -> Mapping[str, Any]:
-    """What a JWT says, unchecked; nothing if it is none."""
+    """Return the claims of a JWT without checking its signature. Any other text has none."""
     parts = token.split(".")
     if len(parts) != 3 or len(token) > MAX_LENGTH:  # noqa: PLR2004 - header, claims, signature
         return {}
@@ -82,9 +82,9 @@ def claims_of(token: str) -> Mapping[str, Any]:
 
 
 def is_expired(token: str, now: Millis) -> bool:
-    """Whether a token is well-formed and its time is over: v2 tells that apart from all else that may be wrong.
+    """Return true for a well-formed token that has expired. v2 has an error of its own for it.
 
-    Nothing is granted by it, so the signature does not matter here.
+    The signature is not checked, because the result grants nothing.
     """
     expires = claims_of(token).get("exp")
     return isinstance(expires, int | float) and expires + LEEWAY <= now // SECOND

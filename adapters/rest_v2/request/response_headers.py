@@ -1,4 +1,4 @@
-"""The headers that every answer has, and those for other origins (contract section 5)."""
+"""The headers of every response, and those of CORS (`docs/v2_contract.md`, sections 5.6 and 5.7)."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from adapters.http.request_ids import HEADER, as_header
 
 EXPIRED: Final = "Fri, 01 Jan 1999 00:00:00 GMT"
-_ASKING: Final = ("origin", "access-control-request-method", "access-control-request-headers")
+_CORS_REQUEST_HEADERS: Final = ("origin", "access-control-request-method", "access-control-request-headers")
 _ALLOWED: Final = (
     "content-type, depth, user-agent, x-http-method-override, x-file-size, x-requested-with, if-modified-since, "
     "x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match"
@@ -19,12 +19,12 @@ _FIRST_ERROR: Final = 400
 
 
 def is_cors(headers: Headers) -> bool:
-    """Whether a request says that it comes from another origin."""
-    return any(name in headers for name in _ASKING)
+    """Return true if a request has a header of CORS."""
+    return any(name in headers for name in _CORS_REQUEST_HEADERS)
 
 
 def finish(response: Response, request: Request, request_id: str, methods: str) -> None:
-    """Add what every answer has; what other origins need goes on their answers and on every error."""
+    """Add the common headers to a response. Errors and CORS responses also get the CORS headers."""
     response.headers[HEADER] = as_header(request_id)
     response.headers["content-language"] = "en"
     response.headers["vary"] = "accept-language, accept"

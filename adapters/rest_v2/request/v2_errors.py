@@ -1,4 +1,4 @@
-"""Every refusal of v2: its status, its message and its data, word for word (contract sections 2.4, 4.5 and 5)."""
+"""Every error of v2 with its exact status, message and data (`docs/v2_contract.md`, sections 2.4, 4.5 and 5)."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -30,8 +30,8 @@ from recordings.model.options import PARAMETERS
 _TYPES: Final = {bool: "boolean", int: "integer", str: "string"}
 
 
-class Fault(Exception):  # noqa: N818 - an answer, not an error of the program
-    """An answer other than success. `bare` ones have no body; `headers` go beside it."""
+class V2Error(Exception):
+    """An error response. With `bare` it has no body. `headers` are additional headers."""
 
     def __init__(
         self,
@@ -50,51 +50,51 @@ class Fault(Exception):  # noqa: N818 - an answer, not an error of the program
         self.headers = dict(headers or {})
 
 
-def slug(status: int, message: str, **more: Any) -> Fault:
-    """A fault whose data says its message in words."""
-    return Fault(status, message, {"message": message.replace("_", " "), **more})
+def message_error(status: int, message: str, **more: Any) -> V2Error:
+    """Return an error with its message, as words, in its data."""
+    return V2Error(status, message, {"message": message.replace("_", " "), **more})
 
 
-# Section 5, "Validation error".
+# Validation errors: `docs/v2_contract.md`, section 5.3.
 
 
-def invalid(path: str, rule: str, message: str, **more: Any) -> Fault:
-    """400: one value is not valid."""
-    return Fault(400, "validation error", {path: {rule: {"message": message, **more}}})
+def invalid(path: str, rule: str, message: str, **more: Any) -> V2Error:
+    """400: a value is invalid."""
+    return V2Error(400, "validation error", {path: {rule: {"message": message, **more}}})
 
 
-def required(path: str) -> Fault:
+def required(path: str) -> V2Error:
     """400: a value is missing."""
     return invalid(path, "required", "Field is required but missing")
 
 
-def wrong_type(path: str, types: str, value: Any) -> Fault:
-    """400: a value is of a wrong type."""
-    return invalid(path, "type", f"Value did not match type(s): {types}", target=types, value=_shown(value))
+def wrong_type(path: str, types: str, value: Any) -> V2Error:
+    """400: a value has a wrong type."""
+    return invalid(path, "type", f"Value did not match type(s): {types}", target=types, value=_shortened(value))
 
 
-def not_listed(path: str, choices: tuple[Any, ...], value: Any) -> Fault:
-    """400: a value is none of those that there are."""
+def not_in_enum(path: str, choices: tuple[Any, ...], value: Any) -> V2Error:
+    """400: a value is not in the list of allowed values."""
     return invalid(
-        path, "enum", "Value not found in enumerated list of values", target=list(choices), value=_shown(value)
+        path, "enum", "Value not found in enumerated list of values", target=list(choices), value=_shortened(value)
     )
 
 
-def invalid_input(refused: InvalidInput, prefix: tuple[str, ...] = ()) -> Fault:
-    """400: what the domain says is wrong, one entry a value. Nested paths are one dotted key."""
+def invalid_input(refused: InvalidInput, prefix: tuple[str, ...] = ()) -> V2Error:
+    """400: the domain rejected values. Each has an entry. A nested path is one key with dots."""
     data: dict[str, dict[str, Any]] = {}
     for problem in refused.problems:
         key = ".".join(part.replace(".", "%2E") for part in (*prefix, *problem.path))
-        data.setdefault(key, {})[problem.rule] = _broken(problem)
-    return Fault(400, "validation error", data)
+        data.setdefault(key, {})[problem.rule] = _broken_rule(problem)
+    return V2Error(400, "validation error", data)
 
 
-def _broken(problem: Problem) -> dict[str, Any]:
-    message, target = _words(problem)
-    return {"message": message, "target": target, "value": _shown(problem.given)}
+def _broken_rule(problem: Problem) -> dict[str, Any]:
+    message, target = _rule_text(problem)
+    return {"message": message, "target": target, "value": _shortened(problem.given)}
 
 
-def _words(problem: Problem) -> tuple[str, Any]:
+def _rule_text(problem: Problem) -> tuple[str, Any]:
     parameter = PARAMETERS.get(problem.path[-1]) if problem.path else None
     if parameter is not None and problem.rule == "enum":
         return "Value not found in enumerated list of values", list(parameter.choices)
@@ -107,114 +107,114 @@ def _words(problem: Problem) -> tuple[str, Any]:
     return problem.message, problem.allowed
 
 
-def _shown(value: Any) -> Any:
+def _shortened(value: Any) -> Any:
     return shorten(value) if isinstance(value, str) else value
 
 
-# Sections 2.4 and 4.5.
+# Other errors: `docs/v2_contract.md`, sections 2.4 and 4.5.
 
 
-def bad_identifier(cause: str) -> Fault:
-    """404: a well-formed id of nothing."""
-    return slug(404, "bad_identifier", cause=cause)
+def bad_identifier(cause: str) -> V2Error:
+    """404: nothing has this well-formed id."""
+    return message_error(404, "bad_identifier", cause=cause)
 
 
-def no_audio(recording_id: str) -> Fault:
-    """404: a recording without (or not yet with) audio was asked to play."""
-    return slug(404, "bad_identifier", details=recording_id)
+def no_audio(recording_id: str) -> V2Error:
+    """404: the recording has no audio, or not yet."""
+    return message_error(404, "bad_identifier", details=recording_id)
 
 
-def unknown_identifier(text: str) -> Fault:
-    """404: something that is no id, or an unknown channel or key. Its data is an array, and its message has a space."""
-    return Fault(404, "bad identifier", [text])
+def unknown_identifier(text: str) -> V2Error:
+    """404: a text that is not an id, an unknown channel, or an unknown key. Its data is an array."""
+    return V2Error(404, "bad identifier", [text])
 
 
-def not_account_id(text: str) -> Fault:
-    """404: something that is no account's id."""
-    return Fault(404, "bad identifier", {"message": f"invalid account_id '{text}'"})
+def not_account_id(text: str) -> V2Error:
+    """404: a text that is not an account id."""
+    return V2Error(404, "bad identifier", {"message": f"invalid account_id '{text}'"})
 
 
-def not_found() -> Fault:
-    """404: no such path."""
-    return slug(404, "not_found")
+def not_found() -> V2Error:
+    """404: the path does not exist."""
+    return message_error(404, "not_found")
 
 
-def faulty_request(reason: str) -> Fault:
-    """404, of all things: a page size or chunk size that is none."""
-    return Fault(404, "faulty_request", {"message": reason})
+def faulty_request(reason: str) -> V2Error:
+    """404: an invalid page size or chunk size. Kazoo uses 404 here, not 400."""
+    return V2Error(404, "faulty_request", {"message": reason})
 
 
-def not_allowed(methods: str) -> Fault:
-    """405. `Allow` is not in the reference, and HTTP wants it (RFC 9110, 15.5.6)."""
-    return Fault(405, "invalid_method", {"message": "method not allowed"}, headers={"allow": methods})
+def not_allowed(methods: str) -> V2Error:
+    """405. Kazoo does not send `Allow`, but HTTP requires it (RFC 9110, section 15.5.6)."""
+    return V2Error(405, "invalid_method", {"message": "method not allowed"}, headers={"allow": methods})
 
 
-def not_authenticated() -> Fault:
-    """401: no token, or one that is not valid."""
-    return slug(401, "invalid_credentials")
+def not_authenticated() -> V2Error:
+    """401: no token, or an invalid token."""
+    return message_error(401, "invalid_credentials")
 
 
-def expired() -> Fault:
-    """401: a well-formed token whose time is over. Its message has a space, and its data is empty."""
-    return Fault(401, "invalid credentials")
+def expired() -> V2Error:
+    """401: a well-formed token has expired. The message has a space, and the data is empty."""
+    return V2Error(401, "invalid credentials")
 
 
-def forbidden(cause: str | None = None) -> Fault:
-    """403: another account, or (with a cause) outside of what the token may do."""
-    return slug(403, "forbidden", **({} if cause is None else {"cause": cause}))
+def forbidden(cause: str | None = None) -> V2Error:
+    """403: no access to the account, or (with a cause) outside the scopes of the token."""
+    return message_error(403, "forbidden", **({} if cause is None else {"cause": cause}))
 
 
-def not_acceptable() -> Fault:
-    """406, with no body."""
-    return Fault(406, bare=True)
+def not_acceptable() -> V2Error:
+    """406, without a body."""
+    return V2Error(406, bare=True)
 
 
-def too_large_range() -> Fault:
-    """416: more than is given out unpaged (section 1.4)."""
-    return Fault(416, "range not satisfiable")
+def unpaged_too_large() -> V2Error:
+    """416: an unpaged response would be too large (`docs/v2_contract.md`, section 1.4)."""
+    return V2Error(416, "range not satisfiable")
 
 
-def too_many_requests() -> Fault:
+def too_many_requests() -> V2Error:
     """429."""
-    return slug(429, "too_many_requests")
+    return message_error(429, "too_many_requests")
 
 
-def conflict(**more: Any) -> Fault:
+def conflict(**more: Any) -> V2Error:
     """409."""
-    return Fault(409, "datastore_conflict", {"message": "conflicting documents", **more})
+    return V2Error(409, "datastore_conflict", {"message": "conflicting documents", **more})
 
 
-def gone() -> Fault:
+def gone() -> V2Error:
     """410: everything under `/v1`."""
-    return slug(410, "gone")
+    return message_error(410, "gone")
 
 
-def datastore_fault(cause: str) -> Fault:
-    """500: the provider that has the audio could not give it."""
-    return Fault(500, "datastore_fault", {"message": "unknown failure", "cause": cause})
+def datastore_fault(cause: str) -> V2Error:
+    """500: the media store failed."""
+    return V2Error(500, "datastore_fault", {"message": "unknown failure", "cause": cause})
 
 
-def busy() -> Fault:
-    """503: too much is being converted. The reference converts nothing; this is its form of "not now"."""
-    return Fault(503, "datastore_unreachable", {"message": "datastore timeout"}, headers={"retry-after": "10"})
+def conversions_busy() -> V2Error:
+    """503: too many conversions are running. Kazoo converts nothing, so this uses its error for a timeout."""
+    return V2Error(503, "datastore_unreachable", {"message": "datastore timeout"}, headers={"retry-after": "10"})
 
 
-def store_away() -> Fault:
-    """503: the metadata store, or the switch, does not answer in time."""
-    return Fault(503, "datastore_unreachable", {"message": "datastore timeout"})
+def store_unavailable() -> V2Error:
+    """503: the metadata store or the switch does not answer."""
+    return V2Error(503, "datastore_unreachable", {"message": "datastore timeout"})
 
 
-def unspecified() -> Fault:
-    """500: a fault of ours, masked."""
-    return Fault(500, "unspecified_fault", {"message": "unspecified fault"})
+def unspecified() -> V2Error:
+    """500: an error of this service, without details."""
+    return V2Error(500, "unspecified_fault", {"message": "unspecified fault"})
 
 
-def of_refusal(refused: Refused) -> Fault:
-    """What v2 says where the domain refused."""
+def from_refusal(refused: Refused) -> V2Error:
+    """Return the v2 error for a refusal of the domain."""
     if isinstance(refused, InvalidInput):
         return invalid_input(refused)
-    fault: Fault = next(make(refused) for kind, make in _REFUSALS if isinstance(refused, kind))
-    return fault
+    error: V2Error = next(make(refused) for kind, make in _REFUSALS if isinstance(refused, kind))
+    return error
 
 
 _REFUSALS: Final[Any] = (
@@ -224,8 +224,8 @@ _REFUSALS: Final[Any] = (
     (NotFound, lambda refused: bad_identifier(refused.message)),
     (MediaUnavailable, lambda refused: no_audio(refused.recording_id or "")),
     (UnsupportedByRecorder, lambda refused: invalid("data.action", "error", refused.message)),
-    (Busy, lambda _: busy()),
-    (RecorderFailed, lambda _: store_away()),
+    (Busy, lambda _: conversions_busy()),
+    (RecorderFailed, lambda _: store_unavailable()),
     (
         (
             AlreadyRecording,
@@ -239,5 +239,5 @@ _REFUSALS: Final[Any] = (
         ),
         lambda refused: conflict(cause=refused.message),
     ),
-    (Refused, lambda refused: Fault(400, "invalid data", {"message": refused.message})),
+    (Refused, lambda refused: V2Error(400, "invalid data", {"message": refused.message})),
 )

@@ -1,4 +1,4 @@
-"""Whether an answer is JSON, audio or a table (contract sections 1.7 and 2.1), with no I/O."""
+"""The choice between JSON, audio and CSV (`docs/v2_contract.md`, sections 1.7 and 2.1), with no I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import Final
 
 from adapters.http.accept import MalformedAcceptError, parse_accept
 from adapters.http.audio_types import BY_TYPE, format_of
-from adapters.rest_v2.request.v2_errors import Fault, not_acceptable
+from adapters.rest_v2.request.v2_errors import V2Error, not_acceptable
 
 
 class Kind(Enum):
-    """What an answer is."""
+    """The kind of a response."""
 
     JSON = auto()
     AUDIO = auto()
@@ -21,41 +21,41 @@ class Kind(Enum):
 JSON_TYPES: Final = ("application/json", "application/x-json")
 CSV_TYPES: Final = ("text/csv", "text/comma-separated-values", "application/octet-stream")
 AUDIO_TYPES: Final = ("audio/mpeg", "audio/mp3")
-RENDERED: Final = {name: format for name, format in BY_TYPE.items() if name not in AUDIO_TYPES}
-"""The types that ask for a format, besides the two that mean "the audio, whatever it is"."""
+CONVERTED_TYPES: Final = {name: format for name, format in BY_TYPE.items() if name not in AUDIO_TYPES}
+"""The types that request a format. The other two, `AUDIO_TYPES`, mean the audio in its stored format."""
 
 Offers = Sequence[tuple[str, Kind]]
 JSON: Final[Offers] = tuple((name, Kind.JSON) for name in JSON_TYPES)
 TABLE: Final[Offers] = (*JSON, *((name, Kind.CSV) for name in CSV_TYPES))
-PLAYED: Final[Offers] = (*JSON, *((name, Kind.AUDIO) for name in (*AUDIO_TYPES, *RENDERED)))
-"""Of a recording. Which of them it is stored as is known only once it was found: see `pick`."""
+PLAYED: Final[Offers] = (*JSON, *((name, Kind.AUDIO) for name in (*AUDIO_TYPES, *CONVERTED_TYPES)))
+"""The types of a recording. Its stored type is known only after the look-up: see `pick`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was chosen, and the media type (or range) that chose it."""
+    """An accepted kind, and the media type or range that selected it."""
 
     kind: Kind
     type: str
 
     @property
     def format(self) -> str | None:
-        """The format that was asked for; `None` for audio in whichever it is stored."""
-        return RENDERED.get(self.type)
+        """The requested format, or `None` for the stored one."""
+        return CONVERTED_TYPES.get(self.type)
 
     def suits(self, content_type: str) -> bool:
-        """Whether stored audio of this type is what was asked for."""
+        """Return true if stored audio of this type has the requested format."""
         return self.format is None or self.format == format_of(content_type)
 
 
 def choose(header: str | None, parameter: str | None, offers: Offers, *, csv: bool = False) -> list[Choice]:
-    """What a request accepts of the offers, what it likes best first.
+    """Return the offers that a request accepts, the preferred one first.
 
-    The parameter `accept` alone decides if it names something that is offered, and the header if not. Among
-    header entries of equal quality the last one wins, as in the reference. `csv` admits the legacy `accept=csv`.
+    If the parameter `accept` names an offered type, the header is ignored. Of header entries with equal quality the
+    last one wins, as in Kazoo. With `csv`, the old value `accept=csv` is allowed.
 
     Raises:
-        Fault: 400 for a header that is malformed, 406 for one that accepts nothing of the offers.
+        V2Error: 400 for a malformed header, 406 if it accepts no offer.
     """
     if parameter == "csv" and csv:
         return [Choice(Kind.CSV, "csv")]
@@ -63,10 +63,10 @@ def choose(header: str | None, parameter: str | None, offers: Offers, *, csv: bo
 
 
 def pick(choices: Sequence[Choice], content_type: str) -> Choice:
-    """What is answered about a recording whose audio is stored as this type.
+    """Return the choice for a recording that is stored with this type.
 
-    Where audio is liked best it is as it is stored wherever that will do, however much another format is liked:
-    browsers name all that they can play, and none of them wants to wait for a conversion.
+    If audio is preferred, the stored format wins over every other accepted format, with any quality: browsers
+    name all types that they can play, and a conversion takes time.
     """
     best = choices[0]
     if best.kind is not Kind.AUDIO:
@@ -86,7 +86,7 @@ def _from_header(header: str | None, offers: Offers) -> list[Choice]:
 def _from_parameter(parameter: str, offers: Offers) -> list[Choice]:
     try:
         names = _by_quality(parameter)
-    except Fault:
+    except V2Error:
         return []
     return [choice for name in names if (choice := _match(name, offers))]
 
@@ -95,7 +95,7 @@ def _by_quality(header: str) -> list[str]:
     try:
         ranges = parse_accept(header, strict=True)
     except MalformedAcceptError as error:
-        raise Fault(400, bare=True) from error
+        raise V2Error(400, bare=True) from error
     # The sort is stable: of two ranges with the same quality the later one comes first.
     ranges.reverse()
     ranges.sort(key=lambda each: -each.quality)

@@ -1,60 +1,60 @@
-"""Accounts and users, as far as clients of the recordings ask for them (`docs/rest_v2.md`)."""
+"""The documents of accounts and users that recording clients need (`docs/v2_contract.md`, section 9)."""
 
 from typing import Any
 
 from starlette.responses import Response
 
-from adapters.rest_v2.dependencies import Choices
-from adapters.rest_v2.listing.list_query import page_size_of
+from adapters.rest_v2.listing.list_query import read_page_size
 from adapters.rest_v2.listing.start_key import BadKeyError, decode, encode
-from adapters.rest_v2.request.read_principal import reader_of
+from adapters.rest_v2.request.read_principal import read_principal
 from adapters.rest_v2.request.request_context import RequestContext
 from adapters.rest_v2.request.v2_errors import invalid
+from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.user import User
 from recordings.use_cases.users import ManageUsers
 
 
-class Directory:
-    """Answers `GET /accounts/{A}` and `GET /accounts/{A}/users`."""
+class AccountEndpoint:
+    """Serves `GET /accounts/{A}` and `GET /accounts/{A}/users`."""
 
-    def __init__(self, *, members: ManageUsers, choices: Choices) -> None:
-        self._members = members
-        self._choices = choices
+    def __init__(self, *, users: ManageUsers, settings: V2Settings) -> None:
+        self._users = users
+        self._settings = settings
 
-    async def get_account(self, exchange: RequestContext) -> Response:
-        """An account's document."""
-        exchange.choices()
-        account = exchange.account
+    async def get_account(self, context: RequestContext) -> Response:
+        """Return the document of an account."""
+        context.accepted_types()
+        account = context.account
         document = {
             "id": account.id,
             "name": account.name,
             "realm": account.realm,
-            "language": self._choices.language,
-            "timezone": self._choices.timezone,
+            "language": self._settings.language,
+            "timezone": self._settings.timezone,
         }
-        return exchange.reply(document)
+        return context.reply(document)
 
-    async def list_users(self, exchange: RequestContext) -> Response:
-        """The users of an account, by name."""
-        exchange.choices()
-        size = page_size_of(exchange.parameters)
-        begin = _begin(exchange.parameters.find("start_key"))
-        users = await self._members.users(reader_of(exchange, self._choices), exchange.account.id)
-        rest = sorted((user for user in users if _key(user) >= begin), key=_key)
+    async def list_users(self, context: RequestContext) -> Response:
+        """List the users of an account, sorted by name."""
+        context.accepted_types()
+        size = read_page_size(context.parameters)
+        first = _first_key(context.parameters.find("start_key"))
+        users = await self._users.users(read_principal(context, self._settings), context.account.id)
+        rest = sorted((user for user in users if _key(user) >= first), key=_key)
         shown = rest if size is None else rest[:size]
         paging: dict[str, Any] = {}
         if size is not None:
-            paging = {"page_size": len(shown), "start_key": encode(begin)}
+            paging = {"page_size": len(shown), "start_key": encode(first)}
         if len(rest) > len(shown):
             paging["next_start_key"] = encode(_key(rest[len(shown)]))
-        return exchange.reply([_item(user) for user in shown], paging=paging)
+        return context.reply([_item(user) for user in shown], paging=paging)
 
 
 def _key(user: User) -> tuple[str, str]:
     return user.username.lower(), user.id
 
 
-def _begin(key: str | None) -> tuple[str, str]:
+def _first_key(key: str | None) -> tuple[str, str]:
     if not key:
         return "", ""
     try:

@@ -1,4 +1,4 @@
-"""Whose a digest of name and password is. Hashing goes to a thread: it takes its time, on purpose."""
+"""Find the user for a digest of name and password. The hash is slow on purpose and runs in a thread."""
 
 import asyncio
 import time
@@ -11,20 +11,20 @@ from recordings.model.account import DEFAULT_SCOPES, Principal
 from recordings.model.user import Method, PrivLevel, User, hash_credential
 from recordings.use_cases.users import ManageUsers
 
-_AT_ONCE: Final = 2
-"""Each takes 16 MiB and a core."""
-_KEPT: Final = 1_024
+_MAX_HASHES: Final = 2
+"""Hashes at the same time. Each needs 16 MiB and one core."""
+_MAX_CACHED: Final = 1_024
 _TTL: Final = 60.0
 _SHA1_DIGITS: Final = 40
 
 
 class LoginDigests:
-    """Finds users by their credentials. What was found is remembered for a minute: Basic sends it each time."""
+    """Finds users by their credentials. Basic clients send them each time, so matches are cached for a minute."""
 
-    def __init__(self, members: ManageUsers, seconds: Callable[[], float] = time.monotonic) -> None:
-        self._members = members
+    def __init__(self, users: ManageUsers, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._users = users
         self._seconds = seconds
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_MAX_HASHES)
         self._known: OrderedDict[bytes, tuple[float, User]] = OrderedDict()
 
     async def find(
@@ -36,47 +36,47 @@ class LoginDigests:
         realm: str | None = None,
         number: str | None = None,
     ) -> User | None:
-        """The user with these credentials in the account of a phone number, a realm or a name."""
+        """Return the user with these credentials in the account with a phone number, a realm or a name."""
         if name is None and realm is None and number is None:
             return None
-        for account in await self._members.candidates(name=name, realm=realm, number=number):
-            if user := await self._whose(account.id, method, credentials):
+        for account in await self._users.candidates(name=name, realm=realm, number=number):
+            if user := await self._find_user(account.id, method, credentials):
                 return user
         return None
 
     async def basic(self, account_id: str, credentials: str) -> Principal | None:
-        """The principal of Basic credentials; which digest they are shows in their length."""
+        """Return the principal of Basic credentials. Their length tells which digest they are."""
         method = Method.SHA if len(credentials) == _SHA1_DIGITS else Method.MD5
         key = _key(account_id, credentials)
-        user = self._remembered(key) or await self._whose(account_id, method, credentials)
+        user = self._cached(key) or await self._find_user(account_id, method, credentials)
         if user is None:
             return None
         self._remember(key, user)
         return self.principal(user)
 
     def remembers(self, account_id: str, credentials: str) -> bool:
-        """Whether Basic credentials held a short while ago, and need not be hashed."""
-        return self._remembered(_key(account_id, credentials)) is not None
+        """Return true if valid Basic credentials are in the cache, so that no hash is needed."""
+        return self._cached(_key(account_id, credentials)) is not None
 
     def principal(self, user: User) -> Principal:
-        """A user as a principal: an administrator is not held to recordings of their own."""
+        """Return the principal of a user. An administrator has no owner and can access the whole account."""
         owner = None if user.priv_level is PrivLevel.ADMIN else user.id
         return Principal(user.account_id, frozenset(DEFAULT_SCOPES), owner, user.username[:64])
 
-    async def _whose(self, account_id: str, method: Method, credentials: str) -> User | None:
+    async def _find_user(self, account_id: str, method: Method, credentials: str) -> User | None:
         async with self._slots:
             hashed = await asyncio.to_thread(hash_credential, account_id, method, credentials)
-        return await self._members.whose(account_id, method, hashed)
+        return await self._users.whose(account_id, method, hashed)
 
-    def _remembered(self, key: bytes) -> User | None:
+    def _cached(self, key: bytes) -> User | None:
         until, user = self._known.get(key, (0.0, None))
         return user if until > self._seconds() else None
 
     def _remember(self, key: bytes, user: User) -> None:
-        if self._remembered(key) is None:
+        if self._cached(key) is None:
             self._known[key] = (self._seconds() + _TTL, user)
             self._known.move_to_end(key)
-        if len(self._known) > _KEPT:
+        if len(self._known) > _MAX_CACHED:
             self._known.popitem(last=False)
 
 

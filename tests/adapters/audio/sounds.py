@@ -1,4 +1,4 @@
-"""Sounds that are known exactly, and an ear for them."""
+"""Test sounds with exactly known samples, and helpers to measure decoded audio."""
 
 import math
 import struct
@@ -15,7 +15,7 @@ LEFT, RIGHT = 440, 1_000
 
 
 def sine(frequency: float, rate: int, seconds: float, level: int = 12_000) -> bytes:
-    """Signed 16-bit samples of a tone."""
+    """Return signed 16-bit samples of a tone."""
     count = round(rate * seconds)
     return array("h", (round(level * math.sin(math.tau * frequency * i / rate)) for i in range(count))).tobytes()
 
@@ -27,7 +27,7 @@ def interleave(left: bytes, right: bytes) -> bytes:
 
 
 def mulaw(samples: bytes) -> bytes:
-    """G.711 by its textbook encoder, independent of the decoder under test."""
+    """Encode samples as G.711 mu-law with a textbook encoder that is independent of the decoder under test."""
     return bytes(map(_mulaw_byte, array("h", samples)))
 
 
@@ -48,7 +48,7 @@ def write_wav(path: Path, samples: bytes, rate: int, channels: int = 1) -> Path:
 
 
 def lie_about_length(path: Path, claimed: int) -> None:
-    """Make a WAV file's header claim so many bytes of audio."""
+    """Make a WAV file's header claim `claimed` bytes of audio."""
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, 4, claimed + 36)
     struct.pack_into("<I", data, 40, claimed)
@@ -56,7 +56,7 @@ def lie_about_length(path: Path, claimed: int) -> None:
 
 
 def write_as(path: Path, codec: str, samples: bytes, rate: int, channels: int = 1) -> Path:
-    """A file of any format, by its ending."""
+    """Write a file in the format of its extension."""
     layout = "stereo" if channels > 1 else "mono"
     frame = AudioFrame(format="s16", layout=layout, samples=len(samples) // 2 // channels)
     frame.planes[0].update(samples)
@@ -69,7 +69,7 @@ def write_as(path: Path, codec: str, samples: bytes, rate: int, channels: int = 
 
 
 @dataclass(frozen=True)
-class Heard:
+class DecodedAudio:
     rate: int
     channels: "tuple[array[int], ...]"
 
@@ -78,7 +78,7 @@ class Heard:
         return len(self.channels[0]) / self.rate
 
     def level(self, channel: int, frequency: float) -> float:
-        """How strong a tone is in a channel, by Goertzel's algorithm: its amplitude."""
+        """Return the amplitude of a tone in a channel (Goertzel's algorithm)."""
         samples = self.channels[channel]
         step = 2 * math.cos(math.tau * frequency / self.rate)
         one = two = 0.0
@@ -87,8 +87,8 @@ class Heard:
         return 2 * math.sqrt(max(0.0, one * one + two * two - step * one * two)) / len(samples)
 
 
-def hear(path: str) -> Heard:
-    """Decode a file of ours, which may be trusted."""
+def decode(path: str) -> DecodedAudio:
+    """Decode a file that the service made."""
     with av.open(path) as source:
         context = source.streams.audio[0].codec_context
         rate, count = context.sample_rate, context.channels
@@ -97,4 +97,4 @@ def hear(path: str) -> Heard:
         for frame in [*source.decode(audio=0), None]:
             for part in resampler.resample(frame):
                 samples.frombytes(bytes(part.planes[0])[: part.samples * 2 * count])
-    return Heard(rate, tuple(samples[channel::count] for channel in range(count)))
+    return DecodedAudio(rate, tuple(samples[channel::count] for channel in range(count)))

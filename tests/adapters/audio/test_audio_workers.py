@@ -1,4 +1,4 @@
-"""The audio_workers, on real audio and on what only looks like it."""
+"""The audio workers, on real audio and on files that are not audio."""
 
 import os
 import struct
@@ -15,7 +15,7 @@ from recordings.ports.audio import Codec, NotAudio, Rendered, SpooledAudio, Targ
 from tests.adapters.audio.sounds import (
     LEFT,
     RIGHT,
-    hear,
+    decode,
     interleave,
     lie_about_length,
     mulaw,
@@ -25,7 +25,7 @@ from tests.adapters.audio.sounds import (
 )
 
 HOUR = 3_600_000
-AS_IT_IS = Target(None, None, HOUR)
+UNCHANGED = Target(None, None, HOUR)
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,13 +33,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of what is rendered, which every test leaves empty."""
+    """The folder of rendered files. Every test leaves it empty."""
     return tmp_path_factory.mktemp("audio_workers") / "work"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(work: Path) -> AsyncIterator[AudioWorkers]:
-    # One process for all: starting it takes longer than most of what it does here.
+    # One process for all tests: its start takes longer than most of these jobs.
     made = AudioWorkers(work, workers=1, seconds=60)
     yield made
     await made.close()
@@ -82,25 +82,25 @@ async def test_two_tracks_become_left_and_right(audio_workers: AudioWorkers, tmp
         assert (made.duration_ms, made.sample_rate, made.channels) == (2_000, 8_000, 2)
         assert (made.format, made.content_type) == (format or "mp3", content_type)
         check_file(made)
-        heard = hear(made.path)
-        assert (heard.rate, len(heard.channels)) == (8_000, 2)
-        assert heard.seconds == pytest.approx(2, abs=0.1)
-        assert heard.level(0, LEFT) > 20 * heard.level(0, RIGHT)
-        assert heard.level(1, RIGHT) > 20 * heard.level(1, LEFT)
-        # The shorter one is silent at its end.
-        assert max(map(abs, heard.channels[1][14_000:15_900])) < 600
+        decoded = decode(made.path)
+        assert (decoded.rate, len(decoded.channels)) == (8_000, 2)
+        assert decoded.seconds == pytest.approx(2, abs=0.1)
+        assert decoded.level(0, LEFT) > 20 * decoded.level(0, RIGHT)
+        assert decoded.level(1, RIGHT) > 20 * decoded.level(1, LEFT)
+        # The shorter track ends with silence.
+        assert max(map(abs, decoded.channels[1][14_000:15_900])) < 600
 
 
-async def test_mulaw_is_decoded_to_the_samples_it_stands_for(audio_workers: AudioWorkers, tmp_path: Path) -> None:
+async def test_mulaw_is_decoded_to_its_samples(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     samples = sine(LEFT, 8_000, 0.5)
     made = await audio_workers.render(
         "id", of(write(tmp_path / "t", mulaw(samples)), codec=Codec.MULAW), Target("wav", None, HOUR)
     )
-    heard = hear(made.path)
+    decoded = decode(made.path)
     expected = struct.unpack(f"<{len(samples) // 2}h", samples)
-    assert len(heard.channels[0]) == len(expected)
-    # Half a step of G.711 at this level.
-    assert max(abs(a - b) for a, b in zip(heard.channels[0], expected, strict=True)) <= 256
+    assert len(decoded.channels[0]) == len(expected)
+    # G.711 is at most half a step off at this level.
+    assert max(abs(a - b) for a, b in zip(decoded.channels[0], expected, strict=True)) <= 256
 
 
 async def test_headerless_samples_are_kept_exactly(audio_workers: AudioWorkers, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ async def test_headerless_samples_are_kept_exactly(audio_workers: AudioWorkers, 
     track = of(write(tmp_path / "t", samples + b"\1"), codec=Codec.S16, rate=16_000)
     made = await audio_workers.render("id", track, Target("wav", None, HOUR))
     assert (made.duration_ms, made.sample_rate, made.channels) == (1_000, 16_000, 1)
-    assert hear(made.path).channels[0].tobytes() == samples
+    assert decode(made.path).channels[0].tobytes() == samples
 
 
 async def test_a_stream_is_cut_at_the_limit(audio_workers: AudioWorkers, tmp_path: Path) -> None:
@@ -128,66 +128,66 @@ async def test_one_track_is_mono_and_can_be_resampled(
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.mp3"])
-async def test_what_is_wanted_already_is_kept_byte_for_byte(
+async def test_a_file_in_the_wanted_form_is_kept_byte_for_byte(
     audio_workers: AudioWorkers, tmp_path: Path, name: str
 ) -> None:
     samples = sine(LEFT, 8_000, 2)
     codec = "libmp3lame" if name.endswith("mp3") else "pcm_s16le"
     source = write_as(tmp_path / name, codec, samples, 8_000)
-    # Its name says nothing.
-    odd = source.rename(tmp_path / "body.bin")
-    for target in (AS_IT_IS, Target(name[-3:], 8_000, HOUR)):
-        made = await audio_workers.render("id", of(odd), target)
-        assert content(made.path) == odd.read_bytes()
+    # A name without a meaningful extension.
+    renamed = source.rename(tmp_path / "body.bin")
+    for target in (UNCHANGED, Target(name[-3:], 8_000, HOUR)):
+        made = await audio_workers.render("id", of(renamed), target)
+        assert content(made.path) == renamed.read_bytes()
         assert (made.format, made.sample_rate, made.channels) == (name[-3:], 8_000, 1)
         assert made.duration_ms == pytest.approx(2_000, abs=150)
         check_file(made)
 
 
-async def test_anything_else_is_converted(audio_workers: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_file_in_another_form_is_converted(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     stereo = interleave(sine(LEFT, 44_100, 2), sine(RIGHT, 44_100, 2))
     source = write_as(tmp_path / "a.flac", "flac", stereo, 44_100, 2)
     made = await audio_workers.render("id", of(source), Target("mp3", 8_000, HOUR))
     assert (made.format, made.sample_rate, made.channels) == ("mp3", 8_000, 2)
     assert made.duration_ms == pytest.approx(2_000, abs=2)
-    heard = hear(made.path)
-    assert heard.seconds == pytest.approx(2, abs=0.1)
-    assert heard.level(0, LEFT) > 20 * heard.level(0, RIGHT)
-    assert heard.level(1, RIGHT) > 20 * heard.level(1, LEFT)
+    decoded = decode(made.path)
+    assert decoded.seconds == pytest.approx(2, abs=0.1)
+    assert decoded.level(0, LEFT) > 20 * decoded.level(0, RIGHT)
+    assert decoded.level(1, RIGHT) > 20 * decoded.level(1, LEFT)
 
 
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.flac", "flac"), ("a.ogg", "libopus"), ("a.m4a", "aac"), ("a.au", "pcm_mulaw")]
 )
-async def test_mp3_is_the_format_where_none_was_asked_for(
-    audio_workers: AudioWorkers, tmp_path: Path, name: str, codec: str
-) -> None:
+async def test_the_default_format_is_mp3(audio_workers: AudioWorkers, tmp_path: Path, name: str, codec: str) -> None:
     source = write_as(tmp_path / name, codec, sine(LEFT, 48_000, 1), 48_000)
-    made = await audio_workers.render("id", of(source), AS_IT_IS)
+    made = await audio_workers.render("id", of(source), UNCHANGED)
     assert (made.format, made.content_type, made.sample_rate) == ("mp3", "audio/mpeg", 48_000)
     assert made.duration_ms == pytest.approx(1_000, abs=30)
-    assert hear(made.path).level(0, LEFT) > 8_000
+    assert decode(made.path).level(0, LEFT) > 8_000
 
 
-async def test_telephony_mp3_is_not_starved(audio_workers: AudioWorkers, tmp_path: Path) -> None:
+async def test_telephony_mp3_has_at_least_32_kbit_per_second(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     track = of(write(tmp_path / "t", mulaw(sine(LEFT, 8_000, 10))), codec=Codec.MULAW)
-    made = await audio_workers.render("id", track, AS_IT_IS)
+    made = await audio_workers.render("id", track, UNCHANGED)
     assert made.length * 8 / 10 >= 32_000
 
 
-async def test_a_wav_that_claims_hours_is_measured_by_what_it_has(audio_workers: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_wav_that_claims_hours_is_measured_by_its_real_audio(
+    audio_workers: AudioWorkers, tmp_path: Path
+) -> None:
     source = write_wav(tmp_path / "a.wav", sine(LEFT, 8_000, 2), 8_000)
     lie_about_length(source, 16_000 * 3_600 * 5)
-    assert (await audio_workers.render("id", of(source), AS_IT_IS)).duration_ms == 2_000
+    assert (await audio_workers.render("id", of(source), UNCHANGED)).duration_ms == 2_000
 
 
-async def test_a_truncated_mp3_is_measured_by_what_it_has(audio_workers: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_truncated_mp3_is_measured_by_its_real_audio(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     whole = write_as(tmp_path / "a.mp3", "libmp3lame", sine(LEFT, 8_000, 10), 8_000).read_bytes()
     source = write(tmp_path / "half.mp3", whole[: len(whole) // 2])
-    assert (await audio_workers.render("id", of(source), AS_IT_IS)).duration_ms == pytest.approx(5_000, abs=300)
+    assert (await audio_workers.render("id", of(source), UNCHANGED)).duration_ms == pytest.approx(5_000, abs=300)
 
 
-async def test_a_file_longer_than_allowed_is_refused_and_says_so(
+async def test_a_file_longer_than_allowed_is_rejected_with_the_limit(
     audio_workers: AudioWorkers, work: Path, tmp_path: Path
 ) -> None:
     source = write_as(tmp_path / "a.flac", "flac", bytes(2 * 8_000 * 120), 8_000)
@@ -197,7 +197,7 @@ async def test_a_file_longer_than_allowed_is_refused_and_says_so(
     assert names(work) == []
 
 
-async def test_a_file_a_little_longer_than_allowed_is_taken(audio_workers: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_file_a_little_longer_than_allowed_is_accepted(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     source = write_wav(tmp_path / "a.wav", bytes(2 * 8_000 * 5), 8_000)
     assert (await audio_workers.render("id", of(source), Target(None, None, 4_500))).duration_ms == 5_000
 
@@ -228,15 +228,15 @@ NOT_AUDIO = {
 
 
 @pytest.mark.parametrize("name", NOT_AUDIO)
-async def test_what_is_not_audio_is_refused(audio_workers: AudioWorkers, tmp_path: Path, name: str) -> None:
+async def test_a_file_that_is_not_audio_is_rejected(audio_workers: AudioWorkers, tmp_path: Path, name: str) -> None:
     other = write_wav(tmp_path / "other.wav", sine(LEFT, 8_000, 1), 8_000)
     source = write(tmp_path / name, NOT_AUDIO[name].replace(b"%s", str(other).encode()))
-    for target in (AS_IT_IS, Target("wav", 8_000, HOUR)):
+    for target in (UNCHANGED, Target("wav", 8_000, HOUR)):
         with pytest.raises(NotAudio):
             await audio_workers.render("id", of(source), target)
 
 
-async def test_a_video_is_refused(audio_workers: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_video_is_rejected(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     import av
 
     source = tmp_path / "a.mp4"
@@ -247,11 +247,11 @@ async def test_a_video_is_refused(audio_workers: AudioWorkers, tmp_path: Path) -
         for part in (av.VideoFrame(64, 64, "yuv420p"), None):
             output.mux(stream.encode(part))
     with pytest.raises(NotAudio, match="video"):
-        await audio_workers.render("id", of(source), AS_IT_IS)
+        await audio_workers.render("id", of(source), UNCHANGED)
 
 
 @pytest.mark.parametrize("format", [None, "wav"])
-async def test_nothing_to_hear_is_no_error(audio_workers: AudioWorkers, tmp_path: Path, format: str | None) -> None:
+async def test_empty_audio_is_no_error(audio_workers: AudioWorkers, tmp_path: Path, format: str | None) -> None:
     empty, header = write(tmp_path / "e", b""), write_wav(tmp_path / "a.wav", b"", 8_000)
     for audio in (of(empty), of(empty, codec=Codec.MULAW), of(empty, empty, codec=Codec.S16), of(header)):
         made = await audio_workers.render("id", audio, Target(format, None, HOUR))
@@ -259,11 +259,13 @@ async def test_nothing_to_hear_is_no_error(audio_workers: AudioWorkers, tmp_path
         check_file(made)
 
 
-async def test_again_replaces_and_discard_removes(audio_workers: AudioWorkers, work: Path, tmp_path: Path) -> None:
+async def test_a_second_render_replaces_the_file_and_discard_deletes_it(
+    audio_workers: AudioWorkers, work: Path, tmp_path: Path
+) -> None:
     first = write_wav(tmp_path / "a.wav", sine(LEFT, 8_000, 1), 8_000)
     second = write_wav(tmp_path / "b.wav", sine(LEFT, 8_000, 2), 8_000)
-    await audio_workers.render("id", of(first), AS_IT_IS)
-    made = await audio_workers.render("id", of(second), AS_IT_IS)
+    await audio_workers.render("id", of(first), UNCHANGED)
+    made = await audio_workers.render("id", of(second), UNCHANGED)
     assert content(made.path) == second.read_bytes()
     assert names(work) == ["id.wav"]
     await audio_workers.discard("id")
@@ -271,22 +273,22 @@ async def test_again_replaces_and_discard_removes(audio_workers: AudioWorkers, w
     assert names(work) == []
 
 
-async def test_a_file_that_is_gone_is_a_fault_and_not_an_answer(audio_workers: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_missing_file_is_an_error_and_not_not_audio(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        await audio_workers.render("id", of(tmp_path / "gone"), AS_IT_IS)
+        await audio_workers.render("id", of(tmp_path / "gone"), UNCHANGED)
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden"])
 async def test_an_id_is_never_a_path(audio_workers: AudioWorkers, name: str) -> None:
     with pytest.raises(ValueError, match="path"):
-        await audio_workers.render(name, of(), AS_IT_IS)
+        await audio_workers.render(name, of(), UNCHANGED)
     with pytest.raises(ValueError, match="path"):
         await audio_workers.discard(name)
 
 
-async def test_no_more_than_two_tracks(audio_workers: AudioWorkers, tmp_path: Path) -> None:
+async def test_a_recording_has_one_or_two_tracks(audio_workers: AudioWorkers, tmp_path: Path) -> None:
     with pytest.raises(NotAudio, match="0 tracks"):
-        await audio_workers.render("id", of(), AS_IT_IS)
+        await audio_workers.render("id", of(), UNCHANGED)
     track = write(tmp_path / "t", os.urandom(80))
     with pytest.raises(NotAudio, match="3 tracks"):
-        await audio_workers.render("id", of(track, track, track, codec=Codec.S16), AS_IT_IS)
+        await audio_workers.render("id", of(track, track, track, codec=Codec.S16), UNCHANGED)

@@ -1,64 +1,64 @@
-"""Turns at something: in order, between those who wait, and never lost."""
+"""The fair queue: owners take turns, requests keep their order, and no slot is lost."""
 
 import asyncio
 
 from adapters.audio.fair_queue import FairQueue
 
 
-class Line:
-    """People who take turns at one thing, and how it went."""
+class Requests:
+    """Requests for the slots of a queue, and the order in which their owners got one."""
 
     def __init__(self, at_once: int = 1) -> None:
-        self.turns = FairQueue(at_once)
-        self.had: list[str] = []
-        self.go = asyncio.Event()
+        self.queue = FairQueue(at_once)
+        self.served: list[str] = []
+        self.finish = asyncio.Event()
 
-    async def come(self, whose: str) -> None:
-        async with self.turns.turn(whose):
-            self.had.append(whose)
-            await self.go.wait()
+    async def request(self, owner: str) -> None:
+        async with self.queue.slot(owner):
+            self.served.append(owner)
+            await self.finish.wait()
 
-    async def stand(self, *them: str) -> list[asyncio.Task[None]]:
-        """Have them come, in this order, until all stand where they stand."""
-        tasks = [asyncio.create_task(self.come(whose)) for whose in them]
+    async def start(self, *owners: str) -> list[asyncio.Task[None]]:
+        """Start a request for each owner, in this order, until each has a slot or waits."""
+        tasks = [asyncio.create_task(self.request(owner)) for owner in owners]
         await asyncio.sleep(0)
         return tasks
 
 
-async def test_whoever_has_many_waiting_has_one_turn_as_everybody_has() -> None:
-    line = Line()
-    tasks = await line.stand("many", "many", "many", "many", "one", "two", "two")
-    line.go.set()
+async def test_an_owner_with_many_requests_takes_turns_with_the_others() -> None:
+    requests = Requests()
+    tasks = await requests.start("many", "many", "many", "many", "one", "two", "two")
+    requests.finish.set()
     await asyncio.gather(*tasks)
-    assert line.had == ["many", "many", "one", "two", "many", "two", "many"]
+    assert requests.served == ["many", "many", "one", "two", "many", "two", "many"]
 
 
-async def test_so_many_at_once_and_no_more() -> None:
-    line = Line(2)
-    tasks = await line.stand("a", "a", "a", "b")
-    assert line.had == ["a", "a"]
-    line.go.set()
+async def test_the_number_of_slots_is_a_limit() -> None:
+    requests = Requests(2)
+    tasks = await requests.start("a", "a", "a", "b")
+    assert requests.served == ["a", "a"]
+    requests.finish.set()
     await asyncio.gather(*tasks)
-    assert line.had == ["a", "a", "a", "b"]
-    # All are free again.
-    line.go.clear()
-    tasks = await line.stand("c", "c", "c")
-    assert line.had[4:] == ["c", "c"]
-    line.go.set()
+    assert requests.served == ["a", "a", "a", "b"]
+    # All slots are free again.
+    requests.finish.clear()
+    tasks = await requests.start("c", "c", "c")
+    assert requests.served[4:] == ["c", "c"]
+    requests.finish.set()
     await asyncio.gather(*tasks)
 
 
-async def test_a_turn_is_not_lost_with_whoever_does_not_want_it_any_more() -> None:
-    line = Line()
-    first, second, third, fourth = await line.stand("a", "b", "c", "d")
+async def test_a_cancelled_request_passes_its_slot_on() -> None:
+    requests = Requests()
+    first, second, third, fourth = await requests.start("a", "b", "c", "d")
     second.cancel()
     await asyncio.sleep(0)
-    # It is the third's turn when the first goes, and it goes at the same moment.
+    # The third gets the slot of the first, and is cancelled at the same moment.
     first.cancel()
     await asyncio.sleep(0)
     third.cancel()
     await asyncio.wait([first, second, third])
-    line.go.set()
+    requests.finish.set()
     await asyncio.wait_for(fourth, 20)
-    assert line.had == ["a", "d"]
-    await asyncio.gather(*await line.stand("e"))
+    assert requests.served == ["a", "d"]
+    await asyncio.gather(*await requests.start("e"))

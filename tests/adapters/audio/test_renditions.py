@@ -1,4 +1,4 @@
-"""Renditions and waveforms: made once, kept within bounds, and never of anything but what was stored."""
+"""Renditions and waveforms: each is made once, the cache stays within its limits, and the source is verified."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from adapters.audio import AudioWorkers, AudioWorkersBusyError, Renditions, SourceDamagedError
 from adapters.audio.file_cache import FolderCache
-from adapters.audio.peaks import Drawing
+from adapters.audio.peaks import WaveformBuilder
 from recordings.model.recording import Media
 from recordings.ports.audio import MediaMissing, NotAudio
 from tests.adapters.audio.sounds import interleave, sine, write_wav
@@ -24,8 +24,8 @@ from tests.adapters.audio.sounds import interleave, sine, write_wav
 RATE = 8_000
 
 
-class Shelf:
-    """A media store of files, which counts how often one is read."""
+class CountingStore:
+    """A media store in a folder. It counts its reads."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class Shelf:
             raise MediaMissing(url)
         yield path.read_bytes()
 
-    def keep(self, name: str, seconds: float = 2.0, channels: int = 2) -> Media:
+    def add(self, name: str, seconds: float = 2.0, channels: int = 2) -> Media:
         left, right = sine(440, RATE, seconds), sine(1_000, RATE, seconds, level=3_000)
         path = write_wav(self.folder / name, interleave(left, right) if channels > 1 else left, RATE, channels)
         return media_of(path, round(seconds * 1_000), channels)
@@ -51,23 +51,23 @@ def media_of(path: Path, duration_ms: int = 0, channels: int = 1) -> Media:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    (tmp_path / "shelf").mkdir()
-    return Shelf(tmp_path / "shelf")
+def store(tmp_path: Path) -> CountingStore:
+    (tmp_path / "store").mkdir()
+    return CountingStore(tmp_path / "store")
 
 
 @pytest.fixture
-async def renditions(tmp_path: Path, shelf: Shelf) -> AsyncIterator[Renditions]:
+async def renditions(tmp_path: Path, store: CountingStore) -> AsyncIterator[Renditions]:
     audio_workers = AudioWorkers(tmp_path / "renditions/work", workers=1)
-    opened = Renditions(tmp_path / "renditions", audio_workers, shelf.read)
+    opened = Renditions(tmp_path / "renditions", audio_workers, store.read)
     await opened.open()
     yield opened
     await opened.close()
     await audio_workers.close()
 
 
-async def test_every_format_plays_as_long_as_the_recording(renditions: Renditions, shelf: Shelf) -> None:
-    media = shelf.keep("a.wav")
+async def test_every_format_plays_as_long_as_the_recording(renditions: Renditions, store: CountingStore) -> None:
+    media = store.add("a.wav")
     assert await renditions.convert(media, "wav") is None
     for format, codec in (("mp3", "mp3float"), ("opus", "opus"), ("flac", "flac")):
         made = await renditions.convert(media, format)
@@ -83,11 +83,11 @@ async def test_every_format_plays_as_long_as_the_recording(renditions: Rendition
     assert not list(renditions._work.iterdir())
 
 
-async def test_a_waveform_and_its_repetition(renditions: Renditions, shelf: Shelf) -> None:
-    media = shelf.keep("a.wav")
+async def test_a_waveform_is_correct_and_cached(renditions: Renditions, store: CountingStore) -> None:
+    media = store.add("a.wav")
     drawn = await renditions.peaks(media, 100)
     assert drawn == await renditions.peaks(media, 100)
-    assert shelf.reads == 1
+    assert store.reads == 1
     assert (drawn["version"], drawn["channels"], drawn["sample_rate"], drawn["bits"]) == (2, 2, RATE, 8)
     assert 90 <= drawn["length"] <= 100
     assert len(drawn["data"]) == drawn["length"] * 2 * 2
@@ -98,42 +98,48 @@ async def test_a_waveform_and_its_repetition(renditions: Renditions, shelf: Shel
 
 
 @pytest.mark.parametrize("pixels", [0, -1, 10_001])
-async def test_a_waveform_of_no_size_is_refused(renditions: Renditions, shelf: Shelf, pixels: int) -> None:
+async def test_a_waveform_with_too_few_or_too_many_pixels_is_rejected(
+    renditions: Renditions, store: CountingStore, pixels: int
+) -> None:
     with pytest.raises(ValueError, match="pixels"):
-        await renditions.peaks(shelf.keep("a.wav"), pixels)
+        await renditions.peaks(store.add("a.wav"), pixels)
 
 
-async def test_those_who_ask_at_once_get_one_and_the_same(renditions: Renditions, shelf: Shelf) -> None:
-    media = shelf.keep("a.wav")
+async def test_simultaneous_requests_share_one_rendition(renditions: Renditions, store: CountingStore) -> None:
+    media = store.add("a.wav")
     made = await asyncio.gather(*(renditions.convert(media, "flac") for _ in range(20)))
     assert len({rendition.path for rendition in made if rendition}) == 1
-    assert shelf.reads == 1
+    assert store.reads == 1
 
 
-async def test_one_who_gives_up_does_not_take_it_from_the_others(renditions: Renditions, shelf: Shelf) -> None:
-    media = shelf.keep("a.wav")
+async def test_a_cancelled_request_does_not_cancel_the_rendition_for_others(
+    renditions: Renditions, store: CountingStore
+) -> None:
+    media = store.add("a.wav")
     first, second = (asyncio.create_task(renditions.convert(media, "flac")) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     assert await second is not None
-    assert shelf.reads == 1
+    assert store.reads == 1
 
 
-async def test_what_is_not_what_was_stored_is_refused(renditions: Renditions, shelf: Shelf) -> None:
-    media = shelf.keep("a.wav")
+async def test_a_source_that_differs_from_the_stored_audio_is_rejected(
+    renditions: Renditions, store: CountingStore
+) -> None:
+    media = store.add("a.wav")
     for wrong in (replace(media, sha256="0" * 64), replace(media, length=media.length - 1)):
         with pytest.raises(SourceDamagedError):
             await renditions.convert(wrong, "mp3")
     with pytest.raises(MediaMissing):
         await renditions.convert(replace(media, url="gone.wav"), "mp3")
-    (shelf.folder / "b.wav").write_bytes(b"no audio at all" * 100)
+    (store.folder / "b.wav").write_bytes(b"no audio at all" * 100)
     with pytest.raises(NotAudio):
-        await renditions.convert(media_of(shelf.folder / "b.wav"), "mp3")
+        await renditions.convert(media_of(store.folder / "b.wav"), "mp3")
     assert not list(renditions._work.iterdir())
 
 
-async def test_what_was_made_of_a_purged_recording_goes(renditions: Renditions, shelf: Shelf) -> None:
-    media, other = shelf.keep("a.wav", 1.0), shelf.keep("b.wav", 0.5)
+async def test_forget_deletes_all_renditions_of_a_recording(renditions: Renditions, store: CountingStore) -> None:
+    media, other = store.add("a.wav", 1.0), store.add("b.wav", 0.5)
     made = [await renditions.convert(media, "flac"), await renditions.convert(other, "flac")]
     await renditions.peaks(media, 10)
     await renditions.forget(media.sha256)
@@ -141,10 +147,10 @@ async def test_what_was_made_of_a_purged_recording_goes(renditions: Renditions, 
     assert len(list((renditions._work.parent / "kept").iterdir())) == 1
 
 
-async def test_what_is_being_made_of_a_purged_recording_goes_too(renditions: Renditions, shelf: Shelf) -> None:
-    media = shelf.keep("a.wav")
+async def test_forget_also_deletes_renditions_in_progress(renditions: Renditions, store: CountingStore) -> None:
+    media = store.add("a.wav")
     making = asyncio.create_task(renditions.convert(media, "flac"))
-    while not shelf.reads:  # noqa: ASYNC110 - the shelf counts, and tells nobody
+    while not store.reads:  # noqa: ASYNC110 - the store only counts its reads
         await asyncio.sleep(0)
     await renditions.forget(media.sha256)
     assert list((renditions._work.parent / "kept").iterdir()) == []
@@ -152,13 +158,13 @@ async def test_what_is_being_made_of_a_purged_recording_goes_too(renditions: Ren
         await making
 
 
-async def test_what_nobody_asks_for_any_more_is_swept_away(tmp_path: Path, shelf: Shelf) -> None:
+async def test_old_renditions_are_deleted_without_a_request(tmp_path: Path, store: CountingStore) -> None:
     kept = [put(FolderCache(tmp_path / "renditions/kept", 1 << 20, 60), tmp_path, name, 10) for name in ("a", "b")]
     os.utime(kept[0], (0, 0))
     audio_workers = AudioWorkers(tmp_path / "renditions/work", workers=1)
-    opened = Renditions(tmp_path / "renditions", audio_workers, shelf.read)
+    opened = Renditions(tmp_path / "renditions", audio_workers, store.read)
     await opened.open()
-    while kept[0].exists():  # noqa: ASYNC110 - a disk tells nobody
+    while kept[0].exists():  # noqa: ASYNC110 - a disk sends no event
         await asyncio.sleep(0.01)
     assert kept[1].exists()
     await opened.close()
@@ -171,7 +177,7 @@ def put(cache: FolderCache, folder: Path, key: str, size: int) -> Path:
     return cache.add(key, "note", source).path
 
 
-def test_a_cache_keeps_to_its_bytes_and_drops_what_was_not_asked_for(tmp_path: Path) -> None:
+def test_a_full_cache_deletes_the_least_recently_used_file(tmp_path: Path) -> None:
     cache = FolderCache(tmp_path / "cache", 3 * 4_096, 60)
     paths = [put(cache, tmp_path, name, 4_000) for name in ("a", "b", "c")]
     assert cache.get("a") is not None
@@ -182,7 +188,7 @@ def test_a_cache_keeps_to_its_bytes_and_drops_what_was_not_asked_for(tmp_path: P
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [huge.name]
 
 
-def test_a_cache_outlives_its_process_and_not_its_time(tmp_path: Path) -> None:
+def test_a_cache_survives_its_process_and_returns_no_old_files(tmp_path: Path) -> None:
     put(FolderCache(tmp_path / "cache", 1 << 20, 60), tmp_path, "a", 10)
     again = FolderCache(tmp_path / "cache", 1 << 20, 60)
     kept = again.get("a")
@@ -200,12 +206,14 @@ def test_a_cache_outlives_its_process_and_not_its_time(tmp_path: Path) -> None:
     pixels=st.integers(1, 12),
     cut=st.integers(1, 50),
 )
-def test_a_drawing_has_the_extremes_of_every_piece(samples: list[int], channels: int, pixels: int, cut: int) -> None:
+def test_a_waveform_has_the_minimum_and_maximum_of_every_pixel(
+    samples: list[int], channels: int, pixels: int, cut: int
+) -> None:
     samples = samples[: len(samples) // channels * channels] or [0] * channels
-    drawing = Drawing(channels, pixels)
+    builder = WaveformBuilder(channels, pixels)
     for start in range(0, len(samples), cut * channels):
-        drawing.add(array("h", samples[start : start + cut * channels]))
-    step, data = drawing.finish()
+        builder.add(array("h", samples[start : start + cut * channels]))
+    step, data = builder.finish()
     count = len(data) // (2 * channels)
     assert 1 <= count <= pixels
     for pixel in range(count):
@@ -216,20 +224,20 @@ def test_a_drawing_has_the_extremes_of_every_piece(samples: list[int], channels:
     assert (count - 1) * step * channels < len(samples) <= count * step * channels
 
 
-ASKED = [(11, "a"), (12, "a"), (13, "a"), (14, "b"), (15, "b"), (16, "b")]
+REQUESTS = [(11, "a"), (12, "a"), (13, "a"), (14, "b"), (15, "b"), (16, "b")]
 
 
-async def test_what_waits_is_bounded(tmp_path: Path, shelf: Shelf) -> None:
-    media = shelf.keep("a.wav", seconds=0.5)
+async def test_the_queue_is_limited_in_total_and_for_each_account(tmp_path: Path, store: CountingStore) -> None:
+    media = store.add("a.wav", seconds=0.5)
     audio_workers = AudioWorkers(tmp_path / "renditions/work", workers=1)
-    renditions = Renditions(tmp_path / "renditions", audio_workers, shelf.read, at_once=1, waiting=1)
-    asked = [asyncio.create_task(renditions.peaks(media, pixels)) for pixels in (1, 2, 3, 4)]
-    ended = await asyncio.gather(*asked, return_exceptions=True)
+    renditions = Renditions(tmp_path / "renditions", audio_workers, store.read, at_once=1, waiting=1)
+    tasks = [asyncio.create_task(renditions.peaks(media, pixels)) for pixels in (1, 2, 3, 4)]
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(each) for each in ended].count(AudioWorkersBusyError) == 2
     assert (await renditions.peaks(media, 4))["length"] <= 4
-    # It is bounded for each account, before it is for all of them.
-    asked = [asyncio.create_task(renditions.peaks(media, pixels, whose)) for pixels, whose in ASKED]
-    ended = await asyncio.gather(*asked, return_exceptions=True)
+    # The limit of an account is reached before the limit in total.
+    tasks = [asyncio.create_task(renditions.peaks(media, pixels, account)) for pixels, account in REQUESTS]
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(each) is AudioWorkersBusyError for each in ended] == [False, False, True, False, False, True]
     await renditions.close()
     await audio_workers.close()

@@ -1,4 +1,4 @@
-"""Worker processes die; the service does not, and innocent files do not suffer."""
+"""Worker processes that die, hang or run too long. The service and the jobs of other files are not affected."""
 
 import asyncio
 import errno
@@ -28,7 +28,7 @@ async def audio_workers(tmp_path: Path) -> AsyncIterator[AudioWorkers]:
 
 
 def hours(tmp_path: Path, count: int) -> SpooledAudio:
-    """Silence that takes seconds to encode and no room on the disk."""
+    """Silence that takes seconds to encode but no space on the disk."""
     path = tmp_path / "hours"
     with path.open("wb") as file:
         file.truncate(16_000 * 3_600 * count)
@@ -42,7 +42,7 @@ def moment(tmp_path: Path) -> SpooledAudio:
 
 
 def children() -> set[int]:
-    """The worker processes there are, of other tests too."""
+    """Return the ids of all living worker processes, including those of other tests."""
     return {child.pid for child in multiprocessing.active_children() if child.pid is not None}
 
 
@@ -51,20 +51,20 @@ def blocked_signals(worker: int) -> int:
     return int(mask, 16)
 
 
-class Held:
-    """Audio that comes when a test lets it: a job on it has begun once it is read, and cannot have ended before."""
+class HeldAudio:
+    """Audio in a pipe that a test keeps open. A job that reads it has started, and cannot end before `let_go`."""
 
     def __init__(self, folder: Path) -> None:
         self._pipe, other = folder / "held", folder / "other side"
         os.mkfifo(self._pipe)
         other.write_bytes(bytes(16_000))
-        # The size of a single file is looked at first, and a pipe has none.
+        # A job checks the size of a single file first, and a pipe has no size. So there are two tracks.
         self.audio = SpooledAudio(tuple(Track(str(path), Codec.S16, 8_000) for path in (self._pipe, other)))
         self._end: int | None = None
         self._others = children()
 
     async def begun(self) -> int:
-        """Wait until a worker reads it; its process."""
+        """Wait until a worker reads the audio. Return the worker's process id."""
         async with asyncio.timeout(60):
             end = await self._opened()
         self.let_go()
@@ -73,7 +73,7 @@ class Held:
         return worker
 
     def let_go(self) -> None:
-        """Let the audio end: the job goes on with the other side, a second long."""
+        """Let this track end. The job continues with the other track, which is one second long."""
         if self._end is not None:
             os.close(self._end)
             self._end = None
@@ -85,26 +85,26 @@ class Held:
             except OSError as error:
                 if error.errno != errno.ENXIO:
                     raise
-                # Nobody reads it yet.
+                # No worker reads it yet.
                 await asyncio.sleep(0.005)
 
 
 async def kill(worker: int) -> None:
-    """Kill a worker and wait until nothing of it is left, the files it had open included."""
+    """Kill a worker and wait until its process and its open files are gone."""
     os.kill(worker, signal.SIGKILL)
     async with asyncio.timeout(30):
-        while worker in children():  # noqa: ASYNC110 - another process tells nobody
+        while worker in children():  # noqa: ASYNC110 - there is no event for the end of another process
             await asyncio.sleep(0.005)
 
 
 @pytest.fixture
-def held(tmp_path: Path) -> Iterator[Held]:
-    made = Held(tmp_path)
+def held(tmp_path: Path) -> Iterator[HeldAudio]:
+    made = HeldAudio(tmp_path)
     yield made
     made.let_go()
 
 
-async def test_a_job_whose_worker_is_killed_is_done_again(audio_workers: AudioWorkers, held: Held) -> None:
+async def test_a_job_runs_again_after_its_worker_was_killed(audio_workers: AudioWorkers, held: HeldAudio) -> None:
     job = asyncio.create_task(audio_workers.render("id", held.audio, TO_MP3))
     first = await held.begun()
     await kill(first)
@@ -113,8 +113,8 @@ async def test_a_job_whose_worker_is_killed_is_done_again(audio_workers: AudioWo
     assert (await job).duration_ms == 1_000
 
 
-async def test_a_file_that_kills_its_worker_twice_is_not_audio_and_others_are(
-    audio_workers: AudioWorkers, held: Held, tmp_path: Path
+async def test_a_file_that_kills_its_worker_twice_is_not_audio_and_other_jobs_succeed(
+    audio_workers: AudioWorkers, held: HeldAudio, tmp_path: Path
 ) -> None:
     job = asyncio.create_task(audio_workers.render("id", held.audio, TO_MP3))
     waiting = asyncio.create_task(audio_workers.render("other", moment(tmp_path), TO_WAV))
@@ -135,7 +135,7 @@ async def test_a_job_that_takes_too_long_is_not_audio(tmp_path: Path) -> None:
     await audio_workers.close()
 
 
-async def test_the_queue_is_bounded(audio_workers: AudioWorkers, held: Held, tmp_path: Path) -> None:
+async def test_the_queue_is_limited(audio_workers: AudioWorkers, held: HeldAudio, tmp_path: Path) -> None:
     jobs = [asyncio.create_task(audio_workers.render(f"id{i}", held.audio, TO_MP3)) for i in range(2)]
     await held.begun()
     with pytest.raises(AudioWorkersBusyError):
@@ -144,7 +144,7 @@ async def test_the_queue_is_bounded(audio_workers: AudioWorkers, held: Held, tmp
     assert all(isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*jobs, return_exceptions=True))
 
 
-async def test_closing_ends_a_worker_in_the_middle_of_a_job(audio_workers: AudioWorkers, held: Held) -> None:
+async def test_closing_ends_a_worker_in_the_middle_of_a_job(audio_workers: AudioWorkers, held: HeldAudio) -> None:
     job = asyncio.create_task(audio_workers.render("id", held.audio, TO_MP3))
     worker = await held.begun()
     await audio_workers.close()
@@ -153,8 +153,8 @@ async def test_closing_ends_a_worker_in_the_middle_of_a_job(audio_workers: Audio
         await job
 
 
-async def test_one_who_no_longer_waits_does_not_make_two_jobs_share_a_worker(
-    audio_workers: AudioWorkers, held: Held, tmp_path: Path
+async def test_after_a_cancelled_job_the_next_job_waits_for_its_worker(
+    audio_workers: AudioWorkers, held: HeldAudio, tmp_path: Path
 ) -> None:
     job = asyncio.create_task(audio_workers.render("id", held.audio, TO_MP3))
     worker = await held.begun()
@@ -177,10 +177,10 @@ async def test_workers_are_replaced_after_some_jobs(tmp_path: Path) -> None:
     await audio_workers.close()
 
 
-async def test_a_worker_that_neither_answers_nor_dies_is_given_up(
-    audio_workers: AudioWorkers, held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_worker_that_hangs_is_replaced(
+    audio_workers: AudioWorkers, held: HeldAudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Its own clock, of 60 seconds, does not end it before we do.
+    # The limit here is shorter than the worker's own limit of 60 seconds.
     monkeypatch.setattr(worker_process, "_START", -59.5)
     with pytest.raises(NotAudio, match="crashed"):
         await audio_workers.render("id", held.audio, TO_WAV)
@@ -188,10 +188,10 @@ async def test_a_worker_that_neither_answers_nor_dies_is_given_up(
     assert (await audio_workers.render("other", moment(tmp_path), TO_WAV)).duration_ms == 1_000
 
 
-async def test_a_worker_hears_of_no_ctrl_c_from_its_first_instant(audio_workers: AudioWorkers, held: Held) -> None:
+async def test_a_worker_never_receives_ctrl_c(audio_workers: AudioWorkers, held: HeldAudio) -> None:
     job = asyncio.create_task(audio_workers.render("id", held.audio, TO_MP3))
     worker = await held.begun()
-    # Blocked by its parent: what it sets itself comes only when it has loaded its libraries.
+    # The parent blocks the signal. The worker itself ignores it only after it has loaded its libraries.
     assert blocked_signals(worker) & 1 << signal.SIGINT - 1
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     held.let_go()
@@ -219,7 +219,7 @@ if __name__ == "__main__":
 """
 
 
-async def test_workers_die_with_the_service(tmp_path: Path) -> None:
+async def test_workers_end_when_the_service_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     path = hours(tmp_path, 48).tracks[0].path
@@ -229,7 +229,7 @@ async def test_workers_die_with_the_service(tmp_path: Path) -> None:
 
 
 def said_before_death(command: list[str], environment: dict[str, str]) -> bytes:
-    """The first line of a process, which is killed then."""
+    """Start a process, read its first line and kill it. Return the line."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         line: bytes = process.stdout.readline()
@@ -238,9 +238,9 @@ def said_before_death(command: list[str], environment: dict[str, str]) -> bytes:
 
 
 async def gone(pid: int) -> None:
-    """Wait until a process has ended, reaped or not."""
+    """Wait until a process has ended. It may be a zombie."""
     async with asyncio.timeout(30):
-        while is_alive(pid):  # noqa: ASYNC110 - another process tells nobody
+        while is_alive(pid):  # noqa: ASYNC110 - there is no event for the end of another process
             await asyncio.sleep(0.005)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.http.accept import MAX_LENGTH, MalformedAcceptError, MediaRange, parse_accept, parse_media_type
-from adapters.rest_v2.request.v2_errors import Fault
+from adapters.rest_v2.request.v2_errors import V2Error
 from adapters.rest_v2.request.wanted_type import PLAYED, choose
 from graph.execution.content_negotiation import JSON, RESPONSE, response_type
 from graph.execution.request_errors import HttpError
@@ -93,7 +93,7 @@ def test_every_text_is_parsed_or_malformed(field: str) -> None:
 def v2(field: str) -> list[str] | int:
     try:
         return [choice.type for choice in choose(field, None, PLAYED)]
-    except Fault as fault:
+    except V2Error as fault:
         return fault.status
 
 

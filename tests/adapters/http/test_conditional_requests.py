@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.http.conditional_requests import Validators, Verdict, allows_range, judge, parse_date
+from adapters.http.conditional_requests import Precondition, Validators, allows_range, check_preconditions, parse_date
 
 NOW = 1_763_799_540_123
 OURS = Validators("ab" * 32, NOW)
@@ -12,7 +12,7 @@ TAG = OURS.etag
 SAME = "Sat, 22 Nov 2025 08:19:00 GMT"
 BEFORE = "Sat, 22 Nov 2025 08:18:59 GMT"
 AFTER = "Sat, 22 Nov 2025 08:19:01 GMT"
-GO_ON, NOT_MODIFIED, FAILED = Verdict.GO_ON, Verdict.NOT_MODIFIED, Verdict.FAILED
+PASSED, NOT_MODIFIED, FAILED = Precondition.PASSED, Precondition.NOT_MODIFIED, Precondition.FAILED
 
 
 def test_the_validators() -> None:
@@ -23,43 +23,43 @@ def test_the_validators() -> None:
 @pytest.mark.parametrize(
     ("headers", "verdict"),
     [
-        ({}, GO_ON),
-        ({"if-match": TAG}, GO_ON),
-        ({"if-match": "*"}, GO_ON),
-        ({"if-match": f'"x", {TAG}'}, GO_ON),
+        ({}, PASSED),
+        ({"if-match": TAG}, PASSED),
+        ({"if-match": "*"}, PASSED),
+        ({"if-match": f'"x", {TAG}'}, PASSED),
         ({"if-match": '"x"'}, FAILED),
         ({"if-match": f"W/{TAG}"}, FAILED),
         ({"if-match": TAG.strip('"')}, FAILED),
-        ({"if-unmodified-since": SAME}, GO_ON),
-        ({"if-unmodified-since": AFTER}, GO_ON),
+        ({"if-unmodified-since": SAME}, PASSED),
+        ({"if-unmodified-since": AFTER}, PASSED),
         ({"if-unmodified-since": BEFORE}, FAILED),
-        ({"if-unmodified-since": "yesterday"}, GO_ON),
-        ({"if-match": TAG, "if-unmodified-since": BEFORE}, GO_ON),
+        ({"if-unmodified-since": "yesterday"}, PASSED),
+        ({"if-match": TAG, "if-unmodified-since": BEFORE}, PASSED),
         ({"if-none-match": TAG}, NOT_MODIFIED),
         ({"if-none-match": f"W/{TAG}"}, NOT_MODIFIED),
         ({"if-none-match": "*"}, NOT_MODIFIED),
         ({"if-none-match": f' "x" ,, W/"y,z" , {TAG} ,'}, NOT_MODIFIED),
-        ({"if-none-match": '"x"'}, GO_ON),
-        ({"if-none-match": f"{TAG} {TAG}"}, GO_ON),
-        ({"if-none-match": f'"x, {TAG}'}, GO_ON),
-        ({"if-none-match": ""}, GO_ON),
+        ({"if-none-match": '"x"'}, PASSED),
+        ({"if-none-match": f"{TAG} {TAG}"}, PASSED),
+        ({"if-none-match": f'"x, {TAG}'}, PASSED),
+        ({"if-none-match": ""}, PASSED),
         ({"if-modified-since": SAME}, NOT_MODIFIED),
         ({"if-modified-since": AFTER}, NOT_MODIFIED),
-        ({"if-modified-since": BEFORE}, GO_ON),
-        ({"if-modified-since": "0"}, GO_ON),
-        ({"if-none-match": '"x"', "if-modified-since": SAME}, GO_ON),
+        ({"if-modified-since": BEFORE}, PASSED),
+        ({"if-modified-since": "0"}, PASSED),
+        ({"if-none-match": '"x"', "if-modified-since": SAME}, PASSED),
         ({"if-match": '"x"', "if-none-match": TAG}, FAILED),
         ({"if-match": TAG, "if-none-match": TAG}, NOT_MODIFIED),
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_conditions(method: str, headers: dict[str, str], verdict: Verdict) -> None:
-    assert judge(method, headers, OURS) is verdict
+def test_conditions(method: str, headers: dict[str, str], verdict: Precondition) -> None:
+    assert check_preconditions(method, headers, OURS) is verdict
 
 
 def test_what_is_not_read_fails_instead_of_being_unmodified() -> None:
-    assert judge("POST", {"if-none-match": "*"}, OURS) is FAILED
-    assert judge("POST", {"if-modified-since": SAME}, OURS) is GO_ON
+    assert check_preconditions("POST", {"if-none-match": "*"}, OURS) is FAILED
+    assert check_preconditions("POST", {"if-modified-since": SAME}, OURS) is PASSED
 
 
 tags = st.builds(
@@ -70,15 +70,15 @@ tags = st.builds(
 @given(st.lists(tags, min_size=1), st.sampled_from([",", ", ", " ,\t", ",,"]))
 def test_lists_of_tags(given_tags: list[str], separator: str) -> None:
     field = separator.join(given_tags)
-    assert (judge("GET", {"if-match": field}, OURS) is GO_ON) == (TAG in given_tags)
+    assert (check_preconditions("GET", {"if-match": field}, OURS) is PASSED) == (TAG in given_tags)
     weakly = {tag.removeprefix("W/") for tag in given_tags}
-    assert (judge("GET", {"if-none-match": field}, OURS) is NOT_MODIFIED) == (TAG in weakly)
+    assert (check_preconditions("GET", {"if-none-match": field}, OURS) is NOT_MODIFIED) == (TAG in weakly)
 
 
 @given(st.text())
 def test_anything_at_all_can_be_judged(text: str) -> None:
     for name in ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since"):
-        assert judge("GET", {name: text}, OURS) in Verdict
+        assert check_preconditions("GET", {name: text}, OURS) in Precondition
     assert allows_range(text, OURS) in {True, False}
 
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 
 from adapters.http.audio_response import play
-from adapters.http.streaming_response import BrokenOffError
+from adapters.http.streaming_response import BodySourceError
 from recordings.model.recording import Media, Recording, State
 
 MEDIA = Media("local:a", "audio/mpeg", 10, 1_000, 8_000, 1, "0f" * 32, 0)
@@ -39,7 +39,7 @@ async def test_a_store_that_breaks_off_is_not_taken_for_a_listener_who_left() ->
         sent.append(message)
 
     answer = await play(Request(scope), RECORDING, read)
-    with pytest.raises(BrokenOffError):
+    with pytest.raises(BodySourceError):
         await answer(scope | {"asgi": {"spec_version": "2.4"}}, receive, send)
     assert b"".join(message.get("body", b"") for message in sent) == b"12345"
     assert closed == [True]

@@ -1,4 +1,4 @@
-"""What only a web server does."""
+"""Behaviour of the media store on a web server that other stores do not have."""
 
 import gzip
 import os
@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from adapters.media import AccessRefusedError, BrokenTransferError, HttpMedia, MediaFaultError
-from adapters.media.http_store_responses import announced
+from adapters.media.http_store_responses import body_part
 from adapters.net import Guard
 from recordings.ports.audio import MediaMissing
 from tests.adapters.delivery.receiver import Receiver, receiving
@@ -39,7 +39,7 @@ async def read(store: HttpMedia, url: str, start: int = 0, end: int | None = Non
 
 @pytest.fixture
 def served(nginx: Answer) -> tuple[str, str]:
-    """The URL of a file on nginx that knows ranges, and of the same on one that does not."""
+    """Return two URLs of a file on nginx: with support for ranges, and without."""
     name = f"{uuid.uuid4().hex}.mp3"
     Path(nginx["root"], name).write_bytes(DATA)
     return f"{nginx['http']}/{name}", f"{nginx['http']}/whole/{name}"
@@ -49,7 +49,7 @@ def served(nginx: Answer) -> tuple[str, str]:
     ("start", "end"),
     [(0, None), (0, 1), (5, 5), (100, 600_000), (len(DATA) - 1, None), (len(DATA), None), (0, len(DATA) + 9), (9, 4)],
 )
-async def test_ranges_of_a_server_that_knows_them_and_of_one_that_does_not(
+async def test_ranges_are_read_from_servers_with_and_without_range_support(
     store: HttpMedia, served: tuple[str, str], start: int, end: int | None
 ) -> None:
     for url in served:
@@ -63,14 +63,16 @@ def folder(nginx: Answer) -> str:
     return f"{nginx['http']}/folder"
 
 
-async def test_nothing_and_folders_are_missing(store: HttpMedia, nginx: Answer, folder: str) -> None:
+async def test_missing_objects_and_folders_raise_media_missing(store: HttpMedia, nginx: Answer, folder: str) -> None:
     for url in (f"{nginx['http']}/none.mp3", folder):
         assert await store.length(url) is None
         with pytest.raises(MediaMissing):
             await read(store, url)
 
 
-async def test_a_server_that_only_reads_says_so(nginx: Answer, served: tuple[str, str], tmp_path: Path) -> None:
+async def test_writing_to_a_read_only_server_is_an_error(
+    nginx: Answer, served: tuple[str, str], tmp_path: Path
+) -> None:
     store = HttpMedia(LOOPBACK, nginx["http"])
     (tmp_path / "source").write_bytes(b"x")
     with pytest.raises(MediaFaultError, match="405"):
@@ -92,7 +94,7 @@ async def test_a_redirect_is_followed_and_checked(store: HttpMedia, server: Rece
         await read(store, f"{server.url}/x")
 
 
-async def test_credentials_go_to_their_own_server_alone(server: Receiver) -> None:
+async def test_credentials_are_sent_only_to_their_own_server(server: Receiver) -> None:
     async with receiving() as other:
         store = HttpMedia(LOOPBACK, f"{server.url}/audio", headers={"Authorization": "secret"})
         server.answers = [web.Response(status=307, headers={"Location": f"{other.url}/x"})]
@@ -102,7 +104,7 @@ async def test_credentials_go_to_their_own_server_alone(server: Receiver) -> Non
         assert [heard.headers.get("Authorization") for heard in (*server.heard, *other.heard)] == ["secret", None, None]
 
 
-async def test_too_much_is_refused_before_and_while_it_comes(store: HttpMedia, server: Receiver) -> None:
+async def test_an_object_that_is_too_large_is_rejected(store: HttpMedia, server: Receiver) -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -134,7 +136,7 @@ async def test_too_much_is_refused_before_and_while_it_comes(store: HttpMedia, s
         (web.Response(body=gzip.compress(b"abc"), headers={"Content-Encoding": "gzip"}), MediaFaultError),
     ],
 )
-async def test_an_answer_to_something_else_is_refused(
+async def test_a_wrong_response_is_rejected(
     store: HttpMedia, server: Receiver, response: web.Response, kind: type[Exception]
 ) -> None:
     server.answers = [response] * 3
@@ -142,20 +144,20 @@ async def test_an_answer_to_something_else_is_refused(
         await read(store, f"{server.url}/x?token=hidden", 5, 10)
 
 
-async def test_an_error_shows_no_secret(store: HttpMedia, server: Receiver) -> None:
+async def test_an_error_message_contains_no_secret(store: HttpMedia, server: Receiver) -> None:
     server.answers = [web.Response(status=403)]
     with pytest.raises(AccessRefusedError) as refused:
         await read(store, f"http://user:hidden@127.0.0.1:{server.port}/x?token=hidden")
     assert "hidden" not in str(refused.value)
 
 
-async def test_a_length_is_asked_for_by_a_byte_where_head_is_not_known(store: HttpMedia, server: Receiver) -> None:
+async def test_without_head_the_length_comes_from_a_range_of_one_byte(store: HttpMedia, server: Receiver) -> None:
     part = web.Response(status=206, body=b"a", headers={"Content-Range": "bytes 0-0/4711"})
     server.answers = [web.Response(status=405), part]
     assert await store.length(f"{server.url}/x") == 4711
 
 
-async def test_a_body_of_unknown_length_ends_where_it_ends(store: HttpMedia, server: Receiver) -> None:
+async def test_a_body_of_unknown_length_is_read_to_its_end(store: HttpMedia, server: Receiver) -> None:
     async def chunked(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         response.enable_chunked_encoding()
@@ -169,7 +171,7 @@ async def test_a_body_of_unknown_length_ends_where_it_ends(store: HttpMedia, ser
     assert await read(store, f"{server.url}/x", 2, 5) == b"cda"
 
 
-async def test_a_chunked_body_that_breaks_off_is_noticed(store: HttpMedia, server: Receiver) -> None:
+async def test_an_incomplete_chunked_body_is_an_error(store: HttpMedia, server: Receiver) -> None:
     async def broken(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         response.enable_chunked_encoding()
@@ -184,6 +186,6 @@ async def test_a_chunked_body_that_breaks_off_is_noticed(store: HttpMedia, serve
         await read(store, f"{server.url}/x")
 
 
-def test_a_length_of_nothing_is_nothing() -> None:
-    answer = web.Response(status=416, headers={"Content-Range": "bytes */0"})
-    assert announced("u", answer, 0, 1).total == 0
+def test_an_empty_object_has_length_0() -> None:
+    response = web.Response(status=416, headers={"Content-Range": "bytes */0"})
+    assert body_part("u", response, 0, 1).total == 0

@@ -1,4 +1,4 @@
-"""What only an S3 store does, on two real ones."""
+"""Behaviour of the S3 media store that other stores do not have, on two real S3 servers."""
 
 import os
 import urllib.error
@@ -33,7 +33,7 @@ def fetch(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
             return error.code, dict(error.headers), error.read()
 
 
-async def test_a_signed_url_gives_the_bytes_with_the_headers_and_nothing_else(store: S3Media, tmp_path: Path) -> None:
+async def test_a_signed_url_returns_only_its_object_with_the_given_headers(store: S3Media, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"0123456789")
     url = await store.put("a/k ü.mp3", str(tmp_path / "source"), "audio/mpeg")
     signed = await store.presign(url, 60, content_type="audio/mpeg", disposition='inline; filename="k.mp3"')
@@ -46,7 +46,7 @@ async def test_a_signed_url_gives_the_bytes_with_the_headers_and_nothing_else(st
     assert (await to_thread(fetch, signed.partition("?")[0]))[0] == 403
 
 
-async def test_a_listing_has_everything_and_is_never_stale(store: S3Media, tmp_path: Path) -> None:
+async def test_a_listing_is_complete_and_current(store: S3Media, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"data")
     assert [found async for found in store.objects()] == []
     urls = [await store.put(f"a/{number // 40}/{number}.mp3", str(tmp_path / "source"), "x/y") for number in range(120)]
@@ -59,14 +59,14 @@ async def test_a_listing_has_everything_and_is_never_stale(store: S3Media, tmp_p
 
 
 @pytest.mark.parametrize("size", [PART, PART + 1, 2 * PART])
-async def test_the_borders_of_parts(store: S3Media, tmp_path: Path, size: int) -> None:
+async def test_uploads_around_the_part_size(store: S3Media, tmp_path: Path, size: int) -> None:
     data = os.urandom(1 << 16) * (size // (1 << 16)) + os.urandom(size % (1 << 16))
     (tmp_path / "source").write_bytes(data)
     url = await store.put("k", str(tmp_path / "source"), "audio/mpeg")
     assert b"".join([chunk async for chunk in store.read(url)]) == data
 
 
-def test_a_slice_is_a_file_of_its_own(tmp_path: Path) -> None:
+def test_a_slice_reads_and_seeks_within_its_part(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"0123456789")
     with (tmp_path / "source").open("rb") as file:
         part = Slice(file.fileno(), 3, 4)

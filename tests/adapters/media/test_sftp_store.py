@@ -1,4 +1,4 @@
-"""Audio on a store that fsspec reaches and that has no adapter of its own: a real SFTP server."""
+"""The media store on a real SFTP server, through fsspec."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +18,7 @@ OPTIONS = {"username": USER, "password": PASSWORD, "look_for_keys": False, "allo
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """What the server serves."""
+    """The folder that the server serves."""
     root = tmp_path / "sftp"
     root.mkdir()
     return root
@@ -26,14 +26,14 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def port(root: Path) -> Iterator[int]:
-    """Where it listens."""
+    """The port of the server."""
     with sftp_server(root) as port:
         yield port
 
 
 @pytest.fixture
 async def store(tmp_path: Path, port: int) -> AsyncIterator[MediaRouter]:
-    """A store of ours there."""
+    """The media store on the server."""
     opened = open_media_store(f"sftp://127.0.0.1:{port}/audio", tmp_path / "data", OPTIONS)
     yield opened
     await opened.close()
@@ -41,7 +41,7 @@ async def store(tmp_path: Path, port: int) -> AsyncIterator[MediaRouter]:
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """Some audio."""
+    """A file with audio."""
     path = tmp_path / "take"
     path.write_bytes(DATA)
     return str(path)
@@ -55,7 +55,9 @@ async def read(store: MediaRouter, url: str, start: int = 0, end: int | None = N
     return b"".join([chunk async for chunk in store.read(url, start, end)])
 
 
-async def test_what_is_put_is_read_and_deleted(store: MediaRouter, file: str, root: Path, port: int) -> None:
+async def test_an_object_is_stored_read_listed_and_deleted(
+    store: MediaRouter, file: str, root: Path, port: int
+) -> None:
     url = await store.put(KEY, file, "audio/mpeg")
     assert url.startswith(f"sftp://127.0.0.1:{port}/audio/ab/")
     assert await store.length(url) == len(DATA)
@@ -70,7 +72,7 @@ async def test_what_is_put_is_read_and_deleted(store: MediaRouter, file: str, ro
     assert files(root) == []
 
 
-async def test_several_at_once_do_not_get_each_others_bytes(store: MediaRouter, file: str, tmp_path: Path) -> None:
+async def test_parallel_requests_do_not_mix_their_bytes(store: MediaRouter, file: str, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(DATA[::-1])
     urls = await asyncio.gather(*(store.put(f"a/{at}", (file, str(other))[at % 2], "audio/mpeg") for at in range(6)))
@@ -78,23 +80,22 @@ async def test_several_at_once_do_not_get_each_others_bytes(store: MediaRouter, 
         assert found == (DATA, DATA[::-1])[at % 2]
 
 
-async def test_each_host_is_read_from_itself(tmp_path: Path, file: str) -> None:
+async def test_urls_of_several_hosts_are_read_from_their_own_host(tmp_path: Path, file: str) -> None:
     roots = [tmp_path / "one", tmp_path / "two"]
     for each in roots:
         (each / "audio").mkdir(parents=True)
         (each / "audio" / "take").write_bytes(each.name.encode())
     with sftp_server(roots[0]) as one, sftp_server(roots[1]) as two:
-        beginnings = {"sftp://": OPTIONS}
-        store = open_media_store(None, tmp_path / "data", options_by_url=beginnings)
+        store = open_media_store(None, tmp_path / "data", options_by_url={"sftp://": OPTIONS})
         found = [await read(store, f"sftp://127.0.0.1:{port}/audio/take") for port in (one, two, one)]
         await store.close()
     assert found == [b"one", b"two", b"one"]
 
 
-async def test_a_connection_that_broke_is_made_anew(tmp_path: Path, file: str, port: int, root: Path) -> None:
+async def test_a_broken_connection_is_opened_again(tmp_path: Path, file: str, port: int, root: Path) -> None:
     async with breaking(port, Fault(Act.RESET_REQUEST, b"SSH-2.0", at=500_000)) as proxy:
         store = open_media_store(f"sftp://127.0.0.1:{proxy.port}/audio", tmp_path / "data", OPTIONS)
-        with pytest.raises(Exception) as raised:  # noqa: PT011 - each library has errors of its own
+        with pytest.raises(Exception) as raised:  # noqa: PT011 - the error depends on the library
             await store.put(KEY, file, "audio/mpeg")
         assert not isinstance(raised.value, MediaMissing)
         url = await store.put(KEY, file, "audio/mpeg")

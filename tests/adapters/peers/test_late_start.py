@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from adapters.peers import Commands, PeerClient, PeerRecorder, peer_routes
 from adapters.recorders.embedded import EmbeddedRecorder
 from adapters.spool import FolderSpool
-from graph.server.background_work import listen_to
+from graph.server.background_work import apply_events
 from graph.server.system_clock import SystemClock
 from recordings.model.account import Account
 from recordings.model.call import Call
@@ -60,11 +60,11 @@ async def test_a_take_that_opens_after_its_start_was_given_up_is_closed_again(tm
     parts: Any = {"store": kept, "clock": clock, "audit": ListAudit(), "wake": lambda: None}
     at_holder = Recordings(recorder=holder, node="holder", **parts)
     doubted: list[str] = []
-    listening = asyncio.create_task(listen_to(holder, at_holder, doubted.append))
+    listening = asyncio.create_task(apply_events(holder, at_holder, doubted.append))
     await store.add_account(Account(ACCOUNT, "Acme", clock.now()))
     await peers.greet(Peer("holder", "http://holder"), MINUTE)
     call = Call(account_id=ACCOUNT, call_id="call", started=clock.now())
-    live = holder.answer(call, lambda _: None)
+    live = holder.open_call(call, lambda _: None)
     await peers.add_calls("holder", [call], MINUTE)
 
     with pytest.raises(RecorderFailed, match="did not answer in time"):

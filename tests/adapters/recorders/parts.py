@@ -1,4 +1,4 @@
-"""What the tests of the recorders share: time that is moved by hand, a server on a free port, sounds."""
+"""Shared helpers of the recorder tests: timers that the test moves, a server on a free port, and sounds."""
 
 import asyncio
 import socket
@@ -44,13 +44,13 @@ T = TypeVar("T")
 
 
 def tone(frames: int, hertz: float = 440) -> bytes:
-    """Mu-law of a tone, `frames` of 20 ms."""
+    """Return a tone as mu-law, with this many frames of 20 ms."""
     instants = np.arange(frames * FRAME) / 8_000
     return bytes(g711.encode(np.round(np.sin(2 * np.pi * hertz * instants) * 12_000).astype(np.int16)))
 
 
 def loudness(mulaw: bytes) -> float:
-    """Root mean square of what is heard, 0 to 32767."""
+    """Return the root mean square of the samples, 0 to 32767."""
     return float(np.sqrt(np.mean(np.square(g711.decode(mulaw).astype(float))))) if mulaw else 0.0
 
 
@@ -68,7 +68,7 @@ def take(number: int = 1, call_id: str = "call-1", **options: Any) -> Take:
 
 @dataclass
 class HandTimers:
-    """Timers that fire when the test moves time."""
+    """Timers that fire when the test moves the time."""
 
     now: float = 1_000.0
     due: list[tuple[float, "HandTimer"]] = field(default_factory=list)
@@ -81,7 +81,7 @@ class HandTimers:
         self.due.append((self.now + delay, timer))
         return timer
 
-    def pass_by(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         end = self.now + seconds
         while ready := [entry for entry in self.due if entry[0] <= end]:
             entry = min(ready, key=lambda each: each[0])
@@ -103,7 +103,7 @@ class HandTimer:
 
 
 class Accounts:
-    """The answers of an identity, for one ingest address."""
+    """A fake identity service with one ingest address."""
 
     def __init__(self) -> None:
         self.revoked = False
@@ -116,7 +116,7 @@ class Accounts:
 
 
 class Notes:
-    """An audit that can be read, and a wake-up that can be counted."""
+    """A fake audit log and a fake wake-up call, which remember their calls."""
 
     def __init__(self) -> None:
         self.audit: list[tuple[str, str | None]] = []
@@ -130,7 +130,7 @@ class Notes:
 
 
 async def eventually(look: Callable[[], Awaitable[T | None]]) -> T:
-    """What is there to see as soon as there is something; the test fails if there never is."""
+    """Call `look` until it returns a true value, and return that. Fails after 10 seconds."""
     async with asyncio.timeout(10):
         while True:
             if found := await look():
@@ -140,7 +140,7 @@ async def eventually(look: Callable[[], Awaitable[T | None]]) -> T:
 
 @dataclass
 class World:
-    """All real: a server, a spool, a store, the use cases."""
+    """A real server, spool and store with the real use cases."""
 
     port: int
     root: Path
@@ -162,12 +162,12 @@ class World:
         return f"ws://127.0.0.1:{self.port}/ingest/{ADDRESS}/{SECRET}/ws"
 
     async def all(self) -> list[Recording]:
-        """Every recording of the account, oldest first."""
+        """Return all recordings of the account, oldest first."""
         page = await self.store.page(Query(account_id=ACCOUNT), PageRequest(limit=100))
         return [found for row in reversed(page.rows) if (found := await self.store.load(row["id"]))]
 
     async def until(self, condition: Callable[[], Any]) -> None:
-        """Wait until something is so; the test fails if it never is."""
+        """Wait until a condition is true. Fails after 10 seconds."""
 
         async def look() -> Any:
             return condition()
@@ -175,7 +175,7 @@ class World:
         await eventually(look)
 
     async def until_all(self, condition: Callable[[list[Recording]], Any]) -> list[Recording]:
-        """Wait until the recordings are so."""
+        """Wait until a condition is true for all recordings, and return them."""
 
         async def look() -> list[Recording] | None:
             found = await self.all()
@@ -189,7 +189,7 @@ class World:
 
 @asynccontextmanager
 async def world(root: Path, limits: Limits | None = None, **changes: Any) -> AsyncIterator[World]:
-    """Serve ingest on a free port of the loopback."""
+    """Serve the ingest routes on a free port of the loopback interface."""
     limits = replace(limits or Limits(), **changes)
     clock, notes, accounts = StillClock(), Notes(), Accounts()
     store, spool = SqliteStore(root), FolderSpool(root)
@@ -199,7 +199,7 @@ async def world(root: Path, limits: Limits | None = None, **changes: Any) -> Asy
     receiving = Ingest(store=store, spool=spool, clock=clock, audit=notes, wake=notes, node="node-1")
     routes = ingest_routes(
         authenticate=accounts,
-        uploads=Uploads(receiving=receiving, spool=spool, limits=limits),
+        uploads=Uploads(ingest=receiving, spool=spool, limits=limits),
         sockets=MediaSockets(recorder, clock),
         clock=clock,
     )
@@ -211,7 +211,7 @@ async def world(root: Path, limits: Limits | None = None, **changes: Any) -> Asy
 
 @asynccontextmanager
 async def served(app: Starlette) -> AsyncIterator[tuple[uvicorn.Server, int]]:
-    """A real server in this event loop."""
+    """Run a real server in this event loop."""
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -239,27 +239,27 @@ async def served(app: Starlette) -> AsyncIterator[tuple[uvicorn.Server, int]]:
 
 @asynccontextmanager
 async def listening(recorder: EmbeddedRecorder, said: list[TakeEvent]) -> AsyncIterator[None]:
-    """Somebody notes what the recorder says; afterwards it is closed."""
+    """Collect the recorder's events in `said`; close the recorder at the end."""
 
-    async def note() -> None:
+    async def collect() -> None:
         async for event in recorder.events():
-            said.append(event)  # noqa: PERF401 - each as it comes
+            said.append(event)  # noqa: PERF401 - each event is visible as soon as it arrives
 
-    noting = asyncio.create_task(note())
+    collecting = asyncio.create_task(collect())
     try:
         yield
     finally:
         await recorder.close()
-        await noting
+        await collecting
 
 
 def causes(said: list[TakeEvent]) -> list[tuple[str, str]]:
-    """What was said, in short: (kind, cause)."""
+    """Return the events in short form: (type, cause)."""
     return [(type(each.event).__name__, getattr(each.event, "cause", "")) for each in said]
 
 
 def ends(said: list[TakeEvent]) -> list[tuple[str, str]]:
-    """Of what was said, how takes ended."""
+    """Return the `Ended` events in short form."""
     return [each for each in causes(said) if each[0] == "Ended"]
 
 

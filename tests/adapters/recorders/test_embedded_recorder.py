@@ -1,4 +1,4 @@
-"""The embedded recorder on a real spool, with time that the test moves."""
+"""The embedded recorder with a real spool, and with timers that the test moves."""
 
 import asyncio
 import errno
@@ -11,7 +11,7 @@ import pytest
 from adapters.recorders.dialects.media_streams import ProtocolError, Side
 from adapters.recorders.embedded import EmbeddedRecorder, Limits
 from adapters.recorders.embedded.embedded_recorder import CallIsLive
-from adapters.recorders.embedded.live_call import LiveCall, Verdict
+from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
 from adapters.recorders.embedded.spool_ports import TrackWriter
 from adapters.spool import FolderSpool
 from recordings.model.events import Armed, Begun
@@ -37,7 +37,7 @@ from tests.support.fake_clock import StillClock
 
 
 class RecorderHarness:
-    """A recorder, a call, and everything that can be seen of them."""
+    """A recorder with everything that a test observes of it."""
 
     def __init__(self, root: Path, spool: Any = None, **limits: Any) -> None:
         self.root = root
@@ -47,17 +47,17 @@ class RecorderHarness:
             spool=self.spool, clock=StillClock(), limits=Limits(**limits), timers=self.timers
         )
         self.said: list[TakeEvent] = []
-        self.verdicts: list[Verdict] = []
+        self.stream_ends: list[StreamEnd] = []
 
-    def answer(self, call_id: str = "call-1") -> LiveCall:
-        return self.recorder.answer(live_call(call_id), self.verdicts.append)
+    def open_call(self, call_id: str = "call-1") -> LiveCall:
+        return self.recorder.open_call(live_call(call_id), self.stream_ends.append)
 
     def play(self, live: LiveCall, sound: bytes, at_ms: int = 0, side: Side = Side.INBOUND) -> int:
-        """Send a sound in real time; the timestamp after it."""
+        """Send a sound in real time. Return the timestamp after it."""
         for start in range(0, len(sound), FRAME):
-            assert self.recorder.hear(live, audio(at_ms, sound[start : start + FRAME], side)) == 0
+            assert self.recorder.receive_audio(live, audio(at_ms, sound[start : start + FRAME], side)) == 0
             at_ms += 20
-            self.timers.pass_by(0.02)
+            self.timers.advance(0.02)
         return at_ms
 
     def track(self, started: Take, name: str = "left") -> bytes:
@@ -78,7 +78,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[RecorderHarness]:
         yield made
 
 
-async def test_it_says_what_it_can_do(harness: RecorderHarness) -> None:
+async def test_name_and_capabilities(harness: RecorderHarness) -> None:
     assert harness.recorder.name == "embedded"
     assert harness.recorder.capabilities == {
         Capability.PAUSE,
@@ -89,43 +89,43 @@ async def test_it_says_what_it_can_do(harness: RecorderHarness) -> None:
 
 
 async def test_calls_are_found_in_their_account_newest_first(harness: RecorderHarness) -> None:
-    harness.answer("one")
-    harness.answer("two")
-    harness.recorder.answer(live_call("one", OTHER), harness.verdicts.append)
+    harness.open_call("one")
+    harness.open_call("two")
+    harness.recorder.open_call(live_call("one", OTHER), harness.stream_ends.append)
     assert [call.call_id for call in await harness.recorder.calls(ACCOUNT)] == ["two", "one"]
     assert len(await harness.recorder.calls(ACCOUNT, limit=1)) == 1
     assert await harness.recorder.find_call(ACCOUNT, "one") is not None
     assert await harness.recorder.find_call(OTHER, "two") is None
 
 
-async def test_whoever_watches_hears_that_calls_come_and_go(harness: RecorderHarness) -> None:
+async def test_the_callback_is_called_when_calls_start_and_end(harness: RecorderHarness) -> None:
     seen: list[list[str]] = []
-    harness.recorder.watch(lambda: seen.append([call.call_id for call in harness.recorder.live_calls()]))
-    first = harness.answer("one")
-    await harness.recorder.hang_up(harness.answer("two"), EndCause.HANGUP)
+    harness.recorder.on_calls_changed(lambda: seen.append([call.call_id for call in harness.recorder.live_calls()]))
+    first = harness.open_call("one")
+    await harness.recorder.end_call(harness.open_call("two"), EndCause.HANGUP)
     for _ in range(2):
-        await harness.recorder.hang_up(first, EndCause.HANGUP)
+        await harness.recorder.end_call(first, EndCause.HANGUP)
     assert seen == [["one"], ["one", "two"], ["one"], []]
 
 
 async def test_a_call_has_one_stream(harness: RecorderHarness) -> None:
-    first = harness.answer()
+    first = harness.open_call()
     with pytest.raises(CallIsLive):
-        harness.answer()
-    await harness.recorder.hang_up(first, EndCause.HANGUP)
-    harness.answer()
+        harness.open_call()
+    await harness.recorder.end_call(first, EndCause.HANGUP)
+    harness.open_call()
 
 
-async def test_an_end_that_is_said_twice_does_not_end_the_next_stream(harness: RecorderHarness) -> None:
-    first = harness.answer()
-    await harness.recorder.hang_up(first, EndCause.HANGUP)
-    harness.answer()
-    await harness.recorder.hang_up(first, EndCause.HANGUP)
+async def test_a_repeated_end_of_a_call_does_not_end_its_next_stream(harness: RecorderHarness) -> None:
+    first = harness.open_call()
+    await harness.recorder.end_call(first, EndCause.HANGUP)
+    harness.open_call()
+    await harness.recorder.end_call(first, EndCause.HANGUP)
     assert await harness.recorder.find_call(ACCOUNT, "call-1") is not None
 
 
-async def test_a_take_has_what_was_said_while_it_was_open(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take()
+async def test_a_take_contains_the_audio_received_while_it_is_open(harness: RecorderHarness) -> None:
+    live, wanted = harness.open_call(), take()
     before, inside, after = tone(10, 300), tone(25, 440), tone(10, 700)
     now = harness.play(live, before)
     assert isinstance(await harness.recorder.start(wanted), Begun)
@@ -139,7 +139,7 @@ async def test_a_take_has_what_was_said_while_it_was_open(harness: RecorderHarne
 
 
 async def test_every_action_is_idempotent(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take()
+    live, wanted = harness.open_call(), take()
     harness.play(live, tone(5))
     first = await harness.recorder.start(wanted)
     assert await harness.recorder.start(wanted) is first
@@ -154,8 +154,8 @@ async def test_every_action_is_idempotent(harness: RecorderHarness) -> None:
     assert await harness.until_said(2) == [("Begun", ""), ("Ended", EndCause.STOPPED)]
 
 
-async def test_two_starts_at_once_are_one_take(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take()
+async def test_two_concurrent_starts_open_one_take(harness: RecorderHarness) -> None:
+    live, wanted = harness.open_call(), take()
     one, two = await asyncio.gather(harness.recorder.start(wanted), harness.recorder.start(wanted))
     assert one is two
     sound = tone(3)
@@ -165,23 +165,23 @@ async def test_two_starts_at_once_are_one_take(harness: RecorderHarness) -> None
 
 
 async def test_both_sides_have_a_track(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take()
+    live, wanted = harness.open_call(), take()
     await harness.recorder.start(wanted)
     left, right = tone(20, 300), tone(20, 900)
     for number in range(20):
         part = slice(number * FRAME, (number + 1) * FRAME)
-        harness.recorder.hear(live, audio(number * 20, left[part], Side.INBOUND))
-        harness.recorder.hear(live, audio(number * 20, right[part], Side.OUTBOUND))
+        harness.recorder.receive_audio(live, audio(number * 20, left[part], Side.INBOUND))
+        harness.recorder.receive_audio(live, audio(number * 20, right[part], Side.OUTBOUND))
     await harness.recorder.stop(wanted.recording_id)
     assert (harness.track(wanted), harness.track(wanted, "right")) == (left, right)
 
 
-async def test_gaps_are_silence_and_late_audio_finds_its_place(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take()
+async def test_gaps_are_silence_and_late_audio_is_written_at_its_timestamp(harness: RecorderHarness) -> None:
+    live, wanted = harness.open_call(), take()
     await harness.recorder.start(wanted)
     sound = tone(1)
     for timestamp in (0, 40, 4_000, 20):
-        harness.recorder.hear(live, audio(timestamp, sound))
+        harness.recorder.receive_audio(live, audio(timestamp, sound))
     await harness.recorder.stop(wanted.recording_id)
     heard = harness.track(wanted)
     assert heard[: 3 * FRAME] == sound * 3
@@ -189,8 +189,8 @@ async def test_gaps_are_silence_and_late_audio_finds_its_place(harness: Recorder
     assert heard[32_000:] == sound
 
 
-async def test_a_side_that_speaks_late_is_silent_until_then(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take()
+async def test_a_side_is_silent_until_its_first_frame(harness: RecorderHarness) -> None:
+    live, wanted = harness.open_call(), take()
     await harness.recorder.start(wanted)
     now = harness.play(live, tone(500))
     harness.play(live, tone(1), now, Side.OUTBOUND)
@@ -200,8 +200,8 @@ async def test_a_side_that_speaks_late_is_silent_until_then(harness: RecorderHar
     assert set(right[: 500 * FRAME]) == {0xFF}
 
 
-async def test_masked_is_silence_in_place(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take()
+async def test_masked_audio_becomes_silence(harness: RecorderHarness) -> None:
+    live, wanted = harness.open_call(), take()
     await harness.recorder.start(wanted)
     now = harness.play(live, tone(50))
     assert await harness.recorder.mask(wanted.recording_id) == 1_000
@@ -216,8 +216,8 @@ async def test_masked_is_silence_in_place(harness: RecorderHarness) -> None:
     assert loudness(parts[1]) == 0
 
 
-async def test_paused_is_cut_out(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take()
+async def test_paused_audio_is_left_out(harness: RecorderHarness) -> None:
+    live, wanted = harness.open_call(), take()
     await harness.recorder.start(wanted)
     said, secret, again = tone(50, 300), tone(25, 440), tone(50, 900)
     now = harness.play(live, said)
@@ -230,8 +230,8 @@ async def test_paused_is_cut_out(harness: RecorderHarness) -> None:
     assert harness.track(wanted) == said + again
 
 
-async def test_a_pause_excludes_a_mask_and_the_other_way_round(harness: RecorderHarness) -> None:
-    harness.answer()
+async def test_pause_and_mask_exclude_each_other(harness: RecorderHarness) -> None:
+    harness.open_call()
     wanted = take()
     await harness.recorder.start(wanted)
     await harness.recorder.pause(wanted.recording_id)
@@ -245,8 +245,8 @@ async def test_a_pause_excludes_a_mask_and_the_other_way_round(harness: Recorder
             await act(wanted.recording_id)
 
 
-async def test_what_is_not_open_cannot_be_paused(harness: RecorderHarness) -> None:
-    harness.answer()
+async def test_a_take_that_is_not_open_cannot_be_paused(harness: RecorderHarness) -> None:
+    harness.open_call()
     armed = take(record_on_answer=True)
     await harness.recorder.start(armed)
     for identity in (armed.recording_id, "202611-unknown"):
@@ -257,7 +257,7 @@ async def test_what_is_not_open_cannot_be_paused(harness: RecorderHarness) -> No
 
 
 async def test_on_answer_waits_for_the_first_frame(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take(record_on_answer=True, record_on_bridge=True)
+    live, wanted = harness.open_call(), take(record_on_answer=True, record_on_bridge=True)
     assert isinstance(await harness.recorder.start(wanted), Armed)
     assert isinstance(await harness.recorder.start(wanted), Armed)
     sound = tone(10)
@@ -267,13 +267,13 @@ async def test_on_answer_waits_for_the_first_frame(harness: RecorderHarness) -> 
     assert harness.track(wanted) == sound
 
 
-async def test_on_answer_of_an_answered_call_begins_at_once(harness: RecorderHarness) -> None:
-    harness.play(harness.answer(), tone(1))
+async def test_on_answer_begins_at_once_if_the_call_is_answered(harness: RecorderHarness) -> None:
+    harness.play(harness.open_call(), tone(1))
     assert isinstance(await harness.recorder.start(take(record_on_answer=True)), Begun)
 
 
 async def test_on_bridge_waits_for_both_sides(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take(record_on_bridge=True)
+    live, wanted = harness.open_call(), take(record_on_bridge=True)
     assert isinstance(await harness.recorder.start(wanted), Armed)
     now = harness.play(live, tone(50))
     assert harness.said == []
@@ -285,89 +285,89 @@ async def test_on_bridge_waits_for_both_sides(harness: RecorderHarness) -> None:
 
 
 async def test_an_armed_take_that_never_begins_leaves_nothing(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take(record_on_answer=True)
+    live, wanted = harness.open_call(), take(record_on_answer=True)
     await harness.recorder.start(wanted)
-    await harness.recorder.hang_up(live, EndCause.HANGUP)
+    await harness.recorder.end_call(live, EndCause.HANGUP)
     assert await harness.until_said(1) == [("Ended", EndCause.HANGUP)]
     assert await harness.spool.ids() == []
 
 
-async def test_time_limit_by_the_clock_pauses_included(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take(time_limit=5)
+async def test_time_limit_by_the_clock_includes_pauses(harness: RecorderHarness) -> None:
+    live, wanted = harness.open_call(), take(time_limit=5)
     await harness.recorder.start(wanted)
     harness.play(live, tone(100))
     await harness.recorder.pause(wanted.recording_id)
-    harness.timers.pass_by(2.9)
+    harness.timers.advance(2.9)
     assert await harness.recorder.is_open(wanted.recording_id)
-    harness.timers.pass_by(0.2)
+    harness.timers.advance(0.2)
     assert await harness.until_said(2) == [("Begun", ""), ("Ended", EndCause.TIME_LIMIT)]
     assert len(harness.track(wanted)) == 100 * FRAME
 
 
-async def test_time_limit_by_the_audio_to_the_sample(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take(time_limit=5)
+async def test_time_limit_by_the_audio_is_exact_to_the_sample(harness: RecorderHarness) -> None:
+    live, wanted = harness.open_call(), take(time_limit=5)
     await harness.recorder.start(wanted)
     for number in range(300):
-        harness.recorder.hear(live, audio(number * 20 + 10))
+        harness.recorder.receive_audio(live, audio(number * 20 + 10))
     assert await harness.until_said(2) == [("Begun", ""), ("Ended", EndCause.TIME_LIMIT)]
     assert len(harness.track(wanted)) == 5 * 8_000
 
 
 async def test_the_limit_of_an_armed_take_counts_from_its_beginning(harness: RecorderHarness) -> None:
-    live, wanted = harness.answer(), take(time_limit=5, record_on_answer=True)
+    live, wanted = harness.open_call(), take(time_limit=5, record_on_answer=True)
     await harness.recorder.start(wanted)
-    harness.timers.pass_by(30)
+    harness.timers.advance(30)
     harness.play(live, tone(1), 30_000)
-    harness.timers.pass_by(4)
+    harness.timers.advance(4)
     assert await harness.recorder.is_open(wanted.recording_id)
 
 
-async def test_a_leap_ahead_of_clock_and_audio_is_an_error(harness: RecorderHarness) -> None:
-    live = harness.answer()
-    harness.recorder.hear(live, audio(0))
+async def test_a_timestamp_far_ahead_of_clock_and_audio_is_an_error(harness: RecorderHarness) -> None:
+    live = harness.open_call()
+    harness.recorder.receive_audio(live, audio(0))
     with pytest.raises(ProtocolError, match="ahead"):
-        harness.recorder.hear(live, audio(30_100))
+        harness.recorder.receive_audio(live, audio(30_100))
 
 
-async def test_a_leap_that_the_clock_explains_is_none(harness: RecorderHarness) -> None:
-    live = harness.answer()
-    harness.recorder.hear(live, audio(0))
-    harness.timers.pass_by(50)
-    assert harness.recorder.hear(live, audio(50_000)) == 0
+async def test_a_timestamp_jump_that_matches_the_clock_is_accepted(harness: RecorderHarness) -> None:
+    live = harness.open_call()
+    harness.recorder.receive_audio(live, audio(0))
+    harness.timers.advance(50)
+    assert harness.recorder.receive_audio(live, audio(50_000)) == 0
 
 
 async def test_faster_than_real_time_is_slowed_down(harness: RecorderHarness) -> None:
-    live = harness.answer()
-    waits = [harness.recorder.hear(live, audio(number * 20)) for number in range(1_502)]
+    live = harness.open_call()
+    waits = [harness.recorder.receive_audio(live, audio(number * 20)) for number in range(1_502)]
     assert set(waits[:-1]) == {0}
     assert waits[-1] == pytest.approx(20.02)
-    harness.timers.pass_by(waits[-1])
-    assert harness.recorder.hear(live, audio(30_040)) == 0
+    harness.timers.advance(waits[-1])
+    assert harness.recorder.receive_audio(live, audio(30_040)) == 0
 
 
 async def test_a_silent_stream_is_closed(harness: RecorderHarness) -> None:
-    live = harness.answer()
-    harness.timers.pass_by(50)
+    live = harness.open_call()
+    harness.timers.advance(50)
     harness.play(live, tone(1), 50_000)
-    harness.timers.pass_by(59.9)
-    assert harness.verdicts == []
-    harness.timers.pass_by(0.2)
-    assert [(verdict.cause, verdict.code) for verdict in harness.verdicts] == [(EndCause.IDLE, 1008)]
+    harness.timers.advance(59.9)
+    assert harness.stream_ends == []
+    harness.timers.advance(0.2)
+    assert [(end.cause, end.code) for end in harness.stream_ends] == [(EndCause.IDLE, 1008)]
 
 
-async def test_a_stream_does_not_go_on_for_ever(tmp_path: Path) -> None:
+async def test_a_stream_is_closed_at_the_maximum_call_length(tmp_path: Path) -> None:
     harness = RecorderHarness(tmp_path, max_call_seconds=100)
-    live = harness.answer()
+    live = harness.open_call()
     harness.play(live, tone(5_001))
-    assert [(verdict.cause, verdict.code) for verdict in harness.verdicts] == [(EndCause.HANGUP, 1008)]
+    assert [(end.cause, end.code) for end in harness.stream_ends] == [(EndCause.HANGUP, 1008)]
 
 
 @pytest.mark.parametrize("cause", [EndCause.HANGUP, EndCause.DISCONNECTED, EndCause.PROTOCOL_ERROR])
 async def test_the_end_of_a_stream_ends_its_takes(harness: RecorderHarness, cause: EndCause) -> None:
-    live, wanted = harness.answer(), take()
+    live, wanted = harness.open_call(), take()
     await harness.recorder.start(wanted)
     harness.play(live, tone(10))
-    await harness.recorder.hang_up(live, cause)
+    await harness.recorder.end_call(live, cause)
     assert await harness.recorder.find_call(ACCOUNT, "call-1") is None
     assert await harness.until_said(2) == [("Begun", ""), ("Ended", cause)]
     assert harness.track(wanted) == tone(10)
@@ -378,17 +378,17 @@ async def test_the_end_of_a_stream_ends_its_takes(harness: RecorderHarness, caus
 async def test_shutdown_ends_everything_and_the_events(tmp_path: Path) -> None:
     harness = RecorderHarness(tmp_path)
     async with listening(harness.recorder, harness.said):
-        lives = [harness.answer(f"call-{number}") for number in range(3)]
+        lives = [harness.open_call(f"call-{number}") for number in range(3)]
         for number, live in enumerate(lives):
             await harness.recorder.start(take(number, f"call-{number}"))
             harness.play(live, tone(2))
     assert ends(harness.said) == [("Ended", EndCause.SHUTDOWN)] * 3
-    assert [verdict.code for verdict in harness.verdicts] == [1012] * 3
+    assert [end.code for end in harness.stream_ends] == [1012] * 3
     assert await harness.recorder.calls(ACCOUNT) == []
 
 
 class FullSpool(FolderSpool):
-    """A disk that takes so many writes and no more."""
+    """A spool whose disk is full after a number of writes."""
 
     def __init__(self, root: Path, writes: int) -> None:
         super().__init__(root)
@@ -424,7 +424,7 @@ class FullWriter:
 async def test_a_full_disk_ends_the_take_and_not_the_call(tmp_path: Path) -> None:
     harness = RecorderHarness(tmp_path, FullSpool(tmp_path, 10))
     async with listening(harness.recorder, harness.said):
-        live, wanted = harness.answer(), take()
+        live, wanted = harness.open_call(), take()
         await harness.recorder.start(wanted)
         harness.play(live, tone(20))
         assert await harness.until_said(2) == [("Begun", ""), ("Ended", EndCause.SPOOL_FULL)]
@@ -432,31 +432,31 @@ async def test_a_full_disk_ends_the_take_and_not_the_call(tmp_path: Path) -> Non
         assert await harness.recorder.find_call(ACCOUNT, "call-1") is not None
 
 
-async def test_no_disk_at_all_refuses_the_take(tmp_path: Path) -> None:
+async def test_a_take_is_refused_if_its_files_cannot_be_opened(tmp_path: Path) -> None:
     harness = RecorderHarness(tmp_path, FullSpool(tmp_path, 0))
-    harness.answer()
+    harness.open_call()
     with pytest.raises(TakeRefused, match="disk"):
         await harness.recorder.start(take())
 
 
-async def test_a_call_that_ends_while_a_take_is_opened_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_call_that_ends_while_a_take_opens_leaves_nothing(tmp_path: Path) -> None:
     spool = FullSpool(tmp_path, 10)
     harness = RecorderHarness(tmp_path, spool)
     spool.go_on.clear()
-    live = harness.answer()
+    live = harness.open_call()
     starting = asyncio.create_task(harness.recorder.start(take()))
     await spool.entered.wait()
-    await harness.recorder.hang_up(live, EndCause.HANGUP)
+    await harness.recorder.end_call(live, EndCause.HANGUP)
     spool.go_on.set()
     with pytest.raises(TakeRefused, match="ended"):
         await starting
     assert await spool.ids() == []
 
 
-async def test_events_that_nobody_takes_hold_back_new_takes(tmp_path: Path) -> None:
+async def test_a_full_event_queue_delays_new_takes(tmp_path: Path) -> None:
     harness = RecorderHarness(tmp_path)
-    harness.recorder._events._most = 1
-    harness.answer()
+    harness.recorder._events._max_waiting = 1
+    harness.open_call()
     await harness.recorder.start(take(1))
     await harness.recorder.stop(take(1).recording_id)
     starting = asyncio.create_task(harness.recorder.start(take(2)))
@@ -467,10 +467,12 @@ async def test_events_that_nobody_takes_hold_back_new_takes(tmp_path: Path) -> N
         assert isinstance(await starting, Begun)
 
 
-async def test_and_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.recorders.embedded.embedded_recorder.PATIENCE", 0.05)
+async def test_a_full_event_queue_refuses_new_takes_after_a_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.recorders.embedded.embedded_recorder.EVENT_QUEUE_TIMEOUT", 0.05)
     harness = RecorderHarness(tmp_path)
-    harness.recorder._events._room.clear()
-    harness.answer()
-    with pytest.raises(TakeRefused, match="notes"):
+    harness.recorder._events._has_space.clear()
+    harness.open_call()
+    with pytest.raises(TakeRefused, match="too many events"):
         await harness.recorder.start(take())

@@ -1,4 +1,4 @@
-"""The addresses that Kazoo makes of its `url` parameter (contract section 7.1)."""
+"""The addresses that Kazoo builds from its `url` parameter (docs/v2_contract.md, section 7.1)."""
 
 from urllib.parse import quote
 
@@ -51,14 +51,14 @@ def test_every_form_of_the_address(tail: str, query: str) -> None:
     assert call.started == NOW
 
 
-def test_what_newer_versions_add() -> None:
+def test_parameters_of_newer_versions() -> None:
     upload = parse(f"call_recording_{CALL}.mp3", NEWER)
     assert upload.recording_id == f"202611-{'0' * 31}a"
     assert upload.call.owner_id == "own"
     assert upload.call.started == (63_962_555_600 - 62_167_219_200) * 1_000
 
 
-def test_an_empty_value_is_a_missing_one() -> None:
+def test_an_empty_value_counts_as_missing() -> None:
     upload = parse(f"call_recording_{CALL}.wav", kazoo("", "", "", "", "", "", "", "") + "&owner_id=&start=")
     call = upload.call
     assert call.call_id == CALL  # from the name
@@ -68,22 +68,22 @@ def test_an_empty_value_is_a_missing_one() -> None:
 
 
 @pytest.mark.parametrize("identity", ["202611-abc", f"202613-{'a' * 32}", f"202611-{'A' * 32}", "../x", f"x{'a' * 32}"])
-def test_a_recording_id_that_is_none_of_ours_is_not_kept(identity: str) -> None:
+def test_a_recording_id_of_another_form_is_ignored(identity: str) -> None:
     assert parse(f"call_recording_{CALL}.mp3", f"recording_id={quote(identity)}").recording_id is None
 
 
 @pytest.mark.parametrize("start", ["0", "-5", "abc", "9" * 12, "9" * 13, "1.5"])
-def test_a_start_that_cannot_be_is_now(start: str) -> None:
+def test_an_implausible_start_is_replaced_by_the_current_time(start: str) -> None:
     assert parse(f"call_recording_{CALL}.mp3", f"start={start}").call.started == NOW
 
 
-def test_direction_and_own_parameters_are_kept() -> None:
+def test_direction_and_custom_parameters_are_kept() -> None:
     upload = parse(f"call_recording_{CALL}.mp3", "direction=outbound&team=blue&token=call_recording_x")
     assert upload.call.direction is Direction.OUTBOUND
     assert upload.call.custom_channel_vars["team"] == "blue"
 
 
-def test_a_sender_tries_again_with_the_same_key_and_another_call_has_another() -> None:
+def test_a_retry_has_the_same_source_key_and_another_call_has_another_key() -> None:
     one, again = parse(f"call_recording_{CALL}.mp3", QUERY), parse(f"call_recording_{CALL}.mp3", QUERY)
     other = parse("call_recording_x.mp3", QUERY.replace("c1d2", "zzzz"))
     assert one.source_key == again.source_key != other.source_key
@@ -101,7 +101,7 @@ def test_a_sender_tries_again_with_the_same_key_and_another_call_has_another() -
         ("call_recording_x.mp3", "from=%FF%FE"),
     ],
 )
-def test_an_address_without_a_call_is_refused(tail: str, query: str) -> None:
+def test_an_address_without_a_call_id_is_refused(tail: str, query: str) -> None:
     with pytest.raises(NotAnUpload):
         parse(tail, query)
 
@@ -116,16 +116,16 @@ def test_an_address_without_a_call_is_refused(tail: str, query: str) -> None:
         ("call_recording_x.much-too-long", "bin"),
         (f"call_recording_{'x' * 493}.mp3", "mp3"),
         (f"call_recording_{'x' * 494}.mp3", "bin"),
-        # That it is none of these shows at its end alone, for each of its dots anew.
+        # The pattern fails only at the end of this name, once for each of its dots.
         (f"call_recording_{'.' * 60_000}\n", "bin"),
     ],
 )
-def test_the_extension_is_what_the_name_says(tail: str, extension: str) -> None:
+def test_the_extension_comes_from_the_file_name(tail: str, extension: str) -> None:
     assert parse(tail, "call_id=x").extension == extension
 
 
 @given(st.text(max_size=200), st.text(max_size=300))
-def test_whatever_the_address_it_is_read_or_refused(tail: str, query: str) -> None:
+def test_any_address_is_read_or_refused(tail: str, query: str) -> None:
     try:
         upload = parse(tail, query)
     except NotAnUpload:

@@ -1,4 +1,4 @@
-"""The protocol of Media Streams: what a stream may say, and that nothing else ever passes or crashes."""
+"""The Media Streams decoder: it accepts every valid message, and any other message is a `ProtocolError`."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from streamdouble.protocol import MediaStreamEncoder  # type: ignore[import-unty
 from adapters.recorders.dialects.media_streams import (
     MAX_IGNORED,
     MAX_MESSAGE,
-    TABLE,
+    TRANSITIONS,
     Audio,
     Connected,
     Dtmf,
@@ -98,7 +98,7 @@ def media(**changes: Any) -> str:
         media(timestamp="-20"),
         media(timestamp=-20),
         media(timestamp="1.5"),
-        media(timestamp="２０"),  # noqa: RUF001 - digits, but not those of the protocol
+        media(timestamp="２０"),  # noqa: RUF001 - digits that are not ASCII
         media(timestamp="9" * 11),
         media(timestamp=2**63),
         media(timestamp=2**80),
@@ -109,7 +109,7 @@ def media(**changes: Any) -> str:
     ],
     ids=lambda message: message[:60].encode("ascii", "backslashreplace").decode(),
 )
-def test_garbage_in_a_stream_is_one_error_and_the_end(message: str) -> None:
+def test_garbage_is_an_error_and_ends_the_stream(message: str) -> None:
     stream, encoder, _ = started()
     with pytest.raises(ProtocolError):
         stream.receive(message)
@@ -118,7 +118,7 @@ def test_garbage_in_a_stream_is_one_error_and_the_end(message: str) -> None:
 
 
 @pytest.mark.parametrize("timestamp", ["0", "20", 20, "9" * 10])
-def test_a_timestamp_is_text_and_may_be_a_number(timestamp: Any) -> None:
+def test_a_timestamp_is_a_text_or_a_number(timestamp: Any) -> None:
     stream, _, _ = started()
     event = stream.receive(media(timestamp=timestamp))
     assert isinstance(event, Audio)
@@ -147,7 +147,7 @@ def start_message(**changes: Any) -> str:
     ],
     ids=str,
 )
-def test_a_start_that_cannot_be_recorded_is_an_error(changes: dict[str, Any]) -> None:
+def test_an_invalid_start_message_is_an_error(changes: dict[str, Any]) -> None:
     stream = MediaStream()
     stream.receive('{"event":"connected"}')
     with pytest.raises(ProtocolError):
@@ -167,7 +167,7 @@ LEGAL = {
     (State.CONNECTED, "start"),
     *((State.STARTED, kind) for kind in ("media", "mark", "dtmf", "stop")),
 }
-WAYS = {
+MESSAGES_TO_REACH = {
     State.OPENED: (),
     State.CONNECTED: ("connected",),
     State.STARTED: ("connected", "start"),
@@ -176,10 +176,10 @@ WAYS = {
 
 
 @pytest.mark.parametrize("kind", MESSAGES)
-@pytest.mark.parametrize("state", WAYS)
+@pytest.mark.parametrize("state", MESSAGES_TO_REACH)
 def test_the_state_table(state: State, kind: str) -> None:
     stream = MediaStream()
-    for before in WAYS[state]:
+    for before in MESSAGES_TO_REACH[state]:
         stream.receive(MESSAGES[before]())
     assert stream.state is state
     if (state, kind) in LEGAL:
@@ -190,11 +190,11 @@ def test_the_state_table(state: State, kind: str) -> None:
         assert stream.state is State.BROKEN
 
 
-def test_the_table_has_no_more_than_that() -> None:
-    assert len(TABLE) == len(LEGAL)
+def test_the_state_table_has_no_other_transitions() -> None:
+    assert len(TRANSITIONS) == len(LEGAL)
 
 
-def test_events_yet_unknown_are_passed_over_but_not_for_ever() -> None:
+def test_a_limited_number_of_unknown_events_is_ignored() -> None:
     stream, _, _ = started()
     for _ in range(MAX_IGNORED):
         assert stream.receive('{"event":"weather","sky":"blue"}') == Ignored("weather")
@@ -215,7 +215,7 @@ HISTORIES = st.lists(
 
 
 @given(HISTORIES)
-def test_whatever_comes_there_is_an_event_or_the_one_error(history: list[str]) -> None:
+def test_any_message_gives_an_event_or_a_protocol_error(history: list[str]) -> None:
     stream = MediaStream()
     broken = False
     for message in history:
@@ -229,12 +229,12 @@ def test_whatever_comes_there_is_an_event_or_the_one_error(history: list[str]) -
 
 
 @given(st.data())
-def test_a_damaged_message_never_gives_another_exception(data: st.DataObject) -> None:
+def test_a_damaged_message_raises_no_other_exception(data: st.DataObject) -> None:
     stream, _, _ = started()
     message = media()
-    place = data.draw(st.integers(0, len(message)))
+    position = data.draw(st.integers(0, len(message)))
     length = data.draw(st.integers(0, 5))
-    damaged = message[:place] + data.draw(st.text(max_size=5)) + message[place + length :]
+    damaged = message[:position] + data.draw(st.text(max_size=5)) + message[position + length :]
     try:
         event = stream.receive(damaged)
     except ProtocolError:
@@ -242,8 +242,8 @@ def test_a_damaged_message_never_gives_another_exception(data: st.DataObject) ->
     assert isinstance(event, Audio | Ignored)
 
 
-def test_parameters_fill_the_call_and_the_rest_is_kept_bounded() -> None:
-    given_ones = {
+def test_known_parameters_fill_the_call_and_a_limited_number_of_others_is_kept() -> None:
+    parameters = {
         "from": "alice",
         "to": "bob@sip.example",
         "caller_id_name": "Alice\x00\x07 A.",
@@ -259,7 +259,7 @@ def test_parameters_fill_the_call_and_the_rest_is_kept_bounded() -> None:
         "long": "x" * 10_000,
         "empty": "",
     } | {f"extra{number}": "1" for number in range(100)}
-    _, _, start = started(**given_ones)
+    _, _, start = started(**parameters)
     call = call_of(start, "acc", 5)
     assert (call.account_id, call.call_id, call.started) == ("acc", "mine", 5)
     assert (call.from_, call.to, call.caller_id_name) == ("alice", "bob@sip.example", "Alice A.")
@@ -273,7 +273,7 @@ def test_parameters_fill_the_call_and_the_rest_is_kept_bounded() -> None:
     assert len(kept) == 32
 
 
-def test_a_bare_stream_is_a_call_too() -> None:
+def test_a_stream_without_parameters_is_a_call() -> None:
     _, encoder, start = started(direction="sideways")
     call = call_of(start, "acc", 5)
     assert (call.call_id, call.from_, call.to, call.direction) == (encoder.identity.call_sid, "", "", None)

@@ -1,4 +1,4 @@
-"""What a take in flight holds, measured, store and threads included, with a sender that sends all it can."""
+"""The memory of one upload and of one stream, store and threads included, with a sender as fast as possible."""
 
 import asyncio
 import gc
@@ -22,7 +22,7 @@ KIB = 1024
 
 @contextmanager
 def peak() -> Iterator[list[int]]:
-    """The most bytes held at once inside the block, beyond those held before."""
+    """Measure the peak memory (bytes) inside the block, above the level before it."""
     gc.collect()
     tracemalloc.start()
     found: list[int] = []
@@ -42,10 +42,10 @@ def upload(port: int, number: int, body: bytes) -> bytes:
         return sender.recv(12)
 
 
-async def test_an_upload_holds_256_kib_at_most(tmp_path: Path) -> None:
+async def test_an_upload_uses_at_most_256_kib(tmp_path: Path) -> None:
     body = bytes(20_000_000)
     async with world(tmp_path) as here:
-        # What is made once and kept is not the upload's.
+        # The first upload creates objects that stay. They do not count as memory of an upload.
         await asyncio.to_thread(upload, here.port, 1, body)
         with peak() as found:
             assert await asyncio.to_thread(upload, here.port, 2, body) == b"HTTP/1.1 201"
@@ -53,7 +53,7 @@ async def test_an_upload_holds_256_kib_at_most(tmp_path: Path) -> None:
 
 
 def messages(count: int) -> bytes:
-    """A flood of frames, as they are on the wire."""
+    """Return the bytes of many WebSocket frames with audio."""
     encoder = MediaStreamEncoder()
     texts = [json.dumps(encoder.connected()), json.dumps(encoder.start(custom_parameters={"call_id": "call-1"}))]
     texts += [json.dumps(encoder.media(tone(1))) for _ in range(count)]
@@ -71,7 +71,7 @@ def flooding(here: World, flood: bytes) -> socket.socket:
     return sender
 
 
-async def test_a_flooding_stream_holds_256_kib_at_most(tmp_path: Path) -> None:
+async def test_a_flooding_stream_uses_at_most_256_kib(tmp_path: Path) -> None:
     flood = messages(5_000)
     async with world(tmp_path, max_lead=1, resume_lead=0.5) as here:
         with peak() as found:
@@ -85,21 +85,21 @@ async def test_a_flooding_stream_holds_256_kib_at_most(tmp_path: Path) -> None:
 
 
 def endless(here: World, frame: Frame) -> int:
-    """The bytes that are taken of a stream that says one thing for ever and reads nothing, until it is cut off."""
+    """Send one frame again and again and read nothing. Return the bytes sent until the server aborts the connection."""
     flood, count = frame.serialize(mask=True) * 100, 0
     with flooding(here, Frame(Opcode.TEXT, b"{", fin=False).serialize(mask=True)) as sender:
         try:
             while True:
                 count += sender.send(flood)
         except (ConnectionError, TimeoutError) as end:
-            assert isinstance(end, ConnectionError), "it was neither read nor cut off"  # noqa: PT017 - how it ends
+            assert isinstance(end, ConnectionError), "the server neither read nor aborted"  # noqa: PT017 - the result
             return count
 
 
 @pytest.mark.parametrize(
-    "frame", [Frame(Opcode.PING, bytes(125)), Frame(Opcode.CONT, b"", fin=False)], ids=["pings", "pieces of nothing"]
+    "frame", [Frame(Opcode.PING, bytes(125)), Frame(Opcode.CONT, b"", fin=False)], ids=["pings", "empty fragments"]
 )
-async def test_a_stream_that_piles_up_what_it_does_not_take_is_cut_off(tmp_path: Path, frame: Frame) -> None:
+async def test_a_stream_that_fills_the_servers_buffers_is_aborted(tmp_path: Path, frame: Frame) -> None:
     async with world(tmp_path) as here, asyncio.timeout(120):
         with peak() as found:
             await asyncio.to_thread(endless, here, frame)

@@ -1,4 +1,4 @@
-"""The spool: what was written is there, whatever happens to the process."""
+"""The spool: written audio stays readable, also after the process was killed."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ def spool(tmp_path: Path) -> FolderSpool:
     return FolderSpool(tmp_path)
 
 
-async def test_tracks_are_found_by_another_process_with_what_they_are(spool: FolderSpool, tmp_path: Path) -> None:
+async def test_another_process_finds_the_tracks_and_their_format(spool: FolderSpool, tmp_path: Path) -> None:
     writer = await spool.open_tracks(ID, Codec.MULAW, 8_000)
     writer.write_at(0, 0, b"left")
     writer.write_at(1, 0, b"right")
@@ -34,7 +34,7 @@ async def test_tracks_are_found_by_another_process_with_what_they_are(spool: Fol
     await writer.close()
 
 
-async def test_bytes_go_where_they_are_sent(spool: FolderSpool) -> None:
+async def test_bytes_are_written_at_their_offset(spool: FolderSpool) -> None:
     writer = await spool.open_tracks(ID, Codec.S16, 16_000, ["mono"])
     writer.write_at(0, 4, b"5678")
     writer.write_at(0, 0, bytearray(b"1234"))
@@ -45,9 +45,7 @@ async def test_bytes_go_where_they_are_sent(spool: FolderSpool) -> None:
     assert writer.paths[0].read_bytes() == b"12xx5678"
 
 
-async def test_what_the_kernel_takes_in_parts_is_written_whole(
-    spool: FolderSpool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_partial_writes_of_the_kernel_are_completed(spool: FolderSpool, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda file, data, offset: whole(file, bytes(data)[:3], offset))
     writer = await spool.open_tracks(ID, Codec.MULAW, 8_000, ["mono"])
@@ -57,7 +55,7 @@ async def test_what_the_kernel_takes_in_parts_is_written_whole(
     assert writer.paths[0].read_bytes() == b"123456789abcdef"
 
 
-async def test_a_writer_that_comes_back_keeps_what_is_there(spool: FolderSpool) -> None:
+async def test_a_second_writer_keeps_the_earlier_bytes(spool: FolderSpool) -> None:
     first = await spool.open_tracks(ID, Codec.MULAW, 8_000)
     first.write_at(0, 0, b"before")
     await first.close()
@@ -68,7 +66,7 @@ async def test_a_writer_that_comes_back_keeps_what_is_there(spool: FolderSpool) 
     assert second.paths[0].read_bytes() == b"before after"
 
 
-async def test_a_closed_writer_takes_nothing_and_can_be_closed_again(spool: FolderSpool) -> None:
+async def test_a_closed_writer_rejects_writes_and_can_be_closed_again(spool: FolderSpool) -> None:
     tracks = await spool.open_tracks(ID, Codec.MULAW, 8_000)
     await tracks.close()
     await tracks.close(sync=False)
@@ -81,7 +79,7 @@ async def test_a_closed_writer_takes_nothing_and_can_be_closed_again(spool: Fold
         await body.write(b"x")
 
 
-async def test_a_body_has_its_length_and_hash(spool: FolderSpool) -> None:
+async def test_an_upload_has_its_length_and_hash(spool: FolderSpool) -> None:
     body = await spool.open_body(ID, "MP3")
     for chunk in (b"one", b"", b"two"):
         await body.write(chunk)
@@ -94,7 +92,7 @@ async def test_a_body_has_its_length_and_hash(spool: FolderSpool) -> None:
     assert body.path.read_bytes() == b"onetwo"
 
 
-async def test_a_sender_that_comes_back_begins_anew_and_the_broken_one_harms_nothing(spool: FolderSpool) -> None:
+async def test_a_new_upload_replaces_a_broken_one_and_is_not_affected_by_it(spool: FolderSpool) -> None:
     broken = await spool.open_body(ID, "wav")
     await broken.write(b"half a bo")
     again = await spool.open_body(ID, "wav")
@@ -107,7 +105,7 @@ async def test_a_sender_that_comes_back_begins_anew_and_the_broken_one_harms_not
     assert names(again.path.parent) == ["body.wav", "take.json"]
 
 
-async def test_a_part_of_a_body_is_never_taken_for_all_of_it(spool: FolderSpool) -> None:
+async def test_an_incomplete_upload_is_never_used_as_a_complete_one(spool: FolderSpool) -> None:
     body = await spool.open_body(ID, "wav")
     await body.write(b"half a bo")
     assert await spool.audio(ID) is None
@@ -117,13 +115,13 @@ async def test_a_part_of_a_body_is_never_taken_for_all_of_it(spool: FolderSpool)
 
 
 @pytest.mark.parametrize("extension", ["", "../../x", "wav/..", "a b", "x" * 9])
-async def test_an_odd_ending_is_no_path(spool: FolderSpool, extension: str) -> None:
+async def test_an_unusual_extension_is_replaced(spool: FolderSpool, extension: str) -> None:
     body = await spool.open_body(ID, extension)
     await body.close()
     assert body.path.name == "body.bin"
 
 
-async def test_a_cancelled_write_is_whole(spool: FolderSpool) -> None:
+async def test_a_cancelled_write_writes_its_whole_chunk_or_nothing(spool: FolderSpool) -> None:
     body = await spool.open_body(ID, "wav")
     chunk = os.urandom(1 << 20)
     writing = asyncio.create_task(body.write(chunk))
@@ -136,14 +134,14 @@ async def test_a_cancelled_write_is_whole(spool: FolderSpool) -> None:
     assert body.sha256 == sha256(written).hexdigest()
 
 
-async def test_nothing_is_none(spool: FolderSpool) -> None:
+async def test_an_unknown_recording_has_no_audio(spool: FolderSpool) -> None:
     assert await spool.audio(ID) is None
     assert list(await spool.ids()) == []
     await spool.remove(ID)
     await spool.set_aside(ID)
 
 
-async def test_ids_and_removal(spool: FolderSpool) -> None:
+async def test_ids_are_sorted_and_removed_recordings_are_not_listed(spool: FolderSpool) -> None:
     for name in ("b", "a"):
         await (await spool.open_body(name, "wav")).close()
     assert list(await spool.ids()) == ["a", "b"]
@@ -152,7 +150,7 @@ async def test_ids_and_removal(spool: FolderSpool) -> None:
     assert await spool.audio("a") is None
 
 
-async def test_what_is_set_aside_is_kept_each_time(spool: FolderSpool, tmp_path: Path) -> None:
+async def test_all_audio_set_aside_for_one_recording_is_kept(spool: FolderSpool, tmp_path: Path) -> None:
     for text in (b"first", b"second", b"third"):
         body = await spool.open_body(ID, "wav")
         await body.write(text)
@@ -166,16 +164,16 @@ async def test_what_is_set_aside_is_kept_each_time(spool: FolderSpool, tmp_path:
     assert list(await spool.ids_aside()) == []
 
 
-async def test_what_was_set_aside_is_found_by_ids_that_look_like_repetitions(spool: FolderSpool) -> None:
+async def test_ids_aside_with_ids_that_look_numbered(spool: FolderSpool) -> None:
     ids = ["202611-1", "202611-1-1", "202611-2"]
     for name in ids:
         await (await spool.open_body(name, "wav")).close()
         await spool.set_aside(name)
-    # Of the second nobody can tell whether it is a repetition of the first.
+    # The name of the second id cannot be told from a numbered folder of the first.
     assert list(await spool.ids_aside()) == ["202611-1", "202611-2"]
 
 
-async def test_a_death_while_it_is_forgotten_leaves_what_can_be_forgotten(
+async def test_forget_can_be_repeated_after_a_crash(
     spool: FolderSpool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(3):
@@ -183,14 +181,14 @@ async def test_a_death_while_it_is_forgotten_leaves_what_can_be_forgotten(
         await spool.set_aside(ID)
     rmtree, removed = shutil.rmtree, list[Path]()
 
-    def die_at_the_second(folder: Path) -> None:
+    def crash_at_the_second_folder(folder: Path) -> None:
         if removed:
             raise KeyboardInterrupt
         removed.append(folder)
         rmtree(folder)
 
     with monkeypatch.context() as patched:
-        patched.setattr(shutil, "rmtree", die_at_the_second)
+        patched.setattr(shutil, "rmtree", crash_at_the_second_folder)
         with pytest.raises(KeyboardInterrupt):
             spool._forget(ID)
     await spool.forget(ID)
@@ -212,15 +210,15 @@ async def test_an_id_is_never_a_path(spool: FolderSpool, tmp_path: Path, name: s
     assert names(tmp_path) == []
 
 
-async def test_it_is_private(spool: FolderSpool) -> None:
+async def test_files_and_folders_are_private(spool: FolderSpool) -> None:
     before = os.umask(0)
     try:
         body = await spool.open_body(ID, "wav")
         tracks = await spool.open_tracks("other", Codec.MULAW, 8_000)
     finally:
         os.umask(before)
-    passing = body.path.with_name("body.wav.part")
-    for path in (passing, *tracks.paths):
+    partial = body.path.with_name("body.wav.part")
+    for path in (partial, *tracks.paths):
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.parent.stat().st_mode & 0o777 == 0o700
         assert (path.parent / "take.json").stat().st_mode & 0o777 == 0o600
@@ -229,7 +227,7 @@ async def test_it_is_private(spool: FolderSpool) -> None:
     await tracks.close()
 
 
-async def test_it_knows_how_much_room_there_is(spool: FolderSpool, tmp_path: Path) -> None:
+async def test_free_bytes_is_within_the_size_of_the_disk(spool: FolderSpool, tmp_path: Path) -> None:
     disk = os.statvfs(tmp_path)
     assert 0 <= await spool.free_bytes() <= disk.f_blocks * disk.f_frsize
 
@@ -275,12 +273,12 @@ async def test_a_killed_process_loses_nothing(spool: FolderSpool, tmp_path: Path
     take = await spool.audio("take")
     assert take is not None
     assert contents(take) == [b"L" * 1600, b"R" * 160]
-    # What came of a body is there, and is nothing that could be taken for all of it.
+    # The received bytes of the upload are kept, but they are not used as a complete upload.
     assert (tmp_path / "spool" / "body" / "body.wav.part").read_bytes() == b"B" * 999
     assert await spool.audio("body") is None
 
 
-async def test_a_check_writes_to_the_spool_itself_and_leaves_nothing(spool: FolderSpool, tmp_path: Path) -> None:
+async def test_check_writes_to_the_spool_and_leaves_no_file(spool: FolderSpool, tmp_path: Path) -> None:
     await spool.check()
     assert list((tmp_path / "spool").iterdir()) == []
     (tmp_path / "spool").rmdir()

@@ -1,4 +1,4 @@
-"""The stores that the contract is run on. Another one is one more entry of `STORES`."""
+"""The stores that run the contract tests. To test another store, add an entry to `STORES`."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -15,12 +15,12 @@ from adapters.net import Guard
 from tests.servers.seaweedfs import BUCKET
 from tests.servers.shared import Answer
 
-Ask = Callable[[str], Any]
+GetServer = Callable[[str], Any]
 
 
 @dataclass(frozen=True)
-class Place:
-    """A URL, and the options of its store."""
+class StoreConfig:
+    """The URL of a store and its options."""
 
     url: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -29,30 +29,32 @@ class Place:
 LOOPBACK = Guard(private=["127.0.0.1"])
 
 
-def s3_place(server: Answer) -> Place:
-    """A new folder of a bucket that is there."""
+def s3_config(server: Answer) -> StoreConfig:
+    """Return a new folder in an existing bucket."""
     options = {"endpoint_url": server["s3"], "key": server["key"], "secret": server["secret"]}
-    return Place(f"s3://{server.get('bucket', BUCKET)}/{uuid.uuid4().hex}", options)
+    return StoreConfig(f"s3://{server.get('bucket', BUCKET)}/{uuid.uuid4().hex}", options)
 
 
-STORES: dict[str, Callable[[Path, Ask], Place]] = {
-    "local": lambda _folder, _ask: Place(),
-    "file": lambda folder, _ask: Place(f"file://{quote(str(folder))}/of audio"),
-    "memory": lambda folder, _ask: Place(f"memory://{folder.name}"),
-    "s3 on seaweedfs": lambda _folder, ask: s3_place(ask("seaweedfs")),
-    "s3 on juicefs": lambda _folder, ask: s3_place(ask("juicefs")),
-    "http by put": lambda _folder, ask: Place(f"{ask('seaweedfs')['filer']}/put/{uuid.uuid4().hex}"),
-    "http by post": lambda _folder, ask: Place(
-        f"{ask('seaweedfs')['filer']}/post/{uuid.uuid4().hex}", {"method": "post"}
+STORES: dict[str, Callable[[Path, GetServer], StoreConfig]] = {
+    "local": lambda _folder, _get_server: StoreConfig(),
+    "file": lambda folder, _get_server: StoreConfig(f"file://{quote(str(folder))}/of audio"),
+    "memory": lambda folder, _get_server: StoreConfig(f"memory://{folder.name}"),
+    "s3 on seaweedfs": lambda _folder, get_server: s3_config(get_server("seaweedfs")),
+    "s3 on juicefs": lambda _folder, get_server: s3_config(get_server("juicefs")),
+    "http by put": lambda _folder, get_server: StoreConfig(
+        f"{get_server('seaweedfs')['filer']}/put/{uuid.uuid4().hex}"
+    ),
+    "http by post": lambda _folder, get_server: StoreConfig(
+        f"{get_server('seaweedfs')['filer']}/post/{uuid.uuid4().hex}", {"method": "post"}
     ),
 }
 
 
 @pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MediaRouter]:
-    place = STORES[request.param](tmp_path / "media of a test", request.getfixturevalue)
-    opened = open_media_store(place.url, tmp_path / "data", place.options, guard=LOOPBACK)
+    config = STORES[request.param](tmp_path / "media of a test", request.getfixturevalue)
+    opened = open_media_store(config.url, tmp_path / "data", config.options, guard=LOOPBACK)
     yield opened
     await opened.close()
-    # It is one for the whole process.
+    # The memory file system is shared by the whole process.
     MemoryFileSystem.store.clear()

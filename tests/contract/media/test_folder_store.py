@@ -1,4 +1,4 @@
-"""What only a folder does."""
+"""Behaviour of the folder media store that other stores do not have."""
 
 import asyncio
 import errno
@@ -33,9 +33,9 @@ async def test_local_audio_moves_with_the_data_folder(tmp_path: Path, source: st
     assert b"".join([chunk async for chunk in moved.read(url)]) == DATA
 
 
-async def test_audio_is_read_where_it_was_put_whatever_is_configured_now(tmp_path: Path, source: str) -> None:
-    places = [None, f"file://{tmp_path}/one", f"file://{tmp_path}/two/", "memory://three"]
-    stores = [open_media_store(place, tmp_path / "data") for place in places]
+async def test_audio_is_read_from_its_location_after_the_configuration_changed(tmp_path: Path, source: str) -> None:
+    locations = [None, f"file://{tmp_path}/one", f"file://{tmp_path}/two/", "memory://three"]
+    stores = [open_media_store(location, tmp_path / "data") for location in locations]
     urls = [await store.put("k", source, "audio/mpeg") for store in stores]
     assert urls == ["local:k", f"file://{tmp_path}/one/k", f"file://{tmp_path}/two/k", "memory://three/k"]
     for store in stores:
@@ -45,9 +45,9 @@ async def test_audio_is_read_where_it_was_put_whatever_is_configured_now(tmp_pat
         assert await stores[-1].length(url) is None
 
 
-async def test_a_folder_that_is_away_is_no_proof_that_audio_is_lost(tmp_path: Path, source: str) -> None:
-    place = f"file://{tmp_path}/disk"
-    store = open_media_store(place, tmp_path / "data")
+async def test_a_missing_folder_is_an_error_and_not_missing_audio(tmp_path: Path, source: str) -> None:
+    location = f"file://{tmp_path}/disk"
+    store = open_media_store(location, tmp_path / "data")
     url = await store.put("a/b.mp3", source, "audio/mpeg")
     (tmp_path / "disk").rename(tmp_path / "unmounted")
     with pytest.raises(MediaFaultError, match="there is no folder"):
@@ -56,11 +56,11 @@ async def test_a_folder_that_is_away_is_no_proof_that_audio_is_lost(tmp_path: Pa
         await anext(aiter(store.read(url)))
     (tmp_path / "unmounted").rename(tmp_path / "disk")
     assert await store.length(url) == len(DATA)
-    assert await store.length(f"{place}/a/c.mp3") is None
+    assert await store.length(f"{location}/a/c.mp3") is None
 
 
 @pytest.mark.parametrize("url", ["/var/audio", "audio", "", "file://", "s3://", "file://server/share", "local:"])
-def test_a_place_must_be_a_url(tmp_path: Path, url: str) -> None:
+def test_a_location_must_be_a_url(tmp_path: Path, url: str) -> None:
     with pytest.raises(ValueError, match="write"):
         open_media_store(url, tmp_path)
 
@@ -70,7 +70,7 @@ def test_a_place_must_be_a_url(tmp_path: Path, url: str) -> None:
     ["local:../secret", "local:%2e%2e/secret", "local:/etc/passwd", "local:", "file:///a/../etc/passwd", "file:///",
      "nothing", "", "local:%ff", "local:a%00b"],
 )  # fmt: skip
-async def test_a_url_never_leads_out(tmp_path: Path, url: str) -> None:
+async def test_a_url_cannot_leave_the_store(tmp_path: Path, url: str) -> None:
     (tmp_path / "secret").write_bytes(b"x")
     store = open_media_store(None, tmp_path)
     with pytest.raises(MediaMissing):
@@ -86,7 +86,7 @@ async def test_empty_folders_are_pruned_up_to_the_root(tmp_path: Path, source: s
     assert names(tmp_path / "media") == []
 
 
-async def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, source: str) -> None:
+async def test_a_failed_write_leaves_existing_files_unchanged(tmp_path: Path, source: str) -> None:
     store = FolderMedia(tmp_path / "root", "local:")
     url = await store.put("a", source, "audio/mpeg")
     (tmp_path / "root" / "folder" / "in the way").mkdir(parents=True)
@@ -96,7 +96,7 @@ async def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, sour
     assert await store.length(url) == len(DATA)
 
 
-async def test_what_a_dead_writer_left_is_taken_over(tmp_path: Path, source: str) -> None:
+async def test_the_partial_file_of_a_dead_writer_is_reused(tmp_path: Path, source: str) -> None:
     folder = tmp_path / "media" / "a"
     folder.mkdir(parents=True)
     (folder / ".b.mp3.part").write_bytes(DATA * 2)
@@ -105,17 +105,17 @@ async def test_what_a_dead_writer_left_is_taken_over(tmp_path: Path, source: str
     assert [(path.name, path.stat().st_size) for path in folder.iterdir()] == [("b.mp3", len(DATA))]
 
 
-async def test_what_a_living_writer_writes_is_left_to_it(
+async def test_the_partial_file_of_a_living_writer_is_not_touched(
     tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, begun, go_on = FolderMedia(tmp_path / "media", "local:"), threading.Event(), threading.Event()
     copy = shutil.copyfileobj
 
-    def slow(*given: Any) -> None:
+    def slow(*arguments: Any) -> None:
         if not begun.is_set():
             begun.set()
             assert go_on.wait(20)
-        copy(*given)
+        copy(*arguments)
 
     monkeypatch.setattr(shutil, "copyfileobj", slow)
     first = asyncio.create_task(store.put("b.mp3", source, "audio/mpeg"))
@@ -128,10 +128,10 @@ async def test_what_a_living_writer_writes_is_left_to_it(
 
 
 @pytest.mark.parametrize("trouble", [errno.ENOLCK, errno.EOPNOTSUPP])
-async def test_a_disk_without_locks_keeps_audio_too(
+async def test_a_disk_without_locks_can_store_audio(
     tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch, trouble: int
 ) -> None:
-    def no_lock(*_given: Any) -> None:
+    def no_lock(*_arguments: Any) -> None:
         raise OSError(trouble, os.strerror(trouble))
 
     monkeypatch.setattr(fcntl, "flock", no_lock)
@@ -139,7 +139,7 @@ async def test_a_disk_without_locks_keeps_audio_too(
     assert [path.name for path in (tmp_path / "media").iterdir()] == ["b.mp3"]
 
 
-async def test_it_is_private(tmp_path: Path, source: str) -> None:
+async def test_files_and_folders_are_private(tmp_path: Path, source: str) -> None:
     before = os.umask(0)
     try:
         await open_media_store(None, tmp_path).put("a/b", source, "audio/mpeg")
@@ -150,7 +150,7 @@ async def test_it_is_private(tmp_path: Path, source: str) -> None:
 
 
 @pytest.mark.parametrize("nowait", [True, False])
-async def test_both_ways_of_reading_read_the_same(source: str, nowait: bool) -> None:
+async def test_reads_with_and_without_a_thread_return_the_same_bytes(source: str, nowait: bool) -> None:
     descriptor = os.open(source, os.O_RDONLY)
     file = OpenFile(descriptor, len(DATA), nowait=nowait)
     read = bytearray()
@@ -160,10 +160,10 @@ async def test_both_ways_of_reading_read_the_same(source: str, nowait: bool) -> 
     assert read == DATA
 
 
-async def test_what_is_in_memory_needs_no_thread(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bytes_in_memory_are_read_without_a_thread(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if not hasattr(os, "RWF_NOWAIT"):
         pytest.skip("this system has no RWF_NOWAIT")
-    # To bring it into memory.
+    # Load the file into the page cache.
     await asyncio.to_thread(Path(source).read_bytes)
     file = await OpenFile.open(Path(source))
     try:
@@ -176,21 +176,21 @@ async def test_what_is_in_memory_needs_no_thread(source: str, monkeypatch: pytes
         file.close()
 
 
-async def test_a_long_file_lets_others_have_their_turn(source: str) -> None:
-    turns = 0
+async def test_other_tasks_run_while_a_long_file_is_read(source: str) -> None:
+    steps = 0
 
     async def count() -> None:
-        nonlocal turns
+        nonlocal steps
         while True:
-            turns += 1
+            steps += 1
             await asyncio.sleep(0)
 
     file = await OpenFile.open(Path(source))
-    other, read, before = asyncio.create_task(count()), 0, turns
+    other, read, before = asyncio.create_task(count()), 0, steps
     while chunk := await file.read(read, len(DATA)):
         read += len(chunk)
-        assert turns > before
-        before = turns
+        assert steps > before
+        before = steps
     other.cancel()
     file.close()
     assert read == len(DATA)

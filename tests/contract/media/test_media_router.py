@@ -1,4 +1,4 @@
-"""Which store has what: by account, by URL, with which options, and what is listed."""
+"""The media router: which store it uses for an account and a URL, with which options, and its listing."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ async def listed(store: MediaRouter) -> list[StoredObject]:
     return sorted([found async for found in store.objects()], key=lambda found: found.url)
 
 
-async def test_an_account_may_have_a_place_of_its_own(tmp_path: Path, source: str) -> None:
+async def test_an_account_can_have_its_own_location(tmp_path: Path, source: str) -> None:
     async def place_of(account: str) -> str | None:
         return f"file://{tmp_path}/theirs" if account == "them" else None
 
@@ -36,15 +36,15 @@ async def test_an_account_may_have_a_place_of_its_own(tmp_path: Path, source: st
     assert [found.url for found in await listed(other)] == [theirs, ours]
 
 
-async def test_a_place_is_told_of_once_before_anything_is_put_there(tmp_path: Path, source: str) -> None:
-    told: list[str] = []
+async def test_a_location_is_noted_once_before_the_first_audio_is_stored_there(tmp_path: Path, source: str) -> None:
+    noted: list[str] = []
 
     async def place_of(account: str) -> str | None:
         return None if account == "us" else f"file://{tmp_path}/{account}"
 
     async def note(place: str) -> None:
-        told.append(place)
-        if len(told) == 1:
+        noted.append(place)
+        if len(noted) == 1:
             raise ConnectionError
 
     store = open_media_store("memory://user:secret@ours", tmp_path / "data", place_of=place_of, note=note)
@@ -53,41 +53,40 @@ async def test_a_place_is_told_of_once_before_anything_is_put_there(tmp_path: Pa
     assert await listed(store) == []
     for account in ("them", "them", "us", "us"):
         await store.put(f"{account}/k", source, "audio/mpeg")
-    assert told == [f"file://{tmp_path}/them/", f"file://{tmp_path}/them/", "memory://ours/"]
-    for url in ("memory://user:secret@ours/us/k",):
-        await store.delete(url)
+    assert noted == [f"file://{tmp_path}/them/", f"file://{tmp_path}/them/", "memory://ours/"]
+    await store.delete("memory://user:secret@ours/us/k")
 
 
-async def test_the_data_folder_needs_no_telling(tmp_path: Path, source: str) -> None:
+async def test_the_data_folder_is_not_noted(tmp_path: Path, source: str) -> None:
     async def note(_place: str) -> None:
         raise AssertionError
 
     assert await open_media_store(None, tmp_path, note=note).put("a/k", source, "audio/mpeg") == "local:a/k"
 
 
-def test_options_are_those_of_the_longest_beginning(tmp_path: Path) -> None:
+def test_the_options_of_the_longest_matching_prefix_are_used(tmp_path: Path) -> None:
     options: dict[str, dict[str, Any]] = {
         "s3://": {"key": "a"},
         "s3://theirs/": {"key": "b"},
         "https://audio.example/": {"headers": {"X": "y"}},
     }
     store = open_media_store("s3://ours/folder", tmp_path, options_by_url=options)
-    found = {url: store._of(url) for url in ("s3://ours/folder/x", "s3://other/x", "s3://theirs/x")}
+    found = {url: store._store_of(url) for url in ("s3://ours/folder/x", "s3://other/x", "s3://theirs/x")}
     keys = {url: s3._connection._options["key"] for url, s3 in found.items() if isinstance(s3, S3Media)}
     assert keys == {"s3://ours/folder/x": "a", "s3://other/x": "a", "s3://theirs/x": "b"}
-    web = {url: store._of(url) for url in ("https://audio.example/x", "https://audio.example.evil/x")}
+    web = {url: store._store_of(url) for url in ("https://audio.example/x", "https://audio.example.evil/x")}
     headers = [http._own_headers(url) for url, http in web.items() if isinstance(http, HttpMedia)]
     assert headers == [{"X": "y"}, {}]
 
 
-async def test_no_web_server_is_read_unless_a_guard_allows_it(tmp_path: Path) -> None:
+async def test_a_web_server_is_read_only_if_a_guard_allows_it(tmp_path: Path) -> None:
     store = open_media_store(None, tmp_path)
     with pytest.raises(Exception, match="not among those that are allowed"):
         await store.length("https://audio.example/x.mp3")
     await store.close()
 
 
-async def test_nothing_is_signed_where_there_is_nothing_to_sign_with(tmp_path: Path) -> None:
+async def test_a_store_without_signed_urls_returns_none(tmp_path: Path) -> None:
     store = open_media_store(None, tmp_path)
     assert await store.presign("local:x", 60, content_type="audio/mpeg", disposition="inline") is None
     with pytest.raises(MediaMissing):
@@ -95,7 +94,7 @@ async def test_nothing_is_signed_where_there_is_nothing_to_sign_with(tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["file", "memory"])
-async def test_a_listing_has_what_was_put_and_not_its_neighbours(tmp_path: Path, source: str, kind: str) -> None:
+async def test_a_listing_has_only_the_objects_of_its_own_store(tmp_path: Path, source: str, kind: str) -> None:
     base = {"file": f"file://{tmp_path}/ours", "memory": "memory://ours"}[kind]
     store, neighbour = (open_media_store(url, tmp_path / "data") for url in (base, f"{base}s"))
     urls = [await store.put(f"a/{month}/{name}.mp3", source, "audio/mpeg") for month in "12" for name in ("x", "ü y")]

@@ -1,4 +1,4 @@
-"""What every store of audio does."""
+"""The contract that every media store fulfils."""
 
 import asyncio
 import tracemalloc
@@ -28,7 +28,7 @@ async def read(store: MediaRouter, url: str, start: int = 0, end: int | None = N
     return b"".join([chunk async for chunk in store.read(url, start, end)])
 
 
-async def test_what_was_put_is_read(store: MediaRouter, tmp_path: Path) -> None:
+async def test_a_stored_object_is_read(store: MediaRouter, tmp_path: Path) -> None:
     url = await put(store, tmp_path, DATA)
     assert await read(store, url) == DATA
     assert await store.length(url) == len(DATA)
@@ -46,13 +46,13 @@ async def test_ranges(store: MediaRouter, tmp_path: Path) -> None:
         assert await read(store, url, start, end) == DATA[start:end], (start, end)
 
 
-async def test_an_empty_object_is_there(store: MediaRouter, tmp_path: Path) -> None:
+async def test_an_empty_object_exists(store: MediaRouter, tmp_path: Path) -> None:
     url = await put(store, tmp_path, b"")
     assert await read(store, url) == b""
     assert await store.length(url) == 0
 
 
-async def test_what_is_missing_is_said_to_be(store: MediaRouter, tmp_path: Path) -> None:
+async def test_a_missing_object_has_no_length_and_cannot_be_read(store: MediaRouter, tmp_path: Path) -> None:
     url = await put(store, tmp_path, DATA)
     other = url.replace("202611-", "202612-")
     assert await store.length(other) is None
@@ -62,18 +62,16 @@ async def test_what_is_missing_is_said_to_be(store: MediaRouter, tmp_path: Path)
         await read(store, other, 5, 10)
 
 
-async def test_a_folder_of_objects_is_no_object(
-    store: MediaRouter, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+async def test_a_folder_is_not_an_object(store: MediaRouter, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if request.node.callspec.params["store"].startswith("http"):
-        pytest.skip("to a web server the page of a folder is a thing like any other")
+        pytest.skip("a web server serves the page of a folder as an object")
     url = (await put(store, tmp_path, DATA)).rpartition("/")[0]
     assert await store.length(url) is None
     with pytest.raises(MediaMissing):
         await read(store, url)
 
 
-async def test_deleting_twice_is_fine_and_takes_nothing_else(store: MediaRouter, tmp_path: Path) -> None:
+async def test_an_object_can_be_deleted_twice_and_others_stay(store: MediaRouter, tmp_path: Path) -> None:
     url = await put(store, tmp_path, DATA)
     other = await put(store, tmp_path, b"other", KEY.replace(".mp3", ".wav"))
     await store.delete(url)
@@ -84,34 +82,34 @@ async def test_deleting_twice_is_fine_and_takes_nothing_else(store: MediaRouter,
     assert await store.length(other) is None
 
 
-async def test_putting_again_is_fine(store: MediaRouter, tmp_path: Path) -> None:
+async def test_an_object_can_be_stored_twice(store: MediaRouter, tmp_path: Path) -> None:
     first = await put(store, tmp_path, DATA)
     assert await put(store, tmp_path, DATA) == first
     assert await read(store, first) == DATA
 
 
-async def test_an_object_is_a_copy(store: MediaRouter, tmp_path: Path) -> None:
+async def test_a_stored_object_is_a_copy_of_the_file(store: MediaRouter, tmp_path: Path) -> None:
     url = await put(store, tmp_path, b"as it was")
     (tmp_path / "source").write_bytes(b"something else")
     assert await read(store, url) == b"as it was"
 
 
-async def test_putting_what_is_not_there_leaves_nothing(store: MediaRouter, tmp_path: Path) -> None:
+async def test_a_missing_source_file_stores_nothing(store: MediaRouter, tmp_path: Path) -> None:
     url = await put(store, tmp_path, b"x", "a/known.mp3")
     with pytest.raises(FileNotFoundError):
         await store.put("a/gone.mp3", str(tmp_path / "gone"), "audio/mpeg")
     assert await store.length(url.replace("known", "gone")) is None
 
 
-ODD = ("a b", "a#b?c=d", "50%", "%2e%2e", "übung", "a+b", "~a", "...", "a:b", "-", "x" * 200)
+UNUSUAL = ("a b", "a#b?c=d", "50%", "%2e%2e", "übung", "a+b", "~a", "...", "a:b", "-", "x" * 200)
 
 
-async def test_odd_keys_are_kept_apart(store: MediaRouter, tmp_path: Path) -> None:
-    urls = {name: await put(store, tmp_path, name.encode(), f"odd/{name}") for name in (*ODD, "other")}
+async def test_objects_with_unusual_keys_do_not_collide(store: MediaRouter, tmp_path: Path) -> None:
+    urls = {name: await put(store, tmp_path, name.encode(), f"odd/{name}") for name in (*UNUSUAL, "other")}
     for name, url in urls.items():
         assert url.isascii(), name
         assert await read(store, url) == name.encode(), name
-    for name in ODD:
+    for name in UNUSUAL:
         await store.delete(urls[name])
         assert await store.length(urls[name]) is None, name
     assert await read(store, urls["other"]) == b"other"
@@ -121,12 +119,12 @@ async def test_odd_keys_are_kept_apart(store: MediaRouter, tmp_path: Path) -> No
     "key",
     ["", "/", "/etc/passwd", "..", "a/../b", "../a", "a//b", "a/", "./a", "a\\b", "a\0b", "a\nb", "x" * 201, "\ud800"],
 )
-async def test_a_key_never_leads_out(store: MediaRouter, tmp_path: Path, key: str) -> None:
+async def test_a_key_cannot_leave_the_store(store: MediaRouter, tmp_path: Path, key: str) -> None:
     with pytest.raises(ValueError, match="key"):
         await put(store, tmp_path, b"x", key)
 
 
-async def test_many_readers_at_once(store: MediaRouter, tmp_path: Path) -> None:
+async def test_many_readers_read_in_parallel(store: MediaRouter, tmp_path: Path) -> None:
     url = await put(store, tmp_path, DATA)
     spans = [(i * 1_000, len(DATA) - i * 2_000) for i in range(50)]
     async with asyncio.TaskGroup() as group:
@@ -134,34 +132,36 @@ async def test_many_readers_at_once(store: MediaRouter, tmp_path: Path) -> None:
     assert [task.result() for task in tasks] == [DATA[start:end] for start, end in spans]
 
 
-async def test_readers_and_writers_of_one_folder_do_not_meet(store: MediaRouter, tmp_path: Path) -> None:
+async def test_parallel_reads_writes_and_deletions_in_one_folder(store: MediaRouter, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"data")
 
-    async def live_and_die(number: int) -> bytes:
+    async def store_read_and_delete(number: int) -> bytes:
         url = await store.put(f"shared/{number}", str(source), "audio/mpeg")
         data = await read(store, url)
         await store.delete(url)
         return data
 
-    assert await asyncio.gather(*map(live_and_die, range(100))) == [b"data"] * 100
+    assert await asyncio.gather(*map(store_read_and_delete, range(100))) == [b"data"] * 100
 
 
-async def test_a_reader_that_stops_lets_go(store: MediaRouter, tmp_path: Path) -> None:
+async def test_a_reader_that_stops_early_closes_its_connection(store: MediaRouter, tmp_path: Path) -> None:
     url = await put(store, tmp_path, DATA)
     before = open_files()
     for _ in range(20):
         chunks = store.read(url)
         async with aclosing(chunks):  # type: ignore[type-var]
             assert await anext(chunks)
-    # A connection that is kept may come or go meanwhile; what is not let go is there twenty times.
+    # The pool may open or close a connection at the same time; a leak would show up twenty times.
     assert open_files() < before + 10
 
 
-async def test_memory_stays_flat(store: MediaRouter, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+async def test_memory_does_not_grow_with_the_object(
+    store: MediaRouter, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     kind = request.node.callspec.params["store"]
     if kind == "memory":
-        pytest.skip("this store is memory")
+        pytest.skip("this store keeps its objects in memory")
     source, size = tmp_path / "source", (128 if kind in {"local", "file"} else 48) << 20
     with source.open("wb") as file:
         file.truncate(size)

@@ -1,11 +1,12 @@
 """Recordings to keep, and the meaning of a page in plain Python."""
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
+from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.options import RecordingOptions
-from recordings.model.query import Page, PageRequest, Position, Query, selects, sort_key
+from recordings.model.query import Page, PageRequest, Position, Query, position_of, selects, sort_key
 from recordings.model.recording import (
     Applied,
     Delivery,
@@ -17,7 +18,6 @@ from recordings.model.recording import (
     Media,
     Reason,
     Recording,
-    Row,
     Span,
     SpanKind,
     State,
@@ -141,28 +141,28 @@ def place(key: str | int | None, identity: str) -> tuple[bool, Any, str]:
     return (key is not None, 0 if key is None else key, identity)
 
 
-def ordered(rows: list[Row], query: Query) -> list[Row]:
+def ordered(rows: list[RecordingRow], query: Query) -> list[RecordingRow]:
     """All rows of a query, in its order, by a plain sort."""
     chosen = [row for row in rows if selects(query, row)]
     return sorted(chosen, key=lambda row: sort_key(query.order, row), reverse=query.order.descending)
 
 
-def reference(rows: list[Row], query: Query, request: PageRequest) -> Page:
+def reference(rows: list[RecordingRow], query: Query, request: PageRequest) -> Page:
     """The page that a store has to give."""
     low, high = request.after, request.before
     if query.order.descending:
         low, high = high, low
 
-    def within(row: Row) -> bool:
+    def within(row: RecordingRow) -> bool:
         key = sort_key(query.order, row)
         return (low is None or key > place(low.key, low.id)) and (high is None or key < place(high.key, high.id))
 
     found = [row for row in ordered(rows, query) if within(row)]
     part = found[-request.limit :] if request.backward else found[: request.limit]
     names = None if request.fields is None else request.fields | {"id", query.order.field.value}
-    shown = [row if names is None else {name: row[name] for name in names} for row in part]
+    shown: list[Any] = [row if names is None else {name: cast("Any", row)[name] for name in names} for row in part]
     return Page(shown, len(found) > request.limit)
 
 
-def at(query: Query, row: Row) -> Position:
-    return Position(row[query.order.field.value], row["id"])
+def at(query: Query, row: RecordingRow) -> Position:
+    return position_of(query.order, row)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recordings.model.fields import RecordingRow
 from recordings.model.query import (
     EVERYTHING,
     And,
@@ -27,7 +28,7 @@ from recordings.model.query import (
     Range,
     check,
 )
-from recordings.model.recording import ROW_FIELDS, Direction, Reason, Recording, Row, Shelf, State
+from recordings.model.recording import ROW_FIELDS, Direction, Reason, Recording, Shelf, State
 from recordings.ports.recording_store import MetadataStore
 from tests.contract.metadata.samples import AUDIO, at, ordered, recording, reference
 
@@ -131,7 +132,7 @@ class Listing:
 
     store: MetadataStore
     account: str
-    rows: dict[str, Row]
+    rows: dict[str, RecordingRow]
 
     @classmethod
     async def of(cls, store: MetadataStore, given: list[Recording]) -> "Listing":

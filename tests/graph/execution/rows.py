@@ -6,10 +6,11 @@ from typing import Any
 
 from recordings.model.account import Account
 from recordings.model.errors import NotFound
+from recordings.model.fields import RecordingRow
 from recordings.model.instants import LATEST
 from recordings.model.options import RecordingOptions
 from recordings.model.query import Page, PageRequest, Query
-from recordings.model.recording import Direction, EndCause, Media, Reason, Recording, Row, Span, SpanKind, State
+from recordings.model.recording import Direction, EndCause, Media, Reason, Recording, Span, SpanKind, State
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
 
@@ -99,7 +100,7 @@ class RandomRecordings:
             raise ValueError("they cannot be counted")
         return len(self.rows)
 
-    async def find_many(self, _principal: Any, ids: Sequence[str], _fields: Any) -> Sequence[Row | None]:
+    async def find_many(self, _principal: Any, ids: Sequence[str], _fields: Any) -> Sequence[RecordingRow | None]:
         return [self.rows[at % len(self.rows)] if self.rows else None for at, _ in enumerate(ids)]
 
     async def account(self, _principal: Any, account_id: str | None = None) -> Account:

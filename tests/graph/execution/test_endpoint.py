@@ -263,8 +263,8 @@ async def test_the_schema_is_shown_to_whoever_has_the_scope(tmp_path: Path) -> N
     schema = "{ __schema { queryType { name } } }"
     async with open_api(tmp_path, GraphQLSettings(introspection=Scope.READ)) as api:
         assert (await post(api, query=schema)).status_code == 200
-        assert code(await post(api, "nobody", query=schema)) == "INTROSPECTION_REFUSED"
-        assert (await post(api, "nobody", query="{ __typename }")).status_code == 200
+        assert code(await post(api, "uploader", query=schema)) == "INTROSPECTION_REFUSED"
+        assert (await post(api, "uploader", query="{ __typename }")).status_code == 200
 
 
 APOLLO = "multipart/mixed;deferSpec=20220824,application/json"
@@ -276,7 +276,7 @@ async def test_whoever_asks_for_a_stream_is_held_to_the_same_limits(tmp_path: Pa
     limits = GraphQLSettings(limits=Limits(cost=45), introspection=Scope.READ, burst=4, per_second=1)
     schema = "{ __schema { queryType { name } } }"
     async with open_api(tmp_path, limits) as api:
-        assert code(await post(api, "nobody", query=schema, accept=accept)) == "INTROSPECTION_REFUSED"
+        assert code(await post(api, "uploader", query=schema, accept=accept)) == "INTROSPECTION_REFUSED"
         costly = "{ recordings(first: 90) { nodes { id } } }"
         assert code(await post(api, query=costly, accept=accept)) == "LIMIT_EXCEEDED"
         answers = [await post(api, query=NAME, accept=accept) for _ in range(3)]

@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from graph import graphiql
 from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from recordings.ports.recording_store import StoreUnavailableError
-from tests.graph.api import PEOPLE, authenticate
+from tests.graph.api import PRINCIPALS, authenticate
 from tests.graph.execution.differential import UNLIMITED, make
 from tests.graph.execution.rows import CURSORS, GRANTS, RandomRecordings
 from tests.graph.execution.strawberry_view import StrawberrySchema, StrawberryView
@@ -56,7 +56,7 @@ class Raw(msgspec.Struct):
 
 
 async def as_me(_headers: Any) -> Any:
-    return PEOPLE["me"]
+    return PRINCIPALS["me"]
 
 
 def services(recordings: Any, authenticate: Any = as_me) -> GraphQLServices:

@@ -1,4 +1,4 @@
-// A list that loads further pages either way, as a Relay client writes it.
+// A list that a Relay client pages through in either direction.
 import { graphql } from "relay-runtime";
 
 export const forward = graphql`
