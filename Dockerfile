@@ -1,9 +1,9 @@
-# Built with the locked versions, run without the tools that built it.
+# The first stage installs the locked versions. The final image does not contain the build tools.
 FROM python:3.13-slim AS build
 RUN pip install --no-cache-dir uv
 WORKDIR /source
 ENV UV_PROJECT_ENVIRONMENT=/opt/recordings UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy
-# The dependencies change less often than the source: a layer of their own.
+# The dependencies have their own layer, because they change less often than the source.
 COPY pyproject.toml uv.lock ./
 RUN uv sync --locked --no-dev --all-extras --no-install-project
 COPY LICENSE README.md ./

@@ -1,8 +1,8 @@
-"""What refusing a hostile document costs beside completing a page of 100 recordings, in CPU.
+"""Compare the CPU cost of rejecting a hostile document with the cost of executing a page of 100 recordings.
 
     python -m bench.attacks
 
-Reading such a page from a store takes longer than completing it, and is not counted here.
+The time to read the page from a store is not included. It is longer than the time to execute the page.
 """
 
 import asyncio
@@ -18,26 +18,26 @@ from tests.graph.execution.test_limits import ATTACKS, PAGE, SCHEMA, refuse
 
 
 def cpu_of(work: Callable[[], Any]) -> float:
-    """The least CPU time of some runs."""
+    """Return the shortest CPU time of several runs, in seconds."""
     best = 1.0
     for _ in range(7):
-        began = time.process_time()
+        start = time.process_time()
         work()
-        best = min(best, time.process_time() - began)
+        best = min(best, time.process_time() - start)
     return best
 
 
 async def page() -> float:
-    """CPU seconds of completing a page of 100 rows, which is not even read from a store: the least of some runs."""
+    """Return the CPU seconds to execute a page of 100 rows without a store: the shortest of several runs."""
     asker = context(Random(1), 0.0)
     recordings: Any = asker.recordings
     recordings.rows = [sound_row(Random(at), at) for at in range(100)]
     document = SCHEMA.documents.find(PAGE)
     best = 1.0
     for _ in range(9):
-        began = time.process_time()
+        start = time.process_time()
         shown(await run(CompiledExecutor, document.node, {}, asker))
-        best = min(best, time.process_time() - began)
+        best = min(best, time.process_time() - start)
     assert document.node.plans.bails == 0
     return best
 
@@ -45,7 +45,7 @@ async def page() -> float:
 def main() -> None:
     """Print a line for each attack."""
     whole = asyncio.run(page())
-    print(f"{'a page, completed':28} {whole * 1e3:8.2f} ms   1.00x")
+    print(f"{'executed page':28} {whole * 1e3:8.2f} ms   1.00x")
     for name, (text, _) in ATTACKS.items():
         cost = cpu_of(lambda text=text: refuse(text))  # type: ignore[misc]
         print(f"{name:28} {cost * 1e3:8.2f} ms  {cost / whole:5.2f}x")

@@ -1,12 +1,13 @@
-"""Our GraphQL beside its peers, on the same recordings in the same mongod, in one run with interleaved rounds.
+"""Compare this service's GraphQL server (`ours`) with other servers on the same recordings in the same mongod.
 
     python -m bench.graphql                         100 000 recordings, 15 rounds (about 6 minutes)
-    python -m bench.graphql --quick                 a small run, to see that it works
-    python -m bench.graphql --peers ours plain      some of them
+    python -m bench.graphql --quick                 a small run, to check that it works
+    python -m bench.graphql --peers ours plain      only some servers
 
-CPU is that of the server's process tree, per request; requests per second are those of eight connections, as
-fast as the answers come. Medians of rounds. Server and client are held to a core each where there are two.
-The Node servers are installed from bench/node's lock file into a folder of the cache.
+All servers run at once, and their rounds alternate. The results are medians of the rounds. CPU is the CPU time of the
+server's process tree for each request. Requests per second are measured with eight connections that send without a
+pause. If there are two CPU cores, the servers and the client share the second one. The Node servers are installed from
+the lock file of bench/node into a cache folder.
 """
 
 import argparse
@@ -32,6 +33,7 @@ import httpx
 from pymongo import MongoClient
 
 from bench.peers import ACCOUNT, ANALYTICS, DATABASE, FIELDS, MEDIA, PEERS, sdl
+from bench.processes import cpu_seconds, pin
 from bench.tables import Mongo
 from recordings.model.account import Account
 from tests.servers.mongod import Mongod, free_port
@@ -39,8 +41,7 @@ from tests.servers.mongod import Mongod, free_port
 NODE: Final = ("mercurius-jit", "yoga")
 HERE: Final = Path(__file__).parent / "node"
 CLIENTS: Final = 8
-"""Connections at once. With a single one a server sleeps between requests, and what is measured is its cold caches."""
-TICKS: Final = os.sysconf("SC_CLK_TCK")
+"""Number of connections. With only one, a server sleeps between requests, and cold CPU caches distort the result."""
 NODE_FIELDS: Final = " ".join(FIELDS.values())
 LISTED: Final = "query {name} {{ recordings(first: 100) {{ edges {{ cursor node {{ {fields} }} }} {info} }} }}"
 INFO: Final = "pageInfo { hasNextPage endCursor }"
@@ -52,7 +53,7 @@ ANALYSIS: Final = LISTED.format(name="Analytics", fields=f"{' '.join(ANALYTICS.v
 
 @dataclass
 class Server:
-    """A server under test, and what was measured of it, by question."""
+    """A server under test and its measurements, by query."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -60,19 +61,18 @@ class Server:
     cpu: dict[str, list[float]] = field(default_factory=dict)
     rate: dict[str, list[float]] = field(default_factory=dict)
 
-    def spent(self) -> float:
-        """Seconds of CPU of the process and all below it."""
-        return sum(cpu_of(pid) for pid in tree(self.process.pid))
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the process and all of its children so far."""
+        return sum(exact_cpu_seconds(pid) for pid in tree(self.process.pid))
 
 
-def cpu_of(pid: int) -> float:
-    values = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    # schedstat counts nanoseconds of each thread, where stat counts hundredths of seconds.
+def exact_cpu_seconds(pid: int) -> float:
+    # schedstat counts nanoseconds of each thread, stat only hundredths of a second.
     threads = Path(f"/proc/{pid}/task").iterdir()
     try:
         return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
     except OSError:
-        return (int(values[11]) + int(values[12])) / TICKS
+        return cpu_seconds(pid)
 
 
 def tree(pid: int) -> Iterator[int]:
@@ -83,9 +83,9 @@ def tree(pid: int) -> Iterator[int]:
 
 
 def node_modules() -> Path:
-    """The installed Node servers, made once for each lock file."""
-    mark = sha256((HERE / "package-lock.json").read_bytes()).hexdigest()[:16]
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recordings-bench" / mark
+    """Install the Node servers once for each version of the lock file. Return their folder."""
+    lock_hash = sha256((HERE / "package-lock.json").read_bytes()).hexdigest()[:16]
+    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recordings-bench" / lock_hash
     if not (folder / "done").exists():
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json", ".npmrc"):
@@ -98,7 +98,7 @@ def node_modules() -> Path:
 
 @contextmanager
 def serving(name: str, uri: str) -> Iterator[Server]:
-    """A server that answers."""
+    """Run a server; it accepts requests when the block starts."""
     port = free_port()
     if name in NODE:
         folder = node_modules()
@@ -120,12 +120,6 @@ def serving(name: str, uri: str) -> Iterator[Server]:
         process.wait(10)
 
 
-def pin(pid: int, core: int) -> None:
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(pid, {cores[core]})
-
-
 def wait_for(port: int) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until:
@@ -139,19 +133,19 @@ def wait_for(port: int) -> None:
 
 
 async def ask(port: int, bodies: list[bytes]) -> list[bytes]:
-    """Send requests one after another over one connection, and read no more of the answers than has to be."""
+    """Send requests one after another over one connection. Parse only the framing of the responses."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
     answers = []
     for body in bodies:
         head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         writer.write(b"POST /graphql HTTP/1.1\r\nhost: x\r\n" + head.encode() + body)
-        answers.append(await answer(reader))
+        answers.append(await read_response(reader))
     writer.close()
     await writer.wait_closed()
     return answers
 
 
-async def answer(reader: asyncio.StreamReader) -> bytes:
+async def read_response(reader: asyncio.StreamReader) -> bytes:
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     assert b" 200 " in head.split(b"\r\n")[0], head
     if b"chunked" not in head:
@@ -165,7 +159,7 @@ async def answer(reader: asyncio.StreamReader) -> bytes:
     return body
 
 
-def questions(ids: list[str]) -> dict[str, list[bytes]]:
+def query_bodies(ids: list[str]) -> dict[str, list[bytes]]:
     def body(name: str, query: str, **variables: Any) -> bytes:
         return json.dumps({"operationName": name, "query": query, "variables": variables}).encode()
 
@@ -178,20 +172,20 @@ def questions(ids: list[str]) -> dict[str, list[bytes]]:
 
 async def measure(server: Server, name: str, bodies: list[bytes], count: int) -> None:
     sent = [random.choice(bodies) for _ in range(count)]
-    before, began = server.spent(), time.perf_counter()
+    cpu_before, start = server.cpu_seconds(), time.perf_counter()
     await asyncio.gather(*(ask(server.port, sent[at::CLIENTS]) for at in range(CLIENTS)))
-    took = time.perf_counter() - began
-    server.cpu.setdefault(name, []).append((server.spent() - before) / count)
-    server.rate.setdefault(name, []).append(count / took)
+    seconds = time.perf_counter() - start
+    server.cpu.setdefault(name, []).append((server.cpu_seconds() - cpu_before) / count)
+    server.rate.setdefault(name, []).append(count / seconds)
 
 
-async def run(servers: list[Server], asked: dict[str, list[bytes]], rounds: int, scale: int) -> None:
+async def run(servers: list[Server], queries: dict[str, list[bytes]], rounds: int, scale: int) -> None:
     for server in servers:
-        check(server, {name: (await ask(server.port, bodies[:1]))[0] for name, bodies in asked.items()})
-        for bodies in asked.values():
+        check(server, {name: (await ask(server.port, bodies[:1]))[0] for name, bodies in queries.items()})
+        for bodies in queries.values():
             await ask(server.port, bodies[:1] * 20)
     for _ in range(rounds):
-        for name, bodies in asked.items():
+        for name, bodies in queries.items():
             for server in random.sample(servers, len(servers)):
                 slow = server.name in {"strawberry", "ariadne"} and name != "point"
                 count = max(1, (40 if slow else 400 if name == "point" else 200) // scale)
@@ -199,7 +193,7 @@ async def run(servers: list[Server], asked: dict[str, list[bytes]], rounds: int,
 
 
 def check(server: Server, answers: dict[str, bytes]) -> None:
-    """Every server gives the same rows with the same fields."""
+    """Check that a server returns the expected rows and fields."""
     assert b"errors" not in answers["page"], (server.name, answers["page"][:1_000])
     page = json.loads(answers["page"])["data"]["recordings"]
     assert len(page["edges"]) == 100, server.name
@@ -209,7 +203,7 @@ def check(server: Server, answers: dict[str, bytes]) -> None:
 
 
 def show(servers: list[Server], names: list[str]) -> None:
-    """Medians, and how many times ours they are: the median of the rounds, each beside ours in the same round."""
+    """Print medians, and the ratio to `ours`: the median of the ratios of each round."""
     mine = next(server for server in servers if server.name == "ours")
     print(f"{'':14}" + "".join(f"{name:>12} ms {'x ours':>7} {'(min)':>7} {'req/s':>7}" for name in names))
     for server in servers:
@@ -217,13 +211,13 @@ def show(servers: list[Server], names: list[str]) -> None:
         for name in names:
             cpu, ours = server.cpu[name], mine.cpu[name]
             ratio = statistics.median(one / other for one, other in zip(cpu, ours, strict=True))
-            shown = (f"{statistics.median(cpu) * 1e3:15.3f}", f"{ratio:7.2f}", f"{min(cpu) / min(ours):7.2f}")
-            cells.append(" ".join((*shown, f"{statistics.median(server.rate[name]):7.0f}")))
+            columns = (f"{statistics.median(cpu) * 1e3:15.3f}", f"{ratio:7.2f}", f"{min(cpu) / min(ours):7.2f}")
+            cells.append(" ".join((*columns, f"{statistics.median(server.rate[name]):7.0f}")))
         print(f"{server.name:14}" + "".join(cells))
 
 
 def main() -> None:
-    """Read the arguments, fill a mongod, and compare."""
+    """Read the arguments, fill a mongod and compare the servers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--size", type=int, default=100_000)
@@ -239,9 +233,9 @@ def main() -> None:
             ids = [row["_id"] for row in client[DATABASE]["recordings"].find({}, {"_id": 1}).limit(1_000)]
         pin(0, 1)
         servers = [stack.enter_context(serving(name, mongod.uri)) for name in options.peers]
-        asked = questions(ids)
-        asyncio.run(run(servers, asked, rounds, 10 if options.quick else 1))
-        show(servers, list(asked))
+        queries = query_bodies(ids)
+        asyncio.run(run(servers, queries, rounds, 10 if options.quick else 1))
+        show(servers, list(queries))
 
 
 async def fill(uri: str, size: int) -> None:

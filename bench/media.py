@@ -1,12 +1,12 @@
-"""Playing stored audio, beside whoever does nothing else.
+"""Compare this service's playback of stored audio with specialised servers.
 
     python -m bench.media                   100 MiB, 7 rounds (about a minute)
     python -m bench.media --mib 16 --rounds 2
 
-Local: our player and a folder against nginx and against Starlette's FileResponse. S3: our player and the S3 store
-against the store itself (SeaweedFS). Rounds alternate, and medians are shown. Servers run on one core and the client
-on another one, where there are two; so does SeaweedFS beside us when we play from it. CPU and memory are those of the
-process that is named: the cost of SeaweedFS is not in our line.
+Local folder: this service, nginx and Starlette's FileResponse. S3: this service in front of SeaweedFS, and SeaweedFS
+itself. The rounds alternate, and the results are medians. If there are two CPU cores, all servers use one, SeaweedFS
+included, and the client uses the other. CPU and memory are those of the named process: this service's rows do not
+include the cost of SeaweedFS.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,18 +34,18 @@ from starlette.routing import Route
 from adapters.http.audio_response import play
 from adapters.media import open_media_store
 from adapters.media.s3_store import S3Media
+from bench.processes import cpu_seconds, pin
 from recordings.model.options import RecordingOptions
 from recordings.model.recording import Media, Recording, State
 from tests.servers import nginx, seaweedfs
 from tests.servers.shared import Answer, answers
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 KEY = "account/202611/202611-a.mp3"
 
 
 @dataclass
 class Line:
-    """One way of playing: where, and by which process."""
+    """One way to play the audio: its URL, its process and its measurements."""
 
     name: str
     url: str
@@ -54,28 +54,22 @@ class Line:
     cpu: list[float] = field(default_factory=list)
 
     def measure(self) -> int:
-        """One round; the bytes of the body."""
-        before, began = cpu_seconds(self.pid), time.perf_counter()
+        """Run one round. Return the length of the body in bytes."""
+        cpu_before, start = cpu_seconds(self.pid), time.perf_counter()
         size = fetch(self.url)
-        self.seconds.append(time.perf_counter() - began)
-        self.cpu.append(cpu_seconds(self.pid) - before)
+        self.seconds.append(time.perf_counter() - start)
+        self.cpu.append(cpu_seconds(self.pid) - cpu_before)
         return size
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
 def peak_mib(pid: int) -> float:
-    """The most memory that a process had."""
+    """Return the peak memory of a process in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1_024
 
 
 def fetch(url: str) -> int:
-    """Get a URL and throw it away as fast as the machine can; the bytes of the body."""
+    """Download a URL as fast as possible and drop the data. Return the length of the body in bytes."""
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     buffer, received = bytearray(1 << 20), 0
@@ -93,15 +87,15 @@ def fetch(url: str) -> int:
 
 
 def serve(port: int, folder: Path, url: str, endpoint: str) -> None:
-    """The server that is measured: three ways to play one recording. Runs until it is ended."""
+    """Run the server under test, with three ways to play one recording, until it is terminated."""
     options = {"endpoint_url": endpoint, "key": seaweedfs.KEY, "secret": seaweedfs.SECRET}
     store = open_media_store(f"s3://{seaweedfs.BUCKET}/bench", folder, options)
     path = folder / "media" / KEY
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
 
-    def recording(place: str) -> Recording:
-        media = Media(place, "audio/mpeg", path.stat().st_size, 1, 8_000, 1, digest, 0)
+    def recording(media_url: str) -> Recording:
+        media = Media(media_url, "audio/mpeg", path.stat().st_size, 1, 8_000, 1, digest, 0)
         return Recording(
             id="202611-a", account_id="account", state=State.STORED, start=0, created=0, modified=0, call_id="c",
             from_="a", to="b", options=RecordingOptions(), media=media,
@@ -118,14 +112,14 @@ def serve(port: int, folder: Path, url: str, endpoint: str) -> None:
     async def play_file(_request: Request) -> Response:
         return FileResponse(path)
 
-    ways = {"/local": play_local, "/s3": play_s3, "/file": play_file}
-    application = Starlette(routes=[Route(place, way) for place, way in ways.items()])
+    handlers = {"/local": play_local, "/s3": play_s3, "/file": play_file}
+    application = Starlette(routes=[Route(path, handler) for path, handler in handlers.items()])
     uvicorn.run(application, host="127.0.0.1", port=port, log_level="error", access_log=False)
 
 
 @contextmanager
 def serving(folder: Path, url: str, endpoint: str) -> Iterator[tuple[int, int]]:
-    """Our server in a process of its own: its port and process id."""
+    """Run this service's server in its own process. Yield its port and process id."""
     (port,) = seaweedfs.free_ports(1)
     command = [sys.executable, "-m", "bench.media", "--serve", str(port), str(folder), url, endpoint]
     process = subprocess.Popen(command)
@@ -139,14 +133,8 @@ def serving(folder: Path, url: str, endpoint: str) -> Iterator[tuple[int, int]]:
         process.wait()
 
 
-def pin(pid: int, core: int) -> None:
-    """Keep a process on a core, where there is more than one."""
-    with suppress(OSError):
-        os.sched_setaffinity(pid, {core})
-
-
 async def upload(folder: Path, server: Answer) -> tuple[str, str]:
-    """The recording's URL in the S3 store, and a signed one of the store's own."""
+    """Store the audio in S3. Return its URL in the store, and a presigned HTTP URL."""
     options = {"endpoint_url": server["s3"], "key": server["key"], "secret": server["secret"]}
     store = S3Media(f"s3://{seaweedfs.BUCKET}/bench", options)
     url = await store.put(KEY, str(folder / "media" / KEY), "audio/mpeg")
@@ -156,7 +144,7 @@ async def upload(folder: Path, server: Answer) -> tuple[str, str]:
 
 
 def compare(mib: int, rounds: int) -> None:
-    """Measure, and print a table."""
+    """Measure and print a table."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-media-")))
         path = folder / "media" / KEY
@@ -187,17 +175,17 @@ def compare(mib: int, rounds: int) -> None:
             for line in lines:
                 assert line.measure() == mib << 20
                 if not round_number:
-                    # The first one warms up.
+                    # The first round only warms up.
                     line.seconds.clear()
                     line.cpu.clear()
         show(lines, mib)
 
 
 def show(lines: list[Line], mib: int) -> None:
-    """The table; the ratio is to the first line of its kind."""
+    """Print the table. The speed is relative to the first row with the same storage."""
     print(f"{'':26}{'MB/s':>8}{'CPU s/GB':>10}{'peak MiB':>10}{'speed':>8}")
-    for place, line in enumerate(lines):
-        peer = lines[0 if place < 3 else 3]
+    for number, line in enumerate(lines):
+        peer = lines[0 if number < 3 else 3]
         gigabytes = (mib << 20) / 1e9
         seconds, cpu = statistics.median(line.seconds), statistics.median(line.cpu)
         ratio = statistics.median(peer.seconds) / seconds
@@ -211,12 +199,12 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--serve", nargs=4, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.serve:
-        port, folder, url, endpoint = given.serve
+    options = parser.parse_args()
+    if options.serve:
+        port, folder, url, endpoint = options.serve
         serve(int(port), Path(folder), url, endpoint)
     else:
-        compare(given.mib, given.rounds)
+        compare(options.mib, options.rounds)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The Python servers that bench/graphql.py compares: `python -m bench.peers NAME URI PORT`.
 
-All of them answer the same three questions from the same collection, with no authentication: what is compared is how
-a page gets from the store to the wire. Ours is the whole front with its limits, costs and errors.
+All of them answer the same three queries from the same collection, without authentication. The comparison covers the
+path of a page from the store to the network. `ours` is this service's complete endpoint with its limits, cost
+calculation and error handling.
 """
 
 import sys
@@ -33,7 +34,7 @@ FIELDS: Final = {
     "caller_id_name": "callerIdName", "caller_id_number": "callerIdNumber", "callee_id_number": "calleeIdNumber",
     "label": "label", "duration_ms": "durationMs", "recorder": "recorder",
 }  # fmt: skip
-"""The 20 fields of the page, by row name."""
+"""The 20 fields of the page query, by row field."""
 ANALYTICS: Final = FIELDS | {
     "modified": "modified", "endpoint_id": "endpointId", "cdr_id": "cdrId", "request": "request", "reason": "reason",
     "reason_detail": "reasonDetail", "end_cause": "endCause", "callee_id_name": "calleeIdName",
@@ -67,7 +68,7 @@ async def find(rows: Any, count: int, names: Any) -> list[dict[str, Any]]:
 
 
 def ours(uri: str) -> ASGIApp:
-    """The front, the compiled execution, the use cases and the store."""
+    """This service: the endpoint, the compiled execution, the use cases and the store."""
     from adapters.metadata.mongodb import MongoStore
     from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
     from recordings.model.account import DEFAULT_SCOPES, Principal
@@ -101,26 +102,26 @@ def ours(uri: str) -> ASGIApp:
 
 
 def plain(uri: str) -> ASGIApp:
-    """What one would write by hand for just these questions: the limit."""
+    """A server written by hand for exactly these queries: the lower bound of the cost."""
     rows = collection(uri)
 
-    def shown(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    def node(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
         row["id"] = row["_id"]
         for name in DATES:
             row[name + "_"] = instant_texts((row[name],))[0]
         return {wire: row[name + "_" if name in DATES else name] for name, wire in names.items()}
 
-    async def answer(request: Request) -> Response:
-        asked = orjson.loads(await request.body())
-        name = asked.get("operationName")
+    async def respond(request: Request) -> Response:
+        params = orjson.loads(await request.body())
+        name = params.get("operationName")
         if name == "Point":
             row = await rows.find_one(
-                {"_id": asked["variables"]["id"]}, {"_id" if key == "id" else key: 1 for key in FIELDS}
+                {"_id": params["variables"]["id"]}, {"_id" if key == "id" else key: 1 for key in FIELDS}
             )
-            return Response(orjson.dumps({"data": {"recording": shown(row, FIELDS)}}), media_type="application/json")
+            return Response(orjson.dumps({"data": {"recording": node(row, FIELDS)}}), media_type="application/json")
         names = FIELDS if name == "Page" else ANALYTICS
         found = await find(rows, 100, [*names, *(["media"] if name == "Analytics" else [])])
-        edges = [{"cursor": cursor(row), "node": shown(row, names) | media(row, name)} for row in found[:100]]
+        edges = [{"cursor": cursor(row), "node": node(row, names) | media(row, name)} for row in found[:100]]
         info = {"hasNextPage": len(found) > 100, "endCursor": edges[-1]["cursor"]}
         body = orjson.dumps({"data": {"recordings": {"edges": edges, "pageInfo": info}}})
         return Response(body, media_type="application/json")
@@ -131,11 +132,11 @@ def plain(uri: str) -> ASGIApp:
         found = row["media"]
         return {"media": found and {wire: found[key] for key, wire in MEDIA.items()}}
 
-    return Starlette(routes=[Route("/graphql", answer, methods=["POST"])])
+    return Starlette(routes=[Route("/graphql", respond, methods=["POST"])])
 
 
-def strawberry_as_it_comes(uri: str) -> ASGIApp:
-    """Strawberry with types, resolvers and its ASGI view as its documentation has them."""
+def strawberry_documented(uri: str) -> ASGIApp:
+    """Strawberry with types, resolvers and ASGI view as in its documentation."""
     import strawberry
     from strawberry.asgi import GraphQL
 
@@ -157,7 +158,7 @@ def strawberry_as_it_comes(uri: str) -> ASGIApp:
     body["from_"] = strawberry.field(name="from")
     recording_type: Any = strawberry.type(type("Recording", (), body), name="Recording")
 
-    def made(row: dict[str, Any]) -> Any:
+    def to_object(row: dict[str, Any]) -> Any:
         values = {key: row.get("from" if key == "from_" else key) for key in fields}
         for name in (*DATES, "modified"):
             values[name] = datetime.fromtimestamp(row[name] / 1_000, UTC) if name in row else None
@@ -182,13 +183,13 @@ def strawberry_as_it_comes(uri: str) -> ASGIApp:
 
     async def resolve_recordings(first: int) -> Connection:
         found = await find(rows, first, [*ANALYTICS, "media"])
-        edges = [Edge(cursor=cursor(row), node=made(row)) for row in found[:first]]
+        edges = [Edge(cursor=cursor(row), node=to_object(row)) for row in found[:first]]
         return Connection(
             edges=edges, page_info=PageInfo(has_next_page=len(found) > first, end_cursor=edges[-1].cursor)
         )
 
     async def resolve_recording(id: strawberry.ID) -> recording_type:
-        return made(await rows.find_one({"_id": id}))
+        return to_object(await rows.find_one({"_id": id}))
 
     query: Any = strawberry.type(
         type(
@@ -205,7 +206,7 @@ def strawberry_as_it_comes(uri: str) -> ASGIApp:
 
 
 def ariadne(uri: str) -> ASGIApp:
-    """Ariadne over the same schema in SDL, with dicts for objects."""
+    """Ariadne with the same schema in SDL, and dicts as objects."""
     from ariadne import ObjectType, QueryType, make_executable_schema
     from ariadne.asgi import GraphQL
 
@@ -233,7 +234,7 @@ def ariadne(uri: str) -> ASGIApp:
 
 
 def sdl() -> str:
-    """The part of the schema that is asked for, for servers that take it as text."""
+    """Return the queried part of the schema, for servers that take it as text."""
 
     def line(name: str, wire: str) -> str:
         return f"{wire}: {'Int' if name in NUMBERS else 'String'}{'' if name in NULLABLE else '!'}"
@@ -254,7 +255,7 @@ def sdl() -> str:
 PEERS: Final[dict[str, Callable[[str], ASGIApp]]] = {
     "ours": ours,
     "plain": plain,
-    "strawberry": strawberry_as_it_comes,
+    "strawberry": strawberry_documented,
     "ariadne": ariadne,
 }
 

@@ -1,21 +1,23 @@
-"""How many calls one process of the embedded recorder takes at once, and at what price.
+"""Measure how many calls one process of the embedded recorder handles at once, and the CPU time of a message.
 
-A call is what Twilio sends: two tracks of 8 kHz mu-law, a message of 20 ms each, 100 messages a second. Every call is
-being recorded to the disk. The server runs alone on one core, the senders on another. Beside it, in the same run, a
-bare WebSocket sink reads the same messages and drops them: what is left of the price is the recorder's own.
+A call is a Twilio media stream: two tracks of 8 kHz mu-law in messages of 20 ms, so 100 messages a second. Every call
+is recorded to the disk. The server runs alone on one CPU core, the senders run on another. In the same run, a bare
+WebSocket server ("sink") reads the same messages and drops them. The difference is the cost of the recorder itself.
 
     python -m bench.recorder [--seconds 5] [--streams 50,100,200,400] [--best-of 1]
 
-Lag is from when a message was due to be sent (not from when a busy sender sent it) to when the server has worked off
-everything before it; the worst of one sample a second and call. CPU is the server's own time, so that other
-processes on the machine lower what is left and not what is shown. The price of a message falls as the load grows, since
-several are then read at once; "saturated" is where it ends, and does not depend on what else the machine does.
+Lag is the time from the moment when a message should be sent (not when a busy sender sent it) to the moment when the
+server has processed everything up to it. It is the maximum of one sample a second for each call. CPU is the server's
+own time: other processes on the machine reduce the free time but do not change this value. The cost of a message falls
+as the load grows, because one read then returns several messages. "Saturated" is the cost at full load, which does not
+depend on other processes.
 """
 
 import argparse
 import asyncio
 import base64
 import json
+import logging
 import math
 import os
 import secrets
@@ -31,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvicorn
 from rich.console import Console
 from rich.table import Table
@@ -50,6 +53,7 @@ from adapters.recorders.embedded import (
 from adapters.recorders.embedded import stream_sockets as sockets
 from adapters.recorders.embedded.live_call import LiveCall
 from adapters.spool import FolderSpool
+from bench.processes import cpu_seconds
 from recordings.model.account import Principal, Scope
 from recordings.model.options import RecordingOptions
 from recordings.ports.recorder import Take
@@ -58,8 +62,7 @@ ACCOUNT = "a" * 32
 PATH = "/ingest/" + "b" * 32 + "/" + "c" * 64 + "/ws"
 STREAM = "MZ" + "d" * 32
 TICK = 0.02
-MAX_CPU, MAX_LAG_MS, MIN_KEPT = 90.0, 200.0, 0.95
-HERTZ = os.sysconf("SC_CLK_TCK")
+MAX_CPU, MAX_LAG_MS, MIN_PROCESSED = 90.0, 200.0, 0.95
 PAGE = os.sysconf("SC_PAGE_SIZE")
 LAGS: list[float] = []
 
@@ -68,12 +71,12 @@ LAGS: list[float] = []
 
 
 def note_lag(due: str) -> None:
-    """A mark that was due at an instant of the machine's monotonic clock has been worked off."""
+    """Note the lag of a processed mark. `due` is the time at which it should be sent, by the monotonic clock."""
     LAGS.append(time.monotonic() - float(due))
 
 
-class NotingStream(MediaStream):
-    """The protocol as it is; marks, one a second, are looked at too."""
+class LagMeasuringStream(MediaStream):
+    """The normal decoder. It also notes the lag of each mark, one a second."""
 
     def _decode_other(self, frame: Any) -> Event:
         event = super()._decode_other(frame)
@@ -82,24 +85,26 @@ class NotingStream(MediaStream):
         return event
 
 
-class RecordingAll(EmbeddedRecorder):
-    """Records every call from its beginning."""
+class RecordEveryCall(EmbeddedRecorder):
+    """Records every call from its start."""
 
     def open_call(self, call: Any, close: Any) -> LiveCall:
         live = super().open_call(call, close)
         number = secrets.token_hex(16)
-        wanted = Take(f"202611-{number}", call.account_id, call.call_id, RecordingOptions(time_limit=10_800))
-        live.bench = asyncio.get_running_loop().create_task(self.start(wanted))  # type: ignore[attr-defined]
+        take = Take(f"202611-{number}", call.account_id, call.call_id, RecordingOptions(time_limit=10_800))
+        live.bench = asyncio.get_running_loop().create_task(self.start(take))  # type: ignore[attr-defined]
         return live
 
 
-class Now:
+class SystemTime:
     def now(self) -> int:
         return time.time_ns() // 1_000_000
 
 
 def recorder_app(root: Path) -> Any:
-    vars(sockets)["MediaStream"] = NotingStream
+    # An info line for each stream would be printed to stdout, which carries the measurements.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    vars(sockets)["MediaStream"] = LagMeasuringStream
     inner: Any = None
 
     async def authenticate(_address: str, _secret: str) -> Principal:
@@ -109,10 +114,14 @@ def recorder_app(root: Path) -> Any:
         nonlocal inner
         if inner is None:
             spool = FolderSpool(root)
-            recorder = RecordingAll(spool=spool, clock=Now(), limits=Limits(max_streams=100_000, max_lead=math.inf))
+            limits = Limits(max_streams=100_000, max_lead=math.inf)
+            recorder = RecordEveryCall(spool=spool, clock=SystemTime(), limits=limits)
             uploads = Uploads(ingest=None, spool=spool)  # type: ignore[arg-type]
             routes = ingest_routes(
-                authenticate=authenticate, uploads=uploads, sockets=MediaSockets(recorder, Now()), clock=Now()
+                authenticate=authenticate,
+                uploads=uploads,
+                sockets=MediaSockets(recorder, SystemTime()),
+                clock=SystemTime(),
             )
             inner = Starlette(routes=[Mount("/", routes=routes)])
         await inner(scope, receive, send)
@@ -121,7 +130,7 @@ def recorder_app(root: Path) -> Any:
 
 
 async def sink_app(_scope: Any, receive: Any, send: Any) -> None:
-    """Read and drop. A mark is the only short message that holds one."""
+    """Read messages and drop them, but note the lag of marks. Only marks are both short and contain "mark"."""
     await receive()
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
@@ -131,7 +140,7 @@ async def sink_app(_scope: Any, receive: Any, send: Any) -> None:
 
 
 def serve(what: str, root: Path, cores: set[int]) -> None:
-    """A server on a free port, which it prints; then, for each line of input, the worst lag and how many messages."""
+    """Run a server on a free port and print the port. For each line of input, print the worst lag and the messages."""
     os.sched_setaffinity(0, cores)
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     config = uvicorn.Config(
@@ -145,7 +154,7 @@ def serve(what: str, root: Path, cores: set[int]) -> None:
         ws_ping_timeout=None,
     )
 
-    async def answer() -> None:
+    async def report() -> None:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -155,10 +164,10 @@ def serve(what: str, root: Path, cores: set[int]) -> None:
         os._exit(0)
 
     async def main() -> None:
-        answering = asyncio.create_task(answer())
+        reporting = asyncio.create_task(report())
         print(listener.getsockname()[1], flush=True)
         await uvicorn.Server(config).serve([listener])
-        answering.cancel()
+        reporting.cancel()
 
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(main())
@@ -167,8 +176,8 @@ def serve(what: str, root: Path, cores: set[int]) -> None:
 # The senders
 
 
-def framed(message: dict[str, Any]) -> bytes:
-    """A WebSocket text frame as a client sends it; a mask of zeros leaves the text as it is."""
+def text_frame(message: dict[str, Any]) -> bytes:
+    """Return a client's WebSocket text frame. Its masking key is zero, which leaves the text unchanged."""
     data = json.dumps(message, separators=(",", ":")).encode()
     head = bytes([0x81, 0x80 | len(data)]) if len(data) < 126 else b"\x81\xfe" + struct.pack(">H", len(data))
     return head + b"\0\0\0\0" + data
@@ -177,69 +186,64 @@ def framed(message: dict[str, Any]) -> bytes:
 def media(track: str, chunk: int) -> bytes:
     payload = base64.b64encode(secrets.token_bytes(160)).decode()
     body = {"track": track, "chunk": str(chunk), "timestamp": str(chunk * 20), "payload": payload}
-    return framed({"event": "media", "sequenceNumber": str(2 * chunk), "media": body, "streamSid": STREAM})
+    return text_frame({"event": "media", "sequenceNumber": str(2 * chunk), "media": body, "streamSid": STREAM})
 
 
 def connect(port: int) -> socket.socket:
-    """An open stream that has said its start."""
-    made = socket.create_connection(("127.0.0.1", port))
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    """Open a stream and send its start message."""
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     key = base64.b64encode(secrets.token_bytes(16)).decode()
     lines = [f"GET {PATH} HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade"]
     lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", "", ""]
-    made.sendall("\r\n".join(lines).encode())
-    while b"\r\n\r\n" not in made.recv(4096):
+    connection.sendall("\r\n".join(lines).encode())
+    while b"\r\n\r\n" not in connection.recv(4096):
         pass
     form = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
     start = {"streamSid": STREAM, "callSid": "CA" + secrets.token_hex(16), "tracks": ["inbound", "outbound"]}
-    made.sendall(framed({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
-    made.sendall(framed({"event": "start", "start": start | {"mediaFormat": form}, "streamSid": STREAM}))
-    return made
+    connection.sendall(text_frame({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
+    connection.sendall(text_frame({"event": "start", "start": start | {"mediaFormat": form}, "streamSid": STREAM}))
+    return connection
 
 
 def send(port: int, streams: int, seconds: float, cores: set[int]) -> None:
-    """Send calls in real time, evenly spread over each 20 ms; the two tracks of a call 10 ms apart."""
+    """Send calls in real time, spread evenly over each 20 ms. The two tracks of a call are 10 ms apart."""
     os.sched_setaffinity(0, cores)
     lines = [connect(port) for _ in range(streams)]
-    began = time.monotonic()
+    start = time.monotonic()
     for chunk in range(int(seconds / TICK)):
         frames = media("inbound", chunk), media("outbound", chunk)
         for half in (0, 1):
-            due = began + chunk * TICK + half * TICK / 2
+            due = start + chunk * TICK + half * TICK / 2
             for number, line in enumerate(lines):
                 at = due + number * TICK / 2 / streams
                 if (early := at - time.monotonic()) > 0.001:
                     time.sleep(early)
                 line.sendall(frames[half])
                 if half and (chunk + number) % 50 == 0:
-                    line.sendall(framed({"event": "mark", "streamSid": STREAM, "mark": {"name": str(at)}}))
+                    line.sendall(text_frame({"event": "mark", "streamSid": STREAM, "mark": {"name": str(at)}}))
 
 
-# The measuring
+# The measurements
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One server under one load."""
+class Measurement:
+    """The measurements of one server at one load."""
 
     what: str
     streams: int
     cpu: float
     per_message: float
     lag_ms: float
-    kept: float
-    """What part of the messages due in that time was worked off."""
+    processed: float
+    """The share of the messages due in that time that the server processed."""
     rss_kib: float
     grown_kib: float
 
     @property
-    def holds(self) -> bool:
-        return self.cpu < MAX_CPU and self.lag_ms < MAX_LAG_MS and self.kept > MIN_KEPT
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / HERTZ
+    def is_sustainable(self) -> bool:
+        return self.cpu < MAX_CPU and self.lag_ms < MAX_LAG_MS and self.processed > MIN_PROCESSED
 
 
 def rss_kib(pid: int) -> float:
@@ -249,15 +253,15 @@ def rss_kib(pid: int) -> float:
 @contextmanager
 def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "bench.recorder", *arguments]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as made:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         try:
-            yield made
+            yield child
         finally:
-            made.kill()
+            child.kill()
 
 
-def asked(server: subprocess.Popen[str]) -> tuple[float, int]:
-    """The worst lag since the last time, in milliseconds, and the messages worked off (a mark stands for 100)."""
+def read_report(server: subprocess.Popen[str]) -> tuple[float, int]:
+    """Return the worst lag (ms) and the number of processed messages since the last report. A mark counts as 100."""
     assert server.stdin is not None
     assert server.stdout is not None
     server.stdin.write("\n")
@@ -266,34 +270,34 @@ def asked(server: subprocess.Popen[str]) -> tuple[float, int]:
     return float(lag), int(messages)
 
 
-def measure(what: str, streams: int, seconds: float, cores: list[int]) -> Measured:
+def measure(what: str, streams: int, seconds: float, cores: list[int]) -> Measurement:
     with (
         tempfile.TemporaryDirectory(prefix="bench-recorder-") as root,
         process("--serve", what, "--root", root, "--cores", str(cores[0])) as server,
     ):
         assert server.stdout is not None
         port = server.stdout.readline().strip()
-        asked(server)
+        read_report(server)
         empty = rss_kib(server.pid)
-        # Connecting is not what is measured.
+        # The time to connect is not measured.
         settle = 2 + streams / 400
         load = ["--send", port, "--streams", str(streams), "--cores", str(cores[-1])]
         with process(*load, "--seconds", str(settle + seconds + 1)):
             time.sleep(settle)
-            asked(server)
-            began, cpu = time.monotonic(), cpu_seconds(server.pid)
+            read_report(server)
+            start, cpu = time.monotonic(), cpu_seconds(server.pid)
             time.sleep(seconds)
-            wall, used = time.monotonic() - began, cpu_seconds(server.pid) - cpu
-            (lag, messages), rss = asked(server), rss_kib(server.pid)
+            wall, used = time.monotonic() - start, cpu_seconds(server.pid) - cpu
+            (lag, messages), rss = read_report(server), rss_kib(server.pid)
         if not messages:
             lag = math.inf
-        kept = messages / (streams * 2 / TICK * wall)
-        price = used * 1e6 / max(messages, 1)
-        return Measured(what, streams, used / wall * 100, price, lag, kept, rss, (rss - empty) / streams)
+        processed = messages / (streams * 2 / TICK * wall)
+        cost = used * 1e6 / max(messages, 1)
+        return Measurement(what, streams, used / wall * 100, cost, lag, processed, rss, (rss - empty) / streams)
 
 
 def saturate(what: str, cores: list[int], streams: int = 50, chunks: int = 1_000) -> float:
-    """Microseconds of CPU for a message when as many come as are taken: what is left when the core is full."""
+    """Return the CPU microseconds for a message when the senders send as fast as the server reads."""
     frames = b"".join(media(track, chunk) for chunk in range(chunks) for track in ("inbound", "outbound"))
     piece = len(frames) // chunks * 10
     with (
@@ -309,47 +313,47 @@ def saturate(what: str, cores: list[int], streams: int = 50, chunks: int = 1_000
             for line in lines:
                 line.sendall(frames[start : start + piece])
         for line in lines:
-            line.sendall(framed({"event": "mark", "streamSid": STREAM, "mark": {"name": str(time.monotonic())}}))
+            line.sendall(text_frame({"event": "mark", "streamSid": STREAM, "mark": {"name": str(time.monotonic())}}))
         done = 0
         while done < streams * 100:
             time.sleep(0.02)
-            done += asked(server)[1]
+            done += read_report(server)[1]
         return (cpu_seconds(server.pid) - cpu) * 1e6 / (streams * chunks * 2)
 
 
-def show(rows: list[Measured]) -> None:
+def show(rows: list[Measurement]) -> None:
     table = Table(title="one process, one core; two tracks of 20 ms messages per stream")
-    for name in ("server", "streams", "CPU %", "worst lag ms", "kept %", "us/msg", "RSS MiB", "KiB/str."):
+    for name in ("server", "streams", "CPU %", "worst lag ms", "processed %", "us/msg", "RSS MiB", "KiB/str."):
         table.add_column(name, justify="right")
     for row in rows:
-        values = (row.cpu, row.lag_ms, row.kept * 100, row.per_message, row.rss_kib / 1024, row.grown_kib)
+        values = (row.cpu, row.lag_ms, row.processed * 100, row.per_message, row.rss_kib / 1024, row.grown_kib)
         table.add_row(row.what, str(row.streams), *(f"{value:.1f}" for value in values))
     Console().print(table)
 
 
-def largest(rows: list[Measured], what: str) -> int:
-    return max((row.streams for row in rows if row.what == what and row.holds), default=0)
+def largest(rows: list[Measurement], what: str) -> int:
+    return max((row.streams for row in rows if row.what == what and row.is_sustainable), default=0)
 
 
 def bench(sizes: list[int], seconds: float, best_of: int) -> None:
     cores = sorted(os.sched_getaffinity(0))
-    rows: list[Measured] = []
+    rows: list[Measurement] = []
     for streams in sizes:
         for what in ("recorder", "sink"):
-            # Of several runs the one least disturbed by whatever else the machine does.
+            # The run with the smallest lag is the run that other processes disturbed least.
             runs = [measure(what, streams, seconds, cores) for _ in range(best_of)]
             rows.append(min(runs, key=lambda run: run.lag_ms))
             print(f"{what} {streams}: {rows[-1].cpu:.0f} % CPU, {rows[-1].lag_ms:.0f} ms", flush=True)
     show(rows)
     for what in ("recorder", "sink"):
-        held = largest(rows, what)
-        print(f"{what}: {held} streams is the largest tried with CPU < {MAX_CPU:g} % and lag < {MAX_LAG_MS:g} ms")
+        streams = largest(rows, what)
+        print(f"{what}: {streams} streams is the largest load with CPU < {MAX_CPU:g} % and lag < {MAX_LAG_MS:g} ms")
     pairs = list(zip(rows[::2], rows[1::2], strict=True))
     ratios = ", ".join(f"{one.streams}: {one.per_message / two.per_message:.2f}" for one, two in pairs)
-    print(f"CPU of the recorder for a message, over that of the sink: {ratios}")
+    print(f"CPU for a message, recorder / sink: {ratios}")
     full = {what: min(saturate(what, cores) for _ in range(best_of)) for what in ("recorder", "sink")}
-    shown = ", ".join(f"{what} {price:.1f} us/msg" for what, price in full.items())
-    print(f"saturated: {shown}, ratio {full['recorder'] / full['sink']:.2f}")
+    costs = ", ".join(f"{what} {cost:.1f} us/msg" for what, cost in full.items())
+    print(f"saturated: {costs}, ratio {full['recorder'] / full['sink']:.2f}")
     print(f"load average of the machine: {os.getloadavg()[0]:.1f} on {len(cores)} cores")
 
 
@@ -362,13 +366,13 @@ def main() -> None:
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--send", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--cores", type=int, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.serve:
-        serve(given.serve, given.root, {given.cores})
-    elif given.send:
-        send(given.send, int(given.streams), given.seconds, {given.cores})
+    options = parser.parse_args()
+    if options.serve:
+        serve(options.serve, options.root, {options.cores})
+    elif options.send:
+        send(options.send, int(options.streams), options.seconds, {options.cores})
     else:
-        bench([int(size) for size in given.streams.split(",")], given.seconds, given.best_of)
+        bench([int(size) for size in options.streams.split(",")], options.seconds, options.best_of)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""The v2 shim: a page of 50 beside GraphQL's page of the same rows and beside a bare handler; a month at once.
+"""Compare a v2 page of 50 with GraphQL's page of the same rows and with a bare handler; measure a list of a month.
 
     python -m bench.rest_v2                 100 000 recordings
     python -m bench.rest_v2 --rows 10000    fewer
 
-Requests go straight into the apps, with no socket in between: what a server and a network add is the same for all. The
-rounds of what is compared alternate, and medians are shown. Memory is the resident set of this process (mapped files
-apart: SQLite maps its own), before, and at most while an answer of all rows is read and thrown away.
+Requests call the apps directly, without a socket: a server and a network add the same time to all. The rounds
+alternate, and the results are medians. Memory is the resident set of this process without mapped files, because SQLite
+maps its file. It is measured before a response with all rows, and at its maximum during that response.
 """
 
 import argparse
@@ -50,7 +50,7 @@ ACCOUNT = "a" * 32
 PAGE = 50
 BATCH = 5_000
 STEP = 20_000
-"""Milliseconds between two recordings: 100 000 fit into the 31 days of a listing."""
+"""Milliseconds between two recordings: 100 000 fit into the 31 days of a list."""
 FIELDS = (
     "plainId callId from to request direction start durationMs callerIdName callerIdNumber calleeIdName "
     "calleeIdNumber interactionId cdrId ownerId endpointId origin name format created"
@@ -61,7 +61,7 @@ STATM = Path("/proc/self/statm")
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, and how long it took."""
+    """A response and its measurements."""
 
     status: int
     body: bytes
@@ -71,20 +71,20 @@ class Answer:
 
 
 def resident() -> int:
-    """Bytes of memory that this process has now, without those of mapped files, which are the system's to take back."""
+    """Return the resident memory of this process in bytes, without mapped files, which the system can reclaim."""
     _, whole, shared, *_ = map(int, STATM.read_text().split())
     return (whole - shared) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def ask(app: ASGIApp, method: str, path: str, query: str, headers: dict[str, str], body: bytes = b"") -> Answer:
-    """One request, right into an app. Bodies beyond a megabyte are counted and thrown away."""
-    kept, length, status, most = bytearray(), 0, 0, 0
+    """Send one request directly to an app. Keep the first MiB of the body, count the rest."""
+    kept, length, status, peak = bytearray(), 0, 0, 0
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Message) -> None:
-        nonlocal length, status, most
+        nonlocal length, status, peak
         if message["type"] == "http.response.start":
             status = message["status"]
             return
@@ -92,7 +92,7 @@ async def ask(app: ASGIApp, method: str, path: str, query: str, headers: dict[st
         length += len(part)
         if len(kept) < 1 << 20:
             kept.extend(part)
-        most = max(most, resident())
+        peak = max(peak, resident())
 
     scope: dict[str, Any] = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": method,
@@ -100,13 +100,13 @@ async def ask(app: ASGIApp, method: str, path: str, query: str, headers: dict[st
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "extensions": {}, "state": {},
     }  # fmt: skip
-    began = time.perf_counter()
+    start = time.perf_counter()
     await app(scope, receive, send)
-    return Answer(status, bytes(kept), length, time.perf_counter() - began, most)
+    return Answer(status, bytes(kept), length, time.perf_counter() - start, peak)
 
 
 async def fill(store: SqliteStore, rows: int, now: int) -> None:
-    """Put recordings in, as a busy month has them."""
+    """Fill the store with the recordings of a busy month."""
     assert await store.add_account(Account(ACCOUNT, "bench", now))
     media = Media("local:x", "audio/mpeg", 169_536, 42_380, 16_000, 2, "ab" * 32, now)
     model = Recording(
@@ -117,10 +117,10 @@ async def fill(store: SqliteStore, rows: int, now: int) -> None:
         origin="callflow : Front desk", custom_channel_vars={"Account-ID": ACCOUNT, "Authorizing-Type": "device"},
     )  # fmt: skip
     for first in range(0, rows, BATCH):
-        made = []
+        batch = []
         for number in range(first, min(first + BATCH, rows)):
             at = now - number * STEP
-            made.append(
+            batch.append(
                 replace(
                     model,
                     id=new_recording_id(at),
@@ -131,17 +131,17 @@ async def fill(store: SqliteStore, rows: int, now: int) -> None:
                     call_id=f"{number}@10.26.0.91",
                 )
             )
-        await store._database.write(partial(put, made=made))
+        await store._database.write(partial(insert_all, recordings=batch))
 
 
-def put(connection: sqlite3.Connection, made: list[Recording]) -> None:
-    """Many at once."""
-    for each in made:
+def insert_all(connection: sqlite3.Connection, recordings: list[Recording]) -> None:
+    """Insert many recordings in one transaction."""
+    for each in recordings:
         sqlite_recordings.insert(connection, each)
 
 
 def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
-    """The shim, GraphQL, and the headers of somebody who may read."""
+    """Return the v2 app, the GraphQL app, and the headers of a client with read access."""
     clock = SystemClock()
     tokens = Tokens(b"k" * 32, clock)
     identity = Identity(store, tokens, Credentials(store))
@@ -157,7 +157,7 @@ def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
     async def nothing(_url: str, _start: int = 0, _end: int | None = None) -> Any:
         yield b""
 
-    async def as_it_is(_recording: Recording, _format: str) -> None:
+    async def no_conversion(_recording: Recording, _format: str) -> None:
         return None
 
     shim = rest_v2_app(
@@ -168,7 +168,7 @@ def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
         end_token=identity.end_token,
         issue_token=tokens.issue,
         read=nothing,
-        convert=as_it_is,
+        convert=no_conversion,
         clock=clock,
         node="bench",
         version="0",
@@ -186,7 +186,7 @@ def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
 
 
 async def pages(shim: ASGIApp, graphql: ASGIApp, headers: dict[str, str], seconds: float) -> dict[str, list[float]]:
-    """Milliseconds of a page of 50: the three take turns."""
+    """Measure the milliseconds of a page of 50 in turns for the three apps."""
     path = f"/v2/accounts/{ACCOUNT}/recordings"
     body = json.dumps({"query": QUERY}).encode()
     typed = {**headers, "content-type": "application/json", "accept": "application/json"}
@@ -196,35 +196,35 @@ async def pages(shim: ASGIApp, graphql: ASGIApp, headers: dict[str, str], second
         return Response(sample.body, media_type="application/json")
 
     handler = Starlette(routes=[Route("/", bare)])
-    ways: dict[str, Callable[[], Awaitable[Answer]]] = {
+    requests: dict[str, Callable[[], Awaitable[Answer]]] = {
         "v2, a page of 50": lambda: ask(shim, "GET", path, "", headers),
         "GraphQL, the same rows": lambda: ask(graphql, "POST", "/graphql", "", typed, body),
         "a bare handler, the same bytes": lambda: ask(handler, "GET", "/", "", headers),
     }
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    for name, way in ways.items():
-        answer = await way()
+    times: dict[str, list[float]] = {name: [] for name in requests}
+    for name, request in requests.items():
+        answer = await request()
         assert answer.status == 200, (name, answer.body[:300])
-    assert len(json.loads((await ways["GraphQL, the same rows"]()).body)["data"]["recordings"]["nodes"]) == PAGE
+    assert len(json.loads((await requests["GraphQL, the same rows"]()).body)["data"]["recordings"]["nodes"]) == PAGE
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
-        for name, way in ways.items():
-            taken[name].append((await way()).seconds * 1_000)
-    return taken
+        for name, request in requests.items():
+            times[name].append((await request()).seconds * 1_000)
+    return times
 
 
 async def measure(rows: int, seconds: float, console: Console) -> None:
-    """Everything."""
+    """Fill a store, run all measurements and print their tables."""
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder))
         await store.open()
         await fill(store, rows, SystemClock().now())
         shim, graphql, headers = apps(store)
         table = Table("page", "ms, median", "ms, 99 %")
-        for name, taken in (await pages(shim, graphql, headers, seconds)).items():
-            table.add_row(name, f"{statistics.median(taken):.2f}", f"{statistics.quantiles(taken, n=100)[98]:.2f}")
+        for name, times in (await pages(shim, graphql, headers, seconds)).items():
+            table.add_row(name, f"{statistics.median(times):.2f}", f"{statistics.quantiles(times, n=100)[98]:.2f}")
         console.print(table)
-        # SQLite's own page cache (64 MiB a connection) fills once, and is not what is asked here.
+        # This request fills SQLite's page cache (64 MiB for each connection), which would distort the first result.
         await ask(shim, "GET", f"/v2/accounts/{ACCOUNT}/recordings", "paginate=false", headers)
         path, table = f"/v2/accounts/{ACCOUNT}/recordings", Table("all rows", "s", "rows/s", "MB", "RSS before", "most")
         for name, query in (
@@ -246,7 +246,7 @@ async def measure(rows: int, seconds: float, console: Console) -> None:
 
 
 def main() -> None:
-    """Run it."""
+    """Read the arguments and run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=10.0)

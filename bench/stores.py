@@ -1,11 +1,11 @@
-"""Both metadata stores, as they grow and beside their bare drivers.
+"""Measure both metadata stores at several sizes, and compare them with their bare drivers.
 
     python -m bench.stores                  10 000, 100 000 and 1 000 000 recordings (about 10 minutes)
     python -m bench.stores --size 100000    one size
-    python -m bench.stores --quick          a small run, to see that it works
+    python -m bench.stores --quick          a small run, to check that it works
 
-A real `mongod` is started for it. Rounds of what is compared alternate, and medians are shown. CPU is that of this
-process, all its threads: a server's own is not in it. Files are in the system's memory: 4 GB for a million.
+It starts a real `mongod`. The rounds alternate, and the results are medians. CPU is the CPU time of this process with
+all its threads, without that of mongod. All files fit into the page cache of the system: 4 GB for a million recordings.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.metadata.row_fields import fields_to_read
-from bench.tables import BACKLOG, NOW, Mongo, Sqlite, WorkerProcess, connected, opened, recordings
+from bench.tables import BACKLOG, NOW, Mongo, Sqlite, StoreBench, connected, opened, recordings
 from recordings.model.query import Order, OrderField, PageRequest, Query, position_of
 from recordings.model.recording import Recording
 from recordings.ports.recording_store import Claim
@@ -39,7 +39,7 @@ Action = Callable[[], Awaitable[Any]]
 
 @dataclass
 class Rounds:
-    """How often things are measured: rounds of so many calls each."""
+    """The number of rounds, and of calls and inserts in each round."""
 
     rounds: int
     calls: int
@@ -51,7 +51,7 @@ QUICK = Rounds(3, 5, 64)
 
 
 async def cost(action: Action, calls: int, clock: Callable[[], float]) -> float:
-    """Seconds of one call, on average of a round."""
+    """Run one round. Return the average seconds of a call."""
     start = clock()
     for _ in range(calls):
         await action()
@@ -59,12 +59,12 @@ async def cost(action: Action, calls: int, clock: Callable[[], float]) -> float:
 
 
 async def compare(one: Action, other: Action, how: Rounds, clock: Callable[[], float]) -> tuple[float, float]:
-    """Median seconds of two actions whose rounds alternate."""
+    """Run alternating rounds of two actions. Return the median seconds of each."""
     found: tuple[list[float], list[float]] = ([], [])
     for _ in range(how.rounds + 2):
         for action, times in zip((one, other), found, strict=True):
             times.append(await cost(action, how.calls, clock))
-    # The first rounds warm caches up.
+    # The first two rounds only warm the caches.
     return statistics.median(found[0][2:]), statistics.median(found[1][2:])
 
 
@@ -76,9 +76,9 @@ def show(store: str, size: int, what: str, one: float, other: float, unit: str =
     )
 
 
-async def depth(bench: WorkerProcess, size: int, how: Rounds) -> None:
-    """The first page beside the one at the far end of the listing, every order, both ways."""
-    # By turns after every call: what else the machine does befalls both.
+async def depth(bench: StoreBench, size: int, how: Rounds) -> None:
+    """Compare the first page with the page at the far end of the listing, for each order and direction."""
+    # Alternate after every call, so that other processes on the machine affect both alike.
     how = replace(how, rounds=how.rounds * how.calls, calls=1)
     for field in OrderField:
         for descending in (True, False):
@@ -86,18 +86,18 @@ async def depth(bench: WorkerProcess, size: int, how: Rounds) -> None:
             last = await bench.store.page(query, PageRequest(limit=100, backward=True, fields=frozenset()))
             head = await bench.store.page(query, PageRequest(limit=100, fields=frozenset()))
             for backward, edge in ((False, last.rows[0]), (True, head.rows[-1])):
-                # So deep that the page in front of the very last one is read whole.
+                # Two rows away from the end, so that the measured page is full.
                 edge_at = position_of(query.order, edge)
                 near = PageRequest(limit=2, fields=frozenset(), backward=not backward)
                 near = replace(near, after=edge_at) if backward else replace(near, before=edge_at)
-                place = await bench.store.page(query, near)
-                start = position_of(query.order, place.rows[-1 if backward else 0])
+                last_rows = await bench.store.page(query, near)
+                start = position_of(query.order, last_rows.rows[-1 if backward else 0])
                 first = PageRequest(limit=PAGE, fields=LISTED, backward=backward)
                 deep = replace(first, before=start) if backward else replace(first, after=start)
                 assert len((await bench.store.page(query, deep)).rows) == PAGE
                 times = await compare(
-                    lambda: bench.store.page(query, first),  # noqa: B023 - awaited within this turn
-                    lambda: bench.store.page(query, deep),  # noqa: B023 - awaited within this turn
+                    lambda: bench.store.page(query, first),  # noqa: B023 - awaited in this iteration
+                    lambda: bench.store.page(query, deep),  # noqa: B023 - awaited in this iteration
                     how,
                     time.perf_counter,
                 )
@@ -106,19 +106,19 @@ async def depth(bench: WorkerProcess, size: int, how: Rounds) -> None:
 
 
 async def driver(bench: Any, size: int, how: Rounds) -> None:
-    """CPU of a page and of a point read beside the bare driver's."""
+    """Compare the CPU time of a page and of a point read with the bare driver."""
     query = Query(account_id="0123456789abcdef0123456789abcdef")
     async with connected(bench):
-        for fields, said in ((LISTED, "20 fields"), (None, "all fields")):
+        for fields, label in ((LISTED, "20 fields"), (None, "all fields")):
             request = PageRequest(limit=PAGE, fields=fields)
             names = fields_to_read(fields, query.order.field)
             times = await compare(
-                lambda: bench.bare_page(query, request, names),  # noqa: B023 - awaited within this turn
-                lambda: bench.store.page(query, request),  # noqa: B023 - awaited within this turn
+                lambda: bench.bare_page(query, request, names),  # noqa: B023 - awaited in this iteration
+                lambda: bench.store.page(query, request),  # noqa: B023 - awaited in this iteration
                 how,
                 time.process_time,
             )
-            show(bench.name, size, f"CPU, page of {PAGE}, {said}: bare, ours", *times, "us")
+            show(bench.name, size, f"CPU, page of {PAGE}, {label}: driver, store", *times, "us")
         row = (await bench.store.page(query, PageRequest(limit=1))).rows[0]["id"]
         times = await compare(
             lambda: bench.bare_row(row, fields_to_read(LISTED)),
@@ -126,41 +126,41 @@ async def driver(bench: Any, size: int, how: Rounds) -> None:
             replace(how, calls=how.calls * 10),
             time.process_time,
         )
-        show(bench.name, size, "CPU, point read, 20 fields: bare, ours", *times, "us")
+        show(bench.name, size, "CPU, point read, 20 fields: driver, store", *times, "us")
 
 
-async def rate(insert: Callable[[Recording], Awaitable[Any]], given: list[Recording]) -> float:
-    """Inserts a second, so many at once."""
-    left = iter(given)
+async def rate(insert: Callable[[Recording], Awaitable[Any]], recordings: list[Recording]) -> float:
+    """Insert recordings from `AT_ONCE` tasks. Return the inserts a second."""
+    remaining = iter(recordings)
 
     async def work() -> None:
-        for each in left:
+        for each in remaining:
             await insert(each)
 
     start = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
-    return len(given) / (time.perf_counter() - start)
+    return len(recordings) / (time.perf_counter() - start)
 
 
 async def inserts(bench: Any, size: int, how: Rounds) -> None:
-    """Durable inserts beside the bare store's."""
+    """Compare durable inserts with those of the bare driver."""
     rates: tuple[list[float], list[float]] = ([], [])
     async with connected(bench):
         for _ in range(max(3, how.rounds // 2)):
             for insert, found in zip((bench.bare_insert, bench.store.insert), rates, strict=True):
                 found.append(await rate(insert, recordings(how.inserts)))
-    bare, ours = (statistics.median(found) for found in rates)
-    show(bench.name, size, f"durable inserts, {AT_ONCE} at once: bare, ours", bare, ours, "/s")
+    driver_rate, store_rate = (statistics.median(found) for found in rates)
+    show(bench.name, size, f"durable inserts, {AT_ONCE} at once: driver, store", driver_rate, store_rate, "/s")
 
 
-async def claim(bench: WorkerProcess) -> Any:
+async def claim(bench: StoreBench) -> Any:
     claimed = await bench.store.claim_due(Claim(now=NOW, until=NOW * 2, stranded=NOW, holder="me", node="n1", limit=16))
     assert len(claimed) == 16
     return claimed
 
 
 def settle(folder: Path) -> None:
-    """Have what was written on the disk, and all files in the system's memory: neither is a claim's to wait for."""
+    """Flush all writes to the disk and read all files into the page cache, so that a claim waits for neither."""
     os.sync()
     for path in folder.rglob("*"):
         if path.is_file():
@@ -169,14 +169,14 @@ def settle(folder: Path) -> None:
                     pass
 
 
-async def claims(grown: dict[int, Sequence[WorkerProcess]], how: Rounds, folder: Path) -> None:
-    """What a claim of sixteen takes in the smallest table and in larger ones.
+async def claims(grown: dict[int, Sequence[StoreBench]], how: Rounds, folder: Path) -> None:
+    """Compare the time of a claim of sixteen recordings in the smallest table and in larger tables.
 
-    First with queues of one length, then with queues that grow as the tables do and have old rows in them. All take
-    turns, and no row is claimed twice: none has more of its pages in memory than the others have, nor more room there.
+    The first part has due queues of equal length. In the second part the queues grow with the tables and contain old
+    rows. The tables take turns, and no row is claimed twice, so no table has an advantage in the page cache.
     """
     smallest = min(grown)
-    for said in (f"{BACKLOG:,} newest due", "one in ten due"):
+    for label in (f"{BACKLOG:,} newest due", "one in ten due"):
         await asyncio.to_thread(settle, folder)
         for benches in zip(*grown.values(), strict=True):
             times: dict[int, list[float]] = {size: [] for size in grown}
@@ -186,7 +186,7 @@ async def claims(grown: dict[int, Sequence[WorkerProcess]], how: Rounds, folder:
             found = {size: statistics.median(each[2:]) for size, each in times.items()}
             for size, bench in zip(grown, benches, strict=True):
                 if size > smallest or len(grown) == 1:
-                    what = f"claim of 16, {said}: of {smallest:,}, of {size:,}"
+                    what = f"claim of 16, {label}: of {smallest:,}, of {size:,}"
                     show(bench.name, size, what, found[smallest], found[size])
                 await bench.fall_due()
 
@@ -195,7 +195,7 @@ Step = Callable[[Any, int, Rounds], Awaitable[None]]
 STEPS: dict[str, Step] = {"depth": depth, "driver": driver, "inserts": inserts}
 
 
-async def measure(benches: Sequence[WorkerProcess], size: int, how: Rounds, steps: Sequence[Step]) -> None:
+async def measure(benches: Sequence[StoreBench], size: int, how: Rounds, steps: Sequence[Step]) -> None:
     for bench in benches:
         start = time.perf_counter()
         await bench.fill(size)
@@ -211,12 +211,12 @@ SIZES = (10_000, 100_000, 1_000_000)
 
 async def run(sizes: Sequence[int], how: Rounds, wanted: Sequence[str]) -> None:
     print(f"{'store':8} {'rows':>9} {'what':48} {'one':>10} {'other':>10} {'':3} {'ratio':>7}")
-    grown: dict[int, Sequence[WorkerProcess]] = {}
+    grown: dict[int, Sequence[StoreBench]] = {}
     with tempfile.TemporaryDirectory(prefix="recordings-bench-") as folder, Mongod(Path(folder, "mongod")) as server:
         async with AsyncExitStack() as stack:
             for size in sizes:
-                made: Sequence[WorkerProcess] = (Sqlite(Path(folder, str(size))), Mongo(server.uri, f"bench_{size}"))
-                grown[size] = [await stack.enter_async_context(opened(bench)) for bench in made]
+                benches: Sequence[StoreBench] = (Sqlite(Path(folder, str(size))), Mongo(server.uri, f"bench_{size}"))
+                grown[size] = [await stack.enter_async_context(opened(bench)) for bench in benches]
                 await measure(grown[size], size, how, [step for name, step in STEPS.items() if name in wanted])
             if "claims" in wanted:
                 await claims(grown, how, Path(folder))
@@ -224,12 +224,12 @@ async def run(sizes: Sequence[int], how: Rounds, wanted: Sequence[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, action="append", help="recordings; may be given again")
+    parser.add_argument("--size", type=int, action="append", help="number of recordings; may be repeated")
     parser.add_argument("--quick", action="store_true", help="2 000 recordings and few rounds")
-    parser.add_argument("--only", choices=[*STEPS, "claims"], action="append", help="what to measure; all by default")
-    given = parser.parse_args()
-    sizes = given.size or ((2_000,) if given.quick else SIZES)
-    asyncio.run(run(sizes, QUICK if given.quick else FULL, given.only or [*STEPS, "claims"]))
+    parser.add_argument("--only", choices=[*STEPS, "claims"], action="append", help="measure only this; default: all")
+    options = parser.parse_args()
+    sizes = options.size or ((2_000,) if options.quick else SIZES)
+    asyncio.run(run(sizes, QUICK if options.quick else FULL, options.only or [*STEPS, "claims"]))
 
 
 if __name__ == "__main__":

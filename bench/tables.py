@@ -1,4 +1,4 @@
-"""Tables of recordings to be measured: one store and its bare driver, filled without waiting for every row."""
+"""Large tables of recordings for the benchmarks, and access to them through a store and through its bare driver."""
 
 import asyncio
 import random
@@ -29,10 +29,10 @@ from recordings.ports.recording_store import MetadataStore
 NOW = 1_795_336_400_000
 OWNERS = 20
 BACKLOG = 2_000
-"""How many are due, in a table of any size: the newest, as what is due is what was just recorded."""
+"""How many recordings are due, in a table of any size. They are the newest, as in a real installation."""
 OWNERS_DUE = tuple(f"{number:032x}" for number in range(0, OWNERS, 10))
-"""Those of one recording in ten."""
-PLACES = {name: place for place, name in enumerate(ROW_FIELDS)}
+"""The owners of one recording in ten."""
+COLUMN_INDEX = {name: index for index, name in enumerate(ROW_FIELDS)}
 
 
 TEMPLATE = Recording(
@@ -56,7 +56,7 @@ TEMPLATE = Recording(
 
 
 def varied(count: int) -> Iterator[dict[str, Any]]:
-    """What differs between recordings of one account: some lack a duration and a caller, the newest are due."""
+    """Yield the varying fields of the recordings of one account. Some have no duration and no caller."""
     chance = random.Random(count)
     for number in range(count):
         at = NOW + number * 1_000 + chance.randrange(5_000)
@@ -78,8 +78,8 @@ def recordings(count: int) -> list[Recording]:
     return [replace(TEMPLATE, **values) for values in varied(count)]
 
 
-class WorkerProcess:
-    """One store, its bare driver, and how it is filled without waiting for every row."""
+class StoreBench:
+    """One store and its bare driver. `fill` writes the rows in bulk, which is faster than one insert for each."""
 
     name: str
     store: MetadataStore
@@ -88,7 +88,7 @@ class WorkerProcess:
         raise NotImplementedError
 
     async def fall_due(self) -> None:
-        """Make one recording in ten due, old and new ones."""
+        """Make one recording in ten due, old and new recordings."""
         raise NotImplementedError
 
     async def bare_page(self, query: Query, request: PageRequest, names: Sequence[str]) -> Any:
@@ -101,7 +101,7 @@ class WorkerProcess:
         raise NotImplementedError
 
 
-class Sqlite(WorkerProcess):
+class Sqlite(StoreBench):
     name = "SQLite"
 
     def __init__(self, folder: Path) -> None:
@@ -132,7 +132,7 @@ class Sqlite(WorkerProcess):
         for changes in varied(size):
             values = template.copy()
             for name, value in changes.items():
-                values[PLACES[name]] = value
+                values[COLUMN_INDEX[name]] = value
             yield values
 
     async def fall_due(self) -> None:
@@ -141,8 +141,8 @@ class Sqlite(WorkerProcess):
     def _fall_due(self) -> None:
         connection = sqlite3.connect(self._path)
         with connection:
-            places = ", ".join("?" * len(OWNERS_DUE))
-            due = f"UPDATE recordings SET due_at = ? - abs(random() % 1000000) WHERE owner_id IN ({places})"  # noqa: S608 - question marks alone
+            marks = ", ".join("?" * len(OWNERS_DUE))
+            due = f"UPDATE recordings SET due_at = ? - abs(random() % 1000000) WHERE owner_id IN ({marks})"  # noqa: S608 - only question marks
             connection.execute(due, (NOW, *OWNERS_DUE))
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
@@ -162,15 +162,15 @@ class Sqlite(WorkerProcess):
 
     async def bare_row(self, recording_id: str, names: Sequence[str]) -> Any:
         columns = ", ".join(f'"{name}"' for name in names)
-        statement = f"SELECT {columns} FROM recordings WHERE id = ?"  # noqa: S608 - the names are ours
+        statement = f"SELECT {columns} FROM recordings WHERE id = ?"  # noqa: S608 - the names are constants
         return await asyncio.to_thread(lambda: self._bare.execute(statement, (recording_id,)).fetchone())
 
     async def bare_insert(self, recording: Recording) -> Any:
-        # One connection, one transaction each: the transactions of a file come one after another in any case.
+        # One transaction for each insert: SQLite runs the transactions of a file one after another in any case.
         self._bare.execute(sqlite_recordings.INSERT, sqlite_recordings.values_of(recording))
 
 
-class Mongo(WorkerProcess):
+class Mongo(StoreBench):
     name = "MongoDB"
 
     def __init__(self, uri: str, database: str) -> None:
@@ -179,7 +179,7 @@ class Mongo(WorkerProcess):
 
     async def fill(self, size: int) -> None:
         await asyncio.to_thread(self._fill, size)
-        # Makes the indexes again.
+        # Creates the indexes again.
         await self.store.open()
 
     def _fill(self, size: int) -> None:

@@ -1,6 +1,6 @@
-"""Print the command that README.md gives under a marker such as `<!-- test-command -->`.
+"""Print the command that follows a marker in README.md, for example `<!-- test-command -->`.
 
-What is checked is then what is printed there: the two cannot part.
+CI runs the printed command, so the README always contains a command that works.
 """
 
 import re
@@ -11,10 +11,10 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def command(name: str, text: str) -> str:
-    """The content of the fenced block that follows the marker `name` in `text`."""
+    """Return the content of the fenced block that follows the marker `name` in `text`."""
     found = re.findall(rf"<!-- {re.escape(name)} -->\s*\n```\w*\n(.+?)\n```", text, re.DOTALL)
     if len(found) != 1:
-        raise SystemExit(f"README.md must have one fenced block right after <!-- {name} -->, and has {len(found)}")
+        raise SystemExit(f"README.md must have one fenced block directly after <!-- {name} -->, it has {len(found)}")
     return str(found[0])
 
 

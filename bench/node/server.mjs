@@ -1,4 +1,4 @@
-// The Node servers that bench/graphql.py compares: node server.mjs NAME URI PORT < schema.graphql
+// The Node servers that bench/graphql.py compares: node server.mjs NAME URI PORT < JSON with sdl, fields and media
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import { MongoClient } from "mongodb";

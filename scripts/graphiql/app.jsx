@@ -1,4 +1,4 @@
-// The page at /graphql: GraphiQL, which asks the address that it was loaded from.
+// The page at /graphql: GraphiQL. It sends its queries to the URL that it was loaded from.
 import "graphiql/style.css";
 
 import { createGraphiQLFetcher } from "@graphiql/toolkit";
@@ -15,7 +15,7 @@ const EXAMPLE = `# Put your token or API key into the Headers below, then press 
   }
 }
 `;
-// The workers lie beside this script.
+// The worker scripts are in the same folder as this script.
 const beside = document.currentScript.src;
 
 globalThis.MonacoEnvironment = {

@@ -13,9 +13,9 @@ const smaller = {
   name: "smaller",
   setup({ onLoad, onResolve }) {
     onResolve({ filter: /^monaco-editor\/esm\/vs\/editor\/edcore\.main\.js$/ }, () => ({ path: join(here, "editor.js") }));
-    // GraphiQL's style sheet has all of it.
+    // GraphiQL's style sheet already contains these styles.
     onLoad({ filter: /monaco-editor.*\.css$/ }, () => ({ contents: "", loader: "css" }));
-    // The system's own fonts do; the icons stay.
+    // Remove the fonts: system fonts are enough. The icon font stays.
     onLoad({ filter: /graphiql\/dist\/style\.css$/ }, ({ path }) => ({
       contents: readFileSync(path, "utf8").replace(/@font-face\s*\{[^}]*font-family:\s*"?(Roboto|Fira Code)[^}]*\}/g, ""),
       loader: "css",
@@ -44,7 +44,7 @@ const { outputFiles, metafile } = await build({
   plugins: [smaller],
 });
 
-/** The licences of everything that went in, in the words of each package. */
+/** Return the licence texts of all packages in the bundle. */
 const licences = () => {
   const inside = Object.keys(metafile.inputs).map((input) => input.match(/.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0]);
   return [...new Set(inside.filter(Boolean))].sort().map((place) => {

@@ -1,4 +1,4 @@
-// What of the Monaco editor comes with the page: what writing a GraphQL document needs, and a third of the whole.
+// The parts of the Monaco editor that a GraphQL document needs: a third of the whole editor.
 import "monaco-editor/esm/vs/editor/browser/coreCommands.js";
 import "monaco-editor/esm/vs/editor/browser/widget/codeEditor/codeEditorWidget.js";
 import "monaco-editor/esm/vs/editor/contrib/bracketMatching/browser/bracketMatching.js";
