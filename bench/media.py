@@ -166,10 +166,10 @@ def compare(mib: int, rounds: int) -> None:
         pin(0, 1)
         lines = [
             Line("nginx (sendfile)", f"{web_answer['http']}/k.mp3", web),
-            Line("ours, a folder", f"http://127.0.0.1:{port}/local", ours),
+            Line("this service, folder", f"http://127.0.0.1:{port}/local", ours),
             Line("Starlette FileResponse", f"http://127.0.0.1:{port}/file", ours),
             Line("SeaweedFS itself", signed, store),
-            Line("ours, from SeaweedFS", f"http://127.0.0.1:{port}/s3", ours),
+            Line("this service, SeaweedFS", f"http://127.0.0.1:{port}/s3", ours),
         ]
         for round_number in range(rounds + 1):
             for line in lines:

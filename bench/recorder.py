@@ -323,7 +323,7 @@ def saturate(what: str, cores: list[int], streams: int = 50, chunks: int = 1_000
 
 def show(rows: list[Measurement]) -> None:
     table = Table(title="one process, one core; two tracks of 20 ms messages per stream")
-    for name in ("server", "streams", "CPU %", "worst lag ms", "processed %", "us/msg", "RSS MiB", "KiB/str."):
+    for name in ("server", "streams", "CPU %", "worst lag ms", "done %", "us/msg", "RSS MiB", "KiB/str."):
         table.add_column(name, justify="right")
     for row in rows:
         values = (row.cpu, row.lag_ms, row.processed * 100, row.per_message, row.rss_kib / 1024, row.grown_kib)

@@ -199,7 +199,7 @@ async def pages(shim: ASGIApp, graphql: ASGIApp, headers: dict[str, str], second
     requests: dict[str, Callable[[], Awaitable[Answer]]] = {
         "v2, a page of 50": lambda: ask(shim, "GET", path, "", headers),
         "GraphQL, the same rows": lambda: ask(graphql, "POST", "/graphql", "", typed, body),
-        "a bare handler, the same bytes": lambda: ask(handler, "GET", "/", "", headers),
+        "bare handler, the same bytes": lambda: ask(handler, "GET", "/", "", headers),
     }
     times: dict[str, list[float]] = {name: [] for name in requests}
     for name, request in requests.items():
@@ -226,7 +226,10 @@ async def measure(rows: int, seconds: float, console: Console) -> None:
         console.print(table)
         # This request fills SQLite's page cache (64 MiB for each connection), which would distort the first result.
         await ask(shim, "GET", f"/v2/accounts/{ACCOUNT}/recordings", "paginate=false", headers)
-        path, table = f"/v2/accounts/{ACCOUNT}/recordings", Table("all rows", "s", "rows/s", "MB", "RSS before", "most")
+        path, table = (
+            f"/v2/accounts/{ACCOUNT}/recordings",
+            Table("all rows", "s", "rows/s", "MB", "RSS before", "RSS peak"),
+        )
         for name, query in (
             ("JSON, paginate=false", "paginate=false"),
             ("JSON, chunked", "paginate=false&is_chunked=true"),

@@ -1,4 +1,4 @@
-"""The stores that the contract holds for. Each is opened empty, in the test's own loop."""
+"""The stores under test. Each starts empty and opens in the test's event loop."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +13,7 @@ STORES = ("sqlite", "pymongo", "motor")
 
 
 class Stores:
-    """Makes stores on one and the same data, as several processes would."""
+    """Opens several stores on the same data, as several processes do."""
 
     def __init__(self, kind: str, folder: Path, request: pytest.FixtureRequest) -> None:
         self.kind = kind
@@ -46,7 +46,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def stores(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
     if kind != "sqlite":
-        # Made before the loop closes anything, and dropped after.
+        # Request the database now, so that it is dropped only after all stores are closed.
         request.getfixturevalue("mongodb_database")
     made = Stores(kind, tmp_path, request)
     yield made

@@ -1,4 +1,4 @@
-"""Recordings to keep, and the meaning of a page in plain Python."""
+"""Sample recordings, and a reference implementation of pages in plain Python."""
 
 import itertools
 from typing import Any, cast
@@ -44,7 +44,7 @@ def unique(prefix: str = "id") -> str:
 
 
 def recording(**given: Any) -> Recording:
-    """A recording that occupies no call, unless told otherwise."""
+    """Return a recording, by default in a state that does not occupy its call."""
     values: dict[str, Any] = {
         "id": unique("202611"),
         "account_id": "account",
@@ -61,7 +61,7 @@ def recording(**given: Any) -> Recording:
 
 
 async def put_older(store: RecordingStore) -> dict[str, Millis | None]:
-    """Put in what releases before the field `ended` wrote; the instants that a migration has to make of it, by id."""
+    """Insert recordings from before the field `ended` existed. Return the `ended` that a migration must set, by id."""
     imported = {"id": "x", "pvt_created": 63_962_555_600}
     expected = (
         (recording(media=AUDIO, modified=NOW + 70_000), AUDIO.stored_at),
@@ -76,14 +76,14 @@ async def put_older(store: RecordingStore) -> dict[str, Millis | None]:
 
 
 async def loaded(store: RecordingStore, recording_id: str) -> Recording:
-    """A recording that is there."""
+    """Load a recording that must exist."""
     found = await store.load(recording_id)
     assert found is not None
     return found
 
 
 def full(**given: Any) -> Recording:
-    """A recording with a value in every field."""
+    """Return a recording with a value in every field."""
     values: dict[str, Any] = {
         "state": State.TRASHED,
         "options": RecordingOptions(
@@ -137,18 +137,18 @@ def full(**given: Any) -> Recording:
 
 
 def place(key: str | int | None, identity: str) -> tuple[bool, Any, str]:
-    """Where a position is among sort keys."""
+    """Return a position as a sort key."""
     return (key is not None, 0 if key is None else key, identity)
 
 
 def ordered(rows: list[RecordingRow], query: Query) -> list[RecordingRow]:
-    """All rows of a query, in its order, by a plain sort."""
+    """Return all rows of a query, sorted in Python."""
     chosen = [row for row in rows if selects(query, row)]
     return sorted(chosen, key=lambda row: sort_key(query.order, row), reverse=query.order.descending)
 
 
 def reference(rows: list[RecordingRow], query: Query, request: PageRequest) -> Page:
-    """The page that a store has to give."""
+    """Return the page that a store must return."""
     low, high = request.after, request.before
     if query.order.descending:
         low, high = high, low

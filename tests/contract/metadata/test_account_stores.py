@@ -1,4 +1,4 @@
-"""What every store does with accounts and credentials."""
+"""Accounts and credentials in every store."""
 
 import asyncio
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tests.contract.metadata.samples import NOW
 ROOT = Account("root", "Root \U0001f600", NOW)
 KEY = ApiKey("k1", "root", (Scope.READ, Scope.ADMIN), "hash1", NOW, owner_id="owner")
 ADDRESS = IngestAddress("i1", "root", "hash", NOW)
-# Stores forget what is over by the time of day.
+# Stores delete expired tokens by the real time, so the tokens of the tests expire far in the future.
 FAR = LATEST - 1_000
 
 
@@ -35,18 +35,18 @@ async def test_accounts(store: MetadataStore) -> None:
     assert await store.accounts(after=ROOT) == []
 
 
-async def test_all_accounts_are_paged_through_without_a_gap_and_without_an_end(
+async def test_paging_through_all_accounts_skips_and_repeats_none(
     store: MetadataStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recordings.ports.account_stores._PAGE", 3)
-    # Many are of the same instant: their ids decide then.
+    # Several accounts have the same creation time, so their ids decide the order.
     made = [Account(f"{number:02}", "x", NOW + number // 5) for number in range(11)]
     for account in reversed(made):
         await store.add_account(account)
     assert [account async for account in all_accounts(store)] == made
 
 
-async def test_places_are_remembered_once(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_media_store_urls_are_stored_once(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
     assert await store.places() == []
     urls = ["file:///var/audio/", "s3://a/", "s3://a/b \U0001f600/", "s3://b/"]
     await asyncio.gather(*(store.note_place(url, NOW + number) for number in range(3) for url in reversed(urls)))
@@ -56,7 +56,7 @@ async def test_places_are_remembered_once(store: MetadataStore, monkeypatch: pyt
     assert [place async for place in all_places(store)] == urls
 
 
-async def test_what_an_account_decides_can_change_and_its_place_cannot(store: MetadataStore) -> None:
+async def test_the_settings_of_an_account_can_change_but_not_its_position_in_the_tree(store: MetadataStore) -> None:
     rules = (Retention(90), Retention(7, "junk \U0001f600"))
     assert not await store.save_account(ROOT)
     await store.add_account(ROOT)
@@ -68,7 +68,7 @@ async def test_what_an_account_decides_can_change_and_its_place_cannot(store: Me
     assert await store.account("full") == full
 
 
-async def test_one_of_many_makes_an_account(store: MetadataStore) -> None:
+async def test_one_of_many_concurrent_calls_adds_an_account(store: MetadataStore) -> None:
     made = await asyncio.gather(*(store.add_account(replace(ROOT, name=str(number))) for number in range(8)))
     assert made.count(True) == 1
 
@@ -105,7 +105,7 @@ async def test_ingest_addresses(store: MetadataStore) -> None:
     assert await store.ingest_address("i1") == replace(ADDRESS, revoked=NOW + 5)
 
 
-async def test_the_directory_is_there_after_reopening(stores: Stores) -> None:
+async def test_accounts_and_credentials_survive_reopening(stores: Stores) -> None:
     first = await stores.open()
     await first.add_account(ROOT)
     await first.add_key(KEY)
@@ -116,7 +116,7 @@ async def test_the_directory_is_there_after_reopening(stores: Stores) -> None:
     assert await second.ingest_addresses("root") == [ADDRESS]
 
 
-async def test_tokens_that_were_ended(stores: Stores) -> None:
+async def test_revoked_tokens(stores: Stores) -> None:
     one, other = await stores.open(), await stores.open()
     assert not await one.is_token_revoked("t1")
     await one.revoke_token("t1", FAR)
@@ -124,7 +124,7 @@ async def test_tokens_that_were_ended(stores: Stores) -> None:
         assert await store.is_token_revoked("t1")
         assert not await store.is_token_revoked("t")
         assert not await store.is_token_revoked("T1")
-    # Again, for longer, for shorter, and from many at once.
+    # Concurrent revocations with a later and an earlier expiry.
     await asyncio.gather(*(store.revoke_token("t2", FAR + more) for more in (0, 1, -1) for store in (one, other)))
     assert await other.is_token_revoked("t2")
     assert await one.is_token_revoked("t1")

@@ -1,4 +1,4 @@
-"""Background work is leased to one claimer at a time, and comes back by itself."""
+"""Each due recording is leased to one claimer at a time, and becomes due again when its lease expires."""
 
 import asyncio
 from dataclasses import replace
@@ -20,13 +20,13 @@ async def claim(store: MetadataStore, holder: str = "me", **given: Any) -> list[
     return list(await store.claim_due(Claim(holder=holder, **values | given)))
 
 
-async def keep(store: MetadataStore, *recordings: Recording) -> None:
+async def insert(store: MetadataStore, *recordings: Recording) -> None:
     await asyncio.gather(*(store.insert(each) for each in recordings))
 
 
-async def test_what_is_due_is_leased(store: MetadataStore) -> None:
+async def test_due_recordings_are_leased(store: MetadataStore) -> None:
     given = full(due_at=NOW, lease=None, node=None)
-    await keep(store, given)
+    await insert(store, given)
     leased = replace(given, due_at=UNTIL, lease=Lease("me", UNTIL), revision=given.revision + 1)
     assert await claim(store) == [leased]
     assert await store.load(given.id) == leased
@@ -34,35 +34,35 @@ async def test_what_is_due_is_leased(store: MetadataStore) -> None:
     assert await claim(store) == []
 
 
-async def test_the_oldest_come_first_whoever_may_do_them(store: MetadataStore) -> None:
+async def test_the_oldest_come_first_for_any_node_and_for_one(store: MetadataStore) -> None:
     given = [recording(due_at=NOW - number, node=None if number % 2 else "n1") for number in range(10)]
-    await keep(store, *given)
+    await insert(store, *given)
     claimed = await claim(store, limit=4)
     assert [each.id for each in claimed] == [each.id for each in given[: -4 - 1 : -1]]
     assert {each.id for each in await claim(store)} == {each.id for each in given[:6]}
 
 
-async def test_what_is_not_for_this_claimer(store: MetadataStore) -> None:
-    await keep(store, recording(due_at=NOW + 1), recording(due_at=None), recording(due_at=NOW, node="n2"))
+async def test_recordings_of_other_nodes_and_not_yet_due_are_not_claimed(store: MetadataStore) -> None:
+    await insert(store, recording(due_at=NOW + 1), recording(due_at=None), recording(due_at=NOW, node="n2"))
     assert await claim(store) == []
     assert len(await claim(store, node="n2")) == 1
 
 
-async def test_what_a_node_has_not_come_back_for_is_for_everybody(store: MetadataStore) -> None:
+async def test_stranded_recordings_of_a_node_can_be_claimed_by_every_node(store: MetadataStore) -> None:
     old = recording(due_at=NOW - DAY, node="n2")
-    await keep(store, old, recording(due_at=NOW - DAY + 1, node="n2"), recording(due_at=None, node="n2"))
+    await insert(store, old, recording(due_at=NOW - DAY + 1, node="n2"), recording(due_at=None, node="n2"))
     assert [each.id for each in await claim(store)] == [old.id]
     assert await claim(store, limit=1) == []
 
 
-async def test_old_work_of_its_own_is_claimed_once(store: MetadataStore) -> None:
+async def test_a_nodes_own_stranded_recording_is_claimed_once(store: MetadataStore) -> None:
     given = [recording(due_at=NOW - 2 * DAY, node=node) for node in (None, "n1", "n2")]
-    await keep(store, *given)
+    await insert(store, *given)
     assert sorted(each.id for each in await claim(store)) == sorted(each.id for each in given)
 
 
-async def test_leases_of_the_dead_are_released(store: MetadataStore) -> None:
-    await keep(store, *(recording(due_at=NOW) for _ in range(3)))
+async def test_leases_of_a_dead_holder_are_released(store: MetadataStore) -> None:
+    await insert(store, *(recording(due_at=NOW) for _ in range(3)))
     await claim(store, "dead", limit=2)
     await claim(store, "alive")
     assert await store.release_leases("nobody", NOW) == 0
@@ -72,9 +72,9 @@ async def test_leases_of_the_dead_are_released(store: MetadataStore) -> None:
     assert [(each.lease, each.revision) for each in again] == [(Lease("me", UNTIL), 3)] * 2
 
 
-async def test_a_lease_ends_by_itself(store: MetadataStore) -> None:
+async def test_a_lease_expires(store: MetadataStore) -> None:
     given = recording(due_at=NOW)
-    await keep(store, given)
+    await insert(store, given)
     assert len(await claim(store, "dead")) == 1
     assert await claim(store, now=UNTIL - 1, until=UNTIL * 2) == []
     (again,) = await claim(store, now=UNTIL, until=UNTIL * 2)
@@ -82,8 +82,8 @@ async def test_a_lease_ends_by_itself(store: MetadataStore) -> None:
     assert again.revision == 2
 
 
-async def test_who_lost_the_lease_cannot_save(store: MetadataStore) -> None:
-    await keep(store, recording(due_at=NOW))
+async def test_a_holder_with_an_expired_lease_cannot_save(store: MetadataStore) -> None:
+    await insert(store, recording(due_at=NOW))
     (slow,) = await claim(store, "slow")
     (fast,) = await claim(store, "fast", now=UNTIL, until=UNTIL * 2)
     assert not await store.save(replace(slow, label="slow", revision=slow.revision + 1), slow.revision)
@@ -92,22 +92,22 @@ async def test_who_lost_the_lease_cannot_save(store: MetadataStore) -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_eight_claimers_never_get_the_same(stores: Stores, together: bool) -> None:
+async def test_eight_claimers_never_get_the_same_recording(stores: Stores, together: bool) -> None:
     first = await stores.open()
     claimers = [first] * 8 if together else [first, *[await stores.open() for _ in range(7)]]
     given = [recording(due_at=NOW - number) for number in range(100)]
-    await keep(first, *given)
+    await insert(first, *given)
 
     async def work(number: int, store: MetadataStore) -> list[str]:
-        mine: list[str] = []
+        claimed: list[str] = []
         while found := await claim(store, f"claimer {number}", limit=5):
             assert all(each.lease == Lease(f"claimer {number}", UNTIL) for each in found)
-            mine += [each.id for each in found]
-        return mine
+            claimed += [each.id for each in found]
+        return claimed
 
     shares = await asyncio.gather(*(work(number, each) for number, each in enumerate(claimers)))
     claimed = [each for share in shares for each in share]
     assert len(claimed) == len(set(claimed))
-    # A claimer that is outrun again and again may give up early; what it leaves is still due.
+    # A claimer that often loses the race may give up early. The recordings that it did not get are still due.
     claimed += await work(0, first)
     assert sorted(claimed) == sorted(each.id for each in given)

@@ -1,4 +1,4 @@
-"""What is MongoDB's alone: what is promised by an answer, how long anybody waits, what lies in a document."""
+"""Behaviour of the MongoDB store only: write guarantees, timeouts, documents and migrations."""
 
 import json
 import sys
@@ -35,14 +35,14 @@ async def store(request: pytest.FixtureRequest, mongodb_uri: str, mongodb_databa
 
 @pytest.fixture(scope="module")
 def failing_server(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
-    """A server of this module's own: on the shared one, tests would disarm each other's faults."""
+    """A server for this module only: on the shared server, tests would reset each other's fail points."""
     with Mongod(tmp_path_factory.mktemp("failing")) as server:
         yield server
 
 
 @pytest.fixture(params=list(Driver))
 async def failing(request: pytest.FixtureRequest, failing_server: Mongod) -> AsyncIterator[tuple[MongoStore, Client]]:
-    """A store on that server, and a client that has the server fail."""
+    """A store on the failing server, and a client that sets its fail points."""
     made = MongoStore(failing_server.uri, unique("failing"), driver=request.param)
     await made.open()
     with MongoClient[dict[str, Any]](failing_server.uri) as client:
@@ -51,12 +51,12 @@ async def failing(request: pytest.FixtureRequest, failing_server: Mongod) -> Asy
 
 
 def fail(client: Client, command: str, times: int, **how: Any) -> None:
-    """Have the server fail the next so many commands of a kind."""
+    """Make the server fail the next commands of a kind."""
     data = {"failCommands": [command], **how}
     client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": times}, "data": data})
 
 
-async def test_what_lies_in_a_document(store: MongoStore, mongodb_client: Client, mongodb_database: str) -> None:
+async def test_the_fields_of_a_document(store: MongoStore, mongodb_client: Client, mongodb_database: str) -> None:
     given = full()
     await store.insert(given)
     document = mongodb_client[mongodb_database][RECORDINGS].find_one() or {}
@@ -68,7 +68,7 @@ async def test_what_lies_in_a_document(store: MongoStore, mongodb_client: Client
     assert set(mongodb_client[mongodb_database][RECORDINGS].find_one({"_id": "plain"}) or {}) == set(document)
 
 
-async def test_what_a_claim_leaves_behind_goes_with_the_next_save(
+async def test_the_next_save_removes_the_mark_of_a_claim(
     store: MongoStore, mongodb_client: Client, mongodb_database: str
 ) -> None:
     await store.insert(recording(due_at=NOW))
@@ -79,7 +79,7 @@ async def test_what_a_claim_leaves_behind_goes_with_the_next_save(
     assert "claim" not in (mongodb_client[mongodb_database][RECORDINGS].find_one() or {})
 
 
-async def test_a_weaker_promise_in_the_uri_is_not_taken_over(mongodb_uri: str, mongodb_database: str) -> None:
+async def test_a_weaker_write_concern_in_the_uri_is_ignored(mongodb_uri: str, mongodb_database: str) -> None:
     made = MongoStore(f"{mongodb_uri}&w=0&journal=false&readPreference=secondary", mongodb_database)
     database = made._connection.database
     assert database.write_concern.document == {"w": "majority", "j": True}
@@ -92,21 +92,21 @@ def test_client_options_of_the_uri_are_respected() -> None:
     assert set(DEFAULTS) - set(options) == {"serverSelectionTimeoutMS", "appname"}
 
 
-async def test_nobody_waits_long_for_a_server_that_is_not_there() -> None:
+async def test_calls_fail_fast_if_the_server_is_unreachable() -> None:
     made = MongoStore("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200")
     start = time.monotonic()
     with pytest.raises(PyMongoError):
         await made.open()
     with pytest.raises(PyMongoError):
         await made.ping()
-    for asked in (lambda: made.account("x"), lambda: made.load("x"), lambda: made.users("x")):
+    for call in (lambda: made.account("x"), lambda: made.load("x"), lambda: made.users("x")):
         with pytest.raises(StoreUnavailableError):
-            await asked()
+            await call()
     assert time.monotonic() - start < 5
     await made.close()
 
 
-async def test_motor_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_error_names_motor_if_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [each for each in sys.modules if each.split(".")[0] == "motor"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "motor", None)
@@ -117,7 +117,9 @@ async def test_motor_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("how", [{"closeConnection": True}, {"errorCode": 6, "errorLabels": ["RetryableWriteError"]}])
-async def test_a_write_that_broke_off_is_done_once(failing: tuple[MongoStore, Client], how: dict[str, Any]) -> None:
+async def test_a_write_with_a_lost_connection_is_done_once(
+    failing: tuple[MongoStore, Client], how: dict[str, Any]
+) -> None:
     store, client = failing
     fail(client, "insert", 1, **how)
     given = recording()
@@ -127,7 +129,7 @@ async def test_a_write_that_broke_off_is_done_once(failing: tuple[MongoStore, Cl
     assert await store.count(Query(account_id="account")) == 1
 
 
-async def test_a_write_that_did_not_reach_a_majority_is_not_known(failing: tuple[MongoStore, Client]) -> None:
+async def test_a_write_without_a_majority_raises_store_unavailable(failing: tuple[MongoStore, Client]) -> None:
     store, client = failing
     concern = {"code": 64, "errmsg": "waiting for replication timed out"}
     given = recording()
@@ -144,14 +146,14 @@ async def test_a_write_that_did_not_reach_a_majority_is_not_known(failing: tuple
     ("update", {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}),
     ("find", {"errorCode": 50}),
 ])  # fmt: skip
-async def test_a_claim_whose_answer_was_lost_is_not_lost(
+async def test_a_claim_with_a_lost_response_is_returned_by_the_next_claim(
     failing: tuple[MongoStore, Client], command: str, how: dict[str, Any]
 ) -> None:
     store, client = failing
     given = recording(due_at=NOW)
     await store.insert(given)
     wanted = Claim(now=NOW, until=NOW + 9, holder="me", node="n", limit=4, stranded=NOW)
-    # Of the two looks for what is due both are let by.
+    # The two searches for due recordings succeed; the third `find` fails.
     client.admin.command({
         "configureFailPoint": "failCommand",
         "mode": {"skip": 2} if command == "find" else {"times": 1},
@@ -165,7 +167,7 @@ async def test_a_claim_whose_answer_was_lost_is_not_lost(
     assert await store.claim_due(wanted) == []
 
 
-async def test_a_claim_whose_answer_was_lost_is_over_with_its_lease(failing: tuple[MongoStore, Client]) -> None:
+async def test_a_claim_with_a_lost_response_expires_with_its_lease(failing: tuple[MongoStore, Client]) -> None:
     store, client = failing
     await store.insert(recording(due_at=NOW))
     wanted = Claim(now=NOW, until=NOW + 9, holder="me", node="n", limit=4, stranded=NOW)
@@ -176,24 +178,24 @@ async def test_a_claim_whose_answer_was_lost_is_over_with_its_lease(failing: tup
     assert (claimed.revision, claimed.due_at) == (2, NOW + 20)
 
 
-async def test_nor_is_one_whose_primary_stepped_down(failing: tuple[MongoStore, Client]) -> None:
+async def test_a_write_interrupted_by_a_step_down_raises_store_unavailable(failing: tuple[MongoStore, Client]) -> None:
     store, client = failing
-    # The driver tries it again, and that is interrupted, too.
+    # The driver retries once, and the retry is interrupted, too.
     fail(client, "insert", 2, writeConcernError={"code": 11602, "errmsg": "operation was interrupted"})
     with pytest.raises(StoreUnavailableError, match="interrupted"):
         await store.insert(recording())
     client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
 
-async def test_what_took_too_long_is_told_as_a_store_that_is_away(failing: tuple[MongoStore, Client]) -> None:
+async def test_a_timeout_raises_store_unavailable(failing: tuple[MongoStore, Client]) -> None:
     store, client = failing
     fail(client, "aggregate", 1, errorCode=50)
-    with pytest.raises(StoreUnavailableError) as away:
+    with pytest.raises(StoreUnavailableError) as unavailable:
         await store.count(Query(account_id="account"))
-    assert isinstance(away.value.__cause__, PyMongoError)
+    assert isinstance(unavailable.value.__cause__, PyMongoError)
 
 
-async def test_what_else_is_wrong_is_not(failing: tuple[MongoStore, Client]) -> None:
+async def test_other_errors_are_not_translated(failing: tuple[MongoStore, Client]) -> None:
     store, client = failing
     fail(client, "find", 1, errorCode=13)
     with pytest.raises(OperationFailure):
@@ -231,7 +233,7 @@ async def test_documents_are_migrated_once_opened(
     assert mongodb_client[mongodb_database][META].find_one() == {"_id": "schema", "version": version}
 
 
-async def test_documents_of_version_1_are_told_when_they_ended(
+async def test_documents_of_version_1_get_their_end_time(
     store: MongoStore, mongodb_client: Client, mongodb_database: str
 ) -> None:
     expected = await put_older(store)
@@ -242,7 +244,7 @@ async def test_documents_of_version_1_are_told_when_they_ended(
     assert {name: (await loaded(store, name)).ended for name in expected} == expected
 
 
-async def test_a_field_that_older_documents_lack_is_null(
+async def test_a_field_missing_in_older_documents_is_null(
     store: MongoStore, mongodb_client: Client, mongodb_database: str
 ) -> None:
     given = recording(ended=None)
@@ -254,7 +256,7 @@ async def test_a_field_that_older_documents_lack_is_null(
     }
 
 
-async def test_a_database_of_a_later_release_is_left_alone(
+async def test_a_database_of_a_later_release_is_rejected(
     store: MongoStore, mongodb_client: Client, mongodb_database: str
 ) -> None:
     mongodb_client[mongodb_database][META].update_one({}, {"$set": {"version": 1_000}})
@@ -262,22 +264,22 @@ async def test_a_database_of_a_later_release_is_left_alone(
         await store.open()
 
 
-async def test_ended_tokens_that_are_over_are_swept_by_the_server(
+async def test_the_server_deletes_expired_revoked_tokens(
     store: MongoStore, mongodb_client: Client, mongodb_database: str
 ) -> None:
     database = mongodb_client[mongodb_database]
     assert database[REVOKED_TOKENS].index_information()["by_until"]["expireAfterSeconds"] == 0
-    # Far ahead: the server may sweep at any moment.
+    # Far in the future, because the server may delete expired documents at any moment.
     for until in (5_000_000_000_123, 5_000_000_000_456, 5_000_000_000_000):
         await store.revoke_token("t1", until)
-    # It has to be a date: the server passes over everything else.
+    # It must be a date: the TTL index ignores all other types.
     expected = datetime.fromtimestamp(5_000_000_000, UTC).replace(microsecond=456_000, tzinfo=None)
     assert database[REVOKED_TOKENS].find_one() == {"_id": "t1", "until": expected}
 
 
 @pytest.mark.parametrize("driver", list(Driver))
 @pytest.mark.parametrize(
-    ("uri", "database", "said"),
+    ("uri", "database", "text"),
     [
         ("mongodb://ada:hunter%zz@db", "x", "escaped"),
         ("mongodb://ada:hunter2/3@db/x", "x", "percent-encoded"),
@@ -290,10 +292,10 @@ async def test_ended_tokens_that_are_over_are_swept_by_the_server(
         ("mongodb://db/?tlsCAFile=/no/such.pem", "x", "/no/such.pem"),
     ],
 )
-async def test_a_uri_that_cannot_be_used_is_refused_before_anybody_is_asked(
-    driver: Driver, uri: str, database: str, said: str
+async def test_an_unusable_uri_is_rejected_without_a_connection(
+    driver: Driver, uri: str, database: str, text: str
 ) -> None:
     with pytest.raises(WrongUriError) as wrong:
         MongoStore(uri, database, driver)
-    assert said in str(wrong.value)
+    assert text in str(wrong.value)
     assert "hunter" not in str(wrong.value)

@@ -1,4 +1,4 @@
-"""Pages of every query are those of a plain sort, on every store, whatever comes and goes between them."""
+"""Pages of every query are equal to those of a sort in Python, in every store, also while recordings change."""
 
 import asyncio
 import itertools
@@ -32,7 +32,7 @@ from recordings.model.recording import ROW_FIELDS, Direction, Reason, Recording,
 from recordings.ports.recording_store import MetadataStore
 from tests.contract.metadata.samples import AUDIO, at, ordered, recording, reference
 
-# Motor runs the same code as pymongo: what it has of its own is in the rest of the contract.
+# Motor runs the same code as pymongo. The other contract tests cover the differences.
 pytestmark = pytest.mark.parametrize("kind", ["sqlite", "pymongo"])
 
 TEXTS = ["", "a", "A", "ab", "b", "%", "_", "\t", "é", "e\u0301", "\ud7ff", "\ue000", "\uffff", "\U00010000",
@@ -74,7 +74,7 @@ def recordings(draw: st.DrawFn) -> Recording:
         direction=draw(some(*Direction)),
         reason=draw(some(Reason.EMPTY)),
         media=draw(some(AUDIO)),
-        source_key="source",  # none of them occupies its call
+        source_key="source",  # with it, a recording does not occupy its call
     )
 
 
@@ -122,13 +122,13 @@ field_sets = st.one_of(st.none(), st.frozensets(st.sampled_from(ROW_FIELDS), max
 
 
 def bounded(examples: int) -> settings:
-    # The store is shared by all examples of a test: each has an account of its own in it.
+    # All examples of a test share the store. Each has its own account in it.
     return settings(max_examples=examples, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @dataclass
 class Listing:
-    """Recordings in an account of their own, in the store and as plain rows."""
+    """The recordings of one account, in the store and as plain rows."""
 
     store: MetadataStore
     account: str
@@ -153,7 +153,7 @@ class Listing:
         return [row["id"] for row in ordered(list(self.rows.values()), query)]
 
 
-async def test_there_is_nothing(store: MetadataStore) -> None:
+async def test_an_empty_store_returns_empty_pages(store: MetadataStore) -> None:
     for order in OrderField:
         page = await store.page(Query(account_id="account", order=Order(order)), PageRequest(limit=5))
         assert (page.rows, page.has_more) == ([], False)
@@ -161,7 +161,7 @@ async def test_there_is_nothing(store: MetadataStore) -> None:
 
 @bounded(50)
 @given(given_=sets, wanted=st.lists(queries, min_size=1, max_size=4), size=st.integers(1, 7), data=st.data())
-async def test_every_page_is_that_of_a_plain_sort(
+async def test_every_page_equals_that_of_a_sort_in_python(
     store: MetadataStore, given_: list[Recording], wanted: list[Query], size: int, data: st.DataObject
 ) -> None:
     listing = await Listing.of(store, given_)
@@ -169,12 +169,12 @@ async def test_every_page_is_that_of_a_plain_sort(
     for each in wanted:
         query = replace(each, account_id=listing.account)
         keys = some(*VALUES[query.order.field.value]) if query.order.field.nullable else st.sampled_from(INSTANTS)
-        places = [st.none(), st.builds(Position, keys, st.sampled_from(["", "a", "b", "\U0001f600"]))]
-        places += [st.sampled_from([at(query, row) for row in rows])] if rows else []
+        positions = [st.none(), st.builds(Position, keys, st.sampled_from(["", "a", "b", "\U0001f600"]))]
+        positions += [st.sampled_from([at(query, row) for row in rows])] if rows else []
         request = PageRequest(
             limit=size,
-            after=data.draw(st.one_of(places)),
-            before=data.draw(st.one_of(places)),
+            after=data.draw(st.one_of(positions)),
+            before=data.draw(st.one_of(positions)),
             backward=data.draw(st.booleans()),
             fields=data.draw(field_sets),
         )
@@ -182,29 +182,29 @@ async def test_every_page_is_that_of_a_plain_sort(
         assert await store.count(query) == len(listing.of_query(query))
 
 
-def beyond(place: Position | None, size: int, *, backward: bool) -> PageRequest:
-    """The next page of a walk that came to a place."""
-    after, before = (None, place) if backward else (place, None)
+def next_request(position: Position | None, size: int, *, backward: bool) -> PageRequest:
+    """Return the request for the next page after a position."""
+    after, before = (None, position) if backward else (position, None)
     return PageRequest(limit=size, after=after, before=before, backward=backward, fields=frozenset())
 
 
 async def walk(store: MetadataStore, query: Query, size: int, *, backward: bool) -> list[str]:
-    """All ids of a query, page by page."""
+    """Read all ids of a query, page by page."""
     found: list[str] = []
-    place: Position | None = None
+    position: Position | None = None
     while True:
-        page = await store.page(query, beyond(place, size, backward=backward))
+        page = await store.page(query, next_request(position, size, backward=backward))
         ids = [row["id"] for row in page.rows]
         assert len(ids) <= size
         found = [*ids, *found] if backward else [*found, *ids]
         if not page.has_more:
             return found
-        place = at(query, page.rows[0 if backward else -1])
+        position = at(query, page.rows[0 if backward else -1])
 
 
 @bounded(25)
 @given(given_=sets, query=queries, size=st.integers(1, 7))
-async def test_walking_meets_every_row_once(
+async def test_paging_returns_every_row_once(
     store: MetadataStore, given_: list[Recording], query: Query, size: int
 ) -> None:
     listing = await Listing.of(store, given_)
@@ -215,7 +215,7 @@ async def test_walking_meets_every_row_once(
 
 @bounded(20)
 @given(given_=sets, later=sets, query=everything, size=st.integers(1, 5), data=st.data())
-async def test_rows_that_come_and_go_move_no_other(
+async def test_inserts_and_removals_between_pages_move_no_other_row(
     store: MetadataStore, given_: list[Recording], later: list[Recording], query: Query, size: int, data: st.DataObject
 ) -> None:
     listing = await Listing.of(store, given_)
@@ -223,13 +223,13 @@ async def test_rows_that_come_and_go_move_no_other(
     stayed = set(listing.of_query(query))
     backward = data.draw(st.booleans())
     seen: list[str] = []
-    place: Position | None = None
+    position: Position | None = None
     while True:
-        page = await store.page(query, beyond(place, size, backward=backward))
+        page = await store.page(query, next_request(position, size, backward=backward))
         seen += [row["id"] for row in page.rows]
         if not page.has_more:
             break
-        place = at(query, page.rows[0 if backward else -1])
+        position = at(query, page.rows[0 if backward else -1])
         if data.draw(st.booleans()) and later:
             await listing.add(replace(new := later.pop(), id=f"{new.id}-later"))
         if data.draw(st.booleans()):

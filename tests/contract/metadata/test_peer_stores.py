@@ -1,4 +1,4 @@
-"""What every peer store does: who is there, with which calls, and nobody longer than they said."""
+"""Every peer store: live servers, their calls, and the expiry of both."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -55,14 +55,14 @@ def at(peer: Peer, *calls: Call) -> list[Call]:
     return [replace(call, node=peer.node) for call in calls]
 
 
-async def test_a_server_is_there_while_its_lease_holds(peers: PeerStore) -> None:
+async def test_a_server_is_alive_until_its_lease_expires(peers: PeerStore) -> None:
     assert await peers.peer("one") is None
     await peers.greet(ONE, MINUTE)
     await peers.greet(OTHER, MINUTE)
     assert [await peers.peer(node) for node in ("one", "other", "on")] == [ONE, OTHER, None]
     await peers.greet(Peer("one", "http://elsewhere"), MINUTE)
     assert await peers.peer("one") == Peer("one", "http://elsewhere")
-    # Its last word is an hour old.
+    # Its lease expired an hour ago.
     await peers.greet(ONE, -HOUR)
     assert [await peers.peer(node) for node in ("one", "other")] == [None, OTHER]
     await peers.greet(ONE, MINUTE)
@@ -72,7 +72,7 @@ async def test_a_server_is_there_while_its_lease_holds(peers: PeerStore) -> None
     assert [await peers.peer(node) for node in ("one", "other")] == [None, OTHER]
 
 
-async def test_calls_are_found_with_all_that_is_known_of_them(peers: PeerStore) -> None:
+async def test_calls_are_found_with_all_of_their_fields(peers: PeerStore) -> None:
     await peers.greet(ONE, MINUTE)
     assert await peers.held_calls("root") == []
     await peers.add_calls("one", [FULL, CALL, replace(CALL, account_id="sibling")], HOUR)
@@ -91,7 +91,7 @@ async def test_calls_are_found_with_all_that_is_known_of_them(peers: PeerStore) 
     assert len(await peers.held_calls("sibling")) == 1
 
 
-async def test_calls_go_with_their_server(peers: PeerStore) -> None:
+async def test_calls_disappear_with_their_server(peers: PeerStore) -> None:
     for peer in (ONE, OTHER):
         await peers.greet(peer, MINUTE)
         await peers.add_calls(peer.node, [CALL, replace(FULL, call_id=peer.node)], HOUR)
@@ -105,19 +105,19 @@ async def test_calls_go_with_their_server(peers: PeerStore) -> None:
     assert [call.node for call in await peers.held_calls("root")] == ["other", "other"]
 
 
-async def test_of_two_streams_of_one_call_the_first_counts(peers: PeerStore) -> None:
+async def test_the_first_of_two_streams_of_a_call_is_returned(peers: PeerStore) -> None:
     for peer, started in ((ONE, NOW + 5), (OTHER, NOW)):
         await peers.greet(peer, MINUTE)
         await peers.add_calls(peer.node, [replace(CALL, started=started)], HOUR)
     found = await peers.held_call("root", "call")
     assert found is not None
     assert found.node == "other"
-    # One that ends at one server goes on at the other.
+    # A call that ends on one server stays live on the other.
     await peers.remove_calls("other", [("root", "call")])
     assert [call.node for call in await peers.held_calls("root")] == ["one"]
 
 
-async def test_many_at_once(peers: PeerStore) -> None:
+async def test_many_concurrent_calls(peers: PeerStore) -> None:
     calls = [replace(CALL, call_id=f"{number:03}", started=NOW + number) for number in range(300)]
     await peers.greet(ONE, MINUTE)
     await asyncio.gather(*(peers.add_calls("one", calls[start::4], HOUR) for start in range(4)))
@@ -126,7 +126,7 @@ async def test_many_at_once(peers: PeerStore) -> None:
     assert await peers.held_calls("root") == at(ONE, calls[0])
 
 
-async def test_what_nobody_takes_away_is_deleted_by_the_server(
+async def test_mongodb_deletes_expired_servers_and_calls(
     mongodb_uri: str, mongodb_client: "MongoClient[Document]", mongodb_database: str
 ) -> None:
     store = MongoStore(mongodb_uri, mongodb_database)
@@ -136,7 +136,7 @@ async def test_what_nobody_takes_away_is_deleted_by_the_server(
     await store.close()
     for name in (PEERS, CALLS):
         collection = mongodb_client[mongodb_database][name]
-        over = [index for index in collection.list_indexes() if index.get("expireAfterSeconds") == 0]
-        assert [list(index["key"]) for index in over] == [["until"]]
+        ttl_indexes = [index for index in collection.list_indexes() if index.get("expireAfterSeconds") == 0]
+        assert [list(index["key"]) for index in ttl_indexes] == [["until"]]
         documents = list(collection.find({"until": {"$type": "date"}}))
         assert len(documents) == 1

@@ -1,4 +1,4 @@
-"""How the stores find what they give: by ranges of an index, without sorting, the same for ten rows and ten million."""
+"""The query plans of the stores: index ranges without a sort, with equal cost for ten rows and for ten million."""
 
 import asyncio
 import itertools
@@ -93,10 +93,10 @@ class TestSqlite:
                 bounded = scan.low is not None or scan.high is not None or query.order.field.nullable
                 assert ("id" in step.split("shelf=?")[1] or "=?" in step.split("shelf=?")[1]) is bounded, step
 
-    def test_a_filter_never_changes_the_range(self, filled: MetadataStore, tmp_path: Path) -> None:
+    def test_a_filter_on_other_fields_does_not_change_the_range(self, filled: MetadataStore, tmp_path: Path) -> None:
         plans = SqlitePlans(tmp_path / FILE)
-        within: tuple[Condition, ...] = (Equal("owner_id", "o1"), Range("created", 1, 2), Prefix("state", "S"))
-        for condition in within:
+        conditions: tuple[Condition, ...] = (Equal("owner_id", "o1"), Range("created", 1, 2), Prefix("state", "S"))
+        for condition in conditions:
             query = Query(account_id="account", where=condition)
             request = PageRequest(limit=10, after=Position(NOW, "x"))
             (scan,) = page_ranges(query, request)
@@ -122,7 +122,7 @@ class TestSqlite:
         (release,) = plans.explain(sqlite_recordings.RELEASE, (NOW, "a", "b"))
         assert release.startswith("SEARCH recordings USING INDEX recordings_leased (lease>? AND lease<?)")
 
-    def test_what_is_held_and_where_things_came_from(self, filled: MetadataStore, tmp_path: Path) -> None:
+    def test_look_ups_by_node_and_by_key_use_an_index(self, filled: MetadataStore, tmp_path: Path) -> None:
         plans = SqlitePlans(tmp_path / FILE)
         held = plans.explain(sqlite_recordings.HELD, ("n1", *[state.value for state in State][:5], 10))
         assert held[0] == "SEARCH recordings USING INDEX recordings_held (node=? AND state=?)"

@@ -1,4 +1,4 @@
-"""What every store does with recordings, one at a time."""
+"""Single recordings in every store: insert, load, save, find and remove."""
 
 import asyncio
 from dataclasses import fields, replace
@@ -14,7 +14,7 @@ from tests.contract.metadata.samples import NOW, full, recording, unique
 
 
 def only_plain(value: Any) -> bool:
-    """Whether all of it is of exactly the types that JSON has in Python."""
+    """Return true if a value consists only of the Python types of JSON."""
     if type(value) is dict:
         return all(type(key) is str and only_plain(item) for key, item in value.items())
     if type(value) is list:
@@ -22,21 +22,21 @@ def only_plain(value: Any) -> bool:
     return type(value) in {str, int, float, bool, type(None)}
 
 
-def test_the_full_sample_leaves_nothing_out() -> None:
+def test_the_full_sample_has_a_value_in_every_field() -> None:
     given, plain = full(), recording()
     same = {item.name for item in fields(Recording) if getattr(given, item.name) == getattr(plain, item.name)}
     assert same == {"account_id", "start", "created", "modified", "from_", "to"}
 
 
 @pytest.mark.parametrize("make", [recording, full])
-async def test_what_was_inserted_is_loaded(store: MetadataStore, make: Any) -> None:
+async def test_an_inserted_recording_is_loaded(store: MetadataStore, make: Any) -> None:
     given = make()
     await store.insert(given)
     assert await store.load(given.id) == given
     assert (await store.rows([given.id]))[given.id] == given.to_row()
 
 
-async def test_what_is_not_there(store: MetadataStore) -> None:
+async def test_missing_recordings(store: MetadataStore) -> None:
     assert await store.load("nothing") is None
     assert await store.rows(["nothing"]) == {}
     assert await store.rows([]) == {}
@@ -49,7 +49,7 @@ async def test_what_is_not_there(store: MetadataStore) -> None:
 
 
 @pytest.mark.parametrize("make", [recording, full])
-async def test_rows_are_plain_and_complete(store: MetadataStore, make: Any) -> None:
+async def test_rows_have_plain_types_and_all_fields(store: MetadataStore, make: Any) -> None:
     given = make()
     await store.insert(given)
     query = Query(account_id="account", shelf=given.shelf)
@@ -61,7 +61,7 @@ async def test_rows_are_plain_and_complete(store: MetadataStore, make: Any) -> N
     assert Recording.from_row(row) == given
 
 
-async def test_only_the_wanted_fields_come(store: MetadataStore) -> None:
+async def test_only_the_requested_fields_are_returned(store: MetadataStore) -> None:
     given = full(state=State.STORED)
     await store.insert(given)
     row = (await store.rows([given.id], frozenset({"state", "user_metadata"})))[given.id]
@@ -72,7 +72,7 @@ async def test_only_the_wanted_fields_come(store: MetadataStore) -> None:
         assert set(page.rows[0]) == {"id", "media", order.value}
 
 
-async def test_a_field_that_is_none_is_refused(store: MetadataStore) -> None:
+async def test_an_unknown_field_is_rejected(store: MetadataStore) -> None:
     with pytest.raises(ValueError, match="no row has x"):
         await store.rows(["id"], frozenset({"x"}))
 
@@ -84,7 +84,7 @@ async def test_many_rows_in_one_look_up(store: MetadataStore) -> None:
     assert found == {each.id: each.to_row() for each in given}
 
 
-async def test_what_is_unique(store: MetadataStore) -> None:
+async def test_unique_values(store: MetadataStore) -> None:
     busy = recording(state=State.RECORDING, call_id="call", start_key="key")
     await store.insert(busy)
     for clash, what in (
@@ -100,7 +100,7 @@ async def test_what_is_unique(store: MetadataStore) -> None:
     assert await store.load(busy.id) == busy
 
 
-async def test_what_may_be_there_twice(store: MetadataStore) -> None:
+async def test_values_that_may_occur_twice(store: MetadataStore) -> None:
     first = recording(state=State.RECORDING, call_id="call", start_key="key")
     await store.insert(first)
     await store.insert(replace(first, id=unique(), account_id="other"))
@@ -109,7 +109,7 @@ async def test_what_may_be_there_twice(store: MetadataStore) -> None:
     await store.insert(replace(first, id=unique(), start_key=None, call_id="another"))
 
 
-async def test_a_call_is_free_again_when_its_recording_ended(store: MetadataStore) -> None:
+async def test_a_call_can_be_recorded_again_after_its_recording_ended(store: MetadataStore) -> None:
     first = recording(state=State.RECORDING, call_id="call")
     await store.insert(first)
     assert await store.find_active("account", "call") == first
@@ -121,7 +121,7 @@ async def test_a_call_is_free_again_when_its_recording_ended(store: MetadataStor
     assert await store.find_active("account", "call") == second
 
 
-async def test_saving_counts_on_the_revision(store: MetadataStore) -> None:
+async def test_a_save_needs_the_expected_revision(store: MetadataStore) -> None:
     first = full(revision=0)
     await store.insert(first)
     second = replace(first, label=None, media=None, spans=(), revision=1)
@@ -130,7 +130,7 @@ async def test_saving_counts_on_the_revision(store: MetadataStore) -> None:
     assert await store.load(first.id) == second
 
 
-async def test_a_save_that_would_take_another_ones_call(store: MetadataStore) -> None:
+async def test_a_save_cannot_take_the_call_of_another_recording(store: MetadataStore) -> None:
     await store.insert(recording(state=State.RECORDING, call_id="call"))
     second = recording(state=State.LOST, call_id="call")
     await store.insert(second)
@@ -157,7 +157,7 @@ async def test_one_of_sixteen_inserts_wins(store: MetadataStore) -> None:
     assert await store.find_started("account", "key") == rivals[outcomes.index(None)]
 
 
-async def test_removing(store: MetadataStore) -> None:
+async def test_a_removed_recording_can_be_inserted_again(store: MetadataStore) -> None:
     given = recording(state=State.RECORDING, call_id="call", start_key="key")
     await store.insert(given)
     await store.remove(given.id)
@@ -166,7 +166,7 @@ async def test_removing(store: MetadataStore) -> None:
     await store.insert(given)
 
 
-async def test_finding_what_came_of_a_source(store: MetadataStore) -> None:
+async def test_recordings_are_found_by_source_key_newest_first(store: MetadataStore) -> None:
     given = [recording(source_key="source", created=NOW + number // 2) for number in range(6)]
     for each in (*given, recording(source_key="other"), recording(source_key="source", account_id="other")):
         await store.insert(each)
@@ -174,7 +174,7 @@ async def test_finding_what_came_of_a_source(store: MetadataStore) -> None:
     assert await store.find_source("account", "source", limit=2) == given[:-3:-1]
 
 
-async def test_what_a_node_holds(store: MetadataStore) -> None:
+async def test_recordings_in_progress_on_a_node(store: MetadataStore) -> None:
     states = [State.RECORDING, State.PAUSED, State.REQUESTED, State.MASKED, State.ARMED]
     held = [recording(state=state, node="n1", created=NOW - number) for number, state in enumerate(states)]
     others = [recording(state=State.FINALIZING, node="n1"), recording(state=State.RECORDING, node="n2"), recording()]
@@ -184,7 +184,7 @@ async def test_what_a_node_holds(store: MetadataStore) -> None:
     assert await store.held_by("n1", limit=2) == held[:-3:-1]
 
 
-async def test_counting(store: MetadataStore) -> None:
+async def test_count(store: MetadataStore) -> None:
     for each in (
         recording(owner_id="o"),
         recording(owner_id="o", duration_ms=5),
@@ -200,7 +200,7 @@ async def test_counting(store: MetadataStore) -> None:
     assert await store.count(Query(account_id="nobody")) == 0
 
 
-async def test_what_was_kept_is_there_after_reopening(stores: Stores) -> None:
+async def test_recordings_survive_reopening(stores: Stores) -> None:
     given = full()
     first = await stores.open()
     await first.insert(given)
@@ -208,7 +208,7 @@ async def test_what_was_kept_is_there_after_reopening(stores: Stores) -> None:
     assert await (await stores.open()).load(given.id) == given
 
 
-async def test_another_process_sees_it_at_once(stores: Stores) -> None:
+async def test_another_process_sees_a_write_at_once(stores: Stores) -> None:
     one, other = await stores.open(), await stores.open()
     for _ in range(20):
         given = recording()
@@ -218,28 +218,28 @@ async def test_another_process_sees_it_at_once(stores: Stores) -> None:
         assert await one.load(given.id) == replace(given, revision=1)
 
 
-async def test_two_processes_write_at_once(stores: Stores) -> None:
+async def test_two_processes_write_concurrently(stores: Stores) -> None:
     both = [await stores.open(), await stores.open()]
     given = [recording() for _ in range(64)]
     await asyncio.gather(*(both[number % 2].insert(each) for number, each in enumerate(given)))
     assert await both[0].count(Query(account_id="account")) == 64
 
 
-async def test_opening_many_at_once(stores: Stores) -> None:
+async def test_many_stores_open_concurrently(stores: Stores) -> None:
     opened = await asyncio.gather(*(stores.open() for _ in range(6)))
     await asyncio.gather(*(each.insert(recording()) for each in opened))
     await asyncio.gather(*(each.ping() for each in opened))
     assert await opened[0].count(Query(account_id="account")) == 6
 
 
-async def test_a_closed_store_says_so(stores: Stores) -> None:
+async def test_a_closed_store_raises(stores: Stores) -> None:
     store = await stores.open()
     await store.close()
     with pytest.raises(Exception, match=r"(?i)close"):
         await store.ping()
 
 
-async def test_a_scan_goes_through_everything_by_id(store: MetadataStore) -> None:
+async def test_a_scan_returns_all_recordings_ordered_by_id(store: MetadataStore) -> None:
     given = [
         recording(account_id=account, state=state) for account in ("a", "b") for state in (State.STORED, State.PURGED)
     ]

@@ -1,4 +1,4 @@
-"""What is SQLite's alone: the file, its schema, transactions that many writes share, threads that end."""
+"""Behaviour of the SQLite store only: the file, its schema, shared transactions and the threads."""
 
 import asyncio
 import signal
@@ -38,7 +38,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 @pytest.fixture
 def beside(store: SqliteStore, tmp_path: Path) -> Any:
-    """A connection of another process, as good as."""
+    """A separate connection, which acts like that of another process."""
     connection = sqlite3.connect(tmp_path / FILE, isolation_level=None, check_same_thread=False)
     yield connection
     connection.close()
@@ -55,23 +55,23 @@ def run_python(program: str, *arguments: str) -> "subprocess.Popen[str]":
 
 def test_every_field_has_a_column(beside: sqlite3.Connection) -> None:
     columns = beside.execute("SELECT name FROM pragma_table_info('recordings')").fetchall()
-    # In whatever order: statements name them.
+    # In any order: all statements name their columns.
     assert sorted(name for (name,) in columns) == sorted(ROW_FIELDS)
 
 
-def test_the_file_is_its_owners_alone(beside: sqlite3.Connection, tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_file(beside: sqlite3.Connection, tmp_path: Path) -> None:
     beside.execute("BEGIN IMMEDIATE")
     modes = {each.name: oct(each.stat().st_mode & 0o777) for each in tmp_path.iterdir()}
     assert modes == {FILE: "0o600", f"{FILE}-wal": "0o600", f"{FILE}-shm": "0o600"}
 
 
-def test_its_folder_is_made(tmp_path: Path) -> None:
-    async def there_and_back() -> None:
+def test_the_folder_is_created(tmp_path: Path) -> None:
+    async def open_and_close() -> None:
         made = SqliteStore(tmp_path / "new" / "folder")
         await made.open()
         await made.close()
 
-    asyncio.run(there_and_back())
+    asyncio.run(open_and_close())
     assert (tmp_path / "new" / "folder" / FILE).is_file()
 
 
@@ -108,10 +108,10 @@ asyncio.run(main())
 """
     child = run_python(program, str(tmp_path))
     assert child.stdout is not None
-    with child.stdout as said:
-        acknowledged = [said.readline().strip() for _ in range(200)]
+    with child.stdout as output:
+        acknowledged = [output.readline().strip() for _ in range(200)]
         child.send_signal(signal.SIGKILL)
-        acknowledged += [line.strip() for line in said if line.endswith("\n")]
+        acknowledged += [line.strip() for line in output if line.endswith("\n")]
     child.wait()
 
     async def missing() -> list[str]:
@@ -157,7 +157,7 @@ async def test_an_empty_file_of_version_0_is_migrated(tmp_path: Path) -> None:
     await made.close()
 
 
-async def test_rows_of_version_6_are_told_when_they_ended(tmp_path: Path) -> None:
+async def test_rows_of_version_6_get_their_end_time(tmp_path: Path) -> None:
     made = SqliteStore(tmp_path)
     await made.open()
     expected = await put_older(made)
@@ -173,7 +173,7 @@ async def test_rows_of_version_6_are_told_when_they_ended(tmp_path: Path) -> Non
     await made.close()
 
 
-async def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_migration_leaves_the_file_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = (*MIGRATIONS, ("CREATE TABLE extra (x)", "CREATE TABLE recordings (x)"))
     monkeypatch.setattr("adapters.metadata.sqlite.migrations.MIGRATIONS", steps)
     with pytest.raises(sqlite3.OperationalError, match="already exists"):
@@ -184,7 +184,7 @@ async def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monke
     connection.close()
 
 
-async def test_a_file_of_a_later_release_is_left_alone(tmp_path: Path) -> None:
+async def test_a_file_of_a_later_release_is_rejected(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as connection:
         connection.execute("PRAGMA user_version = 1000")
     connection.close()
@@ -192,16 +192,16 @@ async def test_a_file_of_a_later_release_is_left_alone(tmp_path: Path) -> None:
         await SqliteStore(tmp_path).open()
 
 
-async def test_an_old_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_old_sqlite_library_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
     with pytest.raises(RuntimeError, match=r"3\.37 or later"):
         await SqliteStore(tmp_path).open()
 
 
-async def test_one_bad_write_takes_no_other_down(store: SqliteStore, beside: sqlite3.Connection) -> None:
+async def test_a_failed_write_does_not_affect_others(store: SqliteStore, beside: sqlite3.Connection) -> None:
     there = recording()
     await store.insert(there)
-    # While another process writes, ours wait, and then share a transaction.
+    # While another process writes, the writes of this process wait. Then they share a transaction.
     beside.execute("BEGIN IMMEDIATE")
     given = [recording() for _ in range(5)]
     inserts = [asyncio.ensure_future(store.insert(each)) for each in (*given[:2], there, *given[2:])]
@@ -212,7 +212,7 @@ async def test_one_bad_write_takes_no_other_down(store: SqliteStore, beside: sql
     assert await everything(store) == 6
 
 
-async def test_nothing_is_acknowledged_before_the_commit(store: SqliteStore, beside: sqlite3.Connection) -> None:
+async def test_no_write_is_acknowledged_before_the_commit(store: SqliteStore, beside: sqlite3.Connection) -> None:
     beside.execute("BEGIN IMMEDIATE")
     insert = asyncio.ensure_future(store.insert(recording()))
     assert await asyncio.wait_for(everything(store), 5) == 0
@@ -221,7 +221,7 @@ async def test_nothing_is_acknowledged_before_the_commit(store: SqliteStore, bes
     await insert
 
 
-async def test_a_write_does_not_wait_for_ever(
+async def test_a_write_times_out_on_a_locked_file(
     tmp_path: Path, store: SqliteStore, beside: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
@@ -235,7 +235,7 @@ async def test_a_write_does_not_wait_for_ever(
     await impatient.close()
 
 
-async def test_a_read_does_not_last_for_ever(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_read_is_interrupted(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "READ_SECONDS", 0.05)
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
     with pytest.raises(StoreUnavailableError, match="interrupted"):
@@ -243,7 +243,7 @@ async def test_a_read_does_not_last_for_ever(store: SqliteStore, monkeypatch: py
     assert await everything(store) == 0
 
 
-def test_a_transaction_that_is_lost_is_lost_for_all() -> None:
+def test_a_lost_transaction_fails_for_all_of_its_writes() -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("CREATE TABLE t (x)")
 
@@ -261,7 +261,7 @@ def test_a_transaction_that_is_lost_is_lost_for_all() -> None:
     connection.close()
 
 
-async def test_a_full_disk_is_a_store_that_is_away_until_there_is_room(store: SqliteStore) -> None:
+async def test_a_full_disk_raises_store_unavailable_until_there_is_space(store: SqliteStore) -> None:
     async def allow(pages: int) -> None:
         await store._database.write(
             lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()
@@ -277,7 +277,7 @@ async def test_a_full_disk_is_a_store_that_is_away_until_there_is_room(store: Sq
     assert await everything(store) == 1
 
 
-async def test_a_thread_outlives_whatever_its_work_raises() -> None:
+async def test_a_thread_survives_an_error_of_a_batch() -> None:
     def fail_once(_: sqlite3.Connection, calls: Sequence[Call]) -> list[Outcome]:
         if not failed:
             failed.append(True)
@@ -305,7 +305,7 @@ async def test_many_writes_share_few_transactions(store: SqliteStore, beside: sq
     assert await everything(store) == 100
 
 
-async def test_who_is_cancelled_does_not_disturb_the_others(store: SqliteStore, beside: sqlite3.Connection) -> None:
+async def test_a_cancelled_write_does_not_affect_others(store: SqliteStore, beside: sqlite3.Connection) -> None:
     beside.execute("BEGIN IMMEDIATE")
     inserts = [asyncio.ensure_future(store.insert(recording())) for _ in range(4)]
     await asyncio.sleep(0.05)
@@ -316,8 +316,8 @@ async def test_who_is_cancelled_does_not_disturb_the_others(store: SqliteStore, 
     assert [outcome is None for outcome in outcomes] == [True, False, True, True]
 
 
-async def test_closing_finishes_what_waits_and_ends_the_threads(tmp_path: Path) -> None:
-    # Stores that whole modules of tests share may be open in this process, too.
+async def test_close_finishes_waiting_writes_and_ends_the_threads(tmp_path: Path) -> None:
+    # Other stores, shared by the tests of a module, may be open in this process.
     before = set(threading.enumerate())
     made = SqliteStore(tmp_path)
     await made.open()
@@ -333,7 +333,7 @@ async def test_closing_finishes_what_waits_and_ends_the_threads(tmp_path: Path) 
         await made.remove("x")
 
 
-async def test_a_store_that_was_never_opened(tmp_path: Path) -> None:
+async def test_a_store_that_was_never_opened_raises(tmp_path: Path) -> None:
     made = Database(tmp_path / FILE)
     await made.close()
     with pytest.raises(StoreClosedError):
@@ -342,7 +342,7 @@ async def test_a_store_that_was_never_opened(tmp_path: Path) -> None:
         await made.write(lambda connection: None)
 
 
-async def test_no_more_calls_wait_than_there_are_places(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_queued_calls_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_threads, "MAX_QUEUED", 2)
     monkeypatch.setattr(database_threads, "QUEUE_TIMEOUT", 0.05)
     go = threading.Event()
@@ -366,26 +366,26 @@ async def test_no_more_calls_wait_than_there_are_places(monkeypatch: pytest.Monk
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
 
 
-async def test_a_read_that_nobody_waits_for_is_neither_begun_nor_finished(store: SqliteStore) -> None:
-    begun = threading.Semaphore(0)
+async def test_an_abandoned_read_is_neither_started_nor_finished(store: SqliteStore) -> None:
+    started = threading.Semaphore(0)
 
     def endless(connection: sqlite3.Connection) -> Any:
-        begun.release()
+        started.release()
         return connection.execute(ENDLESS).fetchone()
 
     reads = [asyncio.ensure_future(store._database.read(endless)) for _ in range(20)]
     async with asyncio.timeout(READ_SECONDS * 0.9):
         for _ in range(READERS):
-            await asyncio.to_thread(begun.acquire)
+            await asyncio.to_thread(started.acquire)
         for read in reads:
             read.cancel()
         await asyncio.wait(reads)
         assert await store.rows(["x"]) == {}
-    assert not begun.acquire(blocking=False)
+    assert not started.acquire(blocking=False)
 
 
 @pytest.mark.parametrize("closing", [False, True])
-async def test_the_reads_of_one_account_leave_room_for_others(closing: bool) -> None:
+async def test_the_reads_of_one_account_leave_threads_for_others(closing: bool) -> None:
     go, began = threading.Event(), threading.Semaphore(0)
     connections = [sqlite3.connect(":memory:", check_same_thread=False) for _ in range(3)]
     made = ConnectionThreads(
@@ -402,11 +402,11 @@ async def test_the_reads_of_one_account_leave_room_for_others(closing: bool) -> 
         for _ in range(2):
             await asyncio.to_thread(began.acquire)
         assert await made.run(lambda _: "quick", "small") == "quick"
-        assert await made.run(lambda _: "nobody's") == "nobody's"
+        assert await made.run(lambda _: "no account") == "no account"
         assert not began.acquire(blocking=False)
         many[5].cancel()
         ending = asyncio.create_task(made.close()) if closing else None
-        # It stands at the end of the line by then.
+        # Let `close` run, so that its end marker is in the queue before the reads continue.
         await asyncio.sleep(0)
         go.set()
         assert await asyncio.gather(*many[:5], *many[6:]) == ["slow"] * 8
@@ -415,13 +415,13 @@ async def test_the_reads_of_one_account_leave_room_for_others(closing: bool) -> 
     assert not made._running
 
 
-async def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_created_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         await SqliteStore(tmp_path / "file").open()
 
 
-async def test_the_loop_goes_on_while_a_write_waits(store: SqliteStore, beside: sqlite3.Connection) -> None:
+async def test_a_waiting_write_does_not_block_the_event_loop(store: SqliteStore, beside: sqlite3.Connection) -> None:
     beside.execute("BEGIN IMMEDIATE")
     insert = asyncio.ensure_future(store.insert(recording()))
     slowest = 0.0
@@ -432,11 +432,11 @@ async def test_the_loop_goes_on_while_a_write_waits(store: SqliteStore, beside: 
     beside.execute("COMMIT")
     with suppress(Taken):
         await insert
-    # A loop that waited would have waited for the other process's COMMIT.
+    # A blocked event loop would have waited for the other process's COMMIT.
     assert slowest < database.BUSY_SECONDS / 4
 
 
-def test_the_process_ends_though_nobody_closed(tmp_path: Path) -> None:
+def test_the_process_ends_although_the_store_is_open(tmp_path: Path) -> None:
     program = """
 import asyncio, pathlib, sys
 from adapters.metadata.sqlite import SqliteStore
@@ -448,17 +448,17 @@ asyncio.run(SqliteStore(pathlib.Path(sys.argv[1])).open())
     assert (tmp_path / FILE).stat().st_size > 0
 
 
-async def test_ended_tokens_that_are_over_are_swept_in_bounded_batches(tmp_path: Path) -> None:
+async def test_expired_revoked_tokens_are_deleted_in_limited_batches(tmp_path: Path) -> None:
     made = SqliteStore(tmp_path)
     await made.open()
     rows = [(f"old{number}", number) for number in range(250)]
     with sqlite3.connect(tmp_path / FILE) as connection:
         connection.executemany("INSERT INTO revoked_tokens VALUES (?, ?)", rows)
     connection.close()
-    for left in (150, 50, 0, 0):
+    for remaining in (150, 50, 0, 0):
         await made.revoke_token("new", LATEST)
         found = [await made.is_token_revoked(name) for name, _ in rows]
-        assert found.count(True) == left
+        assert found.count(True) == remaining
         assert found == sorted(found)
     assert await made.is_token_revoked("new")
     await made.close()

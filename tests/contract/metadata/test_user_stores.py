@@ -1,4 +1,4 @@
-"""What every store does with users."""
+"""Users in every store."""
 
 import asyncio
 from dataclasses import replace
@@ -36,7 +36,7 @@ async def test_users(store: MetadataStore) -> None:
     assert await store.users("other") == [elsewhere]
 
 
-async def test_an_id_and_a_name_are_there_once(store: MetadataStore) -> None:
+async def test_user_ids_and_names_are_unique_in_an_account(store: MetadataStore) -> None:
     assert await store.add_user(ADA)
     assert not await store.add_user(replace(ADA, username="other"))
     assert not await store.add_user(replace(ADA, id="u2", username="aDA"))
@@ -45,11 +45,11 @@ async def test_an_id_and_a_name_are_there_once(store: MetadataStore) -> None:
     assert len(await store.users("root")) == 2
 
 
-async def test_one_of_many_makes_a_user(store: MetadataStore) -> None:
+async def test_one_of_many_concurrent_calls_adds_a_user(store: MetadataStore) -> None:
     made = await asyncio.gather(*(store.add_user(replace(ADA, id=f"u{number}")) for number in range(8)))
     assert made.count(True) == 1
 
 
-async def test_users_survive(stores: Stores) -> None:
+async def test_users_survive_reopening(stores: Stores) -> None:
     assert await (await stores.open()).add_user(ADA)
     assert await (await stores.open()).users("root") == [ADA]
