@@ -7,6 +7,7 @@ that part.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from graphql import (
@@ -52,37 +53,53 @@ class FieldCollector:
             collection.add(selections)
         return collection.fields
 
+    def possible_fields_below(self, parents: Iterable[FieldNode]) -> list[FieldNode]:
+        """Return the fields below these nodes of one field for all types and all values of the variables."""
+        collection = _PossibleFields(self, None)
+        for parent in parents:
+            if parent.selection_set is not None:
+                collection.add(parent.selection_set)
+        return list(chain.from_iterable(collection.fields.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class _Collection:
     collector: FieldCollector
-    kind: GraphQLObjectType
+    kind: Any
     fields: FieldsByKey = field(default_factory=dict)
     fragments: set[str] = field(default_factory=set)
 
     def add(self, selections: SelectionSetNode) -> None:
-        for selection in selections.selections:
-            if not self._is_included(selection):
-                continue
-            if isinstance(selection, FieldNode):
-                key = selection.alias.value if selection.alias else selection.name.value
-                self.fields.setdefault(key, []).append(selection)
-            else:
-                self._add_fragment(selection)
+        # A stack instead of a recursion: a chain of fragments can be longer than Python's call stack.
+        pending = [iter(selections.selections)]
+        while pending:
+            selection = next(pending[-1], None)
+            if selection is None:
+                pending.pop()
+            elif self._is_included(selection) and (inner := self._open(selection)) is not None:
+                pending.append(iter(inner.selections))
 
-    def _add_fragment(self, selection: SelectionNode) -> None:
+    def _open(self, selection: SelectionNode) -> SelectionSetNode | None:
+        """Add a field, or return the selections of a fragment if they apply."""
+        if isinstance(selection, FieldNode):
+            key = selection.alias.value if selection.alias else selection.name.value
+            self.fields.setdefault(key, []).append(selection)
+            return None
         fragment: Any = selection
         if isinstance(selection, FragmentSpreadNode):
             name = selection.name.value
             # Only the first spread of a fragment counts, as in graphql-core.
             if name in self.fragments:
-                return
-            fragment = self.collector.fragments.get(name)
-            if fragment is None or fragment.variable_definitions:
-                raise NotCompiledError(name)
+                return None
+            fragment = self._fragment(name)
             self.fragments.add(name)
-        if self._applies(fragment):
-            self.add(fragment.selection_set)
+        return fragment.selection_set if self._applies(fragment) else None
+
+    def _fragment(self, name: str) -> FragmentDefinitionNode:
+        fragment = self.collector.fragments.get(name)
+        if fragment is None or fragment.variable_definitions:
+            raise NotCompiledError(name)
+        return fragment
 
     def _applies(self, fragment: FragmentDefinitionNode | InlineFragmentNode) -> bool:
         if fragment.type_condition is None:
@@ -109,6 +126,19 @@ class _Collection:
         if type(value) is not bool:
             raise NotCompiledError(directive.name.value)
         return value
+
+
+class _PossibleFields(_Collection):
+    """Collects fields without regard to type conditions and directives. The document must be valid."""
+
+    def _fragment(self, name: str) -> FragmentDefinitionNode:
+        return self.collector.fragments[name]
+
+    def _applies(self, _fragment: FragmentDefinitionNode | InlineFragmentNode) -> bool:
+        return True
+
+    def _is_included(self, _selection: SelectionNode) -> bool:
+        return True
 
 
 def _is_variable(value: Any) -> bool:

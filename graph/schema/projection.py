@@ -3,24 +3,17 @@
 The store then reads no field too many, and no row twice.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeVar, cast
 
-from graphql import (
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    InlineFragmentNode,
-    SelectionNode,
-    SelectionSetNode,
-)
+from graphql import FieldNode
 from strawberry.utils.str_converters import to_camel_case
 
+from graph.execution.collect_fields import FieldCollector
 from graph.schema.field_info import Info
 from recordings.model.recording import ROW_FIELDS
 
 Result = TypeVar("Result")
-Fragments = Mapping[str, FragmentDefinitionNode]
 
 ROW_FIELDS_OF: Final[Mapping[str, frozenset[str]]] = {
     **{to_camel_case(name): frozenset({name}) for name in ROW_FIELDS},
@@ -65,32 +58,9 @@ def cached(info: Info, read: Callable[[Info], Result]) -> Result:
 
 
 def _at(info: Info, path: tuple[str, ...]) -> list[FieldNode]:
-    found = _children(info.field_nodes, info.fragments)
+    # The result must hold for every request with this document. At worst the store reads a field that is skipped.
+    collector = FieldCollector(info.core_schema, info.fragments, {})
+    found = collector.possible_fields_below(info.field_nodes)
     for name in path:
-        found = _children([node for node in found if node.name.value == name], info.fragments)
+        found = collector.possible_fields_below(node for node in found if node.name.value == name)
     return found
-
-
-def _children(parents: Iterable[FieldNode], fragments: Fragments) -> list[FieldNode]:
-    # Each fragment is opened once, so nested fragments cost no more time than the length of the document. Type
-    # conditions and @skip are ignored: at worst the store reads a field that is not in the response.
-    found: list[FieldNode] = []
-    opened: set[str] = set()
-    pending = [parent.selection_set for parent in parents if parent.selection_set]
-    while pending:
-        for selection in pending.pop().selections:
-            if isinstance(selection, FieldNode):
-                found.append(selection)
-            elif (inner := _fragment(selection, fragments, opened)) is not None:
-                pending.append(inner)
-    return found
-
-
-def _fragment(selection: SelectionNode, fragments: Fragments, opened: set[str]) -> SelectionSetNode | None:
-    if isinstance(selection, InlineFragmentNode):
-        return selection.selection_set
-    name = selection.name.value if isinstance(selection, FragmentSpreadNode) else ""
-    if not name or name in opened:
-        return None
-    opened.add(name)
-    return fragments[name].selection_set
