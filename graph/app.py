@@ -32,7 +32,7 @@ from recordings.ports.peers import Peer, PeerStore
 from recordings.ports.recording_store import StoreUnavailableError
 
 if TYPE_CHECKING:
-    from adapters.peers import Announcer
+    from adapters.peers import PresencePublisher
 
 _EXTRA_STEPS: Final = 4
 VERSION: Final = version("call-recording-api")
@@ -44,19 +44,19 @@ def create_app(services: Services) -> ASGIApp:
     # Steps that wait for a store must not leave the audio workers idle.
     max_steps = services.settings.audio_workers + _EXTRA_STEPS
     background = BackgroundWork(services.upkeep, services.recorder, services.recordings, services.wake, max_steps)
-    announcer = _announcer(services)
+    publisher = _presence_publisher(services)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await services.remove_leftovers()
         await background.start()
-        if announcer is not None:
-            await announcer.start()
+        if publisher is not None:
+            await publisher.start()
         try:
             yield
         finally:
-            if announcer is not None:
-                await announcer.stop()
+            if publisher is not None:
+                await publisher.stop()
             await background.stop(services.settings.shutdown_timeout)
 
     app = Starlette(
@@ -152,25 +152,25 @@ def _ingest(services: Services) -> list[BaseRoute]:
     )
 
 
-def _announcer(services: Services) -> "Announcer | None":
-    """Return the task that announces this server to the others; `None` without a peer URL."""
+def _presence_publisher(services: Services) -> "PresencePublisher | None":
+    """Return the publisher that announces this server to the others; `None` without a peer URL."""
     url, store, recorder = services.settings.peer_url, services.store, services.recorder
     if url is None or not isinstance(store, PeerStore):
         return None
-    from adapters.peers import Announcer
+    from adapters.peers import PresencePublisher
 
-    announcer = Announcer(store, Peer(services.node, url), recorder.live_calls)
-    recorder.on_calls_changed(announcer.changed)
-    return announcer
+    publisher = PresencePublisher(store, Peer(services.node, url), recorder.live_calls)
+    recorder.on_calls_changed(publisher.notify_change)
+    return publisher
 
 
 def _peers(services: Services) -> list[BaseRoute]:
     if services.settings.peer_url is None:
         return []
-    from adapters.peers import Commands, peer_routes
+    from adapters.peers import CommandSigner, peer_routes
 
-    commands = Commands(services.key.derive("peers"), services.node, services.clock)
-    return peer_routes(commands=commands, recorder=services.recorder, recordings=services.store, node=services.node)
+    signer = CommandSigner(services.key.derive("peers"), services.node, services.clock)
+    return peer_routes(signer=signer, recorder=services.recorder, recordings=services.store, node=services.node)
 
 
 def _rest_v2(services: Services) -> ASGIApp:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from adapters.audio import AudioWorkers, Renditions
 from adapters.delivery import UrlCourier, checked_places
-from adapters.identity import Credentials, Identity, InstallationKey, Tokens, made_once
+from adapters.identity import Credentials, Identity, InstallationKey, Tokens, read_or_create
 from adapters.media import MediaRouter, open_media_store
 from adapters.metadata.sqlite import SqliteStore
 from adapters.net import Guard
@@ -143,7 +143,7 @@ def _node_id(data: Path) -> str:
     path = data / "node"
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        node = made_once(path, new_id())
+        node = read_or_create(path, new_id())
     except OSError as error:
         message = f"the data folder {data} cannot be used: {error.strerror}"
         raise CannotOpenError(message) from error
@@ -194,18 +194,18 @@ def _peer_client(store: MetadataStore, key: InstallationKey, node: str) -> "Peer
     if not isinstance(store, PeerStore):
         return None
     # A late import, as for the driver.
-    from adapters.peers import Commands, PeerClient
+    from adapters.peers import CommandSigner, PeerClient
 
-    return PeerClient(Commands(key.derive("peers"), node, SystemClock()))
+    return PeerClient(CommandSigner(key.derive("peers"), node, SystemClock()))
 
 
 def _recorder_of_all_servers(own: EmbeddedRecorder, node: str, parts: "_OpenParts") -> Recorder:
     """Return the recorder for the calls of all servers; if there can be no other server, this server's own."""
     if parts.peers is None or not isinstance(parts.store, PeerStore):
         return own
-    from adapters.peers import PeerRecorder
+    from adapters.peers import ClusterRecorder
 
-    return PeerRecorder(own, node=node, peers=parts.store, recordings=parts.store, client=parts.peers)
+    return ClusterRecorder(own, node=node, peers=parts.store, recordings=parts.store, client=parts.peers)
 
 
 def _guard(settings: Settings) -> Guard:

@@ -1,11 +1,11 @@
-"""Who is asking: the installation's key, tokens of ours and of an issuer, API keys and ingest addresses.
+"""Authentication: the installation's key, tokens of this service and of an external issuer, API keys, ingest addresses.
 
-The issuer has to be imported by its module, `adapters.identity.jwks_issuer`: few installations have one.
+Import the issuer from its module, `adapters.identity.jwks_issuer`: few installations have one.
 """
 
 from adapters.identity.authenticate import Identity, token_in
 from adapters.identity.hashed_credentials import Credentials
-from adapters.identity.installation_key import InstallationKey, SecretFileError, made_once
+from adapters.identity.installation_key import InstallationKey, SecretFileError, read_or_create
 from adapters.identity.revoked_tokens import Revocations
 from adapters.identity.tokens import Tokens
 
@@ -16,6 +16,6 @@ __all__ = [
     "Revocations",
     "SecretFileError",
     "Tokens",
-    "made_once",
+    "read_or_create",
     "token_in",
 ]

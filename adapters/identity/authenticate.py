@@ -1,4 +1,4 @@
-"""From the headers of a request to the principal who makes it."""
+"""Authentication of a request by its headers."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 
-from adapters.identity.claims import ISSUER_ALGORITHMS, refused
+from adapters.identity.claims import ISSUER_ALGORITHMS, invalid_credentials
 from adapters.identity.hashed_credentials import Credentials
 from adapters.identity.revoked_tokens import Revocations
 from adapters.identity.tokens import Tokens
@@ -15,16 +15,18 @@ from recordings.model.errors import Unauthenticated
 from recordings.ports.account_stores import AccountStore
 
 if TYPE_CHECKING:
-    # It brings an HTTP client along: loaded by whoever makes one.
+    # This module imports an HTTP client, so it is loaded only where an issuer is used.
     from adapters.identity.jwks_issuer import Issuer
 
 MAX_TOKEN: Final = 8_192
+"""Characters of a token."""
 _API_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _CACHED: Final = 4_096
+"""The maximum number of cached account ids."""
 
 
 class Identity:
-    """Tells who makes a request, by a token of ours, a token of the issuer (if there is one) or an API key."""
+    """Finds the principal of a request by a token of this service, a token of an external issuer, or an API key."""
 
     def __init__(
         self,
@@ -42,62 +44,65 @@ class Identity:
         self._accounts: dict[str, None] = {}
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """The principal of a request, by its `X-Auth-Token` or `Authorization: Bearer`.
+        """Return the principal of a request with `X-Auth-Token` or `Authorization: Bearer`.
 
-        `headers.items()` may give a name more than once; names are compared without regard to case.
+        Args:
+            headers: the request's headers. `items()` may return a name more than once. Case does not matter.
 
         Raises:
-            Unauthenticated: there are no credentials, or they are not valid.
+            Unauthenticated: the credentials are missing or not valid.
         """
         return await self.authenticate_token(token_in(headers))
 
     async def authenticate_token(self, token: str) -> Principal:
-        """The principal of a token or an API key, however it came.
+        """Return the principal of a token or an API key.
 
         Raises:
             Unauthenticated: it is not valid.
         """
         if len(token) > MAX_TOKEN:
-            raise refused()
+            raise invalid_credentials()
         principal = await self._principal(token)
         if principal is None or not await self._exists(principal.account_id):
-            raise refused()
+            raise invalid_credentials()
         return principal
 
     async def end_token(self, token: str) -> bool:
-        """End a token of ours before its time; this process knows at once, others within seconds.
+        """Revoke one of this service's tokens. This process rejects it at once, other processes within seconds.
 
-        `False` for anything else: an API key is revoked by whoever administers it, and an issuer's token by its issuer.
+        Returns:
+            False for any other credential. An administrator revokes an API key, and the issuer its own tokens.
         """
         if len(token) > MAX_TOKEN or _API_KEY.fullmatch(token):
             return False
         try:
-            read = self._tokens.read(token)
+            verified = self._tokens.verify(token)
         except Unauthenticated:
             return False
-        await self._revocations.end(read)
+        await self._revocations.revoke(verified)
         return True
 
     async def ingest(self, address_id: str, secret: str) -> Principal | None:
-        """The principal of an ingest address; `None` for one that is unknown or revoked, or another's secret."""
+        """Return the principal of an ingest address; `None` if it is unknown or revoked, or the secret is wrong."""
         return await self._credentials.ingest(address_id, secret)
 
     async def _principal(self, token: str) -> Principal | None:
         if _API_KEY.fullmatch(token):
             return await self._credentials.key(token)
-        read = self._tokens.known(token)
-        if read is None:
+        verified = self._tokens.cached(token)
+        if verified is None:
             header = _header(token)
-            # The header only chooses who checks the token; each checker accepts its own algorithms with its own keys.
+            # The unverified header only selects who verifies the token. Each one accepts only its own algorithms and
+            # keys.
             if self._issuer is not None and header.get("alg") in ISSUER_ALGORITHMS:
                 return await self._issuer.read(token, header)
-            read = self._tokens.read(token)
-        if await self._revocations.ended(read):
-            raise refused()
-        return read.principal
+            verified = self._tokens.verify(token)
+        if await self._revocations.is_revoked(verified):
+            raise invalid_credentials()
+        return verified.principal
 
     async def _exists(self, account_id: str) -> bool:
-        # Accounts are never removed, so one that was seen stays.
+        # Accounts are never removed, so an account that exists now always exists.
         if account_id in self._accounts:
             return True
         if await self._store.account(account_id) is None:
@@ -109,19 +114,17 @@ class Identity:
 
 
 def token_in(headers: Mapping[str, str]) -> str:
-    """The one credential in the headers. Two different ones are refused: which of them was meant is a guess.
+    """Return the credential in the headers. Two different credentials are ambiguous and rejected.
 
     Raises:
-        Unauthenticated: there is none, or more than one.
+        Unauthenticated: the headers have no credential, or several different ones.
     """
-    found = {token for name, value in headers.items() if (token := _token(name.lower(), value))}
-    if not found:
-        message = "send a token or an API key as X-Auth-Token or Authorization: Bearer"
-        raise Unauthenticated(message)
-    if len(found) > 1:
-        message = "send one token or API key: there are several different ones"
-        raise Unauthenticated(message)
-    return found.pop()
+    tokens = {token for name, value in headers.items() if (token := _token(name.lower(), value))}
+    if not tokens:
+        raise Unauthenticated("send a token or an API key as X-Auth-Token or Authorization: Bearer")
+    if len(tokens) > 1:
+        raise Unauthenticated("send one token or API key: the headers have several different ones")
+    return tokens.pop()
 
 
 def _token(name: str, value: str) -> str:
@@ -135,4 +138,4 @@ def _header(token: str) -> Mapping[str, Any]:
     try:
         return jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
-        raise refused() from error
+        raise invalid_credentials() from error

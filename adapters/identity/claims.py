@@ -1,4 +1,4 @@
-"""What a token claims, as a principal."""
+"""The claims of a token, and the principal that they describe."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,40 +9,43 @@ from recordings.model.ids import MAX_ID, is_hex_id
 from recordings.rules.access import parse_scopes
 
 ISSUER_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
-"""What an issuer may sign with. Asymmetric ones alone: with a symmetric one its published key would sign, too."""
+"""The algorithms that an issuer may use.
+
+All are asymmetric. With a symmetric algorithm, anybody could sign with the published key.
+"""
 MAX_SCOPES: Final = 16
 MAX_NAME: Final = 64
 
 
-def refused() -> Unauthenticated:
-    """The one answer to credentials that are not valid. It does not say why: that is the owner's business alone."""
+def invalid_credentials() -> Unauthenticated:
+    """Return the error for all invalid credentials. It does not reveal the reason."""
     return Unauthenticated("these credentials are not valid: unknown, expired or revoked")
 
 
-def principal_of(claims: Mapping[str, Any]) -> Principal:
-    """The principal of checked claims.
+def principal_from_claims(claims: Mapping[str, Any]) -> Principal:
+    """Return the principal of verified claims.
 
     Raises:
-        Unauthenticated: a claim is missing or of a wrong type.
+        Unauthenticated: a claim is missing or has the wrong type.
     """
     account_id, owner_id = claims.get("account_id"), claims.get("owner_id")
     if not isinstance(account_id, str) or not is_hex_id(account_id):
-        raise refused()
-    # An owner that is no text must not be taken for "no owner", which reaches more.
+        raise invalid_credentials()
+    # An invalid owner must not count as "no owner": a token without an owner can access more.
     if owner_id is not None and not (isinstance(owner_id, str) and 0 < len(owner_id) <= MAX_ID):
-        raise refused()
+        raise invalid_credentials()
     return Principal(account_id, _scopes(claims.get("scopes")), owner_id, _name(claims.get("sub"), owner_id))
 
 
-def _scopes(claimed: Any) -> frozenset[Any]:
-    if not isinstance(claimed, list) or len(claimed) > MAX_SCOPES:
-        raise refused()
-    if not all(isinstance(scope, str) for scope in claimed):
-        raise refused()
+def _scopes(claim: Any) -> frozenset[Any]:
+    if not isinstance(claim, list) or len(claim) > MAX_SCOPES:
+        raise invalid_credentials()
+    if not all(isinstance(scope, str) for scope in claim):
+        raise invalid_credentials()
     try:
-        return parse_scopes(claimed)
+        return parse_scopes(claim)
     except InvalidInput as error:
-        raise refused() from error
+        raise invalid_credentials() from error
 
 
 def _name(subject: Any, owner_id: str | None) -> str:

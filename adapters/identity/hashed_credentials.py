@@ -1,4 +1,4 @@
-"""Credentials that are kept by their hash: API keys and the secrets of ingest addresses."""
+"""Credentials that are stored as hashes: API keys and the secrets of ingest addresses."""
 
 import time
 from collections import OrderedDict
@@ -12,40 +12,43 @@ from recordings.ports.account_stores import AccountStore
 from recordings.use_cases.accounts import hash_secret
 
 TTL: Final = 5.0
-"""Seconds that an answer is kept, so the longest that a revoked key or address goes on working."""
-_KEPT: Final = 4_096
+"""Seconds that a lookup is cached. A revoked key or address may work for this long."""
+_MAX_CACHED: Final = 4_096
 
 
 class Credentials:
-    """Looks credentials up, in the store or in what it said less than five seconds ago."""
+    """Looks up credentials in the store. Each result, also a negative one, is cached for `TTL` seconds."""
 
     def __init__(self, store: AccountStore, seconds: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._seconds = seconds
-        self._known: OrderedDict[str, tuple[float, Principal | None]] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[float, Principal | None]] = OrderedDict()
 
     async def key(self, secret: str) -> Principal | None:
-        """The principal of an API key; `None` for one that is unknown or revoked."""
+        """Return the principal of an API key; `None` if the key is unknown or revoked."""
         digest = hash_secret(secret)
-        return await self._remembered(f"key {digest}", lambda: self._find_key(digest))
+        return await self._cached(f"key {digest}", lambda: self._find_key(digest))
 
     async def ingest(self, address_id: str, secret: str) -> Principal | None:
-        """The principal of an ingest address, who may hand in audio and nothing else; `None` for a wrong one."""
+        """Return the principal of an ingest address; `None` if the address or the secret is not valid.
+
+        This principal may only send audio.
+        """
         if not is_hex_id(address_id):
             return None
         digest = hash_secret(secret)
-        return await self._remembered(f"ingest {address_id} {digest}", lambda: self._find_ingest(address_id, digest))
+        return await self._cached(f"ingest {address_id} {digest}", lambda: self._find_ingest(address_id, digest))
 
-    async def _remembered(self, name: str, find: Callable[[], Awaitable[Principal | None]]) -> Principal | None:
+    async def _cached(self, name: str, find: Callable[[], Awaitable[Principal | None]]) -> Principal | None:
         now = self._seconds()
-        known = self._known.get(name)
-        if known is None or known[0] <= now:
-            known = (now + TTL, await find())
-            self._known[name] = known
-            self._known.move_to_end(name)
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
-        return known[1]
+        entry = self._cache.get(name)
+        if entry is None or entry[0] <= now:
+            entry = (now + TTL, await find())
+            self._cache[name] = entry
+            self._cache.move_to_end(name)
+            if len(self._cache) > _MAX_CACHED:
+                self._cache.popitem(last=False)
+        return entry[1]
 
     async def _find_key(self, digest: str) -> Principal | None:
         key = await self._store.key_by_hash(digest)

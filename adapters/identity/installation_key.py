@@ -1,7 +1,7 @@
-"""The installation's secret key: made once, kept in a private file, and never used as it is.
+"""The installation's secret key. It is created once, kept in a private file, and never used directly.
 
-Everything that has to be signed or recognised has a key of its own, derived from it for that purpose, so that what is
-signed for one purpose means nothing for another.
+Each purpose has its own key, derived from the secret key. A signature for one purpose is therefore not valid for
+another.
 """
 
 import os
@@ -18,7 +18,7 @@ _OTHERS: Final = 0o007
 
 
 class SecretFileError(Exception):
-    """The key file cannot be used; the message says what to change, and never what is in it."""
+    """The key file cannot be used. The message says what to change, and never contains the key."""
 
 
 class InstallationKey:
@@ -29,38 +29,37 @@ class InstallationKey:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The key in a file; made if there is none. Processes that do so at the same time get the same one.
+        """Read the key from a file, or create the file. Concurrent processes get the same key.
 
         Raises:
-            SecretFileError: what is there is no key, cannot be read or made, or everybody on the machine may read it.
+            SecretFileError: the file cannot be read or created, holds no key, or every user of the machine can read
+                it.
         """
         try:
-            text = made_once(path, secrets.token_hex(32))
+            text = read_or_create(path, secrets.token_hex(32))
             mode = path.stat().st_mode
         except OSError as error:
-            message = f"{path} cannot be used as the key file: {error.strerror}"
-            raise SecretFileError(message) from error
+            raise SecretFileError(f"{path} cannot be used as the key file: {error.strerror}") from error
         if mode & _OTHERS:
-            message = f"{path} can be read by everybody on this machine: chmod 600 it, or delete it and lose all tokens"
+            message = f"every user of this machine can read {path}: chmod 600 it, or delete it and lose all tokens"
             raise SecretFileError(message)
         if not _HEX.fullmatch(text):
-            message = f"{path} must hold 64 lower-case hexadecimal digits and nothing else"
-            raise SecretFileError(message)
+            raise SecretFileError(f"{path} must hold 64 lower-case hexadecimal digits and nothing else")
         return cls(bytes.fromhex(text))
 
     def derive(self, purpose: str) -> bytes:
-        """The 32-byte key of a purpose (at most 16 ASCII characters)."""
+        """Return the 32-byte key of a purpose. A purpose has at most 16 ASCII characters."""
         return blake2b(key=self._root, person=purpose.encode(), digest_size=32).digest()
 
 
-def made_once(path: Path, text: str) -> str:
-    """What a private file holds; it is written with `text` if it is not there. The first writer wins, for all."""
+def read_or_create(path: Path, text: str) -> str:
+    """Return the text of a private file. Create it with `text` if it does not exist; the first writer wins."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
             _write(draft, text)
-            # A link to a whole file: no reader sees a part of it, and a second one is refused.
+            # A link to a complete file: readers never see a part of it, and a second link fails.
             with suppress(FileExistsError):
                 os.link(draft, path)
         finally:

@@ -1,4 +1,4 @@
-"""Tokens of our own: JWTs signed with HS256 and a key derived from the installation's."""
+"""This service's own tokens: JWTs, signed with HS256 and a key derived from the installation's key."""
 
 import secrets
 from collections import OrderedDict
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import jwt
 
-from adapters.identity.claims import principal_of, refused
+from adapters.identity.claims import invalid_credentials, principal_from_claims
 from recordings.model.account import Principal
 from recordings.model.instants import SECOND, Millis
 from recordings.ports.process import Clock
@@ -16,32 +16,34 @@ from recordings.ports.process import Clock
 ISSUER: Final = "recordings"
 ALGORITHM: Final = "HS256"
 DEFAULT_SECONDS: Final = 3_600
+"""The lifetime of a token."""
 LEEWAY: Final = 5
 """Seconds by which the clocks of two servers may differ."""
 REQUIRED: Final = ["exp", "iat"]
 _MAX_TOKEN_ID: Final = 64
-MAX_REMEMBERED: Final = 4_096
+MAX_CACHED: Final = 4_096
+"""The maximum number of verified tokens in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token that was checked: whom it makes its holder, its own id, and when it is over by itself."""
+    """A verified token: its principal, its own id and its expiry."""
 
     principal: Principal
     id: str
-    until: Millis
+    expires: Millis
 
 
 class Tokens:
-    """Issues tokens and reads them back. `key` is derived for this purpose alone."""
+    """Issues tokens and verifies them. `key` is derived for this purpose only."""
 
     def __init__(self, key: bytes, clock: Clock) -> None:
         self._key = key
         self._clock = clock
-        self._checked: OrderedDict[bytes, Token] = OrderedDict()
+        self._verified: OrderedDict[bytes, Token] = OrderedDict()
 
     def issue(self, principal: Principal, seconds: int = DEFAULT_SECONDS) -> str:
-        """A token that makes whoever has it this principal, for so many seconds."""
+        """Return a token that authenticates its holder as this principal for a number of seconds."""
         now = self._clock.now() // SECOND
         claims: dict[str, Any] = {
             "iss": ISSUER,
@@ -56,20 +58,20 @@ class Tokens:
             claims["owner_id"] = principal.owner_id
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
 
-    def known(self, token: str) -> Token | None:
-        """A token that was checked here before, and whose time is not over.
+    def cached(self, token: str) -> Token | None:
+        """Return a token that this process verified before and that has not expired; else `None`.
 
-        Checking one takes 76 µs, three times what answering for one recording takes; its signature does not change.
-        What is remembered is its hash.
+        Verification takes 76 µs, three times as long as the response for one recording. A valid signature stays
+        valid, so it is verified once. The cache keeps the token's hash, not the token.
         """
-        found = self._checked.get(_digest(token))
-        return found if found is not None and self._clock.now() < found.until else None
+        found = self._verified.get(_digest(token))
+        return found if found is not None and self._clock.now() < found.expires else None
 
-    def read(self, token: str) -> Token:
-        """A token that was issued here and whose time is not over. Whether it was ended before that, a store knows.
+    def verify(self, token: str) -> Token:
+        """Return a token that this installation issued and that has not expired. It may be revoked.
 
         Raises:
-            Unauthenticated: it was not, or does not (any more).
+            Unauthenticated: the token is not valid.
         """
         try:
             claims = jwt.decode(
@@ -78,23 +80,23 @@ class Tokens:
                 algorithms=[ALGORITHM],
                 issuer=ISSUER,
                 leeway=LEEWAY,
-                # One without an id could not be ended.
+                # A token without an id could not be revoked.
                 options={"require": [*REQUIRED, "iss", "jti"]},
             )
         except (jwt.PyJWTError, ValueError) as error:
-            raise refused() from error
+            raise invalid_credentials() from error
         token_id = claims["jti"]
         if not isinstance(token_id, str) or not 0 < len(token_id) <= _MAX_TOKEN_ID:
-            raise refused()
-        checked = Token(principal_of(claims), token_id, int(claims["exp"]) * SECOND)
-        self._remember(_digest(token), checked)
-        return checked
+            raise invalid_credentials()
+        verified = Token(principal_from_claims(claims), token_id, int(claims["exp"]) * SECOND)
+        self._cache(_digest(token), verified)
+        return verified
 
-    def _remember(self, digest: bytes, token: Token) -> None:
-        self._checked[digest] = token
-        self._checked.move_to_end(digest)
-        if len(self._checked) > MAX_REMEMBERED:
-            self._checked.popitem(last=False)
+    def _cache(self, digest: bytes, token: Token) -> None:
+        self._verified[digest] = token
+        self._verified.move_to_end(digest)
+        if len(self._verified) > MAX_CACHED:
+            self._verified.popitem(last=False)
 
 
 def _digest(token: str) -> bytes:

@@ -1,13 +1,14 @@
-"""Servers that share one metadata store: each tells of its live calls, and does to them what another one was asked to.
+"""The other servers of an installation, which share its metadata store.
 
-Authorisation is done where a request comes in, in the use cases. What goes from server to server is a command, signed
-with a key that only the servers of the installation have, and a server obeys no other.
+Each server publishes its live calls, and executes commands of the other servers for these calls. The server that
+receives a client's request authorizes it, in the use cases. A command between servers is signed with a key that only
+the servers of the installation have. A server rejects all other commands.
 """
 
-from adapters.peers.announcer import Announcer
-from adapters.peers.cluster_recorder import PeerRecorder
+from adapters.peers.cluster_recorder import ClusterRecorder
 from adapters.peers.peer_client import PeerClient
 from adapters.peers.peer_routes import peer_routes
-from adapters.peers.signed_commands import Command, Commands, Verb
+from adapters.peers.presence_publisher import PresencePublisher
+from adapters.peers.signed_commands import Command, CommandSigner, Verb
 
-__all__ = ["Announcer", "Command", "Commands", "PeerClient", "PeerRecorder", "Verb", "peer_routes"]
+__all__ = ["ClusterRecorder", "Command", "CommandSigner", "PeerClient", "PresencePublisher", "Verb", "peer_routes"]

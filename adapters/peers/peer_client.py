@@ -1,82 +1,77 @@
-"""Giving commands to other servers, each once and in bounded time."""
+"""The client that sends commands to other servers. It sends each command once and waits for a bounded time."""
 
 import asyncio
 import logging
-import ssl
 from typing import Final
 
-import httpx
+import aiohttp
 import msgspec
 
-from adapters.peers.signed_commands import PATH, Command, Commands, Done, ErrorBody
+from adapters.net.bounded_body import BodyTooLongError, read_body
+from adapters.peers.signed_commands import PATH, Command, CommandResult, CommandSigner, ErrorBody
 from recordings.ports.peers import Peer
 from recordings.ports.recorder import TakeRefused
 
 log = logging.getLogger(__name__)
 
-CONNECT: Final = 2.0
-"""Seconds until a connection is there."""
-TOTAL: Final = 5.0
-"""Seconds until the answer is there; less than a GraphQL operation may take."""
-MAX_ANSWER: Final = 16 * 1024
-_REFUSED: Final = 409
+CONNECT_TIMEOUT: Final = 2.0
+"""Seconds for a connection."""
+TOTAL_TIMEOUT: Final = 5.0
+"""Seconds for the whole response; less than a GraphQL operation may take."""
+KEEP_ALIVE: Final = 5.0
+"""Seconds for which an idle connection is kept."""
+MAX_RESPONSE: Final = 16 * 1024
+"""Bytes."""
+_OK: Final = 200
+_CONFLICT: Final = 409
 
 
 class PeerClient:
-    """A client of the other servers. It connects when it is first used; close it in the end."""
+    """A client of the other servers. It opens connections at the first command. Call `close` at the end."""
 
-    def __init__(
-        self, commands: Commands, *, total: float = TOTAL, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
-        self._commands = commands
+    def __init__(self, signer: CommandSigner, *, total: float = TOTAL_TIMEOUT) -> None:
+        self._signer = signer
         self._total = total
-        self._transport = transport
-        self._opened: httpx.AsyncClient | None = None
+        self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
-        """Let go of the connections."""
-        if self._opened is not None:
-            await self._opened.aclose()
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
 
-    async def give(self, command: Command, peer: Peer) -> Done:
-        """Have a server obey a command, and wait for its answer. Nothing is sent twice.
+    async def send(self, command: Command, peer: Peer) -> CommandResult:
+        """Send a command to a server and return its response. The client never sends a command twice.
 
         Raises:
-            TakeRefused: its recorder could not, or the server is away, or did not answer in time: then it may have
-                obeyed nevertheless.
+            TakeRefused: the recorder refused, or the server is unreachable, or it did not answer in time. In the last
+                case the server may have executed the command.
         """
         try:
             async with asyncio.timeout(self._total):
-                status, body = await self._post(peer, self._commands.sign(command, peer.node))
-            if status == _REFUSED:
+                status, body = await self._post(peer, self._signer.sign(command, peer.node))
+            if status == _CONFLICT:
                 raise TakeRefused(msgspec.json.decode(body, type=ErrorBody).error.message)
-            if status == httpx.codes.OK:
-                return msgspec.json.decode(body, type=Done)
+            if status == _OK:
+                return msgspec.json.decode(body, type=CommandResult)
             why = f"status {status}"
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, msgspec.MsgspecError) as error:
+        except (aiohttp.ClientError, BodyTooLongError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
             why = type(error).__name__
-        log.warning("another server did not obey: %s", why, extra={"peer": peer.node, "verb": command.verb.value})
-        raise TakeRefused("the server that has the call is away, or did not answer in time")
+        log.warning("command to another server failed: %s", why, extra={"peer": peer.node, "verb": command.verb.value})
+        raise TakeRefused("the server that has the call is unreachable, or did not answer in time")
 
-    async def _post(self, peer: Peer, text: str) -> tuple[int, bytes]:
-        body = bytearray()
-        url, headers = peer.url.rstrip("/") + PATH, {"Authorization": f"Bearer {text}"}
-        async with self._client().stream("POST", url, headers=headers) as response:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_ANSWER:
-                    raise httpx.DecodingError(f"more than {MAX_ANSWER} bytes")
-        return response.status_code, bytes(body)
+    async def _post(self, peer: Peer, token: str) -> tuple[int, bytes]:
+        url, headers = peer.url.rstrip("/") + PATH, {"Authorization": f"Bearer {token}"}
+        async with self._opened().post(url, headers=headers, allow_redirects=False) as response:
+            return response.status, await read_body(response, MAX_RESPONSE)
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._opened is None:
-            self._opened = httpx.AsyncClient(
-                timeout=httpx.Timeout(self._total, connect=CONNECT),
-                follow_redirects=False,
-                # No proxy of the environment's, and the certificates that this machine trusts.
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE),
+                timeout=aiohttp.ClientTimeout(total=self._total, sock_connect=CONNECT_TIMEOUT),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # The client uses no proxy from the environment.
                 trust_env=False,
-                verify=ssl.create_default_context(),
-                transport=self._transport,
                 headers={"Accept-Encoding": "identity"},
             )
-        return self._opened
+        return self._session

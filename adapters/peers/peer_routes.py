@@ -1,10 +1,10 @@
-"""Where this server takes commands of others, for its own calls.
+"""The route on which this server receives commands of other servers for its own calls.
 
 POST /internal/commands, with the command as a bearer token and no body:
 
-    200   done
-    401   no command of this installation's for this server, or one that came before; nothing was done
-    409   the recorder could not
+    200   executed
+    401   not a valid command of this installation for this server, or a repeated command; nothing was executed
+    409   the recorder refused
 """
 
 import msgspec
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from adapters.http.error_body import error_response
-from adapters.peers.signed_commands import PATH, Command, Commands, Done, Forged, Verb
+from adapters.peers.signed_commands import PATH, Command, CommandResult, CommandSigner, InvalidCommandError, Verb
 from recordings.model.errors import RecorderFailed
 from recordings.model.events import Begun
 from recordings.model.recording import State
@@ -21,58 +21,55 @@ from recordings.ports.recorder import Recorder, Take, TakeRefused
 from recordings.ports.recording_store import RecordingStore
 
 
-def peer_routes(*, commands: Commands, recorder: Recorder, recordings: RecordingStore, node: str) -> list[BaseRoute]:
-    """The route, for the app's router. `recorder` is this server's own."""
-    takes = _Takes(recorder, recordings, node)
+def peer_routes(*, signer: CommandSigner, recorder: Recorder, recordings: RecordingStore, node: str) -> list[BaseRoute]:
+    """Return the route, for the app's router. `recorder` is this server's own recorder."""
+    executor = _CommandExecutor(recorder, recordings, node)
 
-    async def obey(request: Request) -> Response:
-        scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    async def execute(request: Request) -> Response:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         try:
-            command = commands.read(text if scheme.lower() == "bearer" else "")
-        except Forged:
-            return error_response(
-                401, "UNAUTHENTICATED", "no command of this installation", {"www-authenticate": "Bearer"}
-            )
+            command = signer.verify(token if scheme.lower() == "bearer" else "")
+        except InvalidCommandError as error:
+            return error_response(401, "UNAUTHENTICATED", str(error), {"www-authenticate": "Bearer"})
         try:
-            done = await takes.obey(command)
+            result = await executor.execute(command)
         except TakeRefused as refused:
             return error_response(409, RecorderFailed.code, str(refused))
-        return Response(msgspec.json.encode(done), media_type="application/json")
+        return Response(msgspec.json.encode(result), media_type="application/json")
 
-    return [Route(PATH, obey, methods=["POST"])]
+    return [Route(PATH, execute, methods=["POST"])]
 
 
-class _Takes:
-    """The takes of this server's calls."""
+class _CommandExecutor:
+    """Executes commands on the takes of this server's calls."""
 
     def __init__(self, recorder: Recorder, recordings: RecordingStore, node: str) -> None:
         self._recorder = recorder
         self._recordings = recordings
         self._node = node
 
-    async def obey(self, command: Command) -> Done:
-        """Do to a take what a command says. Raises `TakeRefused`."""
-        recorder, name = self._recorder, command.recording_id
+    async def execute(self, command: Command) -> CommandResult:
+        """Execute a command. Raises `TakeRefused`."""
+        recorder, recording_id = self._recorder, command.recording_id
         match command.verb:
             case Verb.START:
-                event = await recorder.start(await self._wanted(name))
-                return Done(begun=event.at) if isinstance(event, Begun) else Done(armed=event.at)
+                event = await recorder.start(await self._take(recording_id))
+                return CommandResult(begun=event.at) if isinstance(event, Begun) else CommandResult(armed=event.at)
             case Verb.STOP:
-                await recorder.stop(name)
+                await recorder.stop(recording_id)
             case Verb.PAUSE:
-                return Done(at_ms=await recorder.pause(name))
+                return CommandResult(at_ms=await recorder.pause(recording_id))
             case Verb.RESUME:
-                await recorder.resume(name)
+                await recorder.resume(recording_id)
             case Verb.MASK:
-                return Done(at_ms=await recorder.mask(name))
+                return CommandResult(at_ms=await recorder.mask(recording_id))
             case Verb.UNMASK:
-                await recorder.unmask(name)
-        return Done()
+                await recorder.unmask(recording_id)
+        return CommandResult()
 
-    async def _wanted(self, recording_id: str) -> Take:
-        # What is to be recorded stands in the store, and there alone. One that has moved on is over: a start that was
-        # long on its way opens nothing.
+    async def _take(self, recording_id: str) -> Take:
+        # Only the store says what to record. If the recording has left REQUESTED, a late start opens nothing.
         recording = await self._recordings.load(recording_id)
         if recording is None or recording.node != self._node or recording.state is not State.REQUESTED:
-            raise TakeRefused("nobody waits for this recording here")
+            raise TakeRefused("this recording does not wait for a start on this server")
         return Take(recording.id, recording.account_id, recording.call_id, recording.options)

@@ -1,6 +1,7 @@
-"""What one server may ask of another: a verb and a recording, in a signed text that holds once, there, for seconds.
+"""Commands between servers: a verb and a recording, in a signed token.
 
-A command is all of a request: nothing beside it (a path, a body) decides anything, so nothing else has to be signed.
+A token is valid once, on one server, for a few seconds. It is the whole request: neither the path nor a body adds
+anything, so nothing else needs a signature.
 """
 
 import secrets
@@ -16,19 +17,19 @@ from recordings.model.instants import SECOND
 from recordings.ports.process import Clock
 
 PATH: Final = "/internal/commands"
-"""Where a server takes commands, below its URL."""
+"""The path for commands, below a server's URL."""
 ALGORITHM: Final = "HS256"
 SECONDS: Final = 10
-"""How long a command holds."""
+"""The validity of a command."""
 LEEWAY: Final = 30
 """Seconds by which the clocks of two servers may differ."""
-MAX_KNOWN: Final = 100_000
-"""Commands that are remembered for as long as they hold; no more are taken in that time."""
+MAX_REMEMBERED: Final = 100_000
+"""The maximum number of remembered commands. While it is reached, new commands are rejected."""
 _CLAIMS: Final = ["iat", "exp", "aud", "jti", "verb", "recording_id"]
 
 
 class Verb(StrEnum):
-    """What can be done to a take."""
+    """The actions on a take."""
 
     START = "start"
     STOP = "stop"
@@ -40,16 +41,16 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One thing to be done to the take of a recording."""
+    """One action on the take of a recording."""
 
     verb: Verb
     recording_id: str
 
 
-class Done(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What a server answers when it did it: all times in milliseconds.
+class CommandResult(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The response to an executed command. All times are in milliseconds.
 
-    `armed` or `begun` is the instant of a start's outcome, `at_ms` the offset of a pause or a mask in the audio.
+    `armed` or `begun` is the instant of a start. `at_ms` is the offset of a pause or a mask in the audio.
     """
 
     armed: int | None = None
@@ -58,7 +59,7 @@ class Done(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class ErrorDetail(msgspec.Struct):
-    """The part of an error response that the caller needs."""
+    """The part of an error response that the client reads."""
 
     message: str
 
@@ -69,21 +70,21 @@ class ErrorBody(msgspec.Struct):
     error: ErrorDetail
 
 
-class Forged(Exception):  # noqa: N818 - an answer
-    """What came is no command of this installation's for this server, is over, or came before."""
+class InvalidCommandError(Exception):
+    """The token is not a valid command of this installation for this server, or it is a repeated command."""
 
 
-class Commands:
-    """Signs commands and reads them back. `key` is derived for this purpose alone; `node` is this server."""
+class CommandSigner:
+    """Signs commands and verifies them. `key` is derived for this purpose only. `node` is this server."""
 
     def __init__(self, key: bytes, node: str, clock: Clock) -> None:
         self._key = key
         self._node = node
         self._clock = clock
-        self._known: OrderedDict[str, int] = OrderedDict()
+        self._verified: OrderedDict[str, int] = OrderedDict()
 
     def sign(self, command: Command, node: str) -> str:
-        """A command for the server that is a node."""
+        """Return a token for a command to another server, named by its node."""
         now = self._clock.now() // SECOND
         claims = {
             "iat": now,
@@ -95,15 +96,15 @@ class Commands:
         }
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
 
-    def read(self, text: str) -> Command:
-        """The command that a text holds.
+    def verify(self, token: str) -> Command:
+        """Return the command of a token.
 
         Raises:
-            Forged: it holds none, or none that may be obeyed (any more).
+            InvalidCommandError: the token is not valid, or it was used before.
         """
         try:
             claims = jwt.decode(
-                text,
+                token,
                 self._key,
                 algorithms=[ALGORITHM],
                 audience=self._node,
@@ -112,15 +113,17 @@ class Commands:
             )
             command = Command(Verb(claims["verb"]), str(claims["recording_id"]))
         except (jwt.PyJWTError, ValueError) as error:
-            raise Forged("no command of ours") from error
-        self._note(claims)
+            raise InvalidCommandError("not a valid command for this server") from error
+        self._remember(claims)
         return command
 
-    def _note(self, claims: dict[str, Any]) -> None:
-        # Whoever listens on the way cannot send it again: a pause of a minute ago is no pause of now.
+    def _remember(self, claims: dict[str, Any]) -> None:
+        # An attacker who recorded the traffic cannot repeat a command.
         now = self._clock.now() // SECOND
-        while self._known and next(iter(self._known.values())) < now:
-            self._known.popitem(last=False)
-        if claims["jti"] in self._known or len(self._known) >= MAX_KNOWN:
-            raise Forged("this command came before")
-        self._known[claims["jti"]] = now + SECONDS + 2 * LEEWAY
+        while self._verified and next(iter(self._verified.values())) < now:
+            self._verified.popitem(last=False)
+        if claims["jti"] in self._verified:
+            raise InvalidCommandError("this command was already used")
+        if len(self._verified) >= MAX_REMEMBERED:
+            raise InvalidCommandError("too many commands at once: try again later")
+        self._verified[claims["jti"]] = now + SECONDS + 2 * LEEWAY

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from starlette.routing import Route, WebSocketRoute
 
-from adapters.peers import Command, Commands, Verb
+from adapters.peers import Command, CommandSigner, Verb
 from adapters.recorders.embedded import recorder_limits
 from graph.app import create_app
 from graph.server.request_log import RequestLog
@@ -198,8 +198,8 @@ async def test_wrong_requests(site: Site) -> None:
 
 
 async def test_a_recorder_that_refuses_another_servers_command(site: Site) -> None:
-    commands = Commands(site.services.key.derive("peers"), site.services.node, site.services.clock)
-    signed = commands.sign(Command(Verb.START, "nothing"), site.services.node)
+    signer = CommandSigner(site.services.key.derive("peers"), site.services.node, site.services.clock)
+    signed = signer.sign(Command(Verb.START, "nothing"), site.services.node)
     headers = {"Authorization": f"Bearer {signed}"}
     assert await site.error("POST", "/internal/commands", headers=headers) == (409, "RECORDER_FAILED")
 
@@ -216,7 +216,7 @@ ERRORS: dict[str, tuple[Callable[[], Exception], int, str]] = {
 @pytest.mark.parametrize(("make", "status", "code"), ERRORS.values(), ids=ERRORS)
 async def test_unavailable_stores_and_faults(site: Site, make: Callable[[], Exception], status: int, code: str) -> None:
     services = site.services
-    command = Commands(services.key.derive("peers"), services.node, services.clock).sign(
+    command = CommandSigner(services.key.derive("peers"), services.node, services.clock).sign(
         Command(Verb.START, "x"), services.node
     )
     with raising(services.store, make(), *READS):

@@ -1,4 +1,4 @@
-"""An account in a store, and everything that tells who is asking."""
+"""Fixtures: an account in a store, and everything that authenticates a request."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +15,7 @@ KEY = bytes(range(32))
 
 
 class Seconds:
-    """A clock that a test turns."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1_000.0

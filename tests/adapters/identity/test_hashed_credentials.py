@@ -1,4 +1,4 @@
-"""API keys and ingest addresses: known by their hash, and soon unknown after they are revoked."""
+"""API keys and ingest addresses: found by their hash, and rejected soon after they are revoked."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from recordings.use_cases.accounts import ManageAccounts
 from tests.adapters.identity.conftest import Seconds
 
 
-async def test_an_api_key_is_its_principal(
+async def test_an_api_key_authenticates_its_principal(
     identity: Identity, administration: ManageAccounts, account: Account
 ) -> None:
     made = await administration.create_key(account.id, "ada", frozenset({Scope.READ, Scope.LISTEN}))
@@ -22,7 +22,7 @@ async def test_an_api_key_is_its_principal(
     assert await identity.authenticate({"Authorization": f"Bearer {made.secret}"}) == expected
 
 
-async def test_the_secret_is_not_kept(store: SqliteStore, administration: ManageAccounts, account: Account) -> None:
+async def test_the_secret_is_not_stored(store: SqliteStore, administration: ManageAccounts, account: Account) -> None:
     made = await administration.create_key(account.id, None, frozenset({Scope.READ}))
     address = await administration.create_ingest(account.id)
     kept = repr([await store.keys(account.id), await store.ingest_addresses(account.id)])
@@ -43,13 +43,13 @@ async def test_a_revoked_key_works_for_five_seconds_at_most(
         await identity.authenticate(headers)
 
 
-async def test_an_unknown_key_is_refused(identity: Identity) -> None:
+async def test_an_unknown_key_is_rejected(identity: Identity) -> None:
     for secret in (new_secret(), "0" * 64, "A" * 64):
         with pytest.raises(Unauthenticated):
             await identity.authenticate({"X-Auth-Token": secret})
 
 
-async def test_an_ingest_address_may_hand_in_and_nothing_else(
+async def test_an_ingest_address_may_only_send_audio(
     identity: Identity, administration: ManageAccounts, account: Account
 ) -> None:
     made = await administration.create_ingest(account.id)
@@ -60,7 +60,7 @@ async def test_an_ingest_address_may_hand_in_and_nothing_else(
         await identity.authenticate({"X-Auth-Token": made.secret})
 
 
-async def test_a_wrong_ingest_address_is_nobody(
+async def test_a_wrong_ingest_address_or_secret_is_rejected(
     identity: Identity, administration: ManageAccounts, account: Account
 ) -> None:
     one, two = await administration.create_ingest(account.id), await administration.create_ingest(account.id)
@@ -77,7 +77,7 @@ async def test_a_wrong_ingest_address_is_nobody(
         assert await identity.ingest(address_id, secret) is None
 
 
-async def test_a_revoked_ingest_address_is_soon_nobody(
+async def test_a_revoked_ingest_address_is_rejected_within_five_seconds(
     identity: Identity, administration: ManageAccounts, account: Account, seconds: Seconds
 ) -> None:
     made = await administration.create_ingest(account.id)
@@ -87,7 +87,7 @@ async def test_a_revoked_ingest_address_is_soon_nobody(
     assert await identity.ingest(made.address.id, made.secret) is None
 
 
-async def test_the_store_is_asked_once_in_five_seconds(
+async def test_a_lookup_is_cached_for_five_seconds(
     store: SqliteStore, seconds: Seconds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -104,20 +104,20 @@ async def test_the_store_is_asked_once_in_five_seconds(
         return len(asked)
 
     monkeypatch.setattr(store, "key_by_hash", counted)
-    monkeypatch.setattr(credentials, "_KEPT", 2)
+    monkeypatch.setattr(credentials, "_MAX_CACHED", 2)
     known = Credentials(store, seconds)
     assert await looks(known, "a", "b", "a", "b") == 2
     seconds.now += TTL - 0.1
     assert await looks(known, "a") == 0
     seconds.now += 0.1
     assert await looks(known, "a", "a") == 1
-    # Of these two the other one was asked for longer ago: it makes room.
+    # The cache holds two entries. "b" was used least recently, so it is dropped.
     assert await looks(known, "c", "a", "c") == 1
     assert await looks(known, "b") == 1
 
 
-async def test_guessing_does_not_fill_the_memory(identity: Identity) -> None:
+async def test_guessed_keys_do_not_fill_the_memory(identity: Identity) -> None:
     for number in range(5_000):
         with pytest.raises(Unauthenticated):
             await identity.authenticate_token(f"{number:064x}")
-    assert len(identity._credentials._known) <= 4_096
+    assert len(identity._credentials._cache) <= 4_096

@@ -1,4 +1,4 @@
-"""Tokens of an issuer: asymmetric ones, for us, with keys that it publishes now."""
+"""Tokens of an external issuer: asymmetric signatures, this service as audience, and currently published keys."""
 
 import asyncio
 import hmac
@@ -7,15 +7,14 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import jwt
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.utils import base64url_encode
 
-from adapters.identity import Credentials, Identity, Tokens
-from adapters.identity import jwks_issuer as issuer
+from adapters.identity import Credentials, Identity, Tokens, jwks_issuer
 from adapters.identity.jwks_issuer import Issuer
 from adapters.identity.tokens import LEEWAY
 from adapters.metadata.sqlite import SqliteStore
@@ -23,7 +22,6 @@ from recordings.model.account import Account, Principal, Scope
 from recordings.model.errors import Unauthenticated
 from tests.adapters.identity.conftest import Seconds
 
-URL = "https://issuer.example/keys"
 RSA = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
 EC = ec.generate_private_key(ec.SECP256R1())
 ED = ed25519.Ed25519PrivateKey.generate()
@@ -40,40 +38,49 @@ KEYS = json.dumps({"keys": [public(algorithm, algorithm) for algorithm in PRIVAT
 
 
 class Published:
-    """The issuer's side: what it publishes, and how often it was asked."""
+    """A real HTTP server that publishes the keys, and counts the requests."""
 
     def __init__(self) -> None:
         self.keys: list[Any] = [public(algorithm, algorithm) for algorithm in PRIVATE]
-        self.asked = 0
-        self.answer: httpx.Response | None = None
-        self.silent = False
+        self.requests = 0
+        self.response: tuple[int, bytes] | None = None
+        self.is_silent = False
+        self.url = ""
 
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked += 1
-        if self.silent:
+    async def respond(self, request: web.Request) -> web.Response:
+        self.requests += 1
+        if self.is_silent:
             await asyncio.Event().wait()
-        return self.answer or httpx.Response(200, json={"keys": self.keys})
+        status, body = self.response or (200, json.dumps({"keys": self.keys}).encode())
+        # A client that follows redirects would request the keys twice.
+        return web.Response(status=status, body=body, headers={"location": self.url})
 
 
 @pytest.fixture
-def published() -> Published:
-    return Published()
+async def published() -> AsyncIterator[Published]:
+    published = Published()
+    application = web.Application()
+    application.router.add_get("/keys", published.respond)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    published.url = f"http://127.0.0.1:{runner.addresses[0][1]}/keys"
+    yield published
+    await runner.cleanup()
 
 
 @pytest.fixture
 async def identity(
     store: SqliteStore, tokens: Tokens, seconds: Seconds, published: Published
 ) -> AsyncIterator[Identity]:
-    client = httpx.AsyncClient(transport=httpx.MockTransport(published))
-    made = Issuer(URL, issuer="https://issuer.example", audience="recordings", client=client, seconds=seconds)
-    yield Identity(store, tokens, Credentials(store, seconds), made)
-    await made.close()
-    assert client.is_closed
+    issuer = Issuer(published.url, issuer="https://issuer.example", audience="recordings", seconds=seconds)
+    yield Identity(store, tokens, Credentials(store, seconds), issuer)
+    await issuer.close()
 
 
 def claims(account: Account, **others: Any) -> dict[str, Any]:
     now = int(time.time())
-    given = {
+    values = {
         "iss": "https://issuer.example",
         "aud": "recordings",
         "account_id": account.id,
@@ -82,7 +89,7 @@ def claims(account: Account, **others: Any) -> dict[str, Any]:
         "exp": now + 60,
         **others,
     }
-    return {name: value for name, value in given.items() if value is not ...}
+    return {name: value for name, value in values.items() if value is not ...}
 
 
 def token(account: Account, algorithm: str = "RS256", kid: str | None = None, key: Any = None, **others: Any) -> str:
@@ -94,56 +101,56 @@ def part(value: Any) -> str:
     return base64url_encode(json.dumps(value).encode()).decode()
 
 
-async def refused(identity: Identity, text: str) -> None:
+async def rejected(identity: Identity, text: str) -> None:
     with pytest.raises(Unauthenticated):
         await identity.authenticate({"Authorization": f"Bearer {text}"})
 
 
 @pytest.mark.parametrize("algorithm", PRIVATE)
-async def test_each_algorithm_works(identity: Identity, account: Account, algorithm: str) -> None:
+async def test_each_allowed_algorithm_is_accepted(identity: Identity, account: Account, algorithm: str) -> None:
     principal = await identity.authenticate({"X-Auth-Token": token(account, algorithm, sub="ada")})
     assert principal == Principal(account.id, frozenset({Scope.READ, Scope.LISTEN}), None, "ada")
 
 
 @pytest.mark.parametrize(
     "others",
-    [{"iss": "somebody"}, {"iss": ...}, {"aud": "others"}, {"aud": ...}, {"exp": 1}, {"exp": ...}, {"nbf": 2**33}],
+    [{"iss": "other"}, {"iss": ...}, {"aud": "others"}, {"aud": ...}, {"exp": 1}, {"exp": ...}, {"nbf": 2**33}],
 )
-async def test_a_token_that_is_not_for_us_is_refused(
+async def test_a_token_with_other_claims_is_rejected(
     identity: Identity, account: Account, others: dict[str, Any]
 ) -> None:
-    await refused(identity, token(account, **others))
+    await rejected(identity, token(account, **others))
 
 
-async def test_a_published_key_is_no_signing_key(identity: Identity, account: Account) -> None:
-    """The oldest trick: HS256 with the text of the public key as the secret."""
+async def test_a_published_key_cannot_sign_a_token(identity: Identity, account: Account) -> None:
+    """A known attack: sign with HS256, and use the text of the public key as the secret."""
     pem = RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     for named in ("recordings", "https://issuer.example"):
         for secret in (pem, pem.strip(), json.dumps(public("RS256", "RS256")).encode()):
-            # By hand: PyJWT refuses to sign with a public key, a forger does not.
+            # Built by hand, because PyJWT refuses to sign with a public key.
             message = f"{part({'alg': 'HS256', 'kid': 'RS256'})}.{part({**claims(account), 'iss': named})}"
             signature = hmac.digest(secret, message.encode(), "sha256")
-            await refused(identity, f"{message}.{base64url_encode(signature).decode()}")
+            await rejected(identity, f"{message}.{base64url_encode(signature).decode()}")
     header, payload, _ = token(account).split(".")
     for algorithm in ("none", "HS256"):
         forged_header = part({"alg": algorithm, "kid": "RS256"})
-        await refused(identity, f"{forged_header}.{payload}.")
-        await refused(identity, f"{forged_header}.{payload}.{header}")
+        await rejected(identity, f"{forged_header}.{payload}.")
+        await rejected(identity, f"{forged_header}.{payload}.{header}")
 
 
 @pytest.mark.parametrize("algorithm", ["RS512", "PS256", "RS384"])
-async def test_other_algorithms_of_the_same_key_are_refused(
+async def test_other_algorithms_of_the_same_key_are_rejected(
     identity: Identity, account: Account, algorithm: str
 ) -> None:
-    await refused(identity, token(account, algorithm, kid="RS256", key=RSA))
+    await rejected(identity, token(account, algorithm, kid="RS256", key=RSA))
 
 
-async def test_a_key_is_used_with_its_own_algorithm_alone(identity: Identity, account: Account) -> None:
-    await refused(identity, token(account, "ES256", kid="RS256"))
-    await refused(identity, token(account, "RS256", kid="EdDSA"))
+async def test_a_key_verifies_only_its_own_algorithm(identity: Identity, account: Account) -> None:
+    await rejected(identity, token(account, "ES256", kid="RS256"))
+    await rejected(identity, token(account, "RS256", kid="EdDSA"))
 
 
-async def test_symmetric_and_encryption_keys_are_passed_over(
+async def test_symmetric_encryption_and_broken_keys_are_skipped(
     identity: Identity, account: Account, published: Published
 ) -> None:
     published.keys = [
@@ -158,131 +165,136 @@ async def test_symmetric_and_encryption_keys_are_passed_over(
         {**public("EdDSA", "broken"), "crv": 7},
         {**public("RS256", "unhashable"), "kid": ["RS256"]},
         "nonsense",
-        # What it is for need not be said.
+        # The field `use` is optional.
         {name: value for name, value in public("RS256", "good").items() if name != "use"},
     ]
-    await refused(identity, token(account, kid="two"))
-    await refused(identity, jwt.encode({"exp": 2**33}, bytes(32), algorithm="HS256", headers={"kid": "one"}))
+    await rejected(identity, token(account, kid="two"))
+    await rejected(identity, jwt.encode({"exp": 2**33}, bytes(32), algorithm="HS256", headers={"kid": "one"}))
     assert (await identity.authenticate({"X-Auth-Token": token(account, kid="good")})).account_id == account.id
 
 
-async def test_an_unknown_key_id_asks_once_a_minute_at_most(
+async def test_unknown_key_ids_fetch_the_keys_once_a_minute_at_most(
     identity: Identity, account: Account, published: Published, seconds: Seconds
 ) -> None:
     await identity.authenticate({"X-Auth-Token": token(account)})
-    assert published.asked == 1
+    assert published.requests == 1
     for number in range(20):
-        await refused(identity, token(account, kid=f"unknown-{number}"))
-    assert published.asked == 1
+        await rejected(identity, token(account, kid=f"unknown-{number}"))
+    assert published.requests == 1
     published.keys = [public("RS256", "rotated")]
     seconds.now += 61
     await identity.authenticate({"X-Auth-Token": token(account, kid="rotated")})
-    assert published.asked == 2
-    await refused(identity, token(account, kid="RS256"))
+    assert published.requests == 2
+    await rejected(identity, token(account, kid="RS256"))
 
 
-async def test_a_withdrawn_key_is_forgotten(
+async def test_a_withdrawn_key_is_rejected_after_an_hour(
     identity: Identity, account: Account, published: Published, seconds: Seconds
 ) -> None:
     await identity.authenticate({"X-Auth-Token": token(account)})
     published.keys = []
     seconds.now += 3_601
-    await refused(identity, token(account))
+    await rejected(identity, token(account))
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
-        httpx.Response(500, content=KEYS),
-        httpx.Response(302, headers={"location": "http://127.0.0.1/"}, content=KEYS),
-        httpx.Response(200, content=b"not json"),
-        httpx.Response(200, json=[]),
-        httpx.Response(200, json={}),
-        httpx.Response(200, json={"keys": {"RS256": public("RS256", "RS256")}}),
-        httpx.Response(200, content=b" " * 300_000 + KEYS),
+        (500, KEYS),
+        (302, KEYS),
+        (200, b"not json"),
+        (200, b"\xff\xfe\xff"),
+        (200, b"[]"),
+        (200, b"{}"),
+        (200, b"[" * 200_000),
+        (200, json.dumps({"keys": {"RS256": public("RS256", "RS256")}}).encode()),
+        (200, b" " * 300_000 + KEYS),
     ],
+    ids=["error", "redirect", "no JSON", "no text", "a list", "no keys", "deep", "keys by name", "too long"],
 )
-async def test_an_issuer_that_cannot_be_asked_lets_nobody_in_and_is_not_hammered(
-    identity: Identity, account: Account, published: Published, answer: httpx.Response
+async def test_a_broken_issuer_authenticates_nobody_and_is_asked_once_a_minute(
+    identity: Identity, account: Account, published: Published, response: tuple[int, bytes]
 ) -> None:
-    published.answer = answer
+    published.response = response
     for _ in range(5):
-        await refused(identity, token(account))
-    assert published.asked == 1
+        await rejected(identity, token(account))
+    assert published.requests == 1
 
 
-async def test_known_keys_survive_an_outage(
+async def test_cached_keys_survive_an_outage(
     identity: Identity, account: Account, published: Published, seconds: Seconds
 ) -> None:
     await identity.authenticate({"X-Auth-Token": token(account)})
-    published.answer = httpx.Response(500)
+    published.response = (500, b"")
     seconds.now += 61
-    await refused(identity, token(account, kid="unknown"))
+    await rejected(identity, token(account, kid="unknown"))
     await identity.authenticate({"X-Auth-Token": token(account)})
 
 
-async def test_an_issuer_that_says_nothing_is_one_that_cannot_be_asked(
+async def test_an_issuer_that_does_not_respond_is_unavailable(
     identity: Identity,
     account: Account,
     published: Published,
     seconds: Seconds,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def ask_in_silence(text: str) -> None:
+    async def authenticate_without_response(text: str) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(published, "silent", True)
-            patched.setattr(issuer, "_TIMEOUT", 0.01)
+            patched.setattr(published, "is_silent", True)
+            patched.setattr(jwks_issuer, "_TIMEOUT", 0.05)
             await identity.authenticate({"X-Auth-Token": text})
 
-    with pytest.raises(Unauthenticated, match="cannot be asked now"):
-        await ask_in_silence(token(account))
+    with pytest.raises(Unauthenticated, match="is unavailable"):
+        await authenticate_without_response(token(account))
     seconds.now += 61
     await identity.authenticate({"X-Auth-Token": token(account)})
     seconds.now += 61
     with pytest.raises(Unauthenticated, match="not valid"):
-        await ask_in_silence(token(account, kid="unknown"))
-    # What was known is known.
+        await authenticate_without_response(token(account, kid="unknown"))
+    # The cached keys stay valid.
     await identity.authenticate({"X-Auth-Token": token(account)})
-    assert published.asked == 3
+    assert published.requests == 3
 
 
-async def test_many_at_once_ask_once(identity: Identity, account: Account, published: Published) -> None:
+async def test_concurrent_requests_fetch_the_keys_once(
+    identity: Identity, account: Account, published: Published
+) -> None:
     await asyncio.gather(*(identity.authenticate({"X-Auth-Token": token(account)}) for _ in range(8)))
-    assert published.asked == 1
+    assert published.requests == 1
 
 
-async def test_keys_are_looked_at_again_after_an_hour(
+async def test_keys_are_fetched_again_after_an_hour(
     identity: Identity, account: Account, published: Published, seconds: Seconds
 ) -> None:
     for _ in range(3):
         await identity.authenticate({"X-Auth-Token": token(account)})
         await identity.authenticate({"X-Auth-Token": token(account)})
         seconds.now += 3_601
-    assert published.asked == 3
+    assert published.requests == 3
 
 
-async def test_the_clock_of_the_issuer_may_be_a_little_ahead(identity: Identity, account: Account) -> None:
+async def test_the_issuers_clock_may_be_slightly_ahead(identity: Identity, account: Account) -> None:
     await identity.authenticate({"X-Auth-Token": token(account, iat=int(time.time()) + LEEWAY)})
-    await refused(identity, token(account, iat=int(time.time()) + 3_600))
+    await rejected(identity, token(account, iat=int(time.time()) + 3_600))
 
 
 @pytest.mark.parametrize("kid", [None, 7, ["RS256"], {}])
-async def test_a_token_without_a_key_id_is_refused(identity: Identity, account: Account, kid: Any) -> None:
+async def test_a_token_without_a_key_id_is_rejected(identity: Identity, account: Account, kid: Any) -> None:
     _, payload, signature = token(account).split(".")
-    await refused(identity, f"{part({'alg': 'RS256', 'kid': kid})}.{payload}.{signature}")
+    await rejected(identity, f"{part({'alg': 'RS256', 'kid': kid})}.{payload}.{signature}")
 
 
-async def test_our_own_tokens_and_garbage_are_none_of_the_issuers(
+async def test_own_tokens_and_malformed_tokens_do_not_reach_the_issuer(
     identity: Identity, account: Account, tokens: Tokens, published: Published
 ) -> None:
-    ours = Principal(account.id, frozenset({Scope.READ}), None, "somebody")
+    ours = Principal(account.id, frozenset({Scope.READ}), None, "other")
     assert await identity.authenticate({"X-Auth-Token": tokens.issue(ours)}) == ours
     for text in ("x", "a.b.c", "..", part([]) + ".e30.x"):
-        await refused(identity, text)
-    assert published.asked == 0
+        await rejected(identity, text)
+    assert published.requests == 0
 
 
-async def test_without_an_issuer_its_tokens_are_refused(
+async def test_without_an_issuer_its_tokens_are_rejected(
     store: SqliteStore, tokens: Tokens, seconds: Seconds, account: Account
 ) -> None:
-    await refused(Identity(store, tokens, Credentials(store, seconds)), token(account))
+    await rejected(Identity(store, tokens, Credentials(store, seconds)), token(account))

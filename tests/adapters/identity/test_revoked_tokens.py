@@ -1,4 +1,4 @@
-"""Ending a token of ours before its time: at once here, within seconds elsewhere, and nobody else's by it."""
+"""Revocation of a token: immediate in this process, within seconds in others, and of no other token."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,12 +19,12 @@ from recordings.use_cases.accounts import ManageAccounts
 from tests.adapters.identity.conftest import Seconds
 
 
-class Store(SqliteStore):
-    """Counts what it is asked, and can be held up."""
+class CountingStore(SqliteStore):
+    """A store that counts its queries, and can delay them."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.asked, self.until = 0, 0
+        self.queries, self.until = 0, 0
         self.looking = asyncio.Event()
         self.hold: asyncio.Event | None = None
 
@@ -33,7 +33,7 @@ class Store(SqliteStore):
         await super().revoke_token(token_id, until)
 
     async def is_token_revoked(self, token_id: str) -> bool:
-        self.asked += 1
+        self.queries += 1
         found = await super().is_token_revoked(token_id)
         self.looking.set()
         if self.hold is not None:
@@ -42,19 +42,19 @@ class Store(SqliteStore):
 
 
 @pytest.fixture
-async def asked_store(tmp_path: Path) -> AsyncIterator[Store]:
-    made = Store(tmp_path / "asked")
+async def counting_store(tmp_path: Path) -> AsyncIterator[CountingStore]:
+    made = CountingStore(tmp_path / "counting")
     await made.open()
     yield made
     await made.close()
 
 
 def process(store: SqliteStore, tokens: Tokens, seconds: Seconds) -> Identity:
-    """What each process has for itself."""
+    """The authentication of one process."""
     return Identity(store, tokens, Credentials(store, seconds), revocations=Revocations(store, seconds))
 
 
-async def holds(identity: Identity, token: str) -> bool:
+async def is_valid(identity: Identity, token: str) -> bool:
     try:
         await identity.authenticate_token(token)
     except Unauthenticated:
@@ -67,96 +67,96 @@ def token(tokens: Tokens, account: Account) -> str:
     return tokens.issue(Principal(account.id, frozenset({Scope.READ})))
 
 
-async def test_it_is_over_here_at_once_and_elsewhere_in_seconds(
+async def test_a_revoked_token_is_rejected_here_at_once_and_elsewhere_within_seconds(
     store: SqliteStore, tokens: Tokens, seconds: Seconds, token: str
 ) -> None:
     here, elsewhere = (process(store, tokens, seconds) for _ in range(2))
-    assert await holds(here, token)
-    assert await holds(elsewhere, token)
+    assert await is_valid(here, token)
+    assert await is_valid(elsewhere, token)
     assert await here.end_token(token)
-    assert not await holds(here, token)
-    assert not await holds(process(store, tokens, seconds), token)
+    assert not await is_valid(here, token)
+    assert not await is_valid(process(store, tokens, seconds), token)
     assert TTL <= 5
     seconds.now += TTL
-    assert not await holds(elsewhere, token)
-    # Once more is fine, and it stays over.
+    assert not await is_valid(elsewhere, token)
+    # A second revocation succeeds, and the token stays revoked.
     assert await here.end_token(token)
     seconds.now += 10 * TTL
-    assert not await holds(here, token)
+    assert not await is_valid(here, token)
 
 
-async def test_another_token_of_the_same_principal_holds(
+async def test_another_token_of_the_same_principal_stays_valid(
     store: SqliteStore, tokens: Tokens, seconds: Seconds, account: Account, token: str
 ) -> None:
     here = process(store, tokens, seconds)
     other = tokens.issue(Principal(account.id, frozenset({Scope.READ})))
     await here.end_token(token)
-    assert await holds(here, other)
+    assert await is_valid(here, other)
 
 
-async def test_what_is_no_token_of_ours_is_not_ended(
+async def test_other_credentials_cannot_be_revoked_as_tokens(
     store: SqliteStore, administration: ManageAccounts, tokens: Tokens, seconds: Seconds, account: Account, token: str
 ) -> None:
     here = process(store, tokens, seconds)
     made = await administration.create_key(account.id, None, frozenset({Scope.READ}))
     forged = Tokens(bytes(32), SystemClock()).issue(Principal(account.id, frozenset({Scope.READ})))
-    over = tokens.issue(Principal(account.id, frozenset({Scope.READ})), -60)
+    expired = tokens.issue(Principal(account.id, frozenset({Scope.READ})), -60)
     signature = token.rpartition(".")[2]
-    touched = token.removesuffix(signature) + signature[::-1]
-    for each in (made.secret, forged, over, touched, "", "x", "a.b.c", "." * 100_000):
+    modified = token.removesuffix(signature) + signature[::-1]
+    for each in (made.secret, forged, expired, modified, "", "x", "a.b.c", "." * 100_000):
         assert not await here.end_token(each)
-    assert await holds(here, made.secret)
-    assert await holds(here, token)
+    assert await is_valid(here, made.secret)
+    assert await is_valid(here, token)
 
 
-async def test_the_store_is_asked_once_in_a_while_and_only_of_tokens_of_ours(
-    asked_store: Store, seconds: Seconds, tokens: Tokens
+async def test_the_store_is_queried_rarely_and_only_for_valid_signatures(
+    counting_store: CountingStore, seconds: Seconds, tokens: Tokens
 ) -> None:
-    account = await ManageAccounts(asked_store, SystemClock()).create_account("Acme")
-    here = process(asked_store, tokens, seconds)
+    account = await ManageAccounts(counting_store, SystemClock()).create_account("Acme")
+    here = process(counting_store, tokens, seconds)
     token = tokens.issue(Principal(account.id, frozenset({Scope.READ})))
     for _ in range(10):
-        assert await holds(here, token)
-    assert asked_store.asked == 1
+        assert await is_valid(here, token)
+    assert counting_store.queries == 1
     for number in range(10):
-        assert not await holds(
+        assert not await is_valid(
             here, Tokens(bytes([number]) * 32, SystemClock()).issue(Principal(account.id, frozenset({Scope.READ})))
         )
-    assert asked_store.asked == 1
+    assert counting_store.queries == 1
     seconds.now += TTL
-    assert await holds(here, token)
-    assert asked_store.asked == 2
+    assert await is_valid(here, token)
+    assert counting_store.queries == 2
 
 
-async def test_a_look_that_was_under_way_does_not_bring_it_back(
-    asked_store: Store, seconds: Seconds, tokens: Tokens
+async def test_a_concurrent_query_does_not_undo_a_revocation(
+    counting_store: CountingStore, seconds: Seconds, tokens: Tokens
 ) -> None:
-    account = await ManageAccounts(asked_store, SystemClock()).create_account("Acme")
-    here = process(asked_store, tokens, seconds)
+    account = await ManageAccounts(counting_store, SystemClock()).create_account("Acme")
+    here = process(counting_store, tokens, seconds)
     token = tokens.issue(Principal(account.id, frozenset({Scope.READ})))
-    asked_store.hold = asyncio.Event()
-    looking = asyncio.create_task(holds(here, token))
-    await asked_store.looking.wait()
+    counting_store.hold = asyncio.Event()
+    looking = asyncio.create_task(is_valid(here, token))
+    await counting_store.looking.wait()
     await here.end_token(token)
-    asked_store.hold.set()
+    counting_store.hold.set()
     assert not await looking
-    assert not await holds(here, token)
+    assert not await is_valid(here, token)
 
 
-async def test_what_is_remembered_is_bounded(
+async def test_the_revocation_cache_is_bounded(
     store: SqliteStore, tokens: Tokens, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revocations, "_KEPT", 3)
+    monkeypatch.setattr(revocations, "_MAX_CACHED", 3)
     known = Revocations(store)
-    read = [tokens.read(tokens.issue(Principal(account.id, frozenset({Scope.READ})))) for _ in range(9)]
+    read = [tokens.verify(tokens.issue(Principal(account.id, frozenset({Scope.READ})))) for _ in range(9)]
     for each in read:
-        await known.end(each)
-    assert len(known._known) == 3
-    assert [await known.ended(each) for each in read] == [True] * 9
+        await known.revoke(each)
+    assert len(known._cache) == 3
+    assert [await known.is_revoked(each) for each in read] == [True] * 9
 
 
-async def test_an_end_outlasts_its_token(asked_store: Store, tokens: Tokens, account: Account) -> None:
-    read = tokens.read(tokens.issue(Principal(account.id, frozenset({Scope.READ}))))
-    await Revocations(asked_store).end(read)
-    # And not for ever: a store forgets it then.
-    assert read.until + LEEWAY * SECOND < asked_store.until <= read.until + HOUR
+async def test_a_revocation_outlives_its_token(counting_store: CountingStore, tokens: Tokens, account: Account) -> None:
+    read = tokens.verify(tokens.issue(Principal(account.id, frozenset({Scope.READ}))))
+    await Revocations(counting_store).revoke(read)
+    # The store deletes a revocation after this time.
+    assert read.expires + LEEWAY * SECOND < counting_store.until <= read.expires + HOUR
