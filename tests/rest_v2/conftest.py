@@ -1,4 +1,4 @@
-"""The shim on SQLite and on MongoDB: one store of each kind for all tests, one account for each test."""
+"""The v2 API on SQLite and on MongoDB. All tests share one store of each kind. Each test has its own account."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def database(kind: str, request: pytest.FixtureRequest) -> Iterator[tuple[str, str] | None]:
-    """A MongoDB database of these tests' own."""
+    """A MongoDB database that only these tests use."""
     if kind == "sqlite":
         yield None
         return
@@ -50,7 +50,7 @@ async def installation(
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def v2(installation: Installation) -> AsyncIterator[V2Client]:
-    # All buckets are full again.
+    # Refill all rate limit buckets.
     installation.ticks.now += 1_000
     account = await new_account(installation)
     async with client_of(installation.app()) as client:

@@ -1,4 +1,4 @@
-"""Section 1.6 once more, as literally as it can be written: what the filters are tested against."""
+"""A simple model of the filters, for the tests of the real ones (`docs/v2_contract.md`, section 1.6)."""
 
 import json
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 Query = list[tuple[str, str]]
 
 
-class Raises(Exception):  # noqa: N818 - the contract's own word
-    """A filter that raises: the document is excluded."""
+class InapplicableFilterError(Exception):
+    """A filter cannot be applied. It excludes the document."""
 
 
 def matches(document: dict[str, Any], query: Query) -> bool:
-    """Whether a document is kept. Several filters AND together; a repeated key is evaluated each time."""
+    """Return true if a document passes all filters. A repeated name counts each time."""
     keyed = ("has_key", "key_missing", "has_value", "value_missing", "missing_value")
     only_times = not any(name.startswith("filter_") or name in keyed for name, _ in query)
     try:
         return all(holds(document, name, value, only_times=only_times) for name, value in query)
-    except Raises:
+    except InapplicableFilterError:
         return False
 
 
@@ -44,13 +44,13 @@ def time(document: dict[str, Any], name: str, value: str) -> bool:
     try:
         limit = int(value)
     except ValueError as error:
-        raise Raises from error
+        raise InapplicableFilterError from error
     have = document["pvt_created" if name.startswith("created") else "pvt_modified"]
     return bool(have >= limit) if name.endswith("_from") else bool(have <= limit)
 
 
 def at(document: Any, path: str) -> list[Any] | None:
-    """What is there, in a box; `None` if nothing is."""
+    """Return the value at a path in a list, or `None` if there is no value."""
     for segment in path.split("."):
         if isinstance(document, dict):
             if segment not in document:
@@ -61,7 +61,7 @@ def at(document: Any, path: str) -> list[Any] | None:
                 return None
             document = document[int(segment) - 1]
         else:
-            raise Raises
+            raise InapplicableFilterError
     return [document]
 
 

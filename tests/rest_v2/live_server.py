@@ -1,4 +1,4 @@
-"""The shim on a real server at a loopback port, for clients that bring their own sockets."""
+"""The v2 API on a real server at a loopback port, for clients that use sockets."""
 
 import asyncio
 import socket
@@ -22,7 +22,7 @@ from tests.rest_v2.v2_installation import Installation, V2Client, client_of, new
 
 @dataclass
 class Live:
-    """A server that runs, and what a client has to know."""
+    """A running server, and the data that a client needs."""
 
     address: str
     account_id: str
@@ -33,7 +33,7 @@ class Live:
 
 @contextmanager
 def live(folder: Path, count: int = 3) -> Iterator[Live]:
-    """A server with one account, `count` recordings, a call `live`, and a user `admin` (password `secret`)."""
+    """Run a server with one account, `count` recordings, a call `live`, and a user `admin` (password `secret`)."""
     listener = socket.create_server(("127.0.0.1", 0))
     holder: list[Live] = []
     started, stop = threading.Event(), threading.Event()
@@ -60,11 +60,11 @@ async def _serve(
     await store.open()
     (folder / "audio").mkdir()
     installation = Installation(store, FolderMedia(folder / "audio", "local:"), folder)
-    # Whoever tries everything tries bad credentials too; the limit has tests of its own.
+    # Schemathesis also sends wrong credentials. The rate limit has its own tests.
     shim = installation.shim(V2Settings(rate=Rate(capacity=1_000_000, per_second=1_000_000.0)))
 
     async def serve_http(scope: Scope, receive: Receive, send: Send) -> None:
-        # Not a `Mount`: that has an answer of its own to a path with a line break in it.
+        # Not a `Mount`: it answers a path with a line break itself.
         await shim({**scope, "root_path": "/v2"}, receive, send)
 
     config = uvicorn.Config(serve_http, lifespan="off", ws="websockets-sansio", log_config=None, access_log=False)

@@ -1,4 +1,4 @@
-"""The neighbouring paths that clients of the recordings need: an account and its users."""
+"""The documents of accounts and users (`docs/v2_contract.md`, section 9)."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.rest_v2.v2_installation import V2Client
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_an_account(v2: V2Client) -> None:
+async def test_the_account_document(v2: V2Client) -> None:
     body = (await v2.get(v2.path)).json()
     assert body["data"] == {
         "id": v2.account.id,
@@ -21,7 +21,7 @@ async def test_an_account(v2: V2Client) -> None:
     }
 
 
-async def test_users(v2: V2Client) -> None:
+async def test_the_list_of_users(v2: V2Client) -> None:
     for paginate in ({"paginate": "false"}, {}):
         assert (await v2.get(f"{v2.path}/users", **paginate)).json()["data"] == []
     create = v2.installation.users.create
@@ -41,7 +41,7 @@ async def test_users(v2: V2Client) -> None:
     assert not {"page_size", "start_key", "next_start_key"} & set(body)
 
 
-async def test_pages_of_users(v2: V2Client) -> None:
+async def test_the_list_of_users_has_pages(v2: V2Client) -> None:
     for name in ("d", "B", "a", "C"):
         await v2.installation.users.create(v2.account.id, name)
     seen, params = [], {"page_size": "3"}
@@ -57,7 +57,7 @@ async def test_pages_of_users(v2: V2Client) -> None:
     assert (await v2.get(f"{v2.path}/users", page_size="0")).status_code == 404
 
 
-async def test_an_owner_finds_only_itself(v2: V2Client) -> None:
+async def test_an_owner_sees_only_its_own_user(v2: V2Client) -> None:
     ada, _ = [await v2.installation.users.create(v2.account.id, name) for name in ("ada", "bob")]
     headers = {"X-Auth-Token": v2.token(owner_id=ada.id)}
     users: Any = (await v2.send("GET", f"{v2.path}/users", headers=headers)).json()["data"]

@@ -1,4 +1,4 @@
-"""Section 4: where the token is, what it is, getting one, who may read what, and rate limits."""
+"""Credentials, tokens, authorisation and rate limits (`docs/v2_contract.md`, section 4)."""
 
 import base64
 import hashlib
@@ -26,10 +26,10 @@ def basic(account: str, credentials: str) -> dict[str, Any]:
     return {**NOBODY, "Authorization": f"Basic {text}"}
 
 
-# 4.1
+# Where the credential is
 
 
-async def test_where_the_token_is(v2: V2Client) -> None:
+async def test_a_token_is_read_from_headers_query_and_body(v2: V2Client) -> None:
     made, token = await v2.add(), v2.token()
     path = f"{v2.recordings}/{made.id}"
     ways: list[dict[str, Any]] = [
@@ -49,7 +49,7 @@ async def test_where_the_token_is(v2: V2Client) -> None:
     assert first.status_code == 401
 
 
-async def test_basic(v2: V2Client) -> None:
+async def test_basic_credentials(v2: V2Client) -> None:
     await v2.installation.users.create(v2.account.id, "Ada", "Sesame", priv_level=PrivLevel.ADMIN)
     made = await v2.add()
     for name in ("md5", "sha1"):
@@ -60,28 +60,28 @@ async def test_basic(v2: V2Client) -> None:
     for wrong in (digest("ada", "x"), "", "x:y", digest("Ada", "Sesame"), "é"):
         response = await v2.send("GET", headers=basic(v2.account.id, wrong))
         assert response.status_code == 401
-    elsewhere = await new_account(v2.installation)
-    assert (await v2.send("GET", headers=basic(elsewhere.id, digest("ada", "Sesame")))).status_code == 401
+    other_account = await new_account(v2.installation)
+    assert (await v2.send("GET", headers=basic(other_account.id, digest("ada", "Sesame")))).status_code == 401
 
 
 @pytest.mark.parametrize("authorization", ["Digest x", "Bearer", "Bearer x", "Basic", "Basic !", "x", " "])
-async def test_other_authorization(v2: V2Client, authorization: str) -> None:
+async def test_other_authorization_is_rejected(v2: V2Client, authorization: str) -> None:
     response = await v2.send("GET", headers={**NOBODY, "Authorization": authorization})
     assert response.status_code == 401
 
 
-# 4.2
+# Tokens
 
 
-async def test_the_account_header_must_agree(v2: V2Client) -> None:
+async def test_the_account_header_must_equal_the_token(v2: V2Client) -> None:
     for account, status in ((v2.account.id, 200), ("0" * 32, 401)):
         assert (await v2.send("GET", headers={"X-Auth-Account-ID": account})).status_code == status
 
 
-# 4.3
+# Getting and ending a token
 
 
-async def test_api_auth(v2: V2Client) -> None:
+async def test_api_auth_returns_a_token(v2: V2Client) -> None:
     made = await v2.add()
     key = await v2.installation.administration.create_key(v2.account.id, None, frozenset(DEFAULT_SCOPES))
     response = await v2.send("PUT", "/v2/api_auth", headers=NOBODY, json={"data": {"api_key": key.secret}})
@@ -115,13 +115,13 @@ async def test_api_auth(v2: V2Client) -> None:
         ({}, 400, "api_key", "required"),
     ],
 )
-async def test_keys_that_are_none(v2: V2Client, data: Any, status: int, key: str, rule: str) -> None:
+async def test_invalid_api_keys(v2: V2Client, data: Any, status: int, key: str, rule: str) -> None:
     response = await v2.send("PUT", "/v2/api_auth", headers=NOBODY, json={"data": data})
     assert (response.status_code, response.json()["message"]) == (status, "validation error")
     assert rule in response.json()["data"][key]
 
 
-async def test_an_unknown_key(v2: V2Client) -> None:
+async def test_an_unknown_api_key(v2: V2Client) -> None:
     unknown = "0" * 64
     response = await v2.send("PUT", "/v2/api_auth", headers=NOBODY, json={"data": {"api_key": unknown}})
     assert (response.status_code, response.json()["message"]) == (404, "bad identifier")
@@ -129,7 +129,7 @@ async def test_an_unknown_key(v2: V2Client) -> None:
 
 
 @pytest.mark.parametrize("method", [None, "md5", "sha"])
-async def test_user_auth(v2: V2Client, method: str | None) -> None:
+async def test_user_auth_returns_a_token(v2: V2Client, method: str | None) -> None:
     name = f"Café {v2.account.id[:8]}"
     account = await new_account(v2.installation, name)
     user = await v2.installation.users.create(account.id, "Bob", "Sésame")
@@ -143,7 +143,7 @@ async def test_user_auth(v2: V2Client, method: str | None) -> None:
         {"phone_number": f"{number[:3]} ({number[3:6]}) {number[6:]}"},
         {"phone_number": "+1", "account_realm": "none.example.com", "account_name": name},
     ):
-        # Logins cost more than there is for all of these at once.
+        # The bucket does not have enough tokens for all these logins, so let it refill.
         v2.installation.ticks.now += 10
         data = {"credentials": credentials, **named, **({"method": method} if method else {})}
         response = await v2.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
@@ -165,7 +165,7 @@ async def test_user_auth(v2: V2Client, method: str | None) -> None:
         {},
     ],
 )
-async def test_credentials_that_do_not_hold(v2: V2Client, data: dict[str, str]) -> None:
+async def test_wrong_credentials(v2: V2Client, data: dict[str, str]) -> None:
     data = {"credentials": digest("bob", "x"), **data}
     response = await v2.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
     body = response.json()
@@ -182,13 +182,13 @@ async def test_credentials_that_do_not_hold(v2: V2Client, data: dict[str, str]) 
         ({"credentials": "x", "method": "plain"}, "method", "enum"),
     ],
 )
-async def test_credentials_that_are_none(v2: V2Client, data: Any, key: str, rule: str) -> None:
+async def test_malformed_credentials(v2: V2Client, data: Any, key: str, rule: str) -> None:
     response = await v2.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
     assert response.status_code == 400
     assert rule in response.json()["data"][key]
 
 
-async def test_token_auth(v2: V2Client) -> None:
+async def test_token_auth_describes_the_token(v2: V2Client) -> None:
     response = await v2.get("/v2/token_auth")
     assert response.status_code == 200
     assert response.json()["data"]["account_id"] == v2.account.id
@@ -198,10 +198,10 @@ async def test_token_auth(v2: V2Client) -> None:
         assert (await v2.send(method, "/v2/token_auth", headers=NOBODY)).status_code == 401
 
 
-# 4.4
+# Authorisation
 
 
-async def test_who_may_read_what(v2: V2Client) -> None:
+async def test_a_token_reads_its_account_and_the_accounts_below(v2: V2Client) -> None:
     child = await new_account(v2.installation, tree=(v2.account.id,))
     grandchild = await new_account(v2.installation, tree=(v2.account.id, child.id))
     sibling = await new_account(v2.installation)
@@ -213,13 +213,13 @@ async def test_who_may_read_what(v2: V2Client) -> None:
     assert response.json()["data"] == {"message": "forbidden"}
 
 
-async def test_the_tokens_own_account(v2: V2Client) -> None:
+async def test_the_path_account_means_the_account_of_the_token(v2: V2Client) -> None:
     made = await v2.add()
     assert await v2.ids("/v2/account/recordings") == [made.id]
     assert (await v2.get("/v2/account")).json()["data"]["id"] == v2.account.id
 
 
-async def test_an_owner_sees_its_own(v2: V2Client) -> None:
+async def test_an_owner_sees_its_own_recordings(v2: V2Client) -> None:
     mine, other = await v2.add(owner_id="mine", at=1), await v2.add(owner_id="other")
     headers = {"X-Auth-Token": v2.token(owner_id="mine")}
     listed = (await v2.send("GET", headers=headers)).json()["data"]
@@ -231,7 +231,7 @@ async def test_an_owner_sees_its_own(v2: V2Client) -> None:
     assert (await v2.send("DELETE", f"{v2.recordings}/{other.id}", headers=headers)).status_code == 404
 
 
-async def test_an_owner_may_see_the_account(v2: V2Client) -> None:
+async def test_an_owner_reads_the_whole_account_if_the_setting_allows_it(v2: V2Client) -> None:
     mine, other = await v2.add(owner_id="mine", at=1), await v2.add(owner_id="other")
     headers = {"X-Auth-Token": v2.token(owner_id="mine")}
     async with client_of(v2.installation.app(V2Settings(owner_sees_account=True))) as client:
@@ -243,7 +243,7 @@ async def test_an_owner_may_see_the_account(v2: V2Client) -> None:
         assert (await client.delete(path, headers=headers)).status_code == 404
 
 
-async def test_an_administrator_is_not_held_to_their_own(v2: V2Client) -> None:
+async def test_an_administrator_reads_the_whole_account(v2: V2Client) -> None:
     other = await v2.add(owner_id="other")
     name = f"admins {v2.account.id}"
     v2.account = await new_account(v2.installation, name)
@@ -256,11 +256,11 @@ async def test_an_administrator_is_not_held_to_their_own(v2: V2Client) -> None:
     assert (await v2.send("GET", headers=headers)).json()["data"][0]["id"] == other.id
 
 
-# 4.5
+# Failures, and the order of the checks
 
 
 @pytest.mark.parametrize("token", [None, "", "garbage", "a.b.c", "x" * 10_000, "é"])
-async def test_no_token_that_holds(v2: V2Client, token: str | None) -> None:
+async def test_a_missing_or_invalid_token(v2: V2Client, token: str | None) -> None:
     params = {} if token is None else {"auth_token": token}
     response = await v2.send("GET", headers=NOBODY, params=params)
     body = response.json()
@@ -284,7 +284,7 @@ async def test_an_expired_token(v2: V2Client, path: str) -> None:
     assert (response.status_code, body["message"], body["data"]) == (401, "invalid credentials", {})
 
 
-async def test_what_is_no_account_id(v2: V2Client) -> None:
+async def test_an_invalid_account_id(v2: V2Client) -> None:
     response = await v2.get("/v2/accounts/abc/recordings")
     assert (response.status_code, response.json()["message"]) == (404, "bad identifier")
     assert response.json()["data"] == {"message": "invalid account_id 'abc'"}
@@ -326,7 +326,7 @@ async def test_the_order_of_the_checks(v2: V2Client) -> None:
         assert (await v2.send(method, path, **options)).status_code == status, (method, path)
 
 
-# 4.6
+# Rate limit
 
 
 async def test_the_rate_limit(v2: V2Client) -> None:
@@ -339,7 +339,7 @@ async def test_the_rate_limit(v2: V2Client) -> None:
     assert (response.status_code, body["error"], body["message"]) == (429, "429", "too_many_requests")
     assert body["data"] == {"message": "too many requests"}
     assert "retry-after" not in response.headers
-    # Who has a token that holds is not charged, and other clients and accounts have buckets of their own.
+    # A valid token costs nothing. Other clients and accounts have their own buckets.
     body = (await v2.get()).json()
     assert (body["status"], body["tokens"]) == ("success", {"consumed": 0, "remaining": 0})
     async with client_of(v2.installation.app(), ("192.0.2.2", 1)) as client:
@@ -362,7 +362,7 @@ async def test_basic_is_charged(v2: V2Client) -> None:
     assert body["tokens"] == {"consumed": 1, "remaining": 99}
 
 
-async def test_guesses_are_paid_by_the_client_whatever_account_is_in_the_path(v2: V2Client) -> None:
+async def test_password_guesses_are_charged_to_the_client_for_every_account_in_the_path(v2: V2Client) -> None:
     await v2.installation.users.create(v2.account.id, "ada", "x")
     async with client_of(v2.installation.app(), ("192.0.2.3", 1)) as guesser:
 
@@ -370,7 +370,7 @@ async def test_guesses_are_paid_by_the_client_whatever_account_is_in_the_path(v2
             named = {"Authorization": basic(v2.account.id, credentials)["Authorization"]}
             return (await guesser.get(path, headers=named)).status_code
 
-        # What is right is hashed once a minute, and then costs nothing of this kind.
+        # Valid credentials are hashed once a minute. While they are cached, the client is not charged.
         assert [await guess(v2.recordings, digest("ada", "x")) for _ in range(20)] == [200] * 20
         statuses = [await guess(f"/v2/accounts/{number:032x}", f"{number:032x}") for number in range(100)]
         assert statuses == [401] * 99 + [429]
@@ -381,7 +381,7 @@ async def test_guesses_are_paid_by_the_client_whatever_account_is_in_the_path(v2
         assert [await guess(f"/v2/accounts/{'f' * 32}", "0" * 32) for _ in range(2)] == [401, 429]
 
 
-async def test_what_is_no_account_has_one_bucket(v2: V2Client) -> None:
+async def test_invalid_account_ids_share_one_bucket(v2: V2Client) -> None:
     async with client_of(v2.installation.app(), ("192.0.2.4", 1)) as client:
         left = [
             (await client.get(f"/v2/accounts/{name}/recordings")).json()["tokens"]["remaining"]
@@ -390,6 +390,6 @@ async def test_what_is_no_account_has_one_bucket(v2: V2Client) -> None:
     assert left == [99, 98, 97, 96, 99, 99]
 
 
-async def test_ingest_scopes_reach_nothing(v2: V2Client) -> None:
+async def test_a_token_without_the_scope_read_cannot_list(v2: V2Client) -> None:
     headers = {"X-Auth-Token": v2.token(Scope.CONTROL)}
     assert (await v2.send("GET", headers=headers)).status_code == 403

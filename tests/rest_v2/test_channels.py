@@ -1,4 +1,4 @@
-"""Section 6.1 and 6.2: `record_call` on a live call, and every documented parameter."""
+"""`record_call` on a live call, and its parameters (`docs/v2_contract.md`, sections 6.1 and 6.2)."""
 
 from typing import Any
 
@@ -43,10 +43,10 @@ async def test_action_is_start_by_default(v2: V2Client) -> None:
     assert await v2.installation.store.find_active(v2.account.id, "c1")
 
 
-@pytest.mark.parametrize("shape", ["in data", "nested"])
-async def test_other_shapes(v2: V2Client, shape: str) -> None:
+@pytest.mark.parametrize("form", ["in data", "nested"])
+async def test_other_forms_of_a_metaflow(v2: V2Client, form: str) -> None:
     v2.installation.recorder.ring(v2.account.id, "c2")
-    data = {"action": "metaflow", **flow()} if shape == "in data" else {"action": "metaflow", "data": flow()}
+    data = {"action": "metaflow", **flow()} if form == "in data" else {"action": "metaflow", "data": flow()}
     assert (await v2.put(f"{v2.path}/channels/c2", data)).status_code == 201
 
 
@@ -66,7 +66,7 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize("as_text", [False, True])
-async def test_every_parameter_is_taken(v2: V2Client, as_text: bool) -> None:
+async def test_every_parameter_is_accepted(v2: V2Client, as_text: bool) -> None:
     call = f"all-{as_text}"
     v2.installation.recorder.ring(v2.account.id, call)
     given: dict[str, Any] = {
@@ -106,20 +106,20 @@ async def test_every_parameter_is_taken(v2: V2Client, as_text: bool) -> None:
         ("action", None, "enum", None),
     ],
 )
-async def test_parameters_that_are_refused(v2: V2Client, name: str, value: Any, rule: str, target: Any) -> None:
+async def test_invalid_parameters(v2: V2Client, name: str, value: Any, rule: str, target: Any) -> None:
     v2.installation.recorder.ring(v2.account.id, "c3")
     response = await ask(v2, "c3", {"module": "record_call", "data": {name: value}})
     body = response.json()
     assert (response.status_code, body["message"]) == (400, "validation error"), body
     assert list(body["data"]) == [f"data.{name}"]
-    told = body["data"][f"data.{name}"][rule]
-    assert told["message"]
+    entry = body["data"][f"data.{name}"][rule]
+    assert entry["message"]
     if target is not None:
-        assert told["target"] == target
+        assert entry["target"] == target
     assert await v2.installation.store.find_active(v2.account.id, "c3") is None
 
 
-async def test_all_that_is_wrong_is_told(v2: V2Client) -> None:
+async def test_every_invalid_value_has_an_entry(v2: V2Client) -> None:
     v2.installation.recorder.ring(v2.account.id, "c4")
     response = await ask(v2, "c4", flow(time_limit=1, format="x"))
     assert response.json()["data"] == {
@@ -137,7 +137,7 @@ async def test_an_unknown_channel(v2: V2Client) -> None:
         assert response.json()["data"] == ["nobody"]
 
 
-async def test_flows_that_are_none(v2: V2Client) -> None:
+async def test_invalid_metaflows(v2: V2Client) -> None:
     path = f"{v2.path}/channels/c5"
     response = await v2.put(path, {"module": "record_call"}, action="hangup")
     assert (response.status_code, response.json()["message"]) == (400, "invalid data")
@@ -151,20 +151,20 @@ async def test_flows_that_are_none(v2: V2Client) -> None:
     assert (await v2.send("POST", path, json={"data": {"action": "hangup"}})).status_code == 405
 
 
-async def test_a_second_start(v2: V2Client) -> None:
+async def test_a_second_start_is_a_conflict(v2: V2Client) -> None:
     v2.installation.recorder.ring(v2.account.id, "c6")
     assert (await ask(v2, "c6", flow())).status_code == 201
     response = await ask(v2, "c6", flow())
     assert (response.status_code, response.json()["message"]) == (409, "datastore_conflict")
 
 
-async def test_nothing_to_stop_and_nothing_to_mask(v2: V2Client) -> None:
+async def test_without_a_recording_stop_succeeds_and_mask_fails(v2: V2Client) -> None:
     v2.installation.recorder.ring(v2.account.id, "c7")
     assert (await ask(v2, "c7", flow("stop"))).status_code == 201
     assert (await ask(v2, "c7", flow("mask"))).status_code == 409
 
 
-async def test_a_switch_that_cannot(v2: V2Client) -> None:
+async def test_a_switch_that_rejects_the_start(v2: V2Client) -> None:
     v2.installation.recorder.ring(v2.account.id, "c8")
     v2.installation.recorder.refuses = "no disk"
     response = await ask(v2, "c8", flow())

@@ -1,4 +1,4 @@
-"""Rows of sections 0 and 6, starting and stopping, that have no test among their neighbours."""
+"""More rules of start and stop (`docs/v2_contract.md`, section 6)."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.rest_v2.v2_installation import V2Client, new_account
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-# 0: D2, D5, and 6.2: what is not said has its documented default
+# Parameters: the documented defaults
 
 
 async def test_the_defaults_of_a_start(v2: V2Client) -> None:
@@ -24,7 +24,7 @@ async def test_the_defaults_of_a_start(v2: V2Client) -> None:
     assert (active.format, active.state) == ("mp3", State.RECORDING)
 
 
-# 6.1
+# Channels
 
 
 async def test_a_channel_of_another_account(v2: V2Client) -> None:
@@ -37,22 +37,22 @@ async def test_a_channel_of_another_account(v2: V2Client) -> None:
     assert await v2.installation.store.find_active(other.id, "theirs") is None
 
 
-async def test_what_else_there_is_about_channels_is_not_here(v2: V2Client) -> None:
+async def test_other_channel_operations_do_not_exist(v2: V2Client) -> None:
     assert (await v2.get(f"{v2.path}/channels")).status_code == 404
     assert (await v2.get(f"{v2.path}/channels/x")).status_code == 405
 
 
-# 6.2 and 6.3
+# Parameters and origin
 
 
-async def test_skipping_is_a_part_of_callflows_alone(v2: V2Client) -> None:
+async def test_skip_module_has_no_effect(v2: V2Client) -> None:
     v2.installation.recorder.ring(v2.account.id, "skip")
     assert (await ask(v2, "skip", flow("start", skip_module=True))).status_code == 201
     assert await v2.installation.store.find_active(v2.account.id, "skip") is not None
 
 
 @pytest.mark.parametrize(("label", "origin"), [(None, "rest:tester"), ("Front desk", "rest:tester : Front desk")])
-async def test_how_it_was_started(v2: V2Client, label: str | None, origin: str) -> None:
+async def test_the_origin_has_the_token_name_and_the_label(v2: V2Client, label: str | None, origin: str) -> None:
     v2.installation.recorder.ring(v2.account.id, "origin")
     for action, given in (("start", {} if label is None else {"label": label}), ("stop", {})):
         assert (await ask(v2, "origin", flow(action, **given))).status_code == 201
@@ -60,11 +60,11 @@ async def test_how_it_was_started(v2: V2Client, label: str | None, origin: str) 
     assert item["origin"] == origin
 
 
-# 6.4
+# Special cases
 
 
 @pytest.mark.parametrize("name", ["record_on_answer", "record_on_bridge"])
-async def test_what_was_waited_for_never_came(v2: V2Client, name: str) -> None:
+async def test_a_call_that_is_never_answered_or_bridged_is_not_recorded(v2: V2Client, name: str) -> None:
     v2.installation.recorder.ring(v2.account.id, name)
     assert (await ask(v2, name, flow("start", **{name: True}))).status_code == 201
     assert (await ask(v2, name, flow("stop"))).status_code == 201

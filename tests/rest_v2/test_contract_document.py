@@ -1,4 +1,4 @@
-"""Section 8, the document of a recording that was made here, field by field."""
+"""Every field of the document of a recording of this service (`docs/v2_contract.md`, section 8)."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ async def test_every_field_of_a_document(v2: V2Client, format: str, content_type
     assert (document["content_type"], document["media_type"]) == (content_type, format)
     assert (document["media_source"], document["source_type"]) == ("recorded", "kzc_recording")
     assert document["start"] == made.start // 1_000 + OFFSET
-    # Whole seconds, cut off.
+    # Whole seconds, rounded down.
     assert (document["duration"], document["duration_ms"]) == (42, 42_999)
     assert document["custom_channel_vars"] == {"Account-ID": v2.account.id, "Media-Recording-ID": made.id}
     assert document["url"] == "https://example.com/in"
@@ -59,7 +59,7 @@ async def test_every_field_of_a_document(v2: V2Client, format: str, content_type
     assert deleted == {**document, "_read_only": {"deleted": True}}
 
 
-async def test_where_it_is_sent_to_is_for_those_who_may_say_so(v2: V2Client) -> None:
+async def test_the_url_is_shown_only_with_the_scope_control(v2: V2Client) -> None:
     for given in ({}, {"imported": {"id": "x", "url": "https://example.com/in", "from": "x"}}):
         made = await complete(v2, **given)
         path = f"{v2.recordings}/{made.id}"
@@ -81,7 +81,7 @@ async def test_where_it_is_sent_to_is_for_those_who_may_say_so(v2: V2Client) -> 
         v2.headers = {"X-Auth-Token": v2.token()}
 
 
-async def test_what_has_no_value_is_left_out(v2: V2Client) -> None:
+async def test_a_field_without_a_value_is_left_out(v2: V2Client) -> None:
     made = await v2.add()
     document = (await v2.get(f"{v2.recordings}/{made.id}")).json()["data"]
     assert None not in document.values()

@@ -1,4 +1,4 @@
-"""Rows of sections 4 and 5, tokens and envelopes, that have no test among their neighbours."""
+"""More rules of tokens and envelopes (`docs/v2_contract.md`, sections 4 and 5)."""
 
 import base64
 import json
@@ -13,10 +13,10 @@ from tests.rest_v2.v2_installation import OFFSET, V2Client, new_account
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-# 4.1
+# Where the credential is
 
 
-async def test_the_first_token_that_is_found_is_taken(v2: V2Client) -> None:
+async def test_the_first_token_counts(v2: V2Client) -> None:
     token, wrong = v2.token(), "wrong"
     bearer = {"Authorization": f"Bearer {token}"}
     ways: list[tuple[int, dict[str, Any]]] = [
@@ -34,7 +34,7 @@ async def test_the_first_token_that_is_found_is_taken(v2: V2Client) -> None:
         assert (await v2.send("GET", headers=headers, **way)).status_code == status, way
 
 
-# 4.2 and 4.3
+# Tokens
 
 
 def claims(token: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def claims(token: str) -> dict[str, Any]:
     return read
 
 
-async def test_what_a_login_gives(v2: V2Client) -> None:
+async def test_the_response_of_a_login(v2: V2Client) -> None:
     name = f"logins {v2.account.id}"
     account = await new_account(v2.installation, name)
     user = await v2.installation.users.create(account.id, "bob", "Sesame")
@@ -67,19 +67,19 @@ async def test_what_a_login_gives(v2: V2Client) -> None:
     }
     said = claims(body["auth_token"])
     assert (said["account_id"], said["owner_id"]) == (account.id, user.id)
-    # An hour; and using it does not make it longer.
+    # It expires after an hour. Use does not extend it.
     assert said["exp"] == v2.now - OFFSET + 3_600
     headers = {"X-Auth-Token": body["auth_token"]}
     for _ in range(2):
-        told = (await v2.send("GET", "/v2/token_auth", headers=headers)).json()
-        assert (told["data"]["exp"], told["auth_token"]) == (said["exp"], body["auth_token"])
-        assert told["data"]["owner_id"] == user.id
+        described = (await v2.send("GET", "/v2/token_auth", headers=headers)).json()
+        assert (described["data"]["exp"], described["auth_token"]) == (said["exp"], body["auth_token"])
+        assert described["data"]["owner_id"] == user.id
 
 
-# 5
+# Requests, envelopes and headers
 
 
-async def test_where_a_parameter_is_looked_for_first(v2: V2Client) -> None:
+async def test_a_parameter_is_searched_in_data_then_query_then_envelope(v2: V2Client) -> None:
     for at in range(4):
         await v2.add(at=at, audio=None)
     for size, body, params in (
@@ -92,7 +92,7 @@ async def test_where_a_parameter_is_looked_for_first(v2: V2Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["text/csv", "text/comma-separated-values"])
-async def test_a_body_that_is_said_to_be_a_table_is_not_415(v2: V2Client, name: str) -> None:
+async def test_a_csv_body_is_not_415(v2: V2Client, name: str) -> None:
     made = await v2.add()
     response = await v2.send(
         "PATCH", f"{v2.recordings}/{made.id}", content=b'"a","b"\n', headers={"Content-Type": name}
@@ -100,14 +100,14 @@ async def test_a_body_that_is_said_to_be_a_table_is_not_415(v2: V2Client, name: 
     assert (response.status_code, response.json()["message"]) == (400, "validation error")
 
 
-async def test_a_dot_in_a_name_is_written_otherwise(v2: V2Client) -> None:
+async def test_a_dot_in_a_name_is_escaped(v2: V2Client) -> None:
     v2.installation.recorder.ring(v2.account.id, "dots")
     response = await ask(v2, "dots", flow("start", **{"a.b": 1}))
     assert response.status_code == 400
     assert list(response.json()["data"]) == ["data.a%2Eb"]
 
 
-async def test_the_headers_for_other_origins_word_for_word(v2: V2Client) -> None:
+async def test_the_cors_headers_word_for_word(v2: V2Client) -> None:
     asked = await v2.send("OPTIONS", headers={"Origin": "https://ui.example.com", "X-Auth-Token": None})
     listed = await v2.send("GET", headers={"Origin": "https://ui.example.com"})
     for response in (asked, listed):
@@ -125,7 +125,7 @@ async def test_the_headers_for_other_origins_word_for_word(v2: V2Client) -> None
 
 
 @pytest.mark.parametrize("status", [304, 406, 412, 415])
-async def test_answers_without_a_body(v2: V2Client, status: int) -> None:
+async def test_responses_without_a_body(v2: V2Client, status: int) -> None:
     made = await v2.add()
     path = f"{v2.recordings}/{made.id}"
     tag = (await v2.get(path)).headers["etag"]

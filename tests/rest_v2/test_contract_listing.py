@@ -1,4 +1,4 @@
-"""Rows of the contract's section 1, the listings, that have no test among their neighbours."""
+"""More rules of lists (`docs/v2_contract.md`, section 1)."""
 
 import re
 import zlib
@@ -19,7 +19,7 @@ from tests.rest_v2.v2_installation import OFFSET, V2Client
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-# 1.3
+# Order and ids
 
 
 async def test_the_form_of_an_id(v2: V2Client) -> None:
@@ -33,8 +33,8 @@ async def test_the_form_of_an_id(v2: V2Client) -> None:
     assert await v2.ids() == [active.id]
 
 
-async def test_a_recording_that_crosses_the_end_of_a_month(v2: V2Client) -> None:
-    # Its id is of the month in which it began, the instant that lists go by is of the next one.
+async def test_a_recording_over_the_end_of_a_month(v2: V2Client) -> None:
+    # Its id has the month of its start. Its end, which lists are sorted by, is in the next month.
     made = await v2.add(id=f"202401-{v2.account.id}", created=1_706_745_595_000, ended=1_706_745_605_000)
     january, february = 63_871_761_600 + 86_400, 63_873_964_800
     assert february == 1_706_745_600 + OFFSET
@@ -46,8 +46,8 @@ async def test_a_recording_that_crosses_the_end_of_a_month(v2: V2Client) -> None
     assert (await v2.send("DELETE", path)).status_code == 200
 
 
-async def test_who_asks_for_what_was_written_since_the_last_time_misses_nothing(v2: V2Client) -> None:
-    # Three hours ago somebody asked for it, and a minute ago it was over.
+async def test_a_client_that_lists_since_its_last_request_misses_nothing(v2: V2Client) -> None:
+    # It started three hours ago and ended a minute ago.
     now = v2.installation.clock.now()
     made = await v2.add(created=now - 10_800_000, ended=now - 60_000)
     assert await v2.ids(created_from=v2.now - 3_600) == [made.id]
@@ -55,13 +55,13 @@ async def test_who_asks_for_what_was_written_since_the_last_time_misses_nothing(
     assert await v2.ids(filter_pvt_created=v2.now - 60) == [made.id]
 
 
-async def test_the_lists_of_devices_are_none(v2: V2Client) -> None:
+async def test_devices_have_no_list(v2: V2Client) -> None:
     await v2.add()
     response = await v2.get(f"{v2.path}/devices/{'d' * 32}/recordings")
     assert (response.status_code, response.json()["message"]) == (404, "not_found")
 
 
-# 1.4
+# Paging
 
 
 async def test_a_start_key_in_a_body(v2: V2Client) -> None:
@@ -78,18 +78,18 @@ async def test_an_end_key_has_no_effect(v2: V2Client) -> None:
         assert await v2.ids(end_key=key) == made
 
 
-# 1.5
+# Time range
 
 
 @pytest.mark.parametrize("name", ["modified_from", "modified_to"])
-async def test_times_of_change_count_alone_too(v2: V2Client, name: str) -> None:
+async def test_modified_times_also_apply_alone(v2: V2Client, name: str) -> None:
     await v2.add()
-    behind = str(v2.now + 10 if name == "modified_from" else v2.now - 10)
+    outside = str(v2.now + 10 if name == "modified_from" else v2.now - 10)
     for others in ({}, {"filter_not_call_id": "x"}):
-        assert await v2.ids(**{name: behind}, **others) == []
+        assert await v2.ids(**{name: outside}, **others) == []
 
 
-# 1.7
+# CSV
 
 
 async def test_a_file_name_in_a_body(v2: V2Client) -> None:
@@ -98,14 +98,14 @@ async def test_a_file_name_in_a_body(v2: V2Client) -> None:
     assert response.headers["content-disposition"] == 'attachment; filename="mine.csv"'
 
 
-async def test_rows_end_in_one_character(v2: V2Client) -> None:
+async def test_rows_end_in_a_line_feed(v2: V2Client) -> None:
     await v2.add()
     text = (await v2.get(accept="csv")).text
     assert text.endswith('"\n')
     assert "\r" not in text
 
 
-# 1.8
+# Chunked responses and failures
 
 
 async def test_jsonp_has_no_effect(v2: V2Client) -> None:
@@ -116,13 +116,13 @@ async def test_jsonp_has_no_effect(v2: V2Client) -> None:
         assert response.json()["status"] == "success"
 
 
-async def test_no_chunk_is_empty(v2: V2Client) -> None:
+async def test_a_chunk_size_of_zero_is_rejected(v2: V2Client) -> None:
     response = await v2.get(is_chunked="true", chunk_size="0")
     assert (response.status_code, response.json()["data"]) == (404, {"message": "chunk size must be at least 1"})
 
 
 def scope_of(request: httpx.Request) -> dict[str, Any]:
-    """A request as a server hands it over."""
+    """Return the ASGI scope of a request."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -137,7 +137,7 @@ def scope_of(request: httpx.Request) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("params", [{}, {"paginate": "false"}, {"accept": "csv"}])
-async def test_nothing_is_read_on_for_a_client_that_has_gone(
+async def test_reading_stops_when_the_client_disconnects(
     v2: V2Client, params: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for at in range(250):
@@ -157,9 +157,9 @@ async def test_nothing_is_read_on_for_a_client_that_has_gone(
         return said.pop() if len(said) > 1 else said[0]
 
     async def send(_message: Message) -> None:
-        """Nobody is there to be told anything."""
+        """The client has disconnected."""
 
-    # A filter that only a look at each document answers, and none is kept by.
+    # The store cannot apply this filter, and no document matches it.
     asked = {"filter_nothing": "x", **params}
     request = v2.client.build_request("GET", v2.recordings, params=asked, headers=v2.headers)
     with pytest.raises(ClientDisconnect):
@@ -169,7 +169,7 @@ async def test_nothing_is_read_on_for_a_client_that_has_gone(
 
 @pytest.mark.parametrize("params", [{"is_chunked": "true"}, {}, {"accept": "csv"}])
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
-async def test_what_breaks_off_in_the_middle_is_not_ended_as_a_success(
+async def test_a_response_that_fails_in_the_middle_does_not_end_as_a_success(
     v2: V2Client, params: dict[str, str], coding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "MAX_BUFFERED", 5)
@@ -194,7 +194,7 @@ async def test_what_breaks_off_in_the_middle_is_not_ended_as_a_success(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    # By the protocol itself: a client shows nothing of what is unfinished.
+    # This test calls the app directly, because the client hides an incomplete response.
     headers = {**v2.headers, "Accept-Encoding": coding}
     request = v2.client.build_request("GET", v2.recordings, params={"paginate": "false", **params}, headers=headers)
     with pytest.raises(BodySourceError):

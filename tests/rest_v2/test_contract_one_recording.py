@@ -1,4 +1,4 @@
-"""Rows of sections 2 and 3, one recording and deleting it, that have no test among their neighbours."""
+"""More rules of one recording and its deletion (`docs/v2_contract.md`, sections 2 and 3)."""
 
 import csv
 import io
@@ -11,28 +11,28 @@ from tests.rest_v2.v2_installation import V2Client
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-# 2.1
+# JSON or audio
 
 
-async def test_one_document_as_a_table(v2: V2Client) -> None:
+async def test_one_document_as_csv(v2: V2Client) -> None:
     made = await v2.add()
     response = await v2.get(f"{v2.recordings}/{made.id}", accept="csv")
     assert (response.status_code, response.headers["content-type"]) == (200, "text/csv")
     (row,) = csv.DictReader(io.StringIO(response.text))
     assert (row["ID"], row["call_id"], row["duration_ms"]) == (made.id, made.call_id, "42380")
-    # Not by the header: 406.
+    # The header does not select CSV here: 406.
     by_header = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={"Accept": "text/csv"})
     assert (by_header.status_code, by_header.content) == (406, b"")
 
 
 @pytest.mark.parametrize("accept", ["nonsense", "audio/mpeg;q=2", "a/b c"])
-async def test_a_malformed_accept_of_one(v2: V2Client, accept: str) -> None:
+async def test_a_malformed_accept_header(v2: V2Client, accept: str) -> None:
     made = await v2.add()
     response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={"Accept": accept})
     assert (response.status_code, response.content) == (400, b"")
 
 
-async def test_of_equals_the_last_is_taken(v2: V2Client) -> None:
+async def test_of_equal_qualities_the_last_wins(v2: V2Client) -> None:
     made = await v2.add()
     for accept, kind in (
         ("audio/mpeg, application/json", "application/json"),
@@ -44,10 +44,10 @@ async def test_of_equals_the_last_is_taken(v2: V2Client) -> None:
         assert response.headers["content-type"] == kind, accept
 
 
-# 2.3
+# Conditional requests
 
 
-async def test_a_list_is_never_what_one_has_already(v2: V2Client) -> None:
+async def test_a_list_is_never_304(v2: V2Client) -> None:
     empty = await v2.send("GET", headers={"If-None-Match": '"x"'})
     assert (empty.status_code, empty.json()["data"]) == (200, [])
     await v2.add()
@@ -59,11 +59,11 @@ async def test_a_list_is_never_what_one_has_already(v2: V2Client) -> None:
         assert (await v2.send("GET", headers={"If-None-Match": tag})).status_code == 200
 
 
-# 3
+# DELETE and PATCH
 
 
 @pytest.mark.parametrize("method", ["DELETE", "PATCH"])
-async def test_a_conflict_of_writes(v2: V2Client, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_write_conflict(v2: V2Client, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made = await v2.add()
 
     async def beaten(*_: Any) -> bool:
@@ -78,7 +78,7 @@ async def test_a_conflict_of_writes(v2: V2Client, method: str, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("where", ["data", "envelope"])
-async def test_soft_in_a_body_is_the_same_too(v2: V2Client, where: str) -> None:
+async def test_should_soft_delete_in_a_body_has_no_effect(v2: V2Client, where: str) -> None:
     made = await v2.add()
     said = {"should_soft_delete": False}
     body = {"data": said} if where == "data" else {"data": {}, **said}

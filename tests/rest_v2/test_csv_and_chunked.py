@@ -1,4 +1,4 @@
-"""Sections 1.7 and 1.8: CSV, chunked answers and indented ones."""
+"""CSV, chunked responses and indented JSON (`docs/v2_contract.md`, sections 1.7 and 1.8)."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize("name", ["text/csv", "text/comma-separated-values", "application/octet-stream"])
-async def test_a_table_by_accept(v2: V2Client, name: str) -> None:
+async def test_the_header_accept_selects_csv(v2: V2Client, name: str) -> None:
     made = await v2.add(custom_channel_vars={"Account-ID": 'a"b', "n": {"m": 1}}, caller_id_name="A, B\nC")
     response = await v2.send("GET", headers={"Accept": name})
     assert response.status_code == 200
@@ -32,14 +32,14 @@ async def test_a_table_by_accept(v2: V2Client, name: str) -> None:
 
 
 @pytest.mark.parametrize("accept", ["csv", "text/csv"])
-async def test_a_table_by_parameter(v2: V2Client, accept: str) -> None:
+async def test_the_parameter_accept_selects_csv(v2: V2Client, accept: str) -> None:
     await v2.add()
     response = await v2.get(accept=accept)
     assert response.headers["content-type"] == "text/csv"
     assert re.fullmatch(r'attachment; filename="json_[0-9a-f]{22}\.csv"', response.headers["content-disposition"])
 
 
-async def test_the_name_of_a_table(v2: V2Client) -> None:
+async def test_the_file_name_of_a_table(v2: V2Client) -> None:
     await v2.add()
     for headers, params, name in (
         ({"X-File-Name": "/folder/a.csv"}, {"file_name": "b.csv"}, "a.csv"),
@@ -50,23 +50,23 @@ async def test_the_name_of_a_table(v2: V2Client) -> None:
 
 
 @pytest.mark.parametrize("name", ['a"b', "é", "x" * 200, "a\nb", ""])
-async def test_a_name_that_breaks_the_header_is_not_taken(name: str) -> None:
+async def test_a_file_name_that_would_break_the_header_is_not_used(name: str) -> None:
     assert re.fullmatch(r"json_[0-9a-f]{22}\.csv", file_name(name, None))
 
 
-async def test_a_table_of_nothing(v2: V2Client) -> None:
+async def test_an_empty_table_is_204(v2: V2Client) -> None:
     response = await v2.get(accept="csv")
     assert (response.status_code, response.content) == (204, b"")
 
 
-async def test_a_table_of_one(v2: V2Client) -> None:
+async def test_csv_of_one_recording(v2: V2Client) -> None:
     made = await v2.add()
     response = await v2.get(f"{v2.recordings}/{made.id}", accept="csv")
     (row,) = csv.DictReader(io.StringIO(response.text))
     assert row["ID"] == made.id
 
 
-async def test_a_table_of_all(v2: V2Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unpaged_table_has_all_rows(v2: V2Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "MAX_BUFFERED", 3)
     made = [(await v2.add(at=at, audio=None)).id for at in range(120)]
     rows = list(csv.DictReader(io.StringIO((await v2.get(accept="csv", paginate="false")).text)))
@@ -74,14 +74,14 @@ async def test_a_table_of_all(v2: V2Client, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(list(csv.DictReader(io.StringIO((await v2.get(accept="csv")).text)))) == 50
 
 
-async def test_columns_that_are_met_late_are_appended() -> None:
+async def test_columns_found_later_are_appended() -> None:
     table = CsvTable()
     assert table.write([]) == ""
     assert table.write([{"id": 1, "a": None}]) == '"ID","a"\n"1",""\n'
     assert table.write([{"b": True}, {"a": [1, "x"]}]) == '"","","true"\n"","1,x",""\n'
 
 
-async def test_columns_are_bounded() -> None:
+async def test_the_number_of_columns_is_limited() -> None:
     table = CsvTable()
     text = table.write({"id": row, "more": {f"{row}-{name}": name for name in range(400)}} for row in range(10))
     headings, *rows = csv.reader(io.StringIO(text))
@@ -92,7 +92,7 @@ async def test_columns_are_bounded() -> None:
     assert (late[0], late[-1], len(late)) == ("10", "x", MAX_COLUMNS)
 
 
-async def test_chunked(v2: V2Client) -> None:
+async def test_chunked_responses(v2: V2Client) -> None:
     made = [(await v2.add(at=at, audio=None)).id for at in range(60)]
     response = await v2.get(is_chunked="true", chunk_size="7")
     body = response.json()
@@ -119,13 +119,13 @@ async def test_chunked(v2: V2Client) -> None:
         ("x", "invalid chunk size"),
     ],
 )
-async def test_chunk_sizes_that_are_none(v2: V2Client, size: str, message: str) -> None:
+async def test_invalid_chunk_sizes(v2: V2Client, size: str, message: str) -> None:
     response = await v2.get(is_chunked="true", chunk_size=size)
     assert (response.status_code, response.json()["message"]) == (404, "faulty_request")
     assert response.json()["data"] == {"message": message}
 
 
-async def test_pretty(v2: V2Client) -> None:
+async def test_indented_json(v2: V2Client) -> None:
     await v2.add()
     plain, shown = await v2.get(), await v2.get(pretty_print="true")
     header = await v2.send("GET", headers={"X-Pretty-Print": "true"})

@@ -1,4 +1,4 @@
-"""`DELETE /v2/token_auth`: whoever has an ended token gets nothing for it, on any path (section 4.3)."""
+"""`DELETE /v2/token_auth` ends a token on every path (`docs/v2_contract.md`, section 4.3)."""
 
 import pytest
 from starlette.applications import Starlette
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 NOBODY = {"X-Auth-Token": None}
 
 
-async def test_an_ended_token_opens_nothing(v2: V2Client) -> None:
+async def test_an_ended_token_is_rejected_on_every_path(v2: V2Client) -> None:
     made, token = await v2.add(), v2.token()
     assert (await v2.send("DELETE", "/v2/token_auth", headers={"X-Auth-Token": token})).status_code == 200
     one = f"{v2.recordings}/{made.id}"
@@ -37,7 +37,7 @@ async def test_an_ended_token_opens_nothing(v2: V2Client) -> None:
     assert (await v2.get(one)).status_code == 200
 
 
-async def test_it_is_ended_however_it_is_sent(v2: V2Client) -> None:
+async def test_a_token_can_be_ended_from_every_place(v2: V2Client) -> None:
     for way in ("header", "query", "bearer", "body", "verb"):
         token = v2.token()
         headers: dict[str, str | None] = {"X-Auth-Token": token} if way in {"header", "verb"} else {**NOBODY}
@@ -54,7 +54,7 @@ async def test_it_is_ended_however_it_is_sent(v2: V2Client) -> None:
         assert (await v2.send("GET", headers={"X-Auth-Token": token})).status_code == 401, way
 
 
-async def test_other_processes_know_within_seconds(v2: V2Client) -> None:
+async def test_other_processes_reject_the_token_within_seconds(v2: V2Client) -> None:
     installation = v2.installation
     other = Identity(
         installation.store,
@@ -62,30 +62,30 @@ async def test_other_processes_know_within_seconds(v2: V2Client) -> None:
         Credentials(installation.store, installation.ticks),
         revocations=Revocations(installation.store, installation.ticks),
     )
-    elsewhere = Starlette(
+    other_process = Starlette(
         routes=[Mount("/v2", installation.shim(authenticate=other.authenticate_token, end_token=other.end_token))]
     )
     headers = {"X-Auth-Token": v2.token()}
-    async with client_of(elsewhere) as client:
+    async with client_of(other_process) as client:
         assert (await client.get(v2.recordings, headers=headers)).status_code == 200
         await v2.send("DELETE", "/v2/token_auth", headers=headers)
         installation.ticks.now += TTL
         assert (await client.get(v2.recordings, headers=headers)).status_code == 401
 
 
-async def test_nobody_ends_what_is_not_theirs(v2: V2Client) -> None:
+async def test_only_the_token_that_signed_in_is_ended(v2: V2Client) -> None:
     token = v2.token()
     signature = token.rpartition(".")[2]
     touched = token.removesuffix(signature) + signature[::-1]
     response = await v2.send("DELETE", "/v2/token_auth", headers={"X-Auth-Token": touched})
     assert response.status_code == 401
-    # The token in the query is not the one that signed in.
+    # The header wins, so the token in the query did not sign in.
     response = await v2.send("DELETE", "/v2/token_auth", params={"auth_token": token})
     assert response.status_code == 200
     assert (await v2.send("GET", headers={"X-Auth-Token": token})).status_code == 200
 
 
-async def test_an_api_key_is_not_revoked_by_it(v2: V2Client) -> None:
+async def test_an_api_key_is_not_revoked(v2: V2Client) -> None:
     key = await v2.installation.administration.create_key(v2.account.id, None, frozenset(DEFAULT_SCOPES))
     headers = {"X-Auth-Token": key.secret}
     login = {"data": {"api_key": key.secret}}
@@ -93,6 +93,6 @@ async def test_an_api_key_is_not_revoked_by_it(v2: V2Client) -> None:
     assert (await v2.send("DELETE", "/v2/token_auth", headers=headers)).status_code == 200
     for still in (headers, {"X-Auth-Token": token}):
         assert (await v2.send("GET", headers=still)).status_code == 200
-    # Nor by ending the token that it got; and it gets another one.
+    # To end the token of a key does not revoke the key either.
     assert (await v2.send("DELETE", "/v2/token_auth", headers={"X-Auth-Token": token})).status_code == 200
     assert (await v2.send("PUT", "/v2/api_auth", headers=NOBODY, json=login)).status_code == 201

@@ -1,4 +1,4 @@
-"""The other half of not telling the difference: what was imported comes back as it went in (section 8)."""
+"""Imported documents (`docs/v2_contract.md`, section 8)."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def document(v2: V2Client, number: int, **given: Any) -> dict[str, Any]:
-    """The stored example of the contract, created `number` seconds ago."""
+    """Return a stored document of Kazoo, created `number` seconds ago."""
     identity = f"202403-{v2.account.id[:24]}{number:08d}"
     at = v2.now - number
     return {
@@ -53,7 +53,7 @@ def public(stored: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in stored.items() if not name.startswith(("_", "pvt_"))} | {"id": stored["_id"]}
 
 
-async def test_documents_come_back_as_they_went_in(v2: V2Client) -> None:
+async def test_imported_documents_are_shown_unchanged(v2: V2Client) -> None:
     strange: dict[str, Any] = {
         "media_type": ".mp3",
         "extra": {"x": []},
@@ -83,13 +83,13 @@ async def test_documents_come_back_as_they_went_in(v2: V2Client) -> None:
     assert audio.headers["content-disposition"] == "attachment; filename=0.mp3"
 
 
-async def test_ids_of_any_form(v2: V2Client) -> None:
+async def test_imported_ids_of_any_form(v2: V2Client) -> None:
     stored = document(v2, 3, _id=f"no-prefix-{v2.account.id}")
     await v2.take_in(stored)
     assert (await v2.get(f"{v2.recordings}/{stored['_id']}")).json()["data"] == public(stored)
 
 
-async def test_pages_and_filters(v2: V2Client) -> None:
+async def test_imported_recordings_have_pages_and_filters(v2: V2Client) -> None:
     stored = [document(v2, number // 3) | {"_id": f"202403-{v2.account.id}{number}"} for number in range(9)]
     stored[4] |= {"direction": "sideways", "from": "anonymous"}
     for each in stored:
@@ -113,7 +113,7 @@ async def test_pages_and_filters(v2: V2Client) -> None:
     assert v2.now - OFFSET > 0
 
 
-async def test_writing_on_and_deleting_it(v2: V2Client) -> None:
+async def test_an_imported_recording_can_be_changed_and_deleted(v2: V2Client) -> None:
     stored = document(v2, 5, user_metadata={"a": 1})
     await v2.take_in(stored, AUDIO)
     path = f"{v2.recordings}/{stored['_id']}"

@@ -1,4 +1,4 @@
-"""What real clients send, one test a row: three Monster UI apps, a mail receiver and the reference's own SDK."""
+"""The requests of real clients: three Monster UI apps, a mail receiver and 2600Hz's SDK."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 SDK = {"Content-Type": "application/json", "Accept": "*/*"}
 
 
-async def test_the_menu_of_users_comes_first(v2: V2Client) -> None:
+async def test_the_menu_of_users(v2: V2Client) -> None:
     assert (await v2.get(f"{v2.path}/users", paginate="false")).json()["data"] == []
     user = await v2.installation.users.create(v2.account.id, "ada", first_name="Ada")
     (item,) = (await v2.get(f"{v2.path}/users", paginate="false")).json()["data"]
@@ -32,7 +32,7 @@ async def test_the_name_of_the_account(v2: V2Client) -> None:
 
 
 @pytest.mark.parametrize("paging", [{"paginate": "false"}, {"page_size": "20"}])
-async def test_whole_days(v2: V2Client, paging: dict[str, str]) -> None:
+async def test_a_list_of_whole_days(v2: V2Client, paging: dict[str, str]) -> None:
     day = 86_400
     midnight = (v2.now - OFFSET) // day * day + OFFSET
     made = await v2.add(owner_id="u" * 32)
@@ -42,7 +42,7 @@ async def test_whole_days(v2: V2Client, paging: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("state", [State.STORED, State.FINALIZING, State.LOST, State.FAILED])
-async def test_what_is_read_unasked_is_there(v2: V2Client, state: State) -> None:
+async def test_the_fields_that_clients_read_without_a_check(v2: V2Client, state: State) -> None:
     bare: dict[str, Any] = {"caller_id_name": None, "caller_id_number": None, "direction": None, "duration_ms": None}
     await v2.add(state=state, audio=None, **bare)
     (item,) = (await v2.get()).json()["data"]
@@ -59,7 +59,7 @@ async def test_what_is_read_unasked_is_there(v2: V2Client, state: State) -> None
         assert type(item[name]) is kind
 
 
-async def test_a_recording_of_this_service_has_an_at(v2: V2Client) -> None:
+async def test_both_parties_have_an_at_sign(v2: V2Client) -> None:
     v2.installation.recorder.ring(v2.account.id, "legacy")
     flow = {"module": "record_call", "data": {"action": "start"}}
     for action in ("start", "stop"):
@@ -82,17 +82,17 @@ async def test_an_audio_element_plays_and_seeks(v2: V2Client) -> None:
 
 
 @pytest.mark.parametrize("variables", [{}, {"Stream-SID": "x"}, {"Media-Recording-ID": "202403-of-another-system"}])
-async def test_the_community_app_plays_by_a_variable_of_the_switch(v2: V2Client, variables: dict[str, str]) -> None:
+async def test_the_community_app_plays_by_a_channel_variable(v2: V2Client, variables: dict[str, str]) -> None:
     await v2.add(custom_channel_vars=variables)
     (item,) = (await v2.get()).json()["data"]
     address = f"{v2.recordings}/{item['custom_channel_vars']['Media-Recording-ID']}"
     audio = await v2.client.get(address, params={"accept": "audio/mpeg", "auth_token": v2.token()})
     assert (audio.status_code, audio.content) == (200, AUDIO)
-    # It cuts this, too, without a look.
+    # The app also cuts this text without a check.
     assert isinstance(item["origin"], str)
 
 
-async def test_deleting_many_at_once_and_listing_again(v2: V2Client) -> None:
+async def test_deleting_many_recordings_and_listing_again(v2: V2Client) -> None:
     made = [await v2.add(at=at) for at in range(12)]
     paths = [f"{v2.recordings}/{each.id}" for each in made]
     answers = await asyncio.gather(*(v2.send("DELETE", path) for path in paths[:10]))
@@ -100,7 +100,7 @@ async def test_deleting_many_at_once_and_listing_again(v2: V2Client) -> None:
     assert await v2.ids() == [each.id for each in made[10:]]
 
 
-async def test_monster_ui_says_in_every_body_which_program_it_is(v2: V2Client) -> None:
+async def test_the_ui_metadata_of_monster_ui_is_ignored(v2: V2Client) -> None:
     v2.installation.recorder.ring(v2.account.id, "monster")
     made = await v2.add()
     said = {"ui_metadata": {"version": "4.3.1", "ui": "monster-ui", "origin": "recordings"}}

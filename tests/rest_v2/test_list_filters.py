@@ -1,4 +1,4 @@
-"""The filters against a literal model of section 1.6, with no server in between."""
+"""The filters against a simple model, without a server (`docs/v2_contract.md`, section 1.6)."""
 
 from dataclasses import replace
 from typing import Any
@@ -102,7 +102,7 @@ def kept(*query: tuple[str, str]) -> bool:
         ([("filter_from", "1001@x"), ("filter_from", "1002@x")], False),
         ([("has_key", "from"), ("has_key", "duration")], True),
         ([("has_key", "from"), ("has_key", "gone")], False),
-        # what raises excludes, also where it is negated
+        # a filter that cannot be applied excludes the document, also if it is negated
         ([("created_from", "x"), ("has_key", "id")], False),
         ([("created_from", "x")], True),
         ([("modified_from", "x")], False),
@@ -116,7 +116,7 @@ def kept(*query: tuple[str, str]) -> bool:
         ([("filtre_from", "x"), ("sort", "y"), ("page_size", "3")], True),
     ],
 )
-def test_every_row(query: list[tuple[str, str]], expected: bool) -> None:
+def test_the_examples_of_every_filter(query: list[tuple[str, str]], expected: bool) -> None:
     assert kept(*query) is expected
 
 
@@ -138,7 +138,7 @@ timed = st.tuples(
 
 @settings(max_examples=400)
 @given(st.lists(st.one_of(prefixed, keyed, timed), max_size=4))
-def test_any_query_means_what_the_model_says(query: list[tuple[str, str]]) -> None:
+def test_any_query_matches_the_model(query: list[tuple[str, str]]) -> None:
     kept(*query)
 
 
@@ -173,7 +173,7 @@ shown_texts = st.dictionaries(
 )
 shown_lengths = st.dictionaries(st.just("duration_ms"), st.sampled_from([None, 0, 7]))
 taken_in = st.builds(
-    # With audio, which is of its own length, whatever the document says.
+    # With audio. Its length differs from the document's.
     lambda texts, lengths, measured: replace(
         from_v2(
             {"_id": "1", "pvt_type": "call_recording", **texts, **lengths},
@@ -193,7 +193,7 @@ taken_in = st.builds(
     st.lists(st.tuples(fields, texts).map(lambda pair: (f"filter_{pair[0]}", pair[1])), min_size=1, max_size=2),
     st.one_of(made_here, taken_in),
 )
-def test_what_the_store_is_asked_for_never_excludes_what_is_kept(query: list[tuple[str, str]], made: Recording) -> None:
+def test_a_store_condition_never_excludes_a_match(query: list[tuple[str, str]], made: Recording) -> None:
     row = made.to_row()
     filters = read_filters(query)
     for condition in filters.conditions:
@@ -204,7 +204,7 @@ def test_what_the_store_is_asked_for_never_excludes_what_is_kept(query: list[tup
 @pytest.mark.parametrize(
     ("name", "value"), [("filter_owner_id", "null"), ("filter_origin", '["null"]'), ("filter_duration_ms", "7")]
 )
-def test_an_imported_document_is_asked_and_not_what_the_store_made_of_it(name: str, value: str) -> None:
+def test_filters_use_the_imported_document_and_not_the_stored_fields(name: str, value: str) -> None:
     document = {"_id": "1", "pvt_type": "call_recording", "owner_id": None, "origin": None, "duration_ms": 7}
     row = replace(from_v2(document, Account("ab" * 16, "Acme", 0), 0), duration_ms=1).to_row()
     filters = read_filters([(name, value)])
@@ -212,16 +212,16 @@ def test_an_imported_document_is_asked_and_not_what_the_store_made_of_it(name: s
     assert all(matches(condition, row) for condition in filters.conditions)
 
 
-def test_there_is_a_limit() -> None:
+def test_the_number_of_filters_is_limited() -> None:
     assert len(read_filters([("has_key", "x")] * MAX_FILTERS).checks) == MAX_FILTERS
     with pytest.raises(V2Error):
         read_filters([("has_key", "x")] * (MAX_FILTERS + 1))
 
 
-def test_deep_json_is_no_json() -> None:
+def test_deeply_nested_json_counts_as_text() -> None:
     assert accepted_texts("[" * 100_000) == {"[" * 100_000}
 
 
-def test_what_is_looked_up_is_what_is_there() -> None:
+def test_look_up_returns_the_value_at_a_path() -> None:
     assert look_up({"a": [None]}, ["a", "1"]) is None
     assert as_text(None) == "null"

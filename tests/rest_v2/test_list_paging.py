@@ -1,4 +1,4 @@
-"""Sections 1.1 to 1.5: the envelope, the order, paging and the range, over HTTP."""
+"""The envelope, order, paging and time range of a list (`docs/v2_contract.md`, sections 1.1 to 1.5)."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ DAY = 86_400
 MAX = 2_682_000
 
 
-async def test_the_envelope(v2: V2Client) -> None:
+async def test_the_envelope_of_a_list(v2: V2Client) -> None:
     made = await v2.add()
     response = await v2.send("GET", headers={"X-Request-ID": "abc"})
     body = response.json()
@@ -46,7 +46,7 @@ async def test_the_envelope(v2: V2Client) -> None:
     assert hashlib.md5(raw, usedforsecurity=False).hexdigest() == without
 
 
-async def test_the_envelope_of_nothing(v2: V2Client) -> None:
+async def test_the_envelope_of_an_empty_list(v2: V2Client) -> None:
     response = await v2.get()
     body = response.json()
     assert (body["data"], body["page_size"]) == ([], 0)
@@ -80,7 +80,7 @@ async def test_newest_first_then_by_id(v2: V2Client) -> None:
         assert await v2.ids(**params) == expected[::-1]
 
 
-async def test_which_recordings_are_known(v2: V2Client) -> None:
+async def test_the_states_that_are_listed(v2: V2Client) -> None:
     shown = [await v2.add(at=n, state=state) for n, state in enumerate((State.FINALIZING, State.FAILED, State.LOST))]
     for state in (State.REQUESTED, State.ARMED, State.RECORDING, State.PAUSED, State.MASKED, State.DISCARDED):
         hidden = await v2.add(state=state, audio=None)
@@ -91,11 +91,11 @@ async def test_which_recordings_are_known(v2: V2Client) -> None:
     assert await v2.ids() == [each.id for each in shown]
 
 
-async def test_a_users_list(v2: V2Client) -> None:
+async def test_the_list_of_a_user(v2: V2Client) -> None:
     mine, other = await v2.add(owner_id="u" * 32), await v2.add(owner_id="v" * 32)
-    nobodys = await v2.add(at=1)
+    without_owner = await v2.add(at=1)
     assert await v2.ids(f"{v2.path}/users/{'u' * 32}/recordings") == [mine.id]
-    assert set(await v2.ids()) == {mine.id, other.id, nobodys.id}
+    assert set(await v2.ids()) == {mine.id, other.id, without_owner.id}
     response = await v2.get(f"{v2.path}/users/{'u' * 32}/recordings/{mine.id}")
     assert response.json()["data"]["id"] == mine.id
     assert (await v2.get(f"{v2.path}/users/{'u' * 32}/recordings/{other.id}")).status_code == 404
@@ -103,8 +103,8 @@ async def test_a_users_list(v2: V2Client) -> None:
 
 @pytest.mark.parametrize("ascending", [False, True])
 @pytest.mark.parametrize("owner", [None, "0" * 32])
-async def test_pages_hold_everything_once(v2: V2Client, ascending: bool, owner: str | None) -> None:
-    # Within one second, within one millisecond, and apart.
+async def test_pages_hold_every_recording_once(v2: V2Client, ascending: bool, owner: str | None) -> None:
+    # Times within one second, within one millisecond, and further apart.
     times = [0, 0, 0, 1, 2, 999, 1_000, 1_000, 5_000, 5_001, 70_000]
     for at in times:
         await v2.add(at=at, owner_id=owner)
@@ -130,8 +130,8 @@ async def test_pages_hold_everything_once(v2: V2Client, ascending: bool, owner: 
         assert sizes == [size] * (11 // size) + ([11 % size] if 11 % size else [])
 
 
-async def test_a_key_of_the_reference_is_a_place(v2: V2Client) -> None:
-    # Its keys have whole seconds, and so have imported recordings.
+async def test_a_start_key_of_kazoo_is_accepted(v2: V2Client) -> None:
+    # Kazoo's keys and imported recordings have whole seconds.
     second = v2.installation.clock.now() // 1_000 * 1_000
     a, b = [await v2.add(id=f"202401-{v2.account.id}{name}", created=second, start=second) for name in "ab"]
     key = encode([second // 1_000 + OFFSET, b.id])
@@ -143,7 +143,7 @@ async def test_a_key_of_the_reference_is_a_place(v2: V2Client) -> None:
     assert ascending["start_key"] == encode([v2.now - 5])
 
 
-async def test_the_default_page_and_large_ones(v2: V2Client) -> None:
+async def test_page_sizes(v2: V2Client) -> None:
     for at in range(130):
         await v2.add(at=at * 10, audio=None)
     assert len(await v2.ids()) == 50
@@ -168,7 +168,7 @@ async def test_the_default_page_and_large_ones(v2: V2Client) -> None:
         ("1.5", "invalid page size"),
     ],
 )
-async def test_page_sizes_that_are_none(v2: V2Client, value: str, message: str) -> None:
+async def test_invalid_page_sizes(v2: V2Client, value: str, message: str) -> None:
     response = await v2.get(page_size=value)
     body = response.json()
     assert (response.status_code, body["error"], body["message"]) == (404, "404", "faulty_request")
@@ -178,13 +178,13 @@ async def test_page_sizes_that_are_none(v2: V2Client, value: str, message: str) 
 @pytest.mark.parametrize(
     "key", ["nonsense", "g2wAAAACbgUAEkRl3w5oAWpqAA", encode([]), encode(["x", 1]), encode([1, 2, 3, 4])]
 )
-async def test_keys_that_are_none(v2: V2Client, key: str) -> None:
+async def test_invalid_start_keys(v2: V2Client, key: str) -> None:
     response = await v2.get(start_key=key)
     assert response.status_code == 400
     assert set(response.json()["data"]) == {"start_key"}
 
 
-async def test_a_key_of_another_list(v2: V2Client) -> None:
+async def test_a_start_key_of_another_list(v2: V2Client) -> None:
     await v2.add(owner_id="u")
     response = await v2.get(f"{v2.path}/users/u/recordings", start_key=encode(["v", 63877497874, HIGH]))
     assert response.status_code == 400
@@ -231,7 +231,7 @@ async def test_filters_over_http(v2: V2Client) -> None:
     assert response.json()["data"] == []
 
 
-async def test_the_range(v2: V2Client) -> None:
+async def test_the_time_range(v2: V2Client) -> None:
     second = v2.installation.clock.now() // 1_000 * 1_000
     begin, end = second // 1_000 + OFFSET - 20, second // 1_000 + OFFSET - 10
     inside = [await v2.add(created=at) for at in (second - 20_000, second - 10_000, second - 9_001)]
@@ -241,7 +241,7 @@ async def test_the_range(v2: V2Client) -> None:
     assert set(found) == {each.id for each in inside}
 
 
-async def test_the_default_range(v2: V2Client) -> None:
+async def test_the_default_time_range(v2: V2Client) -> None:
     now = v2.installation.clock.now()
     inside = await v2.add(at=now - (now // 1_000 - MAX) * 1_000)
     outside = await v2.add(at=MAX * 1_000 + 1_000)
@@ -251,7 +251,7 @@ async def test_the_default_range(v2: V2Client) -> None:
         assert await v2.ids(created_from=value, created_to=value) == [inside.id]
 
 
-async def test_ranges_that_are_refused(v2: V2Client) -> None:
+async def test_invalid_time_ranges(v2: V2Client) -> None:
     response = await v2.get(created_from=200, created_to=100)
     body = response.json()
     assert (response.status_code, body["error"], body["message"]) == (400, "400", "validation error")
@@ -266,12 +266,12 @@ async def test_ranges_that_are_refused(v2: V2Client) -> None:
     assert (await v2.get(created_from=v2.now - MAX - 1)).status_code == 400
 
 
-async def test_ranges_beyond_all_time(v2: V2Client) -> None:
+async def test_time_ranges_without_recordings(v2: V2Client) -> None:
     for at in (1, 10**15, 10**17):
         assert await v2.ids(created_from=at, created_to=at + 1) == []
 
 
-async def test_what_is_not_paged_has_a_guard(v2: V2Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unpaged_response_has_a_maximum_size(v2: V2Client, monkeypatch: pytest.MonkeyPatch) -> None:
     for at in range(30):
         await v2.add(at=at, audio=None)
     monkeypatch.setattr(listing, "MAX_BUFFERED", 5)

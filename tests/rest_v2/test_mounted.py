@@ -49,7 +49,7 @@ async def services(
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def mounted(services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    # An address of its own for each test: rate limits are kept for each.
+    # Each test has its own address, because each address has its own rate limit.
     transport = httpx.ASGITransport(create_app(services), client=(new_id(), 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://service.invalid") as client:
         yield client
@@ -62,25 +62,25 @@ async def account(services: Services) -> Account:
 
 @pytest.fixture
 def v2(installation: Installation, services: Services, account: Account, mounted: httpx.AsyncClient) -> V2Client:
-    """Recordings are put in beside the service, and everything else is asked of it."""
+    """Return a client for the service. Tests insert recordings directly into its stores."""
     made = V2Client(installation, account, mounted)
     made.headers = {"X-Auth-Token": services.tokens.issue(Principal(account.id, frozenset(DEFAULT_SCOPES)))}
     return made
 
 
 async def add(v2: V2Client, services: Services, **given: Any) -> str:
-    """A stored recording with its audio, where the service looks for both."""
+    """Add a stored recording and its audio to the stores of the service."""
     return (await V2Client(Beside(services, v2.installation), v2.account, v2.client).add(**given)).id
 
 
 class Beside(Installation):
-    """The installation of the other tests, on the stores of the service."""
+    """The installation of the other tests, with the stores of the service."""
 
     def __init__(self, services: Services, installation: Installation) -> None:
         super().__init__(services.store, services.media, services.settings.data, installation.clock)  # type: ignore[arg-type]
 
 
-async def test_users_and_the_account_before_anything_else(v2: V2Client, services: Services) -> None:
+async def test_users_and_account(v2: V2Client, services: Services) -> None:
     assert (await v2.get(f"{v2.path}/users", paginate="false")).json()["data"] == []
     user = await services.users.create(v2.account.id, "ada", first_name="Ada", priv_level=PrivLevel.ADMIN)
     (item,) = (await v2.get(f"{v2.path}/users", paginate="false")).json()["data"]
@@ -96,9 +96,9 @@ async def test_users_and_the_account_before_anything_else(v2: V2Client, services
     assert {"id", "name", "realm", "language", "timezone"} <= set((await v2.get(v2.path)).json()["data"])
 
 
-async def test_who_is_known(v2: V2Client, services: Services) -> None:
+async def test_the_users_that_are_known(v2: V2Client, services: Services) -> None:
     created = await services.users.create(v2.account.id, "ada")
-    # One that only a recording names, and it stays known when that is deleted.
+    # A user that only a recording names stays known after the recording is deleted.
     owner = new_id()
     made = await add(v2, services, owner_id=owner)
     for user, expected in ((created.id, []), (owner, [made])):
@@ -107,12 +107,14 @@ async def test_who_is_known(v2: V2Client, services: Services) -> None:
     assert await v2.ids(f"{v2.path}/users/{owner}/recordings") == []
     unknown = await v2.get(f"{v2.path}/users/{new_id()}/recordings")
     assert (unknown.status_code, unknown.json()["message"]) == (404, "bad_identifier")
-    # Users are those that were created.
+    # The list has only created users.
     assert [user["id"] for user in (await v2.get(f"{v2.path}/users")).json()["data"]] == [created.id]
 
 
 @pytest.mark.parametrize("paging", [{"paginate": "false"}, {"page_size": "1"}])
-async def test_whole_days_by_account_and_by_user(v2: V2Client, services: Services, paging: dict[str, str]) -> None:
+async def test_lists_of_whole_days_of_an_account_and_a_user(
+    v2: V2Client, services: Services, paging: dict[str, str]
+) -> None:
     owner = new_id()
     made = [await add(v2, services, owner_id=owner, at=at) for at in (0, 1, 2)]
     midnight = (v2.now - OFFSET) // DAY * DAY + OFFSET
@@ -128,7 +130,7 @@ async def test_whole_days_by_account_and_by_user(v2: V2Client, services: Service
         assert seen == made
 
 
-async def test_what_is_read_unasked_is_there(v2: V2Client, services: Services) -> None:
+async def test_the_fields_that_clients_read_without_a_check(v2: V2Client, services: Services) -> None:
     bare: dict[str, Any] = {"caller_id_name": None, "caller_id_number": None, "direction": None, "duration_ms": None}
     await add(v2, services, **bare)
     (item,) = (await v2.get()).json()["data"]
@@ -155,7 +157,7 @@ async def test_an_audio_element_plays_and_seeks_and_its_token_is_in_no_log(v2: V
     assert token.rpartition(".")[2] not in written
 
 
-async def test_another_format_than_the_stored_one(v2: V2Client, services: Services, tmp_path: Path) -> None:
+async def test_audio_in_another_format(v2: V2Client, services: Services, tmp_path: Path) -> None:
     write_as(tmp_path / "a.mp3", "libmp3lame", sine(440, 16_000, 0.5), 16_000)
     made = await add(v2, services, audio=(tmp_path / "a.mp3").read_bytes())
     for name, begins in (("audio/ogg", b"OggS"), ("audio/flac", b"fLaC"), ("audio/wav", b"RIFF")):
@@ -163,17 +165,19 @@ async def test_another_format_than_the_stored_one(v2: V2Client, services: Servic
         assert (response.status_code, response.content[:4]) == (200, begins)
 
 
-async def test_deleting_many_in_parallel_and_listing_at_once(v2: V2Client, services: Services) -> None:
+async def test_deleting_many_recordings_in_parallel_and_listing_again(v2: V2Client, services: Services) -> None:
     made = [await add(v2, services, at=at) for at in range(8)]
     answers = await asyncio.gather(*(v2.send("DELETE", f"{v2.recordings}/{each}") for each in made[:6]))
     assert [answer.status_code for answer in answers] == [200] * 6
     assert await v2.ids() == made[6:]
 
 
-async def test_what_is_deleted_and_what_stays(v2: V2Client, services: Services, tmp_path: Path) -> None:
-    # The seed: audio that this service matches goes with its document, what lies at a provider stays.
-    own, elsewhere = await add(v2, services), await add(v2, services, at=1)
-    kept, moved = [await services.store.load(each) for each in (own, elsewhere)]
+async def test_stored_audio_is_deleted_and_external_audio_stays(
+    v2: V2Client, services: Services, tmp_path: Path
+) -> None:
+    # The service deletes the audio that it stores. Audio at other providers stays.
+    own, external = await add(v2, services), await add(v2, services, at=1)
+    kept, moved = [await services.store.load(each) for each in (own, external)]
     assert kept is not None
     assert kept.media is not None
     assert moved is not None
@@ -182,16 +186,16 @@ async def test_what_is_deleted_and_what_stays(v2: V2Client, services: Services, 
     provider.write_bytes(AUDIO)
     there = replace(moved, media=replace(moved.media, url=provider.as_uri()), revision=moved.revision + 1)
     assert await services.store.save(there, moved.revision)
-    for each in (own, elsewhere):
+    for each in (own, external):
         assert (await v2.send("DELETE", f"{v2.recordings}/{each}")).status_code == 200
     ends = set()
     while claimed := await services.upkeep.claim(16):
         for recording in claimed:
             ends.add((recording.id, (await services.upkeep.step(recording)).state))
-    assert {(own, State.PURGED), (elsewhere, State.PURGED)} <= ends
+    assert {(own, State.PURGED), (external, State.PURGED)} <= ends
     assert await services.media.length(kept.media.url) is None
     assert provider.read_bytes() == AUDIO
-    for each in (own, elsewhere):
+    for each in (own, external):
         assert (await v2.get(f"{v2.recordings}/{each}")).status_code == 404
 
 
@@ -218,10 +222,10 @@ async def test_the_sdk(v2: V2Client, services: Services) -> None:
     assert {"status", "error", "message", "data", "request_id"} <= set(error)
 
 
-# What is around it
+# The other parts of the service
 
 
-async def test_an_ended_token_is_over_for_graphql_too(v2: V2Client) -> None:
+async def test_an_ended_token_is_rejected_by_graphql(v2: V2Client) -> None:
     query = {"query": "{ recordings(first: 1) { nodes { plainId } } }"}
     assert "errors" not in (await v2.send("POST", "/graphql", json=query)).json()
     assert (await v2.send("DELETE", "/v2/token_auth")).status_code == 200
@@ -231,24 +235,26 @@ async def test_an_ended_token_is_over_for_graphql_too(v2: V2Client) -> None:
 
 @pytest.mark.parametrize("given", ["abc-1", "x" * 256, "x" * 257, "a b", "é", "<script>", "a\tb", None])
 @pytest.mark.parametrize("path", ["", "/v2/nothing", "/v2/a%0Ab"])
-async def test_one_id_in_the_header_the_envelope_and_the_log(v2: V2Client, given: str | None, path: str) -> None:
+async def test_the_header_the_envelope_and_the_log_have_the_same_request_id(
+    v2: V2Client, given: str | None, path: str
+) -> None:
     headers = {} if given is None else {b"X-Request-ID": given.encode()}
     named = [*headers.items(), *((name.encode(), value.encode()) for name, value in v2.headers.items())]
     with kept_logging():
         stream = io.StringIO()
         logs.configure("json", "info", stream)
         response = await v2.client.get(path or v2.recordings, headers=named)
-    (told,) = [value.decode() for name, value in response.headers.raw if name.lower() == b"x-request-id"]
-    assert response.json()["request_id"] == told
-    assert json.loads(stream.getvalue().splitlines()[-1])["request_id"] == told
-    assert (told == given) is (given not in {"x" * 257, "a\tb", None})
+    (header,) = [value.decode() for name, value in response.headers.raw if name.lower() == b"x-request-id"]
+    assert response.json()["request_id"] == header
+    assert json.loads(stream.getvalue().splitlines()[-1])["request_id"] == header
+    assert (header == given) is (given not in {"x" * 257, "a\tb", None})
 
 
 @pytest.mark.parametrize(
     "path", ["/v2/", "/v2/nothing", "/v2/accounts/x%0Ay", "/v2/%0A", "/v2/%00", "/v2/%ff%fe", "/v2/a%2F..%2Fb"]
 )
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "BREW", "OPTIONS"])
-async def test_an_error_is_an_envelope_whatever_the_path_is(v2: V2Client, path: str, method: str) -> None:
+async def test_every_path_answers_an_error_with_an_envelope(v2: V2Client, path: str, method: str) -> None:
     response = await v2.send(method, path)
     body = response.json()
     assert response.headers["content-type"] == "application/json"
@@ -257,7 +263,7 @@ async def test_an_error_is_an_envelope_whatever_the_path_is(v2: V2Client, path: 
     assert (await v2.send(method, path.replace("/v2/", "/v1/"))).json()["error"] == "410"
 
 
-async def test_methods_that_it_does_not_have(v2: V2Client) -> None:
+async def test_unsupported_methods(v2: V2Client) -> None:
     for method in ("HEAD", "OPTIONS", "POST", "TRACE"):
         response = await v2.send(method)
         assert (response.status_code, response.headers["allow"]) == (405, "GET"), method
@@ -266,7 +272,7 @@ async def test_methods_that_it_does_not_have(v2: V2Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/v2/token_auth", "/v2/user_auth"])
-async def test_a_fault_of_ours_is_an_envelope(
+async def test_an_internal_error_is_an_envelope(
     v2: V2Client, services: Services, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     async def broken(*_: Any) -> None:
@@ -292,7 +298,7 @@ async def test_a_fault_of_ours_is_an_envelope(
         assert secret not in stream.getvalue()
 
 
-async def test_a_socket_is_refused_without_a_fault(v2: V2Client, services: Services) -> None:
+async def test_a_websocket_is_rejected_without_an_error(v2: V2Client, services: Services) -> None:
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -316,7 +322,7 @@ def _no_logs_to_the_terminal() -> Iterator[None]:
         yield
 
 
-async def test_a_folder_of_audio_that_is_away(v2: V2Client, services: Services) -> None:
+async def test_a_missing_audio_folder(v2: V2Client, services: Services) -> None:
     made = await add(v2, services)
     folder, aside = services.settings.data / "media", services.settings.data / "aside for a test"
     folder.rename(aside)
@@ -325,7 +331,7 @@ async def test_a_folder_of_audio_that_is_away(v2: V2Client, services: Services) 
         v2_audio = await v2.get(f"{v2.recordings}/{made}", accept="audio/mpeg")
     finally:
         aside.rename(folder)
-    # To be asked for again, unlike what is gone for good.
+    # The client can try again later.
     assert (audio.status_code, audio.json()["error"]["code"]) == (503, "UNAVAILABLE")
     assert int(audio.headers["retry-after"]) > 0
     assert (v2_audio.status_code, v2_audio.json()["message"]) == (500, "datastore_fault")

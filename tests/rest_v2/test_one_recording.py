@@ -1,4 +1,4 @@
-"""Sections 2 and 3: one recording as a document and as audio, deleting it, and writing on it (D10)."""
+"""GET, DELETE and PATCH of one recording (`docs/v2_contract.md`, sections 2 and 3)."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 MPEG = {"Accept": "audio/mpeg"}
 
 
-async def test_a_document(v2: V2Client) -> None:
+async def test_the_document(v2: V2Client) -> None:
     made = await v2.add()
     response = await v2.get(f"{v2.recordings}/{made.id}")
     body = response.json()
@@ -60,7 +60,7 @@ async def test_document_or_audio(v2: V2Client, accept: str | None, params: dict[
 
 
 @pytest.mark.parametrize("accept", ["audio/midi", "video/*", "text/html", "application/xml"])
-async def test_nothing_acceptable(v2: V2Client, accept: str) -> None:
+async def test_an_unsupported_accept_is_406(v2: V2Client, accept: str) -> None:
     made = await v2.add()
     response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={"Accept": accept})
     assert (response.status_code, response.content) == (406, b"")
@@ -87,7 +87,7 @@ async def test_accept_in_the_body(v2: V2Client) -> None:
 
 
 @pytest.mark.parametrize("accept", ["audio/mpeg", "audio/wav", "audio/x-wav", "audio/*"])
-async def test_wav(v2: V2Client, accept: str) -> None:
+async def test_a_stored_wav(v2: V2Client, accept: str) -> None:
     made = await v2.add(format="wav", name="a.wav")
     response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={"Accept": accept})
     assert (response.status_code, response.content) == (200, AUDIO)
@@ -112,7 +112,7 @@ async def test_the_headers_of_audio(v2: V2Client) -> None:
 @pytest.mark.parametrize(
     ("inline", "shown"), [("true", "inline"), ("false", "attachment"), ("TRUE", "attachment"), ("1", "attachment")]
 )
-async def test_inline(v2: V2Client, inline: str, shown: str) -> None:
+async def test_inline_audio(v2: V2Client, inline: str, shown: str) -> None:
     made = await v2.add(name="a b;c.mp3")
     response = await v2.get(f"{v2.recordings}/{made.id}", accept="audio/mpeg", inline=inline)
     assert response.headers["content-disposition"] == f'{shown}; filename="a b;c.mp3"'
@@ -141,7 +141,7 @@ async def test_ranges(v2: V2Client, given: str, status: int, start: int, end: in
     assert response.headers.get("content-range") == (f"bytes {start}-{end - 1}/10240" if status == 206 else None)
 
 
-async def test_a_range_behind_the_end(v2: V2Client) -> None:
+async def test_a_range_after_the_end(v2: V2Client) -> None:
     made = await v2.add()
     response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers={**MPEG, "Range": "bytes=10240-"})
     assert response.status_code == 416
@@ -159,7 +159,7 @@ async def test_a_range_of_another_revision(v2: V2Client) -> None:
 
 
 @pytest.mark.parametrize("accept", ["application/json", "audio/mpeg"])
-async def test_conditions(v2: V2Client, accept: str) -> None:
+async def test_conditional_requests(v2: V2Client, accept: str) -> None:
     made = await v2.add()
     path = f"{v2.recordings}/{made.id}"
     tag = (await v2.get(path)).headers["etag"]
@@ -194,7 +194,7 @@ async def test_the_error_of_an_unknown_id(v2: V2Client) -> None:
 
 @pytest.mark.parametrize("identity", ["nonsense", "abcdef-0", "20240-0", "x" * 500, "a%2Fb", "202403-", "%00"])
 @pytest.mark.parametrize("accept", ["application/json", "audio/mpeg"])
-async def test_the_error_of_what_is_no_id(v2: V2Client, identity: str, accept: str) -> None:
+async def test_the_error_of_an_invalid_id(v2: V2Client, identity: str, accept: str) -> None:
     response = await v2.send("GET", f"{v2.recordings}/{identity}", headers={"Accept": accept})
     body = response.json()
     assert (response.status_code, body["error"], body["message"]) == (404, "404", "bad identifier")
@@ -202,7 +202,7 @@ async def test_the_error_of_what_is_no_id(v2: V2Client, identity: str, accept: s
     assert body["data"] == [expected]
 
 
-async def test_no_audio(v2: V2Client) -> None:
+async def test_a_recording_without_audio(v2: V2Client) -> None:
     for state in (State.FINALIZING, State.LOST, State.FAILED):
         made = await v2.add(state=state, audio=None)
         response = await v2.send("GET", f"{v2.recordings}/{made.id}", headers=MPEG)
@@ -210,7 +210,7 @@ async def test_no_audio(v2: V2Client) -> None:
         assert response.json()["data"] == {"message": "bad identifier", "details": made.id}
 
 
-async def test_audio_that_is_not_where_it_was_put(v2: V2Client) -> None:
+async def test_audio_that_is_missing_in_the_store(v2: V2Client) -> None:
     made = await v2.add()
     assert made.media is not None
     await v2.installation.media.delete(made.media.url)
@@ -218,7 +218,7 @@ async def test_audio_that_is_not_where_it_was_put(v2: V2Client) -> None:
     assert (response.status_code, response.json()["data"].get("details")) == (404, made.id)
 
 
-async def test_a_provider_that_fails(v2: V2Client) -> None:
+async def test_a_media_store_that_fails(v2: V2Client) -> None:
     made = await v2.add()
 
     async def read(url: str, start: int, end: int | None) -> AsyncIterator[bytes]:
@@ -233,7 +233,7 @@ async def test_a_provider_that_fails(v2: V2Client) -> None:
     assert made.media.url not in response.text
 
 
-async def test_an_extra_part_of_the_path(v2: V2Client) -> None:
+async def test_an_extra_path_segment(v2: V2Client) -> None:
     made = await v2.add()
     response = await v2.get(f"{v2.recordings}/{made.id}/x")
     assert (response.status_code, response.json()["message"]) == (404, "not_found")
@@ -247,10 +247,10 @@ async def test_a_recording_of_another_account(v2: V2Client) -> None:
     assert (await v2.get(f"{other.recordings}/{made.id}")).status_code == 200
 
 
-# Section 3
+# DELETE
 
 
-async def test_deleting(v2: V2Client) -> None:
+async def test_delete(v2: V2Client) -> None:
     made = await v2.add()
     path = f"{v2.recordings}/{made.id}"
     before = (await v2.get(path)).json()
@@ -272,14 +272,14 @@ async def test_deleting(v2: V2Client) -> None:
 
 
 @pytest.mark.parametrize("verb", ["DELETE", "delete", "Delete"])
-async def test_deleting_through_a_post(v2: V2Client, verb: str) -> None:
+async def test_delete_through_a_post(v2: V2Client, verb: str) -> None:
     one, two = await v2.add(), await v2.add(at=1)
     assert (await v2.send("POST", f"{v2.recordings}/{one.id}", params={"verb": verb})).status_code == 200
     assert (await v2.send("POST", f"{v2.recordings}/{two.id}", json={"verb": verb})).status_code == 200
     assert await v2.ids() == []
 
 
-async def test_a_legal_hold(v2: V2Client) -> None:
+async def test_a_recording_under_legal_hold_is_not_deleted(v2: V2Client) -> None:
     made = await v2.add()
     await v2.installation.service.hold(v2.principal(Scope.ADMIN), made.id, "a case")
     response = await v2.send("DELETE", f"{v2.recordings}/{made.id}")
@@ -287,26 +287,26 @@ async def test_a_legal_hold(v2: V2Client) -> None:
     assert await v2.ids() == [made.id]
 
 
-async def test_what_is_deleted_and_what_stays(v2: V2Client) -> None:
-    own, elsewhere = await v2.add(format="mp3"), await v2.add(format="mp3")
+async def test_only_audio_of_this_service_is_deleted(v2: V2Client) -> None:
+    own, external = await v2.add(format="mp3"), await v2.add(format="mp3")
     assert own.media is not None
     assert is_kept_here(own, own.media)
-    assert elsewhere.media is not None
+    assert external.media is not None
     for url in ("s3://somebody/else.mp3", "https://example.com/x.mp3", own.media.url):
-        assert not is_kept_here(elsewhere, replace(elsewhere.media, url=url))
+        assert not is_kept_here(external, replace(external.media, url=url))
     for beginning in ("s3://bucket/folder/", "file:///data/", "local:"):
         url = beginning + own.media.url.removeprefix("local:")
         assert is_kept_here(own, replace(own.media, url=url))
 
 
-async def test_soft_or_hard_is_the_same(v2: V2Client) -> None:
+async def test_should_soft_delete_has_no_effect(v2: V2Client) -> None:
     made = await v2.add()
     response = await v2.send("DELETE", f"{v2.recordings}/{made.id}", params={"should_soft_delete": "false"})
     assert response.status_code == 200
     assert (await v2.get(f"{v2.recordings}/{made.id}")).status_code == 404
 
 
-async def test_deleting_what_cannot_be(v2: V2Client) -> None:
+async def test_a_recording_in_finalization_is_not_deleted(v2: V2Client) -> None:
     made = await v2.add(state=State.FINALIZING, audio=None)
     response = await v2.send("DELETE", f"{v2.recordings}/{made.id}")
     assert (response.status_code, response.json()["message"]) == (409, "datastore_conflict")
@@ -315,7 +315,7 @@ async def test_deleting_what_cannot_be(v2: V2Client) -> None:
     assert (response.status_code, response.json()["message"]) == (405, "invalid_method")
 
 
-async def test_deleting_another_revision(v2: V2Client) -> None:
+async def test_delete_with_another_revision(v2: V2Client) -> None:
     made = await v2.add()
     path = f"{v2.recordings}/{made.id}"
     refused = await v2.send("DELETE", path, headers={"If-Match": '"x"'})
@@ -324,10 +324,10 @@ async def test_deleting_another_revision(v2: V2Client) -> None:
     assert (await v2.send("DELETE", path, headers={"If-Match": tag})).status_code == 200
 
 
-# D10
+# PATCH
 
 
-async def test_writing_on_it(v2: V2Client) -> None:
+async def test_patch_merges_user_metadata(v2: V2Client) -> None:
     made = await v2.add()
     path = f"{v2.recordings}/{made.id}"
     response = await v2.send("PATCH", path, json={"data": {"user_metadata": {"a": 1, "b": {"c": [None, 2.5]}}}})
@@ -352,19 +352,19 @@ async def test_writing_on_it(v2: V2Client) -> None:
         ({}, "data", "required"),
     ],
 )
-async def test_writing_what_cannot_be(v2: V2Client, body: Any, key: str, rule: str) -> None:
+async def test_invalid_patches(v2: V2Client, body: Any, key: str, rule: str) -> None:
     made = await v2.add()
     response = await v2.send("PATCH", f"{v2.recordings}/{made.id}", json=body)
     assert (response.status_code, response.json()["message"]) == (400, "validation error")
     assert rule in response.json()["data"][key]
 
 
-async def test_writing_on_nothing(v2: V2Client) -> None:
+async def test_patch_of_an_unknown_recording(v2: V2Client) -> None:
     response = await v2.send("PATCH", f"{v2.recordings}/202403-0", json={"data": {"user_metadata": {}}})
     assert (response.status_code, response.json()["message"]) == (404, "bad_identifier")
 
 
-async def test_scopes(v2: V2Client) -> None:
+async def test_operations_outside_the_scopes(v2: V2Client) -> None:
     made = await v2.add()
     path = f"{v2.recordings}/{made.id}"
     headers = {"X-Auth-Token": v2.token(Scope.READ)}
@@ -376,5 +376,5 @@ async def test_scopes(v2: V2Client) -> None:
     ):
         response = await v2.send(method, path, headers=headers, **options)
         assert (response.status_code, response.json()["message"]) == (403, "forbidden")
-        told = {"message": "forbidden", "cause": "access denied by token restrictions"}
-        assert response.json()["data"] == told
+        data = {"message": "forbidden", "cause": "access denied by token restrictions"}
+        assert response.json()["data"] == data

@@ -1,4 +1,4 @@
-"""`start_key`: the examples of the contract byte for byte, and nothing read that is not of its grammar."""
+"""`start_key`: the examples of Kazoo byte for byte. Other Erlang terms are rejected."""
 
 import struct
 from base64 import urlsafe_b64encode
@@ -23,7 +23,7 @@ NEXT = "g2wAAAACbgUAE0Rl3w5tAAAAJzIwMjQwMy01ZjNhOWMwZDdiMWU0YzJhOGQ2ZjBlOWIxYTJj
         ([63877497875, "202403-5f3a9c0d7b1e4c2a8d6f0e9b1a2c3d4e"], NEXT),
     ],
 )
-def test_the_examples(elements: list[Element], text: str) -> None:
+def test_the_examples_of_kazoo(elements: list[Element], text: str) -> None:
     assert encode(elements) == text
     assert decode(text) == elements
 
@@ -38,11 +38,11 @@ elements = st.one_of(st.integers(-(2**63) + 1, 2**63 - 1), st.text(max_size=60),
 
 
 @given(st.lists(elements, max_size=4))
-def test_what_is_written_is_read(key: list[Element]) -> None:
+def test_an_encoded_key_can_be_decoded(key: list[Element]) -> None:
     assert decode(encode(key)) == key
 
 
-def test_the_longest_key_is_read() -> None:
+def test_the_longest_key_can_be_decoded() -> None:
     longest: list[Element] = ["\U0001f600" * MAX_TEXT, 2**62, just_below("\U0001f600" * MAX_ID)]
     assert decode(encode(longest)) == longest
 
@@ -52,7 +52,7 @@ def test_the_longest_key_is_read() -> None:
 @example("g2wAAAACbgUAEkRl3w5oAWpqAA")
 @example("x" * 5_000)
 @example("é")
-def test_anything_else_is_refused_or_canonical(text: str) -> None:
+def test_any_other_text_is_rejected_or_canonical(text: str) -> None:
     try:
         found = decode(text)
     except BadKeyError:
@@ -67,20 +67,20 @@ def key(body: bytes, count: int = 1, version: int = 0x83) -> str:
 @pytest.mark.parametrize(
     "text",
     [
-        key(b"\x64\x00\x04true"),  # an atom: reading these is how a client fills a node's memory
+        key(b"\x64\x00\x04true"),  # an atom: to decode atoms lets a client fill the memory of an Erlang node
         key(b"\x46" + b"\0" * 8),  # a float
-        key(b"\x6d\xff\xff\xff\xff"),  # a text longer than what is there
+        key(b"\x6d\xff\xff\xff\xff"),  # a text that is longer than the key
         key(b"\x6e\xff\x00" + b"\1" * 255),  # a huge integer
-        key(b"\x6e\x01\x02\x05"),  # a sign that is none
+        key(b"\x6e\x01\x02\x05"),  # an invalid sign
         key(b"\x61\x05", count=2**31),
         key(b"\x61\x05" * 5, count=5),
         key(b"\x61\x05", version=0x82),
-        key(b"\x6d\x00\x00\x00\x01\xff"),  # no UTF-8
+        key(b"\x6d\x00\x00\x00\x01\xff"),  # not UTF-8
         key(b"\x68\x02\x6a\x6a"),
-        key(b"\x6e\x01\x00\x05"),  # an integer in more bytes than it takes
+        key(b"\x6e\x01\x00\x05"),  # an integer with unnecessary bytes
     ],
 )
-def test_terms_that_no_key_has(text: str) -> None:
+def test_terms_that_are_not_keys(text: str) -> None:
     with pytest.raises(BadKeyError):
         decode(text)
 
@@ -88,7 +88,7 @@ def test_terms_that_no_key_has(text: str) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40), st.text(max_size=40))
 @example("\ue000", "\ud7ff")
 @example("b", "a")
-def test_no_id_lies_just_below_another(identity: str, other: str) -> None:
+def test_no_id_lies_between_an_id_and_the_text_just_below_it(identity: str, other: str) -> None:
     below = just_below(identity)
     assert below < identity
     assert not below < other < identity or "\U0010ffff" in other

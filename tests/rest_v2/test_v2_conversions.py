@@ -1,4 +1,4 @@
-"""Section 2.1, asked for a type that is not the stored one: what can be converted is, with all of section 2.3."""
+"""Converted audio, with ranges and conditions (`docs/v2_contract.md`, sections 2.1 and 2.3)."""
 
 import io
 import wave
@@ -37,7 +37,7 @@ def mp3(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def heard(audio: bytes) -> tuple[str, float]:
-    """Codec and length of audio, as decoded."""
+    """Return the codec and the length of decoded audio."""
     with av.open(io.BytesIO(audio), mode="r") as container:
         stream = container.streams.audio[0]
         samples = sum(frame.samples for frame in container.decode(stream))
@@ -46,7 +46,7 @@ def heard(audio: bytes) -> tuple[str, float]:
 
 @pytest.mark.parametrize("way", ["header", "parameter"])
 @pytest.mark.parametrize("name", TYPES)
-async def test_a_type_that_is_not_the_stored_one(v2: V2Client, mp3: bytes, name: str, way: str) -> None:
+async def test_audio_in_another_type(v2: V2Client, mp3: bytes, name: str, way: str) -> None:
     made = await v2.add(audio=mp3, name="a.mp3")
     path, (format, shown) = f"{v2.recordings}/{made.id}", TYPES[name]
     if way == "header":
@@ -64,7 +64,7 @@ async def test_a_type_that_is_not_the_stored_one(v2: V2Client, mp3: bytes, name:
     assert not {"accept-ranges", "content-range"} & set(response.headers)
 
 
-async def test_a_stored_wav_in_other_formats_and_as_itself(v2: V2Client) -> None:
+async def test_a_stored_wav_in_other_formats_and_unchanged(v2: V2Client) -> None:
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -82,7 +82,7 @@ async def test_a_stored_wav_in_other_formats_and_as_itself(v2: V2Client) -> None
     assert response.headers["content-disposition"] == "inline; filename=a.opus"
 
 
-async def test_ranges_and_conditions(v2: V2Client, mp3: bytes) -> None:
+async def test_ranges_and_conditions_of_converted_audio(v2: V2Client, mp3: bytes) -> None:
     made = await v2.add(audio=mp3)
     path, asked = f"{v2.recordings}/{made.id}", {"Accept": "audio/flac"}
     whole = await v2.send("GET", path, headers=asked)
@@ -93,8 +93,8 @@ async def test_ranges_and_conditions(v2: V2Client, mp3: bytes) -> None:
         assert (part.status_code, part.content) == (206, whole.content[start:end])
         assert part.headers["content-range"] == f"bytes {start}-{end - 1}/{size}"
         assert part.headers["accept-ranges"] == "bytes"
-    behind = await v2.send("GET", path, headers={**asked, "Range": f"bytes={size}-"})
-    assert (behind.status_code, behind.headers["content-range"]) == (416, f"bytes */{size}")
+    after_end = await v2.send("GET", path, headers={**asked, "Range": f"bytes={size}-"})
+    assert (after_end.status_code, after_end.headers["content-range"]) == (416, f"bytes */{size}")
     stored = (await v2.send("GET", path, headers={"Accept": "audio/mpeg"})).headers["etag"]
     for header, value, status in (
         ("If-None-Match", tag, 304),
@@ -109,7 +109,7 @@ async def test_ranges_and_conditions(v2: V2Client, mp3: bytes) -> None:
     assert (mixed.status_code, mixed.content) == (200, whole.content)
 
 
-async def test_who_may_not_hear_it_gets_none(v2: V2Client, mp3: bytes) -> None:
+async def test_a_token_without_the_scope_listen_gets_no_audio(v2: V2Client, mp3: bytes) -> None:
     made = await v2.add(audio=mp3, owner_id="other")
     path = f"{v2.recordings}/{made.id}"
     for token, status in ((v2.token(Scope.READ), 403), (v2.token(owner_id="mine"), 404)):
@@ -117,7 +117,7 @@ async def test_who_may_not_hear_it_gets_none(v2: V2Client, mp3: bytes) -> None:
         assert response.status_code == status
 
 
-async def test_what_cannot_be_converted(v2: V2Client) -> None:
+async def test_audio_that_cannot_be_converted(v2: V2Client) -> None:
     nonsense, without = await v2.add(audio=AUDIO), await v2.add(audio=None)
     gone = await v2.add(audio=AUDIO + b"x")
     assert gone.media is not None
@@ -128,7 +128,7 @@ async def test_what_cannot_be_converted(v2: V2Client) -> None:
         assert response.json()["data"] == {"message": "bad identifier", "details": made.id}
 
 
-async def test_too_much_is_being_converted(v2: V2Client) -> None:
+async def test_too_many_conversions_at_once(v2: V2Client) -> None:
     made = await v2.add()
 
     async def convert(_recording: Recording, _format: str) -> Any:
@@ -140,7 +140,7 @@ async def test_too_much_is_being_converted(v2: V2Client) -> None:
     assert response.headers["retry-after"] == "10"
 
 
-async def test_a_provider_that_fails(v2: V2Client, mp3: bytes) -> None:
+async def test_a_media_store_that_fails(v2: V2Client, mp3: bytes) -> None:
     made = await v2.add(audio=mp3)
 
     class Broken:

@@ -1,4 +1,4 @@
-"""The page about the v2 paths names every path and operation that there is."""
+"""The guide for legacy clients names every path and operation."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "rest_v2.md").read_text()
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_every_operation_is_on_the_page(operation: Operation) -> None:
+def test_every_operation_is_in_the_guide(operation: Operation) -> None:
     assert f"`{operation.name}`" in PAGE
     if "{user_id}/recordings/{" not in operation.path:
         path = operation.path

@@ -1,4 +1,4 @@
-"""Section 5: bodies, verbs, errors, methods, headers and other origins."""
+"""Bodies, methods, errors, headers and CORS (`docs/v2_contract.md`, section 5)."""
 
 import gzip
 import json
@@ -40,7 +40,7 @@ async def test_the_envelope_of_an_error(v2: V2Client) -> None:
     "content",
     [b"{", b"[]", b"5", b'"x"', b"\xff", b"[" * 100_000, b'{"data": nan}', b"{'data': 1}"],
 )
-async def test_a_body_that_is_no_json(v2: V2Client, content: bytes) -> None:
+async def test_a_body_that_is_not_json(v2: V2Client, content: bytes) -> None:
     response = await v2.send("GET", content=content, headers={"Content-Type": "application/json"})
     body = response.json()
     assert (response.status_code, body["message"]) == (400, "validation error")
@@ -48,7 +48,7 @@ async def test_a_body_that_is_no_json(v2: V2Client, content: bytes) -> None:
     assert " around " in body["data"]["json"]["invalid"]["message"]
 
 
-async def test_data_that_is_none(v2: V2Client) -> None:
+async def test_invalid_data(v2: V2Client) -> None:
     for data in ("x", 5, None):
         response = await v2.send("GET", json={"data": data})
         assert (response.status_code, set(response.json()["data"])) == (400, {"data"})
@@ -85,7 +85,7 @@ async def test_the_type_of_a_body(v2: V2Client) -> None:
     assert (await v2.send("PUT", "/v2/api_auth", data=form)).status_code == 404
 
 
-async def test_the_verb_of_a_post(v2: V2Client) -> None:
+async def test_the_verb_parameter_of_a_post(v2: V2Client) -> None:
     assert (await v2.send("POST", params={"verb": "get"})).status_code == 200
     assert (await v2.send("POST")).status_code == 405
     assert (await v2.send("POST", headers={"X-HTTP-Method-Override": "GET"})).status_code == 405
@@ -93,7 +93,7 @@ async def test_the_verb_of_a_post(v2: V2Client) -> None:
 
 
 @pytest.mark.parametrize("path", sorted({operation.path for operation in OPERATIONS}))
-async def test_methods_that_a_path_does_not_have(v2: V2Client, path: str) -> None:
+async def test_unsupported_methods(v2: V2Client, path: str) -> None:
     has = {operation.method for operation in OPERATIONS if operation.path == path}
     names = {"account_id": v2.account.id, "recording_id": "x", "user_id": "x", "channel_id": "x"}
     for method in {"GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "BREW"} - has:
@@ -106,7 +106,7 @@ async def test_methods_that_a_path_does_not_have(v2: V2Client, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", ["/v2/", "/v2/nothing", "/v2/accounts", "/v2/accounts/a/b/c/d/e/f"])
-async def test_paths_that_there_are_not(v2: V2Client, path: str) -> None:
+async def test_unknown_paths(v2: V2Client, path: str) -> None:
     response = await v2.send("GET", path)
     assert (response.status_code, response.json()["message"]) == (404, "not_found")
     assert response.json()["data"] == {"message": "not found"}
@@ -120,7 +120,7 @@ async def test_v1_is_gone(v2: V2Client, path: str) -> None:
         assert (response.status_code, body["error"], body["message"]) == (410, "410", "gone")
 
 
-async def test_other_origins(v2: V2Client) -> None:
+async def test_cors_headers(v2: V2Client) -> None:
     plain = await v2.get()
     assert not CORS & set(plain.headers)
     for header in ("Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"):
@@ -139,7 +139,7 @@ async def test_other_origins(v2: V2Client) -> None:
         assert set((await v2.send("GET", path)).headers) >= CORS
 
 
-async def test_headers_that_every_answer_has(v2: V2Client) -> None:
+async def test_the_headers_of_every_response(v2: V2Client) -> None:
     response = await v2.get()
     assert response.headers["content-language"] == "en"
     assert response.headers["vary"] == "accept-language, accept, accept-encoding"
@@ -148,12 +148,12 @@ async def test_headers_that_every_answer_has(v2: V2Client) -> None:
 
 
 @pytest.mark.parametrize("given", ["abc-1", "x" * 256, 'a "b" <c>; d=e, f', "{%00}\\", "é 語 🎧", "0"])
-async def test_an_id_of_a_request_is_echoed(v2: V2Client, given: str) -> None:
+async def test_a_request_id_is_repeated(v2: V2Client, given: str) -> None:
     named = [(b"X-Request-ID", given.encode()), *((a.encode(), b.encode()) for a, b in v2.headers.items())]
     for path in (v2.recordings, "/v2/nothing"):
         response = await v2.client.get(path, headers=named)
-        (told,) = [value for name, value in response.headers.raw if name.lower() == b"x-request-id"]
-        assert told == given.encode()
+        (shown,) = [value for name, value in response.headers.raw if name.lower() == b"x-request-id"]
+        assert shown == given.encode()
         assert response.json()["request_id"] == given
     await v2.add()
     table = await v2.client.get(v2.recordings, headers=named, params={"accept": "csv"})
@@ -164,7 +164,7 @@ async def test_an_id_of_a_request_is_echoed(v2: V2Client, given: str) -> None:
     "given",
     [b"", b" ", b"x" * 257, b"a\tb", b"a\r\nset-cookie: b", b"\x1b[31m", b"\xff\xfe", "a\u202eb".encode(), b"a\x7f"],
 )
-async def test_an_id_that_breaks_a_header_or_a_log_is_not(v2: V2Client, given: bytes) -> None:
+async def test_a_request_id_that_would_break_a_header_or_a_log_is_replaced(v2: V2Client, given: bytes) -> None:
     named = [(b"X-Request-ID", given), *((a.encode(), b.encode()) for a, b in v2.headers.items())]
     response = await v2.client.get(v2.recordings, headers=named)
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["x-request-id"])
@@ -173,7 +173,7 @@ async def test_an_id_that_breaks_a_header_or_a_log_is_not(v2: V2Client, given: b
 
 
 @pytest.mark.parametrize("query", ["%ff=%ff", "a" * 5_000, "=&&=", "page_size", "%00=%00", "filter_=&has_key="])
-async def test_any_query(v2: V2Client, query: str) -> None:
+async def test_unusual_queries(v2: V2Client, query: str) -> None:
     assert (await v2.client.get(f"{v2.recordings}?{query}", headers=v2.headers)).status_code in {200, 404}
 
 
@@ -182,7 +182,7 @@ async def test_too_many_parameters(v2: V2Client) -> None:
         assert (await v2.client.get(f"{v2.recordings}?{query}", headers=v2.headers)).status_code == 400
 
 
-async def test_a_fault_of_ours_is_masked(v2: V2Client, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_internal_error_shows_no_details(v2: V2Client, caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         async def account(self, account_id: str) -> None:
             raise RuntimeError(f"secret {account_id}")
@@ -213,7 +213,7 @@ async def test_a_fault_of_ours_is_masked(v2: V2Client, caplog: pytest.LogCapture
         ("", False),
     ],
 )
-async def test_gzip_for_who_takes_it(v2: V2Client, header: str, taken: bool) -> None:
+async def test_gzip_if_the_client_accepts_it(v2: V2Client, header: str, taken: bool) -> None:
     made = await v2.add()
     path = f"{v2.recordings}/{made.id}"
     for where, params in ((v2.recordings, {}), (path, {}), (v2.recordings, {"page_size": "0"})):
@@ -228,7 +228,7 @@ async def test_gzip_for_who_takes_it(v2: V2Client, header: str, taken: bool) -> 
         assert body["status"] == ("error" if params else "success")
 
 
-async def test_what_is_never_in_gzip(v2: V2Client) -> None:
+async def test_responses_that_are_never_compressed(v2: V2Client) -> None:
     made = await v2.add()
     path = f"{v2.recordings}/{made.id}"
     tag = (await v2.get(path)).headers["etag"]
@@ -247,7 +247,7 @@ async def test_what_is_never_in_gzip(v2: V2Client) -> None:
         {"paginate": "false", "pretty_print": "true"},
     ],
 )
-async def test_what_is_streamed_is_in_gzip_too(
+async def test_streamed_responses_are_compressed(
     v2: V2Client, library: Any, params: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "MAX_BUFFERED", 5)

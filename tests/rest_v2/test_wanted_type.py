@@ -1,4 +1,4 @@
-"""Table 2.1: JSON or audio, without a server."""
+"""The choice between JSON and audio, without a server (`docs/v2_contract.md`, section 2.1)."""
 
 from contextlib import suppress
 
@@ -48,22 +48,22 @@ def chosen(header: str | None, parameter: str | None, stored: str = MP3) -> Kind
         ("bad", "audio/mpeg", Kind.AUDIO),
     ],
 )
-def test_every_row(header: str | None, parameter: str | None, expected: Kind) -> None:
+def test_json_or_audio(header: str | None, parameter: str | None, expected: Kind) -> None:
     assert chosen(header, parameter) is expected
 
 
 @pytest.mark.parametrize(
     ("header", "parameter", "stored", "format"),
     [
-        # Its name, and what accepts any audio: as it is stored, whatever that is.
+        # These types mean the stored audio, in any format.
         *[(name, None, stored, None) for name in ("audio/mpeg", "audio/mp3", "audio/*") for stored in (MP3, WAV)],
         *[(name, None, WAV, None) for name, format in CONVERTED_TYPES.items() if format == "wav"],
-        # Another one.
+        # Another format.
         *[(name, None, MP3, format) for name, format in CONVERTED_TYPES.items()],
         *[(None, name, MP3, format) for name, format in CONVERTED_TYPES.items()],
         ("audio/ogg", None, WAV, "opus"),
         ('audio/ogg; codecs="opus"', None, MP3, "opus"),
-        # The stored one wherever it will do, but not against a parameter.
+        # The stored format wins if it is accepted, but the parameter wins over it.
         ("audio/webm,audio/ogg,audio/wav,audio/*;q=0.9,*/*;q=0.5", None, MP3, None),
         ("audio/ogg, audio/mpeg;q=0.1", None, MP3, None),
         ("audio/ogg, audio/wav;q=0.1", None, WAV, None),
@@ -72,14 +72,14 @@ def test_every_row(header: str | None, parameter: str | None, expected: Kind) ->
         (None, "audio/ogg, audio/mpeg;q=0.5", MP3, None),
     ],
 )
-def test_in_which_format(header: str | None, parameter: str | None, stored: str, format: str | None) -> None:
+def test_the_format_of_the_audio(header: str | None, parameter: str | None, stored: str, format: str | None) -> None:
     choice = pick(choose(header, parameter, PLAYED, csv=True), stored)
     assert choice.kind is Kind.AUDIO
     assert (None if choice.suits(stored) else choice.format) == format
 
 
 @pytest.mark.parametrize("header", ["text/html", "application/xml", "audio/mpeg;q=0", "image/png, video/*"])
-def test_nothing_that_is_offered(header: str) -> None:
+def test_an_unsupported_accept_is_406(header: str) -> None:
     with pytest.raises(V2Error) as fault:
         choose(header, None, PLAYED)
     assert (fault.value.status, fault.value.bare) == (406, True)
@@ -88,19 +88,19 @@ def test_nothing_that_is_offered(header: str) -> None:
 @pytest.mark.parametrize(
     "header", ["audio", "audio/", "/", "a/b;q=2", "a/b;;", "a/b c/d", "a/b;q=x", "a/b" * 2_000, "é/é"]
 )
-def test_malformed(header: str) -> None:
+def test_a_malformed_accept_is_400(header: str) -> None:
     with pytest.raises(V2Error) as fault:
         choose(header, None, PLAYED)
     assert (fault.value.status, fault.value.bare) == (400, True)
 
 
 @pytest.mark.parametrize("name", ["text/csv", "text/comma-separated-values", "application/octet-stream", "text/*"])
-def test_tables(name: str) -> None:
+def test_csv_types(name: str) -> None:
     assert choose(name, None, TABLE)[0].kind is Kind.CSV
     assert choose(None, name, TABLE)[0].kind is Kind.CSV
 
 
 @given(st.text(max_size=60), st.text(max_size=30))
-def test_any_text_gets_an_answer(header: str, parameter: str) -> None:
+def test_any_text_gives_a_choice_or_an_error(header: str, parameter: str) -> None:
     with suppress(V2Error):
         assert all(isinstance(choice, Choice) for choice in choose(header, parameter, PLAYED, csv=True))

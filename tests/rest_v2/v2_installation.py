@@ -1,4 +1,4 @@
-"""The shim on a real store, with a recorder, a clock and audio that tests can move and put in."""
+"""The v2 API on a real store. Tests control its recorder, its clock and its audio."""
 
 import hashlib
 import secrets
@@ -41,7 +41,7 @@ BASE = "http://rest.invalid"
 
 
 class Ticks:
-    """Monotonic seconds that a test moves."""
+    """A monotonic clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -52,12 +52,12 @@ class Ticks:
 
 @dataclass
 class Installation:
-    """Everything under the shim, shared by the tests of one store; each test has an account of its own in it."""
+    """The parts below the v2 API. The tests of one store share it. Each test has its own account."""
 
     store: MetadataStore
     media: FolderMedia
     folder: Path
-    # Tokens are checked by the time of day, so the clock stands at it, a little behind a full second.
+    # The JWT library compares tokens to the real time, so the clock starts there, just after a full second.
     clock: StillClock = field(default_factory=lambda: StillClock(int(time.time()) * SECOND + 123))
     audit: ListAudit = field(default_factory=ListAudit)
     ticks: Ticks = field(default_factory=Ticks)
@@ -70,7 +70,7 @@ class Installation:
         self.administration = ManageAccounts(self.store, self.clock)
         self.users = ManageUsers(self.store, self.clock)
         self.woken = 0
-        # Its process starts when somebody asks for the first rendition.
+        # Its process starts with the first conversion.
         self.audio_workers = AudioWorkers(self.folder / "work", workers=1)
         self.renditions = Renditions(self.folder / "renditions", self.audio_workers, self.media.read)
         self.converter = Converter(self.renditions)
@@ -87,17 +87,17 @@ class Installation:
         self.woken += 1
 
     async def close(self) -> None:
-        """End what runs beside the store."""
+        """Stop the audio workers."""
         await self.renditions.close()
         await self.audio_workers.close()
 
     def app(self, settings: V2Settings | None = None, **other: Any) -> Starlette:
-        """The shim, mounted as the service mounts it."""
+        """Return the v2 API at its path in the service."""
         gone = rest_v1_app(clock=self.clock, node="node-1", version=VERSION)
         return Starlette(routes=[Mount("/v2", self.shim(settings, **other)), Mount("/v1", gone)])
 
     def shim(self, settings: V2Settings | None = None, **other: Any) -> ASGIApp:
-        """The shim itself."""
+        """Return the v2 API itself."""
         parts: dict[str, Any] = {
             "recordings": self.service,
             "users": self.users,
@@ -117,7 +117,7 @@ class Installation:
 
 
 class V2Client:
-    """One account, and a client of it that knows only HTTP."""
+    """One account and an HTTP client for it."""
 
     def __init__(self, installation: Installation, account: Account, client: httpx.AsyncClient) -> None:
         self.installation = installation
@@ -135,7 +135,7 @@ class V2Client:
 
     @property
     def now(self) -> int:
-        """Gregorian seconds."""
+        """The time in Gregorian seconds."""
         return self.installation.clock.now() // SECOND + OFFSET
 
     def principal(self, *scopes: Scope, owner_id: str | None = None) -> Principal:
@@ -145,7 +145,7 @@ class V2Client:
         return self.installation.tokens.issue(self.principal(*scopes, owner_id=owner_id), seconds)
 
     async def send(self, method: str, path: str = "", **options: Any) -> httpx.Response:
-        """A request with the account's token, unless headers say otherwise."""
+        """Send a request with the account's token. `headers` can replace it."""
         headers = {**self.headers, **options.pop("headers", {})}
         headers = {name: value for name, value in headers.items() if value is not None}
         return await self.client.request(method, path or self.recordings, headers=headers, **options)
@@ -153,17 +153,17 @@ class V2Client:
     async def get(self, path: str = "", **params: Any) -> httpx.Response:
         return await self.send("GET", path, params=params)
 
-    async def put(self, path: str, data: Any, **beside: Any) -> httpx.Response:
-        return await self.send("PUT", path, json={"data": data, **beside})
+    async def put(self, path: str, data: Any, **envelope: Any) -> httpx.Response:
+        return await self.send("PUT", path, json={"data": data, **envelope})
 
     async def ids(self, path: str = "", **params: Any) -> list[str]:
-        """The ids of one page."""
+        """Return the ids of one page."""
         response = await self.get(path, **params)
         assert response.status_code == 200, response.text
         return [item["id"] for item in response.json()["data"]]
 
     async def add(self, at: Millis = 0, audio: bytes | None = AUDIO, **given: Any) -> Recording:
-        """A stored recording, made `at` milliseconds before now."""
+        """Add a stored recording that was made `at` milliseconds ago."""
         made = given.get("created", self.installation.clock.now() - at)
         wav = given.get("format") == "wav"
         recording = Recording(
@@ -192,7 +192,7 @@ class V2Client:
         return recording
 
     async def keep(self, recording: Recording, audio: bytes, *, wav: bool = False) -> Media:
-        """Put audio where the service keeps it."""
+        """Put audio into the media store."""
         path = self.installation.folder / secrets.token_hex(8)
         path.write_bytes(audio)
         content_type = "audio/x-wav" if wav else "audio/mpeg"
@@ -203,7 +203,7 @@ class V2Client:
         return Media(url, content_type, len(audio), 42_380, 16_000, 2, digest, recording.created)
 
     async def take_in(self, document: dict[str, Any], audio: bytes | None = None) -> Recording:
-        """Keep a document of the reference, as an import does."""
+        """Store a document of Kazoo, as an import does."""
         recording = from_v2(document, self.account, self.installation.clock.now())
         if audio is not None:
             media = await self.keep(recording, audio)
@@ -220,7 +220,7 @@ async def new_account(installation: Installation, name: str = "Acme", tree: tupl
 
 @asynccontextmanager
 async def client_of(app: Any, client: tuple[str, int] = ("192.0.2.1", 1)) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that knows only HTTP."""
+    """Return an HTTP client for an app."""
     transport = httpx.ASGITransport(app, client=client)
     async with httpx.AsyncClient(transport=transport, base_url=BASE) as opened:
         yield opened

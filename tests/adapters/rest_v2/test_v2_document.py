@@ -1,4 +1,4 @@
-"""v2 documents: what went in can be given out again, and what cannot be kept is refused."""
+"""Conversion of v2 documents."""
 
 import json
 from dataclasses import replace
@@ -68,7 +68,7 @@ def public(document: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if not name.startswith(("_", "pvt_"))}
 
 
-def test_the_example_of_the_contract() -> None:
+def test_a_stored_document_of_kazoo() -> None:
     recording = from_v2(EXAMPLE, ACCOUNT, NOW)
     assert recording.id == EXAMPLE["_id"]
     assert (recording.state, recording.reason, recording.media) == (State.LOST, Reason.AUDIO_MISSING, None)
@@ -83,11 +83,11 @@ def test_the_example_of_the_contract() -> None:
 
 
 @given(document=documents)
-def test_every_public_field_comes_out_as_it_went_in(document: dict[str, Any]) -> None:
+def test_every_public_field_is_unchanged(document: dict[str, Any]) -> None:
     recording = Recording.from_row(json.loads(json.dumps(from_v2(document, ACCOUNT, NOW).to_row())))
     shown = to_v2(recording.to_row())
     assert json.dumps(shown) == json.dumps({**public(document), "id": document["_id"]})
-    # Legacy clients cut these at the @ without asking.
+    # v2 clients cut these at the @ without a check.
     assert "@" in recording.from_
     assert "@" in recording.to
 
@@ -98,14 +98,14 @@ def test_gregorian_seconds_and_milliseconds_are_the_same_instants(at: int) -> No
     assert to_gregorian(at * 1_000 + 999) == to_gregorian(at * 1_000)
 
 
-def test_what_was_written_on_an_imported_recording_is_shown() -> None:
+def test_changes_to_an_imported_recording_are_shown() -> None:
     recording = replace(from_v2(EXAMPLE, ACCOUNT, NOW), user_metadata={"case": 7})
     assert to_v2(recording.to_row()) == {**public(EXAMPLE), "id": EXAMPLE["_id"], "user_metadata": {"case": 7}}
 
 
 @pytest.mark.parametrize("imported", [{"a": 1}, {}, None, ...])
 @pytest.mark.parametrize("now", [{"a": 1}, {"b": 2}, {}])
-def test_user_metadata_is_shown_as_it_is_now(imported: Any, now: dict[str, int]) -> None:
+def test_the_current_user_metadata_is_shown(imported: Any, now: dict[str, int]) -> None:
     given = EXAMPLE if imported is ... else EXAMPLE | {"user_metadata": imported}
     recording = replace(from_v2(given, ACCOUNT, NOW), user_metadata=now)
     shown = to_v2(recording.to_row())
@@ -114,13 +114,13 @@ def test_user_metadata_is_shown_as_it_is_now(imported: Any, now: dict[str, int])
     elif imported or imported is ...:
         assert "user_metadata" not in shown
     else:
-        # It was empty when it came in, and so it stays.
+        # It was imported empty and stays empty.
         assert shown["user_metadata"] == imported
     shown.pop("user_metadata", None)
     assert shown == {**public(EXAMPLE), "id": EXAMPLE["_id"]}
 
 
-def test_a_recording_of_ours_as_v2() -> None:
+def test_the_document_of_a_recording_of_this_service() -> None:
     media = Media("local:x", "audio/mpeg", 10, 2_990, 8_000, 2, "00" * 32, NOW)
     recording = Recording(
         id="202611-01a20277b70570ca83919974290716f4",
@@ -143,7 +143,7 @@ def test_a_recording_of_ours_as_v2() -> None:
 
 
 @pytest.mark.parametrize(
-    ("others", "said"),
+    ("others", "message"),
     [
         ({"_id": None}, "_id"),
         ({"_id": ""}, "_id"),
@@ -169,8 +169,8 @@ def test_a_recording_of_ours_as_v2() -> None:
         ({"_deleted": True}, "deleted"),
     ],
 )
-def test_what_cannot_be_kept_is_refused(others: dict[str, Any], said: str) -> None:
-    with pytest.raises(BadDocumentError, match=said):
+def test_documents_that_cannot_be_stored(others: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadDocumentError, match=message):
         from_v2({**EXAMPLE, **others}, ACCOUNT, NOW)
 
 
@@ -183,17 +183,17 @@ def test_what_cannot_be_kept_is_refused(others: dict[str, Any], said: str) -> No
         {"_id": EXAMPLE["_id"], "pvt_type": None, "media_source": "recorded"},
     ],
 )
-def test_what_does_not_say_that_it_is_a_recording_is_none(other: dict[str, Any]) -> None:
+def test_other_objects_are_rejected(other: dict[str, Any]) -> None:
     with pytest.raises(BadDocumentError, match="pvt_type"):
         from_v2(other, ACCOUNT, NOW)
 
 
-def test_a_tombstone_is_told_as_one() -> None:
+def test_a_deleted_document_is_rejected() -> None:
     with pytest.raises(BadDocumentError, match="the document is deleted"):
         from_v2({"_id": EXAMPLE["_id"], "_rev": EXAMPLE["_rev"], "_deleted": True}, ACCOUNT, NOW)
 
 
-def test_what_the_api_gave_out_can_be_taken_in() -> None:
+def test_a_document_from_the_api_can_be_imported() -> None:
     given_out = to_v2(from_v2(EXAMPLE, ACCOUNT, NOW).to_row())
     assert to_v2(from_v2(given_out, ACCOUNT, NOW).to_row()) == given_out
 
@@ -204,12 +204,12 @@ def test_an_attachment_is_never_a_path(name: str) -> None:
         attachment_name({"_attachments": {name: {}}})
 
 
-def test_audio_inside_the_document_is_not_passed_over_in_silence() -> None:
+def test_audio_inside_the_document_is_rejected() -> None:
     with pytest.raises(BadDocumentError, match="inside the document"):
         attachment_name({"_attachments": {"x.mp3": {"content_type": "audio/mpeg", "data": "SUQz"}}})
     assert attachment_name({"_attachments": {"x.mp3": {"content_type": "audio/mpeg", "stub": True}}}) == "x.mp3"
 
 
-def test_the_attachment_is_the_document_name_where_it_has_none() -> None:
+def test_without_an_attachment_the_name_of_the_document_is_used() -> None:
     assert attachment_name({"name": "x.mp3"}) == "x.mp3"
     assert attachment_name({}) is None
