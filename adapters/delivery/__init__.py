@@ -1,4 +1,4 @@
-"""Sending a stored recording to the `url` that its caller named (contract section 7.1). See `UrlCourier`."""
+"""Delivery of a stored recording to its `url` (`docs/v2_contract.md`, section 7.1). See `UrlCourier`."""
 
 from adapters.delivery.allowed_urls import checked_places
 from adapters.delivery.url_courier import UrlCourier

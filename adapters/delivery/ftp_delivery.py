@@ -1,4 +1,4 @@
-"""Sending over FTP: binary, anonymous unless the URL has a user (contract section 7.1).
+"""Sending over FTP: binary, anonymous unless the URL has a user (`docs/v2_contract.md`, section 7.1).
 
 `ftps://` is FTP that turns to TLS before anybody says who he is (RFC 4217), on the same port.
 """

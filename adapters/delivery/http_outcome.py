@@ -17,7 +17,7 @@ _HOPELESS: Final = frozenset({303, 400, 405, 406, 410, 411, 413, 414, 415, 422, 
 
 
 def receipt_of(status: int, headers: Mapping[str, str], text: str, now: datetime) -> Receipt:
-    """What came of an attempt, by the answer to it. 200 to 299 is success (contract 7.1)."""
+    """What came of an attempt, by the answer to it. 200 to 299 is success (`docs/v2_contract.md`, section 7.1)."""
     if 200 <= status < 300:  # noqa: PLR2004 - the class of success
         return Receipt(Sent.DELIVERED)
     said = f"the server answered {status}" + (f": {text}" if text else "")

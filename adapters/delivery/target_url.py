@@ -1,4 +1,4 @@
-"""Where a recording is sent, letter by letter as legacy receivers expect it (contract section 7.1), with no I/O."""
+"""The URL to which a recording is sent, as v2 receivers expect it (`docs/v2_contract.md`, section 7.1), with no I/O."""
 
 from collections.abc import Iterable
 from typing import Final

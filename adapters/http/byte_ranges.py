@@ -18,19 +18,19 @@ class Part:
     end: int
 
     def content_range(self, length: int) -> str:
-        """The value of `Content-Range` (section 14.4)."""
+        """The value of `Content-Range` (RFC 9110, section 14.4)."""
         return f"bytes {self.start}-{self.end - 1}/{length}"
 
 
 class UnsatisfiableRangeError(Exception):
-    """A range that is well-formed and has nothing of the representation: 416 (section 15.5.17)."""
+    """A range that is well-formed and has nothing of the representation: 416 (RFC 9110, section 15.5.17)."""
 
 
 def choose_part(header: str | None, length: int) -> Part | None:
     """The part that a `Range` asks for; `None` for the whole.
 
     The whole is what a recipient gets that sent no range, one that is malformed or of an unknown unit, or several:
-    a server may ignore the field (section 14.2), and nobody who plays audio sends several.
+    a server may ignore the field (RFC 9110, section 14.2), and nobody who plays audio sends several.
 
     Raises:
         UnsatisfiableRangeError: it begins behind the end, or asks for the last 0 bytes.

@@ -1,8 +1,7 @@
-"""`X-Request-ID`: the one that a client sent, wherever it can be shown as it is, or else one of ours.
+"""`X-Request-ID`: the id that the client sent, or a new one.
 
-The reference echoes whatever came (contract sections 1.1 and 5). So does this, in headers, envelopes and the log, but
-for what would be something else there: control characters and what else does not print, bytes that are no text, and
-what is longer than a line of the log should be.
+Kazoo repeats any id. This service repeats an id in headers, envelopes and the log, unless it has unprintable
+characters, is not UTF-8, or is too long for a log line (`docs/v2_contract.md`, section 5.7).
 """
 
 import secrets
@@ -17,7 +16,7 @@ LONGEST: Final = 256
 
 
 def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The id that a request came with, as text, or a new one: 32 hexadecimal digits."""
+    """Return the id of a request as text, or a new id of 32 hexadecimal digits."""
     given = next((value for name, value in headers if name.lower() == HEADER.encode()), b"")
     try:
         text = given.decode().strip()
@@ -32,5 +31,5 @@ def current_request_id() -> str:
 
 
 def as_header(request_id: str) -> str:
-    """An id as it goes into a header: the bytes that came, which HTTP shows as Latin-1."""
+    """Return an id as a header value: the bytes of the client, decoded as Latin-1."""
     return request_id.encode().decode("latin-1")

@@ -1,4 +1,4 @@
-"""Following redirects with the same method and body, with no I/O (contract 7.1; RFC 9110, 15.4)."""
+"""Following redirects with the same method and body, with no I/O (RFC 9110, section 15.4)."""
 
 from dataclasses import dataclass
 from typing import Final, Self

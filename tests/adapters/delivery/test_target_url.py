@@ -1,4 +1,4 @@
-"""Where a recording is sent, letter by letter (contract section 7.1)."""
+"""Where a recording is sent, letter by letter (`docs/v2_contract.md`, section 7.1)."""
 
 from urllib.parse import parse_qsl, urlsplit
 
