@@ -166,7 +166,7 @@ def test_no_use_case_is_left_out() -> None:
 # The real thing
 
 
-class House:
+class Installation:
     """The use cases over a world, and everything that they could change."""
 
     def __init__(self, world: World) -> None:
@@ -209,7 +209,7 @@ def shown(refused: Any, id: str) -> tuple[Any, ...]:
 async def test_what_is_asked_of_a_recording(world: World) -> None:
     for name, case in {**BY_RECORDING, **LOOKS}.items():
         for one in world.recordings:
-            house = House(world)
+            house = Installation(world)
             answer = await house.ask(case, one.id)
             if not world.may(cast("Scope", case.scope)):
                 unknown = new_recording_id(0)
@@ -221,7 +221,7 @@ async def test_what_is_asked_of_a_recording(world: World) -> None:
                 _is_granted(name, answer, one)
 
 
-async def _is_as_if_it_did_not_exist(house: House, case: Case, id: str, answer: Any) -> None:
+async def _is_as_if_it_did_not_exist(house: Installation, case: Case, id: str, answer: Any) -> None:
     unknown = new_recording_id(0)
     absent = await house.ask(case, unknown)
     if answer is None:
@@ -246,7 +246,7 @@ def _is_granted(name: str, answer: Any, one: Recording) -> None:
 async def test_what_is_asked_of_an_account(world: World) -> None:
     for name, case in BY_ACCOUNT.items():
         for account_id in world.parents:
-            house = House(world)
+            house = Installation(world)
             house.recorder.ring(account_id, "live", "ada")
             answer = await house.ask(case, account_id)
             if case.scope is not None and not world.may(case.scope):
@@ -281,7 +281,7 @@ def _paging(query: Query) -> Ask:
 async def test_a_listing_never_shows_what_is_out_of_reach(world: World, owner: str, shelf: Shelf) -> None:
     for account_id in world.parents:
         query = Query(account_id=account_id, owner_id=owner, shelf=shelf)
-        answer = await House(world).ask(Case(Scope.READ, _paging(query)), account_id)
+        answer = await Installation(world).ask(Case(Scope.READ, _paging(query)), account_id)
         if isinstance(answer, Refused):
             continue
         expected = {one.id for one in world.recordings if one.account_id == account_id and one.owner_id == owner}
@@ -294,7 +294,7 @@ async def test_a_listing_never_shows_what_is_out_of_reach(world: World, owner: s
 async def test_what_is_asked_of_a_call(world: World) -> None:
     for name, case in BY_CALL.items():
         for account_id in world.parents:
-            house = House(world)
+            house = Installation(world)
             house.recorder.ring(account_id, "live", "ada")
             taken = recording(999, account_id, "ada", State.RECORDING)
             house.store.recordings[taken.id] = Recording.from_row({**taken.to_row(), "call_id": "taken"})
@@ -310,7 +310,7 @@ async def test_what_is_asked_of_a_call(world: World) -> None:
 
 
 async def _is_as_in_an_empty_house(world: World, case: Case, account_id: str, answer: Any) -> None:
-    empty = await House(world).ask(case, account_id)
+    empty = await Installation(world).ask(case, account_id)
     assert shown(answer, account_id) == shown(empty, account_id)
 
 

@@ -15,36 +15,36 @@ from recordings.model.retention import MAX_DAYS, Retention
 from recordings.rules.lifecycle import apply
 from recordings.use_cases.account_settings import AccountSettings
 from tests.contract.metadata.samples import recording as sample
-from tests.support.memory_installation import ACCOUNT, CHILD, House, open_house, principal
+from tests.support.memory_installation import ACCOUNT, CHILD, Installation, open_installation, principal
 
 ME = principal()
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
+async def house(tmp_path: Path) -> AsyncIterator[Installation]:
+    async with open_installation(tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-def keeping(house: House) -> AccountSettings:
+def keeping(house: Installation) -> AccountSettings:
     return AccountSettings(house.store, house.clock)
 
 
-async def keep(house: House, age: int = 0, **given: Any) -> Recording:
+async def keep(house: Installation, age: int = 0, **given: Any) -> Recording:
     start = house.clock.now() - age * DAY
     kept = sample(**{"account_id": ACCOUNT, "start": start, "created": start, **given})
     await house.store.insert(kept)
     return kept
 
 
-async def date(house: House, recording: Recording) -> int | None:
+async def date(house: Installation, recording: Recording) -> int | None:
     found = await house.store.load(recording.id)
     assert found is not None
     return found.delete_at
 
 
-async def test_a_rule_reaches_what_is_there_page_by_page(house: House, keeping: AccountSettings) -> None:
+async def test_a_rule_reaches_what_is_there_page_by_page(house: Installation, keeping: AccountSettings) -> None:
     kept = [await keep(house, age) for age in range(250)]
     elsewhere = await keep(house, account_id=CHILD)
     seen: list[tuple[int, int | None]] = []
@@ -61,7 +61,7 @@ async def test_a_rule_reaches_what_is_there_page_by_page(house: House, keeping: 
     assert len(due) == 250
 
 
-async def test_the_same_rule_again_changes_nothing(house: House, keeping: AccountSettings) -> None:
+async def test_the_same_rule_again_changes_nothing(house: Installation, keeping: AccountSettings) -> None:
     kept = await keep(house)
     assert (await keeping.set_rule(ACCOUNT, Retention(7))).changed == 1
     before = await house.store.load(kept.id)
@@ -69,7 +69,7 @@ async def test_the_same_rule_again_changes_nothing(house: House, keeping: Accoun
     assert await house.store.load(kept.id) == before
 
 
-async def test_a_dry_run_says_what_the_run_then_does(house: House, keeping: AccountSettings) -> None:
+async def test_a_dry_run_says_what_the_run_then_does(house: Installation, keeping: AccountSettings) -> None:
     held = Hold("me", 1, "a case")
     made = {
         "old": await keep(house, 30),
@@ -98,7 +98,7 @@ async def test_a_dry_run_says_what_the_run_then_does(house: House, keeping: Acco
 
 
 async def test_what_was_deleted_or_removed_meanwhile_is_not_counted(
-    house: House, keeping: AccountSettings, monkeypatch: pytest.MonkeyPatch
+    house: Installation, keeping: AccountSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deleted, removed, kept = [await keep(house) for _ in range(3)]
     load = house.store.load
@@ -123,7 +123,7 @@ async def test_what_was_deleted_or_removed_meanwhile_is_not_counted(
 
 
 async def test_a_recording_that_keeps_changing_is_not_passed_over(
-    house: House, keeping: AccountSettings, monkeypatch: pytest.MonkeyPatch
+    house: Installation, keeping: AccountSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = await keep(house)
 
@@ -138,7 +138,9 @@ async def test_a_recording_that_keeps_changing_is_not_passed_over(
     assert await date(house, kept) == kept.start + 7 * DAY
 
 
-async def test_what_is_restored_has_its_date_by_the_rules_of_then(house: House, keeping: AccountSettings) -> None:
+async def test_what_is_restored_has_its_date_by_the_rules_of_then(
+    house: Installation, keeping: AccountSettings
+) -> None:
     kept = [await keep(house, 1) for _ in range(2)]
     await keeping.set_rule(ACCOUNT, Retention(30))
     for each in kept:
@@ -151,7 +153,7 @@ async def test_what_is_restored_has_its_date_by_the_rules_of_then(house: House, 
 
 
 async def test_whatever_else_is_decided_meanwhile_is_not_undone(
-    house: House, keeping: AccountSettings, monkeypatch: pytest.MonkeyPatch
+    house: Installation, keeping: AccountSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = house.store.count
 
@@ -166,7 +168,7 @@ async def test_whatever_else_is_decided_meanwhile_is_not_undone(
     assert (account.media, account.retention) == ("s3://bucket/acme", (Retention(30),))
 
 
-async def test_a_rule_that_is_cleared_leaves_the_others(house: House, keeping: AccountSettings) -> None:
+async def test_a_rule_that_is_cleared_leaves_the_others(house: Installation, keeping: AccountSettings) -> None:
     order, plain = await keep(house, label="Order"), await keep(house)
     await keeping.set_rule(ACCOUNT, Retention(100))
     await keeping.set_rule(ACCOUNT, Retention(5, "Order"))
@@ -185,7 +187,7 @@ async def test_a_rule_that_is_cleared_leaves_the_others(house: House, keeping: A
 
 @pytest.mark.parametrize("days", [0, MAX_DAYS + 1])
 async def test_a_rule_out_of_bounds_is_refused_and_changes_nothing(
-    house: House, keeping: AccountSettings, days: int
+    house: Installation, keeping: AccountSettings, days: int
 ) -> None:
     kept = await keep(house)
     with pytest.raises(InvalidInput):
@@ -203,7 +205,7 @@ async def test_an_account_has_to_be_there(keeping: AccountSettings) -> None:
             await keeping.amend(account, name="x")
 
 
-async def test_a_name_and_a_place_are_kept_and_the_rest_stays(house: House, keeping: AccountSettings) -> None:
+async def test_a_name_and_a_place_are_kept_and_the_rest_stays(house: Installation, keeping: AccountSettings) -> None:
     await keeping.set_rule(ACCOUNT, Retention(7))
     before = await house.store.account(ACCOUNT)
     assert before is not None
@@ -220,7 +222,7 @@ async def test_a_new_name_leaves_the_place_and_the_numbers(keeping: AccountSetti
     assert await keeping.amend(ACCOUNT, name="Acme") == replace(before, name="Acme")
 
 
-async def test_a_name_has_up_to_128_printable_characters(house: House, keeping: AccountSettings) -> None:
+async def test_a_name_has_up_to_128_printable_characters(house: Installation, keeping: AccountSettings) -> None:
     for name in ("x", "x" * 128):
         assert (await keeping.amend(ACCOUNT, name=name)).name == name
     for name in ("", "x" * 129, "a\nb"):
@@ -231,7 +233,7 @@ async def test_a_name_has_up_to_128_printable_characters(house: House, keeping: 
     assert kept.name == "x" * 128
 
 
-async def test_numbers_are_kept_and_the_rest_stays(house: House, keeping: AccountSettings) -> None:
+async def test_numbers_are_kept_and_the_rest_stays(house: Installation, keeping: AccountSettings) -> None:
     before = await house.store.account(ACCOUNT)
     assert before is not None
     amended = await keeping.amend(ACCOUNT, numbers=["+4930123", "030123"])
@@ -261,7 +263,9 @@ async def test_numbers_are_kept_and_the_rest_stays(house: House, keeping: Accoun
         "s3://[",
     ],
 )
-async def test_a_place_has_no_secret_in_it_and_is_absolute(house: House, keeping: AccountSettings, url: str) -> None:
+async def test_a_place_has_no_secret_in_it_and_is_absolute(
+    house: Installation, keeping: AccountSettings, url: str
+) -> None:
     before = await house.store.account(ACCOUNT)
     with pytest.raises(InvalidInput, match="without user, password"):
         await keeping.amend(ACCOUNT, media=url)

@@ -38,7 +38,7 @@ from recordings.ports.recorder import Capability
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.rules.lifecycle import apply
 from recordings.use_cases.start import StartRequest
-from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, House, open_house, principal
+from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, Installation, open_installation, principal
 
 ME = principal()
 CALL = "call-1@switch"
@@ -46,17 +46,17 @@ MEDIA = Media("local:a", "audio/mpeg", 1, 1_000, 8_000, 2, "0" * 64, 9)
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path, InstallationPolicy(trash_window=DAY)) as made:
+async def house(tmp_path: Path) -> AsyncIterator[Installation]:
+    async with open_installation(tmp_path, InstallationPolicy(trash_window=DAY)) as made:
         made.recorder.ring(ACCOUNT, CALL, owner_id="ada")
         yield made
 
 
-def start(house: House, who: Principal = ME, **given: Any) -> Awaitable[Recording]:
+def start(house: Installation, who: Principal = ME, **given: Any) -> Awaitable[Recording]:
     return house.service.start(who, StartRequest(**{"call_id": CALL} | given))
 
 
-async def stored(house: House, **given: Any) -> Recording:
+async def stored(house: Installation, **given: Any) -> Recording:
     begun = await start(house, **given)
     ended = await house.service.stop(ME, begun.id)
     kept = apply(ended, Stored(at=house.clock.now(), media=MEDIA, format="mp3"))
@@ -64,14 +64,14 @@ async def stored(house: House, **given: Any) -> Recording:
     return kept
 
 
-async def count(house: House) -> int:
+async def count(house: Installation) -> int:
     return await house.store.count(Query(account_id=ACCOUNT))
 
 
 # Start
 
 
-async def test_a_start_records_the_call_at_once(house: House) -> None:
+async def test_a_start_records_the_call_at_once(house: Installation) -> None:
     options = RecordingOptions(label="Front desk", format="wav")
     begun = await start(house, options=options)
     assert begun.state is State.RECORDING
@@ -86,7 +86,7 @@ async def test_a_start_records_the_call_at_once(house: House) -> None:
     assert house.audit.entries == [("start", begun.id)]
 
 
-async def test_it_waits_for_the_answer_when_asked_to(house: House) -> None:
+async def test_it_waits_for_the_answer_when_asked_to(house: Installation) -> None:
     armed = await start(house, options=RecordingOptions(record_on_answer=True))
     assert armed.state is State.ARMED
     house.clock.move(5_000)
@@ -95,7 +95,7 @@ async def test_it_waits_for_the_answer_when_asked_to(house: House) -> None:
     assert (begun.state, begun.start - armed.start) == (State.RECORDING, 5_000)
 
 
-async def test_a_call_has_one_recording_at_a_time(house: House) -> None:
+async def test_a_call_has_one_recording_at_a_time(house: Installation) -> None:
     first = await start(house)
     with pytest.raises(AlreadyRecording) as refused:
         await start(house, options=RecordingOptions(label="other"))
@@ -105,13 +105,13 @@ async def test_a_call_has_one_recording_at_a_time(house: House) -> None:
     assert (await start(house)).id != first.id
 
 
-async def test_of_many_starts_at_once_one_wins(house: House) -> None:
+async def test_of_many_starts_at_once_one_wins(house: Installation) -> None:
     answers = await asyncio.gather(*(start(house) for _ in range(8)), return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["AlreadyRecording"] * 7 + ["Recording"]
     assert await count(house) == 1
 
 
-async def test_the_same_start_with_the_same_key_is_one(house: House) -> None:
+async def test_the_same_start_with_the_same_key_is_one(house: Installation) -> None:
     answers = await asyncio.gather(*(start(house, key="k") for _ in range(8)))
     assert len({answer.id for answer in answers}) == 1
     assert house.recorder.asked == [("start", answers[0].id)]
@@ -121,7 +121,7 @@ async def test_the_same_start_with_the_same_key_is_one(house: House) -> None:
         await start(house, key="k", options=RecordingOptions(label="other"))
 
 
-async def test_a_row_read_before_it_began_begins_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_row_read_before_it_began_begins_nothing(house: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = await start(house, key="k")
 
     async def late(*_args: Any) -> Recording:
@@ -134,7 +134,7 @@ async def test_a_row_read_before_it_began_begins_nothing(house: House, monkeypat
 
 @pytest.mark.parametrize("key", ["k", None])
 async def test_a_start_whose_row_was_kept_unheard_begins_when_it_is_asked_for_again(
-    house: House, monkeypatch: pytest.MonkeyPatch, key: str | None
+    house: Installation, monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
     insert = house.store.insert
 
@@ -160,14 +160,14 @@ async def test_a_start_whose_row_was_kept_unheard_begins_when_it_is_asked_for_ag
     assert house.audit.entries == [("start", found.id)]
 
 
-async def test_an_owner_has_keys_of_its_own(house: House) -> None:
+async def test_an_owner_has_keys_of_its_own(house: Installation) -> None:
     mine = await start(house, key="k")
     with pytest.raises(AlreadyRecording):
         await start(house, principal(owner_id="ada"), key="k")
     assert mine.owner_id == "ada"
 
 
-async def test_no_owner_has_the_keys_of_another(house: House) -> None:
+async def test_no_owner_has_the_keys_of_another(house: Installation) -> None:
     house.recorder.ring(ACCOUNT, "theirs", owner_id="ada:x")
     theirs = await start(house, principal(owner_id="ada:x"), call_id="theirs", key="y")
     mine = await start(house, principal(owner_id="ada"), key="x:y")
@@ -177,13 +177,13 @@ async def test_no_owner_has_the_keys_of_another(house: House) -> None:
 @pytest.mark.parametrize(
     "who", [principal(owner_id="bob"), principal(SIBLING), principal(CHILD)], ids=["owner", "sibling", "child"]
 )
-async def test_a_call_out_of_reach_does_not_exist(house: House, who: Principal) -> None:
+async def test_a_call_out_of_reach_does_not_exist(house: Installation, who: Principal) -> None:
     with pytest.raises(CallNotFound):
         await start(house, who)
     assert await count(house) == 0
 
 
-async def test_a_parent_starts_in_a_child_and_not_the_other_way(house: House) -> None:
+async def test_a_parent_starts_in_a_child_and_not_the_other_way(house: Installation) -> None:
     house.recorder.ring(CHILD, "call-2")
     assert (await start(house, call_id="call-2", account_id=CHILD)).account_id == CHILD
     with pytest.raises(NotFound):
@@ -191,7 +191,7 @@ async def test_a_parent_starts_in_a_child_and_not_the_other_way(house: House) ->
     assert await count(house) == 0
 
 
-async def test_what_the_recorder_cannot_do_is_known_before(house: House) -> None:
+async def test_what_the_recorder_cannot_do_is_known_before(house: Installation) -> None:
     house.recorder.capabilities = frozenset()
     for options in (RecordingOptions(record_on_answer=True), RecordingOptions(record_on_bridge=True)):
         with pytest.raises(UnsupportedByRecorder):
@@ -204,7 +204,7 @@ async def test_what_the_recorder_cannot_do_is_known_before(house: House) -> None
     assert Capability.PAUSE not in house.recorder.capabilities
 
 
-async def test_a_recorder_that_refuses_leaves_a_failed_row(house: House) -> None:
+async def test_a_recorder_that_refuses_leaves_a_failed_row(house: Installation) -> None:
     house.recorder.refuses = "no disk"
     with pytest.raises(RecorderFailed, match="no disk") as refused:
         await start(house)
@@ -214,7 +214,7 @@ async def test_a_recorder_that_refuses_leaves_a_failed_row(house: House) -> None
     assert (row.state, row.reason, row.active_call) == (State.FAILED, Reason.RECORDER_FAILED, None)
 
 
-async def test_it_has_an_end_of_its_retention_however_it_ends(house: House) -> None:
+async def test_it_has_an_end_of_its_retention_however_it_ends(house: Installation) -> None:
     account = await house.store.account(ACCOUNT)
     assert account is not None
     await house.store.save_account(replace(account, retention=(Retention(30), Retention(7, "junk"))))
@@ -228,7 +228,7 @@ async def test_it_has_an_end_of_its_retention_however_it_ends(house: House) -> N
 # Stop, pause, mask
 
 
-async def test_a_stop_hands_over_to_the_finalizer(house: House) -> None:
+async def test_a_stop_hands_over_to_the_finalizer(house: Installation) -> None:
     begun = await start(house)
     ended = await house.service.stop(ME, begun.id, "k")
     assert (ended.state, ended.end_cause, ended.due_at) == (State.FINALIZING, EndCause.STOPPED, house.clock.now())
@@ -239,7 +239,7 @@ async def test_a_stop_hands_over_to_the_finalizer(house: House) -> None:
     assert house.recorder.asked == [("start", begun.id), ("stop", begun.id)]
 
 
-async def test_a_recorder_that_says_so_first_makes_no_trouble(house: House) -> None:
+async def test_a_recorder_that_says_so_first_makes_no_trouble(house: Installation) -> None:
     begun = await start(house)
     original = house.recorder.stop
 
@@ -252,13 +252,13 @@ async def test_a_recorder_that_says_so_first_makes_no_trouble(house: House) -> N
     assert (ended.state, ended.end_cause) == (State.FINALIZING, EndCause.STOPPED)
 
 
-async def test_a_stop_before_the_answer_discards(house: House) -> None:
+async def test_a_stop_before_the_answer_discards(house: Installation) -> None:
     armed = await start(house, options=RecordingOptions(record_on_answer=True))
     stopped = await house.service.stop(ME, armed.id)
     assert (stopped.state, stopped.reason) == (State.DISCARDED, Reason.NEVER_STARTED)
 
 
-async def test_pause_and_mask_leave_spans(house: House) -> None:
+async def test_pause_and_mask_leave_spans(house: Installation) -> None:
     begun = await start(house)
     assert (await house.service.pause(ME, begun.id)).state is State.PAUSED
     with pytest.raises(InvalidState):
@@ -274,7 +274,7 @@ async def test_pause_and_mask_leave_spans(house: House) -> None:
     ]
 
 
-async def test_doing_it_twice_is_fine(house: House) -> None:
+async def test_doing_it_twice_is_fine(house: Installation) -> None:
     begun = await start(house)
     paused = await house.service.pause(ME, begun.id)
     assert await house.service.pause(ME, begun.id) == paused
@@ -283,14 +283,14 @@ async def test_doing_it_twice_is_fine(house: House) -> None:
 
 
 @pytest.mark.parametrize("action", ["stop", "pause", "resume", "mask", "unmask"])
-async def test_nothing_of_that_works_on_a_stored_one(house: House, action: str) -> None:
+async def test_nothing_of_that_works_on_a_stored_one(house: Installation, action: str) -> None:
     kept = await stored(house)
     with pytest.raises(NotRecording):
         await getattr(house.service, action)(ME, kept.id)
     assert await house.store.load(kept.id) == kept
 
 
-async def test_a_recorder_that_fails_to_stop_changes_nothing(house: House) -> None:
+async def test_a_recorder_that_fails_to_stop_changes_nothing(house: Installation) -> None:
     begun = await start(house)
     house.recorder.refuses = "switch is away"
     with pytest.raises(RecorderFailed, match="switch is away"):
@@ -301,7 +301,7 @@ async def test_a_recorder_that_fails_to_stop_changes_nothing(house: House) -> No
 # Delete and restore
 
 
-async def test_delete_restore_and_delete_again(house: House) -> None:
+async def test_delete_restore_and_delete_again(house: Installation) -> None:
     kept = await stored(house)
     deleted = await house.service.delete(ME, kept.id, "k")
     assert (deleted.state, deleted.shelf, deleted.purge_at) == (State.TRASHED, Shelf.TRASH, house.clock.now() + DAY)
@@ -315,7 +315,7 @@ async def test_delete_restore_and_delete_again(house: House) -> None:
         await house.service.restore(ME, kept.id, "k")
 
 
-async def test_why_it_was_deleted_is_kept_with_who_and_when_until_it_is_restored(house: House) -> None:
+async def test_why_it_was_deleted_is_kept_with_who_and_when_until_it_is_restored(house: Installation) -> None:
     kept = await stored(house)
     for wrong in ("", "x" * 257):
         with pytest.raises(InvalidInput, match="reason must be a text of 1 to 256 characters"):
@@ -328,7 +328,7 @@ async def test_why_it_was_deleted_is_kept_with_who_and_when_until_it_is_restored
     assert (await house.service.restore(ME, kept.id)).trashed_reason is None
 
 
-async def test_one_in_progress_is_not_deleted(house: House) -> None:
+async def test_one_in_progress_is_not_deleted(house: Installation) -> None:
     begun = await start(house)
     with pytest.raises(RecordingInProgress):
         await house.service.delete(ME, begun.id)
@@ -337,7 +337,7 @@ async def test_one_in_progress_is_not_deleted(house: House) -> None:
         await house.service.delete(ME, begun.id)
 
 
-async def test_a_tombstone_is_gone_for_everybody(house: House) -> None:
+async def test_a_tombstone_is_gone_for_everybody(house: Installation) -> None:
     kept = await stored(house)
     deleted = await house.service.delete(ME, kept.id, window=0)
     assert deleted.due_at == house.clock.now()
@@ -351,7 +351,7 @@ async def test_a_tombstone_is_gone_for_everybody(house: House) -> None:
 # Hold, and send again
 
 
-async def test_a_hold_keeps_a_recording_from_everybody(house: House) -> None:
+async def test_a_hold_keeps_a_recording_from_everybody(house: Installation) -> None:
     kept = await stored(house)
     admin = principal(ACCOUNT, *Scope)
     held = await house.service.hold(admin, kept.id, "case 7", "k")
@@ -368,7 +368,7 @@ async def test_a_hold_keeps_a_recording_from_everybody(house: House) -> None:
             await house.service.hold(admin, kept.id, reason)
 
 
-async def test_a_delivery_can_be_asked_for_anew(house: House) -> None:
+async def test_a_delivery_can_be_asked_for_anew(house: Installation) -> None:
     plain = await stored(house)
     with pytest.raises(NotDeliverable):
         await house.service.redeliver(ME, plain.id)
@@ -383,7 +383,7 @@ async def test_a_delivery_can_be_asked_for_anew(house: House) -> None:
 # Listen
 
 
-async def test_only_stored_audio_can_be_heard(house: House) -> None:
+async def test_only_stored_audio_can_be_heard(house: Installation) -> None:
     begun = await start(house)
     with pytest.raises(MediaUnavailable, match="RECORDING"):
         await house.service.listen(ME, begun.id)
@@ -398,7 +398,7 @@ async def test_only_stored_audio_can_be_heard(house: House) -> None:
 # Scopes and bounds
 
 
-ACTIONS: dict[Scope, list[Callable[[House, Principal], Awaitable[Any]]]] = {
+ACTIONS: dict[Scope, list[Callable[[Installation, Principal], Awaitable[Any]]]] = {
     Scope.READ: [
         lambda house, who: house.service.find(who, "x"),
         lambda house, who: house.service.page(who, Query(account_id=ACCOUNT), PageRequest(limit=1)),
@@ -426,7 +426,7 @@ ACTIONS: dict[Scope, list[Callable[[House, Principal], Awaitable[Any]]]] = {
 
 
 @pytest.mark.parametrize("scope", ACTIONS, ids=str)
-async def test_each_use_case_needs_its_scope(house: House, scope: Scope) -> None:
+async def test_each_use_case_needs_its_scope(house: Installation, scope: Scope) -> None:
     without = principal(ACCOUNT, *(set(Scope) - {scope}))
     for action in ACTIONS[scope]:
         with pytest.raises(Forbidden, match=repr(scope.value)):
@@ -434,7 +434,7 @@ async def test_each_use_case_needs_its_scope(house: House, scope: Scope) -> None
     assert not house.recorder.asked
 
 
-async def test_bounds_of_a_page(house: House) -> None:
+async def test_bounds_of_a_page(house: Installation) -> None:
     for limit in (0, MAX_PAGE + 1):
         with pytest.raises(InvalidInput):
             await house.service.page(ME, Query(account_id=ACCOUNT), PageRequest(limit=limit))
@@ -447,7 +447,7 @@ async def test_bounds_of_a_page(house: House) -> None:
             await start(house, key=key)
 
 
-async def test_an_owner_sees_its_own_page(house: House) -> None:
+async def test_an_owner_sees_its_own_page(house: Installation) -> None:
     await start(house)
     query = Query(account_id=ACCOUNT, order=Order())
     for owner, seen in (("ada", 1), ("bob", 0)):
@@ -462,7 +462,7 @@ async def test_an_owner_sees_its_own_page(house: House) -> None:
 # Races
 
 
-async def test_a_lost_race_is_run_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lost_race_is_run_again(house: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = await stored(house)
     save = house.store.save
     lost: list[int] = []
@@ -480,7 +480,7 @@ async def test_a_lost_race_is_run_again(house: House, monkeypatch: pytest.Monkey
     assert (annotated.user_metadata, annotated.revision) == ({"a": 1}, kept.revision + 4)
 
 
-async def test_one_that_keeps_changing_is_a_conflict(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_keeps_changing_is_a_conflict(house: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = await stored(house)
 
     async def never(_recording: Recording, _expected: int) -> bool:
@@ -491,7 +491,7 @@ async def test_one_that_keeps_changing_is_a_conflict(house: House, monkeypatch: 
         await house.service.delete(ME, kept.id)
 
 
-async def test_two_writers_keep_each_others_metadata(house: House) -> None:
+async def test_two_writers_keep_each_others_metadata(house: Installation) -> None:
     kept = await stored(house)
     changes = [{f"key{number}": number} for number in range(6)]
     await asyncio.gather(*(house.service.annotate(ME, kept.id, change) for change in changes))
@@ -502,7 +502,7 @@ async def test_two_writers_keep_each_others_metadata(house: House) -> None:
 @pytest.mark.parametrize(
     "changes", [{"a": float("nan")}, {"a": 2**60}, {"a": "\0"}, {"a": "x" * 20_000}, {"\ud800": 1}, {"a": object()}]
 )
-async def test_metadata_that_no_store_could_keep_is_refused(house: House, changes: dict[str, Any]) -> None:
+async def test_metadata_that_no_store_could_keep_is_refused(house: Installation, changes: dict[str, Any]) -> None:
     kept = await stored(house)
     with pytest.raises(InvalidInput):
         await house.service.annotate(ME, kept.id, changes)

@@ -18,7 +18,7 @@ from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.upkeep import LEASE, STRANDED, Upkeep
 from tests.contract.metadata.samples import recording as sample
-from tests.support.memory_installation import ACCOUNT, NODE, House, open_house
+from tests.support.memory_installation import ACCOUNT, NODE, Installation, open_installation
 
 OTHER = "o" * 32
 MEDIA = Media("local:a", "audio/mpeg", 1, 1_000, 8_000, 2, "0" * 64, 9)
@@ -64,8 +64,8 @@ class Parts:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
+async def house(tmp_path: Path) -> AsyncIterator[Installation]:
+    async with open_installation(tmp_path) as opened:
         yield opened
 
 
@@ -74,7 +74,7 @@ def parts() -> Parts:
     return Parts()
 
 
-def upkeep_of(house: House, parts: Parts, policy: InstallationPolicy | None = None) -> Upkeep:
+def upkeep_of(house: Installation, parts: Parts, policy: InstallationPolicy | None = None) -> Upkeep:
     return Upkeep(
         store=house.store,
         finalizer=cast("Finalizer", parts),
@@ -87,13 +87,13 @@ def upkeep_of(house: House, parts: Parts, policy: InstallationPolicy | None = No
     )
 
 
-async def keep(house: House, state: State, **given: Any) -> Recording:
+async def keep(house: Installation, state: State, **given: Any) -> Recording:
     kept = sample(**{"account_id": ACCOUNT, "state": state, "due_at": house.clock.now(), **given})
     await house.store.insert(kept)
     return kept
 
 
-async def found(house: House, recording: Recording) -> Recording:
+async def found(house: Installation, recording: Recording) -> Recording:
     loaded = await house.store.load(recording.id)
     assert loaded is not None
     return loaded
@@ -101,7 +101,7 @@ async def found(house: House, recording: Recording) -> Recording:
 
 @pytest.mark.parametrize("state", [State.RECORDING, State.PAUSED, State.FINALIZING])
 async def test_what_a_node_held_that_does_not_come_back_is_lost_with_a_reason(
-    house: House, parts: Parts, state: State
+    house: Installation, parts: Parts, state: State
 ) -> None:
     kept = await keep(house, state, node=OTHER)
     upkeep = upkeep_of(house, parts)
@@ -116,7 +116,7 @@ async def test_what_a_node_held_that_does_not_come_back_is_lost_with_a_reason(
     assert parts.moves == [(State.LOST, state.value.lower())]
 
 
-async def test_what_needed_another_node_for_nothing_is_tended_by_any(house: House, parts: Parts) -> None:
+async def test_what_needed_another_node_for_nothing_is_tended_by_any(house: Installation, parts: Parts) -> None:
     kept = await keep(house, State.FAILED, node=OTHER, delete_at=house.clock.now())
     upkeep = upkeep_of(house, parts, InstallationPolicy(trash_window=3 * DAY))
     house.clock.move(STRANDED + 1)
@@ -127,7 +127,7 @@ async def test_what_needed_another_node_for_nothing_is_tended_by_any(house: Hous
     assert trashed.purge_at == house.clock.now() + 3 * DAY
 
 
-async def test_what_needs_nothing_is_given_back_until_its_state_says_so(house: House, parts: Parts) -> None:
+async def test_what_needs_nothing_is_given_back_until_its_state_says_so(house: Installation, parts: Parts) -> None:
     kept = await keep(house, State.STORED, attempts=3, delete_at=house.clock.now() + HOUR)
     upkeep = upkeep_of(house, parts)
     (claimed,) = await upkeep.claim(8)
@@ -139,7 +139,9 @@ async def test_what_needs_nothing_is_given_back_until_its_state_says_so(house: H
     assert parts.cleared == [kept.id]
 
 
-async def test_what_a_dead_process_of_this_node_had_begun_is_begun_anew_at_once(house: House, parts: Parts) -> None:
+async def test_what_a_dead_process_of_this_node_had_begun_is_begun_anew_at_once(
+    house: Installation, parts: Parts
+) -> None:
     until = house.clock.now() + LEASE
     ours, theirs = [
         await keep(house, State.TRASHED, lease=Lease(holder, until), due_at=until, attempts=1, purge_at=1)
@@ -152,7 +154,7 @@ async def test_what_a_dead_process_of_this_node_had_begun_is_begun_anew_at_once(
     assert (await found(house, theirs)).lease == theirs.lease
 
 
-async def test_a_race_that_a_step_lost_is_run_again_on_what_is_there_then(house: House, parts: Parts) -> None:
+async def test_a_race_that_a_step_lost_is_run_again_on_what_is_there_then(house: Installation, parts: Parts) -> None:
     delivery = Delivery("d", DeliveryState.PENDING, house.clock.now())
     kept = await keep(house, State.STORED, media=MEDIA, delivery=delivery)
 
@@ -170,7 +172,7 @@ async def test_a_race_that_a_step_lost_is_run_again_on_what_is_there_then(house:
     assert done.delivery.state is DeliveryState.DELIVERED
 
 
-async def test_a_claim_beside_a_step_is_given_back_in_the_store(house: House, parts: Parts) -> None:
+async def test_a_claim_beside_a_step_is_given_back_in_the_store(house: Installation, parts: Parts) -> None:
     kept = await keep(house, State.FINALIZING, node=NODE)
     upkeep = upkeep_of(house, parts)
     left: list[tuple[Recording, Recording]] = []
@@ -193,7 +195,9 @@ async def test_a_claim_beside_a_step_is_given_back_in_the_store(house: House, pa
     assert (await found(house, kept)).state is State.DISCARDED
 
 
-async def test_what_waits_for_a_turn_to_be_sent_comes_again_in_a_minute_or_so(house: House, parts: Parts) -> None:
+async def test_what_waits_for_a_turn_to_be_sent_comes_again_in_a_minute_or_so(
+    house: Installation, parts: Parts
+) -> None:
     delivery = Delivery("d", DeliveryState.PENDING, house.clock.now())
     kept = [await keep(house, State.STORED, media=MEDIA, delivery=delivery) for _ in range(20)]
     upkeep = upkeep_of(house, parts)
@@ -221,7 +225,7 @@ def test_who_waits_for_another_server(state: State, delivery: Delivery | None, s
     assert Upkeep.is_delivery(sample(state=state, delivery=delivery)) is sends
 
 
-async def test_each_step_is_reported_once_and_what_failed_waits_its_turn(house: House, parts: Parts) -> None:
+async def test_each_step_is_reported_once_and_what_failed_waits_its_turn(house: Installation, parts: Parts) -> None:
     kept = await keep(house, State.TRASHED, trashed_from=State.STORED, purge_at=house.clock.now())
 
     async def fail(_recording: Recording) -> Event:

@@ -16,17 +16,17 @@ from recordings.model.user import Method, PrivLevel, hash_credential, hash_passw
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import StartRequest
 from recordings.use_cases.users import ManageUsers
-from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, House, open_house, principal
+from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, Installation, open_installation, principal
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path, InstallationPolicy()) as opened:
+async def house(tmp_path: Path) -> AsyncIterator[Installation]:
+    async with open_installation(tmp_path, InstallationPolicy()) as opened:
         yield opened
 
 
 @pytest.fixture
-def members(house: House) -> ManageUsers:
+def members(house: Installation) -> ManageUsers:
     return ManageUsers(house.store, house.clock)
 
 
@@ -97,7 +97,7 @@ async def test_who_sees_which_users(members: ManageUsers) -> None:
         await members.users(principal(ACCOUNT, Scope.DELETE), ACCOUNT)
 
 
-async def test_a_user_is_known_once_created_or_named_by_a_recording(house: House, members: ManageUsers) -> None:
+async def test_a_user_is_known_once_created_or_named_by_a_recording(house: Installation, members: ManageUsers) -> None:
     ada = await members.create(ACCOUNT, "ada")
     assert await members.is_known(principal(), ACCOUNT, ada.id)
     assert not await members.is_known(principal(), ACCOUNT, "owner")
@@ -106,7 +106,7 @@ async def test_a_user_is_known_once_created_or_named_by_a_recording(house: House
         assert not await members.is_known(principal(), ACCOUNT, nothing)
 
 
-async def test_an_owner_does_not_learn_who_else_there_is(house: House, members: ManageUsers) -> None:
+async def test_an_owner_does_not_learn_who_else_there_is(house: Installation, members: ManageUsers) -> None:
     ada = await members.create(ACCOUNT, "ada")
     house.recorder.ring(ACCOUNT, "call", owner_id="bob")
     await house.service.start(principal(), StartRequest(call_id="call"))
@@ -114,7 +114,7 @@ async def test_an_owner_does_not_learn_who_else_there_is(house: House, members: 
         assert not await members.is_known(principal(owner_id="owner"), ACCOUNT, other)
 
 
-async def test_a_user_does_not_vanish_with_the_last_recording(house: House, members: ManageUsers) -> None:
+async def test_a_user_does_not_vanish_with_the_last_recording(house: Installation, members: ManageUsers) -> None:
 
     house.recorder.ring(ACCOUNT, "call", owner_id="owner")
     recording = await house.service.start(principal(), StartRequest(call_id="call"))
@@ -132,7 +132,7 @@ async def test_a_user_does_not_vanish_with_the_last_recording(house: House, memb
     assert await members.is_known(principal(), ACCOUNT, "owner")
 
 
-async def test_accounts_by_name_realm_or_number(house: House, members: ManageUsers) -> None:
+async def test_accounts_by_name_realm_or_number(house: Installation, members: ManageUsers) -> None:
     assert [account.id for account in await members.candidates(name=" Par-ENT ")] == [ACCOUNT]
     assert [account.id for account in await members.candidates(realm=f"{'A' * 12}.sip.invalid")] == [ACCOUNT]
     account = await house.store.account(ACCOUNT)

@@ -22,7 +22,7 @@ from recordings.ports.recording_store import RecordingStore
 from recordings.rules.cursor import Cursors
 from recordings.rules.lifecycle import apply
 from recordings.rules.media_grants import Grants
-from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, House, open_house, principal
+from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, Installation, open_installation, principal
 
 URL: Final = "http://api.test/graphql"
 MEDIA: Final = Media(
@@ -83,7 +83,7 @@ class WatchedStore:
 class Api:
     """A client of a test installation."""
 
-    house: House
+    installation: Installation
     http: httpx.AsyncClient
     made: int = field(default=0)
 
@@ -112,21 +112,21 @@ class Api:
 
     async def keep(self, **fields: Any) -> Recording:
         """Insert a stored recording."""
-        kept = recording(self.house.clock.now() + self.made, **fields)
+        kept = recording(self.installation.clock.now() + self.made, **fields)
         self.made += 1
-        await self.house.store.insert(kept)
+        await self.installation.store.insert(kept)
         return kept
 
     async def trash(self, **fields: Any) -> Recording:
         """Insert a deleted recording."""
-        now = self.house.clock.now()
+        now = self.installation.clock.now()
         kept = apply(recording(now, **fields), Trashed(at=now, by="me", purge_at=now + 1_000))
-        await self.house.store.insert(kept)
+        await self.installation.store.insert(kept)
         return kept
 
     def watch(self) -> WatchedStore:
         """Watch the calls of the store from now on."""
-        return WatchedStore(self.house.store)
+        return WatchedStore(self.installation.store)
 
 
 def recording(now: int, **fields: Any) -> Recording:
@@ -156,11 +156,15 @@ async def fill(store: RecordingStore, kept: list[Recording]) -> None:
 @asynccontextmanager
 async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> AsyncIterator[Api]:
     """Open a test installation with the API."""
-    async with open_house(folder) as house:
+    async with open_installation(folder) as installation:
         services = GraphQLServices(
-            recordings=house.service, cursors=CURSORS, grants=GRANTS, clock=house.clock, authenticate=authenticate
+            recordings=installation.service,
+            cursors=CURSORS,
+            grants=GRANTS,
+            clock=installation.clock,
+            authenticate=authenticate,
         )
         app = Starlette(routes=[Route("/graphql", graphql_app(services, settings))])
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport) as http:
-            yield Api(house, http)
+            yield Api(installation, http)

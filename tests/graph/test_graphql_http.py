@@ -120,7 +120,7 @@ async def test_an_unexpected_error_is_logged_with_its_request_id_and_masked(
     async def broken(*_args: Any) -> Any:
         raise RuntimeError("password is hunter2")
 
-    monkeypatch.setattr(api.house.store, "page", broken)
+    monkeypatch.setattr(api.installation.store, "page", broken)
     with structlog.contextvars.bound_contextvars(request_id="request-7"), capture_logs() as lines:
         error = await api.refused("{ viewer { name } list: recordings(first: 1) { totalCount } }")
     assert error == {
@@ -138,7 +138,7 @@ async def test_an_unavailable_store_is_one_line_in_the_log(api: Api, monkeypatch
     async def unavailable(*_args: Any) -> Any:
         raise StoreUnavailableError("MongoDB does not answer")
 
-    monkeypatch.setattr(api.house.store, "page", unavailable)
+    monkeypatch.setattr(api.installation.store, "page", unavailable)
     with capture_logs() as lines:
         error = await api.refused("{ viewer { name } list: recordings(first: 1) { totalCount } }")
     assert error["extensions"]["code"] == "UNAVAILABLE"
@@ -179,7 +179,7 @@ async def test_media_urls_begin_with_the_public_url_and_expire_after_their_ttl(t
     async with open_api(tmp_path, settings) as api:
         kept = await api.keep()
         answer = await api.ask("query($id: ID!) { recording(id: $id) { media { url } } }", id=kept.id)
-        expires = api.house.clock.now() + 5_000
+        expires = api.installation.clock.now() + 5_000
         url = answer["recording"]["media"]["url"]
         assert url.startswith(f"https://calls.example.org/api/media/{kept.id}?expires={expires}&signature=")
 

@@ -39,7 +39,7 @@ async def do(api: Api, action: str, recording_id: str, caller: str = "me", **giv
 
 
 async def started(api: Api, **given: Any) -> str:
-    api.house.recorder.ring(ACCOUNT, CALL, owner_id="ada")
+    api.installation.recorder.ring(ACCOUNT, CALL, owner_id="ada")
     recording_id: str = (await start(api, **given))["recording"]["plainId"]
     return recording_id
 
@@ -52,34 +52,34 @@ def only(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_start_applies_the_recording_options(api: Api) -> None:
-    api.house.recorder.ring(ACCOUNT, CALL)
+    api.installation.recorder.ring(ACCOUNT, CALL)
     payload = await start(api, label="sales", format="wav", recordMinSec=3, url="https://example.org/in")
     assert payload["errors"] == []
     assert payload["recording"]["state"] == "RECORDING"
     assert payload["recording"]["origin"] == "graphql:tester : sales"
     assert payload["recording"]["options"] == {"format": "wav", "recordMinSec": 3, "timeLimit": 3_600}
-    kept = await api.house.store.load(payload["recording"]["plainId"])
+    kept = await api.installation.store.load(payload["recording"]["plainId"])
     assert kept is not None
     assert kept.options.url == "https://example.org/in"
 
 
 async def test_a_null_option_is_the_same_as_a_missing_one(api: Api) -> None:
-    api.house.recorder.ring(ACCOUNT, CALL)
+    api.installation.recorder.ring(ACCOUNT, CALL)
     payload = await start(api, label=None, timeLimit=None, accountId=None, idempotencyKey=None, recordOnAnswer=None)
     assert payload["recording"]["options"]["timeLimit"] == 3_600
 
 
 async def test_start_records_a_call_of_a_descendant_account(api: Api) -> None:
-    api.house.recorder.ring(CHILD, CALL)
+    api.installation.recorder.ring(CHILD, CALL)
     for given in (CHILD, global_id("Account", CHILD)):
         payload = await start(api, accountId=given, idempotencyKey="same")
-        kept = await api.house.store.load(payload["recording"]["plainId"])
+        kept = await api.installation.store.load(payload["recording"]["plainId"])
         assert kept is not None
         assert kept.account_id == CHILD
 
 
 async def test_an_empty_account_id_is_not_found(api: Api) -> None:
-    api.house.recorder.ring(ACCOUNT, CALL)
+    api.installation.recorder.ring(ACCOUNT, CALL)
     payload = await start(api, accountId="")
     assert payload["recording"] is None
     assert [(error["__typename"], error["path"]) for error in payload["errors"]] == [
@@ -129,15 +129,15 @@ async def test_a_second_start_with_the_same_key_returns_the_same_recording(api: 
 async def test_a_call_that_has_ended_or_belongs_to_others_is_not_found(api: Api) -> None:
     error = only(await start(api))
     assert (error["__typename"], error["code"]) == ("CallNotFoundError", "CALL_NOT_FOUND")
-    api.house.recorder.ring(ACCOUNT, CALL, owner_id="bob")
+    api.installation.recorder.ring(ACCOUNT, CALL, owner_id="bob")
     assert only(await start(api, "ada"))["__typename"] == "CallNotFoundError"
     error = only(await start(api, accountId=SIBLING))
     assert (error["__typename"], error["path"]) == ("NotFoundError", ["input", "accountId"])
 
 
 async def test_a_recorder_error_leaves_a_failed_recording(api: Api) -> None:
-    api.house.recorder.ring(ACCOUNT, CALL)
-    api.house.recorder.refuses = "no disk"
+    api.installation.recorder.ring(ACCOUNT, CALL)
+    api.installation.recorder.refuses = "no disk"
     error = only(await start(api))
     assert error["__typename"] == "RecorderFailedError"
     assert error["recording"] == {"state": "FAILED", "reason": "RECORDER_FAILED", "reasonDetail": "no disk"}
@@ -145,12 +145,12 @@ async def test_a_recorder_error_leaves_a_failed_recording(api: Api) -> None:
 
 async def test_an_unsupported_action_is_rejected_before_the_recorder_is_called(api: Api) -> None:
     first = await started(api)
-    api.house.recorder.capabilities = frozenset()
-    calls = list(api.house.recorder.asked)
+    api.installation.recorder.capabilities = frozenset()
+    calls = list(api.installation.recorder.asked)
     assert only(await start(api, recordOnAnswer=True))["__typename"] == "UnsupportedByRecorderError"
     assert only(await do(api, "pause", first))["__typename"] == "UnsupportedByRecorderError"
     assert only(await do(api, "mask", first))["__typename"] == "UnsupportedByRecorderError"
-    assert api.house.recorder.asked == calls
+    assert api.installation.recorder.asked == calls
 
 
 async def test_a_recording_can_be_stopped_only_once(api: Api) -> None:
@@ -172,12 +172,12 @@ async def test_pause_resume_mask_and_unmask(api: Api) -> None:
     assert (await do(api, "pause", first))["recording"]["state"] == "PAUSED"
     error = only(await do(api, "mask", first))
     assert (error["__typename"], error["code"]) == ("InvalidStateError", "INVALID_STATE")
-    api.house.clock.move(250)
+    api.installation.clock.move(250)
     assert (await do(api, "resume", first))["recording"]["spans"] == [{"kind": "PAUSED", "durationMs": 250}]
     assert (await do(api, "mask", first))["recording"]["state"] == "MASKED"
     assert (await do(api, "unmask", first))["recording"]["state"] == "RECORDING"
     assert (await do(api, "unmask", first))["recording"]["state"] == "RECORDING"
-    api.house.recorder.refuses = "gone"
+    api.installation.recorder.refuses = "gone"
     assert only(await do(api, "pause", first))["__typename"] == "RecorderFailedError"
 
 
@@ -196,7 +196,7 @@ async def test_delete_and_restore(api: Api) -> None:
     assert payload["recording"]["state"] == "TRASHED"
     assert (payload["recording"]["trashedBy"], payload["recording"]["trashedReason"]) == ("tester", "asked for")
     assert payload["recording"]["purgeAt"].endswith("Z")
-    api.house.clock.move(1_000)
+    api.installation.clock.move(1_000)
     assert (await do(api, "delete", kept.id))["recording"] == payload["recording"]
     listed = "query($t: Boolean!) { recordings(first: 9, trashed: $t) { totalCount } }"
     assert (await api.ask(listed, t=False))["recordings"]["totalCount"] == 0
@@ -225,7 +225,7 @@ async def test_repeated_lost_races_are_a_conflict(api: Api, monkeypatch: pytest.
     async def lost(*_args: Any) -> bool:
         return False
 
-    monkeypatch.setattr(api.house.store, "save", lost)
+    monkeypatch.setattr(api.installation.store, "save", lost)
     error = only(await do(api, "delete", kept.id))
     assert (error["__typename"], error["code"]) == ("ConflictError", Conflict.code)
 
@@ -249,9 +249,9 @@ async def test_an_internal_error_of_a_mutation_is_a_top_level_error(api: Api, mo
     async def broken(*_args: Any) -> bool:
         raise OSError("disk /secret is full")
 
-    monkeypatch.setattr(api.house.store, "save", broken)
+    monkeypatch.setattr(api.installation.store, "save", broken)
     answer = await api.send(act("delete"), input={"id": kept.id})
     assert answer["data"] is None
     assert answer["errors"][0]["message"].startswith("internal error")
     assert "secret" not in str(answer)
-    assert (await api.house.store.load(kept.id)) == replace(kept, state=State.STORED)
+    assert (await api.installation.store.load(kept.id)) == replace(kept, state=State.STORED)

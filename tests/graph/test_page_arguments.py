@@ -153,11 +153,11 @@ async def test_changes_between_pages_neither_repeat_nor_skip_other_rows(api: Api
     first = await page(api, order, first=3)
     # Delete the row of the cursor; add one row before it and one directly after it.
     anchor = next(item for item in kept if item.id == model[2])
-    await api.house.service.delete(PRINCIPALS["me"], anchor.id)
+    await api.installation.service.delete(PRINCIPALS["me"], anchor.id)
     fields = {name: getattr(anchor, name) for name in ("start", "created", "duration_ms", "caller_id_number")}
     before, after = f"{'0' if order[1] == 'ASC' else 'z'}-new", f"{'z' if order[1] == 'ASC' else '0'}-new"
     for identity in (before, after):
-        await api.house.store.insert(recording(1, id=identity, call_id=identity, **fields))
+        await api.installation.store.insert(recording(1, id=identity, call_id=identity, **fields))
     second = await page(api, order, first=100, after=first["pageInfo"]["endCursor"])
     assert [item for item in ids(second) if not item.endswith("new")] == model[3:]
     assert after in ids(second)

@@ -38,8 +38,8 @@ def drawer(api: Api) -> Drawer:
     """Give the API a source of waveforms."""
     drawer = Drawer()
     services = GraphQLServices(
-        recordings=api.house.service, cursors=CURSORS, grants=GRANTS, clock=api.house.clock, authenticate=authenticate,
-        draw=drawer.draw,
+        recordings=api.installation.service, cursors=CURSORS, grants=GRANTS, clock=api.installation.clock,
+        authenticate=authenticate, draw=drawer.draw,
     )  # fmt: skip
     app = Starlette(routes=[Route("/graphql", graphql_app(services))])
     api.http = httpx.AsyncClient(transport=httpx.ASGITransport(app))

@@ -58,9 +58,9 @@ async def test_a_renamed_account_shows_its_new_name(api: Api) -> None:
     kept = await api.keep()
     query = "query($id: ID!, $account: ID!) { recording(id: $id) { account { name } } account(id: $account) { name } }"
     for name in ("parent", "renamed"):
-        account = await api.house.store.account(ACCOUNT)
+        account = await api.installation.store.account(ACCOUNT)
         assert account is not None
-        await api.house.store.save_account(replace(account, name=name))
+        await api.installation.store.save_account(replace(account, name=name))
         shown = await api.ask(query, id=kept.id, account=ACCOUNT)
         assert (shown["recording"]["account"]["name"], shown["account"]["name"]) == (name, name)
 
@@ -154,9 +154,9 @@ async def test_a_descendant_account_is_found_but_does_not_see_its_parent(api: Ap
 
 
 async def test_live_calls_are_listed(api: Api) -> None:
-    api.house.recorder.ring(ACCOUNT, "one", owner_id="ada")
-    api.house.recorder.ring(ACCOUNT, "two")
-    api.house.recorder.ring(CHILD, "three")
+    api.installation.recorder.ring(ACCOUNT, "one", owner_id="ada")
+    api.installation.recorder.ring(ACCOUNT, "two")
+    api.installation.recorder.ring(CHILD, "three")
     ask = "{ viewer { account { calls { callId accountId from started ownerId direction callerIdNumber } } } }"
     calls = (await api.ask(ask))["viewer"]["account"]["calls"]
     assert [call["callId"] for call in calls] == ["two", "one"]
@@ -203,7 +203,7 @@ async def test_other_accounts_and_owners_have_no_access(api: Api, caller: str) -
         for given in ("plain", "global"):
             payload = (await api.ask(mutation, caller, id=ids[given]))[f"{action}Recording"]
             assert payload == {"recording": None, "errors": [{"code": "NOT_FOUND", "path": ["input", "id"]}]}
-    assert (await api.house.store.load(kept.id)) == kept
+    assert (await api.installation.store.load(kept.id)) == kept
 
 
 async def test_reading_needs_the_scope_read(api: Api) -> None:
@@ -221,7 +221,7 @@ async def test_a_media_url_is_signed_without_a_further_query(api: Api) -> None:
     watched = api.watch()
     shown = await api.ask("{ recordings(first: 1) { nodes { media { url urlExpires length contentType } } } }")
     media = shown["recordings"]["nodes"][0]["media"]
-    expires = api.house.clock.now() + 600_000
+    expires = api.installation.clock.now() + 600_000
     signature = GRANTS.sign(kept.id, expires)
     assert media["url"] == f"http://api.test/media/{kept.id}?expires={expires}&signature={signature}&inline=true"
     assert GRANTS.check(kept.id, expires, signature, expires - 1).recording_id == kept.id

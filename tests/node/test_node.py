@@ -21,7 +21,7 @@ from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from graph.schema.build import sdl
 from graph.schema.global_id import global_id
 from tests.graph.api import CURSORS, GRANTS, authenticate, recording
-from tests.support.memory_installation import ACCOUNT, open_house
+from tests.support.memory_installation import ACCOUNT, open_installation
 
 HERE: Final = Path(__file__).parent
 FILES: Final = ("package.json", "package-lock.json", ".npmrc")
@@ -77,12 +77,16 @@ async def served(
     folder: Path, count: int = 0, settings: GraphQLSettings | None = None
 ) -> AsyncIterator[tuple[str, list[str]]]:
     """Serve the API with `count` recordings. Yield its URL and their ids, newest first."""
-    async with open_house(folder) as house:
-        kept = [recording(house.clock.now() + number) for number in range(count)]
+    async with open_installation(folder) as installation:
+        kept = [recording(installation.clock.now() + number) for number in range(count)]
         for item in kept:
-            await house.store.insert(item)
+            await installation.store.insert(item)
         services = GraphQLServices(
-            recordings=house.service, cursors=CURSORS, grants=GRANTS, clock=house.clock, authenticate=authenticate
+            recordings=installation.service,
+            cursors=CURSORS,
+            grants=GRANTS,
+            clock=installation.clock,
+            authenticate=authenticate,
         )
         config = uvicorn.Config(
             graphql_app(services, settings), port=0, log_level="warning", ws="websockets-sansio", lifespan="off"
@@ -100,7 +104,7 @@ async def served(
 
 
 async def test_the_graphql_over_http_audit_passes(folder: Path, tmp_path: Path) -> None:
-    async with served(tmp_path / "house") as (url, _):
+    async with served(tmp_path / "installation") as (url, _):
         said = await run(folder, "node", "audit.mjs", url, "me")
     assert json.loads(said.splitlines()[-1]) == {"ok": 61, "of": 61}, said
 
@@ -109,9 +113,9 @@ async def test_eslint_has_no_findings_in_the_schema(folder: Path) -> None:
     await run(folder, "node_modules/.bin/eslint", "schema.graphql")
 
 
-async def walk(folder: Path, house: Path, settings: GraphQLSettings | None = None) -> None:
+async def walk(folder: Path, installation: Path, settings: GraphQLSettings | None = None) -> None:
     """Page through a live server with the compiled queries."""
-    async with served(house, 11, settings) as (url, ids):
+    async with served(installation, 11, settings) as (url, ids):
         said = await run(folder, "node", "paging.mjs", url, "me", global_id("Account", ACCOUNT))
     walked: dict[str, Any] = json.loads(said.splitlines()[-1])
     assert walked == {"forward": ids, "backward": ids, "pages": 3}
@@ -120,7 +124,7 @@ async def walk(folder: Path, house: Path, settings: GraphQLSettings | None = Non
 async def test_relay_queries_compile_and_page_in_both_directions(folder: Path, tmp_path: Path) -> None:
     (folder / "compiled").mkdir()
     await run(folder, "node_modules/.bin/relay-compiler", "relay.config.json")
-    await walk(folder, tmp_path / "house")
+    await walk(folder, tmp_path / "installation")
 
 
 async def test_relay_pages_with_trusted_documents_only(folder: Path, tmp_path: Path) -> None:
@@ -129,7 +133,7 @@ async def test_relay_pages_with_trusted_documents_only(folder: Path, tmp_path: P
     await run(folder, "node_modules/.bin/relay-compiler", "relay.persisted.json")
     trusted = read_trusted(folder / "documents.json")
     assert [len(document.id or "") for document in trusted] == [32, 32]
-    await walk(folder, tmp_path / "house", GraphQLSettings(trusted=trusted, only_trusted=True))
+    await walk(folder, tmp_path / "installation", GraphQLSettings(trusted=trusted, only_trusted=True))
 
 
 async def test_a_removed_field_is_detected(folder: Path) -> None:

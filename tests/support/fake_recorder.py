@@ -1,4 +1,4 @@
-"""A recorder without a telephone: calls are put in by a test, and takes do as they are told."""
+"""A recorder without a telephone system: a test adds the calls and decides what happens to the takes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -11,7 +11,7 @@ from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
 
 
 class ScriptedRecorder:
-    """A `Recorder` that keeps what it was asked in `asked`, and refuses while `refuses` is set."""
+    """A `Recorder` that appends each action to `asked`, and rejects all actions while `refuses` is set."""
 
     name = "scripted"
 
@@ -25,7 +25,7 @@ class ScriptedRecorder:
         self._open: set[str] = set()
 
     def ring(self, account_id: str, call_id: str, owner_id: str | None = None) -> Call:
-        """Let a call be live."""
+        """Add a live call."""
         call = Call(
             account_id=account_id,
             call_id=call_id,
@@ -38,15 +38,15 @@ class ScriptedRecorder:
         return call
 
     async def find_call(self, account_id: str, call_id: str) -> Call | None:
-        """A call that rings."""
+        """Return a live call."""
         return self._calls.get((account_id, call_id))
 
     async def calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
-        """The account's calls, newest first."""
+        """Return the live calls of an account, newest first."""
         return [call for (account, _), call in self._calls.items() if account == account_id][::-1][:limit]
 
     async def start(self, take: Take) -> Armed | Begun:
-        """Begin at once, or wait if the options say so."""
+        """Begin the take, or arm it if its options require that."""
         self._ask("start", take.recording_id)
         self._open.add(take.recording_id)
         waits = take.options.record_on_answer or take.options.record_on_bridge
@@ -58,27 +58,27 @@ class ScriptedRecorder:
         self._open.discard(recording_id)
 
     async def pause(self, recording_id: str) -> Millis:
-        """At the first second of the audio."""
+        """Return a position of one second in the audio."""
         return self._ask("pause", recording_id)
 
     async def resume(self, recording_id: str) -> None:
-        """Go on."""
+        """Continue the take."""
         self._ask("resume", recording_id)
 
     async def mask(self, recording_id: str) -> Millis:
-        """At the first second of the audio."""
+        """Return a position of one second in the audio."""
         return self._ask("mask", recording_id)
 
     async def unmask(self, recording_id: str) -> None:
-        """Go on."""
+        """Continue the take."""
         self._ask("unmask", recording_id)
 
     async def is_open(self, recording_id: str) -> bool:
-        """Whether it was started and not stopped."""
+        """Return whether the take was started and not stopped."""
         return recording_id in self._open
 
     async def events(self) -> AsyncIterator[TakeEvent]:
-        """What a test put into `said`."""
+        """Yield the events that a test puts into `said`."""
         while True:
             yield await self.said.get()
 

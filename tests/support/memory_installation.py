@@ -1,4 +1,4 @@
-"""The use cases on a real SQLite store, with a clock, a recorder and an audit log that tests can move and read."""
+"""The use cases with a real SQLite store, and a clock, a recorder and an audit log that tests control and examine."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +18,8 @@ NODE = "n" * 32
 
 
 @dataclass
-class House:
-    """The parts, and how often background work was woken."""
+class Installation:
+    """The parts of a test installation. `woken` has one item for each wake-up of the background work."""
 
     store: SqliteStore
     recorder: ScriptedRecorder
@@ -30,13 +30,13 @@ class House:
 
 
 def principal(account_id: str = ACCOUNT, *scopes: Scope, owner_id: str | None = None) -> Principal:
-    """Somebody of an account, with the usual scopes unless told which."""
+    """Return a principal of an account. Default: the usual scopes."""
     return Principal(account_id, frozenset(scopes or DEFAULT_SCOPES), owner_id, "tester")
 
 
 @asynccontextmanager
-async def open_house(folder: Path, policy: InstallationPolicy | None = None) -> AsyncIterator[House]:
-    """A house with three accounts: `CHILD` below `ACCOUNT`, and `SIBLING` beside it."""
+async def open_installation(folder: Path, policy: InstallationPolicy | None = None) -> AsyncIterator[Installation]:
+    """Open an installation with three accounts: `ACCOUNT`, its child `CHILD`, and `SIBLING` without a parent."""
     clock, audit, store = StillClock(), ListAudit(), SqliteStore(folder)
     recorder = ScriptedRecorder(clock)
     await store.open()
@@ -57,6 +57,6 @@ async def open_house(folder: Path, policy: InstallationPolicy | None = None) -> 
         policy=policy,
     )
     try:
-        yield House(store, recorder, clock, audit, service, woken)
+        yield Installation(store, recorder, clock, audit, service, woken)
     finally:
         await store.close()

@@ -59,7 +59,7 @@ async def test_what_is_wrong_with_one_is_told_in_its_place(tmp_path: Path, monke
         async def broken(*_args: Any) -> Any:
             raise OSError("a disk is gone")
 
-        monkeypatch.setattr(api.house.store, "page", broken)
+        monkeypatch.setattr(api.installation.store, "page", broken)
         response = await send(api, [*wrong, NAME])
         assert response.status_code == 200
         assert codes(response) == ["BAD_REQUEST", "BAD_REQUEST", "INTERNAL", "BAD_REQUEST", "BAD_REQUEST", None]
@@ -114,20 +114,20 @@ async def test_each_operation_has_its_own_time(tmp_path: Path, monkeypatch: pyte
         async def endless(*_args: Any) -> Any:
             await asyncio.Event().wait()
 
-        monkeypatch.setattr(api.house.store, "page", endless)
+        monkeypatch.setattr(api.installation.store, "page", endless)
         assert codes(await send(api, [{"query": ONE}, NAME])) == ["TIMEOUT", None]
 
 
 async def test_nothing_is_kept_from_one_operation_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_api(tmp_path, taking()) as api:
         await api.keep()
-        read = api.house.store.page
+        read = api.installation.store.page
 
         async def slowly(*given: Any) -> Any:
-            api.house.clock.move(60_000)
+            api.installation.clock.move(60_000)
             return await read(*given)
 
-        monkeypatch.setattr(api.house.store, "page", slowly)
+        monkeypatch.setattr(api.installation.store, "page", slowly)
         until = {"query": "{ recordings(first: 1) { nodes { media { urlExpires } } } }"}
         answers = (await send(api, [until, until])).json()
         first, second = (answer["data"]["recordings"]["nodes"][0]["media"]["urlExpires"] for answer in answers)

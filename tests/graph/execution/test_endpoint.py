@@ -254,7 +254,7 @@ async def test_an_operation_takes_no_longer_than_it_may(tmp_path: Path, monkeypa
         async def slow(*_args: Any) -> Any:
             await asyncio.sleep(5)
 
-        monkeypatch.setattr(api.house.store, "page", slow)
+        monkeypatch.setattr(api.installation.store, "page", slow)
         response = await post(api, query="{ recordings(first: 1) { nodes { id } } }")
         assert (response.status_code, code(response)) == (503, "TIMEOUT")
 
