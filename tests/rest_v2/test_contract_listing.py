@@ -55,9 +55,12 @@ async def test_a_client_that_lists_since_its_last_request_misses_nothing(v2: V2C
     assert await v2.ids(filter_pvt_created=v2.now - 60) == [made.id]
 
 
-async def test_devices_have_no_list(v2: V2Client) -> None:
+@pytest.mark.parametrize(
+    "path", ["devices/x/recordings", "devices", "storage", "att_handlers_errors", "cdrs", "children", "users/x"]
+)
+async def test_resources_that_are_not_offered(v2: V2Client, path: str) -> None:
     await v2.add()
-    response = await v2.get(f"{v2.path}/devices/{'d' * 32}/recordings")
+    response = await v2.get(f"{v2.path}/{path}")
     assert (response.status_code, response.json()["message"]) == (404, "not_found")
 
 
