@@ -29,14 +29,14 @@ def cpu_of(work: Callable[[], Any]) -> float:
 
 async def page() -> float:
     """Return the CPU seconds to execute a page of 100 rows without a store: the shortest of several runs."""
-    asker = context(Random(1), 0.0)
-    recordings: Any = asker.recordings
+    resolver_context = context(Random(1), 0.0)
+    recordings: Any = resolver_context.recordings
     recordings.rows = [sound_row(Random(at), at) for at in range(100)]
     document = SCHEMA.documents.find(PAGE)
     best = 1.0
     for _ in range(9):
         start = time.process_time()
-        shown(await run(CompiledExecutor, document.node, {}, asker))
+        shown(await run(CompiledExecutor, document.node, {}, resolver_context))
         best = min(best, time.process_time() - start)
     assert document.node.plans.bails == 0
     return best
