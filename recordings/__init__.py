@@ -1,6 +1,6 @@
-"""The domain: what a recording is and what may happen to it.
+"""The domain: recordings, the rules for them, and the use cases.
 
-Pure Python: the standard library only, no I/O, no framework. Everything here can be read, tested and
-trusted without a database, a switch or a network. Adapters implement `recordings.ports`; fronts call
-`recordings.use_cases.recordings` and nothing else.
+The domain is pure Python: it uses the standard library only, and it does no I/O. It can be tested without a database, a
+switch or a network. Adapters implement the interfaces in `recordings.ports`. Interfaces to clients call
+`recordings.use_cases`.
 """

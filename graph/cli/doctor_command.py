@@ -128,7 +128,7 @@ def _first(error: BaseException) -> BaseException:
 
 def _as_json(finding: "Finding") -> Mapping[str, Any]:
     return {
-        "problem": finding.problem.value,
+        "problem": finding.issue.value,
         "recording": finding.recording_id,
         "url": None if finding.url is None else scrub(finding.url),
         "detail": finding.detail,

@@ -11,7 +11,7 @@ from recordings.model.retention import MAX_DAYS, Retention
 
 if TYPE_CHECKING:
     from graph.services import Services
-    from recordings.use_cases.account_settings import Outcome
+    from recordings.use_cases.account_settings import RetentionEffect
 
 _label: Final = click.option(
     "--label", help="The label to which the rule applies. [default: all labels that have no rule]"
@@ -66,15 +66,15 @@ def list_(account_id: str, options: Mapping[str, str | None]) -> None:
 @with_services
 async def _set(services: "Services", account_id: str, rule: Retention, dry_run: bool) -> None:
     with progress_bar() as progress:
-        outcome = await services.account_settings.set_rule(account_id, rule, dry_run=dry_run, progress=progress)
-    _print_outcome(outcome, {"account": account_id, "label": rule.label, "days": rule.days, "dry_run": dry_run})
+        effect = await services.account_settings.set_rule(account_id, rule, dry_run=dry_run, progress=progress)
+    _print_effect(effect, {"account": account_id, "label": rule.label, "days": rule.days, "dry_run": dry_run})
 
 
 @with_services
 async def _clear(services: "Services", account_id: str, label: str | None, dry_run: bool) -> None:
     with progress_bar() as progress:
-        outcome = await services.account_settings.clear_rule(account_id, label, dry_run=dry_run, progress=progress)
-    _print_outcome(outcome, {"account": account_id, "label": label, "days": None, "dry_run": dry_run})
+        effect = await services.account_settings.clear_rule(account_id, label, dry_run=dry_run, progress=progress)
+    _print_effect(effect, {"account": account_id, "label": label, "days": None, "dry_run": dry_run})
 
 
 @with_services
@@ -83,16 +83,16 @@ async def _list(services: "Services", account_id: str) -> None:
         print_json({"account": account_id, "label": rule.label, "days": rule.days})
 
 
-def _print_outcome(outcome: "Outcome", rule: Mapping[str, Any]) -> None:
-    for day, count in sorted(outcome.dates.items()):
+def _print_effect(effect: "RetentionEffect", rule: Mapping[str, Any]) -> None:
+    for day, count in sorted(effect.dates.items()):
         print_json({"delete_on": day, "recordings": count})
     print_json(
         {
             **rule,
-            "recordings": outcome.seen,
-            "changed": outcome.changed,
-            "deleted_at_once": outcome.at_once,
-            "kept_for_good": outcome.for_good,
-            "on_hold": outcome.held,
+            "recordings": effect.seen,
+            "changed": effect.changed,
+            "deleted_at_once": effect.at_once,
+            "kept_for_good": effect.for_good,
+            "on_hold": effect.held,
         }
     )

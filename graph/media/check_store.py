@@ -9,7 +9,7 @@ from graph.server.log_setup import scrub
 from graph.services import Services
 from recordings.model.account import Account
 from recordings.model.ids import new_secret
-from recordings.use_cases.account_settings import check_place
+from recordings.use_cases.account_settings import check_media_url
 
 _CONTENT: Final = b"A test of this media store. This object can be deleted.\n"
 
@@ -25,7 +25,7 @@ async def check_media_store(services: Services, account: Account, url: str) -> N
         InvalidInput: the URL is not absolute, or contains a password.
         MediaStoreCheckError: the media store does not work.
     """
-    check_place(url)
+    check_media_url(url)
     try:
         store = services.media.include(url)
         with tempfile.TemporaryDirectory(dir=services.settings.data) as folder:

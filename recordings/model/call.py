@@ -1,4 +1,4 @@
-"""A live call, as the recorder that carries its audio knows it."""
+"""A live call, as its recorder describes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from recordings.model.recording import Direction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One leg of a call, with the names of the v2 document. `started` is when its audio began to come in.
+    """One leg of a call. The fields have the names of the v2 document.
 
-    `node` says where it comes in, if that is not the node that was asked.
+    `started` is when its audio began to arrive. `node` is the node that receives the audio; `None` means this node.
     """
 
     account_id: str
@@ -35,6 +35,6 @@ class Call:
 
 
 def sip_uri(party: str | None, realm: str) -> str:
-    """A party as `user@realm`. Legacy clients cut it at the `@` unasked, so it always has one."""
+    """Return a party as `user@realm`. It always has an `@`, because old clients split the text there."""
     user = (party or "").strip() or "unknown"
     return user if "@" in user else f"{user}@{realm}"

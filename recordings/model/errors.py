@@ -1,7 +1,7 @@
-"""Everything a use case may refuse, as exceptions that a front can show.
+"""The errors that a use case may raise for a client.
 
-Each carries a stable `code`, a message for a human and the `path` of the input that caused it. Whatever is not one
-of these is a fault of ours: fronts log it with its request id and mask it.
+Each has a stable `code`, a message for a human, and the `path` of the input that caused it. Any other exception is a
+fault of this service: the interfaces log it with the request id and return a masked error.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 
-class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of the program
-    """A request that cannot be granted. Nothing was changed."""
+class Refused(Exception):  # noqa: N818 - it is a reply to the client, not a fault
+    """A request that is refused. It changed nothing."""
 
     code: ClassVar[str] = "REFUSED"
 
@@ -23,10 +23,10 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with an input.
+    """One invalid value of an input.
 
-    `rule` uses the words of JSON schema (`type`, `enum`, `minimum`, `maximum`, `maxLength`, `pattern`, `required`,
-    `readOnly`), which is what the v2 contract shows (section 5).
+    `rule` is a JSON Schema keyword (`type`, `enum`, `minimum`, `maximum`, `maxLength`, `pattern`, `required`,
+    `readOnly`), as in docs/v2_contract.md, section 5.
     """
 
     path: tuple[str, ...]
@@ -37,7 +37,7 @@ class Problem:
 
 
 class InvalidInput(Refused):
-    """One or more values are out of bounds; says which, what was given and what is allowed."""
+    """One or more values are invalid. The message has each value and its allowed values."""
 
     code = "INVALID_INPUT"
 
@@ -48,127 +48,127 @@ class InvalidInput(Refused):
 
     @classmethod
     def of(cls, path: Sequence[str], rule: str, given: object, allowed: str) -> "InvalidInput":
-        """The refusal of a single value."""
+        """Return the error for a single value."""
         return cls([problem(path, rule, given, allowed)])
 
 
-_SHOWN: Final = 80
+_MAX_SHOWN: Final = 80
 
 
 def shorten(text: str) -> str:
-    """A text cut to what fits into a message."""
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+    """Return a text, cut to fit into a message."""
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
 
 
 def problem(path: Sequence[str], rule: str, given: object, allowed: str) -> Problem:
-    """A `Problem` whose message names the field, what is allowed and what was given (cut at 80 characters)."""
+    """Return a `Problem`. Its message has the field, the allowed values and the given value (80 characters)."""
     shown = "null" if given is None else shorten(repr(given))
     return Problem(tuple(path), rule, f"{'.'.join(path)} must be {allowed}, not {shown}", given, allowed)
 
 
 class InvalidCursor(InvalidInput):
-    """A cursor that is not ours, was changed, or belongs to another order."""
+    """The cursor was not made by this service, was changed, or belongs to another order."""
 
     code = "INVALID_CURSOR"
 
 
 class Unauthenticated(Refused):
-    """No credentials, or credentials that are unknown, expired or revoked."""
+    """The credentials are missing, unknown, expired or revoked."""
 
     code = "UNAUTHENTICATED"
 
 
 class Forbidden(Refused):
-    """The credentials lack the scope that the action needs."""
+    """The credentials do not have the scope that the action needs."""
 
     code = "FORBIDDEN"
 
 
 class NotFound(Refused):
-    """There is no such thing, or not for these credentials: the two cannot be told apart from outside."""
+    """The object does not exist, or the credentials may not access it. A client cannot distinguish the two."""
 
     code = "NOT_FOUND"
 
 
 class CallNotFound(NotFound):
-    """No recorder knows a live call of that id in that account."""
+    """No recorder has a live call with this id in the account."""
 
     code = "CALL_NOT_FOUND"
 
 
 class AlreadyRecording(Refused):
-    """The call is being recorded already; `recording_id` says by which recording."""
+    """The call is being recorded already. `recording_id` is that recording."""
 
     code = "ALREADY_RECORDING"
 
 
 class NotRecording(Refused):
-    """The recording is not in progress (any more), so it cannot be stopped, paused or masked."""
+    """The recording is not in progress, so it cannot be stopped, paused or masked."""
 
     code = "NOT_RECORDING"
 
 
 class InvalidState(Refused):
-    """The recording is in a state in which this cannot be done."""
+    """The action is not allowed in the recording's state."""
 
     code = "INVALID_STATE"
 
 
 class RecordingInProgress(Refused):
-    """A recording in progress cannot be deleted: stop it first."""
+    """A recording in progress cannot be deleted. Stop it first."""
 
     code = "RECORDING_IN_PROGRESS"
 
 
 class OnHold(Refused):
-    """A legal hold is on the recording: nothing deletes it until the hold is released."""
+    """The recording has a legal hold. It cannot be deleted until the hold is released."""
 
     code = "ON_HOLD"
 
 
 class NotDeliverable(Refused):
-    """The recording has no `url` to be sent to, or no stored audio to send."""
+    """The recording has no `url` to deliver to, or no stored audio."""
 
     code = "NOT_DELIVERABLE"
 
 
 class NotTrashed(Refused):
-    """Only a deleted recording, inside its window, can be restored."""
+    """The recording is not in the trash, so it cannot be restored."""
 
     code = "NOT_TRASHED"
 
 
 class MediaUnavailable(Refused):
-    """The recording has no audio that can be played (yet, or any more)."""
+    """The recording has no audio that can be played now."""
 
     code = "MEDIA_UNAVAILABLE"
 
 
 class Busy(Refused):
-    """Too much is being converted already; nothing was done, and trying again in a while is safe."""
+    """Too many conversions are running. Nothing was done; a later retry is safe."""
 
     code = "BUSY"
 
 
 class IdempotencyKeyReused(Refused):
-    """The same idempotency key came with another input."""
+    """The idempotency key was used before with another input."""
 
     code = "IDEMPOTENCY_KEY_REUSED"
 
 
 class UnsupportedByRecorder(Refused):
-    """The recorder of this call cannot do that; known before the switch was touched."""
+    """The recorder of this call does not support the action. No command was sent to the switch."""
 
     code = "UNSUPPORTED_BY_RECORDER"
 
 
 class RecorderFailed(Refused):
-    """The recorder was asked and could not."""
+    """The recorder failed to do the action."""
 
     code = "RECORDER_FAILED"
 
 
 class Conflict(Refused):
-    """The recording kept changing under us; nothing was done, and trying again is safe."""
+    """Other requests kept changing the recording. Nothing was done; a retry is safe."""
 
     code = "CONFLICT"

@@ -1,8 +1,8 @@
-"""The ids of the house.
+"""Ids.
 
-A recording's id is `YYYYMM-` and 32 lower-case hex digits (contract section 1.3): the month in UTC in which the
-recording was asked for, and a UUIDv7 (RFC 9562, 5.7), so ids sort by time. Accounts, users, keys and ingest addresses
-have 32 hex digits. Ids of imported recordings are kept as they are.
+A recording's id is `YYYYMM-` and 32 lower-case hex digits (docs/v2_contract.md, section 1.3). `YYYYMM` is the month, in
+UTC, in which the recording was requested. The hex digits are a UUIDv7 (RFC 9562, section 5.7), so ids sort by time. The
+ids of accounts, users, API keys and ingest addresses are 32 hex digits. An imported recording keeps its own id.
 """
 
 import re
@@ -15,26 +15,26 @@ HEX_ID: Final = re.compile(r"[0-9a-f]{32}")
 FILE_NAME: Final = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,127}")
 """An id that can be the name of a file or a folder: it cannot be read as a path."""
 MAX_ID: Final = 128
-"""Longest id accepted from outside (an imported recording's id is kept as it is)."""
+"""Maximum length of an id, in characters. Imported ids may be longer than new ones."""
 
 
 def new_recording_id(now: Millis) -> str:
-    """A new recording id for an instant; later instants give later ids."""
+    """Return a new recording id for an instant. A later instant gives a later id."""
     return f"{month_of(now)}-{_uuid7(now):032x}"
 
 
 def new_id() -> str:
-    """32 random lower-case hex digits, for an account, a key or an ingest address."""
+    """Return 32 random lower-case hex digits, for the id of an account, a key or an ingest address."""
     return secrets.token_hex(16)
 
 
 def new_secret() -> str:
-    """64 random lower-case hex digits: an API key or the secret of an ingest address."""
+    """Return 64 random lower-case hex digits, for an API key or the secret of an ingest address."""
     return secrets.token_hex(32)
 
 
 def is_hex_id(text: str) -> bool:
-    """Whether a text has the form of an account id."""
+    """Return true if a text has the form of an account id."""
     return HEX_ID.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""What an installation decides for all its accounts."""
+"""The settings of an installation that apply to all its accounts."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,11 @@ from recordings.model.options import WEB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallationPolicy:
-    """What an installation decides. `places` are what the `url` of a recording may begin with."""
+    """The settings that the domain needs.
+
+    A deleted recording can be restored during `trash_window`. `places` are the allowed beginnings of a recording's
+    `url`.
+    """
 
     trash_window: Millis = 30 * DAY
     places: tuple[str, ...] = WEB

@@ -1,14 +1,14 @@
-"""Time in this house: whole milliseconds since 1970-01-01T00:00:00Z, as a plain `int`.
+"""Instants: whole milliseconds since 1970-01-01T00:00:00Z, as a plain `int`.
 
-One representation through the domain, both stores and every front: it has no time zone to lose, it is
-its own sort key, and no object is built for it when a page of rows is read.
+The domain, the stores and all interfaces use the same representation. It has no time zone, it can be sorted, and
+reading a page of rows builds no objects for it.
 """
 
 from datetime import UTC, datetime
 from typing import Final
 
 Millis = int
-"""An instant (since the Unix epoch, UTC) or a length, in milliseconds. The name of the variable says which."""
+"""An instant (since the Unix epoch, in UTC) or a duration, in milliseconds."""
 
 SECOND: Final = 1_000
 MINUTE: Final = 60 * SECOND
@@ -16,27 +16,27 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 EARLIEST: Final = -62_135_596_800_000
-"""0001-01-01T00:00:00.000Z, the first instant that ISO 8601 with a four-digit year can show."""
+"""0001-01-01T00:00:00.000Z, the first instant that ISO 8601 can express with a four-digit year."""
 LATEST: Final = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z, the last one."""
+"""9999-12-31T23:59:59.999Z, the last such instant."""
 
 
 def month_of(at: Millis) -> str:
-    """`YYYYMM` of an instant, in UTC."""
+    """Return the month of an instant, in UTC, as `YYYYMM`."""
     return datetime.fromtimestamp(at // SECOND, UTC).strftime("%Y%m")
 
 
 def to_iso(at: Millis) -> str:
-    """An instant as RFC 3339 text with milliseconds and `Z`: `2026-11-22T08:19:00.123Z`."""
+    """Return an instant as RFC 3339 text with milliseconds and `Z`: `2026-11-22T08:19:00.123Z`."""
     seconds, millis = divmod(at, SECOND)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z".rjust(24, "0")
 
 
 def from_iso(text: str) -> Millis:
-    """Read RFC 3339 text that names its offset; anything finer than a millisecond is cut off.
+    """Read RFC 3339 text with an offset. Digits after the milliseconds are ignored.
 
     Raises:
-        ValueError: the text is no RFC 3339 date and time, or has no offset (`Z` or `+hh:mm`).
+        ValueError: the text is not an RFC 3339 date and time, or it has no offset (`Z` or `+hh:mm`).
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
@@ -46,6 +46,6 @@ def from_iso(text: str) -> Millis:
 
 
 def to_millis(moment: datetime) -> Millis:
-    """An aware `datetime` as milliseconds, exactly (no float in between)."""
+    """Return an aware `datetime` as exact milliseconds, computed without floats."""
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds // 1_000

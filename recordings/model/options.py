@@ -1,7 +1,7 @@
-"""The documented parameters of a recording: types, defaults, bounds, and what each does.
+"""The parameters of a recording: types, defaults, limits and descriptions.
 
-The table is the one source: validation, the descriptions in every front and the tests read it. The words and defaults
-are the documented API's; the bounds are those of contract section 6.2 (decisions D2 to D8).
+`PARAMETERS` is the only source. The validation, the descriptions in all interfaces, and the tests read it. The names
+and defaults are those of the v2 API. docs/v2_contract.md, section 6.2 has the limits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from recordings.model.errors import InvalidInput, Problem, problem
 
 SAMPLE_RATES: Final = (8_000, 16_000, 24_000, 32_000, 48_000)
-"""Hz; every one can be stored as WAV and as MP3."""
+"""Sampling rates in Hz that WAV and MP3 both support."""
 FORMATS: Final = ("mp3", "wav")
 METHODS: Final = ("put", "post")
 DEFAULT_TIME_LIMIT: Final = 3_600
@@ -20,12 +20,12 @@ MAX_TIME_LIMIT: Final = 10_800
 MAX_NAME: Final = 255
 MAX_URL: Final = 2_048
 WEB: Final = ("http://", "https://")
-"""What a `url` may begin with, unless `InstallationPolicy.places` says otherwise."""
+"""Allowed beginnings of a `url`, unless `InstallationPolicy.places` has others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One documented parameter. `minimum` and `maximum` bound an integer; `max_length` counts a text's characters."""
+    """One parameter. `minimum` and `maximum` limit an integer; `max_length` limits a text, in characters."""
 
     name: str
     type: type[bool] | type[int] | type[str]
@@ -37,11 +37,11 @@ class Parameter:
     max_length: int | None = None
     read_only: bool = False
     option: bool = True
-    """Whether it is kept with the recording; the others steer the request alone."""
+    """True if it is stored with the recording. Other parameters apply to the request only."""
 
     @property
     def allowed(self) -> str:
-        """What a value may be, in words."""
+        """Return the allowed values as text."""
         if self.choices:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
         if self.type is bool:
@@ -51,7 +51,7 @@ class Parameter:
         return f"a text of 1 to {self.max_length} characters without control characters"
 
     def check(self, value: Any, path: Sequence[str]) -> Problem | None:
-        """What is wrong with a value, or `None`."""
+        """Return the problem of a value, or `None` if it is valid."""
         rule = self._broken_rule(value)
         return problem(path, rule, value, self.allowed) if rule else None
 
@@ -84,58 +84,62 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
         Parameter(
             "action",
             str,
-            "Whether to start or stop the recording.",
+            "Starts or stops the recording.",
             default="start",
             choices=("start", "stop"),
             option=False,
         ),
-        Parameter("format", str, "The format in which the recording is stored.", choices=FORMATS),
+        Parameter("format", str, "File format of the stored recording.", choices=FORMATS),
         Parameter(
-            "label", str, "Label of the recording: it can be searched, and is shown in its origin.", max_length=128
+            "label", str, "Label of the recording. Recordings can be found by it; the origin shows it.", max_length=128
         ),
         Parameter(
             "media_name",
             str,
-            "The recording's name for display and download. A name and never a path: where audio is kept is made of "
-            "ids alone.",
+            "Name of the recording for display and download. It must not be a path; it does not affect where the "
+            "audio is stored.",
             max_length=MAX_NAME,
         ),
-        Parameter("method", str, "HTTP method that sends the recording to `url`.", default="put", choices=METHODS),
+        Parameter("method", str, "HTTP method for sending the recording to `url`.", default="put", choices=METHODS),
         Parameter("origin", str, "How the recording was started.", max_length=MAX_URL, read_only=True, option=False),
         Parameter(
             "record_min_sec",
             int,
-            "The least length, in seconds, of the decoded audio; a shorter recording is discarded.",
+            "Minimum duration of the decoded audio in seconds. A shorter recording is discarded.",
             default=0,
             minimum=0,
             maximum=2**31 - 1,
         ),
-        Parameter("record_on_answer", bool, "Whether to wait until the call is answered.", default=False),
+        Parameter("record_on_answer", bool, "Waits until the call is answered.", default=False),
         Parameter(
             "record_on_bridge",
             bool,
-            "Whether to wait until the call is bridged; `record_on_answer` wins over it.",
+            "Waits until the call is bridged: connected to the other party. `record_on_answer` takes precedence.",
             default=False,
         ),
         Parameter(
             "record_sample_rate",
             int,
-            "Sampling rate of the stored audio in Hz; the call's own when absent.",
+            "Sampling rate of the stored audio in Hz. Default: the rate of the call.",
             choices=SAMPLE_RATES,
         ),
         Parameter(
             "should_follow_transfer",
             bool,
-            "Whether the recording goes on after a transfer of the active leg.",
+            "Continues the recording after the active leg of the call is transferred.",
             default=True,
         ),
         Parameter(
-            "skip_module", bool, "Part of a callflow only: taken, and without effect here.", default=False, option=False
+            "skip_module",
+            bool,
+            "Accepted, because callflows can have it. It has no effect.",
+            default=False,
+            option=False,
         ),
         Parameter(
             "time_limit",
             int,
-            "The most seconds that are recorded, by this service's own clock.",
+            "Maximum duration in seconds, measured by this service's clock.",
             default=DEFAULT_TIME_LIMIT,
             minimum=5,
             maximum=MAX_TIME_LIMIT,
@@ -143,7 +147,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
         Parameter(
             "url",
             str,
-            "Where to send the stored recording: an http or https URL, or another that the installation delivers to.",
+            "URL to send the stored recording to: an http or https URL, or another URL that the installation allows.",
             max_length=MAX_URL,
         ),
     )
@@ -152,7 +156,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingOptions:
-    """The documented parameters that are kept with a recording, checked. Made by `parse_options`."""
+    """The valid parameters that are stored with a recording. `parse_options` creates them."""
 
     format: str | None = None
     label: str | None = None
@@ -168,13 +172,14 @@ class RecordingOptions:
 
 
 def parse_options(given: Mapping[str, Any], path: Sequence[str] = (), places: Sequence[str] = WEB) -> RecordingOptions:
-    """Check the documented parameters and give those that a recording keeps.
+    """Check parameters and return the ones that are stored with the recording.
 
-    `None` stands for "not given". Values are not cast: a front that takes text casts it first. `places` are what a
-    `url` may begin with: what could never be delivered is refused before anything is recorded.
+    A `None` value counts as missing. Values are not converted; an interface that receives text converts it first.
+    `places` are the allowed beginnings of a `url`, so a recording that can never be delivered is refused at the start.
 
     Raises:
-        InvalidInput: a value is out of bounds, of a wrong type, read-only or unknown; every such value is named.
+        InvalidInput: values are not allowed, have a wrong type, or belong to read-only or unknown parameters. The error
+            has all of them.
     """
     values = {name: value for name, value in given.items() if value is not None}
     problems = [found for name, value in values.items() if (found := _check(name, value, (*path, name), places))]
@@ -201,12 +206,12 @@ def _check_meaning(name: str, value: Any, path: Sequence[str], places: Sequence[
 
 
 def is_plain_name(text: str) -> bool:
-    """Whether a text is a file's name and cannot be read as a path on any system."""
+    """Return true if a text is a file name that no operating system reads as a path."""
     return text not in {".", ".."} and not any(character in text for character in "/\\")
 
 
 def is_http_url(text: str) -> bool:
-    """Whether a text is an absolute http(s) URL with a host."""
+    """Return true if a text is an absolute http or https URL with a host."""
     return _is_url(text, WEB)
 
 
@@ -221,7 +226,7 @@ def _is_url(text: str, places: Sequence[str]) -> bool:
 
 
 def is_in(url: str, places: Sequence[str]) -> bool:
-    """Whether a URL is one of some places or lies in one: `s3://drops-of-others/` does not lie in `s3://drops`."""
+    """Return true if a URL is in one of the places. For example, `s3://drops-of-others/` is not in `s3://drops`."""
     return any(url.startswith(place) and _is_whole(place, url.removeprefix(place)) for place in places)
 
 

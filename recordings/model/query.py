@@ -1,8 +1,8 @@
-"""The query vocabulary: which recordings, in which order, which page of them.
+"""Queries: the filter, the order and the page of a list of recordings.
 
-A store turns these values into its own language; `matches` and `sort_key` say what they mean, on plain rows, and the
-stores are tested against them. Logic is two-valued: a missing value is simply not equal, not in a range, not prefixed,
-so `Not` of that holds.
+A store translates a query into its own language. `matches` and `sort_key` define the meaning of a query on plain rows;
+the stores are tested against them. A condition is either true or false. A missing value is equal to no value, is in no
+range and has no prefix, so `Not` of such a condition is true.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,14 +22,14 @@ MAX_VALUES: Final = 100
 MAX_TEXT: Final = 512
 
 TEXT_FIELDS: Final = frozenset(filterable(FieldType.TEXT, FieldType.CHOICE))
-"""Fields that can be compared with a text (equal, in, prefix)."""
+"""Fields that can be compared with a text (`Equal`, `In`, `Prefix`)."""
 NUMBER_FIELDS: Final = frozenset(filterable(FieldType.NUMBER))
-"""Fields that can be compared with a number (equal, in, range); instants and lengths in milliseconds."""
+"""Fields that can be compared with a number (`Equal`, `In`, `Range`). Instants and durations are in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Equal:
-    """The field has this value; `None` means that it has none."""
+    """The field has this value. `None` means that it has no value."""
 
     field: str
     value: str | int | None
@@ -45,7 +45,7 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """The field's text begins with this text (by code points, case matters)."""
+    """The field's text starts with this text. The comparison is by code points and is case-sensitive."""
 
     field: str
     text: str
@@ -53,7 +53,7 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The field's number is at least `minimum` and below `below`; either may be open."""
+    """The field's number is at least `minimum` and less than `below`. `None` means no limit."""
 
     field: str
     minimum: int | None = None
@@ -62,28 +62,28 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class HasMedia:
-    """Whether there is stored audio."""
+    """The recording has stored audio, or, if not `present`, has none."""
 
     present: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of these hold; an empty one always holds."""
+    """All of these conditions are true. Without conditions, it is always true."""
 
     items: tuple["Condition", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """At least one of these holds; an empty one never holds."""
+    """At least one of these conditions is true. Without conditions, it is never true."""
 
     items: tuple["Condition", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """This does not hold."""
+    """This condition is false."""
 
     item: "Condition"
 
@@ -93,7 +93,7 @@ EVERYTHING: Final = And(())
 
 
 class OrderField(StrEnum):
-    """What a listing can be sorted by. Every one has an index, in both stores, with and without an owner."""
+    """A field that a list can be sorted by. Each has an index in both stores, with and without an owner."""
 
     START = "start"
     CREATED = "created"
@@ -103,13 +103,13 @@ class OrderField(StrEnum):
 
     @property
     def nullable(self) -> bool:
-        """Whether a recording may lack it. What lacks it sorts first, ascending."""
+        """True if a recording may have no value. Such recordings are first in ascending order."""
         return FIELDS[self].nullable
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Sorted by (field, id), both in the same direction, so the order is total."""
+    """A sort order by (field, id). Both have the same direction, so no two recordings are equal in it."""
 
     field: OrderField = OrderField.START
     descending: bool = True
@@ -117,7 +117,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in an order: just before or after the row that has this sort key and id."""
+    """A position in an order: next to the row with this sort key and id. That row need not exist."""
 
     key: str | int | None
     id: str
@@ -125,7 +125,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A set of recordings of one account, or of one owner in it, in an order."""
+    """A selection of one account's recordings, or of one owner's, in an order."""
 
     account_id: str
     owner_id: str | None = None
@@ -136,10 +136,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """Which part of a `Query`, and which fields of its rows.
+    """One page of a query, and the fields of its rows.
 
-    `limit` rows after `after` and before `before`: the first ones, or, `backward`, the last ones. Rows come in the
-    query's order either way.
+    The page has the first `limit` rows after `after` and before `before`, or the last ones if `backward`. In both cases
+    the rows are in the query's order.
     """
 
     limit: int
@@ -147,22 +147,23 @@ class PageRequest:
     before: Position | None = None
     backward: bool = False
     fields: frozenset[str] | None = None
-    """The row fields that are wanted; `None` for all. `id` and the sort key always come."""
+    """The fields to return; `None` for all. The id and the sort key are always returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows in the query's order, and whether there are more beyond them in the direction of the request."""
+    """Rows in the query's order. `has_more` says whether more rows follow in the direction of the request."""
 
     rows: Sequence[RecordingRow]
     has_more: bool
 
 
 def check(condition: Condition, path: Sequence[str] = ("filter",)) -> Condition:
-    """Give a condition back if it is within bounds.
+    """Check a condition and return it.
 
     Raises:
-        InvalidInput: too deep, too many conditions or values, an unknown field, or a value of the wrong type.
+        InvalidInput: it is nested too deeply, has too many conditions or values, or has an unknown field or a value of
+            the wrong type.
     """
     for count, (item, depth) in enumerate(_walk(condition), 1):
         if depth > MAX_DEPTH:
@@ -217,23 +218,26 @@ def _check_value(field: str, value: Any, path: Sequence[str]) -> None:
 
 
 def is_storable(text: str) -> bool:
-    """Whether a text can be kept by every store: it has no lone surrogate and no NUL."""
+    """Return true if every store can keep a text: it has no lone surrogate and no NUL."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def prefix_end(text: str) -> str | None:
-    """The least text above every text with this prefix, so that a prefix is a range; `None` where there is none."""
+    """Return the smallest text that is greater than all texts with this prefix; `None` if there is none.
+
+    Stores use it to turn a prefix into a range.
+    """
     while text:
         if text[-1] < "\U0010ffff":
-            # Surrogates are no characters: after the last one below them comes the first one above.
+            # Surrogates are not characters, so the next character after U+D7FF is U+E000.
             following = "\ue000" if text[-1] == "\ud7ff" else chr(ord(text[-1]) + 1)
             return text[:-1] + following
         text = text[:-1]
     return None
 
 
-def matches(condition: Condition, row: Mapping[str, Any]) -> bool:  # noqa: PLR0911 - one line a kind of condition reads best
-    """Whether a row (with every field that the condition names) meets a condition: the meaning of the vocabulary."""
+def matches(condition: Condition, row: Mapping[str, Any]) -> bool:  # noqa: PLR0911 - one return for each kind of condition
+    """Return true if a row meets a condition. The row needs every field in the condition."""
     match condition:
         case And(items):
             return all(matches(item, row) for item in items)
@@ -255,7 +259,7 @@ def matches(condition: Condition, row: Mapping[str, Any]) -> bool:  # noqa: PLR0
 
 
 def selects(query: Query, row: RecordingRow) -> bool:
-    """Whether a row belongs to a query's set."""
+    """Return true if a query selects a row."""
     return (
         row["account_id"] == query.account_id
         and (query.owner_id is None or row["owner_id"] == query.owner_id)
@@ -265,11 +269,11 @@ def selects(query: Query, row: RecordingRow) -> bool:
 
 
 def sort_key(order: Order, row: Mapping[str, Any]) -> tuple[bool, Any, str]:
-    """What a row sorts by: ascending in this key is the order, or, descending, its exact reverse."""
+    """Return the key that sorts a row in ascending order. Descending order is its exact reverse."""
     value = row[order.field]
     return (value is not None, 0 if value is None else value, row["id"])
 
 
 def position_of(order: Order, row: Mapping[str, Any]) -> Position:
-    """The place of a row in an order."""
+    """Return the position of a row in an order."""
     return Position(row[order.field], row["id"])

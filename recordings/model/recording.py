@@ -1,9 +1,8 @@
-"""A recording: the one document that everything else is about.
+"""A recording: the central data type of the service.
 
-A `Recording` is never changed in place: `recordings.rules.lifecycle` makes the next revision from an event, and a store
-saves it with a compare-and-set on `revision`. Field names are those of the v2 document; other fields are this service's
-own. A store keeps `Recording.to_row()`. A page of a listing returns those rows, or the requested part of them, without
-building a `Recording`.
+A `Recording` never changes. `recordings.rules.lifecycle` makes the next revision from an event, and a store saves it
+with a compare-and-set on `revision`. Fields that the v2 document has, too, have the same names as there. A store keeps
+`Recording.to_row()`. A page of a list returns those rows, or the requested fields of them, and builds no `Recording`.
 """
 
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from recordings.model.options import RecordingOptions
 
 
 class State(StrEnum):
-    """Where a recording is in its life. `recordings.rules.lifecycle` says how it moves."""
+    """The state of a recording. `recordings.rules.lifecycle` defines how it changes."""
 
     REQUESTED = "REQUESTED"
     ARMED = "ARMED"
@@ -34,7 +33,7 @@ class State(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a recording was discarded, failed or was lost."""
+    """The reason why a recording was discarded, failed or was lost."""
 
     TOO_SHORT = "TOO_SHORT"
     EMPTY = "EMPTY"
@@ -49,7 +48,7 @@ class Reason(StrEnum):
 
 
 class EndCause(StrEnum):
-    """What ended the audio of a take."""
+    """The cause of the end of a recording's audio."""
 
     STOPPED = "STOPPED"
     HANGUP = "HANGUP"
@@ -64,7 +63,7 @@ class EndCause(StrEnum):
 
 
 class Shelf(StrEnum):
-    """Where a listing finds a recording: `LIVE`, as usual; `TRASH`, inside its window; `GONE`, a tombstone."""
+    """The list that has a recording: `LIVE`, `TRASH` (deleted, can be restored) or `GONE` (a tombstone)."""
 
     LIVE = "LIVE"
     TRASH = "TRASH"
@@ -72,14 +71,14 @@ class Shelf(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which way the call went, seen from the switch (contract section 8)."""
+    """The direction of a call, from the switch's point of view (docs/v2_contract.md, section 8)."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
 
 
 class SpanKind(StrEnum):
-    """Why a part of the call is not to be heard."""
+    """The reason why a part of the call is not in the audio."""
 
     PAUSED = "PAUSED"
     MASKED = "MASKED"
@@ -89,8 +88,8 @@ class SpanKind(StrEnum):
 class Span:
     """A part of the call that was not recorded.
 
-    It opened at the instant `at`, at the offset `at_ms` of the stored audio. A masked span is silence of `duration_ms`
-    in the audio; a paused one was cut out and takes no time in it. `duration_ms` is `None` while the span is open.
+    It began at the instant `at`, at the offset `at_ms` of the stored audio. A masked span is silence of `duration_ms`
+    in the audio. A paused span was cut out and takes no time in the audio. `duration_ms` is `None` until the span ends.
     """
 
     kind: SpanKind
@@ -101,7 +100,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """The stored audio. `url` is the fsspec URL it lies at; `length` is in bytes."""
+    """The stored audio. `url` is its fsspec URL; `length` is in bytes."""
 
     url: str
     content_type: str
@@ -114,7 +113,7 @@ class Media:
 
 
 class DeliveryState(StrEnum):
-    """Whether the recording is where its `url` wanted it."""
+    """The state of a delivery."""
 
     PENDING = "PENDING"
     DELIVERED = "DELIVERED"
@@ -123,9 +122,9 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Sending the stored recording to its `url`: a part of it with a life of its own.
+    """The delivery of a stored recording to its `url`. Its state does not depend on the recording's state.
 
-    `id` stays the same over all attempts, so that a receiver can tell a repetition; asking anew makes a new one.
+    All attempts have the same `id`, so that the receiver can recognise a repeated one. A new request makes a new id.
     """
 
     id: str
@@ -138,7 +137,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A legal hold: while it is there nothing and nobody deletes the recording."""
+    """A legal hold. A recording with a hold cannot be deleted."""
 
     by: str
     at: Millis
@@ -147,7 +146,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Which process works on a recording, until when. After that another one takes over."""
+    """The process that works on a recording. When the lease expires, another process may take over."""
 
     holder: str
     until: Millis
@@ -155,7 +154,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """An idempotency key that changed this recording already, and what it did."""
+    """An idempotency key that was used for this recording, and its action."""
 
     key: str
     action: str
@@ -163,13 +162,16 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """One recording of one call, at one revision. See the module's docstring for how it changes.
+    """One revision of a recording of one call.
 
-    `start` is when its audio begins (until then: when it was asked for), `created` when it was asked for, `modified`
-    when this revision was made, `ended` when its call was over or it failed (nothing until then), `delete_at` when its
-    retention is over. `node` names the process that holds audio of it
-    outside the media store. `source_key` names what came in (a sender's retry has the same one), `source_sha256` the
-    bytes that came.
+    - `created`: when it was requested.
+    - `start`: when its audio began; until then, the same as `created`.
+    - `ended`: when its call ended or it failed; `None` until then.
+    - `modified`: when this revision was made.
+    - `delete_at`: when its retention ends.
+    - `node`: the node that has audio of it outside the media store.
+    - `source_key`: the identity of an upload; a sender's retry has the same one.
+    - `source_sha256`: the digest of the uploaded bytes.
     """
 
     id: str
@@ -228,21 +230,21 @@ class Recording:
 
     @property
     def in_progress(self) -> bool:
-        """Whether its call can still add audio to it."""
+        """True if the call can still add audio."""
         return self.state in IN_PROGRESS
 
     @property
     def shelf(self) -> Shelf:
-        """Where a listing finds it."""
+        """The list that has it."""
         return SHELVES.get(self.state, Shelf.LIVE)
 
     @property
     def active_call(self) -> str | None:
-        """The call that it occupies: a call has at most one recording in progress that was asked for by `start`."""
+        """The call that it blocks for other starts. A call has at most one started recording in progress."""
         return self.call_id if self.in_progress and self.source_key is None else None
 
     def to_row(self) -> RecordingRow:
-        """This recording as plain values (str, int, bool, None, list, dict), every field present, in a fixed order."""
+        """Return all fields as plain values (str, int, bool, None, list, dict), in a fixed order."""
         row = {name: _plain(getattr(self, attribute)) for attribute, name in _ATTRIBUTES.items()}
         row["shelf"] = self.shelf.value
         row["active_call"] = self.active_call
@@ -250,7 +252,7 @@ class Recording:
 
     @classmethod
     def from_row(cls, row: RecordingRow) -> Self:
-        """The recording that `to_row` wrote. Fields that a row does not have get their defaults."""
+        """Return the recording of a row that `to_row` made. Fields that are not in the row get their defaults."""
         found: Mapping[str, Any] = row
         values = {attribute: found[name] for attribute, name in _ATTRIBUTES.items() if name in found}
         for name, kind in _ENUMS.items():
@@ -281,7 +283,7 @@ _ENUMS: Final[Mapping[str, type[StrEnum]]] = {
 _PARTS: Final[Mapping[str, type[Media | Hold | Lease]]] = {"media": Media, "hold": Hold, "lease": Lease}
 
 ROW_FIELDS: Final = (*_ATTRIBUTES.values(), "shelf", "active_call")
-"""Every field of a row. `shelf` and `active_call` are derived, and kept for the indexes."""
+"""All fields of a row, in their order. `shelf` and `active_call` are derived; the stores keep them for indexes."""
 
 
 def _plain(value: Any) -> Any:

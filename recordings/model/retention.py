@@ -1,4 +1,4 @@
-"""How long recordings are kept: rules of an account, by label, in days."""
+"""Retention: an account's rules for how many days recordings are kept, by label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ MAX_RULES: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Recordings with this label (`None`: with no rule of their own) are deleted after so many days."""
+    """A rule: recordings with this `label` are deleted after `days`. `None` applies to labels without a rule."""
 
     days: int
     label: str | None = None
 
 
 def delete_at(rules: Sequence[Retention], recording: Recording) -> Millis | None:
-    """When a recording's retention is over; `None` where no rule ends it."""
-    return date_of(rules, recording.label, recording.start)
+    """Return when a recording's retention ends; `None` if no rule applies."""
+    return retention_end(rules, recording.label, recording.start)
 
 
-def date_of(rules: Sequence[Retention], label: str | None, start: Millis) -> Millis | None:
-    """When the retention of what has this label is over. It counts from the start of the audio."""
+def retention_end(rules: Sequence[Retention], label: str | None, start: Millis) -> Millis | None:
+    """Return when the retention of a label ends. The days count from `start`, the start of the audio."""
     by_label = {rule.label: rule.days for rule in rules}
     days = by_label.get(label, by_label.get(None))
     return None if days is None else start + days * DAY
 
 
 def check_rules(rules: Sequence[Retention]) -> tuple[Retention, ...]:
-    """Give rules back if they are within bounds and name each label once.
+    """Check rules and return them sorted by label.
 
     Raises:
-        InvalidInput: a number of days is out of bounds, a label is named twice, or there are too many.
+        InvalidInput: a number of days is not allowed, a label has two rules, or there are too many rules.
     """
     if len(rules) > MAX_RULES or len({rule.label for rule in rules}) < len(rules):
         raise InvalidInput.of(("label",), "uniqueItems", len(rules), f"up to {MAX_RULES} rules, one for each label")

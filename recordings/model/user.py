@@ -1,9 +1,9 @@
-"""Users of an account, and what is kept of their passwords.
+"""Users of an account, and the hashes of their passwords.
 
-Legacy clients never send a password: they send the MD5 or SHA-1 of `user:password` (contract section 4.3), so that
-digest is the secret. Kept is scrypt of it, and only that: whoever reads the store can neither log in with what is there
-nor look a password up in a table. The salt is the account's id; the user's name is in the digest itself, so two users
-never share a hash, and one computation tells which of an account's users a credential belongs to.
+Old clients never send a password. They send the MD5 or SHA-1 of `user:password` (docs/v2_contract.md, section 4.3), so
+that digest is the secret. The store has only its scrypt hash: a reader of the store cannot log in with it, or find the
+password in a table. The salt is the account's id. The digest contains the user's name, so two users never have the same
+hash, and one scrypt computation is enough to find the user of a credential among all users of an account.
 """
 
 import hashlib
@@ -15,21 +15,21 @@ from typing import Final
 
 from recordings.model.instants import Millis
 
-# 16 MiB and some 40 ms for each guess.
+# Each guess costs 16 MiB of memory and about 40 ms.
 _COST: Final = 2**14
 _BLOCK: Final = 8
 _BYTES: Final = 32
 
 
 class Method(StrEnum):
-    """How a client digests `user:password`. The values are the wire's."""
+    """The digest that a client makes of `user:password`. Clients send these values."""
 
     MD5 = "md5"
     SHA = "sha"
 
 
 class PrivLevel(StrEnum):
-    """What a user is in the account. An administrator is not held to recordings of their own."""
+    """The role of a user in the account. An administrator may access the recordings of all owners."""
 
     ADMIN = "admin"
     USER = "user"
@@ -37,19 +37,19 @@ class PrivLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Passwords:
-    """What is kept of a password: the hash of each digest that a client may send."""
+    """The stored hashes of a password: one for each digest that a client may send."""
 
     md5: str
     sha: str
 
     def of(self, method: Method) -> str:
-        """The hash of a method's digest."""
+        """Return the hash for a method."""
         return self.md5 if method is Method.MD5 else self.sha
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A user of an account. Recordings name it in `owner_id`. Without `passwords` it cannot log in."""
+    """A user of an account. The `owner_id` of a recording is a user's id. A user without `passwords` cannot log in."""
 
     id: str
     account_id: str
@@ -63,9 +63,9 @@ class User:
 
 
 def hash_password(account_id: str, username: str, password: str) -> Passwords:
-    """What to keep of a password. Takes a tenth of a second on purpose."""
+    """Return the hashes of a password. This is slow on purpose: it takes about 0.1 s."""
     text = f"{username.lower()}:{password}".encode("utf-8", "surrogatepass")
-    # These digests are the protocol's, not a protection: what protects is the scrypt around them.
+    # The protocol needs these weak digests. The scrypt hash around them protects the password.
     md5 = hashlib.md5(text, usedforsecurity=False).hexdigest()
     sha = hashlib.sha1(text, usedforsecurity=False).hexdigest()
     return Passwords(
@@ -75,14 +75,14 @@ def hash_password(account_id: str, username: str, password: str) -> Passwords:
 
 
 def hash_credential(account_id: str, method: Method, credential: str) -> str:
-    """The hash of a digest that a client sent (hexadecimal, in either case)."""
+    """Return the hash of a digest that a client sent, in upper-case or lower-case hex digits."""
     salt = f"v2 user:{account_id}:{method.value}".encode()
     secret = credential.lower().encode("utf-8", "surrogatepass")
     return hashlib.scrypt(secret, salt=salt, n=_COST, r=_BLOCK, p=1, dklen=_BYTES).hex()
 
 
-def owner_of(users: Iterable[User], method: Method, hashed: str) -> User | None:
-    """The user whose credential has this hash. Every user is compared, whichever it is."""
+def find_by_credential(users: Iterable[User], method: Method, hashed: str) -> User | None:
+    """Find the user for a credential hash. All users are compared, so that the time does not depend on the result."""
     found = None
     for user in users:
         if user.passwords is not None and compare_digest(user.passwords.of(method), hashed):

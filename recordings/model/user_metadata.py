@@ -1,4 +1,4 @@
-"""What users write on a recording: an object of their own, bounded, and kept as it is."""
+"""The user metadata of a recording: a JSON object of limited size with the client's own keys and values."""
 
 import json
 from collections.abc import Mapping
@@ -8,20 +8,21 @@ from recordings.model.errors import InvalidInput
 from recordings.model.query import is_storable
 
 MAX_BYTES: Final = 16_384
-"""The most that the metadata of a recording may take, as JSON."""
+"""Maximum size of a recording's metadata as JSON, in bytes."""
 MAX_DEPTH: Final = 16
-"""How deep an object may be nested."""
+"""Maximum depth of nested objects and arrays."""
 MAX_INTEGER: Final = 2**53
-"""Integers beyond this are not the same number in every JSON reader, so they are refused."""
+"""Maximum absolute value of an integer. Some JSON readers change larger numbers, so they are refused."""
 
 
 def merge_metadata(current: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata after a change: keys are replaced one by one, and `None` takes one out.
+    """Return the metadata after a change. Each key is replaced by its new value; `None` removes the key.
 
     Raises:
-        InvalidInput: a value is no JSON value that every store and reader keeps as it is, or it is too much.
+        InvalidInput: a value is not allowed, or the metadata becomes too large. All stores and JSON readers must be
+            able to keep a value without change.
     """
-    if not _is_kept(changes):
+    if not _is_storable_json(changes):
         raise InvalidInput.of(("user_metadata",), "type", dict(changes), "an object of plain JSON values")
     merged = {name: value for name, value in {**current, **changes}.items() if value is not None}
     size = len(json.dumps(merged).encode())
@@ -30,14 +31,14 @@ def merge_metadata(current: Mapping[str, Any], changes: Mapping[str, Any]) -> di
     return merged
 
 
-def _is_kept(value: Any, depth: int = 0) -> bool:
+def _is_storable_json(value: Any, depth: int = 0) -> bool:
     if depth > MAX_DEPTH:
         return False
     if isinstance(value, Mapping):
         named = all(type(name) is str and is_storable(name) for name in value)
-        return named and all(_is_kept(item, depth + 1) for item in value.values())
+        return named and all(_is_storable_json(item, depth + 1) for item in value.values())
     if isinstance(value, list):
-        return all(_is_kept(item, depth + 1) for item in value)
+        return all(_is_storable_json(item, depth + 1) for item in value)
     if type(value) is str:
         return is_storable(value)
     if type(value) is int:

@@ -1,1 +1,1 @@
-"""The interfaces that the domain needs. Adapters implement them; one contract suite tests every adapter."""
+"""The interfaces that the domain needs. Adapters implement them, and the same contract tests run on each adapter."""

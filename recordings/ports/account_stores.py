@@ -1,6 +1,6 @@
-"""The part of the metadata store that tells who there is: accounts, their credentials and their users.
+"""The ports of the metadata store for accounts, their credentials, their users, and media locations.
 
-As with all ports (`recordings.ports`), a method may raise its adapter's own error for a fault of the technology.
+For a fault of its technology, a method may raise an error of its adapter.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -14,76 +14,76 @@ _PAGE: Final = 1_000
 
 
 class AccountStore(Protocol):
-    """Keeps accounts and the credentials that belong to them."""
+    """Stores accounts and their credentials."""
 
     async def add_account(self, account: Account) -> bool:
-        """Keep a new account; `False` if its id is there already."""
+        """Add an account. Return false if its id exists."""
 
     async def account(self, account_id: str) -> Account | None:
-        """An account by id."""
+        """Return an account by id."""
 
     async def save_account(self, account: Account) -> bool:
-        """Replace what an account is called and decides; its place in the tree stays. `False` if there is none."""
+        """Save the name and the settings of an account, but not its tree. Return false if it does not exist."""
 
     async def accounts(self, limit: int = 10_000, after: Account | None = None) -> Sequence[Account]:
-        """All accounts, oldest first; with `after`, those that follow it."""
+        """Return accounts, oldest first; with `after`, only the accounts that follow it."""
 
     async def add_key(self, key: ApiKey) -> None:
-        """Keep a new API key."""
+        """Add an API key."""
 
     async def key_by_hash(self, secret_sha256: str) -> ApiKey | None:
-        """The API key with this hash, revoked or not."""
+        """Return the API key with this hash, also if it is revoked."""
 
     async def keys(self, account_id: str) -> Sequence[ApiKey]:
-        """The API keys of an account, oldest first."""
+        """Return the API keys of an account, oldest first."""
 
     async def revoke_key(self, key_id: str, at: Millis) -> bool:
-        """Revoke a key; `False` if there is none. Revoking again keeps the first instant."""
+        """Revoke a key. Return false if it does not exist. A second call keeps the first instant."""
 
     async def add_ingest(self, address: IngestAddress) -> None:
-        """Keep a new ingest address."""
+        """Add an ingest address."""
 
     async def ingest_address(self, address_id: str) -> IngestAddress | None:
-        """An ingest address by id, revoked or not."""
+        """Return an ingest address by id, also if it is revoked."""
 
     async def ingest_addresses(self, account_id: str) -> Sequence[IngestAddress]:
-        """The ingest addresses of an account, oldest first."""
+        """Return the ingest addresses of an account, oldest first."""
 
     async def revoke_ingest(self, address_id: str, at: Millis) -> bool:
-        """Revoke an ingest address; `False` if there is none. Revoking again keeps the first instant."""
+        """Revoke an ingest address. Return false if it does not exist. A second call keeps the first instant."""
 
     async def revoke_token(self, token_id: str, until: Millis) -> None:
-        """Remember that a token was ended, at least until then: when it is over by itself, that is forgotten."""
+        """Revoke a token. The store may forget it after `until`, when the token has expired."""
 
     async def is_token_revoked(self, token_id: str) -> bool:
-        """Whether a token was ended."""
+        """Return true if a token was revoked."""
 
 
 class PlaceStore(Protocol):
-    """Remembers where audio was ever put: what is left there is found also when new audio goes elsewhere."""
+    """Stores each location that was ever used for audio. Audio there is found even if new audio goes elsewhere."""
 
     async def note_place(self, url: str, at: Millis) -> None:
-        """Remember a place, by the beginning of its URLs; of one that is known the first instant stays."""
+        """Add a location: the common beginning of its URLs. A known location keeps its first instant."""
 
     async def places(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
-        """The places above `after`, in the order of their text."""
+        """Return the locations that are greater than `after`, sorted."""
 
 
 class UserStore(Protocol):
-    """Keeps the users of accounts."""
+    """Stores the users of accounts."""
 
     async def add_user(self, user: User) -> bool:
-        """Keep a new user; `False` if the account has its id, or its name in whatever case, already."""
+        """Add a user. Return false if the account has a user with its id, or with its name in any case."""
 
     async def user(self, account_id: str, user_id: str) -> User | None:
-        """A user of an account by id."""
+        """Return a user of an account by id."""
 
     async def users(self, account_id: str, limit: int = 10_000) -> Sequence[User]:
-        """The users of an account, oldest first."""
+        """Return the users of an account, oldest first."""
 
 
 async def all_accounts(store: AccountStore) -> AsyncIterator[Account]:
-    """Every account, oldest first, however many there are, in the memory that a page of them takes."""
+    """Return all accounts, oldest first. Only one page of them is in memory at a time."""
     after: Account | None = None
     while page := await store.accounts(_PAGE, after):
         for account in page:
@@ -92,7 +92,7 @@ async def all_accounts(store: AccountStore) -> AsyncIterator[Account]:
 
 
 async def all_places(store: PlaceStore) -> AsyncIterator[str]:
-    """Every place, in the same way."""
+    """Return all locations, one page at a time."""
     after = ""
     while page := await store.places(_PAGE, after):
         for place in page:

@@ -8,39 +8,39 @@ from typing import Protocol
 from recordings.model.instants import Millis
 
 
-class MediaMissing(Exception):  # noqa: N818 - an answer
-    """There is no audio at that URL."""
+class MediaMissing(Exception):  # noqa: N818 - a result, not a fault
+    """There is no audio at the URL."""
 
 
 class MediaStoreUnavailableError(Exception):
-    """The media store cannot be reached, refuses, or broke off. The message is for an operator; no secret is in it."""
+    """The media store is unreachable, refused a request, or closed the connection. The message contains no secret."""
 
 
 class MediaStore(Protocol):
-    """Keeps audio. Objects are immutable: a key is written once, or again with the same bytes."""
+    """Stores audio. Objects are immutable: a key is written again only with the same bytes."""
 
     async def put(self, key: str, path: str, content_type: str) -> str:
-        """Keep a local file under a key made of ids; the URL to find it by. All of it is there, or nothing."""
+        """Store a local file under a key that is made of ids. Return its URL. A failed call leaves no partial file."""
 
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to (not with) `end`, in chunks, one chunk ahead at most.
+        """Return the bytes from `start` to `end` (exclusive), in chunks. At most one chunk is read in advance.
 
         Raises:
-            MediaMissing: there is nothing at the URL.
+            MediaMissing: there is no audio at the URL.
         """
 
     async def length(self, url: str) -> int | None:
-        """Length in bytes; `None` if there is nothing."""
+        """Return the length in bytes; `None` if there is no audio."""
 
     async def delete(self, url: str) -> None:
-        """Delete; what is gone already is fine."""
+        """Delete the audio. It is no error if there is none."""
 
 
 class Codec(StrEnum):
-    """How a spooled track is written."""
+    """The encoding of a spooled track."""
 
     CONTAINER = "container"
-    """A file of its own format, to be detected (never trusted to be what its name says)."""
+    """A file in any audio format. The format is detected from the bytes, never from the name."""
     MULAW = "mulaw"
     """Headerless G.711 mu-law."""
     S16 = "s16"
@@ -49,7 +49,7 @@ class Codec(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One spooled file. Two tracks of a take are its left and right channel (caller, callee)."""
+    """One spooled file. The two tracks of a take become its left (caller) and right (callee) channel."""
 
     path: str
     codec: Codec
@@ -58,40 +58,40 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class SpooledAudio:
-    """What came of a recording so far, on this node's disk."""
+    """The audio of a recording on this node's disk."""
 
     tracks: tuple[Track, ...]
 
 
 class Spool(Protocol):
-    """The node's own disk, where audio waits for the finalizer."""
+    """The part of the node's disk where audio waits for the finalizer."""
 
     async def audio(self, recording_id: str) -> SpooledAudio | None:
-        """What is there of a recording; `None` if nothing."""
+        """Return the audio of a recording; `None` if there is none."""
 
     async def remove(self, recording_id: str) -> None:
-        """Delete what is there; nothing there is fine."""
+        """Delete the audio of a recording. It is no error if there is none."""
 
     async def set_aside(self, recording_id: str) -> None:
-        """Move what is there to where nobody serves it and an operator finds it."""
+        """Move the audio of a recording to the folder for operators. It is not served from there."""
 
     async def forget(self, recording_id: str) -> None:
-        """Delete what is there, and what was set aside of it too; nothing there is fine."""
+        """Delete the audio of a recording, also if it was set aside. It is no error if there is none."""
 
     async def ids(self) -> Sequence[str]:
-        """The recordings of which something is there."""
+        """Return the ids of recordings that have audio here."""
 
     async def ids_aside(self) -> Sequence[str]:
-        """The recordings of which something was set aside."""
+        """Return the ids of recordings that have audio set aside."""
 
 
-class NotAudio(Exception):  # noqa: N818 - an answer
+class NotAudio(Exception):  # noqa: N818 - a result, not a fault
     """The file cannot be decoded as audio."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the finalizer shall make. `None` keeps what the source has."""
+    """The file that the finalizer makes. `None` keeps the format or the sampling rate of the source."""
 
     format: str | None
     sample_rate: int | None
@@ -100,7 +100,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A finished file, measured on what was decoded of it."""
+    """A finished file. The values were measured on its decoded audio."""
 
     path: str
     format: str
@@ -113,14 +113,14 @@ class Rendered:
 
 
 class AudioProcessor(Protocol):
-    """Decodes, measures and converts audio, away from the event loop."""
+    """Decodes, measures and converts audio, outside the event loop."""
 
     async def render(self, recording_id: str, audio: SpooledAudio, target: Target) -> Rendered:
-        """Make the file to be stored out of what was spooled.
+        """Make the file to be stored from the spooled audio.
 
         Raises:
-            NotAudio: it cannot be decoded, or not within the processor's limits.
+            NotAudio: it cannot be decoded within the processor's limits.
         """
 
     async def discard(self, recording_id: str) -> None:
-        """Delete what was rendered of a recording; nothing there is fine."""
+        """Delete the rendered file of a recording. It is no error if there is none."""

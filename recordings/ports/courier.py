@@ -9,18 +9,18 @@ from recordings.model.recording import Recording
 
 
 class Sent(StrEnum):
-    """How one attempt to deliver ended."""
+    """The result of one delivery attempt."""
 
     DELIVERED = "DELIVERED"
     AGAIN = "AGAIN"
-    """It may work later."""
+    """It failed, and a retry may succeed."""
     NEVER = "NEVER"
-    """It will not work, however often it is tried."""
+    """It failed, and no retry can succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What came of one attempt. `after` is how long the receiver asked to wait; `error` never holds a secret."""
+    """The result of one attempt. `after` is the wait that the receiver asked for. `error` contains no secret."""
 
     sent: Sent
     error: str = ""
@@ -28,7 +28,7 @@ class Receipt:
 
 
 class Courier(Protocol):
-    """Sends stored recordings to the `url` that their caller named (contract section 7.1)."""
+    """Delivers stored recordings to their `url` (docs/v2_contract.md, section 7.1)."""
 
     async def deliver(self, recording: Recording) -> Receipt:
-        """One attempt, with the delivery's id in its header; whatever goes wrong is in the receipt."""
+        """Make one attempt, with the delivery's id in a header. An error is in the receipt; it is not raised."""

@@ -1,7 +1,7 @@
-"""Servers that share one metadata store, and which live calls the audio of comes in at which of them.
+"""The servers of one installation, and which of them receives each live call's audio.
 
-A server tells the store where it is reached, again and again: one that died is forgotten within seconds, with its
-calls. Where one server has the store for itself there is nothing to tell.
+Each server registers its URL in the shared metadata store, and renews that every few seconds. If a server dies, its
+entry and its calls expire within seconds. An installation with one server needs no such entries.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,7 +14,7 @@ from recordings.model.instants import Millis
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server that takes in calls: the node that it is, and the URL at which other servers reach it."""
+    """A server that receives calls: its node name, and the URL where other servers reach it."""
 
     node: str
     url: str
@@ -22,31 +22,28 @@ class Peer:
 
 @runtime_checkable
 class PeerStore(Protocol):
-    """Knows the servers that are there, and their calls. Its own clock decides who still is.
+    """Stores the running servers and their calls. The store's clock decides when an entry expires.
 
-    Every method may raise `StoreUnavailableError`. A `Call` that comes out of it says by `node` where it is.
+    Every method may raise `StoreUnavailableError`. The `node` of a returned `Call` is the server that receives it.
     """
 
     async def greet(self, peer: Peer, lease: Millis) -> None:
-        """A server is there, for so many milliseconds from now unless it says so again."""
+        """Register a server. The entry expires after `lease` milliseconds unless it is renewed."""
 
     async def leave(self, node: str) -> None:
-        """Forget a server, and all its calls."""
+        """Remove a server and all its calls."""
 
     async def peer(self, node: str) -> Peer | None:
-        """The server that is a node; `None` where it is not there (any more)."""
+        """Return the server with this node name; `None` if it is not running."""
 
     async def add_calls(self, node: str, calls: Collection[Call], keep: Millis) -> None:
-        """Live calls that a server has, in an order of no meaning; forgotten after so many milliseconds at the latest.
-
-        One that is there already is replaced.
-        """
+        """Add live calls of a server, or replace them. They expire after `keep` milliseconds at the latest."""
 
     async def remove_calls(self, node: str, calls: Collection[tuple[str, str]]) -> None:
-        """Calls of a server that ended, by account and call id; one that is not there is fine."""
+        """Remove ended calls of a server, by account and call id. Unknown calls are ignored."""
 
     async def held_call(self, account_id: str, call_id: str) -> Call | None:
-        """The live call of that id in that account, on any server that is there: the one that came first."""
+        """Return the live call with this id in the account, on any running server. The oldest one wins."""
 
     async def held_calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
-        """Live calls of an account on all servers that are there, newest first."""
+        """Return live calls of an account on all running servers, newest first."""

@@ -1,4 +1,4 @@
-"""The ports for the running process: its clock, its audit log and its background wake-up."""
+"""The ports for the running process: its clock, its audit log and the wake-up of background work."""
 
 from typing import Protocol
 
@@ -7,21 +7,21 @@ from recordings.model.instants import Millis
 
 
 class Clock(Protocol):
-    """The time of day."""
+    """A clock."""
 
     def now(self) -> Millis:
-        """Now."""
+        """Return the current instant."""
 
 
 class Audit(Protocol):
-    """Where it is written down who did what."""
+    """The audit log: who did what."""
 
     def record(self, principal: Principal, action: str, recording_id: str | None, **details: str | int | None) -> None:
-        """One action that was granted and done. Never holds a secret or a signed URL."""
+        """Record one action that was allowed and done. An entry never contains a secret or a signed URL."""
 
 
 class Notify(Protocol):
-    """Tells the background work that something is due now."""
+    """Tells the background work that a recording is due now."""
 
     def __call__(self) -> None:
-        """Wake it; cheap, and fine to call too often."""
+        """Wake it. This is cheap, and extra calls do no harm."""

@@ -1,4 +1,4 @@
-"""The port for recorders, which carry the audio of calls."""
+"""The port for recorders. A recorder receives the audio of calls."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from recordings.model.options import RecordingOptions
 
 
 class Capability(StrEnum):
-    """What a recorder may be able to do besides start and stop."""
+    """A feature that a recorder may have in addition to start and stop."""
 
     PAUSE = "PAUSE"
     MASK = "MASK"
@@ -22,7 +22,7 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """What a recorder is asked to record. `node` is where the call's audio comes in; `None` for where it is asked."""
+    """A take for a recorder to start. `node` receives the call's audio; `None` means the recorder's own node."""
 
     recording_id: str
     account_id: str
@@ -33,61 +33,61 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class TakeEvent:
-    """What a recorder says of a take, in the words of the lifecycle."""
+    """An event of a take that a recorder reports."""
 
     recording_id: str
     event: Event
 
 
 class Recorder(Protocol):
-    """Whatever carries the audio of calls. Every action is idempotent by the recording's id.
+    """Records the audio of calls. Every action is idempotent by the recording's id.
 
-    A recorder enforces `time_limit` with a clock of its own. It reports a `Begun` for every take that begins and, after
-    it, an `Ended` for every take, however it ends.
+    A recorder enforces `time_limit` with its own clock. It reports a `Begun` for each take that begins. After that it
+    reports an `Ended`, for every kind of end.
     """
 
     @property
     def name(self) -> str:
-        """Its name in a recording's `recorder`."""
+        """Its name, for a recording's `recorder`."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """What it can do."""
+        """The features that it has."""
 
     async def find_call(self, account_id: str, call_id: str) -> Call | None:
-        """The live call of that id in that account."""
+        """Return the live call with this id in the account."""
 
     async def calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
-        """Live calls of an account, newest first."""
+        """Return live calls of an account, newest first."""
 
     async def start(self, take: Take) -> Armed | Begun:
         """Open a take on a live call, or arm it.
 
         Raises:
-            TakeRefused: the recorder cannot (the call just ended, no disk, the switch said no).
+            TakeRefused: the recorder cannot: the call just ended, the disk is full, or the switch refused.
         """
 
     async def stop(self, recording_id: str) -> None:
-        """Close a take: all its audio is on the disk when this returns. One that is closed already is fine."""
+        """Close a take. When this returns, all its audio is on the disk. It is no error if the take is closed."""
 
     async def pause(self, recording_id: str) -> Millis:
-        """Cut out what follows; the offset in the audio. Raises `TakeRefused` without an open take."""
+        """Stop adding audio. Return the offset in the audio. Raise `TakeRefused` without an open take."""
 
     async def resume(self, recording_id: str) -> None:
-        """Go on after a pause. Raises `TakeRefused` without an open take."""
+        """Continue after a pause. Raise `TakeRefused` without an open take."""
 
     async def mask(self, recording_id: str) -> Millis:
-        """Record silence for what follows; the offset in the audio. Raises `TakeRefused` without an open take."""
+        """Record silence from now on. Return the offset in the audio. Raise `TakeRefused` without an open take."""
 
     async def unmask(self, recording_id: str) -> None:
-        """Record what is said again. Raises `TakeRefused` without an open take."""
+        """Record the call's audio again. Raise `TakeRefused` without an open take."""
 
     async def is_open(self, recording_id: str) -> bool:
-        """Whether a take is open (or armed) here."""
+        """Return true if a take is open or armed here."""
 
     def events(self) -> AsyncIterator[TakeEvent]:
-        """What happens to takes, for one consumer, until the recorder is closed."""
+        """Return the events of all takes until the recorder is closed. There is only one consumer."""
 
 
-class TakeRefused(Exception):  # noqa: N818 - an answer
-    """A recorder cannot do what it was asked."""
+class TakeRefused(Exception):  # noqa: N818 - a result, not a fault
+    """The recorder refused an action."""

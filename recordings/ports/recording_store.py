@@ -13,14 +13,15 @@ from recordings.ports.account_stores import AccountStore, PlaceStore, UserStore
 
 
 class StoreUnavailableError(Exception):
-    """The metadata store cannot be reached, or did not answer in time. Whether a write was done is not known.
+    """The metadata store is unreachable, or did not reply in time. A write may or may not have been done.
 
-    Raised by every method of a `MetadataStore` but `open` and `ping`, whose errors are for whoever runs the service.
+    Every method of a `MetadataStore` may raise this, except `open` and `ping`. Those raise the technology's own errors,
+    for the operator.
     """
 
 
-class Taken(Exception):  # noqa: N818 - an answer of `insert`, not a fault
-    """An insert met something that is there already."""
+class Taken(Exception):  # noqa: N818 - a result of `insert`, not a fault
+    """Another recording has a value that must be unique."""
 
     def __init__(self, what: "Unique") -> None:
         super().__init__(what)
@@ -28,7 +29,7 @@ class Taken(Exception):  # noqa: N818 - an answer of `insert`, not a fault
 
 
 class Unique(StrEnum):
-    """What a store keeps unique."""
+    """A value that must be unique: an id, or a value in an account."""
 
     ID = "id"
     ACTIVE_CALL = "active_call"
@@ -37,10 +38,10 @@ class Unique(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Whom to lease due recordings to, and which.
+    """A request to lease due recordings to a `holder`.
 
-    Those that any node can work on (`node` is `None`), those that this `node` holds, and those of any node that were
-    due before `stranded` already: their node has not come back for them.
+    It selects the recordings that any node can work on, those whose audio is on this `node`, and those of any node that
+    were due before `stranded`, because their own node did not return.
     """
 
     now: Millis
@@ -52,72 +53,72 @@ class Claim:
 
 
 class RecordingStore(Protocol):
-    """Keeps recordings. What a method acknowledged survives the death of any one process or machine it promised to."""
+    """Stores recordings. A write that returned is durable."""
 
     async def insert(self, recording: Recording) -> None:
-        """Keep a new recording.
+        """Insert a new recording.
 
         Raises:
-            Taken: its `id` is there, or another one of its account has its `active_call` or `start_key`.
+            Taken: its `id` exists, or another recording of its account has its `active_call` or `start_key`.
         """
 
     async def save(self, recording: Recording, expected: int) -> bool:
-        """Replace the recording if its revision is still `expected`; `False` (nothing written) if it is not."""
+        """Replace the recording if its revision is `expected`. Otherwise write nothing and return false."""
 
     async def remove(self, recording_id: str) -> None:
-        """Forget a recording as if it had never been. Used for input that was refused half-way."""
+        """Remove a recording, as if it had never existed. This is for uploads that are refused while they arrive."""
 
     async def load(self, recording_id: str) -> Recording | None:
-        """The whole recording; reads what this process wrote."""
+        """Return a recording. Writes of this process are visible at once."""
 
     async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, RecordingRow]:
-        """The recordings that exist of these ids, as rows by id, in one look-up."""
+        """Return the rows of the ids that exist, by id, with one request."""
 
     async def page(self, query: Query, request: PageRequest) -> Page:
-        """One page of a query: a range scan of an index, at any depth."""
+        """Return one page of a query. It is a range scan of an index, also for late pages."""
 
     async def count(self, query: Query) -> int:
-        """How many recordings a query has."""
+        """Return how many recordings a query selects."""
 
     async def find_started(self, account_id: str, start_key: str) -> Recording | None:
-        """The recording that a `start` with this idempotency key made."""
+        """Return the recording that a `start` with this idempotency key made."""
 
     async def find_active(self, account_id: str, call_id: str) -> Recording | None:
-        """The recording in progress that occupies this call."""
+        """Return the recording in progress of this call."""
 
     async def find_source(self, account_id: str, source_key: str, limit: int = 16) -> Sequence[Recording]:
-        """The newest recordings made of what came in under this key, newest first."""
+        """Return the recordings of the uploads with this key, newest first."""
 
     async def held_by(self, node: str, limit: int = 1_000) -> Sequence[Recording]:
-        """Recordings in progress whose audio this node holds, oldest first."""
+        """Return the recordings in progress whose audio is on this node, oldest first."""
 
     async def claim_due(self, claim: "Claim") -> Sequence[Recording]:
-        """Lease recordings whose `due_at` has come, oldest first, each to one claimer only.
+        """Lease due recordings, oldest first. Each recording is leased to one claimer only.
 
-        A claimed recording has its lease set, its `due_at` moved to the lease's end and its revision counted up, in one
-        atomic update, so that it comes back by itself if the claimer dies.
+        One atomic update sets the lease, moves `due_at` to the end of the lease, and increases the revision. So the
+        recording is due again if the claimer dies.
         """
 
     async def release_leases(self, holder: str, now: Millis) -> int:
-        """Make due at once whatever is leased to a holder that is known to have died; how many there were."""
+        """Make the recordings due that are leased to a dead holder. Return how many there were."""
 
     async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[RecordingRow]:
-        """Rows of all accounts and shelves with an id above `after`, in the order of their ids."""
+        """Return rows of all accounts and shelves whose id is greater than `after`, sorted by id."""
 
 
 class MetadataStore(RecordingStore, AccountStore, PlaceStore, UserStore, Protocol):
-    """The one place for everything that is not audio."""
+    """Stores everything except audio."""
 
     async def open(self) -> None:
         """Connect, and create or migrate indexes and schema. Safe to call from many processes at once."""
 
     async def close(self) -> None:
-        """Let go of everything; acknowledged writes are kept."""
+        """Close all connections."""
 
     async def ping(self) -> None:
-        """Raise unless the store can serve now."""
+        """Raise an error unless the store can serve requests now."""
 
 
 def choose_fields(fields: Iterable[str] | None, *always: str) -> frozenset[str] | None:
-    """The fields to read: those asked for and those that a use case needs itself."""
+    """Return the fields to read: the requested fields, and the fields that the use case needs."""
     return None if fields is None else frozenset(fields) | frozenset(always)

@@ -1,4 +1,4 @@
-"""The fields that each event changes, apart from the state and what follows from the state.
+"""The fields that each event changes, except the state and the fields that depend on the state.
 
 `amend` has one function for each type of event. Each returns a new `Recording`.
 """
@@ -161,8 +161,8 @@ def _restored(event: Restored, recording: Recording) -> Recording:
 
 @amend.register
 def _purged(_event: Purged, recording: Recording) -> Recording:
-    # A tombstone keeps ids, times, the state, the reason, and who deleted it and why. It names nobody, and it does not
-    # show where the audio was.
+    # A tombstone keeps ids, times, the state, the reason, and who deleted it and why. It has no names and no phone
+    # numbers, and it does not show where the audio was.
     return replace(
         recording,
         from_="",

@@ -1,4 +1,4 @@
-"""The state table: which events may happen in each state, and what they do. Nothing else changes a state.
+"""The state table: which events may happen in each state, and their results. Nothing else changes a state.
 
     REQUESTED -> ARMED -> RECORDING <-> PAUSED | MASKED -> FINALIZING -> STORED
                                                         or DISCARDED, FAILED, LOST (each with a reason)

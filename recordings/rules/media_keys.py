@@ -1,23 +1,26 @@
-"""What the URL of stored audio tells: whose it is, and in which place it lies."""
+"""Reading the URL of stored audio: the recording's id, and the media store that has it."""
 
 from typing import Final
 
 DIGEST: Final = 64
-"""Characters of a SHA-256 that stands in a key for an id."""
+"""Length of a SHA-256 in hex digits. A key has it instead of an id that is not safe as a file name."""
 
 
 def id_of(url: str) -> str | None:
-    """The id (or digest of an id) in the URL of an object; `None` where the key is none of ours.
+    """Return the id, or the digest of an id, in the URL of an object; `None` if this service did not make the key.
 
-    A key is `<account>/<six characters of the name>/<name>.<format>`, as `media_key` makes it.
+    A key is `<account>/<first six characters of the name>/<name>.<format>`; see `media_key`.
     """
     parts = url.rsplit("/", 2)
     name, dot, _format = parts[-1].rpartition(".")
-    return name if len(parts) > 2 and dot and name and parts[-2] == name[:6] else None  # noqa: PLR2004 - of a split
+    return name if len(parts) > 2 and dot and name and parts[-2] == name[:6] else None  # noqa: PLR2004 - the parts of the split
 
 
 def place_of(url: str, recording_id: str, account_id: str) -> str | None:
-    """Where this service once put a recording's audio, by its URL; `None` where it did not, or in a data folder."""
+    """Return the media store of a recording's URL.
+
+    Return `None` if this service did not make the URL, or if it is in a local data folder.
+    """
     name = id_of(url)
     if name is None or not (name == recording_id or is_digest(name)):
         return None
@@ -26,12 +29,12 @@ def place_of(url: str, recording_id: str, account_id: str) -> str | None:
 
 
 def plain_place(place: str) -> str:
-    """A place without a user and a password, as it may be written down."""
+    """Return the URL of a media store without a user name and a password."""
     scheme, separator, rest = place.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def is_digest(name: str) -> bool:
-    """Whether a name is a SHA-256 and no id."""
+    """Return true if a name is a SHA-256, not an id."""
     return len(name) == DIGEST and all(character in "0123456789abcdef" for character in name)

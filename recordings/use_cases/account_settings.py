@@ -1,6 +1,7 @@
-"""What an account decides of its recordings: where new audio goes, and for how long recordings are kept.
+"""The settings of an account: its name, the media store for new audio, phone numbers, and retention rules.
 
-As in `recordings.use_cases.accounts`, whoever can open the store on the server's own machine may do this.
+These use cases have no principal. Anyone who can open the store on the server's own machine may use them, as in
+`recordings.use_cases.accounts`.
 """
 
 import re
@@ -19,29 +20,32 @@ from recordings.model.instants import Millis, to_iso
 from recordings.model.options import MAX_URL
 from recordings.model.query import MAX_PAGE, Order, OrderField, PageRequest, Query, position_of
 from recordings.model.recording import IN_PROGRESS, Shelf, State
-from recordings.model.retention import Retention, check_rules, date_of, delete_at
+from recordings.model.retention import Retention, check_rules, delete_at, retention_end
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.accounts import MAX_NAME
 from recordings.use_cases.save_event import RecordingWriter
 
 Progress = Callable[[str, int, int | None], None]
-"""Told after each page: what is looked at, how many were, and of how many."""
+"""Called after each page: the kind of item, the number of finished items, and the total number."""
 
 MAX_NUMBERS: Final = 100
 _NUMBER: Final = re.compile(r"\+?[0-9]{3,15}")
 """E.164 has at most 15 digits."""
 _FIELDS: Final = frozenset({"id", "state", "start", "label", "hold", "delete_at"})
 _LATER: Final = IN_PROGRESS | {State.FINALIZING}
-"""What gets its date when it is stored, by the rules of then."""
+"""The states before storing. Such a recording gets its `delete_at` when it is stored, by the rules at that time."""
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What rules come to for the recordings that an account has.
+class RetentionEffect:
+    """The effect of retention rules on the recordings of an account, as counts.
 
-    Of all those `seen`, `changed` get another date than they had: `dates` counts them by day (UTC), `for_good` are
-    those that get none. Of the changed, `at_once` are over already and go to the trash, unless they are `held`.
+    - `seen`: all recordings that were checked.
+    - `changed`: they get another `delete_at`. `dates` counts them by day (UTC).
+    - `for_good`: the changed ones without an end.
+    - `at_once`: the changed ones whose retention is over. They go to the trash.
+    - `held`: the changed ones with a legal hold. They stay.
     """
 
     seen: int = 0
@@ -52,7 +56,7 @@ class Outcome:
     dates: Counter[str] = field(default_factory=Counter)
 
     def note(self, row: RecordingRow, at: Millis | None, now: Millis) -> None:
-        """Count a recording that gets another date."""
+        """Count a recording that gets another `delete_at`."""
         self.changed += 1
         self.held += row["hold"] is not None
         if at is None:
@@ -63,7 +67,7 @@ class Outcome:
 
 
 class AccountSettings:
-    """Sets what accounts decide. Rules are applied to what is there, page by page; doing it again is safe."""
+    """Changes account settings. New retention rules apply to existing recordings, page by page. A retry is safe."""
 
     def __init__(self, store: MetadataStore, clock: Clock) -> None:
         self._store = store
@@ -78,12 +82,12 @@ class AccountSettings:
         media: str | None = None,
         numbers: Sequence[str] | None = None,
     ) -> Account:
-        """The account with another name, another place for new audio, or other phone numbers.
+        """Change the name, the media store for new audio, or the phone numbers. Return the changed account.
 
-        An empty `media` is the installation's own.
+        An empty `media` means the installation's own media store.
 
         Raises:
-            InvalidInput: the name is none, the place no absolute URL without a password, or a number is none.
+            InvalidInput: the name or a number is not valid, or the media URL is not absolute or contains a password.
             NotFound: there is no such account.
         """
         account = await self._account(account_id)
@@ -92,24 +96,24 @@ class AccountSettings:
                 raise InvalidInput.of(("name",), "maxLength", name, f"1 to {MAX_NAME} printable characters")
             account = replace(account, name=name)
         if media is not None:
-            account = replace(account, media=check_place(media) or None)
+            account = replace(account, media=check_media_url(media) or None)
         if numbers is not None:
             account = replace(account, numbers=check_numbers(numbers))
         await self._store.save_account(account)
         return account
 
     async def rules(self, account_id: str) -> Sequence[Retention]:
-        """The rules of an account, the one for all labels first. `NotFound` without such an account."""
+        """Return the rules of an account; the rule for all labels is first. `NotFound` if there is no such account."""
         return (await self._account(account_id)).retention
 
     async def set_rule(
         self, account_id: str, rule: Retention, *, dry_run: bool = False, progress: Progress | None = None
-    ) -> Outcome:
-        """Set the rule for a label (or for all that have none of their own), and give recordings their dates by it.
+    ) -> RetentionEffect:
+        """Set the rule for a label, or for all labels without a rule. Apply it to the existing recordings.
 
         Raises:
-            Conflict: a recording kept changing. Those before it have their dates; the rule can be set again.
-            InvalidInput: the days are out of bounds, or there are too many rules.
+            Conflict: a recording kept changing. The recordings before it are done; set the rule again.
+            InvalidInput: the number of days is not allowed, or there are too many rules.
             NotFound: there is no such account.
         """
         account = await self._account(account_id)
@@ -118,12 +122,12 @@ class AccountSettings:
 
     async def clear_rule(
         self, account_id: str, label: str | None, *, dry_run: bool = False, progress: Progress | None = None
-    ) -> Outcome:
-        """Take the rule for a label away, and give recordings their dates by those that are left.
+    ) -> RetentionEffect:
+        """Remove the rule for a label. Apply the remaining rules to the existing recordings.
 
         Raises:
             Conflict: as in `set_rule`.
-            NotFound: there is no such account, or no such rule.
+            NotFound: there is no such account or no such rule.
         """
         account = await self._account(account_id)
         others = tuple(found for found in account.retention if found.label != label)
@@ -143,27 +147,27 @@ class AccountSettings:
         self,
         account: Account,
         rules: tuple[Retention, ...],
-        dry_run: bool,  # noqa: FBT001 - of this class alone
+        dry_run: bool,  # noqa: FBT001 - private
         progress: Progress | None,
-    ) -> Outcome:
+    ) -> RetentionEffect:
         query = Query(account_id=account.id, shelf=Shelf.LIVE, order=Order(OrderField.CREATED, descending=False))
-        outcome = Outcome()
+        effect = RetentionEffect()
         if not dry_run:
-            # First of all: what is stored from now on gets its date by these. And nobody else decides anything of this
-            # account meanwhile, that would be lost: to count may take long.
+            # The rules are saved first, so recordings that are stored from now on follow them. And the count below may
+            # take long: saving after it could overwrite another change of the account.
             await self._store.save_account(replace(account, retention=rules))
         total = await self._store.count(query)
         async for rows in self._pages(query):
             for row in rows:
-                at = date_of(rules, row["label"], row["start"])
+                at = retention_end(rules, row["label"], row["start"])
                 if State(row["state"]) in _LATER or at == row["delete_at"]:
                     continue
                 if dry_run or await self._retain(row["id"], rules):
-                    outcome.note(row, at, self._clock.now())
-            outcome.seen += len(rows)
+                    effect.note(row, at, self._clock.now())
+            effect.seen += len(rows)
             if progress is not None:
-                progress("recordings", outcome.seen, max(total, outcome.seen))
-        return outcome
+                progress("recordings", effect.seen, max(total, effect.seen))
+        return effect
 
     async def _pages(self, query: Query) -> AsyncIterator[Sequence[RecordingRow]]:
         after = None
@@ -180,15 +184,15 @@ class AccountSettings:
         if recording is None:
             return False
         event = Retained(at=self._clock.now(), delete_at=delete_at(rules, recording))
-        # What was deleted while we looked keeps the date that it had.
+        # If the recording was deleted since the page was read, it keeps its date.
         return (await self._writer.save_event(recording, event)).delete_at != recording.delete_at
 
 
-def check_place(url: str) -> str:
-    """Give the URL of a place for audio back if its text is one that may be kept; empty, it stands for none.
+def check_media_url(url: str) -> str:
+    """Check the URL of a media store and return it. An empty text means none.
 
     Raises:
-        InvalidInput: it is no absolute URL, or has in it what is to be kept secret.
+        InvalidInput: it is not an absolute URL, or it can contain a secret: a user, a password, a query or a fragment.
     """
     try:
         parts = urlsplit(url)
@@ -201,14 +205,14 @@ def check_place(url: str) -> str:
 
 
 def check_numbers(numbers: Sequence[str]) -> tuple[str, ...]:
-    """Give phone numbers back if all are.
+    """Check phone numbers and return them.
 
     Raises:
-        InvalidInput: one is none, or there are too many.
+        InvalidInput: a number is not valid, or there are too many.
     """
     if len(numbers) > MAX_NUMBERS:
         raise InvalidInput.of(("numbers",), "maxItems", len(numbers), f"at most {MAX_NUMBERS} numbers")
     for number in numbers:
         if not _NUMBER.fullmatch(number):
-            raise InvalidInput.of(("numbers",), "pattern", number, "3 to 15 digits, behind a plus where it has one")
+            raise InvalidInput.of(("numbers",), "pattern", number, "3 to 15 digits, with an optional plus in front")
     return tuple(numbers)

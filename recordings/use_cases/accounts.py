@@ -1,7 +1,7 @@
-"""Accounts and their credentials: the use cases of whoever runs the installation.
+"""The use cases for accounts and their credentials. They are for the operator of the installation.
 
-They ask for no principal: whoever can open the store on the server's own machine is its operator. A secret is given
-out once, when it is made; what is kept is its SHA-256, which is as good as the secret is random.
+They have no principal: anyone who can open the store on the server's own machine is its operator. A secret is returned
+once, when it is created. The store has its SHA-256 only. That is safe, because the secret is random.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ MAX_NAME: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """An API key just made, with its secret."""
+    """A new API key and its secret."""
 
     key: ApiKey
     secret: str
@@ -28,26 +28,26 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class NewIngest:
-    """An ingest address just made, with its secret."""
+    """A new ingest address and its secret."""
 
     address: IngestAddress
     secret: str
 
 
 def hash_secret(secret: str) -> str:
-    """What is kept of a secret."""
+    """Return the stored form of a secret."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class ManageAccounts:
-    """Makes, lists and revokes accounts, API keys and ingest addresses."""
+    """Creates and lists accounts. Creates, lists and revokes API keys and ingest addresses."""
 
     def __init__(self, store: AccountStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def account(self, account_id: str) -> Account:
-        """An account by id; `NotFound` if there is none."""
+        """Return an account by id. `NotFound` if it does not exist."""
         found = await self._store.account(account_id) if is_hex_id(account_id) else None
         if found is None:
             message = f"there is no account {account_id[:MAX_ID]!r}"
@@ -55,16 +55,16 @@ class ManageAccounts:
         return found
 
     def accounts(self) -> AsyncIterator[Account]:
-        """All accounts, oldest first."""
+        """Return all accounts, oldest first."""
         return all_accounts(self._store)
 
     async def create_account(self, name: str, parent_id: str | None = None, account_id: str | None = None) -> Account:
-        """A new account, below its parent if one is named.
+        """Create an account, below a parent if there is a `parent_id`.
 
         Raises:
-            InvalidInput: the name or the id is none.
+            InvalidInput: the name or the id is not valid.
             NotFound: there is no such parent.
-            InvalidState: the id is taken.
+            InvalidState: an account with this id exists.
         """
         if not 0 < len(name) <= MAX_NAME or not name.isprintable():
             raise InvalidInput.of(("name",), "maxLength", name, f"1 to {MAX_NAME} printable characters")
@@ -74,12 +74,12 @@ class ManageAccounts:
         tree = () if parent is None else (*parent.tree, parent.id)
         account = Account(account_id or new_id(), name, self._clock.now(), tree)
         if not await self._store.add_account(account):
-            message = f"there is an account {account.id} already"
+            message = f"account {account.id} exists already"
             raise InvalidState(message, path=("id",))
         return account
 
     async def create_key(self, account_id: str, owner_id: str | None, scopes: frozenset[Scope]) -> NewKey:
-        """A new API key of an account, or of one owner in it. `NotFound` without such an account."""
+        """Create an API key for an account, or for an owner in it. `NotFound` if there is no such account."""
         account = await self.account(account_id)
         check_owner(owner_id)
         secret, ordered = new_secret(), tuple(sorted(scopes))
@@ -88,17 +88,17 @@ class ManageAccounts:
         return NewKey(key, secret)
 
     async def keys(self, account_id: str) -> Sequence[ApiKey]:
-        """The API keys of an account, oldest first. `NotFound` without such an account."""
+        """Return the API keys of an account, oldest first. `NotFound` if there is no such account."""
         return await self._store.keys((await self.account(account_id)).id)
 
     async def revoke_key(self, key_id: str) -> None:
-        """Revoke an API key; again is fine. `NotFound` if there is none."""
+        """Revoke an API key. A second call is no error. `NotFound` if it does not exist."""
         if not await self._store.revoke_key(key_id, self._clock.now()):
             message = f"there is no API key {key_id[:MAX_ID]!r}"
             raise NotFound(message, path=("id",))
 
     async def create_ingest(self, account_id: str) -> NewIngest:
-        """A new ingest address of an account. `NotFound` without such an account."""
+        """Create an ingest address for an account. `NotFound` if there is no such account."""
         account = await self.account(account_id)
         secret = new_secret()
         address = IngestAddress(new_id(), account.id, hash_secret(secret), self._clock.now())
@@ -106,17 +106,17 @@ class ManageAccounts:
         return NewIngest(address, secret)
 
     async def ingest_addresses(self, account_id: str) -> Sequence[IngestAddress]:
-        """The ingest addresses of an account, oldest first. `NotFound` without such an account."""
+        """Return the ingest addresses of an account, oldest first. `NotFound` if there is no such account."""
         return await self._store.ingest_addresses((await self.account(account_id)).id)
 
     async def revoke_ingest(self, address_id: str) -> None:
-        """Revoke an ingest address; again is fine. `NotFound` if there is none."""
+        """Revoke an ingest address. A second call is no error. `NotFound` if it does not exist."""
         if not await self._store.revoke_ingest(address_id, self._clock.now()):
             message = f"there is no ingest address {address_id[:MAX_ID]!r}"
             raise NotFound(message, path=("id",))
 
 
 def check_owner(owner_id: str | None) -> None:
-    """Raise `InvalidInput` unless an owner is absent or 1 to 128 printable characters."""
+    """Raise `InvalidInput` unless an owner is `None` or has 1 to 128 printable characters."""
     if owner_id is not None and not (0 < len(owner_id) <= MAX_ID and owner_id.isprintable()):
         raise InvalidInput.of(("owner",), "maxLength", owner_id, f"1 to {MAX_ID} printable characters")

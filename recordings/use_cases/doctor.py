@@ -1,8 +1,8 @@
-"""Comparing what the metadata says with what the stores have, both ways, and putting right what may be put right.
+"""The doctor: compares the metadata with the media stores and the spool, and makes safe repairs.
 
-Everything is streamed, a page at a time: recordings are looked up in the store by their own URLs (a recording remembers
-where its audio lies, and places can be mixed, so two sorted lists would not match), and objects are looked up in the
-metadata by the id that their key is made of. A fault of a store ends the examination; it never counts as missing audio.
+It works page by page, in both directions. It checks the URL of each recording in the media store. It cannot compare two
+sorted lists, because the recordings of an installation may be in several stores. Then it checks each stored object: the
+object's key contains the id of its recording. An error of a store ends the examination; it is not missing audio.
 """
 
 import hashlib
@@ -27,19 +27,19 @@ from recordings.rules.media_keys import DIGEST, id_of, is_digest, place_of, plai
 from recordings.use_cases.save_event import RecordingWriter
 
 SAFETY: Final = DAY
-"""How old an object must be before it can be an orphan: what is being stored just now has no row that names it yet."""
+"""Minimum age of an orphan. The row of an object that was just stored may not have its URL yet."""
 MOST_LOST: Final = 100
-"""How many recordings one examination marks as lost. Where more are missing, the store itself is in question."""
+"""How many recordings one examination marks as `LOST`. If more are missing, the store itself may be wrong."""
 _MOST_DIGESTS: Final = 100_000
 _MOST_PLACES: Final = 10_000
-_NO_LISTING: Final = "it lists nothing, as web servers do"
+_NO_LISTING: Final = "this kind of store cannot list its objects"
 _BUSY: Final = IN_PROGRESS | {State.FINALIZING}
 _DONE: Final = frozenset({State.STORED, State.DISCARDED, State.PURGED})
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What a store says of one object: where it is, its bytes, and when it was last written, if it knows."""
+    """One object in a media store: its URL, its length in bytes, and when it was last written, if that is known."""
 
     url: str
     length: int
@@ -47,19 +47,19 @@ class StoredObject:
 
 
 class ExaminedMedia(Protocol):
-    """The media store, as the doctor needs it."""
+    """The media stores of an installation, as the doctor needs them."""
 
     def include(self, url: str) -> object:
-        """Make a place known. Raises if there can be no such one."""
+        """Add a store by a URL in it. Raise an error if the URL cannot be one of a store."""
 
     def places(self) -> Sequence[str]:
-        """The beginnings of URLs of the places that are known: the installation's own, and what was included."""
+        """Return the beginnings of the URLs of the known stores: the installation's own and the added ones."""
 
     def objects_at(self, place: str) -> AsyncIterator[StoredObject] | None:
-        """Everything in one of these; `None` where nothing can be listed."""
+        """Return all objects in one of these stores; `None` if it cannot list them."""
 
     async def lengths(self, urls: Sequence[str]) -> Sequence[int | None]:
-        """Lengths in bytes of many URLs, in their order; `None` for what is not there."""
+        """Return the lengths in bytes of many URLs, in their order; `None` for an object that does not exist."""
 
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """As `MediaStore.read`."""
@@ -68,26 +68,26 @@ class ExaminedMedia(Protocol):
         """As `MediaStore.delete`."""
 
 
-class Problem(StrEnum):
-    """What can be wrong."""
+class Issue(StrEnum):
+    """A kind of difference between the metadata and the stores."""
 
     MISSING_AUDIO = "MISSING_AUDIO"
-    """A recording's audio is not there. Repair: the recording says so, and is `LOST`."""
+    """A recording's audio does not exist. Repair: the recording becomes `LOST`."""
     WRONG_LENGTH = "WRONG_LENGTH"
     WRONG_HASH = "WRONG_HASH"
     ORPHAN_AUDIO = "ORPHAN_AUDIO"
-    """Audio that no recording has, older than the safety time. Repair: it is deleted, but for that of a `LOST` one."""
+    """Old audio that belongs to no recording. Repair: it is deleted, unless its recording is `LOST`."""
     COPY = "COPY"
-    """Audio whose recording has it at another URL, be it after a move of stores, be it one place by two names."""
+    """Audio that its recording has at another URL: after a move of stores, or because one store has two names."""
     STALE_SPOOL = "STALE_SPOOL"
-    """Something in this node's spool that no recording needs. Repair: it is removed, if its recording is done."""
+    """Audio in this node's spool that no recording needs. Repair: it is removed if its recording is finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, and whether it was put right."""
+    """One issue, and whether it was repaired."""
 
-    problem: Problem
+    issue: Issue
     recording_id: str | None
     url: str | None
     detail: str
@@ -95,15 +95,16 @@ class Finding:
 
 
 Progress = Callable[[str, int, int | None], None]
-"""Told now and then: what is looked at (`recordings`, `objects`, `spool`), how many were, and of how many if known."""
+"""Called now and then: the kind of item (`recordings`, `objects`, `spool`), the number of examined items, and the total
+number, if that is known."""
 
 
 Note = Callable[[str, str], None]
-"""Told of each place in which nothing could be listed, and why: audio that nobody has is not found there."""
+"""Called for each store that could not be listed, with the reason. Orphans in that store are not found."""
 
 
 class Doctor:
-    """Examines one installation from one node. `safety` in milliseconds, `discard` is that of the audio processor."""
+    """Examines one installation from one node. `safety` is in milliseconds. `discard` is the audio processor's."""
 
     def __init__(
         self,
@@ -133,7 +134,7 @@ class Doctor:
         progress: Progress | None = None,
         not_listed: Note | None = None,
     ) -> AsyncIterator[Finding]:
-        """Everything that is wrong. `verify` is the share of recordings (0 to 1) whose audio is read and hashed."""
+        """Return all issues. `verify` is the share of recordings (0 to 1) whose audio is read and hashed."""
         examination = _Examination(repair, verify, progress, not_listed)
         async for finding in self._examine_recordings(examination):
             yield finding
@@ -143,12 +144,12 @@ class Doctor:
             yield finding
 
     async def verify(self, share: float = 1.0, progress: Progress | None = None) -> AsyncIterator[Finding]:
-        """Read and hash the audio of a share of the recordings (1: all); nothing is changed."""
+        """Read and hash the audio of a share of the recordings (1: all). Nothing is changed."""
         examination = _Examination(False, share, progress)  # noqa: FBT003
         async for finding in self._examine_recordings(examination):
             yield finding
 
-    # From the metadata to the stores
+    # From the metadata to the media stores
 
     async def _examine_recordings(self, examination: "_Examination") -> AsyncIterator[Finding]:
         total = sum([await self._store.count(query) async for query in self._queries()])
@@ -168,7 +169,7 @@ class Doctor:
                 yield Query(account_id=account.id, shelf=shelf, where=HasMedia())
 
     async def _pages(self) -> AsyncIterator[Sequence[RecordingRow]]:
-        """All recordings with audio, by their ids: what is deleted or restored meanwhile stays at its place."""
+        """Return all recordings with audio, sorted by id, so that a deletion does not move the other rows."""
         fields, after = frozenset({"id", "account_id", "media", "state"}), ""
         while found := await self._store.scan(after, MAX_PAGE, fields):
             after = found[-1]["id"]
@@ -180,19 +181,17 @@ class Doctor:
         if length is None:
             return await self._missing(row, examination)
         if length != media["length"]:
-            return Finding(
-                Problem.WRONG_LENGTH, row["id"], media["url"], f"{length} bytes in place of {media['length']}"
-            )
+            return Finding(Issue.WRONG_LENGTH, row["id"], media["url"], f"{length} bytes instead of {media['length']}")
         if examination.share and self._chance() < examination.share:
             return await self._verify(row)
         return None
 
     async def _missing(self, row: RecordingRow, examination: "_Examination") -> Finding | None:
         url = _media(row)["url"]
-        finding = Finding(Problem.MISSING_AUDIO, row["id"], url, "there is nothing at its URL")
+        finding = Finding(Issue.MISSING_AUDIO, row["id"], url, "there is no audio at its URL")
         recording = await self._store.load(row["id"])
         if recording is None or recording.media is None or recording.media.url != url or recording.state is State.LOST:
-            # It was deleted, or moved, while we looked; or it says so already.
+            # It was deleted or moved since the page was read, or it is `LOST` already.
             return None
         if is_being_purged(recording, self._clock.now()):
             return None
@@ -212,13 +211,13 @@ class Doctor:
             async for chunk in self._media.read(media["url"]):
                 digest.update(chunk)
         except MediaMissing:
-            # Deleted while we looked; if not, the next examination says so.
+            # It was deleted since the page was read. If not, the next examination reports it.
             return None
         if digest.hexdigest() == media["sha256"]:
             return None
-        return Finding(Problem.WRONG_HASH, row["id"], media["url"], f"SHA-256 {digest.hexdigest()}")
+        return Finding(Issue.WRONG_HASH, row["id"], media["url"], f"SHA-256 {digest.hexdigest()}")
 
-    # From the stores to the metadata
+    # From the media stores to the metadata
 
     async def _examine_objects(self, examination: "_Examination") -> AsyncIterator[Finding]:
         async for account in all_accounts(self._store):
@@ -234,10 +233,10 @@ class Doctor:
                     yield finding
 
     async def _include_former(self, examination: "_Examination") -> None:
-        """Make known where audio was put once: where recordings lie, and what was written down when it was put."""
+        """Add the stores that were used before: the ones in recordings' URLs, and the ones in the metadata store."""
         for place in examination.places:
             self._include(place, examination)
-        # Written down without its user, it may be one that is known with it.
+        # A recorded store has no user in its URL. The same store may be known with its user.
         known = set(map(plain_place, self._media.places()))
         async for place in all_places(self._store):
             if place not in known:
@@ -250,7 +249,7 @@ class Doctor:
             examination.not_listed(place, str(error))
 
     async def _former(self, place: str, examination: "_Examination") -> AsyncIterator[StoredObject]:
-        """What lies in a place to which nothing is put any more. One that is gone for good ends no examination."""
+        """Return the objects of a store that is no longer used. If it is unreachable, skip it and continue."""
         try:
             listing = self._media.objects_at(place)
             if listing is None:
@@ -258,7 +257,7 @@ class Doctor:
                 return
             async for item in listing:
                 yield item
-        except Exception as error:  # noqa: BLE001 - each store has faults of its own
+        except Exception as error:  # noqa: BLE001 - each kind of store has its own errors
             examination.not_listed(place, str(error) or type(error).__name__)
 
     async def _examine_place(
@@ -267,15 +266,15 @@ class Doctor:
         if listing is None:
             examination.not_listed(place, _NO_LISTING)
             return
-        # What lies in a place inside this one was looked at by itself.
-        inside = tuple(other for other in examination.looked_at if other.startswith(place))
-        examination.looked_at.append(place)
-        async for found in _by_hundreds(listing):
+        # A store inside this one was examined separately.
+        inside = tuple(other for other in examination.examined if other.startswith(place))
+        examination.examined.append(place)
+        async for found in _pages_of(listing):
             objects = [item for item in found if not item.url.startswith(inside)]
             rows = await self._rows({identity for item in objects if (identity := id_of(item.url))})
             for item in objects:
                 finding = self._examine_object(item, rows, examination)
-                # Not there any more, it was purged while we looked.
+                # If the object is gone, it was purged since it was listed.
                 if finding is not None and await self._media.lengths([item.url]) != [None]:
                     yield await self._delete(item, finding) if examination.repair else finding
             examination.listed += len(objects)
@@ -291,52 +290,52 @@ class Doctor:
             return None
         identity = id_of(item.url)
         if identity is None:
-            passing = _file_name(item.url).startswith(".") and item.url.endswith(".part")
-            return Finding(Problem.ORPHAN_AUDIO, None, item.url, "a transfer that broke off") if passing else None
+            is_partial = _file_name(item.url).startswith(".") and item.url.endswith(".part")
+            return Finding(Issue.ORPHAN_AUDIO, None, item.url, "an incomplete transfer") if is_partial else None
         if examination.knows(identity):
             return None
-        return _judge(item, identity, rows.get(identity))
+        return _finding_of(item, identity, rows.get(identity))
 
     async def _delete(self, item: StoredObject, finding: Finding) -> Finding:
-        if finding.problem is not Problem.ORPHAN_AUDIO:
+        if finding.issue is not Issue.ORPHAN_AUDIO:
             return finding
         identity = finding.recording_id
-        # Once more, just before: the page was read a while ago.
+        # The row may have changed since the page was read, so it is read again just before the deletion.
         now = (await self._rows({identity})).get(identity) if identity else None
-        if identity and _judge(item, identity, now) != finding:
+        if identity and _finding_of(item, identity, now) != finding:
             return finding
-        if now is not None and _stays(now) is State.LOST:
-            # Its node died after it was put, and before that was noted down: this may be all there is of it.
+        if now is not None and _lasting_state(now) is State.LOST:
+            # Its node died after it stored the object and before it saved the URL. This may be the only copy.
             return finding
         await self._media.delete(item.url)
         return replace(finding, repaired=True)
 
-    # This node's disk
+    # The spool of this node
 
     async def _examine_spool(self, examination: "_Examination") -> AsyncIterator[Finding]:
         names = await self._spool.ids()
         for done, name in enumerate(names, 1):
             row = (await self._rows({name})).get(name)
-            state = None if row is None else _stays(row)
+            state = None if row is None else _lasting_state(row)
             if state is None or state in _DONE:
-                # What nobody knows may be an import's that has no row yet: a node sets it aside when it starts.
+                # Audio without a recording may belong to a running import. A node sets it aside when it starts.
                 repaired = examination.repair and state is not None
                 if repaired:
-                    # In this order, as after a step: what is rendered is looked for by what is in the spool.
+                    # The rendered file goes first, as after a step: the processor finds it by the spooled audio.
                     if self._discard is not None:
                         await self._discard(name)
                     await self._spool.remove(name)
                 detail = "no recording has this id" if state is None else f"its recording is {state.value}"
-                yield Finding(Problem.STALE_SPOOL, name, None, detail, repaired)
+                yield Finding(Issue.STALE_SPOOL, name, None, detail, repaired)
             examination.progress("spool", done, len(names))
 
 
 class _Examination:
-    """What one examination is to do, and what it has seen."""
+    """The options and the state of one examination."""
 
     def __init__(
         self,
-        repair: bool,  # noqa: FBT001 - of this module alone
+        repair: bool,  # noqa: FBT001 - private
         share: float,
         progress: Progress | None = None,
         not_listed: Note | None = None,
@@ -348,11 +347,11 @@ class _Examination:
         self.lost = 0
         self.listed = 0
         self.places: set[str] = set()
-        self.looked_at: list[str] = []
+        self.examined: list[str] = []
         self._digests: set[bytes] | None = set()
 
     def note(self, rows: Sequence[RecordingRow]) -> None:
-        """Remember places, and recordings whose key does not show their id, as long as they are not too many."""
+        """Remember the stores in URLs, and the keys that do not contain their recording's id, up to a limit."""
         for row in rows:
             name = id_of(_media(row)["url"])
             if (place := place_of(_media(row)["url"], row["id"], row["account_id"])) is not None and len(
@@ -365,14 +364,14 @@ class _Examination:
                     self._digests = None
 
     def knows(self, name: str) -> bool:
-        """Whether a key that is made of a digest belongs to a recording, or may do so."""
+        """Return true if a key with a digest belongs to a recording, or may belong to one."""
         if not is_digest(name):
             return False
         return self._digests is None or bytes.fromhex(name) in self._digests
 
 
-def _stays(row: RecordingRow) -> State:
-    """The state of a recording, or the one that it comes back to out of the trash."""
+def _lasting_state(row: RecordingRow) -> State:
+    """Return the state of a recording, or, if it is in the trash, the state that it had before."""
     return State((row["state"] == State.TRASHED and row["trashed_from"]) or row["state"])
 
 
@@ -385,22 +384,22 @@ def _file_name(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-def _judge(item: StoredObject, identity: str, row: RecordingRow | None) -> Finding | None:
-    """What is wrong with an object whose recording is this row."""
+def _finding_of(item: StoredObject, identity: str, row: RecordingRow | None) -> Finding | None:
+    """Return the finding for an object whose recording is this row; `None` if there is no issue."""
     if row is not None and State(row["state"]) in _BUSY:
         return None
     media = None if row is None else row["media"]
     if media is None:
-        said = "no recording has this id" if row is None else f"its recording is {row['state']} and has no audio"
-        return Finding(Problem.ORPHAN_AUDIO, identity, item.url, said)
+        detail = "no recording has this id" if row is None else f"its recording is {row['state']} and has no audio"
+        return Finding(Issue.ORPHAN_AUDIO, identity, item.url, detail)
     if media["url"] == item.url:
         return None
     if _file_name(media["url"]) == _file_name(item.url):
-        return Finding(Problem.COPY, identity, item.url, f"its recording has it at {media['url']}")
-    return Finding(Problem.ORPHAN_AUDIO, identity, item.url, f"its recording has {media['url']}")
+        return Finding(Issue.COPY, identity, item.url, f"its recording has it at {media['url']}")
+    return Finding(Issue.ORPHAN_AUDIO, identity, item.url, f"its recording has {media['url']}")
 
 
-async def _by_hundreds(objects: AsyncIterator[StoredObject]) -> AsyncIterator[list[StoredObject]]:
+async def _pages_of(objects: AsyncIterator[StoredObject]) -> AsyncIterator[list[StoredObject]]:
     page: list[StoredObject] = []
     async for item in objects:
         page.append(item)

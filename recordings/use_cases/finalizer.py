@@ -1,4 +1,4 @@
-"""From what was spooled to what is stored, and away again: the steps that touch audio."""
+"""The background steps that handle audio: from the spool to the media store, and the purge."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,23 +15,23 @@ from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
 
 MAX_RECEIVED: Final = MAX_TIME_LIMIT * SECOND + HOUR
-"""The longest audio that is taken in one piece from a sender."""
+"""Maximum duration of an upload, in milliseconds."""
 
 
 Forget = Callable[[str], Awaitable[None]]
-"""Drops whatever else was made of audio with this SHA-256: what was deleted lives on nowhere."""
+"""Deletes the files that were converted from audio with this SHA-256, so that no copy of deleted audio remains."""
 
 
-class Damaged(Exception):  # noqa: N818 - a passing state of a store, tried again
-    """What the media store gives back is not what was put."""
+class Damaged(Exception):  # noqa: N818 - temporary; the step is retried
+    """The media store returned other bytes than the ones that were stored."""
 
 
-class CannotRender(Exception):  # noqa: N818 - tried again for a time, and then an answer
+class CannotRender(Exception):  # noqa: N818 - the step is retried; then the recording fails
     """The audio processor failed on this audio, for an unknown reason: not `NotAudio`, and not a disk error."""
 
 
 class Finalizer:
-    """Decodes, measures, converts, stores and reads back; purges; and frees the node's disk."""
+    """Decodes, measures, converts and stores audio, and reads it back. Purges audio. Frees the node's disk."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Finalizer:
         self._forget = forget
 
     async def finalize(self, recording: Recording) -> Event:
-        """What came of a recording whose audio has ended.
+        """Finalize a recording whose audio has ended. Return the resulting event.
 
         Raises:
             CannotRender: the audio processor failed on it. Any other error is not caused by the audio.
@@ -64,15 +64,15 @@ class Finalizer:
             return Discarded(at=self._clock.now(), reason=Reason.DUPLICATE, detail=detail)
         try:
             rendered = await self._audio_processor.render(recording.id, audio, target_of(recording))
-        except NotAudio as answer:
-            return Failed(at=self._clock.now(), reason=Reason.NOT_AUDIO, detail=str(answer)[:500])
+        except NotAudio as error:
+            return Failed(at=self._clock.now(), reason=Reason.NOT_AUDIO, detail=str(error)[:500])
         except OSError:
-            # The disk is full, say, and will not always be.
+            # For example, the disk is full. A retry may succeed.
             raise
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             raise CannotRender(message) from error
-        if (discarded := self._worthless(recording, rendered)) is not None:
+        if (discarded := self._check_duration(recording, rendered)) is not None:
             return discarded
         media = await self._keep(recording, rendered)
         return Stored(
@@ -84,7 +84,7 @@ class Finalizer:
         )
 
     async def _stored_before(self, recording: Recording) -> Recording | None:
-        """What another node made of the same bytes, to which their sender went when this one did not answer."""
+        """Find a stored recording of the same bytes. A sender uses another node if this one does not reply."""
         if recording.source_key is None or recording.source_sha256 is None:
             return None
         for found in await self._store.find_source(recording.account_id, recording.source_key):
@@ -97,7 +97,7 @@ class Finalizer:
         account = await self._store.account(recording.account_id)
         return account.retention if account is not None else ()
 
-    def _worthless(self, recording: Recording, rendered: Rendered) -> Event | None:
+    def _check_duration(self, recording: Recording, rendered: Rendered) -> Event | None:
         least = recording.options.record_min_sec * SECOND
         if 0 < rendered.duration_ms >= least:
             return None
@@ -124,12 +124,12 @@ class Finalizer:
         async for chunk in self._media.read(url):
             digest.update(chunk)
         if digest.hexdigest() != rendered.sha256:
-            message = f"read back {digest.hexdigest()} in place of {rendered.sha256}"
+            message = f"read back {digest.hexdigest()} instead of {rendered.sha256}"
             raise Damaged(message)
 
     async def purge(self, recording: Recording) -> Event:
-        """Delete all audio of a recording that this service keeps. What lies at a storage provider stays."""
-        if recording.media is not None and is_kept_here(recording, recording.media):
+        """Delete all audio of a recording that this service stored. Audio at an external storage provider stays."""
+        if recording.media is not None and is_stored_here(recording, recording.media):
             await self._media.delete(recording.media.url)
         if recording.media is not None and self._forget is not None:
             await self._forget(recording.media.sha256)
@@ -137,8 +137,8 @@ class Finalizer:
         return Purged(at=self._clock.now())
 
     async def clear(self, recording: Recording) -> None:
-        """Free the node's disk of what a recording in this state does not need there."""
-        # Out of the trash it comes back as what it was.
+        """Delete the files on the node's disk that a recording in this state does not need."""
+        # A deleted recording can return to its earlier state.
         state = recording.trashed_from if recording.state is State.TRASHED else recording.state
         if recording.in_progress or state is State.FINALIZING:
             return
@@ -150,19 +150,19 @@ class Finalizer:
 
 
 def target_of(recording: Recording) -> Target:
-    """What the finalizer makes of a recording's audio."""
+    """Return the file that the finalizer makes for a recording."""
     limit: Millis = recording.options.time_limit * SECOND if recording.source_key is None else MAX_RECEIVED
     return Target(recording.options.format, recording.options.record_sample_rate, limit)
 
 
-def is_kept_here(recording: Recording, media: Media) -> bool:
-    """Whether this service put the audio where it is: its own URLs end in its own keys, wherever they begin."""
+def is_stored_here(recording: Recording, media: Media) -> bool:
+    """Return true if this service stored the audio. Then the URL ends in the recording's own key."""
     key = media_key(recording, recording.format)
     return media.url.endswith((f"/{key}", f":{key}"))
 
 
 def media_key(recording: Recording, audio_format: str) -> str:
-    """Where audio is kept in a store: made of ids alone, never of anything that somebody named."""
+    """Return the key of audio in a media store. It is made of ids only, never of names that a client chose."""
     safe = recording.id if recording.id.replace("-", "").isalnum() and recording.id.isascii() else None
     name = safe or hashlib.sha256(recording.id.encode()).hexdigest()
     return f"{recording.account_id}/{name[:6]}/{name}.{audio_format}"

@@ -29,7 +29,7 @@ class Imported(StrEnum):
 
 
 class ForeignError(Exception):
-    """The id belongs to a recording of another account, or to one that was not imported."""
+    """The id belongs to a recording of another account, or to a recording that was not imported."""
 
 
 class RecordingImporter:

@@ -69,7 +69,7 @@ class Ingest:
         return recording
 
     async def finish(self, recording_id: str, sha256: str) -> Recording:
-        """End an upload whose bytes are all on the disk. Return its recording, or the one that it duplicates.
+        """End an upload. All its bytes are on the disk. Return its recording, or the earlier recording of these bytes.
 
         The same bytes under the same `source_key` are a sender's retry: the new recording becomes
         `DISCARDED(DUPLICATE)`, and the earlier one is returned. Other bytes are another take of the call. An empty

@@ -1,7 +1,7 @@
-"""The use cases. Every front calls these and only these: authorisation, idempotency and audit happen here, once.
+"""The use cases for recordings. All interfaces call them; authorisation, idempotency and audit happen here only.
 
-Reads give rows (plain mappings with the fields asked for); actions give the `Recording` as it is afterwards. Whatever
-cannot be granted is a `recordings.model.errors.Refused`.
+Reads return rows: plain mappings with the requested fields. Actions return the changed `Recording`. A request that is
+not allowed raises `recordings.model.errors.Refused`.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -43,11 +43,14 @@ from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import RecordingStarter, StartRequest, require_capability, with_retention
 
 MAX_REASON: Final = 256
-"""The longest reason of a legal hold or a deletion, in characters."""
+"""Maximum length of the reason of a legal hold or a deletion, in characters."""
 
 
 class Recordings:
-    """Find, play, start, stop and delete recordings, as somebody."""
+    """Finds, plays, starts, stops and deletes recordings for a principal.
+
+    If the principal may not access an object, it is `NotFound`.
+    """
 
     def __init__(
         self,
@@ -72,25 +75,25 @@ class Recordings:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """What the `url` of a recording may begin with; see `recordings.model.options.parse_options`."""
+        """The allowed beginnings of a recording's `url`; see `recordings.model.options.parse_options`."""
         return self._policy.places
 
     # Find
 
     async def account(self, principal: Principal, account_id: str | None = None) -> Account:
-        """An account in reach: the principal's own, or a descendant of it."""
+        """Return an account: the principal's own, or a descendant of it."""
         return await self._authorized.account(principal, account_id)
 
     async def find(
         self, principal: Principal, recording_id: str, fields: Iterable[str] | None = None
     ) -> RecordingRow | None:
-        """A recording in reach, as a row; `None` where there is none (or none in reach, or a tombstone)."""
+        """Return a recording as a row; `None` if there is none, for a tombstone, and without access."""
         return (await self.find_many(principal, [recording_id], fields))[0]
 
     async def find_many(
         self, principal: Principal, ids: Sequence[str], fields: Iterable[str] | None = None
     ) -> list[RecordingRow | None]:
-        """Recordings by id, in the order of the ids, in one look-up; `None` for what is not in reach."""
+        """Return recordings as rows, in the order of the ids, with one request to the store. `None` as in `find`."""
         require_scope(principal, Scope.READ)
         if len(ids) > MAX_PAGE:
             raise InvalidInput.of(("ids",), "maxItems", len(ids), f"at most {MAX_PAGE} ids")
@@ -101,26 +104,26 @@ class Recordings:
         return [found[identity] if identity in seen else None for identity in ids]
 
     async def page(self, principal: Principal, query: Query, request: PageRequest) -> Page:
-        """One page of a query; its account must be in reach, and a principal's owner narrows it."""
+        """Return one page of a query. A principal with an owner gets that owner's recordings only."""
         require_scope(principal, Scope.READ)
         if not 1 <= request.limit <= MAX_PAGE:
             raise InvalidInput.of(("first",), "maximum", request.limit, f"an integer from 1 to {MAX_PAGE}")
         return await self._store.page(await self._authorized.narrow(principal, query), request)
 
     async def count(self, principal: Principal, query: Query) -> int:
-        """How many recordings a query has."""
+        """Return how many recordings a query selects."""
         require_scope(principal, Scope.READ)
         return await self._store.count(await self._authorized.narrow(principal, query))
 
     async def calls(self, principal: Principal, account_id: str | None = None) -> Sequence[Call]:
-        """Live calls that could be recorded now."""
+        """Return the live calls that can be recorded now."""
         require_scope(principal, Scope.READ)
         account_id = await self._authorized.account_id(principal, account_id)
         calls = await self._recorder.calls(account_id)
         return [call for call in calls if principal.owner_id in {None, call.owner_id}]
 
     async def call(self, principal: Principal, call_id: str, account_id: str | None = None) -> Call:
-        """A live call in reach. `CallNotFound` where there is none."""
+        """Return a live call. `CallNotFound` if there is none."""
         require_scope(principal, Scope.READ)
         account_id = await self._authorized.account_id(principal, account_id)
         call = await self._recorder.find_call(account_id, call_id)
@@ -130,7 +133,7 @@ class Recordings:
         return call
 
     async def active(self, principal: Principal, call_id: str, account_id: str | None = None) -> Recording:
-        """The recording in progress of a call. `NotRecording` where there is none in reach."""
+        """Return the recording in progress of a call. `NotRecording` if there is none."""
         require_scope(principal, Scope.READ)
         account_id = await self._authorized.account_id(principal, account_id)
         recording = await self._store.find_active(account_id, call_id)
@@ -142,14 +145,14 @@ class Recordings:
     # Play
 
     async def listen(self, principal: Principal, recording_id: str) -> Recording:
-        """A recording whose audio may be played to this principal."""
+        """Return a recording for playing its audio."""
         require_scope(principal, Scope.LISTEN)
         recording = _playable(await self._authorized.recording(principal, recording_id))
         self._audit.record(principal, "listen", recording.id)
         return recording
 
     async def listen_with_grant(self, grant: Grant) -> Recording:
-        """A recording whose audio may be played to whoever holds a grant for it."""
+        """Return a recording for playing its audio to the holder of a grant."""
         recording = await self._store.load(grant.recording_id)
         if recording is None or recording.shelf is not Shelf.LIVE:
             raise no_recording(grant.recording_id)
@@ -158,39 +161,39 @@ class Recordings:
     # Control
 
     async def start(self, principal: Principal, request: StartRequest) -> Recording:
-        """Record a live call from now on, or from its answer or bridge on.
+        """Record a live call from now on, or after it is answered or bridged.
 
-        With an idempotency key the same request gives the same recording again.
+        A repeated request with the same idempotency key returns the same recording.
 
         Raises:
-            CallNotFound: no such live call in reach.
-            AlreadyRecording: the call has a recording in progress; a second one is not begun.
-            UnsupportedByRecorder: the call's recorder cannot do what the options ask for.
-            IdempotencyKeyReused: the key came before with another request.
-            RecorderFailed: the recorder refused; the recording is kept as `FAILED`.
+            CallNotFound: there is no such live call.
+            AlreadyRecording: the call has a recording in progress.
+            UnsupportedByRecorder: the call's recorder does not support one of the options.
+            IdempotencyKeyReused: the key was used before with another request.
+            RecorderFailed: the recorder refused. The recording is `FAILED`.
         """
         require_scope(principal, Scope.CONTROL)
         account = await self._authorized.account(principal, request.account_id)
         return await self._starts.start(principal, account, request)
 
     async def stop(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
-        """End a recording in progress; what it has is finalized. `NotRecording` where there is nothing to stop."""
+        """End a recording in progress. Its audio is finalized. `NotRecording` if it is not in progress."""
         return await self._control(principal, recording_id, "stop", key, self._stop)
 
     async def pause(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
-        """Cut out what follows, until resumed."""
+        """Pause a recording: no audio is added until `resume`."""
         return await self._control(principal, recording_id, "pause", key, self._pause)
 
     async def resume(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
-        """Go on after a pause."""
+        """Continue after a pause."""
         return await self._control(principal, recording_id, "resume", key, self._resume)
 
     async def mask(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
-        """Record silence for what follows, until unmasked."""
+        """Mask a recording: silence is recorded until `unmask`."""
         return await self._control(principal, recording_id, "mask", key, self._mask)
 
     async def unmask(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
-        """Record what is said again after a mask."""
+        """End a mask: the call's audio is recorded again."""
         return await self._control(principal, recording_id, "unmask", key, self._unmask)
 
     # Delete
@@ -204,10 +207,11 @@ class Recordings:
         window: Millis | None = None,
         reason: str | None = None,
     ) -> Recording:
-        """Put a recording into the trash; after the window its audio and metadata go for good.
+        """Put a recording into the trash. After `window` milliseconds its audio and metadata are deleted for good.
 
-        Deleting one that is in the trash already changes nothing. `RecordingInProgress` while it is being recorded or
-        finalized. `window` (milliseconds) overrides the installation's; who deleted it, when, and the `reason` stay.
+        The default `window` is that of the installation. A recording in the trash stays as it is.
+        `RecordingInProgress` while it is recorded or finalized. A tombstone keeps who deleted it, when, and the
+        `reason`.
         """
         if reason is not None:
             _check_reason(reason)
@@ -217,9 +221,9 @@ class Recordings:
         return await self._write(principal, Scope.DELETE, recording_id, event, "delete", key)
 
     async def restore(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
-        """Take a recording out of the trash. `NotTrashed` if it is not there."""
+        """Take a recording out of the trash. `NotTrashed` if it is not in the trash."""
         require_scope(principal, Scope.DELETE)
-        # Rules that changed meanwhile were not applied to what nobody kept.
+        # Changes of the retention rules do not apply to recordings in the trash, so they apply now.
         dates = await with_retention(self._store, await self._authorized.recording(principal, recording_id))
         event = Restored(at=self._clock.now(), delete_at=dates.delete_at)
         return await self._write(principal, Scope.DELETE, recording_id, event, "restore", key)
@@ -227,14 +231,14 @@ class Recordings:
     async def annotate(
         self, principal: Principal, recording_id: str, changes: Mapping[str, Any], key: str | None = None
     ) -> Recording:
-        """Merge keys into a recording's user metadata; `None` takes a key out."""
+        """Merge keys into a recording's user metadata. A `None` value removes its key."""
         event = Annotated(at=self._clock.now(), changes=changes)
         return await self._write(principal, Scope.CONTROL, recording_id, event, "annotate", key)
 
-    # Keep, and send
+    # Hold and deliver
 
     async def hold(self, principal: Principal, recording_id: str, reason: str, key: str | None = None) -> Recording:
-        """Lay a legal hold on a recording: until it is released, nothing and nobody deletes it."""
+        """Place a legal hold on a recording. It cannot be deleted until the hold is released."""
         _check_reason(reason)
         event = Held(at=self._clock.now(), by=principal.name or principal.account_id, reason=reason)
         return await self._write(principal, Scope.ADMIN, recording_id, event, "hold", key)
@@ -245,7 +249,7 @@ class Recordings:
         return await self._write(principal, Scope.ADMIN, recording_id, event, "release", key)
 
     async def redeliver(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
-        """Send a stored recording to its `url` (again). `NotDeliverable` if it has none, or is not stored."""
+        """Deliver a stored recording to its `url` again. `NotDeliverable` without a `url` or stored audio."""
         event = Redelivered(at=self._clock.now(), delivery_id=new_id())
         return await self._write(principal, Scope.CONTROL, recording_id, event, "redeliver", key)
 
@@ -261,10 +265,10 @@ class Recordings:
         self._wake()
         return changed
 
-    # What recorders say
+    # Recorder events
 
     async def on_event(self, recording_id: str, event: Event) -> Recording | None:
-        """Apply what a recorder says. An event that comes late or twice changes nothing; `None` for an unknown take."""
+        """Apply a recorder's event. A late or repeated event changes nothing. Return `None` for an unknown take."""
         recording = await self._store.load(recording_id)
         if recording is None:
             return None
@@ -273,7 +277,7 @@ class Recordings:
             self._wake()
         return changed
 
-    # Parts
+    # Helpers
 
     async def _control(
         self,
@@ -300,29 +304,29 @@ class Recordings:
     async def _stop(self, recording: Recording) -> Event:
         apply(recording, Stopped(at=self._clock.now()))
         await self._recorder.stop(recording.id)
-        # The recorder says so too. Whichever is applied first, the other one changes nothing.
+        # The recorder reports an end, too. The second of the two events changes nothing.
         return Ended(at=self._clock.now(), cause=EndCause.STOPPED)
 
     async def _pause(self, recording: Recording) -> Event:
-        self._possible(recording, Paused(at=self._clock.now(), at_ms=0), Capability.PAUSE)
+        self._check_possible(recording, Paused(at=self._clock.now(), at_ms=0), Capability.PAUSE)
         return Paused(at_ms=await self._recorder.pause(recording.id), at=self._clock.now())
 
     async def _resume(self, recording: Recording) -> Event:
-        self._possible(recording, Resumed(at=self._clock.now()), Capability.PAUSE)
+        self._check_possible(recording, Resumed(at=self._clock.now()), Capability.PAUSE)
         await self._recorder.resume(recording.id)
         return Resumed(at=self._clock.now())
 
     async def _mask(self, recording: Recording) -> Event:
-        self._possible(recording, Masked(at=self._clock.now(), at_ms=0), Capability.MASK)
+        self._check_possible(recording, Masked(at=self._clock.now(), at_ms=0), Capability.MASK)
         return Masked(at_ms=await self._recorder.mask(recording.id), at=self._clock.now())
 
     async def _unmask(self, recording: Recording) -> Event:
-        self._possible(recording, Unmasked(at=self._clock.now()), Capability.MASK)
+        self._check_possible(recording, Unmasked(at=self._clock.now()), Capability.MASK)
         await self._recorder.unmask(recording.id)
         return Unmasked(at=self._clock.now())
 
-    def _possible(self, recording: Recording, event: Event, capability: Capability) -> None:
-        # Both are asked before the switch is touched: a refused action changes nothing there either.
+    def _check_possible(self, recording: Recording, event: Event, capability: Capability) -> None:
+        # These checks come before the recorder is called, so a refused action changes nothing there.
         apply(recording, event)
         require_capability(self._recorder, capability)
 

@@ -82,7 +82,7 @@ class RecordingWriter:
     ) -> Recording | None:
         """Apply an event and save the result. Return `None` after a lost race, without a second try.
 
-        Use this if the event must not be applied to what another process wrote. With a `lease`, the same write leases
+        Use this if the event must not be applied to another process's result. With a `lease`, the same write leases
         the recording's next step.
 
         Raises:

@@ -104,7 +104,7 @@ class RecordingStarter:
         except TakeRefused as refused:
             failed = Failed(at=self._clock.now(), reason=Reason.RECORDER_FAILED, detail=str(refused))
             # The recorder may have started although its reply was lost. If its `Begun` is saved first, the recording
-            # goes on. A `Begun` after this point makes us stop the take (`graph.server.background_work`).
+            # continues. A `Begun` after this point makes us stop the take (`graph.server.background_work`).
             found = await self._writer.save_event(recording, failed, only_in=State.REQUESTED)
             if found.in_progress:
                 return found

@@ -24,14 +24,14 @@ from recordings.use_cases.finalizer import CannotRender, Finalizer
 from recordings.use_cases.save_event import RecordingWriter
 
 LEASE: Final = 30 * MINUTE
-"""Time for one step. After that another process may start it again; this process never starts the same step twice."""
+"""The time for a step. After that, another process may start it again. This process never starts a step twice."""
 STRANDED: Final = DAY
 """After a node's work is overdue for this long, other nodes treat that node as gone."""
 MAX_ATTEMPTS: Final = 20
 """How often the audio processor tries audio that it fails on. With the waits between the tries, about one hour.
 
 Other errors (an unreachable store, a full disk) may pass at any time. Those steps are retried without a limit. The
-audio stays on this node's disk meanwhile.
+audio stays on this node's disk.
 """
 
 
@@ -215,7 +215,7 @@ class Upkeep:
             await self._spool.forget(name)
 
     async def _recover_spooled(self, name: str) -> Recording | None:
-        """Take over or clear what is in the spool: a step needs it, or a step died just before it cleared the spool."""
+        """Take over or clear spooled audio: a step needs it, or a step died just before it cleared the spool."""
         recording = await self._store.load(name)
         if recording is None or (recording.state is State.LOST and await self._is_incomplete(recording)):
             await self._spool.set_aside(name)

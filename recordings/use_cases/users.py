@@ -1,4 +1,4 @@
-"""The use cases around users: making them, listing them, and telling whose credential it is."""
+"""The use cases for users: create, list, and find the user of a credential."""
 
 from collections.abc import Sequence
 from string import digits
@@ -9,7 +9,7 @@ from recordings.model.errors import InvalidInput, InvalidState, NotFound
 from recordings.model.ids import MAX_ID, is_hex_id, new_id
 from recordings.model.query import PageRequest, Query, is_storable
 from recordings.model.recording import Shelf
-from recordings.model.user import Method, PrivLevel, User, hash_password, owner_of
+from recordings.model.user import Method, PrivLevel, User, find_by_credential, hash_password
 from recordings.ports.account_stores import all_accounts
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
@@ -17,12 +17,12 @@ from recordings.rules.access import require_scope
 from recordings.use_cases.authorized import Authorized
 
 MAX_TEXT: Final = 128
-MAX_NAMESAKES: Final = 8
-"""How many accounts of one name are looked at; more have to be told apart by their realm."""
+MAX_MATCHES: Final = 8
+"""How many accounts with one name are returned. More of them must be identified by their realm."""
 
 
 class ManageUsers:
-    """Makes and finds the users of accounts."""
+    """Creates and finds the users of accounts."""
 
     def __init__(self, store: MetadataStore, clock: Clock) -> None:
         self._store = store
@@ -41,12 +41,12 @@ class ManageUsers:
         email: str = "",
         priv_level: PrivLevel = PrivLevel.USER,
     ) -> User:
-        """A new user; asks for no principal, as `recordings.use_cases.accounts` does not. Hashing takes its time.
+        """Create a user. There is no principal, as in `recordings.use_cases.accounts`. Hashing the password is slow.
 
         Raises:
-            InvalidInput: a text is too long or has characters that cannot be kept, or the password is empty.
+            InvalidInput: a text is too long or has characters that cannot be stored, or the password is empty.
             NotFound: there is no such account.
-            InvalidState: the account has a user of that name or id.
+            InvalidState: the account has a user with that name or id.
         """
         texts = {"username": username, "first_name": first_name, "last_name": last_name, "email": email}
         for name, text in texts.items():
@@ -67,22 +67,22 @@ class ManageUsers:
             **texts,
         )
         if not await self._store.add_user(user):
-            message = f"the account has a user {username!r} (or this id) already"
+            message = f"the account already has a user {username!r}, or a user with this id"
             raise InvalidState(message, path=("username",))
         return user
 
     async def users(self, principal: Principal, account_id: str) -> Sequence[User]:
-        """The users of an account in reach, oldest first; for an owner only that one."""
+        """Return the users of an account, oldest first. A principal with an owner gets that owner only."""
         require_scope(principal, Scope.READ)
         account_id = await self._authorized.account_id(principal, account_id)
         users = await self._store.users(account_id)
         return [user for user in users if principal.owner_id in {None, user.id}]
 
     async def is_known(self, principal: Principal, account_id: str, user_id: str) -> bool:
-        """Whether an account in reach has this user: one that was created, or that a recording names as its owner.
+        """Return true if an account has this user: it was created, or it is the owner of a recording.
 
-        Recordings that were deleted count too, so a user does not vanish with the last recording. To an owner, nobody
-        else is known: other users are out of reach as if there were none.
+        Deleted recordings count, too, so a user stays known after the last recording is deleted. A principal with an
+        owner knows that owner only.
         """
         require_scope(principal, Scope.READ)
         account_id = await self._authorized.account_id(principal, account_id)
@@ -102,42 +102,42 @@ class ManageUsers:
                 return True
         return False
 
-    async def candidates(
+    async def find_accounts(
         self, *, name: str | None = None, realm: str | None = None, number: str | None = None
     ) -> Sequence[Account]:
-        """The accounts that a client may mean.
+        """Find the accounts for a sign-in.
 
-        By a phone number (its digits count); if there is none, by a realm; if there is none of that either, by a name
-        (letters and digits count, case does not).
+        A phone number is tried first, then the realm, then the name; the later ones only if the earlier ones find no
+        account. Only the digits of a number are compared, and only the letters and digits of a name, in any case.
         """
-        asked = [
-            (wanted, plain, names_of)
-            for given, plain, names_of in (
+        criteria = [
+            (wanted, normalize, values_of)
+            for value, normalize, values_of in (
                 (number, plain_number, lambda account: account.numbers),
                 (realm, str.lower, lambda account: (account.realm,)),
                 (name, plain_name, lambda account: (account.name,)),
             )
-            if (wanted := plain(given or ""))
+            if (wanted := normalize(value or ""))
         ]
-        found: list[list[Account]] = [[] for _ in asked]
+        found: list[list[Account]] = [[] for _ in criteria]
         async for account in all_accounts(self._store):
-            for namesakes, (wanted, plain, names_of) in zip(found, asked, strict=True):
-                if len(namesakes) < MAX_NAMESAKES and wanted in map(plain, names_of(account)):
-                    namesakes.append(account)
+            for matches, (wanted, normalize, values_of) in zip(found, criteria, strict=True):
+                if len(matches) < MAX_MATCHES and wanted in map(normalize, values_of(account)):
+                    matches.append(account)
         return next(filter(None, found), [])
 
-    async def whose(self, account_id: str, method: Method, hashed: str) -> User | None:
-        """The user of an account whose credential has this hash (of `recordings.model.user.hash_credential`)."""
-        return owner_of(await self._store.users(account_id), method, hashed)
+    async def find_by_credential(self, account_id: str, method: Method, hashed: str) -> User | None:
+        """Find the user of an account by a credential hash; see `recordings.model.user.hash_credential`."""
+        return find_by_credential(await self._store.users(account_id), method, hashed)
 
 
 def plain_name(text: str) -> str:
-    """An account's name as it is compared."""
+    """Return an account's name in the form that is compared."""
     return "".join(character for character in text.lower() if character.isalnum())
 
 
 def plain_number(text: str) -> str:
-    """A phone number as it is compared."""
+    """Return a phone number in the form that is compared."""
     return "".join(character for character in text if character in digits)
 
 

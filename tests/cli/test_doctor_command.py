@@ -38,7 +38,9 @@ def test_former_stores_are_examined_and_stores_without_a_listing_are_named(
     result = cli.run("doctor", expected=1)
     assert f'"url": "{url}"' in result.stdout
     assert "1 found, 0 repaired" in result.stderr
-    assert "not listed: https://user.example.org/?token=***: it lists nothing, as web servers do" in result.stderr
+    assert (
+        "not listed: https://user.example.org/?token=***: this kind of store cannot list its objects" in result.stderr
+    )
     repair = cli.run("doctor", "--repair")
     assert "1 found, 1 repaired" in repair.stderr
     assert not Path(url.removeprefix("file://")).exists()

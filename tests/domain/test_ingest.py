@@ -131,7 +131,7 @@ async def test_a_repetition_of_what_failed_is_a_recording(desk: Desk, state: Sta
     assert (again.id != original.id, again.state) == (True, State.FINALIZING)
 
 
-async def test_what_only_another_node_has_on_its_disk_is_kept_here_too(desk: Desk) -> None:
+async def test_what_only_another_node_has_on_its_disk_is_stored_here_too(desk: Desk) -> None:
     elsewhere = await desk.receiving("node-2").finish((await desk.open(node="node-2")).id, ONE)
     again = await desk.receiving().finish((await desk.open()).id, ONE)
     assert (again.id != elsewhere.id, again.state) == (True, State.FINALIZING)

@@ -177,5 +177,5 @@ def test_a_cursor_of_another_order_or_installation_is_named() -> None:
     text = CURSORS.encode(Order(OrderField.START), Position(1, "a"))
     with pytest.raises(InvalidCursor, match="a page ordered by DURATION"):
         CURSORS.read(Order(OrderField.DURATION), text, ("before",))
-    with pytest.raises(InvalidCursor, match="that this service gave"):
+    with pytest.raises(InvalidCursor, match="that this service returned"):
         Cursors(b"other").read(Order(), text, ("before",))

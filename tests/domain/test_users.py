@@ -12,7 +12,7 @@ from recordings.model.errors import Forbidden, InvalidInput, InvalidState, NotFo
 from recordings.model.events import Failed, Purged, Trashed
 from recordings.model.installation import InstallationPolicy
 from recordings.model.recording import Reason, State
-from recordings.model.user import Method, PrivLevel, hash_credential, hash_password, owner_of
+from recordings.model.user import Method, PrivLevel, find_by_credential, hash_credential, hash_password
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import StartRequest
 from recordings.use_cases.users import ManageUsers
@@ -63,10 +63,10 @@ async def test_whose_a_credential_is(members: ManageUsers) -> None:
     await members.create(ACCOUNT, "none")
     ada = await members.create(ACCOUNT, "Ada", "Sesame")
     hashed = hash_credential(ACCOUNT, Method.MD5, digest(Method.MD5, "ada:Sesame"))
-    assert await members.whose(ACCOUNT, Method.MD5, hashed) == ada
-    assert await members.whose(ACCOUNT, Method.SHA, hashed) is None
-    assert await members.whose(SIBLING, Method.MD5, hashed) is None
-    assert owner_of([], Method.MD5, hashed) is None
+    assert await members.find_by_credential(ACCOUNT, Method.MD5, hashed) == ada
+    assert await members.find_by_credential(ACCOUNT, Method.SHA, hashed) is None
+    assert await members.find_by_credential(SIBLING, Method.MD5, hashed) is None
+    assert find_by_credential([], Method.MD5, hashed) is None
 
 
 @pytest.mark.parametrize("username", ["", "x" * 129, "a\nb", "\ud800"])
@@ -133,16 +133,16 @@ async def test_a_user_does_not_vanish_with_the_last_recording(house: Installatio
 
 
 async def test_accounts_by_name_realm_or_number(house: Installation, members: ManageUsers) -> None:
-    assert [account.id for account in await members.candidates(name=" Par-ENT ")] == [ACCOUNT]
-    assert [account.id for account in await members.candidates(realm=f"{'A' * 12}.sip.invalid")] == [ACCOUNT]
+    assert [account.id for account in await members.find_accounts(name=" Par-ENT ")] == [ACCOUNT]
+    assert [account.id for account in await members.find_accounts(realm=f"{'A' * 12}.sip.invalid")] == [ACCOUNT]
     account = await house.store.account(ACCOUNT)
     assert account is not None
     await house.store.save_account(replace(account, numbers=("+4930123", "030123")))
     for number in ("+4930123", "+49 (30) 1-23", "030123"):
-        assert [account.id for account in await members.candidates(number=number)] == [ACCOUNT]
+        assert [account.id for account in await members.find_accounts(number=number)] == [ACCOUNT]
     for number in ("123", "+", ""):
-        assert await members.candidates(number=number) == []
+        assert await members.find_accounts(number=number) == []
     # What is not found by one is looked for by the next.
-    assert [account.id for account in await members.candidates(number="1", realm="x", name="parent")] == [ACCOUNT]
-    assert await members.candidates(name="!") == []
-    assert await members.candidates() == []
+    assert [account.id for account in await members.find_accounts(number="1", realm="x", name="parent")] == [ACCOUNT]
+    assert await members.find_accounts(name="!") == []
+    assert await members.find_accounts() == []

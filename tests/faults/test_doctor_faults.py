@@ -16,7 +16,7 @@ from recordings.model.account import Account
 from recordings.model.instants import DAY, HOUR
 from recordings.model.recording import Media, Reason, Recording, State
 from recordings.rules.media_keys import id_of, place_of, plain_place
-from recordings.use_cases.doctor import MOST_LOST, Doctor, Finding, Problem, StoredObject
+from recordings.use_cases.doctor import MOST_LOST, Doctor, Finding, Issue, StoredObject
 from recordings.use_cases.finalizer import media_key
 from tests.contract.metadata.samples import recording as sample
 from tests.support.fake_clock import StillClock
@@ -83,8 +83,8 @@ class Clinic:
         return [finding async for finding in self.doctor().examine(**given)]
 
 
-def seen(findings: Sequence[Finding]) -> list[tuple[Problem, str | None, bool]]:
-    return sorted((finding.problem, finding.recording_id, finding.repaired) for finding in findings)
+def seen(findings: Sequence[Finding]) -> list[tuple[Issue, str | None, bool]]:
+    return sorted((finding.issue, finding.recording_id, finding.repaired) for finding in findings)
 
 
 @pytest.fixture
@@ -112,8 +112,8 @@ async def test_missing_audio_is_said_once_and_the_recording_is_lost(clinic: Clin
     lost, kept = await clinic.keep(), await clinic.keep()
     assert lost.media is not None
     await clinic.media.delete(lost.media.url)
-    assert seen(await clinic.findings()) == [(Problem.MISSING_AUDIO, lost.id, False)]
-    assert seen(await clinic.findings(repair=True)) == [(Problem.MISSING_AUDIO, lost.id, True)]
+    assert seen(await clinic.findings()) == [(Issue.MISSING_AUDIO, lost.id, False)]
+    assert seen(await clinic.findings(repair=True)) == [(Issue.MISSING_AUDIO, lost.id, True)]
     found = await clinic.store.load(lost.id)
     assert found is not None
     assert (found.state, found.reason) == (State.LOST, Reason.AUDIO_MISSING)
@@ -144,7 +144,7 @@ async def test_what_is_being_purged_is_not_missing(clinic: Clinic) -> None:
     assert await clinic.findings(repair=True) == []
     kept = replace(going, purge_at=clinic.clock.now() + 1, revision=going.revision + 1)
     assert await clinic.store.save(kept, going.revision)
-    assert seen(await clinic.findings(repair=True)) == [(Problem.MISSING_AUDIO, trashed.id, False)]
+    assert seen(await clinic.findings(repair=True)) == [(Issue.MISSING_AUDIO, trashed.id, False)]
 
 
 async def test_a_store_that_is_away_loses_nobodys_recording(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,9 +171,9 @@ async def test_a_store_that_lost_everything_is_not_believed_to_the_end(clinic: C
 
 async def test_wrong_bytes_are_found_by_length_and_by_hash(clinic: Clinic) -> None:
     shorter, other = await clinic.keep(DATA[:-1]), await clinic.keep(b"x" + DATA[1:])
-    assert seen(await clinic.findings(repair=True)) == [(Problem.WRONG_LENGTH, shorter.id, False)]
+    assert seen(await clinic.findings(repair=True)) == [(Issue.WRONG_LENGTH, shorter.id, False)]
     verified = [finding async for finding in clinic.doctor().verify()]
-    assert seen(verified) == [(Problem.WRONG_HASH, other.id, False), (Problem.WRONG_LENGTH, shorter.id, False)]
+    assert seen(verified) == [(Issue.WRONG_HASH, other.id, False), (Issue.WRONG_LENGTH, shorter.id, False)]
 
 
 async def test_a_share_is_verified_as_chance_will_have_it(clinic: Clinic) -> None:
@@ -191,7 +191,7 @@ async def test_audio_that_no_recording_has_is_deleted(clinic: Clinic, state: Sta
     nobody = sample(account_id=ACCOUNT)
     urls = [await clinic.put(media_key(each, "mp3")) for each in (row, nobody)]
     kept = await clinic.keep()
-    expected = sorted((Problem.ORPHAN_AUDIO, each.id) for each in (row, nobody))
+    expected = sorted((Issue.ORPHAN_AUDIO, each.id) for each in (row, nobody))
     assert [found[:2] for found in seen(await clinic.findings())] == expected
     repaired = await clinic.findings(repair=True)
     assert seen(repaired) == [(*found, True) for found in expected]
@@ -207,7 +207,7 @@ async def test_audio_of_a_lost_recording_is_told_of_and_kept(clinic: Clinic, giv
     lost = sample(account_id=ACCOUNT, **given)
     await clinic.store.insert(lost)
     url = await clinic.put(media_key(lost, "mp3"))
-    assert seen(await clinic.findings(repair=True)) == [(Problem.ORPHAN_AUDIO, lost.id, False)]
+    assert seen(await clinic.findings(repair=True)) == [(Issue.ORPHAN_AUDIO, lost.id, False)]
     assert await clinic.media.length(url) == len(DATA)
 
 
@@ -256,7 +256,7 @@ async def test_an_object_whose_row_came_meanwhile_is_kept(clinic: Clinic, monkey
         return found
 
     monkeypatch.setattr(clinic.store, "rows", then_insert)
-    assert seen(await clinic.findings(repair=True)) == [(Problem.ORPHAN_AUDIO, late.id, False)]
+    assert seen(await clinic.findings(repair=True)) == [(Issue.ORPHAN_AUDIO, late.id, False)]
     assert await clinic.media.length(url) == len(DATA)
 
 
@@ -268,7 +268,7 @@ async def test_a_copy_elsewhere_is_told_of_and_kept(clinic: Clinic) -> None:
     os.utime(url.removeprefix("file://"), (0, 0))
     doctor = clinic.doctor(media=elsewhere)
     findings = [finding async for finding in doctor.examine(repair=True)]
-    assert seen(findings) == [(Problem.COPY, kept.id, False)]
+    assert seen(findings) == [(Issue.COPY, kept.id, False)]
     assert await elsewhere.length(url) == len(DATA)
 
 
@@ -277,7 +277,7 @@ async def test_what_is_not_ours_is_left_alone_and_broken_transfers_go(clinic: Cl
     await clinic.put("readme.txt")
     await clinic.put("a/b/.c.mp3.0011.part")
     fresh = await clinic.put("a/b/.d.mp3.0011.part", age=0)
-    assert seen(await clinic.findings(repair=True)) == [(Problem.ORPHAN_AUDIO, None, True)]
+    assert seen(await clinic.findings(repair=True)) == [(Issue.ORPHAN_AUDIO, None, True)]
     assert await clinic.media.length(fresh) == len(DATA)
 
 
@@ -298,8 +298,8 @@ async def test_the_spool_is_freed_of_what_is_done(clinic: Clinic) -> None:
         discarded.append(name)
 
     assert seen([found async for found in clinic.doctor(discard=discard).examine(repair=True)]) == [
-        (Problem.STALE_SPOOL, done.id, True),
-        (Problem.STALE_SPOOL, "unknown", False),
+        (Issue.STALE_SPOOL, done.id, True),
+        (Issue.STALE_SPOOL, "unknown", False),
     ]
     assert discarded == [done.id]
     assert list(await clinic.spool.ids()) == sorted([needed.id, lost.id, "unknown"])
@@ -353,7 +353,7 @@ async def test_where_recordings_lie_is_looked_at_even_if_nobody_wrote_it_down(cl
     media = Media(url, "audio/mpeg", len(DATA), 1_000, 8_000, 1, hashlib.sha256(DATA).hexdigest(), 0)
     await clinic.store.insert(replace(kept, media=media))
     assert await clinic.store.places() == []
-    assert seen(await clinic.findings(repair=True)) == [(Problem.ORPHAN_AUDIO, nobody.id, True)]
+    assert seen(await clinic.findings(repair=True)) == [(Issue.ORPHAN_AUDIO, nobody.id, True)]
     assert [await clinic.media.length(each) for each in (url, orphan)] == [len(DATA), None]
 
 
@@ -374,10 +374,10 @@ async def test_what_cannot_be_listed_is_said_and_the_rest_is_examined(clinic: Cl
         await clinic.store.note_place(place, 0)
     said: list[tuple[str, str]] = []
     findings = await clinic.findings(not_listed=lambda place, why: said.append((place, why)))
-    assert seen(findings) == [(Problem.ORPHAN_AUDIO, nobody.id, False)]
+    assert seen(findings) == [(Issue.ORPHAN_AUDIO, nobody.id, False)]
     assert [(place, why[:28]) for place, why in sorted(said)] == [
-        ("https://files.example.org/audio/", "it lists nothing, as web ser"),
-        ("nothing", "'nothing' is not a URL for au"),
+        ("https://files.example.org/audio/", "this kind of store cannot li"),
+        ("nothing", "'nothing' is not a URL for a"),
         ("nothing://bucket/", "Protocol not known: nothing"),
     ]
 

@@ -200,7 +200,9 @@ async def test_a_forged_cursor_and_a_cursor_of_another_order_have_different_erro
             arguments: dict[str, Any] = {count: 1, name: text}
             error = await api.refused(PAGE, **arguments)
             assert error["extensions"]["code"] == "INVALID_CURSOR"
-            assert error["extensions"]["problems"] == [{"path": [name], "allowed": "a cursor that this service gave"}]
+            assert error["extensions"]["problems"] == [
+                {"path": [name], "allowed": "a cursor that this service returned"}
+            ]
         error = await api.refused(PAGE, **arguments | {name: ours})
         assert error["extensions"]["code"] == "INVALID_CURSOR"
         assert "a cursor of a page ordered by START" in error["message"]

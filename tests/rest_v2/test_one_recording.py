@@ -8,7 +8,7 @@ import pytest
 
 from recordings.model.account import Scope
 from recordings.model.recording import State
-from recordings.use_cases.finalizer import is_kept_here
+from recordings.use_cases.finalizer import is_stored_here
 from tests.rest_v2.v2_installation import AUDIO, V2Client, client_of, new_account
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -290,13 +290,13 @@ async def test_a_recording_under_legal_hold_is_not_deleted(v2: V2Client) -> None
 async def test_only_audio_of_this_service_is_deleted(v2: V2Client) -> None:
     own, external = await v2.add(format="mp3"), await v2.add(format="mp3")
     assert own.media is not None
-    assert is_kept_here(own, own.media)
+    assert is_stored_here(own, own.media)
     assert external.media is not None
     for url in ("s3://somebody/else.mp3", "https://example.com/x.mp3", own.media.url):
-        assert not is_kept_here(external, replace(external.media, url=url))
+        assert not is_stored_here(external, replace(external.media, url=url))
     for beginning in ("s3://bucket/folder/", "file:///data/", "local:"):
         url = beginning + own.media.url.removeprefix("local:")
-        assert is_kept_here(own, replace(own.media, url=url))
+        assert is_stored_here(own, replace(own.media, url=url))
 
 
 async def test_should_soft_delete_has_no_effect(v2: V2Client) -> None:

@@ -39,7 +39,7 @@ class LoginDigests:
         """Return the user with these credentials in the account with a phone number, a realm or a name."""
         if name is None and realm is None and number is None:
             return None
-        for account in await self._users.candidates(name=name, realm=realm, number=number):
+        for account in await self._users.find_accounts(name=name, realm=realm, number=number):
             if user := await self._find_user(account.id, method, credentials):
                 return user
         return None
@@ -66,7 +66,7 @@ class LoginDigests:
     async def _find_user(self, account_id: str, method: Method, credentials: str) -> User | None:
         async with self._slots:
             hashed = await asyncio.to_thread(hash_credential, account_id, method, credentials)
-        return await self._users.whose(account_id, method, hashed)
+        return await self._users.find_by_credential(account_id, method, hashed)
 
     def _cached(self, key: bytes) -> User | None:
         until, user = self._known.get(key, (0.0, None))
