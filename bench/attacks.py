@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from graph.execution.executor import CompiledExecutor
-from tests.graph.execution.differential import context, run, shown
+from tests.graph.execution.differential import context, run, visible
 from tests.graph.execution.rows import sound_row
 from tests.graph.execution.test_limits import ATTACKS, PAGE, SCHEMA, refuse
 
@@ -36,7 +36,7 @@ async def page() -> float:
     best = 1.0
     for _ in range(9):
         start = time.process_time()
-        shown(await run(CompiledExecutor, document.node, {}, resolver_context))
+        visible(await run(CompiledExecutor, document.node, {}, resolver_context))
         best = min(best, time.process_time() - start)
     assert document.node.plans.bails == 0
     return best

@@ -1,7 +1,7 @@
 """The internals of libraries that this service uses, each by its name.
 
 A new version of a library may move or remove them without notice. `pyproject.toml` has an upper bound for each of
-these libraries. After raising a bound, this test names what is missing. Add a row for each new internal that you use.
+these libraries. After raising a bound, this test names the missing ones. Add a row for each new internal that you use.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Compiled plans: each completes the result of one field for one validated selection.
+"""Compiled plans: each completes the result of a field for a validated selection.
 
 Strawberry completes a page of 100 recordings with 20 fields in 20 ms. A plan needs 0.17 ms, edges included:
 
@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from operator import attrgetter, itemgetter
-from typing import Any, Final
+from types import GenericAlias
+from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
 from graphql import (
@@ -31,10 +32,10 @@ from graphql import (
     GraphQLScalarType,
     GraphQLUnionType,
 )
-from msgspec import Struct, defstruct
+from msgspec import Struct, convert, defstruct
 
 from graph.execution.collect_fields import FieldCollector, NotCompiledError, arguments_of
-from graph.execution.column_values import BailError, Change, Kind, Values, checker, leaf, listed, non_null, nullable
+from graph.execution.column_values import BailError, Change, Kind, Values, leaf, listed, non_null, nullable
 
 Plan = Callable[[Any, Any], Any]
 """Completes a marked result.
@@ -72,7 +73,7 @@ class Compiler:
     - `computed_with`: the same for fields with arguments.
     - `scalars`: the kinds of the schema's own scalars.
     - `sources`: the Python class of a type's sources, for types whose sources are not dicts, or whose `is_type_of` need
-      not be called. The types of an interface or a union are told apart by these classes.
+      not be called. The class of a source gives its type in an interface or a union.
     """
 
     computed: Mapping[tuple[str, str], Computed] = field(default_factory=dict)
@@ -253,6 +254,21 @@ def _with_arguments(computed: ComputedWith, definition: GraphQLField, node: Fiel
     return column
 
 
+def _checker(shapes: Sequence[Any]) -> Callable[[list[tuple[Any, ...]]], list[tuple[Any, ...]]]:
+    """Return a check of rows against the shapes of their columns. It returns the rows, or raises.
+
+    100 rows of 20 columns take 10 µs. The same checks in Python take 45 to 70 µs. The list is inside a struct because
+    msgspec caches the analysis of a struct, but analyses a bare `list[tuple[...]]` again at each call (7 µs).
+    """
+    rows = GenericAlias(list, (GenericAlias(tuple, tuple(shapes)),))
+    page: Any = defstruct("Page", [("rows", rows)], array_like=True, gc=False)
+
+    def check(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        return cast("list[tuple[Any, ...]]", convert((rows,), page).rows)
+
+    return check
+
+
 ReadRows = Callable[[Sequence[Any]], list[tuple[Any, ...]]]
 
 
@@ -263,12 +279,12 @@ def _reader(source: type[Any], names: Sequence[str], shapes: Sequence[Any]) -> R
     copies = 2 if len(names) == 1 else 1
     getter: Any = itemgetter if source is dict else attrgetter
     pick: Callable[[Any], tuple[Any, ...]] = getter(*(list(names) * copies))
-    check = checker(list(shapes) * copies)
+    check = _checker(list(shapes) * copies)
     return lambda rows: check(list(map(pick, rows)))
 
 
 def _computing(compute: Change, kind: Kind) -> Change:
-    check = checker([kind.shape]) if kind.shape is not Any else None
+    check = _checker([kind.shape]) if kind.shape is not Any else None
 
     def change(rows: Values, info: Any) -> Values:
         column = compute(rows, info)

@@ -2,7 +2,7 @@
 
 Parsing costs 4 µs a token, and validation costs several times more. Splitting the text into tokens with one regular
 expression and reading them costs 0.4 µs a token. So a document that is too large is rejected for a small part of the
-cost of a page. `graph.execution.ast_limits` counts again after parsing, with each fragment counted where it is spread.
+cost of a page. `graph.execution.ast_limits` counts again after parsing, with each fragment counted at each spread.
 """
 
 import re

@@ -1,13 +1,13 @@
-"""The documents that an installation trusts, from files as the tools of clients write them.
+"""Trusted documents, read from the files that client tools write.
 
     {"ID": "TEXT", ...}                                         Relay's compiler, graphql-codegen
     {"format": "apollo-persisted-query-manifest", "version": 1,
      "operations": [{"id": "ID", "body": "TEXT", ...}, ...]}    Apollo's generate-persisted-query-manifest
     a file `*.graphql`                                          one document, with no id but its SHA-256
 
-An id is whatever the tool made of the text: MD5 (Relay), `sha256:` and SHA-256 (graphql-codegen), SHA-1 (its earlier
-releases), SHA-256 (Apollo). Nothing here depends on which: a document is named by the id that its file has for it, and
-by the SHA-256 of its text.
+Each tool has its own ids: MD5 (Relay), `sha256:` and SHA-256 (graphql-codegen), SHA-1 (earlier releases of
+graphql-codegen), SHA-256 (Apollo). This service accepts any id: a client names a document by the id in its file, or by
+the SHA-256 of its text.
 """
 
 from pathlib import Path
@@ -16,21 +16,22 @@ from typing import Any, Final, NamedTuple
 from msgspec import DecodeError, Struct, ValidationError, convert, json
 
 MAX_BYTES: Final = 16 << 20
-"""The longest file. It is read at the start, and kept."""
+"""The maximum size of a file. Files are read at the start, and kept in memory."""
 MAX_ID: Final = 128
+"""The maximum length of an id in characters."""
 _SUFFIXES: Final = (".graphql", ".json")
 _APOLLO: Final = "apollo-persisted-query-manifest"
 
 
 class TrustedFileError(Exception):
-    """A file of trusted documents that cannot be used; the message says which, and why."""
+    """A file of trusted documents that cannot be used. The message has the path and the reason."""
 
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"trusted documents: {path}: {why}")
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"trusted documents: {path}: {reason}")
 
 
 class TrustedDocument(NamedTuple):
-    """A document and the id that clients name it by; no id is another name than its SHA-256."""
+    """A document and the id that clients use for it. Without an id, clients use its SHA-256."""
 
     id: str | None
     text: str
@@ -48,22 +49,22 @@ class _Manifest(Struct):
 
 
 def read_trusted(path: Path) -> tuple[TrustedDocument, ...]:
-    """The documents of a file, or of all files `*.json` and `*.graphql` of a folder.
+    """Read the documents in a file, or in all files `*.json` and `*.graphql` of a folder.
 
     Raises:
-        TrustedFileError: it cannot be read, is none of the formats, or has two texts for one id.
+        TrustedFileError: A file cannot be read, has none of the formats, or has two texts for an id.
     """
     found: dict[str, str] = {}
-    plain: list[str] = []
+    without_id: list[str] = []
     for file in _files(path):
         for document in _read(file):
             if document.id is None:
-                plain.append(document.text)
+                without_id.append(document.text)
             elif not 0 < len(document.id) <= MAX_ID:
-                raise TrustedFileError(file, f"an id must have 1 to {MAX_ID} characters, not {len(document.id)}")
+                raise TrustedFileError(file, f"an id has {len(document.id)} characters: 1 to {MAX_ID} are allowed")
             elif found.setdefault(document.id, document.text) != document.text:
-                raise TrustedFileError(file, f"the id {document.id} stands for two texts")
-    return (*(TrustedDocument(*item) for item in found.items()), *(TrustedDocument(None, text) for text in plain))
+                raise TrustedFileError(file, f"the id {document.id} has two different texts")
+    return (*(TrustedDocument(*item) for item in found.items()), *(TrustedDocument(None, text) for text in without_id))
 
 
 def _files(path: Path) -> list[Path]:
@@ -71,7 +72,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     files = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
     if not files:
-        raise TrustedFileError(path, "the folder has no files *.json or *.graphql")
+        raise TrustedFileError(path, "the folder has no file *.json or *.graphql")
     return files
 
 
@@ -81,26 +82,28 @@ def _read(file: Path) -> list[TrustedDocument]:
     except OSError as error:
         raise TrustedFileError(file, str(error.strerror or error)) from error
     if content is None:
-        raise TrustedFileError(file, f"it is longer than {MAX_BYTES} bytes")
+        raise TrustedFileError(file, f"the file is too large: at most {MAX_BYTES} bytes are allowed")
     try:
         if file.suffix == ".graphql":
             return [TrustedDocument(None, content.decode())]
-        return _of_json(file, json.decode(content))
+        return _parse_json(file, json.decode(content))
     except (DecodeError, UnicodeDecodeError) as error:
         raise TrustedFileError(file, str(error)) from error
 
 
-def _of_json(file: Path, content: Any) -> list[TrustedDocument]:
+def _parse_json(file: Path, content: Any) -> list[TrustedDocument]:
     if isinstance(content, dict) and content.get("format") == _APOLLO:
-        manifest = _as(file, content, _Manifest)
+        manifest = _converted(file, content, _Manifest)
         if manifest.version != 1:
-            raise TrustedFileError(file, f"version 1 of Apollo's manifest is read, not {manifest.version}")
+            reason = f"the Apollo manifest has version {manifest.version}: only version 1 is supported"
+            raise TrustedFileError(file, reason)
         return [TrustedDocument(item.id, item.body) for item in manifest.operations]
-    return [TrustedDocument(*item) for item in _as(file, content, dict[str, str]).items()]
+    return [TrustedDocument(*item) for item in _converted(file, content, dict[str, str]).items()]
 
 
-def _as(file: Path, content: Any, kind: Any) -> Any:
+def _converted(file: Path, content: Any, kind: Any) -> Any:
     try:
         return convert(content, kind)
     except ValidationError as error:
-        raise TrustedFileError(file, f"it is no map of ids to texts, nor Apollo's manifest: {error}") from error
+        reason = f"the file is neither a JSON map of ids to texts nor an Apollo manifest: {error}"
+        raise TrustedFileError(file, reason) from error

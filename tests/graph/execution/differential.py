@@ -1,4 +1,4 @@
-"""Plans against graphql-core: the same document on the same rows, with and without plans."""
+"""Compares plans with graphql-core: the same document on the same rows, with and without plans."""
 
 import json
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ ROOTS: Final = ("recordings", "recordings", "recordings", "recording", "recordin
 
 
 class Reference(StrawberryGraphQLCoreExecutionContext):
-    """graphql-core's own execution, which has to be told what a marked result holds."""
+    """graphql-core's own execution. It only removes the mark of a marked result."""
 
     def complete_value(self, return_type: Any, details: Any, info: Any, path: Any, result: Any, place: Any) -> Any:
         value = result.value if type(result) is PlanInput else result
@@ -62,12 +62,12 @@ class Reference(StrawberryGraphQLCoreExecutionContext):
 
 @dataclass
 class Compared:
-    """What came of one comparison."""
+    """The result of a comparison: how many bails, errors, plans and prepared single fields it had."""
 
     bails: int
     errors: int
     plans: int
-    direct: int
+    single_fields: int
 
 
 def context(random: Random, wrong: float) -> Context:
@@ -84,17 +84,17 @@ def context(random: Random, wrong: float) -> Context:
     )
 
 
-async def draw(recording_id: str, media: Media, pixels: int, _whose: str) -> dict[str, Any]:
+async def draw(recording_id: str, media: Media, pixels: int, _account_id: str) -> dict[str, Any]:
     if pixels < 1:
-        raise ValueError("it cannot be drawn in none")
+        raise ValueError("a waveform needs at least one pixel")
     return {"of": recording_id, "data": [pixels, media.channels]}
 
 
-async def run(executor: type[Any], node: Any, variables: dict[str, Any], asker: Context) -> ExecutionResult:
+async def run(executor: type[Any], node: Any, variables: dict[str, Any], caller: Context) -> ExecutionResult:
     result: Any = execute(
         SCHEMA._schema,
         node,
-        context_value=asker,
+        context_value=caller,
         variable_values=variables,
         executor_class=executor,
         operation_extensions=None,
@@ -102,11 +102,12 @@ async def run(executor: type[Any], node: Any, variables: dict[str, Any], asker: 
     return result if isinstance(result, ExecutionResult) else await result
 
 
-def shown(result: ExecutionResult, *, in_order: bool = True) -> tuple[Any, ...]:
-    """All that can be told apart from outside: data in their order, errors with paths and locations in theirs.
+def visible(result: ExecutionResult, *, in_order: bool = True) -> tuple[Any, ...]:
+    """Return everything that a client can see: the data, and the errors with their paths and locations, in order.
 
-    Where two siblings that may not be null fail, the first one to fail is told, and with it their parent is null: which
-    one that is is a matter of time (October 2021, 6.4.4). Then it is told only what the errors say.
+    If two non-null siblings fail, the response has only the error that comes first, because their parent becomes null.
+    Which one comes first depends on timing (GraphQL specification, October 2021, 6.4.4). With `in_order=False` only the
+    messages are compared.
     """
     try:
         data: Any = msgspec.json.encode(result.data)
@@ -116,38 +117,38 @@ def shown(result: ExecutionResult, *, in_order: bool = True) -> tuple[Any, ...]:
     return data, [error.formatted for error in errors] if in_order else sorted(error.message for error in errors)
 
 
-async def answer(made: Made, asker: Context) -> ExecutionResult:
-    """As the front answers it."""
+async def answer(made: Made, caller: Context) -> ExecutionResult:
+    """Run it as the endpoint does."""
     params = RequestParams(query=made.text, variables=made.variables)
     try:
-        outcome = await OPERATIONS.run(params, asker, payer=1, only_queries=False)
+        outcome = await OPERATIONS.run(params, caller, payer=1, only_queries=False)
     except RefusedDocumentError as refused:
         return ExecutionResult(None, refused.errors)
     return outcome.result
 
 
-async def compare(made: Made, asker: Context) -> Compared:
-    """Execute it all ways, and fail where anything differs."""
+async def compare(made: Made, caller: Context) -> Compared:
+    """Execute it in all ways. Fail if the results differ."""
     document: Document = SCHEMA.documents.find(made.text)
     plain = parse(made.text)
-    ours = await run(CompiledExecutor, document.node, made.variables, asker)
-    theirs = await run(Reference, plain, made.variables, asker)
-    # Counting is the one fault that comes twice at once, each after a time of its own.
-    in_order = made.text.count("totalCount") < 2 or asker.recordings.is_counted  # type: ignore[attr-defined]
-    expected = shown(theirs, in_order=in_order)
-    assert shown(ours, in_order=in_order) == expected, made
-    assert shown(await answer(made, asker), in_order=in_order) == expected, made
+    with_plans = await run(CompiledExecutor, document.node, made.variables, caller)
+    reference = await run(Reference, plain, made.variables, caller)
+    # Two failing counts can end in either order. No other error can.
+    in_order = made.text.count("totalCount") < 2 or caller.recordings.is_counted  # type: ignore[attr-defined]
+    expected = visible(reference, in_order=in_order)
+    assert visible(with_plans, in_order=in_order) == expected, made
+    assert visible(await answer(made, caller), in_order=in_order) == expected, made
     plans, fields = document.node.plans, document.node.single_fields
     return Compared(
         plans.bails,
-        len(theirs.errors or ()),
+        len(reference.errors or ()),
         sum(plan is not None for plan in plans._plans.values()),
         sum(field is not None for field in fields._fields.values()),
     )
 
 
 def make(seed: int) -> tuple[Made, Context]:
-    """A valid document and somebody who asks it, from a seed."""
+    """Return a valid document and a context for it, from a seed."""
     random = Random(seed)
     while True:
         made = QueryMaker(SCHEMA._schema, random, ARGUMENTS, CHANCES).make(*ROOTS)

@@ -35,10 +35,10 @@ class Made:
 
 @dataclass
 class QueryMaker:
-    """Makes documents from a seed.
+    """Makes random documents.
 
-    `arguments` gives texts for arguments by name, in place of made-up ones, and `chances` says how often optional ones
-    are given.
+    - `arguments`: possible texts of arguments, by name. Other arguments get invented values.
+    - `chances`: the probability of each optional argument.
     """
 
     schema: GraphQLSchema
@@ -63,26 +63,26 @@ class QueryMaker:
 
     def _selection(self, kind: Any, depth: int) -> str:
         if isinstance(kind, GraphQLUnionType):
-            return self._apart(self.schema.get_possible_types(kind))
+            return self._fragment_on_one_type(self.schema.get_possible_types(kind))
         fields = list(kind.fields)
         if depth >= MAX_DEPTH:
             fields = [name for name in fields if not is_composite_type(get_named_type(kind.fields[name].type))]
         count = min(len(fields), self.random.choice([1, 2, 3, 5, 8, 20]))
         parts = [self._part(kind, name, depth) for name in self.random.sample(fields, count)]
         if isinstance(kind, GraphQLInterfaceType) and self.random.random() < 0.7:
-            parts.append(self._apart(self.schema.get_possible_types(kind)))
+            parts.append(self._fragment_on_one_type(self.schema.get_possible_types(kind)))
         if self.random.random() < 0.3 or not parts:
             parts.insert(self.random.randint(0, len(parts)), self._typename())
         if self.random.random() < 0.2:
-            # The same field once more: the two are merged.
+            # The same field again: the execution merges the two.
             parts.append(self.random.choice(parts))
         return " ".join(parts)
 
-    def _apart(self, kinds: Any) -> str:
+    def _fragment_on_one_type(self, kinds: Any) -> str:
         chosen = self.random.choice(list(kinds))
         fields = [name for name, item in chosen.fields.items() if not is_composite_type(get_named_type(item.type))]
         names = ["__typename", *self.random.sample(fields, min(len(fields), self.random.choice([0, 1, 4])))]
-        # Under aliases of their own, or fields of different types could meet under one name.
+        # With unique aliases: two fields of different types must not have the same response key.
         shown = [f"a{self.random.randint(0, 10**9)}: {name}" for name in names]
         return f"... on {chosen.name} {{ {' '.join(shown)} }}"
 
@@ -91,15 +91,15 @@ class QueryMaker:
 
     def _part(self, kind: Any, name: str, depth: int) -> str:
         made = self._field(kind, name, depth)
-        how = self.random.random()
-        if how < 0.08:
+        chance = self.random.random()
+        if chance < 0.08:
             return f"... {{ {made} }}"
-        if how < 0.16:
-            return f"... on {kind.name}{self._directive() if how < 0.12 else ''} {{ {made} }}"
-        if how < 0.28:
+        if chance < 0.16:
+            return f"... on {kind.name}{self._directive() if chance < 0.12 else ''} {{ {made} }}"
+        if chance < 0.28:
             fragment = f"F{len(self.fragments)}"
             self.fragments[fragment] = f"fragment {fragment} on {kind.name} {{ {made} }}"
-            return f"...{fragment}{self._directive() if how < 0.2 else ''}"
+            return f"...{fragment}{self._directive() if chance < 0.2 else ''}"
         return made
 
     def _directive(self) -> str:
@@ -113,14 +113,15 @@ class QueryMaker:
     def _field(self, kind: Any, name: str, depth: int, alias: str | None = None) -> str:
         definition: GraphQLField = kind.fields[name]
         if alias is None and self.random.random() < 0.1:
-            # One alias for one field wherever it occurs, so that what meets under one name can be merged.
+            # Always the same alias for a field, so that two selections of it can be merged.
             alias = f"{kind.name.lower()}_{name}"
         text = f"{alias}: {name}" if alias else name
-        given = {key: argument for key, argument in definition.args.items() if self._is_given(key, argument)}
-        if given:
-            text += "(" + ", ".join(f"{key}: {self._argument(key, item.type)}" for key, item in given.items()) + ")"
+        included = {key: item for key, item in definition.args.items() if self._is_included(key, item)}
+        if included:
+            arguments = ", ".join(f"{key}: {self._argument(key, item.type)}" for key, item in included.items())
+            text += f"({arguments})"
             if alias is None:
-                # Two uses with different arguments could not be merged.
+                # A unique alias: two selections with different arguments cannot be merged.
                 text = f"u{self.random.randint(0, 10**9)}: {text}"
         if self.random.random() < 0.1:
             text += self._directive()
@@ -129,21 +130,21 @@ class QueryMaker:
             text += f" {{ {self._selection(named, depth + 1)} }}"
         return text
 
-    def _is_given(self, key: str, argument: GraphQLArgument) -> bool:
+    def _is_included(self, key: str, argument: GraphQLArgument) -> bool:
         return is_required_argument(argument) or self.random.random() < self.chances.get(key, 0)
 
     def _argument(self, key: str, kind: Any) -> str:
-        """A value, or a variable: of the right kind, of a wrong one, null, or not given at all."""
+        """Return a value or a variable. The variable has a valid value, an invalid one, null or no value."""
         if key not in self.arguments or self.random.random() < 0.5:
             return self._value(key, kind)
         name = f"v{len(self.declared)}"
         optional = self.random.random() < 0.2 and not is_list_type(get_nullable_type(kind))
         self.declared[name] = f"{kind} = null" if optional and not is_non_null_type(kind) else str(kind)
         text = self.random.choice(self.arguments[key])
-        # What is no JSON is GraphQL's own way to write an object or a name.
+        # The other texts are GraphQL objects or names, which are not JSON.
         value = json.loads(text) if text[:1] in '[123456789"' else self.random.choice([None, {}])
-        if (how := self.random.random()) < 0.95:
-            self.values[name] = value if how < 0.9 else self.random.choice([None, "x", -1, [], {"a": 1}])
+        if (chance := self.random.random()) < 0.95:
+            self.values[name] = value if chance < 0.9 else self.random.choice([None, "x", -1, [], {"a": 1}])
         return f"${name}"
 
     def _value(self, key: str, kind: Any) -> str:

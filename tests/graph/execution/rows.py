@@ -1,4 +1,4 @@
-"""Random rows of recordings, sound ones and corrupted ones."""
+"""Random rows of recordings, valid and corrupt."""
 
 from collections.abc import Sequence
 from random import Random
@@ -63,7 +63,7 @@ WRONG: Sequence[Any] = (
 
 
 def corrupt(random: Random, row: Any) -> None:
-    """Change one thing somewhere in a row."""
+    """Change or delete one random value in a row."""
     place: Any = row
     while True:
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))
@@ -81,7 +81,7 @@ def corrupt(random: Random, row: Any) -> None:
 
 
 class RandomRecordings:
-    """The use cases that reads need, answering from random rows. The same rows come again whoever asks."""
+    """The use cases for reading, with random rows. Every caller gets the same rows."""
 
     def __init__(self, random: Random, wrong: float) -> None:
         self.rows: list[Any] = [sound_row(random, number) for number in range(random.choice([0, 1, 2, 5]))]
@@ -97,7 +97,7 @@ class RandomRecordings:
 
     async def count(self, _principal: Any, _query: Query) -> int:
         if not self.is_counted:
-            raise ValueError("they cannot be counted")
+            raise ValueError("the recordings cannot be counted")
         return len(self.rows)
 
     async def find_many(self, _principal: Any, ids: Sequence[str], _fields: Any) -> Sequence[RecordingRow | None]:
@@ -105,7 +105,7 @@ class RandomRecordings:
 
     async def account(self, _principal: Any, account_id: str | None = None) -> Account:
         if account_id == "b":
-            raise NotFound("there is none", path=("id",))
+            raise NotFound("no such account", path=("id",))
         return Account(account_id or "a" * 32, "näme", 1, ("b" * 32,))
 
     async def calls(self, _principal: Any, _id: str | None = None) -> Sequence[Any]:

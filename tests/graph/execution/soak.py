@@ -1,4 +1,4 @@
-"""The differential test for as long as you like: `python -m tests.graph.execution.soak --minutes 30`."""
+"""Run the differential test for a given time: `python -m tests.graph.execution.soak --minutes 30`."""
 
 import argparse
 import asyncio
@@ -12,14 +12,14 @@ from tests.graph.execution.differential import compare, make
 
 
 async def soak(minutes: float, first: int) -> Counter[str]:
-    """Compare from a seed on until the time is over."""
+    """Compare documents from a first seed until the time is over."""
     seen: Counter[str] = Counter()
     until = time.monotonic() + minutes * 60
     seed = first
     while time.monotonic() < until:
-        made, asker = make(seed)
+        made, caller = make(seed)
         try:
-            compared = await compare(made, asker)
+            compared = await compare(made, caller)
         except BaseException:
             sys.stderr.write(f"seed {seed}\n{made.text}\n")
             raise
@@ -29,7 +29,7 @@ async def soak(minutes: float, first: int) -> Counter[str]:
 
 
 def main() -> None:
-    """Read the arguments and soak."""
+    """Read the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**9))

@@ -1,4 +1,4 @@
-"""Each limit of a document is reached by what is just within it, and passed by the same with one less."""
+"""Each limit accepts a document exactly at its bound, and rejects it if the limit is lower by one."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ SCHEMA = Schema()
     [
         ("characters", 14, "{ __typename }"),
         ("tokens", 5, "{ a: __typename }"),
-        ("tokens", 3, "{ __typename } # a comment\n# is none"),
+        ("tokens", 3, "{ __typename } # a comment\n# is not a token"),
         ("nesting", 2, "{ viewer { name } }"),
         ("depth", 2, "{ viewer { name } }"),
         ("fields", 3, "{ viewer { name } __typename }"),
@@ -29,7 +29,7 @@ SCHEMA = Schema()
         ("cost", 2, "{ viewer { name } }"),
     ],
 )
-def test_a_limit_is_reached_and_not_passed(limit: str, least: int, text: str) -> None:
+def test_a_limit_is_inclusive(limit: str, least: int, text: str) -> None:
     def find(value: int) -> None:
         limits = replace(Limits(), **{limit: value})
         DocumentCache(schema=SCHEMA.core, compiler=Compiler(), limits=limits).find(text)

@@ -1,4 +1,4 @@
-"""Documents are kept by bytes, with their plans, which are made once for each way to skip and go with their classes."""
+"""The document cache: its size in bytes, its names, and the plans and classes that are dropped with a document."""
 
 import gc
 from hashlib import sha256
@@ -25,67 +25,67 @@ def documents(**choices: Any) -> DocumentCache:
 
 
 async def execute(node: Any, **variables: Any) -> Any:
-    asker = context(Random(3), 0.0)
-    return (await run(CompiledExecutor, node, variables, asker)).data
+    caller = context(Random(3), 0.0)
+    return (await run(CompiledExecutor, node, variables, caller)).data
 
 
-def test_a_text_is_read_once_and_found_again() -> None:
-    kept = documents()
-    assert kept.find("{ __typename }") is kept.find("{ __typename }")
-    assert len(kept) == 1
+def test_a_text_is_read_once() -> None:
+    cache = documents()
+    assert cache.find("{ __typename }") is cache.find("{ __typename }")
+    assert len(cache) == 1
 
 
-def test_what_is_refused_is_not_kept() -> None:
-    kept = documents()
+def test_a_rejected_document_is_not_cached() -> None:
+    cache = documents()
     for text in ("{", "{ nothing }", "{ " + "a: __typename " * 50 + "}"):
         with pytest.raises(RefusedDocumentError):
-            kept.find(text)
-    assert (len(kept), kept.bytes) == (0, 0)
+            cache.find(text)
+    assert (len(cache), cache.bytes) == (0, 0)
 
 
-def test_the_oldest_make_room_and_lose_their_names() -> None:
-    kept = documents(max_bytes=20_000)
+def test_the_least_recently_used_documents_are_dropped_with_their_names() -> None:
+    cache = documents(max_bytes=20_000)
     named = sha256(b"{ __typename }").hexdigest()
-    assert kept.register_text("{ __typename }", "0" * 64) is None
-    assert kept.register_text("{ __typename }", named) is kept.find_by_name(named)
+    assert cache.register_text("{ __typename }", "0" * 64) is None
+    assert cache.register_text("{ __typename }", named) is cache.find_by_name(named)
     texts = [f"{{ __typename }} # {number}" for number in range(50)]
     for text in texts:
-        kept.find(text)
-        assert kept.bytes <= 20_000
-    assert len(kept) < 50
-    assert kept.find_by_name(named) is None
+        cache.find(text)
+        assert cache.bytes <= 20_000
+    assert len(cache) < 50
+    assert cache.find_by_name(named) is None
 
 
-async def test_plans_weigh_and_go_with_their_document_and_its_classes() -> None:
-    kept = documents(max_bytes=40_000)
+async def test_plans_count_and_are_dropped_with_their_document_and_classes() -> None:
+    cache = documents(max_bytes=40_000)
     before = len(compiler._structs)
     for number in range(20):
-        document = kept.find(f"{{ recordings(first: 1) {{ nodes {{ only{number}: plainId }} }} }}")
+        document = cache.find(f"{{ recordings(first: 1) {{ nodes {{ only{number}: plainId }} }} }}")
         await execute(document.node)
-        assert kept.bytes <= 40_000
+        assert cache.bytes <= 40_000
     del document
     gc.collect()
-    assert len(kept) < 3
+    assert len(cache) < 3
     assert len(compiler._structs) - before < 4
 
 
-async def test_each_way_to_skip_has_a_plan_and_there_is_a_most() -> None:
+async def test_each_combination_of_conditions_has_a_plan_up_to_a_maximum() -> None:
     names = [f"s{number}" for number in range(7)]
     fields = " ".join(f"{name}: plainId @include(if: ${name})" for name in names)
     head = ", ".join(f"${name}: Boolean!" for name in names)
     document = documents().find(f"query({head}) {{ recordings(first: 1) {{ nodes {{ __typename {fields} }} }} }}")
-    for ways in range(MAX_PLANS + 10):
-        await execute(document.node, **{name: bool(ways >> at & 1) for at, name in enumerate(names)})
+    for combination in range(MAX_PLANS + 10):
+        await execute(document.node, **{name: bool(combination >> at & 1) for at, name in enumerate(names)})
         assert len(document.node.plans._plans) <= MAX_PLANS
     assert len(document.node.plans._plans) == 10
 
 
 @pytest.mark.parametrize("at", [0, -1, 1, 59_999, 60_000, -60_001, EARLIEST, LATEST, 1_795_336_461_123])
-def test_an_instant_reads_the_same_either_way(at: int) -> None:
+def test_an_instant_in_a_column_has_the_text_of_to_iso(at: int) -> None:
     assert instant_texts([at]) == [to_iso(at)]
 
 
-def test_an_instant_beyond_the_calendar_is_refused_either_way() -> None:
+def test_an_instant_outside_the_calendar_is_an_error() -> None:
     for at in (EARLIEST - 1, LATEST + 1):
         with pytest.raises((ValueError, OverflowError)):
             instant_texts([at])

@@ -40,7 +40,7 @@ JSON = {"content-type": "application/json"}
 TEXT = {"content-type": "text/plain"}
 SAFE = {"x-requested-with": "test"}
 Ask = dict[str, Any]
-"""The arguments of `httpx` for one request."""
+"""The arguments of `httpx` for a request."""
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
@@ -121,8 +121,8 @@ async def test_the_endpoint_answers_as_the_view(way: Any) -> None:
     # Without this, logging the tracebacks takes most of the time.
     with capture_logs():
         for seed in range(SEEDS if way is by_body else SEEDS // 4):
-            made, asker = make(seed)
-            await compare(asker.recordings, made.text, made.variables, way)
+            made, caller = make(seed)
+            await compare(caller.recordings, made.text, made.variables, way)
 
 
 @pytest.mark.parametrize("way", [by_body, by_url])

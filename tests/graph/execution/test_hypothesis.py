@@ -1,4 +1,4 @@
-"""The same comparison on documents that hypothesis-graphql makes from the printed schema."""
+"""The same comparison with documents that hypothesis-graphql makes from the printed schema."""
 
 import asyncio
 from random import Random
@@ -28,7 +28,7 @@ SCALARS = {
 
 @settings(max_examples=40, suppress_health_check=list(HealthCheck), database=None)
 @given(text=queries(sdl(), custom_scalars=SCALARS), seed=st.integers(0, 10**6))
-def test_documents_of_hypothesis_are_answered_as_by_graphql_core(text: str, seed: int) -> None:
+def test_documents_of_hypothesis_have_the_results_of_graphql_core(text: str, seed: int) -> None:
     assume(not validate(SCHEMA.core, parse(text)))
     random = Random(seed)
     asyncio.run(compare(Made(text, {}), context(random, random.choice([0.0, 0.3]))))

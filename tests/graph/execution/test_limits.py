@@ -1,4 +1,4 @@
-"""The attacks of graphql-armor's list, each refused by its limit; `bench/attacks.py` says what refusing them costs."""
+"""Each attack of graphql-armor's list is rejected by its limit. `bench/attacks.py` measures the cost of rejecting."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -77,14 +77,14 @@ def refuse(text: str) -> LimitError:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_an_attack_is_refused_by_its_limit(name: str) -> None:
+def test_an_attack_is_rejected_by_its_limit(name: str) -> None:
     text, limit = ATTACKS[name]
     assert refuse(text).extensions == {"code": "LIMIT_EXCEEDED", "limit": limit}
 
 
-def test_introspections_own_query_is_within_the_limits() -> None:
+def test_the_usual_introspection_query_is_within_the_limits() -> None:
     assert SCHEMA.documents.find(get_introspection_query()).summary.introspects
-    # It is deeper than this, fragments and all, and not counted.
+    # It is deeper than this limit, but its depth does not count.
     documents = DocumentCache(schema=SCHEMA.core, compiler=Compiler(), limits=Limits(depth=3))
     assert documents.find(get_introspection_query()).summary.introspects
 
@@ -106,7 +106,7 @@ def test_introspections_own_query_is_within_the_limits() -> None:
         ("{ n(in: [1, 2], ids: [[1, 2, 3], 4], of: [5, 6]) { ids: list } }", 2, 0),
     ],
 )
-def test_depth_and_ids_are_seen_in_the_tokens(text: str, depth: int, ids: int) -> None:
+def test_depth_and_ids_are_counted_in_the_tokens(text: str, depth: int, ids: int) -> None:
     check_text(text, replace(Limits(), depth=depth, ids=ids))
     with pytest.raises(LimitError, match="levels of fields"):
         check_text(text, replace(Limits(), depth=depth - 1))
@@ -116,7 +116,7 @@ def test_depth_and_ids_are_seen_in_the_tokens(text: str, depth: int, ids: int) -
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_nothing_is_refused_unparsed_that_is_within_the_limits_when_it_is_parsed(seed: int) -> None:
+def test_the_token_scan_accepts_every_document_that_the_parsed_document_accepts(seed: int) -> None:
     made, _ = make(seed)
     summary = DocumentSummary.of(parse(made.text), SCHEMA.core, UNLIMITED, {})
     counted = {name: getattr(summary, name) for name in ("fields", "aliases", "directives", "repeats")}
@@ -124,15 +124,15 @@ def test_nothing_is_refused_unparsed_that_is_within_the_limits_when_it_is_parsed
 
 
 @pytest.mark.parametrize("text", ['"a\\' * 3_000, '"\\' * 5_000, '"""' + 'a""' * 4_000, '"""' + '\\"""' * 3_000])
-def test_a_text_that_is_not_closed_is_looked_through_once(text: str) -> None:
-    # As one token: were it none, all that is behind each of its quotes would be looked through again.
+def test_an_unclosed_string_is_scanned_once(text: str) -> None:
+    # It is one token. Otherwise the scan would read the rest of the text again after each quote.
     check_text(text, Limits(tokens=1_000))
     assert len(_TOKEN.findall(text)) <= 2
     with pytest.raises(RefusedDocumentError):
         SCHEMA.documents.find(text)
 
 
-async def test_a_document_that_is_refused_is_paid_by_its_length(tmp_path: Path) -> None:
+async def test_a_rejected_document_costs_its_length(tmp_path: Path) -> None:
     async with open_api(tmp_path, GraphQLSettings(burst=30_000, per_second=1)) as api:
 
         async def ask(text: str, length: int, who: str = "me") -> Any:
@@ -143,14 +143,14 @@ async def test_a_document_that_is_refused_is_paid_by_its_length(tmp_path: Path) 
         answers = [await ask("{ nothing }", 12_000) for _ in range(3)]
         codes = [answer["errors"][0]["extensions"]["code"] for answer in answers]
         assert codes == ["BAD_REQUEST", "BAD_REQUEST", "RATE_LIMITED"]
-        # What is kept, or beyond a limit, is not paid by its length.
+        # A cached document, or one above a limit, does not cost its length.
         for length in (4_000, 4_500, 20_000, 5_000):
             assert ("data" in await ask("{ viewer { name } }", length)) is (length < 15_000)
         left = (await ask("{ viewer { name } }", 4_000))["extensions"]["cost"]["available"]
         assert 5_900 < left < 6_100
 
 
-def test_names_are_not_guessed_at() -> None:
+def test_errors_suggest_no_names_by_default() -> None:
     with pytest.raises(RefusedDocumentError) as refused:
         SCHEMA.documents.find("{ recordins(first: 1) { totalCount } }")
     assert "Did you mean" not in str(refused.value)
@@ -177,24 +177,24 @@ def test_names_are_not_guessed_at() -> None:
         ("{ __schema { ...f ...f } } fragment f on __Schema { types { name } types { name kind } }", {}, 3 * 20),
     ],
 )
-def test_the_worst_case_is_what_it_costs(text: str, variables: dict[str, Any], cost: int) -> None:
+def test_the_cost_is_the_largest_possible_response(text: str, variables: dict[str, Any], cost: int) -> None:
     document = SCHEMA.documents.find(text)
     assert document.cost(document.operation(None), variables) == cost
 
 
-def test_the_cost_of_fragments_that_multiply_is_counted_once() -> None:
-    # Followed wherever they are spread, they would never come to an end.
+def test_the_cost_of_a_fragment_counts_once_at_each_path() -> None:
+    # If each spread were followed, the walk would take 2^60 steps.
     chain = " ".join(f"fragment f{at} on __Schema {{ ...f{at + 1} ...f{at + 1} }}" for at in range(60))
     document = SCHEMA.documents.find(f"{{ __schema {{ ...f0 }} }} {chain} fragment f60 on __Schema {{ description }}")
     assert document.cost(document.operation(None), {}) == 20
 
 
-def test_a_number_that_is_too_large_is_too_costly_and_no_fault() -> None:
+def test_a_huge_number_is_too_costly_and_not_an_internal_error() -> None:
     text = "{ recordings(first: " + "9" * 100 + ") { nodes { id } } }"
     assert refuse(text).extensions == {"code": "LIMIT_EXCEEDED", "limit": "points of cost"}
 
 
-def test_one_operation_that_is_too_costly_takes_nothing_from_the_others() -> None:
+def test_a_costly_operation_does_not_affect_the_others_of_its_document() -> None:
     costly = ATTACKS["cost"][0]
     document = SCHEMA.documents.find(f"query Costly {costly} query Cheap {{ viewer {{ name }} }}")
     assert document.cost(document.operation("Cheap"), {}) == 2
@@ -202,7 +202,7 @@ def test_one_operation_that_is_too_costly_takes_nothing_from_the_others() -> Non
 
 
 @pytest.mark.parametrize("more", [{}, {"specified_by_url": True, "input_value_deprecation": True}])
-async def test_introspections_own_query_is_answered(tmp_path: Path, more: dict[str, bool]) -> None:
+async def test_the_usual_introspection_query_is_answered(tmp_path: Path, more: dict[str, bool]) -> None:
     async with open_api(tmp_path, GraphQLSettings()) as api:
         answer = await api.send(get_introspection_query(**more))
     assert build_client_schema(answer["data"]).type_map.keys() >= {"Recording", "RecordingConnection"}

@@ -1,4 +1,4 @@
-"""Trusted documents: the files that the tools of clients write, and what is named by them over HTTP."""
+"""Trusted documents: the files of client tools, and requests that use their ids."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ async def post(api: Api, **body: Any) -> httpx.Response:
 
 
 @pytest.mark.parametrize("id", [MD5, SHA1, f"sha256:{SHA256}", f"sha256:{'e' * 64}", SHA256, "Viewer/1"])
-async def test_a_map_of_ids_to_texts(tmp_path: Path, id: str) -> None:
+async def test_a_map_of_ids_to_texts_is_read(tmp_path: Path, id: str) -> None:
     documents = read_trusted(write(tmp_path / "documents.json", {id: VIEWER}))
     assert documents == (TrustedDocument(id, VIEWER),)
     async with open_api(tmp_path / "api", GraphQLSettings(trusted=documents, only_trusted=True)) as api:
@@ -46,14 +46,14 @@ async def test_a_map_of_ids_to_texts(tmp_path: Path, id: str) -> None:
         assert (await post(api, documentId="f" * 32)).status_code == 400
 
 
-async def test_an_id_and_its_text_may_come_together_where_texts_are_taken(tmp_path: Path) -> None:
+async def test_a_request_may_have_the_id_and_the_text(tmp_path: Path) -> None:
     async with open_api(tmp_path, GraphQLSettings(trusted=(TrustedDocument(MD5, VIEWER),))) as api:
         assert "data" in (await post(api, query=VIEWER, documentId=MD5)).json()
         other = await post(api, query=TYPE, documentId=MD5)
         assert other.json()["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_HASH_MISMATCH"
 
 
-async def test_the_manifest_of_apollo(tmp_path: Path) -> None:
+async def test_an_apollo_manifest_is_read(tmp_path: Path) -> None:
     documents = read_trusted(write(tmp_path / "manifest.json", APOLLO))
     assert documents == (TrustedDocument(SHA256, VIEWER),)
     async with open_api(tmp_path / "api", GraphQLSettings(trusted=documents, register=False)) as api:
@@ -61,11 +61,11 @@ async def test_the_manifest_of_apollo(tmp_path: Path) -> None:
         assert answer.json()["data"] == {"viewer": {"name": "tester"}}
 
 
-async def test_a_folder_of_all_kinds(tmp_path: Path) -> None:
+async def test_a_folder_with_all_formats_is_read(tmp_path: Path) -> None:
     write(tmp_path / "a.json", APOLLO)
     write(tmp_path / "b.json", {MD5: VIEWER})
     write(tmp_path / "c.graphql", TYPE)
-    write(tmp_path / "README.md", "no document")
+    write(tmp_path / "README.md", "not a document")
     documents = read_trusted(tmp_path)
     assert set(documents) == {
         TrustedDocument(SHA256, VIEWER), TrustedDocument(MD5, VIEWER), TrustedDocument(None, TYPE)
@@ -76,27 +76,27 @@ async def test_a_folder_of_all_kinds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "why"),
+    ("name", "content", "reason"),
     [
         ("a.json", "{", "truncated"),
-        ("a.json", ["{ a }"], "no map of ids to texts"),
-        ("a.json", {"a": 1}, "no map of ids to texts"),
-        ("a.json", APOLLO | {"version": 2}, "version 1"),
-        ("a.json", APOLLO | {"operations": [{"id": "a"}]}, "no map of ids to texts"),
-        ("a.json", {"": "{ a }"}, "1 to 128 characters, not 0"),
-        ("a.json", {"x" * 129: "{ a }"}, "1 to 128 characters, not 129"),
-        ("b.json", {"a": "{ b }"}, "the id a stands for two texts"),
-        ("c.graphql", "x" * 101, "longer than 100 bytes"),
+        ("a.json", ["{ a }"], "neither a JSON map of ids to texts"),
+        ("a.json", {"a": 1}, "neither a JSON map of ids to texts"),
+        ("a.json", APOLLO | {"version": 2}, "has version 2: only version 1"),
+        ("a.json", APOLLO | {"operations": [{"id": "a"}]}, "neither a JSON map of ids to texts"),
+        ("a.json", {"": "{ a }"}, "has 0 characters: 1 to 128"),
+        ("a.json", {"x" * 129: "{ a }"}, "has 129 characters: 1 to 128"),
+        ("b.json", {"a": "{ b }"}, "the id a has two different texts"),
+        ("c.graphql", "x" * 101, "at most 100 bytes"),
     ],
 )
-def test_what_cannot_be_used_is_named_with_the_reason(
-    tmp_path: Path, name: str, content: Any, why: str, monkeypatch: pytest.MonkeyPatch
+def test_an_unusable_file_is_reported_with_the_reason(
+    tmp_path: Path, name: str, content: Any, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "bytes" in why:
+    if "bytes" in reason:
         monkeypatch.setattr(trusted, "MAX_BYTES", 100)
     write(tmp_path / "a.json", {"a": "{ a }"})
     path = write(tmp_path / name, content)
-    with pytest.raises(TrustedFileError, match=why) as wrong:
+    with pytest.raises(TrustedFileError, match=reason) as wrong:
         read_trusted(tmp_path)
     assert str(path) in str(wrong.value)
 
