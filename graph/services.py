@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from adapters.audio import AudioWorkers, Renditions
-from adapters.delivery import UrlCourier, checked_places
+from adapters.delivery import UrlCourier, full_prefixes
 from adapters.identity import Credentials, Identity, InstallationKey, Tokens, read_or_create
 from adapters.media import MediaRouter, open_media_store
 from adapters.metadata.sqlite import SqliteStore
@@ -112,7 +112,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         media = _media_router(settings, guard, options, store)
         exit_stack.push_async_callback(media.close)
         allowed_urls = _delivery_urls(settings)
-        courier = UrlCourier(media.read, guard, settings.data / _DELIVERY, places=allowed_urls, options=options)
+        courier = UrlCourier(media.read, guard, settings.data / _DELIVERY, prefixes=allowed_urls, options=options)
         exit_stack.push_async_callback(courier.close)
         audio_workers = AudioWorkers(settings.data / "work", workers=settings.audio_workers)
         exit_stack.push_async_callback(audio_workers.close)
@@ -249,7 +249,7 @@ def _media_router(settings: Settings, guard: Guard, options: MediaOptions, store
 def _delivery_urls(settings: Settings) -> tuple[str, ...]:
     """Return the allowed beginnings of a recording's `url`. Their schemes have been checked."""
     try:
-        return checked_places(settings.delivery_places)
+        return full_prefixes(settings.delivery_places)
     except (ValueError, ImportError) as error:
         message = f"RECORDINGS_DELIVERY_PLACES cannot be used: {error}"
         raise CannotOpenError(message) from error

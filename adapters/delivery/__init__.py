@@ -1,6 +1,6 @@
-"""Delivery of a stored recording to its `url` (`docs/v2_contract.md`, section 7.1). See `UrlCourier`."""
+"""Sends a stored recording to the `url` that its caller gave (docs/v2_contract.md, section 7.1). See `UrlCourier`."""
 
-from adapters.delivery.allowed_urls import checked_places
+from adapters.delivery.allowed_urls import full_prefixes
 from adapters.delivery.url_courier import UrlCourier
 
-__all__ = ["UrlCourier", "checked_places"]
+__all__ = ["UrlCourier", "full_prefixes"]

@@ -1,7 +1,8 @@
-"""What a `url` may begin with, and who decides which server that leads to; with no I/O beyond an import.
+"""The URLs that recordings may be sent to. No I/O except an import.
 
-The host of a URL is the caller's. So either the guard looks at the address that is connected to, or the URL names no
-host but a bucket of a store whose endpoint the installation sets, or an operator has named the host.
+The caller chooses the host of a URL. Therefore one of three conditions must hold: the guard checks the address of the
+connection, or the URL names a bucket of a store whose endpoint the installation configures, or an operator has allowed
+the host.
 """
 
 import re
@@ -17,47 +18,52 @@ WEB: Final = ("http", "https")
 FTP: Final = ("ftp", "ftps")
 SFTP: Final = ("sftp", "ssh")
 BUCKETS: Final = frozenset({"az", "gcs", "gs", "memory", "oss", "s3", "s3a", "tos"})
-"""What stands where a host would is a name inside a store of ours: it cannot say where that store is."""
+"""Schemes with a bucket instead of a host. The installation configures the endpoint of these stores."""
 _SEPARATORS: Final = re.compile(r"[/\\?#]")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 
 
-def checked_places(places: Iterable[str]) -> tuple[str, ...]:
-    """Places in full: `https` is `https://`.
+def full_prefixes(prefixes: Iterable[str]) -> tuple[str, ...]:
+    """Return the allowed URL prefixes in full: `https` becomes `https://`.
 
     Raises:
-        ValueError: nothing can be sent there, or callers could name any host there and nobody would look at it.
-        ImportError: a package is missing for it.
+        ValueError: no store has this scheme, or callers could choose a host that nothing checks.
+        ImportError: the package for this scheme is missing.
     """
-    found = tuple(place if "://" in place else f"{place}://" for place in places)
-    for place in found:
-        _check(place)
+    found = tuple(prefix if "://" in prefix else f"{prefix}://" for prefix in prefixes)
+    for prefix in found:
+        _check(prefix)
     return found
 
 
-def _check(place: str) -> None:
-    scheme, _, rest = place.partition("://")
+def _check(prefix: str) -> None:
+    scheme, _, rest = prefix.partition("://")
     if scheme not in FTP:
         try:
             get_filesystem_class(scheme)
         except (ValueError, ImportError) as error:
-            raise type(error)(f"{place!r}: {error}") from error
-    if not is_bound(scheme) and not rest.strip("/"):
-        raise ValueError(f"{place!r} leaves the host to the caller: write one, as in {scheme}://files.example.org/")
+            raise type(error)(f"{prefix!r}: {error}") from error
+    if not has_checked_host(scheme) and not rest.strip("/"):
+        raise ValueError(f"{prefix!r} allows every host: add a host, as in {scheme}://files.example.org/")
 
 
-def is_bound(scheme: str) -> bool:
-    """Whether a caller's URL of a scheme leads nowhere that has not been looked at."""
+def has_checked_host(scheme: str) -> bool:
+    """Return true if URLs of a scheme lead only to hosts that the guard checks or the installation configures."""
     return scheme in {*WEB, *FTP, *SFTP} or scheme in BUCKETS
 
 
-def is_allowed(url: str, places: tuple[str, ...]) -> bool:
-    """Whether something may be sent to a URL whose scheme is in lower case. `places` are checked ones."""
+def is_allowed(url: str, prefixes: tuple[str, ...]) -> bool:
+    """Return true if a recording may be sent to a URL.
+
+    Args:
+        url: a URL with its scheme in lower case.
+        prefixes: the result of `full_prefixes`.
+    """
     scheme, _, rest = url.partition("://")
-    # A path ends at its query or fragment, and to some servers a backslash is a slash.
+    # A path ends at its query or fragment. Some servers read a backslash as a slash.
     if ".." in _SEPARATORS.split(unquote(rest)):
         return False
     if scheme in BUCKETS and not _BUCKET.fullmatch(rest.partition("/")[0]):
         return False
-    # A place of another scheme names its host.
-    return is_in(url, places)
+    # A prefix of any other scheme names its host.
+    return is_in(url, prefixes)

@@ -1,4 +1,4 @@
-"""What is sent: the stored audio, never half and never changed."""
+"""The file of a delivery: the stored audio, complete and unchanged."""
 
 import asyncio
 from asyncio import Task
@@ -8,20 +8,20 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
 
-from adapters.delivery.target_url import file_name, query_of
+from adapters.delivery.target_url import file_name, query_parameters
 from recordings.model.recording import Media, Recording
 
 Read = Callable[[str], AsyncIterator[bytes]]
-"""`MediaStore.read` of the whole."""
+"""`MediaStore.read` of the whole audio."""
 
 
 class SourceError(Exception):
-    """The stored audio cannot be read, or is not what was stored. The receiver is not to blame."""
+    """The stored audio cannot be read, or it differs from what was stored. The receiver is not the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFile:
-    """A stored recording on its way, under a delivery's id that stays the same over all attempts."""
+    """A stored recording and the id of its delivery, which is the same for all attempts."""
 
     recording: Recording
     media: Media
@@ -30,16 +30,16 @@ class DeliveryFile:
 
     @property
     def name(self) -> str:
-        """The name of its file."""
+        """The file name."""
         return file_name(self.recording)
 
     @property
     def query(self) -> tuple[tuple[str, str], ...]:
-        """What is told of it."""
-        return query_of(self.recording)
+        """The query parameters that describe the recording."""
+        return query_parameters(self.recording)
 
     def headers(self) -> dict[str, str]:
-        """What goes with it over HTTP. A receiver tells a repetition by the delivery's id (RFC 9530 for the digest)."""
+        """Return the HTTP headers. A receiver recognizes a repeated delivery by its id. RFC 9530 defines the digest."""
         digest = b64encode(bytes.fromhex(self.media.sha256)).decode()
         return {
             "Content-Type": self.media.content_type,
@@ -49,39 +49,40 @@ class DeliveryFile:
         }
 
     async def body(self) -> AsyncGenerator[bytes, None]:
-        """The audio; while one chunk is sent the next one comes.
+        """Yield the audio. The next chunk is read while one is sent.
 
-        The last chunk is only given when all of them are what was stored: a receiver never gets a whole wrong file.
+        The last chunk is only yielded if the whole audio has the stored length and digest. A receiver therefore never
+        gets a wrong file that looks complete.
 
         Raises:
-            SourceError: it cannot be read, or is something else.
+            SourceError: the audio cannot be read, or it differs from what was stored.
         """
-        digest, length, held = sha256(), 0, b""
-        async with aclosing(_ahead(self.read(self.media.url))) as chunks:
+        digest, length, pending = sha256(), 0, b""
+        async with aclosing(_read_ahead(self.read(self.media.url))) as chunks:
             async for chunk in chunks:
                 if (length := length + len(chunk)) > self.media.length:
                     break
-                if held:
-                    yield held
+                if pending:
+                    yield pending
                 digest.update(chunk)
-                held = chunk
+                pending = chunk
         if (length, digest.hexdigest()) != (self.media.length, self.media.sha256):
-            raise SourceError(f"the stored audio is not what was stored: {length} bytes of {self.media.length}")
-        if held:
-            yield held
+            raise SourceError(f"the audio differs from what was stored: {length} of {self.media.length} bytes")
+        if pending:
+            yield pending
 
 
-async def _ahead(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    coming: Task[bytes | None] = asyncio.ensure_future(_next(chunks))
+async def _read_ahead(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    upcoming: Task[bytes | None] = asyncio.ensure_future(_next(chunks))
     try:
-        while (chunk := await coming) is not None:
-            coming = asyncio.ensure_future(_next(chunks))
+        while (chunk := await upcoming) is not None:
+            upcoming = asyncio.ensure_future(_next(chunks))
             yield chunk
     finally:
-        coming.cancel()
-        await asyncio.wait([coming])
-        if not coming.cancelled():
-            coming.exception()
+        upcoming.cancel()
+        await asyncio.wait([upcoming])
+        if not upcoming.cancelled():
+            upcoming.exception()
         if (close := getattr(chunks, "aclose", None)) is not None:
             await close()
 

@@ -1,7 +1,7 @@
-"""Sending to any other URL that fsspec reaches, `s3://` among them, with the options that an operator gave for it.
+"""Delivery to all other URLs that fsspec supports, such as `s3://`, with the operator's options for them.
 
-Where such a store is, is in those options or in its library's own settings: fsspec is asked for the store of a scheme,
-and never to read an endpoint, or another store, out of a URL.
+The options, or the library's own settings, say where the store is. fsspec opens the store by its scheme only: it never
+reads an endpoint or another store from a URL.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from adapters.net.fsspec_put import put_and_rename
 
 
 async def deliver(path: Path, url: str, name: str, options: Mapping[str, Any]) -> None:
-    """Put a file into the folder at a URL; it has its name when all of it is there.
+    """Put a file into the folder at a URL. The file has its final name only when it is complete.
 
     Raises:
-        Exception: whatever that store raises.
+        Exception: any error of the store.
     """
     scheme, target = url.partition(":")[0], folder_address(url, name)
-    kind = fsspec.get_filesystem_class(scheme)
-    alone = {"skip_instance_cache": True, "use_listings_cache": False, "asynchronous": kind.async_impl}
-    store = fsspec.filesystem(scheme, **alone, **options)
+    store_class = fsspec.get_filesystem_class(scheme)
+    private = {"skip_instance_cache": True, "use_listings_cache": False, "asynchronous": store_class.async_impl}
+    store = fsspec.filesystem(scheme, **private, **options)
     if not isinstance(store, AsyncFileSystem):
         await asyncio.to_thread(put_and_rename, store, path, store._strip_protocol(target))  # noqa: SLF001 - fsspec's
         return
     try:
-        # Stores of objects show one when all of it is there.
+        # An object store shows an object only when it is complete.
         await store._put_file(str(path), target)  # noqa: SLF001 - fsspec's documented coroutine
     finally:
         if hasattr(store, "set_session"):

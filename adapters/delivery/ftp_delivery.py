@@ -1,6 +1,6 @@
-"""Sending over FTP: binary, anonymous unless the URL has a user (`docs/v2_contract.md`, section 7.1).
+"""Delivery over FTP: binary, and anonymous if the URL has no user (docs/v2_contract.md, section 7.1).
 
-`ftps://` is FTP that turns to TLS before anybody says who he is (RFC 4217), on the same port.
+`ftps://` is FTP that changes to TLS on the same port, before the login (RFC 4217).
 """
 
 import asyncio
@@ -19,57 +19,62 @@ PORT: Final = 21
 
 
 class _SecureFTP(ftplib.FTP_TLS):
-    """FTP over TLS whose data connections resume the session of the first one, as most servers ask (RFC 4217, 10.2)."""
+    """FTP over TLS. Its data connections resume the TLS session of the control connection.
+
+    Most servers require this (RFC 4217, section 10.2).
+    """
 
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
-        """As in the library."""
-        connection, size = ftplib.FTP.ntransfercmd(self, cmd, rest)  # noqa: S321 - TLS comes next
+        """Open a data connection, as in the base class."""
+        connection, size = ftplib.FTP.ntransfercmd(self, cmd, rest)  # noqa: S321 - the next step starts TLS
         session = self.sock.session if isinstance(self.sock, ssl.SSLSocket) else None
         return self.context.wrap_socket(connection, server_hostname=self.host, session=session), size
 
 
 def send(guard: Guard, path: Path, url: str, name: str, seconds: float) -> None:
-    """Put a file into the folder of an `ftp://` or `ftps://` URL; it has its name when all of it is there. Blocks.
+    """Put a file into the folder of an `ftp://` or `ftps://` URL. Blocks.
+
+    The file has its final name only when it is complete.
 
     Raises:
-        AddressRefusedError: the host may not be reached.
-        OSError: the connection failed, or its certificate is not the host's. Also `ftplib.Error`, when the server
-            refused.
+        AddressRefusedError: the guard does not allow the host.
+        OSError: the connection failed, or the certificate is for another host.
+        ftplib.Error: the server refused.
     """
-    place, target = urlsplit(url), folder_path(url, name)
+    parts, target = urlsplit(url), folder_path(url, name)
     if not target.isprintable():
-        # It would be another command.
-        raise AddressRefusedError("the name of the file has a control character")
-    with _client(place, seconds) as connection:
-        host, port = place.hostname or "", place.port or PORT
-        # To the address that was checked. The data connections go to the same one, whatever the server says.
+        # A line break in the name would start another FTP command.
+        raise AddressRefusedError("the file name has a control character")
+    with _client(parts, seconds) as connection:
+        host, port = parts.hostname or "", parts.port or PORT
+        # Connect to the checked address. The data connections use the same one, also if the server names another.
         connection.connect(reachable(guard, host, port)[0], port)
-        # The name that a certificate has to have.
+        # The certificate must be for this name.
         connection.host = host
-        connection.login(unquote(place.username or "anonymous"), unquote(place.password or ""))
+        connection.login(unquote(parts.username or "anonymous"), unquote(parts.password or ""))
         if isinstance(connection, _SecureFTP):
             connection.prot_p()
         _store(connection, path, target)
 
 
-def _client(place: SplitResult, seconds: float) -> ftplib.FTP:
-    if place.scheme == "ftps":
+def _client(parts: SplitResult, seconds: float) -> ftplib.FTP:
+    if parts.scheme == "ftps":
         return _SecureFTP(timeout=seconds, context=ssl.create_default_context())
-    return ftplib.FTP(timeout=seconds)  # noqa: S321 - the caller asked for it, and an operator allowed it
+    return ftplib.FTP(timeout=seconds)  # noqa: S321 - the caller chose FTP, and an operator allowed it
 
 
 def _store(connection: ftplib.FTP, path: Path, target: str) -> None:
-    passing = f"{target}.part"
+    temporary = f"{target}.part"
     try:
         with path.open("rb") as file:
-            connection.storbinary(f"STOR {passing}", file, blocksize=1 << 16)
-        connection.rename(passing, target)
+            connection.storbinary(f"STOR {temporary}", file, blocksize=1 << 16)
+        connection.rename(temporary, target)
     except BaseException:
         with suppress(*ftplib.all_errors):
-            connection.delete(passing)
+            connection.delete(temporary)
         raise
 
 
 async def deliver(guard: Guard, path: Path, url: str, name: str, seconds: float) -> None:
-    """`send`, away from the event loop."""
+    """Call `send` in a thread."""
     await asyncio.to_thread(send, guard, path, url, name, seconds)

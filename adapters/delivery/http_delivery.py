@@ -1,4 +1,4 @@
-"""Sending over HTTP: PUT or POST of the raw bytes, redirects followed with verb and body."""
+"""Delivery over HTTP: PUT or POST of the audio. Redirects are followed with the same method and body."""
 
 import asyncio
 from contextlib import suppress
@@ -9,45 +9,46 @@ import aiohttp
 from yarl import URL
 
 from adapters.delivery.delivery_file import DeliveryFile
-from adapters.delivery.http_outcome import receipt_of, shown_text
+from adapters.delivery.http_outcome import printable_text, result_of_response
 from adapters.delivery.target_url import web_address
-from adapters.net import Guard, Limits, Redirected, open_session
+from adapters.net import Guard, Limits, RedirectChain, open_session
 from adapters.net.redirects import FOLLOWED
-from recordings.ports.courier import Receipt
+from recordings.ports.courier import DeliveryResult
 
-_MOST_OF_AN_ANSWER: Final = 4_096
-_ANSWER_SECONDS: Final = 10
+_MAX_RESPONSE: Final = 4_096
+"""Bytes of a response body that are read."""
+_RESPONSE_SECONDS: Final = 10
 
 
 class WebSender:
-    """Sends to http and https URLs that a guard allows, at every hop. Belongs to one event loop; `close` it there."""
+    """Sends to http and https URLs. The guard checks each redirect. Belongs to one event loop; close it there."""
 
     def __init__(self, guard: Guard, limits: Limits) -> None:
         self._guard = guard
         self._limits = limits
-        self._opened: aiohttp.ClientSession | None = None
+        self._session: aiohttp.ClientSession | None = None
 
-    async def send(self, file: DeliveryFile, url: str) -> Receipt:
-        """One attempt.
+    async def send(self, file: DeliveryFile, url: str) -> DeliveryResult:
+        """Make one attempt, and follow redirects.
 
         Raises:
-            AddressRefusedError: a host on the way may not be reached.
-            RedirectRefusedError: a redirect leads nowhere.
+            AddressRefusedError: the guard does not allow a host.
+            RedirectRefusedError: a redirect is not acceptable.
             SourceError: the stored audio cannot be sent.
             OSError: the connection failed. Also `aiohttp.ClientError` and `TimeoutError`.
         """
-        place = Redirected(web_address(url, file.name, file.query))
+        chain = RedirectChain(web_address(url, file.name, file.query))
         while True:
-            receipt, location = await self._attempt(file, url, place.url)
-            if receipt is not None:
-                return receipt
-            place = place.follow(location)
+            result, location = await self._request(file, url, chain.url)
+            if result is not None:
+                return result
+            chain = chain.follow(location)
 
-    async def _attempt(self, file: DeliveryFile, url: str, target: str) -> tuple[Receipt | None, str | None]:
-        """What came of it at one place, or the next place."""
+    async def _request(self, file: DeliveryFile, url: str, target: str) -> tuple[DeliveryResult | None, str | None]:
+        """Send one request. Return its result, or the location of a redirect."""
         body = file.body()
         try:
-            async with self._session().request(
+            async with self._opened().request(
                 file.recording.options.method.upper(),
                 URL(target, encoded=True),
                 headers=file.headers(),
@@ -56,38 +57,38 @@ class WebSender:
             ) as response:
                 location = response.headers.get("Location")
                 if response.status in FOLLOWED and location is not None:
-                    # What is left of its body does not matter.
+                    # Skip the rest of the redirect's body.
                     response.close()
                     return None, location
-                text = shown_text(await _beginning(response), url)
-                return receipt_of(response.status, response.headers, text, datetime.now(UTC)), None
+                text = printable_text(await _beginning(response), url)
+                return result_of_response(response.status, response.headers, text, datetime.now(UTC)), None
         finally:
-            # One that is still being read from is cancelled with the request, and ends by itself.
+            # If aiohttp still reads the body, it cancels that together with the request.
             with suppress(RuntimeError):
                 await body.aclose()
 
     async def close(self) -> None:
-        """Let go of connections."""
-        session, self._opened = self._opened, None
+        """Close all connections."""
+        session, self._session = self._session, None
         if session is not None:
             await session.close()
 
-    def _session(self) -> aiohttp.ClientSession:
-        if self._opened is None:
-            self._opened = open_session(self._guard, self._limits)
-        return self._opened
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = open_session(self._guard, self._limits)
+        return self._session
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
-    """Some of an answer: it may be endless, or never come."""
-    found = bytearray()
+    """Read the beginning of a response body. The rest may be endless or never arrive."""
+    body = bytearray()
     try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            while len(found) < _MOST_OF_AN_ANSWER and (part := await response.content.read(_MOST_OF_AN_ANSWER)):
-                found += part
+        async with asyncio.timeout(_RESPONSE_SECONDS):
+            while len(body) < _MAX_RESPONSE and (chunk := await response.content.read(_MAX_RESPONSE)):
+                body += chunk
     except (TimeoutError, aiohttp.ClientError):
         pass
     finally:
         if not response.content.at_eof():
             response.close()
-    return bytes(found[:_MOST_OF_AN_ANSWER])
+    return bytes(body[:_MAX_RESPONSE])

@@ -1,4 +1,4 @@
-"""Sending over SFTP, as the user of the URL: to the address that was checked, and without keys of this machine."""
+"""Delivery over SFTP, as the URL's user: to the checked address, and without this machine's keys."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,31 +13,33 @@ from adapters.net.fsspec_put import put_and_rename
 
 PORT: Final = 22
 _OWN_KEYS: Final = {"look_for_keys": False, "allow_agent": False}
-"""A caller's host is not shown whose keys this machine has, unless an operator set them for it."""
+"""Do not offer this machine's keys to a host that a caller chose, except if an operator configured it."""
 
 
 def send(guard: Guard, path: Path, url: str, name: str, options: Mapping[str, Any], seconds: float) -> None:
-    """Put a file into the folder of an `sftp://` URL; it has its name when all of it is there. Blocks.
+    """Put a file into the folder of an `sftp://` URL. Blocks.
+
+    The file has its final name only when it is complete.
 
     Raises:
-        AddressRefusedError: the host may not be reached.
-        Exception: whatever paramiko raises, and OSError.
+        AddressRefusedError: the guard does not allow the host.
+        Exception: any error of paramiko, and OSError.
     """
-    # An extra: its libraries are there where it is used.
+    # paramiko is an optional dependency.
     from fsspec.implementations.sftp import SFTPFileSystem
 
-    place = urlsplit(url)
-    host, port = place.hostname or "", place.port or PORT
-    named = {"username": unquote(place.username or "") or None, "password": unquote(place.password or "") or None}
-    waits = dict.fromkeys(("timeout", "banner_timeout", "auth_timeout", "channel_timeout"), seconds)
-    given = {**_OWN_KEYS, **waits, **{key: value for key, value in named.items() if value}, **options}
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or PORT
+    login = {"username": unquote(parts.username or "") or None, "password": unquote(parts.password or "") or None}
+    timeouts = dict.fromkeys(("timeout", "banner_timeout", "auth_timeout", "channel_timeout"), seconds)
+    settings = {**_OWN_KEYS, **timeouts, **{key: value for key, value in login.items() if value}, **options}
     with connect(guard, host, port, seconds) as connection:
-        store = SFTPFileSystem(host, port=port, sock=connection, skip_instance_cache=True, **given)
+        store = SFTPFileSystem(host, port=port, sock=connection, skip_instance_cache=True, **settings)
         with closing(store.client):
             store.ftp.get_channel().settimeout(seconds)
             put_and_rename(store, path, folder_path(url, name))
 
 
 async def deliver(guard: Guard, path: Path, url: str, name: str, options: Mapping[str, Any], seconds: float) -> None:
-    """`send`, away from the event loop."""
+    """Call `send` in a thread."""
     await asyncio.to_thread(send, guard, path, url, name, options, seconds)

@@ -1,4 +1,4 @@
-"""The URL to which a recording is sent, as v2 receivers expect it (`docs/v2_contract.md`, section 7.1), with no I/O."""
+"""The exact URL of a delivery, as existing receivers expect it (docs/v2_contract.md, section 7.1). No I/O."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,19 +10,22 @@ from recordings.model.recording import Recording
 Pairs = tuple[tuple[str, str], ...]
 
 _GREGORIAN: Final = 62_167_219_200
-"""The Gregorian seconds of 1970-01-01, in which legacy receivers count time."""
-_KEPT: Final = "%/:?#[]@!$&'()*+,;=~"
-"""What stands in a caller's own URL for itself."""
+"""The Gregorian seconds of 1970-01-01. Existing receivers count time in Gregorian seconds."""
+_SAFE: Final = "%/:?#[]@!$&'()*+,;=~"
+"""Characters of the caller's URL that stay as they are."""
 
 
 def file_name(recording: Recording) -> str:
-    """`call_recording_{call_id}.{format}`: of its own making, and with a single dot."""
+    """Return `call_recording_{call_id}.{format}`. It does not contain the recording's name."""
     return f"call_recording_{recording.call_id}.{recording.format}"
 
 
-def query_of(recording: Recording) -> Pairs:
-    """What is told of a recording in the query: the set and the order of 4.3. A missing value is an empty one."""
-    known = (
+def query_parameters(recording: Recording) -> Pairs:
+    """Return the query parameters that describe a recording (docs/v2_contract.md, section 4.3).
+
+    Their set and order are fixed. A missing value is an empty string.
+    """
+    values = (
         ("from", recording.from_),
         ("to", recording.to),
         ("caller_id_name", recording.caller_id_name),
@@ -36,43 +39,42 @@ def query_of(recording: Recording) -> Pairs:
         ("duration_ms", recording.duration_ms),
         ("recording_id", recording.id),
     )
-    return tuple((name, "" if value is None else str(value)) for name, value in known)
+    return tuple((name, "" if value is None else str(value)) for name, value in values)
 
 
 def web_address(url: str, name: str, query: Iterable[tuple[str, str]]) -> str:
-    """The URL to send to.
+    """Return the URL of the request.
 
-    Without a query in the caller's URL the file's name is one more part of the path. With one, it is the value of the
-    last parameter if that has none, and else a parameter `recording`.
+    If the caller's URL has no query, the file name is the last segment of the path. If it has one, the file name is the
+    value of its last parameter, if that parameter is empty; otherwise it is the value of a new parameter `recording`.
     """
-    base, _, given = _ascii(url.rstrip("/")).partition("?")
-    told = "&".join(f"{key}={quote(value, safe='')}" for key, value in query)
+    base, _, own_query = _ascii(url.rstrip("/")).partition("?")
+    description = "&".join(f"{key}={quote(value, safe='')}" for key, value in query)
     file = quote(name, safe="")
-    if not given:
-        return f"{base.rstrip('/')}/{file}?{told}"
-    last = given.rpartition("&")[2]
-    value = last.partition("=")[2]
-    if value:
-        return f"{base}?{given}&recording={file}&{told}"
-    return f"{base}?{given.removesuffix('=')}={file}&{told}"
+    if not own_query:
+        return f"{base.rstrip('/')}/{file}?{description}"
+    last_value = own_query.rpartition("&")[2].partition("=")[2]
+    if last_value:
+        return f"{base}?{own_query}&recording={file}&{description}"
+    return f"{base}?{own_query.removesuffix('=')}={file}&{description}"
 
 
 def folder_address(url: str, name: str) -> str:
-    """The place in a folder at an `s3://` or other URL. A call's id is no path, whatever is in it."""
+    """Return the URL of a file in the folder at an `s3://` or other URL. A call id never adds a path segment."""
     return f"{urldefrag(url).url.rstrip('/')}/{name.replace('/', '_')}"
 
 
 def folder_path(url: str, name: str) -> str:
-    """The path, decoded, of a file in a folder at an `ftp://` or `sftp://` URL. A name is none, and is not decoded."""
+    """Return the decoded path of a file in the folder at an `ftp://` or `sftp://` URL. The name is not decoded."""
     return f"{unquote(urlsplit(url).path).rstrip('/')}/{name.replace('/', '_')}"
 
 
 def _ascii(url: str) -> str:
-    """A URL as it can be asked for: other letters encoded, without its fragment, the rest as it was."""
+    """Return a URL in ASCII, without its fragment: other letters are encoded, the rest does not change."""
     parts = urlsplit(urldefrag(url).url)
     user, at, host = parts.netloc.rpartition("@")
     if not host.isascii():
         name, colon, port = host.partition(":")
         host = name.encode("idna").decode() + colon + port
-    path, query = (quote(text, safe=_KEPT) for text in (parts.path, parts.query))
-    return urlunsplit((parts.scheme, quote(user, safe=_KEPT) + at + host, path, query, ""))
+    path, query = (quote(text, safe=_SAFE) for text in (parts.path, parts.query))
+    return urlunsplit((parts.scheme, quote(user, safe=_SAFE) + at + host, path, query, ""))

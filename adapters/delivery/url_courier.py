@@ -1,4 +1,4 @@
-"""The `Courier`: chooses the way by the URL's scheme, and turns whatever goes wrong into a receipt."""
+"""The `Courier`: selects the protocol by the URL's scheme, and turns every failure into a result."""
 
 import asyncio
 import ftplib
@@ -8,29 +8,31 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.delivery import fsspec_delivery as remote
-from adapters.delivery import ftp_delivery as ftp
-from adapters.delivery import sftp_delivery as sftp
-from adapters.delivery.allowed_urls import BUCKETS, FTP, SFTP, WEB, checked_places, is_allowed
+from adapters.delivery import fsspec_delivery, ftp_delivery, sftp_delivery
+from adapters.delivery.allowed_urls import BUCKETS, FTP, SFTP, WEB, full_prefixes, is_allowed
 from adapters.delivery.delivery_file import DeliveryFile, Read, SourceError
 from adapters.delivery.http_delivery import WebSender
 from adapters.net import AddressRefusedError, Guard, Limits, RedirectRefusedError, redact_url
 from recordings.model.recording import Recording
 from recordings.ports.audio import MediaMissing
-from recordings.ports.courier import Receipt, Sent
+from recordings.ports.courier import DeliveryOutcome, DeliveryResult
 
 LIMITS: Final = Limits(idle=60.0, total=840.0)
-"""An attempt ends before the lease of its background step does (30 minutes): nobody begins it anew beside us."""
+"""An attempt ends before the lease of its background step (30 minutes), so no other process starts it again."""
 
 
 class UrlCourier:
-    """Sends stored recordings to their `url`, one attempt a call.
+    """Sends stored recordings to their `url`. Belongs to one event loop; close it there.
 
-    `read` is the media store's, `work` a folder for what cannot be streamed, `options` fsspec's by the beginnings of
-    URLs that are neither http nor ftp (the longest counts). `places` says what a URL may begin with: a scheme
-    (`https`), or more (`s3://drops/`), for what is sent to other stores is sent with our own credentials; what is no
-    such place raises as `checked_places` does. At most `at_once` are under way. Belongs to one event loop; `close` it
-    there.
+    Args:
+        read: the media store's `read`.
+        guard: decides which hosts and addresses may be reached.
+        work: a folder for temporary copies, for protocols that cannot send a stream.
+        prefixes: the allowed beginnings of a URL: a scheme (`https`) or more (`s3://drops/`). Other stores get this
+            service's own credentials. A wrong prefix raises as `full_prefixes` does.
+        options: fsspec's options by the beginning of a URL, except for http and ftp. The longest beginning counts.
+        limits: the limits of an attempt.
+        concurrency: the maximum number of simultaneous attempts.
     """
 
     def __init__(
@@ -39,99 +41,100 @@ class UrlCourier:
         guard: Guard,
         work: Path,
         *,
-        places: Iterable[str] = WEB,
+        prefixes: Iterable[str] = WEB,
         options: Mapping[str, Mapping[str, Any]] | None = None,
         limits: Limits = LIMITS,
-        at_once: int = 16,
+        concurrency: int = 16,
     ) -> None:
         self._read = read
         self._guard = guard
         self._work = work
-        self._places = checked_places(places)
+        self._prefixes = full_prefixes(prefixes)
         self._options = dict(options or {})
         self._limits = limits
         self._web = WebSender(guard, limits)
-        self._slots = asyncio.Semaphore(at_once)
+        self._slots = asyncio.Semaphore(concurrency)
 
-    async def deliver(self, recording: Recording) -> Receipt:
-        """One attempt, with the delivery's id in its header; whatever goes wrong is in the receipt."""
+    async def deliver(self, recording: Recording) -> DeliveryResult:
+        """Make one attempt, with the delivery's id in a header. Every failure is in the result."""
         url, media, delivery = recording.options.url, recording.media, recording.delivery
         if url is None or media is None or delivery is None:
-            return Receipt(Sent.NEVER, "there is nothing to send, or nowhere to send it")
-        delivered = DeliveryFile(recording, media, delivery.id, self._read)
+            return DeliveryResult(DeliveryOutcome.REJECTED, "the recording has no audio or no url")
+        file = DeliveryFile(recording, media, delivery.id, self._read)
         try:
             async with self._slots, asyncio.timeout(self._limits.total):
-                return await self._send(delivered, url)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the recording has to say so
-            return receipt_of_fault(error)
+                return await self._send(file, url)
+        except Exception as error:  # noqa: BLE001 - the recording must show every error
+            return result_of_error(error)
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         await self._web.close()
 
-    async def _send(self, delivered: DeliveryFile, url: str) -> Receipt:
+    async def _send(self, file: DeliveryFile, url: str) -> DeliveryResult:
         scheme, _, rest = url.partition("://")
         scheme = scheme.lower()
         url = f"{scheme}://{rest}"
-        if not is_allowed(url, self._places):
-            return Receipt(Sent.NEVER, f"{redact_url(url)} is no place that is delivered to here")
+        if not is_allowed(url, self._prefixes):
+            error = f"{redact_url(url)} is not allowed: an operator can allow it with RECORDINGS_DELIVERY_PLACES"
+            return DeliveryResult(DeliveryOutcome.REJECTED, error)
         if scheme in WEB:
-            return await self._web.send(delivered, url)
-        idle, options = self._limits.idle, self._options_of(url)
-        async with _as_file(delivered, self._work) as path:
+            return await self._web.send(file, url)
+        idle, options = self._limits.idle, self._options_for(url)
+        async with _temporary_copy(file, self._work) as path:
             if scheme in FTP:
-                await ftp.deliver(self._guard, path, url, delivered.name, idle)
+                await ftp_delivery.deliver(self._guard, path, url, file.name, idle)
             elif scheme in SFTP:
-                await sftp.deliver(self._guard, path, url, delivered.name, options, idle)
+                await sftp_delivery.deliver(self._guard, path, url, file.name, options, idle)
             else:
-                await remote.deliver(path, url, delivered.name, options)
-        return Receipt(Sent.DELIVERED)
+                await fsspec_delivery.deliver(path, url, file.name, options)
+        return DeliveryResult(DeliveryOutcome.DELIVERED)
 
-    def _options_of(self, url: str) -> Mapping[str, Any]:
+    def _options_for(self, url: str) -> Mapping[str, Any]:
         beginnings = [beginning for beginning in self._options if url.startswith(beginning)]
         if url.partition(":")[0] not in BUCKETS:
-            # The host is the caller's: it gets our credentials only where they are set for that host.
+            # The caller chose the host. It gets this service's credentials only if they are set for this host.
             beginnings = [beginning for beginning in beginnings if not beginning.endswith("://")]
         return self._options[max(beginnings, key=len)] if beginnings else {}
 
 
-def receipt_of_fault(error: BaseException) -> Receipt:
-    """What an attempt came to that got no answer. Texts of libraries are left out: they quote URLs."""
+def result_of_error(error: BaseException) -> DeliveryResult:
+    """Return the result of an attempt without a response. It omits the texts of libraries, because they quote URLs."""
     source = _cause(error, SourceError)
     if source is not None:
-        gone = _cause(source, MediaMissing) is not None
-        return Receipt(Sent.NEVER if gone else Sent.AGAIN, str(source))
+        is_missing = _cause(source, MediaMissing) is not None
+        return DeliveryResult(DeliveryOutcome.REJECTED if is_missing else DeliveryOutcome.RETRY, str(source))
     if isinstance(error, AddressRefusedError | RedirectRefusedError):
-        return Receipt(Sent.NEVER, str(error))
+        return DeliveryResult(DeliveryOutcome.REJECTED, str(error))
     if isinstance(error, ftplib.Error):
-        return Receipt(Sent.AGAIN, f"the server answered {str(error)[:300]}")
+        return DeliveryResult(DeliveryOutcome.RETRY, f"the server answered {str(error)[:300]}")
     if isinstance(error, UnicodeError):
-        return Receipt(Sent.NEVER, "the URL cannot be asked for")
-    kind = "it took too long" if isinstance(error, TimeoutError) else type(error).__name__
-    return Receipt(Sent.AGAIN, f"the server could not be reached, or broke off: {kind}")
+        return DeliveryResult(DeliveryOutcome.REJECTED, "the URL is not valid")
+    reason = "timeout" if isinstance(error, TimeoutError) else type(error).__name__
+    return DeliveryResult(DeliveryOutcome.RETRY, f"the connection to the server failed: {reason}")
 
 
 def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
-    """The error of a kind that an error came of."""
+    """Return the first error of a kind in a chain of causes."""
     while error is not None and not isinstance(error, kind):
         error = error.__cause__
     return error
 
 
 @asynccontextmanager
-async def _as_file(delivered: DeliveryFile, work: Path) -> AsyncIterator[Path]:
-    """The audio as a file, for those who take nothing else. It has no name in the folder when this is over."""
+async def _temporary_copy(file: DeliveryFile, work: Path) -> AsyncIterator[Path]:
+    """Provide the audio as a file, for protocols that need one. The file is deleted at the end."""
     await asyncio.to_thread(work.mkdir, mode=0o700, parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=work, prefix="delivery.", suffix=".part") as file:
-        async for chunk in delivered.body():
-            await _on_disk(file.write, chunk)
-        await _on_disk(file.flush)
-        yield Path(file.name)
+    with tempfile.NamedTemporaryFile(dir=work, prefix="delivery.", suffix=".part") as copy:
+        async for chunk in file.body():
+            await _call_in_thread(copy.write, chunk)
+        await _call_in_thread(copy.flush)
+        yield Path(copy.name)
 
 
-async def _on_disk(write: Callable[..., object], *data: bytes) -> None:
+async def _call_in_thread(write: Callable[..., object], *data: bytes) -> None:
     try:
         await asyncio.to_thread(write, *data)
     except OSError as error:
-        # The receiver is not to blame for a full disk of ours.
-        raise SourceError(f"there is no copy to send: {error.strerror}") from error
+        # A full disk of this server is not the receiver's fault.
+        raise SourceError(f"no temporary copy can be made: {error.strerror}") from error

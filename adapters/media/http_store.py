@@ -13,7 +13,7 @@ from yarl import URL
 from adapters.media.http_store_responses import BodyPart, body_part, check_status
 from adapters.media.store_errors import AccessRefusedError, BrokenTransferError, MediaFaultError
 from adapters.media.store_keys import quoted
-from adapters.net import AddressRefusedError, Guard, Limits, Redirected, RedirectRefusedError, open_session
+from adapters.net import AddressRefusedError, Guard, Limits, RedirectChain, RedirectRefusedError, open_session
 from adapters.net.redirects import FOLLOWED
 from recordings.ports.audio import MediaMissing
 
@@ -151,14 +151,14 @@ class HttpMedia:
         raise AssertionError  # pragma: no cover - the last try returns or raises
 
     async def _follow(self, method: str, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        target = Redirected(url)
+        target = RedirectChain(url)
         while True:
             response = await self._send(method, target.url, {**headers, **self._own_headers(target.url)})
             if response.status not in FOLLOWED:
                 return response
             response.close()
             target = target.follow(response.headers.get("Location"))
-            if target.url == f"{target.seen[-1]}/":
+            if target.url == f"{target.previous[-1]}/":
                 # Web servers redirect to this URL if the path is a folder.
                 raise MediaMissing(url)
 

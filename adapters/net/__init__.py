@@ -1,22 +1,23 @@
-"""Going out to hosts that somebody named: which may be reached, how far, and how it is told when it fails.
+"""Safe outgoing requests: which hosts may be reached, how redirects are followed, and what errors may show.
 
-Shared by the HTTP store and by delivery. The rules are pure, in `addresses`, `guard` and `redirects`; `client` holds
-aiohttp to them, `sockets` whatever takes a plain connection. aiohttp, because its streams cost a third of the processor
-time of the pure-Python clients, and because one resolution, whose addresses we see, is what its connector connects to.
+The HTTP media store and the deliveries share this package. `public_addresses`, `guard` and `redirects` are pure.
+`guarded_client` applies the guard to aiohttp, and `guarded_sockets` to plain connections. The client is aiohttp for two
+reasons: its streams cost a third of the CPU time of the pure-Python clients, and its connector connects to exactly the
+addresses that this package resolved and checked.
 """
 
 from adapters.net.guard import AddressRefusedError, Guard
 from adapters.net.guarded_client import Limits, open_session
 from adapters.net.guarded_sockets import connect, reachable
 from adapters.net.redact import redact_url
-from adapters.net.redirects import Redirected, RedirectRefusedError
+from adapters.net.redirects import RedirectChain, RedirectRefusedError
 
 __all__ = [
     "AddressRefusedError",
     "Guard",
     "Limits",
+    "RedirectChain",
     "RedirectRefusedError",
-    "Redirected",
     "connect",
     "open_session",
     "reachable",

@@ -1,4 +1,4 @@
-"""Putting a file on a store that fsspec reaches and that shows files while they grow."""
+"""Upload to fsspec stores that show a file while it grows."""
 
 import secrets
 from contextlib import suppress
@@ -8,20 +8,20 @@ from fsspec.spec import AbstractFileSystem
 
 
 def put_and_rename(store: AbstractFileSystem, path: Path, target: str) -> None:
-    """Put a file at a path of a store; it has its name when all of it is there. Blocks.
+    """Upload a file under a temporary name, then rename it: the final name never shows a part of it. Blocks.
 
     Raises:
-        Exception: whatever that store raises.
+        Exception: any error of the store.
     """
-    passing = f"{target}.{secrets.token_hex(4)}.part"
+    temporary = f"{target}.{secrets.token_hex(4)}.part"
     try:
         _make_folder(store, target.rpartition("/")[0])
-        store.put_file(str(path), passing)
-        store.mv(passing, target)
+        store.put_file(str(path), temporary)
+        store.mv(temporary, target)
     except BaseException:
-        # What could not be put may not be there, or nobody may be there to be asked.
+        # The temporary file may not exist, or the connection may be lost.
         with suppress(Exception):
-            store.rm_file(passing)
+            store.rm_file(temporary)
         raise
 
 
@@ -29,8 +29,9 @@ def _make_folder(store: AbstractFileSystem, folder: str) -> None:
     for _ in folder.split("/"):
         try:
             store.makedirs(folder, exist_ok=True)
-        except Exception:  # noqa: BLE001 - each store has faults of its own
-            # Somebody else made a part of the same path just now, and few servers say so: then that part is there.
+        except Exception:  # noqa: BLE001 - each store has its own errors
+            # Another process may have created a part of the path at the same time. Few servers report this clearly.
+            # Try again: that part exists now.
             if not store.exists(folder):
                 continue
         return

@@ -1,9 +1,9 @@
-"""Which hosts and addresses may be connected to, with no I/O."""
+"""The hosts and addresses that may be reached, with no I/O."""
 
 import re
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Final
+from typing import Final, Self
 
 from adapters.net.public_addresses import is_public, parse, unwrap
 
@@ -12,48 +12,54 @@ _NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 class AddressRefusedError(Exception):
-    """A host that may not be reached. The message names the host, and never an address that its name stands for."""
+    """A host that may not be reached. The message shows the host, but never the addresses of its name."""
+
+    @classmethod
+    def not_public(cls, host: str) -> Self:
+        """Return the error for a host without an allowed address."""
+        return cls(f"the host {host!r} has no public address")
 
 
 class Guard:
-    """Allows connections to `hosts`, and of those only to public addresses, unless `private` names them.
+    """Allows connections to `hosts`, and of these only to public addresses, except those in `private`.
 
-    `hosts` has names (`audio.example.org`), whole domains (`*.example.org`), addresses, or `*` for any. `private` has
-    names, addresses and networks (`10.1.0.0/16`) that may be reached although they are not public; a name in it stands
-    for whatever it resolves to.
+    Args:
+        hosts: names (`audio.example.org`), domains (`*.example.org`), addresses, or `*` for all hosts.
+        private: names, addresses and networks (`10.1.0.0/16`) that may be reached although they are not public. A name
+            allows all addresses that it resolves to.
 
     Raises:
-        ValueError: an entry is nothing of that, so that no host would ever be it; or one of `private` is a pattern,
-            which would open more than was meant.
+        ValueError: an entry is malformed, so that it could never match; or an entry of `private` is a pattern, which
+            could allow more than intended.
     """
 
     def __init__(self, hosts: Iterable[str] = (ANY,), private: Iterable[str] = ()) -> None:
-        self._hosts = _checked(hosts, _is_pattern, "neither a name, nor *. and a name, nor an address")
-        entries = _checked(private, _is_private, "neither a name nor an address nor a network")
+        self._hosts = _checked(hosts, _is_pattern, "a name, *. with a name, or an address")
+        entries = _checked(private, _is_private, "a name, an address or a network")
         self._networks = tuple(network for entry in entries if (network := _network(entry)))
         self._names = frozenset(entry for entry in entries if not _network(entry))
 
     def check_host(self, host: str) -> None:
-        """Raise `AddressRefusedError` unless a host, as it stands in a URL, may be asked for."""
+        """Raise `AddressRefusedError` unless the host of a URL is allowed."""
         name = _normal(host)
         if not name or not self._is_listed(name):
-            raise AddressRefusedError(f"the host {host!r} is not among those that are allowed")
+            raise AddressRefusedError(f"the host {host!r} is not among the allowed hosts")
         if parse(name) is not None:
             self.check_address(name, name)
 
     def check_address(self, host: str, address: str) -> None:
-        """Raise `AddressRefusedError` unless a host may be reached at an address."""
+        """Raise `AddressRefusedError` unless an address of a host is allowed."""
         if not self.allows(host, address):
-            raise AddressRefusedError(f"the host {host!r} is not at a public address")
+            raise AddressRefusedError.not_public(host)
 
     def allows(self, host: str, address: str) -> bool:
-        """Whether a host may be reached at an address."""
-        found = parse(address)
-        if found is None:
+        """Return true if an address of a host is allowed."""
+        parsed = parse(address)
+        if parsed is None:
             return False
-        if _normal(host) in self._names or is_public(found):
+        if _normal(host) in self._names or is_public(parsed):
             return True
-        return any(unwrap(found) in network for network in self._networks)
+        return any(unwrap(parsed) in network for network in self._networks)
 
     def _is_listed(self, name: str) -> bool:
         if self._hosts & {ANY, name}:
@@ -61,12 +67,12 @@ class Guard:
         return parse(name) is None and any(entry.startswith("*.") and name.endswith(entry[1:]) for entry in self._hosts)
 
 
-def _checked(given: Iterable[str], allowed: Callable[[str], bool], otherwise: str) -> frozenset[str]:
-    entries = {entry: _normal(entry) for entry in given}
-    if odd := [entry for entry, normal in entries.items() if not allowed(normal)]:
-        message = f"{odd[0]!r} is {otherwise}"
-        raise ValueError(message)
-    return frozenset(entries.values())
+def _checked(entries: Iterable[str], is_valid: Callable[[str], bool], expected: str) -> frozenset[str]:
+    normal = {entry: _normal(entry) for entry in entries}
+    for entry, name in normal.items():
+        if not is_valid(name):
+            raise ValueError(f"{entry!r} is not {expected}")
+    return frozenset(normal.values())
 
 
 def _is_pattern(entry: str) -> bool:
@@ -78,7 +84,7 @@ def _is_private(entry: str) -> bool:
 
 
 def _normal(host: str) -> str:
-    """A host as it is compared: names in lower case, in the ASCII form of IDNA, without the root's dot."""
+    """Return a host in the form for comparison: in lower case, in ASCII (IDNA), without a dot at the end."""
     plain = host.strip().strip("[]").lower().removesuffix(".")
     address = None if "/" in plain else parse(plain)
     if address is not None:

@@ -1,4 +1,4 @@
-"""An aiohttp session that cannot connect to anything that its guard does not allow."""
+"""An aiohttp session that only connects to hosts and addresses that its guard allows."""
 
 import socket
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from adapters.net.guard import AddressRefusedError, Guard
 
 AGENT: Final = "call-recording-api"
 _READ_AHEAD: Final = 256 * 1024
-"""Bytes that a connection holds of a body before it stops reading from the network, at most twice that."""
+"""Bytes of a body that a connection buffers before it pauses the socket. It may buffer twice this number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one request may take, in seconds. `idle` is the longest silence of the other side; `total` bounds it all."""
+    """The time limits of one request, in seconds. `idle` is the longest silence of the server; `total` bounds all."""
 
     connect: float = 10.0
     idle: float = 60.0
@@ -26,14 +26,14 @@ class Limits:
 def open_session(
     guard: Guard, limits: Limits | None = None, *, resolver: AbstractResolver | None = None
 ) -> aiohttp.ClientSession:
-    """A session held to a guard. Belongs to the running event loop; close it there.
+    """Return a session that a guard checks. Belongs to the running event loop; close it there.
 
-    It takes no proxy from the environment (a proxy would connect for us, unchecked), keeps no cookies, and gives bodies
-    as they come: a compressed body could be of any size.
+    It uses no proxy from the environment, because a proxy would connect without a check. It keeps no cookies. It does
+    not decompress bodies, because a compressed body could have any size.
     """
-    allowed = limits or Limits()
+    seconds = limits or Limits()
     timeout = aiohttp.ClientTimeout(
-        total=allowed.total, connect=allowed.connect, sock_connect=allowed.connect, sock_read=allowed.idle
+        total=seconds.total, connect=seconds.connect, sock_connect=seconds.connect, sock_read=seconds.idle
     )
     return aiohttp.ClientSession(
         connector=GuardedConnector(guard, resolver or aiohttp.ThreadedResolver()),
@@ -47,26 +47,26 @@ def open_session(
 
 
 class GuardedConnector(aiohttp.TCPConnector):
-    """Checks the host of every request, be it the first of a connection or a redirect, and every address of a name."""
+    """Checks the host of every request, also of a redirect or on an open connection, and every resolved address."""
 
     def __init__(self, guard: Guard, resolver: AbstractResolver) -> None:
-        # No cache of names: what is connected to is what was resolved, and checked, for this very connection.
+        # No DNS cache: each connection resolves the name, checks the addresses, and connects to one of them.
         super().__init__(resolver=GuardedResolver(guard, resolver), use_dns_cache=False, limit=200, limit_per_host=16)
         self._guard = guard
 
     async def connect(self, req: aiohttp.ClientRequest, *arguments: Any, **named: Any) -> Any:
-        """A connection for a request, if its host may be reached."""
+        """Return a connection for a request, if the guard allows its host."""
         self._guard.check_host(req.url.raw_host or "")
         return await super().connect(req, *arguments, **named)
 
     async def close(self, *, abort_ssl: bool = False) -> None:
-        """Close all connections."""
+        """Close all connections and the resolver."""
         await super().close(abort_ssl=abort_ssl)
         await self._resolver.close()
 
 
 class GuardedResolver(AbstractResolver):
-    """Gives those addresses of a name that it may be reached at."""
+    """Resolves names to the addresses that the guard allows."""
 
     def __init__(self, guard: Guard, inner: AbstractResolver) -> None:
         self._guard = guard
@@ -78,15 +78,15 @@ class GuardedResolver(AbstractResolver):
         """Resolve a name once.
 
         Raises:
-            AddressRefusedError: it may be reached at none of its addresses.
-            OSError: it has none.
+            AddressRefusedError: the guard allows none of its addresses.
+            OSError: the name has no address.
         """
-        found = await self._inner.resolve(host, port, family)
-        allowed = [each for each in found if self._guard.allows(host, each["host"])]
+        resolved = await self._inner.resolve(host, port, family)
+        allowed = [each for each in resolved if self._guard.allows(host, each["host"])]
         if not allowed:
-            raise AddressRefusedError(f"the host {host!r} is not at a public address")
+            raise AddressRefusedError.not_public(host)
         return allowed
 
     async def close(self) -> None:
-        """Close what it asks."""
+        """Close the inner resolver."""
         await self._inner.close()

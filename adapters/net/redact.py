@@ -1,16 +1,16 @@
-"""URLs in error texts and logs: where, and never with what password, token or signature."""
+"""URLs in error messages and logs, without passwords, tokens and signatures."""
 
 from urllib.parse import urlsplit
 
-_LONGEST = 200
+_MAX_LENGTH = 200
 
 
 def redact_url(url: str) -> str:
-    """A URL without its user, query and fragment, cut at 200 characters."""
+    """Return a URL without its user, query and fragment, cut at 200 characters."""
     try:
         parts = urlsplit(url)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return "a malformed URL"
-    return f"{parts.scheme}://{host}{port}{parts.path}"[:_LONGEST]
+    return f"{parts.scheme}://{host}{port}{parts.path}"[:_MAX_LENGTH]

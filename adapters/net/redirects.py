@@ -1,4 +1,4 @@
-"""Following redirects with the same method and body, with no I/O (RFC 9110, section 15.4)."""
+"""Redirects with the same method and body (docs/v2_contract.md, section 7.1; RFC 9110, section 15.4). No I/O."""
 
 from dataclasses import dataclass
 from typing import Final, Self
@@ -7,36 +7,36 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 from adapters.net.redact import redact_url
 
 FOLLOWED: Final = frozenset({301, 302, 307, 308})
-"""303 is none of them: it asks for a `GET` of something else."""
-MOST: Final = 10
+"""The statuses that are followed. 303 is not: it asks for a `GET` of another resource."""
+MAX_REDIRECTS: Final = 10
 _WEB: Final = frozenset({"http", "https"})
 
 
 class RedirectRefusedError(Exception):
-    """A redirect that leads nowhere: in a circle, too far, to another protocol, or from https to plain http."""
+    """A redirect that is not followed: a loop, too many redirects, another protocol, or from https to plain http."""
 
 
 @dataclass(frozen=True, slots=True)
-class Redirected:
-    """Where a request has got to, and the URLs that it came through."""
+class RedirectChain:
+    """The current URL of a request, and the URLs before it."""
 
     url: str
-    seen: tuple[str, ...] = ()
-    most: int = MOST
+    previous: tuple[str, ...] = ()
+    max_redirects: int = MAX_REDIRECTS
 
     def follow(self, location: str | None) -> Self:
-        """The next place.
+        """Return the chain with the target of a redirect as its current URL.
 
         Raises:
-            RedirectRefusedError: there is none that may be gone to.
+            RedirectRefusedError: the redirect is not followed.
         """
         target = self._target(location)
-        seen = (*self.seen, self.url)
-        if target in seen:
-            raise RedirectRefusedError(f"redirects lead in a circle, back to {redact_url(target)}")
-        if len(seen) > self.most:
-            raise RedirectRefusedError(f"more than {self.most} redirects")
-        return type(self)(target, seen, self.most)
+        previous = (*self.previous, self.url)
+        if target in previous:
+            raise RedirectRefusedError(f"the redirects form a loop: {redact_url(target)} was already requested")
+        if len(previous) > self.max_redirects:
+            raise RedirectRefusedError(f"more than {self.max_redirects} redirects")
+        return type(self)(target, previous, self.max_redirects)
 
     def _target(self, location: str | None) -> str:
         try:
@@ -44,9 +44,9 @@ class Redirected:
             parts, current = urlsplit(target), urlsplit(self.url)
             _ = parts.port
         except ValueError as error:
-            raise RedirectRefusedError("a redirect to something that is no URL") from error
+            raise RedirectRefusedError("the target of the redirect is not a URL") from error
         if not location or parts.scheme not in _WEB or not parts.hostname:
-            raise RedirectRefusedError("a redirect without an http or https URL to go to")
+            raise RedirectRefusedError("the redirect has no http or https URL")
         if current.scheme == "https" and parts.scheme == "http":
-            raise RedirectRefusedError("a redirect from https to plain http: what is sent there could be heard")
+            raise RedirectRefusedError("the redirect leads from https to plain http, which is not encrypted")
         return target

@@ -8,27 +8,30 @@ from recordings.model.instants import Millis
 from recordings.model.recording import Recording
 
 
-class Sent(StrEnum):
-    """The result of one delivery attempt."""
+class DeliveryOutcome(StrEnum):
+    """The outcome of one delivery attempt."""
 
     DELIVERED = "DELIVERED"
-    AGAIN = "AGAIN"
-    """It failed, and a retry may succeed."""
-    NEVER = "NEVER"
-    """It failed, and no retry can succeed."""
+    RETRY = "RETRY"
+    """The attempt failed. A later attempt may succeed."""
+    REJECTED = "REJECTED"
+    """The attempt failed. Every later attempt would fail too."""
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """The result of one attempt. `after` is the wait that the receiver asked for. `error` contains no secret."""
+class DeliveryResult:
+    """The result of one delivery attempt.
 
-    sent: Sent
+    `retry_after` is the wait that the receiver asked for. `error` never contains a secret.
+    """
+
+    outcome: DeliveryOutcome
     error: str = ""
-    after: Millis | None = None
+    retry_after: Millis | None = None
 
 
 class Courier(Protocol):
-    """Delivers stored recordings to their `url` (docs/v2_contract.md, section 7.1)."""
+    """Sends stored recordings to the `url` that the caller gave (docs/v2_contract.md, section 7.1)."""
 
-    async def deliver(self, recording: Recording) -> Receipt:
-        """Make one attempt, with the delivery's id in a header. An error is in the receipt; it is not raised."""
+    async def deliver(self, recording: Recording) -> DeliveryResult:
+        """Make one attempt, with the delivery's id in a header. Every failure is in the result."""

@@ -14,7 +14,7 @@ from recordings.model.events import Delivered, DeliveryFailed, Ended, Event, Fai
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import DAY, MINUTE, SECOND, Millis
 from recordings.model.recording import IN_PROGRESS, DeliveryState, EndCause, Reason, Recording, State
-from recordings.ports.courier import Courier, Sent
+from recordings.ports.courier import Courier, DeliveryOutcome
 from recordings.ports.process import Clock
 from recordings.ports.recorder import Recorder
 from recordings.ports.recording_store import Claim, MetadataStore
@@ -287,15 +287,15 @@ class Upkeep:
         return None
 
     async def _deliver(self, recording: Recording) -> Event:
-        receipt = await self._courier.deliver(recording)
+        result = await self._courier.deliver(recording)
         now = self._clock.now()
         delivery_id = recording.delivery.id if recording.delivery else None
-        if receipt.sent is Sent.DELIVERED:
+        if result.outcome is DeliveryOutcome.DELIVERED:
             return Delivered(at=now, delivery_id=delivery_id)
         attempts = recording.delivery.attempts + 1 if recording.delivery else 1
-        wait = full_jitter(attempts, receipt.after) if receipt.sent is Sent.AGAIN else None
+        wait = full_jitter(attempts, result.retry_after) if result.outcome is DeliveryOutcome.RETRY else None
         retry_at = None if wait is None else now + wait
-        return DeliveryFailed(at=now, error=receipt.error, retry_at=retry_at, delivery_id=delivery_id)
+        return DeliveryFailed(at=now, error=result.error, retry_at=retry_at, delivery_id=delivery_id)
 
     async def _release(self, recording: Recording) -> Recording:
         """Release a claimed recording that needed no step. Its state gives the due date, or it is checked again."""

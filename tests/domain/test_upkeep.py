@@ -13,7 +13,7 @@ from recordings.model.events import Discarded, Event, Held, Purged
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import DAY, HOUR, MINUTE, SECOND
 from recordings.model.recording import Delivery, DeliveryState, Lease, Media, Reason, Recording, State
-from recordings.ports.courier import Receipt, Sent
+from recordings.ports.courier import DeliveryOutcome, DeliveryResult
 from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.upkeep import LEASE, STRANDED, Upkeep
@@ -30,7 +30,7 @@ class Parts:
     def __init__(self) -> None:
         self.spool = self
         self.does: Callable[[Recording], Awaitable[Event | None]] | None = None
-        self.receives: Callable[[Recording], Awaitable[Receipt]] | None = None
+        self.receives: Callable[[Recording], Awaitable[DeliveryResult]] | None = None
         self.cleared: list[str] = []
         self.moves: list[tuple[State, str]] = []
         self.faults: list[tuple[str, str]] = []
@@ -41,8 +41,8 @@ class Parts:
     async def purge(self, recording: Recording) -> Event | None:
         return await self.finalize(recording)
 
-    async def deliver(self, recording: Recording) -> Receipt:
-        return await self.receives(recording) if self.receives else Receipt(Sent.DELIVERED)
+    async def deliver(self, recording: Recording) -> DeliveryResult:
+        return await self.receives(recording) if self.receives else DeliveryResult(DeliveryOutcome.DELIVERED)
 
     async def clear(self, recording: Recording) -> None:
         self.cleared.append(recording.id)
@@ -158,9 +158,9 @@ async def test_a_race_that_a_step_lost_is_run_again_on_what_is_there_then(house:
     delivery = Delivery("d", DeliveryState.PENDING, house.clock.now())
     kept = await keep(house, State.STORED, media=MEDIA, delivery=delivery)
 
-    async def held_meanwhile(sent: Recording) -> Receipt:
+    async def held_meanwhile(sent: Recording) -> DeliveryResult:
         await RecordingWriter(house.store).save_event(sent, Held(at=house.clock.now(), by="me", reason="case 7"))
-        return Receipt(Sent.DELIVERED)
+        return DeliveryResult(DeliveryOutcome.DELIVERED)
 
     parts.receives = held_meanwhile
     upkeep = upkeep_of(house, parts)

@@ -123,7 +123,7 @@ def test_a_private_address_is_not_reached_unless_it_is_named(tmp_path: Path, cus
         client = server.client(server.shown_token())
         identity = recorded(server, client, url=f"http://localhost:{customer.port}/in")["plainId"]
         found = delivered(client, identity, "FAILED")
-        assert found["delivery"]["lastError"] == "the host 'localhost' is not at a public address"
+        assert found["delivery"]["lastError"] == "the host 'localhost' has no public address"
         assert found["delivery"]["dueAt"] is None
         assert client.http.get(found["media"]["url"]).status_code == 200
     assert customer.heard == []
@@ -133,7 +133,7 @@ def test_what_cannot_be_set_ends_the_start(tmp_path: Path) -> None:
     for name, value, said in (
         ("RECORDINGS_PRIVATE_HOSTS", "*.example.org", "neither a name nor an address nor a network"),
         ("RECORDINGS_DELIVERY_PLACES", "http,nothing", "'nothing://'"),
-        ("RECORDINGS_DELIVERY_PLACES", "simplecache", "leaves the host to the caller"),
+        ("RECORDINGS_DELIVERY_PLACES", "simplecache", "allows every host"),
         ("RECORDINGS_MEDIA_OPTIONS", str(tmp_path / "nowhere"), "cannot be read"),
     ):
         ended = command("serve", "--port", str(free_port()), data=tmp_path / "data", seconds=SECONDS, **{name: value})

@@ -137,7 +137,7 @@ def test_an_account_has_a_place_of_its_own_for_audio(server: Server, client: Cli
     ("place", "code", "said"),
     [
         ("http://127.0.0.1:1/audio", 1, "cannot store audio"),
-        ("http://10.1.2.3/audio", 1, "not at a public address"),
+        ("http://10.1.2.3/audio", 1, "no public address"),
         ("surely/not", 2, "an absolute URL without user, password"),
         ("nothing://there/audio", 1, "cannot store audio"),
         ("file:///proc/audio", 1, "cannot store audio"),

@@ -12,7 +12,7 @@ from adapters.spool import FolderSpool
 from recordings.model.instants import HOUR
 from recordings.model.recording import Recording, State
 from recordings.ports.audio import Codec
-from recordings.ports.courier import Receipt, Sent
+from recordings.ports.courier import DeliveryOutcome, DeliveryResult
 from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.upkeep import Upkeep
 from tests.contract.metadata.samples import recording as sample
@@ -41,16 +41,16 @@ class Silent:
 
 
 class ListCourier:
-    """Delivers by writing down what was delivered; answers with `receipts`, and then with success."""
+    """Delivers by writing down what was delivered; answers with `results`, and then with success."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
-        self.receipts: list[Receipt] = []
+        self.results: list[DeliveryResult] = []
 
-    async def deliver(self, recording: Recording) -> Receipt:
+    async def deliver(self, recording: Recording) -> DeliveryResult:
         assert recording.delivery is not None
         self.sent.append((recording.id, recording.delivery.id))
-        return self.receipts.pop(0) if self.receipts else Receipt(Sent.DELIVERED)
+        return self.results.pop(0) if self.results else DeliveryResult(DeliveryOutcome.DELIVERED)
 
 
 class Node:

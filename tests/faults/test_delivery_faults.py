@@ -15,7 +15,7 @@ from adapters.delivery import UrlCourier
 from adapters.net import Guard, Limits
 from recordings.model.options import RecordingOptions
 from recordings.model.recording import Delivery, DeliveryState, Media, Recording
-from recordings.ports.courier import Sent
+from recordings.ports.courier import DeliveryOutcome
 from tests.adapters.delivery.receiver import Receiver, receiving
 from tests.contract.metadata.samples import NOW
 from tests.contract.metadata.samples import recording as sample
@@ -43,7 +43,7 @@ def recording(url: str) -> Recording:
 
 def make(folder: Path, **given: Any) -> UrlCourier:
     limits = given.pop("limits", Limits(idle=2.5, total=60.0))
-    return UrlCourier(read, LOOPBACK, folder / "work", limits=limits, places=("http", "sftp", "s3"), **given)
+    return UrlCourier(read, LOOPBACK, folder / "work", limits=limits, prefixes=("http", "sftp", "s3"), **given)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ async def courier(tmp_path: Path) -> AsyncIterator[UrlCourier]:
 async def sent_again(courier: UrlCourier, proxy: FaultProxy, receiver: Receiver) -> None:
     """The next attempt arrives, under the same id as any before it."""
     proxy.faults = []
-    assert (await courier.deliver(recording(proxy.url))).sent is Sent.DELIVERED
+    assert (await courier.deliver(recording(proxy.url))).outcome is DeliveryOutcome.DELIVERED
     assert receiver.heard[-1].body == DATA
     assert {heard.headers["Recording-Delivery-Id"] for heard in receiver.heard} == {"d" * 32}
 
@@ -72,9 +72,9 @@ async def test_a_request_that_is_reset_in_its_middle_is_made_again(
     courier: UrlCourier, receiver: Receiver, at: int
 ) -> None:
     async with breaking(receiver.port, Fault(Act.RESET_REQUEST, b"PUT ", at=at)) as proxy:
-        receipt = await courier.deliver(recording(proxy.url))
-        assert (receipt.sent, receiver.heard, proxy.befallen) == (Sent.AGAIN, [], 1)
-        assert "could not be reached, or broke off" in receipt.error
+        result = await courier.deliver(recording(proxy.url))
+        assert (result.outcome, receiver.heard, proxy.befallen) == (DeliveryOutcome.RETRY, [], 1)
+        assert "the connection to the server failed" in result.error
         await sent_again(courier, proxy, receiver)
         assert len(receiver.heard) == 1
 
@@ -84,8 +84,8 @@ async def test_an_answer_that_is_lost_makes_it_come_twice_under_one_id(
     courier: UrlCourier, receiver: Receiver, act: Act
 ) -> None:
     async with breaking(receiver.port, Fault(act, b"PUT ")) as proxy:
-        receipt = await courier.deliver(recording(proxy.url))
-        assert receipt.sent is Sent.AGAIN
+        result = await courier.deliver(recording(proxy.url))
+        assert result.outcome is DeliveryOutcome.RETRY
         assert [heard.body == DATA for heard in receiver.heard] == [True]
         await sent_again(courier, proxy, receiver)
         assert len(receiver.heard) == 2
@@ -94,9 +94,9 @@ async def test_an_answer_that_is_lost_makes_it_come_twice_under_one_id(
 async def test_a_receiver_that_takes_no_more_is_given_up(tmp_path: Path, receiver: Receiver) -> None:
     courier = make(tmp_path, limits=Limits(idle=60.0, total=2.0))
     async with breaking(receiver.port, Fault(Act.STALL_REQUEST, b"PUT ")) as proxy:
-        receipt = await courier.deliver(recording(proxy.url))
-        assert (receipt.sent, receiver.heard) == (Sent.AGAIN, [])
-        assert "took too long" in receipt.error
+        result = await courier.deliver(recording(proxy.url))
+        assert (result.outcome, receiver.heard) == (DeliveryOutcome.RETRY, [])
+        assert "timeout" in result.error
     await courier.close()
 
 
@@ -108,9 +108,9 @@ async def test_whatever_it_says_first_it_gets_it_when_it_is_well(
     courier: UrlCourier, receiver: Receiver, said: bytes
 ) -> None:
     async with breaking(receiver.port, Fault(Act.ANSWER, b"PUT ", answer=said)) as proxy:
-        receipt = await courier.deliver(recording(proxy.url))
-        assert (receipt.sent, receiver.heard) == (Sent.AGAIN, [])
-        assert receipt.error
+        result = await courier.deliver(recording(proxy.url))
+        assert (result.outcome, receiver.heard) == (DeliveryOutcome.RETRY, [])
+        assert result.error
         await sent_again(courier, proxy, receiver)
 
 
@@ -120,10 +120,10 @@ async def test_sftp_that_breaks_off_shows_nothing_half(courier: UrlCourier, tmp_
     with sftp_server(root) as port:
         async with breaking(port, Fault(Act.RESET_REQUEST, b"SSH-2.0", at=1_000_000)) as proxy:
             url = f"sftp://user:p%40ss@127.0.0.1:{proxy.port}/in"
-            receipt = await courier.deliver(recording(url))
-            assert (receipt.sent, proxy.befallen) == (Sent.AGAIN, 1)
+            result = await courier.deliver(recording(url))
+            assert (result.outcome, proxy.befallen) == (DeliveryOutcome.RETRY, 1)
             assert NAME not in {path.name for path in root.rglob("*")}
-            assert (await courier.deliver(recording(url))).sent is Sent.DELIVERED
+            assert (await courier.deliver(recording(url))).outcome is DeliveryOutcome.DELIVERED
             assert (root / "in" / NAME).read_bytes() == DATA
 
 
@@ -144,12 +144,12 @@ async def test_a_bucket_that_breaks_has_it_when_it_is_well(tmp_path: Path, seawe
         }  # fmt: skip
         courier = make(tmp_path, options={"s3://": options})
         url = f"s3://{BUCKET}/drops/{uuid.uuid4().hex}"
-        receipt = await courier.deliver(recording(url))
-        assert receipt.sent is Sent.AGAIN
+        result = await courier.deliver(recording(url))
+        assert result.outcome is DeliveryOutcome.RETRY
         assert proxy.befallen
-        assert seaweedfs["secret"] not in receipt.error
+        assert seaweedfs["secret"] not in result.error
         proxy.faults = []
-        assert (await courier.deliver(recording(url))).sent is Sent.DELIVERED
+        assert (await courier.deliver(recording(url))).outcome is DeliveryOutcome.DELIVERED
         await courier.close()
 
 
@@ -159,8 +159,11 @@ async def test_a_full_disk_of_ours_is_not_the_receivers_fault(courier: UrlCourie
     with sftp_server(root) as port:
         url = f"sftp://user:p%40ss@127.0.0.1:{port}/in"
         with small_files(1 << 20):
-            receipt = await courier.deliver(recording(url))
-        assert (receipt.sent, receipt.error) == (Sent.AGAIN, "there is no copy to send: File too large")
+            result = await courier.deliver(recording(url))
+        assert (result.outcome, result.error) == (
+            DeliveryOutcome.RETRY,
+            "no temporary copy can be made: File too large",
+        )
         assert list(root.iterdir()) == []
-        assert (await courier.deliver(recording(url))).sent is Sent.DELIVERED
+        assert (await courier.deliver(recording(url))).outcome is DeliveryOutcome.DELIVERED
     assert await asyncio.to_thread(lambda: list((tmp_path / "work").iterdir())) == []

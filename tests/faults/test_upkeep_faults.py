@@ -18,7 +18,7 @@ from recordings.model.instants import DAY, HOUR, MINUTE, SECOND
 from recordings.model.options import RecordingOptions
 from recordings.model.recording import DeliveryState, EndCause, Reason, Recording, State
 from recordings.model.retention import Retention
-from recordings.ports.courier import Receipt, Sent
+from recordings.ports.courier import DeliveryOutcome, DeliveryResult
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.rules.lifecycle import GRACE, apply, due_at
 from recordings.use_cases.finalizer import media_key
@@ -30,7 +30,10 @@ from tests.faults.real_node import NODE, SECONDS, Node, state_of
 
 async def test_a_delivery_is_tried_again_and_then_given_up(node: Node) -> None:
     recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
-    node.courier.receipts = [Receipt(Sent.AGAIN, "503", 60_000), Receipt(Sent.NEVER, "410 gone")]
+    node.courier.results = [
+        DeliveryResult(DeliveryOutcome.RETRY, "503", 60_000),
+        DeliveryResult(DeliveryOutcome.REJECTED, "410 gone"),
+    ]
     await node.run(node.upkeep())
     waiting = await state_of(node, recording)
     assert waiting.delivery is not None
@@ -94,7 +97,7 @@ async def test_what_is_claimed_beside_its_step_is_left_to_it(
     await upkeep.step((await upkeep.claim(8))[0])
     deliver, left = node.courier.deliver, list[Recording]()
 
-    async def meanwhile(sent: Recording) -> Receipt:
+    async def meanwhile(sent: Recording) -> DeliveryResult:
         node.clock.move(passed)
         found = await state_of(node, recording)
         again = apply(found, Redelivered(at=node.clock.now(), delivery_id="d" * 32))
@@ -145,9 +148,11 @@ async def test_retention_deletes_nothing_that_got_another_date_meanwhile(node: N
     assert node.silent.faults == []
 
 
-@pytest.mark.parametrize("receipt", [Receipt(Sent.DELIVERED), Receipt(Sent.NEVER, "410 gone")])
+@pytest.mark.parametrize(
+    "result", [DeliveryResult(DeliveryOutcome.DELIVERED), DeliveryResult(DeliveryOutcome.REJECTED, "410 gone")]
+)
 async def test_what_became_of_a_delivery_is_not_said_of_the_next_one(
-    node: Node, monkeypatch: pytest.MonkeyPatch, receipt: Receipt
+    node: Node, monkeypatch: pytest.MonkeyPatch, result: DeliveryResult
 ) -> None:
     recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
     upkeep = node.upkeep()
@@ -156,9 +161,9 @@ async def test_what_became_of_a_delivery_is_not_said_of_the_next_one(
     await upkeep.step(ended)
     (stored,) = await upkeep.claim(8)
 
-    async def meanwhile(sent: Recording) -> Receipt:
+    async def meanwhile(sent: Recording) -> DeliveryResult:
         await RecordingWriter(node.store).save_event(sent, Redelivered(at=node.clock.now(), delivery_id="again"))
-        return receipt
+        return result
 
     monkeypatch.setattr(node.courier, "deliver", meanwhile)
     await upkeep.step(stored)

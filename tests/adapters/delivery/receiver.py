@@ -1,4 +1,4 @@
-"""A customer's server, as it may be: each request gets the next of its answers, and all of it is kept."""
+"""A receiver of deliveries: each request gets the next configured response, and every request is kept."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +11,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass
-class Heard:
+class ReceivedRequest:
     """One request."""
 
     method: str
@@ -24,7 +24,7 @@ class Heard:
 class Receiver:
     port: int = 0
     answers: list[web.Response | Answer] = field(default_factory=list)
-    heard: list[Heard] = field(default_factory=list)
+    heard: list[ReceivedRequest] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -36,7 +36,7 @@ class Receiver:
         if not isinstance(answer, web.Response):
             return await answer(request)
         body = await request.read()
-        self.heard.append(Heard(request.method, request.raw_path, dict(request.headers), body))
+        self.heard.append(ReceivedRequest(request.method, request.raw_path, dict(request.headers), body))
         return answer
 
 

@@ -1,4 +1,4 @@
-"""Where a recording is sent, letter by letter (`docs/v2_contract.md`, section 7.1)."""
+"""The exact URL of a delivery (`docs/v2_contract.md`, section 7.1)."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -6,38 +6,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.delivery.target_url import file_name, folder_address, folder_path, query_of, web_address
+from adapters.delivery.target_url import file_name, folder_address, folder_path, query_parameters, web_address
 from recordings.model.recording import Recording
 from tests.contract.metadata.samples import recording as sample
 
 NAME = "call_recording_a@b.mp3"
 FILE = "call_recording_a%40b.mp3"
 QUERY = (("from", "1001@x"), ("to", ""))
-TOLD = "from=1001%40x&to="
+DESCRIPTION = "from=1001%40x&to="
 
 
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("https://h.example", f"https://h.example/{FILE}?{TOLD}"),
-        ("https://h.example/", f"https://h.example/{FILE}?{TOLD}"),
-        ("https://h.example/in", f"https://h.example/in/{FILE}?{TOLD}"),
-        ("https://h.example/in/", f"https://h.example/in/{FILE}?{TOLD}"),
-        ("https://h.example/in?", f"https://h.example/in/{FILE}?{TOLD}"),
-        ("https://h.example/in/?", f"https://h.example/in/{FILE}?{TOLD}"),
-        ("https://h.example/in?file=", f"https://h.example/in?file={FILE}&{TOLD}"),
-        ("https://h.example/in?file", f"https://h.example/in?file={FILE}&{TOLD}"),
-        ("https://h.example/in?a=b", f"https://h.example/in?a=b&recording={FILE}&{TOLD}"),
-        ("https://h.example/in?a=b&file=", f"https://h.example/in?a=b&file={FILE}&{TOLD}"),
-        ("https://h.example/in?a=b&file", f"https://h.example/in?a=b&file={FILE}&{TOLD}"),
-        ("https://h.example/in?file=&a=b", f"https://h.example/in?file=&a=b&recording={FILE}&{TOLD}"),
-        ("https://h.example/in?a=b/", f"https://h.example/in?a=b&recording={FILE}&{TOLD}"),
-        ("https://u:p%40@h.example:8443/in#x", f"https://u:p%40@h.example:8443/in/{FILE}?{TOLD}"),
-        ("https://h.example/a%2Fb?x=%41", f"https://h.example/a%2Fb?x=%41&recording={FILE}&{TOLD}"),
-        ("https://bücher.example/ü?ö=ä", f"https://xn--bcher-kva.example/%C3%BC?%C3%B6=%C3%A4&recording={FILE}&{TOLD}"),
+        ("https://h.example", f"https://h.example/{FILE}?{DESCRIPTION}"),
+        ("https://h.example/", f"https://h.example/{FILE}?{DESCRIPTION}"),
+        ("https://h.example/in", f"https://h.example/in/{FILE}?{DESCRIPTION}"),
+        ("https://h.example/in/", f"https://h.example/in/{FILE}?{DESCRIPTION}"),
+        ("https://h.example/in?", f"https://h.example/in/{FILE}?{DESCRIPTION}"),
+        ("https://h.example/in/?", f"https://h.example/in/{FILE}?{DESCRIPTION}"),
+        ("https://h.example/in?file=", f"https://h.example/in?file={FILE}&{DESCRIPTION}"),
+        ("https://h.example/in?file", f"https://h.example/in?file={FILE}&{DESCRIPTION}"),
+        ("https://h.example/in?a=b", f"https://h.example/in?a=b&recording={FILE}&{DESCRIPTION}"),
+        ("https://h.example/in?a=b&file=", f"https://h.example/in?a=b&file={FILE}&{DESCRIPTION}"),
+        ("https://h.example/in?a=b&file", f"https://h.example/in?a=b&file={FILE}&{DESCRIPTION}"),
+        ("https://h.example/in?file=&a=b", f"https://h.example/in?file=&a=b&recording={FILE}&{DESCRIPTION}"),
+        ("https://h.example/in?a=b/", f"https://h.example/in?a=b&recording={FILE}&{DESCRIPTION}"),
+        ("https://u:p%40@h.example:8443/in#x", f"https://u:p%40@h.example:8443/in/{FILE}?{DESCRIPTION}"),
+        ("https://h.example/a%2Fb?x=%41", f"https://h.example/a%2Fb?x=%41&recording={FILE}&{DESCRIPTION}"),
+        (
+            "https://bücher.example/ü?ö=ä",
+            f"https://xn--bcher-kva.example/%C3%BC?%C3%B6=%C3%A4&recording={FILE}&{DESCRIPTION}",
+        ),
     ],
 )
-def test_the_forms_of_a_url(url: str, expected: str) -> None:
+def test_the_file_name_is_added_to_each_form_of_url(url: str, expected: str) -> None:
     assert web_address(url, NAME, QUERY) == expected
 
 
@@ -49,8 +52,8 @@ def full() -> Recording:
     )  # fmt: skip
 
 
-def test_the_query_is_that_of_the_contract_in_its_order() -> None:
-    address = web_address("https://h.example/", file_name(full()), query_of(full()))
+def test_the_query_has_the_contracts_parameters_in_order() -> None:
+    address = web_address("https://h.example/", file_name(full()), query_parameters(full()))
     assert address == (
         "https://h.example/call_recording_c%2F1%4010.0.0.1.wav?from=1001%40x.example&to=%2B49%2030"
         "&caller_id_name=Zo%C3%AB%20%26%20Co&caller_id_number=%2B4930&call_id=c%2F1%4010.0.0.1&cdr_id=202611-c"
@@ -58,13 +61,13 @@ def test_the_query_is_that_of_the_contract_in_its_order() -> None:
     )
 
 
-def test_a_value_that_is_missing_is_empty() -> None:
+def test_a_missing_value_is_empty() -> None:
     nameless = sample(caller_id_name=None, duration_ms=None)
-    assert dict(query_of(nameless))["caller_id_name"] == ""
-    assert dict(query_of(nameless))["duration_ms"] == ""
+    assert dict(query_parameters(nameless))["caller_id_name"] == ""
+    assert dict(query_parameters(nameless))["duration_ms"] == ""
 
 
-def test_a_call_id_is_no_path_in_a_folder() -> None:
+def test_a_call_id_adds_no_path_segment() -> None:
     assert folder_address("ftp://h.example/in/", "call_recording_../../x.mp3") == (
         "ftp://h.example/in/call_recording_.._.._x.mp3"
     )
@@ -74,7 +77,7 @@ def test_a_call_id_is_no_path_in_a_folder() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["from", "to", "call_id"]), st.text(max_size=20)), max_size=5))
-def test_whatever_is_told_is_understood(pairs: list[tuple[str, str]]) -> None:
+def test_every_value_can_be_decoded(pairs: list[tuple[str, str]]) -> None:
     pairs = [(name, value.encode("utf-8", "ignore").decode()) for name, value in pairs]
     address = web_address("https://h.example/in?a=b", "x.mp3", pairs)
     assert address.isascii()
@@ -82,7 +85,7 @@ def test_whatever_is_told_is_understood(pairs: list[tuple[str, str]]) -> None:
 
 
 @given(st.text(max_size=30))
-def test_a_name_never_leads_out_of_the_path(call_id: str) -> None:
+def test_a_name_stays_in_its_folder(call_id: str) -> None:
     name = file_name(sample(call_id=call_id.encode("utf-8", "ignore").decode()))
     parts = urlsplit(web_address("https://h.example/in", name, ()))
     assert parts.netloc == "h.example"

@@ -1,4 +1,4 @@
-"""Sending a recording, to servers that do what servers do."""
+"""Deliveries to real servers over HTTP, FTP, SFTP and S3."""
 
 import asyncio
 import hashlib
@@ -18,7 +18,7 @@ from adapters.net import Guard, Limits
 from recordings.model.options import RecordingOptions
 from recordings.model.recording import Delivery, DeliveryState, Media, Recording
 from recordings.ports.audio import MediaMissing
-from recordings.ports.courier import Sent
+from recordings.ports.courier import DeliveryOutcome
 from tests.adapters.delivery.receiver import Receiver, receiving
 from tests.contract.metadata.samples import NOW
 from tests.contract.metadata.samples import recording as sample
@@ -40,7 +40,7 @@ class Source:
         self.breaks = breaks
         self.open = 0
         self.read_times = 0
-        self.left = asyncio.Event()
+        self.closed = asyncio.Event()
 
     async def read(self, _url: str, _start: int = 0, _end: int | None = None) -> AsyncIterator[bytes]:
         self.open += 1
@@ -52,7 +52,7 @@ class Source:
                 raise self.breaks
         finally:
             self.open -= 1
-            self.left.set()
+            self.closed.set()
 
 
 def recording(url: str, method: str = "put", data: bytes = DATA) -> Recording:
@@ -88,9 +88,9 @@ async def courier(tmp_path: Path) -> AsyncIterator[Make]:
 
 
 @pytest.mark.parametrize("method", ["put", "post"])
-async def test_the_bytes_arrive_with_what_is_told_of_them(receiver: Receiver, courier: Make, method: str) -> None:
-    receipt = await courier().deliver(recording(f"{receiver.url}/in", method))
-    assert receipt.sent is Sent.DELIVERED
+async def test_the_audio_arrives_with_its_description(receiver: Receiver, courier: Make, method: str) -> None:
+    result = await courier().deliver(recording(f"{receiver.url}/in", method))
+    assert result.outcome is DeliveryOutcome.DELIVERED
     (heard,) = receiver.heard
     assert (heard.method, heard.body) == (method.upper(), DATA)
     assert heard.target.startswith("/in/call_recording_call%40host.mp3?from=1001%40x.sip.invalid&to=")
@@ -102,96 +102,100 @@ async def test_the_bytes_arrive_with_what_is_told_of_them(receiver: Receiver, co
 
 
 async def test_an_empty_file_arrives(receiver: Receiver, courier: Make) -> None:
-    assert (await courier(Source(b"")).deliver(recording(receiver.url, data=b""))).sent is Sent.DELIVERED
+    assert (await courier(Source(b"")).deliver(recording(receiver.url, data=b""))).outcome is DeliveryOutcome.DELIVERED
     assert receiver.heard[0].headers["Content-Length"] == "0"
 
 
-async def test_a_repetition_bears_the_same_id(receiver: Receiver, courier: Make) -> None:
+async def test_a_repeated_delivery_has_the_same_id(receiver: Receiver, courier: Make) -> None:
     receiver.answers = [web.Response(status=503, headers={"Retry-After": "7"}, text="later\n"), web.Response()]
     wanted = recording(receiver.url)
     first = await courier().deliver(wanted)
-    assert (first.sent, first.after, first.error) == (Sent.AGAIN, 7_000, "the server answered 503: later")
-    assert (await courier().deliver(wanted)).sent is Sent.DELIVERED
+    assert (first.outcome, first.retry_after, first.error) == (
+        DeliveryOutcome.RETRY,
+        7_000,
+        "the server answered 503: later",
+    )
+    assert (await courier().deliver(wanted)).outcome is DeliveryOutcome.DELIVERED
     assert {heard.headers["Recording-Delivery-Id"] for heard in receiver.heard} == {"d" * 32}
     assert [heard.body == DATA for heard in receiver.heard] == [True, True]
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-async def test_redirects_are_followed_with_verb_and_body(receiver: Receiver, courier: Make, status: int) -> None:
+async def test_redirects_keep_the_method_and_the_body(receiver: Receiver, courier: Make, status: int) -> None:
     receiver.answers = [web.Response(status=status, headers={"Location": "/there?x=%40"}), web.Response()]
     source = Source()
-    assert (await courier(source).deliver(recording(receiver.url, "post"))).sent is Sent.DELIVERED
+    assert (await courier(source).deliver(recording(receiver.url, "post"))).outcome is DeliveryOutcome.DELIVERED
     assert [(heard.method, heard.body == DATA) for heard in receiver.heard] == [("POST", True)] * 2
     assert receiver.heard[1].target == "/there?x=%40"
     assert (source.open, source.read_times) == (0, 2)
 
 
-async def test_a_redirect_before_the_body_is_followed_with_all_of_it(receiver: Receiver, courier: Make) -> None:
+async def test_a_redirect_before_the_body_was_read_gets_the_whole_body(receiver: Receiver, courier: Make) -> None:
     async def hasty(_request: web.Request) -> web.StreamResponse:
         return web.Response(status=307, headers={"Location": "/there"})
 
     receiver.answers = [hasty]
     source = Source()
-    assert (await courier(source).deliver(recording(receiver.url))).sent is Sent.DELIVERED
+    assert (await courier(source).deliver(recording(receiver.url))).outcome is DeliveryOutcome.DELIVERED
     assert receiver.heard[0].body == DATA
 
 
-async def test_a_circle_of_redirects_is_left(receiver: Receiver, courier: Make) -> None:
+async def test_a_redirect_loop_is_rejected(receiver: Receiver, courier: Make) -> None:
     receiver.answers = [web.Response(status=302, headers={"Location": place}) for place in ("/a", "/b", "/a")]
-    receipt = await courier().deliver(recording(receiver.url))
-    assert (receipt.sent, len(receiver.heard)) == (Sent.NEVER, 3)
-    assert "circle" in receipt.error
+    result = await courier().deliver(recording(receiver.url))
+    assert (result.outcome, len(receiver.heard)) == (DeliveryOutcome.REJECTED, 3)
+    assert "loop" in result.error
 
 
 async def test_the_eleventh_redirect_is_not_followed(receiver: Receiver, courier: Make) -> None:
     small = b"x"
     receiver.answers = [web.Response(status=302, headers={"Location": f"/{number}"}) for number in range(20)]
-    receipt = await courier(Source(small)).deliver(recording(receiver.url, data=small))
-    assert (receipt.sent, len(receiver.heard)) == (Sent.NEVER, 11)
+    result = await courier(Source(small)).deliver(recording(receiver.url, data=small))
+    assert (result.outcome, len(receiver.heard)) == (DeliveryOutcome.REJECTED, 11)
 
 
-async def test_303_would_lose_the_body_and_is_not_followed(receiver: Receiver, courier: Make) -> None:
+async def test_303_is_not_followed_because_it_would_lose_the_body(receiver: Receiver, courier: Make) -> None:
     receiver.answers = [web.Response(status=303, headers={"Location": "/there"})]
-    assert (await courier().deliver(recording(receiver.url))).sent is Sent.NEVER
+    assert (await courier().deliver(recording(receiver.url))).outcome is DeliveryOutcome.REJECTED
     assert len(receiver.heard) == 1
 
 
-async def test_a_redirect_to_the_inside_is_refused(receiver: Receiver, courier: Make) -> None:
-    async with receiving() as inside:
+async def test_a_redirect_to_a_private_address_is_rejected(receiver: Receiver, courier: Make) -> None:
+    async with receiving() as private:
         receiver.answers = [
-            web.Response(status=307, headers={"Location": f"http://127.0.0.2:{inside.port}/latest/meta-data"})
+            web.Response(status=307, headers={"Location": f"http://127.0.0.2:{private.port}/latest/meta-data"})
         ]
-        receipt = await courier().deliver(recording(receiver.url))
-        assert (receipt.sent, inside.heard) == (Sent.NEVER, [])
-        assert "not at a public address" in receipt.error
+        result = await courier().deliver(recording(receiver.url))
+        assert (result.outcome, private.heard) == (DeliveryOutcome.REJECTED, [])
+        assert "has no public address" in result.error
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.1"])
-async def test_nothing_is_sent_to_the_inside(receiver: Receiver, courier: Make, host: str) -> None:
-    receipt = await courier(guard=Guard()).deliver(recording(f"http://{host}:{receiver.port}/"))
-    assert (receipt.sent, receiver.heard) == (Sent.NEVER, [])
+async def test_nothing_is_sent_to_a_private_address(receiver: Receiver, courier: Make, host: str) -> None:
+    result = await courier(guard=Guard()).deliver(recording(f"http://{host}:{receiver.port}/"))
+    assert (result.outcome, receiver.heard) == (DeliveryOutcome.REJECTED, [])
 
 
-async def test_a_host_that_is_not_listed_is_refused(courier: Make) -> None:
-    receipt = await courier(guard=Guard(["customer.example"])).deliver(recording("https://other.example/in"))
-    assert (receipt.sent, receipt.error) == (
-        Sent.NEVER,
-        "the host 'other.example' is not among those that are allowed",
+async def test_an_unlisted_host_is_rejected(courier: Make) -> None:
+    result = await courier(guard=Guard(["customer.example"])).deliver(recording("https://other.example/in"))
+    assert (result.outcome, result.error) == (
+        DeliveryOutcome.REJECTED,
+        "the host 'other.example' is not among the allowed hosts",
     )
 
 
-async def test_a_refusal_before_the_body_was_read_is_heard(receiver: Receiver, courier: Make) -> None:
+async def test_an_error_before_the_body_was_read_is_reported(receiver: Receiver, courier: Make) -> None:
     async def refuse(_request: web.Request) -> web.StreamResponse:
         return web.Response(status=413, text="too large")
 
     receiver.answers = [refuse]
     source = Source()
-    receipt = await courier(source).deliver(recording(receiver.url))
-    assert receipt.sent is Sent.NEVER
-    assert "413" in receipt.error
+    result = await courier(source).deliver(recording(receiver.url))
+    assert result.outcome is DeliveryOutcome.REJECTED
+    assert "413" in result.error
 
 
-async def test_an_answer_without_end_is_cut_off(receiver: Receiver, courier: Make) -> None:
+async def test_an_endless_response_is_cut_off(receiver: Receiver, courier: Make) -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         await request.read()
         response = web.StreamResponse(status=500)
@@ -204,83 +208,83 @@ async def test_an_answer_without_end_is_cut_off(receiver: Receiver, courier: Mak
         return response
 
     receiver.answers = [endless]
-    receipt = await courier().deliver(recording(receiver.url))
-    assert receipt.sent is Sent.AGAIN
-    assert len(receipt.error) < 400
+    result = await courier().deliver(recording(receiver.url))
+    assert result.outcome is DeliveryOutcome.RETRY
+    assert len(result.error) < 400
 
 
-async def test_a_server_that_says_nothing_is_given_up(receiver: Receiver, courier: Make) -> None:
+async def test_a_silent_server_is_a_timeout(receiver: Receiver, courier: Make) -> None:
     async def silent(_request: web.Request) -> web.StreamResponse:
         await receiver.over.wait()
         return web.Response()
 
     receiver.answers = [silent]
-    receipt = await courier(limits=Limits(idle=0.1)).deliver(recording(receiver.url))
-    assert receipt.sent is Sent.AGAIN
-    assert "it took too long" in receipt.error
+    result = await courier(limits=Limits(idle=0.1)).deliver(recording(receiver.url))
+    assert result.outcome is DeliveryOutcome.RETRY
+    assert "timeout" in result.error
 
 
-async def test_a_server_that_is_not_there_is_tried_again(courier: Make) -> None:
-    receipt = await courier().deliver(recording("http://127.0.0.1:9/?token=hidden"))
-    assert receipt.sent is Sent.AGAIN
-    assert "hidden" not in receipt.error
+async def test_an_unreachable_server_is_retried(courier: Make) -> None:
+    result = await courier().deliver(recording("http://127.0.0.1:9/?token=hidden"))
+    assert result.outcome is DeliveryOutcome.RETRY
+    assert "hidden" not in result.error
 
 
 @pytest.mark.parametrize("data", [DATA[:-1], DATA + b"x", b"?" + DATA[1:], b""])
-async def test_wrong_bytes_never_arrive_whole(receiver: Receiver, courier: Make, data: bytes) -> None:
+async def test_wrong_audio_never_arrives_complete(receiver: Receiver, courier: Make, data: bytes) -> None:
     source = Source(data)
-    receipt = await courier(source).deliver(recording(receiver.url))
-    assert receipt.sent is Sent.AGAIN
-    assert "not what was stored" in receipt.error
+    result = await courier(source).deliver(recording(receiver.url))
+    assert result.outcome is DeliveryOutcome.RETRY
+    assert "differs from what was stored" in result.error
     assert receiver.heard == []
     assert source.open == 0
 
 
-async def test_a_store_that_fails_is_not_the_receivers_fault(receiver: Receiver, courier: Make) -> None:
-    receipt = await courier(Source(DATA[:1_000_000], OSError("disk"))).deliver(recording(receiver.url))
-    assert (receipt.sent, receipt.error) == (Sent.AGAIN, "the stored audio cannot be read: OSError")
+async def test_an_error_of_the_media_store_is_named(receiver: Receiver, courier: Make) -> None:
+    result = await courier(Source(DATA[:1_000_000], OSError("disk"))).deliver(recording(receiver.url))
+    assert (result.outcome, result.error) == (DeliveryOutcome.RETRY, "the stored audio cannot be read: OSError")
     gone = await courier(Source(b"", MediaMissing("x"))).deliver(recording(receiver.url))
-    assert gone.sent is Sent.NEVER
+    assert gone.outcome is DeliveryOutcome.REJECTED
     assert receiver.heard == []
 
 
 @pytest.mark.parametrize("url", ["ftp://h.example/", "s3://bucket/", "file:///etc/", "gopher://x/", "x", ""])
-async def test_only_schemes_that_are_allowed_are_used(courier: Make, url: str) -> None:
-    assert (await courier().deliver(recording(url))).sent is Sent.NEVER
+async def test_other_schemes_are_rejected(courier: Make, url: str) -> None:
+    assert (await courier().deliver(recording(url))).outcome is DeliveryOutcome.REJECTED
 
 
-async def test_more_than_a_scheme_can_be_asked_of_a_url(courier: Make) -> None:
-    sender = courier(places=("memory://drops/",))
-    assert (await sender.deliver(recording("memory://drops/in"))).sent is Sent.DELIVERED
+async def test_a_prefix_may_be_longer_than_a_scheme(courier: Make) -> None:
+    sender = courier(prefixes=("memory://drops/",))
+    assert (await sender.deliver(recording("memory://drops/in"))).outcome is DeliveryOutcome.DELIVERED
     for url in (
         "memory://others/in", "memory://drops/../others", "memory://drops/%2e%2e/others", "memory://drops",
         "memory://drops/..#x", "memory://drops/..?x", "memory://drops/..%23x", "memory://drops/..\\others",
     ):  # fmt: skip
-        receipt = await sender.deliver(recording(url))
-        assert (receipt.sent, "no place" in receipt.error) == (Sent.NEVER, True)
+        result = await sender.deliver(recording(url))
+        assert (result.outcome, "is not allowed" in result.error) == (DeliveryOutcome.REJECTED, True)
     MemoryFileSystem.store.clear()
 
 
-async def test_a_user_in_the_url_is_told_to_its_own_host_alone(receiver: Receiver, courier: Make) -> None:
+async def test_the_user_of_a_url_is_sent_only_to_its_own_host(receiver: Receiver, courier: Make) -> None:
     async with receiving() as other:
         receiver.answers = [web.Response(status=307, headers={"Location": f"{other.url}/there"})]
-        receipt = await courier().deliver(recording(f"http://user:p%40ss@127.0.0.1:{receiver.port}/in"))
-        assert receipt.sent is Sent.DELIVERED
-        told = [heard.headers.get("Authorization") for heard in (*receiver.heard, *other.heard)]
-        assert told == ["Basic " + b64encode(b"user:p@ss").decode(), None]
+        result = await courier().deliver(recording(f"http://user:p%40ss@127.0.0.1:{receiver.port}/in"))
+        assert result.outcome is DeliveryOutcome.DELIVERED
+        credentials = [heard.headers.get("Authorization") for heard in (*receiver.heard, *other.heard)]
+        assert credentials == ["Basic " + b64encode(b"user:p@ss").decode(), None]
 
 
-async def test_without_a_url_there_is_nothing_to_do(courier: Make) -> None:
+async def test_a_recording_without_a_url_audio_or_delivery_is_rejected(courier: Make) -> None:
     plain = recording("http://h.example/")
     for lacking in (
         replace(plain, delivery=None),
         replace(plain, media=None),
         replace(plain, options=RecordingOptions()),
     ):
-        assert (await courier().deliver(lacking)).sent is Sent.NEVER
+        assert (await courier().deliver(lacking)).outcome is DeliveryOutcome.REJECTED
 
 
-async def test_a_cancelled_delivery_lets_go(receiver: Receiver, courier: Make) -> None:
+async def test_a_cancelled_delivery_closes_its_source(receiver: Receiver, courier: Make) -> None:
     came = asyncio.Event()
 
     async def silent(_request: web.Request) -> web.StreamResponse:
@@ -295,11 +299,11 @@ async def test_a_cancelled_delivery_lets_go(receiver: Receiver, courier: Make) -
     sending.cancel()
     await asyncio.wait([sending])
     async with asyncio.timeout(10):
-        await source.left.wait()
+        await source.closed.wait()
     assert sending.cancelled()
 
 
-# Other ways than HTTP
+# Other protocols than HTTP
 
 
 @pytest.fixture
@@ -310,33 +314,33 @@ def ftp(tmp_path: Path) -> Iterator[tuple[int, Path]]:
         yield port, root
 
 
-async def test_ftp_is_binary_and_shows_only_whole_files(courier: Make, ftp: tuple[int, Path]) -> None:
+async def test_ftp_is_binary_and_shows_only_complete_files(courier: Make, ftp: tuple[int, Path]) -> None:
     port, root = ftp
-    sender = courier(places=("ftp",))
-    receipt = await sender.deliver(recording(f"ftp://user:p%40ss@127.0.0.1:{port}/in/"))
-    assert receipt.sent is Sent.DELIVERED
+    sender = courier(prefixes=("ftp",))
+    result = await sender.deliver(recording(f"ftp://user:p%40ss@127.0.0.1:{port}/in/"))
+    assert result.outcome is DeliveryOutcome.DELIVERED
     assert {path.name: path.read_bytes() == DATA for path in (root / "in").iterdir()} == {
         "call_recording_call@host.mp3": True
     }
 
 
-async def test_ftp_that_refuses_is_tried_again_and_shows_no_password(courier: Make, ftp: tuple[int, Path]) -> None:
+async def test_an_ftp_error_is_retried_and_shows_no_password(courier: Make, ftp: tuple[int, Path]) -> None:
     port, root = ftp
-    sender = courier(places=("ftp",))
+    sender = courier(prefixes=("ftp",))
     for place in (f"user:hidden@127.0.0.1:{port}/in", f"127.0.0.1:{port}/in", "127.0.0.1:9/in"):
-        receipt = await sender.deliver(recording(f"ftp://{place}"))
-        assert receipt.sent is Sent.AGAIN
-        assert "hidden" not in receipt.error
-    refused = await courier(places=("ftp",), guard=Guard()).deliver(recording(f"ftp://127.0.0.1:{port}/in"))
-    assert refused.sent is Sent.NEVER
+        result = await sender.deliver(recording(f"ftp://{place}"))
+        assert result.outcome is DeliveryOutcome.RETRY
+        assert "hidden" not in result.error
+    refused = await courier(prefixes=("ftp",), guard=Guard()).deliver(recording(f"ftp://127.0.0.1:{port}/in"))
+    assert refused.outcome is DeliveryOutcome.REJECTED
     assert list((root / "in").iterdir()) == []
 
 
-async def test_wrong_bytes_do_not_go_by_ftp_either(courier: Make, ftp: tuple[int, Path]) -> None:
+async def test_wrong_audio_is_not_sent_over_ftp(courier: Make, ftp: tuple[int, Path]) -> None:
     port, root = ftp
-    sender = courier(Source(DATA[1:]), places=("ftp",))
-    receipt = await sender.deliver(recording(f"ftp://user:p%40ss@127.0.0.1:{port}/in"))
-    assert (receipt.sent, list((root / "in").iterdir())) == (Sent.AGAIN, [])
+    sender = courier(Source(DATA[1:]), prefixes=("ftp",))
+    result = await sender.deliver(recording(f"ftp://user:p%40ss@127.0.0.1:{port}/in"))
+    assert (result.outcome, list((root / "in").iterdir())) == (DeliveryOutcome.RETRY, [])
 
 
 @pytest.fixture
@@ -349,28 +353,28 @@ def ftps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int,
         yield port, root
 
 
-async def test_ftps_says_nothing_in_the_clear(courier: Make, ftps: tuple[int, Path]) -> None:
+async def test_ftps_is_encrypted(courier: Make, ftps: tuple[int, Path]) -> None:
     port, root = ftps
-    sender = courier(places=("ftp", "ftps"))
+    sender = courier(prefixes=("ftp", "ftps"))
     plain = await sender.deliver(recording(f"ftp://user:p%40ss@127.0.0.1:{port}/in"))
-    assert (plain.sent, list((root / "in").iterdir())) == (Sent.AGAIN, [])
-    receipt = await sender.deliver(recording(f"ftps://user:p%40ss@127.0.0.1:{port}/in"))
-    assert (receipt.sent, receipt.error) == (Sent.DELIVERED, "")
+    assert (plain.outcome, list((root / "in").iterdir())) == (DeliveryOutcome.RETRY, [])
+    result = await sender.deliver(recording(f"ftps://user:p%40ss@127.0.0.1:{port}/in"))
+    assert (result.outcome, result.error) == (DeliveryOutcome.DELIVERED, "")
     assert {path.name: path.read_bytes() == DATA for path in (root / "in").iterdir()} == {
         "call_recording_call@host.mp3": True
     }
-    refused = await courier(places=("ftps",), guard=Guard()).deliver(recording(f"ftps://127.0.0.1:{port}/in"))
-    assert refused.sent is Sent.NEVER
+    refused = await courier(prefixes=("ftps",), guard=Guard()).deliver(recording(f"ftps://127.0.0.1:{port}/in"))
+    assert refused.outcome is DeliveryOutcome.REJECTED
 
 
-async def test_ftps_to_a_host_with_a_strange_certificate_is_not_spoken(
+async def test_ftps_with_an_untrusted_certificate_fails(
     courier: Make, ftps: tuple[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(make_certificate(tmp_path / "other.pem")))
     port, root = ftps
-    receipt = await courier(places=("ftps",)).deliver(recording(f"ftps://user:p%40ss@127.0.0.1:{port}/in"))
-    assert receipt.sent is Sent.AGAIN
-    assert "SSLCertVerificationError" in receipt.error
+    result = await courier(prefixes=("ftps",)).deliver(recording(f"ftps://user:p%40ss@127.0.0.1:{port}/in"))
+    assert result.outcome is DeliveryOutcome.RETRY
+    assert "SSLCertVerificationError" in result.error
     assert list((root / "in").iterdir()) == []
 
 
@@ -382,81 +386,81 @@ def sftp(tmp_path: Path) -> Iterator[tuple[int, Path]]:
         yield port, root
 
 
-async def test_sftp_makes_the_folder_and_shows_only_whole_files(courier: Make, sftp: tuple[int, Path]) -> None:
+async def test_sftp_creates_the_folder_and_shows_only_complete_files(courier: Make, sftp: tuple[int, Path]) -> None:
     port, root = sftp
-    sender = courier(places=("sftp",))
+    sender = courier(prefixes=("sftp",))
     for _ in range(2):
-        receipt = await sender.deliver(recording(f"sftp://user:p%40ss@127.0.0.1:{port}/in/to%20day/"))
-        assert (receipt.sent, receipt.error) == (Sent.DELIVERED, "")
+        result = await sender.deliver(recording(f"sftp://user:p%40ss@127.0.0.1:{port}/in/to%20day/"))
+        assert (result.outcome, result.error) == (DeliveryOutcome.DELIVERED, "")
     assert {path.name: path.read_bytes() == DATA for path in (root / "in" / "to day").iterdir()} == {
         "call_recording_call@host.mp3": True
     }
 
 
-async def test_no_call_id_leads_out_of_the_folder(courier: Make, sftp: tuple[int, Path]) -> None:
+async def test_a_call_id_stays_in_the_folder(courier: Make, sftp: tuple[int, Path]) -> None:
     port, root = sftp
     place = f"sftp://user:p%40ss@127.0.0.1:{port}/drops/"
     sent = replace(recording(f"{place}in"), call_id="x%2F..%2F..%2F..%2Fout")
-    assert (await courier(places=(place,)).deliver(sent)).sent is Sent.DELIVERED
+    assert (await courier(prefixes=(place,)).deliver(sent)).outcome is DeliveryOutcome.DELIVERED
     assert [path.relative_to(root).as_posix() for path in root.rglob("*.mp3")] == [
         "drops/in/call_recording_x%2F..%2F..%2F..%2Fout.mp3"
     ]
 
 
-async def test_sftp_that_refuses_is_tried_again_and_shows_no_password(courier: Make, sftp: tuple[int, Path]) -> None:
+async def test_an_sftp_error_is_retried_and_shows_no_password(courier: Make, sftp: tuple[int, Path]) -> None:
     port, root = sftp
-    sender = courier(places=("sftp",))
+    sender = courier(prefixes=("sftp",))
     for place in (f"user:hidden@127.0.0.1:{port}/in", f"127.0.0.1:{port}/in", "user:hidden@127.0.0.1:9/in"):
-        receipt = await sender.deliver(recording(f"sftp://{place}"))
-        assert receipt.sent is Sent.AGAIN
-        assert "hidden" not in receipt.error
+        result = await sender.deliver(recording(f"sftp://{place}"))
+        assert result.outcome is DeliveryOutcome.RETRY
+        assert "hidden" not in result.error
     assert list(root.iterdir()) == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "169.254.169.254", "10.0.0.1", "[::1]"])
 @pytest.mark.parametrize("scheme", ["ftp", "ftps", "sftp", "ssh"])
-async def test_no_other_way_leads_to_the_inside_either(
+async def test_no_protocol_reaches_a_private_address(
     courier: Make, sftp: tuple[int, Path], scheme: str, host: str
 ) -> None:
     port, root = sftp
     url = f"{scheme}://user:p%40ss@{host}:{port}/in"
-    receipt = await courier(places=(scheme,), guard=Guard()).deliver(recording(url))
-    assert receipt.sent is Sent.NEVER
-    assert "not at a public address" in receipt.error
-    unlisted = await courier(places=(scheme,), guard=Guard(["files.example.org"])).deliver(recording(url))
-    assert unlisted.sent is Sent.NEVER
-    assert "not among those that are allowed" in unlisted.error
+    result = await courier(prefixes=(scheme,), guard=Guard()).deliver(recording(url))
+    assert result.outcome is DeliveryOutcome.REJECTED
+    assert "has no public address" in result.error
+    unlisted = await courier(prefixes=(scheme,), guard=Guard(["files.example.org"])).deliver(recording(url))
+    assert unlisted.outcome is DeliveryOutcome.REJECTED
+    assert "not among the allowed hosts" in unlisted.error
     assert list(root.iterdir()) == []
 
 
-async def test_credentials_of_ours_are_for_hosts_that_are_named_with_them(
+async def test_own_credentials_are_used_only_for_the_host_they_are_set_for(
     courier: Make, sftp: tuple[int, Path]
 ) -> None:
     port, root = sftp
     login = {"username": "user", "password": "p@ss"}
     url = f"sftp://127.0.0.1:{port}/in"
-    anybody = await courier(places=("sftp",), options={"sftp://": login}).deliver(recording(url))
-    assert (anybody.sent, list(root.iterdir())) == (Sent.AGAIN, [])
-    named = courier(places=("sftp",), options={"sftp://": {}, f"sftp://127.0.0.1:{port}/": login})
-    assert (await named.deliver(recording(url))).sent is Sent.DELIVERED
+    any_host = await courier(prefixes=("sftp",), options={"sftp://": login}).deliver(recording(url))
+    assert (any_host.outcome, list(root.iterdir())) == (DeliveryOutcome.RETRY, [])
+    named = courier(prefixes=("sftp",), options={"sftp://": {}, f"sftp://127.0.0.1:{port}/": login})
+    assert (await named.deliver(recording(url))).outcome is DeliveryOutcome.DELIVERED
 
 
 @pytest.mark.parametrize("place", ["webdav", "smb://", "file", "local:///", "github", "nothing", "simplecache://"])
-def test_a_scheme_whose_host_nobody_would_look_at_is_no_place_by_itself(courier: Make, place: str) -> None:
+def test_a_scheme_with_unchecked_hosts_needs_a_host(courier: Make, place: str) -> None:
     with pytest.raises((ValueError, ImportError), match=place.partition(":")[0]):
-        courier(places=("https", place))
+        courier(prefixes=("https", place))
 
 
-async def test_a_place_ends_where_its_name_ends(courier: Make) -> None:
-    sender = courier(places=("memory://drops", "https://drops.example.org"))
+async def test_a_prefix_ends_at_the_end_of_its_host(courier: Make) -> None:
+    sender = courier(prefixes=("memory://drops", "https://drops.example.org"))
     for url in (
         "memory://drops-of-others/in", "memory://drops@x/in", "memory://drops:1/in", "memory://dröps/",
         "https://drops.example.org.evil.example/", "https://drops.example.org@evil.example/",
         "https://drops.example.org:8443/", "https://drops.example.org\\@evil.example/",
     ):  # fmt: skip
-        receipt = await sender.deliver(recording(url))
-        assert (receipt.sent, "no place" in receipt.error) == (Sent.NEVER, True), url
-    assert (await sender.deliver(recording("memory://drops"))).sent is Sent.DELIVERED
+        result = await sender.deliver(recording(url))
+        assert (result.outcome, "is not allowed" in result.error) == (DeliveryOutcome.REJECTED, True), url
+    assert (await sender.deliver(recording("memory://drops"))).outcome is DeliveryOutcome.DELIVERED
     MemoryFileSystem.store.clear()
 
 
@@ -468,7 +472,7 @@ async def test_a_caller_cannot_choose_the_endpoint_of_a_bucket(receiver: Receive
             "secret": "s",
             "config_kwargs": {"retries": {"total_max_attempts": 1}},
         }
-        sender = courier(places=("s3",), options={"s3://": options})
+        sender = courier(prefixes=("s3",), options={"s3://": options})
         host = f"127.0.0.1:{decoy.port}"
         refused = (
             f"s3://{host}/b",
@@ -478,7 +482,7 @@ async def test_a_caller_cannot_choose_the_endpoint_of_a_bucket(receiver: Receive
             "s3:///b",
         )
         for url in refused:
-            assert (await sender.deliver(recording(url))).sent is Sent.NEVER, url
+            assert (await sender.deliver(recording(url))).outcome is DeliveryOutcome.REJECTED, url
         assert receiver.heard == []
         taken = (
             f"s3://bucket/x?endpoint_url={decoy.url}",
@@ -492,9 +496,9 @@ async def test_a_caller_cannot_choose_the_endpoint_of_a_bucket(receiver: Receive
         assert decoy.heard == []
 
 
-async def test_any_store_of_fsspec_can_be_allowed(courier: Make, tmp_path: Path) -> None:
-    receipt = await courier(places=("memory",)).deliver(recording("memory://customer/in"))
-    assert receipt.sent is Sent.DELIVERED
+async def test_every_fsspec_store_can_be_allowed(courier: Make, tmp_path: Path) -> None:
+    result = await courier(prefixes=("memory",)).deliver(recording("memory://customer/in"))
+    assert result.outcome is DeliveryOutcome.DELIVERED
     store = MemoryFileSystem()
     assert store.cat("/customer/in/call_recording_call@host.mp3") == DATA
     store.store.clear()
@@ -503,9 +507,9 @@ async def test_any_store_of_fsspec_can_be_allowed(courier: Make, tmp_path: Path)
 
 async def test_a_bucket_of_a_real_store_can_be_allowed(courier: Make, seaweedfs: Answer) -> None:
     options = {"endpoint_url": seaweedfs["s3"], "key": seaweedfs["key"], "secret": seaweedfs["secret"]}
-    sender = courier(places=("s3",), options={"s3://": options})
-    assert (await sender.deliver(recording(f"s3://{BUCKET}/customer"))).sent is Sent.DELIVERED
-    wrong = courier(places=("s3",), options={"s3://": options | {"secret": "hidden"}})
-    receipt = await wrong.deliver(recording(f"s3://{BUCKET}/customer"))
-    assert receipt.sent is Sent.AGAIN
-    assert "hidden" not in receipt.error
+    sender = courier(prefixes=("s3",), options={"s3://": options})
+    assert (await sender.deliver(recording(f"s3://{BUCKET}/customer"))).outcome is DeliveryOutcome.DELIVERED
+    wrong = courier(prefixes=("s3",), options={"s3://": options | {"secret": "hidden"}})
+    result = await wrong.deliver(recording(f"s3://{BUCKET}/customer"))
+    assert result.outcome is DeliveryOutcome.RETRY
+    assert "hidden" not in result.error

@@ -1,4 +1,4 @@
-"""Putting files on stores that make folders one after the other."""
+"""Upload to stores that create folders one after the other."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ from fsspec.implementations.local import LocalFileSystem
 from adapters.net.fsspec_put import put_and_rename
 
 
-class Busy(LocalFileSystem):  # type: ignore[misc]  # it has no types
-    """A store on which somebody else makes the same folders, each a moment before."""
+class RacingStore(LocalFileSystem):  # type: ignore[misc]  # it has no types
+    """A store on which another client creates each folder a moment earlier."""
 
     cachable = False
 
@@ -22,8 +22,8 @@ class Busy(LocalFileSystem):  # type: ignore[misc]  # it has no types
             raise OSError(message)
 
 
-class Closed(LocalFileSystem):  # type: ignore[misc]  # it has no types
-    """A store that makes no folders."""
+class ReadOnlyStore(LocalFileSystem):  # type: ignore[misc]  # it has no types
+    """A store that creates no folders."""
 
     cachable = False
 
@@ -39,13 +39,13 @@ def put(store: Any, folder: Path) -> Path:
     return target
 
 
-def test_folders_that_somebody_else_makes_at_once_are_no_fault(tmp_path: Path) -> None:
-    target = put(Busy(), tmp_path)
+def test_folders_that_another_client_creates_at_once_are_accepted(tmp_path: Path) -> None:
+    target = put(RacingStore(), tmp_path)
     assert target.read_bytes() == b"audio"
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_folders_that_cannot_be_made_are_one(tmp_path: Path) -> None:
+def test_folders_that_cannot_be_created_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(PermissionError):
-        put(Closed(), tmp_path)
+        put(ReadOnlyStore(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]

@@ -1,4 +1,4 @@
-"""Plain connections: to addresses that were looked at, and to no other one."""
+"""Plain connections: only to checked addresses."""
 
 import socket
 from collections.abc import Iterator
@@ -18,50 +18,48 @@ def port() -> Iterator[int]:
 
 
 class Names:
-    """A name server of the test, which answers each question with the next answer."""
+    """A name server that returns the next of its answers for each query."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> None:
         self.answers = list(answers)
-        self.asked = 0
+        self.queries = 0
         real = socket.getaddrinfo
 
         def look_up(host: str, port: int, *given: Any, **named: Any) -> Any:
             if host[0].isdigit():
                 return real(host, port, *given, **named)
-            self.asked += 1
+            self.queries += 1
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in self.answers.pop(0)]
 
         monkeypatch.setattr(socket, "getaddrinfo", look_up)
 
 
-def test_a_name_is_resolved_once_and_only_what_was_checked_is_connected_to(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_is_resolved_once_and_a_checked_address_is_used(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     names = Names(monkeypatch, ["10.0.0.1", "127.0.0.1"], ["169.254.169.254"])
     with connect(Guard(private=["127.0.0.0/8"]), "files.example", port, 5) as connection:
         assert connection.getpeername() == ("127.0.0.1", port)
-    assert names.asked == 1
+    assert names.queries == 1
 
 
-def test_a_name_that_leads_inside_is_refused(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_with_private_addresses_is_refused(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     Names(monkeypatch, ["127.0.0.1", "169.254.169.254"])
-    with pytest.raises(AddressRefusedError, match=r"'files.example' is not at a public address"):
+    with pytest.raises(AddressRefusedError, match=r"'files.example' has no public address"):
         connect(Guard(), "files.example", port, 5)
 
 
-def test_a_host_that_is_not_listed_is_not_even_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unlisted_host_is_not_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
     names = Names(monkeypatch)
-    with pytest.raises(AddressRefusedError, match="not among those that are allowed"):
+    with pytest.raises(AddressRefusedError, match="not among the allowed hosts"):
         reachable(Guard(["other.example"]), "files.example", 22)
-    assert names.asked == 0
+    assert names.queries == 0
 
 
-def test_the_next_address_is_tried_where_one_does_not_answer(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_address_is_tried_if_one_does_not_answer(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     Names(monkeypatch, ["127.0.0.9", "127.0.0.1", "127.0.0.8"])
     with connect(Guard(private=["127.0.0.0/8"]), "files.example", port, 5) as connection:
         assert connection.getpeername() == ("127.0.0.1", port)
 
 
-def test_where_none_answers_the_fault_is_told() -> None:
+def test_the_error_of_the_last_address_is_raised() -> None:
     with pytest.raises(ConnectionRefusedError):
         connect(Guard(private=["127.0.0.1"]), "127.0.0.1", free_ports(1)[0], 5)

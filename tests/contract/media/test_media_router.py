@@ -81,7 +81,7 @@ def test_the_options_of_the_longest_matching_prefix_are_used(tmp_path: Path) -> 
 
 async def test_a_web_server_is_read_only_if_a_guard_allows_it(tmp_path: Path) -> None:
     store = open_media_store(None, tmp_path)
-    with pytest.raises(Exception, match="not among those that are allowed"):
+    with pytest.raises(Exception, match="not among the allowed hosts"):
         await store.length("https://audio.example/x.mp3")
     await store.close()
 
