@@ -90,7 +90,7 @@ async def test_a_redirect_is_followed_and_checked(store: HttpMedia, server: Rece
     with pytest.raises(AccessRefusedError, match="public"):
         await read(store, f"{server.url}/x")
     server.answers = [web.Response(status=302, headers={"Location": "/x"})]
-    with pytest.raises(AccessRefusedError, match="circle"):
+    with pytest.raises(AccessRefusedError, match="loop"):
         await read(store, f"{server.url}/x")
 
 
