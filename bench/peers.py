@@ -75,18 +75,18 @@ def ours(uri: str) -> ASGIApp:
     from recordings.rules.cursor import Cursors
     from recordings.rules.media_grants import Grants
     from recordings.use_cases.recordings import Recordings
-    from tests.support.fake_clock import StillClock
-    from tests.support.fake_recorder import ScriptedRecorder
-    from tests.support.memory_audit import ListAudit
+    from tests.support.fake_clock import FakeClock
+    from tests.support.fake_recorder import FakeRecorder
+    from tests.support.memory_audit import MemoryAudit
 
-    clock, store = StillClock(), MongoStore(uri, DATABASE)
+    clock, store = FakeClock(), MongoStore(uri, DATABASE)
     principal = Principal(ACCOUNT, frozenset(DEFAULT_SCOPES), None, "bench")
 
     async def authenticate(_headers: Any) -> Principal:
         return principal
 
     service = Recordings(
-        store=store, recorder=ScriptedRecorder(clock), clock=clock, audit=ListAudit(), wake=lambda: None, node="n"
+        store=store, recorder=FakeRecorder(clock), clock=clock, audit=MemoryAudit(), wake=lambda: None, node="n"
     )
     services = GraphQLServices(
         recordings=service, cursors=Cursors(b"c" * 32), grants=Grants(b"g" * 32), clock=clock, authenticate=authenticate

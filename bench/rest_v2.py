@@ -43,8 +43,8 @@ from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.users import ManageUsers
-from tests.support.fake_recorder import ScriptedRecorder
-from tests.support.memory_audit import ListAudit
+from tests.support.fake_recorder import FakeRecorder
+from tests.support.memory_audit import MemoryAudit
 
 ACCOUNT = "a" * 32
 PAGE = 50
@@ -147,9 +147,9 @@ def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
     identity = Identity(store, tokens, Credentials(store))
     service = Recordings(
         store=store,
-        recorder=ScriptedRecorder(clock),
+        recorder=FakeRecorder(clock),
         clock=clock,
-        audit=ListAudit(),
+        audit=MemoryAudit(),
         wake=lambda: None,
         node="n" * 32,
     )

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.log_lines import kept_logging
+from tests.support.log_lines import restored_logging
 
 
 @pytest.fixture(autouse=True)
 def _logging() -> Iterator[None]:
-    with kept_logging():
+    with restored_logging():
         yield

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from graph.cli.main import recordings
 from tests.servers.mongod import free_port
-from tests.support.log_lines import kept_logging
+from tests.support.log_lines import restored_logging
 
 
 @dataclass
@@ -33,7 +33,7 @@ class CommandLine:
 
 @pytest.fixture(autouse=True)
 def _logging() -> Iterator[None]:
-    with kept_logging():
+    with restored_logging():
         yield
 
 

@@ -1,4 +1,4 @@
-"""Who may do what: every use case, for anybody, on anything, against a model that fits on a page."""
+"""Access control: every use case, with random principals and objects, is compared with a short model."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -17,15 +17,15 @@ from recordings.model.recording import Media, Recording, Shelf, State
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.start import StartRequest
-from tests.support.fake_clock import StillClock
-from tests.support.fake_recorder import ScriptedRecorder
-from tests.support.memory_audit import ListAudit
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_recorder import FakeRecorder
+from tests.support.memory_audit import MemoryAudit
 from tests.support.memory_store import MemoryStore
 
 OWNERS = (None, "ada", "bob")
 STATES = (State.RECORDING, State.STORED, State.TRASHED, State.PURGED, State.FAILED)
-UNBOUND = frozenset({"listen_with_grant", "on_event"})
-"""Asked by nobody: what a grant says was signed, and recorders are the installation's own."""
+WITHOUT_PRINCIPAL = frozenset({"listen_with_grant", "on_event"})
+"""Use cases without a caller: a grant is signed, and recorders belong to the installation."""
 
 
 # The model
@@ -33,28 +33,28 @@ UNBOUND = frozenset({"listen_with_grant", "on_event"})
 
 @dataclass(frozen=True)
 class World:
-    """Accounts by id with their parents, recordings, and who asks."""
+    """Accounts by id with their parents, their recordings, and the caller."""
 
     parents: dict[str, str | None]
     recordings: tuple[Recording, ...]
     principal: Principal
 
-    def line(self, account_id: str) -> list[str]:
-        """An account and all above it."""
+    def lineage(self, account_id: str) -> list[str]:
+        """Return an account and all its ancestors."""
         parent = self.parents[account_id]
-        return [account_id, *(self.line(parent) if parent else [])]
+        return [account_id, *(self.lineage(parent) if parent else [])]
 
     def can_access_account(self, account_id: str) -> bool:
-        who = self.principal
-        if who.owner_id is not None:
-            return account_id == who.account_id
-        return who.account_id in self.line(account_id)
+        caller = self.principal
+        if caller.owner_id is not None:
+            return account_id == caller.account_id
+        return caller.account_id in self.lineage(account_id)
 
-    def reaches(self, recording: Recording) -> bool:
-        mine = self.principal.owner_id in {None, recording.owner_id}
-        return mine and recording.state is not State.PURGED and self.can_access_account(recording.account_id)
+    def can_access(self, recording: Recording) -> bool:
+        is_own = self.principal.owner_id in {None, recording.owner_id}
+        return is_own and recording.state is not State.PURGED and self.can_access_account(recording.account_id)
 
-    def may(self, scope: Scope) -> bool:
+    def has_scope(self, scope: Scope) -> bool:
         return scope in self.principal.scopes
 
 
@@ -68,7 +68,7 @@ def worlds(draw: st.DrawFn) -> World:
         draw(st.sampled_from(ids)),
         draw(st.frozensets(st.sampled_from([*GRANTABLE, Scope.INGEST]))),
         draw(st.sampled_from(OWNERS)),
-        "somebody",
+        "caller",
     )
     return World(parents, tuple(kept), principal)
 
@@ -97,15 +97,15 @@ def recording(number: int, account_id: str, owner_id: str | None, state: State) 
 
 # The use cases
 
-Ask = Callable[[Recordings, Principal, str], Awaitable[Any]]
+Call = Callable[[Recordings, Principal, str], Awaitable[Any]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """How a use case is asked about a recording, a call or an account (by its id), and the scope that it needs."""
+    """A use case: how to call it with an id, and the scope that it needs."""
 
     scope: Scope | None
-    ask: Ask
+    call: Call
 
 
 BY_RECORDING = {
@@ -115,34 +115,34 @@ BY_RECORDING = {
     "resume": Case(Scope.CONTROL, Recordings.resume),
     "mask": Case(Scope.CONTROL, Recordings.mask),
     "unmask": Case(Scope.CONTROL, Recordings.unmask),
-    "annotate": Case(Scope.CONTROL, lambda service, who, id: service.annotate(who, id, {"note": "x"})),
+    "annotate": Case(Scope.CONTROL, lambda service, caller, id: service.annotate(caller, id, {"note": "x"})),
     "delete": Case(Scope.DELETE, Recordings.delete),
     "restore": Case(Scope.DELETE, Recordings.restore),
     "redeliver": Case(Scope.CONTROL, Recordings.redeliver),
-    "hold": Case(Scope.ADMIN, lambda service, who, id: service.hold(who, id, "case 7")),
+    "hold": Case(Scope.ADMIN, lambda service, caller, id: service.hold(caller, id, "case 7")),
     "release": Case(Scope.ADMIN, Recordings.release),
 }
-"""They raise `NotFound` for what is out of reach."""
-LOOKS = {
+"""They raise `NotFound` without access."""
+READS = {
     "find": Case(Scope.READ, Recordings.find),
-    "find_many": Case(Scope.READ, lambda service, who, id: _only(service.find_many(who, [id]))),
+    "find_many": Case(Scope.READ, lambda service, caller, id: _only(service.find_many(caller, [id]))),
 }
-"""They give `None` for what is out of reach."""
+"""They return `None` without access."""
 FIRST = PageRequest(limit=MAX_PAGE)
 BY_ACCOUNT = {
     "account": Case(None, Recordings.account),
-    "page": Case(Scope.READ, lambda service, who, id: service.page(who, Query(account_id=id), FIRST)),
-    "count": Case(Scope.READ, lambda service, who, id: service.count(who, Query(account_id=id))),
+    "page": Case(Scope.READ, lambda service, caller, id: service.page(caller, Query(account_id=id), FIRST)),
+    "count": Case(Scope.READ, lambda service, caller, id: service.count(caller, Query(account_id=id))),
     "calls": Case(Scope.READ, Recordings.calls),
 }
 BY_CALL = {
     "start": Case(
-        Scope.CONTROL, lambda service, who, id: service.start(who, StartRequest(call_id="live", account_id=id))
+        Scope.CONTROL, lambda service, caller, id: service.start(caller, StartRequest(call_id="live", account_id=id))
     ),
-    "call": Case(Scope.READ, lambda service, who, id: service.call(who, "live", id)),
-    "active": Case(Scope.READ, lambda service, who, id: service.active(who, "taken", id)),
+    "call": Case(Scope.READ, lambda service, caller, id: service.call(caller, "live", id)),
+    "active": Case(Scope.READ, lambda service, caller, id: service.active(caller, "taken", id)),
 }
-"""They are asked about a call in an account: `live` can be recorded, `taken` is being recorded; both are ada's."""
+"""They take a call of an account. `live` can be recorded, and `taken` is being recorded. Both belong to ada."""
 
 
 async def _only(found: Awaitable[list[Any]]) -> Any:
@@ -157,25 +157,25 @@ def use_cases() -> dict[str, Any]:
     }
 
 
-def test_no_use_case_is_left_out() -> None:
-    asked = {name for name, function in use_cases().items() if "principal" in inspect.signature(function).parameters}
-    assert asked == BY_RECORDING.keys() | LOOKS.keys() | BY_ACCOUNT.keys() | BY_CALL.keys()
-    assert use_cases().keys() - asked == UNBOUND
+def test_every_use_case_is_checked() -> None:
+    checked = {name for name, function in use_cases().items() if "principal" in inspect.signature(function).parameters}
+    assert checked == BY_RECORDING.keys() | READS.keys() | BY_ACCOUNT.keys() | BY_CALL.keys()
+    assert use_cases().keys() - checked == WITHOUT_PRINCIPAL
 
 
-# The real thing
+# The product
 
 
 class Installation:
-    """The use cases over a world, and everything that they could change."""
+    """The use cases on the data of a world, and everything that they can change."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.store = MemoryStore()
-        self.store.known = {id: Account(id, "name", 0, tuple(reversed(world.line(id)[1:]))) for id in world.parents}
-        self.store.recordings = {one.id: one for one in world.recordings}
-        self.clock, self.audit = StillClock(), ListAudit()
-        self.recorder = ScriptedRecorder(self.clock)
+        self.store.known = {id: Account(id, "name", 0, tuple(reversed(world.lineage(id)[1:]))) for id in world.parents}
+        self.store.recordings = {item.id: item for item in world.recordings}
+        self.clock, self.audit = FakeClock(), MemoryAudit()
+        self.recorder = FakeRecorder(self.clock)
         self.service = Recordings(
             store=cast("MetadataStore", self.store),
             recorder=self.recorder,
@@ -185,135 +185,137 @@ class Installation:
             node="n" * 32,
         )
 
-    def seen(self) -> Any:
-        return dict(self.store.recordings), list(self.recorder.asked), list(self.audit.entries)
+    def snapshot(self) -> Any:
+        return dict(self.store.recordings), list(self.recorder.commands), list(self.audit.entries)
 
-    async def ask(self, case: Case, id: str) -> Any:
-        """The answer or the refusal. A refusal has changed nothing."""
-        before = self.seen()
+    async def call(self, case: Case, id: str) -> Any:
+        """Return the result or the error. An error must not change anything."""
+        before = self.snapshot()
         try:
-            return await case.ask(self.service, self.world.principal, id)
-        except Refused as refused:
-            assert self.seen() == before
-            return refused
+            return await case.call(self.service, self.world.principal, id)
+        except Refused as error:
+            assert self.snapshot() == before
+            return error
 
 
-def shown(refused: Any, id: str) -> tuple[Any, ...]:
-    """All that a refusal tells, but for the id that was asked for."""
-    assert isinstance(refused, Refused)
-    return type(refused), refused.message.replace(id, "?"), refused.path, (refused.recording_id or "").replace(id, "?")
+def comparable(error: Any, id: str) -> tuple[Any, ...]:
+    """Return all parts of an error, without the id in the request."""
+    assert isinstance(error, Refused)
+    return type(error), error.message.replace(id, "?"), error.path, (error.recording_id or "").replace(id, "?")
 
 
 @given(world=worlds())
 @settings(max_examples=80)
-async def test_what_is_asked_of_a_recording(world: World) -> None:
-    for name, case in {**BY_RECORDING, **LOOKS}.items():
-        for one in world.recordings:
-            house = Installation(world)
-            answer = await house.ask(case, one.id)
-            if not world.may(cast("Scope", case.scope)):
+async def test_access_to_recordings(world: World) -> None:
+    for name, case in {**BY_RECORDING, **READS}.items():
+        for item in world.recordings:
+            installation = Installation(world)
+            result = await installation.call(case, item.id)
+            if not world.has_scope(cast("Scope", case.scope)):
                 unknown = new_recording_id(0)
-                assert shown(answer, one.id) == shown(await house.ask(case, unknown), unknown), name
-                assert isinstance(answer, Forbidden), name
-            elif not world.reaches(one):
-                await _is_as_if_it_did_not_exist(house, case, one.id, answer)
+                assert comparable(result, item.id) == comparable(await installation.call(case, unknown), unknown), name
+                assert isinstance(result, Forbidden), name
+            elif not world.can_access(item):
+                await _equals_an_unknown_recording(installation, case, item.id, result)
             else:
-                _is_granted(name, answer, one)
+                _is_granted(name, result, item)
 
 
-async def _is_as_if_it_did_not_exist(house: Installation, case: Case, id: str, answer: Any) -> None:
+async def _equals_an_unknown_recording(installation: Installation, case: Case, id: str, result: Any) -> None:
     unknown = new_recording_id(0)
-    absent = await house.ask(case, unknown)
-    if answer is None:
-        assert absent is None
+    missing = await installation.call(case, unknown)
+    if result is None:
+        assert missing is None
     else:
-        assert isinstance(answer, NotFound)
-        assert shown(answer, id) == shown(absent, unknown)
+        assert isinstance(result, NotFound)
+        assert comparable(result, id) == comparable(missing, unknown)
 
 
-def _is_granted(name: str, answer: Any, one: Recording) -> None:
-    # What its state does not allow may still be refused, in words that show that it is there.
-    if isinstance(answer, Refused):
-        assert not isinstance(answer, Forbidden | NotFound), name
-    elif isinstance(answer, Recording):
-        assert answer.id == one.id, name
+def _is_granted(name: str, result: Any, item: Recording) -> None:
+    # The recording's state may not allow the action. That error shows that the recording exists.
+    if isinstance(result, Refused):
+        assert not isinstance(result, Forbidden | NotFound), name
+    elif isinstance(result, Recording):
+        assert result.id == item.id, name
     else:
-        assert answer["id"] == one.id, name
+        assert result["id"] == item.id, name
 
 
 @given(world=worlds())
 @settings(max_examples=80)
-async def test_what_is_asked_of_an_account(world: World) -> None:
+async def test_access_to_accounts(world: World) -> None:
     for name, case in BY_ACCOUNT.items():
         for account_id in world.parents:
-            house = Installation(world)
-            house.recorder.ring(account_id, "live", "ada")
-            answer = await house.ask(case, account_id)
-            if case.scope is not None and not world.may(case.scope):
-                assert isinstance(answer, Forbidden), name
+            installation = Installation(world)
+            installation.recorder.ring(account_id, "live", "ada")
+            result = await installation.call(case, account_id)
+            if case.scope is not None and not world.has_scope(case.scope):
+                assert isinstance(result, Forbidden), name
             elif not world.can_access_account(account_id):
                 unknown = new_id()
-                assert isinstance(answer, NotFound), name
-                assert shown(answer, account_id) == shown(await house.ask(case, unknown), unknown), name
+                assert isinstance(result, NotFound), name
+                assert comparable(result, account_id) == comparable(await installation.call(case, unknown), unknown), (
+                    name
+                )
             else:
-                _is_what_is_in_reach(name, answer, world, account_id)
+                _has_only_accessible_items(name, result, world, account_id)
 
 
-def _is_what_is_in_reach(name: str, answer: Any, world: World, account_id: str) -> None:
-    here = {one.id for one in world.recordings if one.account_id == account_id and world.reaches(one)}
-    live = {one.id for one in world.recordings if one.id in here and one.shelf is Shelf.LIVE}
+def _has_only_accessible_items(name: str, result: Any, world: World, account_id: str) -> None:
+    here = {item.id for item in world.recordings if item.account_id == account_id and world.can_access(item)}
+    live = {item.id for item in world.recordings if item.id in here and item.shelf is Shelf.LIVE}
     if name == "page":
-        assert {row["id"] for row in answer.rows} == live
+        assert {row["id"] for row in result.rows} == live
     elif name == "count":
-        assert answer == len(live)
+        assert result == len(live)
     elif name == "calls":
-        assert len(answer) == (world.principal.owner_id in {None, "ada"})
+        assert len(result) == (world.principal.owner_id in {None, "ada"})
     else:
-        assert answer.id == account_id
+        assert result.id == account_id
 
 
-def _paging(query: Query) -> Ask:
-    return lambda service, who, _id: service.page(who, query, FIRST)
+def _page_of(query: Query) -> Call:
+    return lambda service, caller, _id: service.page(caller, query, FIRST)
 
 
 @given(world=worlds(), owner=st.sampled_from(["ada", "bob", "nobody"]), shelf=st.sampled_from(list(Shelf)))
 @settings(max_examples=80)
-async def test_a_listing_never_shows_what_is_out_of_reach(world: World, owner: str, shelf: Shelf) -> None:
+async def test_a_list_has_only_accessible_recordings(world: World, owner: str, shelf: Shelf) -> None:
     for account_id in world.parents:
         query = Query(account_id=account_id, owner_id=owner, shelf=shelf)
-        answer = await Installation(world).ask(Case(Scope.READ, _paging(query)), account_id)
-        if isinstance(answer, Refused):
+        result = await Installation(world).call(Case(Scope.READ, _page_of(query)), account_id)
+        if isinstance(result, Refused):
             continue
-        expected = {one.id for one in world.recordings if one.account_id == account_id and one.owner_id == owner}
-        reached = {one.id for one in world.recordings if world.reaches(one) and one.shelf is shelf}
-        assert {row["id"] for row in answer.rows} == expected & reached
+        expected = {item.id for item in world.recordings if item.account_id == account_id and item.owner_id == owner}
+        accessible = {item.id for item in world.recordings if world.can_access(item) and item.shelf is shelf}
+        assert {row["id"] for row in result.rows} == expected & accessible
 
 
 @given(world=worlds())
 @settings(max_examples=80)
-async def test_what_is_asked_of_a_call(world: World) -> None:
+async def test_access_to_calls(world: World) -> None:
     for name, case in BY_CALL.items():
         for account_id in world.parents:
-            house = Installation(world)
-            house.recorder.ring(account_id, "live", "ada")
-            taken = recording(999, account_id, "ada", State.RECORDING)
-            house.store.recordings[taken.id] = Recording.from_row({**taken.to_row(), "call_id": "taken"})
-            answer = await house.ask(case, account_id)
-            mine = world.principal.owner_id in {None, "ada"}
-            if not world.may(cast("Scope", case.scope)):
-                assert isinstance(answer, Forbidden), name
-            elif not (world.can_access_account(account_id) and mine):
-                assert isinstance(answer, NotFound | NotRecording), name
-                await _is_as_in_an_empty_house(world, case, account_id, answer)
+            installation = Installation(world)
+            installation.recorder.ring(account_id, "live", "ada")
+            recorded = recording(999, account_id, "ada", State.RECORDING)
+            installation.store.recordings[recorded.id] = Recording.from_row({**recorded.to_row(), "call_id": "taken"})
+            result = await installation.call(case, account_id)
+            is_own = world.principal.owner_id in {None, "ada"}
+            if not world.has_scope(cast("Scope", case.scope)):
+                assert isinstance(result, Forbidden), name
+            elif not (world.can_access_account(account_id) and is_own):
+                assert isinstance(result, NotFound | NotRecording), name
+                await _equals_an_empty_installation(world, case, account_id, result)
             else:
-                assert answer.account_id == account_id, name
+                assert result.account_id == account_id, name
 
 
-async def _is_as_in_an_empty_house(world: World, case: Case, account_id: str, answer: Any) -> None:
-    empty = await Installation(world).ask(case, account_id)
-    assert shown(answer, account_id) == shown(empty, account_id)
+async def _equals_an_empty_installation(world: World, case: Case, account_id: str, result: Any) -> None:
+    empty = await Installation(world).call(case, account_id)
+    assert comparable(result, account_id) == comparable(empty, account_id)
 
 
-@pytest.mark.parametrize("name", sorted(UNBOUND))
-def test_what_nobody_asks_takes_no_principal(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(WITHOUT_PRINCIPAL))
+def test_use_cases_without_a_caller_take_no_principal(name: str) -> None:
     assert "principal" not in inspect.signature(use_cases()[name]).parameters

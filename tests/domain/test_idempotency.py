@@ -1,4 +1,4 @@
-"""Idempotency keys on their own: their bounds, how many are remembered, and what a remembered one does."""
+"""Idempotency keys: their format, how many are kept, and the effect of a repeated key."""
 
 from dataclasses import replace
 
@@ -19,19 +19,19 @@ def test_a_key_has_up_to_128_printable_characters() -> None:
             check_key(key)
 
 
-def test_the_keys_of_owners_are_spaces_of_their_own() -> None:
+def test_each_owner_has_separate_keys() -> None:
     owners = (None, "ada", "ada:k", "ada%3Ak", "ada%")
     kept = {start_key(Principal("a" * 32, frozenset(), owner), key) for owner in owners for key in ("k", "k:k", ":k")}
     assert len(kept) == 3 * len(owners)
     assert start_key(Principal("a" * 32, frozenset(), "ada"), None) is None
 
 
-def test_a_request_is_the_same_in_whatever_order_it_is_written() -> None:
+def test_the_fingerprint_does_not_depend_on_the_order_of_fields() -> None:
     assert fingerprint({"a": 1, "b": {"c": 2, "d": 3}}) == fingerprint({"b": {"d": 3, "c": 2}, "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
 
 
-def test_what_changed_nothing_is_a_revision_too_if_it_had_a_key() -> None:
+def test_an_unchanged_recording_gets_a_revision_for_its_key() -> None:
     before = make(State.RECORDING, revision=7)
     for changed in (before, replace(before, state=State.PAUSED, revision=8)):
         kept = remember(changed, before, "k", "pause")
@@ -39,7 +39,7 @@ def test_what_changed_nothing_is_a_revision_too_if_it_had_a_key() -> None:
         assert remember(changed, before, None, "pause") is changed
 
 
-def test_the_last_keys_are_remembered_and_no_more() -> None:
+def test_only_the_last_keys_are_kept() -> None:
     recording = make(State.STORED)
     for number in range(KEPT + 1):
         recording = remember(recording, recording, f"k{number}", "annotate")

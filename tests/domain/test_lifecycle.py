@@ -1,4 +1,4 @@
-"""The state table, tested as a table: every (state, event) pair has a stated outcome, and `apply` obeys it."""
+"""The state table: each pair of state and event has the expected result, and `apply` follows the table."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -93,9 +93,9 @@ SAMPLES: dict[type[Event], Event] = {
     Missing: Missing(at=AT, detail="gone"),
 }
 
-# What a reader would expect, written down a second time and by event, so that a slip in the product's table shows.
+# The expected results are written again here, by event, so that an error in the product's table fails a test.
 SAME, STAY, BACK = Outcome.UNCHANGED, Outcome.STAY, Outcome.BACK
-GOES_ON = IN_PROGRESS
+GOING_ON = IN_PROGRESS
 ENDS = {State.STORED, State.DISCARDED, State.FAILED, State.LOST}
 S = State
 
@@ -116,13 +116,13 @@ def expected(state: State, event: type[Event]) -> object:
         Unmasked: lambda: {S.RECORDING: SAME, S.MASKED: S.RECORDING, S.PAUSED: InvalidState}.get(
             state, not_recording(state)
         ),
-        Stopped: lambda: ended(state) if state in GOES_ON else not_recording(state),
-        Ended: lambda: ended(state) if state in GOES_ON | {S.LOST} else SAME,
+        Stopped: lambda: ended(state) if state in GOING_ON else not_recording(state),
+        Ended: lambda: ended(state) if state in GOING_ON | {S.LOST} else SAME,
         Reopened: lambda: {S.FAILED: S.RECORDING, S.RECORDING: SAME}.get(state, InvalidState),
         Stored: lambda: {S.FINALIZING: S.STORED, S.STORED: SAME}.get(state, InvalidState),
         Discarded: lambda: ends_as(state, S.DISCARDED, {S.DISCARDED, S.FAILED, S.LOST}),
         Failed: lambda: ends_as(state, S.FAILED, {S.DISCARDED, S.FAILED, S.LOST}),
-        Lost: lambda: S.LOST if state in GOES_ON | {S.FINALIZING} else SAME,
+        Lost: lambda: S.LOST if state in GOING_ON | {S.FINALIZING} else SAME,
         Trashed: lambda: {S.TRASHED: SAME, S.PURGED: NotFound}.get(
             state, S.TRASHED if state in ENDS else RecordingInProgress
         ),
@@ -143,7 +143,7 @@ def expected(state: State, event: type[Event]) -> object:
 
 
 def written(state: State, gone: type[Refused]) -> object:
-    if state in GOES_ON | {S.FINALIZING}:
+    if state in GOING_ON | {S.FINALIZING}:
         return STAY
     return gone if state is S.PURGED else state
 
@@ -157,7 +157,7 @@ def ended(state: State) -> State:
 
 
 def ends_as(state: State, end: State, silent: set[State]) -> object:
-    if state in GOES_ON | {S.FINALIZING}:
+    if state in GOING_ON | {S.FINALIZING}:
         return end
     return SAME if state in silent else InvalidState
 
@@ -187,7 +187,7 @@ def test_the_table_is_complete() -> None:
 
 @pytest.mark.parametrize("event", RULES, ids=lambda event: event.__name__)
 @pytest.mark.parametrize("state", State)
-def test_every_pair_has_its_stated_outcome(state: State, event: type[Event]) -> None:
+def test_every_pair_has_the_expected_result(state: State, event: type[Event]) -> None:
     assert TABLE[state, event] == expected(state, event)
 
 
@@ -208,7 +208,7 @@ def test_apply_obeys_the_table(state: State, event: Event) -> None:
         assert (after.state, after.due_at, after.lease, after.revision) == (state, 7, Lease("n", 9), 1)
         assert after.modified == AT
     else:
-        # A step that was at it is over, and the next one begins anew. From what is being purged there is no way back.
+        # The step has ended, so the lease and the attempts are reset. During a purge nothing can be restored.
         leased = before if state is S.TRASHED else replace(before, lease=Lease("n", 9), attempts=3)
         after = apply(leased, event)
         assert after.state is (before.trashed_from if outcome is BACK else outcome)
@@ -216,14 +216,14 @@ def test_apply_obeys_the_table(state: State, event: Event) -> None:
     assert before.to_row() == row
 
 
-def test_only_what_broke_off_can_be_sent_again() -> None:
+def test_only_an_incomplete_upload_can_be_sent_again() -> None:
     with pytest.raises(InvalidState):
         apply(make(S.FAILED, reason=Reason.NOT_AUDIO), Reopened(at=AT))
     again = apply(make(S.FAILED, reason=Reason.INCOMPLETE), Reopened(at=AT))
     assert (again.state, again.reason) == (S.RECORDING, None)
 
 
-def test_what_never_began_says_so() -> None:
+def test_a_recording_without_audio_has_the_reason_never_started() -> None:
     stopped = apply(make(S.ARMED), Stopped(at=AT))
     assert (stopped.state, stopped.reason, stopped.due_at) == (S.DISCARDED, Reason.NEVER_STARTED, None)
 
@@ -242,15 +242,15 @@ def test_spans_open_and_close_with_both_clocks() -> None:
     assert ended.start == 1_000
 
 
-def test_a_span_that_is_closed_stays_so_and_none_is_shorter_than_nothing() -> None:
+def test_a_closed_span_stays_closed_and_no_span_is_negative() -> None:
     masked = apply(make(S.RECORDING), Masked(at=3_000, at_ms=2_000))
     went_on = apply(masked, Unmasked(at=4_000))
     assert [span.duration_ms for span in apply(went_on, Ended(at=9_000, cause=EndCause.HANGUP)).spans] == [1_000]
-    # The server's clock was put back meanwhile.
+    # The server's clock was set back during the mask.
     assert [span.duration_ms for span in apply(masked, Ended(at=2_000, cause=EndCause.HANGUP)).spans] == [0]
 
 
-def test_what_ended_has_a_reason_only_if_it_never_began() -> None:
+def test_an_ended_recording_has_a_reason_only_if_it_never_began() -> None:
     lost = apply(make(S.RECORDING), Lost(at=AT, reason=Reason.RECORDER_GONE, detail="gone"))
     assert (lost.reason, lost.reason_detail) == (Reason.RECORDER_GONE, "gone")
     for before in (make(S.RECORDING), make(S.PAUSED), lost):
@@ -259,14 +259,14 @@ def test_what_ended_has_a_reason_only_if_it_never_began() -> None:
         assert ended.end_cause is EndCause.SERVER_RESTART
 
 
-def test_the_digest_of_what_came_in_stays_with_it() -> None:
+def test_the_digest_of_an_upload_is_kept() -> None:
     ended = apply(make(S.RECORDING), Ended(at=AT, cause=EndCause.RECEIVED, source_sha256="00"))
     lost = apply(ended, Lost(at=AT, reason=Reason.RECORDER_GONE))
     assert apply(lost, Ended(at=AT, cause=EndCause.SERVER_RESTART)).source_sha256 == "00"
 
 
 @pytest.mark.parametrize("length", [0, 1_500, None])
-def test_what_is_discarded_tells_its_length_if_that_was_measured(length: int | None) -> None:
+def test_a_discarded_recording_keeps_its_measured_duration(length: int | None) -> None:
     discarded = apply(make(S.FINALIZING), Discarded(at=AT, reason=Reason.TOO_SHORT, duration_ms=length))
     assert (discarded.state, discarded.reason, discarded.duration_ms) == (S.DISCARDED, Reason.TOO_SHORT, length)
 
@@ -286,7 +286,7 @@ def test_due_at_follows_the_state() -> None:
     }
 
 
-def test_a_tombstone_names_nobody() -> None:
+def test_a_tombstone_has_no_names() -> None:
     known: dict[str, Any] = {
         "caller_id_name": "Ada", "callee_id_number": "+1", "user_metadata": {"a": 1}, "label": "x", "name": "y",
         "origin": "graphql:Ada : x",
@@ -305,7 +305,7 @@ def test_a_tombstone_names_nobody() -> None:
 
 
 @pytest.mark.parametrize(("state", "advice"), [(S.RECORDING, "stop it"), (S.FINALIZING, "wait until it is stored")])
-def test_what_has_to_be_done_before_a_deletion_is_told(state: State, advice: str) -> None:
+def test_a_refused_deletion_says_what_to_do_first(state: State, advice: str) -> None:
     with pytest.raises(RecordingInProgress, match=f"{state}: {advice} before deleting it"):
         apply(make(state), Trashed(at=AT, by="me", purge_at=AT))
 
@@ -321,13 +321,13 @@ def test_what_has_to_be_done_before_a_deletion_is_told(state: State, advice: str
     ],
     ids=lambda event: type(event).__name__,
 )
-def test_it_ended_when_it_was_no_longer_in_progress(event: Event) -> None:
+def test_ended_is_when_the_recording_is_no_longer_in_progress(event: Event) -> None:
     going = apply(make(S.REQUESTED), Begun(at=AT))
     assert going.ended is None
     assert apply(going, event).ended == AT + 9
 
 
-def test_what_comes_after_the_end_does_not_move_it() -> None:
+def test_later_events_do_not_move_the_end() -> None:
     ended = make(S.FINALIZING, ended=AT)
     stored = apply(ended, Stored(at=AT + 5, media=MEDIA, format="mp3"))
     assert apply(ended, Failed(at=AT + 5, reason=Reason.NOT_AUDIO)).ended == AT
@@ -343,11 +343,11 @@ def test_what_comes_after_the_end_does_not_move_it() -> None:
     assert {each.ended for each in after} == {AT}
 
 
-def test_what_never_said_when_it_ended_says_so_when_it_moves() -> None:
+def test_a_recording_without_an_end_gets_one_at_its_next_event() -> None:
     assert apply(make(S.FINALIZING), Stored(at=AT + 5, media=MEDIA, format="mp3")).ended == AT + 5
 
 
-def test_what_is_sent_again_ends_again() -> None:
+def test_a_reopened_upload_gets_a_new_end() -> None:
     broken = make(S.FAILED, reason=Reason.INCOMPLETE, source_key="s", ended=AT)
     again = apply(broken, Reopened(at=AT + 5))
     assert again.ended is None
@@ -362,7 +362,7 @@ STAYS = frozenset({
 })  # fmt: skip
 
 
-def test_a_purge_leaves_nothing_but_ids_and_times_and_reasons() -> None:
+def test_a_purge_keeps_only_ids_times_and_reasons() -> None:
     trashed = full(hold=None, lease=None)
     row = apply(trashed, Purged(at=AT)).to_row()
     assert {name for name, value in row.items() if value} == STAYS
@@ -385,23 +385,23 @@ def test_a_hold_blocks_every_deletion() -> None:
 
 
 @pytest.mark.parametrize("going", [{"lease": Lease("node", AT + 9)}, {"attempts": 1}])
-def test_nothing_calls_a_recording_back_whose_purge_has_begun(going: dict[str, Any]) -> None:
+def test_a_recording_cannot_be_restored_during_its_purge(going: dict[str, Any]) -> None:
     trashed = make(S.TRASHED, trashed_from=S.STORED, media=MEDIA, purge_at=AT + 9, **going)
     with pytest.raises(NotTrashed, match="is being purged"):
         apply(trashed, Restored(at=AT, delete_at=None))
     with pytest.raises(NotFound, match="is being purged"):
         apply(trashed, Held(at=AT, by="me", reason="case 7"))
     with pytest.raises(NotFound, match="is being purged"):
-        # It would take the lease away, by which the others know.
+        # It would remove the lease that shows that the purge runs.
         apply(trashed, Released(at=AT))
     assert apply(trashed, Purged(at=AT)).state is S.PURGED
 
 
-def test_there_is_no_way_back_once_the_time_of_the_purge_has_come() -> None:
+def test_a_recording_cannot_be_restored_after_purge_at() -> None:
     trashed = make(S.TRASHED, trashed_from=S.STORED, media=MEDIA, purge_at=AT)
     assert apply(trashed, Restored(at=AT - 1, delete_at=None)).state is S.STORED
     held = apply(trashed, Held(at=AT - 1, by="me", reason="case 7"))
-    # What is on hold is not purged, so it can be had back for as long as that.
+    # A recording with a hold is not purged, so it can still be restored.
     assert apply(held, Restored(at=AT + 1, delete_at=None)).state is S.STORED
     for event, refusal in (
         (Restored(at=AT, delete_at=None), NotTrashed),
@@ -411,7 +411,7 @@ def test_there_is_no_way_back_once_the_time_of_the_purge_has_come() -> None:
             apply(trashed, event)
 
 
-def test_a_delivery_has_a_life_of_its_own() -> None:
+def test_a_delivery_has_its_own_state() -> None:
     stored = apply(make(S.FINALIZING), Stored(at=AT, media=MEDIA, format="mp3", delivery_id="d", delete_at=AT + 100))
     assert stored.delivery is not None
     assert (stored.delivery.state, stored.due_at) == (DeliveryState.PENDING, AT)
@@ -433,7 +433,7 @@ def test_a_delivery_has_a_life_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("delivery_id", ["d", None])
-def test_what_arrived_stays_so_whatever_an_attempt_says_that_comes_late(delivery_id: str | None) -> None:
+def test_a_late_result_does_not_change_a_finished_delivery(delivery_id: str | None) -> None:
     stored = apply(make(S.FINALIZING), Stored(at=AT, media=MEDIA, format="mp3", delivery_id="d"))
     done = apply(stored, Delivered(at=AT + 1, delivery_id="d"))
     for retry_at in (AT + 50, None):
@@ -463,7 +463,7 @@ def test_a_failed_step_waits_longer_each_time_up_to_five_minutes() -> None:
 
 
 @given(st.lists(st.sampled_from(sorted(SAMPLES, key=lambda event: event.__name__)), max_size=30))
-def test_no_walk_leaves_the_table(events: list[type[Event]]) -> None:
+def test_random_events_keep_a_recording_consistent(events: list[type[Event]]) -> None:
     recording = make(S.REQUESTED)
     for event in events:
         try:

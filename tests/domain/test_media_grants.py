@@ -1,4 +1,4 @@
-"""Signed permissions to hear one recording: this installation alone makes them, for what they name, for a while."""
+"""Signed permissions to play one recording, which expire."""
 
 import pytest
 
@@ -9,7 +9,7 @@ GRANTS = Grants(b"k" * 32)
 ID = "202611-01a20277b70570ca83919974290716f4"
 
 
-def test_a_grant_holds_for_what_was_signed_until_it_expires() -> None:
+def test_a_grant_is_valid_until_it_expires() -> None:
     signature = GRANTS.sign(ID, 1_000)
     assert GRANTS.check(ID, 1_000, signature, 999) == Grant(ID, 1_000)
     with pytest.raises(Unauthenticated, match="expired"):
@@ -21,23 +21,23 @@ def test_a_grant_holds_for_what_was_signed_until_it_expires() -> None:
     [
         (ID, 1_001, GRANTS.sign(ID, 1_000)),
         (ID[:-1] + "5", 1_000, GRANTS.sign(ID, 1_000)),
-        # One text of both must not read as another expiry and another id.
+        # Expiry and id are joined for the signature. They must not be read as another expiry and another id.
         (f"0\n{ID}", 1, GRANTS.sign(ID, 10)),
         (ID, 1_000, GRANTS.sign(ID, 1_000)[:-1]),
         (ID, 1_000, "é"),
         (ID, 1_000, ""),
     ],
 )
-def test_what_was_not_signed_here_for_this_is_refused(recording_id: str, expires: int, signature: str) -> None:
+def test_a_wrong_signature_is_refused(recording_id: str, expires: int, signature: str) -> None:
     with pytest.raises(Unauthenticated, match="not valid"):
         GRANTS.check(recording_id, expires, signature, 0)
 
 
-def test_another_installation_signs_otherwise() -> None:
+def test_another_installation_has_other_signatures() -> None:
     forged = Grants(b"o" * 32).sign(ID, 1_000)
     with pytest.raises(Unauthenticated, match="not valid"):
         GRANTS.check(ID, 1_000, forged, 0)
 
 
-def test_a_signature_is_too_long_to_be_guessed() -> None:
+def test_a_signature_is_long_enough() -> None:
     assert len(GRANTS.sign(ID, 1_000)) == 32

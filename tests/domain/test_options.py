@@ -1,4 +1,4 @@
-"""The documented parameters: defaults, bounds and what an error says."""
+"""The parameters of a recording: defaults, limits and errors."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def test_every_documented_parameter_exists_with_its_default() -> None:
             assert getattr(kept, name) == parameter.default
 
 
-def test_nothing_given_is_the_defaults() -> None:
+def test_missing_parameters_get_their_defaults() -> None:
     assert parse_options({}) == parse_options(dict.fromkeys(PARAMETERS)) == RecordingOptions()
 
 
@@ -53,14 +53,14 @@ BAD: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), GOOD)
-def test_values_within_bounds_are_taken(name: str, value: Any) -> None:
+def test_allowed_values_are_accepted(name: str, value: Any) -> None:
     options = parse_options({name: value})
     if PARAMETERS[name].option:
         assert getattr(options, name) == value
 
 
 @pytest.mark.parametrize(("name", "value", "rule"), BAD)
-def test_values_out_of_bounds_name_the_field_and_its_bounds(name: str, value: Any, rule: str) -> None:
+def test_the_error_of_an_invalid_value_has_the_field_and_its_limits(name: str, value: Any, rule: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         parse_options({name: value}, ("input",))
     (problem,) = refused.value.problems
@@ -69,7 +69,7 @@ def test_values_out_of_bounds_name_the_field_and_its_bounds(name: str, value: An
 
 
 @pytest.mark.parametrize(
-    ("url", "taken"),
+    ("url", "accepted"),
     [
         ("s3://drops/in/of-ada", True),
         ("S3://drops/in/", True),
@@ -79,16 +79,16 @@ def test_values_out_of_bounds_name_the_field_and_its_bounds(name: str, value: An
         ("http://example.com/in", False),
     ],
 )
-def test_a_url_begins_with_one_of_the_places_of_the_installation(url: str, taken: bool) -> None:
+def test_a_url_must_begin_with_one_of_the_allowed_places(url: str, accepted: bool) -> None:
     places = ("s3://drops/in/", "ftp://")
-    if taken:
+    if accepted:
         assert parse_options({"url": url}, places=places).url == url
         return
     with pytest.raises(InvalidInput, match="beginning with s3://drops/in/ or ftp://, not"):
         parse_options({"url": url}, places=places)
 
 
-def test_every_wrong_value_is_named_at_once() -> None:
+def test_the_error_has_all_invalid_values() -> None:
     with pytest.raises(InvalidInput) as refused:
         parse_options({"time_limit": 1, "format": "ogg", "label": "fine"})
     assert {problem.path for problem in refused.value.problems} == {("time_limit",), ("format",)}
@@ -104,7 +104,7 @@ def test_a_name_is_never_a_path(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "taken"),
+    ("url", "accepted"),
     [
         ("https://drops.example.org", True),
         ("https://drops.example.org/in?x=1", True),
@@ -118,5 +118,5 @@ def test_a_name_is_never_a_path(text: str) -> None:
         ("https://h.example/put?key=abc", True),
     ],
 )
-def test_a_place_ends_where_its_name_ends(url: str, taken: bool) -> None:
-    assert is_in(url, ("https://drops.example.org", "s3://drops", "https://h.example/put?key=")) is taken
+def test_a_place_matches_whole_names_only(url: str, accepted: bool) -> None:
+    assert is_in(url, ("https://drops.example.org", "s3://drops", "https://h.example/put?key=")) is accepted

@@ -1,4 +1,4 @@
-"""The domain does no I/O and needs nothing but the standard library."""
+"""The domain does no I/O and uses the standard library only."""
 
 import ast
 import sys
@@ -10,13 +10,13 @@ import pytest
 DOMAIN = Path(__file__).parents[2] / "recordings"
 MODULES = sorted(DOMAIN.rglob("*.py"))
 
-# What reaches out of the process, waits, or starts something. Time is told by the Clock port.
-REACHING_OUT = {
+# Modules that do I/O, wait, or start processes and threads. The domain gets the time from the `Clock` port.
+FORBIDDEN = {
     "asyncio", "concurrent", "ctypes", "fcntl", "ftplib", "glob", "http", "io", "logging", "mmap", "multiprocessing",
     "os", "pathlib", "select", "selectors", "shelve", "shutil", "signal", "smtplib", "socket", "socketserver",
     "sqlite3", "ssl", "subprocess", "tempfile", "threading", "wsgiref",
 }  # fmt: skip
-REACHING_OUT_OF = {"urllib.request", "urllib.robotparser"}
+FORBIDDEN_SUBMODULES = {"urllib.request", "urllib.robotparser"}
 CALLS = {"breakpoint", "eval", "exec", "input", "open", "print", "__import__"}
 
 
@@ -37,7 +37,7 @@ def faults(source: str) -> list[str]:
         top = name.partition(".")[0]
         if top not in sys.stdlib_module_names | {"recordings"}:
             found.append(f"imports {name}, which is not the standard library's")
-        if top in REACHING_OUT or name in REACHING_OUT_OF:
+        if top in FORBIDDEN or name in FORBIDDEN_SUBMODULES:
             found.append(f"imports {name}, which does I/O")
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     return found + [f"calls {name}()" for name in sorted(called & CALLS)]
@@ -59,10 +59,10 @@ def test_a_module_is_pure(module: Path) -> None:
         "open('x')",
     ],
 )
-def test_what_is_not_pure_is_found(source: str) -> None:
+def test_a_module_that_is_not_pure_is_found(source: str) -> None:
     assert faults(source)
 
 
 @pytest.mark.parametrize("source", ["import datetime", "from recordings import recording", "from . import query"])
-def test_what_is_pure_is_not(source: str) -> None:
+def test_a_pure_module_is_accepted(source: str) -> None:
     assert faults(source) == []

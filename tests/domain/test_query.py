@@ -1,4 +1,4 @@
-"""The query vocabulary: what conditions mean, their bounds, and cursors."""
+"""Queries: the meaning and the limits of conditions, the sort order, and cursors."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
@@ -57,7 +57,7 @@ MEANINGS: list[tuple[Condition, bool]] = [
 
 
 @pytest.mark.parametrize(("condition", "meant"), MEANINGS)
-def test_a_condition_means_what_it_says(condition: Condition, meant: bool) -> None:
+def test_conditions_match_as_expected(condition: Condition, meant: bool) -> None:
     assert matches(check(condition), ROW) is meant
 
 
@@ -75,22 +75,22 @@ REFUSED: list[Condition] = [
 
 
 @pytest.mark.parametrize("condition", REFUSED, ids=repr)
-def test_a_condition_out_of_bounds_is_refused(condition: Condition) -> None:
+def test_an_invalid_condition_is_refused(condition: Condition) -> None:
     with pytest.raises(InvalidInput) as refused:
         check(condition)
     assert refused.value.path[0] == "filter"
 
 
-def test_bounds_are_reached() -> None:
+def test_conditions_at_their_limits_are_accepted() -> None:
     check(nested(MAX_DEPTH))
     check(And((EVERYTHING,) * (MAX_CONDITIONS - 1)))
     check(In("label", tuple(str(number) for number in range(MAX_VALUES))))
     check(Equal("label", "x" * MAX_TEXT))
-    # The end of a range is not in it, so the last instant is reached by the one behind it.
+    # The end of a range is exclusive, so a range with the last instant ends one millisecond later.
     check(Range("start", EARLIEST, LATEST + 1))
 
 
-def test_what_is_no_character_cannot_be_kept() -> None:
+def test_surrogates_and_nul_cannot_be_stored() -> None:
     assert [text for text in ("", "\ud7ff", "\ud800", "\udfff", "\ue000", "\0", "\1") if not is_storable(text)] == [
         "\ud800",
         "\udfff",
@@ -119,19 +119,19 @@ def test_a_prefix_is_a_range(prefix: str, text: str) -> None:
         ("az", "a{"),
     ],
 )
-def test_the_end_of_a_prefix_is_just_above_it(prefix: str, end: str | None) -> None:
+def test_the_end_of_a_prefix_is_the_next_text(prefix: str, end: str | None) -> None:
     assert prefix_end(prefix) == end
 
 
-def test_a_missing_text_has_no_prefix_and_a_missing_number_is_in_no_range() -> None:
-    for value, is_in in ((None, False), ("b", False), ("ab", True)):
-        assert matches(Prefix("label", "a"), {"label": value}) is is_in
-    for length, is_in in ((None, False), (4, False), (5, True), (6, True), (7, False)):
-        assert matches(Range("duration_ms", 5, 7), {"duration_ms": length}) is is_in
+def test_a_missing_text_has_no_prefix_and_a_missing_number_is_match_no_range() -> None:
+    for value, is_match in ((None, False), ("b", False), ("ab", True)):
+        assert matches(Prefix("label", "a"), {"label": value}) is is_match
+    for length, is_match in ((None, False), (4, False), (5, True), (6, True), (7, False)):
+        assert matches(Range("duration_ms", 5, 7), {"duration_ms": length}) is is_match
     assert not matches(Range("duration_ms"), {"duration_ms": None})
 
 
-def test_what_lacks_the_key_sorts_first() -> None:
+def test_rows_without_the_sort_key_are_first() -> None:
     order = Order(OrderField.DURATION)
     rows = [
         {"duration_ms": value, "id": identity} for value, identity in [(5, "a"), (None, "z"), (0, "b"), (None, "y")]
@@ -144,21 +144,21 @@ POSITIONS = st.builds(Position, st.none() | st.integers(-(2**53), 2**53) | TEXT,
 
 
 @given(st.sampled_from(OrderField), POSITIONS)
-def test_a_cursor_reads_back(field: OrderField, position: Position) -> None:
+def test_a_cursor_returns_its_position(field: OrderField, position: Position) -> None:
     text = CURSORS.encode(Order(field), position)
     assert text.isascii()
     assert CURSORS.read(Order(field, descending=False), text, ("after",)) == position
 
 
 @pytest.mark.parametrize("character", ["\x01", '"', "\u4e2d", "\U0001f600"])
-def test_the_longest_cursor_reads_back(character: str) -> None:
+def test_the_longest_cursor_returns_its_position(character: str) -> None:
     position = Position(character * MAX_TEXT, character * MAX_ID)
     order = Order(OrderField.CALLER)
     assert CURSORS.read(order, CURSORS.encode(order, position), ("after",)) == position
 
 
 @given(POSITIONS, st.integers(0, 200), st.integers(0, 7))
-def test_a_changed_cursor_is_recognised(position: Position, byte: int, bit: int) -> None:
+def test_a_changed_cursor_is_refused(position: Position, byte: int, bit: int) -> None:
     text = CURSORS.encode(Order(), position)
     raw = bytearray(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     raw[byte % len(raw)] ^= 1 << bit
@@ -167,13 +167,13 @@ def test_a_changed_cursor_is_recognised(position: Position, byte: int, bit: int)
 
 
 @given(st.text(max_size=40))
-def test_no_text_is_taken_for_a_cursor(text: str) -> None:
+def test_a_random_text_is_not_a_cursor(text: str) -> None:
     with pytest.raises(InvalidCursor) as refused:
         CURSORS.read(Order(), text, ("after",))
     assert refused.value.path == ("after",)
 
 
-def test_a_cursor_of_another_order_or_installation_is_named() -> None:
+def test_a_cursor_of_another_order_or_installation_is_refused() -> None:
     text = CURSORS.encode(Order(OrderField.START), Position(1, "a"))
     with pytest.raises(InvalidCursor, match="a page ordered by DURATION"):
         CURSORS.read(Order(OrderField.DURATION), text, ("before",))

@@ -1,4 +1,4 @@
-"""Users: what is kept of a password, and the use cases around them."""
+"""Users: the stored hashes of a password, and the use cases."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -20,14 +20,14 @@ from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, Installat
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[Installation]:
+async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
     async with open_installation(tmp_path, InstallationPolicy()) as opened:
         yield opened
 
 
 @pytest.fixture
-def members(house: Installation) -> ManageUsers:
-    return ManageUsers(house.store, house.clock)
+def users(installation: Installation) -> ManageUsers:
+    return ManageUsers(installation.store, installation.clock)
 
 
 def digest(method: Method, text: str) -> str:
@@ -35,7 +35,7 @@ def digest(method: Method, text: str) -> str:
 
 
 @pytest.mark.parametrize("method", Method)
-def test_a_digest_is_recognised_and_cannot_be_read_from_what_is_kept(method: Method) -> None:
+def test_a_digest_matches_its_hash_and_is_not_stored(method: Method) -> None:
     kept = hash_password(ACCOUNT, "Ada", "Sesame")
     sent = digest(method, "ada:Sesame")
     assert hash_credential(ACCOUNT, method, sent.upper()) == kept.of(method)
@@ -43,106 +43,112 @@ def test_a_digest_is_recognised_and_cannot_be_read_from_what_is_kept(method: Met
     assert hash_credential(ACCOUNT, method, kept.of(method)) != kept.of(method)
 
 
-def test_the_same_password_is_kept_differently() -> None:
-    kept = [hash_password(*whose, "Sesame") for whose in ((ACCOUNT, "ada"), (ACCOUNT, "bob"), (SIBLING, "ada"))]
+def test_the_same_password_has_different_hashes() -> None:
+    kept = [hash_password(*user, "Sesame") for user in ((ACCOUNT, "ada"), (ACCOUNT, "bob"), (SIBLING, "ada"))]
     hashes = {text for each in kept for text in (each.md5, each.sha)}
     assert len(hashes) == 6
 
 
-async def test_a_user_is_made_once(members: ManageUsers) -> None:
-    user = await members.create(ACCOUNT, "Ada", "Sesame", first_name="A", priv_level=PrivLevel.ADMIN)
+async def test_a_user_is_created_once(users: ManageUsers) -> None:
+    user = await users.create(ACCOUNT, "Ada", "Sesame", first_name="A", priv_level=PrivLevel.ADMIN)
     assert (user.username, user.first_name, user.priv_level) == ("Ada", "A", PrivLevel.ADMIN)
     with pytest.raises(InvalidState):
-        await members.create(ACCOUNT, "ADA")
+        await users.create(ACCOUNT, "ADA")
     with pytest.raises(InvalidState):
-        await members.create(ACCOUNT, "bob", user_id=user.id)
-    assert (await members.create(SIBLING, "Ada")).passwords is None
+        await users.create(ACCOUNT, "bob", user_id=user.id)
+    assert (await users.create(SIBLING, "Ada")).passwords is None
 
 
-async def test_whose_a_credential_is(members: ManageUsers) -> None:
-    await members.create(ACCOUNT, "none")
-    ada = await members.create(ACCOUNT, "Ada", "Sesame")
+async def test_a_user_is_found_by_its_credential(users: ManageUsers) -> None:
+    await users.create(ACCOUNT, "none")
+    ada = await users.create(ACCOUNT, "Ada", "Sesame")
     hashed = hash_credential(ACCOUNT, Method.MD5, digest(Method.MD5, "ada:Sesame"))
-    assert await members.find_by_credential(ACCOUNT, Method.MD5, hashed) == ada
-    assert await members.find_by_credential(ACCOUNT, Method.SHA, hashed) is None
-    assert await members.find_by_credential(SIBLING, Method.MD5, hashed) is None
+    assert await users.find_by_credential(ACCOUNT, Method.MD5, hashed) == ada
+    assert await users.find_by_credential(ACCOUNT, Method.SHA, hashed) is None
+    assert await users.find_by_credential(SIBLING, Method.MD5, hashed) is None
     assert find_by_credential([], Method.MD5, hashed) is None
 
 
 @pytest.mark.parametrize("username", ["", "x" * 129, "a\nb", "\ud800"])
-async def test_a_name_has_its_bounds(members: ManageUsers, username: str) -> None:
+async def test_an_invalid_name_is_refused(users: ManageUsers, username: str) -> None:
     with pytest.raises(InvalidInput):
-        await members.create(ACCOUNT, username)
+        await users.create(ACCOUNT, username)
 
 
-async def test_an_id_has_its_form(members: ManageUsers) -> None:
+async def test_an_invalid_id_is_refused(users: ManageUsers) -> None:
     with pytest.raises(InvalidInput):
-        await members.create(ACCOUNT, "ada", user_id="../ada")
+        await users.create(ACCOUNT, "ada", user_id="../ada")
 
 
 @pytest.mark.parametrize("account", ["0" * 32, "no id"])
-async def test_there_must_be_an_account(members: ManageUsers, account: str) -> None:
+async def test_a_user_needs_an_existing_account(users: ManageUsers, account: str) -> None:
     with pytest.raises(NotFound):
-        await members.create(account, "ada")
+        await users.create(account, "ada")
 
 
-async def test_who_sees_which_users(members: ManageUsers) -> None:
-    ada, bob = [await members.create(ACCOUNT, name) for name in ("ada", "bob")]
-    assert set(await members.users(principal(), ACCOUNT)) == {ada, bob}
-    assert await members.users(principal(owner_id=bob.id), ACCOUNT) == [bob]
-    assert await members.users(principal(), CHILD) == []
+async def test_users_are_listed_by_access(users: ManageUsers) -> None:
+    ada, bob = [await users.create(ACCOUNT, name) for name in ("ada", "bob")]
+    assert set(await users.users(principal(), ACCOUNT)) == {ada, bob}
+    assert await users.users(principal(owner_id=bob.id), ACCOUNT) == [bob]
+    assert await users.users(principal(), CHILD) == []
     with pytest.raises(NotFound):
-        await members.users(principal(CHILD), ACCOUNT)
+        await users.users(principal(CHILD), ACCOUNT)
     with pytest.raises(Forbidden):
-        await members.users(principal(ACCOUNT, Scope.DELETE), ACCOUNT)
+        await users.users(principal(ACCOUNT, Scope.DELETE), ACCOUNT)
 
 
-async def test_a_user_is_known_once_created_or_named_by_a_recording(house: Installation, members: ManageUsers) -> None:
-    ada = await members.create(ACCOUNT, "ada")
-    assert await members.is_known(principal(), ACCOUNT, ada.id)
-    assert not await members.is_known(principal(), ACCOUNT, "owner")
-    assert await members.is_known(principal(owner_id="owner"), ACCOUNT, "owner")
+async def test_a_user_is_known_if_it_was_created_or_owns_a_recording(
+    installation: Installation, users: ManageUsers
+) -> None:
+    ada = await users.create(ACCOUNT, "ada")
+    assert await users.is_known(principal(), ACCOUNT, ada.id)
+    assert not await users.is_known(principal(), ACCOUNT, "owner")
+    assert await users.is_known(principal(owner_id="owner"), ACCOUNT, "owner")
     for nothing in ("", "x" * 129, "\ud800", "a\0b"):
-        assert not await members.is_known(principal(), ACCOUNT, nothing)
+        assert not await users.is_known(principal(), ACCOUNT, nothing)
 
 
-async def test_an_owner_does_not_learn_who_else_there_is(house: Installation, members: ManageUsers) -> None:
-    ada = await members.create(ACCOUNT, "ada")
-    house.recorder.ring(ACCOUNT, "call", owner_id="bob")
-    await house.service.start(principal(), StartRequest(call_id="call"))
+async def test_an_owner_knows_only_itself(installation: Installation, users: ManageUsers) -> None:
+    ada = await users.create(ACCOUNT, "ada")
+    installation.recorder.ring(ACCOUNT, "call", owner_id="bob")
+    await installation.service.start(principal(), StartRequest(call_id="call"))
     for other in (ada.id, "bob", "nobody"):
-        assert not await members.is_known(principal(owner_id="owner"), ACCOUNT, other)
+        assert not await users.is_known(principal(owner_id="owner"), ACCOUNT, other)
 
 
-async def test_a_user_does_not_vanish_with_the_last_recording(house: Installation, members: ManageUsers) -> None:
+async def test_a_user_stays_known_after_its_last_recording_is_deleted(
+    installation: Installation, users: ManageUsers
+) -> None:
 
-    house.recorder.ring(ACCOUNT, "call", owner_id="owner")
-    recording = await house.service.start(principal(), StartRequest(call_id="call"))
-    assert await members.is_known(principal(), ACCOUNT, "owner")
-    await house.service.stop(principal(), recording.id)
-    stopped = await house.store.load(recording.id)
+    installation.recorder.ring(ACCOUNT, "call", owner_id="owner")
+    recording = await installation.service.start(principal(), StartRequest(call_id="call"))
+    assert await users.is_known(principal(), ACCOUNT, "owner")
+    await installation.service.stop(principal(), recording.id)
+    stopped = await installation.store.load(recording.id)
     assert stopped is not None
     assert stopped.state is State.FINALIZING
 
-    now = house.clock.now()
-    failed = await RecordingWriter(house.store).save_event(stopped, Failed(at=now, reason=Reason.RECORDER_FAILED))
-    trashed = await RecordingWriter(house.store).save_event(failed, Trashed(at=now, by="x", purge_at=now))
-    assert await members.is_known(principal(), ACCOUNT, "owner")
-    await RecordingWriter(house.store).save_event(trashed, Purged(at=now))
-    assert await members.is_known(principal(), ACCOUNT, "owner")
+    now = installation.clock.now()
+    failed = await RecordingWriter(installation.store).save_event(
+        stopped, Failed(at=now, reason=Reason.RECORDER_FAILED)
+    )
+    trashed = await RecordingWriter(installation.store).save_event(failed, Trashed(at=now, by="x", purge_at=now))
+    assert await users.is_known(principal(), ACCOUNT, "owner")
+    await RecordingWriter(installation.store).save_event(trashed, Purged(at=now))
+    assert await users.is_known(principal(), ACCOUNT, "owner")
 
 
-async def test_accounts_by_name_realm_or_number(house: Installation, members: ManageUsers) -> None:
-    assert [account.id for account in await members.find_accounts(name=" Par-ENT ")] == [ACCOUNT]
-    assert [account.id for account in await members.find_accounts(realm=f"{'A' * 12}.sip.invalid")] == [ACCOUNT]
-    account = await house.store.account(ACCOUNT)
+async def test_accounts_are_found_by_name_realm_or_number(installation: Installation, users: ManageUsers) -> None:
+    assert [account.id for account in await users.find_accounts(name=" Par-ENT ")] == [ACCOUNT]
+    assert [account.id for account in await users.find_accounts(realm=f"{'A' * 12}.sip.invalid")] == [ACCOUNT]
+    account = await installation.store.account(ACCOUNT)
     assert account is not None
-    await house.store.save_account(replace(account, numbers=("+4930123", "030123")))
+    await installation.store.save_account(replace(account, numbers=("+4930123", "030123")))
     for number in ("+4930123", "+49 (30) 1-23", "030123"):
-        assert [account.id for account in await members.find_accounts(number=number)] == [ACCOUNT]
+        assert [account.id for account in await users.find_accounts(number=number)] == [ACCOUNT]
     for number in ("123", "+", ""):
-        assert await members.find_accounts(number=number) == []
-    # What is not found by one is looked for by the next.
-    assert [account.id for account in await members.find_accounts(number="1", realm="x", name="parent")] == [ACCOUNT]
-    assert await members.find_accounts(name="!") == []
-    assert await members.find_accounts() == []
+        assert await users.find_accounts(number=number) == []
+    # If one criterion finds no account, the next one is used.
+    assert [account.id for account in await users.find_accounts(number="1", realm="x", name="parent")] == [ACCOUNT]
+    assert await users.find_accounts(name="!") == []
+    assert await users.find_accounts() == []

@@ -16,7 +16,7 @@ from recordings.ports.courier import DeliveryOutcome, DeliveryResult
 from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.upkeep import Upkeep
 from tests.contract.metadata.samples import recording as sample
-from tests.support.fake_clock import StillClock
+from tests.support.fake_clock import FakeClock
 
 NODE = "n" * 32
 SECONDS = 2
@@ -58,7 +58,7 @@ class Node:
 
     def __init__(self, folder: Path, audio_workers: AudioWorkers) -> None:
         self.folder = folder
-        self.clock = StillClock()
+        self.clock = FakeClock()
         self.store = SqliteStore(folder)
         self.media = FolderMedia(folder / "media", "local:")
         self.spool = FolderSpool(folder)

@@ -23,7 +23,7 @@ from tests.servers.faulty_proxy import Act, Fault, FaultProxy, answer, breaking,
 from tests.servers.seaweedfs import BUCKET
 from tests.servers.sftp_server import sftp_server
 from tests.servers.shared import Answer
-from tests.support.full_disk import small_files
+from tests.support.full_disk import limited_file_size
 
 DATA = os.urandom(3_000_000)
 NAME = "call_recording_call@host.mp3"
@@ -158,7 +158,7 @@ async def test_a_full_disk_of_ours_is_not_the_receivers_fault(courier: UrlCourie
     root.mkdir()
     with sftp_server(root) as port:
         url = f"sftp://user:p%40ss@127.0.0.1:{port}/in"
-        with small_files(1 << 20):
+        with limited_file_size(1 << 20):
             result = await courier.deliver(recording(url))
         assert (result.outcome, result.error) == (
             DeliveryOutcome.RETRY,

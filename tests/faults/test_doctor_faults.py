@@ -19,7 +19,7 @@ from recordings.rules.media_keys import id_of, place_of, plain_place
 from recordings.use_cases.doctor import MOST_LOST, Doctor, Finding, Issue, StoredObject
 from recordings.use_cases.finalizer import media_key
 from tests.contract.metadata.samples import recording as sample
-from tests.support.fake_clock import StillClock
+from tests.support.fake_clock import FakeClock
 
 ACCOUNT = "a" * 32
 DATA = b"audio " * 1_000
@@ -30,7 +30,7 @@ class Clinic:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.clock = StillClock()
+        self.clock = FakeClock()
         self.store = SqliteStore(folder)
         self.media = open_media_store(None, folder)
         self.spool = FolderSpool(folder)

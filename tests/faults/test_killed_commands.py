@@ -23,7 +23,7 @@ from tests.contract.metadata.samples import recording as sample
 from tests.e2e.server import command
 from tests.e2e.sound import wav
 from tests.faults.killed_process import Control
-from tests.support.fake_clock import StillClock
+from tests.support.fake_clock import FakeClock
 
 ACCOUNT = "ab" * 16
 DATA = b"audio " * 100
@@ -91,7 +91,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 
 async def test_retention_set_again_gives_every_recording_its_date(office: Office) -> None:
     kept = [await office.keep(label=label) for label in (None, "a", "b")]
-    keeping = AccountSettings(office.store, StillClock())
+    keeping = AccountSettings(office.store, FakeClock())
     for place in office.deaths("retention", "set", "--account", ACCOUNT, "--days", "30000"):
         if place:
             assert await keeping.rules(ACCOUNT) == (Retention(30_000),)

@@ -22,7 +22,7 @@ from recordings.ports.audio import MediaMissing
 from tests.servers.faulty_proxy import Act, Fault, FaultProxy, answer, breaking, s3_error
 from tests.servers.seaweedfs import BUCKET, free_ports
 from tests.servers.shared import Answer
-from tests.support.full_disk import small_files
+from tests.support.full_disk import limited_file_size
 
 DATA = os.urandom(PART + 700_000)
 LOOPBACK = Guard(private=["127.0.0.1"])
@@ -306,7 +306,7 @@ async def test_a_file_that_cannot_be_written_whole_is_not_there(tmp_path: Path) 
     source = tmp_path / "source"
     source.write_bytes(DATA)
     store = FolderMedia(tmp_path / "store", "local:")
-    with small_files(1 << 20), pytest.raises(OSError, match="large") as full:
+    with limited_file_size(1 << 20), pytest.raises(OSError, match="large") as full:
         await store.put("a/k.mp3", str(source), "audio/mpeg")
     assert full.value.errno == errno.EFBIG
     assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file()]

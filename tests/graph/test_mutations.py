@@ -137,7 +137,7 @@ async def test_a_call_that_has_ended_or_belongs_to_others_is_not_found(api: Api)
 
 async def test_a_recorder_error_leaves_a_failed_recording(api: Api) -> None:
     api.installation.recorder.ring(ACCOUNT, CALL)
-    api.installation.recorder.refuses = "no disk"
+    api.installation.recorder.refusal = "no disk"
     error = only(await start(api))
     assert error["__typename"] == "RecorderFailedError"
     assert error["recording"] == {"state": "FAILED", "reason": "RECORDER_FAILED", "reasonDetail": "no disk"}
@@ -146,11 +146,11 @@ async def test_a_recorder_error_leaves_a_failed_recording(api: Api) -> None:
 async def test_an_unsupported_action_is_rejected_before_the_recorder_is_called(api: Api) -> None:
     first = await started(api)
     api.installation.recorder.capabilities = frozenset()
-    calls = list(api.installation.recorder.asked)
+    calls = list(api.installation.recorder.commands)
     assert only(await start(api, recordOnAnswer=True))["__typename"] == "UnsupportedByRecorderError"
     assert only(await do(api, "pause", first))["__typename"] == "UnsupportedByRecorderError"
     assert only(await do(api, "mask", first))["__typename"] == "UnsupportedByRecorderError"
-    assert api.installation.recorder.asked == calls
+    assert api.installation.recorder.commands == calls
 
 
 async def test_a_recording_can_be_stopped_only_once(api: Api) -> None:
@@ -177,7 +177,7 @@ async def test_pause_resume_mask_and_unmask(api: Api) -> None:
     assert (await do(api, "mask", first))["recording"]["state"] == "MASKED"
     assert (await do(api, "unmask", first))["recording"]["state"] == "RECORDING"
     assert (await do(api, "unmask", first))["recording"]["state"] == "RECORDING"
-    api.installation.recorder.refuses = "gone"
+    api.installation.recorder.refusal = "gone"
     assert only(await do(api, "pause", first))["__typename"] == "RecorderFailedError"
 
 

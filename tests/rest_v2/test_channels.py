@@ -166,9 +166,9 @@ async def test_without_a_recording_stop_succeeds_and_mask_fails(v2: V2Client) ->
 
 async def test_a_switch_that_rejects_the_start(v2: V2Client) -> None:
     v2.installation.recorder.ring(v2.account.id, "c8")
-    v2.installation.recorder.refuses = "no disk"
+    v2.installation.recorder.refusal = "no disk"
     response = await ask(v2, "c8", flow())
-    v2.installation.recorder.refuses = ""
+    v2.installation.recorder.refusal = ""
     assert (response.status_code, response.json()["message"]) == (503, "datastore_unreachable")
     assert response.json()["data"] == {"message": "datastore timeout"}
 

@@ -27,7 +27,7 @@ from recordings.model.recording import State
 from recordings.model.user import PrivLevel
 from tests.adapters.audio.sounds import sine, write_as
 from tests.rest_v2.v2_installation import AUDIO, OFFSET, Installation, V2Client
-from tests.support.log_lines import kept_logging
+from tests.support.log_lines import restored_logging
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -144,7 +144,7 @@ async def test_an_audio_element_plays_and_seeks_and_its_token_is_in_no_log(v2: V
     made = await add(v2, services)
     token = v2.headers["X-Auth-Token"]
     path = f"{v2.recordings}/{made}?accept=audio/mpeg&auth_token={token}"
-    with kept_logging():
+    with restored_logging():
         stream = io.StringIO()
         logs.configure("json", "debug", stream)
         whole = await v2.client.get(path, headers={"Accept": "*/*", "Range": "bytes=0-"})
@@ -240,7 +240,7 @@ async def test_the_header_the_envelope_and_the_log_have_the_same_request_id(
 ) -> None:
     headers = {} if given is None else {b"X-Request-ID": given.encode()}
     named = [*headers.items(), *((name.encode(), value.encode()) for name, value in v2.headers.items())]
-    with kept_logging():
+    with restored_logging():
         stream = io.StringIO()
         logs.configure("json", "info", stream)
         response = await v2.client.get(path or v2.recordings, headers=named)
@@ -281,7 +281,7 @@ async def test_an_internal_error_is_an_envelope(
 
     for name in ("account", "accounts", "page"):
         monkeypatch.setattr(services.store, name, broken)
-    with kept_logging():
+    with restored_logging():
         stream = io.StringIO()
         logs.configure("json", "info", stream)
         login = {"json": {"data": {"credentials": "x", "account_name": "x"}}} if path == "/v2/user_auth" else {}
@@ -308,7 +308,7 @@ async def test_a_websocket_is_rejected_without_an_error(v2: V2Client, services: 
         sent.append(message)
 
     scope = {"type": "websocket", "path": v2.recordings, "query_string": b"", "headers": [], "subprotocols": []}
-    with kept_logging():
+    with restored_logging():
         stream = io.StringIO()
         logs.configure("json", "info", stream)
         await create_app(services)(scope, receive, send)
@@ -318,7 +318,7 @@ async def test_a_websocket_is_rejected_without_an_error(v2: V2Client, services: 
 
 @pytest.fixture(autouse=True)
 def _no_logs_to_the_terminal() -> Iterator[None]:
-    with kept_logging():
+    with restored_logging():
         yield
 
 

@@ -30,9 +30,9 @@ from recordings.use_cases.accounts import ManageAccounts
 from recordings.use_cases.finalizer import media_key
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.users import ManageUsers
-from tests.support.fake_clock import StillClock
-from tests.support.fake_recorder import ScriptedRecorder
-from tests.support.memory_audit import ListAudit
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_recorder import FakeRecorder
+from tests.support.memory_audit import MemoryAudit
 
 OFFSET = 62_167_219_200
 AUDIO = bytes(range(256)) * 40
@@ -58,12 +58,12 @@ class Installation:
     media: FolderMedia
     folder: Path
     # The JWT library compares tokens to the real time, so the clock starts there, just after a full second.
-    clock: StillClock = field(default_factory=lambda: StillClock(int(time.time()) * SECOND + 123))
-    audit: ListAudit = field(default_factory=ListAudit)
+    clock: FakeClock = field(default_factory=lambda: FakeClock(int(time.time()) * SECOND + 123))
+    audit: MemoryAudit = field(default_factory=MemoryAudit)
     ticks: Ticks = field(default_factory=Ticks)
 
     def __post_init__(self) -> None:
-        self.recorder = ScriptedRecorder(self.clock)
+        self.recorder = FakeRecorder(self.clock)
         self.tokens = Tokens(b"k" * 32, self.clock)
         credentials = Credentials(self.store, self.ticks)
         self.identity = Identity(self.store, self.tokens, credentials, revocations=Revocations(self.store, self.ticks))

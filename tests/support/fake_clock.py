@@ -1,18 +1,18 @@
-"""A clock that stands still until it is moved."""
+"""A clock that changes only when a test moves it."""
 
 from recordings.model.instants import Millis
 
 
-class StillClock:
+class FakeClock:
     """A `Clock` for tests."""
 
     def __init__(self, now: Millis = 1_795_336_400_000) -> None:
         self._now = now
 
     def now(self) -> Millis:
-        """Where it stands."""
+        """Return the current instant."""
         return self._now
 
     def move(self, by: Millis) -> None:
-        """Let time pass."""
+        """Move it forward by a number of milliseconds."""
         self._now += by

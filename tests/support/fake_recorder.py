@@ -10,16 +10,16 @@ from recordings.ports.process import Clock
 from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
 
 
-class ScriptedRecorder:
-    """A `Recorder` that appends each action to `asked`, and rejects all actions while `refuses` is set."""
+class FakeRecorder:
+    """A `Recorder` that appends each action to `commands`, and rejects all actions while `refusal` is set."""
 
     name = "scripted"
 
     def __init__(self, clock: Clock) -> None:
         self.capabilities = frozenset(Capability)
-        self.asked: list[tuple[str, str]] = []
-        self.refuses = ""
-        self.said: asyncio.Queue[TakeEvent] = asyncio.Queue()
+        self.commands: list[tuple[str, str]] = []
+        self.refusal = ""
+        self.reported: asyncio.Queue[TakeEvent] = asyncio.Queue()
         self._clock = clock
         self._calls: dict[tuple[str, str], Call] = {}
         self._open: set[str] = set()
@@ -78,12 +78,12 @@ class ScriptedRecorder:
         return recording_id in self._open
 
     async def events(self) -> AsyncIterator[TakeEvent]:
-        """Yield the events that a test puts into `said`."""
+        """Yield the events that a test puts into `reported`."""
         while True:
-            yield await self.said.get()
+            yield await self.reported.get()
 
     def _ask(self, action: str, recording_id: str) -> Millis:
-        if self.refuses:
-            raise TakeRefused(self.refuses)
-        self.asked.append((action, recording_id))
+        if self.refusal:
+            raise TakeRefused(self.refusal)
+        self.commands.append((action, recording_id))
         return 1_000

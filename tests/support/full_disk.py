@@ -1,4 +1,4 @@
-"""A full disk: a fault that cannot be had without a file system of its own, made of a limit of the kernel."""
+"""A full disk, simulated with the kernel's limit on the size of a file. A real one would need its own file system."""
 
 import resource
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def small_files(most: int) -> Iterator[None]:
-    """For a while, no file of this process may have more bytes."""
+def limited_file_size(limit: int) -> Iterator[None]:
+    """Limit the size of the files that this process writes, in bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Logging as it was, after a test that configured it."""
+"""Restoring the logging configuration after a test that changes it."""
 
 import logging
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import structlog
 
 
 @contextmanager
-def kept_logging() -> Iterator[None]:
-    """Put back the handlers, the levels and structlog's configuration."""
+def restored_logging() -> Iterator[None]:
+    """Restore the handlers, the levels and structlog's configuration at the end."""
     root = logging.getLogger()
     loggers = [root, *(found for found in root.manager.loggerDict.values() if isinstance(found, logging.Logger))]
     before = [(found, found.level, list(found.handlers), found.propagate) for found in loggers]

@@ -3,13 +3,13 @@
 from recordings.model.account import Principal
 
 
-class ListAudit:
+class MemoryAudit:
     """An `Audit` that keeps (action, recording) pairs."""
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, str | None]] = []
 
     def record(self, principal: Principal, action: str, recording_id: str | None, **_details: str | int | None) -> None:
-        """Keep it."""
+        """Append the action."""
         assert principal.account_id
         self.entries.append((action, recording_id))

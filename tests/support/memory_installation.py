@@ -9,9 +9,9 @@ from adapters.metadata.sqlite import SqliteStore
 from recordings.model.account import DEFAULT_SCOPES, Account, Principal, Scope
 from recordings.model.installation import InstallationPolicy
 from recordings.use_cases.recordings import Recordings
-from tests.support.fake_clock import StillClock
-from tests.support.fake_recorder import ScriptedRecorder
-from tests.support.memory_audit import ListAudit
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_recorder import FakeRecorder
+from tests.support.memory_audit import MemoryAudit
 
 ACCOUNT, CHILD, SIBLING = "a" * 32, "c" * 32, "5" * 32
 NODE = "n" * 32
@@ -22,9 +22,9 @@ class Installation:
     """The parts of a test installation. `woken` has one item for each wake-up of the background work."""
 
     store: SqliteStore
-    recorder: ScriptedRecorder
-    clock: StillClock
-    audit: ListAudit
+    recorder: FakeRecorder
+    clock: FakeClock
+    audit: MemoryAudit
     service: Recordings
     woken: list[bool]
 
@@ -37,8 +37,8 @@ def principal(account_id: str = ACCOUNT, *scopes: Scope, owner_id: str | None = 
 @asynccontextmanager
 async def open_installation(folder: Path, policy: InstallationPolicy | None = None) -> AsyncIterator[Installation]:
     """Open an installation with three accounts: `ACCOUNT`, its child `CHILD`, and `SIBLING` without a parent."""
-    clock, audit, store = StillClock(), ListAudit(), SqliteStore(folder)
-    recorder = ScriptedRecorder(clock)
+    clock, audit, store = FakeClock(), MemoryAudit(), SqliteStore(folder)
+    recorder = FakeRecorder(clock)
     await store.open()
     for account in (
         Account(ACCOUNT, "parent", clock.now()),

@@ -1,4 +1,4 @@
-"""A metadata store in memory: what the query vocabulary and compare-and-set mean, in the plainest way."""
+"""A metadata store in memory: queries and compare-and-set, implemented in the simplest way."""
 
 from collections.abc import Collection, Mapping
 
@@ -17,15 +17,15 @@ class MemoryStore:
         self.known: dict[str, Account] = {}
 
     async def add_account(self, account: Account) -> bool:
-        """Keep a new account."""
+        """Add an account."""
         return self.known.setdefault(account.id, account) is account
 
     async def account(self, account_id: str) -> Account | None:
-        """An account by id."""
+        """Return an account by id."""
         return self.known.get(account_id)
 
     async def insert(self, recording: Recording) -> None:
-        """Keep a new recording."""
+        """Insert a recording, or raise `Taken`."""
         if recording.id in self.recordings:
             raise Taken(Unique.ID)
         if recording.active_call and await self.find_active(recording.account_id, recording.active_call):
@@ -33,36 +33,36 @@ class MemoryStore:
         self.recordings[recording.id] = recording
 
     async def save(self, recording: Recording, expected: int) -> bool:
-        """Replace it if its revision is still the expected one."""
+        """Replace the recording if its revision is `expected`."""
         if self.recordings[recording.id].revision != expected:
             return False
         self.recordings[recording.id] = recording
         return True
 
     async def load(self, recording_id: str) -> Recording | None:
-        """All of it."""
+        """Return a recording."""
         return self.recordings.get(recording_id)
 
     async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, RecordingRow]:
-        """Rows by id; always whole ones."""
+        """Return rows by id, with all fields."""
         return {found: self.recordings[found].to_row() for found in ids if found in self.recordings}
 
     async def page(self, query: Query, request: PageRequest) -> Page:
-        """The first rows; cursors are the stores' own business."""
+        """Return the first page of a query. Cursors are not supported."""
         rows = [row for recording in self.recordings.values() if selects(query, row := recording.to_row())]
         rows.sort(key=lambda row: sort_key(query.order, row), reverse=query.order.descending)
         return Page(rows[: request.limit], len(rows) > request.limit)
 
     async def count(self, query: Query) -> int:
-        """How many there are."""
+        """Return how many recordings a query selects."""
         return sum(selects(query, recording.to_row()) for recording in self.recordings.values())
 
     async def find_active(self, account_id: str, call_id: str) -> Recording | None:
-        """The one in progress on this call."""
-        found = (one for one in self.recordings.values() if one.account_id == account_id)
-        return next((one for one in found if one.active_call == call_id), None)
+        """Return the recording in progress of a call."""
+        found = (item for item in self.recordings.values() if item.account_id == account_id)
+        return next((item for item in found if item.active_call == call_id), None)
 
     async def find_started(self, account_id: str, start_key: str) -> Recording | None:
-        """The one made by a `start` with this key."""
-        found = (one for one in self.recordings.values() if one.account_id == account_id)
-        return next((one for one in found if one.start_key == start_key), None)
+        """Return the recording of a start key."""
+        found = (item for item in self.recordings.values() if item.account_id == account_id)
+        return next((item for item in found if item.start_key == start_key), None)

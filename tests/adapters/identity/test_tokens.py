@@ -22,7 +22,7 @@ from recordings.model.errors import Unauthenticated
 from recordings.model.ids import new_id
 from recordings.use_cases.accounts import ManageAccounts
 from tests.adapters.identity.conftest import KEY
-from tests.support.fake_clock import StillClock
+from tests.support.fake_clock import FakeClock
 
 # All examples of a property share one store. No example writes to it.
 settings.register_profile("shared-store", suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -241,7 +241,7 @@ async def test_two_different_credentials_are_rejected_but_a_repeated_one_is_acce
 
 
 async def test_a_verified_token_is_cached_until_it_expires(account: Account) -> None:
-    clock = StillClock(int(time.time()) * 1_000)
+    clock = FakeClock(int(time.time()) * 1_000)
     tokens = Tokens(KEY, clock)
     token = tokens.issue(Principal(account.id, frozenset({Scope.READ}), None, "ada lovelace"), 60)
     assert tokens.cached(token) is None
@@ -255,7 +255,7 @@ async def test_a_verified_token_is_cached_until_it_expires(account: Account) -> 
 
 
 async def test_the_token_cache_is_bounded(account: Account) -> None:
-    tokens = Tokens(KEY, StillClock(int(time.time()) * 1_000))
+    tokens = Tokens(KEY, FakeClock(int(time.time()) * 1_000))
     many = [tokens.issue(Principal(account.id, frozenset(), None, str(number)), 60) for number in range(MAX_CACHED + 1)]
     for token in many:
         tokens.verify(token)

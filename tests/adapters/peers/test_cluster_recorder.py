@@ -24,8 +24,8 @@ from recordings.ports.recorder import Take, TakeRefused
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.start import StartRequest
 from tests.adapters.peers.http_wire import Answer, Wire, break_off, hang, open_wire
-from tests.support.fake_recorder import ScriptedRecorder
-from tests.support.memory_audit import ListAudit
+from tests.support.fake_recorder import FakeRecorder
+from tests.support.memory_audit import MemoryAudit
 from tests.support.memory_installation import ACCOUNT, SIBLING, principal
 from tests.support.memory_peers import MemoryPeers
 from tests.support.memory_store import MemoryStore
@@ -42,8 +42,8 @@ class Two:
 
     store: MemoryStore
     peers: MemoryPeers
-    holder: ScriptedRecorder
-    asked: ScriptedRecorder
+    holder: FakeRecorder
+    asked: FakeRecorder
     routed: ClusterRecorder
     service: Recordings
     wire: Wire
@@ -70,12 +70,12 @@ class Two:
 async def two() -> AsyncIterator[Two]:
     clock, store, peers = SystemClock(), MemoryStore(), MemoryPeers()
     recordings: Any = store
-    holder, asked = ScriptedRecorder(clock), ScriptedRecorder(clock)
+    holder, asked = FakeRecorder(clock), FakeRecorder(clock)
     routes = peer_routes(signer=CommandSigner(KEY, HOLDER, clock), recorder=holder, recordings=recordings, node=HOLDER)
     client = PeerClient(CommandSigner(KEY, ASKED, clock), total=TIMEOUT)
     routed = ClusterRecorder(asked, node=ASKED, peers=peers, recordings=recordings, client=client)
     service = Recordings(
-        store=recordings, recorder=routed, clock=clock, audit=ListAudit(), wake=lambda: None, node=ASKED
+        store=recordings, recorder=routed, clock=clock, audit=MemoryAudit(), wake=lambda: None, node=ASKED
     )
     for account in (ACCOUNT, SIBLING):
         await store.add_account(Account(account, account, clock.now()))
@@ -96,8 +96,8 @@ async def test_a_call_at_another_server_is_recorded_there(two: Two) -> None:
     assert (await two.service.unmask(ME, begun.id)).state is State.RECORDING
     assert (await two.service.stop(ME, begun.id)).state is State.FINALIZING
     done = ["start", "pause", "resume", "mask", "unmask", "stop"]
-    assert two.holder.asked == [(verb, begun.id) for verb in done]
-    assert two.asked.asked == []
+    assert two.holder.commands == [(verb, begun.id) for verb in done]
+    assert two.asked.commands == []
     assert set(two.wire.seen) == {("POST", PATH, b"")}
 
 
@@ -111,7 +111,7 @@ async def test_own_calls_are_recorded_without_a_command(two: Two) -> None:
     assert begun.node == ASKED
     for act in (two.service.pause, two.service.resume, two.service.mask, two.service.unmask, two.service.stop):
         await act(ME, begun.id)
-    assert [verb for verb, _ in two.asked.asked] == ["start", "pause", "resume", "mask", "unmask", "stop"]
+    assert [verb for verb, _ in two.asked.commands] == ["start", "pause", "resume", "mask", "unmask", "stop"]
     assert two.wire.seen == []
     assert not await two.routed.is_open(begun.id)
 
@@ -144,7 +144,7 @@ async def test_a_start_is_authorized_before_a_command_is_sent(two: Two) -> None:
 
 
 async def test_a_refusal_by_the_other_recorder_fails_the_recording(two: Two) -> None:
-    two.holder.refuses = "no disk"
+    two.holder.refusal = "no disk"
     with pytest.raises(RecorderFailed, match="no disk"):
         await two.start()
     assert (two.kept().state, two.kept().reason, two.kept().active_call) == (State.FAILED, Reason.RECORDER_FAILED, None)
@@ -236,7 +236,7 @@ async def test_a_late_start_opens_no_take(two: Two) -> None:
     for late in (take, replace(take, recording_id="unknown")):
         with pytest.raises(TakeRefused, match="does not wait"):
             await two.routed.start(late)
-    assert two.holder.asked == []
+    assert two.holder.commands == []
 
 
 async def test_commands_of_strangers_are_rejected(two: Two) -> None:

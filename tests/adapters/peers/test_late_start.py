@@ -22,7 +22,7 @@ from recordings.ports.peers import Peer
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.start import StartRequest
 from tests.adapters.peers.http_wire import open_wire
-from tests.support.memory_audit import ListAudit
+from tests.support.memory_audit import MemoryAudit
 from tests.support.memory_installation import ACCOUNT, principal
 from tests.support.memory_peers import MemoryPeers
 from tests.support.memory_store import MemoryStore
@@ -51,7 +51,7 @@ async def test_a_take_that_opens_after_the_timeout_is_closed_again(tmp_path: Pat
     done: list[int] = []
     client = PeerClient(CommandSigner(KEY, "asked", clock), total=0.5)
     recorder = ClusterRecorder(asked, node="asked", peers=peers, recordings=kept, client=client)
-    parts: Any = {"store": kept, "clock": clock, "audit": ListAudit(), "wake": lambda: None}
+    parts: Any = {"store": kept, "clock": clock, "audit": MemoryAudit(), "wake": lambda: None}
     at_holder = Recordings(recorder=holder, node="holder", **parts)
     late_takes: list[str] = []
     listening = asyncio.create_task(apply_events(holder, at_holder, late_takes.append))

@@ -6,7 +6,7 @@ import pytest
 from adapters.peers.signed_commands import LEEWAY, SECONDS, Command, CommandSigner, InvalidCommandError, Verb
 from graph.server.system_clock import SystemClock
 from recordings.model.instants import SECOND
-from tests.support.fake_clock import StillClock
+from tests.support.fake_clock import FakeClock
 
 KEY, NODE = bytes(range(32)), "n" * 32
 STOP = Command(Verb.STOP, "202611-" + "0" * 32)
@@ -14,7 +14,7 @@ STOP = Command(Verb.STOP, "202611-" + "0" * 32)
 
 def signer(key: bytes = KEY, node: str = NODE, ahead: int = 0) -> CommandSigner:
     """Return the signer of a server. Its clock is `ahead` seconds fast."""
-    return CommandSigner(key, node, StillClock(SystemClock().now() + ahead * SECOND))
+    return CommandSigner(key, node, FakeClock(SystemClock().now() + ahead * SECOND))
 
 
 def claims(**others: object) -> dict[str, object]:
@@ -86,7 +86,7 @@ def test_an_invalid_token_is_rejected(text: str) -> None:
 
 def test_the_memory_of_commands_is_bounded_and_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.peers.signed_commands.MAX_REMEMBERED", 3)
-    clock = StillClock(SystemClock().now())
+    clock = FakeClock(SystemClock().now())
     reader, sender = CommandSigner(KEY, NODE, clock), signer()
     for _ in range(3):
         reader.verify(sender.sign(STOP, NODE))

@@ -33,7 +33,7 @@ from recordings.model.query import PageRequest, Query
 from recordings.model.recording import Recording
 from recordings.ports.recorder import Take, TakeEvent
 from recordings.use_cases.ingest import Ingest
-from tests.support.fake_clock import StillClock
+from tests.support.fake_clock import FakeClock
 
 ACCOUNT = "a" * 32
 OTHER = "b" * 32
@@ -148,7 +148,7 @@ class World:
     store: SqliteStore
     recorder: EmbeddedRecorder
     accounts: Accounts
-    clock: StillClock
+    clock: FakeClock
     notes: Notes
     server: uvicorn.Server
     said: list[TakeEvent]
@@ -191,7 +191,7 @@ class World:
 async def world(root: Path, limits: Limits | None = None, **changes: Any) -> AsyncIterator[World]:
     """Serve the ingest routes on a free port of the loopback interface."""
     limits = replace(limits or Limits(), **changes)
-    clock, notes, accounts = StillClock(), Notes(), Accounts()
+    clock, notes, accounts = FakeClock(), Notes(), Accounts()
     store, spool = SqliteStore(root), FolderSpool(root)
     await store.open()
     await store.add_account(Account(ACCOUNT, "one", 0))

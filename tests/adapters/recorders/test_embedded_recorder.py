@@ -33,7 +33,7 @@ from tests.adapters.recorders.parts import (
     take,
     tone,
 )
-from tests.support.fake_clock import StillClock
+from tests.support.fake_clock import FakeClock
 
 
 class RecorderHarness:
@@ -44,7 +44,7 @@ class RecorderHarness:
         self.timers = HandTimers()
         self.spool = spool or FolderSpool(root)
         self.recorder = EmbeddedRecorder(
-            spool=self.spool, clock=StillClock(), limits=Limits(**limits), timers=self.timers
+            spool=self.spool, clock=FakeClock(), limits=Limits(**limits), timers=self.timers
         )
         self.said: list[TakeEvent] = []
         self.stream_ends: list[StreamEnd] = []

@@ -23,7 +23,7 @@ from recordings.model.account import DEFAULT_SCOPES, Principal, Scope
 from recordings.model.recording import Media
 from tests.graph.execution.queries import Made, QueryMaker
 from tests.graph.execution.rows import CURSORS, GRANTS, RandomRecordings
-from tests.support.fake_clock import StillClock
+from tests.support.fake_clock import FakeClock
 
 UNLIMITED: Final = Limits(
     characters=10**6, tokens=10**5, nesting=200, depth=100, fields=10**5, aliases=10**4, directives=10**4,
@@ -77,7 +77,7 @@ def context(random: Random, wrong: float) -> Context:
         recordings=RandomRecordings(random, wrong),  # type: ignore[arg-type]
         cursors=CURSORS,
         grants=GRANTS,
-        clock=StillClock(),
+        clock=FakeClock(),
         locate=lambda: "http://api.test",
         media_ttl=1_000,
         draw=draw,

@@ -25,7 +25,7 @@ from tests.graph.api import PRINCIPALS, authenticate
 from tests.graph.execution.differential import UNLIMITED, make
 from tests.graph.execution.rows import CURSORS, GRANTS, RandomRecordings
 from tests.graph.execution.strawberry_view import StrawberrySchema, StrawberryView
-from tests.support.fake_clock import StillClock
+from tests.support.fake_clock import FakeClock
 
 SEEDS = 80
 SETTINGS = GraphQLSettings(limits=UNLIMITED, suggestions=True, burst=10**12, per_second=10**9)
@@ -61,7 +61,7 @@ async def as_me(_headers: Any) -> Any:
 
 def services(recordings: Any, authenticate: Any = as_me) -> GraphQLServices:
     return GraphQLServices(
-        recordings=recordings, cursors=CURSORS, grants=GRANTS, clock=StillClock(), authenticate=authenticate
+        recordings=recordings, cursors=CURSORS, grants=GRANTS, clock=FakeClock(), authenticate=authenticate
     )
 
 
