@@ -26,7 +26,7 @@ from graph.server.system_clock import SystemClock
 from graph.settings import Settings
 from recordings.model.ids import is_hex_id, new_id
 from recordings.model.installation import InstallationPolicy
-from recordings.model.instants import DAY
+from recordings.model.instants import DAY, HOUR
 from recordings.ports.peers import PeerStore
 from recordings.ports.recorder import Recorder
 from recordings.ports.recording_store import MetadataStore
@@ -284,7 +284,12 @@ def _connect(
     spool = FolderSpool(settings.data)
     limits = Limits(max_body=settings.max_body * _MIB, max_streams=settings.max_streams)
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
-    policy = InstallationPolicy(trash_window=settings.trash_days * DAY, places=parts.allowed_urls)
+    policy = InstallationPolicy(
+        trash_window=settings.trash_days * DAY,
+        places=parts.allowed_urls,
+        max_received=settings.max_received_hours * HOUR,
+        accept_video=settings.video == "drop",
+    )
     upkeep = Upkeep(
         store=store,
         finalizer=Finalizer(
@@ -294,6 +299,7 @@ def _connect(
             audio_processor=audio_workers,
             clock=clock,
             forget=parts.renditions.forget,
+            policy=policy,
         ),
         recorder=recorder,
         courier=parts.courier,

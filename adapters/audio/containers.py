@@ -1,103 +1,174 @@
-"""Open files of unknown content as audio, or reject them. The content decides, never the file name."""
+"""Files of unknown content, opened as audio. Their content decides what they are, never their name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 
+from adapters.audio.decoders import ALLOWED
 from recordings.model.instants import Millis
-from recordings.ports.audio import NotAudio
+from recordings.ports.audio import NotAudio, TooLong
 
-# Formats of single audio files. No formats that refer to other files (playlists, concat), no images, no text.
+# Formats of one file of audio. No format that names other files (playlists, concat), no images.
 _DEMUXERS: Final = "wav,w64,mp3,ogg,flac,mov,aac,amr,au,aiff,caf,gsm,matroska"
-# The decoders these formats may use. Pictures and video in them are never decoded.
-_DECODERS: Final = (
-    "aac,alac,amrnb,amrwb,flac,gsm,gsm_ms,g722,g726,g726le,libopencore_amrnb,libopencore_amrwb,libopus,libspeex,"
-    "adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_yamaha,mp1,mp1float,mp2,mp2float,mp3,mp3float,opus,pcm_alaw,pcm_f32be,"
-    "pcm_f32le,pcm_f64be,pcm_f64le,pcm_mulaw,pcm_s16be,pcm_s16le,pcm_s24be,pcm_s24le,pcm_s32be,pcm_s32le,pcm_s8,"
-    "pcm_u8,speex,truespeech,vorbis"
-)
-# An empty protocol list: FFmpeg rejects every other file or URL that a file asks it to open.
-_LIMITS: Final = {"format_whitelist": _DEMUXERS, "codec_whitelist": _DECODERS, "protocol_whitelist": ""}
-_MIN_RATE: Final = 1_000
-_MAX_RATE: Final = 384_000
+# The list of protocols is empty: FFmpeg then rejects every other file or address that a file names.
+_LIMITS: Final = {"format_whitelist": _DEMUXERS, "protocol_whitelist": ""}
+_LEAST_RATE: Final = 1_000
+_MOST_RATE: Final = 384_000
+MAX_TRACKS: Final = 16
+"""Audio tracks of one file. Every track is decoded with the file opened once more."""
 
 TOLERANCE_MS: Final = 1_000
-"""How far a file may exceed its limit, because encoders pad and switches stop late."""
+"""How much longer than its limit a file may be: encoders add padding, and switches stop late."""
+GAP_MS: Final = 100
+"""Timestamps that leave out more than this are filled with silence (DTX, mute, lost packets)."""
+LATEST_START_MS: Final = 3_600_000
+"""A track that starts later than this was cut out of a longer stream: its own start is then the start."""
+_TIMED: Final = frozenset({"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "ogg"})
+"""Formats whose packets have timestamps of their own. Others count samples."""
 
 
 @dataclass(frozen=True, slots=True)
-class Container:
-    """An open audio file. `format` names the demuxer and `codec` the decoder. `sample_rate` is the rate it claims."""
+class RawFormat:
+    """Headerless samples: FFmpeg's name of the format, the rate in Hz, and the number of channels."""
 
-    format: str
+    name: str
+    sample_rate: int
+    channels: int
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """The options of the demuxer."""
+        if self.name == "g722":
+            return {}
+        layout = {1: "mono", 2: "stereo"}.get(self.channels, f"{self.channels}C")
+        return {"sample_rate": str(self.sample_rate), "ch_layout": layout}
+
+
+@dataclass(frozen=True, slots=True)
+class AudioTrack:
+    """One audio stream of a file. `index` is FFmpeg's; `codec` is the name of the decoder."""
+
+    index: int
     codec: str
     sample_rate: int
     channels: int
-    _opened: InputContainer
-    _stream: AudioStream
 
-    def frames(self, limit_ms: Millis) -> Iterator[AudioFrame]:
-        """Return the frames that can be decoded, without the damaged parts.
 
-        Raises:
-            NotAudio: the file is longer than the limit, or has more damaged parts than good ones.
-        """
-        good = bad = 0
-        decoded_ms = 0.0
-        for frame in self._decode():
-            if frame is None:
-                bad += 1
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file contains. `rejected` are the codecs of audio streams that may not be decoded or have no decoder."""
+
+    format: str
+    tracks: tuple[AudioTrack, ...]
+    rejected: tuple[str, ...]
+    has_video: bool
+    duration_ms: Millis | None
+
+
+@dataclass(slots=True)
+class Decoded:
+    """The result of one pass over a track. `shapes` are the (rate, channels) of its frames; `ms` is their length."""
+
+    good: int = 0
+    bad: int = 0
+    ms: float = 0.0
+    samples: int = 0
+    shapes: set[tuple[int, int]] = field(default_factory=set)
+
+
+def examine(file: BinaryIO, raw: RawFormat | None = None) -> Content:
+    """Find the audio streams of a file. Nothing is decoded.
+
+    Raises:
+        NotAudio: FFmpeg does not know the file.
+    """
+    with _opened(file, raw) as container:
+        tracks, rejected = [], []
+        for stream in container.streams:
+            if not isinstance(stream, AudioStream):
                 continue
-            good += 1
-            decoded_ms += 1_000 * frame.samples / _sane_rate(frame.sample_rate)
-            if decoded_ms > limit_ms + TOLERANCE_MS:
-                message = f"the audio is longer than {limit_ms / 1_000:g} seconds, which is the limit"
-                raise NotAudio(message)
-            yield frame
-        if bad > good:
-            message = f"the file is damaged: {bad} of {good + bad} parts cannot be decoded"
-            raise NotAudio(message)
+            name, context = _decoder(stream), stream.codec_context
+            if name in ALLOWED and context.sample_rate:
+                tracks.append(AudioTrack(stream.index, name, _sane_rate(context.sample_rate), max(context.channels, 1)))
+            else:
+                rejected.append(name)
+        return Content(
+            format=container.format.name,
+            tracks=tuple(tracks),
+            rejected=tuple(rejected),
+            has_video=any(_is_video(stream) for stream in container.streams),
+            duration_ms=container.duration // 1_000 if container.duration and container.duration > 0 else None,
+        )
 
-    def _decode(self) -> Iterator[AudioFrame | None]:
-        """Return the frames, with `None` for each part that cannot be decoded."""
-        packets = self._opened.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                yield from packet.decode()
-            except av.EOFError:
-                return
-            except (av.FFmpegError, MemoryError):
-                yield None
+
+def decode(
+    file: BinaryIO, track: AudioTrack, limit_ms: Millis, found: Decoded, raw: RawFormat | None = None
+) -> Iterator[AudioFrame]:
+    """Decode one track. Damaged packets are left out and counted in `found`; gaps in time are filled with silence.
+
+    Raises:
+        TooLong: the audio is longer than the limit.
+    """
+    with _opened(file, raw) as container:
+        stream = next(each for each in container.streams if each.index == track.index)
+        assert isinstance(stream, AudioStream)  # noqa: S101 - `examine` chose it
+        if _decoder(stream) not in ALLOWED:
+            return
+        # One thread: the number of worker processes limits the processors that are used.
+        stream.codec_context.thread_count = 1
+        frames = _frames(container, stream, found)
+        if container.format.name in _TIMED:
+            start = (container.start_time or 0) / av.time_base
+            frames = _without_gaps(frames, limit_ms, start if start * 1_000 > LATEST_START_MS else 0.0)
+        for frame in frames:
+            found.ms += 1_000 * frame.samples / _sane_rate(frame.sample_rate)
+            found.samples += frame.samples
+            found.shapes.add((frame.sample_rate, frame.layout.nb_channels))
+            if found.ms > limit_ms + TOLERANCE_MS:
+                raise _too_long(limit_ms)
+            yield frame
+
+
+def silence(like: AudioFrame, samples: int) -> Iterator[AudioFrame]:
+    """Make frames of silence, of the format, layout and rate of another frame, at most a second each."""
+    while samples > 0:
+        size = min(samples, like.sample_rate)
+        frame = AudioFrame(format=like.format.name, layout=like.layout.name, samples=size)
+        # Unsigned bytes are silent in their middle.
+        blank = b"\x80" if like.format.name in {"u8", "u8p"} else b"\0"
+        for plane in frame.planes:
+            plane.update(blank * plane.buffer_size)
+        frame.sample_rate, frame.time_base = like.sample_rate, like.time_base
+        yield frame
+        samples -= size
 
 
 @contextmanager
-def open_container(file: BinaryIO) -> Iterator[Container]:
-    """Open a file as audio.
-
-    Raises:
-        NotAudio: the file is not audio.
-    """
+def _opened(file: BinaryIO, raw: RawFormat | None) -> Iterator[InputContainer]:
+    file.seek(0)
     try:
-        opened = av.open(_NamelessFile(file), mode="r", container_options=_LIMITS)
+        if raw is None:
+            container = av.open(_Nameless(file), mode="r", container_options=_LIMITS)
+        else:
+            options = {"protocol_whitelist": "", **raw.options}
+            container = av.open(_Nameless(file), mode="r", format=raw.name, container_options=options)
     except (av.FFmpegError, MemoryError) as error:
-        message = "the file is not audio in a known format"
+        message = "the file is not audio of a known kind"
         raise NotAudio(message) from error
-    with opened:
-        yield _describe(opened)
+    with container:
+        yield container
 
 
-class _NamelessFile:
-    """A file without its name, so that FFmpeg detects the format from the content alone."""
+class _Nameless:
+    """A file without its name, so that the name does not decide its format."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.read = file.read
@@ -105,24 +176,54 @@ class _NamelessFile:
         self.tell = file.tell
 
 
-def _describe(opened: InputContainer) -> Container:
-    for stream in opened.streams:
-        if stream.type != "audio" and not stream.disposition & Disposition.attached_pic:
-            message = f"the file has a {stream.type} stream; only files with nothing but audio are accepted"
-            raise NotAudio(message)
-    if not opened.streams.audio or not opened.streams.audio[0].codec_context.sample_rate:
-        message = "the file has no audio stream that can be decoded"
-        raise NotAudio(message)
-    stream = opened.streams.audio[0]
-    context = stream.codec_context
-    # One thread: the number of workers limits the CPU cores in use.
-    context.thread_count = 1
-    rate = _sane_rate(context.sample_rate)
-    return Container(opened.format.name, context.name, rate, context.channels, opened, stream)
+def _decoder(stream: Stream) -> str:
+    """The name of the decoder; `unknown` where FFmpeg has none."""
+    # PyAV has no context for a codec that FFmpeg does not know, although its types say that it has.
+    context: CodecContext | None = stream.codec_context
+    return "unknown" if context is None else str(context.codec.name)
+
+
+def _is_video(stream: Stream) -> bool:
+    return stream.type == "video" and not stream.disposition & Disposition.attached_pic
+
+
+def _frames(container: InputContainer, stream: AudioStream, found: Decoded) -> Iterator[AudioFrame]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            for frame in packet.decode():
+                found.good += 1
+                yield frame
+        except av.EOFError:
+            return
+        except (av.FFmpegError, MemoryError):
+            found.bad += 1
+
+
+def _without_gaps(frames: Iterator[AudioFrame], limit_ms: Millis, start: float) -> Iterator[AudioFrame]:
+    """Put silence where timestamps leave time out, from `start` (seconds) on. Frames that come early are not moved."""
+    clock = start
+    for frame in frames:
+        gap = 0.0 if frame.time is None else frame.time - clock
+        if gap * 1_000 > limit_ms + TOLERANCE_MS:
+            raise _too_long(limit_ms)
+        if gap * 1_000 > GAP_MS:
+            samples = round(gap * frame.sample_rate)
+            yield from silence(frame, samples)
+            clock += samples / frame.sample_rate
+        clock += frame.samples / frame.sample_rate
+        yield frame
+
+
+def _too_long(limit_ms: Millis) -> TooLong:
+    return TooLong(f"the audio is longer than {limit_ms / 1_000:g} seconds")
 
 
 def _sane_rate(rate: int) -> int:
-    if not _MIN_RATE <= rate <= _MAX_RATE:
-        message = f"the sample rate is {rate} Hz; from {_MIN_RATE} to {_MAX_RATE} Hz is allowed"
+    if not _LEAST_RATE <= rate <= _MOST_RATE:
+        message = f"a sample rate of {rate} Hz is not audio"
         raise NotAudio(message)
     return rate

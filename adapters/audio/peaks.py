@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypedDict
 
-from adapters.audio.containers import open_container
+from adapters.audio.audio_source import open_source
 from adapters.audio.pcm import resample
 from recordings.model.instants import HOUR
 
@@ -43,11 +43,11 @@ def waveform(path: str, pixels: int) -> Waveform:
     if not 1 <= pixels <= MAX_PIXELS:
         message = f"a waveform has 1 to {MAX_PIXELS} pixels, not {pixels}"
         raise ValueError(message)
-    with Path(path).open("rb") as file, open_container(file) as container:
-        channels, rate = min(container.channels, 2), container.sample_rate
-        builder = WaveformBuilder(channels, pixels)
-        for frame in resample(container.frames(MAX_DURATION), "s16", "stereo" if channels > 1 else "mono", rate):
-            builder.add(array("h", bytes(frame.planes[0])[: 2 * channels * frame.samples]))
+    source = open_source(Path(path), MAX_DURATION)
+    channels, rate = source.channels, source.sample_rate
+    builder = WaveformBuilder(channels, pixels)
+    for frame in resample(source.frames(), "s16", "stereo" if channels > 1 else "mono", rate):
+        builder.add(array("h", bytes(frame.planes[0])[: 2 * channels * frame.samples]))
     step, data = builder.finish()
     return {
         "version": 2,

@@ -3,17 +3,21 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from av.audio.frame import AudioFrame
 
-from adapters.audio.containers import Container, open_container
+from adapters.audio.audio_source import AudioSource, missing_audio, open_source
+from adapters.audio.containers import TOLERANCE_MS
 from adapters.audio.encoding import FORMATS, MP3, Format, encode
+from adapters.audio.joined_file import JoinedFile
 from adapters.audio.pcm import join_stereo, read_track
+from adapters.audio.sample_headers import SampleFile, wav_header
 from recordings.model.instants import SECOND, Millis
-from recordings.ports.audio import Codec, NotAudio, Rendered, SpooledAudio, Target, Track
+from recordings.ports.audio import Codec, NotAudio, Rendered, SpooledAudio, Target, TooLong, Track
 
 _CHUNK: Final = 1 << 20
 # The codecs in WAV files that every browser plays.
@@ -53,7 +57,9 @@ def _render_one(stem: Path, track: Track, target: Target) -> Rendered:
         with Path(track.path).open("rb") as file:
             frames = read_track(file, track.codec, track.sample_rate, target.max_duration_ms)
             return _convert(stem, frames, target, track.sample_rate, 1)
-    return _keep(stem, track, target) or _convert_container(stem, track, target)
+    source = open_source(Path(track.path), target.max_duration_ms, accept_video=target.accept_video)
+    rendered = _keep(stem, track, source, target) or _convert_source(stem, source, target)
+    return _with_damage(rendered, source)
 
 
 def _is_empty(track: Track) -> bool:
@@ -76,14 +82,23 @@ def _source(track: Track, limit_ms: Millis) -> Iterator[tuple[int, Iterator[Audi
         elif _is_empty(track):
             yield track.sample_rate, iter(())
         else:
-            with open_container(file) as container:
-                yield container.sample_rate, container.frames(limit_ms)
+            source = open_source(Path(track.path), limit_ms)
+            yield source.sample_rate, source.frames()
 
 
-def _convert_container(stem: Path, track: Track, target: Target) -> Rendered:
-    with Path(track.path).open("rb") as file, open_container(file) as container:
-        frames = container.frames(target.max_duration_ms)
-        return _convert(stem, frames, target, container.sample_rate, container.channels)
+def _convert_source(stem: Path, source: AudioSource, target: Target) -> Rendered:
+    if target.format is None and source.plain is not None and source.format == "wav":
+        # The samples of a WAV file that no player reads are kept in a WAV file that every player reads.
+        target = replace(target, format="wav")
+    return _convert(stem, source.frames(), target, source.sample_rate, source.channels)
+
+
+def _with_damage(rendered: Rendered, source: AudioSource) -> Rendered:
+    if (missing := missing_audio(source, rendered.duration_ms)) is not None:
+        source.damage.append(missing)
+    if not source.damage:
+        return rendered
+    return replace(rendered, damage="; ".join(source.damage), expected_ms=source.announced_ms)
 
 
 def _convert(stem: Path, frames: Iterator[AudioFrame], target: Target, sample_rate: int, channels: int) -> Rendered:
@@ -97,35 +112,56 @@ def _convert(stem: Path, frames: Iterator[AudioFrame], target: Target, sample_ra
     return _rendered(path, format, length, digest, (samples, rate, channels))
 
 
-def _keep(stem: Path, track: Track, target: Target) -> Rendered | None:
-    """Keep the file byte for byte if it already has the wanted form; only measure it. Return `None` otherwise."""
-    with Path(track.path).open("rb") as file:
-        with open_container(file) as container:
-            format = _kept_format(container, target)
-            measured = _measure(container, target.max_duration_ms) if format else None
-        if format is None or measured is None or target.sample_rate not in {None, measured[1]}:
+def _keep(stem: Path, track: Track, source: AudioSource, target: Target) -> Rendered | None:
+    """Keep the bytes of the file if its format is the wanted one. A wrong header is replaced; the samples stay."""
+    format = _kept_format(source, target)
+    if format is None:
+        return None
+    if source.plain is not None:
+        frames = source.plain.length // source.plain.block
+        _check_length(source, frames)
+        measured = frames, source.plain.sample_rate, source.plain.channels
+    else:
+        measured = sum(frame.samples for frame in source.frames()), source.sample_rate, source.channels
+        if source.damage:
+            # Players stop at damaged parts. The converted file has none.
+            source.damage.clear()
             return None
-        path = file_of(stem, format)
-        with _replacing(path) as copy:
+    path = file_of(stem, format)
+    with Path(track.path).open("rb") as file, _replacing(path) as copy:
+        if source.plain is None or source.plain.is_valid:
             length, digest = _hash(file, copy)
-        return _rendered(path, format, length, digest, measured)
+        else:
+            _write_samples(file, source.plain, copy)
+            length, digest = _hash(copy)
+    return _rendered(path, format, length, digest, measured)
 
 
-def _kept_format(container: Container, target: Target) -> Format | None:
-    plain = (container.format == "wav" and container.codec in _PLAIN_WAV) or (
-        container.format == "mp3" and container.codec in _MP3_DECODERS
-    )
-    wanted = target.format in {None, container.format} and target.sample_rate in {None, container.sample_rate}
-    return FORMATS[container.format] if plain and wanted else None
+def _kept_format(source: AudioSource, target: Target) -> Format | None:
+    plain = source.plain
+    if plain is not None:
+        is_playable = source.format == "wav" and not plain.big_endian and plain.channels <= 2  # noqa: PLR2004 - stereo
+        name = "wav" if is_playable and source.codec in _PLAIN_WAV and plain.length >= plain.block else None
+    else:
+        is_mp3 = source.format == "mp3" and source.codec in _MP3_DECODERS
+        name = "mp3" if is_mp3 and source.is_constant else None
+    wanted = target.format in {None, name} and target.sample_rate in {None, source.sample_rate}
+    return FORMATS[name] if name is not None and wanted else None
 
 
-def _measure(container: Container, limit_ms: Millis) -> tuple[int, int, int] | None:
-    """Return samples, rate and channels as decoded, or `None` if the rate or the channels change within the file."""
-    samples, shapes = 0, {(container.sample_rate, container.channels)}
-    for frame in container.frames(limit_ms):
-        samples += frame.samples
-        shapes.add((frame.sample_rate, frame.layout.nb_channels))
-    return None if len(shapes) > 1 else (samples, *shapes.pop())
+def _check_length(source: AudioSource, samples: int) -> None:
+    if samples * SECOND > (source.limit_ms + TOLERANCE_MS) * source.sample_rate:
+        message = f"the audio is longer than {source.limit_ms / SECOND:g} seconds"
+        raise TooLong(message)
+
+
+def _write_samples(file: BinaryIO, plain: SampleFile, copy: BinaryIO) -> None:
+    length = plain.length - plain.length % plain.block
+    copy.write(wav_header(plain, length))
+    samples = JoinedFile(file, b"", plain.ranges)
+    while length > samples.tell() and (chunk := samples.read(min(_CHUNK, length - samples.tell()))):
+        copy.write(chunk)
+    copy.write(b"\0" * (length % 2))
 
 
 def _rendered(path: Path, format: Format, length: int, digest: str, measured: tuple[int, int, int]) -> Rendered:

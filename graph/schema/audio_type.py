@@ -1,7 +1,7 @@
 """The stored audio of a recording: the `Media` type, its signed URL and its waveform."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import strawberry
@@ -35,12 +35,16 @@ def media_url(context: Context, recording_id: str) -> str:
     return f"{address}?expires={expires}&signature={signature}&inline=true"
 
 
+_UNKNOWN: Final[Mapping[str, None]] = {"damage": None, "expected_ms": None}
+
+
 def resolve_media(row: strawberry.Parent[RecordingRow]) -> Any:
     """Return the row's media with the values that its fields need. Its location in the store is no field."""
     media = row["media"]
     if media is None:
         return None
-    return media | {"recording_id": row["id"], "state": row["state"]}
+    # Media that earlier releases stored have no word on damage.
+    return {**_UNKNOWN, **media, "recording_id": row["id"], "state": row["state"]}
 
 
 def _may_play(media: Mapping[str, Any], context: Context) -> bool:
@@ -103,6 +107,15 @@ def _resolve_url_expires(media: strawberry.Parent[Any], info: Info) -> DateTime 
     return url_expires_of(media, info.context)
 
 
+def _resolve_damaged(media: strawberry.Parent[Any]) -> bool:
+    return damaged_of(media)
+
+
+def damaged_of(media: Mapping[str, Any]) -> bool:
+    """Return whether the received file was damaged."""
+    return media["damage"] is not None
+
+
 @strawberry.type(
     description="The stored audio of a recording. The service measured these values itself, when it decoded the audio."
 )
@@ -131,3 +144,12 @@ class Media:
     )
     sha256: Sha256 = strawberry.field(description="The SHA-256 digest of the stored file.")
     stored_at: DateTime = strawberry.field(description="The time at which the audio was stored.")
+    damaged: bool = strawberry.field(
+        resolver=_resolve_damaged,
+        description="Whether a part of the received file is missing or damaged. The stored audio is the part that "
+        "could be decoded, and the server keeps the received file for its operator.",
+    )
+    damage: str | None = strawberry.field(description="The missing or damaged part, in words. Null if there is none.")
+    expected_ms: int | None = strawberry.field(
+        description="The duration in milliseconds that the received file announced, if it differs from `durationMs`."
+    )

@@ -8,7 +8,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from graph.execution.compiler import Computed, ComputedWith
-from graph.schema.audio_type import peaks_of, resolve_media, url_expires_of, url_in_format, url_of
+from graph.schema.audio_type import damaged_of, peaks_of, resolve_media, url_expires_of, url_in_format, url_of
 from graph.schema.global_id import ACCOUNT, RECORDING, global_id
 from graph.schema.node_types import parent_id_of
 from graph.schema.recording_page import RecordingPage
@@ -51,6 +51,7 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
     ("RecordingOptions", "url"): _column_with_context(delivery_url_of),
     ("Media", "url"): _column_with_context(url_of),
     ("Media", "urlExpires"): _column_with_context(url_expires_of),
+    ("Media", "damaged"): _column(damaged_of),
 }
 """By GraphQL type and field name. `graph.schema.prefetch` fetches their data before."""
 

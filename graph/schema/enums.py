@@ -81,6 +81,7 @@ _describe(
         Reason.NEVER_STARTED: "The recording ended before any audio was recorded.",
         Reason.DUPLICATE: "The service had already received the same audio.",
         Reason.NOT_AUDIO: "The received file cannot be decoded as audio.",
+        Reason.TOO_LONG: "The audio is longer than this installation accepts. The server keeps the received file.",
         Reason.INCOMPLETE: "The upload was interrupted, so the received file is incomplete.",
         Reason.RECORDER_FAILED: "The recorder reported an error.",
         Reason.FINALIZER_FAILED: "The service could not measure or convert the audio.",

@@ -101,6 +101,20 @@ SETTINGS: Final = (
     ),
     Setting("trash_days", int, 30, "Days during which a deleted recording can be restored.", minimum=0, maximum=3_650),
     Setting("max_body", int, 512, "Maximum size of a file that a switch uploads, in MiB.", maximum=65_536),
+    Setting(
+        "max_received_hours",
+        int,
+        24,
+        "Maximum duration of a received or imported file, in hours. A longer file fails with the reason TOO_LONG.",
+        maximum=240,
+    ),
+    Setting(
+        "video",
+        str,
+        "drop",
+        "What to do with a received file that has video: drop the video and keep the audio, or reject the file.",
+        choices=("drop", "reject"),
+    ),
     Setting("max_streams", int, 250, "Maximum number of live calls that this server receives.", maximum=100_000),
     Setting("audio_workers", int, 2, "Number of processes that decode and convert audio.", maximum=256),
     Setting(

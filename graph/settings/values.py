@@ -31,6 +31,8 @@ class Settings:
     media_presign: bool
     trash_days: int
     max_body: int
+    max_received_hours: int
+    video: str
     max_streams: int
     audio_workers: int
     renditions_mb: int

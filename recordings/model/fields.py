@@ -165,6 +165,8 @@ class MediaRow(TypedDict):
     channels: int
     sha256: str
     stored_at: int
+    damage: str | None
+    expected_ms: int | None
 
 
 class DeliveryRow(TypedDict):

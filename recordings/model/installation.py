@@ -8,11 +8,13 @@ from recordings.model.options import WEB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallationPolicy:
-    """The settings that the domain needs.
+    """The settings of an installation for recordings.
 
-    A deleted recording can be restored during `trash_window`. `places` are the allowed beginnings of a recording's
-    `url`.
+    `places` are the allowed beginnings of a recording's `url`. `max_received` is the longest audio of a received file.
+    `accept_video` says whether a received file with video is accepted; its audio is kept and the video is dropped.
     """
 
     trash_window: Millis = 30 * DAY
     places: tuple[str, ...] = WEB
+    max_received: Millis = DAY
+    accept_video: bool = True

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     NEVER_STARTED = "NEVER_STARTED"
     DUPLICATE = "DUPLICATE"
     NOT_AUDIO = "NOT_AUDIO"
+    TOO_LONG = "TOO_LONG"
     INCOMPLETE = "INCOMPLETE"
     RECORDER_FAILED = "RECORDER_FAILED"
     FINALIZER_FAILED = "FINALIZER_FAILED"
@@ -110,6 +111,10 @@ class Media:
     channels: int
     sha256: str
     stored_at: Millis
+    damage: str | None = None
+    """The part of the received file that is missing or damaged, in words. The original is then set aside."""
+    expected_ms: Millis | None = None
+    """The length that the received file announced, if the stored audio is not complete."""
 
 
 class DeliveryState(StrEnum):

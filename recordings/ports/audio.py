@@ -86,7 +86,11 @@ class Spool(Protocol):
 
 
 class NotAudio(Exception):  # noqa: N818 - a result, not a fault
-    """The file cannot be decoded as audio."""
+    """The file cannot be decoded as audio. The message says what the file contains, as far as that is known."""
+
+
+class TooLong(NotAudio):
+    """The audio is longer than the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,8 @@ class Target:
     format: str | None
     sample_rate: int | None
     max_duration_ms: Millis
+    accept_video: bool = True
+    """Whether a file with video is accepted. Its audio is kept and the video is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,10 @@ class Rendered:
     sample_rate: int
     channels: int
     sha256: str
+    damage: str | None = None
+    """The part of the source that is missing or damaged, in words; `None` if all of it is in the file."""
+    expected_ms: Millis | None = None
+    """The length that the source announced, if it differs from `duration_ms`."""
 
 
 class AudioProcessor(Protocol):

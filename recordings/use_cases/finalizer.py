@@ -2,21 +2,16 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
 
 from recordings.model.events import Discarded, Event, Failed, Lost, Purged, Stored
 from recordings.model.ids import new_id
-from recordings.model.instants import HOUR, SECOND, Millis
-from recordings.model.options import MAX_TIME_LIMIT
+from recordings.model.installation import InstallationPolicy
+from recordings.model.instants import SECOND, Millis
 from recordings.model.recording import Media, Reason, Recording, State
 from recordings.model.retention import Retention, delete_at
-from recordings.ports.audio import AudioProcessor, MediaStore, NotAudio, Rendered, Spool, Target
+from recordings.ports.audio import AudioProcessor, MediaStore, NotAudio, Rendered, Spool, Target, TooLong
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
-
-MAX_RECEIVED: Final = MAX_TIME_LIMIT * SECOND + HOUR
-"""Maximum duration of an upload, in milliseconds."""
-
 
 Forget = Callable[[str], Awaitable[None]]
 """Deletes the files that were converted from audio with this SHA-256, so that no copy of deleted audio remains."""
@@ -42,6 +37,7 @@ class Finalizer:
         audio_processor: AudioProcessor,
         clock: Clock,
         forget: Forget | None = None,
+        policy: InstallationPolicy | None = None,
     ) -> None:
         self._store = store
         self._media = media
@@ -49,6 +45,7 @@ class Finalizer:
         self._audio_processor = audio_processor
         self._clock = clock
         self._forget = forget
+        self._policy = policy or InstallationPolicy()
 
     async def finalize(self, recording: Recording) -> Event:
         """Finalize a recording whose audio has ended. Return the resulting event.
@@ -63,7 +60,9 @@ class Finalizer:
             detail = f"the same bytes are recording {original.id}"
             return Discarded(at=self._clock.now(), reason=Reason.DUPLICATE, detail=detail)
         try:
-            rendered = await self._audio_processor.render(recording.id, audio, target_of(recording))
+            rendered = await self._audio_processor.render(recording.id, audio, self._target_of(recording))
+        except TooLong as error:
+            return Failed(at=self._clock.now(), reason=Reason.TOO_LONG, detail=str(error)[:500])
         except NotAudio as error:
             return Failed(at=self._clock.now(), reason=Reason.NOT_AUDIO, detail=str(error)[:500])
         except OSError:
@@ -82,6 +81,11 @@ class Finalizer:
             delete_at=delete_at(await self._rules(recording), recording),
             delivery_id=new_id() if recording.options.url else None,
         )
+
+    def _target_of(self, recording: Recording) -> Target:
+        options = recording.options
+        limit: Millis = options.time_limit * SECOND if recording.source_key is None else self._policy.max_received
+        return Target(options.format, options.record_sample_rate, limit, accept_video=self._policy.accept_video)
 
     async def _stored_before(self, recording: Recording) -> Recording | None:
         """Find a stored recording of the same bytes. A sender uses another node if this one does not reply."""
@@ -117,6 +121,8 @@ class Finalizer:
             channels=rendered.channels,
             sha256=rendered.sha256,
             stored_at=self._clock.now(),
+            damage=None if rendered.damage is None else rendered.damage[:500],
+            expected_ms=rendered.expected_ms,
         )
 
     async def _verify(self, url: str, rendered: Rendered) -> None:
@@ -143,16 +149,10 @@ class Finalizer:
         if recording.in_progress or state is State.FINALIZING:
             return
         await self._audio_processor.discard(recording.id)
-        if state is State.FAILED:
+        if state is State.FAILED or (recording.media is not None and recording.media.damage is not None):
             await self.spool.set_aside(recording.id)
         elif state is not State.LOST:
             await self.spool.remove(recording.id)
-
-
-def target_of(recording: Recording) -> Target:
-    """Return the file that the finalizer makes for a recording."""
-    limit: Millis = recording.options.time_limit * SECOND if recording.source_key is None else MAX_RECEIVED
-    return Target(recording.options.format, recording.options.record_sample_rate, limit)
 
 
 def is_stored_here(recording: Recording, media: Media) -> bool:

@@ -1,0 +1,88 @@
+"""Files that a real server receives: repaired, reported as damaged, or failed with a reason, and never thrown away."""
+
+import io
+import json
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.adapters.audio.made_files import make
+from tests.e2e.server import Client, Server, command
+
+FIELDS = "plainId state reason reasonDetail durationMs media { url length damaged damage expectedMs durationMs }"
+
+
+class Receiver:
+    """A server with an account, and an address for uploads."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+        account = self.run("account", "create", "Acme")["id"]
+        self.address = self.run("ingest", "create", "--account", account, "--port", str(server.port))["url"]
+        words = ("token", "--account", account, "--scope", "read", "--scope", "listen")
+        token = command(*words, data=server.data).stdout.strip()
+        self.client: Client = server.client(token)
+
+    def run(self, *words: str) -> Any:
+        done = command(*words, data=self.server.data)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def upload(self, name: str) -> Any:
+        data = make(name, self.folder).read_bytes()
+        response = self.client.http.put(f"{self.address}/call_recording_{name}?call_id={name}", content=data)
+        assert response.status_code == 201, response.text
+        identity = response.json()["id"]
+        self.client.wait_for(identity, "STORED", "FAILED", "DISCARDED")
+        return self.client.graphql(f"query Q($id: ID!) {{ recording(id: $id) {{ {FIELDS} }} }}", id=identity)[
+            "recording"
+        ]
+
+    def aside(self, recording: Any) -> list[Path]:
+        folder = self.server.data / "aside" / recording["plainId"]
+        return [path for path in folder.iterdir() if path.name != "take.json"] if folder.is_dir() else []
+
+
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    folder = tmp_path_factory.mktemp("received")
+    with Server(folder / "data", "--video", "reject") as server:
+        yield Receiver(server, folder)
+
+
+@pytest.mark.parametrize("name", ["w02_data0.wav", "k10_killed_rf64.wav", "x10_dataFF_then_list.wav", "w49_rifx.wav"])
+def test_the_served_file_of_a_killed_writer_has_its_true_length(receiver: Receiver, name: str) -> None:
+    found = receiver.upload(name)
+    assert (found["state"], found["media"]["durationMs"], found["media"]["damaged"]) == ("STORED", 2_000, False)
+    served = receiver.client.http.get(found["media"]["url"]).content
+    assert len(served) == found["media"]["length"]
+    with wave.open(io.BytesIO(served)) as file:
+        assert (file.getnframes(), file.getframerate()) == (16_000, 8_000)
+    assert receiver.aside(found) == []
+
+
+def test_a_damaged_file_is_stored_reported_and_its_original_is_kept(receiver: Receiver) -> None:
+    found = receiver.upload("p18_damaged_middle.mp3")
+    assert (found["state"], found["media"]["damaged"]) == ("STORED", True)
+    assert found["media"]["expectedMs"] > found["media"]["durationMs"]
+    (original,) = receiver.aside(found)
+    assert original.read_bytes() == (receiver.folder / "p18_damaged_middle.mp3").read_bytes()
+
+
+@pytest.mark.parametrize(("name", "reason"), [("y01_ac3.mka", "ac3"), ("z01_tag1234.wav", "0x1234")])
+def test_a_codec_that_is_not_decoded_fails_at_once_and_its_bytes_are_kept(
+    receiver: Receiver, name: str, reason: str
+) -> None:
+    found = receiver.upload(name)
+    assert (found["state"], found["reason"], found["media"]) == ("FAILED", "NOT_AUDIO", None)
+    assert reason in found["reasonDetail"]
+    (original,) = receiver.aside(found)
+    assert original.read_bytes() == (receiver.folder / name).read_bytes()
+
+
+def test_headerless_samples_are_stored_by_the_extension_of_their_name(receiver: Receiver) -> None:
+    assert receiver.upload("r02.ulaw")["durationMs"] == pytest.approx(2_000, abs=20)
