@@ -16,7 +16,7 @@ Read = Callable[[str], AsyncIterator[bytes]]
 
 
 class SourceError(Exception):
-    """The stored audio cannot be read, or it differs from what was stored. The receiver is not the cause."""
+    """The stored audio cannot be read, or does not match its digest. The receiver is not the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class DeliveryFile:
         gets a wrong file that looks complete.
 
         Raises:
-            SourceError: the audio cannot be read, or it differs from what was stored.
+            SourceError: the audio cannot be read, or does not match its length and digest.
         """
         digest, length, pending = sha256(), 0, b""
         async with aclosing(_read_ahead(self.read(self.media.url))) as chunks:
@@ -67,7 +67,7 @@ class DeliveryFile:
                 digest.update(chunk)
                 pending = chunk
         if (length, digest.hexdigest()) != (self.media.length, self.media.sha256):
-            raise SourceError(f"the audio differs from what was stored: {length} of {self.media.length} bytes")
+            raise SourceError(f"the stored audio does not match its digest: {length} of {self.media.length} bytes")
         if pending:
             yield pending
 

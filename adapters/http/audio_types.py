@@ -1,10 +1,10 @@
-"""The formats that audio is played in, by the media types that name them."""
+"""The audio formats, and their media types."""
 
 from collections.abc import Mapping
 from typing import Final
 
 FORMATS: Final = ("mp3", "wav", "opus", "flac")
-"""What a recording can be played as."""
+"""The formats in which a recording can be played."""
 BY_TYPE: Final[Mapping[str, str]] = {
     "audio/mpeg": "mp3",
     "audio/mp3": "mp3",
@@ -17,9 +17,9 @@ BY_TYPE: Final[Mapping[str, str]] = {
     "audio/flac": "flac",
     "audio/x-flac": "flac",
 }
-"""Each media type that stands for one of them."""
+"""The format of each media type."""
 
 
 def format_of(content_type: str) -> str:
-    """The name of the format of stored audio."""
+    """Return the format of stored audio by its media type; `mp3` for an unknown type."""
     return BY_TYPE.get(content_type.partition(";")[0].strip().lower(), "mp3")

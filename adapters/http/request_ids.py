@@ -11,18 +11,18 @@ from typing import Final
 import structlog
 
 HEADER: Final = "x-request-id"
-LONGEST: Final = 256
+MAX_LENGTH: Final = 256
 """Characters."""
 
 
 def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """Return the id of a request as text, or a new id of 32 hexadecimal digits."""
-    given = next((value for name, value in headers if name.lower() == HEADER.encode()), b"")
+    sent = next((value for name, value in headers if name.lower() == HEADER.encode()), b"")
     try:
-        text = given.decode().strip()
+        text = sent.decode().strip()
     except UnicodeDecodeError:
         text = ""
-    return text if text.isprintable() and 0 < len(text) <= LONGEST else secrets.token_hex(16)
+    return text if text.isprintable() and 0 < len(text) <= MAX_LENGTH else secrets.token_hex(16)
 
 
 def current_request_id() -> str:

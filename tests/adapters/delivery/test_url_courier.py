@@ -235,7 +235,7 @@ async def test_wrong_audio_never_arrives_complete(receiver: Receiver, courier: M
     source = Source(data)
     result = await courier(source).deliver(recording(receiver.url))
     assert result.outcome is DeliveryOutcome.RETRY
-    assert "differs from what was stored" in result.error
+    assert "does not match its digest" in result.error
     assert receiver.heard == []
     assert source.open == 0
 

@@ -1,4 +1,4 @@
-"""Conditions, by the table of RFC 9110, 13.2.2, and against a simple model."""
+"""Preconditions in the order of RFC 9110, section 13.2.2, compared with a simple model."""
 
 import pytest
 from hypothesis import given
@@ -7,21 +7,21 @@ from hypothesis import strategies as st
 from adapters.http.conditional_requests import Precondition, Validators, allows_range, check_preconditions, parse_date
 
 NOW = 1_763_799_540_123
-OURS = Validators("ab" * 32, NOW)
-TAG = OURS.etag
+CURRENT = Validators("ab" * 32, NOW)
+TAG = CURRENT.etag
 SAME = "Sat, 22 Nov 2025 08:19:00 GMT"
 BEFORE = "Sat, 22 Nov 2025 08:18:59 GMT"
 AFTER = "Sat, 22 Nov 2025 08:19:01 GMT"
 PASSED, NOT_MODIFIED, FAILED = Precondition.PASSED, Precondition.NOT_MODIFIED, Precondition.FAILED
 
 
-def test_the_validators() -> None:
+def test_the_validators_are_header_values() -> None:
     assert f'"{"ab" * 32}"' == TAG
-    assert OURS.last_modified == SAME
+    assert CURRENT.last_modified == SAME
 
 
 @pytest.mark.parametrize(
-    ("headers", "verdict"),
+    ("headers", "expected"),
     [
         ({}, PASSED),
         ({"if-match": TAG}, PASSED),
@@ -53,13 +53,13 @@ def test_the_validators() -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_conditions(method: str, headers: dict[str, str], verdict: Precondition) -> None:
-    assert check_preconditions(method, headers, OURS) is verdict
+def test_preconditions_of_get_and_head(method: str, headers: dict[str, str], expected: Precondition) -> None:
+    assert check_preconditions(method, headers, CURRENT) is expected
 
 
-def test_what_is_not_read_fails_instead_of_being_unmodified() -> None:
-    assert check_preconditions("POST", {"if-none-match": "*"}, OURS) is FAILED
-    assert check_preconditions("POST", {"if-modified-since": SAME}, OURS) is PASSED
+def test_other_methods_fail_instead_of_being_not_modified() -> None:
+    assert check_preconditions("POST", {"if-none-match": "*"}, CURRENT) is FAILED
+    assert check_preconditions("POST", {"if-modified-since": SAME}, CURRENT) is PASSED
 
 
 tags = st.builds(
@@ -68,18 +68,18 @@ tags = st.builds(
 
 
 @given(st.lists(tags, min_size=1), st.sampled_from([",", ", ", " ,\t", ",,"]))
-def test_lists_of_tags(given_tags: list[str], separator: str) -> None:
+def test_a_list_of_tags(given_tags: list[str], separator: str) -> None:
     field = separator.join(given_tags)
-    assert (check_preconditions("GET", {"if-match": field}, OURS) is PASSED) == (TAG in given_tags)
+    assert (check_preconditions("GET", {"if-match": field}, CURRENT) is PASSED) == (TAG in given_tags)
     weakly = {tag.removeprefix("W/") for tag in given_tags}
-    assert (check_preconditions("GET", {"if-none-match": field}, OURS) is NOT_MODIFIED) == (TAG in weakly)
+    assert (check_preconditions("GET", {"if-none-match": field}, CURRENT) is NOT_MODIFIED) == (TAG in weakly)
 
 
 @given(st.text())
-def test_anything_at_all_can_be_judged(text: str) -> None:
+def test_any_field_value_has_a_result(text: str) -> None:
     for name in ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since"):
-        assert check_preconditions("GET", {name: text}, OURS) in Precondition
-    assert allows_range(text, OURS) in {True, False}
+        assert check_preconditions("GET", {name: text}, CURRENT) in Precondition
+    assert allows_range(text, CURRENT) in {True, False}
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_anything_at_all_can_be_judged(text: str) -> None:
      ("", False), ("*", False), (f"{TAG}, {TAG}", False)],
 )  # fmt: skip
 def test_if_range(if_range: str | None, allowed: bool) -> None:
-    assert allows_range(if_range, OURS) is allowed
+    assert allows_range(if_range, CURRENT) is allowed
 
 
 @pytest.mark.parametrize("text", [SAME, "Saturday, 22-Nov-25 08:19:00 GMT", "Sat Nov 22 08:19:00 2025"])
-def test_all_three_forms_of_a_date_are_read(text: str) -> None:
+def test_all_three_date_formats_are_parsed(text: str) -> None:
     moment = parse_date(text)
     assert moment is not None
     assert moment.timestamp() == NOW // 1_000

@@ -1,4 +1,4 @@
-"""Names of downloads."""
+"""The file names of downloads."""
 
 import re
 
@@ -24,16 +24,16 @@ from adapters.http.download_name import content_disposition, download_name
         ("\ud800", 'attachment; filename="_"'),
     ],
 )
-def test_names(name: str, value: str) -> None:
+def test_the_header_value_of_a_name(name: str, value: str) -> None:
     assert content_disposition(name) == value
 
 
-def test_inline() -> None:
+def test_inline_disposition() -> None:
     assert content_disposition("a.mp3", inline=True) == 'inline; filename="a.mp3"'
 
 
 @given(st.text())
-def test_any_name_is_one_header_and_no_path(name: str) -> None:
+def test_every_name_is_one_header_and_no_path(name: str) -> None:
     value = content_disposition(name)
     assert re.fullmatch(
         r"attachment; filename=\"[ !#-\[\]-~]+\"(; filename\*=UTF-8''[A-Za-z0-9!#$&+.^_`|~%-]+)?", value
@@ -47,5 +47,5 @@ def test_any_name_is_one_header_and_no_path(name: str) -> None:
     [("", "id.mp3"), ("a", "a.mp3"), ("a.mp3", "a.mp3"), ("a.MP3", "a.MP3"), ("a.wav", "a.wav.mp3"),
      ("x" * 300, "x" * 196 + ".mp3")],
 )  # fmt: skip
-def test_the_ending_is_that_of_the_format(name: str, expected: str) -> None:
+def test_the_extension_is_the_format(name: str, expected: str) -> None:
     assert download_name(name, "id", "mp3") == expected

@@ -1,4 +1,4 @@
-"""A source that breaks off is a fault of ours, and a listener who leaves is none."""
+"""An error of the source is a fault of this service; a client that disconnects is not."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ RECORDING = Recording(
 )  # fmt: skip
 
 
-async def test_a_store_that_breaks_off_is_not_taken_for_a_listener_who_left() -> None:
+async def test_an_error_of_the_store_does_not_count_as_a_disconnect() -> None:
     closed = []
 
     async def read(_url: str, _start: int, _end: int | None) -> AsyncIterator[bytes]:
@@ -32,14 +32,14 @@ async def test_a_store_that_breaks_off_is_not_taken_for_a_listener_who_left() ->
     sent: list[Any] = []
 
     async def receive() -> Any:
-        # The listener stays.
+        # The client stays connected.
         await asyncio.Event().wait()
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    answer = await play(Request(scope), RECORDING, read)
+    response = await play(Request(scope), RECORDING, read)
     with pytest.raises(BodySourceError):
-        await answer(scope | {"asgi": {"spec_version": "2.4"}}, receive, send)
+        await response(scope | {"asgi": {"spec_version": "2.4"}}, receive, send)
     assert b"".join(message.get("body", b"") for message in sent) == b"12345"
     assert closed == [True]

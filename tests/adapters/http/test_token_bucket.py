@@ -1,4 +1,4 @@
-"""Token buckets: what they hold, how they fill, and how many there are."""
+"""Token buckets: their level, their rate and their number."""
 
 import pytest
 
