@@ -17,7 +17,7 @@ from adapters.rest_v2.recording.v2_document import BadDocumentError, attachment_
 from graph.services import Services
 from recordings.model.account import Account
 from recordings.model.recording import Recording
-from recordings.use_cases.import_recording import ForeignError, Imported
+from recordings.use_cases.import_recording import IdTakenError, Imported
 
 MAX_LINE: Final = 4 << 20
 """Maximum size of one document, in bytes."""
@@ -60,7 +60,7 @@ class Importer:
         try:
             document = _parse(line)
             return await self._document(document)
-        except (BadDocumentError, ForeignError) as error:
+        except (BadDocumentError, IdTakenError) as error:
             click.echo(f"line {number}: {error}", err=True)
         except Exception as error:  # noqa: BLE001 - an error in one line does not stop the others
             click.echo(f"line {number}: {type(error).__name__}: {error}", err=True)

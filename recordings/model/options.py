@@ -171,7 +171,9 @@ class RecordingOptions:
     url: str | None = None
 
 
-def parse_options(given: Mapping[str, Any], path: Sequence[str] = (), places: Sequence[str] = WEB) -> RecordingOptions:
+def parse_options(
+    parameters: Mapping[str, Any], path: Sequence[str] = (), places: Sequence[str] = WEB
+) -> RecordingOptions:
     """Check parameters and return the ones that are stored with the recording.
 
     A `None` value counts as missing. Values are not converted; an interface that receives text converts it first.
@@ -181,7 +183,7 @@ def parse_options(given: Mapping[str, Any], path: Sequence[str] = (), places: Se
         InvalidInput: values are not allowed, have a wrong type, or belong to read-only or unknown parameters. The error
             has all of them.
     """
-    values = {name: value for name, value in given.items() if value is not None}
+    values = {name: value for name, value in parameters.items() if value is not None}
     problems = [found for name, value in values.items() if (found := _check(name, value, (*path, name), places))]
     if problems:
         raise InvalidInput(problems)

@@ -28,7 +28,7 @@ class Imported(StrEnum):
     THERE = "already_there"
 
 
-class ForeignError(Exception):
+class IdTakenError(Exception):
     """The id belongs to a recording of another account, or to a recording that was not imported."""
 
 
@@ -52,7 +52,7 @@ class RecordingImporter:
         """Return true if the import needs this recording's audio: it is new, or was imported without audio.
 
         Raises:
-            ForeignError: a recording of another origin has its id.
+            IdTakenError: a recording of another origin has its id.
         """
         return _wants_audio(self._check(recording, await self._store.load(recording.id)))
 
@@ -60,7 +60,7 @@ class RecordingImporter:
         """Import a recording. Its audio is in the spool if `spooled`; otherwise it is `LOST` until audio is imported.
 
         Raises:
-            ForeignError: a recording of another origin has its id.
+            IdTakenError: a recording of another origin has its id.
         """
         found = self._check(recording, await self._store.load(recording.id))
         if found is not None and not (spooled and _wants_audio(found)):
@@ -99,7 +99,7 @@ class RecordingImporter:
     def _check(self, recording: Recording, found: Recording | None) -> Recording | None:
         if found is not None and (found.account_id != recording.account_id or not _was_imported(found)):
             message = f"there is another recording {recording.id}"
-            raise ForeignError(message)
+            raise IdTakenError(message)
         return found
 
 

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from adapters.rest_v2.recording.live_calls import ACTIONS, MODULE
 from adapters.rest_v2.session.token_auth import KEY_LENGTH, MAX_CREDENTIALS
+from recordings.model.fields import FIELDS, FieldType
 from recordings.model.options import PARAMETERS, Parameter
 from recordings.model.user import Method, PrivLevel
 
@@ -55,18 +56,21 @@ def _metaflow() -> Schema:
     return request_schema(flow, action={"const": "metaflow"}) | {"required": ["data", "action"]}
 
 
-_PARTY: Final = ("from", "to", "request", "call_id", "cdr_id", "interaction_id", "owner_id", "endpoint_id", "origin")
+_FIELD_SCHEMAS: Final[dict[FieldType, Schema]] = {
+    FieldType.TEXT: TEXT,
+    FieldType.CHOICE: TEXT,
+    FieldType.NUMBER: INTEGER,
+    FieldType.FREE_FORM: OBJECT,
+}
 _RECORDING: Final = object_schema(
     {
-        "id": TEXT,
-        **dict.fromkeys(("name", "description", "content_type", "media_type", "media_source", "source_type"), TEXT),
-        **dict.fromkeys(_PARTY, TEXT),
-        **dict.fromkeys(("caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number"), TEXT),
-        "direction": TEXT,
-        "url": TEXT,
-        **dict.fromkeys(("start", "duration", "duration_ms"), INTEGER),
-        "custom_channel_vars": OBJECT,
-        "user_metadata": OBJECT,
+        **{
+            field.v2: _FIELD_SCHEMAS[field.type]
+            for field in FIELDS.values()
+            if field.v2 is not None and not field.v2.startswith("pvt_")
+        },
+        **dict.fromkeys(("description", "content_type", "media_source", "source_type", "url"), TEXT),
+        "duration": INTEGER,
     },
     required=("id",),
 )
