@@ -1,4 +1,4 @@
-"""A received file as audio: its tracks, whole and in time, whatever its header says."""
+"""A received file as audio: all tracks, complete and aligned in time, even if its header is wrong."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,8 @@ from adapters.audio.decoders import G729_TAG, is_g729, wave_codec
 from adapters.audio.headerless import HINT, raw_format
 from adapters.audio.joined_file import JoinedFile
 from adapters.audio.mixing import channels_of, mixed
-from adapters.audio.sample_headers import SampleFile, read_header, read_header_at, wav_header
+from adapters.audio.sample_file import SampleFile, wav_header
+from adapters.audio.sample_headers import read_header, read_header_at
 from recordings.model.instants import Millis
 from recordings.ports.audio import NotAudio
 
@@ -33,7 +34,7 @@ Open = Callable[[], BinaryIO]
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One file among those that were appended to one another."""
+    """One of several files that were appended to one another."""
 
     open: Open
     tracks: tuple[AudioTrack, ...]
@@ -94,7 +95,7 @@ def open_source(path: Path, limit_ms: Millis, *, accept_video: bool = True) -> A
     """Examine a file.
 
     Raises:
-        NotAudio: it has no audio that may be decoded. The message says what it has.
+        NotAudio: it has no audio that may be decoded. The message names its content.
     """
     with path.open("rb") as file:
         header = read_header(file)

@@ -1,4 +1,4 @@
-"""Files of unknown content, opened as audio. Their content decides what they are, never their name."""
+"""Files of unknown content, opened as audio. The content of a file decides its format, never its name."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

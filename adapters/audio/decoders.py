@@ -1,8 +1,8 @@
 """The decoders that may process received files, each with the reason why it is here.
 
-FFmpeg has hundreds of decoders, and every one is code that processes bytes from outside. Only those that telephone
-systems, recorders, phones and browsers need are allowed. FFmpeg's own `codec_whitelist` does not reach the decoder that
-PyAV opens, so the name is compared here, before the first packet is decoded.
+FFmpeg has hundreds of decoders, and every one is code that processes bytes from outside. Only the decoders that
+telephone systems, recorders, phones and browsers need are allowed. FFmpeg's own `codec_whitelist` does not reach the
+decoder that PyAV opens, so the name is compared here, before the first packet is decoded.
 """
 
 from collections.abc import Mapping

@@ -15,7 +15,7 @@ from adapters.audio.containers import TOLERANCE_MS
 from adapters.audio.encoding import FORMATS, MP3, Format, encode
 from adapters.audio.joined_file import JoinedFile
 from adapters.audio.pcm import join_stereo, read_track
-from adapters.audio.sample_headers import SampleFile, wav_header
+from adapters.audio.sample_file import SampleFile, wav_header
 from recordings.model.instants import SECOND, Millis
 from recordings.ports.audio import Codec, NotAudio, Rendered, SpooledAudio, Target, TooLong, Track
 

@@ -1,0 +1,202 @@
+"""A file of samples: its format, and the ranges of the file that hold samples."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from struct import Struct, error, pack, unpack_from
+from typing import BinaryIO, Final
+
+from recordings.ports.audio import NotAudio
+
+PCM: Final = 0x0001
+FLOAT: Final = 0x0003
+ALAW: Final = 0x0006
+MULAW: Final = 0x0007
+EXTENSIBLE: Final = 0xFFFE
+SAMPLE_TAGS: Final = frozenset({PCM, FLOAT, ALAW, MULAW})
+"""WAVE format tags of uncompressed samples and of G.711."""
+
+MAX_CHUNKS: Final = 4_096
+"""Chunks of one file that are looked at."""
+MAX_TAIL: Final = 1 << 20
+"""Bytes at the end of a file that are searched for chunks after samples of unknown size."""
+MAX_FORMAT: Final = 1 << 12
+MAX_RIFF: Final = 0xFFFFFFFF
+_UNKNOWN: Final = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000})
+"""Sizes that writers leave when they do not know the size."""
+_PIPE: Final = range(0x7FFF0000, 0x80000100)
+"""SoX and others write a size near 2 GiB into a pipe (0x7FFFF000, 0x7FFFFFFF less the header, ...)."""
+_TRAILERS: Final = (
+    b"LIST",
+    b"fmt ",
+    b"id3 ",
+    b"ID3 ",
+    b"cue ",
+    b"bext",
+    b"iXML",
+    b"fact",
+    b"smpl",
+    b"JUNK",
+    b"junk",
+    b"axml",
+    b"_PMX",
+    b"afsp",
+)
+_SUBFORMAT_TAIL: Final = bytes.fromhex("000000001000800000aa00389b71")
+ID3V1: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """A file of samples. `ranges` are (offset, length) of the bytes that hold samples, in order.
+
+    `format_body` is the `fmt ` chunk to write in a WAV file. `announced` is the number of bytes of samples that the
+    header announces, `None` if it announces none. `is_valid` means that every player reads this WAV header correctly.
+    """
+
+    kind: str
+    tag: int
+    channels: int
+    sample_rate: int
+    bits: int
+    block: int
+    format_body: bytes
+    ranges: tuple[tuple[int, int], ...]
+    big_endian: bool = False
+    announced: int | None = None
+    is_valid: bool = False
+    next_file: int | None = None
+    """Where another file begins that was appended to this one."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of samples."""
+        return sum(length for _offset, length in self.ranges)
+
+    @property
+    def has_plain_samples(self) -> bool:
+        """Whether a sample can be read without a decoder for a compressed format."""
+        return self.tag in SAMPLE_TAGS
+
+    @property
+    def raw_format(self) -> str | None:
+        """FFmpeg's name for the samples; `None` for a compressed format or an unusual width."""
+        if self.tag in {ALAW, MULAW}:
+            return "alaw" if self.tag == ALAW else "mulaw"
+        width = self.block // self.channels * 8
+        end = "be" if self.big_endian else "le"
+        if self.tag == FLOAT:
+            return f"f{width}{end}" if width in {32, 64} else None
+        if width == 8:  # noqa: PLR2004 - bits
+            return "s8" if self.kind in {"aiff", "au"} else "u8"
+        return f"s{width}{end}" if self.tag == PCM and width in {16, 24, 32} else None
+
+    def duration_ms(self, length: int) -> int:
+        """Milliseconds of so many bytes of plain samples."""
+        return round(1_000 * (length // self.block) / self.sample_rate)
+
+
+def of_format(kind: str, body: bytes, order: str) -> SampleFile:
+    """Read the body of a `fmt ` chunk."""
+    try:
+        tag, channels, rate, _per_second, block, bits = unpack_from(f"{order}HHIIHH", body)
+    except error as wrong:
+        message = "the fmt chunk of the file is too short"
+        raise NotAudio(message) from wrong
+    is_extensible = tag == EXTENSIBLE and len(body) >= 40  # noqa: PLR2004 - of the format
+    if is_extensible and body[26:40] == _SUBFORMAT_TAIL:
+        tag = unpack_from(f"{order}H", body, 24)[0]
+    if tag in SAMPLE_TAGS:
+        return of_samples(kind, tag, channels, rate, bits, big_endian=order == ">")
+    if order == ">":
+        body = pack("<HHIIHH", tag, channels, rate, _per_second, block, bits) + body[16:]
+    _check_shape(channels, rate)
+    return SampleFile(kind, tag, channels, rate, bits, max(block, 1), body, ())
+
+
+def of_samples(kind: str, tag: int, channels: int, rate: int, bits: int, *, big_endian: bool = False) -> SampleFile:
+    """Make the description of a file of plain samples."""
+    _check_shape(channels, rate)
+    if not 1 <= bits <= 64:  # noqa: PLR2004 - bits
+        message = f"samples of {bits} bits are not possible"
+        raise NotAudio(message)
+    width = (bits + 7) // 8
+    block = channels * width
+    body = pack("<HHIIHH", tag, channels, rate, rate * block % (1 << 32), block, width * 8)
+    return SampleFile(kind, tag, channels, rate, width * 8, block, body, (), big_endian=big_endian)
+
+
+def _check_shape(channels: int, rate: int) -> None:
+    if not 1 <= channels <= 64:  # noqa: PLR2004 - FFmpeg's own bound
+        message = f"a file of {channels} channels is not audio"
+        raise NotAudio(message)
+    if not 1_000 <= rate <= 384_000:  # noqa: PLR2004 - as for every container
+        message = f"a sample rate of {rate} Hz is not audio"
+        raise NotAudio(message)
+
+
+def is_unknown(size: int) -> bool:
+    """Return whether a size stands for an unknown size."""
+    return size in _UNKNOWN or size in _PIPE or size >= MAX_RIFF - 4_096
+
+
+def is_chunk_name(name: bytes) -> bool:
+    """Return whether four bytes can be the name of a chunk."""
+    return len(name) == 4 and all(32 <= byte < 127 for byte in name) and name[:1] != b" "  # noqa: PLR2004 - ASCII
+
+
+def wav_header(source: SampleFile, length: int) -> bytes:
+    """Return the header of a WAV file with `length` bytes of these samples; RF64 if they do not fit into WAV."""
+    body = riff_chunk(b"fmt ", source.format_body)
+    if source.tag != PCM and source.has_plain_samples:
+        body += riff_chunk(b"fact", pack("<I", min(length // source.block, MAX_RIFF)))
+    total = 4 + len(body) + 8 + length + length % 2
+    if total > MAX_RIFF:
+        sizes = pack("<QQQI", total + 36, length, length // source.block, 0)
+        return (
+            b"RF64"
+            + pack("<I", MAX_RIFF)
+            + b"WAVE"
+            + riff_chunk(b"ds64", sizes)
+            + body
+            + b"data"
+            + pack("<I", MAX_RIFF)
+        )
+    return b"RIFF" + pack("<I", total) + b"WAVE" + body + b"data" + pack("<I", length)
+
+
+def start_of_trailer(file: BinaryIO, start: int, end: int, order: str) -> int:
+    """Find where the chunks after samples of unknown size begin. They must lead exactly to the end of the file."""
+    first = max(start, end - MAX_TAIL)
+    tail = read_at(file, first, end - first)
+    places = sorted({at for name in _TRAILERS for at in _places(tail, name)})
+    header = Struct(f"{order}4sI")
+    for place in places:
+        at = place
+        while at + 8 <= len(tail):
+            name, size = header.unpack_from(tail, at)
+            if not is_chunk_name(name):
+                break
+            at += 8 + size + size % 2
+        if at in {len(tail), len(tail) + 1}:
+            return first + place
+    if tail[-ID3V1 : -ID3V1 + 3] == b"TAG":
+        return end - ID3V1
+    return end
+
+
+def _places(tail: bytes, name: bytes) -> Iterator[int]:
+    at = tail.find(name)
+    while at >= 0:
+        yield at
+        at = tail.find(name, at + 1)
+
+
+def riff_chunk(name: bytes, body: bytes) -> bytes:
+    """Return a chunk with its header and its padding."""
+    return name + pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def read_at(file: BinaryIO, offset: int, length: int) -> bytes:
+    """Read bytes at an offset; fewer at the end of the file."""
+    file.seek(max(offset, 0))
+    return file.read(max(length, 0))
