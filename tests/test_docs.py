@@ -25,11 +25,16 @@ REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
 SETTINGS_PAGE = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
+PAGES = sorted(path.name for path in (REPOSITORY / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = frozenset({"callId", "plainId"})
 """Values that differ in every session and that later examples use."""
 PASSING = frozenset({"url", "purgeAt", "endCursor", "durationMs", "seconds"})
 """Values that differ in every session."""
+
+
+def read(page: str) -> str:
+    return (REPOSITORY / page).read_text(encoding="utf-8")
 
 
 def session() -> list[tuple[str, str, Any]]:
@@ -149,14 +154,20 @@ def test_the_commands_in_the_documents_exist(page: str, least: int) -> None:
         command.make_context(command.name, words)
 
 
-def test_the_rooms_in_the_readme_exist() -> None:
-    chapter = README.split("## Which room to open")[1].split("\n## ")[0]
-    rooms = re.findall(r"`([a-z_0-9/]+(?:\.py|/))`", chapter)
-    assert len(rooms) > 15
-    assert [room for room in rooms if not (REPOSITORY / room).exists()] == []
+@pytest.mark.parametrize(("page", "least"), [("README.md", 25), ("CONTRIBUTING.md", 15), ("docs/architecture.md", 25)])
+def test_the_files_that_a_page_names_exist(page: str, least: int) -> None:
+    named = set(
+        re.findall(r"`((?:recordings|adapters|graph|tests|scripts|bench|docs)/[a-z_0-9/]*(?:\.py)?)`", read(page))
+    )
+    assert len(named) >= least
+    assert [name for name in sorted(named) if not (REPOSITORY / name).exists()] == []
+    files = {
+        path.name for package in ("recordings", "adapters", "graph") for path in (REPOSITORY / package).rglob("*.py")
+    }
+    assert set(re.findall(r"`([a-z_0-9]+\.py)`", read(page))) <= files
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/settings.md", "docs/operations.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
 def test_relative_links_have_a_target(page: str) -> None:
     text = (REPOSITORY / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
