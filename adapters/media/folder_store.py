@@ -15,8 +15,7 @@ from adapters.media.file_reader import OpenFile
 from adapters.media.store_errors import MediaFaultError
 from adapters.media.store_keys import quoted, unquoted
 from adapters.media.store_listing import objects_in_folder
-from recordings.ports.audio import MediaMissing
-from recordings.use_cases.doctor import StoredObject
+from recordings.ports.audio import MediaMissing, StoredObject
 
 _COPIED_AT_ONCE: Final = 1 << 20
 _TRIES: Final = 8

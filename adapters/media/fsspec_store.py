@@ -19,8 +19,7 @@ from fsspec.spec import AbstractFileSystem
 from adapters.media.store_keys import quoted
 from adapters.media.store_listing import objects_of_fsspec
 from adapters.net.fsspec_put import put_and_rename
-from recordings.ports.audio import MediaMissing
-from recordings.use_cases.doctor import StoredObject
+from recordings.ports.audio import MediaMissing, StoredObject
 
 CHUNK: Final = 1 << 20
 """Bytes in one request."""

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from adapters.media.open_store import LOCAL, WEB, Opener, Store, check_scheme
 from adapters.net import Guard
+from recordings.ports.audio import StoredObject
 from recordings.rules.media_keys import plain_place
-from recordings.use_cases.doctor import StoredObject
 
 PlaceOf = Callable[[str], Awaitable[str | None]]
 """Returns the URL of the location for new audio of an account id, or `None` for the installation's own location."""

@@ -13,8 +13,7 @@ from adapters.media.file_slice import Slice
 from adapters.media.s3_client import S3Client, read_chunks
 from adapters.media.store_errors import MediaFaultError
 from adapters.media.store_keys import quoted
-from recordings.ports.audio import MediaMissing
-from recordings.use_cases.doctor import StoredObject
+from recordings.ports.audio import MediaMissing, StoredObject
 
 CHUNK: Final = 256 * 1024
 """Maximum bytes in one chunk for a reader."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from recordings.use_cases.doctor import StoredObject
+from recordings.ports.audio import StoredObject
 
 _TIME_FIELDS: Final = ("mtime", "LastModified", "last_modified", "created")
 """The names that fsspec's stores use for the time of an object."""

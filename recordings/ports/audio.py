@@ -36,6 +36,37 @@ class MediaStore(Protocol):
         """Delete the audio. It is no error if there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object in a media store: its URL, its length in bytes, and when it was last written, if that is known."""
+
+    url: str
+    length: int
+    modified: Millis | None
+
+
+class ExaminedMedia(Protocol):
+    """The media stores of an installation, as the doctor needs them."""
+
+    def include(self, url: str) -> object:
+        """Add a store by a URL in it. Raise an error if the URL cannot be one of a store."""
+
+    def places(self) -> Sequence[str]:
+        """Return the beginnings of the URLs of the known stores: the installation's own and the added ones."""
+
+    def objects_at(self, place: str) -> AsyncIterator[StoredObject] | None:
+        """Return all objects in one of these stores; `None` if it cannot list them."""
+
+    async def lengths(self, urls: Sequence[str]) -> Sequence[int | None]:
+        """Return the lengths in bytes of many URLs, in their order; `None` for an object that does not exist."""
+
+    def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """As `MediaStore.read`."""
+
+    async def delete(self, url: str) -> None:
+        """As `MediaStore.delete`."""
+
+
 class Codec(StrEnum):
     """The encoding of a spooled track."""
 

@@ -10,7 +10,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from recordings.model.errors import Refused
 from recordings.model.events import Missing
@@ -19,7 +19,7 @@ from recordings.model.instants import DAY, Millis
 from recordings.model.query import MAX_PAGE, HasMedia, Query
 from recordings.model.recording import IN_PROGRESS, Shelf, State
 from recordings.ports.account_stores import all_accounts, all_places
-from recordings.ports.audio import MediaMissing, Spool
+from recordings.ports.audio import ExaminedMedia, MediaMissing, Spool, StoredObject
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.lifecycle import is_being_purged
@@ -35,37 +35,6 @@ _MOST_PLACES: Final = 10_000
 _NO_LISTING: Final = "this kind of store cannot list its objects"
 _BUSY: Final = IN_PROGRESS | {State.FINALIZING}
 _DONE: Final = frozenset({State.STORED, State.DISCARDED, State.PURGED})
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """One object in a media store: its URL, its length in bytes, and when it was last written, if that is known."""
-
-    url: str
-    length: int
-    modified: Millis | None
-
-
-class ExaminedMedia(Protocol):
-    """The media stores of an installation, as the doctor needs them."""
-
-    def include(self, url: str) -> object:
-        """Add a store by a URL in it. Raise an error if the URL cannot be one of a store."""
-
-    def places(self) -> Sequence[str]:
-        """Return the beginnings of the URLs of the known stores: the installation's own and the added ones."""
-
-    def objects_at(self, place: str) -> AsyncIterator[StoredObject] | None:
-        """Return all objects in one of these stores; `None` if it cannot list them."""
-
-    async def lengths(self, urls: Sequence[str]) -> Sequence[int | None]:
-        """Return the lengths in bytes of many URLs, in their order; `None` for an object that does not exist."""
-
-    def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """As `MediaStore.read`."""
-
-    async def delete(self, url: str) -> None:
-        """As `MediaStore.delete`."""
 
 
 class Issue(StrEnum):
@@ -353,10 +322,9 @@ class _Examination:
     def note(self, rows: Sequence[RecordingRow]) -> None:
         """Remember the stores in URLs, and the keys that do not contain their recording's id, up to a limit."""
         for row in rows:
-            name = id_of(_media(row)["url"])
-            if (place := place_of(_media(row)["url"], row["id"], row["account_id"])) is not None and len(
-                self.places
-            ) < _MOST_PLACES:
+            url = _media(row)["url"]
+            name, place = id_of(url), place_of(url, row["id"], row["account_id"])
+            if place is not None and len(self.places) < _MOST_PLACES:
                 self.places.add(place)
             if name is not None and name != row["id"] and len(name) == DIGEST and self._digests is not None:
                 self._digests.add(bytes.fromhex(name) if is_digest(name) else name.encode())

@@ -15,8 +15,9 @@ from adapters.spool import FolderSpool
 from recordings.model.account import Account
 from recordings.model.instants import DAY, HOUR
 from recordings.model.recording import Media, Reason, Recording, State
+from recordings.ports.audio import StoredObject
 from recordings.rules.media_keys import id_of, place_of, plain_place
-from recordings.use_cases.doctor import MOST_LOST, Doctor, Finding, Issue, StoredObject
+from recordings.use_cases.doctor import MOST_LOST, Doctor, Finding, Issue
 from recordings.use_cases.finalizer import media_key
 from tests.contract.metadata.samples import recording as sample
 from tests.support.fake_clock import FakeClock

@@ -7,8 +7,7 @@ import pytest
 
 from adapters.media import HttpMedia, MediaRouter, open_media_store
 from adapters.media.s3_store import S3Media
-from recordings.ports.audio import MediaMissing
-from recordings.use_cases.doctor import StoredObject
+from recordings.ports.audio import MediaMissing, StoredObject
 
 
 @pytest.fixture
