@@ -94,7 +94,7 @@ def test_a_server_that_is_away_holds_nothing_back_and_gets_it_when_it_is_there(
     assert waiting["delivery"]["state"] == "PENDING"
     assert waiting["delivery"]["attempts"] >= 1
     assert waiting["delivery"]["dueAt"] is not None
-    assert "could not be reached" in waiting["delivery"]["lastError"]
+    assert "connection to the server failed" in waiting["delivery"]["lastError"]
     assert "much-secret" not in json.dumps(waiting)
     assert client.http.get(waiting["media"]["url"]).status_code == 200
     customer.start()
@@ -131,7 +131,7 @@ def test_a_private_address_is_not_reached_unless_it_is_named(tmp_path: Path, cus
 
 def test_what_cannot_be_set_ends_the_start(tmp_path: Path) -> None:
     for name, value, said in (
-        ("RECORDINGS_PRIVATE_HOSTS", "*.example.org", "neither a name nor an address nor a network"),
+        ("RECORDINGS_PRIVATE_HOSTS", "*.example.org", "not a name, an address or a network"),
         ("RECORDINGS_DELIVERY_PLACES", "http,nothing", "'nothing://'"),
         ("RECORDINGS_DELIVERY_PLACES", "simplecache", "allows every host"),
         ("RECORDINGS_MEDIA_OPTIONS", str(tmp_path / "nowhere"), "cannot be read"),

@@ -90,11 +90,11 @@ def test_a_server_that_dies_is_missed_and_forgotten_and_finishes_what_it_had(pai
         # Time has to go by: a recording without any audio is discarded.
         time.sleep(1)
         pair.one.kill()
-        # Believed to be there for a while, and not answering: then known to be away.
+        # Until its lease expires, the server only does not answer. After that it is known to be unreachable.
         for _ in range(2):
             refused = pair.at_other.mutate("stopRecording", id=identity)
             assert (codes(refused), refused["recording"]) == (["RECORDER_FAILED"], None)
-            assert "away" in refused["errors"][0]["message"]
+            assert "unreachable" in refused["errors"][0]["message"]
             until(lambda: live(pair.at_other) == [])
         headers = dict(pair.at_other.http.headers)
         url = f"{pair.other.url}/v2/accounts/{ACCOUNT}/channels/{call.id}"
