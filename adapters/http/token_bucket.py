@@ -31,15 +31,12 @@ class TokenBuckets:
     def __init__(
         self, rate: Rate, clock: Callable[[], float] = time.monotonic, *, max_buckets: int = MAX_BUCKETS
     ) -> None:
-        self._rate = rate
+        self.capacity = rate.capacity
+        """The number of tokens in a full bucket."""
+        self._per_second = rate.per_second
         self._clock = clock
         self._max_buckets = max_buckets
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
-
-    @property
-    def capacity(self) -> int:
-        """The number of tokens in a full bucket."""
-        return self._rate.capacity
 
     def take(self, key: Hashable, cost: int) -> int:
         """Take tokens from a bucket.
@@ -49,13 +46,12 @@ class TokenBuckets:
             (at least 1) until the bucket has enough. A cost above the capacity is never granted.
         """
         now = self._clock()
-        level = self._filled(key, now)
+        level = self._filled(*self._buckets.pop(key, (self.capacity, now)), now)
         missing = cost - level
         self._buckets[key] = (level if missing > 0 else level - cost, now)
-        self._buckets.move_to_end(key)
         if len(self._buckets) > self._max_buckets:
             self._buckets.popitem(last=False)
-        return max(1, math.ceil(missing / self._rate.per_second)) if missing > 0 else 0
+        return max(1, math.ceil(missing / self._per_second)) if missing > 0 else 0
 
     def give(self, key: Hashable, cost: int) -> None:
         """Put tokens back into a bucket, for work that was not done."""
@@ -70,9 +66,9 @@ class TokenBuckets:
 
     def level(self, key: Hashable) -> int:
         """Return the whole tokens in a bucket now."""
-        return int(self._filled(key, self._clock()))
+        now = self._clock()
+        return int(self._filled(*self._buckets.get(key, (self.capacity, now)), now))
 
-    def _filled(self, key: Hashable, now: float) -> float:
-        level, at = self._buckets.get(key, (float(self.capacity), now))
+    def _filled(self, level: float, at: float, now: float) -> float:
         # A clock that goes back takes no tokens away.
-        return min(self.capacity, level + max(0.0, now - at) * self._rate.per_second)
+        return min(self.capacity, level + max(0.0, now - at) * self._per_second)
