@@ -20,7 +20,7 @@ SPAN = {"created_from": str(START - 86_400), "created_to": str(START + 30 * 86_4
 
 
 def document(number: int, **given: Any) -> dict[str, Any]:
-    """The stored example of the contract (section 8), with a number in what tells one from another."""
+    """Return the example document of docs/v2_contract.md, section 8, with `number` in the fields that differ."""
     media_type = given.get("media_type", "mp3")
     name = f"{number:032x}.{media_type}"
     content_type = "audio/mpeg" if media_type == "mp3" else "audio/x-wav"
