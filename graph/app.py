@@ -1,6 +1,5 @@
 """The web app: all routes of the service, and its background work."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -10,13 +9,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from adapters.http.error_body import routing_error
 from adapters.recorders.embedded import MediaSockets, Uploads, ingest_routes
-from adapters.rest_v2.v2_app import rest_v1_app, rest_v2_app
+from adapters.rest_v2.v2_app import rest_v2_app
 from adapters.rest_v2.v2_settings import V2Settings
+from adapters.rest_v2.version_mount import mount_versions
 from graph import graphiql
 from graph.execution.trusted_documents import read_trusted
 from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
@@ -86,19 +86,8 @@ def _routes(services: Services, background: BackgroundWork) -> list[BaseRoute]:
         _media(services).route(),
         *_ingest(services),
         *_peers(services),
-        _mount("/v2", _rest_v2(services)),
-        _mount("/v1", rest_v1_app(clock=services.clock, node=services.node, version=VERSION)),
+        mount_versions(_rest_v2(services)),
     ]
-
-
-def _mount(prefix: str, app: ASGIApp) -> Mount:
-    """Mount an app for all paths below a prefix, even for a path with a line break.
-
-    By default, a `Mount` does not match such a path, and the router's 404 would have another format.
-    """
-    mount = Mount(prefix, app)
-    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
-    return mount
 
 
 def _graphql(services: Services) -> ASGIApp:

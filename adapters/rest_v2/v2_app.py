@@ -21,7 +21,7 @@ from adapters.rest_v2.request import response_headers
 from adapters.rest_v2.request.envelope import EnvelopeFields, node_id, timestamp
 from adapters.rest_v2.request.request_checks import MAX_BUCKETS, RequestChecks, path_of
 from adapters.rest_v2.request.request_context import JSON_TYPE, RequestContext
-from adapters.rest_v2.request.v2_errors import V2Error, from_refusal, gone, store_unavailable, unspecified
+from adapters.rest_v2.request.v2_errors import V2Error, from_refusal, store_unavailable, unspecified
 from adapters.rest_v2.session.account_documents import AccountEndpoint
 from adapters.rest_v2.session.login_digests import LoginDigests
 from adapters.rest_v2.session.token_auth import AuthEndpoint
@@ -62,7 +62,7 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
     settings: V2Settings | None = None,
     seconds: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
-    """Return the app for the path `/v2`.
+    """Return the app for the path `/v2`. `adapters.rest_v2.version_mount` also mounts it at the other versions.
 
     Args:
         recordings: the use cases of recordings.
@@ -99,16 +99,8 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
     handlers |= {f"{name}_recording_of_user": handlers[f"{name}_recording"] for name in ("get", "delete", "patch")}
     buckets = TokenBuckets(settings.rate, seconds, max_buckets=MAX_BUCKETS)
     checks = RequestChecks(authenticate=authenticate, logins=logins, accounts=accounts, buckets=buckets, clock=clock)
-    return _V2App(handlers, checks, clock, _envelope_fields(node, version))
-
-
-def rest_v1_app(*, clock: Clock, node: str, version: str) -> ASGIApp:
-    """Return the app for the path `/v1`. It answers each request with 410."""
-    return _V2App({}, None, clock, _envelope_fields(node, version))
-
-
-def _envelope_fields(node: str, version: str) -> EnvelopeFields:
-    return EnvelopeFields(request_id="", node=node_id(node), version=version, timestamp="")
+    fields = EnvelopeFields(request_id="", node=node_id(node), version=version, timestamp="")
+    return _V2App(handlers, checks, clock, fields)
 
 
 def _handlers(*endpoints: object) -> dict[str, Handler]:
@@ -122,10 +114,10 @@ def _handlers(*endpoints: object) -> dict[str, Handler]:
 
 
 class _V2App:
-    """Answers every request, also after an error, with a v2 response. Without checks every request is 410."""
+    """Answers every request, also after an error, with a v2 response."""
 
     def __init__(
-        self, handlers: Mapping[str, Handler], checks: RequestChecks | None, clock: Clock, fields: EnvelopeFields
+        self, handlers: Mapping[str, Handler], checks: RequestChecks, clock: Clock, fields: EnvelopeFields
     ) -> None:
         self._handlers = handlers
         self._checks = checks
@@ -161,8 +153,6 @@ class _V2App:
 
     async def _respond(self, context: RequestContext) -> Response:
         try:
-            if self._checks is None:
-                return context.error_response(gone())
             await self._checks.run(context)
             return await self._handlers[context.operation.name](context)
         except V2Error as error:

@@ -27,10 +27,18 @@ def account() -> None:
     metavar="HEX",
     help="The new account's id: 32 lower-case hexadecimal digits. [default: a new id]",
 )
+@click.option(
+    "--realm",
+    metavar="DOMAIN",
+    help="The account's SIP realm, such as acme.sip.example.com. No other account may have it. v2 clients can name the "
+    "account by it when they sign in. [default: a name that ends in .sip.invalid]",
+)
 @setting_options(STORAGE)
-def create(name: str, parent_id: str | None, account_id: str | None, options: Mapping[str, str | None]) -> None:
+def create(
+    name: str, parent_id: str | None, account_id: str | None, realm: str | None, options: Mapping[str, str | None]
+) -> None:
     """Create an account called NAME."""
-    _create(options, name, parent_id, account_id)
+    _create(options, name, parent_id, account_id, realm)
 
 
 @account.command("set")
@@ -50,14 +58,24 @@ def create(name: str, parent_id: str | None, account_id: str | None, options: Ma
     help="A phone number with which v2 clients can name the account when they sign in. Can be given several times. "
     "The given numbers replace all existing ones. An empty text removes all.",
 )
+@click.option(
+    "--realm",
+    metavar="DOMAIN",
+    help="The account's SIP realm. An empty text means the default realm. It applies to new recordings.",
+)
 @setting_options([*(name for name in STORAGE if name != "media"), "allowed_hosts", "private_hosts"])
 def set_(
-    id: str, name: str | None, media: str | None, numbers: tuple[str, ...], options: Mapping[str, str | None]
+    id: str,
+    name: str | None,
+    media: str | None,
+    numbers: tuple[str, ...],
+    realm: str | None,
+    options: Mapping[str, str | None],
 ) -> None:
     """Change the account with this ID. A new media store is tested before it is set."""
-    if name is None and media is None and not numbers:
-        raise click.UsageError("nothing to change: give --name, --media or --number")
-    _set(options, id, name, media, [number for number in numbers if number] if numbers else None)
+    if name is None and media is None and realm is None and not numbers:
+        raise click.UsageError("nothing to change: give --name, --media, --number or --realm")
+    _set(options, id, name, media, [number for number in numbers if number] if numbers else None, realm)
 
 
 @account.command("list")
@@ -68,13 +86,20 @@ def list_(options: Mapping[str, str | None]) -> None:
 
 
 @with_new_services
-async def _create(services: "Services", name: str, parent_id: str | None, account_id: str | None) -> None:
-    print_json(_as_json(await services.accounts.create_account(name, parent_id, account_id)))
+async def _create(
+    services: "Services", name: str, parent_id: str | None, account_id: str | None, realm: str | None
+) -> None:
+    print_json(_as_json(await services.accounts.create_account(name, parent_id, account_id, realm)))
 
 
 @with_services
 async def _set(
-    services: "Services", account_id: str, name: str | None, media: str | None, numbers: Sequence[str] | None
+    services: "Services",
+    account_id: str,
+    name: str | None,
+    media: str | None,
+    numbers: Sequence[str] | None,
+    realm: str | None,
 ) -> None:
     from graph.media.check_store import MediaStoreCheckError, check_media_store
 
@@ -84,7 +109,8 @@ async def _set(
             await check_media_store(services, account, media)
         except MediaStoreCheckError as error:
             raise click.ClickException(str(error)) from error
-    print_json(_as_json(await services.account_settings.amend(account.id, name=name, media=media, numbers=numbers)))
+    changed = await services.account_settings.amend(account.id, name=name, media=media, numbers=numbers, realm=realm)
+    print_json(_as_json(changed))
 
 
 @with_services
@@ -101,4 +127,5 @@ def _as_json(found: Account) -> Mapping[str, Any]:
         "created": to_iso(found.created),
         "media": found.media,
         "numbers": list(found.numbers),
+        "realm": found.realm,
     }

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from recordings.model.instants import Millis
+from recordings.model.realm import default_realm
 from recordings.model.retention import Retention
 
 
@@ -41,7 +42,8 @@ class Account:
 
     `tree` has the ids of its ancestors, the root first; it never changes. `retention` has the rules for how long its
     recordings are kept. `media` is the fsspec URL for new audio; without one, the installation's store is used. REST
-    v2 clients may name the account by one of its phone `numbers` when they sign in.
+    v2 clients may name the account by one of its phone `numbers` when they sign in. `sip_realm` is the realm that an
+    operator set; no other account has it.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Account:
     retention: tuple[Retention, ...] = ()
     media: str | None = None
     numbers: tuple[str, ...] = ()
+    sip_realm: str | None = None
 
     @property
     def parent_id(self) -> str | None:
@@ -60,7 +63,7 @@ class Account:
     @property
     def realm(self) -> str:
         """The SIP realm for a party that has none of its own: the text after the `@`."""
-        return f"{self.id[:12]}.sip.invalid"
+        return self.sip_realm or default_realm(self.id)
 
 
 @dataclass(frozen=True, slots=True)

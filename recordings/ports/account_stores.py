@@ -13,17 +13,25 @@ from recordings.model.user import User
 _PAGE: Final = 1_000
 
 
+class RealmTaken(Exception):  # noqa: N818 - a result, not a fault
+    """Another account has this realm."""
+
+
 class AccountStore(Protocol):
     """Stores accounts and their credentials."""
 
     async def add_account(self, account: Account) -> bool:
-        """Add an account. Return false if its id exists."""
+        """Add an account. Return false if its id exists. `RealmTaken` if another account has its realm."""
 
     async def account(self, account_id: str) -> Account | None:
         """Return an account by id."""
 
     async def save_account(self, account: Account) -> bool:
-        """Save the name and the settings of an account, but not its tree. Return false if it does not exist."""
+        """Save the name and the settings of an account, but not its tree. Return false if it does not exist.
+
+        Raises:
+            RealmTaken: another account has its realm.
+        """
 
     async def accounts(self, limit: int = 10_000, after: Account | None = None) -> Sequence[Account]:
         """Return accounts, oldest first; with `after`, only the accounts that follow it."""

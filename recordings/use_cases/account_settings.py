@@ -1,4 +1,4 @@
-"""The settings of an account: its name, the media store for new audio, phone numbers, and retention rules.
+"""The settings of an account: its name, media store, phone numbers, realm, and retention rules.
 
 These use cases have no principal. Anyone who can open the store on the server's own machine may use them, as in
 `recordings.use_cases.accounts`.
@@ -19,11 +19,13 @@ from recordings.model.ids import MAX_ID, is_hex_id
 from recordings.model.instants import Millis, to_iso
 from recordings.model.options import MAX_URL
 from recordings.model.query import MAX_PAGE, Order, OrderField, PageRequest, Query, position_of
+from recordings.model.realm import check_realm
 from recordings.model.recording import IN_PROGRESS, Shelf, State
 from recordings.model.retention import Retention, check_rules, delete_at, retention_end
+from recordings.ports.account_stores import RealmTaken
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
-from recordings.use_cases.accounts import MAX_NAME
+from recordings.use_cases.accounts import MAX_NAME, realm_taken
 from recordings.use_cases.save_event import RecordingWriter
 
 Progress = Callable[[str, int, int | None], None]
@@ -81,13 +83,17 @@ class AccountSettings:
         name: str | None = None,
         media: str | None = None,
         numbers: Sequence[str] | None = None,
+        realm: str | None = None,
     ) -> Account:
-        """Change the name, the media store for new audio, or the phone numbers. Return the changed account.
+        """Change the name, the media store for new audio, the phone numbers, or the realm. Return the changed account.
 
-        An empty `media` means the installation's own media store.
+        An empty `media` means the installation's own media store. An empty `realm` means the default realm. A new realm
+        does not change the recordings that exist.
 
         Raises:
-            InvalidInput: the name or a number is not valid, or the media URL is not absolute or contains a password.
+            InvalidInput: the name, a number or the realm is not valid, or the media URL is not absolute or contains a
+                password.
+            InvalidState: another account has the realm.
             NotFound: there is no such account.
         """
         account = await self._account(account_id)
@@ -99,7 +105,12 @@ class AccountSettings:
             account = replace(account, media=check_media_url(media) or None)
         if numbers is not None:
             account = replace(account, numbers=check_numbers(numbers))
-        await self._store.save_account(account)
+        if realm is not None:
+            account = replace(account, sip_realm=check_realm(realm) if realm else None)
+        try:
+            await self._store.save_account(account)
+        except RealmTaken as error:
+            raise realm_taken(account.realm) from error
         return account
 
     async def rules(self, account_id: str) -> Sequence[Retention]:

@@ -12,7 +12,8 @@ from typing import Final
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.errors import InvalidInput, InvalidState, NotFound
 from recordings.model.ids import MAX_ID, is_hex_id, new_id, new_secret
-from recordings.ports.account_stores import AccountStore, all_accounts
+from recordings.model.realm import check_realm
+from recordings.ports.account_stores import AccountStore, RealmTaken, all_accounts
 from recordings.ports.process import Clock
 
 MAX_NAME: Final = 128
@@ -58,13 +59,15 @@ class ManageAccounts:
         """Return all accounts, oldest first."""
         return all_accounts(self._store)
 
-    async def create_account(self, name: str, parent_id: str | None = None, account_id: str | None = None) -> Account:
-        """Create an account, below a parent if there is a `parent_id`.
+    async def create_account(
+        self, name: str, parent_id: str | None = None, account_id: str | None = None, realm: str | None = None
+    ) -> Account:
+        """Create an account, below a parent if there is a `parent_id`. Without a `realm` it has the default one.
 
         Raises:
-            InvalidInput: the name or the id is not valid.
+            InvalidInput: the name, the id or the realm is not valid.
             NotFound: there is no such parent.
-            InvalidState: an account with this id exists.
+            InvalidState: an account with this id or this realm exists.
         """
         if not 0 < len(name) <= MAX_NAME or not name.isprintable():
             raise InvalidInput.of(("name",), "maxLength", name, f"1 to {MAX_NAME} printable characters")
@@ -72,8 +75,14 @@ class ManageAccounts:
             raise InvalidInput.of(("id",), "pattern", account_id, "32 lower-case hexadecimal digits")
         parent = None if parent_id is None else await self.account(parent_id)
         tree = () if parent is None else (*parent.tree, parent.id)
-        account = Account(account_id or new_id(), name, self._clock.now(), tree)
-        if not await self._store.add_account(account):
+        account = Account(
+            account_id or new_id(), name, self._clock.now(), tree, sip_realm=check_realm(realm) if realm else None
+        )
+        try:
+            added = await self._store.add_account(account)
+        except RealmTaken as error:
+            raise realm_taken(account.realm) from error
+        if not added:
             message = f"account {account.id} exists already"
             raise InvalidState(message, path=("id",))
         return account
@@ -114,6 +123,12 @@ class ManageAccounts:
         if not await self._store.revoke_ingest(address_id, self._clock.now()):
             message = f"there is no ingest address {address_id[:MAX_ID]!r}"
             raise NotFound(message, path=("id",))
+
+
+def realm_taken(realm: str) -> InvalidState:
+    """Return the error for a realm of another account."""
+    message = f"another account has the realm {realm}: each account needs a realm of its own"
+    return InvalidState(message, path=("realm",))
 
 
 def check_owner(owner_id: str | None) -> None:

@@ -37,6 +37,19 @@ def test_accounts_form_a_tree(cli: CommandLine) -> None:
     assert [found["name"] for found in cli.json("account", "list")] == ["Top", "Below"]
 
 
+def test_the_realm_of_an_account(cli: CommandLine) -> None:
+    (made,) = cli.json("account", "create", "Acme", "--realm", "Acme.example.com")
+    assert made["realm"] == "acme.example.com"
+    (other,) = cli.json("account", "create", "Other")
+    assert other["realm"] == f"{other['id'][:12]}.sip.invalid"
+    for words in (("create", "X"), ("set", other["id"])):
+        result = cli.run("account", *words, "--realm", "ACME.example.com", expected=1)
+        assert "another account has the realm acme.example.com" in result.stderr
+    assert cli.json("account", "set", made["id"], "--realm", "")[0]["realm"] == f"{made['id'][:12]}.sip.invalid"
+    assert cli.json("account", "set", other["id"], "--realm", "acme.example.com")[0]["realm"] == "acme.example.com"
+    assert [found["realm"].partition(".")[2] for found in cli.json("account", "list")] == ["sip.invalid", "example.com"]
+
+
 def test_an_account_id_cannot_be_used_twice(cli: CommandLine) -> None:
     cli.run("account", "create", "One", "--id", "ab" * 16)
     assert "already" in cli.run("account", "create", "Two", "--id", "ab" * 16, expected=1).stderr
@@ -47,6 +60,7 @@ def test_an_account_id_cannot_be_used_twice(cli: CommandLine) -> None:
     [
         (["account", "create", "X", "--id", "short"], "32 lower-case hexadecimal digits"),
         (["account", "create", ""], "1 to 128 printable"),
+        (["account", "create", "X", "--realm", "a b", "--id", "ab" * 16], "a host name of at most 253 characters"),
         (["user", "create", "--account", "nobody", "--username", ""], "1 to 128 printable"),
         (["account", "create", "X", "--parent", "cd" * 16], "there is no account"),
         (["key", "create", "--account", "nobody"], "there is no account"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recordings.model.errors import Conflict, InvalidInput, NotFound
+from recordings.model.errors import Conflict, InvalidInput, InvalidState, NotFound
 from recordings.model.events import Trashed
 from recordings.model.instants import DAY, to_iso
 from recordings.model.recording import Hold, Recording, State
@@ -282,3 +282,47 @@ async def test_a_media_url_must_be_absolute_and_without_secrets(
     with pytest.raises(InvalidInput, match="without user, password"):
         await settings.amend(ACCOUNT, media=url)
     assert await installation.store.account(ACCOUNT) == before
+
+
+async def test_a_realm_is_set_and_removed(installation: Installation, settings: AccountSettings) -> None:
+    before = await installation.store.account(ACCOUNT)
+    assert before is not None
+    assert before.realm == f"{ACCOUNT[:12]}.sip.invalid"
+    assert (await settings.amend(ACCOUNT, realm="Acme.SIP.example.com")).realm == "acme.sip.example.com"
+    with pytest.raises(InvalidState, match="another account has the realm"):
+        await settings.amend(CHILD, realm="acme.sip.example.com")
+    assert (await settings.amend(ACCOUNT, name="New")).realm == "acme.sip.example.com"
+    assert await settings.amend(ACCOUNT, name=before.name, realm="") == before
+    assert (await settings.amend(CHILD, realm="acme.sip.example.com")).realm == "acme.sip.example.com"
+
+
+@pytest.mark.parametrize(
+    "realm",
+    [
+        *[
+            "a b",
+            "a@b",
+            "a..b",
+            ".a",
+            "a.",
+            "-a",
+            "a-",
+            "ä.example.com",
+            "a/b",
+            "a\n",
+            "a:5060",
+            "x" * 64,
+            "a." * 127 + "a",
+        ],
+        # These could be the default realm of another account.
+        *[f"{CHILD[:12]}.sip.invalid", "x.INVALID"],
+    ],
+)
+async def test_a_realm_is_a_host_name(settings: AccountSettings, realm: str) -> None:
+    with pytest.raises(InvalidInput):
+        await settings.amend(ACCOUNT, realm=realm)
+
+
+@pytest.mark.parametrize("realm", ["localhost", "10.0.0.1", "_sip._udp.x", "a-b.c", "x" * 63, "a." * 126 + "a"])
+async def test_realms_that_are_allowed(settings: AccountSettings, realm: str) -> None:
+    assert (await settings.amend(ACCOUNT, realm=realm)).realm == realm

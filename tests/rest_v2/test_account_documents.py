@@ -1,5 +1,6 @@
 """The documents of accounts and users (`docs/v2_contract.md`, section 9)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,3 +63,15 @@ async def test_an_owner_sees_only_its_own_user(v2: V2Client) -> None:
     headers = {"X-Auth-Token": v2.token(owner_id=ada.id)}
     users: Any = (await v2.send("GET", f"{v2.path}/users", headers=headers)).json()["data"]
     assert [user["id"] for user in users] == [ada.id]
+
+
+async def test_a_realm_is_in_the_account_and_in_new_recordings(v2: V2Client) -> None:
+    realm = f"{v2.account.id[:8]}.sip.example.com"
+    await v2.installation.store.save_account(replace(v2.account, sip_realm=realm))
+    assert (await v2.get(v2.path)).json()["data"]["realm"] == realm
+    v2.installation.recorder.ring(v2.account.id, "realm", to="them")
+    for action in ("start", "stop"):
+        flow = {"module": "record_call", "data": {"action": action}}
+        assert (await v2.put(f"{v2.path}/channels/realm", flow, action="metaflow")).status_code == 201
+    (item,) = (await v2.get()).json()["data"]
+    assert (item["from"], item["to"]) == (f"1001@{realm}", f"them@{realm}")

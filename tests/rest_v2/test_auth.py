@@ -139,6 +139,9 @@ async def test_user_auth_returns_a_token(v2: V2Client, method: str | None) -> No
     for named in (
         {"account_name": f"café{v2.account.id[:8]}"},
         {"account_realm": account.realm},
+        {"realm": account.realm},
+        {"account_realm": account.realm.upper(), "realm": "none.example.com"},
+        {"account_realm": None, "realm": account.realm},
         {"phone_number": number},
         {"phone_number": f"{number[:3]} ({number[3:6]}) {number[6:]}"},
         {"phone_number": "+1", "account_realm": "none.example.com", "account_name": name},
@@ -161,6 +164,8 @@ async def test_user_auth_returns_a_token(v2: V2Client, method: str | None) -> No
         {"account_name": "nobody's"},
         {"account_name": "Acme", "credentials": "0" * 32},
         {"account_realm": "nobody.example.com"},
+        {"realm": "nobody.example.com"},
+        {"realm": 5},
         {"phone_number": "+1"},
         {},
     ],
@@ -393,3 +398,17 @@ async def test_invalid_account_ids_share_one_bucket(v2: V2Client) -> None:
 async def test_a_token_without_the_scope_read_cannot_list(v2: V2Client) -> None:
     headers = {"X-Auth-Token": v2.token(Scope.CONTROL)}
     assert (await v2.send("GET", headers=headers)).status_code == 403
+
+
+async def test_account_realm_wins_over_realm(v2: V2Client) -> None:
+    realms = [f"{v2.account.id[:8]}-{number}.example.com" for number in range(2)]
+    accounts = [replace(await new_account(v2.installation), sip_realm=realm) for realm in realms]
+    for account in accounts:
+        await v2.installation.store.save_account(account)
+        await v2.installation.users.create(account.id, "ada", "x")
+    data = {"credentials": digest("ada", "x"), "account_realm": realms[1], "realm": realms[0]}
+    response = await v2.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": data})
+    assert (response.status_code, response.json()["data"]["account_id"]) == (201, accounts[1].id)
+    wrong = data | {"account_realm": "none.example.com"}
+    response = await v2.send("PUT", "/v2/user_auth", headers=NOBODY, json={"data": wrong})
+    assert response.status_code == 401

@@ -13,7 +13,7 @@ from isal import isal_zlib
 from adapters.http import compression
 from adapters.rest_v2.listing import list_recordings as listing
 from adapters.rest_v2.v2_routes import OPERATIONS
-from tests.rest_v2.v2_installation import VERSION, V2Client, client_of
+from tests.rest_v2.v2_installation import AUDIO, VERSION, V2Client, client_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -112,12 +112,23 @@ async def test_unknown_paths(v2: V2Client, path: str) -> None:
     assert response.json()["data"] == {"message": "not found"}
 
 
-@pytest.mark.parametrize("path", ["/v1/accounts/x/recordings", "/v1/", "/v1/api_auth"])
-async def test_v1_is_gone(v2: V2Client, path: str) -> None:
-    for method in ("GET", "PUT"):
-        response = await v2.send(method, path)
-        body = response.json()
-        assert (response.status_code, body["error"], body["message"]) == (410, "410", "gone")
+@pytest.mark.parametrize("version", ["v1", "v2", "v3", "v0", "v02", "v99999999999999999999", "v-1", "v+2"])
+async def test_every_version_answers_as_v2(v2: V2Client, version: str) -> None:
+    made = await v2.add()
+    path = f"/{version}/accounts/{v2.account.id}/recordings"
+    assert await v2.ids(path) == [made.id]
+    audio = await v2.send("GET", f"{path}/{made.id}", headers={"Accept": "audio/mpeg"})
+    assert (audio.status_code, audio.content) == (200, AUDIO)
+    assert (await v2.get(f"{path}/%0A")).json()["message"] == "bad identifier"
+    deleted = await v2.send("POST", f"{path}/{made.id}", params={"verb": "delete"})
+    assert (deleted.status_code, deleted.json()["data"]["id"]) == (200, made.id)
+    assert (await v2.get(f"/{version}/nothing")).json()["message"] == "not_found"
+
+
+@pytest.mark.parametrize("version", ["v", "vx", "2", "V2", "v2a", "v 2", "v1.0", "v--1"])
+async def test_a_text_that_is_no_version_is_no_path_of_this_api(v2: V2Client, version: str) -> None:
+    response = await v2.get(f"/{version}/accounts/{v2.account.id}/recordings")
+    assert (response.status_code, response.headers["content-type"]) == (404, "text/plain; charset=utf-8")
 
 
 async def test_cors_headers(v2: V2Client) -> None:

@@ -11,15 +11,15 @@ from typing import Any
 
 import httpx
 from starlette.applications import Starlette
-from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from adapters.audio import AudioWorkers, Renditions
 from adapters.identity import Credentials, Identity, Revocations, Tokens
 from adapters.media import FolderMedia
 from adapters.rest_v2.recording.v2_document import from_v2
-from adapters.rest_v2.v2_app import rest_v1_app, rest_v2_app
+from adapters.rest_v2.v2_app import rest_v2_app
 from adapters.rest_v2.v2_settings import V2Settings
+from adapters.rest_v2.version_mount import mount_versions
 from graph.media.convert import Converter
 from recordings.model.account import DEFAULT_SCOPES, Account, Principal, Scope
 from recordings.model.ids import new_id, new_recording_id
@@ -93,8 +93,7 @@ class Installation:
 
     def app(self, settings: V2Settings | None = None, **other: Any) -> Starlette:
         """Return the v2 API at its path in the service."""
-        gone = rest_v1_app(clock=self.clock, node="node-1", version=VERSION)
-        return Starlette(routes=[Mount("/v2", self.shim(settings, **other)), Mount("/v1", gone)])
+        return Starlette(routes=[mount_versions(self.shim(settings, **other))])
 
     def shim(self, settings: V2Settings | None = None, **other: Any) -> ASGIApp:
         """Return the v2 API itself."""

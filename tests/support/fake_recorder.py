@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from recordings.model.call import Call
 from recordings.model.events import Armed, Begun
@@ -24,15 +25,11 @@ class FakeRecorder:
         self._calls: dict[tuple[str, str], Call] = {}
         self._open: set[str] = set()
 
-    def ring(self, account_id: str, call_id: str, owner_id: str | None = None) -> Call:
-        """Add a live call."""
+    def ring(self, account_id: str, call_id: str, owner_id: str | None = None, **given: Any) -> Call:
+        """Add a live call, with these fields."""
+        numbers = {"caller_id_number": "1001", "callee_id_number": "+14155550123"}
         call = Call(
-            account_id=account_id,
-            call_id=call_id,
-            owner_id=owner_id,
-            started=self._clock.now(),
-            caller_id_number="1001",
-            callee_id_number="+14155550123",
+            account_id=account_id, call_id=call_id, owner_id=owner_id, started=self._clock.now(), **numbers | given
         )
         self._calls[account_id, call_id] = call
         return call

@@ -14,7 +14,9 @@ from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.instants import SECOND, Millis
 from recordings.model.retention import Retention
+from recordings.ports.account_stores import RealmTaken
 
+_SETTINGS: Final = ("name", "retention", "media", "numbers", "sip_realm")
 _OLDEST_FIRST: Final = [("created", ASCENDING), ("_id", ASCENDING)]
 
 
@@ -30,10 +32,12 @@ class AccountCollections:
         self._places = database[PLACES]
 
     async def add_account(self, account: Account) -> bool:
-        """Add an account. Return `False` if the id exists."""
+        """Add an account. Return `False` if the id exists. `RealmTaken` if another account has its realm."""
         try:
             await self._accounts.insert_one(_document(account))
-        except DuplicateKeyError:
+        except DuplicateKeyError as error:
+            if _is_realm(error):
+                raise RealmTaken from error
             return False
         return True
 
@@ -43,10 +47,17 @@ class AccountCollections:
         return _account(found) if found else None
 
     async def save_account(self, account: Account) -> bool:
-        """Replace an account's name and settings. Return `False` if the account does not exist."""
+        """Replace an account's name and settings. Return `False` if the account does not exist.
+
+        Raises:
+            RealmTaken: another account has its realm.
+        """
         document = _document(account)
-        change = {"$set": {name: document[name] for name in ("name", "retention", "media", "numbers")}}
-        return bool((await self._accounts.update_one({"_id": account.id}, change)).matched_count)
+        change = {"$set": {name: document[name] for name in _SETTINGS}}
+        try:
+            return bool((await self._accounts.update_one({"_id": account.id}, change)).matched_count)
+        except DuplicateKeyError as error:
+            raise RealmTaken from error
 
     async def accounts(self, limit: int = 10_000, after: Account | None = None) -> Sequence[Account]:
         """Return accounts, oldest first; with `after`, only the accounts that follow it."""
@@ -109,6 +120,10 @@ class AccountCollections:
         return [str(document["_id"]) for document in await found.to_list(None)]
 
 
+def _is_realm(error: DuplicateKeyError) -> bool:
+    return "sip_realm" in (error.details or {}).get("keyPattern", {})
+
+
 def _following(account: Account | None) -> Document:
     if account is None:
         return {}
@@ -137,7 +152,7 @@ def _values(document: Document) -> Document:
 def _account(document: Document) -> Account:
     values = _values(document)
     rules = tuple(Retention(**{**rule, "days": int(rule["days"])}) for rule in values["retention"])
-    # Documents of older releases have no `numbers`.
+    # Documents of older releases have no `numbers` and no `sip_realm`.
     numbers = tuple(values.get("numbers", ()))
     return Account(**values | {"tree": tuple(values["tree"]), "retention": rules, "numbers": numbers})
 

@@ -84,7 +84,10 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         _index(LEASED, "lease.holder", partialFilterExpression={"lease.holder": {"$gte": ""}}),
         _index("held", "node", "state", "created", "_id", partialFilterExpression={"node": {"$gte": ""}}),
     ),
-    ACCOUNTS: (_index("by_created", "created", "_id"),),
+    ACCOUNTS: (
+        _index("by_created", "created", "_id"),
+        _index("of_realm", "sip_realm", unique=True, partialFilterExpression={"sip_realm": {"$gte": ""}}),
+    ),
     KEYS: (
         _index("of_secret", "secret_sha256", unique=True),
         _index("of_account", "account_id", "created", "_id"),

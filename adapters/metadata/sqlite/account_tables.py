@@ -11,8 +11,9 @@ from adapters.metadata.row_fields import decode, encode
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.instants import Millis
 from recordings.model.retention import Retention
+from recordings.ports.account_stores import RealmTaken
 
-_ACCOUNT = "SELECT id, name, created, tree, retention, media, numbers FROM accounts"
+_ACCOUNT = "SELECT id, name, created, tree, retention, media, numbers, realm FROM accounts"
 _KEY = "SELECT id, account_id, scopes, secret_sha256, created, owner_id, revoked FROM api_keys"
 _INGEST = "SELECT id, account_id, secret_sha256, created, revoked FROM ingest_addresses"
 OLDEST_FIRST = "ORDER BY created, id"
@@ -29,20 +30,32 @@ _DELETE_EXPIRED: Final = (
 
 
 def add_account(connection: sqlite3.Connection, account: Account) -> bool:
-    """Add an account. Return `False` if the id exists."""
+    """Add an account. Return `False` if the id exists. `RealmTaken` if another account has its realm."""
     values = (account.id, account.name, account.created, encode(account.tree), *_settings_columns(account))
-    statement = "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-    return connection.execute(statement, values).rowcount == 1
+    statement = "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    return _write(connection, statement, values)
 
 
 def save_account(connection: sqlite3.Connection, account: Account) -> bool:
-    """Replace an account's name and settings. Return `False` if the account does not exist."""
-    statement = "UPDATE accounts SET name = ?, retention = ?, media = ?, numbers = ? WHERE id = ?"
-    return connection.execute(statement, (account.name, *_settings_columns(account), account.id)).rowcount == 1
+    """Replace an account's name and settings. Return `False` if the account does not exist.
+
+    Raises:
+        RealmTaken: another account has its realm.
+    """
+    statement = "UPDATE accounts SET name = ?, retention = ?, media = ?, numbers = ?, realm = ? WHERE id = ?"
+    return _write(connection, statement, (account.name, *_settings_columns(account), account.id))
 
 
-def _settings_columns(account: Account) -> tuple[str, str | None, str]:
-    return encode([asdict(rule) for rule in account.retention]), account.media, encode(account.numbers)
+def _write(connection: sqlite3.Connection, statement: str, values: Sequence[Any]) -> bool:
+    try:
+        return connection.execute(statement, values).rowcount == 1
+    except sqlite3.IntegrityError as error:
+        raise RealmTaken from error
+
+
+def _settings_columns(account: Account) -> tuple[str, str | None, str, str | None]:
+    rules = encode([asdict(rule) for rule in account.retention])
+    return rules, account.media, encode(account.numbers), account.sip_realm
 
 
 def account(connection: sqlite3.Connection, account_id: str) -> Account | None:
@@ -59,10 +72,17 @@ def accounts(connection: sqlite3.Connection, limit: int, after: Account | None) 
 
 
 def _account(
-    account_id: str, name: str, created: Millis, tree: str, retention: str, media: str | None, numbers: str
+    account_id: str,
+    name: str,
+    created: Millis,
+    tree: str,
+    retention: str,
+    media: str | None,
+    numbers: str,
+    realm: str | None,
 ) -> Account:
     rules = tuple(Retention(**rule) for rule in decode(retention))
-    return Account(account_id, name, created, tuple(decode(tree)), rules, media, tuple(decode(numbers)))
+    return Account(account_id, name, created, tuple(decode(tree)), rules, media, tuple(decode(numbers)), realm)
 
 
 def add_key(connection: sqlite3.Connection, key: ApiKey) -> None:

@@ -210,7 +210,12 @@ _SEVENTH: Final = (
     *_listings(OrderField.ENDED),
 )
 
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
+_EIGHTH: Final = (
+    "ALTER TABLE accounts ADD COLUMN realm TEXT",
+    "CREATE UNIQUE INDEX accounts_of_realm ON accounts (realm) WHERE realm IS NOT NULL",
+)
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
 """Step n migrates `user_version` n to n + 1."""
 
 

@@ -162,7 +162,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
             {
                 "credentials": {**TEXT, "minLength": 1, "maxLength": MAX_CREDENTIALS},
                 "method": {**TEXT, "enum": [method.value for method in Method], "default": Method.MD5.value},
-                **dict.fromkeys(("account_name", "account_realm", "phone_number"), TEXT),
+                **dict.fromkeys(("account_name", "account_realm", "realm", "phone_number"), TEXT),
             },
             required=("credentials",),
         )

@@ -184,11 +184,6 @@ def conflict(**more: Any) -> V2Error:
     return V2Error(409, "datastore_conflict", {"message": "conflicting documents", **more})
 
 
-def gone() -> V2Error:
-    """410: everything under `/v1`."""
-    return message_error(410, "gone")
-
-
 def datastore_fault(cause: str) -> V2Error:
     """500: the media store failed."""
     return V2Error(500, "datastore_fault", {"message": "unknown failure", "cause": cause})

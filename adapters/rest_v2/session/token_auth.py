@@ -121,8 +121,13 @@ def read_credentials(data: Mapping[str, Any]) -> tuple[str, Method, dict[str, st
     method = data.get("method", Method.MD5.value)
     if method not in _METHODS:
         raise not_in_enum("method", _METHODS, method)
-    wanted = {"name": "account_name", "realm": "account_realm", "number": "phone_number"}
-    names = {short: data[name] for short, name in wanted.items() if isinstance(data.get(name), str)}
+    # The first of two names that has a value counts.
+    wanted = {"name": ("account_name",), "realm": ("account_realm", "realm"), "number": ("phone_number",)}
+    first = {
+        short: next((data[name] for name in names if data.get(name) is not None), None)
+        for short, names in wanted.items()
+    }
+    names = {short: value for short, value in first.items() if isinstance(value, str)}
     return credentials, Method(method), names
 
 

@@ -1,6 +1,6 @@
 """The parser of `Accept`: elements, qualities and parameters; and the three interfaces that use it, on the same fields.
 
-Each expected value is what the three former parsers returned for that field.
+A strict caller (REST v2) gets what cowlib accepts, the HTTP library of Kazoo.
 """
 
 import time
@@ -63,6 +63,57 @@ def test_a_strict_caller_gets_an_error_for_a_malformed_field(field: str) -> None
     parse_accept(field)
 
 
+JAVA = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"
+"""The default of Java's HttpURLConnection until version 11."""
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        (JAVA, [("text/html", 1.0), ("image/gif", 1.0), ("image/jpeg", 1.0), ("*/*", 0.2), ("*/*", 0.2)]),
+        ("*", [("*/*", 1.0)]),
+        ("* , a/b", [("*/*", 1.0), ("a/b", 1.0)]),
+        ("a/b,*;q=0", [("a/b", 1.0), ("*/*", 0.0)]),
+        ("*\t;level=1;q=.25", [("*/*", 0.25)]),
+        *[(f"a/b;q={text}", [("a/b", value)]) for text, value in {
+            ".1": 0.1, ".12": 0.12, ".123": 0.123, "0": 0.0, "0.": 0.0, "0.1": 0.1, "0.12": 0.12, "0.123": 0.123,
+            "1": 1.0, "1.": 1.0, "1.0": 1.0, "1.00": 1.0, "1.000": 1.0,
+        }.items()],
+        # Cowlib reads a quality only after `q=` in lower case. `Q` is a parameter of the media range.
+        ("a/b;Q=0.1", [("a/b", 1.0)]),
+        ('text/html;level=1;quoted="hi hi hi";q=0.123;standalone;complex=gits, text/plain',
+         [("text/html", 0.123), ("text/plain", 1.0)]),
+        ("text/plain; charset=UTF-8", [("text/plain", 1.0)]),
+        ("text/plain; charset=;q=.5", [("text/plain", 0.5)]),
+        (",, \t a/b ,, ", [("a/b", 1.0)]),
+        ('a/b;x="é\\"";q=.5', [("a/b", 0.5)]),
+    ],
+)  # fmt: skip
+def test_a_strict_caller_gets_what_cowlib_accepts(field: str, expected: list[tuple[str, float]]) -> None:
+    assert [(each.name, each.quality) for each in parse_accept(field, strict=True)] == expected
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *["audio/basic, */;q=0.5", "audio/, audio/basic", "aud\tio/basic", 'audio/basic;t="zero \\'],
+        *["*a;q=1", "*/", "*b", "a/b;q=.", "a/b;q=.1234", "a/b;q=0.0001", "a/b;q=1.1", "a/b;q=01", "a/b;q=-1"],
+        *["a/b;level", "a/b;q", "a/b;q=0.5;", "a/b;x=", 'a/b;x="\x01"', "a/b;q=.5 x", "a/b c/d"],
+    ],
+)
+def test_a_strict_caller_gets_an_error_for_what_cowlib_rejects(field: str) -> None:
+    with pytest.raises(MalformedAcceptError):
+        parse_accept(field, strict=True)
+
+
+@pytest.mark.parametrize("text", ['a/b;x="' + "\\" * 4_000, "a/b" + ";x=y" * 1_000 + ";", "a" * 4_000, " ," * 2_000])
+def test_strict_parsing_takes_linear_time(text: str) -> None:
+    began = time.process_time()
+    with suppress(MalformedAcceptError):
+        parse_accept(text, strict=True)
+    assert time.process_time() - began < 0.5
+
+
 def test_a_field_that_is_too_long_has_no_elements_for_a_lenient_caller() -> None:
     field = "a/b," * MAX_LENGTH
     assert parse_accept(field) == []
@@ -121,6 +172,9 @@ GOLDEN: list[tuple[str, list[str] | int, str | int, str | None]] = [
     ("application/*;q=0.1, text/html", ["application/*"], JSON, None),
     ("text/html", 406, 406, None),
     ("audio/ogg,;q=1", 400, 406, "opus"),
+    (JAVA, ["*/*", "*/*"], JSON, None),
+    ("*", ["*/*"], JSON, None),
+    ("audio/mpeg;q=.9, *;q=.1", ["audio/mpeg", "*/*"], JSON, None),
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.instants import LATEST
 from recordings.model.retention import Retention
-from recordings.ports.account_stores import all_accounts, all_places
+from recordings.ports.account_stores import RealmTaken, all_accounts, all_places
 from recordings.ports.recording_store import MetadataStore
 from tests.contract.metadata.conftest import Stores
 from tests.contract.metadata.samples import NOW
@@ -66,6 +66,32 @@ async def test_the_settings_of_an_account_can_change_but_not_its_position_in_the
     full = replace(ROOT, id="full", retention=rules, media="s3://bucket/y", numbers=("+4930",))
     assert await store.add_account(full)
     assert await store.account("full") == full
+
+
+async def test_a_realm_belongs_to_one_account(store: MetadataStore) -> None:
+    first = replace(ROOT, id="first", sip_realm="a.example.com")
+    assert await store.add_account(first)
+    assert await store.account("first") == first
+    for number in range(2):
+        assert await store.add_account(replace(ROOT, id=f"default {number}"))
+    with pytest.raises(RealmTaken):
+        await store.add_account(replace(ROOT, id="other", sip_realm="a.example.com"))
+    assert await store.account("other") is None
+    other = replace(ROOT, id="other", sip_realm="b.example.com")
+    assert await store.add_account(other)
+    with pytest.raises(RealmTaken):
+        await store.save_account(replace(other, sip_realm="a.example.com"))
+    assert await store.account("other") == other
+    assert await store.save_account(replace(first, sip_realm=None))
+    assert await store.save_account(replace(other, sip_realm="a.example.com"))
+    assert not await store.add_account(replace(other, sip_realm="c.example.com"))
+
+
+async def test_one_of_many_concurrent_calls_gets_a_realm(store: MetadataStore) -> None:
+    accounts = [replace(ROOT, id=f"{number}", sip_realm="one.example.com") for number in range(8)]
+    made = await asyncio.gather(*map(store.add_account, accounts), return_exceptions=True)
+    assert made.count(True) == 1
+    assert sum(isinstance(each, RealmTaken) for each in made) == 7
 
 
 async def test_one_of_many_concurrent_calls_adds_an_account(store: MetadataStore) -> None:

@@ -166,6 +166,8 @@ async def test_rows_of_version_6_get_their_end_time(tmp_path: Path) -> None:
         for owner in (False, True):
             connection.execute(f"DROP INDEX {index_of(OrderField.ENDED, owner=owner)}")
         connection.execute("ALTER TABLE recordings DROP COLUMN ended")
+        connection.execute("DROP INDEX accounts_of_realm")
+        connection.execute("ALTER TABLE accounts DROP COLUMN realm")
         connection.execute("PRAGMA user_version = 6")
     connection.close()
     await made.open()
