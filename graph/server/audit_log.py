@@ -4,8 +4,17 @@ from typing import Final
 
 from graph.server.log_setup import logger
 from recordings.model.account import Principal
-from recordings.model.recording import Recording
+from recordings.model.recording import Recording, State
 
+_NEW_STATES: Final = {
+    State.FINALIZING: "recording ended",
+    State.STORED: "recording stored",
+    State.DISCARDED: "recording discarded",
+    State.FAILED: "recording failed",
+    State.LOST: "recording lost",
+    State.TRASHED: "recording trashed",
+    State.PURGED: "recording purged",
+}
 _AUDIT: Final = logger("audit")
 _UPKEEP: Final = logger("upkeep")
 
@@ -30,11 +39,18 @@ class LogReporter:
 
     def moved(self, recording: Recording, step: str) -> None:
         """Log a finished step. A reason means that audio may be missing, so it is logged as a warning."""
+        event = "step finished"
+        if step == "recover":
+            event = "recording recovered"
+        elif step != recording.state.value.lower():
+            event = _NEW_STATES.get(recording.state, event)
         fields = {"step": step, "recording_id": recording.id, "state": recording.state.value}
+        if recording.delivery is not None:
+            fields["delivery"] = recording.delivery.state.value
         if recording.reason is None:
-            _UPKEEP.info("step finished", **fields)
+            _UPKEEP.info(event, **fields)
         else:
-            _UPKEEP.warning("step finished", **fields, reason=recording.reason.value)
+            _UPKEEP.warning(event, **fields, reason=recording.reason.value)
 
     def fault(self, recording_id: str, step: str, error: Exception) -> None:
         """Log a failed step. It is retried, or the recording ends with a reason."""

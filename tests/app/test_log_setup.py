@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.server import log_setup as logs
-from graph.server.audit_log import LogAudit
+from graph.server.audit_log import LogAudit, LogReporter
 from recordings.model.account import Principal
+from recordings.model.recording import Reason, Recording, State
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhY2NvdW50X2lkIjoieCJ9.c2lnbmF0dXJl-_"
 SECRET = "0123456789abcdef" * 4
@@ -116,6 +117,44 @@ def test_an_audit_line_has_principal_action_and_details_without_empty_fields() -
     (line,) = lines(stream)
     assert (line["logger"], line["event"], line["principal"], line["owner_id"]) == ("audit", "start", "app", "ada")
     assert (line["recording_id"], line["call_id"]) == ("202611-1", "c1")
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "reason", "event", "level"),
+    [
+        ("finalizing", State.STORED, None, "recording stored", "info"),
+        ("finalizing", State.FAILED, Reason.NOT_AUDIO, "recording failed", "warning"),
+        ("finalizing", State.DISCARDED, Reason.TOO_SHORT, "recording discarded", "warning"),
+        ("recording", State.FINALIZING, None, "recording ended", "info"),
+        ("finalizing", State.LOST, Reason.RECORDER_GONE, "recording lost", "warning"),
+        ("stored", State.TRASHED, None, "recording trashed", "info"),
+        ("trashed", State.PURGED, None, "recording purged", "info"),
+        ("recover", State.FINALIZING, None, "recording recovered", "info"),
+        ("stored", State.STORED, None, "step finished", "info"),
+    ],
+)
+def test_the_line_of_a_step_says_what_happened_without_empty_fields(
+    step: str, state: State, reason: Reason | None, event: str, level: str
+) -> None:
+    stream = io.StringIO()
+    logs.configure("json", "info", stream)
+    recording = Recording(
+        id="202611-1",
+        account_id="a" * 32,
+        state=state,
+        start=1,
+        created=1,
+        modified=1,
+        call_id="c1",
+        from_="1001",
+        to="1002",
+        reason=reason,
+    )
+    LogReporter().moved(recording, step)
+    (line,) = lines(stream)
+    assert (line["event"], line["level"], line["state"], line["step"]) == (event, level, state.value, step)
+    assert line.get("reason") == (reason and reason.value)
+    assert None not in line.values()
 
 
 def test_console_lines_contain_no_control_characters() -> None:
