@@ -21,7 +21,14 @@ from tests.servers.mongod import Document, MongodUnavailableError, SharedMongod
 pytest_plugins = ["tests.servers.fixtures"]
 
 NO_MONGOD = "no mongod because "
-LONG = ("tests/faults/", "tests/servers/", "tests/e2e/", "tests/node/", "tests/rest_v2/test_store_unavailable.py")
+LONG = (
+    "tests/browser/",
+    "tests/faults/",
+    "tests/servers/",
+    "tests/e2e/",
+    "tests/node/",
+    "tests/rest_v2/test_store_unavailable.py",
+)
 SHARED_MONGOD = pytest.StashKey[SharedMongod]()
 
 # Test machines can be slow. No test proves anything about time with a deadline of hypothesis.

@@ -1,0 +1,209 @@
+"""The first minute with GraphiQL, in a real browser: from the address that the demo prints to a result."""
+
+import json
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.browser.chromium import Chromium, Page
+from tests.e2e.server import Server, command
+
+HEADER_EDITOR = "[aria-label=Headers] .graphiql-editor:not(.hidden) .view-lines"
+HEADERS = f"document.querySelector('{HEADER_EDITOR}')?.innerText.replaceAll('\\u00a0', ' ').trim()"
+RESPONSE = "document.querySelector('.graphiql-response .view-lines')?.innerText.replaceAll('\\u00a0', ' ')"
+NOTICE = "document.querySelector('.notice')?.innerText"
+DOCS = "document.querySelector('.graphiql-doc-explorer')?.innerText"
+
+
+def printed_address(demo: Server) -> str:
+    found = re.search(r"http\S+#token=\S+", demo.printed())
+    assert found is not None
+    return found[0]
+
+
+def demo_headers(demo: Server) -> str:
+    return json.dumps({"X-Auth-Token": demo.shown_token()})
+
+
+def wait_for_schema(page: Page) -> None:
+    """Wait until the documentation shows the schema. Open it first, if it is not open from before a reload."""
+    page.until("!!document.querySelector(\"button[aria-label$='Documentation Explorer']\")")
+    if not page.evaluate(f"Boolean({DOCS})"):
+        page.click("button[aria-label='Show Documentation Explorer']")
+    page.until(f"{DOCS}?.includes('mutation: Mutation')")
+
+
+@pytest.fixture
+def page(chromium: Chromium) -> Iterator[Page]:
+    page = chromium.page()
+    yield page
+    page.close()
+
+
+def test_the_printed_address_opens_with_its_token_and_shows_results(page: Page, demo: Server) -> None:
+    page.open(printed_address(demo))
+    wait_for_schema(page)
+    assert page.until(HEADERS) == demo_headers(demo)
+    assert page.evaluate("location.href") == f"{demo.url}/graphql"
+    assert not page.evaluate(NOTICE)
+    page.click(".graphiql-execute-button")
+    response = page.until(f"{RESPONSE}?.includes('totalCount') && {RESPONSE}")
+    assert '"totalCount": 5' in response
+    assert '"errors"' not in response
+    assert page.complaints() == []
+
+
+def test_the_token_is_sent_in_the_header_only_and_to_this_server_only(page: Page, demo: Server) -> None:
+    page.open(printed_address(demo))
+    wait_for_schema(page)
+    page.click(".graphiql-execute-button")
+    page.until(f"{RESPONSE}?.includes('totalCount')")
+    requests = page.requests()
+    addresses = {each["url"] for each in requests if not each["url"].startswith(("data:", "blob:"))}
+    assert {urlsplit(each).netloc for each in addresses} == {urlsplit(demo.url).netloc}
+    assert not [each for each in addresses if demo.shown_token() in each]
+    assert {each["headers"].get("X-Auth-Token") for each in requests if each["method"] == "POST"} == {
+        demo.shown_token()
+    }
+    page.until("localStorage['graphiql:queries']")
+    assert demo.shown_token() not in page.evaluate("JSON.stringify(localStorage)")
+    assert demo.shown_token() not in demo.log.read_text()
+
+
+def test_the_token_survives_a_reload(page: Page, demo: Server) -> None:
+    page.open(printed_address(demo))
+    page.until(f"{HEADERS} === {json.dumps(demo_headers(demo))}")
+    page.reload()
+    wait_for_schema(page)
+    assert page.until(HEADERS) == demo_headers(demo)
+    assert page.complaints() == []
+
+
+def test_without_a_token_the_page_asks_for_one_and_shows_no_error(page: Page, demo: Server) -> None:
+    page.open(f"{demo.url}/graphql")
+    assert "Enter a token or an API key" in page.until(NOTICE)
+    assert page.until(HEADERS) == '{"X-Auth-Token": ""}'
+    assert [each["url"] for each in page.requests() if each["method"] == "POST"] == []
+    assert not (page.evaluate(RESPONSE) or "").strip()
+    page.click(".notice input")
+    page.type(demo.shown_token())
+    page.press_enter()
+    wait_for_schema(page)
+    assert not page.evaluate(NOTICE)
+    assert page.evaluate(HEADERS) == demo_headers(demo)
+    assert page.complaints() == []
+
+
+def test_a_token_in_the_header_editor_loads_the_schema_and_survives_a_reload(page: Page, demo: Server) -> None:
+    page.open(f"{demo.url}/graphql")
+    page.until(NOTICE)
+    headers = json.dumps({"Authorization": f"Bearer {demo.shown_token()}"})
+    paste_headers(page, headers)
+    wait_for_schema(page)
+    assert not page.evaluate(NOTICE)
+    page.reload()
+    wait_for_schema(page)
+    assert page.until(HEADERS) == headers
+
+
+def test_headers_that_are_not_json_are_explained(page: Page, demo: Server) -> None:
+    page.open(f"{demo.url}/graphql")
+    page.until(NOTICE)
+    paste_headers(page, demo.shown_token())
+    page.until(f"{NOTICE}?.includes('not a JSON object')")
+
+
+def test_a_rejected_token_is_explained_and_replaced_by_the_next_printed_address(page: Page, demo: Server) -> None:
+    page.open(f"{demo.url}/graphql#token=expired")
+    page.until(f"{NOTICE}?.includes('unknown, expired or revoked')")
+    page.reload()
+    page.until(f"{NOTICE}?.includes('unknown, expired or revoked')")
+    # Only the fragment differs, so the browser does not load the page again.
+    page.open(printed_address(demo))
+    wait_for_schema(page)
+    assert page.evaluate(HEADERS) == demo_headers(demo)
+    assert page.evaluate("location.href") == f"{demo.url}/graphql"
+    assert not page.evaluate(NOTICE)
+    page.until(f"!{RESPONSE}?.includes('errors')")
+
+
+def test_the_address_keeps_other_headers_and_replaces_another_credential(page: Page, demo: Server) -> None:
+    page.open(f"{demo.url}/graphql")
+    page.until(NOTICE)
+    paste_headers(page, '{"authorization": "Bearer old", "X-Request-Id": "mine",}')
+    page.until(f"{NOTICE}?.includes('expired')")
+    # With another page in between, the browser loads the page again, and finds the old headers in its storage.
+    page.open("about:blank")
+    page.open(printed_address(demo))
+    page.until(f"{HEADERS}?.includes('eyJ')")
+    found = json.loads(page.evaluate(HEADERS))
+    assert found == {"X-Auth-Token": demo.shown_token(), "X-Request-Id": "mine"}
+
+
+def test_a_new_tab_of_the_editor_and_an_entry_of_the_history_have_the_token(page: Page, demo: Server) -> None:
+    page.open(f"{demo.url}/graphql")
+    page.until(NOTICE)
+    page.click(".notice input")
+    page.type(demo.shown_token())
+    page.press_enter()
+    page.until(f"{HEADERS} === {json.dumps(demo_headers(demo))}")
+    page.click(".graphiql-execute-button")
+    page.until(f"{RESPONSE}?.includes('totalCount')")
+    page.click(".graphiql-tab-add")
+    page.until(f"{HEADERS} === {json.dumps(demo_headers(demo))}")
+    page.reload()
+    page.until(f"{HEADERS} === {json.dumps(demo_headers(demo))}")
+    page.click("button[aria-label='Show History']")
+    page.click(".graphiql-history-item-label")
+    page.until("document.querySelector('.graphiql-query-editor .view-lines').innerText.includes('recordings')")
+    assert page.evaluate(HEADERS) == demo_headers(demo)
+
+
+def test_two_browser_tabs_have_a_token_each(chromium: Chromium, page: Page, demo: Server) -> None:
+    first, second = page, chromium.page()
+    first.open(printed_address(demo))
+    first.until(f"{HEADERS}?.includes('eyJ')")
+    second.open(f"{demo.url}/graphql#token=another")
+    second.until(f"{NOTICE}?.includes('expired')")
+    first.reload()
+    assert first.until(HEADERS) == demo_headers(demo)
+    assert second.evaluate(HEADERS) == '{"X-Auth-Token": "another"}'
+
+
+def test_a_token_that_may_not_read_the_schema_still_runs_queries(page: Page, demo: Server) -> None:
+    made = command("token", "--account", "de30acc0de30acc0de30acc0de30acc0", "--scope", "listen", data=demo.data)
+    token = re.search(r"eyJ\S+", made.stdout)
+    assert token is not None, made
+    page.open(f"{demo.url}/graphql#token={token[0]}")
+    assert "may not read the schema" in page.until(NOTICE)
+
+
+def test_a_schema_that_could_not_be_loaded_is_loaded_by_a_visible_button(page: Page, demo: Server) -> None:
+    page.open(f"{demo.url}/graphql")
+    page.until(NOTICE)
+    conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.call("Network.emulateNetworkConditions", offline=True, **conditions)
+    page.click(".notice input")
+    page.type(demo.shown_token())
+    page.press_enter()
+    page.until(f"{NOTICE}?.includes('the server cannot be reached')")
+    page.call("Network.emulateNetworkConditions", offline=False, **conditions)
+    page.click(".notice button")
+    wait_for_schema(page)
+    assert not page.evaluate(NOTICE)
+
+
+def test_the_notice_is_dark_on_a_dark_page(chromium: Chromium, demo: Server) -> None:
+    page = chromium.page(dark=True)
+    page.open(f"{demo.url}/graphql")
+    page.until(NOTICE)
+    colour = page.evaluate("getComputedStyle(document.querySelector('.notice')).backgroundColor")
+    assert sum(map(int, re.findall(r"\d+", colour))) < 300, colour
+
+
+def paste_headers(page: Page, text: str) -> None:
+    page.click(HEADER_EDITOR)
+    page.select_all()
+    page.paste(text)
