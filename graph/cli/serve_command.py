@@ -12,6 +12,7 @@ from graph.server import log_setup as logs
 from graph.settings import SETTINGS, Settings, unknown_names
 
 if TYPE_CHECKING:
+    from graph.demo.demo_account import Demo
     from graph.services import Services
 
 
@@ -33,29 +34,37 @@ def serve(options: Mapping[str, str | None]) -> None:
     from graph.server.run import CannotListenError, run
     from graph.services import CannotOpenError
 
+    start = _Start()
     try:
-        run(settings, _prepare, _report_ready)
+        run(settings, start.prepare, start.report)
     except (CannotListenError, CannotOpenError, DataFolderError, SecretFileError, TrustedFileError) as error:
         raise click.ClickException(str(error)) from error
 
 
-async def _prepare(services: "Services") -> None:
-    if services.settings.demo:
-        from graph.demo.demo_account import make_demo
+class _Start:
+    """The steps of a start: before the server accepts requests, and after that."""
 
-        await make_demo(services)
+    def __init__(self) -> None:
+        self._demo: Demo | None = None
 
+    async def prepare(self, services: "Services") -> None:
+        """Make the demo if the setting is on."""
+        if services.settings.demo:
+            from graph.demo.demo_account import make_demo
 
-def _report_ready(services: "Services") -> None:
-    settings = services.settings
-    logs.logger("server").info("serving", address=settings.address, metadata=_metadata(settings))
-    if settings.demo:
-        from graph.demo.demo_account import demo_token
-        from graph.demo.welcome import exposure_warning, welcome_text
+            self._demo = await make_demo(services)
 
-        if warning := exposure_warning(settings):
-            click.echo(warning, err=True)
-        click.echo(welcome_text(settings, demo_token(services), [sys.argv[0]]))
+    def report(self, services: "Services") -> None:
+        """Log the address. Print how to try the demo."""
+        settings = services.settings
+        logs.logger("server").info("serving", address=settings.address, metadata=_metadata(settings))
+        if self._demo is not None:
+            from graph.demo.demo_account import demo_token
+            from graph.demo.welcome import exposure_warning, welcome_text
+
+            if warning := exposure_warning(settings):
+                click.echo(warning, err=True)
+            click.echo(welcome_text(settings, self._demo, demo_token(services), [sys.argv[0]]))
 
 
 def _metadata(settings: Settings) -> str:

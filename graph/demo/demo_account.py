@@ -8,7 +8,7 @@ from typing import Final
 
 from graph.demo.voices import FRAME_MS, SAMPLE_RATE, voices
 from graph.services import Services
-from recordings.model.account import DEFAULT_SCOPES, Account, IngestAddress, Principal
+from recordings.model.account import GRANTABLE, Account, IngestAddress, Principal
 from recordings.model.call import Call
 from recordings.model.events import Created
 from recordings.model.instants import DAY, HOUR, MINUTE, SECOND, Millis
@@ -57,10 +57,25 @@ SCENES: Final = (
 )
 
 
-async def make_demo(services: Services) -> None:
-    """Create the demo account and its recordings if they do not exist. The finalizer makes the audio, as usual."""
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The recordings of the demo account: how many can be played, and how many are not finished yet."""
+
+    playable: int
+    unfinished: int
+
+
+async def make_demo(services: Services) -> Demo:
+    """Create the demo account and its recordings if they do not exist. Return when their audio is stored.
+
+    A recording stays unfinished if its audio cannot be stored now. The background work tries it again.
+    """
     account = await demo_account(services)
-    await asyncio.gather(*(_add_recording(services, account, scene, tune) for tune, scene in enumerate(SCENES)))
+    recordings = await asyncio.gather(
+        *(_scene_recording(services, account, scene, tune) for tune, scene in enumerate(SCENES))
+    )
+    states = [recording.state for recording in recordings]
+    return Demo(states.count(State.STORED), states.count(State.FINALIZING))
 
 
 async def demo_account(services: Services) -> Account:
@@ -73,8 +88,11 @@ async def demo_account(services: Services) -> Account:
 
 
 def demo_token(services: Services) -> str:
-    """Return a token for the demo account that expires in one day."""
-    return services.tokens.issue(Principal(DEMO_ACCOUNT, frozenset(DEFAULT_SCOPES), name="demo"), TOKEN_SECONDS)
+    """Return a token for the demo account that expires in one day.
+
+    It has every scope, so that a newcomer can try every mutation. It is valid for the demo account only.
+    """
+    return services.tokens.issue(Principal(DEMO_ACCOUNT, frozenset(GRANTABLE), name="demo"), TOKEN_SECONDS)
 
 
 async def call_address(services: Services, account: Account) -> str:
@@ -91,17 +109,25 @@ async def call_address(services: Services, account: Account) -> str:
     return f"/ingest/{address_id}/{secret}"
 
 
-async def _add_recording(services: Services, account: Account, scene: Scene, tune: int) -> None:
-    if await services.store.find_source(account.id, _source(scene), limit=1):
-        return
+async def _scene_recording(services: Services, account: Account, scene: Scene, tune: int) -> Recording:
+    """Return the recording of a scene. Create it if it does not exist."""
+    if found := await _find(services, account, scene):
+        # The last process stopped before it stored this audio. The background work has not begun yet.
+        is_left = found.state is State.FINALIZING and found.node == services.node
+        return await services.upkeep.step(found) if is_left else found
     recording = _recording(services, account, scene)
     await _write_audio(services, recording.id, scene.seconds, tune)
     try:
         await RecordingWriter(services.store).create(recording, Created(at=services.clock.now()))
     except Taken:
         await services.spool.remove(recording.id)
-        return
-    await services.upkeep.step(recording)
+        return await _find(services, account, scene) or recording
+    return await services.upkeep.step(recording)
+
+
+async def _find(services: Services, account: Account, scene: Scene) -> Recording | None:
+    found = await services.store.find_source(account.id, _source(scene), limit=1)
+    return found[0] if found else None
 
 
 async def _write_audio(services: Services, recording_id: str, seconds: int, tune: int) -> None:

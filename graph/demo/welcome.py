@@ -5,17 +5,17 @@ import shlex
 from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Final
+from urllib.parse import quote, urlsplit
 
-from graph.demo.demo_account import TOKEN_SECONDS
+from graph.demo.demo_account import TOKEN_SECONDS, Demo
 from graph.settings import BY_NAME, Settings
 
 QUERY: Final = "{ recordings(first: 3) { nodes { plainId label durationMs state media { url } } } }"
 
 _TEXT: Final = """
-The demo account is ready. Its recordings can be played.
+The demo account is ready. {recordings}
 
-GraphiQL     {graphiql}
-its headers  {headers}
+{graphiql}{headers_of}  {headers}
              (the token expires in {hours} hours)
 
 a query      {query}
@@ -25,19 +25,39 @@ with curl    {curl}
 a live call  {call}
              (it prints the call's id; record the call with startRecording)
 """
+_GRAPHIQL: Final = """GraphiQL     {address}
+             (this address contains the token: open it in a browser)
+
+"""
 
 
-def welcome_text(settings: Settings, token: str, program: Sequence[str]) -> str:
+def welcome_text(settings: Settings, demo: Demo, token: str, program: Sequence[str]) -> str:
     """Return the text. `program` is the command line of this program without its arguments."""
     endpoint = f"{settings.address}/graphql"
     return _TEXT.format(
-        graphiql=endpoint,
+        recordings=_recordings(demo),
+        graphiql=_GRAPHIQL.format(address=graphiql_address(endpoint, token)) if settings.graphiql else "",
+        headers_of="its headers" if settings.graphiql else "the headers",
         headers=json.dumps({"X-Auth-Token": token}),
         hours=TOKEN_SECONDS // 3_600,
         query=QUERY,
         curl=shlex.join(curl(endpoint, token, QUERY)),
         call=shlex.join([*program, "call", *_installation_options(settings)]),
     )
+
+
+def graphiql_address(endpoint: str, token: str) -> str:
+    """Return the address that opens GraphiQL with a token.
+
+    The token is in the fragment. A browser does not send the fragment, so no server or proxy can log it.
+    """
+    return f"{endpoint}#token={quote(token, safe='')}"
+
+
+def _recordings(demo: Demo) -> str:
+    count = {0: "No recording", 1: "1 recording"}.get(demo.playable, f"{demo.playable} recordings")
+    text = f"{count} can be played."
+    return f"{text} {demo.unfinished} more are not stored yet: the log has the reason." if demo.unfinished else text
 
 
 def curl(endpoint: str, token: str, query: str) -> list[str]:
@@ -49,16 +69,24 @@ def curl(endpoint: str, token: str, query: str) -> list[str]:
 
 def exposure_warning(settings: Settings) -> str | None:
     """Return a warning if other machines can reach the demo; otherwise `None`."""
-    try:
-        is_local = ip_address(settings.host).is_loopback
-    except ValueError:
-        is_local = settings.host == "localhost"
-    if is_local:
+    public_host = urlsplit(settings.public_url or "").hostname
+    if not _is_local(settings.host):
+        reason = f"--demo listens on {settings.host}"
+    elif public_host is not None and not _is_local(public_host):
+        reason = f"--demo has the public URL {settings.address}"
+    else:
         return None
     return (
-        f"WARNING: --demo listens on {settings.host}, so other machines can reach it. Its token is printed here, and "
+        f"WARNING: {reason}, so other machines can reach it. Its token is printed here, and "
         "in every log that contains this output. Do not record real calls with it."
     )
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _installation_options(settings: Settings) -> list[str]:

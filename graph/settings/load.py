@@ -22,6 +22,8 @@ def load(environment: Mapping[str, str], options: Mapping[str, str | None] | Non
     texts = {setting.name: environment.get(setting.environment, "") for setting in SETTINGS}
     texts |= {name: text for name, text in (options or {}).items() if text is not None}
     values = {name: BY_NAME[name].parse(text) if text else BY_NAME[name].default for name, text in texts.items()}
+    if values["demo"] and not texts["graphql_suggestions"]:
+        values["graphql_suggestions"] = True
     _check_requirements(values)
     _check_jwks_url(values["jwks_url"])
     return Settings(**values)

@@ -222,7 +222,8 @@ SETTINGS: Final = (
         "graphql_suggestions",
         bool,
         default=False,
-        description="Let error messages suggest names from the schema. This reveals the schema to all clients.",
+        description="Let error messages suggest names from the schema. This reveals the schema to all clients. "
+        "The demo turns it on by default.",
     ),
     Setting(
         "graphql_partial_status",

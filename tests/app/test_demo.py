@@ -4,14 +4,27 @@ import json
 import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from graph.demo.demo_account import DEMO_ACCOUNT, SCENES, call_address, demo_account, demo_token, make_demo
-from graph.demo.welcome import QUERY, curl, exposure_warning, welcome_text
+from graph.demo import demo_account as demo_module
+from graph.demo.demo_account import (
+    DEMO_ACCOUNT,
+    SCENES,
+    Demo,
+    call_address,
+    demo_account,
+    demo_token,
+    make_demo,
+)
+from graph.demo.welcome import QUERY, curl, exposure_warning, graphiql_address, welcome_text
 from graph.services import Services, open_services
 from graph.settings import load
+from recordings.model.account import GRANTABLE
+from recordings.model.events import Created
 from recordings.model.query import PageRequest, Query
+from recordings.use_cases.save_event import RecordingWriter
 
 
 @pytest.fixture
@@ -33,6 +46,47 @@ async def test_a_second_call_changes_nothing(services: Services) -> None:
     assert await services.recordings.count(principal, Query(account_id=DEMO_ACCOUNT)) == len(SCENES)
 
 
+async def states(services: Services) -> list[str]:
+    page = await services.store.page(Query(account_id=DEMO_ACCOUNT), PageRequest(limit=100))
+    return [row["state"] for row in page.rows]
+
+
+async def test_recordings_that_the_last_process_did_not_store_are_stored_before_the_result(services: Services) -> None:
+    account = await demo_account(services)
+    for scene in SCENES[:2]:
+        # What a process leaves that is killed before it stores the audio.
+        recording = demo_module._recording(services, account, scene)
+        await demo_module._write_audio(services, recording.id, scene.seconds, 0)
+        await RecordingWriter(services.store).create(recording, Created(at=services.clock.now()))
+    assert await make_demo(services) == Demo(playable=len(SCENES), unfinished=0)
+    assert await states(services) == ["STORED"] * len(SCENES)
+
+
+async def test_recordings_that_cannot_be_stored_are_not_reported_as_playable(
+    services: Services, tmp_path: Path
+) -> None:
+    media = tmp_path / "data" / "media"
+    media.write_bytes(b"a file in the place of the folder")
+    demo = await make_demo(services)
+    assert demo == Demo(playable=0, unfinished=len(SCENES))
+    assert "No recording can be played. 5 more are not stored yet" in text(demo=demo)
+
+
+async def test_deleted_recordings_are_not_reported_as_playable(services: Services) -> None:
+    await make_demo(services)
+    principal = await services.identity.authenticate_token(demo_token(services))
+    page = await services.store.page(Query(account_id=DEMO_ACCOUNT), PageRequest(limit=100))
+    await services.recordings.delete(principal, page.rows[0]["id"])
+    assert await make_demo(services) == Demo(playable=len(SCENES) - 1, unfinished=0)
+
+
+async def test_the_token_has_every_scope_in_the_demo_account_only(services: Services) -> None:
+    await make_demo(services)
+    principal = await services.identity.authenticate_token(demo_token(services))
+    assert principal.scopes == set(GRANTABLE)
+    assert (principal.account_id, principal.owner_id) == (DEMO_ACCOUNT, None)
+
+
 async def test_each_account_has_one_address_for_calls(services: Services) -> None:
     account = await demo_account(services)
     other = await services.accounts.create_account("Other")
@@ -45,14 +99,21 @@ async def test_each_account_has_one_address_for_calls(services: Services) -> Non
     assert len(await services.store.ingest_addresses(DEMO_ACCOUNT)) == 1
 
 
+DEMO = Demo(playable=5, unfinished=0)
+
+
+def text(options: dict[str, str] | None = None, demo: Demo = DEMO) -> str:
+    return welcome_text(load({}, {"demo": "on", **(options or {})}), demo, "a-token", ["/opt/recordings"])
+
+
 def test_the_printed_text_can_be_pasted() -> None:
-    settings = load({}, {"port": "9000", "data": "/srv/my data", "demo": "on"})
-    lines = welcome_text(settings, "a-token", ["/opt/recordings"]).splitlines()
+    lines = text({"port": "9000", "data": "/srv/my data"}).splitlines()
     printed = {line[:13].strip(): line[13:] for line in lines if line[:13].strip()}
-    assert printed["GraphiQL"] == "http://127.0.0.1:9000/graphql"
+    endpoint = "http://127.0.0.1:9000/graphql"
+    assert printed["GraphiQL"] == f"{endpoint}#token=a-token"
     assert json.loads(printed["its headers"]) == {"X-Auth-Token": "a-token"}
     assert printed["a query"] == QUERY
-    assert shlex.split(printed["with curl"]) == curl(printed["GraphiQL"], "a-token", QUERY)
+    assert shlex.split(printed["with curl"]) == curl(endpoint, "a-token", QUERY)
     assert shlex.split(printed["a live call"]) == [
         "/opt/recordings",
         "call",
@@ -63,11 +124,59 @@ def test_the_printed_text_can_be_pasted() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "address"),
+    [
+        ({"public_url": "https://calls.example.org/rec/"}, "https://calls.example.org/rec/graphql#token=a-token"),
+        ({"host": "0.0.0.0", "port": "9000"}, "http://127.0.0.1:9000/graphql#token=a-token"),
+        ({"host": "::1"}, "http://[::1]:8000/graphql#token=a-token"),
+    ],
+)
+def test_the_address_of_graphiql_is_the_one_of_the_clients(options: dict[str, str], address: str) -> None:
+    assert f"GraphiQL     {address}\n" in text(options)
+
+
+def test_the_token_is_in_the_fragment_and_is_escaped_there() -> None:
+    parts = urlsplit(graphiql_address("https://calls.example.org/graphql", "a+b/c&d"))
+    assert (parts.path, parts.query, parts.fragment) == ("/graphql", "", "token=a%2Bb%2Fc%26d")
+
+
+def test_without_graphiql_no_address_of_it_is_printed() -> None:
+    printed = text({"graphiql": "off"})
+    assert "GraphiQL" not in printed
+    assert "#token=" not in printed
+    assert "its headers" not in printed
+    assert 'the headers  {"X-Auth-Token": "a-token"}' in printed
+
+
+@pytest.mark.parametrize(
+    ("demo", "line"),
+    [
+        (Demo(5, 0), "The demo account is ready. 5 recordings can be played."),
+        (Demo(1, 0), "The demo account is ready. 1 recording can be played."),
+        (Demo(0, 0), "The demo account is ready. No recording can be played."),
+        (
+            Demo(3, 2),
+            "The demo account is ready. 3 recordings can be played. 2 more are not stored yet: the log has the reason.",
+        ),
+    ],
+)
+def test_the_printed_text_has_the_number_of_playable_recordings(demo: Demo, line: str) -> None:
+    assert line in text(demo=demo).splitlines()
+
+
 def test_the_printed_text_contains_no_password() -> None:
-    settings = load({}, {"mongodb": "mongodb://ada:hunter2@db1,db2/x?replicaSet=rs0", "demo": "on"})
-    text = welcome_text(settings, "a-token", ["recordings"])
-    assert "hunter2" not in text
-    assert "mongodb://USER:PASSWORD@db1,db2/x?replicaSet=rs0" in text
+    printed = text({"mongodb": "mongodb://ada:hunter2@db1,db2/x?replicaSet=rs0"})
+    assert "hunter2" not in printed
+    assert "mongodb://USER:PASSWORD@db1,db2/x?replicaSet=rs0" in printed
+
+
+@pytest.mark.parametrize(
+    ("public_url", "warned"),
+    [("https://calls.example.org", True), ("https://10.0.0.1/rec", True), ("http://localhost:8443", False)],
+)
+def test_a_demo_with_a_public_url_has_a_warning(public_url: str, warned: bool) -> None:
+    assert (exposure_warning(load({}, {"public_url": public_url})) is not None) is warned
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,19 @@ def test_introspection_scope() -> None:
     assert load({"RECORDINGS_GRAPHQL_INTROSPECTION": ANYBODY}).introspection_scope is None
 
 
+@pytest.mark.parametrize(
+    ("options", "is_on"),
+    [
+        ({}, False),
+        ({"demo": "on"}, True),
+        ({"demo": "on", "graphql_suggestions": "off"}, False),
+        ({"graphql_suggestions": "on"}, True),
+    ],
+)
+def test_the_demo_turns_suggestions_on_by_default(options: dict[str, str], is_on: bool) -> None:
+    assert load({}, options).graphql_suggestions is is_on
+
+
 def test_only_trusted_requires_trusted_documents() -> None:
     with pytest.raises(InvalidSettingError, match="GRAPHQL_TRUSTED"):
         load({"RECORDINGS_GRAPHQL_ONLY_TRUSTED": "on"})
