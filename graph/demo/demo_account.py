@@ -18,7 +18,7 @@ from recordings.ports.audio import Codec
 from recordings.ports.recording_store import Taken
 from recordings.use_cases.accounts import hash_secret
 from recordings.use_cases.save_event import RecordingWriter
-from recordings.use_cases.start import recording_of_call
+from recordings.use_cases.start import describe_origin, recording_of_call
 from recordings.use_cases.upkeep import LEASE
 
 DEMO_ACCOUNT: Final = "de30acc0de30acc0de30acc0de30acc0"
@@ -152,7 +152,7 @@ def _recording(services: Services, account: Account, scene: Scene) -> Recording:
         format=scene.format,
         label=scene.label,
         name=f"{recording.id}.{scene.format}",
-        origin=f"demo : {scene.label}",
+        origin=describe_origin(recording, scene.label),
         source_key=_source(scene),
         due_at=now + LEASE,
         lease=Lease(services.node, now + LEASE),

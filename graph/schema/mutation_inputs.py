@@ -58,9 +58,7 @@ class StartRecordingInput(PartialInput):
             {item.name: getattr(self, item.name) for item in fields(RecordingOptions)}, places=places
         )
         account_id = None if self.account_id is None else plain(self.account_id, ACCOUNT)
-        return StartRequest(
-            call_id=self.call_id, options=options, account_id=account_id, key=self.idempotency_key, via="graphql"
-        )
+        return StartRequest(call_id=self.call_id, options=options, account_id=account_id, key=self.idempotency_key)
 
 
 class RecordingInput(PartialInput):

@@ -30,4 +30,4 @@ class Viewer:
     scopes: list[Scope] = strawberry.field(
         resolver=_resolve_scopes, description="The scopes of the credentials. No scope includes another one."
     )
-    name: str = strawberry.field(description="The name of the credentials, as shown in `origin` and in logs.")
+    name: str = strawberry.field(description="The name of the credentials, as shown in logs.")

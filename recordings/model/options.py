@@ -101,7 +101,14 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
             max_length=MAX_NAME,
         ),
         Parameter("method", str, "HTTP method for sending the recording to `url`.", default="put", choices=METHODS),
-        Parameter("origin", str, "How the recording was started.", max_length=MAX_URL, read_only=True, option=False),
+        Parameter(
+            "origin",
+            str,
+            "How the recording was started, for example `inbound from 1001 to 1002 : Sales`.",
+            max_length=MAX_URL,
+            read_only=True,
+            option=False,
+        ),
         Parameter(
             "record_min_sec",
             int,
@@ -132,7 +139,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
         Parameter(
             "skip_module",
             bool,
-            "Accepted, because callflows can have it. It has no effect.",
+            "Skips the action, as a callflow does: nothing is recorded.",
             default=False,
             option=False,
         ),
@@ -205,6 +212,11 @@ def _check_meaning(name: str, value: Any, path: Sequence[str], places: Sequence[
     if name == "url" and not _is_url(value, places):
         return problem(path, "pattern", value, f"an absolute URL with a host, beginning with {' or '.join(places)}")
     return None
+
+
+def nearest_sample_rate(hertz: int) -> int:
+    """Return the possible sampling rate that is nearest to a given one; the higher of two."""
+    return min(SAMPLE_RATES, key=lambda rate: (abs(rate - hertz), -rate))
 
 
 def is_plain_name(text: str) -> bool:

@@ -121,8 +121,9 @@ class Ingest:
     async def _new(self, principal: Principal, call: Call, *, name: str, extension: str, source_key: str) -> Recording:
         account = await self._authorized.account(principal, principal.account_id)
         now = self._clock.now()
+        recording = recording_of_call(call, account, call.started, self._node)
         recording = replace(
-            recording_of_call(call, account, call.started, self._node),
+            recording,
             state=State.RECORDING,
             created=now,
             modified=now,
@@ -130,7 +131,7 @@ class Ingest:
             options=RecordingOptions(time_limit=MAX_TIME_LIMIT),
             name=name,
             format=extension if extension in FORMATS else "mp3",
-            origin=describe_origin("ingest", "kazoo", None),
+            origin=describe_origin(recording),
             source_key=source_key,
         )
         return await with_retention(self._store, replace(recording, due_at=due_at(recording, now)))

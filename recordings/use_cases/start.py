@@ -1,6 +1,7 @@
 """Starting a recording of a live call: from the request to a take that is open or armed."""
 
 from dataclasses import asdict, dataclass, field, replace
+from typing import Final
 
 from recordings.model.account import Account, Principal
 from recordings.model.call import Call, sip_uri
@@ -9,7 +10,7 @@ from recordings.model.events import Created, Failed
 from recordings.model.ids import new_recording_id
 from recordings.model.instants import Millis, month_of
 from recordings.model.options import RecordingOptions
-from recordings.model.recording import Reason, Recording, State
+from recordings.model.recording import Direction, Reason, Recording, State
 from recordings.model.retention import delete_at
 from recordings.ports.account_stores import AccountStore
 from recordings.ports.process import Audit, Clock
@@ -19,16 +20,19 @@ from recordings.rules.idempotency import fingerprint, same_request, start_key
 from recordings.rules.lifecycle import due_at
 from recordings.use_cases.save_event import RecordingWriter
 
+_MAX_PARTY: Final = 64
+"""Characters of a party in an origin."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequest:
-    """A request to start a recording. `via` names the interface (`graphql`, `rest`, ...) in the recording's origin."""
+    """A request to start a recording. An `origin` replaces the usual text about how the recording was started."""
 
     call_id: str
     options: RecordingOptions = field(default_factory=RecordingOptions)
     account_id: str | None = None
     key: str | None = None
-    via: str = "graphql"
+    origin: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -59,7 +63,7 @@ class RecordingStarter:
             message = f"there is no live call {request.call_id!r}"
             raise CallNotFound(message, path=("callId",))
         self._require_capabilities(request.options)
-        recording = await with_retention(self._store, self._new(principal, account, call, request, key))
+        recording = await with_retention(self._store, self._new(account, call, request, key))
         self._starting.add(recording.id)
         try:
             await self._writer.create(recording, Created(at=recording.created))
@@ -76,9 +80,7 @@ class RecordingStarter:
         elif options.record_on_bridge:
             require_capability(self._recorder, Capability.ON_BRIDGE)
 
-    def _new(
-        self, principal: Principal, account: Account, call: Call, request: StartRequest, key: str | None
-    ) -> Recording:
+    def _new(self, account: Account, call: Call, request: StartRequest, key: str | None) -> Recording:
         now = self._clock.now()
         recording = recording_of_call(call, account, now, call.node or self._node)
         audio_format = request.options.format or "mp3"
@@ -88,7 +90,7 @@ class RecordingStarter:
             format=audio_format,
             label=request.options.label,
             name=request.options.media_name or f"{recording.id}.{audio_format}",
-            origin=describe_origin(request.via, principal.name, request.options.label),
+            origin=request.origin or describe_origin(recording, request.options.label),
             recorder=self._recorder.name,
             start_key=key,
             start_fingerprint=request.fingerprint,
@@ -191,7 +193,14 @@ def recording_of_call(call: Call, account: Account, now: Millis, node: str) -> R
     )
 
 
-def describe_origin(via: str, name: str, label: str | None) -> str:
-    """Return how a recording was started, as `graphql:name` or `graphql:name : label`."""
-    origin = f"{via}:{name}" if name else via
+def describe_origin(recording: Recording, label: str | None = None) -> str:
+    """Return how a recording was started, for example `inbound from 1001 to 1002 : label`.
+
+    Clients of Kazoo show the first word as the direction. A recording without a direction counts as inbound, as in v2.
+    """
+    caller, callee = (party.partition("@")[0][:_MAX_PARTY] for party in (recording.from_, recording.to))
+    if recording.direction is Direction.OUTBOUND:
+        origin = f"outbound to {callee} from {caller}"
+    else:
+        origin = f"inbound from {caller} to {callee}"
     return f"{origin} : {label}" if label else origin

@@ -74,7 +74,7 @@ async def test_the_row_is_saved_before_the_audio(receiver: Receiver) -> None:
     assert (opened.state, opened.node, opened.source_key) == (State.RECORDING, "node-1", "k")
     assert (opened.start, opened.created) == (CALL.started, receiver.clock.now())
     assert opened.from_ == f"alice@{ACCOUNT[:12]}.sip.invalid"
-    assert (opened.to, opened.origin, opened.name) == ("bob@pbx", "ingest:kazoo", "n.mp3")
+    assert (opened.to, opened.origin, opened.name) == ("bob@pbx", "inbound from alice to bob", "n.mp3")
     assert (opened.format, opened.options.format) == ("mp3", None)
     assert opened.due_at is not None
     assert opened.active_call is None

@@ -76,7 +76,7 @@ async def test_a_start_records_the_call_at_once(installation: Installation) -> N
     begun = await start(installation, options=options)
     assert begun.state is State.RECORDING
     assert (begun.origin, begun.label, begun.format, begun.owner_id) == (
-        "graphql:tester : Front desk", "Front desk", "wav", "ada",
+        "inbound from 1001 to +14155550123 : Front desk", "Front desk", "wav", "ada",
     )  # fmt: skip
     assert begun.from_.startswith("1001@")
     assert begun.to.startswith("+14155550123@")

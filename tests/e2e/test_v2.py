@@ -62,12 +62,14 @@ def test_its_metaflow_records_a_live_call(server: Server, http: httpx.Client) ->
         assert (answer.status_code, answer.json()["data"]) == (201, "metaflow sent")
         call.process.wait(20)
     new = until(lambda: [found for found in listed(http) if found["id"] not in before])
-    assert new[0]["origin"].startswith("rest:")
+    assert new[0]["origin"].startswith("inbound from ")
     assert "@" in new[0]["from"]
 
 
-def test_what_is_older_than_v2_is_gone(server: Server) -> None:
-    assert httpx.get(f"{server.url}/v1/accounts").status_code == 410
+def test_v1_answers_as_v2(server: Server, http: httpx.Client) -> None:
+    path = http.base_url.path.replace("/v2/", "/v1/")
+    with httpx.Client(base_url=f"{server.url}{path}", headers=http.headers) as older:
+        assert [found["id"] for found in listed(older)] == [found["id"] for found in listed(http)]
 
 
 def test_whose_word_is_taken_for_who_asks(server: Server) -> None:

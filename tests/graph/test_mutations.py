@@ -56,7 +56,7 @@ async def test_start_applies_the_recording_options(api: Api) -> None:
     payload = await start(api, label="sales", format="wav", recordMinSec=3, url="https://example.org/in")
     assert payload["errors"] == []
     assert payload["recording"]["state"] == "RECORDING"
-    assert payload["recording"]["origin"] == "graphql:tester : sales"
+    assert payload["recording"]["origin"] == "inbound from 1001 to +14155550123 : sales"
     assert payload["recording"]["options"] == {"format": "wav", "recordMinSec": 3, "timeLimit": 3_600}
     kept = await api.installation.store.load(payload["recording"]["plainId"])
     assert kept is not None

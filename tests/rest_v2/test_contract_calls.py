@@ -42,24 +42,6 @@ async def test_other_channel_operations_do_not_exist(v2: V2Client) -> None:
     assert (await v2.get(f"{v2.path}/channels/x")).status_code == 405
 
 
-# Parameters and origin
-
-
-async def test_skip_module_has_no_effect(v2: V2Client) -> None:
-    v2.installation.recorder.ring(v2.account.id, "skip")
-    assert (await ask(v2, "skip", flow("start", skip_module=True))).status_code == 201
-    assert await v2.installation.store.find_active(v2.account.id, "skip") is not None
-
-
-@pytest.mark.parametrize(("label", "origin"), [(None, "rest:tester"), ("Front desk", "rest:tester : Front desk")])
-async def test_the_origin_has_the_token_name_and_the_label(v2: V2Client, label: str | None, origin: str) -> None:
-    v2.installation.recorder.ring(v2.account.id, "origin")
-    for action, given in (("start", {} if label is None else {"label": label}), ("stop", {})):
-        assert (await ask(v2, "origin", flow(action, **given))).status_code == 201
-    (item,) = (await v2.get()).json()["data"]
-    assert item["origin"] == origin
-
-
 # Special cases
 
 

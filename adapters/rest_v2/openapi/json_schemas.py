@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from adapters.rest_v2.recording.live_calls import ACTIONS, MODULE
+from adapters.rest_v2.recording.start_parameters import ANY_INTEGER
 from adapters.rest_v2.session.token_auth import KEY_LENGTH, MAX_CREDENTIALS
 from recordings.model.fields import FIELDS, FieldType
 from recordings.model.options import PARAMETERS, Parameter
@@ -48,11 +49,11 @@ def parameter_schema(parameter: Parameter) -> Schema:
 
 
 def _metaflow() -> Schema:
-    options = {name: parameter_schema(parameter) for name, parameter in PARAMETERS.items() if not parameter.read_only}
+    options = {name: parameter_schema(parameter) for name, parameter in PARAMETERS.items()}
+    for name in ANY_INTEGER:
+        options[name] = {**INTEGER, "description": f"{options[name]['description']} {ANY_INTEGER[name]}"}
     options["action"] = {**TEXT, "enum": list(ACTIONS), "default": "start"}
-    flow = object_schema(
-        {"module": {"const": MODULE}, "data": object_schema(options, additionalProperties=False)}, required=("module",)
-    )
+    flow = object_schema({"module": {"const": MODULE}, "data": object_schema(options)}, required=("module",))
     return request_schema(flow, action={"const": "metaflow"}) | {"required": ["data", "action"]}
 
 
@@ -71,6 +72,7 @@ _RECORDING: Final = object_schema(
         },
         **dict.fromkeys(("description", "content_type", "media_source", "source_type", "url"), TEXT),
         "duration": INTEGER,
+        "record_sample_rate": INTEGER,
     },
     required=("id",),
 )

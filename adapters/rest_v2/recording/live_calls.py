@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from adapters.rest_v2.listing.list_filters import integer
+from adapters.rest_v2.recording.start_parameters import read_start
 from adapters.rest_v2.request.request_context import RequestContext
 from adapters.rest_v2.request.v2_errors import (
     V2Error,
@@ -16,14 +16,14 @@ from adapters.rest_v2.request.v2_errors import (
     wrong_type,
 )
 from recordings.model.errors import CallNotFound, InvalidInput, NotRecording
-from recordings.model.options import PARAMETERS, parse_options
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.start import StartRequest
 
 MODULE: Final = "record_call"
-ACTIONS: Final = ("start", "stop", "mask", "unmask")
-"""The two documented actions, and the two that only a metaflow has."""
+ACTIONS: Final = ("start", "stop", "mask", "unmask", "toggle")
+"""The two documented actions, and the three that only a metaflow has. In Kazoo `toggle` starts a recording."""
 SENT: Final = "metaflow sent"
+SKIPPED: Final = "metaflow skipped: skip_module is true, so nothing is recorded"
 
 
 class ChannelEndpoint:
@@ -37,34 +37,38 @@ class ChannelEndpoint:
         context.accepted_types()
         action, params = read_metaflow(context.parameters.body(), context.parameters.envelope.get("action"))
         try:
-            await self._run(context, action, params)
+            done = await self._run(context, action, params)
         except CallNotFound as error:
             raise unknown_identifier(context.argument("channel_id")) from error
         except InvalidInput as error:
             raise invalid_input(error) from error
-        return context.reply(SENT, status=201)
+        return context.reply(done, status=201)
 
-    async def _run(self, context: RequestContext, action: str, params: Mapping[str, Any]) -> None:
+    async def _run(self, context: RequestContext, action: str, params: Mapping[str, Any]) -> str:
         principal, call_id, account_id = context.principal, context.argument("channel_id"), context.account.id
-        options = parse_options(params, ("data",), self._recordings.places)
         if action == "start":
-            request = StartRequest(call_id=call_id, options=options, account_id=account_id, via="rest")
+            start = read_start(params, self._recordings.places)
+            if start is None:
+                await self._recordings.call(principal, call_id, account_id)
+                return SKIPPED
+            request = StartRequest(call_id=call_id, options=start.options, account_id=account_id, origin=start.origin)
             await self._recordings.start(principal, request)
-            return
+            return SENT
         await self._recordings.call(principal, call_id, account_id)
         try:
             recording = await self._recordings.active(principal, call_id, account_id)
         except NotRecording:
             # v2 accepts a stop without a recording. A mask without one must fail: the client relies on the silence.
             if action == "stop":
-                return
+                return SENT
             raise
         actions = {"stop": self._recordings.stop, "mask": self._recordings.mask, "unmask": self._recordings.unmask}
         await actions[action](principal, recording.id)
+        return SENT
 
 
 def read_metaflow(data: Mapping[str, Any], envelope_action: Any) -> tuple[str, Mapping[str, Any]]:
-    """Return the action of a metaflow, and its other parameters converted to their types.
+    """Return the action of a metaflow (`start`, `stop`, `mask` or `unmask`) and its parameters, which are not checked.
 
     The outer `action` may be in the envelope or in `data`. The module may be in `data` or one level below it, as in an
     example of Kazoo's documentation.
@@ -85,21 +89,7 @@ def read_metaflow(data: Mapping[str, Any], envelope_action: Any) -> tuple[str, M
     action = params.get("action", "start")
     if action not in ACTIONS:
         raise not_in_enum("data.action", ACTIONS, action)
-    return action, {name: converted_value(name, value) for name, value in params.items() if name != "action"}
-
-
-def converted_value(name: str, value: Any) -> Any:
-    """Convert a text to the integer or boolean that its parameter needs, if possible.
-
-    v2 accepts such texts (`docs/v2_contract.md`, section 5.3).
-    """
-    parameter = PARAMETERS.get(name)
-    if parameter is None or not isinstance(value, str):
-        return value
-    if parameter.type is int:
-        number = integer(value)
-        return value if number is None else number
-    return {"true": True, "false": False}.get(value, value) if parameter.type is bool else value
+    return "start" if action == "toggle" else action, params
 
 
 def _has_module(data: Any) -> bool:

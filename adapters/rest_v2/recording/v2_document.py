@@ -134,6 +134,8 @@ def _native(row: RecordingRow) -> dict[str, Any]:
         "call_id": row["call_id"],
         "origin": row["origin"],
         "url": row["options"]["url"],
+        # Kazoo takes any rate. This is the nearest possible one (`docs/v2_contract.md`, section 6.2).
+        "record_sample_rate": row["options"]["record_sample_rate"],
         # Kazoo's recorder also writes the id here, and some clients use it for playback.
         "custom_channel_vars": {**row["custom_channel_vars"], RECORDING_ID: row["id"]},
         "user_metadata": dict(row["user_metadata"]) or None,

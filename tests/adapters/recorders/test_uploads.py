@@ -54,7 +54,7 @@ async def test_a_kazoo_upload_becomes_a_recording(here: World, method: str) -> N
     assert answer.json() == {"id": found.id, "state": "FINALIZING"}
     assert (found.state, found.end_cause) == (State.FINALIZING, EndCause.RECEIVED)
     assert (found.call_id, found.from_, found.to) == ("c1@10.0.0.1", "1001@pbx", "1002@pbx")
-    assert (found.origin, found.format, found.options.format) == ("ingest:kazoo", "mp3", None)
+    assert (found.origin, found.format, found.options.format) == ("inbound from 1001 to 1002", "mp3", None)
     assert found.custom_channel_vars == {"Account-ID": "kz"}
     assert found.source_sha256 == hashlib.sha256(BODY).hexdigest()
     assert found.node == "node-1"
