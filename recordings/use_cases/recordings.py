@@ -9,7 +9,14 @@ from typing import Any, Final
 
 from recordings.model.account import Account, Principal, Scope
 from recordings.model.call import Call
-from recordings.model.errors import CallNotFound, InvalidInput, MediaUnavailable, NotRecording, RecorderFailed
+from recordings.model.errors import (
+    CallNotFound,
+    InvalidInput,
+    MediaUnavailable,
+    NotRecording,
+    RecorderFailed,
+    Refused,
+)
 from recordings.model.events import (
     Annotated,
     Ended,
@@ -163,7 +170,8 @@ class Recordings:
     async def start(self, principal: Principal, request: StartRequest) -> Recording:
         """Record a live call from now on, or after it is answered or bridged.
 
-        A repeated request with the same idempotency key returns the same recording.
+        A repeated request with the same idempotency key returns the same recording, or raises the same error if the
+        recorder refused. If the first request was refused before it made a recording, the repeated one is a new start.
 
         Raises:
             CallNotFound: there is no such live call.
@@ -260,9 +268,10 @@ class Recordings:
         recording = await self._authorized.recording(principal, recording_id)
         if was_applied(recording, key, action):
             return recording
-        changed = await self._writer.save_event(recording, event, key=key, action=action)
-        self._audit.record(principal, action, recording.id)
-        self._wake()
+        changed, is_new = await self._writer.save_action(recording, event, key, action)
+        if is_new:
+            self._audit.record(principal, action, recording.id)
+            self._wake()
         return changed
 
     # Recorder events
@@ -293,10 +302,17 @@ class Recordings:
             return recording
         try:
             event = await act(recording)
-        except TakeRefused as refused:
+        except (TakeRefused, Refused) as refused:
+            # The same request may have been done through another server since the recording was read.
+            latest = None if key is None else await self._store.load(recording.id)
+            if latest is not None and was_applied(latest, key, action):
+                return latest
+            if isinstance(refused, Refused):
+                raise
             raise RecorderFailed(str(refused), recording_id=recording.id) from refused
-        changed = await self._writer.save_event(recording, event, key=key, action=action)
-        self._audit.record(principal, action, recording.id)
+        changed, is_new = await self._writer.save_action(recording, event, key, action)
+        if is_new:
+            self._audit.record(principal, action, recording.id)
         if changed.state is State.FINALIZING:
             self._wake()
         return changed

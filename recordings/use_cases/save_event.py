@@ -12,7 +12,7 @@ from recordings.model.errors import Conflict
 from recordings.model.events import Cause, Created, Event, Rescheduled, Withdrawn
 from recordings.model.recording import Lease, Recording, State
 from recordings.ports.recording_store import RecordingStore
-from recordings.rules.idempotency import remember
+from recordings.rules.idempotency import remember, was_applied
 from recordings.rules.lifecycle import apply, leased, reschedule
 
 MAX_TRIES: Final = 8
@@ -46,19 +46,10 @@ class RecordingWriter:
         await self._write(Change(event, None, recording))
         return recording
 
-    async def save_event(
-        self,
-        recording: Recording,
-        event: Event,
-        *,
-        key: str | None = None,
-        action: str = "",
-        only_in: State | None = None,
-    ) -> Recording:
+    async def save_event(self, recording: Recording, event: Event, *, only_in: State | None = None) -> Recording:
         """Apply an event and save the result. After a lost race, load the recording and apply the event to it again.
 
-        `key` is the caller's idempotency key for this `action`; it is saved with the recording. With `only_in`, the
-        event is applied in that state only; in any other state the recording is returned unchanged.
+        With `only_in`, the event is applied in that state only; in any other state the recording is returned unchanged.
 
         Raises:
             Refused: the event is not allowed in the state that the recording has now.
@@ -70,12 +61,36 @@ class RecordingWriter:
                 break
             if only_in is not None and current.state is not only_in:
                 return current
-            changed = remember(apply(current, event), current, key, action)
+            changed = apply(current, event)
             if changed is current or await self._write(Change(event, current, changed)):
                 return changed
             current = await self._store.load(recording.id)
-        message = f"recording {recording.id} keeps changing: try again"
-        raise Conflict(message, recording_id=recording.id)
+        raise _keeps_changing(recording.id)
+
+    async def save_action(
+        self, recording: Recording, event: Event, key: str | None, action: str
+    ) -> tuple[Recording, bool]:
+        """Apply the event of a caller's action, as in `save_event`. Return the recording, and false for a repeated key.
+
+        `key` is the caller's idempotency key. The write that applies the event also stores the key. So the same key is
+        applied once, however many servers receive it at the same time.
+
+        Raises:
+            IdempotencyKeyReused: the key was used for another action.
+            Refused: the event is not allowed in the state that the recording has now.
+            Conflict: another process won the race `MAX_TRIES` times.
+        """
+        current: Recording | None = recording
+        for _ in range(MAX_TRIES):
+            if current is None:
+                break
+            if was_applied(current, key, action):
+                return current, False
+            changed = remember(apply(current, event), current, key, action)
+            if changed is current or await self._write(Change(event, current, changed)):
+                return changed, True
+            current = await self._store.load(recording.id)
+        raise _keeps_changing(recording.id)
 
     async def save_event_once(
         self, recording: Recording, event: Event, *, lease: Lease | None = None
@@ -115,3 +130,7 @@ class RecordingWriter:
             case Change(before=Recording() as old, after=Recording() as new):
                 return await self._store.save(new, old.revision)
         return True
+
+
+def _keeps_changing(recording_id: str) -> Conflict:
+    return Conflict(f"recording {recording_id} keeps changing: try again", recording_id=recording_id)

@@ -108,10 +108,10 @@ class RecordingStarter:
             # The recorder may have started although its reply was lost. If its `Begun` is saved first, the recording
             # continues. A `Begun` after this point makes us stop the take (`graph.server.background_work`).
             found = await self._writer.save_event(recording, failed, only_in=State.REQUESTED)
-            if found.in_progress:
+            if _unless_refused(found).in_progress:
                 return found
             raise RecorderFailed(str(refused), recording_id=recording.id) from refused
-        return await self._writer.save_event(recording, event)
+        return _unless_refused(await self._writer.save_event(recording, event))
 
     async def _replay(
         self, principal: Principal, account: Account, key: str | None, request: StartRequest
@@ -125,11 +125,11 @@ class RecordingStarter:
         # The other request may have failed after its insert, so that it never called the recorder. If it is about to
         # call the recorder in another process, the recorder starts the take only once.
         if recording.state is not State.REQUESTED or recording.id in self._starting:
-            return recording
+            return _unless_refused(recording)
         # The take may have begun since this row was read.
         latest = await self._store.load(recording.id) or recording
         if latest.state is not State.REQUESTED or latest.id in self._starting:
-            return latest
+            return _unless_refused(latest)
         self._starting.add(latest.id)
         try:
             return await self._begin(principal, latest)
@@ -149,6 +149,15 @@ class RecordingStarter:
             await self._finish_start(principal, active)
         message = f"call {request.call_id!r} is being recorded already"
         raise AlreadyRecording(message, path=("callId",), recording_id=active.id if active else None)
+
+
+def _unless_refused(recording: Recording) -> Recording:
+    """Return a recording. Raise `RecorderFailed` if its recorder refused the start, also for a repeated request."""
+    state = recording.trashed_from or recording.state
+    if state is State.FAILED and recording.reason is Reason.RECORDER_FAILED:
+        detail = recording.reason_detail or "the recorder refused to start"
+        raise RecorderFailed(detail, recording_id=recording.id)
+    return recording
 
 
 async def with_retention(store: AccountStore, recording: Recording) -> Recording:

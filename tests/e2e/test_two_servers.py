@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,6 +107,24 @@ def test_a_server_that_dies_is_missed_and_forgotten_and_finishes_what_it_had(pai
     found = pair.at_other.wait_for(identity, "STORED", "DISCARDED", "FAILED", "LOST")
     assert (found["state"], found["endCause"]) == ("STORED", "SERVER_RESTART")
     assert audio(pair.at_other, identity)
+
+
+def test_one_idempotency_key_at_both_servers_is_applied_once(pair: Pair) -> None:
+    with pair.one.call(60, "--account", ACCOUNT) as call:
+        until(lambda: live(pair.at_other) == [call.id])
+        identity = pair.at_other.start(call.id)["plainId"]
+        # Time has to go by: a recording without any audio is discarded.
+        time.sleep(1)
+        pair.at_one.do("stopRecording", id=identity)
+    pair.at_one.wait_for(identity, "STORED")
+    with ThreadPoolExecutor(8) as pool:
+        for action in ("deleteRecording", "restoreRecording"):
+            clients = [client for _ in range(4) for client in (pair.at_one, pair.at_other)]
+            done = [pool.submit(client.do, action, id=identity, idempotencyKey=action) for client in clients]
+            assert len({found.result()["state"] for found in done}) == 1
+            word = action.removesuffix("Recording")
+            logs = pair.one.log.read_text() + pair.other.log.read_text()
+            assert logs.count(f'"event": "{word}"') == 1
 
 
 def test_only_servers_of_the_installation_are_obeyed(pair: Pair) -> None:
