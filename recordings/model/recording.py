@@ -177,6 +177,7 @@ class Recording:
     - `node`: the node that has audio of it outside the media store.
     - `source_key`: the identity of an upload; a sender's retry has the same one.
     - `source_sha256`: the digest of the uploaded bytes.
+    - `held_source`: the uploaded file that only this recording may have. `recordings.rules.held_source` sets it.
     """
 
     id: str
@@ -227,6 +228,7 @@ class Recording:
     ended: Millis | None = None
     source_key: str | None = None
     source_sha256: str | None = None
+    held_source: str | None = None
     node: str | None = None
     due_at: Millis | None = None
     attempts: int = 0
@@ -247,6 +249,11 @@ class Recording:
     def active_call(self) -> str | None:
         """The call that it blocks for other starts. A call has at most one started recording in progress."""
         return self.call_id if self.in_progress and self.source_key is None else None
+
+    @property
+    def source(self) -> str | None:
+        """The identity of its uploaded file: the source and the digest. `None` until all of the file is here."""
+        return f"{self.source_key}:{self.source_sha256}" if self.source_key and self.source_sha256 else None
 
     def to_row(self) -> RecordingRow:
         """Return all fields as plain values (str, int, bool, None, list, dict), in a fixed order."""

@@ -34,6 +34,7 @@ class Unique(StrEnum):
     ID = "id"
     ACTIVE_CALL = "active_call"
     START_KEY = "start_key"
+    SOURCE = "held_source"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +60,16 @@ class RecordingStore(Protocol):
         """Insert a new recording.
 
         Raises:
-            Taken: its `id` exists, or another recording of its account has its `active_call` or `start_key`.
+            Taken: its `id` exists, or another recording of its account has its `active_call`, `start_key` or
+                `held_source`.
         """
 
     async def save(self, recording: Recording, expected: int) -> bool:
-        """Replace the recording if its revision is `expected`. Otherwise write nothing and return false."""
+        """Replace the recording if its revision is `expected`. Otherwise write nothing and return false.
+
+        Raises:
+            Taken: another recording of its account has its `active_call`, `start_key` or `held_source`.
+        """
 
     async def remove(self, recording_id: str) -> None:
         """Remove a recording, as if it had never existed. This is for uploads that are refused while they arrive."""
@@ -88,6 +94,12 @@ class RecordingStore(Protocol):
 
     async def find_source(self, account_id: str, source_key: str, limit: int = 16) -> Sequence[Recording]:
         """Return the recordings of the uploads with this key, newest first."""
+
+    async def find_holders(self, account_id: str, source: str) -> Sequence[Recording]:
+        """Return the recordings that hold an uploaded file, oldest first. `source` is `Recording.source`.
+
+        They are at most one recording for each server, and one that is stored.
+        """
 
     async def held_by(self, node: str, limit: int = 1_000) -> Sequence[Recording]:
         """Return the recordings in progress whose audio is on this node, oldest first."""

@@ -53,6 +53,7 @@ from recordings.model.events import (
 from recordings.model.instants import MINUTE, SECOND, Millis
 from recordings.model.recording import IN_PROGRESS, Lease, Reason, Recording, State
 from recordings.rules.amendments import amend
+from recordings.rules.held_source import held_source
 
 GRACE: Final = MINUTE
 """Extra time before a background step checks an open take.
@@ -193,6 +194,7 @@ def apply(recording: Recording, event: Event) -> Recording:
     state = result if isinstance(result, State) else recording.trashed_from or State.STORED
     _guard(recording, event)
     moved = replace(amend(event, recording), state=state, modified=event.at, ended=_end_of(recording, state, event.at))
+    moved = replace(moved, held_source=held_source(recording, moved, event))
     return replace(moved, due_at=due_at(moved, event.at), lease=None, attempts=0, revision=recording.revision + 1)
 
 

@@ -2,16 +2,21 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from recordings.model.events import Discarded, Event, Failed, Lost, Purged, Stored
 from recordings.model.ids import new_id
 from recordings.model.installation import InstallationPolicy
-from recordings.model.instants import SECOND, Millis
+from recordings.model.instants import MINUTE, SECOND, Millis
 from recordings.model.recording import Media, Reason, Recording, State
 from recordings.model.retention import Retention, delete_at
-from recordings.ports.audio import AudioProcessor, MediaStore, NotAudio, Rendered, Spool, Target, TooLong
+from recordings.ports.audio import AudioProcessor, MediaStore, NotAudio, Rendered, Spool, SpooledAudio, Target, TooLong
 from recordings.ports.process import Clock
 from recordings.ports.recording_store import MetadataStore
+from recordings.rules.held_source import first_of, has_stored_audio
+
+COPY_WAIT: Final = 2 * MINUTE
+"""How long a copy of a file waits for the first copy, which another server stores. After that, it is stored itself."""
 
 Forget = Callable[[str], Awaitable[None]]
 """Deletes the files that were converted from audio with this SHA-256, so that no copy of deleted audio remains."""
@@ -47,8 +52,8 @@ class Finalizer:
         self._forget = forget
         self._policy = policy or InstallationPolicy()
 
-    async def finalize(self, recording: Recording) -> Event:
-        """Finalize a recording whose audio has ended. Return the resulting event.
+    async def finalize(self, recording: Recording) -> Event | None:
+        """Finalize a recording whose audio has ended. Return the resulting event; `None` to try again later.
 
         Raises:
             CannotRender: the audio processor failed on it. Any other error is not caused by the audio.
@@ -56,9 +61,14 @@ class Finalizer:
         audio = await self.spool.audio(recording.id)
         if audio is None:
             return Lost(at=self._clock.now(), reason=Reason.AUDIO_MISSING, detail="its audio is not on the disk")
-        if (original := await self._stored_before(recording)) is not None:
-            detail = f"the same bytes are recording {original.id}"
-            return Discarded(at=self._clock.now(), reason=Reason.DUPLICATE, detail=detail)
+        if (original := await self.first_copy(recording)) is not None:
+            if has_stored_audio(original):
+                return self._duplicate(original)
+            if self._clock.now() - (recording.ended or 0) < COPY_WAIT:
+                return None
+        return await self._render_and_keep(recording, audio)
+
+    async def _render_and_keep(self, recording: Recording, audio: SpooledAudio) -> Event:
         try:
             rendered = await self._audio_processor.render(recording.id, audio, self._target_of(recording))
         except TooLong as error:
@@ -87,15 +97,22 @@ class Finalizer:
         limit: Millis = options.time_limit * SECOND if recording.source_key is None else self._policy.max_received
         return Target(options.format, options.record_sample_rate, limit, accept_video=self._policy.accept_video)
 
-    async def _stored_before(self, recording: Recording) -> Recording | None:
-        """Find a stored recording of the same bytes. A sender uses another node if this one does not reply."""
-        if recording.source_key is None or recording.source_sha256 is None:
+    async def discard_copy(self, stored: Stored, original: Recording) -> Event:
+        """Delete the audio that was stored for a recording, because `original` has the same uploaded file."""
+        await self._media.delete(stored.media.url)
+        return self._duplicate(original)
+
+    def _duplicate(self, original: Recording) -> Event:
+        detail = f"the same bytes are recording {original.id}"
+        return Discarded(at=self._clock.now(), reason=Reason.DUPLICATE, detail=detail)
+
+    async def first_copy(self, recording: Recording) -> Recording | None:
+        """Return the other recording that has, or will have, the stored audio of the same uploaded file."""
+        if recording.source is None:
             return None
-        for found in await self._store.find_source(recording.account_id, recording.source_key):
-            is_stored = State.STORED in {found.state, found.trashed_from}
-            if found.id != recording.id and found.source_sha256 == recording.source_sha256 and is_stored:
-                return found
-        return None
+        found = await self._store.find_holders(recording.account_id, recording.source)
+        first = first_of([recording, *(each for each in found if each.id != recording.id)])
+        return first if first is not None and first.id != recording.id else None
 
     async def _rules(self, recording: Recording) -> Sequence[Retention]:
         account = await self._store.account(recording.account_id)

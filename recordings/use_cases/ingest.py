@@ -10,6 +10,7 @@ from typing import Final
 
 from recordings.model.account import Principal, Scope
 from recordings.model.call import Call
+from recordings.model.errors import Conflict
 from recordings.model.events import Created, Discarded, Ended, Failed, Reopened, Withdrawn
 from recordings.model.options import FORMATS, MAX_TIME_LIMIT, RecordingOptions
 from recordings.model.recording import EndCause, Reason, Recording, State
@@ -17,14 +18,14 @@ from recordings.ports.audio import Spool
 from recordings.ports.process import Audit, Clock, Notify
 from recordings.ports.recording_store import MetadataStore, Taken, Unique
 from recordings.rules.access import require_scope
+from recordings.rules.held_source import first_of, has_stored_audio
 from recordings.rules.lifecycle import due_at
 from recordings.use_cases.authorized import Authorized, no_recording
-from recordings.use_cases.save_event import RecordingWriter
+from recordings.use_cases.save_event import MAX_TRIES, RecordingWriter
 from recordings.use_cases.start import describe_origin, recording_of_call, with_retention
 
 EMPTY_SHA256: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """The SHA-256 of no bytes."""
-_WITHOUT_AUDIO: Final = frozenset({State.FAILED, State.LOST})
 
 
 class Ingest:
@@ -73,22 +74,49 @@ class Ingest:
 
         The same bytes under the same `source_key` are a sender's retry: the new recording becomes
         `DISCARDED(DUPLICATE)`, and the earlier one is returned. Other bytes are another take of the call. An empty
-        upload becomes `DISCARDED(EMPTY)`. The caller must not finish two uploads of one `source_key` at the same time.
+        upload becomes `DISCARDED(EMPTY)`. It is safe to finish copies at the same time, also on several servers.
 
         Raises:
             NotFound: there is no such recording.
+            Conflict: other copies of these bytes kept changing.
         """
         recording = await self._load(recording_id)
-        original = await self._original(recording, sha256)
-        if original is not None:
-            await self._discard(recording, Reason.DUPLICATE, f"the same bytes are recording {original.id}")
-            return original
         if sha256 == EMPTY_SHA256:
             return await self._discard(recording, Reason.EMPTY, "the body was empty")
-        ended = Ended(at=self._clock.now(), cause=EndCause.RECEIVED, source_sha256=sha256)
-        finished = await self._writer.save_event(recording, ended)
-        self._wake()
-        return finished
+        complete = replace(recording, source_sha256=sha256)
+        for _ in range(MAX_TRIES):
+            original = first_of(found for found in await self._copies(complete) if self._is_safe(found))
+            if original is not None:
+                await self._discard(recording, Reason.DUPLICATE, f"the same bytes are recording {original.id}")
+                return original
+            ended = Ended(at=self._clock.now(), cause=EndCause.RECEIVED, source_sha256=sha256)
+            try:
+                finished = await self._writer.save_event(recording, ended)
+            except Taken:
+                # Another copy was finished in this moment.
+                continue
+            self._wake()
+            return await self._first_copy(finished)
+        message = f"other copies of recording {recording_id} keep changing: try again"
+        raise Conflict(message, recording_id=recording_id)
+
+    async def _first_copy(self, finished: Recording) -> Recording:
+        """Return the recording that will be stored of these bytes.
+
+        If it is not `finished`, that one is kept until the other is stored; then the finalizer discards it.
+        """
+        if finished.state is not State.FINALIZING:
+            return finished
+        return first_of([finished, *await self._copies(finished)]) or finished
+
+    async def _copies(self, recording: Recording) -> Sequence[Recording]:
+        """Return the other recordings that hold the uploaded file of a recording."""
+        found = await self._store.find_holders(recording.account_id, recording.source) if recording.source else ()
+        return [each for each in found if each.id != recording.id]
+
+    def _is_safe(self, copy: Recording) -> bool:
+        # Audio on another server's disk can be lost with that disk. Then these bytes are the only copy.
+        return has_stored_audio(copy) or copy.node == self._node
 
     async def break_off(self, recording_id: str, detail: str) -> Recording:
         """Mark an incomplete upload as `FAILED(INCOMPLETE)` and set its bytes aside.
@@ -147,25 +175,13 @@ class Ingest:
         return await self._writer.create(recording, created)
 
     async def _reopen(self, account_id: str, source_key: str) -> Recording | None:
-        for found in await self._sources(account_id, source_key):
+        for found in await self._store.find_source(account_id, source_key):
             if found.state is State.FAILED and found.reason is Reason.INCOMPLETE:
                 # If two attempts of a sender arrive at the same time, only one of them may get this recording.
                 reopened = Reopened(at=self._clock.now(), node=self._node)
                 if (recording := await self._writer.save_event_once(found, reopened)) is not None:
                     return recording
         return None
-
-    async def _original(self, recording: Recording, sha256: str) -> Recording | None:
-        for found in await self._sources(recording.account_id, recording.source_key or ""):
-            state = found.trashed_from or found.state
-            # Audio on another server's disk can be lost with that disk. Then these bytes are the only copy.
-            is_safe = found.state is not State.FINALIZING or found.node == self._node
-            if found.id != recording.id and found.source_sha256 == sha256 and state not in _WITHOUT_AUDIO and is_safe:
-                return found
-        return None
-
-    async def _sources(self, account_id: str, source_key: str) -> Sequence[Recording]:
-        return await self._store.find_source(account_id, source_key)
 
     async def _discard(self, recording: Recording, reason: Reason, detail: str) -> Recording:
         event = Discarded(at=self._clock.now(), reason=reason, detail=detail)

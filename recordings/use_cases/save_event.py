@@ -53,6 +53,7 @@ class RecordingWriter:
 
         Raises:
             Refused: the event is not allowed in the state that the recording has now.
+            Taken: another recording has the value of a unique field that the event sets.
             Conflict: another process won the race `MAX_TRIES` times.
         """
         current: Recording | None = recording

@@ -10,14 +10,14 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from recordings.model.events import Delivered, DeliveryFailed, Ended, Event, Failed, Lost, Rescheduled, Trashed
+from recordings.model.events import Delivered, DeliveryFailed, Ended, Event, Failed, Lost, Rescheduled, Stored, Trashed
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import DAY, MINUTE, SECOND, Millis
 from recordings.model.recording import IN_PROGRESS, DeliveryState, EndCause, Reason, Recording, State
 from recordings.ports.courier import Courier, DeliveryOutcome
 from recordings.ports.process import Clock
 from recordings.ports.recorder import Recorder
-from recordings.ports.recording_store import Claim, MetadataStore
+from recordings.ports.recording_store import Claim, MetadataStore, Taken
 from recordings.rules.backoff import full_jitter
 from recordings.rules.lifecycle import due_at, retry_later
 from recordings.use_cases.finalizer import CannotRender, Finalizer
@@ -157,9 +157,19 @@ class Upkeep:
                 return await self._release(recording)
             if isinstance(event, Trashed):
                 return await self._trash(recording, event)
-            return await self._writer.save_event(recording, event)
+            return await self._save(recording, event)
         finally:
             del self._running[recording.id]
+
+    async def _save(self, recording: Recording, event: Event) -> Recording:
+        try:
+            return await self._writer.save_event(recording, event)
+        except Taken:
+            original = await self._finalizer.first_copy(recording)
+            if not isinstance(event, Stored) or original is None:
+                raise
+            # Another server has just stored the same uploaded file.
+            return await self._writer.save_event(recording, await self._finalizer.discard_copy(event, original))
 
     async def _trash(self, recording: Recording, event: Trashed) -> Recording:
         # If another process wins the race, it may have set another `delete_at`. Its own due date is right then.
@@ -298,10 +308,10 @@ class Upkeep:
         return DeliveryFailed(at=now, error=result.error, retry_at=retry_at, delivery_id=delivery_id)
 
     async def _release(self, recording: Recording) -> Recording:
-        """Release a claimed recording that needed no step. Its state gives the due date, or it is checked again."""
+        """Release a claimed recording that needed no step. Its state gives the due date, or it is tried again."""
         now = self._clock.now()
         event = retry_later(recording, now)
-        if not recording.in_progress:
+        if not recording.in_progress and recording.state is not State.FINALIZING:
             event = Rescheduled(at=now, due_at=due_at(recording, now), attempts=0)
         return await self._writer.reschedule(recording, event) or recording
 

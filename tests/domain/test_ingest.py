@@ -1,7 +1,9 @@
 """Uploads, with a real store and a real spool."""
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,14 @@ from adapters.spool import FolderSpool
 from recordings.model.account import Account, Principal, Scope
 from recordings.model.call import Call
 from recordings.model.errors import Forbidden, NotFound, NotRecording
-from recordings.model.events import Trashed
+from recordings.model.events import Discarded, Failed, Lost, Missing, Purged, Restored, Stored, Trashed
+from recordings.model.instants import SECOND
 from recordings.model.recording import EndCause, Reason, Recording, State
+from recordings.ports.recording_store import Taken
 from recordings.use_cases.ingest import EMPTY_SHA256, Ingest
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.save_event import RecordingWriter
+from tests.contract.metadata.samples import AUDIO
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 
@@ -45,6 +50,14 @@ class Receiver:
 
     def __call__(self) -> None:
         self.done.append("wake")
+
+    @property
+    def writer(self) -> RecordingWriter:
+        return RecordingWriter(self.store)
+
+    async def store_audio(self, recording: Recording) -> Recording:
+        """Do what the finalizer does at its end."""
+        return await self.writer.save_event(recording, Stored(at=self.clock.now(), media=AUDIO, format="mp3"))
 
     async def open(self, principal: Principal | None = None, **changes: Any) -> Recording:
         """Open an upload and write some audio to the spool."""
@@ -110,11 +123,8 @@ async def test_a_repeated_upload_does_not_restore_a_deleted_recording(receiver: 
     original = await receiver.open()
     await receiver.ingest().finish(original.id, ONE)
     await receiver.ingest().finish((await receiver.open()).id, ONE)
-    stored = replace(await _load(receiver, original.id), state=State.STORED)
-    await receiver.store.save(replace(stored, revision=stored.revision + 1), stored.revision)
-    await RecordingWriter(receiver.store).save_event(
-        await _load(receiver, original.id), Trashed(at=1, by="x", purge_at=2)
-    )
+    await receiver.store_audio(await _load(receiver, original.id))
+    await receiver.writer.save_event(await _load(receiver, original.id), Trashed(at=1, by="x", purge_at=2))
     assert (await receiver.ingest().finish((await receiver.open()).id, ONE)).id == original.id
 
 
@@ -127,16 +137,81 @@ async def _load(receiver: Receiver, recording_id: str) -> Recording:
 @pytest.mark.parametrize("state", [State.FAILED, State.LOST])
 async def test_a_repeated_upload_after_a_failure_is_recorded(receiver: Receiver, state: State) -> None:
     original = await receiver.ingest().finish((await receiver.open()).id, ONE)
-    failed = replace(original, state=state, reason=Reason.NOT_AUDIO, revision=original.revision + 1)
-    await receiver.store.save(failed, original.revision)
+    event = Failed(at=1, reason=Reason.NOT_AUDIO) if state is State.FAILED else Lost(at=1, reason=Reason.RECORDER_GONE)
+    await receiver.writer.save_event(original, event)
     again = await receiver.ingest().finish((await receiver.open()).id, ONE)
     assert (again.id != original.id, again.state) == (True, State.FINALIZING)
 
 
 async def test_a_repeated_upload_is_kept_if_only_another_nodes_disk_has_it(receiver: Receiver) -> None:
     elsewhere = await receiver.ingest("node-2").finish((await receiver.open(node="node-2")).id, ONE)
+    again = await receiver.open()
+    receiver.clock.move(SECOND)
+    assert await receiver.ingest().finish(again.id, ONE) == elsewhere
+    assert (await _load(receiver, again.id)).state is State.FINALIZING
+    assert await receiver.spool.ids() == sorted([elsewhere.id, again.id])
+
+
+@pytest.mark.parametrize("state", [State.STORED, State.FINALIZING, State.TRASHED])
+async def test_sixty_copies_in_sequence_are_one_recording(receiver: Receiver, state: State) -> None:
+    original = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    if state is not State.FINALIZING:
+        await receiver.store_audio(original)
+    if state is State.TRASHED:
+        await receiver.writer.save_event(await _load(receiver, original.id), Trashed(at=1, by="x", purge_at=2))
+    answers = [await receiver.ingest().finish((await receiver.open()).id, ONE) for _ in range(60)]
+    assert {answer.id for answer in answers} == {original.id}
+    assert {answer.state for answer in answers} == {state}
+
+
+async def test_forty_copies_at_once_are_one_recording(receiver: Receiver) -> None:
+    opened = [await receiver.open() for _ in range(40)]
+    answers = await asyncio.gather(*(receiver.ingest().finish(each.id, ONE) for each in opened))
+    assert len({answer.id for answer in answers}) == 1
+    states = Counter([(await _load(receiver, each.id)).state for each in opened])
+    assert states == {State.FINALIZING: 1, State.DISCARDED: 39}
+    assert await receiver.spool.ids() == [answers[0].id]
+
+
+@pytest.mark.parametrize("reason", [Reason.EMPTY, Reason.TOO_SHORT])
+async def test_erased_audio_has_no_duplicate(receiver: Receiver, reason: Reason) -> None:
+    original = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    await receiver.writer.save_event(original, Discarded(at=1, reason=reason))
     again = await receiver.ingest().finish((await receiver.open()).id, ONE)
-    assert (again.id != elsewhere.id, again.state) == (True, State.FINALIZING)
+    assert (again.id != original.id, again.state) == (True, State.FINALIZING)
+
+
+async def test_a_purged_or_missing_recording_has_no_duplicate(receiver: Receiver) -> None:
+    for end in ((Missing(at=3, detail="gone"),), (Trashed(at=3, by="x", purge_at=4), Purged(at=5))):
+        original = await receiver.ingest().finish((await receiver.open()).id, ONE)
+        await receiver.store_audio(original)
+        for event in end:
+            await receiver.writer.save_event(await _load(receiver, original.id), event)
+        again = await receiver.ingest().finish((await receiver.open()).id, ONE)
+        assert (again.id != original.id, again.state) == (True, State.FINALIZING)
+        await receiver.writer.save_event(again, Failed(at=6, reason=Reason.NOT_AUDIO))
+
+
+async def test_a_restored_recording_still_holds_its_file(receiver: Receiver) -> None:
+    original = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    await receiver.store_audio(original)
+    for event in (Trashed(at=3, by="x", purge_at=9), Restored(at=4, delete_at=None)):
+        await receiver.writer.save_event(await _load(receiver, original.id), event)
+    assert (await receiver.ingest().finish((await receiver.open()).id, ONE)).id == original.id
+
+
+async def test_only_one_of_the_copies_of_two_servers_can_be_stored(receiver: Receiver) -> None:
+    one = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    receiver.clock.move(SECOND)
+    second = await receiver.open(node="node-2")
+    assert await receiver.ingest("node-2").finish(second.id, ONE) == one
+    kept = await _load(receiver, second.id)
+    assert (kept.state, await receiver.spool.audio(second.id) is not None) == (State.FINALIZING, True)
+    await receiver.store_audio(kept)
+    with pytest.raises(Taken):
+        await receiver.store_audio(one)
+    assert (await _load(receiver, one.id)).state is State.FINALIZING
+    assert (await receiver.ingest().finish((await receiver.open()).id, ONE)).id == kept.id
 
 
 async def test_other_bytes_or_another_source_key_make_another_recording(receiver: Receiver) -> None:

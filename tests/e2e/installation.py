@@ -21,14 +21,14 @@ def make_account(data: Path, **variables: str) -> str:
     return asyncio.run(_with(data, make, variables))
 
 
-def make_ingest(data: Path) -> str:
-    """The path of a new ingest address of that account."""
+def make_ingest(data: Path, **variables: str) -> str:
+    """The path of a new ingest address of that account; `variables` are the server's own settings."""
 
     async def make(services: Services) -> str:
         made = await services.accounts.create_ingest(ACCOUNT)
         return f"/ingest/{made.address.id}/{made.secret}"
 
-    return asyncio.run(_with(data, make))
+    return asyncio.run(_with(data, make, variables))
 
 
 async def _with(

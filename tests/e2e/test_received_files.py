@@ -4,6 +4,7 @@ import io
 import json
 import wave
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,32 @@ def test_a_codec_that_is_not_decoded_fails_at_once_and_its_bytes_are_kept(
 
 def test_headerless_samples_are_stored_by_the_extension_of_their_name(receiver: Receiver) -> None:
     assert receiver.upload("r02.ulaw")["durationMs"] == pytest.approx(2_000, abs=20)
+
+
+def test_the_same_file_is_stored_once_in_sequence_and_at_once(receiver: Receiver) -> None:
+    body = make("w01_plain.wav", receiver.folder).read_bytes()
+
+    def put(name: str) -> tuple[int, str]:
+        path = f"{receiver.address}/call_recording_{name}.wav?call_id={name}"
+        response = receiver.client.http.put(path, content=body)
+        return response.status_code, response.json()["id"]
+
+    in_sequence = [put("again") for _ in range(60)]
+    with ThreadPoolExecutor(40) as pool:
+        at_once = list(pool.map(put, ["at-once"] * 40))
+    for answers in (in_sequence, at_once):
+        assert sorted(status for status, _ in answers) == [200] * (len(answers) - 1) + [201]
+        (identity,) = {identity for _, identity in answers}
+        assert receiver.client.wait_for(identity, "STORED")["state"] == "STORED"
+
+
+def test_erased_audio_has_no_duplicate(receiver: Receiver) -> None:
+    path = f"{receiver.address}/call_recording_erased.wav?call_id=erased"
+    empty = make("w01_plain.wav", receiver.folder).read_bytes()[:44]
+    for body, state in ((b"", "DISCARDED"), (empty, "DISCARDED"), (empty, "DISCARDED")):
+        response = receiver.client.http.put(path, content=body)
+        assert response.status_code == 201
+        assert receiver.client.wait_for(response.json()["id"], "STORED", state)["reason"] == "EMPTY"
+    whole = receiver.client.http.put(path, content=make("w01_plain.wav", receiver.folder).read_bytes())
+    assert whole.status_code == 201
+    assert receiver.client.wait_for(whole.json()["id"], "STORED")["durationMs"] == 2_000

@@ -1,6 +1,7 @@
 """Two servers on one MongoDB: the calls of each can be recorded through the other."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,7 +12,8 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
-from tests.e2e.installation import ACCOUNT, make_account
+from tests.adapters.audio.made_files import make
+from tests.e2e.installation import ACCOUNT, make_account, make_ingest
 from tests.e2e.server import Client, Server, until
 from tests.e2e.sound import decode
 from tests.servers.mongod import Document
@@ -46,6 +48,42 @@ def pair(
         token = make_account(tmp_path / "one", **variables)
         one, other = (server.wait_until_ready() for server in servers)
         yield Pair(one, other, one.client(token), other.client(token))
+
+
+@pytest.fixture
+def ingest(pair: Pair) -> str:
+    """The path of an ingest address that both servers know."""
+    return make_ingest(pair.one.data, **pair.one.variables)
+
+
+def test_the_same_file_through_two_servers_is_stored_once(pair: Pair, ingest: str) -> None:
+    body = make("w01_plain.wav", pair.one.data.parent).read_bytes()
+
+    def put(call: int, client: Client) -> tuple[int, str]:
+        sent = client.http.put(f"{ingest}/call_recording_{call}.wav?call_id={call}", content=body)
+        return sent.status_code, sent.json()["id"]
+
+    clients = (pair.at_one, pair.at_other)
+    with ThreadPoolExecutor(24) as pool:
+        # Twelve files, each sent through both servers at once. Then one file in sequence, first here, then there.
+        jobs = [(call, client) for call in range(12) for client in clients]
+        answers = list(pool.map(lambda job: put(*job), jobs))
+    answers += [put(12, pair.at_one), put(12, pair.at_other), put(12, pair.at_one)]
+    assert {status for status, _ in answers} <= {200, 201}
+    assert answers[-3][1] == answers[-2][1] == answers[-1][1]
+    until(lambda: Counter(states(pair.at_one).values())["FINALIZING"] == 0, seconds=60)
+    found = states(pair.at_one)
+    for call in range(13):
+        of_call = Counter(state for (name, _), state in found.items() if name == str(call))
+        assert of_call["STORED"] == 1, (call, of_call)
+        assert set(of_call) <= {"STORED", "DISCARDED"}
+    assert len(list((pair.one.data.parent / "audio").rglob("*.wav"))) == 13
+
+
+def states(client: Client) -> dict[tuple[str, str], str]:
+    query = "{ viewer { account { recordings(first: 100) { nodes { plainId callId state } } } } }"
+    nodes = client.graphql(query)["viewer"]["account"]["recordings"]["nodes"]
+    return {(node["callId"], node["plainId"]): node["state"] for node in nodes}
 
 
 def live(client: Client) -> list[str]:

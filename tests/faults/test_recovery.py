@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 
-from recordings.model.events import Restored, Trashed
-from recordings.model.instants import DAY, HOUR
-from recordings.model.recording import Lease, Reason, State
+from recordings.model.events import Restored, Stored, Trashed
+from recordings.model.instants import DAY, HOUR, MINUTE
+from recordings.model.recording import Lease, Media, Reason, Recording, State
+from recordings.ports.audio import Rendered
+from recordings.ports.recording_store import Taken
 from recordings.rules.lifecycle import apply
+from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.save_event import RecordingWriter
+from tests.contract.metadata.samples import AUDIO
 from tests.contract.metadata.samples import recording as sample
 from tests.faults.real_node import NODE, Node, state_of
 
@@ -58,7 +62,7 @@ async def test_what_a_sender_began_on_two_nodes_is_left_to_the_other_one(node: N
 @pytest.mark.parametrize("given", [{"state": State.STORED}, {"state": State.TRASHED, "trashed_from": State.STORED}])
 async def test_what_another_node_stored_meanwhile_is_not_stored_twice(node: Node, given: dict[str, Any]) -> None:
     source = {"source_key": "kazoo/1", "source_sha256": "1" * 64}
-    there = sample(account_id="a" * 32, **given, **source)
+    there = sample(account_id="a" * 32, held_source=f"kazoo/1:{'1' * 64}", **given, **source)
     await node.store.insert(there)
     again = await node.record(state=State.FINALIZING, due_at=node.clock.now(), **source)
     other = await node.record(state=State.FINALIZING, due_at=node.clock.now(), **source | {"source_sha256": "2" * 64})
@@ -68,6 +72,64 @@ async def test_what_another_node_stored_meanwhile_is_not_stored_twice(node: Node
     assert there.id in (found.reason_detail or "")
     assert (await state_of(node, other)).state is State.STORED
     assert not node.files()["spool"]
+
+
+def copy_of_a_file(here: Node, **given: Any) -> dict[str, Any]:
+    """Return the fields of a copy of an uploaded file, received completely by this node or by another one."""
+    name, now = given.pop("node", NODE), here.clock.now()
+    source = {"source_key": "kazoo/1", "source_sha256": "1" * 64, "held_source": f"kazoo/1:{'1' * 64}@{name}"}
+    return {"state": State.FINALIZING, "node": name, "due_at": now, "ended": now, **source} | given
+
+
+async def test_a_copy_waits_until_another_server_has_stored_the_first_one(node: Node) -> None:
+    first = sample(account_id="a" * 32, **copy_of_a_file(node, node="other", ended=node.clock.now() - 1))
+    await node.store.insert(first)
+    copy = await node.record(**copy_of_a_file(node))
+    await node.run(node.upkeep())
+    assert (await state_of(node, copy)).state is State.FINALIZING
+    stored = Stored(at=node.clock.now(), media=AUDIO, format="mp3")
+    await RecordingWriter(node.store).save_event(first, stored)
+    node.clock.move(MINUTE)
+    await node.run(node.upkeep())
+    found = await state_of(node, copy)
+    assert (found.state, found.reason) == (State.DISCARDED, Reason.DUPLICATE)
+    assert found.reason_detail == f"the same bytes are recording {first.id}"
+    assert node.files() == {"media": [], "spool": [], "aside": [], "work": []}
+    assert node.silent.faults == []
+
+
+async def test_a_copy_is_stored_if_the_other_server_does_not_store_the_first_one(node: Node) -> None:
+    first = sample(account_id="a" * 32, **copy_of_a_file(node, node="other", ended=node.clock.now() - 1))
+    await node.store.insert(first)
+    copy = await node.record(**copy_of_a_file(node))
+    for _ in range(4):
+        await node.run(node.upkeep())
+        node.clock.move(MINUTE)
+    assert (await state_of(node, copy)).state is State.STORED
+    with pytest.raises(Taken):
+        await RecordingWriter(node.store).save_event(first, Stored(at=1, media=AUDIO, format="mp3"))
+
+
+@pytest.mark.parametrize("state", [State.FINALIZING, State.LOST])
+async def test_the_second_of_two_copies_that_are_stored_at_once_is_discarded_with_its_audio(
+    node: Node, monkeypatch: pytest.MonkeyPatch, state: State
+) -> None:
+    copy = await node.record(**copy_of_a_file(node, state=state, ended=node.clock.now() - 1, held_source=None))
+    first = sample(account_id="a" * 32, **copy_of_a_file(node, node="other"))
+    await node.store.insert(first)
+    keep = Finalizer._keep
+
+    async def keep_late(finalizer: Finalizer, recording: Recording, rendered: Rendered) -> Media:
+        media = await keep(finalizer, recording, rendered)
+        await RecordingWriter(node.store).save_event(first, Stored(at=1, media=AUDIO, format="mp3"))
+        return media
+
+    monkeypatch.setattr(Finalizer, "_keep", keep_late)
+    await node.run(node.upkeep())
+    found = await state_of(node, copy)
+    assert (found.state, found.reason) == (State.DISCARDED, Reason.DUPLICATE)
+    assert node.files() == {"media": [], "spool": [], "aside": [], "work": []}
+    assert node.silent.faults == []
 
 
 async def test_what_is_being_worked_on_is_not_taken_up_beside_that(node: Node) -> None:

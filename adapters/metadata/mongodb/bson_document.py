@@ -18,7 +18,7 @@ from recordings.model.fields import FieldType, RecordingRow, names_of
 from recordings.model.recording import Recording
 
 _NUMBERS: Final = frozenset(names_of(FieldType.NUMBER))
-_ADDED_LATER: Final = ("trashed_reason", "ended")
+_ADDED_LATER: Final = ("trashed_reason", "ended", "held_source")
 _NESTED: Final = frozenset(names_of(FieldType.OBJECT)) - {"options", "applied"}
 """Fields that contain 64-bit numbers."""
 

@@ -5,10 +5,12 @@ must be idempotent, too. The version never decreases.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import pymongo
 from pymongo import ASCENDING, IndexModel
+from pymongo.errors import DuplicateKeyError
 
 from adapters.metadata.mongodb.driver import Database
 from recordings.model.instants import EARLIEST
@@ -75,6 +77,7 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         _index(lookup_index("interaction_id"), "account_id", "interaction_id"),
         _unique("active_call"),
         _unique("start_key"),
+        _unique("held_source"),
         _index(
             lookup_index("source_key"), "account_id", "source_key", "created", "_id",
             partialFilterExpression={"source_key": {"$gte": ""}},
@@ -120,7 +123,26 @@ async def _set_ended(database: Database) -> None:
     await database[RECORDINGS].update_many(over, [{"$set": {"ended": ended}}])
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_set_ended,)
+async def _set_held_source(database: Database) -> None:
+    # Older releases may have stored the same file several times. Only the first of these recordings holds it.
+    stored = {
+        "held_source": {"$exists": False},
+        "source_key": {"$gte": ""},
+        "source_sha256": {"$gte": ""},
+        "$or": [{"state": "STORED"}, {"state": "TRASHED", "trashed_from": "STORED"}],
+    }
+    fields = ("account_id", "source_key", "source_sha256")
+    order = [(field, ASCENDING) for field in ("account_id", "source_key", "created", "_id")]
+    found = database[RECORDINGS].find(stored, dict.fromkeys(fields, 1), sort=order, hint=lookup_index("source_key"))
+    async for document in found:
+        held = f"{document['source_key']}:{document['source_sha256']}"
+        with suppress(DuplicateKeyError):
+            await database[RECORDINGS].update_one(
+                {"_id": document["_id"], "held_source": {"$exists": False}}, {"$set": {"held_source": held}}
+            )
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_set_ended, _set_held_source)
 """The first step migrates version 1 to 2, and so on. A new database needs no step: it starts with the latest form."""
 
 

@@ -16,7 +16,7 @@ from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import fields_to_read
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
-from recordings.model.query import Page, PageRequest, Query
+from recordings.model.query import Page, PageRequest, Query, prefix_end
 from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording
 from recordings.ports.recording_store import Claim, Taken, Unique
 
@@ -109,6 +109,12 @@ class RecordingCollection:
         """Return the recordings made from the source with this key, newest first."""
         return await self._find(account_id, "source_key", source_key, limit)
 
+    async def find_holders(self, account_id: str, source: str) -> Sequence[Recording]:
+        """Return the recordings that hold an uploaded file, oldest first."""
+        found = self._collection.find(holders(account_id, source), _WHOLE, hint=lookup_index("held_source"))
+        recordings = to_recordings(await found.to_list(None), ROW_FIELDS)
+        return sorted(recordings, key=lambda found: (found.created, found.id))
+
     async def _find(self, account_id: str, field: str, value: str, limit: int = 1) -> list[Recording]:
         selector = {"account_id": account_id, field: value}
         found = self._collection.find(selector, _WHOLE, sort=_NEWEST_FIRST, limit=limit, hint=lookup_index(field))
@@ -193,7 +199,13 @@ def stranded(claim: Claim) -> Document:
     return {"node": {"$gte": ""}, "due_at": {**HAS_DUE["due_at"], "$lte": claim.stranded}}
 
 
+def holders(account_id: str, source: str) -> Document:
+    """Return the filter for the recordings that hold an uploaded file."""
+    return {"account_id": account_id, "held_source": {"$gte": source, "$lt": prefix_end(source)}}
+
+
 def _to_taken(error: DuplicateKeyError) -> Exception:
     keys = (error.details or {}).get("keyPattern", {})
-    violated = (unique for unique, key in zip(Unique, ("_id", "active_call", "start_key"), strict=True) if key in keys)
+    names = ("_id", "active_call", "start_key", "held_source")
+    violated = (unique for unique, key in zip(Unique, names, strict=True) if key in keys)
     return next((Taken(unique) for unique in violated), error)

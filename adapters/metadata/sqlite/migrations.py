@@ -215,7 +215,18 @@ _EIGHTH: Final = (
     "CREATE UNIQUE INDEX accounts_of_realm ON accounts (realm) WHERE realm IS NOT NULL",
 )
 
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
+_NINTH: Final = (
+    f"ALTER TABLE {TABLE} ADD COLUMN held_source TEXT",
+    # Older releases may have stored the same file several times. Only the first of these recordings holds it.
+    """UPDATE recordings SET held_source = source_key || ':' || source_sha256 WHERE rowid IN (
+        SELECT min(rowid) FROM recordings
+        WHERE 'STORED' IN (state, CASE state WHEN 'TRASHED' THEN trashed_from END)
+            AND source_key IS NOT NULL AND source_sha256 IS NOT NULL
+        GROUP BY account_id, source_key, source_sha256)""",
+    _indexed(lookup_index("held_source"), "account_id, held_source", unique=True, present="held_source"),
+)
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH)
 """Step n migrates `user_version` n to n + 1."""
 
 

@@ -28,7 +28,11 @@ _FIND_DUPLICATE: Final = {
     Unique.ID: f"{_OTHER_ROW} id = :id",
     Unique.ACTIVE_CALL: f"{_OTHER_ROW} account_id = :account_id AND active_call = :active_call",
     Unique.START_KEY: f"{_OTHER_ROW} account_id = :account_id AND start_key = :start_key",
+    Unique.SOURCE: f"{_OTHER_ROW} account_id = :account_id AND held_source = :held_source",
 }
+HOLDERS: Final = (
+    f"SELECT {_COLUMNS} FROM {TABLE} WHERE account_id = ? AND held_source >= ? AND held_source < ? ORDER BY created, id"
+)
 HELD: Final = (
     f"SELECT {_COLUMNS} FROM {TABLE} WHERE node = ? AND state IN ({', '.join('?' * len(IN_PROGRESS))}) "
     "ORDER BY created, id LIMIT ?"
@@ -90,7 +94,8 @@ def insert(connection: sqlite3.Connection, recording: Recording) -> None:
 
 
 def _taken(connection: sqlite3.Connection, recording: Recording, own: str = "") -> Taken | None:
-    parameters = {name: getattr(recording, name) for name in ("id", "account_id", "active_call", "start_key")}
+    names = ("id", "account_id", "active_call", "start_key", "held_source")
+    parameters = {name: getattr(recording, name) for name in names}
     parameters["own"] = own
     duplicates = (
         unique for unique, statement in _FIND_DUPLICATE.items() if connection.execute(statement, parameters).fetchone()
@@ -155,6 +160,11 @@ def found_by(field: str) -> str:
 def find(connection: sqlite3.Connection, account_id: str, field: str, value: str, limit: int = 1) -> list[Recording]:
     """Return an account's newest recordings with this value in an indexed field."""
     return _recordings(connection.execute(found_by(field), (account_id, value, limit)))
+
+
+def find_holders(connection: sqlite3.Connection, account_id: str, source: str) -> list[Recording]:
+    """Return the recordings that hold an uploaded file, oldest first."""
+    return _recordings(connection.execute(HOLDERS, (account_id, source, prefix_end(source))))
 
 
 def held_by(connection: sqlite3.Connection, node: str, limit: int) -> list[Recording]:

@@ -90,6 +90,11 @@ class SqliteStore:
         found: list[Recording] = await self._read(recording_table.find, account_id, "source_key", source_key, limit)
         return found
 
+    async def find_holders(self, account_id: str, source: str) -> Sequence[Recording]:
+        """Return the recordings that hold an uploaded file, oldest first."""
+        found: list[Recording] = await self._read(recording_table.find_holders, account_id, source)
+        return found
+
     async def held_by(self, node: str, limit: int = 1_000) -> Sequence[Recording]:
         """Return the recordings in progress on a node, oldest first."""
         found: list[Recording] = await self._read(recording_table.held_by, node, limit)

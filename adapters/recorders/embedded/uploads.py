@@ -39,7 +39,6 @@ RETRY_AFTER: Final = 30
 """Seconds after which a rejected sender may try again."""
 DRAIN: Final = 1.0
 """For how many seconds a body that is too long is read and dropped, so that its sender can read the response."""
-_FINISH_LOCKS: Final = 64
 
 
 class BodyTooLong(Exception):  # noqa: N818 - an expected result
@@ -62,8 +61,6 @@ class Uploads:
         self._spool = spool
         self._limits = limits or Limits()
         self._open = 0
-        # If two identical files end at once, the lock decides which is first; the second is the duplicate.
-        self._finish_locks = [asyncio.Lock() for _ in range(_FINISH_LOCKS)]
 
     async def receive(self, principal: Principal, upload: Upload, request: Request) -> Response:
         """Receive the body of a request. A success means that the body and the recording are stored durably."""
@@ -133,8 +130,7 @@ class Uploads:
             raise UploadIncomplete(400, f"{writer.length} of {content_length} bytes were received")
 
     async def _finish(self, recording: Recording, digest: str) -> Response:
-        async with self._finish_locks[hash(recording.source_key) % _FINISH_LOCKS]:
-            stored = await self._ingest.finish(recording.id, digest)
+        stored = await self._ingest.finish(recording.id, digest)
         if stored.state is State.FAILED:
             # The watchdog gave the upload up because it took too long by the clock. The sender must send it again.
             raise UploadIncomplete(503, "the upload was given up before its end: send it again")

@@ -75,6 +75,25 @@ async def put_older(store: RecordingStore) -> dict[str, Millis | None]:
     return {item.id: ended for item, ended in expected}
 
 
+async def put_copies(store: RecordingStore) -> dict[str, str | None]:
+    """Insert copies that older releases stored. Return the `held_source` that a migration must set, by id."""
+    source = {"source_key": "s", "source_sha256": "1"}
+    expected = (
+        (recording(state=State.STORED, created=NOW, **source), "s:1"),
+        (recording(state=State.STORED, created=NOW + 1, **source), None),
+        (recording(state=State.TRASHED, trashed_from=State.STORED, created=NOW + 2, **source), None),
+        (recording(state=State.STORED, created=NOW, account_id="other", **source), "s:1"),
+        (recording(state=State.TRASHED, trashed_from=State.STORED, source_key="s", source_sha256="2"), "s:2"),
+        (recording(state=State.FINALIZING, source_key="s", source_sha256="3"), None),
+        (recording(state=State.TRASHED, trashed_from=State.FAILED, source_key="s", source_sha256="4"), None),
+        (recording(state=State.STORED, source_key="s"), None),
+        (recording(state=State.STORED), None),
+    )
+    for item, _ in expected:
+        await store.insert(item)
+    return {item.id: held for item, held in expected}
+
+
 async def loaded(store: RecordingStore, recording_id: str) -> Recording:
     """Load a recording that must exist."""
     found = await store.load(recording_id)
@@ -127,6 +146,7 @@ def full(**given: Any) -> Recording:
         "applied": (Applied("key", "stop"),),
         "source_key": "source",
         "source_sha256": "cd" * 32,
+        "held_source": unique("source"),
         "node": "node",
         "due_at": NOW + 2,
         "attempts": 3,

@@ -19,7 +19,7 @@ from recordings.model.call import Call
 from recordings.model.query import Query
 from recordings.model.recording import ROW_FIELDS
 from recordings.ports.recording_store import Claim, StoreUnavailableError
-from tests.contract.metadata.samples import NOW, full, loaded, put_older, recording, unique
+from tests.contract.metadata.samples import NOW, full, loaded, put_copies, put_older, recording, unique
 from tests.servers.mongod import Mongod
 
 Client = MongoClient[dict[str, Any]]
@@ -242,6 +242,18 @@ async def test_documents_of_version_1_get_their_end_time(
     database[META].update_one({}, {"$set": {"version": 1}})
     await store.open()
     assert {name: (await loaded(store, name)).ended for name in expected} == expected
+
+
+async def test_one_of_the_copies_of_version_2_holds_its_file(
+    store: MongoStore, mongodb_client: Client, mongodb_database: str
+) -> None:
+    expected = await put_copies(store)
+    database = mongodb_client[mongodb_database]
+    database[RECORDINGS].update_many({}, {"$unset": {"held_source": ""}})
+    for _ in range(2):
+        database[META].update_one({}, {"$set": {"version": 2}})
+        await store.open()
+        assert {name: (await loaded(store, name)).held_source for name in expected} == expected
 
 
 async def test_a_field_missing_in_older_documents_is_null(

@@ -129,6 +129,9 @@ class TestSqlite:
         for field in ("start_key", "active_call", "source_key"):
             (step,) = plans.explain(sqlite_recordings.found_by(field), ("account", "x", 10))
             assert step.startswith(f"SEARCH recordings USING INDEX recordings_of_{field} (account_id=? AND {field}=?")
+        holders = plans.explain(sqlite_recordings.HOLDERS, ("account", "x", "y"))
+        index = "recordings_of_held_source (account_id=? AND held_source>? AND held_source<?)"
+        assert holders[0] == f"SEARCH recordings USING INDEX {index}"
 
 
 def stages(plan: dict[str, Any]) -> Iterator[str]:

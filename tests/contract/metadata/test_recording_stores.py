@@ -45,6 +45,7 @@ async def test_missing_recordings(store: MetadataStore) -> None:
     assert await store.find_started("account", "key") is None
     assert await store.find_active("account", "call") is None
     assert await store.find_source("account", "source") == []
+    assert await store.find_holders("account", "source:1") == []
     assert await store.held_by("node") == []
 
 
@@ -85,12 +86,13 @@ async def test_many_rows_in_one_look_up(store: MetadataStore) -> None:
 
 
 async def test_unique_values(store: MetadataStore) -> None:
-    busy = recording(state=State.RECORDING, call_id="call", start_key="key")
+    busy = recording(state=State.RECORDING, call_id="call", start_key="key", held_source="file")
     await store.insert(busy)
     for clash, what in (
-        (replace(busy, call_id="other", start_key="other"), Unique.ID),
-        (replace(busy, id=unique(), start_key="other"), Unique.ACTIVE_CALL),
-        (replace(busy, id=unique(), call_id="other"), Unique.START_KEY),
+        (replace(busy, call_id="other", start_key="other", held_source=None), Unique.ID),
+        (replace(busy, id=unique(), start_key="other", held_source=None), Unique.ACTIVE_CALL),
+        (replace(busy, id=unique(), call_id="other", held_source=None), Unique.START_KEY),
+        (replace(busy, id=unique(), call_id="other", start_key="other"), Unique.SOURCE),
     ):
         with pytest.raises(Taken) as refused:
             await store.insert(clash)
@@ -101,9 +103,10 @@ async def test_unique_values(store: MetadataStore) -> None:
 
 
 async def test_values_that_may_occur_twice(store: MetadataStore) -> None:
-    first = recording(state=State.RECORDING, call_id="call", start_key="key")
+    first = recording(state=State.RECORDING, call_id="call", start_key="key", held_source="file")
     await store.insert(first)
     await store.insert(replace(first, id=unique(), account_id="other"))
+    first = replace(first, held_source=None)
     await store.insert(replace(first, id=unique(), start_key=None, state=State.STORED))
     await store.insert(replace(first, id=unique(), start_key=None, source_key="source"))
     await store.insert(replace(first, id=unique(), start_key=None, call_id="another"))
@@ -172,6 +175,27 @@ async def test_recordings_are_found_by_source_key_newest_first(store: MetadataSt
         await store.insert(each)
     assert await store.find_source("account", "source") == given[::-1]
     assert await store.find_source("account", "source", limit=2) == given[:-3:-1]
+
+
+async def test_the_holders_of_a_file_are_found_oldest_first(store: MetadataStore) -> None:
+    held = ["s:1", "s:1@n2", "s:1@n1"]
+    given = [recording(held_source=each, created=NOW - number) for number, each in enumerate(held)]
+    others = [recording(held_source=each) for each in ("s:", "s:0", "s:2", "r:1", None)]
+    for each in (*given, *others, recording(held_source="s:1", account_id="other")):
+        await store.insert(each)
+    assert await store.find_holders("account", "s:1") == given[::-1]
+    assert await store.find_holders("account", "s:3") == []
+
+
+async def test_one_of_sixteen_saves_gets_a_file(store: MetadataStore) -> None:
+    rivals = [recording(state=State.RECORDING, source_key="s") for _ in range(16)]
+    for each in rivals:
+        await store.insert(each)
+    saves = [replace(each, held_source="s:1", state=State.FINALIZING, revision=1) for each in rivals]
+    outcomes = await asyncio.gather(*(store.save(each, 0) for each in saves), return_exceptions=True)
+    assert [outcome for outcome in outcomes if outcome is True] == [True]
+    assert [str(outcome) for outcome in outcomes if outcome is not True] == [str(Taken(Unique.SOURCE))] * 15
+    assert await store.find_holders("account", "s:1") == [saves[outcomes.index(True)]]
 
 
 async def test_recordings_in_progress_on_a_node(store: MetadataStore) -> None:

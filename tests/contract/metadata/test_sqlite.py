@@ -17,13 +17,13 @@ import pytest
 from adapters.metadata.sqlite import SqliteStore, database, database_threads
 from adapters.metadata.sqlite.database import READ_SECONDS, READERS, Database, commit_together
 from adapters.metadata.sqlite.database_threads import Call, ConnectionThreads, Outcome, StoreClosedError
-from adapters.metadata.sqlite.migrations import MIGRATIONS, SchemaTooNewError, index_of
+from adapters.metadata.sqlite.migrations import MIGRATIONS, SchemaTooNewError, index_of, lookup_index
 from adapters.metadata.sqlite.sqlite_store import FILE
 from recordings.model.instants import LATEST
 from recordings.model.query import OrderField, Query
 from recordings.model.recording import ROW_FIELDS
 from recordings.ports.recording_store import StoreUnavailableError, Taken
-from tests.contract.metadata.samples import full, loaded, put_older, recording
+from tests.contract.metadata.samples import full, loaded, put_copies, put_older, recording
 
 ROOT = Path(__file__).parents[3]
 
@@ -168,10 +168,30 @@ async def test_rows_of_version_6_get_their_end_time(tmp_path: Path) -> None:
         connection.execute("ALTER TABLE recordings DROP COLUMN ended")
         connection.execute("DROP INDEX accounts_of_realm")
         connection.execute("ALTER TABLE accounts DROP COLUMN realm")
+        without_held_source(connection)
         connection.execute("PRAGMA user_version = 6")
     connection.close()
     await made.open()
     assert {name: (await loaded(made, name)).ended for name in expected} == expected
+    await made.close()
+
+
+def without_held_source(connection: sqlite3.Connection) -> None:
+    connection.execute(f"DROP INDEX {lookup_index('held_source')}")
+    connection.execute("ALTER TABLE recordings DROP COLUMN held_source")
+
+
+async def test_one_of_the_copies_of_version_8_holds_its_file(tmp_path: Path) -> None:
+    made = SqliteStore(tmp_path)
+    await made.open()
+    expected = await put_copies(made)
+    await made.close()
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        without_held_source(connection)
+        connection.execute("PRAGMA user_version = 8")
+    connection.close()
+    await made.open()
+    assert {name: (await loaded(made, name)).held_source for name in expected} == expected
     await made.close()
 
 
