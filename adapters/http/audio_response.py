@@ -10,7 +10,6 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from adapters.http.audio_types import format_of
 from adapters.http.byte_ranges import Part, UnsatisfiableRangeError, choose_part
 from adapters.http.conditional_requests import Precondition, Validators, allows_range, check_preconditions
 from adapters.http.download_name import content_disposition, download_name
@@ -55,7 +54,7 @@ async def play(request: Request, recording: Recording, read: Read, *, inline: bo
     except UnsatisfiableRangeError:
         headers["content-range"] = unsatisfied_range(media)
         return error_response(416, "RANGE_NOT_SATISFIABLE", f"the audio has {media.length} bytes", headers)
-    name = download_name(recording.name, recording.id, format_of(media.content_type))
+    name = download_name(recording.name, recording.id, media.content_type)
     headers |= part_headers(media, part)
     headers["content-disposition"] = content_disposition(name, inline=inline)
     # The digest of the whole audio, also in the response to a range (RFC 9530, section 3.1).

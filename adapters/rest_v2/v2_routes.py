@@ -116,7 +116,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         name="delete_token_auth", method="DELETE", path="/token_auth", summary="End the token.",
-        statuses=COMMON,
+        statuses=(*COMMON, 403),
     ),
 )  # fmt: skip
 

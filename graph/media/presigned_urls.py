@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 
-from adapters.http.audio_types import format_of
 from adapters.http.download_name import content_disposition, download_name
 from adapters.media import MediaRouter
 from recordings.model.fields import MediaRow, RecordingRow
@@ -27,7 +26,7 @@ class UrlPresigner:
         return {identity: url for identity, url in signed.items() if url is not None}
 
     async def _sign(self, recording_id: str, media: MediaRow) -> str | None:
-        name = download_name("", recording_id, format_of(media["content_type"]))
+        name = download_name("", recording_id, media["content_type"])
         return await self._media.presign(
             media["url"],
             self._seconds,

@@ -97,6 +97,16 @@ async def test_a_stored_wav(v2: V2Client, accept: str) -> None:
     assert by_parameter.content == AUDIO
 
 
+async def test_the_file_name_has_the_extension_of_the_served_audio(v2: V2Client) -> None:
+    made = await v2.add(name="a.mp3")
+    media = await v2.keep(made, AUDIO, wav=True)
+    await v2.installation.store.save(replace(made, media=media, revision=1), 0)
+    for accept in ("audio/mpeg", "audio/wav"):
+        response = await v2.get(f"{v2.recordings}/{made.id}", accept=accept)
+        assert response.headers["content-type"] == "audio/x-wav"
+        assert response.headers["content-disposition"] == "attachment; filename=a.wav"
+
+
 async def test_the_headers_of_audio(v2: V2Client) -> None:
     made = await v2.add(name="9b1d.mp3")
     path = f"{v2.recordings}/{made.id}"

@@ -1,4 +1,9 @@
-"""Documents as CSV (`docs/v2_contract.md`, section 1.7), with no I/O. Each cell has quotes, nested names are joined."""
+"""Documents as CSV (`docs/v2_contract.md`, section 1.7), with no I/O. Each cell has quotes, nested names are joined.
+
+A caller chooses its name, and a spreadsheet would run a cell such as `=HYPERLINK(...)` as a formula. So a text that
+could be a formula gets an apostrophe before it (OWASP, "CSV Injection"). Telephone numbers get it, too: without it, a
+spreadsheet removes the plus sign and rounds the number. JSON numbers stay numbers.
+"""
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +18,9 @@ MAX_COLUMNS: Final = 1_024
 recordings can give each of them a thousand names in `user_metadata`."""
 HEADINGS: Final = {"id": "ID", "description": "Description"}
 _MAX_NAME: Final = 128
+_ESCAPE: Final = "'"
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The beginnings of a formula. The last four are the full-width forms of the first four."""
 
 
 class CsvTable:
@@ -35,7 +43,7 @@ class CsvTable:
         lines = [self._line(row) for row in rows]
         if not self._has_headings and rows:
             self._has_headings = True
-            lines.insert(0, _join(HEADINGS.get(column, column) for column in self._columns))
+            lines.insert(0, _join(HEADINGS.get(column, plain_text(column)) for column in self._columns))
         return "".join(lines)
 
     def _line(self, row: Mapping[str, str]) -> str:
@@ -49,9 +57,20 @@ def flatten(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str
         if isinstance(item, Mapping):
             yield from flatten(item, column)
         elif isinstance(item, list):
-            yield column, ",".join(as_text(each) for each in item)
+            yield column, plain_text(",".join(as_text(each) for each in item))
+        elif isinstance(item, str):
+            yield column, plain_text(item)
         else:
             yield column, "" if item is None else as_text(item)
+
+
+def plain_text(text: str) -> str:
+    """Return a cell that a spreadsheet does not run as a formula.
+
+    A text that begins with an apostrophe gets another one. So every reader can remove one from each cell that has it.
+    """
+    begins = (text[:1], text.lstrip()[:1])
+    return _ESCAPE + text if text and (text[0] == _ESCAPE or any(each in _FORMULA for each in begins)) else text
 
 
 def file_name(header: str | None, parameter: str | None) -> str:

@@ -32,7 +32,9 @@ async def play(request: Request, recording: Recording, validators: Validators, r
     except UnsatisfiableRangeError as error:
         raise V2Error(416, "range not satisfiable", headers={"content-range": unsatisfied_range(media)}) from error
     headers = part_headers(media, part) | {
-        "content-disposition": disposition(recording, inline=request.query_params.get("inline") == "true"),
+        "content-disposition": disposition(
+            recording, media.content_type, inline=request.query_params.get("inline") == "true"
+        ),
         "etag": validators.etag,
     }
     if "range" in request.headers:
@@ -40,9 +42,9 @@ async def play(request: Request, recording: Recording, validators: Validators, r
     return await stream_part(media, part, headers, read)
 
 
-def disposition(recording: Recording, *, inline: bool) -> str:
+def disposition(recording: Recording, content_type: str, *, inline: bool) -> str:
     """Return the `Content-Disposition`. The name is quoted only if necessary: clients do not expect quotes."""
-    name = download_name(recording.name, recording.id, recording.format)
+    name = download_name(recording.name, recording.id, content_type)
     if _TOKEN.fullmatch(name):
         return f"{'inline' if inline else 'attachment'}; filename={name}"
     return content_disposition(name, inline=inline)

@@ -1,8 +1,8 @@
 """The checks before an operation, in their order (`docs/v2_contract.md`, section 4.5).
 
-Body (400), expired token (401), path and method (404, 405), type of the body (415), rate limit (429), authentication
-(401), account (404, 403). Kazoo looks for the account before it authenticates. Here authentication comes first, so that
-a client without a token cannot learn which accounts exist.
+Body (400), expired token (401), path and method (404, 405), page of another site (403), type of the body (415), rate
+limit (429), authentication (401), account (404, 403). Kazoo looks for the account before it authenticates. Here
+authentication comes first, so that a client without a token cannot learn which accounts exist.
 """
 
 from dataclasses import replace
@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from adapters.http.token_bucket import TokenBuckets
 from adapters.rest_v2.adapter_functions import Authenticate
+from adapters.rest_v2.request.cross_site import is_forgeable
 from adapters.rest_v2.request.parameters import (
     BODY_TYPES,
     MAX_BODY,
@@ -81,7 +82,10 @@ class RequestChecks:
         await self._read(context)
         context.credential = find_credential(context.request.headers, context.parameters)
         self._check_expiry(context)
-        context.target = find(_method(context), path_of(context.request))
+        method = _method(context)
+        context.target = find(method, path_of(context.request))
+        if is_forgeable(method, context.request.headers, context.credential):
+            raise forbidden("a page of another site must send a token, not Basic credentials")
         _check_type(context)
         if context.operation.login:
             self._charge(context, LOGIN_COST)

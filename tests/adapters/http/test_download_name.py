@@ -43,9 +43,28 @@ def test_every_name_is_one_header_and_no_path(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
-    [("", "id.mp3"), ("a", "a.mp3"), ("a.mp3", "a.mp3"), ("a.MP3", "a.MP3"), ("a.wav", "a.wav.mp3"),
-     ("x" * 300, "x" * 196 + ".mp3")],
-)  # fmt: skip
-def test_the_extension_is_the_format(name: str, expected: str) -> None:
-    assert download_name(name, "id", "mp3") == expected
+    ("name", "content_type", "expected"),
+    [
+        ("", "audio/mpeg", "id.mp3"),
+        ("a", "audio/mpeg", "a.mp3"),
+        ("a.mp3", "audio/mpeg", "a.mp3"),
+        ("a.MP3", "audio/mp3; x=y", "a.MP3"),
+        ("a.wav", "audio/mpeg", "a.mp3"),
+        ("a.mp3", "audio/x-wav", "a.wav"),
+        ("a.mp3", "Audio/WAV", "a.wav"),
+        ("a.mp3.wav", "audio/mpeg", "a.mp3.mp3"),
+        ("call.2024-03.wav", "audio/flac", "call.2024-03.flac"),
+        ("a.2024", "audio/flac", "a.2024.flac"),
+        ("a.mp3", "audio/ogg", "a.opus"),
+        ("a.ogg", "audio/ogg", "a.ogg"),
+        ("a.wave", "audio/wav", "a.wave"),
+        ("a.mp3", "audio/mp4", "a.m4a"),
+        ("a.mp4", "audio/mp4", "a.mp4"),
+        ("a.mp3", "application/octet-stream", "a.mp3"),
+        (".mp3", "audio/wav", ".mp3.wav"),
+        ("x" * 300, "audio/mpeg", "x" * 196 + ".mp3"),
+        ("x" * 300 + ".wav", "audio/flac", "x" * 195 + ".flac"),
+    ],
+)
+def test_the_extension_is_that_of_the_served_type(name: str, content_type: str, expected: str) -> None:
+    assert download_name(name, "id", content_type) == expected
