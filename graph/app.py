@@ -1,5 +1,6 @@
 """The web app: all routes of the service, and its background work."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from graph.media.play_endpoint import MediaEndpoint
 from graph.media.presigned_urls import UrlPresigner
 from graph.server import health_checks as health
 from graph.server.background_work import BackgroundWork
+from graph.server.media_owner_check import MediaOwnerCheck
 from graph.server.request_log import RequestLog, masked, unavailable
 from graph.services import Services
 from recordings.model.instants import SECOND
@@ -45,22 +47,26 @@ def create_app(services: Services) -> ASGIApp:
     max_steps = services.settings.audio_workers + _EXTRA_STEPS
     background = BackgroundWork(services.upkeep, services.recorder, services.recordings, services.wake, max_steps)
     publisher = _presence_publisher(services)
+    media_owner = MediaOwnerCheck(services)
+    services.media.on_first_put(media_owner.claim)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await services.remove_leftovers()
         await background.start()
+        checking = asyncio.create_task(media_owner.run(), name="owner of the media store")
         if publisher is not None:
             await publisher.start()
         try:
             yield
         finally:
+            checking.cancel()
             if publisher is not None:
                 await publisher.stop()
             await background.stop(services.settings.shutdown_timeout)
 
     app = Starlette(
-        routes=_routes(services, background),
+        routes=_routes(services, background, media_owner),
         lifespan=lifespan,
         exception_handlers={
             HTTPException: routing_error,
@@ -72,7 +78,7 @@ def create_app(services: Services) -> ASGIApp:
     return RequestLog(app)
 
 
-def _routes(services: Services, background: BackgroundWork) -> list[BaseRoute]:
+def _routes(services: Services, background: BackgroundWork, media_owner: MediaOwnerCheck) -> list[BaseRoute]:
     checks = {
         "metadata": services.store.ping,
         "spool": services.spool.check,
@@ -80,7 +86,7 @@ def _routes(services: Services, background: BackgroundWork) -> list[BaseRoute]:
     }
     return [
         Route("/", _start),
-        *health.routes(checks),
+        *health.routes(checks, {"installation": media_owner.report}),
         Route("/graphql", _graphql(services)),
         *(graphiql.routes() if services.settings.graphiql else ()),
         _media(services).route(),

@@ -30,7 +30,7 @@ class FolderMedia:
 
     def __init__(self, root: Path, prefix: str, *, prune: bool = True) -> None:
         self.prefix = prefix
-        self._root = root
+        self.root = root
         self._prune = prune
 
     async def put(self, key: str, path: str, content_type: str) -> str:  # noqa: ARG002 - a folder keeps no types
@@ -39,7 +39,7 @@ class FolderMedia:
         The copy is complete and synced to the disk when this returns. If it fails, no part of it stays.
         """
         url = self.prefix + quoted(key)
-        await asyncio.to_thread(self._put, self._root / key, Path(path))
+        await asyncio.to_thread(self._put, self.root / key, Path(path))
         return url
 
     async def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
@@ -85,22 +85,22 @@ class FolderMedia:
 
     def objects(self) -> AsyncIterator[StoredObject]:
         """Return all files in the folder."""
-        return objects_in_folder(self._root, self.prefix)
+        return objects_in_folder(self.root, self.prefix)
 
     async def close(self) -> None:
         """Do nothing: this store keeps nothing open."""
 
     def _require_root(self) -> None:
         # If the disk is not mounted, the audio is not lost.
-        if not self._root.is_dir():
-            message = f"there is no folder {self._root}; check that its disk is mounted"
+        if not self.root.is_dir():
+            message = f"there is no folder {self.root}; check that its disk is mounted"
             raise MediaFaultError(message)
 
     def _path(self, url: str) -> Path:
         if not url.startswith(self.prefix):
             raise MediaMissing(url)
         try:
-            return self._root / unquoted(url.removeprefix(self.prefix))
+            return self.root / unquoted(url.removeprefix(self.prefix))
         except ValueError as error:
             raise MediaMissing(url) from error
 
@@ -123,7 +123,7 @@ class FolderMedia:
         with suppress(FileNotFoundError, NotADirectoryError):
             path.unlink()
         for folder in path.parents if self._prune else ():
-            if folder == self._root or not _remove_empty(folder):
+            if folder == self.root or not _remove_empty(folder):
                 return
 
 

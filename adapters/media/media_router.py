@@ -5,15 +5,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from pathlib import Path
 from typing import Any, Final
 
+from adapters.media.installation_mark import read_mark, write_mark
 from adapters.media.open_store import LOCAL, WEB, Opener, Store, check_scheme
 from adapters.net import Guard
-from recordings.ports.audio import StoredObject
+from recordings.ports.audio import MediaAccessError, StoredObject
 from recordings.rules.media_keys import plain_place
 
 PlaceOf = Callable[[str], Awaitable[str | None]]
 """Returns the URL of the location for new audio of an account id, or `None` for the installation's own location."""
 Note = Callable[[str], Awaitable[None]]
 """Records the URL prefix of a location (without a user) before the first audio is stored there."""
+Claim = Callable[[str], Awaitable[None]]
+"""Called with the URL prefix of a location after this process first stored audio there. It must not raise an error."""
 
 _AT_ONCE: Final = 16
 
@@ -29,6 +32,8 @@ class MediaRouter:
         self, url: str | None, opener: Opener, place_of: PlaceOf | None = None, note: Note | None = None
     ) -> None:
         """Raise `ValueError` if the URL is not absolute."""
+        self._claim: Claim | None = None
+        self._claimed: set[str] = set()
         self._opener = opener
         self._place_of = place_of
         self._note = note
@@ -46,7 +51,11 @@ class MediaRouter:
         if self._note is not None and prefix not in self._noted:
             await self._note(plain_place(prefix))
             self._noted.add(prefix)
-        return await self._stores[prefix].put(key, path, content_type)
+        stored = await self._stores[prefix].put(key, path, content_type)
+        if self._claim is not None and prefix not in self._claimed:
+            self._claimed.add(prefix)
+            await self._claim(prefix)
+        return stored
 
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Return the bytes of a URL from `start` to `end` (exclusive). Raise `MediaMissing` if there is no object."""
@@ -56,13 +65,19 @@ class MediaRouter:
         """Return the length in bytes, or `None` if there is no object."""
         return await self._store_of(url).length(url)
 
-    async def lengths(self, urls: Sequence[str]) -> Sequence[int | None]:
-        """Return the lengths of many URLs, in the same order. At most 16 requests run at the same time."""
+    async def lengths(self, urls: Sequence[str]) -> Sequence[int | MediaAccessError | None]:
+        """Return the lengths of many URLs, in the same order. At most 16 requests run at the same time.
+
+        If the credentials do not allow to examine an object, its item is the error.
+        """
         slots = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(url: str) -> int | None:
+        async def one(url: str) -> int | MediaAccessError | None:
             async with slots:
-                return await self.length(url)
+                try:
+                    return await self.length(url)
+                except MediaAccessError as error:
+                    return error
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(url)) for url in urls]
@@ -109,6 +124,27 @@ class MediaRouter:
             if listing is not None:
                 async for found in listing:
                     yield found
+
+    def on_first_put(self, claim: Claim) -> None:
+        """Set the function to call after this process first stored audio in a location."""
+        self._claim = claim
+
+    async def owner_of(self, place: str) -> str | None:
+        """Return the id of the installation that marked one of the `places`; `None` if there is no mark.
+
+        Raises:
+            MediaStoreUnavailableError: the store cannot be read.
+        """
+        return await read_mark(self._stores[place], place)
+
+    async def mark(self, place: str, installation_id: str) -> None:
+        """Write the mark of an installation into one of the `places`. A folder that does not exist gets no mark."""
+        await write_mark(self._stores[place], installation_id)
+
+    @property
+    def default_place(self) -> str:
+        """The URL prefix of the installation's own location for new audio."""
+        return self._default
 
     async def close(self) -> None:
         """Close the connections of all stores."""

@@ -1,5 +1,6 @@
 """`recordings doctor` and `recordings verify`: compare the metadata with the stored audio."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -8,19 +9,27 @@ import click
 from graph.cli.progress_bar import progress_bar
 from graph.cli.shared_options import STORAGE, print_json, setting_options, with_services
 from graph.server.log_setup import scrub
+from recordings.use_cases.examination import Notes
 
 if TYPE_CHECKING:
     from graph.services import Services
-    from recordings.use_cases.doctor import Finding
+    from recordings.use_cases.examination import Finding
 
 _SETTINGS: Final = (*STORAGE, "allowed_hosts", "private_hosts")
 _SHARE: Final = click.FloatRange(0, 1)
 _MAX_REASON: Final = 300
+_MAX_ORPHANS: Final = 100_000
+_MAX_NAMES: Final = 20
 
 
 @click.command()
+@click.option("--repair", is_flag=True, help="Update recordings whose audio is missing, and free the spool.")
 @click.option(
-    "--repair", is_flag=True, help="Repair problems. This deletes audio that no recording has, and updates recordings."
+    "--repair-orphans",
+    type=click.IntRange(0, _MAX_ORPHANS),
+    default=0,
+    metavar="NUMBER",
+    help="Delete at most this many files that belong to no recording. By default, no audio is deleted.",
 )
 @click.option(
     "--verify",
@@ -32,23 +41,30 @@ _MAX_REASON: Final = 300
 )
 @setting_options(_SETTINGS)
 @click.pass_context
-def doctor(context: click.Context, repair: bool, share: float, options: Mapping[str, str | None]) -> None:
+def doctor(
+    context: click.Context, repair: bool, repair_orphans: int, share: float, options: Mapping[str, str | None]
+) -> None:
     """Compare metadata with stored audio.
 
     The command compares the metadata with the media stores and with this server's spool, in both directions. It can run
     while the server runs. It prints one line for each problem. It lists the objects of all media stores that the
     installation uses or has used. At its end it names the stores that it could not list.
 
-    --repair marks recordings whose audio is missing as LOST, at most 100 in a run. It deletes audio that no recording
-    has, if the audio is older than one day, but it keeps the audio of a LOST recording. It deletes spool files of
-    recordings that are stored, discarded or purged.
+    Without --repair and --repair-orphans, the command changes nothing.
 
-    Never use --repair on a copy of the metadata that still names the media stores of the original: it would delete
-    audio that the original stored after the copy was made.
+    --repair marks recordings whose audio is missing as LOST, at most 100 in a run. It deletes spool files of recordings
+    that are stored, discarded or purged.
 
-    The exit code is 1 if a problem remains.
+    --repair-orphans deletes audio that no recording has, if the audio is older than one day, but it keeps the audio of
+    a LOST recording. It deletes nothing if a store looks wrong: if more than a tenth of its audio belongs to no
+    recording, if it has audio that is older than the metadata store, or if its mark names another installation.
+
+    Never use --repair-orphans on a copy of the metadata that still names the media stores of the original: it would
+    delete audio that the original stored after the copy was made.
+
+    The exit code is 1 if a problem remains, or if audio could not be examined.
     """
-    context.exit(_examine(options, repair, share))
+    context.exit(_examine(options, repair, repair_orphans, share))
 
 
 @click.command()
@@ -79,28 +95,73 @@ def verify(context: click.Context, share: float, options: Mapping[str, str | Non
 
 
 @with_services
-async def _examine(services: "Services", repair: bool, share: float) -> int:
-    unlisted: list[tuple[str, str]] = []
+async def _examine(services: "Services", repair: bool, repair_orphans: int, share: float) -> int:
+    notes = _Notes()
     with progress_bar() as progress:
         findings = services.doctor.examine(
-            repair=repair,
-            verify=share,
-            progress=progress,
-            not_listed=lambda store, reason: unlisted.append((store, reason)),
+            repair=repair, repair_orphans=repair_orphans, verify=share, progress=progress, notes=notes
         )
         exit_code = await _print_findings(findings)
-    for store, reason in unlisted:
-        click.echo(
-            f"not listed: {scrub(store)}: {scrub(reason)[:_MAX_REASON]}; audio without a recording is not found there",
-            err=True,
-        )
-    return exit_code
+    return max(exit_code, notes.print_all())
 
 
 @with_services
 async def _verify(services: "Services", share: float) -> int:
+    notes = _Notes()
     with progress_bar() as progress:
-        return await _print_findings(services.doctor.verify(share, progress))
+        exit_code = await _print_findings(services.doctor.verify(share, progress, notes))
+    return max(exit_code, notes.print_all())
+
+
+class _Notes(Notes):
+    """Collects notes, and prints them at the end to stderr."""
+
+    def __init__(self) -> None:
+        self._unlisted: list[tuple[str, str]] = []
+        self._undeleted: list[tuple[str, str]] = []
+        self._unexamined: Counter[str] = Counter()
+        self._others: list[str] = []
+        self._other_count = 0
+
+    def not_listed(self, place: str, reason: str) -> None:
+        """Collect a store."""
+        self._unlisted.append((place, reason))
+
+    def not_examined(self, url: str, reason: str) -> None:  # noqa: ARG002 - there may be millions of URLs
+        """Count audio by reason."""
+        self._unexamined[reason] += 1
+
+    def not_deleted(self, place: str, reason: str) -> None:
+        """Collect a store."""
+        self._undeleted.append((place, reason))
+
+    def not_own(self, name: str) -> None:
+        """Collect the first names."""
+        self._other_count += 1
+        if len(self._others) < _MAX_NAMES:
+            self._others.append(name)
+
+    def print_all(self) -> int:
+        """Print the notes. Return the exit code: 1 if audio could not be examined."""
+        for place, reason in self._unlisted:
+            _note(f"not listed: {scrub(place)}: {_shortened(reason)}; audio without a recording is not found there")
+        for reason, number in self._unexamined.items():
+            _note(f"not examined: the audio of {number} recordings: {_shortened(reason)}")
+        for place, reason in self._undeleted:
+            _note(f"no audio may be deleted, because {scrub(place)} looks wrong: {_shortened(reason)}")
+        for name in self._others:
+            _note(f"left alone: {scrub(name)}: not made by this service")
+        if self._other_count > len(self._others):
+            _note(f"left alone: {self._other_count - len(self._others)} more")
+        return 1 if self._unexamined else 0
+
+
+def _note(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _shortened(reason: str) -> str:
+    return scrub(reason)[:_MAX_REASON]
 
 
 async def _print_findings(findings: "AsyncIterator[Finding]") -> int:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -21,6 +22,7 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Command = Callable[..., None]
 
+_CHECK_SECONDS: Final = 10.0
 STORAGE: Final = ("data", "mongodb", "driver", "media", "media_options", "key_file")
 """The settings that a command needs to find the installation."""
 
@@ -92,7 +94,25 @@ def with_new_services(
     work: "Callable[Concatenate[Services, Arguments], Awaitable[Result]]",
 ) -> Callable[Concatenate[Mapping[str, str | None], Arguments], Result]:
     """Do the same as `with_services`, but create the installation if it does not exist."""
-    return _with_services(work, create=True)
+
+    async def work_after_check(services: "Services", /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        await _warn_of_older_audio(services)
+        return await work(services, *args, **kwargs)
+
+    return _with_services(work_after_check, create=True)
+
+
+async def _warn_of_older_audio(services: "Services") -> None:
+    """Print a warning if the metadata store is new, and its media store belongs to another installation."""
+    from recordings.use_cases.media_owner import check_owner
+
+    warning = None
+    with suppress(Exception):
+        # The store may be unreachable. The server checks it again.
+        async with asyncio.timeout(_CHECK_SECONDS):
+            warning = await check_owner(services.media.default_place, services.store, services.media)
+    if warning is not None:
+        click.echo(f"Warning: {logs.scrub(warning)}", err=True)
 
 
 def _with_services(

@@ -16,6 +16,8 @@ _log: Final = logger("health")
 
 Check = Callable[[], Awaitable[None]]
 """Raises an error if a part of the server does not work."""
+Report = Callable[[], Awaitable[str | None]]
+"""Returns a problem of a part that the server can run without, in words for the public; `None` for no problem."""
 
 
 async def alive(_request: Request) -> JSONResponse:
@@ -23,14 +25,24 @@ async def alive(_request: Request) -> JSONResponse:
     return JSONResponse({"status": "alive"})
 
 
-def ready(checks: Mapping[str, Check]) -> Callable[[Request], Awaitable[JSONResponse]]:
-    """Return an endpoint: 200 if all parts work, else 503. The body names failing parts; the log has the reasons."""
+def ready(
+    checks: Mapping[str, Check], reports: Mapping[str, Report] | None = None
+) -> Callable[[Request], Awaitable[JSONResponse]]:
+    """Return an endpoint: 200 if all parts work, else 503. The body names failing parts; the log has the reasons.
+
+    The parts in `reports` do not end the readiness. The body has their problems as `warnings`.
+    """
 
     async def respond(_request: Request) -> JSONResponse:
         results = await asyncio.gather(*(_works(name, check) for name, check in checks.items()))
         parts = {name: "ready" if works else "failing" for name, works in zip(checks, results, strict=True)}
         status = "ready" if all(results) else "failing"
-        body = {"status": status, "parts": parts}
+        problems = {name: await report() for name, report in (reports or {}).items()}
+        warnings = {name: problem for name, problem in problems.items() if problem is not None}
+        body: dict[str, object] = {"status": status, "parts": parts}
+        if warnings:
+            body["parts"] = {**parts, **dict.fromkeys(warnings, "warning")}
+            body["warnings"] = warnings
         if all(results):
             return JSONResponse(body)
         failing = ", ".join(name for name, state in parts.items() if state == "failing")
@@ -39,9 +51,9 @@ def ready(checks: Mapping[str, Check]) -> Callable[[Request], Awaitable[JSONResp
     return respond
 
 
-def routes(checks: Mapping[str, Check]) -> list[Route]:
+def routes(checks: Mapping[str, Check], reports: Mapping[str, Report] | None = None) -> list[Route]:
     """Return the routes `/healthz` and `/readyz`."""
-    return [Route("/healthz", alive), Route("/readyz", ready(checks))]
+    return [Route("/healthz", alive), Route("/readyz", ready(checks, reports))]
 
 
 async def _works(name: str, check: Check) -> bool:

@@ -1,9 +1,17 @@
-"""The settings of an installation that apply to all its accounts."""
+"""An installation: its identity, and its settings that apply to all accounts."""
 
 from dataclasses import dataclass
 
 from recordings.model.instants import DAY, Millis
 from recordings.model.options import WEB
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The identity of an installation. It belongs to the metadata store, and is made when that store is created."""
+
+    id: str
+    created: Millis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
 
 from recordings.model.account import Account, ApiKey, IngestAddress
+from recordings.model.installation import Installation
 from recordings.model.instants import Millis
 from recordings.model.user import User
 
@@ -75,6 +76,9 @@ class PlaceStore(Protocol):
 
     async def places(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
         """Return the locations that are greater than `after`, sorted."""
+
+    async def installation(self) -> Installation:
+        """Return the identity of the installation whose metadata this store has."""
 
 
 class UserStore(Protocol):

@@ -12,8 +12,20 @@ class MediaMissing(Exception):  # noqa: N818 - a result, not a fault
     """There is no audio at the URL."""
 
 
+class MediaArchived(MediaMissing):
+    """The store has moved the audio to an archive. It cannot be read until an operator restores it there."""
+
+    def __init__(self, url: str, message: str) -> None:
+        super().__init__(url)
+        self.message = message
+
+
 class MediaStoreUnavailableError(Exception):
     """The media store is unreachable, refused a request, or closed the connection. The message contains no secret."""
+
+
+class MediaAccessError(MediaStoreUnavailableError):
+    """The media store rejects the credentials, or they do not permit this request. The message names the request."""
 
 
 class MediaStore(Protocol):
@@ -57,8 +69,15 @@ class ExaminedMedia(Protocol):
     def objects_at(self, place: str) -> AsyncIterator[StoredObject] | None:
         """Return all objects in one of these stores; `None` if it cannot list them."""
 
-    async def lengths(self, urls: Sequence[str]) -> Sequence[int | None]:
-        """Return the lengths in bytes of many URLs, in their order; `None` for an object that does not exist."""
+    async def owner_of(self, place: str) -> str | None:
+        """Return the id of the installation that marked one of these stores; `None` if there is no mark."""
+
+    async def lengths(self, urls: Sequence[str]) -> Sequence[int | MediaAccessError | None]:
+        """Return the lengths in bytes of many URLs, in their order.
+
+        `None` stands for an object that does not exist. If the credentials do not allow to examine an object, its item
+        is the error.
+        """
 
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """As `MediaStore.read`."""

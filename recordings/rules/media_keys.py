@@ -2,6 +2,8 @@
 
 from typing import Final
 
+MARK: Final = ".recordings-installation"
+"""The key of the object that names the installation to which a media store belongs."""
 DIGEST: Final = 64
 """Length of a SHA-256 in hex digits. A key has it instead of an id that is not safe as a file name."""
 

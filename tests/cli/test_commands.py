@@ -242,10 +242,10 @@ def test_a_variable_does_not_set_an_option_that_is_no_setting(cli: CommandLine, 
     assert "--account" in result.stderr
 
 
-def test_help_of_doctor_says_that_repair_deletes(cli: CommandLine) -> None:
+def test_help_of_doctor_says_which_option_deletes_audio(cli: CommandLine) -> None:
     shown = " ".join(cli.run("doctor", "--help").stdout.split())
     assert "without losing anything" not in shown
-    assert "--repair Repair problems. This deletes audio that no recording has" in shown
+    assert "--repair-orphans NUMBER Delete at most this many files that belong to no recording." in shown
 
 
 @pytest.mark.parametrize("words", [("call",), ("ingest", "create")], ids=" ".join)

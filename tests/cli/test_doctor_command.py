@@ -1,16 +1,19 @@
 """`recordings doctor` and media stores that the installation used before."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from adapters.metadata.sqlite.sqlite_store import FILE
 from graph.services import Services, open_services
 from graph.settings import load
 from recordings.model.recording import State
 from tests.cli.conftest import CommandLine
 from tests.contract.metadata.samples import recording as sample
+from tests.support.old_installation import set_created
 
 
 def prepare(cli: CommandLine, account: str, media: str) -> str:
@@ -41,7 +44,11 @@ def test_former_stores_are_examined_and_stores_without_a_listing_are_named(
     assert (
         "not listed: https://user.example.org/?token=***: this kind of store cannot list its objects" in result.stderr
     )
-    repair = cli.run("doctor", "--repair")
+    refused = cli.run("doctor", "--repair-orphans", "1", expected=1)
+    assert "it has audio that is older than the metadata store" in refused.stderr
+    set_created(cli.data)
+    assert "1 found, 0 repaired" in cli.run("doctor", "--repair", expected=1).stderr
+    repair = cli.run("doctor", "--repair-orphans", "1")
     assert "1 found, 1 repaired" in repair.stderr
     assert not Path(url.removeprefix("file://")).exists()
     assert cli.run("doctor").stdout == ""
@@ -52,3 +59,13 @@ def test_a_folder_without_an_installation_is_an_error(cli: CommandLine, command:
     result = cli.run(command, expected=1)
     assert f"there is no installation in {cli.data}" in result.stderr
     assert not cli.data.exists()
+
+
+def test_a_lost_metadata_file_is_reported_by_commands(cli: CommandLine) -> None:
+    cli.run("account", "create", "Acme")
+    (cli.data / "media").mkdir()
+    cli.run("account", "create", "Acme")
+    assert json.loads((cli.data / "media.installation").read_text())["installation"]
+    for file in cli.data.glob(f"{FILE}*"):
+        file.unlink()
+    assert "mark of another installation" in cli.run("account", "create", "Acme").stderr

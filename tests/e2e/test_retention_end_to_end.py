@@ -15,6 +15,7 @@ import pytest
 from graph.demo.demo_account import DEMO_ACCOUNT
 from tests.e2e.server import PROGRAM, SECONDS, Client, Server, command, environment, until
 from tests.servers.shared import Answer
+from tests.support.old_installation import set_created
 
 
 @pytest.fixture
@@ -81,7 +82,8 @@ def test_the_doctor_finds_what_is_wrong_and_repairs_what_can_be(server: Server, 
     assert not any(each["repaired"] for each in seen)
     verified = run(server, "verify", "--all", expected=1)
     assert ("WRONG_HASH", changed) in {(each["problem"], each["recording"]) for each in verified}
-    repaired = run(server, "doctor", "--repair", expected=1)
+    set_created(server.data)
+    repaired = run(server, "doctor", "--repair", "--repair-orphans", "1", expected=1)
     assert {each["problem"] for each in repaired if each["repaired"]} == {"MISSING_AUDIO", "ORPHAN_AUDIO"}
     assert client.find(gone)["state"] == "LOST"
     assert not orphan.exists()

@@ -15,12 +15,14 @@ from adapters.spool import FolderSpool
 from recordings.model.account import Account
 from recordings.model.instants import DAY, HOUR
 from recordings.model.recording import Media, Reason, Recording, State
-from recordings.ports.audio import StoredObject
+from recordings.ports.audio import MediaAccessError, StoredObject
 from recordings.rules.media_keys import id_of, place_of, plain_place
-from recordings.use_cases.doctor import MOST_LOST, Doctor, Finding, Issue
+from recordings.use_cases.doctor import MOST_LOST, Doctor
+from recordings.use_cases.examination import Finding, Issue, Notes
 from recordings.use_cases.finalizer import media_key
 from tests.contract.metadata.samples import recording as sample
 from tests.support.fake_clock import FakeClock
+from tests.support.old_installation import set_created
 
 ACCOUNT = "a" * 32
 DATA = b"audio " * 1_000
@@ -84,6 +86,28 @@ class Clinic:
         return [finding async for finding in self.doctor().examine(**given)]
 
 
+class NoteList(Notes):
+    """Keeps all notes of an examination."""
+
+    def __init__(self) -> None:
+        self.unlisted: list[tuple[str, str]] = []
+        self.unexamined: list[tuple[str, str]] = []
+        self.undeleted: list[tuple[str, str]] = []
+        self.others: list[str] = []
+
+    def not_listed(self, place: str, reason: str) -> None:
+        self.unlisted.append((place, reason))
+
+    def not_examined(self, url: str, reason: str) -> None:
+        self.unexamined.append((url, reason))
+
+    def not_deleted(self, place: str, reason: str) -> None:
+        self.undeleted.append((place, reason))
+
+    def not_own(self, name: str) -> None:
+        self.others.append(name)
+
+
 def seen(findings: Sequence[Finding]) -> list[tuple[Issue, str | None, bool]]:
     return sorted((finding.issue, finding.recording_id, finding.repaired) for finding in findings)
 
@@ -93,6 +117,7 @@ async def clinic(tmp_path: Path) -> AsyncIterator[Clinic]:
     made = Clinic(tmp_path)
     await made.store.open()
     await made.store.add_account(Account(id=ACCOUNT, name="x", created=0))
+    set_created(tmp_path)
     yield made
     await made.store.close()
 
@@ -142,7 +167,7 @@ async def test_what_is_being_purged_is_not_missing(clinic: Clinic) -> None:
     assert await clinic.store.save(going, trashed.revision)
     assert trashed.media is not None
     await clinic.media.delete(trashed.media.url)
-    assert await clinic.findings(repair=True) == []
+    assert await clinic.findings(repair=True, repair_orphans=9) == []
     kept = replace(going, purge_at=clinic.clock.now() + 1, revision=going.revision + 1)
     assert await clinic.store.save(kept, going.revision)
     assert seen(await clinic.findings(repair=True)) == [(Issue.MISSING_AUDIO, trashed.id, False)]
@@ -192,9 +217,12 @@ async def test_audio_that_no_recording_has_is_deleted(clinic: Clinic, state: Sta
     nobody = sample(account_id=ACCOUNT)
     urls = [await clinic.put(media_key(each, "mp3")) for each in (row, nobody)]
     kept = await clinic.keep()
+    for _ in range(17):
+        await clinic.keep()
     expected = sorted((Issue.ORPHAN_AUDIO, each.id) for each in (row, nobody))
     assert [found[:2] for found in seen(await clinic.findings())] == expected
-    repaired = await clinic.findings(repair=True)
+    assert seen(await clinic.findings(repair=True)) == [(*found, False) for found in expected]
+    repaired = await clinic.findings(repair_orphans=2)
     assert seen(repaired) == [(*found, True) for found in expected]
     assert [await clinic.media.length(url) for url in urls] == [None, None]
     assert kept.media is not None
@@ -208,7 +236,7 @@ async def test_audio_of_a_lost_recording_is_told_of_and_kept(clinic: Clinic, giv
     lost = sample(account_id=ACCOUNT, **given)
     await clinic.store.insert(lost)
     url = await clinic.put(media_key(lost, "mp3"))
-    assert seen(await clinic.findings(repair=True)) == [(Issue.ORPHAN_AUDIO, lost.id, False)]
+    assert seen(await clinic.findings(repair=True, repair_orphans=9)) == [(Issue.ORPHAN_AUDIO, lost.id, False)]
     assert await clinic.media.length(url) == len(DATA)
 
 
@@ -222,7 +250,7 @@ async def test_what_goes_into_the_trash_or_out_of_it_meanwhile_is_no_orphan(
     moving = await clinic.keep(id="an id / of another system", state=before)
     lengths = clinic.media.lengths
 
-    async def then_move(urls: Sequence[str]) -> Sequence[int | None]:
+    async def then_move(urls: Sequence[str]) -> Sequence[int | MediaAccessError | None]:
         found = await clinic.store.load(moving.id)
         if found is not None and found.state is before:
             moved = replace(found, state=to, revision=found.revision + 1)
@@ -231,7 +259,7 @@ async def test_what_goes_into_the_trash_or_out_of_it_meanwhile_is_no_orphan(
 
     monkeypatch.setattr(clinic.media, "lengths", then_move)
     monkeypatch.setattr("recordings.use_cases.doctor.MAX_PAGE", 1)
-    assert await clinic.findings(repair=True) == []
+    assert await clinic.findings(repair=True, repair_orphans=9) == []
     for each in (moving, *others):
         assert each.media is not None
         assert await clinic.media.length(each.media.url) == len(DATA)
@@ -242,7 +270,7 @@ async def test_what_is_being_stored_is_no_orphan(clinic: Clinic) -> None:
     await clinic.store.insert(finalizing)
     await clinic.put(media_key(finalizing, "mp3"), age=30 * DAY)
     await clinic.put(media_key(sample(account_id=ACCOUNT), "mp3"), age=DAY - HOUR)
-    assert await clinic.findings(repair=True) == []
+    assert await clinic.findings(repair=True, repair_orphans=9) == []
 
 
 async def test_an_object_whose_row_came_meanwhile_is_kept(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +285,7 @@ async def test_an_object_whose_row_came_meanwhile_is_kept(clinic: Clinic, monkey
         return found
 
     monkeypatch.setattr(clinic.store, "rows", then_insert)
-    assert seen(await clinic.findings(repair=True)) == [(Issue.ORPHAN_AUDIO, late.id, False)]
+    assert seen(await clinic.findings(repair=True, repair_orphans=9)) == [(Issue.ORPHAN_AUDIO, late.id, False)]
     assert await clinic.media.length(url) == len(DATA)
 
 
@@ -268,7 +296,7 @@ async def test_a_copy_elsewhere_is_told_of_and_kept(clinic: Clinic) -> None:
     url = await elsewhere.put(media_key(kept, "mp3"), str(clinic.folder / "source"), "audio/mpeg")
     os.utime(url.removeprefix("file://"), (0, 0))
     doctor = clinic.doctor(media=elsewhere)
-    findings = [finding async for finding in doctor.examine(repair=True)]
+    findings = [finding async for finding in doctor.examine(repair=True, repair_orphans=9)]
     assert seen(findings) == [(Issue.COPY, kept.id, False)]
     assert await elsewhere.length(url) == len(DATA)
 
@@ -278,7 +306,10 @@ async def test_what_is_not_ours_is_left_alone_and_broken_transfers_go(clinic: Cl
     await clinic.put("readme.txt")
     await clinic.put("a/b/.c.mp3.0011.part")
     fresh = await clinic.put("a/b/.d.mp3.0011.part", age=0)
-    assert seen(await clinic.findings(repair=True)) == [(Issue.ORPHAN_AUDIO, None, True)]
+    notes = NoteList()
+    found = await clinic.findings(repair_orphans=1, notes=notes)
+    assert seen(found) == [(Issue.ORPHAN_AUDIO, None, True)]
+    assert notes.others == ["local:readme.txt", "local:somebody/elses/file.mp3"]
     assert await clinic.media.length(fresh) == len(DATA)
 
 
@@ -318,7 +349,7 @@ async def test_memory_does_not_grow_with_the_store(clinic: Clinic) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(self.real, name)
 
-        async def lengths(self, urls: Sequence[str]) -> Sequence[int | None]:
+        async def lengths(self, urls: Sequence[str]) -> Sequence[int | MediaAccessError | None]:
             return [1] * len(urls)
 
         async def objects_at(self, _place: str) -> AsyncIterator[Any]:
@@ -343,7 +374,7 @@ async def test_what_is_left_where_audio_was_put_once_is_found_and_deleted(clinic
     assert [(found.url, found.repaired) for found in await clinic.findings()] == [(url, False)]
     # The process that looks next knows nothing but what was written down.
     clinic.media = open_media_store(None, clinic.folder)
-    assert [(found.url, found.repaired) for found in await clinic.findings(repair=True)] == [(url, True)]
+    assert [(found.url, found.repaired) for found in await clinic.findings(repair_orphans=1)] == [(url, True)]
     assert await clinic.findings() == []
 
 
@@ -354,7 +385,7 @@ async def test_where_recordings_lie_is_looked_at_even_if_nobody_wrote_it_down(cl
     media = Media(url, "audio/mpeg", len(DATA), 1_000, 8_000, 1, hashlib.sha256(DATA).hexdigest(), 0)
     await clinic.store.insert(replace(kept, media=media))
     assert await clinic.store.places() == []
-    assert seen(await clinic.findings(repair=True)) == [(Issue.ORPHAN_AUDIO, nobody.id, True)]
+    assert seen(await clinic.findings(repair_orphans=1)) == [(Issue.ORPHAN_AUDIO, nobody.id, True)]
     assert [await clinic.media.length(each) for each in (url, orphan)] == [len(DATA), None]
 
 
@@ -373,10 +404,10 @@ async def test_what_cannot_be_listed_is_said_and_the_rest_is_examined(clinic: Cl
     await clinic.leave(clinic.elsewhere("here"), nobody)
     for place in ("https://files.example.org/audio/", "nothing://bucket/", "nothing"):
         await clinic.store.note_place(place, 0)
-    said: list[tuple[str, str]] = []
-    findings = await clinic.findings(not_listed=lambda place, why: said.append((place, why)))
+    notes = NoteList()
+    findings = await clinic.findings(notes=notes)
     assert seen(findings) == [(Issue.ORPHAN_AUDIO, nobody.id, False)]
-    assert [(place, why[:28]) for place, why in sorted(said)] == [
+    assert [(place, why[:28]) for place, why in sorted(notes.unlisted)] == [
         ("https://files.example.org/audio/", "this kind of store cannot li"),
         ("nothing", "'nothing' is not a URL for a"),
         ("nothing://bucket/", "Protocol not known: nothing"),

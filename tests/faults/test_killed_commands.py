@@ -24,6 +24,7 @@ from tests.e2e.server import command
 from tests.e2e.sound import wav
 from tests.faults.killed_process import Control
 from tests.support.fake_clock import FakeClock
+from tests.support.old_installation import set_created
 
 ACCOUNT = "ab" * 16
 DATA = b"audio " * 100
@@ -104,8 +105,9 @@ async def test_retention_set_again_gives_every_recording_its_date(office: Office
 
 async def test_the_doctors_repairs_again_leave_nothing_to_repair(office: Office) -> None:
     whole = await office.keep()
+    set_created(office.data)
     lost: list[Recording] = []
-    for place in office.deaths("doctor", "--repair"):
+    for place in office.deaths("doctor", "--repair", "--repair-orphans", "1"):
         if place:
             assert office.run("doctor", "--verify", "1") == 0
             found = await office.found(lost[-1])

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from adapters.metadata.row_fields import decode, encode
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
+from recordings.model.installation import Installation
 from recordings.model.instants import Millis
 from recordings.model.retention import Retention
 from recordings.ports.account_stores import RealmTaken
@@ -151,3 +152,8 @@ def places(connection: sqlite3.Connection, limit: int, after: str) -> list[str]:
     """Return the media store URLs that sort after `after`."""
     found = connection.execute("SELECT url FROM places WHERE url > ? ORDER BY url LIMIT ?", (after, limit))
     return [url for (url,) in found]
+
+
+def installation(connection: sqlite3.Connection) -> Installation:
+    """Return the identity of the installation."""
+    return Installation(*connection.execute("SELECT id, created FROM installation").fetchone())

@@ -226,7 +226,14 @@ _NINTH: Final = (
     _indexed(lookup_index("held_source"), "account_id, held_source", unique=True, present="held_source"),
 )
 
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH)
+_TENTH: Final = (
+    "CREATE TABLE installation (id TEXT NOT NULL, created INTEGER NOT NULL) STRICT",
+    # The first account is the oldest trace of an installation of an older release.
+    """INSERT INTO installation SELECT lower(hex(randomblob(16))),
+        coalesce((SELECT min(created) FROM accounts), CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))""",
+)
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH, _TENTH)
 """Step n migrates `user_version` n to n + 1."""
 
 

@@ -9,6 +9,7 @@ from adapters.metadata.sqlite import account_tables, recording_table, user_table
 from adapters.metadata.sqlite.database import Database
 from recordings.model.account import Account, ApiKey, IngestAddress
 from recordings.model.fields import RecordingRow
+from recordings.model.installation import Installation
 from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query
 from recordings.model.recording import Recording
@@ -183,6 +184,11 @@ class SqliteStore:
     async def places(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
         """Return the media store URLs that sort after `after`."""
         found: list[str] = await self._read(account_tables.places, limit, after)
+        return found
+
+    async def installation(self) -> Installation:
+        """Return the identity of the installation."""
+        found: Installation = await self._read(account_tables.installation)
         return found
 
     async def add_user(self, user: User) -> bool:

@@ -169,6 +169,7 @@ async def test_rows_of_version_6_get_their_end_time(tmp_path: Path) -> None:
         connection.execute("DROP INDEX accounts_of_realm")
         connection.execute("ALTER TABLE accounts DROP COLUMN realm")
         without_held_source(connection)
+        connection.execute("DROP TABLE installation")
         connection.execute("PRAGMA user_version = 6")
     connection.close()
     await made.open()
@@ -188,6 +189,7 @@ async def test_one_of_the_copies_of_version_8_holds_its_file(tmp_path: Path) -> 
     await made.close()
     with sqlite3.connect(tmp_path / FILE) as connection:
         without_held_source(connection)
+        connection.execute("DROP TABLE installation")
         connection.execute("PRAGMA user_version = 8")
     connection.close()
     await made.open()

@@ -1,0 +1,157 @@
+"""Audio without a recording is deleted only if nothing looks wrong, and never more than the operator allowed."""
+
+import json
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+
+from adapters.media import open_media_store
+from adapters.metadata.sqlite import SqliteStore
+from adapters.metadata.sqlite.sqlite_store import FILE
+from recordings.model.account import Account
+from recordings.model.instants import DAY
+from recordings.rules.media_keys import MARK
+from recordings.use_cases.finalizer import media_key
+from recordings.use_cases.media_owner import check_owner
+from tests.contract.metadata.samples import recording as sample
+from tests.e2e.server import Server, until
+from tests.faults.test_doctor_faults import ACCOUNT, Clinic, NoteList
+from tests.faults.test_doctor_faults import clinic as clinic  # noqa: PLC0414 - the fixture
+from tests.support.old_installation import set_created
+
+
+async def orphans_of(clinic: Clinic, number: int) -> list[str]:
+    return [await clinic.put(media_key(sample(account_id=ACCOUNT), "mp3")) for _ in range(number)]
+
+
+async def remaining(clinic: Clinic, urls: list[str]) -> int:
+    return sum(length is not None for length in await clinic.media.lengths(urls))
+
+
+def delete_metadata(data: Path) -> None:
+    for file in data.glob(f"{FILE}*"):
+        file.unlink()
+
+
+async def test_no_orphan_is_deleted_without_a_number(clinic: Clinic) -> None:
+    for _ in range(20):
+        await clinic.keep()
+    orphans = await orphans_of(clinic, 2)
+    assert len(await clinic.findings(repair=True)) == 2
+    assert await remaining(clinic, orphans) == 2
+
+
+@pytest.mark.parametrize(("limit", "left"), [(0, 3), (1, 2), (2, 1), (3, 0), (50, 0)])
+async def test_at_most_the_given_number_of_orphans_is_deleted(clinic: Clinic, limit: int, left: int) -> None:
+    for _ in range(30):
+        await clinic.keep()
+    orphans = await orphans_of(clinic, 3)
+    findings = await clinic.findings(repair_orphans=limit)
+    assert sum(finding.repaired for finding in findings) == 3 - left
+    assert await remaining(clinic, orphans) == left
+
+
+async def test_nothing_is_deleted_if_much_of_a_store_is_orphaned(clinic: Clinic) -> None:
+    for _ in range(20):
+        await clinic.keep()
+    orphans, notes = await orphans_of(clinic, 3), NoteList()
+    await clinic.findings(repair=True, repair_orphans=100, notes=notes)
+    assert await remaining(clinic, orphans) == 3
+    assert notes.undeleted == [("local:", "3 of its 23 audio files belong to no recording")]
+
+
+async def test_files_of_others_do_not_hide_the_share_of_orphans(clinic: Clinic) -> None:
+    for number in range(40):
+        await clinic.put(f"holiday/picture-{number}.jpg")
+    orphans = await orphans_of(clinic, 4)
+    await clinic.findings(repair_orphans=100)
+    assert await remaining(clinic, orphans) == 4
+
+
+async def test_one_store_that_looks_wrong_protects_all_stores(clinic: Clinic) -> None:
+    for _ in range(20):
+        await clinic.keep()
+    orphans = await orphans_of(clinic, 1)
+    other = clinic.elsewhere("before")
+    wrong = [await clinic.leave(other, sample(account_id=ACCOUNT)) for _ in range(2)]
+    await clinic.findings(repair_orphans=100)
+    assert await remaining(clinic, orphans + wrong) == 3
+
+
+async def test_nothing_is_deleted_if_the_metadata_is_younger_than_the_audio(clinic: Clinic) -> None:
+    for _ in range(20):
+        await clinic.keep()
+    orphans, notes = await orphans_of(clinic, 1), NoteList()
+    set_created(clinic.folder, clinic.clock.now() - DAY)
+    await clinic.findings(repair_orphans=100, notes=notes)
+    assert await remaining(clinic, orphans) == 1
+    assert "older than the metadata store" in notes.undeleted[0][1]
+
+
+@pytest.mark.parametrize("mark", [b'{"installation": "another"}', b"", b"[]", b"\xff"])
+async def test_nothing_is_deleted_from_a_store_of_another_installation(clinic: Clinic, mark: bytes) -> None:
+    for _ in range(20):
+        await clinic.keep()
+    orphans, notes = await orphans_of(clinic, 1), NoteList()
+    (clinic.folder / "media.installation").write_bytes(mark)
+    await clinic.findings(repair_orphans=100, notes=notes)
+    assert await remaining(clinic, orphans) == 1
+    assert "mark names another installation" in notes.undeleted[0][1]
+    await clinic.media.mark("local:", (await clinic.store.installation()).id)
+    await clinic.findings(repair_orphans=100)
+    assert await remaining(clinic, orphans) == 0
+
+
+async def test_nothing_is_deleted_after_the_metadata_vanished(clinic: Clinic, tmp_path: Path) -> None:
+    urls = [kept.media.url for kept in [await clinic.keep() for _ in range(40)] if kept.media is not None]
+    await clinic.store.close()
+    delete_metadata(tmp_path)
+    clinic.store = SqliteStore(tmp_path)
+    await clinic.store.open()
+    await clinic.store.add_account(Account(id="b" * 32, name="y", created=0))
+    assert len(await clinic.findings(repair=True, repair_orphans=1_000)) == 40
+    assert await remaining(clinic, urls) == 40
+
+
+async def test_the_first_audio_marks_the_store_and_a_second_installation_sees_it(tmp_path: Path) -> None:
+    first, second = SqliteStore(tmp_path / "a"), SqliteStore(tmp_path / "b")
+    media = open_media_store(f"file://{tmp_path}/media", tmp_path)
+    await first.open()
+    await second.open()
+    assert await check_owner(media.default_place, first, media) is None
+    assert not (tmp_path / "media").exists(), "its disk may not be mounted"
+    (tmp_path / "media").mkdir()
+    assert await check_owner(media.default_place, first, media) is None
+    assert json.loads((tmp_path / "media" / MARK).read_text()) == {"installation": (await first.installation()).id}
+    assert await check_owner(media.default_place, first, media) is None
+    problem = await check_owner(media.default_place, second, media)
+    assert problem is not None
+    assert "mark of another installation" in problem
+    await first.close()
+    await second.close()
+
+
+async def test_an_installation_keeps_its_identity(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    await store.open()
+    before = await store.installation()
+    await store.close()
+    await store.open()
+    assert await store.installation() == before
+    await store.close()
+
+
+def test_a_new_metadata_store_beside_old_audio_is_reported(tmp_path: Path) -> None:
+    for number in range(3):
+        path = tmp_path / "data" / "media" / ACCOUNT / "202611" / f"202611-{number:032x}.mp3"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"audio")
+        os.utime(path, (0, 0))
+    with Server(tmp_path / "data") as server:
+        warnings = until(lambda: httpx.get(f"{server.url}/readyz").json().get("warnings"))
+        assert "audio that is older than the metadata" in warnings["installation"]
+        assert httpx.get(f"{server.url}/readyz").json()["parts"]["installation"] == "warning"
+        assert "media store of another installation" in server.log.read_text()
+        assert not (tmp_path / "data" / "media.installation").exists()
