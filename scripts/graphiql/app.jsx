@@ -8,7 +8,7 @@ import { GraphiQL } from "graphiql";
 import { useEffect, useMemo, useState } from "react";
 import { createRoot } from "react-dom/client";
 
-import { EMPTY, credentialIn, historyStorage, parseHeaders, session, takeToken, withToken } from "./headers.js";
+import { EMPTY, credentialIn, historyStorage, parseHeaders, session, takeToken, tokenIn, withToken } from "./headers.js";
 import { Notice } from "./notice.jsx";
 
 const EXAMPLE = `# Run this query: press the arrow or Ctrl-Enter.
@@ -29,6 +29,7 @@ query Recordings {
 }
 `;
 const PAUSE_MS = 300;
+const storage = historyStorage();
 // The workers are beside this script.
 const scriptUrl = document.currentScript.src;
 
@@ -39,7 +40,9 @@ globalThis.MonacoEnvironment = {
 
 /** Send a request. The errors say what happened where the browser's own message would not. */
 async function send(url, init) {
-  const response = await fetch(url, init).catch(() => {
+  // An invalid header is an error of its own.
+  const request = new Request(url, init);
+  const response = await fetch(request).catch(() => {
     throw new Error("the server cannot be reached");
   });
   if (!response.headers.get("content-type")?.includes("json")) {
@@ -63,7 +66,7 @@ function App() {
       fetcher={fetcher}
       // null: do not load the schema. Without a token the server would reject the request.
       schema={credential ? undefined : null}
-      storage={historyStorage()}
+      storage={storage}
       defaultQuery={EXAMPLE}
       initialHeaders={session.text}
       defaultHeaders={session.text}
@@ -125,7 +128,7 @@ function Session({ credential, onCredential }) {
     if (schema && responseEditor?.getValue().includes('"errors"')) responseEditor.setValue("");
   }, [schema, responseEditor]);
 
-  const use = (token) => headerEditor?.setValue(withToken(headerEditor.getValue(), token));
+  const use = (text) => headerEditor?.setValue(withToken(headerEditor.getValue(), tokenIn(text)));
   return (
     <Notice hasCredential={Boolean(credential)} isJson={isJson} error={fetchError} onToken={use} onRetry={introspect} />
   );

@@ -69,6 +69,13 @@ export function takeToken() {
   return /^[\x21-\x7e]+$/.test(token) ? token : "";
 }
 
+/** Return the token in a pasted text: a token, the value of a header, headers as JSON, or an address with a token. */
+export function tokenIn(text) {
+  const [, inAddress] = /#token=([^\s&]+)/.exec(text) ?? [];
+  if (inAddress) return decodeURIComponent(inAddress);
+  return credentialIn(text) || text.replace(/^\s*bearer\s/i, "").trim();
+}
+
 /** Return the storage for GraphiQL's queries. It outlives the tab, so the headers are removed from the history. */
 export function historyStorage() {
   const storage = openStorage("localStorage");
@@ -76,7 +83,12 @@ export function historyStorage() {
   const setItem = (key, value) => storage.setItem(key, HISTORY.includes(key) ? withoutHeaders(value) : value);
   for (const key of HISTORY) {
     const value = storage.getItem(key);
-    if (value) setItem(key, value);
+    try {
+      if (value) setItem(key, value);
+    } catch {
+      // It is not JSON. GraphiQL could not read it either.
+      storage.removeItem(key);
+    }
   }
   return {
     getItem: (key) => storage.getItem(key),

@@ -51,7 +51,10 @@ export function Notice({ hasCredential, isJson, error, onToken, onRetry }) {
   if (code === "UNAUTHENTICATED") {
     return (
       <div className="notice" role="alert">
-        <p>The server rejects this token: it is unknown, expired or revoked. Enter another one.</p>
+        <p>
+          The server rejects the token: {message}. Enter another one, or open the address that recordings serve --demo
+          printed.
+        </p>
         <TokenForm onToken={onToken} />
       </div>
     );

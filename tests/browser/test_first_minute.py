@@ -10,8 +10,8 @@ import pytest
 from tests.browser.chromium import Chromium, Page
 from tests.e2e.server import Server, command
 
-HEADER_EDITOR = "[aria-label=Headers] .graphiql-editor:not(.hidden) .view-lines"
-HEADERS = f"document.querySelector('{HEADER_EDITOR}')?.innerText.replaceAll('\\u00a0', ' ').trim()"
+HEADER_EDITOR = "[aria-label=Headers] .graphiql-editor:not(.hidden)"
+HEADERS = f"document.querySelector('{HEADER_EDITOR} .view-lines')?.innerText.replaceAll('\\u00a0', ' ').trim()"
 RESPONSE = "document.querySelector('.graphiql-response .view-lines')?.innerText.replaceAll('\\u00a0', ' ')"
 NOTICE = "document.querySelector('.notice')?.innerText"
 DOCS = "document.querySelector('.graphiql-doc-explorer')?.innerText"
@@ -42,12 +42,15 @@ def page(chromium: Chromium) -> Iterator[Page]:
     page.close()
 
 
-def test_the_printed_address_opens_with_its_token_and_shows_results(page: Page, demo: Server) -> None:
+def test_the_printed_address_opens_with_its_token_and_a_reload_keeps_it(page: Page, demo: Server) -> None:
     page.open(printed_address(demo))
     wait_for_schema(page)
     assert page.until(HEADERS) == demo_headers(demo)
     assert page.evaluate("location.href") == f"{demo.url}/graphql"
     assert not page.evaluate(NOTICE)
+    page.reload()
+    wait_for_schema(page)
+    assert page.until(HEADERS) == demo_headers(demo)
     page.click(".graphiql-execute-button")
     response = page.until(f"{RESPONSE}?.includes('totalCount') && {RESPONSE}")
     assert '"totalCount": 5' in response
@@ -72,33 +75,35 @@ def test_the_token_is_sent_in_the_header_only_and_to_this_server_only(page: Page
     assert demo.shown_token() not in demo.log.read_text()
 
 
-def test_the_token_survives_a_reload(page: Page, demo: Server) -> None:
-    page.open(printed_address(demo))
-    page.until(f"{HEADERS} === {json.dumps(demo_headers(demo))}")
-    page.reload()
-    wait_for_schema(page)
-    assert page.until(HEADERS) == demo_headers(demo)
-    assert page.complaints() == []
-
-
 def test_without_a_token_the_page_asks_for_one_and_shows_no_error(page: Page, demo: Server) -> None:
     page.open(f"{demo.url}/graphql")
     assert "Enter a token or an API key" in page.until(NOTICE)
     assert page.until(HEADERS) == '{"X-Auth-Token": ""}'
     assert [each["url"] for each in page.requests() if each["method"] == "POST"] == []
     assert not (page.evaluate(RESPONSE) or "").strip()
-    page.click(".notice input")
-    page.type(demo.shown_token())
-    page.press_enter()
+    enter_token(page, demo.shown_token())
     wait_for_schema(page)
     assert not page.evaluate(NOTICE)
     assert page.evaluate(HEADERS) == demo_headers(demo)
     assert page.complaints() == []
 
 
+def test_the_field_takes_every_form_in_which_a_token_is_printed(page: Page, demo: Server) -> None:
+    page.open(f"{demo.url}/graphql")
+    page.until(NOTICE)
+    forms = ['{"X-Auth-Token": "first"}', "Bearer second", f"{demo.url}/graphql#token=third", " fourth "]
+    for form, token in zip(forms, ("first", "second", "third", "fourth"), strict=True):
+        enter_token(page, form)
+        page.until(f'{HEADERS} === \'{{"X-Auth-Token": "{token}"}}\'')
+    enter_token(page, "żółw")
+    page.until(f"{NOTICE}?.includes('ISO-8859-1')")
+
+
 def test_a_token_in_the_header_editor_loads_the_schema_and_survives_a_reload(page: Page, demo: Server) -> None:
     page.open(f"{demo.url}/graphql")
     page.until(NOTICE)
+    paste_headers(page, demo.shown_token())
+    page.until(f"{NOTICE}?.includes('not a JSON object')")
     headers = json.dumps({"Authorization": f"Bearer {demo.shown_token()}"})
     paste_headers(page, headers)
     wait_for_schema(page)
@@ -106,13 +111,6 @@ def test_a_token_in_the_header_editor_loads_the_schema_and_survives_a_reload(pag
     page.reload()
     wait_for_schema(page)
     assert page.until(HEADERS) == headers
-
-
-def test_headers_that_are_not_json_are_explained(page: Page, demo: Server) -> None:
-    page.open(f"{demo.url}/graphql")
-    page.until(NOTICE)
-    paste_headers(page, demo.shown_token())
-    page.until(f"{NOTICE}?.includes('not a JSON object')")
 
 
 def test_a_rejected_token_is_explained_and_replaced_by_the_next_printed_address(page: Page, demo: Server) -> None:
@@ -145,9 +143,7 @@ def test_the_address_keeps_other_headers_and_replaces_another_credential(page: P
 def test_a_new_tab_of_the_editor_and_an_entry_of_the_history_have_the_token(page: Page, demo: Server) -> None:
     page.open(f"{demo.url}/graphql")
     page.until(NOTICE)
-    page.click(".notice input")
-    page.type(demo.shown_token())
-    page.press_enter()
+    enter_token(page, demo.shown_token())
     page.until(f"{HEADERS} === {json.dumps(demo_headers(demo))}")
     page.click(".graphiql-execute-button")
     page.until(f"{RESPONSE}?.includes('totalCount')")
@@ -161,13 +157,24 @@ def test_a_new_tab_of_the_editor_and_an_entry_of_the_history_have_the_token(page
     assert page.evaluate(HEADERS) == demo_headers(demo)
 
 
+def test_headers_that_an_older_page_left_in_the_history_are_removed(page: Page, demo: Server) -> None:
+    page.open(f"{demo.url}/graphql")
+    page.until(NOTICE)
+    old = json.dumps({"queries": [{"query": "{ viewer { name } }", "headers": "a secret"}]})
+    page.evaluate(f"Object.assign(localStorage, {{'graphiql:queries': {json.dumps(old)}, 'graphiql:favorites': '{{'}})")
+    page.reload()
+    page.until(NOTICE)
+    assert json.loads(page.evaluate("localStorage['graphiql:queries']")) == {
+        "queries": [{"query": "{ viewer { name } }"}]
+    }
+
+
 def test_two_browser_tabs_have_a_token_each(chromium: Chromium, page: Page, demo: Server) -> None:
     first, second = page, chromium.page()
     first.open(printed_address(demo))
     first.until(f"{HEADERS}?.includes('eyJ')")
     second.open(f"{demo.url}/graphql#token=another")
     second.until(f"{NOTICE}?.includes('expired')")
-    first.reload()
     assert first.until(HEADERS) == demo_headers(demo)
     assert second.evaluate(HEADERS) == '{"X-Auth-Token": "another"}'
 
@@ -185,9 +192,7 @@ def test_a_schema_that_could_not_be_loaded_is_loaded_by_a_visible_button(page: P
     page.until(NOTICE)
     conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     page.call("Network.emulateNetworkConditions", offline=True, **conditions)
-    page.click(".notice input")
-    page.type(demo.shown_token())
-    page.press_enter()
+    enter_token(page, demo.shown_token())
     page.until(f"{NOTICE}?.includes('the server cannot be reached')")
     page.call("Network.emulateNetworkConditions", offline=False, **conditions)
     page.click(".notice button")
@@ -201,6 +206,12 @@ def test_the_notice_is_dark_on_a_dark_page(chromium: Chromium, demo: Server) -> 
     page.until(NOTICE)
     colour = page.evaluate("getComputedStyle(document.querySelector('.notice')).backgroundColor")
     assert sum(map(int, re.findall(r"\d+", colour))) < 300, colour
+
+
+def enter_token(page: Page, text: str) -> None:
+    page.click(".notice input")
+    page.type(text)
+    page.press_enter()
 
 
 def paste_headers(page: Page, text: str) -> None:
