@@ -182,7 +182,11 @@ def _rest_v2(services: Services) -> ASGIApp:
         clock=services.clock,
         node=services.node,
         version=VERSION,
-        settings=V2Settings(owner_sees_account=settings.v2_owner_sees_account, max_rows=settings.v2_max_rows),
+        settings=V2Settings(
+            owner_sees_account=settings.v2_owner_sees_account,
+            max_rows=settings.v2_max_rows,
+            storage=settings.media or "file:",
+        ),
     )
 
 

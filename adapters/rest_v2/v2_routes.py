@@ -52,6 +52,7 @@ _LIST: Final = (
     "modified_from", "modified_to", "has_key", "key_missing", "has_value", "value_missing", "missing_value",
     "filter_", "filter_not_", "accept", "file_name", "is_chunked", "chunk_size", "pretty_print",
 )  # fmt: skip
+_PAGES: Final = ("page_size", "start_key", "paginate", "pretty_print")
 _READ: Final = ("If-None-Match", "If-Match")
 
 
@@ -100,7 +101,36 @@ OPERATIONS: Final = (
     ),
     Operation(
         name="list_users", method="GET", path=f"{_A}/users", summary="List the users of an account.",
-        statuses=SCOPED, data="UserList", parameters=("page_size", "start_key", "paginate", "pretty_print"),
+        statuses=SCOPED, data="UserList", parameters=_PAGES,
+    ),
+    Operation(
+        name="get_user", method="GET", path=f"{_A}/users/{{user_id}}", summary="Get a user.",
+        statuses=SCOPED, data="User", parameters=("pretty_print",),
+    ),
+    Operation(
+        name="list_devices", method="GET", path=f"{_A}/devices",
+        summary="List the devices of an account. This service has none.",
+        statuses=SCOPED, data="DeviceList", parameters=_PAGES,
+    ),
+    Operation(
+        name="list_children", method="GET", path=f"{_A}/children",
+        summary="List the accounts directly below an account.",
+        statuses=SCOPED, data="AccountList", parameters=_PAGES,
+    ),
+    Operation(
+        name="list_descendants", method="GET", path=f"{_A}/descendants",
+        summary="List all accounts below an account.",
+        statuses=SCOPED, data="AccountList", parameters=_PAGES,
+    ),
+    Operation(
+        name="get_storage", method="GET", path=f"{_A}/storage",
+        summary="Describe the media store of an account as a storage plan.",
+        statuses=SCOPED, data="Storage", parameters=("pretty_print",),
+    ),
+    Operation(
+        name="put_storage", method="PUT", path=f"{_A}/storage",
+        summary="Describe the media store of an account. A request for another one is 400.",
+        success=(201,), statuses=(*SCOPED, 415), data="Storage", body="StorageRequest",
     ),
     Operation(
         name="api_auth", method="PUT", path="/api_auth", summary="Get a token for an API key.",

@@ -78,6 +78,22 @@ class ManageUsers:
         users = await self._store.users(account_id)
         return [user for user in users if principal.owner_id in {None, user.id}]
 
+    async def user(self, principal: Principal, account_id: str, user_id: str) -> User | None:
+        """Return a user of an account by id. A principal with an owner gets that owner only."""
+        require_scope(principal, Scope.READ)
+        account_id = await self._authorized.account_id(principal, account_id)
+        if principal.owner_id not in {None, user_id} or not is_hex_id(user_id):
+            return None
+        return await self._store.user(account_id, user_id)
+
+    async def accounts_below(self, principal: Principal, account_id: str) -> Sequence[Account]:
+        """Return the accounts below an account, oldest first. A principal with an owner gets none."""
+        require_scope(principal, Scope.READ)
+        account_id = await self._authorized.account_id(principal, account_id)
+        if principal.owner_id is not None:
+            return []
+        return [account async for account in all_accounts(self._store) if account_id in account.tree]
+
     async def is_known(self, principal: Principal, account_id: str, user_id: str) -> bool:
         """Return true if an account has this user: it was created, or it is the owner of a recording.
 

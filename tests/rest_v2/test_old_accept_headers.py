@@ -30,7 +30,7 @@ async def send(v2: V2Client, operation: Operation, accept: str) -> Any:
         "ApiAuth": {"data": {"api_key": key.secret}},
         "UserAuth": {"data": {"credentials": credentials, "realm": v2.account.realm}},
         "RecordingPatch": {"data": {"user_metadata": {"a": 1}}},
-        "Object": {"data": {}},
+        "StorageRequest": {"data": {}},
     }
     body = {"json": bodies[operation.body]} if operation.body else {}
     path = "/v2" + operation.path.format(**names)

@@ -90,8 +90,9 @@ _SESSION: Final = object_schema(
 )
 _USER: Final = object_schema(
     {
-        **dict.fromkeys(("id", "username", "first_name", "last_name", "email"), TEXT),
+        **dict.fromkeys(("id", "username", "first_name", "last_name", "email", "language", "timezone"), TEXT),
         "features": array_schema(TEXT),
+        "enabled": {"type": "boolean"},
         "priv_level": {**TEXT, "enum": [level.value for level in PrivLevel]},
     },
     required=("id", "username", "first_name", "last_name", "email", "features", "priv_level"),
@@ -132,6 +133,18 @@ SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "User": _USER,
     "UserList": array_schema(reference("User")),
+    "DeviceList": {"type": "array", "maxItems": 0},
+    "AccountList": array_schema(
+        object_schema(
+            {**dict.fromkeys(("id", "name", "realm"), TEXT), "tree": array_schema(TEXT)},
+            required=("id", "name", "realm", "tree"),
+        )
+    ),
+    "Storage": object_schema(
+        {"id": TEXT, "attachments": OBJECT, "connections": OBJECT, "plan": OBJECT},
+        required=("id", "attachments", "connections", "plan"),
+    ),
+    "StorageRequest": request_schema(OBJECT),
     "Session": _SESSION,
     "Success": object_schema(
         {"status": {"const": "success"}, **_META, **_PAGING}, required=("data", "status", *_ALWAYS)
