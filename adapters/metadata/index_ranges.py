@@ -12,6 +12,7 @@ from recordings.model.query import (
     And,
     Condition,
     Equal,
+    In,
     OrderField,
     PageRequest,
     Position,
@@ -28,6 +29,8 @@ Bound = tuple[Key, str]
 MIN_INTEGER: Final = -(2**63)
 LOOKUP_FIELDS: Final = ("call_id", "interaction_id")
 """Fields with few rows for each value. A query that tests one for equality looks the rows up, then sorts them."""
+MAX_LOOKUPS: Final = 16
+"""Values of such a field. With more of them the rows might be too many to sort."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +135,20 @@ def _first_bound(key: Key | None) -> Bound | None:
     return None if key is None else (key, "")
 
 
-def lookup_condition(query: Query) -> Equal | None:
-    """Return an equality condition that selects so few rows that the store looks them up by it, in any order."""
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A look-up of the rows with one of these values of a field."""
+
+    field: str
+    values: tuple[str | int, ...]
+
+
+def lookup_condition(query: Query) -> Lookup | None:
+    """Return a condition that selects so few rows that the store looks them up by it, in any order."""
     for item in required_conditions(query.where):
-        if isinstance(item, Equal) and item.field in LOOKUP_FIELDS and item.value is not None:
-            return item
+        match item:
+            case Equal(field, value) if field in LOOKUP_FIELDS and value is not None:
+                return Lookup(field, (value,))
+            case In(field, values) if field in LOOKUP_FIELDS and 0 < len(values) <= MAX_LOOKUPS:
+                return Lookup(field, values)
     return None

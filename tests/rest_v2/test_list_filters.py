@@ -199,6 +199,8 @@ def test_a_store_condition_never_excludes_a_match(query: list[tuple[str, str]], 
     for condition in filters.conditions:
         check(condition)
         assert matches(condition, row) or not filters.matches(filter_document(row, READER))
+    if filters.ids is not None:
+        assert row["id"] in filters.ids or not filters.matches(filter_document(row, READER))
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def _between(field: str, minimum: str | int | None, below: str | int | None) -> 
 
 
 def _present(field: str, *parts: str) -> str:
-    return f"({' AND '.join((f'{column(field)} IS NOT NULL', *parts))})"
+    return f"({' AND '.join((f'+{column(field)} IS NOT NULL', *parts))})"
 
 
 def selection(query: Query) -> tuple[str, list[Any]]:
@@ -76,10 +76,11 @@ def selection(query: Query) -> tuple[str, list[Any]]:
     index = lookup_index(found.field) if found else index_of(query.order.field, owner=owner)
     terms: list[tuple[str, Any]] = [("account_id = ?", query.account_id), ("shelf = ?", query.shelf.value)]
     terms += [("owner_id = ?", query.owner_id)] if owner else []
-    terms += [(f"{column(found.field)} = ?", found.value)] if found else []
     text, values = condition(query.where)
-    where = " AND ".join((*(term for term, _ in terms), text))
-    return f"FROM {TABLE} INDEXED BY {index} WHERE {where}", [*(value for _, value in terms), *values]
+    sought: Sequence[Any] = found.values if found else ()
+    looked_up = [f"{column(found.field)} IN ({', '.join('?' * len(sought))})"] if found else []
+    where = " AND ".join((*(term for term, _ in terms), *looked_up, text))
+    return f"FROM {TABLE} INDEXED BY {index} WHERE {where}", [*(value for _, value in terms), *sought, *values]
 
 
 def bounds(field: OrderField, index_range: IndexRange) -> Sql:

@@ -1,7 +1,8 @@
 """The filters of a list (`docs/v2_contract.md`, section 1.6).
 
 `Filters.matches` is the exact meaning. `Filters.conditions` are the filters that the store can apply, too. They never
-exclude a document that `matches` accepts. So a page is read with the conditions and then checked with `matches`.
+exclude a document that `matches` accepts, and neither does `Filters.ids`. So a page is read with them and then checked
+with `matches`.
 """
 
 import re
@@ -56,6 +57,8 @@ class Filters:
 
     checks: Sequence[Check]
     conditions: Sequence[Condition]
+    ids: frozenset[str] | None = None
+    """The only ids that can match; `None` if any id can."""
 
     def matches(self, document: Document) -> bool:
         """Return true if a document passes all filters. A filter that cannot be applied excludes it."""
@@ -80,7 +83,8 @@ def read_filters(query: Sequence[tuple[str, str]]) -> Filters:
         raise V2Error(400, "validation error", {"filter": {"maxItems": {"message": f"at most {MAX_FILTERS} filters"}}})
     checks = [*(_named(name, value) for name, value in named), *(_time(name, value) for name, value in times)]
     conditions = [condition for name, value in named if (condition := _condition(name, value))]
-    return Filters(checks, conditions[:_MAX_CONDITIONS])
+    ids = [accepted_texts(value) for name, value in named if name == "filter_id"]
+    return Filters(checks, conditions[:_MAX_CONDITIONS], frozenset.intersection(*ids) if ids else None)
 
 
 def _named(name: str, value: str) -> Check:

@@ -17,7 +17,7 @@ from adapters.metadata.mongodb.recording_collection import due, stranded
 from adapters.metadata.sqlite import recording_table as sqlite_recordings
 from adapters.metadata.sqlite import where as sqlite_where
 from adapters.metadata.sqlite.sqlite_store import FILE
-from recordings.model.query import Condition, Equal, Order, OrderField, PageRequest, Position, Prefix, Query, Range
+from recordings.model.query import Condition, Equal, In, Order, OrderField, PageRequest, Position, Prefix, Query, Range
 from recordings.model.recording import Recording, State
 from recordings.ports.recording_store import Claim, MetadataStore
 from tests.contract.metadata.samples import NOW, recording
@@ -109,6 +109,10 @@ class TestSqlite:
         (scan,) = page_ranges(query, PageRequest(limit=10))
         plan = SqlitePlans(tmp_path / FILE).explain(*sqlite_where.page(query, scan, ["id"], down=True, limit=11))
         assert plan[0] == f"SEARCH recordings USING INDEX recordings_of_{field} (account_id=? AND {field}=?)"
+        few = Query(account_id="account", where=In(field, ("x", "y")))
+        assert SqlitePlans(tmp_path / FILE).explain(*sqlite_where.count(few))[0] == plan[0]
+        many = Query(account_id="account", where=In(field, tuple(map(str, range(17)))))
+        assert "recordings_by_start" in SqlitePlans(tmp_path / FILE).explain(*sqlite_where.count(many))[0]
 
     @pytest.mark.parametrize("node", [None, "n1"])
     def test_due_work_is_a_range(self, filled: MetadataStore, tmp_path: Path, node: str | None) -> None:
@@ -173,6 +177,9 @@ class TestMongo:
         query = Query(account_id="account", owner_id="o1", where=Equal(field, "i7"))
         plan = self.explained(collection, mongo_where.find(query, page_ranges(query, PageRequest(limit=10)), down=True))
         assert plan["totalKeysExamined"] == (4 if field == "interaction_id" else 0)
+        few = Query(account_id="account", where=In(field, ("i7", "i9")))
+        plan = self.explained(collection, mongo_where.find(few, page_ranges(few, PageRequest(limit=10)), down=True))
+        assert plan["totalKeysExamined"] <= 12
 
     def test_due_work_is_a_range(self, collection: Any) -> None:
         now = NOW + MANY
