@@ -78,8 +78,8 @@ def note_lag(due: str) -> None:
 class LagMeasuringStream(MediaStream):
     """The normal decoder. It also notes the lag of each mark, one a second."""
 
-    def _decode_other(self, frame: Any) -> Event:
-        event = super()._decode_other(frame)
+    def _event(self, text: str | bytes) -> Event:
+        event = super()._event(text)
         if isinstance(event, Mark):
             note_lag(event.name)
         return event

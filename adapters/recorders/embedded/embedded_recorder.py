@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -28,6 +29,8 @@ CAPABILITIES: Final = frozenset({Capability.PAUSE, Capability.MASK, Capability.O
 POLICY_VIOLATION: Final = 1008
 RESTARTING: Final = 1012
 """WebSocket close codes (RFC 6455, section 7.4.1, and its IANA registry)."""
+STALE: Final = 2
+"""After this many seconds without audio, another stream of the same call takes over."""
 EVENT_QUEUE_TIMEOUT: Final = 10
 """How long (seconds) the start of a take waits for space in the event queue."""
 
@@ -60,6 +63,7 @@ class EmbeddedRecorder:
         self._timers: Timers = timers or asyncio.get_running_loop()
         self._live: dict[tuple[str, str], LiveCall] = {}
         self._takes: dict[str, tuple[OpenTake, LiveCall]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self._events = EventQueue()
         self._calls_changed: Callable[[], None] = _ignore
 
@@ -90,39 +94,77 @@ class EmbeddedRecorder:
             call: the call.
             close: ends the call's stream. It must not block.
 
+        If a stream of this call has ended without a hang-up, and its takes wait for another one, this stream continues
+        them.
+
         Raises:
-            CallIsLive: another stream of this call is open. It stays open.
+            CallIsLive: another stream of this call is open and sends audio. It stays open.
         """
         key = (call.account_id, call.call_id)
-        if key in self._live:
-            raise CallIsLive(f"another stream already sends the audio of call {call.call_id}")
+        if (live := self._live.get(key)) is not None:
+            self._reconnect(live, close)
+            return live
         live = self._live[key] = LiveCall(call, self._timers.time(), self.limits, close)
-        too_long = f"the call is longer than {self.limits.max_call_seconds:g} seconds"
         live.timers = [
-            self._timers.call_later(
-                self.limits.max_call_seconds, close, StreamEnd(EndCause.HANGUP, POLICY_VIOLATION, too_long)
-            ),
+            self._timers.call_later(self.limits.max_call_seconds, self._end_long_call, live),
             self._timers.call_later(self.limits.stream_idle, self._check_idle, live),
         ]
         self._calls_changed()
         return live
 
-    def receive_audio(self, live: LiveCall, audio: Audio) -> float:
-        """Record a frame of a live call. Return for how many seconds its stream must not be read.
+    def _reconnect(self, live: LiveCall, close: Callable[[StreamEnd], None]) -> None:
+        """Continue a call with another stream. The time without audio becomes silence in its takes."""
+        silent = live.silent_for(self._timers.time())
+        if live.reconnect_timer is not None:
+            live.reconnect_timer.cancel()
+            live.reconnect_timer = None
+        elif silent < STALE:
+            raise CallIsLive(f"another stream already sends the audio of call {live.call.call_id}")
+        else:
+            # The sender lost the connection of the first stream, and this server has not noticed yet.
+            live.close(StreamEnd(EndCause.DISCONNECTED, POLICY_VIOLATION, "another stream continues this call"))
+        live.close = close
+        live.positions.restart()
+        _log.info("media stream reconnected", call_id=live.call.call_id, silent_seconds=round(max(silent, 0), 1))
 
-        Raises:
-            ProtocolError: the timestamp is impossible.
-        """
-        wait = live.receive_audio(audio, self._timers.time())
-        if live.takes:
-            position = audio.timestamp_ms * BYTES_PER_MS
+    def _end_long_call(self, live: LiveCall) -> None:
+        reason = f"the call is longer than {self.limits.max_call_seconds:g} seconds"
+        live.close(StreamEnd(EndCause.HANGUP, POLICY_VIOLATION, reason))
+
+    def receive_audio(self, live: LiveCall, audio: Audio) -> float:
+        """Record a frame of a live call. Return for how many seconds its stream must not be read."""
+        position, wait = live.receive_audio(audio, self._timers.time())
+        if live.takes and position is not None:
             for take in tuple(live.takes.values()):
                 self._record(live, take, audio, position)
         return wait
 
-    async def end_call(self, live: LiveCall, cause: EndCause) -> None:
-        """End a call and its takes. All of their audio is on the disk when this returns."""
+    async def end_stream(self, live: LiveCall, close: Callable[[StreamEnd], None], end: StreamEnd) -> None:
+        """End the stream that was opened with `close`, and its call.
+
+        If the connection was lost, open takes wait for `reconnect` seconds: the sender may reconnect. Otherwise, all of
+        their audio is on the disk when this returns.
+        """
+        if live.close != close:
+            # Another stream continues the call.
+            return
+        if end.cause is not EndCause.DISCONNECTED or not live.takes or not self.limits.reconnect:
+            await self.end_call(live, end.cause)
+            return
+        at = self._clock.now()
+        live.close = partial(self._end_waiting_call, live, at)
+        live.reconnect_timer = self._timers.call_later(self.limits.reconnect, live.close, end)
+
+    def _end_waiting_call(self, live: LiveCall, at: Millis, end: StreamEnd) -> None:
+        ending = asyncio.get_running_loop().create_task(self.end_call(live, end.cause, at))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def end_call(self, live: LiveCall, cause: EndCause, at: Millis | None = None) -> None:
+        """End a call and its takes, at `at` or now. All of their audio is on the disk when this returns."""
         live.ended = True
+        if live.reconnect_timer is not None:
+            live.reconnect_timer.cancel()
         key = (live.call.account_id, live.call.call_id)
         # A second `end_call` for the same stream must not end a later stream of the same call.
         if self._live.get(key) is live:
@@ -131,7 +173,7 @@ class EmbeddedRecorder:
         for timer in live.timers:
             timer.cancel()
         # The shield lets the audio reach the disk although the task that waits here is cancelled.
-        await asyncio.shield(asyncio.gather(*(self._end(live, take, cause) for take in tuple(live.takes.values()))))
+        await asyncio.shield(asyncio.gather(*(self._end(live, take, cause, at) for take in tuple(live.takes.values()))))
 
     # The methods of `Recorder`
 
@@ -197,6 +239,7 @@ class EmbeddedRecorder:
         for live in tuple(self._live.values()):
             live.close(end)
             await self.end_call(live, end.cause)
+        await asyncio.gather(*self._ending)
         await asyncio.gather(*(take.ending for take, _ in tuple(self._takes.values()) if take.ending is not None))
         self._events.close()
 
@@ -266,16 +309,16 @@ class EmbeddedRecorder:
             timeline.change(live.position(self._timers.time()), treatment)
         return timeline.changed_at // BYTES_PER_MS
 
-    def _end(self, live: LiveCall, take: OpenTake, cause: EndCause) -> asyncio.Task[None]:
+    def _end(self, live: LiveCall, take: OpenTake, cause: EndCause, at: Millis | None = None) -> asyncio.Task[None]:
         """End a take. The returned task is done when the audio is on the disk and the `Ended` event is queued."""
         if take.ending is None:
             live.takes.pop(take.id, None)
             if take.timer is not None:
                 take.timer.cancel()
-            take.ending = asyncio.get_running_loop().create_task(self._finish(take, cause))
+            take.ending = asyncio.get_running_loop().create_task(self._finish(take, cause, at))
         return take.ending
 
-    async def _finish(self, take: OpenTake, cause: EndCause) -> None:
+    async def _finish(self, take: OpenTake, cause: EndCause, at: Millis | None) -> None:
         try:
             await take.writer.close()
             if take.timeline is None:
@@ -283,11 +326,11 @@ class EmbeddedRecorder:
         except OSError:
             _log.exception("take not completely written: disk error", recording_id=take.id)
             cause = EndCause.SPOOL_FULL
-        self._events.add(TakeEvent(take.id, Ended(at=self._clock.now(), cause=cause)))
+        self._events.add(TakeEvent(take.id, Ended(at=at or self._clock.now(), cause=cause)))
         self._takes.pop(take.id, None)
 
     def _check_idle(self, live: LiveCall) -> None:
-        silent = self._timers.time() - live.last_audio_at
+        silent = live.silent_for(self._timers.time())
         idle = self.limits.stream_idle
         if silent >= idle:
             live.close(StreamEnd(EndCause.IDLE, POLICY_VIOLATION, f"no audio for {idle:g} seconds"))

@@ -1,20 +1,16 @@
-"""A call whose audio arrives: its stream position, its clock and its open takes."""
+"""A call whose audio arrives: its stream, its position and its open takes."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
-from adapters.recorders.dialects.media_streams import BYTES_PER_MS, SAMPLE_RATE, Audio, ProtocolError
+from adapters.recorders.dialects.media_streams import Audio
 from adapters.recorders.embedded.recorder_limits import Limits
+from adapters.recorders.embedded.stream_positions import StreamPositions
 from adapters.recorders.embedded.take import OpenTake
 from adapters.recorders.embedded.timers import Timer
 from recordings.model.call import Call
 from recordings.model.recording import EndCause
-
-JITTER: Final = 0.5
-"""A gap without frames of up to this many seconds is network jitter. After a longer gap the call's position advances
-with the clock, as if the call had continued in silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +23,9 @@ class StreamEnd:
 
 
 class LiveCall:
-    """One media stream of a call. `close` ends its connection.
+    """A call with one media stream at a time. `close` ends the connection of that stream.
 
-    Positions are samples since the start of the stream, by the timestamps of its frames.
+    Positions are samples since the start of the call. `reconnect_timer` runs while the call has no stream.
     """
 
     def __init__(self, call: Call, now: float, limits: Limits, close: Callable[[StreamEnd], None]) -> None:
@@ -40,12 +36,11 @@ class LiveCall:
         self.opening = asyncio.Lock()
         """Held while a take of this call is opened, so that takes open one at a time."""
         self.timers: list[Timer] = []
-        self.last_audio_at = now
-        self._started_at = now
-        self._max_lead_ms = limits.max_lead * 1_000
-        self._resume_lead_ms = limits.resume_lead * 1_000
+        self.reconnect_timer: Timer | None = None
+        self.positions = StreamPositions(now, limits.max_lead)
+        self._max_lead = limits.max_lead
+        self._resume_lead = limits.resume_lead
         self._has_audio = [False, False]
-        self._end_position = 0
 
     @property
     def answered(self) -> bool:
@@ -59,21 +54,25 @@ class LiveCall:
 
     def position(self, now: float) -> int:
         """Return the current position of the call, in samples."""
-        silent = now - self.last_audio_at
-        return self._end_position + (int(silent * SAMPLE_RATE) if silent > JITTER else 0)
+        return self.positions.current(now)
 
-    def receive_audio(self, audio: Audio, now: float) -> float:
-        """Count a frame. Return for how many seconds its stream must not be read: it is too far ahead of the clock.
+    def silent_for(self, now: float) -> float:
+        """Return for how many seconds no audio arrived, without the time in which the stream must not be read."""
+        return now - self.positions.last_audio_at
 
-        Raises:
-            ProtocolError: the timestamp is too far ahead of both the clock and the audio received so far.
+    def receive_audio(self, audio: Audio, now: float) -> tuple[int | None, float]:
+        """Count a frame. Return its position, and for how many seconds its stream must not be read.
+
+        The position is `None` if the frame must not be recorded. The stream must wait if it is far ahead of the clock.
         """
-        ahead = audio.timestamp_ms - (now - self._started_at) * 1_000
-        position = audio.timestamp_ms * BYTES_PER_MS
-        if ahead > self._max_lead_ms and position - self._end_position > self._max_lead_ms * BYTES_PER_MS:
-            raise ProtocolError(f"a timestamp is {round(ahead / 1_000)} seconds ahead of the clock and of the audio")
-        self._has_audio[audio.side] = True
-        self._end_position = max(self._end_position, position + len(audio.payload))
-        wait = (ahead - self._resume_lead_ms) / 1_000 if ahead > self._max_lead_ms else 0.0
-        self.last_audio_at = now + wait
-        return wait
+        position = self.positions.place(audio, now)
+        if position is None:
+            return None, 0.0
+        if audio.payload:
+            self._has_audio[audio.side] = True
+        lead = self.positions.lead(position, now)
+        if lead <= self._max_lead:
+            return position, 0.0
+        wait = lead - self._resume_lead
+        self.positions.postpone(now + wait)
+        return position, wait

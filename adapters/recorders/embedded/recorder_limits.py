@@ -22,6 +22,9 @@ class Limits:
     """How long a stream may send no audio. After that it is closed with 1008 and its takes end as IDLE."""
     max_call_seconds: float = 4 * 3_600
     """How long a stream may last. After that it is closed with 1008 and its takes end as HANGUP."""
+    reconnect: float = 10
+    """How long the takes of a call wait for another stream, after a stream ended without `stop`. Then they end as
+    DISCONNECTED."""
     revocation_check: float = 15
     """How often a stream's ingest address is checked. If it was revoked, the stream is closed with 1008."""
     max_lead: float = 30

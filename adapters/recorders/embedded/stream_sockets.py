@@ -3,12 +3,13 @@
 How a stream ends, for its sender (close code) and for its takes (cause):
 
     `stop`                                          1000   HANGUP
-    the connection breaks                           -      DISCONNECTED
-    an invalid message, or an impossible timestamp  1007   PROTOCOL_ERROR
+    the connection ends without `stop`              -      DISCONNECTED, unless the call reconnects within `reconnect`
+    an invalid message                              1007   PROTOCOL_ERROR
     no audio for `stream_idle`                      1008   IDLE
     longer than `max_call_seconds`                  1008   HANGUP
     its ingest address was revoked                  1008   HANGUP
-    another stream of the call is open              1008   (the first stream stays open)
+    another stream of the call sends audio          1008   (the first stream stays open)
+    another stream continues the call               1008   (its takes stay open)
     more than `max_streams`                         1013   (no take begins)
     this server shuts down                          1012   SHUTDOWN
 
@@ -36,6 +37,7 @@ _log: Final[Any] = structlog.get_logger("recorder")
 
 NORMAL: Final = 1000
 INVALID_DATA: Final = 1007
+TOO_BIG: Final = 1009
 TRY_AGAIN_LATER: Final = 1013
 MAX_REASON: Final = 120
 """Maximum length (bytes) of the reason in a close frame. RFC 6455, section 5.5, allows 123."""
@@ -88,7 +90,7 @@ class _MediaSocket:
             # From here on a request to close has no effect.
             self._deadline = None
             if self._live is not None:
-                await self._recorder.end_call(self._live, end.cause)
+                await self._recorder.end_stream(self._live, self._request_end, end)
         self._log_end(end)
         # The sender may be disconnected, or may have closed at the same moment.
         with suppress(WebSocketDisconnect, RuntimeError):
@@ -133,8 +135,7 @@ class _MediaSocket:
         except ProtocolError as error:
             return StreamEnd(EndCause.PROTOCOL_ERROR, INVALID_DATA, str(error))
         except WebSocketDisconnect as error:
-            cause = EndCause.SHUTDOWN if error.code == RESTARTING else EndCause.DISCONNECTED
-            return StreamEnd(cause, error.code, error.reason)
+            return StreamEnd(_cause_of(error.code), error.code, error.reason)
 
     async def _receive(self) -> StreamEnd:
         receive, receive_audio, decode = self._websocket.receive, self._recorder.receive_audio, self._stream.receive
@@ -142,7 +143,10 @@ class _MediaSocket:
             message = await receive()
             text = message.get("text")
             if text is None:
-                raise _not_text(message)
+                # Some clients send JSON in binary messages.
+                text = message.get("bytes")
+            if text is None:
+                raise WebSocketDisconnect(message.get("code", 1006), message.get("reason"))
             event = decode(text)
             if isinstance(event, Audio) and self._live is not None:
                 wait = receive_audio(self._live, event)
@@ -155,6 +159,10 @@ class _MediaSocket:
                 return StreamEnd(EndCause.HANGUP, NORMAL, "")
 
     def _open_call(self, started: StreamStarted) -> None:
+        if self._live is not None:
+            # The stream of the same call starts again.
+            self._live.positions.restart()
+            return
         call = call_of(started, self._account_id, self._clock.now())
         self._live = self._recorder.open_call(call, self._request_end)
         if self._deadline is not None:
@@ -171,7 +179,8 @@ class _MediaSocket:
         _log.info("media stream ended", call_id=call_id, cause=end.cause.value, code=end.code, reason=end.reason)
 
 
-def _not_text(message: object) -> Exception:
-    if isinstance(message, dict) and message["type"] == "websocket.disconnect":
-        return WebSocketDisconnect(message.get("code", 1006), message.get("reason"))
-    return ProtocolError("a binary message: Media Streams messages are text")
+def _cause_of(close_code: int) -> EndCause:
+    """Return the cause of an end for the close code of a connection that ended without `stop`."""
+    if close_code == RESTARTING:
+        return EndCause.SHUTDOWN
+    return EndCause.PROTOCOL_ERROR if close_code in {INVALID_DATA, TOO_BIG} else EndCause.DISCONNECTED

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.recorders.dialects.media_streams import ProtocolError, Side
+from adapters.recorders.dialects.media_streams import Side
 from adapters.recorders.embedded import EmbeddedRecorder, Limits
 from adapters.recorders.embedded.embedded_recorder import CallIsLive
 from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
@@ -322,11 +322,13 @@ async def test_the_limit_of_an_armed_take_counts_from_its_beginning(harness: Rec
     assert await harness.recorder.is_open(wanted.recording_id)
 
 
-async def test_a_timestamp_far_ahead_of_clock_and_audio_is_an_error(harness: RecorderHarness) -> None:
+async def test_audio_with_a_timestamp_far_ahead_follows_the_last_audio(
+    harness: RecorderHarness,
+) -> None:
     live = harness.open_call()
     harness.recorder.receive_audio(live, audio(0))
-    with pytest.raises(ProtocolError, match="ahead"):
-        harness.recorder.receive_audio(live, audio(30_100))
+    assert harness.recorder.receive_audio(live, audio(30_100)) == 0
+    assert live.position(harness.timers.time()) == 2 * FRAME
 
 
 async def test_a_timestamp_jump_that_matches_the_clock_is_accepted(harness: RecorderHarness) -> None:

@@ -1,0 +1,142 @@
+"""Maps the timestamps of a call's streams to positions in the call, so that no audio takes the place of other audio.
+
+A position is a number of samples since the start of the call. The timestamps of a stream may start again, after a
+reconnect or within a stream. They may jump ahead, or count from another instant. Then the audio continues at the call's
+position by this server's clock. The time in between becomes silence.
+"""
+
+from collections import deque
+from typing import Final
+
+from adapters.recorders.dialects.media_streams import BYTES_PER_MS, SAMPLE_RATE, Audio
+
+JITTER: Final = 0.5
+"""A gap without frames of up to this many seconds is network jitter. After a longer gap the call's position advances
+with the clock, as if the call had continued in silence."""
+OVERLAP: Final = SAMPLE_RATE // 5
+"""A frame that begins up to this many samples before the end of its side follows that end: its timestamp is not exact.
+"""
+ROUNDING: Final = SAMPLE_RATE // 100
+"""How many samples the timestamp of a late frame may differ from the gap that the frame fills."""
+MAX_GAPS: Final = 64
+"""Maximum number of gaps that late frames can fill, for each side."""
+REMEMBERED: Final = 16
+"""Number of frames in which a repeated frame is found, for each side."""
+
+
+class _SideState:
+    """The audio of one side so far."""
+
+    def __init__(self, now: float) -> None:
+        self.offset = 0
+        """Samples from the timestamps of the stream to positions of the call."""
+        self.end = 0
+        self.last_at = now
+        self.gaps: list[tuple[int, int]] = []
+        self.recent: deque[Audio] = deque(maxlen=REMEMBERED)
+        self.is_unsure = False
+        """Whether the other side's timestamps have started again since the last frame of this side."""
+
+    def expected(self, now: float, length: int) -> int:
+        """Return the position, by the clock, of a frame of this length that arrives now."""
+        return max(self.end, self.end + round((now - self.last_at) * SAMPLE_RATE) - length)
+
+
+class StreamPositions:
+    """The positions of one call. Times are monotonic, in seconds; `max_lead` is the longest plausible lead."""
+
+    def __init__(self, now: float, max_lead: float) -> None:
+        self.last_audio_at = now
+        self._started_at = now
+        self._max_lead = int(max_lead * SAMPLE_RATE)
+        self._sides = (_SideState(now), _SideState(now))
+        self._is_new_stream = False
+
+    def current(self, now: float) -> int:
+        """Return the current position of the call."""
+        silent = now - self.last_audio_at
+        return max(side.end for side in self._sides) + (round(silent * SAMPLE_RATE) if silent > JITTER else 0)
+
+    def lead(self, position: int, now: float) -> float:
+        """Return by how many seconds a position is ahead of the clock."""
+        return position / SAMPLE_RATE - (now - self._started_at)
+
+    def postpone(self, until: float) -> None:
+        """Expect no audio before an instant, because the stream is not read until then."""
+        for side in self._sides:
+            side.last_at = until
+        self.last_audio_at = until
+
+    def restart(self) -> None:
+        """Expect timestamps that start again: another stream of the call follows."""
+        self._is_new_stream = True
+
+    def place(self, audio: Audio, now: float) -> int | None:
+        """Return the position of a frame; `None` for a repeated frame, which is already there."""
+        side = self._sides[audio.side]
+        position = audio.timestamp_ms * BYTES_PER_MS + side.offset
+        if position != side.end or self._is_new_stream or side.is_unsure:
+            found = self._find(audio, now)
+            if found is None:
+                return None
+            position = found
+        side.recent.append(audio)
+        side.last_at = self.last_audio_at = now
+        side.end = max(side.end, position + len(audio.payload))
+        return position
+
+    def _find(self, audio: Audio, now: float) -> int | None:
+        """Return the position of a frame that does not simply follow the last one."""
+        side = self._sides[audio.side]
+        if self._is_new_stream or side.is_unsure:
+            self._settle(audio, now)
+        position, length = audio.timestamp_ms * BYTES_PER_MS + side.offset, len(audio.payload)
+        furthest = max(each.end for each in self._sides)
+        if position >= side.end:
+            if position - furthest > self._max_lead and self.lead(position, now) * SAMPLE_RATE > self._max_lead:
+                return self._restart(audio, now)
+            if position > side.end:
+                side.gaps = [*side.gaps[1 - MAX_GAPS :], (side.end, position)]
+            return position
+        if (filled := _fill(side.gaps, position, length)) is not None:
+            return filled
+        if audio in side.recent:
+            return None
+        return side.end if side.end - position <= OVERLAP else self._restart(audio, now)
+
+    def _settle(self, audio: Audio, now: float) -> None:
+        """Set the offset of a side whose timestamps may have started again."""
+        side, other = self._sides[audio.side], self._sides[1 - audio.side]
+        length, start = len(audio.payload), audio.timestamp_ms * BYTES_PER_MS
+        if self._is_new_stream:
+            self._is_new_stream = False
+            expected = max(each.expected(now, length) for each in self._sides)
+            side.offset = other.offset = expected - start
+            for each in self._sides:
+                each.recent.clear()
+                each.is_unsure = False
+            return
+        side.is_unsure = False
+        expected = side.expected(now, length)
+        if abs(start + other.offset - expected) < abs(start + side.offset - expected):
+            side.offset = other.offset
+            side.recent.clear()
+
+    def _restart(self, audio: Audio, now: float) -> int:
+        """Continue a side at the position by the clock, because its timestamps started again or jumped."""
+        side, other = self._sides[audio.side], self._sides[1 - audio.side]
+        position = side.expected(now, len(audio.payload))
+        side.offset = position - audio.timestamp_ms * BYTES_PER_MS
+        side.recent.clear()
+        other.is_unsure = True
+        return position
+
+
+def _fill(gaps: list[tuple[int, int]], position: int, length: int) -> int | None:
+    """Return the position of a late frame in a gap, and take that part from the gap; `None` if it fits in no gap."""
+    for index, (begin, end) in enumerate(gaps):
+        if begin - ROUNDING <= position and position + length <= end + ROUNDING and length <= end - begin:
+            found = min(max(position, begin), end - length)
+            gaps[index : index + 1] = [gap for gap in ((begin, found), (found + length, end)) if gap[0] < gap[1]]
+            return found
+    return None
