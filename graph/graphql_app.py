@@ -24,7 +24,7 @@ from graph.schema.resolver_context import Context, Draw, Presign
 from recordings.model.account import Principal, Scope
 from recordings.model.errors import Unauthenticated
 from recordings.model.instants import MINUTE, Millis
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants

@@ -17,7 +17,7 @@ import pytest
 from graph.cli.main import recordings
 from graph.settings import SETTINGS, as_markdown, environment_names
 from recordings.model.recording import Reason
-from recordings.use_cases.examination import Issue
+from recordings.use_cases.doctor_findings import Issue
 from tests.e2e.server import Client, Server
 from tests.e2e.server import command as ended
 

@@ -7,8 +7,8 @@ from typing import BinaryIO, Final, cast
 
 from av.audio.frame import AudioFrame
 
-from adapters.audio.containers import MAX_TRACKS, AudioTrack, Content, Decoded, RawFormat, decode, examine
-from adapters.audio.decoders import G729_TAG, is_g729, wave_codec
+from adapters.audio.allowed_decoders import G729_TAG, is_g729, wave_codec
+from adapters.audio.decoding import MAX_TRACKS, AudioTrack, Content, Decoded, RawFormat, decode, examine
 from adapters.audio.headerless import HINT, raw_format
 from adapters.audio.joined_file import JoinedFile
 from adapters.audio.mixing import channels_of, mixed

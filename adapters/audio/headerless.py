@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import BinaryIO, Final
 
-from adapters.audio.containers import RawFormat
+from adapters.audio.decoding import RawFormat
 
 _MULAW: Final = RawFormat("mulaw", 8_000, 1)
 _ALAW: Final = RawFormat("alaw", 8_000, 1)

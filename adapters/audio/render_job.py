@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from av.audio.frame import AudioFrame
 
 from adapters.audio.audio_source import AudioSource, missing_audio, open_source
-from adapters.audio.containers import TOLERANCE_MS
+from adapters.audio.decoding import TOLERANCE_MS
 from adapters.audio.encoding import FORMATS, MP3, Format, encode
 from adapters.audio.joined_file import JoinedFile
 from adapters.audio.pcm import join_stereo, read_track

@@ -11,7 +11,7 @@ import jwt
 from adapters.identity.claims import invalid_credentials, principal_from_claims
 from recordings.model.account import Principal
 from recordings.model.instants import SECOND, Millis
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 
 ISSUER: Final = "recordings"
 ALGORITHM: Final = "HS256"

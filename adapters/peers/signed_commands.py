@@ -14,7 +14,7 @@ import jwt
 import msgspec
 
 from recordings.model.instants import SECOND
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 
 PATH: Final = "/internal/commands"
 """The path for commands, below a server's URL."""

@@ -29,7 +29,7 @@ from adapters.rest_v2.v2_routes import methods
 from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.errors import Refused
 from recordings.ports.account_stores import AccountStore
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.users import ManageUsers

@@ -9,11 +9,11 @@ import click
 from graph.cli.progress_bar import progress_bar
 from graph.cli.shared_options import STORAGE, print_json, setting_options, with_services
 from graph.server.log_setup import scrub
-from recordings.use_cases.examination import Notes
+from recordings.use_cases.doctor_findings import Notes
 
 if TYPE_CHECKING:
     from graph.services import Services
-    from recordings.use_cases.examination import Finding
+    from recordings.use_cases.doctor_findings import Finding
 
 _SETTINGS: Final = (*STORAGE, "allowed_hosts", "private_hosts")
 _SHARE: Final = click.FloatRange(0, 1)

@@ -15,7 +15,7 @@ from recordings.model.account import Principal
 from recordings.model.errors import Busy, Forbidden, MediaUnavailable, NotFound, Refused, Unauthenticated
 from recordings.model.recording import Recording
 from recordings.ports.audio import MediaMissing, MediaStore
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.rules.media_grants import Grant, Grants
 
 Authenticate = Callable[[Request], Awaitable[Principal]]

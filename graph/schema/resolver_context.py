@@ -10,7 +10,7 @@ from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.query import MAX_PAGE
 from recordings.model.recording import Media
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
 from recordings.use_cases.recordings import Recordings

@@ -21,7 +21,7 @@ _log: Final = logger("background")
 
 
 class WakeSignal:
-    """A `Notify` that wakes a waiting loop. Several calls before the loop wakes count as one."""
+    """A `WakeUp` that wakes a waiting loop. Several calls before the loop wakes count as one."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()

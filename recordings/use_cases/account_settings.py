@@ -23,7 +23,7 @@ from recordings.model.realm import check_realm
 from recordings.model.recording import IN_PROGRESS, Shelf, State
 from recordings.model.retention import Retention, check_rules, delete_at, retention_end
 from recordings.ports.account_stores import RealmTaken
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.accounts import MAX_NAME, realm_taken
 from recordings.use_cases.save_event import RecordingWriter

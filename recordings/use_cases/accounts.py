@@ -14,7 +14,7 @@ from recordings.model.errors import InvalidInput, InvalidState, NotFound
 from recordings.model.ids import MAX_ID, is_hex_id, new_id, new_secret
 from recordings.model.realm import check_realm
 from recordings.ports.account_stores import AccountStore, RealmTaken, all_accounts
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 
 MAX_NAME: Final = 128
 

@@ -26,11 +26,11 @@ from recordings.ports.audio import (
     Spool,
     StoredObject,
 )
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.lifecycle import is_being_purged
 from recordings.rules.media_keys import MARK, id_of, plain_place
-from recordings.use_cases.examination import (
+from recordings.use_cases.doctor_findings import (
     Examination,
     Finding,
     Issue,
@@ -41,7 +41,7 @@ from recordings.use_cases.examination import (
     lasting_state,
     media_of,
 )
-from recordings.use_cases.orphans import Orphans
+from recordings.use_cases.orphan_audio import Orphans
 from recordings.use_cases.save_event import RecordingWriter
 
 SAFETY: Final = DAY

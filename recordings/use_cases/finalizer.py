@@ -11,7 +11,7 @@ from recordings.model.instants import MINUTE, SECOND, Millis
 from recordings.model.recording import Media, Reason, Recording, State
 from recordings.model.retention import Retention, delete_at
 from recordings.ports.audio import AudioProcessor, MediaStore, NotAudio, Rendered, Spool, SpooledAudio, Target, TooLong
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.held_source import first_of, has_stored_audio
 

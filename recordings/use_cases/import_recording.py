@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from recordings.model.events import Created, Ended, Rescheduled
 from recordings.model.recording import EndCause, Lease, Reason, Recording, State
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.ports.recording_store import RecordingStore, Taken
 from recordings.rules.lifecycle import apply, leased
 from recordings.use_cases.save_event import RecordingWriter

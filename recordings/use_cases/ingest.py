@@ -15,8 +15,10 @@ from recordings.model.events import Created, Discarded, Ended, Failed, Reopened,
 from recordings.model.options import FORMATS, MAX_TIME_LIMIT, RecordingOptions
 from recordings.model.recording import EndCause, Reason, Recording, State
 from recordings.ports.audio import Spool
-from recordings.ports.process import Audit, Clock, Notify
+from recordings.ports.audit import Audit
+from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore, Taken, Unique
+from recordings.ports.wake_up import WakeUp
 from recordings.rules.access import require_scope
 from recordings.rules.held_source import first_of, has_stored_audio
 from recordings.rules.lifecycle import due_at
@@ -32,7 +34,7 @@ class Ingest:
     """Receives uploads from switches, for the account of an ingest address."""
 
     def __init__(
-        self, *, store: MetadataStore, spool: Spool, clock: Clock, audit: Audit, wake: Notify, node: str
+        self, *, store: MetadataStore, spool: Spool, clock: Clock, audit: Audit, wake: WakeUp, node: str
     ) -> None:
         self._store = store
         self._writer = RecordingWriter(store)

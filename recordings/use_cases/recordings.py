@@ -38,9 +38,11 @@ from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import Millis
 from recordings.model.query import MAX_PAGE, Page, PageRequest, Query
 from recordings.model.recording import EndCause, Recording, Shelf, State
-from recordings.ports.process import Audit, Clock, Notify
+from recordings.ports.audit import Audit
+from recordings.ports.clock import Clock
 from recordings.ports.recorder import Capability, Recorder, TakeRefused
 from recordings.ports.recording_store import MetadataStore, choose_fields
+from recordings.ports.wake_up import WakeUp
 from recordings.rules.access import require_scope
 from recordings.rules.idempotency import was_applied
 from recordings.rules.lifecycle import apply
@@ -66,7 +68,7 @@ class Recordings:
         recorder: Recorder,
         clock: Clock,
         audit: Audit,
-        wake: Notify,
+        wake: WakeUp,
         node: str,
         policy: InstallationPolicy | None = None,
     ) -> None:

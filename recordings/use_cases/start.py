@@ -13,7 +13,8 @@ from recordings.model.options import RecordingOptions
 from recordings.model.recording import Direction, Reason, Recording, State
 from recordings.model.retention import delete_at
 from recordings.ports.account_stores import AccountStore
-from recordings.ports.process import Audit, Clock
+from recordings.ports.audit import Audit
+from recordings.ports.clock import Clock
 from recordings.ports.recorder import Capability, Recorder, Take, TakeRefused
 from recordings.ports.recording_store import MetadataStore, Taken
 from recordings.rules.idempotency import fingerprint, same_request, start_key

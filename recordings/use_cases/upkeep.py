@@ -14,8 +14,8 @@ from recordings.model.events import Delivered, DeliveryFailed, Ended, Event, Fai
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import DAY, MINUTE, SECOND, Millis
 from recordings.model.recording import IN_PROGRESS, DeliveryState, EndCause, Reason, Recording, State
+from recordings.ports.clock import Clock
 from recordings.ports.courier import Courier, DeliveryOutcome
-from recordings.ports.process import Clock
 from recordings.ports.recorder import Recorder
 from recordings.ports.recording_store import Claim, MetadataStore, Taken
 from recordings.rules.backoff import full_jitter

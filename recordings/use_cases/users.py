@@ -11,7 +11,7 @@ from recordings.model.query import PageRequest, Query, is_storable
 from recordings.model.recording import Shelf
 from recordings.model.user import Method, PrivLevel, User, find_by_credential, hash_password
 from recordings.ports.account_stores import all_accounts
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
 from recordings.use_cases.authorized import Authorized

@@ -18,7 +18,7 @@ from recordings.model.recording import Media, Reason, Recording, State
 from recordings.ports.audio import MediaAccessError, StoredObject
 from recordings.rules.media_keys import id_of, place_of, plain_place
 from recordings.use_cases.doctor import MOST_LOST, Doctor
-from recordings.use_cases.examination import Finding, Issue, Notes
+from recordings.use_cases.doctor_findings import Finding, Issue, Notes
 from recordings.use_cases.finalizer import media_key
 from tests.contract.metadata.samples import recording as sample
 from tests.support.fake_clock import FakeClock

@@ -7,7 +7,7 @@ from typing import Any
 from recordings.model.call import Call
 from recordings.model.events import Armed, Begun
 from recordings.model.instants import Millis
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
 
 

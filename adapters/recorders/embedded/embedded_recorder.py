@@ -20,7 +20,7 @@ from recordings.model.events import Armed, Begun, Ended
 from recordings.model.instants import Millis
 from recordings.model.recording import EndCause
 from recordings.ports.audio import Codec
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
 
 _log: Final[Any] = structlog.get_logger("recorder")

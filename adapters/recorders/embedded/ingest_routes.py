@@ -17,7 +17,7 @@ from adapters.recorders.embedded.stream_sockets import MediaSockets
 from adapters.recorders.embedded.uploads import Uploads
 from recordings.model.account import Principal
 from recordings.model.errors import Refused
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 
 Authenticate = Callable[[str, str], Awaitable[Principal | None]]
 """Returns the principal of an ingest address and its secret. Returns `None` for an unknown address, a wrong secret and

@@ -30,7 +30,7 @@ from adapters.recorders.embedded.embedded_recorder import POLICY_VIOLATION, REST
 from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
 from recordings.model.account import Principal
 from recordings.model.recording import EndCause
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.ports.recording_store import StoreUnavailableError
 
 _log: Final[Any] = structlog.get_logger("recorder")

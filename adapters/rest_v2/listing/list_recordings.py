@@ -19,7 +19,7 @@ from adapters.rest_v2.request.request_context import JSON_TYPE, RequestContext
 from adapters.rest_v2.request.v2_errors import bad_identifier, unpaged_too_large
 from adapters.rest_v2.request.wanted_type import Kind
 from adapters.rest_v2.v2_settings import V2Settings
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.users import ManageUsers
 

@@ -40,7 +40,7 @@ from recordings.model.account import Account, Principal
 from recordings.model.errors import Unauthenticated
 from recordings.model.ids import is_hex_id
 from recordings.ports.account_stores import AccountStore
-from recordings.ports.process import Clock
+from recordings.ports.clock import Clock
 from recordings.rules.access import can_access_account
 
 COST: Final = 1

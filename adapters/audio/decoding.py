@@ -12,7 +12,7 @@ from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
-from adapters.audio.decoders import ALLOWED
+from adapters.audio.allowed_decoders import ALLOWED
 from recordings.model.instants import Millis
 from recordings.ports.audio import NotAudio, TooLong
 

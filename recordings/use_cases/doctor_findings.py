@@ -10,7 +10,7 @@ from recordings.model.installation import Installation
 from recordings.model.recording import IN_PROGRESS, State
 from recordings.ports.audio import StoredObject
 from recordings.rules.media_keys import DIGEST, id_of, is_digest, place_of
-from recordings.use_cases.orphans import Orphans
+from recordings.use_cases.orphan_audio import Orphans
 
 _MOST_DIGESTS: Final = 100_000
 _MOST_PLACES: Final = 10_000
