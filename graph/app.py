@@ -25,7 +25,7 @@ from graph.media.play_endpoint import MediaEndpoint
 from graph.media.presigned_urls import UrlPresigner
 from graph.server import health_checks as health
 from graph.server.background_work import BackgroundWork
-from graph.server.media_owner_check import MediaOwnerCheck
+from graph.server.media_check import MediaCheck
 from graph.server.request_log import RequestLog, masked, unavailable
 from graph.services import Services
 from recordings.model.instants import SECOND
@@ -47,14 +47,14 @@ def create_app(services: Services) -> ASGIApp:
     max_steps = services.settings.audio_workers + _EXTRA_STEPS
     background = BackgroundWork(services.upkeep, services.recorder, services.recordings, services.wake, max_steps)
     publisher = _presence_publisher(services)
-    media_owner = MediaOwnerCheck(services)
-    services.media.on_first_put(media_owner.claim)
+    media_check = MediaCheck(services)
+    services.media.on_first_put(media_check.claim)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await services.remove_leftovers()
         await background.start()
-        checking = asyncio.create_task(media_owner.run(), name="owner of the media store")
+        checking = asyncio.create_task(media_check.run(), name="media check")
         if publisher is not None:
             await publisher.start()
         try:
@@ -66,7 +66,7 @@ def create_app(services: Services) -> ASGIApp:
             await background.stop(services.settings.shutdown_timeout)
 
     app = Starlette(
-        routes=_routes(services, background, media_owner),
+        routes=_routes(services, background, media_check),
         lifespan=lifespan,
         exception_handlers={
             HTTPException: routing_error,
@@ -78,7 +78,7 @@ def create_app(services: Services) -> ASGIApp:
     return RequestLog(app)
 
 
-def _routes(services: Services, background: BackgroundWork, media_owner: MediaOwnerCheck) -> list[BaseRoute]:
+def _routes(services: Services, background: BackgroundWork, media_check: MediaCheck) -> list[BaseRoute]:
     checks = {
         "metadata": services.store.ping,
         "spool": services.spool.check,
@@ -86,7 +86,7 @@ def _routes(services: Services, background: BackgroundWork, media_owner: MediaOw
     }
     return [
         Route("/", _start),
-        *health.routes(checks, {"installation": media_owner.report}),
+        *health.routes(checks, {"installation": media_check.owner_problem, "media": media_check.fault}),
         Route("/graphql", _graphql(services)),
         *(graphiql.routes() if services.settings.graphiql else ()),
         _media(services).route(),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from adapters.media.file_reader import OpenFile
-from adapters.media.store_errors import MediaFaultError
+from adapters.media.store_errors import AccessRefusedError, MediaFaultError
 from adapters.media.store_keys import quoted, unquoted
 from adapters.media.store_listing import objects_in_folder
 from recordings.ports.audio import MediaMissing, StoredObject
@@ -55,6 +55,8 @@ class FolderMedia:
         except MediaMissing:
             await asyncio.to_thread(self._require_root)
             raise
+        except PermissionError as error:
+            raise _refused(error) from error
         try:
             offset, stop = start, file.size if end is None else min(end, file.size)
             while offset < stop and (chunk := await file.read(offset, stop - offset)):
@@ -73,7 +75,10 @@ class FolderMedia:
             path = self._path(url)
         except MediaMissing:
             return None
-        found = await asyncio.to_thread(_length, path)
+        try:
+            found = await asyncio.to_thread(_length, path)
+        except PermissionError as error:
+            raise _refused(error) from error
         if found is None:
             await asyncio.to_thread(self._require_root)
         return found
@@ -125,6 +130,10 @@ class FolderMedia:
         for folder in path.parents if self._prune else ():
             if folder == self.root or not _remove_empty(folder):
                 return
+
+
+def _refused(error: OSError) -> AccessRefusedError:
+    return AccessRefusedError(f"{error.filename} cannot be read: {error.strerror}")
 
 
 def _create(target: Path) -> tuple[Path, BinaryIO]:

@@ -9,20 +9,35 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from adapters.media.store_errors import AccessRefusedError
 from recordings.ports.audio import StoredObject
 
+_MAX_NAMED: Final = 5
 _TIME_FIELDS: Final = ("mtime", "LastModified", "last_modified", "created")
 """The names that fsspec's stores use for the time of an object."""
 
 
 async def objects_in_folder(root: Path, prefix: str) -> AsyncIterator[StoredObject]:
-    """Return all files under a folder, including partial files. A missing folder has no files."""
+    """Return all files under a folder, including partial files. A missing folder has no files.
+
+    Raises:
+        AccessRefusedError: some folders cannot be read. It is raised after the files of all other folders.
+    """
     waiting = [root]
+    unreadable: list[str] = []
     while waiting:
-        folders, found = await asyncio.to_thread(_scan, root, waiting.pop(), prefix)
+        folder = waiting.pop()
+        try:
+            folders, found = await asyncio.to_thread(_scan, root, folder, prefix)
+        except OSError as error:
+            unreadable.append(f"{folder} ({error.strerror})")
+            continue
         waiting += folders
         for each in found:
             yield each
+    if unreadable:
+        named = ", ".join(unreadable[:_MAX_NAMED])
+        raise AccessRefusedError(f"{len(unreadable)} folders cannot be read: {named}")
 
 
 async def objects_of_fsspec(
@@ -57,7 +72,8 @@ def _files(listed: list["os.DirEntry[str]"], root: Path, prefix: str) -> Iterato
         with suppress(FileNotFoundError):
             if entry.is_file(follow_symlinks=False):
                 found = entry.stat(follow_symlinks=False)
-                url = prefix + quote(str(Path(entry).relative_to(root)))
+                # A file of others may have a name that is not UTF-8.
+                url = prefix + quote(os.fsencode(Path(entry).relative_to(root)))
                 yield StoredObject(url, found.st_size, found.st_mtime_ns // 1_000_000)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 PRIVATE_FOLDER: Final = 0o700
 PRIVATE_FILE: Final = 0o600
 """Only the service's user may read the audio of calls."""
+_COPIED_AT_ONCE: Final = 1 << 20
 
 
 def make_folder(path: Path) -> None:
@@ -41,6 +42,19 @@ def write_all(file: int, data: bytes | bytearray | memoryview, offset: int) -> N
     while written < len(data):
         data, offset = memoryview(data)[written:], offset + written
         written = os.pwrite(file, data, offset)
+
+
+def copy_folder(folder: Path, target: Path) -> None:
+    """Copy the files of a folder into a new private folder, and sync them."""
+    target.mkdir(mode=PRIVATE_FOLDER)
+    for source in folder.iterdir():
+        with source.open("rb") as original, _open(target / source.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as copy:
+            offset = 0
+            while chunk := original.read(_COPIED_AT_ONCE):
+                write_all(copy, chunk, offset)
+                offset += len(chunk)
+            os.fsync(copy)
+    sync_folder(target)
 
 
 def free_bytes(path: Path) -> int:

@@ -8,6 +8,7 @@
 
 import asyncio
 import errno
+import filecmp
 import os
 import re
 import shutil
@@ -19,11 +20,11 @@ from pathlib import Path
 from typing import Final
 
 from adapters.spool import disk
-from adapters.spool.manifest import Manifest
+from adapters.spool.manifest import NAME, Manifest
 from adapters.spool.track_writer import SpoolWriter
 from adapters.spool.upload_file import BodyWriter
 from recordings.model.ids import FILE_NAME, check_file_name
-from recordings.ports.audio import Codec, SpooledAudio
+from recordings.ports.audio import Codec, SpoolDamaged, SpooledAudio
 
 _EXTENSION: Final = re.compile(r"[a-z0-9]{1,8}")
 _NUMBERED: Final = re.compile(r"(?P<id>.+)-[1-9][0-9]*")
@@ -63,10 +64,12 @@ class FolderSpool:
         return await asyncio.to_thread(self._open_body, self._folder(recording_id), name)
 
     async def audio(self, recording_id: str) -> SpooledAudio | None:
-        """Return the spooled audio of a recording, or `None` if there is none."""
-        folder = self._folder(recording_id)
-        manifest = await asyncio.to_thread(Manifest.read, folder)
-        return None if manifest is None else await asyncio.to_thread(manifest.audio, folder)
+        """Return the spooled audio of a recording, or `None` if there is none.
+
+        Raises:
+            SpoolDamaged: there are files, but their manifest is missing or damaged.
+        """
+        return await asyncio.to_thread(_audio, self._folder(recording_id))
 
     async def remove(self, recording_id: str) -> None:
         """Delete the spooled audio of a recording. It is no error if there is none."""
@@ -91,6 +94,10 @@ class FolderSpool:
     async def ids_aside(self) -> Sequence[str]:
         """Return the ids of all recordings with audio that was set aside, sorted."""
         return await asyncio.to_thread(self._ids_aside)
+
+    async def others(self) -> Sequence[str]:
+        """Return the paths of files and folders in the spool, and beside it, that this service did not make."""
+        return await asyncio.to_thread(self._others)
 
     async def free_bytes(self) -> int:
         """Return the bytes that can still be written to the spool's disk."""
@@ -148,6 +155,9 @@ class FolderSpool:
             name for name in names if (numbered := _NUMBERED.fullmatch(name)) is None or numbered["id"] not in names
         ]
 
+    def _others(self) -> Sequence[str]:
+        return [str(path) for parent in (self._takes, self._aside) for path in _others(parent, parent is self._takes)]
+
     def _check(self) -> None:
         disk.make_folder(self._takes)
         with tempfile.TemporaryFile(dir=self._takes) as probe:
@@ -167,6 +177,36 @@ def _folders(parent: Path) -> Sequence[str]:
         return sorted(entry.name for entry in entries if FILE_NAME.fullmatch(entry.name) and entry.is_dir())
 
 
+def _others(parent: Path, has_manifests: bool) -> Iterator[Path]:  # noqa: FBT001 - private
+    """Return the entries of a folder that are no recording's folder."""
+    if not parent.is_dir():
+        return
+    for entry in sorted(os.scandir(parent), key=lambda each: each.name):
+        is_recording = FILE_NAME.fullmatch(entry.name) is not None and entry.is_dir(follow_symlinks=False)
+        if is_recording and has_manifests:
+            is_recording = is_take(Path(entry))
+        if not is_recording:
+            yield Path(entry)
+
+
+def is_take(folder: Path) -> bool:
+    """Return true if a folder has a manifest, or if this process may not look into it."""
+    try:
+        return os.path.lexists(folder / NAME) or not next(iter(folder.iterdir()), None)
+    except OSError:
+        return False
+
+
+def _audio(folder: Path) -> SpooledAudio | None:
+    manifest = Manifest.read(folder)
+    if manifest is not None:
+        return manifest.audio(folder)
+    if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        message = f"the description of its audio, {NAME}, is missing"
+        raise SpoolDamaged(message)
+    return None
+
+
 def _sync_names(folder: Path) -> None:
     disk.sync_folder(folder)
     disk.sync_folder(folder.parent)
@@ -178,10 +218,45 @@ def _remove(folder: Path) -> None:
 
 
 def _move(folder: Path, target: Path) -> bool:
+    """Move a folder. Return false if the target exists."""
     try:
         folder.rename(target)
     except OSError as error:
         if error.errno in _EXISTS:
             return False
-        raise
+        if error.errno != errno.EXDEV:
+            raise
+        return _copy(folder, target)
     return True
+
+
+def _copy(folder: Path, target: Path) -> bool:
+    """Move a folder to another disk: copy it completely, and then delete the original."""
+    if target.exists():
+        return _finish_copy(folder, target)
+    draft = target.with_name(f".{target.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        disk.copy_folder(folder, draft)
+        draft.rename(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    disk.sync_folder(target.parent)
+    shutil.rmtree(folder)
+    return True
+
+
+def _finish_copy(folder: Path, target: Path) -> bool:
+    """Delete the original if an earlier copy is complete: then only the deletion of the original had failed."""
+    if not _have_same_files(folder, target):
+        return False
+    shutil.rmtree(folder)
+    return True
+
+
+def _have_same_files(first: Path, second: Path) -> bool:
+    names = {path.name for path in first.iterdir()}
+    if not second.is_dir() or names != {path.name for path in second.iterdir()}:
+        return False
+    return all(filecmp.cmp(first / name, second / name, shallow=False) for name in names)

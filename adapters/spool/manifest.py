@@ -1,12 +1,14 @@
 """The manifest `take.json`. It describes the files of a take, so that a process can read them after a crash."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from adapters.spool.disk import write_atomically
-from recordings.ports.audio import Codec, SpooledAudio, Track
+from recordings.model.ids import check_file_name
+from recordings.ports.audio import Codec, SpoolDamaged, SpooledAudio, Track
 
 NAME: Final = "take.json"
 
@@ -26,12 +28,31 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest | None":
-        """Read the manifest in a folder. Return `None` if there is none. It blocks."""
+        """Read the manifest in a folder. Return `None` if there is none. It blocks.
+
+        Raises:
+            SpoolDamaged: the manifest is damaged.
+        """
+        path = folder / NAME
         try:
-            values = json.loads((folder / NAME).read_bytes())
+            return cls._of(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
-        return cls(Codec(values["codec"]), values["sample_rate"], tuple(values["tracks"]))
+        except (IsADirectoryError, ValueError, KeyError, TypeError, RecursionError) as error:
+            message = f"the description of its audio, {NAME}, is damaged: {str(error)[:200] or type(error).__name__}"
+            raise SpoolDamaged(message) from error
+
+    @classmethod
+    def _of(cls, values: Mapping[str, Any]) -> "Manifest":
+        codec, rate, tracks = Codec(values["codec"]), values["sample_rate"], values["tracks"]
+        is_number = isinstance(rate, int) and not isinstance(rate, bool)
+        if not is_number or rate < 0 or (codec is not Codec.CONTAINER and not rate):
+            message = f"the sampling rate is {rate!r}"
+            raise ValueError(message)
+        if not isinstance(tracks, list) or not tracks:
+            message = f"the tracks are {tracks!r}"
+            raise ValueError(message)
+        return cls(codec, rate, tuple(map(check_file_name, tracks)))
 
     def audio(self, folder: Path) -> SpooledAudio | None:
         """Return the files that exist, or `None` if there are none. It blocks."""

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
 from recordings.model.account import Principal
 from recordings.model.recording import Recording, State
@@ -37,6 +38,9 @@ class LogAudit:
 class LogReporter:
     """A `Reporter` of the background work that writes to the log."""
 
+    def __init__(self) -> None:
+        self._errors = ErrorLog(_UPKEEP)
+
     def moved(self, recording: Recording, step: str) -> None:
         """Log a finished step. A reason means that audio may be missing, so it is logged as a warning."""
         event = "step finished"
@@ -54,4 +58,9 @@ class LogReporter:
 
     def fault(self, recording_id: str, step: str, error: Exception) -> None:
         """Log a failed step. It is retried, or the recording ends with a reason."""
-        _UPKEEP.error("step failed", step=step, recording_id=recording_id, exc_info=error)
+        # Without the recording's id in the comparison: a store that is unreachable fails for every recording.
+        self._errors.write("step failed", error, step=step, recording_id=recording_id)
+
+    def left_alone(self, name: str) -> None:
+        """Log a file or a folder in the spool that this service did not make."""
+        _UPKEEP.warning("unknown entry left alone", path=name)

@@ -1,22 +1,24 @@
 """The background work of a server: it claims and runs due steps, and applies the events of recorders."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from adapters.recorders.embedded import EmbeddedRecorder
+from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
-from recordings.model.errors import Conflict, Refused
-from recordings.model.events import Begun
+from graph.server.recorder_events import RecorderEvents
 from recordings.model.recording import Recording
-from recordings.ports.recorder import Recorder, TakeEvent
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.upkeep import Upkeep
 
 _POLL_SECONDS: Final = 1.0
 _LONGEST_WAIT: Final = 30.0
 _ADOPT_SECONDS: Final = 3_600.0
+MAX_FAILED_CLAIMS: Final = 3
+"""After this many failed claims in sequence, the server is not ready."""
+MAX_UNSAVED_SECONDS: Final = 30.0
+"""If an event of a recorder cannot be saved for this long, the server is not ready."""
 _log: Final = logger("background")
 
 
@@ -54,6 +56,9 @@ class StepRunner:
         self._running: set[asyncio.Task[Recording]] = set()
         self._delivering: dict[asyncio.Task[Recording], str] = {}
         self._stopping = False
+        self._errors = ErrorLog(_log)
+        self.failed_claims = 0
+        """How many claims in sequence have failed."""
 
     async def run(self) -> None:
         """Run until `stop`. While the store is unreachable, the wait between two claims grows."""
@@ -61,10 +66,12 @@ class StepRunner:
         while not self._stopping:
             try:
                 await self.claim()
-            except Exception:  # noqa: BLE001 - no error may end the loop
-                _log.exception("claim failed")
+            except Exception as error:  # noqa: BLE001 - no error may end the loop
+                self.failed_claims += 1
+                self._errors.write("claim failed", error)
                 wait = min(wait * 2, _LONGEST_WAIT)
             else:
+                self.failed_claims = 0
                 wait = _POLL_SECONDS
             await self._wake.wait(wait)
 
@@ -100,8 +107,8 @@ class StepRunner:
     async def _postpone(self, recording: Recording) -> None:
         try:
             await self._upkeep.postpone(recording)
-        except Exception:  # noqa: BLE001 - the delivery is due again when its lease expires
-            _log.exception("delivery not postponed", recording_id=recording.id)
+        except Exception as error:  # noqa: BLE001 - the delivery is due again when its lease expires
+            self._errors.write("delivery not postponed", error, recording_id=recording.id)
         # The next due recording may need another kind of step.
         self._wake()
 
@@ -119,7 +126,7 @@ class StepRunner:
         self._delivering.pop(task, None)
         self._wake()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("step crashed", exc_info=error)
+            self._errors.write("step crashed", error if isinstance(error, Exception) else RuntimeError(repr(error)))
 
 
 async def adopt_periodically(upkeep: Upkeep, wake: WakeSignal) -> None:
@@ -134,31 +141,6 @@ async def adopt_periodically(upkeep: Upkeep, wake: WakeSignal) -> None:
             _log.exception("adoption failed")
 
 
-async def apply_events(recorder: Recorder, recordings: Recordings, doubt: Callable[[str], None]) -> None:
-    """Apply a recorder's events in order, until it is closed. `doubt` is called for takes that began too late."""
-    async for take_event in recorder.events():
-        recording = await _apply(recordings, take_event)
-        if isinstance(take_event.event, Begun) and recording is not None and not recording.in_progress:
-            # The caller of the start timed out before the take began, or the recording has already ended.
-            await recorder.stop(take_event.recording_id)
-            doubt(take_event.recording_id)
-
-
-async def _apply(recordings: Recordings, take_event: TakeEvent) -> Recording | None:
-    # Keep the event while the store is unreachable: only the recorder knows about it.
-    wait = 0.1
-    while True:
-        try:
-            return await recordings.on_event(take_event.recording_id, take_event.event)
-        except Exception as error:  # noqa: BLE001 - after any other error, the event is retried
-            if isinstance(error, Refused) and not isinstance(error, Conflict):
-                _log.warning("recorder event rejected", recording_id=take_event.recording_id, error=error.message)
-                return None
-            _log.exception("recorder event not saved yet", recording_id=take_event.recording_id)
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, 5.0)
-
-
 class BackgroundWork:
     """All background work of a server, from `start` to `stop`."""
 
@@ -170,25 +152,31 @@ class BackgroundWork:
         self._recordings = recordings
         self._wake = wake
         self._steps = StepRunner(upkeep, wake, max_steps)
+        self._events = RecorderEvents(recorder, recordings, upkeep.check_later)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
         """Recover what the previous process of this node left unfinished, and start the work."""
         await self._upkeep.recover()
-        events = apply_events(self._recorder, self._recordings, self._upkeep.check_later)
         self._tasks = (
             asyncio.create_task(self._steps.run(), name="steps"),
-            asyncio.create_task(events, name="recorder events"),
+            asyncio.create_task(self._events.run(), name="recorder events"),
             asyncio.create_task(adopt_periodically(self._upkeep, self._wake), name="adoption"),
         )
         for task in self._tasks:
             task.add_done_callback(_log_end)
 
     async def check(self) -> None:
-        """Raise an error unless all tasks are running."""
+        """Raise an error unless all tasks are running and succeed."""
         ended = [task.get_name() for task in self._tasks if task.done()]
         if ended or not self._tasks:
             message = f"not running: {', '.join(ended) or 'any task'}"
+            raise RuntimeError(message)
+        if self._steps.failed_claims >= MAX_FAILED_CLAIMS:
+            message = f"the last {self._steps.failed_claims} claims of due work failed"
+            raise RuntimeError(message)
+        if self._events.failing_seconds > MAX_UNSAVED_SECONDS:
+            message = "events of recorders cannot be saved"
             raise RuntimeError(message)
 
     async def stop(self, seconds: float) -> None:

@@ -9,10 +9,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from adapters.http.error_body import RETRY, error_body
+from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
 
 _TIMEOUT_SECONDS: Final = 5.0
-_log: Final = logger("health")
+_errors: Final = ErrorLog(logger("health"))
 
 Check = Callable[[], Awaitable[None]]
 """Raises an error if a part of the server does not work."""
@@ -60,7 +61,7 @@ async def _works(name: str, check: Check) -> bool:
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
             await check()
-    except Exception:  # noqa: BLE001 - any error means that the part does not work
-        _log.exception("health check failed", part=name)
+    except Exception as error:  # noqa: BLE001 - any error means that the part does not work
+        _errors.write("health check failed", error, part=name)
         return False
     return True

@@ -113,11 +113,19 @@ class SpooledAudio:
     tracks: tuple[Track, ...]
 
 
+class SpoolDamaged(Exception):  # noqa: N818 - a result, not a fault
+    """There are files of a recording in the spool, but their description is missing or damaged."""
+
+
 class Spool(Protocol):
     """The part of the node's disk where audio waits for the finalizer."""
 
     async def audio(self, recording_id: str) -> SpooledAudio | None:
-        """Return the audio of a recording; `None` if there is none."""
+        """Return the audio of a recording; `None` if there is none.
+
+        Raises:
+            SpoolDamaged: there are files, but their description is missing or damaged.
+        """
 
     async def remove(self, recording_id: str) -> None:
         """Delete the audio of a recording. It is no error if there is none."""
@@ -133,6 +141,9 @@ class Spool(Protocol):
 
     async def ids_aside(self) -> Sequence[str]:
         """Return the ids of recordings that have audio set aside."""
+
+    async def others(self) -> Sequence[str]:
+        """Return the names of files and folders in the spool that no recording has, as far as that can be seen."""
 
 
 class NotAudio(Exception):  # noqa: N818 - a result, not a fault

@@ -293,13 +293,18 @@ class Doctor:
         if now is not None and lasting_state(now) is State.LOST:
             # Its node died after it stored the object and before it saved the URL. This may be the only copy.
             return finding
-        await self._media.delete(item.url)
+        try:
+            await self._media.delete(item.url)
+        except Exception as error:  # noqa: BLE001 - a file that cannot be deleted must not end the examination
+            return replace(finding, detail=f"{finding.detail}; it cannot be deleted: {error}")
         return replace(finding, repaired=True)
 
     # The spool of this node
 
     async def _examine_spool(self, examination: Examination) -> AsyncIterator[Finding]:
-        names = await self._spool.ids()
+        for other in (others := await self._spool.others()):
+            examination.notes.not_own(other)
+        names = [name for name in await self._spool.ids() if not any(each.endswith(f"/{name}") for each in others)]
         for done, name in enumerate(names, 1):
             row = (await self._rows({name})).get(name)
             state = None if row is None else lasting_state(row)

@@ -10,7 +10,17 @@ from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import MINUTE, SECOND, Millis
 from recordings.model.recording import Media, Reason, Recording, State
 from recordings.model.retention import Retention, delete_at
-from recordings.ports.audio import AudioProcessor, MediaStore, NotAudio, Rendered, Spool, SpooledAudio, Target, TooLong
+from recordings.ports.audio import (
+    AudioProcessor,
+    MediaStore,
+    NotAudio,
+    Rendered,
+    Spool,
+    SpoolDamaged,
+    SpooledAudio,
+    Target,
+    TooLong,
+)
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.held_source import first_of, has_stored_audio
@@ -58,7 +68,10 @@ class Finalizer:
         Raises:
             CannotRender: the audio processor failed on it. Any other error is not caused by the audio.
         """
-        audio = await self.spool.audio(recording.id)
+        try:
+            audio = await self.spool.audio(recording.id)
+        except SpoolDamaged as error:
+            return Failed(at=self._clock.now(), reason=Reason.FINALIZER_FAILED, detail=str(error)[:500])
         if audio is None:
             return Lost(at=self._clock.now(), reason=Reason.AUDIO_MISSING, detail="its audio is not on the disk")
         if (original := await self.first_copy(recording)) is not None:

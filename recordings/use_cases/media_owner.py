@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 from recordings.model.instants import to_iso
 from recordings.ports.account_stores import PlaceStore
-from recordings.ports.audio import StoredObject
+from recordings.ports.audio import MediaAccessError, StoredObject
 from recordings.rules.media_keys import id_of
 
 _EXAMINED: Final = 1_000
@@ -31,7 +31,13 @@ async def check_owner(place: str, store: PlaceStore, media: MarkedMedia) -> str 
     A store without a mark and without older audio gets the mark of this installation. Raises the errors of the stores.
     """
     installation = await store.installation()
-    owner = await media.owner_of(place)
+    try:
+        owner = await media.owner_of(place)
+    except MediaAccessError:
+        # With credentials that may not list, a store rejects to read an object that does not exist. If this server may
+        # write, but never read, audio could not be played: then the second read fails, too.
+        await media.mark(place, installation.id)
+        owner = await media.owner_of(place)
     if owner == installation.id:
         return None
     since = f"this metadata store was created at {to_iso(installation.created)}"

@@ -7,18 +7,21 @@ server starts. It ends what the last process of this node left open.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Final, Protocol
 
 from recordings.model.events import Delivered, DeliveryFailed, Ended, Event, Failed, Lost, Rescheduled, Stored, Trashed
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import DAY, MINUTE, SECOND, Millis
 from recordings.model.recording import IN_PROGRESS, DeliveryState, EndCause, Reason, Recording, State
+from recordings.ports.audio import SpoolDamaged
 from recordings.ports.clock import Clock
 from recordings.ports.courier import Courier, DeliveryOutcome
 from recordings.ports.recorder import Recorder
-from recordings.ports.recording_store import Claim, MetadataStore, Taken
+from recordings.ports.recording_store import Claim, MetadataStore, StoreUnavailableError, Taken
 from recordings.rules.backoff import full_jitter
+from recordings.rules.fault_words import describe_fault
 from recordings.rules.lifecycle import due_at, retry_later
 from recordings.use_cases.finalizer import CannotRender, Finalizer
 from recordings.use_cases.save_event import RecordingWriter
@@ -27,6 +30,7 @@ LEASE: Final = 30 * MINUTE
 """The time for a step. After that, another process may start it again. This process never starts a step twice."""
 STRANDED: Final = DAY
 """After a node's work is overdue for this long, other nodes treat that node as gone."""
+_LONGEST_WAIT: Final = 300
 MAX_ATTEMPTS: Final = 20
 """How often the audio processor tries audio that it fails on. With the waits between the tries, about one hour.
 
@@ -43,6 +47,27 @@ class Reporter(Protocol):
 
     def fault(self, recording_id: str, step: str, error: Exception) -> None:
         """Report a step that failed. It is retried, or the recording becomes `FAILED` with a reason."""
+
+    def left_alone(self, name: str) -> None:
+        """Report a file or a folder in the spool that this service did not make."""
+
+
+class Retry:
+    """When to try again after a failure: after 1, 2, 4 ... 300 seconds of the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._tries = 0
+        self._due = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the wait is over."""
+        return time.monotonic() >= self._due
+
+    def postpone(self) -> None:
+        """Wait again, longer than before."""
+        self._due = time.monotonic() + min(2**self._tries, _LONGEST_WAIT)
+        self._tries = min(self._tries + 1, 16)
 
 
 class Upkeep:
@@ -71,7 +96,7 @@ class Upkeep:
         self._reporter = reporter
         self._node = node
         self._running: dict[str, Millis] = {}
-        self._to_check: set[str] = set()
+        self._to_check: dict[str, Retry] = {}
         self._steps: Mapping[State, Callable[[Recording], Awaitable[Event | None]]] = {
             State.FINALIZING: finalizer.finalize,
             State.STORED: self._deliver_or_expire,
@@ -97,17 +122,31 @@ class Upkeep:
 
     def check_later(self, recording_id: str) -> None:
         """Check a recording before the next claim: its audio may still be on this node's disk without need."""
-        self._to_check.add(recording_id)
+        self._to_check.setdefault(recording_id, Retry())
 
     async def _check_unclear_steps(self) -> None:
         """Free the disk and the lease after steps that lost the connection to the store, before the lease expires."""
-        for recording_id in tuple(self._to_check - self._running.keys()):
-            recording = await self._store.load(recording_id)
-            if recording is not None:
-                await self._finalizer.clear(recording)
-                if recording.lease is not None and recording.lease.holder == self._node:
-                    await self._writer.reschedule(recording, retry_later(recording, self._clock.now()))
-            self._to_check.discard(recording_id)
+        for recording_id in self._to_check.keys() - self._running.keys():
+            retry = self._to_check[recording_id]
+            if not retry.is_due:
+                continue
+            try:
+                await self._check_unclear_step(recording_id)
+            except Exception as error:  # noqa: BLE001 - no recording may stop the work on the others
+                retry.postpone()
+                self._reporter.fault(recording_id, "check", error)
+            else:
+                del self._to_check[recording_id]
+
+    async def _check_unclear_step(self, recording_id: str) -> None:
+        recording = await self._store.load(recording_id)
+        if recording is None:
+            return
+        try:
+            await self._finalizer.clear(recording)
+        finally:
+            if recording.lease is not None and recording.lease.holder == self._node:
+                await self._writer.reschedule(recording, retry_later(recording, self._clock.now()))
 
     @staticmethod
     def is_delivery(recording: Recording) -> bool:
@@ -180,31 +219,52 @@ class Upkeep:
         """End the recordings that the last process of this node left open. Return them.
 
         A recording in progress is finalized with the audio that it has. An upload becomes `FAILED(INCOMPLETE)`, and
-        its sender may send it again.
+        its sender may send it again. A recording that cannot be recovered is reported, and the others are recovered.
         """
         await self._store.release_leases(self._node, self._clock.now())
-        recovered: list[Recording] = []
-        while open_here := [found for found in await self._store.held_by(self._node) if not await self._is_open(found)]:
-            recovered += [await self._close(recording) for recording in open_here]
-        recovered += [found for name in await self._spool.ids() if (found := await self._recover_spooled(name))]
+        recovered: list[Recording | None] = []
+        tried: set[str] = set()
+        while open_here := [each for each in await self._store.held_by(self._node) if each.id not in tried]:
+            for recording in open_here:
+                tried.add(recording.id)
+                if not await self._is_open(recording):
+                    recovered.append(await self._guarded(recording.id, self._close(recording)))
+        names, others = await self._spool.ids(), {path.rpartition("/")[2]: path for path in await self._spool.others()}
+        for name in others.keys() - set(names):
+            self._reporter.left_alone(others[name])
+        for name in names:
+            recovered.append(await self._guarded(name, self._recover_spooled(name, others.get(name))))  # noqa: PERF401
         for name in await self._spool.ids_aside():
-            await self._forget_purged(name)
-        for recording in recovered:
+            await self._guarded(name, self._forget_purged(name))
+        done = [recording for recording in recovered if recording is not None]
+        for recording in done:
             self._reporter.moved(recording, "recover")
-        return recovered
+        return done
+
+    async def _guarded(self, recording_id: str, work: Coroutine[None, None, Recording | None]) -> Recording | None:
+        """Do a part of the recovery. Report an error of one recording, and return `None`."""
+        try:
+            return await work
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - no recording may stop the recovery of the others
+            self._reporter.fault(recording_id, "recover", error)
+            return None
 
     async def adopt(self) -> Sequence[Recording]:
         """Take over recordings whose audio is on this disk, but which other nodes marked as `LOST`. Return them.
 
         Other nodes do that if this node was unreachable for long.
         """
-        adopted = []
-        for name in await self._spool.ids():
-            recording = await self._store.load(name)
-            is_own = recording is not None and recording.node == self._node and recording.state is State.LOST
-            if recording is not None and is_own and not await self._is_incomplete(recording):
-                adopted.append(await self._take_over(recording))
+        adopted = [await self._guarded(name, self._adopt(name)) for name in await self._spool.ids()]
         return [recording for recording in adopted if recording is not None]
+
+    async def _adopt(self, name: str) -> Recording | None:
+        recording = await self._store.load(name)
+        is_own = recording is not None and recording.node == self._node and recording.state is State.LOST
+        if recording is None or not is_own or await self._is_incomplete(recording):
+            return None
+        return await self._take_over(recording)
 
     async def _is_open(self, recording: Recording) -> bool:
         return await self._recorder.is_open(recording.id)
@@ -215,8 +275,16 @@ class Upkeep:
         if recording.source_key is not None:
             event = Failed(at=now, reason=Reason.INCOMPLETE, detail="the server restarted during the upload")
         closed = await self._writer.save_event(recording, event)
-        await self._finalizer.clear(closed)
+        await self._clear(closed)
         return closed
+
+    async def _clear(self, recording: Recording) -> None:
+        """Free the disk. If that fails, try again before a later claim."""
+        try:
+            await self._finalizer.clear(recording)
+        except Exception as error:  # noqa: BLE001 - the recording itself was saved
+            self.check_later(recording.id)
+            self._reporter.fault(recording.id, "clear", error)
 
     async def _forget_purged(self, name: str) -> None:
         # The sender may have sent the upload to another node, and the recording was purged there.
@@ -224,22 +292,35 @@ class Upkeep:
         if recording is not None and recording.state is State.PURGED:
             await self._spool.forget(name)
 
-    async def _recover_spooled(self, name: str) -> Recording | None:
-        """Take over or clear spooled audio: a step needs it, or a step died just before it cleared the spool."""
+    async def _recover_spooled(self, name: str, unknown: str | None) -> Recording | None:
+        """Take over or clear spooled audio: a step needs it, or a step died just before it cleared the spool.
+
+        `unknown` is the path of a folder that has no description. Without a recording, it is left alone.
+        """
         recording = await self._store.load(name)
+        if recording is None and unknown is not None:
+            self._reporter.left_alone(unknown)
+            return None
         if recording is None or (recording.state is State.LOST and await self._is_incomplete(recording)):
             await self._spool.set_aside(name)
         elif recording.in_progress or recording.state in {State.LOST, State.FINALIZING}:
             return await self._take_over(recording)
         else:
-            await self._finalizer.clear(recording)
+            await self._clear(recording)
         return None
 
     async def _is_incomplete(self, recording: Recording) -> bool:
         """Return true if the sender did not complete the upload, or nothing of it is in the spool."""
         is_upload = recording.source_key is not None and recording.imported is None
         unfinished = is_upload and recording.source_sha256 is None
-        return unfinished or await self._spool.audio(recording.id) is None
+        return unfinished or not await self._has_audio(recording.id)
+
+    async def _has_audio(self, recording_id: str) -> bool:
+        try:
+            return await self._spool.audio(recording_id) is not None
+        except SpoolDamaged:
+            # The finalizer sets it aside, with the reason.
+            return True
 
     async def _take_over(self, recording: Recording) -> Recording | None:
         """Let this node finalize a recording now, because its audio is on this disk.
@@ -262,7 +343,7 @@ class Upkeep:
         else:
             taken = await self._writer.reschedule(recording, Rescheduled(at=now, due_at=now, node=self._node))
         if taken is not None:
-            await self._finalizer.clear(taken)
+            await self._clear(taken)
         return taken
 
     async def _check_take(self, recording: Recording) -> Event | None:
@@ -275,7 +356,7 @@ class Upkeep:
             return Ended(at=now, cause=EndCause.DISCONNECTED)
         if recording.source_key is not None:
             return Failed(at=now, reason=Reason.INCOMPLETE, detail="the sender stopped sending")
-        if await self._spool.audio(recording.id) is not None:
+        if await self._has_audio(recording.id):
             return Ended(at=now, cause=EndCause.DISCONNECTED)
         return Lost(at=now, reason=Reason.RECORDER_GONE, detail="the recorder did not report an end")
 
@@ -316,11 +397,11 @@ class Upkeep:
         return await self._writer.reschedule(recording, event) or recording
 
     async def _retry(self, recording: Recording, error: Exception) -> Recording:
-        detail = f"{type(error).__name__}: {error}"[:500]
+        detail = describe_fault(error)[:500]
         if recording.attempts + 1 >= MAX_ATTEMPTS and isinstance(error, CannotRender):
             failed = Failed(at=self._clock.now(), reason=Reason.FINALIZER_FAILED, detail=detail)
             given_up = await self._writer.save_event(recording, failed)
-            await self._finalizer.clear(given_up)
+            await self._clear(given_up)
             return given_up
         event = retry_later(recording, self._clock.now(), detail)
         return await self._writer.reschedule(recording, event) or recording

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from adapters.recorders.embedded import EmbeddedRecorder
-from graph.server.background_work import BackgroundWork, StepRunner, WakeSignal
+from graph.server.background_work import MAX_FAILED_CLAIMS, BackgroundWork, StepRunner, WakeSignal
 from recordings.model.errors import Conflict, InvalidState
 from recordings.model.events import Begun, Ended, Event
 from recordings.model.recording import EndCause, Recording, State
@@ -338,3 +338,31 @@ async def test_a_failed_postpone_does_not_delay_other_steps() -> None:
     work.gate.set()
     await steps.finish(5)
     assert work.done == 3
+
+
+async def test_claims_that_keep_failing_end_the_readiness_until_one_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graph.server.background_work._POLL_SECONDS", 0.01)
+    work, wake = Work(), WakeSignal()
+    running = background(work, Recorder(), Listener(), wake)
+    await running.start()
+    await running.check()
+    work.faults = 1_000
+    await until(lambda: running._steps.failed_claims >= MAX_FAILED_CLAIMS)
+    with pytest.raises(RuntimeError, match=r"claims of due work failed"):
+        await running.check()
+    work.faults = 0
+    wake()
+    await until(lambda: not running._steps.failed_claims)
+    await running.check()
+    await running.stop(5)
+
+
+async def test_an_event_that_is_not_saved_for_long_ends_the_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graph.server.background_work.MAX_UNSAVED_SECONDS", 0.05)
+    event = TakeEvent("202611-a", Ended(at=1, cause=EndCause.HANGUP))
+    running = background(Work(), Recorder(event), Listener(*[ValueError()] * 5), WakeSignal())
+    await running.start()
+    await until(lambda: running._events.failing_seconds > 0.05)
+    with pytest.raises(RuntimeError, match="events of recorders cannot be saved"):
+        await running.check()
+    await running.stop(5)

@@ -34,6 +34,7 @@ class Parts:
         self.cleared: list[str] = []
         self.moves: list[tuple[State, str]] = []
         self.faults: list[tuple[str, str]] = []
+        self.unknown: list[str] = []
 
     async def finalize(self, recording: Recording) -> Event | None:
         return await self.finalize_result(recording) if self.finalize_result else None
@@ -57,6 +58,12 @@ class Parts:
 
     async def audio(self, recording_id: str) -> None:
         return None
+
+    async def others(self) -> list[str]:
+        return []
+
+    def left_alone(self, name: str) -> None:
+        self.unknown.append(name)
 
     def moved(self, recording: Recording, step: str) -> None:
         self.moves.append((recording.state, step))

@@ -29,9 +29,13 @@ class Silent:
         self.open: set[str] = set()
         self.moves: list[tuple[State, str]] = []
         self.faults: list[tuple[str, str]] = []
+        self.unknown: list[str] = []
 
     async def is_open(self, recording_id: str) -> bool:
         return recording_id in self.open
+
+    def left_alone(self, name: str) -> None:
+        self.unknown.append(name)
 
     def moved(self, recording: Recording, step: str) -> None:
         self.moves.append((recording.state, step))

@@ -7,6 +7,7 @@
   a leading `$`.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
@@ -17,6 +18,7 @@ from adapters.metadata.row_fields import FREE_FORM, decode_column, encode
 from recordings.model.fields import FieldType, RecordingRow, names_of
 from recordings.model.recording import Recording
 
+log: Final = logging.getLogger(__name__)
 _NUMBERS: Final = frozenset(names_of(FieldType.NUMBER))
 _ADDED_LATER: Final = ("trashed_reason", "ended", "held_source")
 _NESTED: Final = frozenset(names_of(FieldType.OBJECT)) - {"options", "applied"}
@@ -69,6 +71,18 @@ def _convert_nested_integers(value: Any) -> None:
         for name, item in value.items():
             if type(item) is Int64:
                 value[name] = int(item)
+
+
+def readable_recordings(documents: list[Document], names: Sequence[str]) -> list[Recording]:
+    """Return recordings for the background work. Skip a damaged document, so that it stops no other work."""
+    found: list[Recording] = []
+    for document in documents:
+        identity = document["_id"]
+        try:
+            found += to_recordings([document], names)
+        except Exception:
+            log.exception("recording %s cannot be read: its document in the metadata store is damaged", identity)
+    return found
 
 
 def to_recordings(documents: list[Document], names: Sequence[str]) -> list[Recording]:

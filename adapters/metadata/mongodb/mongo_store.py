@@ -1,11 +1,18 @@
 """The metadata store on MongoDB: all its collections through one client."""
 
+from datetime import UTC, datetime
+from typing import Final
+
+import pymongo
+
 from adapters.metadata.mongodb.account_collections import AccountCollections
 from adapters.metadata.mongodb.driver import Connection, Driver
-from adapters.metadata.mongodb.indexes import migrate
+from adapters.metadata.mongodb.indexes import META, migrate
 from adapters.metadata.mongodb.peer_collections import PeerCollections
 from adapters.metadata.mongodb.recording_collection import RecordingCollection
 from adapters.metadata.mongodb.user_collection import UserCollection
+
+PING_SECONDS: Final = 4.0
 
 
 class MongoStore(RecordingCollection, AccountCollections, UserCollection, PeerCollections):
@@ -40,5 +47,7 @@ class MongoStore(RecordingCollection, AccountCollections, UserCollection, PeerCo
         await self._connection.close()
 
     async def ping(self) -> None:
-        """Raise unless a primary answers."""
-        await self._connection.database.command("ping")
+        """Raise unless a primary accepts a write, and a majority confirms it."""
+        with pymongo.timeout(PING_SECONDS):
+            probe = {"$set": {"at": datetime.now(UTC)}}
+            await self._connection.database[META].update_one({"_id": "probe"}, probe, upsert=True)

@@ -9,7 +9,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.mongodb import where
-from adapters.metadata.mongodb.bson_document import projection, to_document, to_recordings, to_rows
+from adapters.metadata.mongodb.bson_document import projection, readable_recordings, to_document, to_recordings, to_rows
 from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.indexes import DUE, HAS_DUE, RECORDINGS, STRANDED, lookup_index
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
@@ -125,7 +125,7 @@ class RecordingCollection:
         selector = {"node": node, "state": {"$in": sorted(IN_PROGRESS)}}
         order = [("created", ASCENDING), ("_id", ASCENDING)]
         found = self._collection.find(selector, _WHOLE, sort=order, limit=limit, hint="held")
-        return to_recordings(await found.to_list(None), ROW_FIELDS)
+        return readable_recordings(await found.to_list(None), ROW_FIELDS)
 
     async def claim_due(self, claim: Claim) -> Sequence[Recording]:
         """Lease due recordings to the claimer."""
@@ -182,7 +182,7 @@ class RecordingCollection:
         selector = {"_id": {"$in": ids}, "claim": claim_id, **others}
         found = self._collection.find(selector, _WHOLE, batch_size=len(ids) + 1)
         try:
-            claimed = {item.id: item for item in to_recordings(await found.to_list(None), ROW_FIELDS)}
+            claimed = {item.id: item for item in readable_recordings(await found.to_list(None), ROW_FIELDS)}
         except PyMongoError:
             self._unconfirmed_claim = ids, claim_id
             raise

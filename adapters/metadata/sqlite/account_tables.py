@@ -157,3 +157,8 @@ def places(connection: sqlite3.Connection, limit: int, after: str) -> list[str]:
 def installation(connection: sqlite3.Connection) -> Installation:
     """Return the identity of the installation."""
     return Installation(*connection.execute("SELECT id, created FROM installation").fetchone())
+
+
+def touch(connection: sqlite3.Connection) -> None:
+    """Write a row without a change, to find out whether the file can be written."""
+    connection.execute("UPDATE installation SET created = created")

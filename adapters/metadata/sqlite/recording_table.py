@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - the names in these statements are constants, the values are parameters
 
+import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
@@ -18,8 +19,10 @@ from recordings.model.query import Page, PageRequest, Query, prefix_end
 from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording
 from recordings.ports.recording_store import Claim, Taken, Unique
 
+log: Final = logging.getLogger(__name__)
 _JSON: Final = frozenset(names_of(FieldType.OBJECT, FieldType.FREE_FORM))
 _COLUMNS: Final = ", ".join(column(name) for name in ROW_FIELDS)
+_ID: Final = ROW_FIELDS.index("id")
 _PLACEHOLDERS: Final = ", ".join("?" * len(ROW_FIELDS))
 INSERT: Final = f"INSERT INTO {TABLE} ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"
 _SAVE: Final = f"UPDATE {TABLE} SET ({_COLUMNS}) = ({_PLACEHOLDERS}) WHERE id = ? AND revision = ?"
@@ -83,6 +86,17 @@ def read(cursor: Iterable[tuple[Any, ...]], names: Sequence[str]) -> list[Record
 
 def _recordings(cursor: Iterable[tuple[Any, ...]]) -> list[Recording]:
     return [Recording.from_row(row) for row in read(cursor, ROW_FIELDS)]
+
+
+def _readable(cursor: Iterable[tuple[Any, ...]]) -> list[Recording]:
+    """Return the recordings of a cursor for the background work. Skip a damaged row, so that it stops no other work."""
+    found: list[Recording] = []
+    for values in list(cursor):
+        try:
+            found += _recordings([values])
+        except Exception:
+            log.exception("recording %s cannot be read: its row in the metadata store is damaged", values[_ID])
+    return found
 
 
 def insert(connection: sqlite3.Connection, recording: Recording) -> None:
@@ -169,7 +183,7 @@ def find_holders(connection: sqlite3.Connection, account_id: str, source: str) -
 
 def held_by(connection: sqlite3.Connection, node: str, limit: int) -> list[Recording]:
     """Return the recordings in progress on a node, oldest first."""
-    return _recordings(connection.execute(HELD, (node, *sorted(IN_PROGRESS), limit)))
+    return _readable(connection.execute(HELD, (node, *sorted(IN_PROGRESS), limit)))
 
 
 def claim_due(connection: sqlite3.Connection, claim: Claim) -> list[Recording]:
@@ -182,7 +196,7 @@ def claim_due(connection: sqlite3.Connection, claim: Claim) -> list[Recording]:
     oldest = sorted(due, key=lambda item: (item[2], item[1]))[: claim.limit]
     # By `rowid`, which the due index also holds: an update by id would need another index look-up for each row.
     claims = ((lease, claim.until, number) for number, _, _ in oldest)
-    return [item for each in claims for item in _recordings(connection.execute(_CLAIM, each).fetchall())]
+    return [item for each in claims for item in _readable(connection.execute(_CLAIM, each).fetchall())]
 
 
 def release_leases(connection: sqlite3.Connection, holder: str, now: Millis) -> int:

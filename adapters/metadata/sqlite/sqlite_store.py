@@ -38,8 +38,8 @@ class SqliteStore:
         await self._database.close()
 
     async def ping(self) -> None:
-        """Raise if the file cannot be written. Begins and commits an empty transaction."""
-        await self._database.write(lambda connection: connection.execute("SELECT 1").fetchone())
+        """Raise if the file cannot be written. It writes a row, and changes no value."""
+        await self._database.write(account_tables.touch)
 
     async def _read(self, function: Any, *arguments: Any, account_id: str | None = None) -> Any:
         return await self._database.read(lambda connection: function(connection, *arguments), account_id)

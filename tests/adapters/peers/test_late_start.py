@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from adapters.peers import ClusterRecorder, CommandSigner, PeerClient, peer_routes
 from adapters.recorders.embedded import EmbeddedRecorder
 from adapters.spool import FolderSpool
-from graph.server.background_work import apply_events
+from graph.server.recorder_events import RecorderEvents
 from graph.server.system_clock import SystemClock
 from recordings.model.account import Account
 from recordings.model.call import Call
@@ -54,7 +54,7 @@ async def test_a_take_that_opens_after_the_timeout_is_closed_again(tmp_path: Pat
     parts: Any = {"store": kept, "clock": clock, "audit": MemoryAudit(), "wake": lambda: None}
     at_holder = Recordings(recorder=holder, node="holder", **parts)
     late_takes: list[str] = []
-    listening = asyncio.create_task(apply_events(holder, at_holder, late_takes.append))
+    listening = asyncio.create_task(RecorderEvents(holder, at_holder, late_takes.append).run())
     await store.add_account(Account(ACCOUNT, "Acme", clock.now()))
     call = Call(account_id=ACCOUNT, call_id="call", started=clock.now())
     live = holder.open_call(call, lambda _: None)

@@ -17,7 +17,7 @@ from adapters.metadata.mongodb.driver import DEFAULTS, _options
 from adapters.metadata.mongodb.indexes import INDEXES, META, MIGRATIONS, RECORDINGS, REVOKED_TOKENS, SchemaTooNewError
 from recordings.model.call import Call
 from recordings.model.query import Query
-from recordings.model.recording import ROW_FIELDS
+from recordings.model.recording import ROW_FIELDS, State
 from recordings.ports.recording_store import Claim, StoreUnavailableError
 from tests.contract.metadata.samples import NOW, full, loaded, put_copies, put_older, recording, unique
 from tests.servers.mongod import Mongod
@@ -311,3 +311,17 @@ async def test_an_unusable_uri_is_rejected_without_a_connection(
         MongoStore(uri, database, driver)
     assert text in str(wrong.value)
     assert "hunter" not in str(wrong.value)
+
+
+async def test_damaged_documents_do_not_stop_claims(
+    store: MongoStore, mongodb_client: Client, mongodb_database: str
+) -> None:
+    rows = [recording(state=State.FINALIZING, node=None, due_at=number) for number in range(3)]
+    for row in rows:
+        await store.insert(row)
+    collection = mongodb_client[mongodb_database][RECORDINGS]
+    collection.update_one({"_id": rows[0].id}, {"$set": {"state": "UNKNOWN"}})
+    collection.update_one({"_id": rows[1].id}, {"$unset": {"options": 1}})
+    claim = Claim(now=10, until=20, holder="n", node="n", limit=8, stranded=0)
+    assert [each.id for each in await store.claim_due(claim)] == [rows[2].id]
+    assert await store.claim_due(claim) == []

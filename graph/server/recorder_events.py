@@ -1,0 +1,97 @@
+"""Apply the events of a recorder: in order for each recording, and without waiting for the events of others."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from graph.server.error_log import ErrorLog
+from graph.server.log_setup import logger
+from recordings.model.errors import Conflict, Refused
+from recordings.model.events import Begun
+from recordings.model.recording import Recording
+from recordings.ports.recorder import Recorder, TakeEvent
+from recordings.use_cases.recordings import Recordings
+
+_FIRST_WAIT: Final = 0.1
+_LONGEST_WAIT: Final = 5.0
+_log: Final = logger("background")
+
+
+class RecorderEvents:
+    """Saves the events of a recorder. An event that cannot be saved is tried again until it is saved or rejected."""
+
+    def __init__(self, recorder: Recorder, recordings: Recordings, doubt: Callable[[str], None]) -> None:
+        """`doubt` is called for takes that began too late."""
+        self._recorder = recorder
+        self._recordings = recordings
+        self._doubt = doubt
+        self._errors = ErrorLog(_log)
+        self._waiting: dict[str, deque[TakeEvent]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failing: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Apply the events until the recorder is closed, and then those that still wait."""
+        try:
+            async for take_event in self._recorder.events():
+                self._add(take_event)
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    @property
+    def failing_seconds(self) -> float:
+        """How long the oldest event could not be saved."""
+        return time.monotonic() - min(self._failing.values()) if self._failing else 0.0
+
+    def _add(self, take_event: TakeEvent) -> None:
+        recording_id = take_event.recording_id
+        if (waiting := self._waiting.get(recording_id)) is not None:
+            waiting.append(take_event)
+            return
+        self._waiting[recording_id] = deque([take_event])
+        task = asyncio.create_task(self._apply_waiting(recording_id), name=f"events of {recording_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _apply_waiting(self, recording_id: str) -> None:
+        waiting = self._waiting[recording_id]
+        try:
+            while waiting:
+                await self._apply(waiting[0])
+                waiting.popleft()
+        finally:
+            del self._waiting[recording_id]
+
+    async def _apply(self, take_event: TakeEvent) -> None:
+        recording = await self._save(take_event)
+        if isinstance(take_event.event, Begun) and recording is not None and not recording.in_progress:
+            # The caller of the start timed out before the take began, or the recording has already ended.
+            try:
+                await self._recorder.stop(take_event.recording_id)
+            except Exception as error:  # noqa: BLE001 - the take may have ended by itself
+                self._errors.write("late take not stopped", error, recording_id=take_event.recording_id)
+            self._doubt(take_event.recording_id)
+
+    async def _save(self, take_event: TakeEvent) -> Recording | None:
+        # Keep the event while it cannot be saved: only the recorder knows about it.
+        recording_id, wait = take_event.recording_id, _FIRST_WAIT
+        while True:
+            try:
+                saved = await self._recordings.on_event(recording_id, take_event.event)
+            except Exception as error:  # noqa: BLE001 - after any other error, the event is retried
+                if isinstance(error, Refused) and not isinstance(error, Conflict):
+                    _log.warning("recorder event rejected", recording_id=recording_id, error=error.message)
+                    saved = None
+                else:
+                    self._failing.setdefault(recording_id, time.monotonic())
+                    self._errors.write("recorder event not saved yet", error, recording_id=recording_id)
+                    await asyncio.sleep(wait)
+                    wait = min(wait * 2, _LONGEST_WAIT)
+                    continue
+            self._failing.pop(recording_id, None)
+            return saved
