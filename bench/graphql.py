@@ -36,7 +36,8 @@ from bench.peers import ACCOUNT, ANALYTICS, DATABASE, FIELDS, MEDIA, PEERS, sdl
 from bench.processes import cpu_seconds, pin
 from bench.tables import Mongo
 from recordings.model.account import Account
-from tests.servers.mongod import Mongod, free_port
+from tests.servers.free_ports import free_port
+from tests.servers.mongod import Mongod
 
 NODE: Final = ("mercurius-jit", "yoga")
 HERE: Final = Path(__file__).parent / "node"

@@ -38,7 +38,9 @@ from bench.processes import cpu_seconds, pin
 from recordings.model.options import RecordingOptions
 from recordings.model.recording import Media, Recording, State
 from tests.servers import nginx, seaweedfs
-from tests.servers.shared import Answer, answers
+from tests.servers.free_ports import free_port
+from tests.servers.server_process import answers
+from tests.servers.shared_server import Address
 
 KEY = "account/202611/202611-a.mp3"
 
@@ -120,7 +122,7 @@ def serve(port: int, folder: Path, url: str, endpoint: str) -> None:
 @contextmanager
 def serving(folder: Path, url: str, endpoint: str) -> Iterator[tuple[int, int]]:
     """Run this service's server in its own process. Yield its port and process id."""
-    (port,) = seaweedfs.free_ports(1)
+    port = free_port()
     command = [sys.executable, "-m", "bench.media", "--serve", str(port), str(folder), url, endpoint]
     process = subprocess.Popen(command)
     try:
@@ -133,7 +135,7 @@ def serving(folder: Path, url: str, endpoint: str) -> Iterator[tuple[int, int]]:
         process.wait()
 
 
-async def upload(folder: Path, server: Answer) -> tuple[str, str]:
+async def upload(folder: Path, server: Address) -> tuple[str, str]:
     """Store the audio in S3. Return its URL in the store, and a presigned HTTP URL."""
     options = {"endpoint_url": server["s3"], "key": server["key"], "secret": server["secret"]}
     store = S3Media(f"s3://{seaweedfs.BUCKET}/bench", options)

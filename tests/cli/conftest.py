@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from graph.cli.main import recordings
-from tests.servers.mongod import free_port
+from tests.servers.free_ports import free_port
 from tests.support.log_lines import restored_logging
 
 

@@ -19,7 +19,7 @@ from graph.settings import BY_NAME, load
 from recordings.model.account import Principal, Scope
 from recordings.model.errors import Unauthenticated
 from tests.cli.conftest import CommandLine
-from tests.servers.mongod import free_port
+from tests.servers.free_ports import free_port
 
 
 def principal_of(cli: CommandLine, secret: str) -> Principal:

@@ -1,4 +1,4 @@
-"""A server with the demo on SQLite, shared by the tests that leave it running."""
+"""A server with the demo data on SQLite, shared by all tests that do not stop it."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""The command line in processes that start at once: forked from one that has imported everything already.
+"""Start commands of the command line quickly, by forking a process that has already imported all libraries.
 
-Importing is nearly all that a start costs. What is forked is the program itself, in a process of its own, with its own
-environment and working folder; it only has its libraries already. Started as a module this is the process that forks:
-it reads a request on each line of stdin, and answers it with a line of JSON.
+Imports take nearly all of the time of a start. The forked process runs the real program with its own environment and
+working folder; only its libraries are already loaded. Run as a module, this file is the process that forks. It reads
+one request in each line of stdin and writes one line of JSON as the response.
 """
 
 import atexit
@@ -28,23 +28,23 @@ PRELOADED: Final = (
 )  # fmt: skip
 
 
-class Child:
-    """A process of the command line, as `subprocess.Popen` shows one."""
+class ForkedProcess:
+    """A running command, with the interface of `subprocess.Popen`."""
 
-    def __init__(self, nursery: "Nursery", pid: int) -> None:
+    def __init__(self, fork_server: "ForkServer", pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._end = os.pidfd_open(pid)
 
     def poll(self) -> int | None:
-        """Its exit code, if it has ended."""
+        """Return the exit code if the process has ended."""
         if self.returncode is None and select.select([self._end], [], [], 0)[0]:
             self._reap()
         return self.returncode
 
     def wait(self, timeout: float) -> int:
-        """Its exit code, once it has ended. Raises `subprocess.TimeoutExpired`."""
+        """Wait for the end and return the exit code. Raise `subprocess.TimeoutExpired` after `timeout` seconds."""
         if self.returncode is None:
             if not select.select([self._end], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout)
@@ -53,22 +53,22 @@ class Child:
         return self.returncode
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal; one that has ended hears nothing."""
+        """Send a signal. Do nothing if the process has ended."""
         if self.returncode is None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._end, number)
 
     def kill(self) -> None:
-        """As a power cut would, nearly."""
+        """Kill the process, similar to a power cut."""
         self.send_signal(signal.SIGKILL)
 
     def _reap(self) -> None:
-        self.returncode = self._nursery.ask(reap=self.pid)["code"]
+        self.returncode = self._fork_server.request(reap=self.pid)["code"]
         os.close(self._end)
 
 
-class Nursery:
-    """Starts processes of the command line. Its own process is started with the first of them."""
+class ForkServer:
+    """Starts commands by forking its own process, which starts with the first command."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -83,25 +83,26 @@ class Nursery:
         out: Path,
         log: Path,
         prepare: Sequence[str] = (),
-    ) -> Child:
-        """Run a command; stdout and stderr are appended to files.
+    ) -> ForkedProcess:
+        """Run a command. Its stdout and stderr are appended to files.
 
-        `prepare` is a function (`module:name`) and the texts that it is called with, in the new process, first of all.
+        `prepare` is a function (`module:name`) and its string arguments. The new process calls it first.
         """
-        given = {"out": str(out), "log": str(log), "folder": str(folder), "prepare": list(prepare)}
-        return Child(self, self.ask(words=list(words), environment=dict(environment), **given)["pid"])
+        options = {"out": str(out), "log": str(log), "folder": str(folder), "prepare": list(prepare)}
+        response = self.request(words=list(words), environment=dict(environment), **options)
+        return ForkedProcess(self, response["pid"])
 
-    def ask(self, **request: Any) -> Any:
-        """The answer to a request."""
+    def request(self, **request: Any) -> Any:
+        """Send a request and return the response."""
         with self._lock:
             process = self._opened()
             assert process.stdin is not None
             assert process.stdout is not None
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
-            answer = process.stdout.readline()
-        assert answer, "the process that forks has ended"
-        return json.loads(answer)
+            response = process.stdout.readline()
+        assert response, "the fork server has ended"
+        return json.loads(response)
 
     def _opened(self) -> subprocess.Popen[str]:
         if self._process is None:
@@ -111,63 +112,63 @@ class Nursery:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                # Out of the terminal's reach: Ctrl-C ends the run, and the run's end ends this.
+                # In a session of its own: Ctrl-C ends the test run, and the end of the run ends this process.
                 start_new_session=True,
             )
             atexit.register(self.close)
         return self._process
 
     def close(self) -> None:
-        """End it, and with it all that it started."""
+        """End the fork server and all processes that it started."""
         if self._process is not None:
             self._process.communicate()
             self._process = None
 
 
-NURSERY: Final = Nursery()
-"""The one of this test process."""
+FORK_SERVER: Final = ForkServer()
+"""The fork server of this test process."""
 
 
 def main() -> None:
-    """Fork for each request. A fork returns from the loop as what it was asked to be."""
+    """Fork for each request. The child leaves the loop and becomes the requested command."""
     sys.path[0:0] = [str(REPOSITORY)]
     for name in PRELOADED:
         import_module(name)
-    from tests.servers.mongod import die_with_parent
+    from tests.servers.server_process import die_with_parent
 
-    # Whoever runs the tests in the background of a script has it ignored, and so would we.
+    # A script that runs the tests in the background ignores SIGINT, and child processes would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    obey = die_with_parent()
-    # What all forks have in common stays common.
+    set_death_signal = die_with_parent()
+    # The forks share the memory of the loaded libraries, because the garbage collector does not touch it.
     gc.collect()
     gc.freeze()
-    # The requests, and never a byte of them in a buffer that a fork would have, too.
+    # A second reader on a copy of stdin: its buffer is never inherited with bytes of a request in it.
     with os.fdopen(os.dup(0), "r") as requests:
         while line := requests.readline():
             request = json.loads(line)
             if "reap" in request:
                 _, status = os.waitpid(request["reap"], 0)
-                answer = {"code": os.waitstatus_to_exitcode(status)}
+                response = {"code": os.waitstatus_to_exitcode(status)}
             elif (pid := os.fork()) == 0:
-                if obey is not None:
-                    obey()
+                if set_death_signal is not None:
+                    set_death_signal()
                 break
             else:
-                answer = {"pid": pid}
-            print(json.dumps(answer), flush=True)  # noqa: T201 - the answer
+                response = {"pid": pid}
+            print(json.dumps(response), flush=True)  # noqa: T201 - the response
         else:
             return
-    _become(request)
+    _run_command(request)
 
 
-def _become(request: Mapping[str, Any]) -> None:
+def _run_command(request: Mapping[str, Any]) -> None:
     from fsspec.config import conf, set_conf_env
 
     from graph.cli import main as program
 
     os.environ.clear()
     os.environ.update(request["environment"])
-    # What fsspec read of the environment when it was imported.
+    # fsspec read the environment when it was imported, so it must read the new one.
     set_conf_env(conf)
     os.chdir(request["folder"])
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -175,13 +176,13 @@ def _become(request: Mapping[str, Any]) -> None:
         opened = os.open(path, flags, 0o600)
         os.dup2(opened, number)
         os.close(opened)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    devnull = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(devnull, 0)
+    os.close(devnull)
     if request["prepare"]:
-        place, *given = request["prepare"]
-        module, _, name = place.partition(":")
-        getattr(import_module(module), name)(*given)
+        function, *arguments = request["prepare"]
+        module, _, name = function.partition(":")
+        getattr(import_module(module), name)(*arguments)
     sys.argv = [str(program.__file__), *request["words"]]
     program.main()
 

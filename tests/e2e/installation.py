@@ -1,4 +1,4 @@
-"""Making an account beside a running server: what the command line does, without the price of its start."""
+"""Create an account while a server runs. It does the same as the command line, but faster."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,7 +12,7 @@ ACCOUNT = "ab" * 16
 
 
 def make_account(data: Path, **variables: str) -> str:
-    """A token for an account that is there afterwards; `variables` are the server's own settings."""
+    """Create an account and return a token for it. `variables` are the settings of the server."""
 
     async def make(services: Services) -> str:
         await services.accounts.create_account("Acme", account_id=ACCOUNT)
@@ -22,7 +22,7 @@ def make_account(data: Path, **variables: str) -> str:
 
 
 def make_ingest(data: Path, **variables: str) -> str:
-    """The path of a new ingest address of that account; `variables` are the server's own settings."""
+    """Create an ingest address for that account and return its path. `variables` are the settings of the server."""
 
     async def make(services: Services) -> str:
         made = await services.accounts.create_ingest(ACCOUNT)

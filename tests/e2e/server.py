@@ -1,4 +1,4 @@
-"""A real server, as a process of its own, and a client that talks to it as anybody would."""
+"""A real server in its own process, and a client for it."""
 
 import json
 import os
@@ -14,9 +14,9 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from tests.e2e.forked_processes import NURSERY, REPOSITORY, Child
-from tests.servers.mongod import die_with_parent, free_port
-from tests.servers.shared import answers
+from tests.e2e.forked_processes import FORK_SERVER, REPOSITORY, ForkedProcess
+from tests.servers.free_ports import free_port
+from tests.servers.server_process import answers, die_with_parent
 
 SECONDS = 40.0
 PROGRAM = (sys.executable, "-m", "graph.cli.main")
@@ -24,18 +24,18 @@ Found = TypeVar("Found")
 
 
 def until(look: Callable[[], Found | None], seconds: float = SECONDS, pause: float = 0.05) -> Found:
-    """What `look` finds, asked again until it is something true."""
+    """Call `look` until it returns a true value, and return that value."""
     deadline = time.monotonic() + seconds
     while True:
         found = look()
         if found:
             return found
-        assert time.monotonic() < deadline, f"not within {seconds} seconds: {look}"
+        assert time.monotonic() < deadline, f"no result within {seconds} seconds: {look}"
         time.sleep(pause)
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The environment of a command: this one's, without settings that a developer may have made."""
+    """Return the environment for a command: that of this process, without a developer's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RECORDINGS_")}
     return kept | {"PYTHONPATH": str(REPOSITORY)} | variables
 
@@ -43,19 +43,19 @@ def environment(**variables: str) -> dict[str, str]:
 def command(
     *words: str | Path, data: Path, seconds: float = SECONDS, prepare: Sequence[str] = (), **variables: str
 ) -> "subprocess.CompletedProcess[str]":
-    """One run of the command line on the data of a server; `prepare` as in `tests.e2e.forked_processes`."""
-    given = [str(word) for word in words]
+    """Run a command on a server's data folder. For `prepare` see `tests.e2e.forked_processes`."""
+    arguments = [str(word) for word in words]
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder, "out"), Path(folder, "log")
         variables = {"RECORDINGS_DATA": str(data), **variables}
-        child = NURSERY.start(
-            given, environment=environment(**variables), folder=data.parent, out=out, log=log, prepare=prepare
+        process = FORK_SERVER.start(
+            arguments, environment=environment(**variables), folder=data.parent, out=out, log=log, prepare=prepare
         )
         try:
-            code = child.wait(seconds)
+            code = process.wait(seconds)
         finally:
-            child.kill()
-        return subprocess.CompletedProcess(given, code, out.read_text(), log.read_text())
+            process.kill()
+        return subprocess.CompletedProcess(arguments, code, out.read_text(), log.read_text())
 
 
 class Server:
@@ -66,7 +66,7 @@ class Server:
         self.port = free_port()
         self.options = options
         self.variables = variables
-        self.process: subprocess.Popen[bytes] | Child | None = None
+        self.process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self.clients: list[Client] = []
         self.log = data.with_name(f"{data.name}.log")
         self.output = data.with_name(f"{data.name}.out")
@@ -80,9 +80,9 @@ class Server:
         return self.wait_until_ready()
 
     def launch(self, *options: str, prepare: Sequence[str] = ()) -> None:
-        """Start the process without waiting until it answers. `prepare` is as in `tests.e2e.forked_processes`."""
+        """Start the process and do not wait for it. For `prepare` see `tests.e2e.forked_processes`."""
         self.output.write_bytes(b"")
-        self.process = NURSERY.start(
+        self.process = FORK_SERVER.start(
             ["serve", "--port", str(self.port), "--data", str(self.data), *self.options, *options],
             environment=environment(**self.variables),
             folder=self.data.parent,
@@ -91,8 +91,8 @@ class Server:
             prepare=prepare,
         )
 
-    def launch_alone(self) -> None:
-        """Start the process as anybody would, with nothing of it prepared."""
+    def launch_unforked(self) -> None:
+        """Start the process in the usual way, without the fork server."""
         with self.log.open("ab") as log, self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [*PROGRAM, "serve", "--port", str(self.port), "--data", str(self.data), *self.options],
@@ -105,24 +105,24 @@ class Server:
             )
 
     def wait_until_ready(self) -> Self:
-        """Until it answers that it can serve."""
+        """Wait until the server is ready."""
         until(self._is_ready)
         return self
 
     def _is_ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()
-        # Not by httpx: each new client of it reads all certificates of the machine, while the server wants to start.
+        # Not httpx: each new client reads all certificates of the machine, which slows the start of the server.
         return answers(self.port, "/readyz")
 
     def kill(self) -> None:
-        """As a power cut would, nearly."""
+        """Kill the server, similar to a power cut."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(SECONDS)
 
     def stop(self) -> int:
-        """In order; its exit code."""
+        """Stop the server with SIGTERM and return its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(SECONDS)
@@ -137,33 +137,33 @@ class Server:
             self.kill()
 
     def printed(self) -> str:
-        """What it printed, once it greeted."""
+        """Return the output, after the greeting is complete."""
         return until(lambda: text if "live call" in (text := self.output.read_text()) else None)
 
     def shown_token(self) -> str:
-        """The token that the demo printed."""
+        """Return the token that the demo printed."""
         found = re.search(r'\{"X-Auth-Token": "(.+?)"\}', self.printed())
         assert found is not None
         return found[1]
 
     def client(self, token: str) -> "Client":
-        """A client; it is closed with the server."""
+        """Return a client. It is closed together with the server."""
         self.clients.append(Client(self.url, token))
         return self.clients[-1]
 
     def call(self, seconds: int = 30, *options: str) -> "Call":
-        """A demo call in the background."""
+        """Start a demo call in the background."""
         words = ["call", "--seconds", str(seconds), "--port", str(self.port), "--data", str(self.data)]
         return Call([*words, *options], environment(**self.variables), self.data.parent)
 
 
 class Call:
-    """`recordings call`, as a process."""
+    """A process that runs `recordings call`."""
 
     def __init__(self, words: list[str], variables: dict[str, str], folder: Path) -> None:
         self._files = tempfile.TemporaryDirectory()
         self._out, self._log = (Path(self._files.name, name) for name in ("out", "log"))
-        self.process = NURSERY.start(words, environment=variables, folder=folder, out=self._out, log=self._log)
+        self.process = FORK_SERVER.start(words, environment=variables, folder=folder, out=self._out, log=self._log)
         self.line = until(self._printed)
         self.id: str = json.loads(self.line)["callId"]
 
@@ -173,7 +173,7 @@ class Call:
         return line if end else None
 
     def hang_up(self) -> int:
-        """Ctrl-C."""
+        """Send Ctrl-C and return the exit code."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(SECONDS)
 
@@ -191,34 +191,34 @@ spans { kind atMs durationMs } media { url contentType length durationMs channel
 
 
 class Client:
-    """A GraphQL client with the recordings of one account."""
+    """A GraphQL client for the recordings of one account."""
 
     def __init__(self, url: str, token: str) -> None:
         self.http = httpx.Client(base_url=url, headers={"X-Auth-Token": token}, timeout=30)
 
     def graphql(self, query: str, **variables: Any) -> Any:
-        answer = self.http.post("/graphql", json={"query": query, "variables": variables})
-        body = answer.json()
+        response = self.http.post("/graphql", json={"query": query, "variables": variables})
+        body = response.json()
         assert "errors" not in body, body
         return body["data"]
 
-    def mutate(self, name: str, **given: Any) -> Any:
-        """The payload of a mutation: its recording and the names of its errors."""
+    def mutate(self, name: str, **fields: Any) -> Any:
+        """Run a mutation and return its payload: the recording and the errors."""
         kind = name[0].upper() + name[1:]
         query = (
             f"mutation M($input: {kind}Input!) {{ payload: {name}(input: $input) "
             f"{{ recording {{ {FIELDS} }} errors {{ __typename ... on UserError {{ code message }} }} }} }}"
         )
-        return self.graphql(query, input=given)["payload"]
+        return self.graphql(query, input=fields)["payload"]
 
-    def do(self, name: str, **given: Any) -> Any:
-        """The recording after a mutation that has to succeed."""
-        payload = self.mutate(name, **given)
+    def do(self, name: str, **fields: Any) -> Any:
+        """Run a mutation that must succeed, and return the recording."""
+        payload = self.mutate(name, **fields)
         assert payload["errors"] == [], payload
         return payload["recording"]
 
     def start(self, call_id: str, **options: Any) -> Any:
-        """Start as soon as the call is there."""
+        """Start a recording as soon as the call exists."""
         return until(lambda: self.mutate("startRecording", callId=call_id, **options)["recording"])
 
     def find(self, recording_id: str) -> Any:
@@ -226,7 +226,7 @@ class Client:
         return self.graphql(query, id=recording_id)["recording"]
 
     def wait_for(self, recording_id: str, *states: str) -> Any:
-        """The recording, once it is in one of these states."""
+        """Wait until a recording is in one of these states, and return it."""
         return until(lambda: found if (found := self.find(recording_id))["state"] in states else None)
 
     def ids(self, **arguments: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is to be heard in a file: its length, its channels and the notes on them."""
+"""Decode audio files and measure them: length, channels and notes."""
 
 import io
 import math
@@ -12,7 +12,7 @@ import av
 
 @dataclass(frozen=True)
 class Sound:
-    """Decoded audio: samples from -1 to 1, one sequence for each channel."""
+    """Decoded audio: samples from -1 to 1, with one sequence for each channel."""
 
     rate: int
     channels: list["array[float]"]
@@ -25,12 +25,12 @@ class Sound:
         return self.channels[channel][int(start * self.rate) : int(end * self.rate)]
 
     def loudness(self, channel: int, start: float, end: float) -> float:
-        """Root mean square of a part."""
+        """Return the root mean square of a part."""
         part = self.part(channel, start, end)
         return math.sqrt(sum(sample * sample for sample in part) / max(1, len(part)))
 
     def strength(self, channel: int, note: float) -> float:
-        """How much of a note there is in a channel (Goertzel), from the loudest half second on."""
+        """Return the highest strength of a note in any fifth of a second of a channel (Goertzel's algorithm)."""
         return max(
             self._goertzel(self.part(channel, at / 5, at / 5 + 0.2), note) for at in range(int(self.seconds * 5))
         )
@@ -57,7 +57,7 @@ def decode(data: bytes) -> Sound:
 
 
 def wav(seconds: int) -> bytes:
-    """A WAV file of a note."""
+    """Return a WAV file with one note."""
     with io.BytesIO() as file:
         with wave.open(file, "wb") as audio:
             audio.setnchannels(1)

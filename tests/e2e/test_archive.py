@@ -1,4 +1,4 @@
-"""An archive of the reference by the command line, and out of the v2 paths again: as it was, in the same order."""
+"""An archive in the v2 format is imported with the command line and read through v2: unchanged, in the same order."""
 
 import io
 import json
@@ -19,9 +19,9 @@ ADA, BOB = "8e248327b85591955749e53ea45b6baa", "not-of-hex"
 SPAN = {"created_from": str(START - 86_400), "created_to": str(START + 30 * 86_400 - 1)}
 
 
-def document(number: int, **given: Any) -> dict[str, Any]:
+def document(number: int, **fields: Any) -> dict[str, Any]:
     """Return the example document of docs/v2_contract.md, section 8, with `number` in the fields that differ."""
-    media_type = given.get("media_type", "mp3")
+    media_type = fields.get("media_type", "mp3")
     name = f"{number:032x}.{media_type}"
     content_type = "audio/mpeg" if media_type == "mp3" else "audio/x-wav"
     made: dict[str, Any] = {
@@ -59,10 +59,10 @@ def document(number: int, **given: Any) -> dict[str, Any]:
         "pvt_node": "kazoo_apps@app1.example.com",
         "pvt_document_hash": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
     }
-    return {name: value for name, value in (made | given).items() if value is not ...}
+    return {name: value for name, value in (made | fields).items() if value is not ...}
 
 
-STRANGE: dict[str, Any] = {
+UNUSUAL: dict[str, Any] = {
     "direction": "sideways", "media_type": "mp3", "from": "anonymous", "call_id": "", "odd": "ß\n\U0001f600",
     "null": None, "zero": 0, "minus": -1.5, "large": 2**62, "whole": 1.0, "truth": True, "empty": {}, "none": [],
     "custom_channel_vars": {"a.b": {"$x": [1, None, 2.5, False]}, "$y": "z", "": 1},
@@ -70,14 +70,14 @@ STRANGE: dict[str, Any] = {
 DOCUMENTS: tuple[dict[str, Any], ...] = (
     document(1),
     document(2, media_type="wav", owner_id=BOB),
-    # The same instant as the first two, on both sides of a page's end; without an owner.
+    # The same time as the first two, so that a page ends between them. It has no owner.
     document(3, owner_id=...),
-    document(4, pvt_created=START + 3_600, **STRANGE),
+    document(4, pvt_created=START + 3_600, **UNUSUAL),
     document(5, pvt_created=START + 20 * 86_400, pvt_modified=START + 21 * 86_400, user_metadata={"case": {"n": [7]}}),
     document(6, pvt_created=START + 44, user_metadata={}, media_type=".mp3", endpoint_id="e", label="x"),
-    # Its audio is nowhere; it was sent to a server of its owner's.
+    # It has no audio here: the audio was sent to the owner's own server.
     document(7, pvt_created=START + 45, _attachments=..., url="https://example.com/in?file="),
-    # An older form of id, and next to nothing else.
+    # An older form of id, and almost no other fields.
     {"_id": "0f1e2d3c4b5a69788796a5b4c3d2e1f0", "pvt_created": START + 46, "pvt_type": "call_recording"},
     document(9, pvt_created=START + 47, media_type="wav"),
 )
@@ -93,12 +93,12 @@ def newest_first(*documents: dict[str, Any]) -> list[str]:
 
 
 def as_text(value: Any) -> str:
-    """Types too: 1 is not 1.0 here, nor true."""
+    """Return a text that also shows the types: 1, 1.0 and true differ."""
     return json.dumps(value, sort_keys=True)
 
 
 def mp3(seconds: int) -> bytes:
-    """The same note as `wav` has."""
+    """Return an MP3 file with the same note as `wav`."""
     target = io.BytesIO()
     with av.open(io.BytesIO(wav(seconds)), "r") as source, av.open(target, "w", format="mp3") as output:
         stream = output.add_stream("libmp3lame", rate=8_000, layout="mono")
@@ -124,7 +124,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sqlite", "mongodb"])
 def http(request: pytest.FixtureRequest, archive: Path, tmp_path: Path) -> Iterator[httpx.Client]:
-    """A client that signed in by API key, of a running service beside which the archive was imported."""
+    """A client of a running service, signed in with an API key. The archive is already imported."""
     variables = {}
     if request.param == "mongodb":
         uri, name = (request.getfixturevalue(each) for each in ("mongodb_uri", "mongodb_database"))
@@ -148,7 +148,7 @@ def http(request: pytest.FixtureRequest, archive: Path, tmp_path: Path) -> Itera
 
 
 def pages(http: httpx.Client, path: str, **params: str) -> Iterator[dict[str, Any]]:
-    """All items, page by page."""
+    """Return all items, page by page."""
     while True:
         body = http.get(path, params={**SPAN, **params}).json()
         assert body["status"] == "success", body
@@ -158,7 +158,7 @@ def pages(http: httpx.Client, path: str, **params: str) -> Iterator[dict[str, An
         params["start_key"] = body["next_start_key"]
 
 
-def test_an_archive_comes_back_as_it_was(http: httpx.Client) -> None:
+def test_an_imported_archive_is_returned_unchanged(http: httpx.Client) -> None:
     _everything_comes_back(http)
     _audio_plays(http)
     _lists_of_users(http)
@@ -206,7 +206,7 @@ def _lists_of_users(http: httpx.Client) -> None:
 
 
 def _filters(http: httpx.Client) -> None:
-    strange = DOCUMENTS[3]
+    unusual = DOCUMENTS[3]
     for name, value in (
         ("filter_from", "anonymous"),
         ("filter_direction", "sideways"),
@@ -216,13 +216,13 @@ def _filters(http: httpx.Client) -> None:
         ("has_key", "odd"),
     ):
         found = [item["id"] for item in pages(http, "/recordings", page_size="2", **{name: value})]
-        bare = {DOCUMENTS[7]["_id"]} if name == "filter_call_id" else set()
-        assert set(found) == {strange["_id"]} | bare, name
+        without_call_id = {DOCUMENTS[7]["_id"]} if name == "filter_call_id" else set()
+        assert set(found) == {unusual["_id"]} | without_call_id, name
 
 
 def _what_is_changed_here(http: httpx.Client) -> None:
-    given = DOCUMENTS[4]
-    path = f"/recordings/{given['_id']}"
+    original = DOCUMENTS[4]
+    path = f"/recordings/{original['_id']}"
     for changes, expected in (
         ({"more": 1}, {"case": {"n": [7]}, "more": 1}),
         ({"more": None, "case": None}, None),
@@ -230,8 +230,8 @@ def _what_is_changed_here(http: httpx.Client) -> None:
         assert http.patch(path, json={"data": {"user_metadata": changes}}).status_code == 200
         shown = http.get(path).json()["data"]
         assert shown.pop("user_metadata", None) == expected
-        assert shown == {name: value for name, value in public(given).items() if name != "user_metadata"}
+        assert shown == {name: value for name, value in public(original).items() if name != "user_metadata"}
     assert http.delete(path).json()["data"]["_read_only"] == {"deleted": True}
     assert http.get(path).status_code == 404
-    left = [each for each in DOCUMENTS if each is not given]
-    assert [item["id"] for item in pages(http, "/recordings")] == newest_first(*left)
+    remaining = [each for each in DOCUMENTS if each is not original]
+    assert [item["id"] for item in pages(http, "/recordings")] == newest_first(*remaining)

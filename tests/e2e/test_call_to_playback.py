@@ -1,4 +1,4 @@
-"""The whole way of a recording, as its users see it: from a live call to the trash and back."""
+"""The life of a recording as its users see it, from a live call to the trash and back."""
 
 import json
 import shlex
@@ -16,7 +16,7 @@ from tests.servers.mongod import Document
 
 
 def record(server: Server, client: Client) -> str:
-    """Record a call with a pause and a mask in it; the id of what is stored."""
+    """Record a call with a pause and a mask. Return the id of the stored recording."""
     with server.call() as call:
         taken = client.start(call.id, format="wav", label="Order 17")
         assert taken["state"] in {"REQUESTED", "RECORDING"}
@@ -24,7 +24,7 @@ def record(server: Server, client: Client) -> str:
         again = client.mutate("startRecording", callId=call.id)
         assert [error["code"] for error in again["errors"]] == ["ALREADY_RECORDING"]
         identity: str = taken["plainId"]
-        # Time has to go by: there is nothing else to wait for while a call goes on.
+        # A fixed time, because a running call sends no event to wait for.
         time.sleep(3)
         assert client.do("maskRecording", id=identity)["state"] == "MASKED"
         time.sleep(1)
@@ -51,12 +51,12 @@ def play(client: Client, identity: str) -> None:
     sound = decode(whole.content)
     assert len(sound.channels) == media["channels"] == 2
     assert sound.seconds == pytest.approx(media["durationMs"] / 1000, abs=0.05)
-    # Six seconds of the call, one of them cut out; commands take their time.
+    # Six seconds of the call without the paused second. The commands add some time.
     assert 4.5 < sound.seconds < 30
-    for channel, own, others in ((0, CALLER, CALLEE), (1, CALLEE, CALLER)):
-        heard = max(sound.strength(channel, note) for note in own)
-        overheard = max(sound.strength(channel, note) for note in others)
-        assert heard > 5 * overheard
+    for channel, own_notes, other_notes in ((0, CALLER, CALLEE), (1, CALLEE, CALLER)):
+        own = max(sound.strength(channel, note) for note in own_notes)
+        other = max(sound.strength(channel, note) for note in other_notes)
+        assert own > 5 * other
     masked = client.find(identity)["spans"][0]
     begins, ends = masked["atMs"] / 1000, (masked["atMs"] + masked["durationMs"]) / 1000
     assert max(sound.loudness(channel, begins + 0.2, ends - 0.3) for channel in (0, 1)) < 0.001
@@ -75,18 +75,18 @@ def delete_and_restore(client: Client, identity: str) -> None:
     assert client.http.get(url).status_code == 200
 
 
-def test_from_a_call_to_the_trash_and_back(server: Server, client: Client) -> None:
+def test_a_call_is_recorded_played_deleted_and_restored(server: Server, client: Client) -> None:
     identity = record(server, client)
     play(client, identity)
     delete_and_restore(client, identity)
 
 
-def test_what_the_demo_prints_works(server: Server) -> None:
+def test_the_curl_command_of_the_demo_works(server: Server) -> None:
     line = next(line for line in server.printed().splitlines() if line.startswith("with curl"))
-    answer = subprocess.run(
+    ended = subprocess.run(
         shlex.split(line.removeprefix("with curl")), capture_output=True, text=True, check=True, timeout=30
     )
-    nodes = json.loads(answer.stdout)["data"]["recordings"]["nodes"]
+    nodes = json.loads(ended.stdout)["data"]["recordings"]["nodes"]
     assert len(nodes) == 3
     assert all(node["state"] == "STORED" and node["durationMs"] for node in nodes)
 
@@ -104,11 +104,11 @@ def test_the_demo_recordings_play(client: Client) -> None:
 
 @pytest.fixture
 def mongodb(mongodb_uri: str, mongodb_client: "MongoClient[Document]", mongodb_database: str) -> str:
-    """The URI of a database of the test's own."""
+    """The URI of a database for one test."""
     return mongodb_uri.replace("/?", f"/{mongodb_database}?")
 
 
-def test_the_same_on_mongodb(data: Path, mongodb: str) -> None:
+def test_a_call_on_mongodb_is_recorded_played_deleted_and_restored(data: Path, mongodb: str) -> None:
     with Server(data, "--demo", "--mongodb", mongodb, RECORDINGS_MONGODB=mongodb) as server:
         client = server.client(server.shown_token())
         assert len(client.ids()) == 5
@@ -119,7 +119,7 @@ def test_the_same_on_mongodb(data: Path, mongodb: str) -> None:
     assert not (data / "recordings.sqlite3").exists()
 
 
-def test_the_other_mongodb_driver_does_it_too(data: Path, mongodb: str) -> None:
+def test_a_call_is_recorded_with_the_motor_driver(data: Path, mongodb: str) -> None:
     with Server(data, "--mongodb", mongodb, "--driver", "motor", RECORDINGS_MONGODB=mongodb) as server:
         made = command("account", "create", "Acme", data=data, RECORDINGS_MONGODB=mongodb)
         account = json.loads(made.stdout)["id"]

@@ -1,4 +1,4 @@
-"""Recordings in other formats and as waveforms, from a real server."""
+"""Renditions from a real server: recordings in other formats and as waveforms."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ def newest(client: Client, fields: str = "") -> Any:
 
 
 def measured(path: Path) -> tuple[str, float]:
-    """Codec and seconds of a file, as decoded."""
+    """Return the codec and the decoded length of a file in seconds."""
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
         samples = sum(frame.samples for frame in container.decode(stream))
@@ -59,7 +59,7 @@ def test_a_recording_plays_in_every_format(client: Client, tmp_path: Path, forma
     assert client.http.get(url, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
 
 
-def test_accept_asks_for_a_format_too_and_browsers_get_what_is_stored(client: Client) -> None:
+def test_accept_selects_a_format_and_browsers_get_the_stored_one(client: Client) -> None:
     url = newest(client)["media"]["url"]
     opus = client.http.get(url, headers={"Accept": "audio/ogg"})
     assert (opus.headers["content-type"], opus.headers["vary"]) == ("audio/ogg", "Accept")
@@ -71,7 +71,7 @@ def test_accept_asks_for_a_format_too_and_browsers_get_what_is_stored(client: Cl
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "INVALID_INPUT")
 
 
-def test_another_format_needs_the_same_right_to_listen(server: Server, client: Client) -> None:
+def test_another_format_needs_the_same_scope(server: Server, client: Client) -> None:
     found = newest(client, "asked: url(format: OPUS)")
     forged = found["media"]["asked"].replace("signature=", "signature=A")
     assert client.http.get(forged, headers={"X-Auth-Token": ""}).status_code == 401
@@ -97,7 +97,7 @@ def test_waveforms_come_with_a_page(client: Client) -> None:
 
 
 @pytest.mark.parametrize("pixels", [0, -1, 10_001])
-def test_a_waveform_has_bounds(client: Client, pixels: int) -> None:
+def test_the_number_of_pixels_is_limited(client: Client, pixels: int) -> None:
     answer = client.http.post("/graphql", json={"query": MEDIA % f"peaks(pixels: {pixels})"}).json()
     (error,) = answer["errors"]
     assert error["extensions"]["code"] == "INVALID_INPUT"
@@ -105,7 +105,7 @@ def test_a_waveform_has_bounds(client: Client, pixels: int) -> None:
     assert answer["data"]["recordings"]["nodes"][0]["media"]["peaks"] is None
 
 
-def test_what_was_made_of_a_recording_goes_with_it(server: Server, client: Client) -> None:
+def test_a_purge_deletes_the_renditions(server: Server, client: Client) -> None:
     identity = client.ids()[-1]
     query = "query Q($id: ID!) { recording(id: $id) { media { sha256 url(format: FLAC) peaks(pixels: 5) } } }"
     media = client.graphql(query, id=identity)["recording"]["media"]
@@ -118,7 +118,7 @@ def test_what_was_made_of_a_recording_goes_with_it(server: Server, client: Clien
     assert client.http.get(media["url"]).status_code == 404
 
 
-def test_what_lies_on_this_disk_of_a_recording_that_another_server_purged_is_never_served(tmp_path: Path) -> None:
+def test_a_rendition_of_a_recording_that_another_server_purged_is_never_served(tmp_path: Path) -> None:
     with Server(tmp_path / "data", "--demo", "--trash-days", "0") as server:
         client = server.client(server.shown_token())
         identity = client.ids()[0]
@@ -131,15 +131,15 @@ def test_what_lies_on_this_disk_of_a_recording_that_another_server_purged_is_nev
         client.do("deleteRecording", id=identity)
         until(lambda: not rendition.exists())
         server.kill()
-        # A server that did not purge it still has it.
+        # A server that did not do the purge itself still has the rendition.
         rendition.write_bytes(data)
         server.start()
-        for asked in (media["url"], f"/media/{identity}?format=opus", f"/media/{identity}"):
-            assert client.http.get(asked).status_code == 404
+        for url in (media["url"], f"/media/{identity}?format=opus", f"/media/{identity}"):
+            assert client.http.get(url).status_code == 404
         assert rendition.exists()
 
 
-def test_a_server_that_died_leaves_nothing_half_made(tmp_path: Path) -> None:
+def test_a_start_deletes_the_partial_files_of_a_killed_server(tmp_path: Path) -> None:
     data = tmp_path / "data"
     for name in ("renditions/work/abc.source", "delivery/delivery.x.part"):
         (data / name).parent.mkdir(parents=True)

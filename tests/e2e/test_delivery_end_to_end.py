@@ -1,4 +1,4 @@
-"""Sending a recording to its `url`: to a real web server, to one that is away, and to where it may not go."""
+"""Delivery of a recording to its `url`: a real web server, an unreachable one, and hosts that are not allowed."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.server import SECONDS, Client, Server, command, until
 from tests.servers.customer_server import Customer
-from tests.servers.mongod import free_port
+from tests.servers.free_ports import free_port
 
 QUERY = """query Q($id: ID!) { recording(id: $id) { plainId state callId from to interactionId cdrId start
 durationMs media { url length sha256 contentType }
@@ -27,22 +27,22 @@ def customer() -> Iterator[Customer]:
 
 
 @pytest.fixture(scope="module")
-def reaching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that may reach this machine."""
+def sender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that may send to this machine."""
     with Server(tmp_path_factory.mktemp("delivery") / "data", "--demo", "--private-hosts", "127.0.0.1") as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def client(reaching: Server) -> Client:
-    return reaching.client(reaching.shown_token())
+def client(sender: Server) -> Client:
+    return sender.client(sender.shown_token())
 
 
 def recorded(server: Server, client: Client, **options: Any) -> Any:
-    """A stored recording with a `url`, as it was shown first."""
+    """Make a stored recording with a `url`. Return it as GraphQL shows it first."""
     with server.call() as call:
         identity = client.start(call.id, **options)["plainId"]
-        # Time has to go by: a recording without any audio is discarded.
+        # A fixed time, because a recording without audio is discarded.
         time.sleep(1)
         client.do("stopRecording", id=identity)
         client.wait_for(identity, "STORED")
@@ -58,38 +58,39 @@ def delivered(client: Client, identity: str, state: str = "DELIVERED") -> Any:
 
 
 @pytest.mark.parametrize("method", ["put", "post"])
-def test_a_recording_arrives_as_the_contract_says(
-    reaching: Server, client: Client, customer: Customer, method: str
+def test_a_recording_is_delivered_with_its_metadata(
+    sender: Server, client: Client, customer: Customer, method: str
 ) -> None:
     customer.start()
-    begun = recorded(reaching, client, url=f"{customer.url}/in", method=method)
+    begun = recorded(sender, client, url=f"{customer.url}/in", method=method)
     found = delivered(client, begun["plainId"])
-    (heard,) = customer.heard
-    target = urlsplit(heard.path)
-    told = dict(parse_qsl(target.query, keep_blank_values=True))
-    assert (heard.method, target.path) == (method.upper(), f"/in/call_recording_{found['callId']}.mp3")
-    assert list(told) == [
+    (received,) = customer.received
+    target = urlsplit(received.path)
+    params = dict(parse_qsl(target.query, keep_blank_values=True))
+    assert (received.method, target.path) == (method.upper(), f"/in/call_recording_{found['callId']}.mp3")
+    assert list(params) == [
         "from", "to", "caller_id_name", "caller_id_number", "call_id", "cdr_id", "interaction_id", "owner_id",
         "account_id", "start", "duration_ms", "recording_id",
     ]  # fmt: skip
-    assert (told["recording_id"], told["call_id"]) == (found["plainId"], found["callId"])
-    assert (told["from"], told["to"], told["duration_ms"]) == (found["from"], found["to"], str(found["durationMs"]))
-    assert heard.headers["Content-Type"] == found["media"]["contentType"] == "audio/mpeg"
-    assert heard.headers["Recording-Delivery-Id"] == found["delivery"]["id"]
-    assert hashlib.sha256(heard.body).hexdigest() == found["media"]["sha256"]
+    assert (params["recording_id"], params["call_id"]) == (found["plainId"], found["callId"])
+    metadata = (found["from"], found["to"], str(found["durationMs"]))
+    assert (params["from"], params["to"], params["duration_ms"]) == metadata
+    assert received.headers["Content-Type"] == found["media"]["contentType"] == "audio/mpeg"
+    assert received.headers["Recording-Delivery-Id"] == found["delivery"]["id"]
+    assert hashlib.sha256(received.body).hexdigest() == found["media"]["sha256"]
     assert (found["delivery"]["lastError"], found["delivery"]["dueAt"]) == (None, None)
     again = client.do("redeliverRecording", id=found["plainId"])
     assert again["state"] == "STORED"
-    until(lambda: len(customer.heard) == 2)
-    anew = delivered(client, found["plainId"])["delivery"]["id"]
-    assert customer.heard[1].headers["Recording-Delivery-Id"] == anew != found["delivery"]["id"]
-    assert customer.heard[1].body == heard.body
+    until(lambda: len(customer.received) == 2)
+    second_id = delivered(client, found["plainId"])["delivery"]["id"]
+    assert customer.received[1].headers["Recording-Delivery-Id"] == second_id != found["delivery"]["id"]
+    assert customer.received[1].body == received.body
 
 
-def test_a_server_that_is_away_holds_nothing_back_and_gets_it_when_it_is_there(
-    reaching: Server, client: Client, customer: Customer
+def test_an_unreachable_customer_delays_no_playback_and_gets_the_recording_later(
+    sender: Server, client: Client, customer: Customer
 ) -> None:
-    identity = recorded(reaching, client, url=f"{customer.url}/in?key=much-secret")["plainId"]
+    identity = recorded(sender, client, url=f"{customer.url}/in?key=much-secret")["plainId"]
     waiting = until(lambda: found if (found := shown(client, identity))["delivery"]["lastError"] else None)
     assert waiting["delivery"]["state"] == "PENDING"
     assert waiting["delivery"]["attempts"] >= 1
@@ -100,13 +101,13 @@ def test_a_server_that_is_away_holds_nothing_back_and_gets_it_when_it_is_there(
     customer.start()
     client.do("redeliverRecording", id=identity)
     assert delivered(client, identity)["delivery"]["deliveredAt"] is not None
-    assert customer.heard[0].path.startswith(f"/in?key=much-secret&recording=call_recording_{waiting['callId']}.mp3&")
+    assert customer.received[0].path.startswith(
+        f"/in?key=much-secret&recording=call_recording_{waiting['callId']}.mp3&"
+    )
 
 
-def test_a_scheme_that_is_not_delivered_to_is_refused_before_anything_is_recorded(
-    reaching: Server, client: Client
-) -> None:
-    with reaching.call() as call:
+def test_a_url_scheme_that_is_not_allowed_is_rejected_at_the_start(sender: Server, client: Client) -> None:
+    with sender.call() as call:
         identity = client.start(call.id)["plainId"]
         client.do("stopRecording", id=identity)
         for url in ("s3://bucket/in", "ftp://127.0.0.1/in", "file:///etc", "memory://x/y"):
@@ -117,7 +118,7 @@ def test_a_scheme_that_is_not_delivered_to_is_refused_before_anything_is_recorde
             assert "url must be an absolute URL with a host, beginning with http:// or https://" in error["message"]
 
 
-def test_a_private_address_is_not_reached_unless_it_is_named(tmp_path: Path, customer: Customer) -> None:
+def test_a_private_address_is_not_used_unless_it_is_allowed(tmp_path: Path, customer: Customer) -> None:
     customer.start()
     with Server(tmp_path / "data", "--demo") as server:
         client = server.client(server.shown_token())
@@ -126,10 +127,10 @@ def test_a_private_address_is_not_reached_unless_it_is_named(tmp_path: Path, cus
         assert found["delivery"]["lastError"] == "the host 'localhost' has no public address"
         assert found["delivery"]["dueAt"] is None
         assert client.http.get(found["media"]["url"]).status_code == 200
-    assert customer.heard == []
+    assert customer.received == []
 
 
-def test_what_cannot_be_set_ends_the_start(tmp_path: Path) -> None:
+def test_an_invalid_setting_ends_the_start(tmp_path: Path) -> None:
     for name, value, said in (
         ("RECORDINGS_PRIVATE_HOSTS", "*.example.org", "not a name, an address or a network"),
         ("RECORDINGS_DELIVERY_PLACES", "http,nothing", "'nothing://'"),

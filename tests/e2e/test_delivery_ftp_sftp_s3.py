@@ -1,4 +1,4 @@
-"""Sending a recording by other ways than HTTP: to real servers of FTP, FTPS, SFTP and S3."""
+"""Delivery of a recording to real FTP, FTPS, SFTP and S3 servers."""
 
 import hashlib
 import json
@@ -18,14 +18,14 @@ from tests.servers.certificates import make_certificate
 from tests.servers.ftp_server import ftp_server
 from tests.servers.seaweedfs import BUCKET
 from tests.servers.sftp_server import sftp_server
-from tests.servers.shared import Answer
+from tests.servers.shared_server import Address
 
 QUERY = """query Q($id: ID!) { recording(id: $id) { callId media { sha256 } delivery { state lastError } } }"""
 
 
 @dataclass
-class Drop:
-    """Where a customer lets recordings be put, and what came there."""
+class Target:
+    """A customer's URL for recordings, and the files that arrived there."""
 
     url: str
     arrived: Callable[[], dict[str, bytes]]
@@ -41,16 +41,16 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bucket_options(seaweedfs: Answer) -> dict[str, str]:
+def bucket_options(seaweedfs: Address) -> dict[str, str]:
     return {"endpoint_url": seaweedfs["s3"], "key": seaweedfs["key"], "secret": seaweedfs["secret"]}
 
 
 @pytest.fixture(scope="module")
-def drops(
+def targets(
     tmp_path_factory: pytest.TempPathFactory, certificate: Path, bucket_options: dict[str, str]
-) -> Iterator[dict[str, Drop]]:
-    """One real server for each way that is not HTTP."""
-    root = tmp_path_factory.mktemp("drops")
+) -> Iterator[dict[str, Target]]:
+    """One real server for each URL scheme except HTTP."""
+    root = tmp_path_factory.mktemp("targets")
     folders = {scheme: root / scheme for scheme in ("ftp", "ftps", "sftp")}
     for folder in folders.values():
         (folder / "in").mkdir(parents=True)
@@ -61,7 +61,7 @@ def drops(
             "sftp": stack.enter_context(sftp_server(folders["sftp"])),
         }
         made = {
-            scheme: Drop(f"{scheme}://user:p%40ss@127.0.0.1:{port}/in", in_folder(folders[scheme] / "in"))
+            scheme: Target(f"{scheme}://user:p%40ss@127.0.0.1:{port}/in", in_folder(folders[scheme] / "in"))
             for scheme, port in ports.items()
         }
         bucket = f"{BUCKET}/drops/{uuid.uuid4().hex}"
@@ -71,15 +71,15 @@ def drops(
             found = store.find(bucket)
             return {path.rpartition("/")[2]: bytes(store.cat_file(path)) for path in found}
 
-        yield made | {"s3": Drop(f"s3://{bucket}", in_bucket)}
+        yield made | {"s3": Target(f"s3://{bucket}", in_bucket)}
 
 
 @pytest.fixture(scope="module")
-def dropping(
+def sender(
     tmp_path_factory: pytest.TempPathFactory, certificate: Path, bucket_options: dict[str, str]
 ) -> Iterator[Server]:
-    """A server that delivers to all of them; the credentials of the bucket are in a file."""
-    folder = tmp_path_factory.mktemp("dropping")
+    """A server that delivers to all of them. The credentials of the bucket are in a file."""
+    folder = tmp_path_factory.mktemp("sender")
     path = folder / "options.json"
     path.touch(0o600)
     path.write_text(json.dumps({f"s3://{BUCKET}/": bucket_options}))
@@ -90,11 +90,11 @@ def dropping(
 
 
 @pytest.mark.parametrize("scheme", ["ftp", "ftps", "sftp", "s3"])
-def test_a_recording_arrives_by_other_ways_than_http(dropping: Server, drops: dict[str, Drop], scheme: str) -> None:
-    client = dropping.client(dropping.shown_token())
-    with dropping.call() as call:
-        identity = client.start(call.id, url=drops[scheme].url)["plainId"]
-        # Time has to go by: a recording without any audio is discarded.
+def test_a_recording_is_delivered_without_http(sender: Server, targets: dict[str, Target], scheme: str) -> None:
+    client = sender.client(sender.shown_token())
+    with sender.call() as call:
+        identity = client.start(call.id, url=targets[scheme].url)["plainId"]
+        # A fixed time, because a recording without audio is discarded.
         time.sleep(1)
         client.do("stopRecording", id=identity)
     client.wait_for(identity, "STORED")
@@ -105,15 +105,15 @@ def test_a_recording_arrives_by_other_ways_than_http(dropping: Server, drops: di
 
     found = until(ended)
     assert (found["delivery"]["state"], found["delivery"]["lastError"]) == ("DELIVERED", None)
-    arrived = drops[scheme].arrived()
+    arrived = targets[scheme].arrived()
     assert list(arrived) == [f"call_recording_{found['callId']}.mp3"]
     assert [hashlib.sha256(body).hexdigest() for body in arrived.values()] == [found["media"]["sha256"]]
-    assert "p%40ss" not in dropping.log.read_text()
+    assert "p%40ss" not in sender.log.read_text()
 
 
-def test_a_bucket_that_is_not_allowed_is_refused_before_anything_is_recorded(dropping: Server) -> None:
-    client = dropping.client(dropping.shown_token())
-    with dropping.call() as call:
+def test_a_bucket_that_is_not_allowed_is_rejected_at_the_start(sender: Server) -> None:
+    client = sender.client(sender.shown_token())
+    with sender.call() as call:
         client.do("stopRecording", id=client.start(call.id)["plainId"])
         for url in (f"s3://{BUCKET}/elsewhere", f"s3://{BUCKET}/drops-of-others/", "http://127.0.0.1:1/"):
             (error,) = client.mutate("startRecording", callId=call.id, url=url)["errors"]

@@ -1,4 +1,4 @@
-"""Audio in a real S3 store, played from there by its own signed URLs."""
+"""Audio in a real S3 store, played with the store's own signed URLs."""
 
 import uuid
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import pytest
 from graph.demo.demo_account import DEMO_ACCOUNT
 from tests.e2e.server import Client, Server, command
 from tests.servers.seaweedfs import BUCKET
-from tests.servers.shared import Answer
+from tests.servers.shared_server import Address
 
 NODES = "plainId media { url urlExpires length contentType mp3: url(format: MP3) flac: url(format: FLAC) }"
 
@@ -22,7 +22,7 @@ def presigns(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, seaweedfs: Answer, presigns: bool) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, seaweedfs: Address, presigns: bool) -> Iterator[Server]:
     variables = {
         "RECORDINGS_MEDIA": f"s3://{BUCKET}/{uuid.uuid4().hex}",
         "FSSPEC_S3_ENDPOINT_URL": seaweedfs["s3"],
@@ -40,7 +40,7 @@ def client(server: Server) -> Client:
 
 
 def pages(client: Client) -> Iterator[Any]:
-    """The same recordings, by each way to them."""
+    """Return the same recordings through each query that returns recordings."""
     nodes = client.graphql(f"{{ recordings(first: 9) {{ nodes {{ id {NODES} }} }} }}")["recordings"]["nodes"]
     edges = client.graphql(f"{{ recordings(first: 9) {{ edges {{ node {{ {NODES} }} }} }} }}")["recordings"]["edges"]
     yield from nodes
@@ -51,8 +51,8 @@ def pages(client: Client) -> Iterator[Any]:
     yield client.graphql(one, id=nodes[0]["id"])["recording"]
 
 
-def test_urls_are_the_stores_own_where_that_is_set(
-    server: Server, client: Client, seaweedfs: Answer, presigns: bool
+def test_urls_are_those_of_the_store_if_presigning_is_on(
+    server: Server, client: Client, seaweedfs: Address, presigns: bool
 ) -> None:
     seen = list(pages(client))
     assert len(seen) == 16
@@ -61,14 +61,14 @@ def test_urls_are_the_stores_own_where_that_is_set(
         assert media["url"].startswith(f"{seaweedfs['s3']}/" if presigns else f"{server.url}/media/")
         assert media["mp3"].startswith(f"{server.url}/media/")
         assert media["flac"].endswith("&format=flac")
-        answer = httpx.get(media["url"], headers={"Range": "bytes=0-9"}, timeout=30)
-        assert (answer.status_code, len(answer.content)) == (206, 10)
-        assert answer.headers["content-type"] == media["contentType"]
-        assert answer.headers["content-range"].endswith(f"/{media['length']}")
+        response = httpx.get(media["url"], headers={"Range": "bytes=0-9"}, timeout=30)
+        assert (response.status_code, len(response.content)) == (206, 10)
+        assert response.headers["content-type"] == media["contentType"]
+        assert response.headers["content-range"].endswith(f"/{media['length']}")
 
 
-def test_what_a_mutation_answers_has_the_same_urls(
-    server: Server, client: Client, seaweedfs: Answer, presigns: bool
+def test_the_payload_of_a_mutation_has_the_same_urls(
+    server: Server, client: Client, seaweedfs: Address, presigns: bool
 ) -> None:
     identity = client.graphql("{ recordings(first: 1) { nodes { id } } }")["recordings"]["nodes"][0]["id"]
     payload = f"recording {{ state {NODES} }} errors {{ __typename }}"
@@ -87,11 +87,11 @@ def test_what_a_mutation_answers_has_the_same_urls(
     assert len(httpx.get(media["url"], timeout=30).content) == media["length"]
 
 
-def test_the_same_right_is_needed_to_have_one(server: Server, client: Client) -> None:
+def test_a_signed_url_needs_the_same_scope(server: Server, client: Client) -> None:
     token = command("token", "--account", DEMO_ACCOUNT, "--scope", "read", data=server.data).stdout.strip()
     assert {node["media"]["url"] for node in pages(server.client(token))} == {None}
 
 
-def test_what_was_put_there_is_found_by_the_doctor(server: Server, client: Client, tmp_path: Path) -> None:
+def test_the_doctor_finds_the_audio_in_the_store(server: Server, client: Client, tmp_path: Path) -> None:
     ended = command("doctor", "--verify", "1", data=server.data, seconds=60.0, **server.variables)
     assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr

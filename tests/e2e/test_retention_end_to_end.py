@@ -1,4 +1,4 @@
-"""What an operator does beside a running server: rules of retention, places for audio, and the doctor."""
+"""The commands of an operator while a server runs: retention rules, media stores of accounts, and the doctor."""
 
 import json
 import os
@@ -14,13 +14,13 @@ import pytest
 
 from graph.demo.demo_account import DEMO_ACCOUNT
 from tests.e2e.server import PROGRAM, SECONDS, Client, Server, command, environment, until
-from tests.servers.shared import Answer
+from tests.servers.shared_server import Address
 from tests.support.old_installation import set_created
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """A server of the test's own: these tests break what they find."""
+    """A server for one test, because these tests damage its data."""
     with Server(tmp_path / "data", "--demo", "--private-hosts", "127.0.0.1") as server:
         yield server
 
@@ -31,14 +31,14 @@ def client(server: Server) -> Client:
 
 
 def run(server: Server, *words: str | Path, expected: int = 0) -> list[Any]:
-    """What a command printed, line by line."""
+    """Run a command and return its output, one JSON value for each line."""
     ended = command(*words, data=server.data, seconds=SECONDS, RECORDINGS_PRIVATE_HOSTS="127.0.0.1")
     assert ended.returncode == expected, ended.stderr
     assert "Traceback" not in ended.stderr
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-def test_a_rule_deletes_what_is_over_and_spares_what_is_on_hold(server: Server, client: Client) -> None:
+def test_a_retention_rule_deletes_expired_recordings_without_a_legal_hold(server: Server, client: Client) -> None:
     recordings = "{ recordings(first: 9) { nodes { plainId start deleteAt hold { reason } } } }"
     newest, *_, held = client.graphql(recordings)["recordings"]["nodes"]
     token = command("token", "--account", DEMO_ACCOUNT, "--scope", "admin", data=server.data).stdout.strip()
@@ -63,7 +63,7 @@ def test_a_rule_deletes_what_is_over_and_spares_what_is_on_hold(server: Server, 
     assert (cleared["changed"], cleared["kept_for_good"]) == (4, 4)
 
 
-def test_the_doctor_finds_what_is_wrong_and_repairs_what_can_be(server: Server, client: Client) -> None:
+def test_the_doctor_finds_and_repairs_damage(server: Server, client: Client) -> None:
     client.wait_for(client.ids()[0], "STORED")
     until(lambda: command("doctor", "--verify", "1", data=server.data).returncode == 0)
     audio = sorted(path for path in (server.data / "media").rglob("*") if path.is_file())
@@ -93,29 +93,29 @@ def test_the_doctor_finds_what_is_wrong_and_repairs_what_can_be(server: Server, 
     assert run(server, "verify", "--sample", "0.5") == []
 
 
-def test_whoever_watches_sees_progress_and_results_stay_apart(server: Server) -> None:
-    ours, theirs = pty.openpty()
+def test_the_doctor_shows_progress_on_a_terminal_and_results_on_stdout(server: Server) -> None:
+    screen, terminal = pty.openpty()
     try:
         ended = subprocess.run(
             [*PROGRAM, "doctor"],
             env=environment(RECORDINGS_DATA=str(server.data), TERM="xterm"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=theirs,
+            stderr=terminal,
             timeout=SECONDS,
             check=False,
         )
-        shown = os.read(ours, 65_536).decode()
+        shown = os.read(screen, 65_536).decode()
     finally:
-        os.close(theirs)
-        os.close(ours)
+        os.close(terminal)
+        os.close(screen)
     assert "recordings" in shown
     assert "objects" in shown
     assert all(json.loads(line) for line in ended.stdout.splitlines())
     assert b"\x1b" not in ended.stdout
 
 
-def test_an_account_has_a_place_of_its_own_for_audio(server: Server, client: Client, seaweedfs: Answer) -> None:
+def test_an_account_can_have_its_own_media_store(server: Server, client: Client, seaweedfs: Address) -> None:
     place = f"{seaweedfs['filer']}/accounts/{uuid.uuid4().hex}"
     (account,) = run(server, "account", "set", DEMO_ACCOUNT, "--media", place, "--name", "Acme")
     assert (account["media"], account["name"]) == (place, "Acme")
@@ -129,7 +129,7 @@ def test_an_account_has_a_place_of_its_own_for_audio(server: Server, client: Cli
     assert (played.status_code, len(played.content)) == (200, stored["media"]["length"])
     there = client.http.get(f"{place}/{DEMO_ACCOUNT}/{identity[:6]}/{identity}.mp3")
     assert there.content == played.content
-    # What was stored before stays where it is.
+    # Audio that was stored earlier keeps its location.
     for other in before:
         assert client.http.get(client.find(other)["media"]["url"]).status_code == 200
     assert run(server, "account", "set", DEMO_ACCOUNT, "--media", "")[0]["media"] is None
@@ -145,7 +145,7 @@ def test_an_account_has_a_place_of_its_own_for_audio(server: Server, client: Cli
         ("file:///proc/audio", 1, "cannot store audio"),
     ],
 )
-def test_a_place_that_does_not_work_is_not_set(tmp_path: Path, place: str, code: int, said: str) -> None:
+def test_a_media_store_that_does_not_work_is_rejected(tmp_path: Path, place: str, code: int, said: str) -> None:
     data = tmp_path / "data"
     account = json.loads(command("account", "create", "Acme", data=data).stdout)["id"]
     variables = {"RECORDINGS_PRIVATE_HOSTS": "127.0.0.1"}

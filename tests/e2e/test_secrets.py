@@ -1,4 +1,4 @@
-"""Tokens, keys, addresses and signatures never reach a log, whatever happens."""
+"""Tokens, keys, ingest addresses and signatures are never logged."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def server(data: Path) -> Iterator[Server]:
         yield server
 
 
-def talk_nonsense(address: str) -> None:
+def send_invalid_message(address: str) -> None:
     with connect(address, proxy=None) as connection:
         connection.send("this is no media stream")
         connection.recv(timeout=10)
@@ -41,7 +41,7 @@ def test_no_secret_is_logged(server: Server, data: Path) -> None:
     address = f"ws://127.0.0.1:{server.port}"
     for wrong in (f"{address}{path}/ws?auth_token={token}", f"{address}{path}x/ws", f"{address}{path}/nothing"):
         with pytest.raises(WebSocketException):
-            talk_nonsense(wrong)
+            send_invalid_message(wrong)
     httpx.put(f"{server.url}{path}/call_recording_x.mp3?token={token}", content=b"no audio")
     httpx.put(f"{server.url}{path}", content=b"no call id")
     httpx.get(f"{server.url}/media/{identity}?signature={secret}&expires=9999999999999")
@@ -49,8 +49,8 @@ def test_no_secret_is_logged(server: Server, data: Path) -> None:
     client.http.post(f"/graphql?token={token}", content=f'{{"query": "{{ {secret} }}"}}')
     until(lambda: "/nothing" in server.log.read_text())
     assert server.stop() == 0
-    said = server.log.read_text() + server.output.read_text()
-    assert '"access"' in said
+    printed = server.log.read_text() + server.output.read_text()
+    assert '"access"' in printed
     key = (data / "secret.key").read_text().strip()
     for hidden in (token, secret, key, token.split(".")[2], signature[1] if signature else token):
-        assert hidden not in said
+        assert hidden not in printed

@@ -1,4 +1,4 @@
-"""What becomes of recordings when the server ends, in order or not."""
+"""Recordings after the server was stopped or killed."""
 
 import socket
 import time
@@ -9,17 +9,17 @@ import httpx
 from tests.e2e.installation import ACCOUNT, make_account, make_ingest
 from tests.e2e.server import SECONDS, Server, command, until
 from tests.e2e.sound import decode, wav
-from tests.servers.mongod import free_port
+from tests.servers.free_ports import free_port
 
 
-def test_a_kill_in_the_middle_of_a_recording_loses_nothing_that_was_recorded(data: Path) -> None:
+def test_a_kill_during_a_recording_loses_no_recorded_audio(data: Path) -> None:
     with Server(data) as server:
         client = server.client(make_account(data))
         with server.call(60, "--account", ACCOUNT) as call:
             identity = client.start(call.id, format="wav")["plainId"]
             time.sleep(2)
             server.kill()
-            # The other side is gone, and it says so by itself.
+            # The call process ends with an error, because its server is gone.
             assert call.process.wait(SECONDS) == 1
         server.start()
         stored = client.wait_for(identity, "STORED")
@@ -29,22 +29,22 @@ def test_a_kill_in_the_middle_of_a_recording_loses_nothing_that_was_recorded(dat
         assert max(sound.loudness(channel, 0, sound.seconds) for channel in (0, 1)) > 0.01
 
 
-def test_a_stop_in_the_middle_of_a_recording_ends_it_in_order(data: Path) -> None:
+def test_a_stop_during_a_recording_ends_it_as_shutdown(data: Path) -> None:
     with Server(data) as server:
         client = server.client(make_account(data))
         with server.call(60, "--account", ACCOUNT) as call:
             identity = client.start(call.id)["plainId"]
             time.sleep(1)
             assert server.stop() == 0
-        # The finalizer was quick enough, or the next process does what was left.
-        server.launch_alone()
+        # The finalizer stored the recording before the stop, or the next process does it.
+        server.launch_unforked()
         server.wait_until_ready()
         stored = client.wait_for(identity, "STORED")
         assert stored["endCause"] == "SHUTDOWN"
         assert stored["durationMs"] > 500
 
 
-def test_a_kill_in_the_middle_of_an_upload_and_the_same_upload_again(data: Path) -> None:
+def test_an_upload_is_repeated_after_a_kill(data: Path) -> None:
     body = wav(seconds=2)
     with Server(data) as server:
         client = server.client(make_account(data))
@@ -68,7 +68,7 @@ def test_a_kill_in_the_middle_of_an_upload_and_the_same_upload_again(data: Path)
         assert others == {"DUPLICATE"}
 
 
-def test_a_second_server_on_the_same_data_is_refused(data: Path) -> None:
+def test_a_second_server_on_the_same_data_does_not_start(data: Path) -> None:
     with Server(data):
         other = command("serve", "--port", str(free_port()), data=data)
         assert other.returncode == 1
@@ -86,12 +86,12 @@ def test_a_port_that_is_taken_is_said(data: Path) -> None:
     )
 
 
-def test_a_stop_before_it_answers_is_one_in_order(data: Path) -> None:
-    nobody = f"mongodb://127.0.0.1:{free_port()}/x?serverSelectionTimeoutMS=300000"
-    server = Server(data, "--mongodb", nobody)
-    server.launch_alone()
+def test_a_stop_during_the_start_is_clean(data: Path) -> None:
+    unreachable = f"mongodb://127.0.0.1:{free_port()}/x?serverSelectionTimeoutMS=300000"
+    server = Server(data, "--mongodb", unreachable)
+    server.launch_unforked()
     try:
-        # Made right before the store is opened, for which nobody answers.
+        # The server creates this file right before it opens the store, which is unreachable.
         until((data / "secret.key").exists)
         assert server.stop() == 0
         assert server.log.read_text() == ""
@@ -99,7 +99,7 @@ def test_a_stop_before_it_answers_is_one_in_order(data: Path) -> None:
         server.kill()
 
 
-def test_a_spool_that_cannot_be_written_is_nothing_to_serve_with(data: Path) -> None:
+def test_a_server_whose_spool_cannot_be_written_is_not_ready(data: Path) -> None:
     with Server(data) as server:
         spool = data / "spool"
         spool.rename(data / "gone")

@@ -1,4 +1,4 @@
-"""Two servers on one MongoDB: the calls of each can be recorded through the other."""
+"""Two servers on one MongoDB: each can record the calls of the other."""
 
 import time
 from collections import Counter
@@ -22,7 +22,7 @@ CALLS = "{ viewer { account { calls { callId } } } }"
 
 
 class Pair(NamedTuple):
-    """The servers, and a client of each that may do everything with the account's calls."""
+    """The servers, and a client for each with all scopes of the account."""
 
     one: Server
     other: Server
@@ -106,7 +106,7 @@ def test_a_call_is_recorded_through_any_server(pair: Pair) -> None:
         identity = taken["plainId"]
         for client in (pair.at_one, pair.at_other):
             assert codes(client.mutate("startRecording", callId=call.id)) == ["ALREADY_RECORDING"]
-        # Time has to go by: a recording without any audio is discarded.
+        # A fixed time, because a recording without audio is discarded.
         time.sleep(1)
         assert pair.at_other.do("pauseRecording", id=identity)["state"] == "PAUSED"
         assert pair.at_one.do("resumeRecording", id=identity)["state"] == "RECORDING"
@@ -123,10 +123,10 @@ def test_a_call_is_recorded_through_any_server(pair: Pair) -> None:
     assert decode(whole).seconds == pytest.approx(stored["durationMs"] / 1_000, abs=0.05)
 
 
-def test_a_server_that_dies_is_missed_and_forgotten_and_finishes_what_it_had(pair: Pair) -> None:
+def test_a_killed_server_is_reported_as_unreachable_and_finalizes_its_recording_later(pair: Pair) -> None:
     with pair.one.call(60, "--account", ACCOUNT) as call:
         identity = pair.at_other.start(call.id)["plainId"]
-        # Time has to go by: a recording without any audio is discarded.
+        # A fixed time, because a recording without audio is discarded.
         time.sleep(1)
         pair.one.kill()
         # Until its lease expires, the server only does not answer. After that it is known to be unreachable.
@@ -151,7 +151,7 @@ def test_one_idempotency_key_at_both_servers_is_applied_once(pair: Pair) -> None
     with pair.one.call(60, "--account", ACCOUNT) as call:
         until(lambda: live(pair.at_other) == [call.id])
         identity = pair.at_other.start(call.id)["plainId"]
-        # Time has to go by: a recording without any audio is discarded.
+        # A fixed time, because a recording without audio is discarded.
         time.sleep(1)
         pair.at_one.do("stopRecording", id=identity)
     pair.at_one.wait_for(identity, "STORED")
@@ -165,7 +165,7 @@ def test_one_idempotency_key_at_both_servers_is_applied_once(pair: Pair) -> None
             assert logs.count(f'"event": "{word}"') == 1
 
 
-def test_only_servers_of_the_installation_are_obeyed(pair: Pair) -> None:
+def test_commands_are_accepted_only_from_servers_of_the_installation(pair: Pair) -> None:
     token = pair.at_one.http.headers["X-Auth-Token"]
     for headers in ({}, {"X-Auth-Token": token}, {"Authorization": f"Bearer {token}"}):
         for server in (pair.one, pair.other):

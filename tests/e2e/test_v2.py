@@ -1,4 +1,4 @@
-"""The v2 paths of the running service: a legacy client signs in, records, finds, plays and deletes."""
+"""The v2 routes of the running service: a legacy client signs in, records, lists, plays and deletes."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def listed(http: httpx.Client) -> list[Any]:
     return found
 
 
-def test_a_legacy_client_finds_plays_and_deletes(http: httpx.Client) -> None:
+def test_a_legacy_client_lists_plays_and_deletes(http: httpx.Client) -> None:
     before = listed(http)
     path = f"/recordings/{before[-1]['id']}"
     audio = http.get(path, params={"accept": "audio/mpeg", "inline": "true"}, headers={"Range": "bytes=0-99"})
@@ -54,7 +54,7 @@ def test_a_legacy_client_finds_plays_and_deletes(http: httpx.Client) -> None:
     assert [found["id"] for found in listed(http)] == [found["id"] for found in before[:-1]]
 
 
-def test_its_metaflow_records_a_live_call(server: Server, http: httpx.Client) -> None:
+def test_a_metaflow_records_a_live_call(server: Server, http: httpx.Client) -> None:
     before = {found["id"] for found in listed(http)}
     with server.call(2) as call:
         flow = {"module": "record_call", "data": {"action": "start", "format": "wav"}}
@@ -72,26 +72,26 @@ def test_v1_answers_as_v2(server: Server, http: httpx.Client) -> None:
         assert [found["id"] for found in listed(older)] == [found["id"] for found in listed(http)]
 
 
-def test_whose_word_is_taken_for_who_asks(server: Server) -> None:
-    def login(client: httpx.Client, said: str) -> httpx.Response:
+def test_the_forwarded_address_is_trusted_only_from_the_local_proxy(server: Server) -> None:
+    def login(client: httpx.Client, forwarded_for: str) -> httpx.Response:
         data = {"data": {"api_key": "0" * 64}}
-        return client.put(f"{server.url}/v2/api_auth", json=data, headers={"X-Forwarded-For": said})
+        return client.put(f"{server.url}/v2/api_auth", json=data, headers={"X-Forwarded-For": forwarded_for})
 
-    # Each costs 35 of the 100 that a client has.
+    # Each login costs 35 of the 100 tokens of a client.
     with httpx.Client() as proxy:
         for client in ("192.0.2.1", "192.0.2.2"):
             assert [login(proxy, client).status_code for _ in range(3)] == [404, 404, 429]
-    # Anybody else may say what they like.
-    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")) as stranger:
-        assert [login(stranger, f"192.0.2.{number}").status_code for number in (3, 4, 5)] == [404, 404, 429]
+    # The header of any other client is ignored.
+    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")) as other:
+        assert [login(other, f"192.0.2.{number}").status_code for number in (3, 4, 5)] == [404, 404, 429]
 
 
-def test_an_account_is_named_by_its_phone_number(server: Server) -> None:
+def test_a_sign_in_can_name_the_account_by_its_phone_number(server: Server) -> None:
     digest = hashlib.md5(b"ada:s3cret", usedforsecurity=False).hexdigest()
     data = {"data": {"credentials": digest, "phone_number": "+1 415 555 0123"}}
 
     def sign_in(address: str) -> int:
-        # Three of them at once are more than one client has.
+        # From its own address, because three logins are more than one client may do.
         with httpx.Client(transport=httpx.HTTPTransport(local_address=address)) as client:
             return client.put(f"{server.url}/v2/user_auth", json=data).status_code
 

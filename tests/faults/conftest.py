@@ -1,4 +1,4 @@
-"""The real service, to be killed, and one node of it on its real parts."""
+"""The real service, which tests kill, and one node with real parts."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping

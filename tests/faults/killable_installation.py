@@ -1,4 +1,4 @@
-"""The real service on data of its own, in which every recording can be killed at a moment of its own."""
+"""The real service with its own data, which can be killed while each recording is at a chosen step."""
 
 import asyncio
 import json
@@ -23,21 +23,21 @@ from tests.servers.customer_server import Customer
 
 ACCOUNT: Final = "ab" * 16
 DELIVERED: Final = "spool.remove#2 after"
-"""What is last when a recording was stored and then delivered."""
+"""The last step after a recording was stored and delivered."""
 PURGED: Final = "spool.remove#4 after"
-"""What is last when it was purged."""
+"""The last step after a recording was purged."""
 _AUDIO_MS: Final = 300
 _KEPT: Final = ("media", "renditions/kept")
-"""The folders of the data folder in which something lies for good, besides the files in itself."""
+"""The subfolders of the data folder that may have files when no work is left."""
 _Found = TypeVar("_Found")
 
 
 class Life:
-    """One recording of one call, which it has to itself."""
+    """One recording with its own call, from the start to the purge."""
 
     def __init__(self, installation: "Installation", number: int) -> None:
         self._installation = installation
-        self._began = monotonic()
+        self._started = monotonic()
         self._open = ExitStack()
         self._call = self._open.enter_context(connect(installation.stream, compression=None, proxy=None))
         self.path = f"/life-{number}/"
@@ -54,66 +54,64 @@ class Life:
         self._call.send(json.dumps(message))
 
     def _talk(self, number: int) -> None:
-        # All at once, as if the network had kept it; no two lives sound the same.
-        at = str(round((monotonic() - self._began) * 1_000))
+        # All audio at once, as after a network delay. Each recording has different audio.
+        at = str(round((monotonic() - self._started) * 1_000))
         for track, pitch in (("inbound", 3), ("outbound", 5)):
-            audio = bytes((place * (pitch + number) // 16) & 0xFF for place in range(_AUDIO_MS * 8))
+            audio = bytes((index * (pitch + number) // 16) & 0xFF for index in range(_AUDIO_MS * 8))
             media = {"track": track, "timestamp": at, "payload": b64encode(audio).decode()}
             self._send({"event": "media", "media": media})
 
     @property
-    def is_heard(self) -> bool:
-        """Whether all that was said is on the service's disk."""
+    def is_spooled(self) -> bool:
+        """Return true if all audio is on the service's disk."""
         tracks = list((self._installation.data / "spool" / self.id).glob("*.mulaw"))
         return len(tracks) == 2 and all(track.stat().st_size >= _AUDIO_MS * 8 for track in tracks)
 
-    def moments(self) -> list[str]:
-        """Those of this recording, so far."""
-        return [
-            said
-            for moment in self._installation.control.trace()
-            if (said := moment.removeprefix(f"{self.id} ")) != moment
-        ]
+    def steps(self) -> list[str]:
+        """Return the steps of this recording so far."""
+        prefix = f"{self.id} "
+        trace = self._installation.control.trace()
+        return [line.removeprefix(prefix) for line in trace if line.startswith(prefix)]
 
     def hang_up(self) -> None:
-        """End the call, and the recording with it."""
+        """End the call and its recording."""
         self._send({"event": "stop"})
         self._open.close()
 
     def break_off(self) -> None:
-        """Let go of a call whose server is gone."""
+        """Close the connection to a killed server."""
         with suppress(Exception):
             self._open.close()
 
-    def live(self, until_moment: str) -> None:
-        """Be ended, finalized, delivered, listened to in another format, deleted and purged; up to a moment."""
+    def run(self, until_step: str) -> None:
+        """End, finalize, deliver, play in another format, delete and purge the recording, up to a step."""
         self.hang_up()
-        if until_moment.startswith("customer"):
-            until(self.heard)
+        if until_step.startswith("customer"):
+            until(self.delivery_ids)
             return
-        if self._reaches(until_moment, lambda: DELIVERED in self.moments()):
+        if self._reaches(until_step, lambda: DELIVERED in self.steps()):
             return
-        listening = self._installation.ask("GET", f"/media/{self.id}?format=wav")
-        if self._reaches(until_moment, listening.done):
+        playback = self._installation.send("GET", f"/media/{self.id}?format=wav")
+        if self._reaches(until_step, playback.done):
             return
-        assert listening.result() == 200
+        assert playback.result() == 200
         query = "mutation M($id: ID!) { deleteRecording(input: {id: $id}) { errors { __typename } } }"
-        self._installation.ask("POST", "/graphql", {"query": query, "variables": {"id": self.id}})
-        assert self._reaches(until_moment, lambda: PURGED in self.moments())
+        self._installation.send("POST", "/graphql", {"query": query, "variables": {"id": self.id}})
+        assert self._reaches(until_step, lambda: PURGED in self.steps())
 
-    def _reaches(self, moment: str, is_over: Callable[[], bool]) -> bool:
-        """Whether a moment comes before a part of its life is over, or with its end."""
-        until(lambda: moment in self.moments() or is_over(), pause=0.01)
-        return moment in self.moments()
+    def _reaches(self, step: str, is_finished: Callable[[], bool]) -> bool:
+        """Wait for a step or for the end of the current phase. Return true if the step was reached."""
+        until(lambda: step in self.steps() or is_finished(), pause=0.01)
+        return step in self.steps()
 
-    def heard(self) -> list[str]:
-        """The ids under which the customer was sent it."""
-        requests = [heard for heard in self._installation.customer.heard if heard.path.startswith(self.path)]
-        return [heard.headers["Recording-Delivery-Id"] for heard in requests]
+    def delivery_ids(self) -> list[str]:
+        """Return the delivery id of each request for this recording that the customer received."""
+        received = self._installation.customer.received
+        return [each.headers["Recording-Delivery-Id"] for each in received if each.path.startswith(self.path)]
 
 
 class Installation:
-    """A service, its customer, and the folder by which its death is planned."""
+    """A service, its customer, and the folder with the plan for its kill."""
 
     def __init__(self, folder: Path, customer: Customer, **variables: str) -> None:
         self.data = folder / "data"
@@ -135,7 +133,7 @@ class Installation:
 
     @property
     def has_folder(self) -> bool:
-        """Whether it keeps audio in its data folder."""
+        """Return true if audio is stored in the data folder."""
         return "RECORDINGS_MEDIA" not in self._variables
 
     @property
@@ -143,59 +141,59 @@ class Installation:
         return f"ws://127.0.0.1:{self.server.port}{self._ingest}/ws"
 
     def with_services(self, work: Callable[[Services], Awaitable[_Found]]) -> _Found:
-        """Work on the same data from beside the service."""
+        """Call `work` with services on the same data, in this process."""
         return asyncio.run(self._with(work))
 
     async def _with(self, work: Callable[[Services], Awaitable[_Found]]) -> _Found:
-        given = {name: value for name, value in self._variables.items() if name.startswith("RECORDINGS_")}
-        async with open_services(load(given, {"data": str(self.data)})) as services:
+        settings = {name: value for name, value in self._variables.items() if name.startswith("RECORDINGS_")}
+        async with open_services(load(settings, {"data": str(self.data)})) as services:
             return await work(services)
 
-    def launch(self, hold: Collection[str] = (), places: int = 2) -> None:
-        """Start the service, with moments at which it stands still; do not wait for it.
+    def launch(self, hold: Collection[str] = (), workers: int = 2) -> None:
+        """Start the service and do not wait for it. It stops at each step in `hold`.
 
-        A step that stands still keeps its place: `places` are how many may do so, and a few more.
+        A stopped step occupies a worker, so there must be enough `workers` for all of them.
         """
         (self._folder / "trace").unlink(missing_ok=True)
         self.control.hold(hold)
         self.server.launch(
-            "--audio-workers", str(places), prepare=("tests.faults.killed_process:arm", str(self._folder))
+            "--audio-workers", str(workers), prepare=("tests.faults.killed_process:arm", str(self._folder))
         )
 
-    def start(self, places: int = 2) -> None:
-        """Start the service, and wait for it."""
-        self.launch(places=places)
+    def start(self, workers: int = 2) -> None:
+        """Start the service and wait for it."""
+        self.launch(workers=workers)
         self.server.wait_until_ready()
 
     def begin(self) -> Life:
-        """A recording that is being made."""
+        """Start a recording."""
         self._count += 1
         return Life(self, self._count)
 
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """A request that is perhaps never answered; a future of its status."""
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a request in a thread, and return a future of its status. There may never be a response."""
 
-        def send() -> int:
+        def request() -> int:
             try:
                 return self.client.http.request(method, path, json=body).status_code
             except httpx.HTTPError:
                 return 0
 
-        return self._threads.submit(send)
+        return self._threads.submit(request)
 
     def kill(self) -> None:
-        """`kill -9`, and nobody is left of it."""
+        """Kill the service with `kill -9`. Wait until all its processes are gone."""
         assert self.server.process is not None
         family = descendants(self.server.process.pid)
         self.server.kill()
-        until(lambda: not family & everybody().keys())
+        until(lambda: not family & living_processes().keys())
 
     def close(self) -> None:
         self.server.__exit__()
         self._threads.shutdown()
 
     def load(self, ids: Sequence[str]) -> list[Recording]:
-        """What the metadata say, tombstones too."""
+        """Load recordings from the metadata store, including tombstones."""
 
         async def load(services: Services) -> list[Recording]:
             return [found for name in ids if (found := await services.store.load(name))]
@@ -205,9 +203,9 @@ class Installation:
         return found
 
     def examine(self, hashes: Collection[str]) -> None:
-        """`recordings doctor`, three days later, has nothing to say, and nothing lies about that nobody needs.
+        """Check that `recordings doctor` finds nothing three days later, and that no unneeded file is left.
 
-        `hashes` are those of the audio that there is now besides all that was there before.
+        `hashes` are the SHA-256 of the new audio, in addition to the audio of earlier calls.
         """
         later = ("tests.faults.killed_process:later", "3")
         ended = command("doctor", "--verify", "1", data=self.data, prepare=later, **self._variables)
@@ -227,8 +225,8 @@ async def _make_account(services: Services) -> tuple[str, str]:
     return token, f"/ingest/{made.address.id}/{made.secret}"
 
 
-def everybody() -> dict[tuple[int, int], int]:
-    """All processes that live, by id and the time of their start, and their parents."""
+def living_processes() -> dict[tuple[int, int], int]:
+    """Return the parent of each living process. The key is the process id and the start time."""
     found = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
@@ -240,8 +238,8 @@ def everybody() -> dict[tuple[int, int], int]:
 
 
 def descendants(pid: int) -> set[tuple[int, int]]:
-    """A process, and all that it started."""
-    living = everybody()
+    """Return a process and all its descendants."""
+    living = living_processes()
     family, found = {pid}, set[tuple[int, int]]()
     while more := {each for each, parent in living.items() if each not in found and {each[0], parent} & family}:
         found |= more

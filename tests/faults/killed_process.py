@@ -1,10 +1,10 @@
-"""Moments at which the service can be killed: around everything that it does to a store, a disk or somebody's server.
+"""Steps at which the service can be killed: before and after each call of a store, a disk or another server.
 
-`arm` runs in the process of the real service (or of a command) before anything else, and wraps its ports. Each moment
-is written to the file `trace` of a folder, a line each. What the file `plan` there says is read at every moment: at one
-that it names, the call goes no further, while everything else in the process goes on, until the process is killed.
+`arm` runs first in the process of the real service (or of a command) and wraps its ports. Each step is written as a
+line to the file `trace` in a folder. At each step the file `plan` in this folder is read. If the plan names the step,
+the call waits until the process is killed, while the rest of the process continues.
 
-A moment is `<what it is about> <port>.<method>#<the how many-th> <before|within|after>`.
+A line is `<recording id> <port>.<method>#<number of the call> <before|within|after>`.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from recordings.model.recording import Recording, State
 
 TRACE: Final = "trace"
 PLAN: Final = "plan"
-NOBODY: Final = "-"
-"""What a moment is about that is about no recording."""
+NO_RECORDING: Final = "-"
+"""Stands for the recording id in a step without a recording."""
 
 
 class Control:
-    """The folder by which a test and the process that it kills speak."""
+    """The folder through which a test and the process that it kills communicate."""
 
     def __init__(self, folder: Path) -> None:
         self._trace = folder / TRACE
@@ -40,40 +40,40 @@ class Control:
         self._seen = 0
         self._counts: Counter[tuple[str, str]] = Counter()
 
-    # The test's side
+    # Used by the test
 
-    def hold(self, moments: Collection[str] = (), *, dies_at: int | None = None) -> None:
-        """Let these moments never pass; or let the process kill itself at one by its place among all."""
+    def hold(self, steps: Collection[str] = (), *, kill_at: int | None = None) -> None:
+        """Make the process wait for ever at these steps, or kill itself at the step with the index `kill_at`."""
         draft = self._plan.with_suffix(".draft")
-        draft.write_text(json.dumps({"hold": sorted(moments), "dies_at": dies_at}))
+        draft.write_text(json.dumps({"hold": sorted(steps), "kill_at": kill_at}))
         draft.rename(self._plan)
 
     def trace(self) -> list[str]:
-        """All moments so far."""
+        """Return all steps so far."""
         return self._trace.read_text().splitlines() if self._trace.exists() else []
 
-    # The process's side
+    # Used by the process
 
-    def number(self, about: str, name: str) -> str:
-        """A call's name, with its number."""
-        self._counts[about, name] += 1
-        return f"{about} {name}#{self._counts[about, name]}"
+    def number(self, recording_id: str, name: str) -> str:
+        """Return a step without its last word: the recording, the name of the call and its number."""
+        self._counts[recording_id, name] += 1
+        return f"{recording_id} {name}#{self._counts[recording_id, name]}"
 
-    def note(self, moment: str) -> bool:
-        """Write a moment down; whether it is one that does not pass."""
+    def note(self, step: str) -> bool:
+        """Write a step to the trace. Return true if the process must wait at this step."""
         if not self._plan.exists():
             return False
         plan = json.loads(self._plan.read_text())
         with self._trace.open("a") as trace:
-            trace.write(f"{moment}\n")
+            trace.write(f"{step}\n")
         self._seen += 1
-        if plan["dies_at"] == self._seen - 1:
+        if plan["kill_at"] == self._seen - 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        return moment in plan["hold"]
+        return step in plan["hold"]
 
-    async def pass_by(self, moment: str) -> None:
-        """Come by a moment, and perhaps no further."""
-        if self.note(moment):
+    async def reach(self, step: str) -> None:
+        """Write a step to the trace, and wait for ever if the plan says so."""
+        if self.note(step):
             await asyncio.Event().wait()
 
 
@@ -107,86 +107,86 @@ def arm(folder: str) -> None:
 def _inner(owner: type, name: str) -> Any:
     from adapters.media.folder_store import FolderMedia
 
-    # The router gives on what its stores give.
+    # The router returns the result of its stores.
     return getattr(FolderMedia if owner.__name__ == "MediaRouter" else owner, name)
 
 
-_about: ContextVar[str] = ContextVar("about", default=NOBODY)
+_current_id: ContextVar[str] = ContextVar("current_id", default=NO_RECORDING)
 
 
-def _subject(given: Sequence[Any]) -> str:
-    """The recording that a call is about: its first argument says so, or the call before it was."""
-    first = given[0] if given else None
+def _recording_id(arguments: Sequence[Any]) -> str:
+    """Return the recording of a call, from its first argument. Otherwise it is that of the last call in this task."""
+    first = arguments[0] if arguments else None
     if isinstance(first, Recording):
         first = first.id
     elif isinstance(first, str):
-        # A key or a URL ends in the id, when it is one of a recording.
+        # The key or the URL of a recording's audio ends with its id.
         first = first.rpartition("/")[2].partition(".")[0]
     if isinstance(first, str) and "-" in first:
-        _about.set(first)
-    return _about.get()
+        _current_id.set(first)
+    return _current_id.get()
 
 
 def _call(control: Control, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
-    async def call(self: Any, *given: Any, **named: Any) -> Any:
+    async def call(self: Any, *arguments: Any, **named: Any) -> Any:
         if name == "store.claim_due":
-            return await _claim(control, method, self, *given)
-        about = NOBODY if name == "store.release_leases" else _subject(given)
-        moment = control.number(about, f"{name}{_saved(given)}" if name == "store.save" else name)
-        await control.pass_by(f"{moment} before")
-        answer = await method(self, *given, **named)
-        await control.pass_by(f"{moment} after")
-        return answer
+            return await _claim(control, method, self, *arguments)
+        recording_id = NO_RECORDING if name == "store.release_leases" else _recording_id(arguments)
+        step = control.number(recording_id, f"{name}{_saved_state(arguments)}" if name == "store.save" else name)
+        await control.reach(f"{step} before")
+        result = await method(self, *arguments, **named)
+        await control.reach(f"{step} after")
+        return result
 
     return call
 
 
-def _saved(given: Sequence[Any]) -> str:
-    """What a recording is saved as: whoever begins it, it is begun once or twice."""
-    recording = given[0]
-    sent = f", {recording.delivery.state}" if recording.delivery and recording.state is State.STORED else ""
-    return f"[{recording.state}{sent}]"
+def _saved_state(arguments: Sequence[Any]) -> str:
+    """Return the state in which a recording is saved. It makes the step's name independent of earlier saves."""
+    recording = arguments[0]
+    delivery = f", {recording.delivery.state}" if recording.delivery and recording.state is State.STORED else ""
+    return f"[{recording.state}{delivery}]"
 
 
-async def _claim(control: Control, method: Callable[..., Any], *given: Any) -> Any:
-    # Of one that finds nothing there are many, and nobody knows before whom it will find.
-    claimed = await method(*given)
+async def _claim(control: Control, method: Callable[..., Any], *arguments: Any) -> Any:
+    # No step before the call: most claims find nothing, and the claimed recording is known only afterwards.
+    claimed = await method(*arguments)
     for recording in claimed:
         name = f"store.claim_due[{recording.state}]"
-        await control.pass_by(f"{control.number(recording.id, name)} after")
+        await control.reach(f"{control.number(recording.id, name)} after")
     return claimed
 
 
 def _stream(control: Control, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
-    async def stream(self: Any, *given: Any, **named: Any) -> AsyncIterator[Any]:
-        moment = control.number(_subject(given), name)
-        await control.pass_by(f"{moment} before")
-        async for each in method(self, *given, **named):
+    async def stream(self: Any, *arguments: Any, **named: Any) -> AsyncIterator[Any]:
+        step = control.number(_recording_id(arguments), name)
+        await control.reach(f"{step} before")
+        async for each in method(self, *arguments, **named):
             yield each
-        await control.pass_by(f"{moment} after")
+        await control.reach(f"{step} after")
 
     return stream
 
 
 def _arm_within(control: Control, folder: str) -> None:
-    """The middle of what takes long: a file half rendered by a worker process, and one half copied."""
+    """Add the steps in the middle of long calls: a file half rendered by a worker process, and one half copied."""
     from adapters.audio import worker_main as worker
     from adapters.audio.worker_process import WorkerProcess
     from adapters.media import folder_store as media
 
-    async def render(self: WorkerProcess, work: str, name: str, *given: Any) -> Any:
+    async def render(self: WorkerProcess, work: str, name: str, *arguments: Any) -> Any:
         job = render_half if f"{name} audio_workers.render#1 within" in _held(Path(folder)) else worker.work
         limit = folder if job is render_half else self._limits.seconds
-        return await self._run(job, work, name, *given, limit)
+        return await self._run(job, work, name, *arguments, limit)
 
     def copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
-        moment = f"{Path(source.name).stem} media.put#1 within"
-        if moment in _held(Path(folder)):
+        step = f"{Path(source.name).stem} media.put#1 within"
+        if step in _held(Path(folder)):
             target.write(source.read(os.fstat(source.fileno()).st_size // 2))
             target.flush()
-            control.note(moment)
+            control.note(step)
             threading.Event().wait()
         shutil.copyfileobj(source, target, size)
 
@@ -204,23 +204,23 @@ def _held(folder: Path) -> Collection[str]:
 
 
 def render_half(work: str, name: str, _audio: Any, _target: Any, folder: str) -> None:
-    """In a worker process: a file that is begun, and then nothing more."""
+    """Write a partial file in a worker process, and then wait for ever."""
     from adapters.audio.encoding import FORMATS
     from adapters.audio.render_job import file_of, part_of
 
     part_of(file_of(Path(work, name), FORMATS["mp3"])).write_bytes(b"half of it")
     Control(Path(folder)).note(f"{name} audio_workers.render#1 within")
-    # Not `signal.pause`: the thread that waits for the parent's death has to go on.
+    # Not `signal.pause`, because the thread that waits for the end of the parent must run.
     threading.Event().wait()
 
 
 def later(days: str) -> None:
-    """Let this process think that so many days have gone by."""
+    """Set the clock of this process forward by a number of days."""
     from graph.server.system_clock import SystemClock
 
     now = SystemClock.now
 
-    def then(self: SystemClock) -> int:
+    def later_now(self: SystemClock) -> int:
         return now(self) + int(days) * DAY
 
-    SystemClock.now = then  # type: ignore[method-assign]
+    SystemClock.now = later_now  # type: ignore[method-assign]

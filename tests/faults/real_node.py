@@ -22,17 +22,23 @@ NODE = "n" * 32
 SECONDS = 2
 
 
-class Silent:
-    """A recorder that carries no call any more, and a reporter that keeps what it hears."""
+class IdleRecorder:
+    """A recorder without calls. The takes in `open` count as open."""
 
     def __init__(self) -> None:
         self.open: set[str] = set()
-        self.moves: list[tuple[State, str]] = []
-        self.faults: list[tuple[str, str]] = []
-        self.unknown: list[str] = []
 
     async def is_open(self, recording_id: str) -> bool:
         return recording_id in self.open
+
+
+class ListReporter:
+    """A reporter that stores its reports."""
+
+    def __init__(self) -> None:
+        self.moves: list[tuple[State, str]] = []
+        self.faults: list[tuple[str, str]] = []
+        self.unknown: list[str] = []
 
     def left_alone(self, name: str) -> None:
         self.unknown.append(name)
@@ -45,7 +51,7 @@ class Silent:
 
 
 class ListCourier:
-    """Delivers by writing down what was delivered; answers with `results`, and then with success."""
+    """A courier that stores its deliveries. It returns the `results`, and then success."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
@@ -58,7 +64,7 @@ class ListCourier:
 
 
 class Node:
-    """The real parts of a node, in a folder."""
+    """A node with real parts in a folder."""
 
     def __init__(self, folder: Path, audio_workers: AudioWorkers) -> None:
         self.folder = folder
@@ -67,26 +73,27 @@ class Node:
         self.media = FolderMedia(folder / "media", "local:")
         self.spool = FolderSpool(folder)
         self.audio_workers = audio_workers
-        self.silent = Silent()
+        self.recorder = IdleRecorder()
+        self.reporter = ListReporter()
         self.courier = ListCourier()
 
     def upkeep(self) -> Upkeep:
         parts: Any = {"media": self.media, "spool": self.spool, "audio_processor": self.audio_workers}
-        others: Any = {"recorder": self.silent, "reporter": self.silent, "courier": self.courier}
+        others: Any = {"recorder": self.recorder, "reporter": self.reporter, "courier": self.courier}
         finalizer = Finalizer(store=self.store, clock=self.clock, **parts)
         return Upkeep(store=self.store, finalizer=finalizer, clock=self.clock, node=NODE, **others)
 
     async def run(self, upkeep: Upkeep) -> None:
-        """Recover, then do what is due until nothing is."""
+        """Recover, and then do all steps that are due."""
         await upkeep.recover()
         while claimed := await upkeep.claim(8):
             for recording in claimed:
                 await upkeep.step(recording)
 
-    async def record(self, **given: Any) -> Recording:
-        """A recording of two tones whose process died while it was being recorded."""
+    async def record(self, **fields: Any) -> Recording:
+        """Make a recording with two tones, as left by a process that was killed while it recorded."""
         values = {"state": State.RECORDING, "node": NODE, "account_id": "a" * 32, "due_at": self.clock.now() + HOUR}
-        recording = sample(**values | given)
+        recording = sample(**values | fields)
         writer = await self.spool.open_tracks(recording.id, Codec.S16, 8_000)
         for index, hertz in enumerate((440, 880)):
             writer.write_at(index, 0, tone(hertz))

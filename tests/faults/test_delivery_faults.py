@@ -1,4 +1,4 @@
-"""Receivers that break: whatever happens, it is told, it is tried again, and nothing half is taken for whole."""
+"""Faults of receivers: each attempt has a clear result, it is repeated, and a partial file never counts as complete."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ from tests.contract.metadata.samples import recording as sample
 from tests.servers.faulty_proxy import Act, Fault, FaultProxy, answer, breaking, s3_error
 from tests.servers.seaweedfs import BUCKET
 from tests.servers.sftp_server import sftp_server
-from tests.servers.shared import Answer
+from tests.servers.shared_server import Address
 from tests.support.full_disk import limited_file_size
 
 DATA = os.urandom(3_000_000)
@@ -60,7 +60,7 @@ async def courier(tmp_path: Path) -> AsyncIterator[UrlCourier]:
 
 
 async def sent_again(courier: UrlCourier, proxy: FaultProxy, receiver: Receiver) -> None:
-    """The next attempt arrives, under the same id as any before it."""
+    """Check that the next attempt succeeds, with the same delivery id as all earlier attempts."""
     proxy.faults = []
     assert (await courier.deliver(recording(proxy.url))).outcome is DeliveryOutcome.DELIVERED
     assert receiver.heard[-1].body == DATA
@@ -68,19 +68,19 @@ async def sent_again(courier: UrlCourier, proxy: FaultProxy, receiver: Receiver)
 
 
 @pytest.mark.parametrize("at", [0, 100_000, 2_000_000])
-async def test_a_request_that_is_reset_in_its_middle_is_made_again(
+async def test_a_delivery_is_repeated_after_a_reset_of_the_request(
     courier: UrlCourier, receiver: Receiver, at: int
 ) -> None:
     async with breaking(receiver.port, Fault(Act.RESET_REQUEST, b"PUT ", at=at)) as proxy:
         result = await courier.deliver(recording(proxy.url))
-        assert (result.outcome, receiver.heard, proxy.befallen) == (DeliveryOutcome.RETRY, [], 1)
+        assert (result.outcome, receiver.heard, proxy.hits) == (DeliveryOutcome.RETRY, [], 1)
         assert "the connection to the server failed" in result.error
         await sent_again(courier, proxy, receiver)
         assert len(receiver.heard) == 1
 
 
 @pytest.mark.parametrize("act", [Act.RESET, Act.CUT, Act.STALL])
-async def test_an_answer_that_is_lost_makes_it_come_twice_under_one_id(
+async def test_after_a_lost_response_the_receiver_gets_the_delivery_again_with_the_same_id(
     courier: UrlCourier, receiver: Receiver, act: Act
 ) -> None:
     async with breaking(receiver.port, Fault(act, b"PUT ")) as proxy:
@@ -91,7 +91,7 @@ async def test_an_answer_that_is_lost_makes_it_come_twice_under_one_id(
         assert len(receiver.heard) == 2
 
 
-async def test_a_receiver_that_takes_no_more_is_given_up(tmp_path: Path, receiver: Receiver) -> None:
+async def test_an_attempt_ends_if_the_receiver_stops_reading(tmp_path: Path, receiver: Receiver) -> None:
     courier = make(tmp_path, limits=Limits(idle=60.0, total=2.0))
     async with breaking(receiver.port, Fault(Act.STALL_REQUEST, b"PUT ")) as proxy:
         result = await courier.deliver(recording(proxy.url))
@@ -101,27 +101,27 @@ async def test_a_receiver_that_takes_no_more_is_given_up(tmp_path: Path, receive
 
 
 @pytest.mark.parametrize(
-    "said",
+    "response",
     [answer("500 Sorry"), answer("401 Unauthorized"), answer("507 Insufficient Storage"), b"garbage\r\n\r\n", b""],
 )
-async def test_whatever_it_says_first_it_gets_it_when_it_is_well(
-    courier: UrlCourier, receiver: Receiver, said: bytes
+async def test_a_delivery_succeeds_after_an_error_response(
+    courier: UrlCourier, receiver: Receiver, response: bytes
 ) -> None:
-    async with breaking(receiver.port, Fault(Act.ANSWER, b"PUT ", answer=said)) as proxy:
+    async with breaking(receiver.port, Fault(Act.ANSWER, b"PUT ", answer=response)) as proxy:
         result = await courier.deliver(recording(proxy.url))
         assert (result.outcome, receiver.heard) == (DeliveryOutcome.RETRY, [])
         assert result.error
         await sent_again(courier, proxy, receiver)
 
 
-async def test_sftp_that_breaks_off_shows_nothing_half(courier: UrlCourier, tmp_path: Path) -> None:
+async def test_a_broken_sftp_transfer_shows_no_partial_file(courier: UrlCourier, tmp_path: Path) -> None:
     root = tmp_path / "sftp"
     root.mkdir()
     with sftp_server(root) as port:
         async with breaking(port, Fault(Act.RESET_REQUEST, b"SSH-2.0", at=1_000_000)) as proxy:
             url = f"sftp://user:p%40ss@127.0.0.1:{proxy.port}/in"
             result = await courier.deliver(recording(url))
-            assert (result.outcome, proxy.befallen) == (DeliveryOutcome.RETRY, 1)
+            assert (result.outcome, proxy.hits) == (DeliveryOutcome.RETRY, 1)
             assert NAME not in {path.name for path in root.rglob("*")}
             assert (await courier.deliver(recording(url))).outcome is DeliveryOutcome.DELIVERED
             assert (root / "in" / NAME).read_bytes() == DATA
@@ -136,7 +136,7 @@ async def test_sftp_that_breaks_off_shows_nothing_half(courier: UrlCourier, tmp_
     ],
     ids=["reset", "expired", "full"],
 )
-async def test_a_bucket_that_breaks_has_it_when_it_is_well(tmp_path: Path, seaweedfs: Answer, fault: Fault) -> None:
+async def test_a_delivery_to_s3_succeeds_after_an_error(tmp_path: Path, seaweedfs: Address, fault: Fault) -> None:
     async with breaking(urlsplit(seaweedfs["s3"]).port or 0, fault) as proxy:
         options = {
             "endpoint_url": proxy.url, "key": seaweedfs["key"], "secret": seaweedfs["secret"],
@@ -146,14 +146,16 @@ async def test_a_bucket_that_breaks_has_it_when_it_is_well(tmp_path: Path, seawe
         url = f"s3://{BUCKET}/drops/{uuid.uuid4().hex}"
         result = await courier.deliver(recording(url))
         assert result.outcome is DeliveryOutcome.RETRY
-        assert proxy.befallen
+        assert proxy.hits
         assert seaweedfs["secret"] not in result.error
         proxy.faults = []
         assert (await courier.deliver(recording(url))).outcome is DeliveryOutcome.DELIVERED
         await courier.close()
 
 
-async def test_a_full_disk_of_ours_is_not_the_receivers_fault(courier: UrlCourier, tmp_path: Path) -> None:
+async def test_a_full_disk_of_this_server_is_not_reported_as_a_fault_of_the_receiver(
+    courier: UrlCourier, tmp_path: Path
+) -> None:
     root = tmp_path / "sftp"
     root.mkdir()
     with sftp_server(root) as port:

@@ -1,4 +1,4 @@
-"""`kill -9` of the commands that change much, at everything that they write, and then the same command again."""
+"""`kill -9` of commands that change many recordings, at each of their writes. Then the same command runs again."""
 
 import hashlib
 import json
@@ -31,8 +31,8 @@ DATA = b"audio " * 100
 KILLED = -9
 
 
-class Office:
-    """A data folder, and commands on it."""
+class DataFolder:
+    """A data folder and the commands that run on it."""
 
     def __init__(self, folder: Path) -> None:
         self.data = folder / "data"
@@ -44,109 +44,112 @@ class Office:
         self.media = FolderMedia(self.data / "media", "local:")
         self.spool = FolderSpool(self.data)
 
-    def run(self, *words: str, dies_at: int | None = None) -> int:
-        """The exit code of a command that dies at a moment by its place, or at none."""
-        self._control.hold(dies_at=dies_at)
+    def run(self, *words: str, kill_at: int | None = None) -> int:
+        """Run a command and return its exit code. It is killed at the step with the index `kill_at`, if given."""
+        self._control.hold(kill_at=kill_at)
         ended = command(*words, data=self.data, prepare=("tests.faults.killed_process:arm", str(self._folder)))
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended.returncode
 
-    def deaths(self, *words: str) -> Iterator[int]:
-        """Once for each moment: before it the test prepares, after it the command was killed there and run again."""
-        for place in count():
-            yield place
-            code = self.run(*words, dies_at=place)
+    def kill_at_each_step(self, *words: str) -> Iterator[int]:
+        """Kill a command at each of its steps and run it again.
+
+        It yields the index of a step before the kill at this step, so that the test can prepare its data.
+        """
+        for step in count():
+            yield step
+            code = self.run(*words, kill_at=step)
             if code != KILLED:
                 assert code == 0
-                assert place > 5
+                assert step > 5
                 return
             assert self.run(*words) == 0
 
-    async def keep(self, **given: Any) -> Recording:
-        """A recording with its audio."""
-        plain = sample(account_id=ACCOUNT, state=State.STORED, **given)
+    async def add(self, **fields: Any) -> Recording:
+        """Add a recording with its audio."""
+        plain = sample(account_id=ACCOUNT, state=State.STORED, **fields)
         source = self.data / "source"
         source.write_bytes(DATA)
         url = await self.media.put(media_key(plain, "mp3"), str(source), "audio/mpeg")
         media = Media(url, "audio/mpeg", len(DATA), 1_000, 8_000, 1, hashlib.sha256(DATA).hexdigest(), plain.start)
         stored = sample(
-            id=plain.id, account_id=ACCOUNT, state=State.STORED, call_id=plain.call_id, media=media, **given
+            id=plain.id, account_id=ACCOUNT, state=State.STORED, call_id=plain.call_id, media=media, **fields
         )
         await self.store.insert(stored)
         return stored
 
-    async def found(self, recording: Recording) -> Recording:
+    async def load(self, recording: Recording) -> Recording:
         found = await self.store.load(recording.id)
         assert found is not None
         return found
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    made = Office(tmp_path)
+async def data_folder(tmp_path: Path) -> AsyncIterator[DataFolder]:
+    made = DataFolder(tmp_path)
     await made.store.open()
     assert await made.store.add_account(Account(id=ACCOUNT, name="x", created=0))
     yield made
     await made.store.close()
 
 
-async def test_retention_set_again_gives_every_recording_its_date(office: Office) -> None:
-    kept = [await office.keep(label=label) for label in (None, "a", "b")]
-    keeping = AccountSettings(office.store, FakeClock())
-    for place in office.deaths("retention", "set", "--account", ACCOUNT, "--days", "30000"):
-        if place:
+async def test_retention_set_after_a_kill_gives_every_recording_its_date(data_folder: DataFolder) -> None:
+    kept = [await data_folder.add(label=label) for label in (None, "a", "b")]
+    keeping = AccountSettings(data_folder.store, FakeClock())
+    for step in data_folder.kill_at_each_step("retention", "set", "--account", ACCOUNT, "--days", "30000"):
+        if step:
             assert await keeping.rules(ACCOUNT) == (Retention(30_000),)
-            assert {(await office.found(each)).delete_at for each in kept} == {
+            assert {(await data_folder.load(each)).delete_at for each in kept} == {
                 each.start + 30_000 * DAY for each in kept
             }
             await keeping.clear_rule(ACCOUNT, None)
-        assert {(await office.found(each)).delete_at for each in kept} == {None}
+        assert {(await data_folder.load(each)).delete_at for each in kept} == {None}
 
 
-async def test_the_doctors_repairs_again_leave_nothing_to_repair(office: Office) -> None:
-    whole = await office.keep()
-    set_created(office.data)
+async def test_doctor_repair_after_a_kill_leaves_nothing_to_repair(data_folder: DataFolder) -> None:
+    whole = await data_folder.add()
+    set_created(data_folder.data)
     lost: list[Recording] = []
-    for place in office.deaths("doctor", "--repair", "--repair-orphans", "1"):
-        if place:
-            assert office.run("doctor", "--verify", "1") == 0
-            found = await office.found(lost[-1])
+    for step in data_folder.kill_at_each_step("doctor", "--repair", "--repair-orphans", "1"):
+        if step:
+            assert data_folder.run("doctor", "--verify", "1") == 0
+            found = await data_folder.load(lost[-1])
             assert (found.state, found.reason) == (State.LOST, Reason.AUDIO_MISSING)
-            assert [each.url async for each in office.media.objects()] == [whole.media and whole.media.url]
-            assert await office.spool.ids() == []
-        # One whose audio is gone, audio that nobody has, and something in the spool that nobody needs.
-        lost.append(missing := await office.keep())
+            assert [each.url async for each in data_folder.media.objects()] == [whole.media and whole.media.url]
+            assert await data_folder.spool.ids() == []
+        # A recording without its audio, audio without a recording, and an unneeded file in the spool.
+        lost.append(missing := await data_folder.add())
         assert missing.media is not None
-        orphan = office.data / "media" / media_key(sample(account_id=ACCOUNT), "mp3")
+        orphan = data_folder.data / "media" / media_key(sample(account_id=ACCOUNT), "mp3")
         orphan.parent.mkdir(parents=True, exist_ok=True)
-        (office.data / "media" / missing.media.url.removeprefix("local:")).rename(orphan)
+        (data_folder.data / "media" / missing.media.url.removeprefix("local:")).rename(orphan)
         os.utime(orphan, (0, 0))
-        await (await office.spool.open_body(whole.id, "mp3")).close()
-    found = await office.found(lost[-1])
+        await (await data_folder.spool.open_body(whole.id, "mp3")).close()
+    found = await data_folder.load(lost[-1])
     assert found.state is State.LOST
-    assert office.run("doctor") == 0
+    assert data_folder.run("doctor") == 0
 
 
-async def test_an_import_again_has_the_audio_of_every_recording(office: Office, tmp_path: Path) -> None:
+async def test_an_import_after_a_kill_has_the_audio_of_every_recording(data_folder: DataFolder, tmp_path: Path) -> None:
     file, folder = tmp_path / "export.jsonl", tmp_path / "audio"
     folder.mkdir()
     ids: list[str] = []
-    for place in office.deaths("import", str(file), "--account", ACCOUNT, "--media", str(folder)):
-        if place:
-            # No server is there to finish it.
-            found = await office.store.load(ids[-1])
-            assert found is not None, place
-            assert (found.state, found.lease) == (State.STORED, None), place
+    for step in data_folder.kill_at_each_step("import", str(file), "--account", ACCOUNT, "--media", str(folder)):
+        if step:
+            # No server runs here that could finish the import.
+            found = await data_folder.store.load(ids[-1])
+            assert found is not None, step
+            assert (found.state, found.lease) == (State.STORED, None), step
             assert found.media is not None
-            assert await office.media.length(found.media.url) == found.media.length
-        ids.append(f"202403-{place:032x}")
-        (folder / f"{place}.wav").write_bytes(wav(seconds=1))
+            assert await data_folder.media.length(found.media.url) == found.media.length
+        ids.append(f"202403-{step:032x}")
+        (folder / f"{step}.wav").write_bytes(wav(seconds=1))
         document = {
             "_id": ids[-1], "pvt_type": "call_recording", "start": 63_877_497_832, "call_id": "c",
-            "_attachments": {f"{place}.wav": {}},
+            "_attachments": {f"{step}.wav": {}},
         }  # fmt: skip
         file.write_text(json.dumps(document) + "\n")
-    # What a death left behind of a recording that was stored already is no loss.
-    assert office.run("doctor", "--repair") == 0
-    assert office.run("doctor", "--verify", "1") == 0
-    assert await office.spool.ids() == []
+    # A kill may leave unneeded files of recordings that are already stored.
+    assert data_folder.run("doctor", "--repair") == 0
+    assert data_folder.run("doctor", "--verify", "1") == 0
+    assert await data_folder.spool.ids() == []

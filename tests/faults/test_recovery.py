@@ -1,4 +1,4 @@
-"""What a node takes up when it starts, or is back: its own audio, and what others took for lost."""
+"""Recovery at the start of a node: its own recordings, and those that other nodes had marked as lost."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,7 @@ from tests.contract.metadata.samples import recording as sample
 from tests.faults.real_node import NODE, Node, state_of
 
 
-async def test_a_body_that_was_coming_in_is_incomplete(node: Node) -> None:
+async def test_an_interrupted_upload_is_incomplete(node: Node) -> None:
     recording = await node.record(source_key="kazoo/1")
     await node.run(node.upkeep())
     found = await state_of(node, recording)
@@ -26,14 +26,14 @@ async def test_a_body_that_was_coming_in_is_incomplete(node: Node) -> None:
     assert node.files()["aside"]
 
 
-async def test_what_never_began_is_discarded(node: Node) -> None:
+async def test_a_recording_that_never_started_is_discarded(node: Node) -> None:
     recording = sample(state=State.ARMED, node=NODE, account_id="a" * 32)
     await node.store.insert(recording)
     await node.run(node.upkeep())
     assert (await state_of(node, recording)).reason is Reason.NEVER_STARTED
 
 
-async def test_audio_that_is_gone_is_lost_with_a_reason(node: Node) -> None:
+async def test_a_recording_without_its_audio_is_lost_with_a_reason(node: Node) -> None:
     recording = await node.record()
     await node.spool.remove(recording.id)
     await node.run(node.upkeep())
@@ -42,8 +42,8 @@ async def test_audio_that_is_gone_is_lost_with_a_reason(node: Node) -> None:
 
 
 @pytest.mark.parametrize("state", [State.RECORDING, State.FINALIZING, State.LOST])
-async def test_a_node_finalizes_what_it_has_audio_of_whatever_its_name_was(node: Node, state: State) -> None:
-    # Its data folder came out of a copy without its name, or the disk of a dead server was put into this one.
+async def test_a_node_finalizes_all_recordings_whose_audio_it_has(node: Node, state: State) -> None:
+    # The data folder was restored without the node's name, or it is the disk of another server that failed.
     recording = await node.record(node="another", state=state, due_at=node.clock.now() + DAY)
     await node.run(node.upkeep())
     found = await state_of(node, recording)
@@ -51,8 +51,8 @@ async def test_a_node_finalizes_what_it_has_audio_of_whatever_its_name_was(node:
     assert not node.files()["spool"]
 
 
-async def test_what_a_sender_began_on_two_nodes_is_left_to_the_other_one(node: Node) -> None:
-    # Here is what came before the connection broke.
+async def test_an_upload_that_another_node_finished_is_left_to_that_node(node: Node) -> None:
+    # This node has the bytes from before the connection broke.
     recording = await node.record(node="another", state=State.FINALIZING, source_key="kazoo/1", source_sha256="1" * 64)
     await node.run(node.upkeep())
     assert await state_of(node, recording) == recording
@@ -60,7 +60,7 @@ async def test_what_a_sender_began_on_two_nodes_is_left_to_the_other_one(node: N
 
 
 @pytest.mark.parametrize("given", [{"state": State.STORED}, {"state": State.TRASHED, "trashed_from": State.STORED}])
-async def test_what_another_node_stored_meanwhile_is_not_stored_twice(node: Node, given: dict[str, Any]) -> None:
+async def test_an_upload_that_another_node_has_stored_is_not_stored_twice(node: Node, given: dict[str, Any]) -> None:
     source = {"source_key": "kazoo/1", "source_sha256": "1" * 64}
     there = sample(account_id="a" * 32, held_source=f"kazoo/1:{'1' * 64}", **given, **source)
     await node.store.insert(there)
@@ -95,7 +95,7 @@ async def test_a_copy_waits_until_another_server_has_stored_the_first_one(node: 
     assert (found.state, found.reason) == (State.DISCARDED, Reason.DUPLICATE)
     assert found.reason_detail == f"the same bytes are recording {first.id}"
     assert node.files() == {"media": [], "spool": [], "aside": [], "work": []}
-    assert node.silent.faults == []
+    assert node.reporter.faults == []
 
 
 async def test_a_copy_is_stored_if_the_other_server_does_not_store_the_first_one(node: Node) -> None:
@@ -129,17 +129,17 @@ async def test_the_second_of_two_copies_that_are_stored_at_once_is_discarded_wit
     found = await state_of(node, copy)
     assert (found.state, found.reason) == (State.DISCARDED, Reason.DUPLICATE)
     assert node.files() == {"media": [], "spool": [], "aside": [], "work": []}
-    assert node.silent.faults == []
+    assert node.reporter.faults == []
 
 
-async def test_what_is_being_worked_on_is_not_taken_up_beside_that(node: Node) -> None:
+async def test_a_leased_recording_is_not_recovered(node: Node) -> None:
     lease = Lease("an import", node.clock.now() + HOUR)
     recording = await node.record(state=State.FINALIZING, lease=lease, due_at=lease.until)
     await node.run(node.upkeep())
     assert await state_of(node, recording) == recording
 
 
-async def test_a_part_of_a_body_is_never_taken_for_all_of_it(node: Node) -> None:
+async def test_a_partial_upload_is_never_used_as_a_complete_one(node: Node) -> None:
     recording = await node.record(state=State.LOST, reason=Reason.RECORDER_GONE, source_key="kazoo/1")
     await node.run(node.upkeep())
     found = await state_of(node, recording)
@@ -147,7 +147,7 @@ async def test_a_part_of_a_body_is_never_taken_for_all_of_it(node: Node) -> None
     assert node.files()["aside"]
 
 
-async def test_what_others_gave_up_for_lost_is_taken_up_without_a_start(node: Node) -> None:
+async def test_lost_recordings_whose_audio_is_here_are_adopted_without_a_restart(node: Node) -> None:
     reasons: dict[str, Any] = {"state": State.LOST, "reason": Reason.RECORDER_GONE}
     found = await node.record(**reasons)
     left = [
@@ -164,14 +164,14 @@ async def test_what_others_gave_up_for_lost_is_taken_up_without_a_start(node: No
     assert await upkeep.adopt() == []
 
 
-async def test_what_was_imported_whole_is_finalized_when_its_node_is_back(node: Node) -> None:
+async def test_a_complete_import_is_finalized_when_its_node_is_back(node: Node) -> None:
     imported = {"source_key": "v2:1", "imported": {"from": "x"}}
     recording = await node.record(state=State.LOST, reason=Reason.RECORDER_GONE, **imported)
     await node.run(node.upkeep())
     assert (await state_of(node, recording)).state is State.STORED
 
 
-async def test_a_clock_that_is_put_back_delays_nothing_beyond_the_next_start(node: Node) -> None:
+async def test_a_clock_that_was_set_back_delays_no_recording_after_the_next_start(node: Node) -> None:
     recording = await node.record()
     await node.upkeep().recover()
     node.clock.move(-400 * DAY)
@@ -180,7 +180,7 @@ async def test_a_clock_that_is_put_back_delays_nothing_beyond_the_next_start(nod
     assert (await state_of(node, recording)).state is State.STORED
 
 
-async def test_what_is_lost_loses_no_audio_in_the_trash(node: Node) -> None:
+async def test_a_lost_recording_keeps_its_audio_in_the_trash(node: Node) -> None:
     recording = await node.record(state=State.LOST, reason=Reason.RECORDER_GONE)
     trashed = apply(recording, Trashed(at=node.clock.now(), by="me", purge_at=node.clock.now() + DAY))
     assert await node.store.save(trashed, recording.revision)
@@ -192,7 +192,7 @@ async def test_what_is_lost_loses_no_audio_in_the_trash(node: Node) -> None:
     assert (await state_of(node, recording)).state is State.STORED
 
 
-async def test_what_was_set_aside_here_goes_when_another_node_purged_it(node: Node) -> None:
+async def test_audio_set_aside_is_deleted_after_another_node_purged_its_recording(node: Node) -> None:
     gone, kept = await node.record(source_key="kazoo/1"), await node.record(source_key="kazoo/2")
     await node.run(node.upkeep())
     found = await state_of(node, gone)

@@ -1,6 +1,6 @@
-"""The background steps, on the real parts of a node: what they make of a recording, and what they do when they cannot.
+"""The background steps on the real parts of a node: their results, and their behaviour when a part fails.
 
-How they end by a death of the process is proved on the whole service: see `test_killed`.
+For steps that end because the process is killed, see `test_killed`.
 """
 
 import errno
@@ -28,7 +28,7 @@ from tests.contract.metadata.samples import recording as sample
 from tests.faults.real_node import NODE, SECONDS, Node, state_of
 
 
-async def test_a_delivery_is_tried_again_and_then_given_up(node: Node) -> None:
+async def test_a_delivery_is_retried_and_then_fails(node: Node) -> None:
     recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
     node.courier.results = [
         DeliveryResult(DeliveryOutcome.RETRY, "503", 60_000),
@@ -49,7 +49,7 @@ async def test_a_delivery_is_tried_again_and_then_given_up(node: Node) -> None:
     assert given_up.media is not None
 
 
-async def test_a_delivery_that_is_postponed_loses_nothing(node: Node) -> None:
+async def test_a_postponed_delivery_is_sent_later(node: Node) -> None:
     recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
     upkeep = node.upkeep()
     await upkeep.recover()
@@ -70,7 +70,9 @@ async def test_a_delivery_that_is_postponed_loses_nothing(node: Node) -> None:
     assert (sent.delivery.state, sent.delivery.attempts) == (DeliveryState.DELIVERED, 1)
 
 
-async def test_what_a_step_moved_on_is_not_left_until_a_lease_ends(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_next_step_does_not_wait_for_the_lease_of_the_last_one(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
     upkeep = node.upkeep()
     await upkeep.recover()
@@ -80,7 +82,7 @@ async def test_what_a_step_moved_on_is_not_left_until_a_lease_ends(node: Node, m
         for claimed in await upkeep.claim(8):
             await upkeep.step(claimed)
 
-    # It is stored, and the step still clears away.
+    # The recording is stored, and the step still deletes temporary files.
     monkeypatch.setattr(node.audio_workers, "discard", meanwhile)
     await upkeep.step(ended)
     assert [name for name, _ in node.courier.sent] == [recording.id]
@@ -88,32 +90,32 @@ async def test_what_a_step_moved_on_is_not_left_until_a_lease_ends(node: Node, m
 
 
 @pytest.mark.parametrize(("passed", "waits"), [(0, SECOND), (MINUTE, MINUTE), (LEASE + 1, LEASE)])
-async def test_what_is_claimed_beside_its_step_is_left_to_it(
+async def test_a_second_claim_during_a_step_is_left_to_that_step(
     node: Node, monkeypatch: pytest.MonkeyPatch, passed: int, waits: int
 ) -> None:
     recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
     upkeep = node.upkeep()
     await upkeep.recover()
     await upkeep.step((await upkeep.claim(8))[0])
-    deliver, left = node.courier.deliver, list[Recording]()
+    deliver, second = node.courier.deliver, list[Recording]()
 
     async def meanwhile(sent: Recording) -> DeliveryResult:
         node.clock.move(passed)
         found = await state_of(node, recording)
         again = apply(found, Redelivered(at=node.clock.now(), delivery_id="d" * 32))
         assert await node.store.save(again, found.revision)
-        left.extend([await upkeep.step(claimed) for claimed in await upkeep.claim(8)])
+        second.extend([await upkeep.step(claimed) for claimed in await upkeep.claim(8)])
         return await deliver(sent)
 
     monkeypatch.setattr(node.courier, "deliver", meanwhile)
     await upkeep.step((await upkeep.claim(8))[0])
-    (found,) = left
+    (found,) = second
     assert found.due_at == node.clock.now() + waits
     assert (found.lease is None) == (passed < LEASE)
     assert len(node.courier.sent) == 1
 
 
-async def test_retention_deletes_when_its_time_has_come_and_no_hold_is_on_it(node: Node) -> None:
+async def test_retention_deletes_expired_recordings_without_a_legal_hold(node: Node) -> None:
     assert await node.store.add_account(Account("a" * 32, "a", 1, retention=(Retention(30),)))
     held, free = [await node.record(start=node.clock.now()) for _ in range(2)]
     await node.run(node.upkeep())
@@ -133,7 +135,7 @@ async def test_retention_deletes_when_its_time_has_come_and_no_hold_is_on_it(nod
     assert (await state_of(node, held)).media is not None
 
 
-async def test_retention_deletes_nothing_that_got_another_date_meanwhile(node: Node) -> None:
+async def test_retention_keeps_a_recording_whose_date_was_changed_after_the_claim(node: Node) -> None:
     assert await node.store.add_account(Account("a" * 32, "a", 1, retention=(Retention(30),)))
     recording = await node.record(start=node.clock.now())
     upkeep = node.upkeep()
@@ -145,13 +147,13 @@ async def test_retention_deletes_nothing_that_got_another_date_meanwhile(node: N
     await upkeep.step(claimed)
     kept = await state_of(node, recording)
     assert (kept.state, kept.delete_at, kept.due_at) == (State.STORED, later.delete_at, later.delete_at)
-    assert node.silent.faults == []
+    assert node.reporter.faults == []
 
 
 @pytest.mark.parametrize(
     "result", [DeliveryResult(DeliveryOutcome.DELIVERED), DeliveryResult(DeliveryOutcome.REJECTED, "410 gone")]
 )
-async def test_what_became_of_a_delivery_is_not_said_of_the_next_one(
+async def test_the_result_of_a_delivery_is_not_saved_for_the_next_one(
     node: Node, monkeypatch: pytest.MonkeyPatch, result: DeliveryResult
 ) -> None:
     recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
@@ -173,7 +175,7 @@ async def test_what_became_of_a_delivery_is_not_said_of_the_next_one(
     assert (found.due_at, found.lease) == (node.clock.now(), None)
 
 
-async def test_too_short_is_discarded_and_leaves_only_its_row(node: Node) -> None:
+async def test_a_recording_that_is_too_short_is_discarded_and_leaves_no_files(node: Node) -> None:
     recording = await node.record(options=RecordingOptions(format="wav", record_min_sec=3))
     await node.run(node.upkeep())
     found = await state_of(node, recording)
@@ -181,7 +183,7 @@ async def test_too_short_is_discarded_and_leaves_only_its_row(node: Node) -> Non
     assert not any(node.files().values())
 
 
-async def test_what_is_no_audio_is_kept_aside_and_never_stored(node: Node) -> None:
+async def test_a_file_that_is_not_audio_is_set_aside_and_never_stored(node: Node) -> None:
     recording = sample(state=State.FINALIZING, node=NODE, account_id="a" * 32, due_at=node.clock.now())
     body = await node.spool.open_body(recording.id, "mp3")
     await body.write(b"<html>not found</html>" * 50)
@@ -194,7 +196,7 @@ async def test_what_is_no_audio_is_kept_aside_and_never_stored(node: Node) -> No
     assert not node.files()["media"]
 
 
-async def test_what_was_set_aside_goes_with_its_recording(node: Node) -> None:
+async def test_a_purge_deletes_audio_that_was_set_aside(node: Node) -> None:
     recording = await node.record(source_key="kazoo/1")
     other = await node.record(source_key="kazoo/2")
     await node.run(node.upkeep())
@@ -207,7 +209,7 @@ async def test_what_was_set_aside_goes_with_its_recording(node: Node) -> None:
 
 
 @pytest.mark.parametrize("rescue", [Restored(at=1, delete_at=None), Held(at=1, by="me", reason="case 7")])
-async def test_a_recording_that_is_being_purged_is_not_said_to_be_kept(
+async def test_a_recording_that_is_being_purged_cannot_be_restored_or_held(
     node: Node, monkeypatch: pytest.MonkeyPatch, rescue: Event
 ) -> None:
     recording = await node.record()
@@ -219,7 +221,7 @@ async def test_a_recording_that_is_being_purged_is_not_said_to_be_kept(
 
     async def come_between(url: str) -> None:
         await delete(url)
-        # Read before the purge was claimed, too: a lost race is run again on what is there then.
+        # This recording was read before the purge was claimed. The save fails, reloads and reapplies the event.
         with pytest.raises(Refused, match="is being purged"):
             await RecordingWriter(node.store).save_event(trashed, rescue)
 
@@ -227,10 +229,10 @@ async def test_a_recording_that_is_being_purged_is_not_said_to_be_kept(
     await node.run(node.upkeep())
     assert not node.files()["media"]
     assert (await state_of(node, recording)).state is State.PURGED
-    assert not node.silent.faults
+    assert not node.reporter.faults
 
 
-async def test_what_nobody_began_soon_is_no_call_in_progress(node: Node) -> None:
+async def test_a_recording_that_does_not_start_in_time_is_discarded(node: Node) -> None:
     recording = sample(state=State.REQUESTED, node=NODE, account_id="a" * 32)
     recording = replace(recording, due_at=due_at(recording, node.clock.now()))
     await node.store.insert(recording)
@@ -240,7 +242,7 @@ async def test_what_nobody_began_soon_is_no_call_in_progress(node: Node) -> None
     assert (over.state, over.reason, over.active_call) == (State.DISCARDED, Reason.NEVER_STARTED, None)
 
 
-async def test_a_disk_is_freed_though_the_store_was_lost_over_the_last_word(
+async def test_the_spool_is_freed_although_the_response_of_the_last_save_was_lost(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recording = await node.record()
@@ -249,14 +251,14 @@ async def test_a_disk_is_freed_though_the_store_was_lost_over_the_last_word(
     (ended,) = await upkeep.claim(8)
     save = node.store.save
 
-    async def unheard(saved: Recording, expected: int) -> bool:
+    async def save_without_response(saved: Recording, expected: int) -> bool:
         if saved.state is State.STORED:
             await save(saved, expected)
-        message = "no answer came"
+        message = "no response"
         raise StoreUnavailableError(message)
 
     with monkeypatch.context() as patched:
-        patched.setattr(node.store, "save", unheard)
+        patched.setattr(node.store, "save", save_without_response)
         with pytest.raises(StoreUnavailableError):
             await upkeep.step(ended)
     assert (await state_of(node, recording)).state is State.STORED
@@ -264,7 +266,7 @@ async def test_a_disk_is_freed_though_the_store_was_lost_over_the_last_word(
     assert (node.files()["spool"], node.files()["work"]) == ([], [])
 
 
-async def test_a_store_that_was_lost_for_a_moment_keeps_nothing_waiting_for_a_lease_to_end(
+async def test_after_a_short_store_outage_a_step_is_repeated_before_its_lease_ends(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await node.record()
@@ -272,12 +274,12 @@ async def test_a_store_that_was_lost_for_a_moment_keeps_nothing_waiting_for_a_le
     await upkeep.recover()
     (claimed,) = await upkeep.claim(8)
 
-    async def lost(*_given: Any) -> Any:
-        message = "nobody is there"
+    async def unavailable(*_arguments: Any) -> Any:
+        message = "the store is unreachable"
         raise StoreUnavailableError(message)
 
     with monkeypatch.context() as patched:
-        patched.setattr(node.store, "save", lost)
+        patched.setattr(node.store, "save", unavailable)
         with pytest.raises(StoreUnavailableError):
             await upkeep.step(claimed)
     assert await upkeep.claim(8) == []
@@ -286,21 +288,21 @@ async def test_a_store_that_was_lost_for_a_moment_keeps_nothing_waiting_for_a_le
     assert (await upkeep.step(again)).state is State.STORED
 
 
-async def test_the_watchdog_takes_no_open_take(node: Node) -> None:
+async def test_the_watchdog_does_not_end_an_open_take(node: Node) -> None:
     recording = await node.record()
-    node.silent.open.add(recording.id)
+    node.recorder.open.add(recording.id)
     node.clock.move(2 * HOUR)
     await node.upkeep().recover()
     (claimed,) = await node.upkeep().claim(8)
     later = await node.upkeep().step(claimed)
     assert (later.state, later.due_at) == (State.RECORDING, node.clock.now() + 1_000)
-    node.silent.open.clear()
+    node.recorder.open.clear()
     node.clock.move(2_000)
     (claimed,) = await node.upkeep().claim(8)
     assert (await node.upkeep().step(claimed)).end_cause is EndCause.DISCONNECTED
 
 
-async def test_a_store_that_fails_is_tried_again_for_as_long_as_that_takes(node: Node) -> None:
+async def test_a_failing_media_store_is_retried_without_a_limit(node: Node) -> None:
     recording = await node.record()
     broken = node.folder / "media"
     broken.write_text("a file where the folder should be")
@@ -309,7 +311,7 @@ async def test_a_store_that_fails_is_tried_again_for_as_long_as_that_takes(node:
     waiting = await state_of(node, recording)
     assert (waiting.state, waiting.attempts) == (State.FINALIZING, 1)
     assert waiting.reason_detail
-    assert node.silent.faults == [("finalizing", "NotADirectoryError")]
+    assert node.reporter.faults == [("finalizing", "NotADirectoryError")]
     for _ in range(MAX_ATTEMPTS + 1):
         node.clock.move(5 * MINUTE)
         await node.run(upkeep)
@@ -323,15 +325,13 @@ async def test_a_store_that_fails_is_tried_again_for_as_long_as_that_takes(node:
     assert not node.files()["spool"]
 
 
-async def render_nothing(*_given: object) -> Any:
-    message = "the encoder fails over it"
+async def fail_to_render(*_arguments: object) -> Any:
+    message = "the encoder failed"
     raise RuntimeError(message)
 
 
-async def test_what_the_workshop_fails_over_is_given_up_with_a_reason(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(node.audio_workers, "render", render_nothing)
+async def test_audio_that_cannot_be_processed_fails_with_a_reason(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node.audio_workers, "render", fail_to_render)
     recording = await node.record()
     upkeep = node.upkeep()
     for _ in range(MAX_ATTEMPTS - 1):
@@ -341,17 +341,15 @@ async def test_what_the_workshop_fails_over_is_given_up_with_a_reason(
     await node.run(upkeep)
     given_up = await state_of(node, recording)
     assert (given_up.state, given_up.reason) == (State.FAILED, Reason.FINALIZER_FAILED)
-    assert "the encoder fails over it" in (given_up.reason_detail or "")
+    assert "the encoder failed" in (given_up.reason_detail or "")
     assert len([name for name in node.files()["aside"] if name.endswith("s16")]) == 2
 
 
-async def test_a_full_disk_is_nothing_that_a_recording_is_given_up_for(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def no_room(*_given: object) -> Any:
+async def test_a_full_disk_never_makes_a_recording_fail(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def disk_full(*_arguments: object) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(node.audio_workers, "render", no_room)
+    monkeypatch.setattr(node.audio_workers, "render", disk_full)
     recording = await node.record()
     upkeep = node.upkeep()
     for _ in range(MAX_ATTEMPTS + 1):
@@ -363,7 +361,7 @@ async def test_a_full_disk_is_nothing_that_a_recording_is_given_up_for(
     assert (await state_of(node, recording)).state is State.STORED
 
 
-async def test_what_comes_back_wrong_is_not_called_stored(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_recording_whose_stored_bytes_differ_is_not_stored(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = await node.record()
     upkeep = node.upkeep()
 
@@ -374,7 +372,7 @@ async def test_what_comes_back_wrong_is_not_called_stored(node: Node, monkeypatc
     await node.run(upkeep)
     found = await state_of(node, recording)
     assert (found.state, found.media) == (State.FINALIZING, None)
-    assert node.silent.faults == [("finalizing", "Damaged")]
+    assert node.reporter.faults == [("finalizing", "Damaged")]
 
 
 @pytest.mark.parametrize("identity", ["202611-" + "a" * 32, "../../etc/passwd", "ümlaut", "a/b"])

@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1 and localhost that vouches for itself."""
+"""A self-signed certificate for 127.0.0.1 and localhost."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 def make_certificate(path: Path) -> Path:
-    """Write a key and its certificate into one file: what a server shows, and what a client is told to trust."""
+    """Write a key and its certificate into one file. The server presents it, and clients trust it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""A customer's web server, to which recordings are delivered."""
+"""A customer's web server that receives delivered recordings."""
 
 import socket
 import threading
@@ -8,8 +8,8 @@ from typing import Any
 
 
 @dataclass
-class Heard:
-    """One request that the customer's server got."""
+class ReceivedRequest:
+    """One request that the customer's server received."""
 
     method: str
     path: str
@@ -18,15 +18,15 @@ class Heard:
 
 
 class Customer:
-    """A customer's web server, on a port that stays its own while it is down."""
+    """A customer's web server. It keeps its port number while it is stopped."""
 
     def __init__(self) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
-        self.heard: list[Heard] = []
-        self.mute: set[str] = set()
-        """What paths begin with whose requests are heard, and not answered."""
+        self.received: list[ReceivedRequest] = []
+        self.unanswered: set[str] = set()
+        """Path prefixes of requests that are received but not answered."""
         self.server: ThreadingHTTPServer | None = None
 
     @property
@@ -34,17 +34,17 @@ class Customer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        heard, mute = self.heard, self.mute
+        received, unanswered = self.received, self.unanswered
 
         class Handler(BaseHTTPRequestHandler):
             def do_PUT(self) -> None:
                 body = self.rfile.read(length := int(self.headers["Content-Length"]))
                 if len(body) < length:
-                    # Its sender has gone, and half of it is nothing.
+                    # The sender closed the connection, and a partial body does not count.
                     return
-                heard.append(Heard(self.command, self.path, dict(self.headers), body))
-                if self.path.startswith(tuple(mute)):
-                    # Until the sender is gone.
+                received.append(ReceivedRequest(self.command, self.path, dict(self.headers), body))
+                if self.path.startswith(tuple(unanswered)):
+                    # Wait until the sender closes the connection.
                     self.rfile.read(1)
                     return
                 self.send_response(204)

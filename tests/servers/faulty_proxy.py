@@ -1,4 +1,4 @@
-"""A TCP proxy that breaks things on purpose, in a chosen place of a chosen request."""
+"""A TCP proxy that causes faults at a chosen byte of a chosen request or response."""
 
 import asyncio
 import re
@@ -12,29 +12,29 @@ _LENGTH = re.compile(rb"(?i)(content-length: )(\d+)")
 
 
 class Act(Enum):
-    """What goes wrong with an exchange."""
+    """The kinds of faults."""
 
     ANSWER = auto()
-    """The proxy answers itself, with `answer`; the request goes nowhere."""
+    """The proxy itself sends the response `answer` and does not forward the request."""
     RESET = auto()
-    """The answer breaks off by a reset after `at` bytes."""
+    """The connection is reset after `at` bytes of the response."""
     CUT = auto()
-    """The answer ends in good order after `at` bytes, too early."""
+    """The connection is closed normally after `at` bytes of the response, which is too early."""
     STALL = auto()
-    """Nothing comes after `at` bytes of the answer."""
+    """After `at` bytes of the response, no more bytes are sent."""
     LONGER = auto()
-    """The answer announces more bytes than it has."""
+    """The response announces more bytes than it has."""
     SPOIL = auto()
-    """One byte of the answer, behind `at`, is another one."""
+    """One byte of the response, after `at`, is changed."""
     RESET_REQUEST = auto()
-    """The request breaks off by a reset after `at` bytes."""
+    """The connection is reset after `at` bytes of the request."""
     STALL_REQUEST = auto()
-    """Nothing more is taken of the request after `at` bytes."""
+    """After `at` bytes of the request, no more bytes are read."""
 
 
 @dataclass
 class Fault:
-    """Befalls exchanges whose request has `when` in it, so many `times`."""
+    """A fault for the next `times` requests that contain `when`."""
 
     act: Act
     when: bytes = b""
@@ -44,47 +44,47 @@ class Fault:
 
 
 def answer(status: str, body: bytes = b"", kind: str = "application/xml") -> bytes:
-    """A whole HTTP answer."""
+    """Return a complete HTTP response."""
     head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     return head.encode() + body
 
 
 def s3_error(status: str, code: str) -> bytes:
-    """An error as S3 says it."""
+    """Return an error response of S3."""
     return answer(status, f"<Error><Code>{code}</Code><Message>said by the test</Message></Error>".encode())
 
 
 @dataclass
 class FaultProxy:
-    """Passes connections on to a port, except for its faults. `requests` counts what faults befell."""
+    """Forwards connections to a port and causes its faults. `hits` is the number of faults caused so far."""
 
     target: int
     port: int = 0
     faults: list[Fault] = field(default_factory=list)
-    befallen: int = 0
+    hits: int = 0
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the proxy."""
         return f"http://127.0.0.1:{self.port}"
 
     def fault_for(self, data: bytes) -> Fault | None:
-        """The fault that befalls a request, which is thereby used up."""
+        """Return the fault for a request, and count it as used."""
         for fault in self.faults:
             if fault.when in data and fault.times > 0:
                 fault.times -= 1
-                self.befallen += 1
+                self.hits += 1
                 return fault
         return None
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """One connection."""
+        """Serve one connection."""
         there, back = await asyncio.open_connection("127.0.0.1", self.target)
         connection = _Connection(self, writer, back)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(connection.requests(reader))
-                group.create_task(connection.answers(there))
+                group.create_task(connection.forward_requests(reader))
+                group.create_task(connection.forward_responses(there))
         except* (ConnectionError, _OverError):
             pass
         finally:
@@ -96,7 +96,7 @@ class FaultProxy:
 
 
 class _OverError(Exception):
-    """The connection has come to its end."""
+    """The connection has ended."""
 
 
 class _Connection:
@@ -108,7 +108,7 @@ class _Connection:
         self._passed = 0
         self._sent = 0
 
-    async def requests(self, reader: StreamReader) -> None:
+    async def forward_requests(self, reader: StreamReader) -> None:
         while data := await reader.read(65_536):
             if self._fault is None and (fault := self._proxy.fault_for(data)) is not None:
                 self._fault, self._passed, self._sent = fault, 0, 0
@@ -125,7 +125,7 @@ class _Connection:
             await self._server.drain()
         raise _OverError
 
-    async def answers(self, reader: StreamReader) -> None:
+    async def forward_responses(self, reader: StreamReader) -> None:
         while data := await reader.read(65_536):
             self._client.write(await self._changed(data) if self._fault else data)
             await self._client.drain()
@@ -159,7 +159,7 @@ class _Connection:
 
 @asynccontextmanager
 async def breaking(target: int, *faults: Fault) -> AsyncIterator[FaultProxy]:
-    """A proxy to a port of this machine."""
+    """Run a proxy in front of a port of this machine."""
     proxy = FaultProxy(target, faults=list(faults))
     tasks: set[asyncio.Task[None]] = set()
 

@@ -1,24 +1,26 @@
-"""The servers that audio is stored on and sent to, each one for all workers of a run, as fixtures.
+"""Fixtures for real servers. All workers of a test run share one server of each kind.
 
-A server that does not run here skips its tests, loudly; in CI it fails them.
+If a server does not run on this machine, its tests are skipped with a clear notice; in CI they fail.
 """
 
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.servers.shared import Answer, ServerUnavailableError, SharedServer
+from tests.servers.server_process import ServerUnavailableError
+from tests.servers.shared_server import Address, SharedServer
 
-KINDS = ("seaweedfs", "juicefs", "nginx")
-NO_SERVER = "no server because "
+KINDS = ("mongod", "seaweedfs", "juicefs", "nginx")
+NO_SERVER = "no server: "
 ROOT = pytest.StashKey[Path]()
 SERVERS = pytest.StashKey[dict[str, SharedServer]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The main process holds the servers' folders; xdist tells its workers where they are."""
+    """The main process owns the servers' folders. xdist passes their path to its workers."""
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
     root = Path(worker["shared_servers"] if worker else tempfile.mkdtemp(prefix="recordings-tests-servers-"))
     config.stash[ROOT] = root
@@ -35,7 +37,7 @@ def pytest_configure_node(node: "pytest.Item") -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Nothing of the servers is left behind."""
+    """Stop the servers and delete their files."""
     if SERVERS not in config.stash or hasattr(config, "workerinput"):
         return
     for server in config.stash[SERVERS].values():
@@ -44,18 +46,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was not proven, where nobody can overlook it."""
-    said = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    if skipped := [reason for reason in said if NO_SERVER in reason]:
-        terminalreporter.section("NOT TESTED: stores on real servers", sep="!", red=True, bold=True)
-        for why in sorted({reason.split(NO_SERVER, 1)[1].rstrip("')") for reason in skipped}):
-            terminalreporter.line(f"{len(skipped)} tests skipped: {NO_SERVER}{why}", red=True)
+    """Print a clear notice about the tests that were skipped because a server does not run."""
+    reports = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    if skipped := [report for report in reports if NO_SERVER in report]:
+        terminalreporter.section("NOT TESTED: real servers", sep="!", red=True, bold=True)
+        for reason, count in sorted(Counter(report.split(NO_SERVER, 1)[1].rstrip("')") for report in skipped).items()):
+            terminalreporter.line(f"{count} tests skipped: {NO_SERVER}{reason}", red=True)
 
 
-def ask(config: pytest.Config, kind: str) -> Answer:
-    """Where a server is, or the skip that says why there is none."""
+def address_or_skip(config: pytest.Config, kind: str) -> Address:
+    """Return the address of a server. Skip the test with the reason if it does not run, or fail it in CI."""
     try:
-        return config.stash[SERVERS][kind].answer()
+        return config.stash[SERVERS][kind].address()
     except ServerUnavailableError as error:
         if os.environ.get("CI", "").lower() in {"1", "true"}:
             pytest.fail(f"{NO_SERVER}{kind}: {error}", pytrace=False)
@@ -63,18 +65,18 @@ def ask(config: pytest.Config, kind: str) -> Answer:
 
 
 @pytest.fixture(scope="session")
-def seaweedfs(pytestconfig: pytest.Config) -> Answer:
+def seaweedfs(pytestconfig: pytest.Config) -> Address:
     """SeaweedFS: `s3`, `filer`, `key`, `secret`."""
-    return ask(pytestconfig, "seaweedfs")
+    return address_or_skip(pytestconfig, "seaweedfs")
 
 
 @pytest.fixture(scope="session")
-def juicefs(pytestconfig: pytest.Config) -> Answer:
+def juicefs(pytestconfig: pytest.Config) -> Address:
     """A JuiceFS gateway: `s3`, `key`, `secret`."""
-    return ask(pytestconfig, "juicefs")
+    return address_or_skip(pytestconfig, "juicefs")
 
 
 @pytest.fixture(scope="session")
-def nginx(pytestconfig: pytest.Config) -> Answer:
+def nginx(pytestconfig: pytest.Config) -> Address:
     """nginx: `http`, and the folder `root` that it serves."""
-    return ask(pytestconfig, "nginx")
+    return address_or_skip(pytestconfig, "nginx")

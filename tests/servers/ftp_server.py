@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Thread
 
 with warnings.catch_warnings():
-    # It imports asyncore, which leaves the standard library; where it has left, a package takes its place.
+    # pyftpdlib imports asyncore, which Python removes. Where it is removed, a package replaces it.
     warnings.simplefilter("ignore", DeprecationWarning)
     from pyftpdlib.authorizers import DummyAuthorizer
     from pyftpdlib.handlers import FTPHandler, TLS_FTPHandler
@@ -19,9 +19,9 @@ USER, PASSWORD = "user", "p@ss"
 
 @contextmanager
 def ftp_server(root: Path, certificate: Path | None = None) -> Iterator[int]:
-    """Serves a folder to a user, who may write, and to anonymous, who may not; its port.
+    """Serve a folder and return the port. `USER` may read and write, an anonymous user may only read.
 
-    With a certificate it takes nobody's name, and no file, but over TLS.
+    With a certificate, the server requires TLS for the login and for files.
     """
     users = DummyAuthorizer()
     users.add_user(USER, PASSWORD, str(root), perm="elradfmwMT")
@@ -29,18 +29,18 @@ def ftp_server(root: Path, certificate: Path | None = None) -> Iterator[int]:
     own = {"authorizer": users, "log": lambda *_a, **_k: None, "auth_failed_timeout": 0}
     secure = {"certfile": str(certificate), "tls_control_required": True, "tls_data_required": True}
     handler = type("Handler", (TLS_FTPHandler,), own | secure) if certificate else type("Handler", (FTPHandler,), own)
-    # A loop of its own: the usual one is shared by all servers of a process, and this one lives in a thread.
+    # This server runs in a thread, so it needs its own loop. The default loop is shared by the whole process.
     server = FTPServer(("127.0.0.1", 0), handler, ioloop=IOLoop())
-    over: list[bool] = []
+    stopped: list[bool] = []
 
     def serve() -> None:
-        while not over:
+        while not stopped:
             server.ioloop.poll(0.02)
             server.ioloop.sched.poll()
 
     thread = Thread(target=serve)
     thread.start()
     yield server.address[1]
-    over.append(True)
+    stopped.append(True)
     thread.join()
     server.close_all()

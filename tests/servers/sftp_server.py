@@ -1,4 +1,4 @@
-"""A real SFTP server, in a thread of the test, for one user."""
+"""A real SFTP server for one user, in a thread of the test."""
 
 import os
 import socket
@@ -16,8 +16,8 @@ _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEN
 
 class _Login(paramiko.ServerInterface):  # type: ignore[misc]
     def check_auth_password(self, username: str, password: str) -> Any:
-        right = (username, password) == (USER, PASSWORD)
-        return paramiko.AUTH_SUCCESSFUL if right else paramiko.AUTH_FAILED
+        is_correct = (username, password) == (USER, PASSWORD)
+        return paramiko.AUTH_SUCCESSFUL if is_correct else paramiko.AUTH_FAILED
 
     def get_allowed_auths(self, username: str) -> str:
         return "password"
@@ -27,7 +27,7 @@ class _Login(paramiko.ServerInterface):  # type: ignore[misc]
 
 
 class _Files(paramiko.SFTPServerInterface):  # type: ignore[misc]
-    """The files under `root`, each answer as OpenSSH would give it."""
+    """The files under `root`, with the responses of OpenSSH."""
 
     root: Path
     opened: list[IO[bytes]]
@@ -36,25 +36,25 @@ class _Files(paramiko.SFTPServerInterface):  # type: ignore[misc]
         return self.root / str(self.canonicalize(path)).lstrip("/")
 
     def stat(self, path: str) -> Any:
-        return _told(lambda: paramiko.SFTPAttributes.from_stat(self._at(path).stat()))
+        return _result_or_error(lambda: paramiko.SFTPAttributes.from_stat(self._at(path).stat()))
 
     lstat = stat
 
     def list_folder(self, path: str) -> Any:
-        return _told(
+        return _result_or_error(
             lambda: [
                 paramiko.SFTPAttributes.from_stat(each.stat(), each.name) for each in sorted(self._at(path).iterdir())
             ]
         )
 
     def mkdir(self, path: str, attr: Any) -> Any:
-        return _done(self._at(path).mkdir)
+        return _ok_or_error(self._at(path).mkdir)
 
     def remove(self, path: str) -> Any:
-        return _done(self._at(path).unlink)
+        return _ok_or_error(self._at(path).unlink)
 
     def posix_rename(self, oldpath: str, newpath: str) -> Any:
-        return _done(lambda: self._at(oldpath).replace(self._at(newpath)))
+        return _ok_or_error(lambda: self._at(oldpath).replace(self._at(newpath)))
 
     rename = posix_rename
 
@@ -67,24 +67,24 @@ class _Files(paramiko.SFTPServerInterface):  # type: ignore[misc]
             self.opened.append(file)
             return handle
 
-        return _told(opened)
+        return _result_or_error(opened)
 
 
-def _told(ask: Any) -> Any:
+def _result_or_error(action: Any) -> Any:
     try:
-        return ask()
+        return action()
     except OSError as error:
         return paramiko.SFTPServer.convert_errno(error.errno or 0)
 
 
-def _done(act: Any) -> Any:
-    said = _told(act)
-    return said if type(said) is int else paramiko.SFTP_OK
+def _ok_or_error(action: Any) -> Any:
+    result = _result_or_error(action)
+    return result if type(result) is int else paramiko.SFTP_OK
 
 
 @contextmanager
 def sftp_server(root: Path) -> Iterator[int]:
-    """Serves a folder to the user; its port."""
+    """Serve a folder and return the port."""
     key = paramiko.RSAKey.generate(2_048)
     opened: list[IO[bytes]] = []
     files = type("Files", (_Files,), {"root": root, "opened": opened})
@@ -98,7 +98,7 @@ def sftp_server(root: Path) -> Iterator[int]:
                 transports.append(transport)
                 transport.add_server_key(key)
                 transport.set_subsystem_handler("sftp", paramiko.SFTPServer, files)
-                # A client may go before it has said anything.
+                # A client may close the connection before it has sent anything.
                 with suppress(paramiko.SSHException, EOFError, OSError):
                     transport.start_server(server=_Login())
 
@@ -111,12 +111,12 @@ def sftp_server(root: Path) -> Iterator[int]:
         try:
             yield listening.getsockname()[1]
         finally:
-            # Closing alone does not wake who accepts.
+            # Closing the socket alone does not end a blocked `accept`.
             listening.shutdown(socket.SHUT_RDWR)
             thread.join()
             for transport in transports:
                 transport.close()
                 transport.join()
-            # What serves a client that broke off may not have come to it yet.
+            # After a broken connection, the thread of that client may not have closed its files yet.
             for file in opened:
                 file.close()

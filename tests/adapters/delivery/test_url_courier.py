@@ -26,7 +26,7 @@ from tests.servers.certificates import make_certificate
 from tests.servers.ftp_server import ftp_server
 from tests.servers.seaweedfs import BUCKET
 from tests.servers.sftp_server import sftp_server
-from tests.servers.shared import Answer
+from tests.servers.shared_server import Address
 
 DATA = os.urandom(3_000_000)
 LOOPBACK = Guard(private=["127.0.0.1"])
@@ -505,7 +505,7 @@ async def test_every_fsspec_store_can_be_allowed(courier: Make, tmp_path: Path) 
     assert list((tmp_path / "work").iterdir()) == []
 
 
-async def test_a_bucket_of_a_real_store_can_be_allowed(courier: Make, seaweedfs: Answer) -> None:
+async def test_a_bucket_of_a_real_store_can_be_allowed(courier: Make, seaweedfs: Address) -> None:
     options = {"endpoint_url": seaweedfs["s3"], "key": seaweedfs["key"], "secret": seaweedfs["secret"]}
     sender = courier(prefixes=("s3",), options={"s3://": options})
     assert (await sender.deliver(recording(f"s3://{BUCKET}/customer"))).outcome is DeliveryOutcome.DELIVERED

@@ -14,7 +14,7 @@ from adapters.media.http_store_responses import body_part
 from adapters.net import Guard
 from recordings.ports.audio import MediaMissing
 from tests.adapters.delivery.receiver import Receiver, receiving
-from tests.servers.shared import Answer
+from tests.servers.shared_server import Address
 
 DATA = os.urandom(700_000)
 LOOPBACK = Guard(private=["127.0.0.1"])
@@ -38,7 +38,7 @@ async def read(store: HttpMedia, url: str, start: int = 0, end: int | None = Non
 
 
 @pytest.fixture
-def served(nginx: Answer) -> tuple[str, str]:
+def served(nginx: Address) -> tuple[str, str]:
     """Return two URLs of a file on nginx: with support for ranges, and without."""
     name = f"{uuid.uuid4().hex}.mp3"
     Path(nginx["root"], name).write_bytes(DATA)
@@ -58,12 +58,12 @@ async def test_ranges_are_read_from_servers_with_and_without_range_support(
 
 
 @pytest.fixture
-def folder(nginx: Answer) -> str:
+def folder(nginx: Address) -> str:
     Path(nginx["root"], "folder").mkdir(exist_ok=True)
     return f"{nginx['http']}/folder"
 
 
-async def test_missing_objects_and_folders_raise_media_missing(store: HttpMedia, nginx: Answer, folder: str) -> None:
+async def test_missing_objects_and_folders_raise_media_missing(store: HttpMedia, nginx: Address, folder: str) -> None:
     for url in (f"{nginx['http']}/none.mp3", folder):
         assert await store.length(url) is None
         with pytest.raises(MediaMissing):
@@ -71,7 +71,7 @@ async def test_missing_objects_and_folders_raise_media_missing(store: HttpMedia,
 
 
 async def test_writing_to_a_read_only_server_is_an_error(
-    nginx: Answer, served: tuple[str, str], tmp_path: Path
+    nginx: Address, served: tuple[str, str], tmp_path: Path
 ) -> None:
     store = HttpMedia(LOOPBACK, nginx["http"])
     (tmp_path / "source").write_bytes(b"x")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.net import AddressRefusedError, Guard, connect, reachable
-from tests.servers.seaweedfs import free_ports
+from tests.servers.free_ports import free_port
 
 
 @pytest.fixture
@@ -62,4 +62,4 @@ def test_the_next_address_is_tried_if_one_does_not_answer(port: int, monkeypatch
 
 def test_the_error_of_the_last_address_is_raised() -> None:
     with pytest.raises(ConnectionRefusedError):
-        connect(Guard(private=["127.0.0.1"]), "127.0.0.1", free_ports(1)[0], 5)
+        connect(Guard(private=["127.0.0.1"]), "127.0.0.1", free_port(), 5)

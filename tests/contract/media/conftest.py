@@ -13,7 +13,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from adapters.media import MediaRouter, open_media_store
 from adapters.net import Guard
 from tests.servers.seaweedfs import BUCKET
-from tests.servers.shared import Answer
+from tests.servers.shared_server import Address
 
 GetServer = Callable[[str], Any]
 
@@ -29,7 +29,7 @@ class StoreConfig:
 LOOPBACK = Guard(private=["127.0.0.1"])
 
 
-def s3_config(server: Answer) -> StoreConfig:
+def s3_config(server: Address) -> StoreConfig:
     """Return a new folder in an existing bucket."""
     options = {"endpoint_url": server["s3"], "key": server["key"], "secret": server["secret"]}
     return StoreConfig(f"s3://{server.get('bucket', BUCKET)}/{uuid.uuid4().hex}", options)
