@@ -1,21 +1,10 @@
-"""Fixtures and hooks for all tests.
-
-`mongodb_uri` is the URI of a real MongoDB server, which all workers of a run share. `mongodb_database` is the name of
-an empty database for one test, which is dropped afterwards. Without a server these tests are skipped with a clear
-warning; in CI they fail.
-"""
+"""Hooks for all tests. See `tests.servers.fixtures` for the fixtures with real servers."""
 
 import os
 import sys
-import uuid
-from collections.abc import Iterator
 
 import hypothesis
 import pytest
-from pymongo import MongoClient
-
-from tests.servers.fixtures import address_or_skip
-from tests.servers.mongod import Document
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -54,24 +43,3 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests that start servers first. At the end of a run, one long test would keep a single worker busy."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
-
-
-@pytest.fixture(scope="session")
-def mongodb_uri(pytestconfig: pytest.Config) -> str:
-    """Return the URI of a real replica set with one node, the same for all workers."""
-    return address_or_skip(pytestconfig, "mongod")["uri"]
-
-
-@pytest.fixture(scope="session")
-def mongodb_client(mongodb_uri: str) -> Iterator[MongoClient[Document]]:
-    """Return a synchronous client, to examine the server independently of the code under test."""
-    with MongoClient[Document](mongodb_uri) as client:
-        yield client
-
-
-@pytest.fixture
-def mongodb_database(mongodb_client: MongoClient[Document]) -> Iterator[str]:
-    """Return the name of an empty database for this test. Drop the database afterwards."""
-    name = f"test_{uuid.uuid4().hex}"
-    yield name
-    mongodb_client.drop_database(name)

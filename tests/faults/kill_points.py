@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from recordings.model.recording import DeliveryState, State
 from tests.e2e.server import until
-from tests.faults.killable_installation import PURGED, Installation, Life
+from tests.faults.killable_installation import PURGED, WAIT_SECONDS, Installation, Life
 
 FIRST_STEP = "store.save[FINALIZING]#1 before"
 """The first step after a recording has ended."""
@@ -55,8 +55,11 @@ def kill_at(installation: Installation, steps: Sequence[str], group: Sequence[st
 
 def check(installation: Installation, lives: Mapping[str, Life], deleted: Collection[str] = ()) -> None:
     """Check the recordings after a kill. The keys of `lives` are the steps at which they were."""
-    until(lambda: all(is_finished(installation, life, deleted=step in deleted) for step, life in lives.items()))
-    until(lambda: not any(path.is_file() for path in (installation.data / "spool").rglob("*")))
+    until(
+        lambda: all(is_finished(installation, life, deleted=step in deleted) for step, life in lives.items()),
+        WAIT_SECONDS,
+    )
+    until(lambda: not any(path.is_file() for path in (installation.data / "spool").rglob("*")), WAIT_SECONDS)
     found = installation.load([life.id for life in lives.values()])
     for (step, life), recording in zip(lives.items(), found, strict=True):
         assert recording.lease is None, step

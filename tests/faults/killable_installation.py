@@ -26,6 +26,8 @@ DELIVERED: Final = "spool.remove#2 after"
 """The last step after a recording was stored and delivered."""
 PURGED: Final = "spool.remove#4 after"
 """The last step after a recording was purged."""
+WAIT_SECONDS: Final = 120.0
+"""Longer than the 90 seconds after which a delivery is due again if all delivery slots of its account were in use."""
 _AUDIO_MS: Final = 300
 _KEPT: Final = ("media", "renditions/kept")
 """The subfolders of the data folder that may have files when no work is left."""
@@ -87,7 +89,7 @@ class Life:
         """End, finalize, deliver, play in another format, delete and purge the recording, up to a step."""
         self.hang_up()
         if until_step.startswith("customer"):
-            until(self.delivery_ids)
+            until(self.delivery_ids, WAIT_SECONDS)
             return
         if self._reaches(until_step, lambda: DELIVERED in self.steps()):
             return
@@ -101,7 +103,7 @@ class Life:
 
     def _reaches(self, step: str, is_finished: Callable[[], bool]) -> bool:
         """Wait for a step or for the end of the current phase. Return true if the step was reached."""
-        until(lambda: step in self.steps() or is_finished(), pause=0.01)
+        until(lambda: step in self.steps() or is_finished(), WAIT_SECONDS, pause=0.01)
         return step in self.steps()
 
     def delivery_ids(self) -> list[str]:

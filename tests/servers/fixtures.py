@@ -1,15 +1,20 @@
 """Fixtures for real servers. All workers of a test run share one server of each kind.
 
+`mongodb_uri` is the URI of a real MongoDB server. `mongodb_database` is the name of an empty database for one test.
 If a server does not run on this machine, its tests are skipped with a clear notice; in CI they fail.
 """
 
 import os
 import tempfile
+import uuid
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pymongo import MongoClient
 
+from tests.servers.mongod import Document
 from tests.servers.server_process import ServerUnavailableError
 from tests.servers.shared_server import Address, SharedServer
 
@@ -80,3 +85,24 @@ def juicefs(pytestconfig: pytest.Config) -> Address:
 def nginx(pytestconfig: pytest.Config) -> Address:
     """nginx: `http`, and the folder `root` that it serves."""
     return address_or_skip(pytestconfig, "nginx")
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(pytestconfig: pytest.Config) -> str:
+    """Return the URI of a real replica set with one node, the same for all workers."""
+    return address_or_skip(pytestconfig, "mongod")["uri"]
+
+
+@pytest.fixture(scope="session")
+def mongodb_client(mongodb_uri: str) -> Iterator[MongoClient[Document]]:
+    """Return a synchronous client, to examine the server independently of the code under test."""
+    with MongoClient[Document](mongodb_uri) as client:
+        yield client
+
+
+@pytest.fixture
+def mongodb_database(mongodb_client: MongoClient[Document]) -> Iterator[str]:
+    """Return the name of an empty database for this test. Drop the database afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield name
+    mongodb_client.drop_database(name)
