@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.servers.mongod import die_with_parent
+from tests.servers.server_process import die_with_parent
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 SECONDS: Final = 20.0
