@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from tests.e2e.server import Server, until
-from tests.servers.seaweedfs import BUCKET, free_ports
-from tests.servers.shared import Answer
+from tests.servers.free_ports import free_port
+from tests.servers.seaweedfs import BUCKET
+from tests.servers.shared_server import Address
 
 QUERY = "query { recordings(first: 20) { nodes { state reasonDetail } } }"
 
@@ -17,14 +18,14 @@ def readiness(server: Server) -> httpx.Response:
     return httpx.get(f"{server.url}/readyz")
 
 
-def faulty_variables(kind: str, store: Answer) -> dict[str, str]:
+def faulty_variables(kind: str, store: Address) -> dict[str, str]:
     key, secret, endpoint = store["key"], store["secret"], store["s3"]
     if kind == "wrong secret":
         secret = "wrong"
     elif kind == "wrong key":
         key = "nobody"
     elif kind == "unreachable":
-        endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
+        endpoint = f"http://127.0.0.1:{free_port()}"
     variables = {"FSSPEC_S3_ENDPOINT_URL": endpoint, "FSSPEC_S3_KEY": key, "FSSPEC_S3_SECRET": secret}
     return variables | {"RECORDINGS_MEDIA": f"s3://{BUCKET}/health"}
 
@@ -38,7 +39,7 @@ def faulty_variables(kind: str, store: Answer) -> dict[str, str]:
     ],
 )
 def test_a_media_store_that_rejects_everything_is_reported_in_words(
-    tmp_path: Path, seaweedfs: Answer, kind: str, warning: str, words: str
+    tmp_path: Path, seaweedfs: Address, kind: str, warning: str, words: str
 ) -> None:
     with Server(tmp_path / "data", "--demo", **faulty_variables(kind, seaweedfs)) as server:
         found = until(lambda: readiness(server).json().get("warnings"))

@@ -89,7 +89,7 @@ async def test_takes_that_cannot_be_set_aside_stop_nothing(node: Node, break_asi
         await finish(node)
     assert {(await state_of(node, each)).state for each in healthy} == {State.STORED}
     assert {(await state_of(node, each)).reason for each in stuck} == {Reason.INCOMPLETE}
-    assert {name for name, _error in node.silent.faults} <= {"clear", "check"}
+    assert {name for name, _error in node.reporter.faults} <= {"clear", "check"}
     assert {path.name for path in (node.folder / "spool").iterdir()} == {each.id for each in stuck}
 
 
@@ -166,7 +166,7 @@ async def test_entries_of_others_in_the_spool_are_named_and_left_alone(node: Nod
     (node.folder / "media" / "lost+found").mkdir(parents=True)
     await finish(node)
     assert (await state_of(node, healthy)).state is State.STORED
-    named = {Path(name).name for name in node.silent.unknown}
+    named = {Path(name).name for name in node.reporter.unknown}
     assert named == {"lost+found", ".#take.json", "notes.txt~", "link", ".DS_Store"}
     assert {path.name for path in spool.iterdir()} == {"lost+found", ".#take.json", "notes.txt~", "link"}
 
