@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tests.rest_v2.test_auth import NOBODY, digest
-from tests.rest_v2.test_channels import ask, flow
 from tests.rest_v2.v2_installation import OFFSET, V2Client, new_account
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -101,10 +100,14 @@ async def test_a_csv_body_is_not_415(v2: V2Client, name: str) -> None:
 
 
 async def test_a_dot_in_a_name_is_escaped(v2: V2Client) -> None:
-    v2.installation.recorder.ring(v2.account.id, "dots")
-    response = await ask(v2, "dots", flow("start", **{"a.b": 1}))
-    assert response.status_code == 400
-    assert list(response.json()["data"]) == ["data.a%2Eb"]
+    made = await v2.add()
+    for method, path in (
+        ("PATCH", f"{v2.recordings}/{made.id}"),
+        ("PUT", f"{v2.path}/storage"),
+        ("PUT", "/v2/api_auth"),
+    ):
+        response = await v2.send(method, path, json={"data": {"a.b": 1}})
+        assert (response.status_code, list(response.json()["data"])) == (400, ["a%2Eb"])
 
 
 async def test_the_cors_headers_word_for_word(v2: V2Client) -> None:

@@ -26,6 +26,7 @@ from adapters.rest_v2.request.v2_errors import (
     V2Error,
     bad_identifier,
     datastore_fault,
+    escaped,
     invalid,
     no_audio,
     required,
@@ -159,7 +160,7 @@ def _check_match(context: RequestContext, row: RecordingRow) -> None:
 def _changes(data: Any) -> dict[str, Any]:
     for name in data:
         if name not in {"user_metadata", _IGNORED}:
-            raise invalid(name, "additionalProperties", "Only user_metadata can be changed")
+            raise invalid(escaped(name), "additionalProperties", "Only user_metadata can be changed")
     if "user_metadata" not in data:
         raise required("user_metadata")
     changes = data["user_metadata"]

@@ -63,6 +63,11 @@ def invalid(path: str, rule: str, message: str, **more: Any) -> V2Error:
     return V2Error(400, "validation error", {path: {rule: {"message": message, **more}}})
 
 
+def escaped(name: str) -> str:
+    """Return a name as a part of a path: a dot in it is `%2E`."""
+    return name.replace(".", "%2E")
+
+
 def required(path: str) -> V2Error:
     """400: a value is missing."""
     return invalid(path, "required", "Field is required but missing")
@@ -84,7 +89,7 @@ def invalid_input(refused: InvalidInput, prefix: tuple[str, ...] = ()) -> V2Erro
     """400: the domain rejected values. Each has an entry. A nested path is one key with dots."""
     data: dict[str, dict[str, Any]] = {}
     for problem in refused.problems:
-        key = ".".join(part.replace(".", "%2E") for part in (*prefix, *problem.path))
+        key = ".".join(map(escaped, (*prefix, *problem.path)))
         data.setdefault(key, {})[problem.rule] = _broken_rule(problem)
     return V2Error(400, "validation error", data)
 

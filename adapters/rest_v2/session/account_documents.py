@@ -9,7 +9,7 @@ from adapters.rest_v2.listing.list_query import read_page_size
 from adapters.rest_v2.listing.start_key import BadKeyError, decode, encode
 from adapters.rest_v2.request.read_principal import read_principal
 from adapters.rest_v2.request.request_context import RequestContext
-from adapters.rest_v2.request.v2_errors import bad_identifier, invalid
+from adapters.rest_v2.request.v2_errors import bad_identifier, escaped, invalid
 from adapters.rest_v2.session.storage_plan import storage_plan
 from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.account import Account, Scope
@@ -88,7 +88,7 @@ class AccountEndpoint:
         for name, value in context.parameters.body().items():
             if name != _UI_METADATA and value != plan.get(name):
                 message = "An operator sets the media store, with: recordings account set ID --media URL"
-                raise invalid(name, "error", message)
+                raise invalid(escaped(name), "error", message)
         return context.reply(plan, status=201)
 
     async def _list_accounts(self, context: RequestContext, is_shown: Callable[[Account], bool]) -> Response:

@@ -10,6 +10,7 @@ from adapters.rest_v2.request.request_context import RequestContext
 from adapters.rest_v2.request.request_credential import claims_of
 from adapters.rest_v2.request.v2_errors import (
     V2Error,
+    escaped,
     invalid,
     not_authenticated,
     not_in_enum,
@@ -134,7 +135,7 @@ def read_credentials(data: Mapping[str, Any]) -> tuple[str, Method, dict[str, st
 def _check_names(data: Mapping[str, Any], names: Sequence[str]) -> None:
     unknown = [name for name in data if name not in names]
     if unknown:
-        raise invalid(unknown[0], "additionalProperties", "Extra key is not allowed")
+        raise invalid(escaped(unknown[0]), "additionalProperties", "Extra key is not allowed")
 
 
 def _text(data: Mapping[str, Any], name: str, minimum: int, maximum: int) -> str:
