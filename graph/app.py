@@ -66,7 +66,7 @@ def create_app(services: Services) -> ASGIApp:
             await background.stop(services.settings.shutdown_timeout)
 
     app = Starlette(
-        routes=_routes(services, background, media_check),
+        routes=_routes(services, background, media_check, publisher),
         lifespan=lifespan,
         exception_handlers={
             HTTPException: routing_error,
@@ -78,19 +78,27 @@ def create_app(services: Services) -> ASGIApp:
     return RequestLog(app)
 
 
-def _routes(services: Services, background: BackgroundWork, media_check: MediaCheck) -> list[BaseRoute]:
+def _routes(
+    services: Services,
+    background: BackgroundWork,
+    media_check: MediaCheck,
+    publisher: "PresencePublisher | None",
+) -> list[BaseRoute]:
     checks = {
         "metadata": services.store.ping,
         "spool": services.spool.check,
         "background": background.check,
     }
+    reports = {"installation": media_check.owner_problem, "media": media_check.fault}
+    if publisher is not None:
+        reports["clock"] = publisher.report_clock
     return [
         Route("/", _start),
-        *health.routes(checks, {"installation": media_check.owner_problem, "media": media_check.fault}),
+        *health.routes(checks, reports),
         Route("/graphql", _graphql(services)),
         *(graphiql.routes() if services.settings.graphiql else ()),
         _media(services).route(),
-        *_ingest(services),
+        *_ingest(services, publisher),
         *_peers(services),
         mount_versions(_rest_v2(services)),
     ]
@@ -137,24 +145,26 @@ def _media(services: Services) -> MediaEndpoint:
     )
 
 
-def _ingest(services: Services) -> list[BaseRoute]:
+def _ingest(services: Services, publisher: "PresencePublisher | None") -> list[BaseRoute]:
     recorder = services.recorder
+    claim = None if publisher is None else publisher.claim
     return ingest_routes(
         authenticate=services.identity.ingest,
         uploads=Uploads(ingest=services.ingest, spool=services.spool, limits=recorder.limits),
-        sockets=MediaSockets(recorder, services.clock),
+        sockets=MediaSockets(recorder, services.clock, claim),
         clock=services.clock,
     )
 
 
 def _presence_publisher(services: Services) -> "PresencePublisher | None":
-    """Return the publisher that announces this server to the others; `None` without a peer URL."""
-    url, store, recorder = services.settings.peer_url, services.store, services.recorder
-    if url is None or not isinstance(store, PeerStore):
+    """Return the publisher that announces this server to the others; `None` if there can be no others."""
+    store, recorder, client = services.store, services.recorder, services.peer_client
+    if client is None or not isinstance(store, PeerStore):
         return None
     from adapters.peers import PresencePublisher
 
-    publisher = PresencePublisher(store, Peer(services.node, url), recorder.live_calls)
+    server = Peer(services.node, services.settings.peer_url or "", VERSION)
+    publisher = PresencePublisher(store, server, recorder.live_calls, client=client, clock=services.clock)
     recorder.on_calls_changed(publisher.notify_change)
     return publisher
 

@@ -39,6 +39,7 @@ from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.import_recording import RecordingImporter
 from recordings.use_cases.ingest import Ingest
 from recordings.use_cases.recordings import Recordings
+from recordings.use_cases.servers import Servers
 from recordings.use_cases.upkeep import Upkeep
 from recordings.use_cases.users import ManageUsers
 
@@ -66,6 +67,7 @@ class Services:
     spool: FolderSpool
     audio_workers: AudioWorkers
     recorder: EmbeddedRecorder
+    peer_client: "PeerClient | None"
     wake: WakeSignal
     recordings: Recordings
     ingest: Ingest
@@ -74,6 +76,7 @@ class Services:
     users: ManageUsers
     account_settings: AccountSettings
     doctor: Doctor
+    servers: Servers | None
     importer: RecordingImporter
     identity: Identity
     tokens: Tokens
@@ -317,6 +320,7 @@ def _connect(
         node=node,
         policy=policy,
     )
+    servers = Servers(store, store, clock) if isinstance(store, PeerStore) else None
     tokens = Tokens(key.derive("jwt"), clock)
     return Services(
         settings=settings,
@@ -328,6 +332,7 @@ def _connect(
         spool=spool,
         audio_workers=audio_workers,
         recorder=recorder,
+        peer_client=parts.peers,
         wake=wake,
         recordings=recordings,
         ingest=Ingest(store=store, spool=spool, clock=clock, audit=audit, wake=wake, node=node),
@@ -335,7 +340,15 @@ def _connect(
         accounts=ManageAccounts(store, clock),
         users=ManageUsers(store, clock),
         account_settings=AccountSettings(store, clock),
-        doctor=Doctor(store=store, media=media, spool=spool, clock=clock, discard=audio_workers.discard),
+        doctor=Doctor(
+            store=store,
+            media=media,
+            spool=spool,
+            clock=clock,
+            discard=audio_workers.discard,
+            stranded=None if servers is None else servers.stranded,
+        ),
+        servers=servers,
         importer=RecordingImporter(store, upkeep, clock, node),
         identity=Identity(store, tokens, Credentials(store), parts.issuer),
         tokens=tokens,

@@ -3,16 +3,17 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from adapters.peers.peer_client import PeerClient
+from adapters.peers.peer_client import PeerClient, describe, unreachable
 from adapters.peers.signed_commands import Command, CommandResult, Verb
 from recordings.model.call import Call
 from recordings.model.events import Armed, Begun
-from recordings.model.instants import Millis
-from recordings.ports.peers import PeerStore
-from recordings.ports.recorder import Capability, Recorder, Take, TakeEvent, TakeRefused
+from recordings.model.instants import SECOND, Millis
+from recordings.ports.peers import CLOCK_TOLERANCE, Peer, PeerStore
+from recordings.ports.recorder import Capability, Recorder, ServerUnreachable, Take, TakeEvent, TakeRefused
 from recordings.ports.recording_store import RecordingStore
 
-_UNREACHABLE: Final = "the server that has the call is unreachable"
+PROBE_SECONDS: Final = 2.0
+"""Seconds that a server whose lease is over has to answer."""
 
 
 class ClusterRecorder:
@@ -41,15 +42,57 @@ class ClusterRecorder:
         return self._own.capabilities
 
     async def find_call(self, account_id: str, call_id: str) -> Call | None:
-        """Return an account's live call: the call on this server, or else the oldest call with this id."""
+        """Return an account's live call: the call on this server, or else the one on another server."""
         return await self._own.find_call(account_id, call_id) or await self._peers.held_call(account_id, call_id)
 
     async def calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
         """Return the live calls of an account, newest first."""
         own = await self._own.calls(account_id, limit)
         # The published state of this server may be out of date, so its own calls come from its recorder.
-        others = [call for call in await self._peers.held_calls(account_id, limit) if call.node != self._node]
+        listed = {call.call_id for call in own}
+        held = await self._peers.held_calls(account_id, limit)
+        others = [call for call in held if call.node != self._node and call.call_id not in listed]
         return sorted([*own, *others], key=lambda call: call.started, reverse=True)[:limit] if others else own
+
+    async def check_server(self, node: str | None) -> None:
+        """Raise `TakeRefused` if the clock of another server differs too much from this server's clock."""
+        if node in {None, self._node}:
+            return
+        differences = {found.peer.node: found.peer for found in await self._peers.servers([node or "", self._node])}
+        there, here = (differences.get(name or "") for name in (node, self._node))
+        if there is None or here is None:
+            return
+        difference = there.clock_difference - here.clock_difference
+        if abs(difference) > CLOCK_TOLERANCE:
+            raise TakeRefused(
+                f"the clock of {describe(there)} differs by {abs(difference) // SECOND} s from the clock of this "
+                f"server: at most {CLOCK_TOLERANCE // SECOND} s are allowed"
+            )
+
+    async def yield_call(self, account_id: str, call_id: str) -> bool:
+        """End a call of this server that came back on another server."""
+        return await self._own.yield_call(account_id, call_id)
+
+    async def is_gone(self, node: str) -> bool:
+        """Return true if the lease of another server is over and the server does not answer."""
+        if node == self._node:
+            return False
+        found = next(iter(await self._peers.servers([node])), None)
+        if found is None:
+            return True
+        return not found.is_alive and not await self._answers(found.peer)
+
+    async def _answers(self, peer: Peer) -> bool:
+        # After an outage of the metadata store, the leases of all servers are over.
+        if not peer.url:
+            return False
+        try:
+            await self._client.send(Command(Verb.YIELD_CALL, "/"), peer, PROBE_SECONDS)
+        except ServerUnreachable:
+            return False
+        except TakeRefused:
+            return True
+        return True
 
     async def start(self, take: Take) -> Armed | Begun:
         """Open a take on a live call, or arm it. Raises `TakeRefused`."""
@@ -104,7 +147,9 @@ class ClusterRecorder:
         return None if node in {None, self._node} else await self._send(verb, recording_id, node)
 
     async def _send(self, verb: Verb, recording_id: str, node: str | None) -> CommandResult:
-        peer = await self._peers.peer(node or "")
-        if peer is None:
-            raise TakeRefused(_UNREACHABLE)
+        found = next(iter(await self._peers.servers([node or ""])), None)
+        peer = Peer(node or "", "") if found is None else found.peer
+        if not peer.url:
+            raise unreachable(peer)
+        # The server may answer although its lease is over: the metadata store may have been unavailable.
         return await self._client.send(Command(verb, recording_id), peer)

@@ -10,7 +10,7 @@ import msgspec
 from adapters.net.bounded_body import BodyTooLongError, read_body
 from adapters.peers.signed_commands import PATH, Command, CommandResult, CommandSigner, ErrorBody
 from recordings.ports.peers import Peer
-from recordings.ports.recorder import TakeRefused
+from recordings.ports.recorder import ServerUnreachable, TakeRefused
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ MAX_RESPONSE: Final = 16 * 1024
 """Bytes."""
 _OK: Final = 200
 _CONFLICT: Final = 409
+_UNAUTHORIZED: Final = 401
 
 
 class PeerClient:
@@ -39,25 +40,30 @@ class PeerClient:
         if self._session is not None:
             await self._session.close()
 
-    async def send(self, command: Command, peer: Peer) -> CommandResult:
+    async def send(self, command: Command, peer: Peer, seconds: float | None = None) -> CommandResult:
         """Send a command to a server and return its response. The client never sends a command twice.
 
         Raises:
-            TakeRefused: the recorder refused, or the server is unreachable, or it did not answer in time. In the last
-                case the server may have executed the command.
+            ServerUnreachable: the server is unreachable, or it did not answer in time. In the last case the server may
+                have executed the command.
+            TakeRefused: the recorder or the server refused.
         """
         try:
-            async with asyncio.timeout(self._total):
+            async with asyncio.timeout(self._total if seconds is None else seconds):
                 status, body = await self._post(peer, self._signer.sign(command, peer.node))
             if status == _CONFLICT:
                 raise TakeRefused(msgspec.json.decode(body, type=ErrorBody).error.message)
             if status == _OK:
                 return msgspec.json.decode(body, type=CommandResult)
+            if status == _UNAUTHORIZED:
+                # A command of this installation is rejected only if the servers differ: in their keys or their clocks.
+                why = msgspec.json.decode(body, type=ErrorBody).error.message
+                raise TakeRefused(f"{describe(peer)} rejects commands of this server: {why}")
             why = f"status {status}"
         except (aiohttp.ClientError, BodyTooLongError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
             why = type(error).__name__
         log.warning("command to another server failed: %s", why, extra={"peer": peer.node, "verb": command.verb.value})
-        raise TakeRefused("the server that has the call is unreachable, or did not answer in time")
+        raise unreachable(peer)
 
     async def _post(self, peer: Peer, token: str) -> tuple[int, bytes]:
         url, headers = peer.url.rstrip("/") + PATH, {"Authorization": f"Bearer {token}"}
@@ -75,3 +81,16 @@ class PeerClient:
                 headers={"Accept-Encoding": "identity"},
             )
         return self._session
+
+
+def describe(peer: Peer) -> str:
+    """Return the name of a server for a client's message. Its address is only for operators."""
+    return f"the server {peer.node}"
+
+
+def unreachable(peer: Peer) -> ServerUnreachable:
+    """Return the error for a server that does not answer."""
+    advice = "try again later" if peer.url else "start it with --peer-url"
+    return ServerUnreachable(
+        f"{describe(peer)}, which has the call, is unreachable, or did not answer in time: {advice}"
+    )

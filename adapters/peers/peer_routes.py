@@ -65,6 +65,9 @@ class _CommandExecutor:
                 return CommandResult(at_ms=await recorder.mask(recording_id))
             case Verb.UNMASK:
                 await recorder.unmask(recording_id)
+            case Verb.YIELD_CALL:
+                account_id, _, call_id = recording_id.partition("/")
+                return CommandResult(has_call=not await recorder.yield_call(account_id, call_id))
         return CommandResult()
 
     async def _take(self, recording_id: str) -> Take:

@@ -15,13 +15,14 @@ import msgspec
 
 from recordings.model.instants import SECOND
 from recordings.ports.clock import Clock
+from recordings.ports.peers import CLOCK_TOLERANCE
 
 PATH: Final = "/internal/commands"
 """The path for commands, below a server's URL."""
 ALGORITHM: Final = "HS256"
 SECONDS: Final = 10
 """The validity of a command."""
-LEEWAY: Final = 30
+LEEWAY: Final = CLOCK_TOLERANCE // SECOND
 """Seconds by which the clocks of two servers may differ."""
 MAX_REMEMBERED: Final = 100_000
 """The maximum number of remembered commands. While it is reached, new commands are rejected."""
@@ -37,6 +38,8 @@ class Verb(StrEnum):
     RESUME = "resume"
     MASK = "mask"
     UNMASK = "unmask"
+    YIELD_CALL = "yield_call"
+    """End a call that came back on the sender, unless it still sends audio. The command names a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,14 @@ class Command:
 class CommandResult(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The response to an executed command. All times are in milliseconds.
 
-    `armed` or `begun` is the instant of a start. `at_ms` is the offset of a pause or a mask in the audio.
+    `armed` or `begun` is the instant of a start. `at_ms` is the offset of a pause or a mask in the audio. `has_call`
+    says that a call was not yielded.
     """
 
     armed: int | None = None
     begun: int | None = None
     at_ms: int = 0
+    has_call: bool = False
 
 
 class ErrorDetail(msgspec.Struct):
@@ -112,6 +117,9 @@ class CommandSigner:
                 options={"require": _CLAIMS},
             )
             command = Command(Verb(claims["verb"]), str(claims["recording_id"]))
+        except (jwt.ImmatureSignatureError, jwt.ExpiredSignatureError) as error:
+            # The signature is valid, so the sender has the key of this installation.
+            raise InvalidCommandError(_clock_error(token, self._clock.now() // SECOND)) from error
         except (jwt.PyJWTError, ValueError) as error:
             raise InvalidCommandError("not a valid command for this server") from error
         self._remember(claims)
@@ -127,3 +135,15 @@ class CommandSigner:
         if len(self._verified) >= MAX_REMEMBERED:
             raise InvalidCommandError("too many commands at once: try again later")
         self._verified[claims["jti"]] = now + SECONDS + 2 * LEEWAY
+
+
+def _clock_error(token: str, now: int) -> str:
+    issued = jwt.decode(token, options={"verify_signature": False}).get("iat")
+    if not isinstance(issued, int):
+        return "not a valid command for this server"
+    return f"the clocks of the two servers differ by {abs(now - issued)} s, or the command was delayed"
+
+
+def call_reference(account_id: str, call_id: str) -> str:
+    """Return the text that a `YIELD_CALL` command has in the place of a recording's id."""
+    return f"{account_id}/{call_id}"

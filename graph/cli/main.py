@@ -10,6 +10,7 @@ from graph.cli.doctor_command import doctor, verify
 from graph.cli.import_command import import_
 from graph.cli.ingest_command import ingest
 from graph.cli.key_command import key
+from graph.cli.node_command import node
 from graph.cli.openapi_command import openapi
 from graph.cli.retention_command import retention
 from graph.cli.schema_command import schema
@@ -44,6 +45,7 @@ for command in (
     import_,
     call,
     retention,
+    node,
     doctor,
     verify,
     schema,

@@ -25,6 +25,9 @@ class LiveCall:
     interaction_id: strawberry.ID | None = strawberry.field(
         description="The id of the conversation. All legs of one conversation have the same one."
     )
+    node: str | None = strawberry.field(
+        description="The name of the server that receives the audio. `recordings node list` shows all servers."
+    )
     caller_id_name: str | None = strawberry.field(description="The caller's name.")
     caller_id_number: str | None = strawberry.field(description="The caller's number.")
     callee_id_name: str | None = strawberry.field(description="The callee's name.")

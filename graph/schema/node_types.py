@@ -79,6 +79,10 @@ class Recording(Node):
     recorder: str = strawberry.field(
         description="The recorder that recorded the call: the part of the service that is connected to its switch."
     )
+    node: str | None = strawberry.field(
+        description="The name of the server that has audio of the recording outside the media store: during the call, "
+        "and until the audio is stored."
+    )
     options: RecordingOptions = strawberry.field(description="The options with which the recording was started.")
     spans: list[Span] = strawberry.field(
         description="The parts of the call that are not in the audio, in the order of time."

@@ -167,6 +167,18 @@ class RecorderFailed(Refused):
 
     code = "RECORDER_FAILED"
 
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: Sequence[str] = (),
+        recording_id: str | None = None,
+        is_unreachable: bool = False,
+    ) -> None:
+        super().__init__(message, path=path, recording_id=recording_id)
+        self.is_unreachable = is_unreachable
+        """The server that has the take does not answer. A later retry may succeed."""
+
 
 class Conflict(Refused):
     """Other requests kept changing the recording. Nothing was done; a retry is safe."""

@@ -1,49 +1,93 @@
 """The servers of one installation, and which of them receives each live call's audio.
 
-Each server registers its URL in the shared metadata store, and renews that every few seconds. If a server dies, its
-entry and its calls expire within seconds. An installation with one server needs no such entries.
+Each server registers itself in the shared metadata store, and renews its lease every few seconds. If a server dies, its
+lease and its calls expire within seconds. Its entry remains, so that an operator can find it. An installation with one
+server needs no such entries.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from recordings.model.call import Call
-from recordings.model.instants import Millis
+from recordings.model.instants import SECOND, Millis
+
+CLOCK_TOLERANCE: Final[Millis] = 30 * SECOND
+"""The clocks of two servers may differ by this much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server that receives calls: its node name, and the URL where other servers reach it."""
+    """A server that receives calls.
+
+    - `node`: its name, which is kept in its data folder.
+    - `url`: where other servers reach it; empty if they cannot.
+    - `version`: the release that it runs.
+    - `clock_difference`: its clock minus the clock of the metadata store, in milliseconds.
+    """
 
     node: str
     url: str
+    version: str = ""
+    clock_difference: Millis = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredServer:
+    """A registered server. `lease` is the time until its lease ends, in milliseconds; negative if it is over."""
+
+    peer: Peer
+    lease: Millis
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the lease is valid."""
+        return self.lease > 0
 
 
 @runtime_checkable
 class PeerStore(Protocol):
-    """Stores the running servers and their calls. The store's clock decides when an entry expires.
+    """Stores the servers and their calls. The store's clock decides when a lease or an entry expires.
 
-    Every method may raise `StoreUnavailableError`. The `node` of a returned `Call` is the server that receives it.
+    Every method may raise `StoreUnavailableError`. The `node` of a returned `Call` is the server that receives it. A
+    call with an id belongs to one server at a time.
     """
 
-    async def greet(self, peer: Peer, lease: Millis) -> None:
-        """Register a server. The entry expires after `lease` milliseconds unless it is renewed."""
+    async def greet(self, peer: Peer, lease: Millis) -> Millis:
+        """Register a server with a lease of `lease` milliseconds, or renew the lease. Return the store's time."""
 
     async def leave(self, node: str) -> None:
+        """End the lease of a server, and remove all its calls."""
+
+    async def forget(self, node: str) -> None:
         """Remove a server and all its calls."""
 
     async def peer(self, node: str) -> Peer | None:
-        """Return the server with this node name; `None` if it is not running."""
+        """Return the server with this node name; `None` if its lease is over."""
 
-    async def add_calls(self, node: str, calls: Collection[Call], keep: Millis) -> None:
-        """Add live calls of a server, or replace them. They expire after `keep` milliseconds at the latest."""
+    async def servers(self, nodes: Collection[str] | None = None) -> Sequence[RegisteredServer]:
+        """Return the registered servers, or those of these nodes, by name. Some may not be running."""
+
+    async def call_counts(self) -> Mapping[str, int]:
+        """Return the number of live calls of each server that has any."""
+
+    async def claim_call(self, node: str, call: Call, keep: Millis, instead_of: str | None = None) -> str | None:
+        """Add a live call of a server, unless another server has it. Return that server's node, else `None`.
+
+        With `instead_of`, the call is taken from that server. The claim is atomic: one of two servers gets the call.
+        """
+
+    async def add_calls(self, node: str, calls: Collection[Call], keep: Millis) -> Collection[tuple[str, str]]:
+        """Add live calls of a server, or replace them. They expire after `keep` milliseconds at the latest.
+
+        Return the account and the id of each call that was not added, because another server has it.
+        """
 
     async def remove_calls(self, node: str, calls: Collection[tuple[str, str]]) -> None:
-        """Remove ended calls of a server, by account and call id. Unknown calls are ignored."""
+        """Remove ended calls of a server, by account and call id. Calls that it does not have are ignored."""
 
     async def held_call(self, account_id: str, call_id: str) -> Call | None:
-        """Return the live call with this id in the account, on any running server. The oldest one wins."""
+        """Return the live call with this id in the account, on any running server that others can reach."""
 
     async def held_calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
-        """Return live calls of an account on all running servers, newest first."""
+        """Return live calls of an account on all running servers that others can reach, newest first."""

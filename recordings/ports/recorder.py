@@ -60,6 +60,19 @@ class Recorder(Protocol):
     async def calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
         """Return live calls of an account, newest first."""
 
+    async def check_server(self, node: str | None) -> None:
+        """Check the server that has a call, before anything is written. `None` means the recorder's own server.
+
+        Raises:
+            TakeRefused: the clocks of the servers differ too much.
+        """
+
+    async def yield_call(self, account_id: str, call_id: str) -> bool:
+        """End a call of this server that came back on another server. Return false if it still sends audio here."""
+
+    async def is_gone(self, node: str) -> bool:
+        """Return true if another server's lease is over and the server does not answer."""
+
     async def start(self, take: Take) -> Armed | Begun:
         """Open a take on a live call, or arm it.
 
@@ -91,3 +104,7 @@ class Recorder(Protocol):
 
 class TakeRefused(Exception):  # noqa: N818 - a result, not a fault
     """The recorder refused an action."""
+
+
+class ServerUnreachable(TakeRefused):
+    """The server that has the take does not answer. The action may have been done."""

@@ -64,6 +64,7 @@ class Doctor:
         clock: Clock,
         safety: Millis = SAFETY,
         discard: Callable[[str], Awaitable[None]] | None = None,
+        stranded: Callable[[], AsyncIterator[RecordingRow]] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -73,6 +74,7 @@ class Doctor:
         self._clock = clock
         self._safety = safety
         self._discard = discard
+        self._stranded = stranded
         self._chance = chance
 
     async def examine(
@@ -91,6 +93,8 @@ class Doctor:
         """
         orphans = Orphans[Finding](repair_orphans, await self._store.installation())
         examination = Examination(share=verify, repair=repair, orphans=orphans, progress=progress, notes=notes)
+        async for finding in self._examine_servers():
+            yield finding
         async for finding in self._examine_recordings(examination):
             yield finding
         async for finding in self._examine_objects(examination):
@@ -105,6 +109,15 @@ class Doctor:
         examination = Examination(share=share, progress=progress, notes=notes)
         async for finding in self._examine_recordings(examination):
             yield finding
+
+    # The servers
+
+    async def _examine_servers(self) -> AsyncIterator[Finding]:
+        if self._stranded is None:
+            return
+        async for row in self._stranded():
+            detail = f"it is {row['state']} on the server {row['node']}, which is not running: start or forget it"
+            yield Finding(Issue.DEAD_SERVER, row["id"], None, detail)
 
     # From the metadata to the media stores
 

@@ -28,6 +28,8 @@ class Issue(StrEnum):
     """Old audio that belongs to no recording. Repair: it is deleted, unless its recording is `LOST`."""
     COPY = "COPY"
     """Audio that its recording has at another URL: after a move of stores, or because one store has two names."""
+    DEAD_SERVER = "DEAD_SERVER"
+    """An unfinished recording whose server is not running. `Servers.forget` ends it."""
     STALE_SPOOL = "STALE_SPOOL"
     """Audio in this node's spool that no recording needs. Repair: it is removed if its recording is finished."""
 

@@ -5,6 +5,7 @@ not allowed raises `recordings.model.errors.Refused`.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from recordings.model.account import Account, Principal, Scope
@@ -40,7 +41,7 @@ from recordings.model.query import MAX_PAGE, Page, PageRequest, Query
 from recordings.model.recording import EndCause, Recording, Shelf, State
 from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
-from recordings.ports.recorder import Capability, Recorder, TakeRefused
+from recordings.ports.recorder import Capability, Recorder, ServerUnreachable, TakeRefused
 from recordings.ports.recording_store import MetadataStore, choose_fields
 from recordings.ports.wake_up import WakeUp
 from recordings.rules.access import require_scope
@@ -79,6 +80,7 @@ class Recordings:
         self._audit = audit
         self._wake = wake
         self._policy = policy or InstallationPolicy()
+        self._node = node
         self._authorized = Authorized(store)
         self._starts = RecordingStarter(store=store, recorder=recorder, clock=clock, audit=audit, node=node)
 
@@ -129,7 +131,7 @@ class Recordings:
         require_scope(principal, Scope.READ)
         account_id = await self._authorized.account_id(principal, account_id)
         calls = await self._recorder.calls(account_id)
-        return [call for call in calls if principal.owner_id in {None, call.owner_id}]
+        return [self._with_node(call) for call in calls if principal.owner_id in {None, call.owner_id}]
 
     async def call(self, principal: Principal, call_id: str, account_id: str | None = None) -> Call:
         """Return a live call. `CallNotFound` if there is none."""
@@ -139,7 +141,11 @@ class Recordings:
         if call is None or principal.owner_id not in {None, call.owner_id}:
             message = f"there is no live call {call_id!r}"
             raise CallNotFound(message, path=("callId",))
-        return call
+        return self._with_node(call)
+
+    def _with_node(self, call: Call) -> Call:
+        # A recorder does not name its own server.
+        return call if call.node is not None else replace(call, node=self._node)
 
     async def active(self, principal: Principal, call_id: str, account_id: str | None = None) -> Recording:
         """Return the recording in progress of a call. `NotRecording` if there is none."""
@@ -177,7 +183,8 @@ class Recordings:
 
         Raises:
             CallNotFound: there is no such live call.
-            AlreadyRecording: the call has a recording in progress.
+            AlreadyRecording: the call has a recording in progress. If the server of that recording is gone, the
+                recording is `LOST` and the start succeeds.
             UnsupportedByRecorder: the call's recorder does not support one of the options.
             IdempotencyKeyReused: the key was used before with another request.
             RecorderFailed: the recorder refused. The recording is `FAILED`.
@@ -311,7 +318,8 @@ class Recordings:
                 return latest
             if isinstance(refused, Refused):
                 raise
-            raise RecorderFailed(str(refused), recording_id=recording.id) from refused
+            is_unreachable = isinstance(refused, ServerUnreachable)
+            raise RecorderFailed(str(refused), recording_id=recording.id, is_unreachable=is_unreachable) from refused
         changed, is_new = await self._writer.save_action(recording, event, key, action)
         if is_new:
             self._audit.record(principal, action, recording.id)

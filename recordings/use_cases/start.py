@@ -6,7 +6,7 @@ from typing import Final
 from recordings.model.account import Account, Principal
 from recordings.model.call import Call, sip_uri
 from recordings.model.errors import AlreadyRecording, CallNotFound, RecorderFailed, UnsupportedByRecorder
-from recordings.model.events import Created, Failed
+from recordings.model.events import Created, Failed, Lost
 from recordings.model.ids import new_recording_id
 from recordings.model.instants import Millis, month_of
 from recordings.model.options import RecordingOptions
@@ -64,16 +64,52 @@ class RecordingStarter:
             message = f"there is no live call {request.call_id!r}"
             raise CallNotFound(message, path=("callId",))
         self._require_capabilities(request.options)
+        await self._check_server(call)
         recording = await with_retention(self._store, self._new(account, call, request, key))
         self._starting.add(recording.id)
         try:
-            await self._writer.create(recording, Created(at=recording.created))
-        except Taken:
-            return await self._answer_duplicate(principal, account, key, request)
-        else:
+            if not await self._create(principal, recording):
+                return await self._answer_duplicate(principal, account, key, request)
             return await self._begin(principal, recording)
         finally:
             self._starting.discard(recording.id)
+
+    async def _check_server(self, call: Call) -> None:
+        """Refuse a start that its server would reject, before the recording is made."""
+        try:
+            await self._recorder.check_server(call.node)
+        except TakeRefused as refused:
+            raise RecorderFailed(str(refused)) from refused
+
+    async def _create(self, principal: Principal, recording: Recording) -> bool:
+        """Insert a recording. Return false if another recording of its call is in progress, or has its key."""
+        try:
+            await self._writer.create(recording, Created(at=recording.created))
+        except Taken:
+            if not await self._supersede(principal, recording):
+                return False
+        else:
+            return True
+        try:
+            await self._writer.create(recording, Created(at=recording.created))
+        except Taken:
+            return False
+        return True
+
+    async def _supersede(self, principal: Principal, recording: Recording) -> bool:
+        """End the recording in progress of the same call if its server is gone. Return false if there is no such one.
+
+        The old recording is `LOST`. Its server finalizes it if it returns.
+        """
+        active = await self._store.find_active(recording.account_id, recording.call_id)
+        if active is None or active.node in {None, self._node} or not await self._recorder.is_gone(active.node or ""):
+            return False
+        detail = f"the server {active.node} does not answer, and recording {recording.id} of the same call was started"
+        lost = Lost(at=self._clock.now(), reason=Reason.RECORDER_GONE, detail=detail)
+        # If another process wins the race, its result decides whether the call has a recording in progress.
+        if await self._writer.save_event_once(active, lost) is not None:
+            self._audit.record(principal, "supersede", active.id, call_id=active.call_id, node=active.node)
+        return True
 
     def _require_capabilities(self, options: RecordingOptions) -> None:
         if options.record_on_answer:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.pair import Pair, open_pair
 from tests.e2e.server import Client, Server
 
 
@@ -22,3 +23,9 @@ def client(server: Server) -> Client:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
+
+
+@pytest.fixture
+def pair(tmp_path: Path, mongodb_uri: str, mongodb_database: str) -> Iterator[Pair]:
+    with open_pair(tmp_path, mongodb_uri.replace("/?", f"/{mongodb_database}?")) as opened:
+        yield opened

@@ -2,65 +2,23 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from pymongo import MongoClient
 
 from tests.adapters.audio.made_files import make
-from tests.e2e.installation import ACCOUNT, make_account, make_ingest
-from tests.e2e.server import Client, Server, until
+from tests.e2e.installation import ACCOUNT
+from tests.e2e.pair import Pair, audio, codes, live
+from tests.e2e.server import Client, until
 from tests.e2e.sound import decode
-from tests.servers.mongod import Document
-
-CALLS = "{ viewer { account { calls { callId } } } }"
 
 
-class Pair(NamedTuple):
-    """The servers, and a client for each with all scopes of the account."""
-
-    one: Server
-    other: Server
-    at_one: Client
-    at_other: Client
-
-
-@pytest.fixture
-def pair(
-    tmp_path: Path, mongodb_uri: str, mongodb_client: "MongoClient[Document]", mongodb_database: str
-) -> Iterator[Pair]:
-    variables = {
-        "RECORDINGS_MONGODB": mongodb_uri.replace("/?", f"/{mongodb_database}?"),
-        "RECORDINGS_MEDIA": f"file://{tmp_path}/audio",
-        "RECORDINGS_KEY_FILE": f"{tmp_path}/secret.key",
-    }
-    servers = [Server(tmp_path / name, **variables) for name in ("one", "other")]
-    with ExitStack() as stack:
-        for server in servers:
-            stack.push(server.__exit__)
-            server.variables["RECORDINGS_PEER_URL"] = server.url
-            server.launch()
-        token = make_account(tmp_path / "one", **variables)
-        one, other = (server.wait_until_ready() for server in servers)
-        yield Pair(one, other, one.client(token), other.client(token))
-
-
-@pytest.fixture
-def ingest(pair: Pair) -> str:
-    """The path of an ingest address that both servers know."""
-    return make_ingest(pair.one.data, **pair.one.variables)
-
-
-def test_the_same_file_through_two_servers_is_stored_once(pair: Pair, ingest: str) -> None:
+def test_the_same_file_through_two_servers_is_stored_once(pair: Pair) -> None:
     body = make("w01_plain.wav", pair.one.data.parent).read_bytes()
 
     def put(call: int, client: Client) -> tuple[int, str]:
-        sent = client.http.put(f"{ingest}/call_recording_{call}.wav?call_id={call}", content=body)
+        sent = client.http.put(f"{pair.ingest}/call_recording_{call}.wav?call_id={call}", content=body)
         return sent.status_code, sent.json()["id"]
 
     clients = (pair.at_one, pair.at_other)
@@ -84,18 +42,6 @@ def states(client: Client) -> dict[tuple[str, str], str]:
     query = "{ viewer { account { recordings(first: 100) { nodes { plainId callId state } } } } }"
     nodes = client.graphql(query)["viewer"]["account"]["recordings"]["nodes"]
     return {(node["callId"], node["plainId"]): node["state"] for node in nodes}
-
-
-def live(client: Client) -> list[str]:
-    return [call["callId"] for call in client.graphql(CALLS)["viewer"]["account"]["calls"]]
-
-
-def audio(client: Client, identity: str) -> bytes:
-    return client.http.get(client.find(identity)["media"]["url"]).raise_for_status().content
-
-
-def codes(payload: Any) -> list[str]:
-    return [error["code"] for error in payload["errors"]]
 
 
 def test_a_call_is_recorded_through_any_server(pair: Pair) -> None:
@@ -137,9 +83,13 @@ def test_a_killed_server_is_reported_as_unreachable_and_finalizes_its_recording_
             until(lambda: live(pair.at_other) == [])
         headers = dict(pair.at_other.http.headers)
         url = f"{pair.other.url}/v2/accounts/{ACCOUNT}/channels/{call.id}"
-        data = {"module": "record_call", "data": {"action": "stop"}}
-        answer = httpx.put(url, headers=headers, json={"data": {"action": "metaflow", "data": data}})
-        assert answer.status_code == 404
+        node = (pair.one.data / "node").read_text().strip()
+        for action in ("stop", "mask", "unmask"):
+            data = {"module": "record_call", "data": {"action": action}}
+            answer = httpx.put(url, headers=headers, json={"data": {"action": "metaflow", "data": data}})
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+            assert (answer.json()["message"], node in answer.text) == ("recorder_unreachable", True)
+            assert "datastore" not in answer.text
     assert pair.at_other.find(identity)["state"] == "RECORDING"
     pair.one.start()
     found = pair.at_other.wait_for(identity, "STORED", "DISCARDED", "FAILED", "LOST")

@@ -20,6 +20,8 @@ class FakeRecorder:
         self.capabilities = frozenset(Capability)
         self.commands: list[tuple[str, str]] = []
         self.refusal = ""
+        self.clock_refusal = ""
+        self.gone: set[str] = set()
         self.reported: asyncio.Queue[TakeEvent] = asyncio.Queue()
         self._clock = clock
         self._calls: dict[tuple[str, str], Call] = {}
@@ -41,6 +43,19 @@ class FakeRecorder:
     async def calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
         """Return the live calls of an account, newest first."""
         return [call for (account, _), call in self._calls.items() if account == account_id][::-1][:limit]
+
+    async def check_server(self, node: str | None) -> None:
+        """Raise `TakeRefused` while `clock_refusal` is set."""
+        if self.clock_refusal:
+            raise TakeRefused(self.clock_refusal)
+
+    async def yield_call(self, account_id: str, call_id: str) -> bool:
+        """Return false if the call is live: it always sends audio."""
+        return (account_id, call_id) not in self._calls
+
+    async def is_gone(self, node: str) -> bool:
+        """Return whether a server is in `gone`."""
+        return node in self.gone
 
     async def start(self, take: Take) -> Armed | Begun:
         """Begin the take, or arm it if its options require that."""

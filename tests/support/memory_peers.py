@@ -1,53 +1,85 @@
 """A peer store in memory: the running servers and their calls, implemented in the simplest way."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from recordings.model.call import Call
 from recordings.model.instants import Millis
-from recordings.ports.peers import Peer
+from recordings.ports.peers import Peer, RegisteredServer
 
 
 class MemoryPeers:
-    """A `PeerStore`."""
+    """A `PeerStore`. Its clock is `time.time` plus `ahead` milliseconds."""
 
     def __init__(self) -> None:
         self.peers: dict[str, tuple[Peer, float]] = {}
-        self.held: dict[tuple[str, str, str], Call] = {}
+        self.held: dict[tuple[str, str], Call] = {}
+        self.ahead: Millis = 0
 
-    async def greet(self, peer: Peer, lease: Millis) -> None:
+    async def greet(self, peer: Peer, lease: Millis) -> Millis:
         """Register a server."""
         self.peers[peer.node] = (peer, time.monotonic() + lease / 1_000)
+        return round(time.time() * 1_000) + self.ahead
 
     async def leave(self, node: str) -> None:
+        """End the lease of a server, and remove its calls."""
+        if node in self.peers:
+            self.peers[node] = (self.peers[node][0], time.monotonic())
+        self.held = {names: call for names, call in self.held.items() if call.node != node}
+
+    async def forget(self, node: str) -> None:
         """Remove a server and its calls."""
+        await self.leave(node)
         self.peers.pop(node, None)
-        self.held = {names: call for names, call in self.held.items() if names[0] != node}
 
     async def peer(self, node: str) -> Peer | None:
         """Return the server with a node name."""
         peer, until = self.peers.get(node, (None, 0.0))
         return peer if until > time.monotonic() else None
 
-    async def add_calls(self, node: str, calls: Collection[Call], keep: Millis) -> None:
-        """Add live calls of a server."""
-        for call in calls:
-            self.held[node, call.account_id, call.call_id] = replace(call, node=node)
+    async def servers(self, nodes: Collection[str] | None = None) -> Sequence[RegisteredServer]:
+        """Return registered servers."""
+        found = sorted(self.peers.items())
+        return [
+            RegisteredServer(peer, round((until - time.monotonic()) * 1_000))
+            for node, (peer, until) in found
+            if nodes is None or node in nodes
+        ]
+
+    async def call_counts(self) -> Mapping[str, int]:
+        """Return the number of calls of each server."""
+        return Counter(call.node or "" for call in self.held.values())
+
+    async def claim_call(self, node: str, call: Call, keep: Millis, instead_of: str | None = None) -> str | None:
+        """Add a live call of a server, unless another server has it."""
+        found = self.held.get((call.account_id, call.call_id))
+        if found is not None and found.node not in {node, instead_of}:
+            return found.node
+        self.held[call.account_id, call.call_id] = replace(call, node=node)
+        return None
+
+    async def add_calls(self, node: str, calls: Collection[Call], keep: Millis) -> Collection[tuple[str, str]]:
+        """Add live calls of a server. Return those that another server has."""
+        refused = [call for call in calls if await self.claim_call(node, call, keep) is not None]
+        return [(call.account_id, call.call_id) for call in refused]
 
     async def remove_calls(self, node: str, calls: Collection[tuple[str, str]]) -> None:
         """Remove calls of a server."""
         for names in calls:
-            self.held.pop((node, *names), None)
+            if names in self.held and self.held[names].node == node:
+                del self.held[names]
 
     async def held_call(self, account_id: str, call_id: str) -> Call | None:
         """Return the live call with an id."""
         found = [call for call in await self._running(account_id) if call.call_id == call_id]
-        return min(found, key=lambda call: call.started, default=None)
+        return next(iter(found), None)
 
     async def held_calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
         """Return the live calls of an account, newest first."""
         return sorted(await self._running(account_id), key=lambda call: call.started, reverse=True)[:limit]
 
     async def _running(self, account_id: str) -> list[Call]:
-        return [call for names, call in self.held.items() if names[1] == account_id and await self.peer(names[0])]
+        of_account = [call for names, call in self.held.items() if names[0] == account_id]
+        return [call for call in of_account if (peer := await self.peer(call.node or "")) is not None and peer.url]

@@ -1,28 +1,45 @@
 """Servers and their live calls in MongoDB.
 
-Only MongoDB's clock (`$$NOW`) decides which servers are alive, so that servers with different clocks agree. The TTL
-indexes delete expired documents up to a minute late. They only keep the collections small.
+Only MongoDB's clock (`$$NOW`) decides which servers are alive, so that servers with different clocks agree. The `lease`
+of a server is short. Its document remains for `KEPT` after that. The TTL indexes delete expired documents up to a
+minute late. They only keep the collections small.
+
+A live call has one document, with the account and the call's id as its key. So it belongs to one server at a time.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from inspect import isawaitable
 from typing import Any, Final
 
-from pymongo import ASCENDING, DESCENDING, DeleteOne, ReplaceOne
+from pymongo import ASCENDING, DESCENDING, DeleteOne, ReplaceOne, ReturnDocument
+from pymongo.errors import BulkWriteError
 
 from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.indexes import CALLS, PEERS
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import decode, encode
 from recordings.model.call import Call
-from recordings.model.instants import Millis
+from recordings.model.instants import DAY, SECOND, Millis
 from recordings.model.recording import Direction
-from recordings.ports.peers import Peer
+from recordings.ports.peers import Peer, RegisteredServer
 
 MAX_PEERS: Final = 1_000
 """The maximum number of servers in a search for calls."""
-_ALIVE: Final[Document] = {"$expr": {"$gt": ["$until", "$$NOW"]}}
+KEPT: Final[Millis] = 30 * DAY
+"""The time after which a server that did not return is forgotten."""
+_DUPLICATE: Final = 11_000
+_CLAIM_TRIES: Final = 3
+_LEASE: Final[Document] = {"$ifNull": ["$lease", "$until"]}
+_ALIVE: Final[Document] = {"$expr": {"$gt": [_LEASE, "$$NOW"]}}
+_REACHABLE: Final[Document] = {**_ALIVE, "url": {"$gt": ""}}
+_SERVER: Final[Document] = {
+    "url": 1,
+    "version": 1,
+    "clock_difference": 1,
+    "remaining": {"$subtract": [_LEASE, "$$NOW"]},
+}
 
 
 @raises_store_unavailable
@@ -33,12 +50,28 @@ class PeerCollections:
         self._peers = database[PEERS]
         self._calls = database[CALLS]
 
-    async def greet(self, peer: Peer, lease: Millis) -> None:
-        """Register a server, or renew its lease."""
-        change = [{"$set": {"url": {"$literal": peer.url}, "until": {"$add": ["$$NOW", lease]}}}]
-        await self._peers.update_one({"_id": peer.node}, change, upsert=True)
+    async def greet(self, peer: Peer, lease: Millis) -> Millis:
+        """Register a server, or renew its lease. Return MongoDB's time."""
+        change = {
+            "url": {"$literal": peer.url},
+            "version": {"$literal": peer.version},
+            "clock_difference": peer.clock_difference,
+            "lease": {"$add": ["$$NOW", lease]},
+            "until": {"$add": ["$$NOW", KEPT]},
+            "seen": "$$NOW",
+        }
+        found = await self._peers.find_one_and_update(
+            {"_id": peer.node}, [{"$set": change}], {"seen": 1}, upsert=True, return_document=ReturnDocument.AFTER
+        )
+        seen: datetime = found["seen"].replace(tzinfo=UTC)
+        return round(seen.timestamp() * SECOND)
 
     async def leave(self, node: str) -> None:
+        """End the lease of a server, and remove its calls."""
+        await self._peers.update_one({"_id": node}, [{"$set": {"lease": "$$NOW"}}])
+        await self._calls.delete_many({"node": node})
+
+    async def forget(self, node: str) -> None:
         """Remove a server and its calls."""
         await self._peers.delete_one({"_id": node})
         await self._calls.delete_many({"node": node})
@@ -46,45 +79,102 @@ class PeerCollections:
     async def peer(self, node: str) -> Peer | None:
         """Return the live server with this node name."""
         found = await self._peers.find_one({"_id": node, **_ALIVE})
-        return Peer(found["_id"], found["url"]) if found else None
+        return _peer(found) if found else None
 
-    async def add_calls(self, node: str, calls: Collection[Call], keep: Millis) -> None:
-        """Add live calls of a server."""
-        until = datetime.now(UTC) + timedelta(milliseconds=keep)
-        if writes := [_replace_call(node, call, until) for call in calls]:
-            await self._calls.bulk_write(writes, ordered=False)
+    async def servers(self, nodes: Collection[str] | None = None) -> Sequence[RegisteredServer]:
+        """Return registered servers, by name."""
+        selector = {} if nodes is None else {"_id": {"$in": list(nodes)}}
+        found = await self._peers.find(selector, _SERVER, sort=[("_id", ASCENDING)], limit=MAX_PEERS).to_list(None)
+        return [RegisteredServer(_peer(document), int(document["remaining"])) for document in found]
+
+    async def call_counts(self) -> Mapping[str, int]:
+        """Return the number of live calls of each server."""
+        cursor = await _to_cursor(self._calls.aggregate([{"$group": {"_id": "$node", "calls": {"$sum": 1}}}]))
+        return {document["_id"]: int(document["calls"]) for document in await cursor.to_list(None)}
+
+    async def claim_call(self, node: str, call: Call, keep: Millis, instead_of: str | None = None) -> str | None:
+        """Add a live call of a server, unless another server has it."""
+        claimed = _replace_call([node] if instead_of is None else [node, instead_of], node, call, _until(keep))
+        for _ in range(_CLAIM_TRIES):
+            try:
+                await self._calls.bulk_write([claimed])
+            except BulkWriteError as error:
+                if not _is_duplicate(error):
+                    raise
+                found = await self._calls.find_one({"_id": _identity(call.account_id, call.call_id)}, {"node": 1})
+                if found is not None:
+                    return str(found["node"])
+                # The other server has just removed the call.
+            else:
+                return None
+        return None
+
+    async def add_calls(self, node: str, calls: Collection[Call], keep: Millis) -> Collection[tuple[str, str]]:
+        """Add live calls of a server. Return those that another server has."""
+        added, until = list(calls), _until(keep)
+        if not added:
+            return []
+        try:
+            await self._calls.bulk_write([_replace_call([node], node, call, until) for call in added], ordered=False)
+        except BulkWriteError as error:
+            if not _is_duplicate(error):
+                raise
+            refused = (added[failed["index"]] for failed in error.details["writeErrors"])
+            return [(call.account_id, call.call_id) for call in refused]
+        return []
 
     async def remove_calls(self, node: str, calls: Collection[tuple[str, str]]) -> None:
         """Remove calls that ended."""
-        if writes := [DeleteOne({"_id": _identity(node, *names)}) for names in calls]:
+        if writes := [DeleteOne({"_id": _identity(*names), "node": node}) for names in calls]:
             await self._calls.bulk_write(writes, ordered=False)
 
     async def held_call(self, account_id: str, call_id: str) -> Call | None:
-        """Return the live call with this id. If several servers have it, return the call that started first."""
-        found = await self._held({"account_id": account_id, "call_id": call_id}, ASCENDING, 1)
+        """Return the live call with this id."""
+        found = await self._held({"account_id": account_id, "call_id": call_id}, 1)
         return next(iter(found), None)
 
     async def held_calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
         """Return live calls of an account, newest first."""
-        return await self._held({"account_id": account_id}, DESCENDING, limit)
+        return await self._held({"account_id": account_id}, limit)
 
-    async def _held(self, selector: Document, direction: int, limit: int) -> Sequence[Call]:
-        there = await self._peers.find(_ALIVE, {"_id": 1}, limit=MAX_PEERS).to_list(None)
+    async def _held(self, selector: Document, limit: int) -> Sequence[Call]:
+        there = await self._peers.find(_REACHABLE, {"_id": 1}, limit=MAX_PEERS).to_list(None)
         nodes = [document["_id"] for document in there]
-        order = [("started", direction), ("_id", direction)]
+        order = [("started", DESCENDING), ("_id", DESCENDING)]
         found = self._calls.find({**selector, "node": {"$in": nodes}}, sort=order, limit=limit)
         return [_call(document) for document in await found.to_list(None)]
 
 
-def _identity(node: str, account_id: str, call_id: str) -> Document:
-    return {"node": node, "account_id": account_id, "call_id": call_id}
+async def _to_cursor(result: Any) -> Any:
+    """Return the cursor of an `aggregate`. pymongo's is a coroutine, and Motor's is the cursor itself."""
+    return await result if isawaitable(result) else result
 
 
-def _replace_call(node: str, call: Call, until: datetime) -> "ReplaceOne[Any]":
-    identity = _identity(node, call.account_id, call.call_id)
+def _peer(document: Document) -> Peer:
+    difference = int(document.get("clock_difference", 0))
+    return Peer(document["_id"], document["url"], document.get("version", ""), difference)
+
+
+def _until(keep: Millis) -> datetime:
+    return datetime.now(UTC) + timedelta(milliseconds=keep)
+
+
+def _is_duplicate(error: BulkWriteError) -> bool:
+    """Return true if writes failed only because another server has the calls."""
+    failed = error.details.get("writeErrors", [])
+    return bool(failed) and all(one["code"] == _DUPLICATE for one in failed)
+
+
+def _identity(account_id: str, call_id: str) -> Document:
+    return {"account_id": account_id, "call_id": call_id}
+
+
+def _replace_call(owners: Sequence[str], node: str, call: Call, until: datetime) -> "ReplaceOne[Any]":
+    """Return a write that fails as a duplicate if the call belongs to none of these servers."""
+    identity = _identity(call.account_id, call.call_id)
     # The call itself is JSON text: the client chooses the names of its channel variables.
-    document = {**identity, "started": call.started, "call": encode(asdict(call)), "until": until}
-    return ReplaceOne({"_id": identity}, document, upsert=True)
+    document = {**identity, "node": node, "started": call.started, "call": encode(asdict(call)), "until": until}
+    return ReplaceOne({"_id": identity, "node": {"$in": list(owners)}}, document, upsert=True)
 
 
 def _call(document: Document) -> Call:

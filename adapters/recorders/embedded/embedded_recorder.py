@@ -187,6 +187,30 @@ class EmbeddedRecorder:
         found = [live.call for (owner, _), live in reversed(self._live.items()) if owner == account_id]
         return found[:limit]
 
+    async def check_server(self, node: str | None) -> None:
+        """Do nothing: this recorder has only calls of this server."""
+
+    async def yield_call(self, account_id: str, call_id: str) -> bool:
+        """End a call of this server that came back on another server. Return false if it still sends audio here."""
+        live = self._live.get((account_id, call_id))
+        if live is None:
+            return True
+        end = StreamEnd(EndCause.DISCONNECTED, POLICY_VIOLATION, "another server continues this call")
+        if live.reconnect_timer is not None:
+            live.close(end)
+            await asyncio.gather(*self._ending)
+            return True
+        if live.silent_for(self._timers.time()) < STALE:
+            return False
+        # The sender lost the connection, and this server has not noticed yet.
+        await self.end_call(live, end.cause)
+        live.close(end)
+        return True
+
+    async def is_gone(self, node: str) -> bool:  # noqa: ARG002 - a method of the port
+        """Return false: this recorder knows no other servers."""
+        return False
+
     async def start(self, take: Take) -> Armed | Begun:
         """Begin or arm a take on a live call. A repeated start of the same take returns the same result.
 

@@ -8,7 +8,8 @@ How a stream ends, for its sender (close code) and for its takes (cause):
     no audio for `stream_idle`                      1008   IDLE
     longer than `max_call_seconds`                  1008   HANGUP
     its ingest address was revoked                  1008   HANGUP
-    another stream of the call sends audio          1008   (the first stream stays open)
+    another stream of the call sends audio, here    1008   (the first stream stays open)
+    or on another server
     another stream continues the call               1008   (its takes stay open)
     more than `max_streams`                         1013   (no take begins)
     this server shuts down                          1012   SHUTDOWN
@@ -29,6 +30,7 @@ from adapters.recorders.dialects.stream_call import call_of
 from adapters.recorders.embedded.embedded_recorder import POLICY_VIOLATION, RESTARTING, CallIsLive, EmbeddedRecorder
 from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
 from recordings.model.account import Principal
+from recordings.model.call import Call
 from recordings.model.recording import EndCause
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import StoreUnavailableError
@@ -45,13 +47,21 @@ MAX_REASON: Final = 120
 IsAllowed = Callable[[], Awaitable[bool]]
 """Returns whether the sender of a stream may still send audio."""
 
+Claim = Callable[[Call], Awaitable[bool]]
+"""Claims a call for this server. Returns false if it is live on another server."""
+
+
+async def _claim_always(_call: Call) -> bool:
+    return True
+
 
 class MediaSockets:
     """Serves WebSockets with media streams, up to the recorder's `max_streams` at once."""
 
-    def __init__(self, recorder: EmbeddedRecorder, clock: Clock) -> None:
+    def __init__(self, recorder: EmbeddedRecorder, clock: Clock, claim: Claim | None = None) -> None:
         self._recorder = recorder
         self._clock = clock
+        self._claim = claim or _claim_always
         self._open = 0
 
     async def serve(self, websocket: WebSocket, principal: Principal, is_allowed: IsAllowed) -> None:
@@ -62,7 +72,7 @@ class MediaSockets:
             return
         self._open += 1
         try:
-            connection = _MediaSocket(websocket, principal, self._recorder, self._clock)
+            connection = _MediaSocket(websocket, principal, self._recorder, self._clock, self._claim)
             async with connection.closed_on_revocation(is_allowed):
                 await connection.run()
         finally:
@@ -72,11 +82,14 @@ class MediaSockets:
 class _MediaSocket:
     """One connection."""
 
-    def __init__(self, websocket: WebSocket, principal: Principal, recorder: EmbeddedRecorder, clock: Clock) -> None:
+    def __init__(
+        self, websocket: WebSocket, principal: Principal, recorder: EmbeddedRecorder, clock: Clock, claim: Claim
+    ) -> None:
         self._websocket = websocket
         self._account_id = principal.account_id
         self._recorder = recorder
         self._clock = clock
+        self._claim = claim
         self._stream = MediaStream()
         self._live: LiveCall | None = None
         self._requested_end: StreamEnd | None = None
@@ -154,16 +167,19 @@ class _MediaSocket:
                     # While nothing is read, TCP flow control slows the sender down.
                     await asyncio.sleep(wait)
             elif isinstance(event, StreamStarted):
-                self._open_call(event)
+                await self._open_call(event)
             elif isinstance(event, StreamStopped):
                 return StreamEnd(EndCause.HANGUP, NORMAL, "")
 
-    def _open_call(self, started: StreamStarted) -> None:
+    async def _open_call(self, started: StreamStarted) -> None:
         if self._live is not None:
             # The stream of the same call starts again.
             self._live.positions.restart()
             return
         call = call_of(started, self._account_id, self._clock.now())
+        is_live_here = await self._recorder.find_call(call.account_id, call.call_id) is not None
+        if not is_live_here and not await self._claim(call):
+            raise CallIsLive(f"another server already receives the audio of call {call.call_id}")
         self._live = self._recorder.open_call(call, self._request_end)
         if self._deadline is not None:
             # From here on the recorder checks for idle streams, without a timer for each frame.

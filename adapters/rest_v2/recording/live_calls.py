@@ -15,7 +15,7 @@ from adapters.rest_v2.request.v2_errors import (
     unknown_identifier,
     wrong_type,
 )
-from recordings.model.errors import CallNotFound, InvalidInput, NotRecording
+from recordings.model.errors import CallNotFound, InvalidInput, NotRecording, RecorderFailed
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.start import StartRequest
 
@@ -54,16 +54,23 @@ class ChannelEndpoint:
             request = StartRequest(call_id=call_id, options=start.options, account_id=account_id, origin=start.origin)
             await self._recordings.start(principal, request)
             return SENT
-        await self._recordings.call(principal, call_id, account_id)
         try:
             recording = await self._recordings.active(principal, call_id, account_id)
         except NotRecording:
+            await self._recordings.call(principal, call_id, account_id)
             # v2 accepts a stop without a recording. A mask without one must fail: the client relies on the silence.
             if action == "stop":
                 return SENT
             raise
         actions = {"stop": self._recordings.stop, "mask": self._recordings.mask, "unmask": self._recordings.unmask}
-        await actions[action](principal, recording.id)
+        try:
+            await actions[action](principal, recording.id)
+        except RecorderFailed as error:
+            # While its server is unreachable, a recording is live although its call is not known. Otherwise, the call
+            # may have ended a moment ago.
+            if not error.is_unreachable:
+                await self._recordings.call(principal, call_id, account_id)
+            raise
         return SENT
 
 

@@ -201,7 +201,13 @@ def conversions_busy() -> V2Error:
 
 def store_unavailable() -> V2Error:
     """503: the metadata store or the switch does not answer."""
-    return V2Error(503, "datastore_unreachable", {"message": "datastore timeout"})
+    return V2Error(503, "datastore_unreachable", {"message": "datastore timeout"}, headers={"retry-after": "10"})
+
+
+def recorder_unreachable(cause: str) -> V2Error:
+    """503: the server that records the call does not answer."""
+    data = {"message": "recorder unreachable", "cause": cause}
+    return V2Error(503, "recorder_unreachable", data, headers={"retry-after": "10"})
 
 
 def unspecified() -> V2Error:
@@ -225,7 +231,10 @@ _REFUSALS: Final[Any] = (
     (MediaUnavailable, lambda refused: no_audio(refused.recording_id or "")),
     (UnsupportedByRecorder, lambda refused: invalid("data.action", "error", refused.message)),
     (Busy, lambda _: conversions_busy()),
-    (RecorderFailed, lambda _: store_unavailable()),
+    (
+        RecorderFailed,
+        lambda refused: recorder_unreachable(refused.message) if refused.is_unreachable else store_unavailable(),
+    ),
     (
         (
             AlreadyRecording,

@@ -1,5 +1,6 @@
 """Two servers of one installation in one process: one receives the request, the recorder of the other executes it."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -15,15 +16,16 @@ from adapters.peers.signed_commands import PATH
 from graph.server.system_clock import SystemClock
 from recordings.model.account import Account
 from recordings.model.errors import AlreadyRecording, CallNotFound, RecorderFailed
-from recordings.model.events import Begun
-from recordings.model.instants import MINUTE
+from recordings.model.events import Begun, Ended
+from recordings.model.instants import MINUTE, SECOND
 from recordings.model.options import RecordingOptions
-from recordings.model.recording import Reason, Recording, State
+from recordings.model.recording import EndCause, Reason, Recording, State
 from recordings.ports.peers import Peer
 from recordings.ports.recorder import Take, TakeRefused
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.start import StartRequest
 from tests.adapters.peers.http_wire import Answer, Wire, break_off, hang, open_wire
+from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.memory_audit import MemoryAudit
 from tests.support.memory_installation import ACCOUNT, SIBLING, principal
@@ -176,7 +178,7 @@ async def test_an_invalid_response_leaves_no_recording_half_started(two: Two, an
     two.disturb(answer)
     with pytest.raises(RecorderFailed) as refused:
         await two.start()
-    assert "holder" not in str(refused.value)
+    assert two.wire.url not in str(refused.value)
     assert len(two.wire.seen) == 1
     assert (two.kept().state, two.kept().reason, two.kept().active_call) == (State.FAILED, Reason.RECORDER_FAILED, None)
     # The call can be recorded as soon as the server responds again.
@@ -203,15 +205,87 @@ async def test_nothing_changes_if_a_command_cannot_be_sent(two: Two, answer: Any
     assert two.kept() == begun
 
 
-async def test_no_command_is_sent_to_a_server_with_an_expired_lease(two: Two) -> None:
+async def test_a_command_is_sent_although_the_lease_is_over(two: Two) -> None:
     begun = await two.start()
     await two.peers.greet(Peer(HOLDER, two.wire.url), -MINUTE)
-    with pytest.raises(RecorderFailed, match="is unreachable"):
-        await two.service.stop(ME, begun.id)
+    assert (await two.service.mask(ME, begun.id)).state is State.MASKED
+    assert (await two.service.stop(ME, begun.id)).state is State.FINALIZING
     assert await two.service.calls(ME) == []
     with pytest.raises(CallNotFound):
         await two.start()
+
+
+async def test_an_unregistered_server_is_unreachable(two: Two) -> None:
+    begun = await two.start()
+    await two.peers.forget(HOLDER)
+    for act in (two.service.stop, two.service.mask):
+        with pytest.raises(RecorderFailed, match=HOLDER) as refused:
+            await act(ME, begun.id)
+        assert refused.value.is_unreachable
     assert len(two.wire.seen) == 1
+
+
+@pytest.mark.parametrize(("is_over", "answers", "is_superseded"), [(1, 0, True), (1, 1, False), (0, 0, False)])
+async def test_a_start_supersedes_a_take_only_if_its_server_is_gone(
+    two: Two, is_over: bool, answers: bool, is_superseded: bool
+) -> None:
+    old = await two.start()
+    # The call has reconnected to the other server.
+    two.asked.ring(ACCOUNT, "call-1")
+    await two.peers.greet(Peer(HOLDER, two.wire.url), -MINUTE if is_over else MINUTE)
+    two.disturb(None if answers else break_off)
+    if not is_superseded:
+        with pytest.raises(AlreadyRecording):
+            await two.start()
+        assert two.kept() == old
+        return
+    new = await two.start()
+    assert (new.state, new.node) == (State.RECORDING, ASKED)
+    lost = await two.store.load(old.id)
+    assert lost is not None
+    assert (lost.state, lost.reason, lost.active_call) == (State.LOST, Reason.RECORDER_GONE, None)
+    assert HOLDER in (lost.reason_detail or "")
+    assert new.interaction_id == old.interaction_id
+    # The server returns with its audio.
+    ended = Ended(at=SystemClock().now(), cause=EndCause.SERVER_RESTART)
+    finalized = await two.service.on_event(old.id, ended)
+    assert finalized is not None
+    assert finalized.state is State.FINALIZING
+
+
+async def test_simultaneous_starts_supersede_a_take_once(two: Two) -> None:
+    old = await two.start()
+    two.asked.ring(ACCOUNT, "call-1")
+    await two.peers.forget(HOLDER)
+    answers = await asyncio.gather(*(two.start() for _ in range(6)), return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["AlreadyRecording"] * 5 + ["Recording"]
+    assert sorted(found.state for found in two.store.recordings.values()) == [State.LOST, State.RECORDING]
+    assert two.store.recordings[old.id].state is State.LOST
+
+
+@pytest.mark.parametrize("difference", [-40, 40])
+async def test_a_start_is_refused_if_the_clocks_differ_too_much(two: Two, difference: int) -> None:
+    await two.peers.greet(Peer(ASKED, "http://asked", clock_difference=difference * SECOND // 2), MINUTE)
+    await two.peers.greet(Peer(HOLDER, two.wire.url, clock_difference=-difference * SECOND // 2), MINUTE)
+    with pytest.raises(RecorderFailed, match=f"{HOLDER} differs by 40 s"):
+        await two.start()
+    assert (two.store.recordings, two.wire.seen) == ({}, [])
+    await two.peers.greet(Peer(HOLDER, two.wire.url, clock_difference=difference * SECOND // 4), MINUTE)
+    assert (await two.start()).state is State.RECORDING
+
+
+async def test_the_other_server_says_that_the_clocks_differ(two: Two) -> None:
+    begun = await two.start()
+    late = CommandSigner(KEY, ASKED, FakeClock(SystemClock().now() - 90 * SECOND))
+    client = PeerClient(late, total=TIMEOUT)
+    with pytest.raises(TakeRefused, match=r"the clocks of the two servers differ by (89|90|91) s"):
+        await client.send(Command(Verb.STOP, begun.id), Peer(HOLDER, two.wire.url))
+    await client.close()
+
+
+async def test_a_call_with_two_streams_is_listed_once(two: Two) -> None:
+    two.asked.ring(ACCOUNT, "call-1")
+    assert [call.call_id for call in await two.service.calls(ME)] == ["call-1"]
 
 
 async def test_a_start_with_a_lost_response_counts_if_the_recorder_reported_it(two: Two) -> None:

@@ -1,15 +1,17 @@
 """The calls that this server publishes to the other servers."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from adapters.peers import PresencePublisher
+from adapters.peers import CommandSigner, PeerClient, PresencePublisher
+from graph.server.system_clock import SystemClock
 from recordings.model.call import Call
 from recordings.model.instants import MINUTE, Millis
-from recordings.ports.peers import Peer
+from recordings.ports.peers import Peer, PeerStore
 from tests.support.memory_peers import MemoryPeers
 
 ME, OTHER = Peer("me", "http://me"), Peer("other", "http://other")
@@ -25,19 +27,101 @@ class CountingPeers(MemoryPeers):
         self.failures = 0
         self._gone: list[str] = []
 
-    async def greet(self, peer: Peer, lease: Millis) -> None:
+    async def greet(self, peer: Peer, lease: Millis) -> Millis:
         if self.failures:
             self.failures -= 1
             raise ConnectionError("unreachable")
-        await super().greet(peer, lease)
+        return await super().greet(peer, lease)
 
     async def remove_calls(self, node: str, calls: Collection[tuple[str, str]]) -> None:
         self._gone = [name for _, name in calls]
         await super().remove_calls(node, calls)
 
-    async def add_calls(self, node: str, calls: Collection[Call], keep: Millis) -> None:
+    async def add_calls(self, node: str, calls: Collection[Call], keep: Millis) -> Collection[tuple[str, str]]:
         self.written.append(([call.call_id for call in calls], self._gone))
-        await super().add_calls(node, calls, keep)
+        return await super().add_calls(node, calls, keep)
+
+
+def publisher_of(store: PeerStore, server: Peer, live_calls: Callable[[], Sequence[Call]]) -> PresencePublisher:
+    """Return a publisher with the system's clock. Its client has no server to reach."""
+    clock = SystemClock()
+    client = PeerClient(CommandSigner(bytes(32), server.node, clock), total=1)
+    return PresencePublisher(store, server, live_calls, client=client, clock=clock)
+
+
+async def test_a_claim_is_kept_or_removed_by_the_next_publication() -> None:
+    store: CountingPeers = CountingPeers()
+    live: list[Call] = []
+    publisher = publisher_of(store, ME, lambda: live)
+    await publisher.publish()
+    assert await publisher.claim(CALL)
+    live.append(CALL)
+    await publisher.publish()
+    assert [call.node for call in await store.held_calls("a")] == ["me"]
+    live.clear()
+    assert await publisher.claim(replace(CALL, call_id="ended at once"))
+    await publisher.publish()
+    assert await store.held_calls("a") == []
+
+
+async def test_a_call_of_a_server_that_does_not_confirm_it_is_claimed() -> None:
+    store = CountingPeers()
+    # Nothing listens on this port.
+    await store.greet(Peer("other", "http://127.0.0.1:9"), MINUTE)
+    await store.add_calls("other", [CALL], MINUTE)
+    publisher = publisher_of(store, ME, lambda: [CALL])
+    await publisher.publish()
+    assert await publisher.claim(CALL)
+    await publisher.client.close()
+    assert [call.node for call in await store.held_calls("a")] == ["me"]
+    # The other server was only slow. Its publication does not take the call back.
+    await store.add_calls("other", [CALL], MINUTE)
+    await store.remove_calls("other", [("a", CALL.call_id)])
+    assert [call.node for call in await store.held_calls("a")] == ["me"]
+
+
+async def test_a_server_without_a_url_keeps_its_call_while_it_has_its_lease() -> None:
+    store = CountingPeers()
+    await store.add_calls("other", [CALL], MINUTE)
+    publisher = publisher_of(store, ME, lambda: [CALL])
+    await store.greet(Peer("other", ""), MINUTE)
+    assert not await publisher.claim(CALL)
+    await store.greet(Peer("other", ""), -MINUTE)
+    assert await publisher.claim(CALL)
+
+
+async def test_a_call_is_recorded_here_if_the_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.peers.presence_publisher.CLAIM_TIMEOUT", 0.01)
+
+    class FrozenPeers(MemoryPeers):
+        async def claim_call(self, *_: Any, **__: Any) -> str | None:
+            await asyncio.Event().wait()
+            return None
+
+    assert await publisher_of(FrozenPeers(), ME, lambda: [CALL]).claim(CALL)
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(-40, "ahead of"), (40, "behind"), (29, None), (-29, None)])
+async def test_a_clock_difference_is_measured_and_named(
+    caplog: pytest.LogCaptureFixture, ahead: int, words: str | None
+) -> None:
+    store = MemoryPeers()
+    store.ahead = ahead * 1_000
+    publisher = publisher_of(store, ME, list)
+    await publisher.publish()
+    await publisher.publish()
+    (found,) = await store.servers()
+    assert found.peer.clock_difference == pytest.approx(-ahead * 1_000, abs=900)
+    problem = await publisher.report_clock()
+    lines = [record.message for record in caplog.records if "clock" in record.message]
+    if words is None:
+        assert (problem, lines) == (None, [])
+    else:
+        assert problem == f"this server's clock differs by 40 s: it is {words} the clock of the metadata store"
+        assert len(lines) == 1
+    store.ahead = 0
+    await publisher.publish()
+    assert await publisher.report_clock() is None
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -48,7 +132,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_only_differences_are_written() -> None:
     store, live = CountingPeers(), [CALL]
-    publisher = PresencePublisher(store, ME, lambda: live)
+    publisher = publisher_of(store, ME, lambda: live)
     await publisher.publish()
     live.append(replace(CALL, call_id="2"))
     await publisher.publish()
@@ -64,10 +148,10 @@ async def test_a_server_removes_its_publications_at_start_and_stop() -> None:
     store = CountingPeers()
     for peer in (ME, OTHER):
         await store.greet(peer, MINUTE)
-        await store.add_calls(peer.node, [replace(CALL, call_id="left")], MINUTE)
-    publisher = PresencePublisher(store, ME, lambda: [CALL])
+        await store.add_calls(peer.node, [replace(CALL, call_id=f"left by {peer.node}")], MINUTE)
+    publisher = publisher_of(store, ME, lambda: [CALL])
     await publisher.start()
-    assert {call.node: call.call_id for call in await store.held_calls("a")} == {"me": "1", "other": "left"}
+    assert {call.node: call.call_id for call in await store.held_calls("a")} == {"me": "1", "other": "left by other"}
     assert await store.peer("me") == ME
     await publisher.stop()
     assert (await store.peer("me"), await store.peer("other")) == (None, OTHER)
@@ -78,7 +162,7 @@ async def test_a_change_is_published_at_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("adapters.peers.presence_publisher.INTERVAL", 3_600)
     store: CountingPeers = CountingPeers()
     live: list[Call] = []
-    publisher = PresencePublisher(store, ME, lambda: live)
+    publisher = publisher_of(store, ME, lambda: live)
     await publisher.start()
     live.append(CALL)
     publisher.notify_change()
@@ -94,7 +178,7 @@ async def test_a_failed_publication_is_repeated(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("adapters.peers.presence_publisher.INTERVAL", 0.01)
     store: CountingPeers = CountingPeers()
     live: list[Call] = []
-    publisher = PresencePublisher(store, ME, lambda: live)
+    publisher = publisher_of(store, ME, lambda: live)
     await publisher.start()
     store.failures = 3
     live.append(CALL)
@@ -116,7 +200,7 @@ async def test_a_stop_does_not_wait_for_an_unreachable_store(monkeypatch: pytest
                 await asyncio.Event().wait()
 
     store = SilentPeers()
-    publisher = PresencePublisher(store, ME, list)
+    publisher = publisher_of(store, ME, list)
     await publisher.start()
     await publisher.stop()
     assert store.leaves == 2

@@ -1,6 +1,7 @@
 """Every peer store: live servers, their calls, and the expiry of both."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -94,10 +95,11 @@ async def test_calls_are_found_with_all_of_their_fields(peers: PeerStore) -> Non
 async def test_calls_disappear_with_their_server(peers: PeerStore) -> None:
     for peer in (ONE, OTHER):
         await peers.greet(peer, MINUTE)
-        await peers.add_calls(peer.node, [CALL, replace(FULL, call_id=peer.node)], HOUR)
+        calls = [replace(CALL, call_id=f"{peer.node} {number}") for number in range(2)]
+        assert await peers.add_calls(peer.node, calls, HOUR) == []
     await peers.greet(ONE, -HOUR)
     assert [call.node for call in await peers.held_calls("root")] == ["other", "other"]
-    assert await peers.held_call("root", "one") is None
+    assert await peers.held_call("root", "one 0") is None
     await peers.greet(ONE, MINUTE)
     assert len(await peers.held_calls("root")) == 4
     await peers.leave("one")
@@ -105,16 +107,56 @@ async def test_calls_disappear_with_their_server(peers: PeerStore) -> None:
     assert [call.node for call in await peers.held_calls("root")] == ["other", "other"]
 
 
-async def test_the_first_of_two_streams_of_a_call_is_returned(peers: PeerStore) -> None:
-    for peer, started in ((ONE, NOW + 5), (OTHER, NOW)):
+async def test_a_call_belongs_to_one_server(peers: PeerStore) -> None:
+    for peer in (ONE, OTHER):
         await peers.greet(peer, MINUTE)
-        await peers.add_calls(peer.node, [replace(CALL, started=started)], HOUR)
+    answers = await asyncio.gather(*(peers.claim_call(node, CALL, HOUR) for node in ("one", "other") * 8))
     found = await peers.held_call("root", "call")
     assert found is not None
-    assert found.node == "other"
-    # A call that ends on one server stays live on the other.
-    await peers.remove_calls("other", [("root", "call")])
-    assert [call.node for call in await peers.held_calls("root")] == ["one"]
+    assert {answer for answer in answers if answer is not None} == {found.node}
+    (loser,) = {"one", "other"} - {found.node or ""}
+    assert await peers.claim_call(loser, CALL, HOUR) == found.node
+    # The other server publishes the call, too, and then says that its call has ended.
+    free = replace(CALL, call_id="free")
+    assert await peers.add_calls(loser, [CALL, free], HOUR) == [("root", "call")]
+    await peers.remove_calls(loser, [("root", "call"), ("root", "free")])
+    assert [call.node for call in await peers.held_calls("root")] == [found.node]
+    assert await peers.claim_call(loser, CALL, HOUR, instead_of=found.node) is None
+    assert await peers.claim_call(found.node or "", CALL, HOUR, instead_of="third") == loser
+    assert [call.node for call in await peers.held_calls("root")] == [loser]
+    assert await peers.call_counts() == {loser: 1}
+
+
+async def test_a_server_is_registered_until_it_is_forgotten(peers: PeerStore) -> None:
+    told = replace(ONE, version="1.2", clock_difference=-40_000)
+    await peers.greet(told, MINUTE)
+    await peers.greet(OTHER, -HOUR)
+    await peers.add_calls("one", [CALL], HOUR)
+    one, other = await peers.servers()
+    assert (one.peer, other.peer) == (told, OTHER)
+    assert one.is_alive
+    assert MINUTE - 20_000 < one.lease <= MINUTE
+    assert not other.is_alive
+    assert -HOUR - 20_000 < other.lease <= -HOUR
+    await peers.leave("one")
+    (one,) = await peers.servers(["one", "nothing"])
+    assert not one.is_alive
+    assert await peers.call_counts() == {}
+    await peers.forget("one")
+    await peers.forget("one")
+    assert [found.peer for found in await peers.servers()] == [OTHER]
+
+
+async def test_calls_of_a_server_without_a_url_are_not_returned(peers: PeerStore) -> None:
+    await peers.greet(replace(ONE, url=""), MINUTE)
+    await peers.add_calls("one", [CALL], HOUR)
+    assert (await peers.held_calls("root"), await peers.held_call("root", "call")) == ([], None)
+    assert await peers.claim_call("other", CALL, HOUR) == "one"
+
+
+async def test_the_time_of_the_store_is_returned(peers: PeerStore) -> None:
+    before = time.time() * 1_000
+    assert before - 2 <= await peers.greet(ONE, MINUTE) <= time.time() * 1_000 + 2
 
 
 async def test_many_concurrent_calls(peers: PeerStore) -> None:
