@@ -4,7 +4,7 @@ The receiver writes the bytes to the spool and calls these use cases. A recordin
 is acknowledged. So a crash never leaves audio without a recording.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -17,11 +17,11 @@ from recordings.model.recording import EndCause, Reason, Recording, State
 from recordings.ports.audio import Spool
 from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
-from recordings.ports.recording_store import MetadataStore, Taken, Unique
+from recordings.ports.recording_store import MetadataStore, StoreUnavailableError, Taken, Unique
 from recordings.ports.wake_up import WakeUp
 from recordings.rules.access import require_scope
 from recordings.rules.held_source import first_of, has_stored_audio
-from recordings.rules.lifecycle import due_at
+from recordings.rules.lifecycle import apply, due_at
 from recordings.use_cases.authorized import Authorized, no_recording
 from recordings.use_cases.save_event import MAX_TRIES, RecordingWriter
 from recordings.use_cases.start import describe_origin, recording_of_call, with_retention
@@ -34,8 +34,18 @@ class Ingest:
     """Receives uploads from switches, for the account of an ingest address."""
 
     def __init__(
-        self, *, store: MetadataStore, spool: Spool, clock: Clock, audit: Audit, wake: WakeUp, node: str
+        self,
+        *,
+        store: MetadataStore,
+        spool: Spool,
+        clock: Clock,
+        audit: Audit,
+        wake: WakeUp,
+        node: str,
+        undo_later: Callable[[Recording], None] | None = None,
     ) -> None:
+        """`undo_later` receives a recording that the store may have written without a confirmation."""
+        self._undo_later = undo_later or (lambda _recording: None)
         self._store = store
         self._writer = RecordingWriter(store)
         self._spool = spool
@@ -170,18 +180,31 @@ class Ingest:
         created = Created(at=recording.created)
         if wanted_id is not None:
             try:
-                return await self._writer.create(replace(recording, id=wanted_id), created)
+                return await self._insert(replace(recording, id=wanted_id), created)
             except Taken as taken:
                 if taken.what is not Unique.ID:
                     raise
-        return await self._writer.create(recording, created)
+        return await self._insert(recording, created)
+
+    async def _insert(self, recording: Recording, created: Created) -> Recording:
+        try:
+            return await self._writer.create(recording, created)
+        except StoreUnavailableError:
+            # The sender sends the file again. A recording without a sender would be in progress for hours.
+            self._undo_later(recording)
+            raise
 
     async def _reopen(self, account_id: str, source_key: str) -> Recording | None:
         for found in await self._store.find_source(account_id, source_key):
             if found.state is State.FAILED and found.reason is Reason.INCOMPLETE:
                 # If two attempts of a sender arrive at the same time, only one of them may get this recording.
                 reopened = Reopened(at=self._clock.now(), node=self._node)
-                if (recording := await self._writer.save_event_once(found, reopened)) is not None:
+                try:
+                    recording = await self._writer.save_event_once(found, reopened)
+                except StoreUnavailableError:
+                    self._undo_later(apply(found, reopened))
+                    raise
+                if recording is not None:
                     return recording
         return None
 

@@ -7,9 +7,8 @@ server starts. It ends what the last process of this node left open.
 """
 
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from recordings.model.events import Delivered, DeliveryFailed, Ended, Event, Failed, Lost, Rescheduled, Stored, Trashed
 from recordings.model.installation import InstallationPolicy
@@ -25,49 +24,18 @@ from recordings.rules.fault_words import describe_fault
 from recordings.rules.lifecycle import due_at, retry_later
 from recordings.use_cases.finalizer import CannotRender, Finalizer
 from recordings.use_cases.save_event import RecordingWriter
+from recordings.use_cases.unclear_writes import Reporter, UnclearWrites
 
 LEASE: Final = 30 * MINUTE
 """The time for a step. After that, another process may start it again. This process never starts a step twice."""
 STRANDED: Final = DAY
 """After a node's work is overdue for this long, other nodes treat that node as gone."""
-_LONGEST_WAIT: Final = 300
 MAX_ATTEMPTS: Final = 20
 """How often the audio processor tries audio that it fails on. With the waits between the tries, about one hour.
 
 Other errors (an unreachable store, a full disk) may pass at any time. Those steps are retried without a limit. The
 audio stays on this node's disk.
 """
-
-
-class Reporter(Protocol):
-    """Reports what the background steps did and which of them failed."""
-
-    def moved(self, recording: Recording, step: str) -> None:
-        """Report a step that succeeded."""
-
-    def fault(self, recording_id: str, step: str, error: Exception) -> None:
-        """Report a step that failed. It is retried, or the recording becomes `FAILED` with a reason."""
-
-    def left_alone(self, name: str) -> None:
-        """Report a file or a folder in the spool that this service did not make."""
-
-
-class Retry:
-    """When to try again after a failure: after 1, 2, 4 ... 300 seconds of the monotonic clock."""
-
-    def __init__(self) -> None:
-        self._tries = 0
-        self._due = 0.0
-
-    @property
-    def is_due(self) -> bool:
-        """Whether the wait is over."""
-        return time.monotonic() >= self._due
-
-    def postpone(self) -> None:
-        """Wait again, longer than before."""
-        self._due = time.monotonic() + min(2**self._tries, _LONGEST_WAIT)
-        self._tries = min(self._tries + 1, 16)
 
 
 class Upkeep:
@@ -87,6 +55,7 @@ class Upkeep:
     ) -> None:
         self._store = store
         self._writer = RecordingWriter(store)
+        self._unclear = UnclearWrites(store=store, finalizer=finalizer, clock=clock, reporter=reporter, node=node)
         self._spool = finalizer.spool
         self._finalizer = finalizer
         self._recorder = recorder
@@ -96,7 +65,6 @@ class Upkeep:
         self._reporter = reporter
         self._node = node
         self._running: dict[str, Millis] = {}
-        self._to_check: dict[str, Retry] = {}
         self._steps: Mapping[State, Callable[[Recording], Awaitable[Event | None]]] = {
             State.FINALIZING: finalizer.finalize,
             State.STORED: self._deliver_or_expire,
@@ -107,7 +75,7 @@ class Upkeep:
 
     async def claim(self, limit: int) -> Sequence[Recording]:
         """Lease up to `limit` due recordings to this node."""
-        await self._check_unclear_steps()
+        await self._unclear.settle(self._running.keys())
         now = self._clock.now()
         return await self._store.claim_due(
             Claim(
@@ -122,31 +90,11 @@ class Upkeep:
 
     def check_later(self, recording_id: str) -> None:
         """Check a recording before the next claim: its audio may still be on this node's disk without need."""
-        self._to_check.setdefault(recording_id, Retry())
+        self._unclear.check_later(recording_id)
 
-    async def _check_unclear_steps(self) -> None:
-        """Free the disk and the lease after steps that lost the connection to the store, before the lease expires."""
-        for recording_id in self._to_check.keys() - self._running.keys():
-            retry = self._to_check[recording_id]
-            if not retry.is_due:
-                continue
-            try:
-                await self._check_unclear_step(recording_id)
-            except Exception as error:  # noqa: BLE001 - no recording may stop the work on the others
-                retry.postpone()
-                self._reporter.fault(recording_id, "check", error)
-            else:
-                del self._to_check[recording_id]
-
-    async def _check_unclear_step(self, recording_id: str) -> None:
-        recording = await self._store.load(recording_id)
-        if recording is None:
-            return
-        try:
-            await self._finalizer.clear(recording)
-        finally:
-            if recording.lease is not None and recording.lease.holder == self._node:
-                await self._writer.reschedule(recording, retry_later(recording, self._clock.now()))
+    def undo_later(self, recording: Recording) -> None:
+        """Undo a write of a new upload before a later claim, if the store did it without a confirmation."""
+        self._unclear.undo_later(recording)
 
     @staticmethod
     def is_delivery(recording: Recording) -> bool:

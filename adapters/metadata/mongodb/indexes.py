@@ -4,13 +4,13 @@ Many processes may run this at once, and repeatedly. Creating an existing index 
 must be idempotent, too. The version never decreases.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 import pymongo
 from pymongo import ASCENDING, IndexModel
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from adapters.metadata.mongodb.driver import Database
 from recordings.model.instants import EARLIEST
@@ -33,12 +33,19 @@ STRANDED: Final = "stranded"
 LEASED: Final = "leased"
 MIGRATION_SECONDS: Final = 3_600.0
 """The maximum time (seconds) that one process spends on indexes and migrations in `open`."""
+_CONFLICTS: Final = frozenset({85, 86})
+"""The codes of MongoDB for an index with the same keys and another name or other options, and for the opposite."""
+_OPTIONS: Final = ("unique", "partialFilterExpression", "expireAfterSeconds")
 HAS_DUE: Final = {"due_at": {"$gte": EARLIEST}}
 """The partial filter of the index of due work. A query must contain it to use that index."""
 
 
 class SchemaTooNewError(RuntimeError):
     """The database was written by a later release, so this release cannot read its documents."""
+
+
+class IndexConflictError(RuntimeError):
+    """An existing index prevents an index of this service. The message says which index to drop."""
 
 
 def index_of(order: OrderField, *, owner: bool) -> str:
@@ -146,11 +153,38 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (_set_ended, _set_held_source)
 """The first step migrates version 1 to 2, and so on. A new database needs no step: it starts with the latest form."""
 
 
+async def _create_indexes(database: Database, name: str, indexes: Sequence[IndexModel]) -> None:
+    try:
+        await database[name].create_indexes(list(indexes))
+    except OperationFailure as error:
+        if error.code not in _CONFLICTS:
+            raise
+        existing = await database[name].index_information()
+        conflicts = [text for index in indexes if (text := _conflict(name, index.document, existing))]
+        raise IndexConflictError("; ".join(conflicts) or str(error)) from error
+
+
+def _conflict(name: str, wanted: Mapping[str, Any], existing: Mapping[str, Any]) -> str | None:
+    """Return which index to drop, if an index has the keys or the name of a wanted index, but not both."""
+    keys = list(wanted["key"].items())
+    for each, found in existing.items():
+        has_keys, has_name = [tuple(key) for key in found["key"]] == keys, each == wanted["name"]
+        has_options = all(found.get(option) == wanted.get(option) for option in _OPTIONS)
+        if (has_keys and not has_name) or (has_name and not (has_keys and has_options)):
+            command = f'db.getCollection("{name}").dropIndex("{each}")'
+            return (
+                f"the index {each!r} of the collection {name!r} prevents the index {wanted['name']!r} of this service, "
+                f"which has {'the same keys' if has_keys else 'other keys'}: drop it with {command}, and start again"
+            )
+    return None
+
+
 async def migrate(database: Database) -> None:
     """Create missing indexes and migrate the documents to the latest schema.
 
     Raises:
         SchemaTooNewError: the database was written by a later release.
+        IndexConflictError: an existing index prevents one of this service.
     """
     latest = len(MIGRATIONS) + 1
     found = await database[META].find_one({"_id": "schema"})
@@ -162,7 +196,7 @@ async def migrate(database: Database) -> None:
     # The server is reachable. The next steps may take as long as a large collection needs, longer than a request may.
     with pymongo.timeout(MIGRATION_SECONDS):
         for name, indexes in INDEXES.items():
-            await database[name].create_indexes(list(indexes))
+            await _create_indexes(database, name, indexes)
         for step in MIGRATIONS[version - 1 :] if version else ():
             await step(database)
     await database[META].update_one({"_id": "schema"}, {"$max": {"version": latest}}, upsert=True)

@@ -5,12 +5,30 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, Final, TypeVar
 
-from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError, WriteConcernError
+from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError, WriteConcernError
 
 from recordings.ports.recording_store import StoreUnavailableError
 
 _MAX_MESSAGE: Final = 200
 """Maximum length of the driver's text in a message: the text lists every server and its last known state."""
+_TRANSIENT_LABELS: Final = (
+    "RetryableWriteError",
+    "RetryableError",
+    "TransientTransactionError",
+    "SystemOverloadedError",
+)
+"""Labels that the server puts on errors that may pass."""
+_TRANSIENT: Final = frozenset({
+    # The network, and servers that start, stop or change their role.
+    6, 7, 89, 91, 133, 134, 189, 202, 203, 279, 317, 361, 384, 391, 9001, 10058, 10107, 11600, 11602, 13435, 13436,
+    # The operation was interrupted, took too long, or lost a race.
+    24, 43, 46, 50, 112, 117, 175, 211, 237, 239, 246, 251, 262, 267, 290, 314, 327, 11601,
+    # A sharded cluster or a migration changes its routing.
+    63, 150, 185, 234, 249, 264, 283, 325, 365, 13388,
+    # The server has no resources, or does not accept writes for a while.
+    64, 79, 100, 146, 371, 402, 462, 463, 8000, 14031, 16500, 292,
+})  # fmt: skip
+"""Error codes of MongoDB, of Atlas (8000) and of compatible services (16500) for states that may pass."""
 _StoreClass = TypeVar("_StoreClass", bound=type)
 
 
@@ -36,12 +54,24 @@ def _translate_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Aw
 
 
 def is_unavailable(error: PyMongoError) -> bool:
-    """Return true if MongoDB was unreachable, closed the connection, is no longer primary, or was too slow.
+    """Return true if MongoDB was unreachable, closed the connection, is no longer primary, was too slow or overloaded.
 
+    It also returns true if MongoDB does not accept writes for a while, for example because its disk is full.
     This includes a write that the primary did but could not confirm for a majority, for example because it stepped
     down. A caller that repeats such a write learns whether it was stored.
     """
-    return isinstance(error, ConnectionFailure | WriteConcernError) or error.timeout or _is_unconfirmed(error)
+    if isinstance(error, ConnectionFailure | WriteConcernError) or error.timeout or _is_unconfirmed(error):
+        return True
+    return any(map(error.has_error_label, _TRANSIENT_LABELS)) or not _TRANSIENT.isdisjoint(_codes(error))
+
+
+def _codes(error: PyMongoError) -> set[int]:
+    """Return the codes of an error. A bulk write has one for each write that failed."""
+    if not isinstance(error, OperationFailure):
+        return set()
+    details = error.details or {}
+    failed = details.get("writeErrors", ()) if isinstance(error, BulkWriteError) else ()
+    return {int(each.get("code") or 0) for each in failed} or {error.code or 0}
 
 
 def _is_unconfirmed(error: PyMongoError) -> bool:
