@@ -18,7 +18,7 @@ from recordings.ports.recording_store import StoreUnavailableError
 from recordings.use_cases.ingest import Ingest
 from recordings.use_cases.upkeep import Upkeep
 from tests.contract.metadata.samples import recording, unique
-from tests.faults.real_node import NODE, Silent
+from tests.faults.real_node import NODE, IdleRecorder, ListReporter
 from tests.servers.mongod import Mongod
 from tests.support.fake_clock import FakeClock
 from tests.support.memory_audit import MemoryAudit
@@ -101,9 +101,10 @@ class Installation:
         parts: Any = {"store": store, "clock": FakeClock(), "node": NODE}
         cleaner: Any = Cleaner()
         cleaner.spool = spool = FolderSpool(folder)
-        silent: Any = Silent()
+        recorder: Any = IdleRecorder()
+        reporter: Any = ListReporter()
         courier: Any = None
-        self.upkeep = Upkeep(finalizer=cleaner, recorder=silent, courier=courier, reporter=silent, **parts)
+        self.upkeep = Upkeep(finalizer=cleaner, recorder=recorder, courier=courier, reporter=reporter, **parts)
         audit: Any = MemoryAudit()
         self.ingest = Ingest(spool=spool, audit=audit, wake=lambda: None, undo_later=self.upkeep.undo_later, **parts)
 
