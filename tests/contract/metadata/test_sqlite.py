@@ -17,10 +17,10 @@ import pytest
 from adapters.metadata.sqlite import SqliteStore, database, database_threads
 from adapters.metadata.sqlite.database import READ_SECONDS, READERS, Database, commit_together
 from adapters.metadata.sqlite.database_threads import Call, ConnectionThreads, Outcome, StoreClosedError
-from adapters.metadata.sqlite.migrations import MIGRATIONS, SchemaTooNewError, index_of, lookup_index
+from adapters.metadata.sqlite.migrations import MIGRATIONS, SchemaTooNewError
 from adapters.metadata.sqlite.sqlite_store import FILE
 from recordings.model.instants import LATEST
-from recordings.model.query import OrderField, Query
+from recordings.model.query import Query
 from recordings.model.recording import ROW_FIELDS
 from recordings.ports.recording_store import StoreUnavailableError, Taken
 from tests.contract.metadata.samples import full, loaded, put_copies, put_older, recording
@@ -157,29 +157,31 @@ async def test_an_empty_file_of_version_0_is_migrated(tmp_path: Path) -> None:
     await made.close()
 
 
+def rewrite_as_version(version: int, folder: Path) -> None:
+    """Replace a file by one of an older version, with the same rows in the tables and columns of that version."""
+    latest = (folder / FILE).rename(folder / "latest.sqlite3")
+    with sqlite3.connect(folder / FILE) as connection:
+        for statement in (statement for step in MIGRATIONS[:version] for statement in step):
+            connection.execute(statement)
+        connection.commit()
+        connection.execute("ATTACH ? AS latest", (str(latest),))
+        for (table,) in connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'").fetchall():
+            found = connection.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
+            columns = ", ".join(f'"{name}"' for (name,) in found)
+            connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM latest.{table}")  # noqa: S608 - own names
+        connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+
+
 async def test_rows_of_version_6_get_their_end_time(tmp_path: Path) -> None:
     made = SqliteStore(tmp_path)
     await made.open()
     expected = await put_older(made)
     await made.close()
-    with sqlite3.connect(tmp_path / FILE) as connection:
-        for owner in (False, True):
-            connection.execute(f"DROP INDEX {index_of(OrderField.ENDED, owner=owner)}")
-        connection.execute("ALTER TABLE recordings DROP COLUMN ended")
-        connection.execute("DROP INDEX accounts_of_realm")
-        connection.execute("ALTER TABLE accounts DROP COLUMN realm")
-        without_held_source(connection)
-        connection.execute("DROP TABLE installation")
-        connection.execute("PRAGMA user_version = 6")
-    connection.close()
+    rewrite_as_version(6, tmp_path)
     await made.open()
     assert {name: (await loaded(made, name)).ended for name in expected} == expected
     await made.close()
-
-
-def without_held_source(connection: sqlite3.Connection) -> None:
-    connection.execute(f"DROP INDEX {lookup_index('held_source')}")
-    connection.execute("ALTER TABLE recordings DROP COLUMN held_source")
 
 
 async def test_one_of_the_copies_of_version_8_holds_its_file(tmp_path: Path) -> None:
@@ -187,11 +189,7 @@ async def test_one_of_the_copies_of_version_8_holds_its_file(tmp_path: Path) -> 
     await made.open()
     expected = await put_copies(made)
     await made.close()
-    with sqlite3.connect(tmp_path / FILE) as connection:
-        without_held_source(connection)
-        connection.execute("DROP TABLE installation")
-        connection.execute("PRAGMA user_version = 8")
-    connection.close()
+    rewrite_as_version(8, tmp_path)
     await made.open()
     assert {name: (await loaded(made, name)).held_source for name in expected} == expected
     await made.close()
