@@ -1,5 +1,6 @@
 """The parameters that old clients send with start and stop (`docs/v2_contract.md`, sections 6.2 and 6.3)."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -46,6 +47,12 @@ async def test_a_stop_reads_no_other_parameter(v2: V2Client, others: dict[str, A
     for action in ("mask", "stop"):
         response = await ask(v2, "call", flow(action, **others))
         assert response.status_code == (201 if action == "stop" else 409)
+
+
+async def test_stops_at_the_same_time_all_succeed(v2: V2Client) -> None:
+    await started(v2)
+    answers = await asyncio.gather(*(ask(v2, "call", flow("stop")) for _ in range(8)))
+    assert [answer.status_code for answer in answers] == [201] * 8
 
 
 async def test_mask_and_unmask_read_no_other_parameter(v2: V2Client) -> None:

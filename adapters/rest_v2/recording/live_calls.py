@@ -54,17 +54,15 @@ class ChannelEndpoint:
             request = StartRequest(call_id=call_id, options=start.options, account_id=account_id, origin=start.origin)
             await self._recordings.start(principal, request)
             return SENT
+        actions = {"stop": self._recordings.stop, "mask": self._recordings.mask, "unmask": self._recordings.unmask}
         try:
             recording = await self._recordings.active(principal, call_id, account_id)
+            await actions[action](principal, recording.id)
         except NotRecording:
             await self._recordings.call(principal, call_id, account_id)
             # v2 accepts a stop without a recording. A mask without one must fail: the client relies on the silence.
-            if action == "stop":
-                return SENT
-            raise
-        actions = {"stop": self._recordings.stop, "mask": self._recordings.mask, "unmask": self._recordings.unmask}
-        try:
-            await actions[action](principal, recording.id)
+            if action != "stop":
+                raise
         except RecorderFailed as error:
             # While its server is unreachable, a recording is live although its call is not known. Otherwise, the call
             # may have ended a moment ago.
