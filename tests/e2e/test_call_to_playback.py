@@ -92,8 +92,9 @@ def test_the_curl_command_of_the_demo_works(server: Server) -> None:
 
 
 def test_the_demo_recordings_play(client: Client) -> None:
-    query = '{ recordings(first: 9, filter: {origin: {prefix: "demo"}}) { nodes { format media { url durationMs } } } }'
-    recordings = client.graphql(query)["recordings"]["nodes"]
+    query = """query Q($labels: [String!]!) { recordings(first: 9, filter: {label: {in: $labels}}) {
+        nodes { format media { url durationMs } } } }"""
+    recordings = client.graphql(query, labels=["Order", "Support", "Survey"])["recordings"]["nodes"]
     assert len(recordings) == 5
     assert {recording["format"] for recording in recordings} == {"mp3", "wav"}
     for recording in recordings:

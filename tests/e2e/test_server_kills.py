@@ -75,7 +75,7 @@ def test_a_second_server_on_the_same_data_does_not_start(data: Path) -> None:
         assert "another server uses the data folder" in other.stderr
 
 
-def test_a_port_that_is_taken_is_said(data: Path) -> None:
+def test_a_taken_port_is_reported(data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         answer = command("serve", "--port", port, data=data)

@@ -43,7 +43,7 @@ class Control:
     # Used by the test
 
     def hold(self, steps: Collection[str] = (), *, kill_at: int | None = None) -> None:
-        """Make the process wait for ever at these steps, or kill itself at the step with the index `kill_at`."""
+        """Make the process wait without end at these steps, or kill itself at the step with the index `kill_at`."""
         draft = self._plan.with_suffix(".draft")
         draft.write_text(json.dumps({"hold": sorted(steps), "kill_at": kill_at}))
         draft.rename(self._plan)
@@ -72,7 +72,7 @@ class Control:
         return step in plan["hold"]
 
     async def reach(self, step: str) -> None:
-        """Write a step to the trace, and wait for ever if the plan says so."""
+        """Write a step to the trace, and wait without end if the plan says so."""
         if self.note(step):
             await asyncio.Event().wait()
 
@@ -204,7 +204,7 @@ def _held(folder: Path) -> Collection[str]:
 
 
 def render_half(work: str, name: str, _audio: Any, _target: Any, folder: str) -> None:
-    """Write a partial file in a worker process, and then wait for ever."""
+    """Write a partial file in a worker process, and then wait without end."""
     from adapters.audio.encoding import FORMATS
     from adapters.audio.render_job import file_of, part_of
 

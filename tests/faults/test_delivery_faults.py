@@ -41,9 +41,9 @@ def recording(url: str) -> Recording:
     return sample(options=RecordingOptions(url=url, method="put"), media=media, delivery=delivery, call_id="call@host")
 
 
-def make(folder: Path, **given: Any) -> UrlCourier:
-    limits = given.pop("limits", Limits(idle=2.5, total=60.0))
-    return UrlCourier(read, LOOPBACK, folder / "work", limits=limits, prefixes=("http", "sftp", "s3"), **given)
+def make(folder: Path, **options: Any) -> UrlCourier:
+    limits = options.pop("limits", Limits(idle=2.5, total=60.0))
+    return UrlCourier(read, LOOPBACK, folder / "work", limits=limits, prefixes=("http", "sftp", "s3"), **options)
 
 
 @pytest.fixture

@@ -236,10 +236,10 @@ async def test_audio_without_a_recording_is_deleted(installation: DamagedInstall
     assert await installation.findings() == []
 
 
-@pytest.mark.parametrize("given", [{"state": State.LOST}, {"state": State.TRASHED, "trashed_from": State.LOST}])
-async def test_audio_of_a_lost_recording_is_reported_and_kept(installation: DamagedInstallation, given: Any) -> None:
+@pytest.mark.parametrize("fields", [{"state": State.LOST}, {"state": State.TRASHED, "trashed_from": State.LOST}])
+async def test_audio_of_a_lost_recording_is_reported_and_kept(installation: DamagedInstallation, fields: Any) -> None:
     # The node stored the audio and was killed before it saved that. This is the only copy.
-    lost = sample(account_id=ACCOUNT, **given)
+    lost = sample(account_id=ACCOUNT, **fields)
     await installation.store.insert(lost)
     url = await installation.put(media_key(lost, "mp3"))
     assert summary(await installation.findings(repair=True, repair_orphans=9)) == [(Issue.ORPHAN_AUDIO, lost.id, False)]
@@ -374,12 +374,12 @@ async def test_memory_does_not_grow_with_the_store(installation: DamagedInstalla
     assert most <= 100
 
 
-async def test_what_is_left_where_audio_was_put_once_is_found_and_deleted(installation: DamagedInstallation) -> None:
+async def test_orphans_in_an_earlier_location_are_found_and_deleted(installation: DamagedInstallation) -> None:
     unknown = sample(account_id=ACCOUNT)
     url = await installation.put_old(installation.media_in("before"), unknown)
     assert await installation.store.places() == [f"file://{installation.folder}/before/"]
     assert [(found.url, found.repaired) for found in await installation.findings()] == [(url, False)]
-    # The process that looks next knows nothing but what was written down.
+    # The next process only knows the locations in the metadata store.
     installation.media = open_media_store(None, installation.folder)
     assert [(found.url, found.repaired) for found in await installation.findings(repair_orphans=1)] == [(url, True)]
     assert await installation.findings() == []

@@ -59,10 +59,10 @@ async def test_an_upload_that_another_node_finished_is_left_to_that_node(node: N
     assert node.files()["spool"]
 
 
-@pytest.mark.parametrize("given", [{"state": State.STORED}, {"state": State.TRASHED, "trashed_from": State.STORED}])
-async def test_an_upload_that_another_node_has_stored_is_not_stored_twice(node: Node, given: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fields", [{"state": State.STORED}, {"state": State.TRASHED, "trashed_from": State.STORED}])
+async def test_an_upload_that_another_node_has_stored_is_not_stored_twice(node: Node, fields: dict[str, Any]) -> None:
     source = {"source_key": "kazoo/1", "source_sha256": "1" * 64}
-    there = sample(account_id="a" * 32, held_source=f"kazoo/1:{'1' * 64}", **given, **source)
+    there = sample(account_id="a" * 32, held_source=f"kazoo/1:{'1' * 64}", **fields, **source)
     await node.store.insert(there)
     again = await node.record(state=State.FINALIZING, due_at=node.clock.now(), **source)
     other = await node.record(state=State.FINALIZING, due_at=node.clock.now(), **source | {"source_sha256": "2" * 64})
@@ -74,11 +74,11 @@ async def test_an_upload_that_another_node_has_stored_is_not_stored_twice(node: 
     assert not node.files()["spool"]
 
 
-def copy_of_a_file(here: Node, **given: Any) -> dict[str, Any]:
+def copy_of_a_file(here: Node, **fields: Any) -> dict[str, Any]:
     """Return the fields of a copy of an uploaded file, received completely by this node or by another one."""
-    name, now = given.pop("node", NODE), here.clock.now()
+    name, now = fields.pop("node", NODE), here.clock.now()
     source = {"source_key": "kazoo/1", "source_sha256": "1" * 64, "held_source": f"kazoo/1:{'1' * 64}@{name}"}
-    return {"state": State.FINALIZING, "node": name, "due_at": now, "ended": now, **source} | given
+    return {"state": State.FINALIZING, "node": name, "due_at": now, "ended": now, **source} | fields
 
 
 async def test_a_copy_waits_until_another_server_has_stored_the_first_one(node: Node) -> None:
