@@ -233,14 +233,14 @@ def _media_router(settings: Settings, guard: Guard, options: MediaOptions, store
         return None if account is None else account.media
 
     async def note_media_store(url: str) -> None:
-        await store.note_place(url, SystemClock().now())
+        await store.note_location(url, SystemClock().now())
 
     try:
         return open_media_store(
             settings.media,
             settings.data,
             guard=guard,
-            place_of=media_url_of,
+            location_of=media_url_of,
             note=note_media_store,
             options_by_url=options,
         )
@@ -289,7 +289,7 @@ def _connect(
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
     policy = InstallationPolicy(
         trash_window=settings.trash_days * DAY,
-        places=parts.allowed_urls,
+        url_prefixes=parts.allowed_urls,
         max_received=settings.max_received_hours * HOUR,
         accept_video=settings.video == "drop",
     )

@@ -9,9 +9,9 @@ from adapters.media.installation_mark import read_mark, write_mark
 from adapters.media.open_store import LOCAL, WEB, Opener, Store, check_scheme
 from adapters.net import Guard
 from recordings.ports.audio import MediaAccessError, StoredObject
-from recordings.rules.media_keys import plain_place
+from recordings.rules.media_keys import plain_location
 
-PlaceOf = Callable[[str], Awaitable[str | None]]
+LocationOf = Callable[[str], Awaitable[str | None]]
 """Returns the URL of the location for new audio of an account id, or `None` for the installation's own location."""
 Note = Callable[[str], Awaitable[None]]
 """Records the URL prefix of a location (without a user) before the first audio is stored there."""
@@ -29,13 +29,13 @@ class MediaRouter:
     """
 
     def __init__(
-        self, url: str | None, opener: Opener, place_of: PlaceOf | None = None, note: Note | None = None
+        self, url: str | None, opener: Opener, location_of: LocationOf | None = None, note: Note | None = None
     ) -> None:
         """Raise `ValueError` if the URL is not absolute."""
         self._claim: Claim | None = None
         self._claimed: set[str] = set()
         self._opener = opener
-        self._place_of = place_of
+        self._location_of = location_of
         self._note = note
         self._noted: set[str] = {LOCAL}
         prefix, store = opener.writer(url)
@@ -46,10 +46,10 @@ class MediaRouter:
 
     async def put(self, key: str, path: str, content_type: str) -> str:
         """Store a file at the configured location of its account."""
-        url = await self._place_of(key.partition("/")[0]) if self._place_of is not None else None
+        url = await self._location_of(key.partition("/")[0]) if self._location_of is not None else None
         prefix = self._default if url is None else self._add(url)
         if self._note is not None and prefix not in self._noted:
-            await self._note(plain_place(prefix))
+            await self._note(plain_location(prefix))
             self._noted.add(prefix)
         stored = await self._stores[prefix].put(key, path, content_type)
         if self._claim is not None and prefix not in self._claimed:
@@ -103,24 +103,24 @@ class MediaRouter:
         """
         return self._stores[self._add(url)]
 
-    def places(self) -> Sequence[str]:
+    def locations(self) -> Sequence[str]:
         """Return the URL prefixes of all locations, without those inside another location."""
         outer: list[str] = []
-        for place in sorted(self._stores):
-            if not outer or not place.startswith(outer[-1]):
-                outer.append(place)
+        for location in sorted(self._stores):
+            if not outer or not location.startswith(outer[-1]):
+                outer.append(location)
         return outer
 
-    def objects_at(self, place: str) -> AsyncIterator[StoredObject] | None:
-        """Return all objects in one of the `places`, or `None` if its store has no listing."""
-        objects = getattr(self._stores[place], "objects", None)
+    def objects_at(self, location: str) -> AsyncIterator[StoredObject] | None:
+        """Return all objects in one of the `locations`, or `None` if its store has no listing."""
+        objects = getattr(self._stores[location], "objects", None)
         listing: AsyncIterator[StoredObject] | None = None if objects is None else objects()
         return listing
 
     async def objects(self) -> AsyncIterator[StoredObject]:
         """Return all objects in the locations with a listing: data folder, configured location, added locations."""
-        for place in self.places():
-            listing = self.objects_at(place)
+        for location in self.locations():
+            listing = self.objects_at(location)
             if listing is not None:
                 async for found in listing:
                     yield found
@@ -129,20 +129,20 @@ class MediaRouter:
         """Set the function to call after this process first stored audio in a location."""
         self._claim = claim
 
-    async def owner_of(self, place: str) -> str | None:
-        """Return the id of the installation that marked one of the `places`; `None` if there is no mark.
+    async def owner_of(self, location: str) -> str | None:
+        """Return the id of the installation that marked one of the `locations`; `None` if there is no mark.
 
         Raises:
             MediaStoreUnavailableError: the store cannot be read.
         """
-        return await read_mark(self._stores[place], place)
+        return await read_mark(self._stores[location], location)
 
-    async def mark(self, place: str, installation_id: str) -> None:
-        """Write the mark of an installation into one of the `places`. A folder that does not exist gets no mark."""
-        await write_mark(self._stores[place], installation_id)
+    async def mark(self, location: str, installation_id: str) -> None:
+        """Write the mark of an installation into one of the `locations`. A folder that does not exist gets no mark."""
+        await write_mark(self._stores[location], installation_id)
 
     @property
-    def default_place(self) -> str:
+    def default_location(self) -> str:
         """The URL prefix of the installation's own location for new audio."""
         return self._default
 
@@ -173,16 +173,17 @@ def open_media_store(
     data_dir: Path,
     options: Mapping[str, Any] | None = None,
     *,
-    place_of: PlaceOf | None = None,
+    location_of: LocationOf | None = None,
     note: Note | None = None,
     options_by_url: Mapping[str, Mapping[str, Any]] | None = None,
     guard: Guard | None = None,
 ) -> MediaRouter:
     """Return the store at a URL, or in the data folder without a URL. No file or server is touched yet.
 
-    `place_of` can name another location for an account. `note` is called with each location before this process first
-    stores audio there. `options` are for all stores with the URL's scheme (for one web server alone, if it is a web
-    URL). `options_by_url` has options by URL prefix. `guard` decides which web servers are allowed: by default, none.
+    `location_of` can name another location for an account. `note` is called with each location before this process
+    first stores audio there. `options` are for all stores with the URL's scheme (for one web server alone, if it is a
+    web URL). `options_by_url` has options by URL prefix. `guard` decides which web servers are allowed: by default,
+    none.
 
     Raises:
         ValueError: the URL is not absolute, or no store supports its scheme.
@@ -193,7 +194,7 @@ def open_media_store(
         scheme = url.partition(":")[0]
         # The options of a web server can contain credentials, so no other web server gets them.
         all_options.setdefault(f"{url.rstrip('/')}/" if scheme in WEB else f"{scheme}://", options)
-    router = MediaRouter(url, Opener(data_dir, guard or Guard(hosts=()), all_options), place_of, note)
+    router = MediaRouter(url, Opener(data_dir, guard or Guard(hosts=()), all_options), location_of, note)
     if url is not None:
         check_scheme(url)
     return router

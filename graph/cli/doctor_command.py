@@ -123,17 +123,17 @@ class _Notes(Notes):
         self._others: list[str] = []
         self._other_count = 0
 
-    def not_listed(self, place: str, reason: str) -> None:
+    def not_listed(self, location: str, reason: str) -> None:
         """Collect a store."""
-        self._unlisted.append((place, reason))
+        self._unlisted.append((location, reason))
 
     def not_examined(self, url: str, reason: str) -> None:  # noqa: ARG002 - there may be millions of URLs
         """Count audio by reason."""
         self._unexamined[reason] += 1
 
-    def not_deleted(self, place: str, reason: str) -> None:
+    def not_deleted(self, location: str, reason: str) -> None:
         """Collect a store."""
-        self._undeleted.append((place, reason))
+        self._undeleted.append((location, reason))
 
     def not_own(self, name: str) -> None:
         """Collect the first names."""
@@ -143,12 +143,12 @@ class _Notes(Notes):
 
     def print_all(self) -> int:
         """Print the notes. Return the exit code: 1 if audio could not be examined."""
-        for place, reason in self._unlisted:
-            _note(f"not listed: {scrub(place)}: {_shortened(reason)}; audio without a recording is not found there")
+        for location, reason in self._unlisted:
+            _note(f"not listed: {scrub(location)}: {_shortened(reason)}; audio without a recording is not found there")
         for reason, number in self._unexamined.items():
             _note(f"not examined: the audio of {number} recordings: {_shortened(reason)}")
-        for place, reason in self._undeleted:
-            _note(f"no audio may be deleted, because {scrub(place)} looks wrong: {_shortened(reason)}")
+        for location, reason in self._undeleted:
+            _note(f"no audio may be deleted, because {scrub(location)} looks wrong: {_shortened(reason)}")
         for name in self._others:
             _note(f"left alone: {scrub(name)}: not made by this service")
         if self._other_count > len(self._others):

@@ -110,7 +110,7 @@ async def _warn_of_older_audio(services: "Services") -> None:
     with suppress(Exception):
         # The store may be unreachable. The server checks it again.
         async with asyncio.timeout(_CHECK_SECONDS):
-            warning = await check_owner(services.media.default_place, services.store, services.media)
+            warning = await check_owner(services.media.default_location, services.store, services.media)
     if warning is not None:
         click.echo(f"Warning: {logs.scrub(warning)}", err=True)
 

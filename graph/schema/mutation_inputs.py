@@ -48,14 +48,14 @@ class StartRecordingInput(PartialInput):
     time_limit: int | None = _option("time_limit")
     url: str | None = _option("url")
 
-    def request(self, places: Sequence[str]) -> StartRequest:
-        """Return the request for the use case. The `url` must begin with one of `places`.
+    def request(self, url_prefixes: Sequence[str]) -> StartRequest:
+        """Return the request for the use case. The `url` must begin with one of `url_prefixes`.
 
         Raises:
             InvalidInput: options are out of bounds; the error names each of them.
         """
         options = parse_options(
-            {item.name: getattr(self, item.name) for item in fields(RecordingOptions)}, places=places
+            {item.name: getattr(self, item.name) for item in fields(RecordingOptions)}, url_prefixes=url_prefixes
         )
         account_id = None if self.account_id is None else plain(self.account_id, ACCOUNT)
         return StartRequest(call_id=self.call_id, options=options, account_id=account_id, key=self.idempotency_key)

@@ -41,7 +41,7 @@ def _target(info: Info, input: inputs.RecordingInput) -> tuple[Principal, str, s
 
 async def _start_recording(info: Info, input: inputs.StartRecordingInput) -> Recording:
     recordings = info.context.recordings
-    return await recordings.start(info.context.principal, input.request(recordings.places))
+    return await recordings.start(info.context.principal, input.request(recordings.url_prefixes))
 
 
 def _use_cases(info: Info) -> Recordings:

@@ -38,26 +38,26 @@ class MediaCheck:
         media = self._services.media
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                self._owner = await check_owner(media.default_place, self._services.store, media)
+                self._owner = await check_owner(media.default_location, self._services.store, media)
         except StoreUnavailableError:
             # The metadata store has a check of its own.
             return
         except Exception as error:  # noqa: BLE001 - each kind of store has its own errors
             self._fault = _in_words(error)
-            self._errors.write("media store failing", error, store=media.default_place)
+            self._errors.write("media store failing", error, store=media.default_location)
         else:
             self._fault = None
         if self._owner is not None:
             problem = MediaStoreUnavailableError(self._owner)
-            self._owner_errors.write("media store of another installation", problem, store=media.default_place)
+            self._owner_errors.write("media store of another installation", problem, store=media.default_location)
 
-    async def claim(self, place: str) -> None:
+    async def claim(self, location: str) -> None:
         """Mark a store after this process first stored audio there, unless it belongs to another installation."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                await check_owner(place, self._services.store, self._services.media)
+                await check_owner(location, self._services.store, self._services.media)
         except Exception as error:  # noqa: BLE001 - the audio is stored, and the mark can be written later
-            self._errors.write("media store not marked", error, store=place)
+            self._errors.write("media store not marked", error, store=location)
 
     async def owner_problem(self) -> str | None:
         """Return why the media store seems to belong to another installation, for `/readyz`."""

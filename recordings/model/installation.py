@@ -18,11 +18,13 @@ class Installation:
 class InstallationPolicy:
     """The settings of an installation for recordings.
 
-    `places` are the allowed beginnings of a recording's `url`. `max_received` is the longest audio of a received file.
-    `accept_video` says whether a received file with video is accepted; its audio is kept and the video is dropped.
+    - `trash_window`: how long a deleted recording can be restored.
+    - `url_prefixes`: the allowed beginnings of a recording's `url`.
+    - `max_received`: the maximum length of the audio of a received file.
+    - `accept_video`: whether a received file with video is accepted. Its audio is kept and the video is dropped.
     """
 
     trash_window: Millis = 30 * DAY
-    places: tuple[str, ...] = WEB
+    url_prefixes: tuple[str, ...] = WEB
     max_received: Millis = DAY
     accept_video: bool = True

@@ -20,7 +20,7 @@ MAX_TIME_LIMIT: Final = 10_800
 MAX_NAME: Final = 255
 MAX_URL: Final = 2_048
 WEB: Final = ("http://", "https://")
-"""Allowed beginnings of a `url`, unless `InstallationPolicy.places` has others."""
+"""Allowed beginnings of a `url`, unless `InstallationPolicy.url_prefixes` has others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,38 +179,41 @@ class RecordingOptions:
 
 
 def parse_options(
-    parameters: Mapping[str, Any], path: Sequence[str] = (), places: Sequence[str] = WEB
+    parameters: Mapping[str, Any], path: Sequence[str] = (), url_prefixes: Sequence[str] = WEB
 ) -> RecordingOptions:
     """Check parameters and return the ones that are stored with the recording.
 
     A `None` value counts as missing. Values are not converted; an interface that receives text converts it first.
-    `places` are the allowed beginnings of a `url`, so a recording that can never be delivered is refused at the start.
+    `url_prefixes` are the allowed beginnings of a `url`. So a recording that can never be delivered is refused at the
+    start.
 
     Raises:
         InvalidInput: values are not allowed, have a wrong type, or belong to read-only or unknown parameters. The error
             has all of them.
     """
     values = {name: value for name, value in parameters.items() if value is not None}
-    problems = [found for name, value in values.items() if (found := _check(name, value, (*path, name), places))]
+    problems = [found for name, value in values.items() if (found := _check(name, value, (*path, name), url_prefixes))]
     if problems:
         raise InvalidInput(problems)
     return RecordingOptions(**{name: value for name, value in values.items() if PARAMETERS[name].option})
 
 
-def _check(name: str, value: Any, path: Sequence[str], places: Sequence[str]) -> Problem | None:
+def _check(name: str, value: Any, path: Sequence[str], url_prefixes: Sequence[str]) -> Problem | None:
     parameter = PARAMETERS.get(name)
     if parameter is None:
         return problem(path, "additionalProperties", value, "one of the documented parameters")
     if parameter.read_only:
         return problem(path, "readOnly", value, "left out: it is read-only")
-    return parameter.check(value, path) or _check_meaning(name, value, path, places)
+    return parameter.check(value, path) or _check_meaning(name, value, path, url_prefixes)
 
 
-def _check_meaning(name: str, value: Any, path: Sequence[str], places: Sequence[str]) -> Problem | None:
+def _check_meaning(name: str, value: Any, path: Sequence[str], url_prefixes: Sequence[str]) -> Problem | None:
     if name == "media_name" and not is_plain_name(value):
         return problem(path, "pattern", value, "a name without / or \\, and neither . nor ..")
-    if name == "url" and not _is_url(value, places):
-        return problem(path, "pattern", value, f"an absolute URL with a host, beginning with {' or '.join(places)}")
+    if name == "url" and not _is_url(value, url_prefixes):
+        return problem(
+            path, "pattern", value, f"an absolute URL with a host, beginning with {' or '.join(url_prefixes)}"
+        )
     return None
 
 
@@ -229,20 +232,20 @@ def is_http_url(text: str) -> bool:
     return _is_url(text, WEB)
 
 
-def _is_url(text: str, places: Sequence[str]) -> bool:
+def _is_url(text: str, url_prefixes: Sequence[str]) -> bool:
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
         return False
     _, _, rest = text.partition(":")
-    return is_in(f"{parts.scheme}:{rest}", places) and bool(parts.hostname) and " " not in text
+    return is_in(f"{parts.scheme}:{rest}", url_prefixes) and bool(parts.hostname) and " " not in text
 
 
-def is_in(url: str, places: Sequence[str]) -> bool:
-    """Return true if a URL is in one of the places. For example, `s3://drops-of-others/` is not in `s3://drops`."""
-    return any(url.startswith(place) and _is_whole(place, url.removeprefix(place)) for place in places)
+def is_in(url: str, url_prefixes: Sequence[str]) -> bool:
+    """Return true if a URL is below one of the prefixes. `s3://drops-of-others/` is not below `s3://drops`."""
+    return any(url.startswith(prefix) and _is_whole(prefix, url.removeprefix(prefix)) for prefix in url_prefixes)
 
 
-def _is_whole(place: str, rest: str) -> bool:
-    return not rest or place[-1] in "/=" or rest[0] in "/?#&"
+def _is_whole(prefix: str, rest: str) -> bool:
+    return not rest or prefix[-1] in "/=" or rest[0] in "/?#&"

@@ -68,13 +68,13 @@ class AccountStore(Protocol):
         """Return true if a token was revoked."""
 
 
-class PlaceStore(Protocol):
+class LocationStore(Protocol):
     """Stores each location that was ever used for audio. Audio there is found even if new audio goes elsewhere."""
 
-    async def note_place(self, url: str, at: Millis) -> None:
+    async def note_location(self, url: str, at: Millis) -> None:
         """Add a location: the common beginning of its URLs. A known location keeps its first instant."""
 
-    async def places(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
+    async def locations(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
         """Return the locations that are greater than `after`, sorted."""
 
     async def installation(self) -> Installation:
@@ -103,10 +103,10 @@ async def all_accounts(store: AccountStore) -> AsyncIterator[Account]:
         after = page[-1]
 
 
-async def all_places(store: PlaceStore) -> AsyncIterator[str]:
+async def all_locations(store: LocationStore) -> AsyncIterator[str]:
     """Return all locations, one page at a time."""
     after = ""
-    while page := await store.places(_PAGE, after):
-        for place in page:
-            yield place
+    while page := await store.locations(_PAGE, after):
+        for location in page:
+            yield location
         after = page[-1]

@@ -63,13 +63,13 @@ class ExaminedMedia(Protocol):
     def include(self, url: str) -> object:
         """Add a store by a URL in it. Raise an error if the URL cannot be one of a store."""
 
-    def places(self) -> Sequence[str]:
+    def locations(self) -> Sequence[str]:
         """Return the beginnings of the URLs of the known stores: the installation's own and the added ones."""
 
-    def objects_at(self, place: str) -> AsyncIterator[StoredObject] | None:
+    def objects_at(self, location: str) -> AsyncIterator[StoredObject] | None:
         """Return all objects in one of these stores; `None` if it cannot list them."""
 
-    async def owner_of(self, place: str) -> str | None:
+    async def owner_of(self, location: str) -> str | None:
         """Return the id of the installation that marked one of these stores; `None` if there is no mark."""
 
     async def lengths(self, urls: Sequence[str]) -> Sequence[int | MediaAccessError | None]:

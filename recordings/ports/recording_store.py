@@ -9,7 +9,7 @@ from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query
 from recordings.model.recording import Recording
-from recordings.ports.account_stores import AccountStore, PlaceStore, UserStore
+from recordings.ports.account_stores import AccountStore, LocationStore, UserStore
 
 
 class StoreUnavailableError(Exception):
@@ -118,7 +118,7 @@ class RecordingStore(Protocol):
         """Return rows of all accounts and shelves whose id is greater than `after`, sorted by id."""
 
 
-class MetadataStore(RecordingStore, AccountStore, PlaceStore, UserStore, Protocol):
+class MetadataStore(RecordingStore, AccountStore, LocationStore, UserStore, Protocol):
     """Stores everything except audio."""
 
     async def open(self) -> None:

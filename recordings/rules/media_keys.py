@@ -18,7 +18,7 @@ def id_of(url: str) -> str | None:
     return name if len(parts) > 2 and dot and name and parts[-2] == name[:6] else None  # noqa: PLR2004 - the parts of the split
 
 
-def place_of(url: str, recording_id: str, account_id: str) -> str | None:
+def location_of(url: str, recording_id: str, account_id: str) -> str | None:
     """Return the media store of a recording's URL.
 
     Return `None` if this service did not make the URL, or if it is in a local data folder.
@@ -26,13 +26,13 @@ def place_of(url: str, recording_id: str, account_id: str) -> str | None:
     name = id_of(url)
     if name is None or not (name == recording_id or is_digest(name)):
         return None
-    place, slash, folder = url.rsplit("/", 2)[0].rpartition("/")
-    return f"{place}/" if slash and "://" in place and folder == account_id else None
+    location, slash, folder = url.rsplit("/", 2)[0].rpartition("/")
+    return f"{location}/" if slash and "://" in location and folder == account_id else None
 
 
-def plain_place(place: str) -> str:
+def plain_location(location: str) -> str:
     """Return the URL of a media store without a user name and a password."""
-    scheme, separator, rest = place.partition("://")
+    scheme, separator, rest = location.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 

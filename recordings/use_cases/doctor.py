@@ -17,7 +17,7 @@ from recordings.model.fields import RecordingRow
 from recordings.model.instants import DAY, Millis
 from recordings.model.query import MAX_PAGE, HasMedia, Query
 from recordings.model.recording import Shelf, State
-from recordings.ports.account_stores import all_accounts, all_places
+from recordings.ports.account_stores import all_accounts, all_locations
 from recordings.ports.audio import (
     ExaminedMedia,
     MediaAccessError,
@@ -29,7 +29,7 @@ from recordings.ports.audio import (
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.lifecycle import is_being_purged
-from recordings.rules.media_keys import MARK, id_of, plain_place
+from recordings.rules.media_keys import MARK, id_of, plain_location
 from recordings.use_cases.doctor_findings import (
     Examination,
     Finding,
@@ -201,60 +201,60 @@ class Doctor:
         async for account in all_accounts(self._store):
             if account.media is not None:
                 self._media.include(account.media)
-        for place in (current := self._media.places()):
-            async for finding in self._examine_place(place, self._readable(place, examination), examination):
+        for location in (current := self._media.locations()):
+            async for finding in self._examine_location(location, self._readable(location, examination), examination):
                 yield finding
         await self._include_former(examination)
-        for place in self._media.places():
-            if place not in current:
-                async for finding in self._examine_place(place, self._former(place, examination), examination):
+        for location in self._media.locations():
+            if location not in current:
+                async for finding in self._examine_location(location, self._former(location, examination), examination):
                     yield finding
         for finding in await self._delete_orphans(examination):
             yield finding
 
     async def _include_former(self, examination: Examination) -> None:
         """Add the stores that were used before: the ones in recordings' URLs, and the ones in the metadata store."""
-        for place in examination.places:
-            self._include(place, examination)
+        for location in examination.locations:
+            self._include(location, examination)
         # A recorded store has no user in its URL. The same store may be known with its user.
-        known = set(map(plain_place, self._media.places()))
-        async for place in all_places(self._store):
-            if place not in known:
-                self._include(place, examination)
+        known = set(map(plain_location, self._media.locations()))
+        async for location in all_locations(self._store):
+            if location not in known:
+                self._include(location, examination)
 
-    def _include(self, place: str, examination: Examination) -> None:
+    def _include(self, location: str, examination: Examination) -> None:
         try:
-            self._media.include(place)
+            self._media.include(location)
         except (ValueError, ImportError) as error:
-            examination.notes.not_listed(place, str(error))
+            examination.notes.not_listed(location, str(error))
 
-    async def _readable(self, place: str, examination: Examination) -> AsyncIterator[StoredObject]:
+    async def _readable(self, location: str, examination: Examination) -> AsyncIterator[StoredObject]:
         """Return the objects of a store. Skip what the credentials do not allow to list, and note it."""
-        listing = self._media.objects_at(place)
+        listing = self._media.objects_at(location)
         if listing is None:
-            examination.notes.not_listed(place, _NO_LISTING)
+            examination.notes.not_listed(location, _NO_LISTING)
             return
         try:
             async for item in listing:
                 yield item
         except MediaAccessError as error:
-            examination.notes.not_listed(place, str(error))
+            examination.notes.not_listed(location, str(error))
 
-    async def _former(self, place: str, examination: Examination) -> AsyncIterator[StoredObject]:
+    async def _former(self, location: str, examination: Examination) -> AsyncIterator[StoredObject]:
         """Return the objects of a store that is no longer used. If it is unreachable, skip it and continue."""
         try:
-            async for item in self._readable(place, examination):
+            async for item in self._readable(location, examination):
                 yield item
         except Exception as error:  # noqa: BLE001 - each kind of store has its own errors
-            examination.notes.not_listed(place, str(error) or type(error).__name__)
+            examination.notes.not_listed(location, str(error) or type(error).__name__)
 
-    async def _examine_place(
-        self, place: str, listing: AsyncIterator[StoredObject], examination: Examination
+    async def _examine_location(
+        self, location: str, listing: AsyncIterator[StoredObject], examination: Examination
     ) -> AsyncIterator[Finding]:
         orphans = examination.orphans
         # A store inside this one was examined separately.
-        inside = tuple(other for other in examination.examined if other.startswith(place))
-        examination.examined.append(place)
+        inside = tuple(other for other in examination.examined if other.startswith(location))
+        examination.examined.append(location)
         async for found in _pages_of(listing):
             objects = [item for item in found if not item.url.startswith(inside)]
             rows = await self._rows({identity for item in objects if (identity := id_of(item.url))})
@@ -268,7 +268,7 @@ class Doctor:
             orphans.count(sum(id_of(item.url) is not None for item in objects))
             examination.listed += len(objects)
             examination.progress("objects", examination.listed, None)
-        await orphans.finish(place, self._media)
+        await orphans.finish(location, self._media)
 
     async def _rows(self, ids: set[str]) -> Mapping[str, RecordingRow]:
         return await self._store.rows(ids, frozenset({"id", "media", "state", "trashed_from"})) if ids else {}
@@ -291,8 +291,8 @@ class Doctor:
     async def _delete_orphans(self, examination: Examination) -> Sequence[Finding]:
         """Delete the candidates, if no store looks wrong."""
         orphans = examination.orphans
-        for place, reason in orphans.refusals:
-            examination.notes.not_deleted(place, reason)
+        for location, reason in orphans.refusals:
+            examination.notes.not_deleted(location, reason)
         if orphans.refusals:
             return [finding for _item, finding in orphans.candidates]
         return [await self._delete(item, finding) for item, finding in orphans.candidates]

@@ -9,11 +9,11 @@ from recordings.model.fields import MediaRow, RecordingRow
 from recordings.model.installation import Installation
 from recordings.model.recording import IN_PROGRESS, State
 from recordings.ports.audio import StoredObject
-from recordings.rules.media_keys import DIGEST, id_of, is_digest, place_of
+from recordings.rules.media_keys import DIGEST, id_of, is_digest, location_of
 from recordings.use_cases.orphan_audio import Orphans
 
 _MOST_DIGESTS: Final = 100_000
-_MOST_PLACES: Final = 10_000
+_MAX_LOCATIONS: Final = 10_000
 _BUSY: Final = IN_PROGRESS | {State.FINALIZING}
 
 
@@ -53,13 +53,13 @@ number, if that is known."""
 class Notes:
     """Receives what an examination could not do. Override the methods that you need."""
 
-    def not_listed(self, place: str, reason: str) -> None:
+    def not_listed(self, location: str, reason: str) -> None:
         """Note a store, or a part of it, that could not be listed. Orphans there are not found."""
 
     def not_examined(self, url: str, reason: str) -> None:
         """Note audio of a recording that could not be examined."""
 
-    def not_deleted(self, place: str, reason: str) -> None:
+    def not_deleted(self, location: str, reason: str) -> None:
         """Note a store that looks wrong. For this reason, no audio is deleted from any store."""
 
     def not_own(self, name: str) -> None:
@@ -85,7 +85,7 @@ class Examination:
         self.notes = notes or Notes()
         self.lost = 0
         self.listed = 0
-        self.places: set[str] = set()
+        self.locations: set[str] = set()
         self.examined: list[str] = []
         self._digests: set[bytes] | None = set()
 
@@ -93,9 +93,9 @@ class Examination:
         """Remember the stores in URLs, and the keys that do not contain their recording's id, up to a limit."""
         for row in rows:
             url = media_of(row)["url"]
-            name, place = id_of(url), place_of(url, row["id"], row["account_id"])
-            if place is not None and len(self.places) < _MOST_PLACES:
-                self.places.add(place)
+            name, location = id_of(url), location_of(url, row["id"], row["account_id"])
+            if location is not None and len(self.locations) < _MAX_LOCATIONS:
+                self.locations.add(location)
             if name is not None and name != row["id"] and len(name) == DIGEST and self._digests is not None:
                 self._digests.add(bytes.fromhex(name) if is_digest(name) else name.encode())
                 if len(self._digests) > _MOST_DIGESTS:

@@ -46,13 +46,13 @@ class Orphans(Generic[Item]):
         self.candidates.append((item, finding))
         return True
 
-    async def finish(self, place: str, media: ExaminedMedia) -> None:
+    async def finish(self, location: str, media: ExaminedMedia) -> None:
         """Check the current store after its last file."""
-        self.refusals += [(place, reason) for reason in await self._reasons(place, media)]
+        self.refusals += [(location, reason) for reason in await self._reasons(location, media)]
         self._audio = self._orphans = 0
         self._oldest = None
 
-    async def _reasons(self, place: str, media: ExaminedMedia) -> Sequence[str]:
+    async def _reasons(self, location: str, media: ExaminedMedia) -> Sequence[str]:
         if self._oldest is None:
             return ()
         reasons = []
@@ -61,7 +61,7 @@ class Orphans(Generic[Item]):
         if self._oldest < self._installation.created:
             reasons.append(f"it has audio that is older than the metadata store ({to_iso(self._installation.created)})")
         try:
-            owner = await media.owner_of(place)
+            owner = await media.owner_of(location)
         except MediaStoreUnavailableError as error:
             reasons.append(f"its installation mark cannot be read: {error}")
         else:

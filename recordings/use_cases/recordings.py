@@ -85,9 +85,9 @@ class Recordings:
         self._starts = RecordingStarter(store=store, recorder=recorder, clock=clock, audit=audit, node=node)
 
     @property
-    def places(self) -> tuple[str, ...]:
+    def url_prefixes(self) -> tuple[str, ...]:
         """The allowed beginnings of a recording's `url`; see `recordings.model.options.parse_options`."""
-        return self._policy.places
+        return self._policy.url_prefixes
 
     # Find
 

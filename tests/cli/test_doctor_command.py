@@ -22,7 +22,7 @@ def prepare(cli: CommandLine, account: str, media: str) -> str:
     async def work(services: Services) -> str:
         source = cli.data / "source"
         source.write_bytes(b"x")
-        await services.store.note_place("https://user.example.org/?token=much-hidden", 0)
+        await services.store.note_location("https://user.example.org/?token=much-hidden", 0)
         await services.store.insert(sample(account_id=account, state=State.STORED))
         return await services.media.put(f"{account}/202611/202611-0a.mp3", str(source), "audio/mpeg")
 

@@ -79,13 +79,13 @@ def test_the_error_of_an_invalid_value_has_the_field_and_its_limits(name: str, v
         ("http://example.com/in", False),
     ],
 )
-def test_a_url_must_begin_with_one_of_the_allowed_places(url: str, accepted: bool) -> None:
-    places = ("s3://drops/in/", "ftp://")
+def test_a_url_must_begin_with_an_allowed_prefix(url: str, accepted: bool) -> None:
+    url_prefixes = ("s3://drops/in/", "ftp://")
     if accepted:
-        assert parse_options({"url": url}, places=places).url == url
+        assert parse_options({"url": url}, url_prefixes=url_prefixes).url == url
         return
     with pytest.raises(InvalidInput, match="beginning with s3://drops/in/ or ftp://, not"):
-        parse_options({"url": url}, places=places)
+        parse_options({"url": url}, url_prefixes=url_prefixes)
 
 
 def test_the_error_has_all_invalid_values() -> None:
@@ -118,5 +118,5 @@ def test_a_name_is_never_a_path(text: str) -> None:
         ("https://h.example/put?key=abc", True),
     ],
 )
-def test_a_place_matches_whole_names_only(url: str, accepted: bool) -> None:
+def test_a_prefix_matches_whole_names_only(url: str, accepted: bool) -> None:
     assert is_in(url, ("https://drops.example.org", "s3://drops", "https://h.example/put?key=")) is accepted

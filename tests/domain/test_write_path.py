@@ -17,7 +17,7 @@ WRITER = ROOT / "recordings" / "use_cases" / "save_event.py"
 STORES = ROOT / "adapters" / "metadata"
 WRITES = {"insert", "save", "remove"}
 STORE_NAME = re.compile(r"(^|_)stores?$")
-OTHER_STORE_NAME = re.compile(r"(^|_)(account|media|place|user|peer)_stores?$")
+OTHER_STORE_NAME = re.compile(r"(^|_)(account|media|location|user|peer)_stores?$")
 STORE_TYPES = {"RecordingStore", "MetadataStore", "SqliteStore", "MongoStore"}
 WRITING_MODULES = {"adapters.metadata.sqlite.recording_table", "adapters.metadata.mongodb.recording_collection"}
 

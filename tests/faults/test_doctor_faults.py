@@ -16,7 +16,7 @@ from recordings.model.account import Account
 from recordings.model.instants import DAY, HOUR
 from recordings.model.recording import Media, Reason, Recording, State
 from recordings.ports.audio import MediaAccessError, StoredObject
-from recordings.rules.media_keys import id_of, place_of, plain_place
+from recordings.rules.media_keys import id_of, location_of, plain_location
 from recordings.use_cases.doctor import MOST_LOST, Doctor
 from recordings.use_cases.doctor_findings import Finding, Issue, Notes
 from recordings.use_cases.finalizer import media_key
@@ -69,8 +69,8 @@ class DamagedInstallation:
     def media_in(self, name: str) -> MediaRouter:
         """Return a media store that stores new audio in a folder of this name."""
 
-        async def note(place: str) -> None:
-            await self.store.note_place(place, self.clock.now())
+        async def note(location: str) -> None:
+            await self.store.note_location(location, self.clock.now())
 
         return open_media_store(f"file://{self.folder}/{name}", self.folder, note=note)
 
@@ -95,14 +95,14 @@ class NoteList(Notes):
         self.undeleted: list[tuple[str, str]] = []
         self.others: list[str] = []
 
-    def not_listed(self, place: str, reason: str) -> None:
-        self.unlisted.append((place, reason))
+    def not_listed(self, location: str, reason: str) -> None:
+        self.unlisted.append((location, reason))
 
     def not_examined(self, url: str, reason: str) -> None:
         self.unexamined.append((url, reason))
 
-    def not_deleted(self, place: str, reason: str) -> None:
-        self.undeleted.append((place, reason))
+    def not_deleted(self, location: str, reason: str) -> None:
+        self.undeleted.append((location, reason))
 
     def not_own(self, name: str) -> None:
         self.others.append(name)
@@ -359,7 +359,7 @@ async def test_memory_does_not_grow_with_the_store(installation: DamagedInstalla
         async def lengths(self, urls: Sequence[str]) -> Sequence[int | MediaAccessError | None]:
             return [1] * len(urls)
 
-        async def objects_at(self, _place: str) -> AsyncIterator[Any]:
+        async def objects_at(self, _location: str) -> AsyncIterator[Any]:
             for number in range(10_000):
                 self.listed += 1
                 yield StoredObject(f"local:{ACCOUNT}/202611/202611-{number:032x}.mp3", 1, 0)
@@ -377,7 +377,7 @@ async def test_memory_does_not_grow_with_the_store(installation: DamagedInstalla
 async def test_orphans_in_an_earlier_location_are_found_and_deleted(installation: DamagedInstallation) -> None:
     unknown = sample(account_id=ACCOUNT)
     url = await installation.put_old(installation.media_in("before"), unknown)
-    assert await installation.store.places() == [f"file://{installation.folder}/before/"]
+    assert await installation.store.locations() == [f"file://{installation.folder}/before/"]
     assert [(found.url, found.repaired) for found in await installation.findings()] == [(url, False)]
     # The next process only knows the locations in the metadata store.
     installation.media = open_media_store(None, installation.folder)
@@ -393,7 +393,7 @@ async def test_a_location_that_was_never_noted_is_found_through_its_recordings(
     url, orphan = await installation.put_old(before, kept), await installation.put_old(before, unknown)
     media = Media(url, "audio/mpeg", len(DATA), 1_000, 8_000, 1, hashlib.sha256(DATA).hexdigest(), 0)
     await installation.store.insert(replace(kept, media=media))
-    assert await installation.store.places() == []
+    assert await installation.store.locations() == []
     assert summary(await installation.findings(repair_orphans=1)) == [(Issue.ORPHAN_AUDIO, unknown.id, True)]
     assert [await installation.media.length(each) for each in (url, orphan)] == [len(DATA), None]
 
@@ -415,12 +415,12 @@ async def test_a_location_without_a_listing_is_reported_and_the_others_are_exami
 ) -> None:
     unknown = sample(account_id=ACCOUNT)
     await installation.put_old(installation.media_in("here"), unknown)
-    for place in ("https://files.example.org/audio/", "nothing://bucket/", "nothing"):
-        await installation.store.note_place(place, 0)
+    for location in ("https://files.example.org/audio/", "nothing://bucket/", "nothing"):
+        await installation.store.note_location(location, 0)
     notes = NoteList()
     findings = await installation.findings(notes=notes)
     assert summary(findings) == [(Issue.ORPHAN_AUDIO, unknown.id, False)]
-    assert [(place, why[:28]) for place, why in sorted(notes.unlisted)] == [
+    assert [(location, why[:28]) for location, why in sorted(notes.unlisted)] == [
         ("https://files.example.org/audio/", "this kind of store cannot li"),
         ("nothing", "'nothing' is not a URL for a"),
         ("nothing://bucket/", "Protocol not known: nothing"),
@@ -451,7 +451,7 @@ async def test_all_pages_of_accounts_are_examined(
 
 
 @pytest.mark.parametrize(
-    ("url", "place"),
+    ("url", "location"),
     [
         (f"s3://bucket/x/{ACCOUNT}/202611/202611-0a.mp3", "s3://bucket/x/"),
         (f"s3://bucket/{ACCOUNT}/202611/202611-0a.mp3", "s3://bucket/"),
@@ -463,12 +463,12 @@ async def test_all_pages_of_accounts_are_examined(
         (f"s3://bucket/{ACCOUNT}/{'0a' * 3}/{'0a' * 32}.mp3", "s3://bucket/"),
     ],
 )
-def test_a_location_is_read_only_from_urls_that_this_service_made(url: str, place: str | None) -> None:
-    assert place_of(url, "202611-0a", ACCOUNT) == place
+def test_a_location_is_read_only_from_urls_that_this_service_made(url: str, location: str | None) -> None:
+    assert location_of(url, "202611-0a", ACCOUNT) == location
 
 
 @pytest.mark.parametrize(
-    ("place", "plain"),
+    ("location", "plain"),
     [
         ("https://user:secret@files.example.org/a@b/", "https://files.example.org/a@b/"),
         ("s3://bucket/a/", "s3://bucket/a/"),
@@ -476,8 +476,8 @@ def test_a_location_is_read_only_from_urls_that_this_service_made(url: str, plac
         ("local:", "local:"),
     ],
 )
-def test_a_location_is_noted_without_its_user(place: str, plain: str) -> None:
-    assert plain_place(place) == plain
+def test_a_location_is_noted_without_its_user(location: str, plain: str) -> None:
+    assert plain_location(location) == plain
 
 
 @pytest.mark.parametrize(

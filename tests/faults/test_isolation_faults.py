@@ -275,7 +275,7 @@ def folders(tmp_path: Path) -> Path:
 
 async def test_an_unreadable_folder_is_named_and_the_others_are_listed(folders: Path) -> None:
     media = open_media_store(f"file://{folders}", folders)
-    listing = media.objects_at(media.default_place)
+    listing = media.objects_at(media.default_location)
     assert listing is not None
     found: list[str] = []
     with without_root():

@@ -126,13 +126,13 @@ async def test_the_first_audio_marks_the_store_and_a_second_installation_sees_it
     media = open_media_store(f"file://{tmp_path}/media", tmp_path)
     await first.open()
     await second.open()
-    assert await check_owner(media.default_place, first, media) is None
+    assert await check_owner(media.default_location, first, media) is None
     assert not (tmp_path / "media").exists(), "its disk may not be mounted"
     (tmp_path / "media").mkdir()
-    assert await check_owner(media.default_place, first, media) is None
+    assert await check_owner(media.default_location, first, media) is None
     assert json.loads((tmp_path / "media" / MARK).read_text()) == {"installation": (await first.installation()).id}
-    assert await check_owner(media.default_place, first, media) is None
-    problem = await check_owner(media.default_place, second, media)
+    assert await check_owner(media.default_location, first, media) is None
+    problem = await check_owner(media.default_location, second, media)
     assert problem is not None
     assert "mark of another installation" in problem
     await first.close()

@@ -113,11 +113,11 @@ class AccountCollections:
         """Return true if a token is revoked."""
         return await self._revoked_tokens.find_one({"_id": token_id}) is not None
 
-    async def note_place(self, url: str, at: Millis) -> None:
+    async def note_location(self, url: str, at: Millis) -> None:
         """Store the URL of a media store that holds audio."""
         await self._places.update_one({"_id": url}, {"$setOnInsert": {"since": at}}, upsert=True)
 
-    async def places(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
+    async def locations(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
         """Return the media store URLs that sort after `after`."""
         found = self._places.find({"_id": {"$gt": after}}, sort=[("_id", ASCENDING)], limit=limit)
         return [str(document["_id"]) for document in await found.to_list(None)]

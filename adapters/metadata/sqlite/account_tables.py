@@ -143,12 +143,12 @@ def is_token_revoked(connection: sqlite3.Connection, token_id: str) -> bool:
     return connection.execute("SELECT 1 FROM revoked_tokens WHERE id = ?", (token_id,)).fetchone() is not None
 
 
-def note_place(connection: sqlite3.Connection, url: str, at: Millis) -> None:
+def note_location(connection: sqlite3.Connection, url: str, at: Millis) -> None:
     """Store the URL of a media store that holds audio."""
     connection.execute("INSERT INTO places VALUES (?, ?) ON CONFLICT (url) DO NOTHING", (url, at))
 
 
-def places(connection: sqlite3.Connection, limit: int, after: str) -> list[str]:
+def locations(connection: sqlite3.Connection, limit: int, after: str) -> list[str]:
     """Return the media store URLs that sort after `after`."""
     found = connection.execute("SELECT url FROM places WHERE url > ? ORDER BY url LIMIT ?", (after, limit))
     return [url for (url,) in found]

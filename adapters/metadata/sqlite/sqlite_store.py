@@ -177,13 +177,13 @@ class SqliteStore:
         """Return true if a token is revoked."""
         return bool(await self._read(account_tables.is_token_revoked, token_id))
 
-    async def note_place(self, url: str, at: Millis) -> None:
+    async def note_location(self, url: str, at: Millis) -> None:
         """Store the URL of a media store that holds audio."""
-        await self._write(account_tables.note_place, url, at)
+        await self._write(account_tables.note_location, url, at)
 
-    async def places(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
+    async def locations(self, limit: int = 1_000, after: str = "") -> Sequence[str]:
         """Return the media store URLs that sort after `after`."""
-        found: list[str] = await self._read(account_tables.places, limit, after)
+        found: list[str] = await self._read(account_tables.locations, limit, after)
         return found
 
     async def installation(self) -> Installation:

@@ -47,7 +47,7 @@ class ChannelEndpoint:
     async def _run(self, context: RequestContext, action: str, params: Mapping[str, Any]) -> str:
         principal, call_id, account_id = context.principal, context.argument("channel_id"), context.account.id
         if action == "start":
-            start = read_start(params, self._recordings.places)
+            start = read_start(params, self._recordings.url_prefixes)
             if start is None:
                 await self._recordings.call(principal, call_id, account_id)
                 return SKIPPED

@@ -34,10 +34,10 @@ class Start:
     origin: str | None
 
 
-def read_start(params: Mapping[str, Any], places: Sequence[str]) -> Start | None:
+def read_start(params: Mapping[str, Any], url_prefixes: Sequence[str]) -> Start | None:
     """Return the parameters of a start, or `None` if it must be skipped. Unknown names are ignored.
 
-    `places` are the allowed beginnings of a `url`.
+    `url_prefixes` are the allowed beginnings of a `url`.
 
     Raises:
         InvalidInput: values have a wrong type or are not allowed. The error has all of them.
@@ -52,7 +52,7 @@ def read_start(params: Mapping[str, Any], places: Sequence[str]) -> Start | None
     problem = None if origin is None else PARAMETERS["origin"].check(origin, (*PATH, "origin"))
     integers = {name: values.pop(name) for name in ANY_INTEGER if type(values.get(name)) is int}
     try:
-        options = parse_options(values, PATH, places)
+        options = parse_options(values, PATH, url_prefixes)
     except InvalidInput as error:
         raise InvalidInput([*error.problems, *([problem] if problem else [])]) from error
     if problem is not None:

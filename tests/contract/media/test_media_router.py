@@ -21,10 +21,10 @@ async def listed(store: MediaRouter) -> list[StoredObject]:
 
 
 async def test_an_account_can_have_its_own_location(tmp_path: Path, source: str) -> None:
-    async def place_of(account: str) -> str | None:
+    async def location_of(account: str) -> str | None:
         return f"file://{tmp_path}/theirs" if account == "them" else None
 
-    store = open_media_store(None, tmp_path / "data", place_of=place_of)
+    store = open_media_store(None, tmp_path / "data", location_of=location_of)
     ours, theirs = [await store.put(f"{account}/k", source, "audio/mpeg") for account in ("us", "them")]
     assert (ours, theirs) == ("local:us/k", f"file://{tmp_path}/theirs/them/k")
     other = open_media_store(None, tmp_path / "data")
@@ -38,15 +38,15 @@ async def test_an_account_can_have_its_own_location(tmp_path: Path, source: str)
 async def test_a_location_is_noted_once_before_the_first_audio_is_stored_there(tmp_path: Path, source: str) -> None:
     noted: list[str] = []
 
-    async def place_of(account: str) -> str | None:
+    async def location_of(account: str) -> str | None:
         return None if account == "us" else f"file://{tmp_path}/{account}"
 
-    async def note(place: str) -> None:
-        noted.append(place)
+    async def note(location: str) -> None:
+        noted.append(location)
         if len(noted) == 1:
             raise ConnectionError
 
-    store = open_media_store("memory://user:secret@ours", tmp_path / "data", place_of=place_of, note=note)
+    store = open_media_store("memory://user:secret@ours", tmp_path / "data", location_of=location_of, note=note)
     with pytest.raises(ConnectionError):
         await store.put("them/k", source, "audio/mpeg")
     assert await listed(store) == []
@@ -57,7 +57,7 @@ async def test_a_location_is_noted_once_before_the_first_audio_is_stored_there(t
 
 
 async def test_the_data_folder_is_not_noted(tmp_path: Path, source: str) -> None:
-    async def note(_place: str) -> None:
+    async def note(_location: str) -> None:
         raise AssertionError
 
     assert await open_media_store(None, tmp_path, note=note).put("a/k", source, "audio/mpeg") == "local:a/k"

@@ -8,7 +8,7 @@ import pytest
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.instants import LATEST
 from recordings.model.retention import Retention
-from recordings.ports.account_stores import RealmTaken, all_accounts, all_places
+from recordings.ports.account_stores import RealmTaken, all_accounts, all_locations
 from recordings.ports.recording_store import MetadataStore
 from tests.contract.metadata.conftest import Stores
 from tests.contract.metadata.samples import NOW
@@ -47,13 +47,13 @@ async def test_paging_through_all_accounts_skips_and_repeats_none(
 
 
 async def test_media_store_urls_are_stored_once(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await store.places() == []
+    assert await store.locations() == []
     urls = ["file:///var/audio/", "s3://a/", "s3://a/b \U0001f600/", "s3://b/"]
-    await asyncio.gather(*(store.note_place(url, NOW + number) for number in range(3) for url in reversed(urls)))
-    assert await store.places() == urls
-    assert await store.places(limit=2, after="s3://a/") == urls[2:]
+    await asyncio.gather(*(store.note_location(url, NOW + number) for number in range(3) for url in reversed(urls)))
+    assert await store.locations() == urls
+    assert await store.locations(limit=2, after="s3://a/") == urls[2:]
     monkeypatch.setattr("recordings.ports.account_stores._PAGE", 1)
-    assert [place async for place in all_places(store)] == urls
+    assert [location async for location in all_locations(store)] == urls
 
 
 async def test_the_settings_of_an_account_can_change_but_not_its_position_in_the_tree(store: MetadataStore) -> None:
