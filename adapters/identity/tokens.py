@@ -10,14 +10,16 @@ import jwt
 
 from adapters.identity.claims import invalid_credentials, principal_from_claims
 from recordings.model.account import Principal
+from recordings.model.errors import Unauthenticated
 from recordings.model.instants import SECOND, Millis
 from recordings.ports.clock import Clock
+from recordings.ports.peers import CLOCK_TOLERANCE
 
 ISSUER: Final = "recordings"
 ALGORITHM: Final = "HS256"
 DEFAULT_SECONDS: Final = 3_600
 """The lifetime of a token."""
-LEEWAY: Final = 5
+LEEWAY: Final = CLOCK_TOLERANCE // SECOND
 """Seconds by which the clocks of two servers may differ."""
 REQUIRED: Final = ["exp", "iat"]
 _MAX_TOKEN_ID: Final = 64
@@ -83,6 +85,9 @@ class Tokens:
                 # A token without an id could not be revoked.
                 options={"require": [*REQUIRED, "iss", "jti"]},
             )
+        except jwt.ImmatureSignatureError as error:
+            # The signature is valid, so a server of this installation issued the token.
+            raise _from_the_future(token, self._clock.now() // SECOND) from error
         except (jwt.PyJWTError, ValueError) as error:
             raise invalid_credentials() from error
         token_id = claims["jti"]
@@ -97,6 +102,14 @@ class Tokens:
         self._verified.move_to_end(digest)
         if len(self._verified) > MAX_CACHED:
             self._verified.popitem(last=False)
+
+
+def _from_the_future(token: str, now: int) -> Unauthenticated:
+    seconds = int(jwt.decode(token, options={"verify_signature": False})["iat"]) - now
+    return Unauthenticated(
+        f"this token was issued {seconds} s in the future: this server's clock differs from the clock of the server "
+        f"that issued it, and at most {LEEWAY} s are allowed"
+    )
 
 
 def _digest(token: str) -> bytes:

@@ -57,7 +57,8 @@ def _armed(_event: Armed, recording: Recording) -> Recording:
 
 @amend.register
 def _begun(event: Begun, recording: Recording) -> Recording:
-    return replace(recording, start=event.at)
+    # The server that records may have another clock than the server that received the request.
+    return replace(recording, start=max(event.at, recording.created))
 
 
 @amend.register

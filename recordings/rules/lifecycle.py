@@ -193,7 +193,10 @@ def apply(recording: Recording, event: Event) -> Recording:
         return replace(amend(event, recording), modified=event.at, revision=recording.revision + 1)
     state = result if isinstance(result, State) else recording.trashed_from or State.STORED
     _guard(recording, event)
-    moved = replace(amend(event, recording), state=state, modified=event.at, ended=_end_of(recording, state, event.at))
+    amended = amend(event, recording)
+    # The server that reports the end may have another clock than the server that reported the start.
+    ended = _end_of(recording, state, max(event.at, amended.start))
+    moved = replace(amended, state=state, modified=event.at, ended=ended)
     moved = replace(moved, held_source=held_source(recording, moved, event))
     return replace(moved, due_at=due_at(moved, event.at), lease=None, attempts=0, revision=recording.revision + 1)
 

@@ -31,6 +31,15 @@ def make_ingest(data: Path, **variables: str) -> str:
     return asyncio.run(_with(data, make, variables))
 
 
+def make_key(data: Path, **variables: str) -> str:
+    """Create an API key for the account and return it. `variables` are the server's settings."""
+
+    async def make(services: Services) -> str:
+        return (await services.accounts.create_key(ACCOUNT, None, frozenset(DEFAULT_SCOPES))).secret
+
+    return asyncio.run(_with(data, make, variables))
+
+
 async def _with(
     data: Path, make: Callable[[Services], Awaitable[str]], variables: Mapping[str, str] | None = None
 ) -> str:

@@ -25,8 +25,11 @@ class Pair(NamedTuple):
 
 
 @contextmanager
-def open_pair(folder: Path, uri: str) -> Iterator[Pair]:
-    """Start two servers on a MongoDB database, and stop them at the end."""
+def open_pair(folder: Path, uri: str, ahead: int = 0) -> Iterator[Pair]:
+    """Start two servers on a MongoDB database, and stop them at the end.
+
+    The clock of the second one is `ahead` seconds ahead.
+    """
     variables = {
         "RECORDINGS_MONGODB": uri,
         "RECORDINGS_MEDIA": f"file://{folder}/audio",
@@ -37,7 +40,8 @@ def open_pair(folder: Path, uri: str) -> Iterator[Pair]:
         for server in servers:
             stack.push(server.__exit__)
             server.variables["RECORDINGS_PEER_URL"] = server.url
-            server.launch()
+            is_shifted = ahead and server.data.name == "other"
+            server.launch(prepare=("tests.e2e.shifted_clock:shift", str(ahead)) if is_shifted else ())
         token = make_account(folder / "one", **variables)
         ingest = make_ingest(folder / "one", **variables)
         one, other = (server.wait_until_ready() for server in servers)

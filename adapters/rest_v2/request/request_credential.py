@@ -12,8 +12,9 @@ import msgspec
 
 from adapters.rest_v2.request.parameters import Parameters
 from recordings.model.instants import SECOND, Millis
+from recordings.ports.peers import CLOCK_TOLERANCE
 
-LEEWAY: Final = 5
+LEEWAY: Final = CLOCK_TOLERANCE // SECOND
 """Seconds that the clocks of two servers may differ. A token stays valid this long after it expired."""
 MAX_LENGTH: Final = 8_192
 _BASIC: Final = re.compile(r"([0-9a-f]{32}):([0-9A-Fa-f]{1,64})")
