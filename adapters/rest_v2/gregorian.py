@@ -8,13 +8,13 @@ OFFSET: Final = 62_167_219_200
 """The Gregorian seconds of 1970-01-01T00:00:00Z."""
 
 
-def from_gregorian(seconds: int) -> Millis:
+def from_gregorian(seconds: float) -> Millis:
     """Convert Gregorian seconds to milliseconds since 1970.
 
     Raises:
         ValueError: the time is outside the years 1 to 9999.
     """
-    millis = (seconds - OFFSET) * SECOND
+    millis = round((seconds - OFFSET) * SECOND)
     if not EARLIEST <= millis <= LATEST:
         message = f"{seconds} is not a time in Gregorian seconds: it must be within the years 1 to 9999"
         raise ValueError(message)

@@ -9,11 +9,12 @@
 import asyncio
 import errno
 import filecmp
+import hashlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from itertools import count, takewhile
 from pathlib import Path
@@ -24,7 +25,7 @@ from adapters.spool.manifest import NAME, Manifest
 from adapters.spool.track_writer import SpoolWriter
 from adapters.spool.upload_file import BodyWriter
 from recordings.model.ids import FILE_NAME, check_file_name
-from recordings.ports.audio import Codec, SpoolDamaged, SpooledAudio
+from recordings.ports.audio import Codec, ReceivedFile, SpoolDamaged, SpooledAudio
 
 _EXTENSION: Final = re.compile(r"[a-z0-9]{1,8}")
 _NUMBERED: Final = re.compile(r"(?P<id>.+)-[1-9][0-9]*")
@@ -63,6 +64,28 @@ class FolderSpool:
         name = f"body.{plain if _EXTENSION.fullmatch(plain) else 'bin'}"
         return await asyncio.to_thread(self._open_body, self._folder(recording_id), name)
 
+    async def receive(self, recording_id: str, name_extension: str, chunks: AsyncIterator[bytes]) -> ReceivedFile:
+        """Write a file for a recording, and sync it to the disk. An earlier one is replaced.
+
+        After an error, the incomplete file keeps the name `<name>.part`, and `audio` does not return it.
+
+        Raises:
+            OSError: the disk is full or broken.
+            ValueError: the id could be read as a path.
+        """
+        writer = await self.open_body(recording_id, name_extension)
+        # CouchDB has MD5 digests of its attachments.
+        md5 = hashlib.md5(usedforsecurity=False)
+        try:
+            async for chunk in chunks:
+                md5.update(chunk)
+                await writer.write(chunk)
+            await writer.close()
+        finally:
+            # A closed file does not change.
+            await writer.close(sync=False)
+        return ReceivedFile(writer.length, writer.sha256, md5.digest())
+
     async def audio(self, recording_id: str) -> SpooledAudio | None:
         """Return the spooled audio of a recording, or `None` if there is none.
 
@@ -98,6 +121,10 @@ class FolderSpool:
     async def others(self) -> Sequence[str]:
         """Return the paths of files and folders in the spool, and beside it, that this service did not make."""
         return await asyncio.to_thread(self._others)
+
+    async def folders_aside(self, recording_id: str) -> Sequence[Path]:
+        """Return the folders with audio of a recording that was set aside."""
+        return await asyncio.to_thread(lambda: list(takewhile(Path.is_dir, self._folders_aside(recording_id))))
 
     async def free_bytes(self) -> int:
         """Return the bytes that can still be written to the spool's disk."""

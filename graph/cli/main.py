@@ -12,6 +12,7 @@ from graph.cli.ingest_command import ingest
 from graph.cli.key_command import key
 from graph.cli.node_command import node
 from graph.cli.openapi_command import openapi
+from graph.cli.recordings_command import list_, show
 from graph.cli.retention_command import retention
 from graph.cli.schema_command import schema
 from graph.cli.serve_command import serve
@@ -43,6 +44,8 @@ for command in (
     token,
     ingest,
     import_,
+    list_,
+    show,
     call,
     retention,
     node,

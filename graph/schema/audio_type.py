@@ -35,7 +35,7 @@ def media_url(context: Context, recording_id: str) -> str:
     return f"{address}?expires={expires}&signature={signature}&inline=true"
 
 
-_UNKNOWN: Final[Mapping[str, None]] = {"damage": None, "expected_ms": None}
+_UNKNOWN: Final[Mapping[str, None]] = {"damage": None, "expected_ms": None, "place": None}
 
 
 def resolve_media(row: strawberry.Parent[RecordingRow]) -> Any:
@@ -43,7 +43,7 @@ def resolve_media(row: strawberry.Parent[RecordingRow]) -> Any:
     media = row["media"]
     if media is None:
         return None
-    # Media that earlier releases stored have no word on damage.
+    # Media that earlier releases stored have no such fields.
     return {**_UNKNOWN, **media, "recording_id": row["id"], "state": row["state"]}
 
 
@@ -152,4 +152,8 @@ class Media:
     damage: str | None = strawberry.field(description="The missing or damaged part, in words. Null if there is none.")
     expected_ms: int | None = strawberry.field(
         description="The duration in milliseconds that the received file announced, if it differs from `durationMs`."
+    )
+    place: str | None = strawberry.field(
+        description="The storage provider that keeps the audio, such as `https://audio.example.com` or `s3://bucket`. "
+        "The service plays the audio from there and never deletes it. Null if this service itself keeps the audio."
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recordings.model.instants import Millis
-from recordings.model.recording import EndCause, Lease, Media, Reason
+from recordings.model.recording import EndCause, Lease, Media, Reason, Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +78,18 @@ class Reopened(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AudioFound(Event):
+    """An import found audio for an imported recording that has none: its audio was missing, or could not be used.
+
+    The audio is on the disk of the server `node`, or at a storage provider (`reference`).
+    """
+
+    source_sha256: str | None = None
+    node: str | None = None
+    reference: Reference | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored(Event):
     """The finalizer stored the audio and read it back.
 
@@ -98,14 +110,19 @@ class Discarded(Event):
     reason: Reason
     detail: str | None = None
     duration_ms: Millis | None = None
+    source_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Event):
-    """Recording or finalizing failed. Any audio is set aside on the server's disk."""
+    """Recording or finalizing failed. Any audio is set aside on the server's disk.
+
+    `source_sha256` is the digest of the audio, if it was not known before.
+    """
 
     reason: Reason
     detail: str | None = None
+    source_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,7 @@ FIELDS: Final[Mapping[str, Field]] = {
         _text("source_key", filterable=False),
         _text("source_sha256", filterable=False),
         _text("held_source", filterable=False),
+        Field("reference", FieldType.OBJECT, nullable=True),
         _text("node", filterable=False),
         _number("due_at"),
         _number("attempts", nullable=False),
@@ -168,6 +169,15 @@ class MediaRow(TypedDict):
     stored_at: int
     damage: str | None
     expected_ms: int | None
+    place: str | None
+
+
+class ReferenceRow(TypedDict):
+    """The `reference` of a row."""
+
+    url: str
+    content_type: str
+    length: int | None
 
 
 class DeliveryRow(TypedDict):
@@ -256,6 +266,7 @@ RecordingRow = TypedDict(
         "source_key": str | None,
         "source_sha256": str | None,
         "held_source": str | None,
+        "reference": ReferenceRow | None,
         "node": str | None,
         "due_at": int | None,
         "attempts": int,

@@ -115,6 +115,19 @@ class Media:
     """The part of the received file that is missing or damaged, in words. The original is then set aside."""
     expected_ms: Millis | None = None
     """The length that the received file announced, if the stored audio is not complete."""
+    place: str | None = None
+    """The storage provider that keeps the audio. The service reads it there and never deletes it. `None` if the audio
+    is in a media store of this service.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Audio at a storage provider: its URL, and its type and length in bytes as the archive says."""
+
+    url: str
+    content_type: str = ""
+    length: int | None = None
 
 
 class DeliveryState(StrEnum):
@@ -178,6 +191,7 @@ class Recording:
     - `source_key`: the identity of an upload; a sender's retry has the same one.
     - `source_sha256`: the digest of the uploaded bytes.
     - `held_source`: the uploaded file that only this recording may have. `recordings.rules.held_source` sets it.
+    - `reference`: the audio at a storage provider, if the service does not store the audio itself.
     """
 
     id: str
@@ -229,6 +243,7 @@ class Recording:
     source_key: str | None = None
     source_sha256: str | None = None
     held_source: str | None = None
+    reference: Reference | None = None
     node: str | None = None
     due_at: Millis | None = None
     attempts: int = 0
@@ -292,7 +307,12 @@ _ENUMS: Final[Mapping[str, type[StrEnum]]] = {
     "trashed_from": State,
 }
 
-_PARTS: Final[Mapping[str, type[Media | Hold | Lease]]] = {"media": Media, "hold": Hold, "lease": Lease}
+_PARTS: Final[Mapping[str, type[Media | Hold | Lease | Reference]]] = {
+    "media": Media,
+    "hold": Hold,
+    "lease": Lease,
+    "reference": Reference,
+}
 
 ROW_FIELDS: Final = (*_ATTRIBUTES.values(), "shelf", "active_call")
 """All fields of a row, in their order. `shelf` and `active_call` are derived; the stores keep them for indexes."""

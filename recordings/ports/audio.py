@@ -117,8 +117,20 @@ class SpoolDamaged(Exception):  # noqa: N818 - a result, not a fault
     """There are files of a recording in the spool, but their description is missing or damaged."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """A complete file in the spool: its length in bytes, its SHA-256 in hexadecimal, and its MD5."""
+
+    length: int
+    sha256: str
+    md5: bytes
+
+
 class Spool(Protocol):
     """The part of the node's disk where audio waits for the finalizer."""
+
+    async def receive(self, recording_id: str, name_extension: str, chunks: AsyncIterator[bytes]) -> ReceivedFile:
+        """Write a file for a recording. Replace an earlier one. After an error, `audio` does not return the file."""
 
     async def audio(self, recording_id: str) -> SpooledAudio | None:
         """Return the audio of a recording; `None` if there is none.

@@ -10,6 +10,7 @@ from typing import Final
 from recordings.model.events import (
     Annotated,
     Armed,
+    AudioFound,
     Begun,
     Delivered,
     DeliveryFailed,
@@ -103,6 +104,19 @@ def _reopened(event: Reopened, recording: Recording) -> Recording:
 
 
 @amend.register
+def _audio_found(event: AudioFound, recording: Recording) -> Recording:
+    return replace(
+        recording,
+        reason=None,
+        reason_detail=None,
+        end_cause=EndCause.RECEIVED,
+        source_sha256=event.source_sha256,
+        node=event.node,
+        reference=event.reference,
+    )
+
+
+@amend.register
 def _stored(event: Stored, recording: Recording) -> Recording:
     delivery = None
     if recording.options.url is not None and event.delivery_id is not None:
@@ -122,12 +136,14 @@ def _stored(event: Stored, recording: Recording) -> Recording:
 @amend.register
 def _discarded(event: Discarded, recording: Recording) -> Recording:
     duration = recording.duration_ms if event.duration_ms is None else event.duration_ms
-    return replace(_with_reason(recording, event), duration_ms=duration)
+    digest = event.source_sha256 or recording.source_sha256
+    return replace(_with_reason(recording, event), duration_ms=duration, source_sha256=digest)
 
 
 @amend.register
 def _failed(event: Failed, recording: Recording) -> Recording:
-    return _with_reason(recording, event)
+    digest = event.source_sha256 or recording.source_sha256
+    return replace(_with_reason(recording, event), source_sha256=digest)
 
 
 @amend.register
@@ -184,6 +200,7 @@ def _purged(_event: Purged, recording: Recording) -> Recording:
         endpoint_id=None,
         source_key=None,
         start_key=None,
+        reference=None,
         options=RecordingOptions(),
         user_metadata={},
         custom_channel_vars={},

@@ -25,6 +25,7 @@ from recordings.model.errors import (
 from recordings.model.events import (
     Annotated,
     Armed,
+    AudioFound,
     Begun,
     Delivered,
     DeliveryFailed,
@@ -135,6 +136,7 @@ RULES: Final[Mapping[type[Event], Rule]] = {
         _OTHERWISE: Outcome.UNCHANGED,
     },
     Reopened: {State.FAILED: State.RECORDING, State.RECORDING: Outcome.UNCHANGED, _OTHERWISE: InvalidState},
+    AudioFound: {_UNSUCCESSFUL: State.FINALIZING, State.PURGED: NotFound, _OTHERWISE: InvalidState},
     Stored: {State.FINALIZING: State.STORED, State.STORED: Outcome.UNCHANGED, _OTHERWISE: InvalidState},
     Discarded: {_UNFINISHED: State.DISCARDED, _UNSUCCESSFUL: Outcome.UNCHANGED, _OTHERWISE: InvalidState},
     Failed: {_UNFINISHED: State.FAILED, _UNSUCCESSFUL: Outcome.UNCHANGED, _OTHERWISE: InvalidState},
@@ -204,6 +206,8 @@ def apply(recording: Recording, event: Event) -> Recording:
 def _guard(recording: Recording, event: Event) -> None:
     """Raise if the event is not allowed for a reason other than the state."""
     if isinstance(event, Reopened) and recording.reason is not Reason.INCOMPLETE:
+        raise InvalidState(_refusal(recording, event), recording_id=recording.id)
+    if isinstance(event, AudioFound) and recording.imported is None:
         raise InvalidState(_refusal(recording, event), recording_id=recording.id)
     if isinstance(event, Stopped) and recording.source_key is not None:
         # The sender ends an upload. A part of it would look like the whole recording.
@@ -295,6 +299,7 @@ _ADVICE: Final[Mapping[type[Event], str]] = {
     Stopped: "only a recording in progress can be stopped",
     Ended: "it cannot end",
     Reopened: "only an incomplete upload can be sent again",
+    AudioFound: "only an imported recording without audio can get other audio",
     Stored: "only a finalizing recording can be stored",
     Discarded: "it cannot be discarded",
     Failed: "it cannot fail",

@@ -1,6 +1,7 @@
 """Reading the URL of stored audio: the recording's id, and the media store that has it."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
 MARK: Final = ".recordings-installation"
 """The key of the object that names the installation to which a media store belongs."""
@@ -28,6 +29,12 @@ def location_of(url: str, recording_id: str, account_id: str) -> str | None:
         return None
     location, slash, folder = url.rsplit("/", 2)[0].rpartition("/")
     return f"{location}/" if slash and "://" in location and folder == account_id else None
+
+
+def provider_of(url: str) -> str:
+    """Return the storage provider in the URL of its audio: the scheme and the host or bucket, without credentials."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def plain_location(location: str) -> str:

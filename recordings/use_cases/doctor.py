@@ -28,6 +28,7 @@ from recordings.ports.audio import (
 )
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
+from recordings.rules.fault_words import describe_fault
 from recordings.rules.lifecycle import is_being_purged
 from recordings.rules.media_keys import MARK, id_of, plain_location
 from recordings.use_cases.doctor_findings import (
@@ -40,6 +41,7 @@ from recordings.use_cases.doctor_findings import (
     finding_of,
     lasting_state,
     media_of,
+    provider_in,
 )
 from recordings.use_cases.orphan_audio import Orphans
 from recordings.use_cases.save_event import RecordingWriter
@@ -126,12 +128,31 @@ class Doctor:
         done = 0
         async for rows in self._pages():
             examination.note(rows)
-            lengths = await self._media.lengths([media_of(row)["url"] for row in rows])
-            for row, length in zip(rows, lengths, strict=True):
-                if (finding := await self._examine_row(row, length, examination)) is not None:
-                    yield finding
+            async for finding in self._examine_rows([row for row in rows if provider_in(row) is None], examination):
+                yield finding
+            async for finding in self._examine_at_providers(rows, examination):
+                yield finding
             done += len(rows)
             examination.progress("recordings", done, max(total, done))
+
+    async def _examine_rows(self, rows: Sequence[RecordingRow], examination: Examination) -> AsyncIterator[Finding]:
+        lengths = await self._media.lengths([media_of(row)["url"] for row in rows])
+        for row, length in zip(rows, lengths, strict=True):
+            if (finding := await self._examine_row(row, length, examination)) is not None:
+                yield finding
+
+    async def _examine_at_providers(
+        self, rows: Sequence[RecordingRow], examination: Examination
+    ) -> AsyncIterator[Finding]:
+        """Examine audio that storage providers keep. If a provider is unreachable, skip it and continue."""
+        for place in {place for row in rows if (place := provider_in(row)) is not None} - examination.unreachable:
+            try:
+                there = [row for row in rows if provider_in(row) == place]
+                async for finding in self._examine_rows(there, examination):
+                    yield finding
+            except Exception as error:  # noqa: BLE001 - each kind of store has its own errors
+                examination.unreachable.add(place)
+                examination.notes.not_examined(place, describe_fault(error))
 
     async def _queries(self) -> AsyncIterator[Query]:
         async for account in all_accounts(self._store):

@@ -87,11 +87,16 @@ class Examination:
         self.listed = 0
         self.locations: set[str] = set()
         self.examined: list[str] = []
+        self.unreachable: set[str] = set()
+        """The storage providers that could not be examined."""
         self._digests: set[bytes] | None = set()
 
     def note(self, rows: Sequence[RecordingRow]) -> None:
         """Remember the stores in URLs, and the keys that do not contain their recording's id, up to a limit."""
         for row in rows:
+            if provider_in(row) is not None:
+                # This service stores and deletes nothing there.
+                continue
             url = media_of(row)["url"]
             name, location = id_of(url), location_of(url, row["id"], row["account_id"])
             if location is not None and len(self.locations) < _MAX_LOCATIONS:
@@ -116,6 +121,12 @@ def lasting_state(row: RecordingRow) -> State:
 def media_of(row: RecordingRow) -> MediaRow:
     """Return the media of a row that has some."""
     return cast("MediaRow", row["media"])
+
+
+def provider_in(row: RecordingRow) -> str | None:
+    """Return the storage provider that keeps the audio of a row with media; `None` if this service keeps it."""
+    # Media that earlier releases stored have no such field.
+    return media_of(row).get("place")
 
 
 def file_name(url: str) -> str:

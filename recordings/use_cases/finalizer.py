@@ -2,18 +2,22 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from recordings.model.events import Discarded, Event, Failed, Lost, Purged, Stored
 from recordings.model.ids import new_id
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import MINUTE, SECOND, Millis
-from recordings.model.recording import Media, Reason, Recording, State
+from recordings.model.recording import Media, Reason, Recording, Reference, State
 from recordings.model.retention import Retention, delete_at
 from recordings.ports.audio import (
     AudioProcessor,
+    MediaMissing,
     MediaStore,
+    MediaStoreUnavailableError,
     NotAudio,
+    ReceivedFile,
     Rendered,
     Spool,
     SpoolDamaged,
@@ -24,6 +28,7 @@ from recordings.ports.audio import (
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.held_source import first_of, has_stored_audio
+from recordings.rules.media_keys import provider_of
 
 COPY_WAIT: Final = 2 * MINUTE
 """How long a copy of a file waits for the first copy, which another server stores. After that, it is stored itself."""
@@ -38,6 +43,10 @@ class Damaged(Exception):  # noqa: N818 - temporary; the step is retried
 
 class CannotRender(Exception):  # noqa: N818 - the step is retried; then the recording fails
     """The audio processor failed on this audio, for an unknown reason: not `NotAudio`, and not a disk error."""
+
+
+class Unreadable(Exception):  # noqa: N818 - the step is retried; then the recording is lost
+    """The storage provider that has the audio is unreachable, or refuses the request."""
 
 
 class Finalizer:
@@ -66,22 +75,50 @@ class Finalizer:
         """Finalize a recording whose audio has ended. Return the resulting event; `None` to try again later.
 
         Raises:
-            CannotRender: the audio processor failed on it. Any other error is not caused by the audio.
+            CannotRender: the audio processor failed on it.
+            Unreadable: its storage provider cannot be read now. Any other error is not caused by the audio.
         """
+        if recording.reference is not None:
+            return await self._finalize_reference(recording, recording.reference)
+        audio = await self._spooled(recording)
+        if isinstance(audio, Event):
+            return audio
+        if (original := await self.first_copy(recording)) is not None:
+            if has_stored_audio(original):
+                return self._duplicate(original)
+            if self._clock.now() - (recording.ended or 0) < COPY_WAIT:
+                return None
+        rendered = await self._render(recording, audio)
+        if isinstance(rendered, Event):
+            return rendered
+        return await self._stored(recording, rendered, await self._keep(recording, rendered))
+
+    async def _finalize_reference(self, recording: Recording, reference: Reference) -> Event:
+        """Measure audio that stays at a storage provider."""
+        received = await self._fetch(recording, reference)
+        if isinstance(received, Event):
+            return received
+        audio = await self._spooled(recording)
+        rendered = audio if isinstance(audio, Event) else await self._render(recording, audio)
+        if isinstance(rendered, Failed | Discarded):
+            # The next import compares this digest with the audio that the provider has then.
+            return replace(rendered, source_sha256=received.sha256)
+        if isinstance(rendered, Event):
+            return rendered
+        return await self._stored(recording, rendered, self._refer(reference, received, rendered))
+
+    async def _spooled(self, recording: Recording) -> SpooledAudio | Failed | Lost:
+        """Return the spooled audio of a recording. Return the event if there is none."""
         try:
             audio = await self.spool.audio(recording.id)
         except SpoolDamaged as error:
             return Failed(at=self._clock.now(), reason=Reason.FINALIZER_FAILED, detail=str(error)[:500])
         if audio is None:
             return Lost(at=self._clock.now(), reason=Reason.AUDIO_MISSING, detail="its audio is not on the disk")
-        if (original := await self.first_copy(recording)) is not None:
-            if has_stored_audio(original):
-                return self._duplicate(original)
-            if self._clock.now() - (recording.ended or 0) < COPY_WAIT:
-                return None
-        return await self._render_and_keep(recording, audio)
+        return audio
 
-    async def _render_and_keep(self, recording: Recording, audio: SpooledAudio) -> Event:
+    async def _render(self, recording: Recording, audio: SpooledAudio) -> Rendered | Event:
+        """Decode and measure spooled audio. Return the event if the audio cannot be stored."""
         try:
             rendered = await self._audio_processor.render(recording.id, audio, self._target_of(recording))
         except TooLong as error:
@@ -94,15 +131,45 @@ class Finalizer:
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             raise CannotRender(message) from error
-        if (discarded := self._check_duration(recording, rendered)) is not None:
-            return discarded
-        media = await self._keep(recording, rendered)
+        return self._check_duration(recording, rendered) or rendered
+
+    async def _stored(self, recording: Recording, rendered: Rendered, media: Media) -> Stored:
         return Stored(
             at=self._clock.now(),
             media=media,
             format=rendered.format,
             delete_at=delete_at(await self._rules(recording), recording),
             delivery_id=new_id() if recording.options.url else None,
+        )
+
+    async def _fetch(self, recording: Recording, reference: Reference) -> ReceivedFile | Lost:
+        """Copy audio from its storage provider into the spool, to measure it. The audio itself stays there."""
+        place, extension = provider_of(reference.url), recording.name.rpartition(".")[2]
+        try:
+            received = await self.spool.receive(recording.id, extension, self._media.read(reference.url))
+        except MediaMissing:
+            detail = f"{place} has no such audio"
+        except (ValueError, ImportError) as error:
+            detail = f"audio at {place} cannot be read: {error}"
+        except MediaStoreUnavailableError as error:
+            message = f"audio at {place}: {error}"
+            raise Unreadable(message) from error
+        else:
+            if reference.length in {None, received.length}:
+                return received
+            detail = f"the audio at {place} has {received.length} bytes, but the attachment has {reference.length}"
+        await self.spool.remove(recording.id)
+        return Lost(at=self._clock.now(), reason=Reason.AUDIO_MISSING, detail=detail[:500])
+
+    def _refer(self, reference: Reference, received: ReceivedFile, rendered: Rendered) -> Media:
+        """Return the media of audio that stays at its storage provider."""
+        is_same = rendered.sha256 == received.sha256
+        return replace(
+            self._media_of(reference.url, rendered),
+            content_type=rendered.content_type if is_same else reference.content_type or rendered.content_type,
+            length=received.length,
+            sha256=received.sha256,
+            place=provider_of(reference.url),
         )
 
     def _target_of(self, recording: Recording) -> Target:
@@ -112,7 +179,8 @@ class Finalizer:
 
     async def discard_copy(self, stored: Stored, original: Recording) -> Event:
         """Delete the audio that was stored for a recording, because `original` has the same uploaded file."""
-        await self._media.delete(stored.media.url)
+        if stored.media.place is None:
+            await self._media.delete(stored.media.url)
         return self._duplicate(original)
 
     def _duplicate(self, original: Recording) -> Event:
@@ -142,6 +210,9 @@ class Finalizer:
     async def _keep(self, recording: Recording, rendered: Rendered) -> Media:
         url = await self._media.put(media_key(recording, rendered.format), rendered.path, rendered.content_type)
         await self._verify(url, rendered)
+        return self._media_of(url, rendered)
+
+    def _media_of(self, url: str, rendered: Rendered) -> Media:
         return Media(
             url=url,
             content_type=rendered.content_type,
@@ -179,14 +250,22 @@ class Finalizer:
         if recording.in_progress or state is State.FINALIZING:
             return
         await self._audio_processor.discard(recording.id)
-        if state is State.FAILED or (recording.media is not None and recording.media.damage is not None):
+        if state is State.FAILED or _has_damaged_copy(recording):
             await self.spool.set_aside(recording.id)
         elif state is not State.LOST:
             await self.spool.remove(recording.id)
 
 
+def _has_damaged_copy(recording: Recording) -> bool:
+    """Return true if the stored audio is only a part of the received file. A storage provider keeps the whole file."""
+    media = recording.media
+    return media is not None and media.damage is not None and media.place is None
+
+
 def is_stored_here(recording: Recording, media: Media) -> bool:
     """Return true if this service stored the audio. Then the URL ends in the recording's own key."""
+    if media.place is not None:
+        return False
     key = media_key(recording, recording.format)
     return media.url.endswith((f"/{key}", f":{key}"))
 

@@ -22,7 +22,7 @@ from recordings.ports.recording_store import Claim, MetadataStore, StoreUnavaila
 from recordings.rules.backoff import full_jitter
 from recordings.rules.fault_words import describe_fault
 from recordings.rules.lifecycle import due_at, retry_later
-from recordings.use_cases.finalizer import CannotRender, Finalizer
+from recordings.use_cases.finalizer import CannotRender, Finalizer, Unreadable
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.unclear_writes import Reporter, UnclearWrites
 
@@ -31,7 +31,9 @@ LEASE: Final = 30 * MINUTE
 STRANDED: Final = DAY
 """After a node's work is overdue for this long, other nodes treat that node as gone."""
 MAX_ATTEMPTS: Final = 20
-"""How often the audio processor tries audio that it fails on. With the waits between the tries, about one hour.
+"""How often the audio processor tries audio that it fails on, and how often a storage provider is tried.
+
+With the waits between the tries, this takes about one hour.
 
 Other errors (an unreachable store, a full disk) may pass at any time. Those steps are retried without a limit. The
 audio stays on this node's disk.
@@ -346,9 +348,11 @@ class Upkeep:
 
     async def _retry(self, recording: Recording, error: Exception) -> Recording:
         detail = describe_fault(error)[:500]
-        if recording.attempts + 1 >= MAX_ATTEMPTS and isinstance(error, CannotRender):
-            failed = Failed(at=self._clock.now(), reason=Reason.FINALIZER_FAILED, detail=detail)
-            given_up = await self._writer.save_event(recording, failed)
+        if recording.attempts + 1 >= MAX_ATTEMPTS and isinstance(error, CannotRender | Unreadable):
+            last: Event = Failed(at=self._clock.now(), reason=Reason.FINALIZER_FAILED, detail=detail)
+            if isinstance(error, Unreadable):
+                last = Lost(at=self._clock.now(), reason=Reason.AUDIO_MISSING, detail=str(error)[:500])
+            given_up = await self._writer.save_event(recording, last)
             await self._clear(given_up)
             return given_up
         event = retry_later(recording, self._clock.now(), detail)

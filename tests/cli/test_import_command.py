@@ -15,7 +15,7 @@ from graph.cli.import_file import Importer
 from graph.services import open_services
 from graph.settings import load
 from recordings.model.recording import Reason, Recording, State
-from recordings.use_cases.import_recording import Imported
+from recordings.use_cases.import_recording import Result
 from tests.cli.conftest import CommandLine
 from tests.e2e.sound import wav
 
@@ -39,7 +39,7 @@ def document(number: int, account: str, **others: Any) -> dict[str, Any]:
         "duration_ms": 42_380,
         "call_id": f"call-{number}@10.26.0.91",
         "origin": "callflow : Front desk",
-        "_attachments": {name: {"content_type": "audio/x-wav", "length": 7, "stub": True}},
+        "_attachments": {name: {"content_type": "audio/x-wav", "digest": "md5-x", "stub": True}},
         "pvt_type": "call_recording",
         "pvt_account_id": account,
         "pvt_created": START + 43,
@@ -90,25 +90,29 @@ def test_good_lines_are_imported_and_bad_lines_are_reported(
         document(8, account, pvt_type="user"),
         document(9, account, custom_channel_vars={"a\0b": 1}),
         b'{"_id": NaN}',
-        b"[" * 100_000,
         b"\xff\xfe",
+        b"[" * 100_000,
         document(10, account, _id="../../etc"),
         good,
     )
     result = cli.run("import", file, "--account", account, "--media", media, expected=1)
     summary = json.loads(result.stdout)
     assert summary == {
-        "lines": 15,
+        "documents": 15,
         "with_audio": 1,
-        "without_audio": 1,
+        "without_audio": 0,
         "unplayable": 1,
         "later": 0,
+        "missing": 1,
         "already_there": 1,
-        "bad": 11,
+        "design": 0,
+        "deleted": 1,
+        "bad": 10,
+        "line_numbers": {"bad": [2, 6, 7, 9, 10, 11, 12, 13, 14, 15], "missing": [5], "unplayable": [3]},
     }
     messages = [line for line in result.stderr.splitlines() if line.startswith("line ")]
     numbers = sorted(int(line.removeprefix("line ").split(":")[0]) for line in messages)
-    assert numbers == [2, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+    assert numbers == [2, 3, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15]
     assert "Traceback" not in result.output
     first, second, third = stored(cli, good["_id"], unplayable["_id"], silent["_id"])
     assert first is not None
@@ -175,7 +179,7 @@ def test_an_existing_recording_is_not_overwritten(cli: CommandLine, account: str
 def test_a_line_that_is_too_long_is_one_bad_line(cli: CommandLine, account: str, tmp_path: Path) -> None:
     file = written(tmp_path / "export.jsonl", b'{"_id": "' + b"x" * 9_000_000 + b'"}', document(3, account))
     summary = cli.json("import", file, "--account", account, expected=1)[0]
-    assert (summary["lines"], summary["bad"], summary["without_audio"]) == (2, 1, 1)
+    assert (summary["documents"], summary["bad"], summary["without_audio"]) == (2, 1, 1)
 
 
 @pytest.mark.usefixtures("account")
@@ -197,13 +201,13 @@ async def test_a_server_that_starts_during_an_import_does_not_claim_its_recordin
             await services.upkeep.recover()
             claimed.extend(await services.upkeep.claim(8))
 
-        async def take_during_start(recording: Recording, *, spooled: bool) -> Imported:
+        async def take_during_start(recording: Recording, **audio: Any) -> Result:
             # The audio is in the spool, but the recording has no row yet.
             with monkeypatch.context() as patched:
                 patched.setattr(services.importer, "take", take)
                 await start()
             monkeypatch.setattr(services.importer, "take", take)
-            return await take(recording, spooled=spooled)
+            return await take(recording, **audio)
 
         async def render_during_start(*given: Any) -> Any:
             await start()
@@ -212,7 +216,7 @@ async def test_a_server_that_starts_during_an_import_does_not_claim_its_recordin
         monkeypatch.setattr(services.importer, "take", take_during_start)
         monkeypatch.setattr(services.audio_workers, "render", render_during_start)
         summary = await Importer(services, account, media).run(file)
-        assert (summary["with_audio"], summary["lines"]) == (1, 1)
+        assert (summary["with_audio"], summary["documents"]) == (1, 1)
         assert claimed == []
         found = await services.store.load(document(1, account.id)["_id"])
         assert found is not None

@@ -21,6 +21,7 @@ from recordings.model.errors import (
 from recordings.model.events import (
     Annotated,
     Armed,
+    AudioFound,
     Begun,
     Delivered,
     DeliveryFailed,
@@ -56,6 +57,7 @@ from recordings.model.recording import (
     Media,
     Reason,
     Recording,
+    Reference,
     Shelf,
     SpanKind,
     State,
@@ -76,6 +78,7 @@ SAMPLES: dict[type[Event], Event] = {
     Stopped: Stopped(at=AT),
     Ended: Ended(at=AT, cause=EndCause.HANGUP),
     Reopened: Reopened(at=AT),
+    AudioFound: AudioFound(at=AT, source_sha256="1" * 64, node="n"),
     Stored: Stored(at=AT, media=MEDIA, format="mp3"),
     Discarded: Discarded(at=AT, reason=Reason.TOO_SHORT),
     Failed: Failed(at=AT, reason=Reason.NOT_AUDIO),
@@ -119,6 +122,9 @@ def expected(state: State, event: type[Event]) -> object:
         Stopped: lambda: ended(state) if state in GOING_ON else not_recording(state),
         Ended: lambda: ended(state) if state in GOING_ON | {S.LOST} else SAME,
         Reopened: lambda: {S.FAILED: S.RECORDING, S.RECORDING: SAME}.get(state, InvalidState),
+        AudioFound: lambda: (
+            S.FINALIZING if state in ENDS - {S.STORED} else NotFound if state is S.PURGED else InvalidState
+        ),
         Stored: lambda: {S.FINALIZING: S.STORED, S.STORED: SAME}.get(state, InvalidState),
         Discarded: lambda: ends_as(state, S.DISCARDED, {S.DISCARDED, S.FAILED, S.LOST}),
         Failed: lambda: ends_as(state, S.FAILED, {S.DISCARDED, S.FAILED, S.LOST}),
@@ -176,6 +182,7 @@ def make(state: State, **values: object) -> Recording:
         reason=Reason.INCOMPLETE if state is S.FAILED else None,
         options=RecordingOptions(url="https://example.com/in"),
         trashed_from=S.FAILED if state is S.TRASHED else None,
+        imported={"_id": "202611-" + "0" * 32},
     )
     return replace(recording, **values)  # type: ignore[arg-type]
 
@@ -214,6 +221,16 @@ def test_apply_obeys_the_table(state: State, event: Event) -> None:
         assert after.state is (before.trashed_from if outcome is BACK else outcome)
         assert (after.revision, after.modified, after.lease, after.attempts) == (before.revision + 1, AT, None, 0)
     assert before.to_row() == row
+
+
+def test_only_an_imported_recording_gets_other_audio() -> None:
+    lost = make(S.LOST, reason=Reason.AUDIO_MISSING, reason_detail="gone", node="old")
+    reference = Reference("https://audio.example.com/1.mp3", "audio/mpeg", 7)
+    found = apply(lost, AudioFound(at=AT, source_sha256="1" * 64, reference=reference))
+    assert (found.state, found.reason, found.reason_detail, found.due_at) == (S.FINALIZING, None, None, AT)
+    assert (found.node, found.reference, found.source_sha256) == (None, reference, "1" * 64)
+    with pytest.raises(InvalidState, match="only an imported recording"):
+        apply(replace(lost, imported=None), AudioFound(at=AT))
 
 
 def test_only_an_incomplete_upload_can_be_sent_again() -> None:

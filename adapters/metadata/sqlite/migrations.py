@@ -233,7 +233,9 @@ _TENTH: Final = (
         coalesce((SELECT min(created) FROM accounts), CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))""",
 )
 
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH, _TENTH)
+_ELEVENTH: Final = (f"ALTER TABLE {TABLE} ADD COLUMN reference TEXT",)
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH, _TENTH, _ELEVENTH)
 """Step n migrates `user_version` n to n + 1."""
 
 

@@ -5,26 +5,32 @@ old type and value. The other fields of the recording are for search and playbac
 """
 
 from collections.abc import Mapping
-from math import isfinite
-from pathlib import PurePosixPath
 from typing import Any, Final
 
-from adapters.rest_v2.gregorian import from_gregorian, to_gregorian
+from adapters.rest_v2.gregorian import to_gregorian
+from adapters.rest_v2.recording.document_values import (
+    BadDocumentError,
+    check_value,
+    duration,
+    instant,
+    is_true,
+    month_in,
+    object_of,
+    short_text,
+    text,
+)
 from recordings.model.account import Account
 from recordings.model.call import sip_uri
 from recordings.model.fields import FIELDS, FieldType, RecordingRow
 from recordings.model.ids import MAX_ID
 from recordings.model.instants import SECOND, Millis
 from recordings.model.options import MAX_URL, RecordingOptions, is_http_url
-from recordings.model.query import MAX_TEXT, is_storable
 from recordings.model.recording import Direction, Reason, Recording, State
 
 AUDIO_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/x-wav"}
 """The media types of the formats in v2."""
 RECORDING_ID: Final = "Media-Recording-ID"
 """The channel variable that contains the recording's id."""
-INTEGERS: Final = range(-(2**63), 2**63)
-"""The integers that every store can keep."""
 _TEXTS: Final = tuple(
     field.name
     for field in FIELDS.values()
@@ -33,8 +39,8 @@ _TEXTS: Final = tuple(
 """Text fields with the same name in both."""
 
 
-class BadDocumentError(ValueError):
-    """The document is not a call recording, or cannot be stored unchanged. The message says why."""
+class DeletedDocumentError(BadDocumentError):
+    """The document was deleted in the other system."""
 
 
 def from_v2(document: Mapping[str, Any], account: Account, now: Millis) -> Recording:
@@ -45,9 +51,8 @@ def from_v2(document: Mapping[str, Any], account: Account, now: Millis) -> Recor
             a wrong type.
     """
     _check(document, account)
-    texts: dict[str, Any] = {name: _short(document, name) for name in _TEXTS}
-    created = _instant(document, "pvt_created", now)
-    start = _instant(document, "start", created)
+    texts: dict[str, Any] = {name: short_text(document, name) for name in _TEXTS}
+    start, created = _dates(document, now)
     return Recording(
         id=_id(document),
         account_id=account.id,
@@ -57,20 +62,20 @@ def from_v2(document: Mapping[str, Any], account: Account, now: Millis) -> Recor
         start=start,
         created=created,
         ended=created,
-        modified=_instant(document, "pvt_modified", created),
-        call_id=_short(document, "call_id") or "unknown",
-        from_=sip_uri(_short(document, "from"), account.realm),
-        to=sip_uri(_short(document, "to"), account.realm),
+        modified=created if (modified := instant(document, "pvt_modified")) is None else modified,
+        call_id=short_text(document, "call_id") or "unknown",
+        from_=sip_uri(short_text(document, "from"), account.realm),
+        to=sip_uri(short_text(document, "to"), account.realm),
         options=RecordingOptions(url=_url(document)),
-        origin=_text(document, "origin") or "",
-        name=_text(document, "name") or "",
+        origin=text(document, "origin") or "",
+        name=text(document, "name") or "",
         format=_format(document),
         recorder="import",
         direction=_direction(document),
         label=_label(document),
-        duration_ms=_duration(document),
-        custom_channel_vars=_object(document, "custom_channel_vars"),
-        user_metadata=_object(document, "user_metadata"),
+        duration_ms=duration(document),
+        custom_channel_vars=object_of(document, "custom_channel_vars"),
+        user_metadata=object_of(document, "user_metadata"),
         imported=dict(document),
         source_key=f"v2:{_id(document)}",
         **texts,
@@ -93,29 +98,9 @@ def to_v2(row: RecordingRow) -> dict[str, Any]:
     return {**public, "id": row["id"]}
 
 
-def attachment_name(document: Mapping[str, Any]) -> str | None:
-    """Return the file name of a document's audio, or `None`.
-
-    Raises:
-        BadDocumentError: the name could be a path, or the audio is inside the document. The import reads only files.
-    """
-    attachments = _object(document, "_attachments") or _object(document, "pvt_attachments")
-    inside = [name for name, about in attachments.items() if isinstance(about, Mapping) and "data" in about]
-    if inside:
-        message = f"the audio of {inside[0]!r} is inside the document: put it into a file of that name for --media"
-        raise BadDocumentError(message)
-    name = next(iter(attachments), None) or _text(document, "name")
-    if name is None:
-        return None
-    if name in {".", ".."} or PurePosixPath(name).name != name or "\\" in name or not name.isprintable():
-        message = f"the attachment's name must be a file name without a path, not {name!r}"
-        raise BadDocumentError(message)
-    return name
-
-
 def _native(row: RecordingRow) -> dict[str, Any]:
     name = row["name"] or f"{row['id']}.{row['format']}"
-    duration = row["duration_ms"]
+    length = row["duration_ms"]
     values: Mapping[str, Any] = row
     return {
         "id": row["id"],
@@ -129,8 +114,8 @@ def _native(row: RecordingRow) -> dict[str, Any]:
         "to": row["to"],
         "direction": row["direction"],
         "start": to_gregorian(row["start"]),
-        "duration": None if duration is None else duration // SECOND,
-        "duration_ms": duration,
+        "duration": None if length is None else length // SECOND,
+        "duration_ms": length,
         "call_id": row["call_id"],
         "origin": row["origin"],
         "url": row["options"]["url"],
@@ -144,16 +129,16 @@ def _native(row: RecordingRow) -> dict[str, Any]:
 
 
 def _check(document: Mapping[str, Any], account: Account) -> None:
-    if document.get("pvt_deleted") is True or document.get("_deleted") is True:
+    if is_true(document.get("pvt_deleted")) or is_true(document.get("_deleted")):
         message = "the document is deleted"
-        raise BadDocumentError(message)
+        raise DeletedDocumentError(message)
     if not _is_recording(document):
-        message = f"pvt_type must be call_recording, not {document.get('pvt_type')!r}"
+        message = f"{_kind(document)}: only documents with the pvt_type call_recording are imported; leave this one out"
         raise BadDocumentError(message)
     if document.get("pvt_account_id", account.id) != account.id:
         message = f"the document belongs to the account {document['pvt_account_id']!r}, not to {account.id}"
         raise BadDocumentError(message)
-    _check_value("document", dict(document))
+    check_value("document", dict(document))
 
 
 def _is_recording(document: Mapping[str, Any]) -> bool:
@@ -167,25 +152,29 @@ def _is_recording(document: Mapping[str, Any]) -> bool:
     return document.get("media_source") == "recorded"
 
 
-def _check_value(path: str, value: Any) -> None:
-    """Raise for a value that a store cannot keep unchanged."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            _check_value(path, name)
-            _check_value(f"{path}.{name}", item)
-    elif isinstance(value, list):
-        for item in value:
-            _check_value(path, item)
-    elif isinstance(value, str) and not is_storable(value):
-        message = f"{path} has characters that cannot be stored"
-        raise BadDocumentError(message)
-    elif isinstance(value, int) and value not in INTEGERS:
-        message = f"{path} must be an integer of at most 64 bits"
-        raise BadDocumentError(message)
-    elif isinstance(value, float) and not isfinite(value):
-        # `1e999` is read as infinity, which JSON cannot represent.
-        message = f"{path} has a number that cannot be stored"
-        raise BadDocumentError(message)
+def _kind(document: Mapping[str, Any]) -> str:
+    if "pvt_type" in document:
+        return f"this is a document of the pvt_type {document['pvt_type']!r}"[:200]
+    return "this document has neither a pvt_type nor the media_source recorded"
+
+
+def _dates(document: Mapping[str, Any], now: Millis) -> tuple[Millis, Millis]:
+    """Return the start and the creation of a document. Kazoo creates it when the recording ends.
+
+    A document from the API has no creation: it is then the end of its audio. A document without any date is dated by
+    the month in its id.
+    """
+    created, start, length = instant(document, "pvt_created"), instant(document, "start"), duration(document) or 0
+    if created is None:
+        modified = instant(document, "pvt_modified")
+        if start is not None:
+            created = start + length
+        elif modified is not None:
+            created = modified
+        else:
+            month = month_in(_id(document))
+            created = now if month is None else month
+    return (max(0, created - length) if start is None else start), created
 
 
 def _id(document: Mapping[str, Any]) -> str:
@@ -203,75 +192,25 @@ def _id(document: Mapping[str, Any]) -> str:
     return identity
 
 
-def _typed(kind: type, words: str, document: Mapping[str, Any], name: str) -> Any:
-    value = document.get(name)
-    if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
-        return value
-    message = f"{name} must be {words}, not {value!r}"
-    raise BadDocumentError(message[:200])
-
-
-def _text(document: Mapping[str, Any], name: str) -> str | None:
-    value: str | None = _typed(str, "a text", document, name)
-    return value
-
-
-def _short(document: Mapping[str, Any], name: str) -> str | None:
-    # These fields are searched and sorted, and their values are part of a cursor.
-    text = _text(document, name)
-    if text is not None and len(text) > MAX_TEXT:
-        message = f"{name} must be a text of at most {MAX_TEXT} characters, not of {len(text)}"
-        raise BadDocumentError(message)
-    return text
-
-
-def _object(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return dict(_typed(dict, "an object", document, name) or {})
-
-
-def _integer(document: Mapping[str, Any], name: str) -> int | None:
-    value: int | None = _typed(int, "an integer", document, name)
-    return value
-
-
-def _instant(document: Mapping[str, Any], name: str, default: Millis) -> Millis:
-    seconds = _integer(document, name)
-    try:
-        return default if seconds is None else from_gregorian(seconds)
-    except ValueError as error:
-        message = f"{name}: {error}"
-        raise BadDocumentError(message) from error
-
-
-def _duration(document: Mapping[str, Any]) -> Millis | None:
-    millis, seconds = _integer(document, "duration_ms"), _integer(document, "duration")
-    if millis is None and seconds is not None:
-        millis = seconds * SECOND
-    if millis is not None and not 0 <= millis < 2**53:
-        message = f"duration_ms must be a length, not {millis}"
-        raise BadDocumentError(message)
-    return millis
-
-
 def _url(document: Mapping[str, Any]) -> str | None:
     # A URL that this service does not accept stays only in `imported`. It is never used.
-    url = _text(document, "url")
+    url = text(document, "url")
     return url if url is not None and len(url) <= MAX_URL and is_http_url(url) else None
 
 
 def _format(document: Mapping[str, Any]) -> str:
-    media_type = (_text(document, "media_type") or "").lstrip(".")
+    media_type = (text(document, "media_type") or "").lstrip(".")
     if media_type:
         return media_type if media_type in AUDIO_TYPES else "mp3"
-    return "wav" if "wav" in (_text(document, "content_type") or "") else "mp3"
+    return "wav" if "wav" in (text(document, "content_type") or "") else "mp3"
 
 
 def _direction(document: Mapping[str, Any]) -> Direction | None:
-    text = _text(document, "direction")
-    return Direction(text) if text in set(Direction) else None
+    direction = (text(document, "direction") or "").lower()
+    return Direction(direction) if direction in set(Direction) else None
 
 
 def _label(document: Mapping[str, Any]) -> str | None:
     # v2 writes the label into the origin, after a colon (`docs/v2_contract.md`, section 6.3).
-    _, separator, label = (_text(document, "origin") or "").partition(" : ")
+    _, separator, label = (text(document, "origin") or "").partition(" : ")
     return label[:128] or None if separator else None

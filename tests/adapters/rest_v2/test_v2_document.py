@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.rest_v2.gregorian import OFFSET, from_gregorian, to_gregorian
-from adapters.rest_v2.recording.v2_document import BadDocumentError, attachment_name, from_v2, to_v2
+from adapters.rest_v2.recording.document_values import BadDocumentError
+from adapters.rest_v2.recording.v2_document import DeletedDocumentError, from_v2, to_v2
 from recordings.model.account import Account
 from recordings.model.instants import EARLIEST, LATEST, from_iso
 from recordings.model.recording import Direction, Media, Reason, Recording, State
@@ -48,7 +49,7 @@ documents = st.fixed_dictionaries(
         "pvt_type": st.just("call_recording"),
     },
     optional={
-        "start": st.integers(OFFSET - 10**9, OFFSET + 10**10),
+        "start": st.integers(OFFSET, OFFSET + 10**10),
         "duration": st.integers(0, 10**6),
         "duration_ms": st.integers(0, 10**9),
         "pvt_created": st.integers(OFFSET, OFFSET + 10**10),
@@ -154,9 +155,26 @@ def test_the_document_of_a_recording_of_this_service() -> None:
         ({"start": True}, "start"),
         ({"start": 10**18}, "start"),
         ({"duration_ms": -1}, "duration_ms"),
-        ({"from": 7}, "from"),
+        ({"from": True}, "from"),
+        ({"caller_id_name": True}, "caller_id_name"),
+        ({"call_id": ["x"]}, "call_id"),
+        ({"duration": -3, "duration_ms": None}, "duration must be a length"),
+        ({"duration": -3}, "duration must be a length"),
+        ({"duration": "5 seconds"}, "duration must be a length"),
+        ({"duration": True}, "duration must be a length"),
+        ({"duration_ms": "1e5"}, "duration_ms must be a length"),
+        ({"start": 0}, "start must be a time in Gregorian seconds"),
+        ({"start": "63877497832s"}, "start must be a time in Gregorian seconds"),
+        ({"start": 1_710_278_632}, "this is Unix seconds .it would be in the year 54.; add 62167219200"),
+        ({"start": "1710278632"}, "this is Unix seconds"),
+        ({"start": 1_710_278_632.5}, "this is Unix seconds"),
+        ({"pvt_created": 1_710_278_632}, "pvt_created .* this is Unix seconds"),
+        ({"pvt_modified": 1_710_278_632}, "pvt_modified .* this is Unix seconds"),
+        ({"start": 1_710_278_632_000}, "this is Unix milliseconds; divide it by 1000 and add 62167219200"),
+        ({"start": 63_877_497_832_000}, "this is Gregorian milliseconds; divide it by 1000"),
         *(({name: "1" * 513}, name) for name in ("from", "to", "call_id", "owner_id", "caller_id_number")),
-        ({"custom_channel_vars": []}, "custom_channel_vars"),
+        ({"custom_channel_vars": [1]}, "custom_channel_vars"),
+        ({"custom_channel_vars": "{}"}, "custom_channel_vars"),
         ({"x": "\0"}, "cannot be stored"),
         ({"x": {"\ud800": 1}}, "cannot be stored"),
         ({"x": [2**63]}, "64 bits"),
@@ -167,6 +185,8 @@ def test_the_document_of_a_recording_of_this_service() -> None:
         ({"pvt_type": "user"}, "pvt_type"),
         ({"pvt_deleted": True}, "deleted"),
         ({"_deleted": True}, "deleted"),
+        ({"pvt_deleted": "true"}, "deleted"),
+        ({"pvt_deleted": 1}, "deleted"),
     ],
 )
 def test_documents_that_cannot_be_stored(others: dict[str, Any], message: str) -> None:
@@ -198,18 +218,72 @@ def test_a_document_from_the_api_can_be_imported() -> None:
     assert to_v2(from_v2(given_out, ACCOUNT, NOW).to_row()) == given_out
 
 
-@pytest.mark.parametrize("name", ["../x.mp3", "/etc/passwd", "a/b.mp3", "..", ".", "a\\b.mp3", "a\0b", "a\nb"])
-def test_an_attachment_is_never_a_path(name: str) -> None:
-    with pytest.raises(BadDocumentError, match="without a path"):
-        attachment_name({"_attachments": {name: {}}})
+@pytest.mark.parametrize(
+    ("others", "field", "value"),
+    [
+        ({"duration": "5", "duration_ms": None}, "duration_ms", 5_000),
+        ({"duration": 5.0, "duration_ms": None}, "duration_ms", 5_000),
+        ({"duration_ms": 5_000.7}, "duration_ms", 5_001),
+        ({"duration_ms": " 5000 "}, "duration_ms", 5_000),
+        ({"duration_ms": "5000.0"}, "duration_ms", 5_000),
+        ({"start": 63_877_497_832.0}, "start", from_iso("2024-03-12T21:23:52Z")),
+        ({"start": "63877497832"}, "start", from_iso("2024-03-12T21:23:52Z")),
+        ({"start": "63877497832.5"}, "start", from_iso("2024-03-12T21:23:52.500Z")),
+        ({"pvt_created": "63877497875"}, "ended", from_iso("2024-03-12T21:24:35Z")),
+        ({"from": None}, "from_", "unknown@6b71cb72c876b5b1396a335f8f8a2594"),
+        ({"call_id": 12_345}, "call_id", "12345"),
+        ({"caller_id_number": 14_155_550_123}, "caller_id_number", "14155550123"),
+        ({"caller_id_number": 14_155_550_123.0}, "caller_id_number", "14155550123"),
+        ({"caller_id_name": 1.5}, "caller_id_name", "1.5"),
+        ({"direction": "sideways"}, "direction", None),
+        ({"direction": "Inbound"}, "direction", Direction.INBOUND),
+        ({"custom_channel_vars": []}, "custom_channel_vars", {}),
+        ({"user_metadata": []}, "user_metadata", {}),
+        ({"media_type": "wave"}, "format", "mp3"),
+        ({"pvt_deleted": "false"}, "state", State.LOST),
+    ],
+)
+def test_values_that_other_languages_write_are_read_and_shown_unchanged(
+    others: dict[str, Any], field: str, value: Any
+) -> None:
+    document = {**EXAMPLE, **others}
+    recording = from_v2(document, ACCOUNT, NOW)
+    assert getattr(recording, field) == value or field == "from_"
+    assert "@" in recording.from_
+    shown = to_v2(recording.to_row())
+    assert json.dumps(shown) == json.dumps({**public(document), "id": document["_id"]})
 
 
-def test_audio_inside_the_document_is_rejected() -> None:
-    with pytest.raises(BadDocumentError, match="inside the document"):
-        attachment_name({"_attachments": {"x.mp3": {"content_type": "audio/mpeg", "data": "SUQz"}}})
-    assert attachment_name({"_attachments": {"x.mp3": {"content_type": "audio/mpeg", "stub": True}}}) == "x.mp3"
+def without(*names: str, **others: Any) -> dict[str, Any]:
+    return {name: value for name, value in {**EXAMPLE, **others}.items() if name not in names}
 
 
-def test_without_an_attachment_the_name_of_the_document_is_used() -> None:
-    assert attachment_name({"name": "x.mp3"}) == "x.mp3"
-    assert attachment_name({}) is None
+PRIVATE = ("pvt_created", "pvt_modified")
+
+
+@pytest.mark.parametrize(
+    ("document", "start", "ended"),
+    [
+        (EXAMPLE, "2024-03-12T21:23:52Z", "2024-03-12T21:24:35Z"),
+        (without(*PRIVATE), "2024-03-12T21:23:52Z", "2024-03-12T21:24:34.380Z"),
+        (without(*PRIVATE, "duration_ms"), "2024-03-12T21:23:52Z", "2024-03-12T21:24:34Z"),
+        (without(*PRIVATE, "duration_ms", "duration"), "2024-03-12T21:23:52Z", "2024-03-12T21:23:52Z"),
+        (without("start"), "2024-03-12T21:23:52.620Z", "2024-03-12T21:24:35Z"),
+        (without("pvt_created", "start"), "2024-03-12T21:23:53.620Z", "2024-03-12T21:24:36Z"),
+        (without(*PRIVATE, "start", "duration_ms", "duration"), "2024-03-01T00:00:00Z", "2024-03-01T00:00:00Z"),
+        (
+            without(*PRIVATE, "start", "duration_ms", "duration", _id="0f1e2d"),
+            "2026-11-22T08:19:00.123Z",
+            "2026-11-22T08:19:00.123Z",
+        ),
+    ],
+)
+def test_a_document_is_dated_by_the_best_date_that_it_has(document: dict[str, Any], start: str, ended: str) -> None:
+    recording = from_v2(document, ACCOUNT, NOW)
+    assert (recording.start, recording.ended) == (from_iso(start), from_iso(ended))
+    assert recording.created == recording.ended
+
+
+def test_a_deleted_document_has_an_error_of_its_own() -> None:
+    with pytest.raises(DeletedDocumentError):
+        from_v2({**EXAMPLE, "pvt_deleted": "true"}, ACCOUNT, NOW)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,18 @@ async def test_one_of_the_copies_of_version_8_holds_its_file(tmp_path: Path) -> 
     rewrite_as_version(8, tmp_path)
     await made.open()
     assert {name: (await loaded(made, name)).held_source for name in expected} == expected
+    await made.close()
+
+
+async def test_rows_of_version_10_have_no_reference(tmp_path: Path) -> None:
+    made = SqliteStore(tmp_path)
+    await made.open()
+    given = replace(full(), reference=None)
+    await made.insert(given)
+    await made.close()
+    rewrite_as_version(10, tmp_path)
+    await made.open()
+    assert await made.load(given.id) == given
     await made.close()
 
 
