@@ -154,7 +154,9 @@ async def inserts(bench: Any, size: int, how: Rounds) -> None:
 
 
 async def claim(bench: StoreBench) -> Any:
-    claimed = await bench.store.claim_due(Claim(now=NOW, until=NOW * 2, stranded=NOW, holder="me", node="n1", limit=16))
+    claimed = await bench.store.claim_due(
+        Claim(now=NOW, until=NOW * 2, overdue_before=NOW, holder="me", node="n1", limit=16)
+    )
     assert len(claimed) == 16
     return claimed
 

@@ -354,7 +354,7 @@ def _connect(
             spool=spool,
             clock=clock,
             discard=audio_workers.discard,
-            stranded=None if servers is None else servers.stranded,
+            of_gone_servers=None if servers is None else servers.recordings_of_gone_servers,
         ),
         servers=servers,
         importer=RecordingImporter(store, upkeep, clock, node),

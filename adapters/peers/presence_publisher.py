@@ -63,7 +63,7 @@ class PresencePublisher:
 
     async def start(self) -> None:
         """Remove what the last process of this node published, and start to publish."""
-        await self._store.leave(self._server.node)
+        await self._store.end_lease(self._server.node)
         await self.publish()
         self._task = asyncio.create_task(self._run(), name="presence publisher")
 
@@ -110,7 +110,7 @@ class PresencePublisher:
 
     async def publish(self) -> None:
         """Write the difference between the live calls and the published calls."""
-        await self._greet()
+        await self._register()
         live = {(call.account_id, call.call_id): call for call in self._live_calls()}
         ended = [key for key in self._published if key not in live]
         # A call that ended and started again under the same id is new too: its parties may differ.
@@ -125,9 +125,9 @@ class PresencePublisher:
             if not await self.claim(live[key]):
                 del self._published[key]
 
-    async def _greet(self) -> None:
+    async def _register(self) -> None:
         before = self._clock.now()
-        there = await self._store.greet(self._server, LEASE)
+        there = await self._store.register(self._server, LEASE)
         after = self._clock.now()
         if not 0 <= after - before <= MAX_ROUND_TRIP:
             return
@@ -135,7 +135,7 @@ class PresencePublisher:
         if abs(difference - self._server.clock_difference) < SECOND:
             return
         self._server = replace(self._server, clock_difference=difference)
-        await self._store.greet(self._server, LEASE)
+        await self._store.register(self._server, LEASE)
         differs = abs(difference) > CLOCK_TOLERANCE
         if differs and not self._differs:
             log.error("clock differs: %s", self._describe_difference())
@@ -153,7 +153,7 @@ class PresencePublisher:
             await asyncio.gather(self._task, return_exceptions=True)
         with suppress(Exception):
             async with asyncio.timeout(STOP_TIMEOUT):
-                await self._store.leave(self._server.node)
+                await self._store.end_lease(self._server.node)
 
     async def _run(self) -> None:
         while True:

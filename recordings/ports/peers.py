@@ -53,10 +53,10 @@ class PeerStore(Protocol):
     call with an id belongs to one server at a time.
     """
 
-    async def greet(self, peer: Peer, lease: Millis) -> Millis:
+    async def register(self, peer: Peer, lease: Millis) -> Millis:
         """Register a server with a lease of `lease` milliseconds, or renew the lease. Return the store's time."""
 
-    async def leave(self, node: str) -> None:
+    async def end_lease(self, node: str) -> None:
         """End the lease of a server, and remove all its calls."""
 
     async def forget(self, node: str) -> None:

@@ -42,7 +42,7 @@ class Claim:
     """A request to lease due recordings to a `holder`.
 
     It selects the recordings that any node can work on, those whose audio is on this `node`, and those of any node that
-    were due before `stranded`, because their own node did not return.
+    were due before `overdue_before`, because their own node did not return.
     """
 
     now: Millis
@@ -50,7 +50,7 @@ class Claim:
     holder: str
     node: str
     limit: int
-    stranded: Millis
+    overdue_before: Millis
 
 
 class RecordingStore(Protocol):

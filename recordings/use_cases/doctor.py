@@ -66,7 +66,7 @@ class Doctor:
         clock: Clock,
         safety: Millis = SAFETY,
         discard: Callable[[str], Awaitable[None]] | None = None,
-        stranded: Callable[[], AsyncIterator[RecordingRow]] | None = None,
+        of_gone_servers: Callable[[], AsyncIterator[RecordingRow]] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -76,7 +76,7 @@ class Doctor:
         self._clock = clock
         self._safety = safety
         self._discard = discard
-        self._stranded = stranded
+        self._of_gone_servers = of_gone_servers
         self._chance = chance
 
     async def examine(
@@ -115,9 +115,9 @@ class Doctor:
     # The servers
 
     async def _examine_servers(self) -> AsyncIterator[Finding]:
-        if self._stranded is None:
+        if self._of_gone_servers is None:
             return
-        async for row in self._stranded():
+        async for row in self._of_gone_servers():
             detail = f"it is {row['state']} on the server {row['node']}, which is not running: start or forget it"
             yield Finding(Issue.DEAD_SERVER, row["id"], None, detail)
 

@@ -40,7 +40,7 @@ class Servers:
         counts = await self._peers.call_counts()
         return [ServerState(found, counts.get(found.peer.node, 0)) for found in await self._peers.servers()]
 
-    async def stranded(self) -> AsyncIterator[RecordingRow]:
+    async def recordings_of_gone_servers(self) -> AsyncIterator[RecordingRow]:
         """Return the unfinished recordings whose server is not running, with their id, node and state."""
         alive = {found.peer.node for found in await self._peers.servers() if found.is_alive}
         async for row in self._unfinished():

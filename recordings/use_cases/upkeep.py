@@ -28,7 +28,7 @@ from recordings.use_cases.unclear_writes import Reporter, UnclearWrites
 
 LEASE: Final = 30 * MINUTE
 """The time for a step. After that, another process may start it again. This process never starts a step twice."""
-STRANDED: Final = DAY
+NODE_GONE_AFTER: Final = DAY
 """After a node's work is overdue for this long, other nodes treat that node as gone."""
 MAX_ATTEMPTS: Final = 20
 """How often the audio processor tries audio that it fails on, and how often a storage provider is tried.
@@ -86,7 +86,7 @@ class Upkeep:
                 holder=self._node,
                 node=self._node,
                 limit=limit,
-                stranded=now - STRANDED,
+                overdue_before=now - NODE_GONE_AFTER,
             )
         )
 

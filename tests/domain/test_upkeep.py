@@ -16,7 +16,7 @@ from recordings.model.recording import Delivery, DeliveryState, Lease, Media, Re
 from recordings.ports.courier import DeliveryOutcome, DeliveryResult
 from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.save_event import RecordingWriter
-from recordings.use_cases.upkeep import LEASE, STRANDED, Upkeep
+from recordings.use_cases.upkeep import LEASE, NODE_GONE_AFTER, Upkeep
 from tests.contract.metadata.samples import recording as sample
 from tests.support.memory_installation import ACCOUNT, NODE, Installation, open_installation
 
@@ -114,7 +114,7 @@ async def test_a_recording_of_a_node_that_is_gone_is_lost(
 ) -> None:
     kept = await add(installation, state, node=OTHER)
     upkeep = upkeep_of(installation, parts)
-    installation.clock.move(STRANDED - 1)
+    installation.clock.move(NODE_GONE_AFTER - 1)
     assert await upkeep.claim(8) == []
     installation.clock.move(2)
     (claimed,) = await upkeep.claim(8)
@@ -128,7 +128,7 @@ async def test_a_recording_of_a_node_that_is_gone_is_lost(
 async def test_any_node_does_steps_that_need_no_audio_of_a_gone_node(installation: Installation, parts: Parts) -> None:
     kept = await add(installation, State.FAILED, node=OTHER, delete_at=installation.clock.now())
     upkeep = upkeep_of(installation, parts, InstallationPolicy(trash_window=3 * DAY))
-    installation.clock.move(STRANDED + 1)
+    installation.clock.move(NODE_GONE_AFTER + 1)
     (claimed,) = await upkeep.claim(8)
     await upkeep.step(claimed)
     trashed = await found(installation, kept)

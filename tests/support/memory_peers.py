@@ -18,12 +18,12 @@ class MemoryPeers:
         self.held: dict[tuple[str, str], Call] = {}
         self.ahead: Millis = 0
 
-    async def greet(self, peer: Peer, lease: Millis) -> Millis:
+    async def register(self, peer: Peer, lease: Millis) -> Millis:
         """Register a server."""
         self.peers[peer.node] = (peer, time.monotonic() + lease / 1_000)
         return round(time.time() * 1_000) + self.ahead
 
-    async def leave(self, node: str) -> None:
+    async def end_lease(self, node: str) -> None:
         """End the lease of a server, and remove its calls."""
         if node in self.peers:
             self.peers[node] = (self.peers[node][0], time.monotonic())
@@ -31,7 +31,7 @@ class MemoryPeers:
 
     async def forget(self, node: str) -> None:
         """Remove a server and its calls."""
-        await self.leave(node)
+        await self.end_lease(node)
         self.peers.pop(node, None)
 
     async def peer(self, node: str) -> Peer | None:

@@ -29,7 +29,7 @@ CALLS: Final = "live_calls"
 META: Final = "meta"
 
 DUE: Final = "due"
-STRANDED: Final = "stranded"
+OVERDUE: Final = "stranded"
 LEASED: Final = "leased"
 MIGRATION_SECONDS: Final = 3_600.0
 """The maximum time (seconds) that one process spends on indexes and migrations in `open`."""
@@ -90,7 +90,7 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
             partialFilterExpression={"source_key": {"$gte": ""}},
         ),
         _index(DUE, "node", "due_at", "_id", partialFilterExpression=HAS_DUE),
-        _index(STRANDED, "due_at", "_id", partialFilterExpression={**HAS_DUE, "node": {"$gte": ""}}),
+        _index(OVERDUE, "due_at", "_id", partialFilterExpression={**HAS_DUE, "node": {"$gte": ""}}),
         _index(LEASED, "lease.holder", partialFilterExpression={"lease.holder": {"$gte": ""}}),
         _index("held", "node", "state", "created", "_id", partialFilterExpression={"node": {"$gte": ""}}),
     ),

@@ -50,7 +50,7 @@ class PeerCollections:
         self._peers = database[PEERS]
         self._calls = database[CALLS]
 
-    async def greet(self, peer: Peer, lease: Millis) -> Millis:
+    async def register(self, peer: Peer, lease: Millis) -> Millis:
         """Register a server, or renew its lease. Return MongoDB's time."""
         change = {
             "url": {"$literal": peer.url},
@@ -66,7 +66,7 @@ class PeerCollections:
         seen: datetime = found["seen"].replace(tzinfo=UTC)
         return round(seen.timestamp() * SECOND)
 
-    async def leave(self, node: str) -> None:
+    async def end_lease(self, node: str) -> None:
         """End the lease of a server, and remove its calls."""
         await self._peers.update_one({"_id": node}, [{"$set": {"lease": "$$NOW"}}])
         await self._calls.delete_many({"node": node})

@@ -11,7 +11,7 @@ from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.mongodb import where
 from adapters.metadata.mongodb.bson_document import projection, readable_recordings, to_document, to_recordings, to_rows
 from adapters.metadata.mongodb.driver import Database, Document
-from adapters.metadata.mongodb.indexes import DUE, HAS_DUE, RECORDINGS, STRANDED, lookup_index
+from adapters.metadata.mongodb.indexes import DUE, HAS_DUE, OVERDUE, RECORDINGS, lookup_index
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import fields_to_read
 from recordings.model.fields import RecordingRow
@@ -142,7 +142,7 @@ class RecordingCollection:
 
     async def _due(self, claim: Claim) -> list[str]:
         # Stranded recordings have waited longest, so they come before other due work.
-        found = await self._first_due(stranded(claim), STRANDED, claim.limit)
+        found = await self._first_due(overdue(claim), OVERDUE, claim.limit)
         if len(found) < claim.limit:
             found += await self._first_due(due(claim), DUE, claim.limit)
         return list(dict.fromkeys(found))[: claim.limit]
@@ -194,9 +194,9 @@ def due(claim: Claim) -> Document:
     return {"node": {"$in": [None, claim.node]}, "due_at": {**HAS_DUE["due_at"], "$lte": claim.now}}
 
 
-def stranded(claim: Claim) -> Document:
+def overdue(claim: Claim) -> Document:
     """Return the filter for recordings that their own node has not worked on in time."""
-    return {"node": {"$gte": ""}, "due_at": {**HAS_DUE["due_at"], "$lte": claim.stranded}}
+    return {"node": {"$gte": ""}, "due_at": {**HAS_DUE["due_at"], "$lte": claim.overdue_before}}
 
 
 def holders(account_id: str, source: str) -> Document:

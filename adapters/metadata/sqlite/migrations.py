@@ -7,7 +7,7 @@ from recordings.model.query import OrderField
 
 TABLE: Final = "recordings"
 DUE: Final = "recordings_due"
-STRANDED: Final = "recordings_stranded"
+OVERDUE: Final = "recordings_stranded"
 LEASED: Final = "recordings_leased"
 
 
@@ -145,7 +145,7 @@ _FIRST: Final = (
     _indexed(lookup_index("start_key"), "account_id, start_key", unique=True, present="start_key"),
     _indexed(lookup_index("source_key"), "account_id, source_key, created, id", present="source_key"),
     _indexed(DUE, "node, due_at, id", present="due_at"),
-    _indexed(STRANDED, "due_at, id", present="due_at IS NOT NULL AND node"),
+    _indexed(OVERDUE, "due_at, id", present="due_at IS NOT NULL AND node"),
     _indexed(LEASED, "lease", present="lease"),
     _indexed(f"{TABLE}_held", "node, state, created, id", present="node"),
     _ACCOUNTS,

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.row_fields import decode_column, encode, fields_to_read
 from adapters.metadata.sqlite import where
-from adapters.metadata.sqlite.migrations import DUE, LEASED, STRANDED, TABLE, column
+from adapters.metadata.sqlite.migrations import DUE, LEASED, OVERDUE, TABLE, column
 from recordings.model.fields import FieldType, RecordingRow, names_of
 from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query, prefix_end
@@ -44,8 +44,8 @@ DUE_FIRST: Final = (
     f"SELECT rowid, id, due_at FROM {TABLE} INDEXED BY {DUE} "
     "WHERE node IS ? AND due_at <= ? ORDER BY due_at, id LIMIT ?"
 )
-STRANDED_FIRST: Final = (
-    f"SELECT rowid, id, due_at FROM {TABLE} INDEXED BY {STRANDED} "
+OVERDUE_FIRST: Final = (
+    f"SELECT rowid, id, due_at FROM {TABLE} INDEXED BY {OVERDUE} "
     "WHERE due_at IS NOT NULL AND node IS NOT NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?"
 )
 RELEASE: Final = (
@@ -191,7 +191,7 @@ def claim_due(connection: sqlite3.Connection, claim: Claim) -> list[Recording]:
     due = {
         item for node in (None, claim.node) for item in connection.execute(DUE_FIRST, (node, claim.now, claim.limit))
     }
-    due.update(connection.execute(STRANDED_FIRST, (claim.stranded, claim.limit)))
+    due.update(connection.execute(OVERDUE_FIRST, (claim.overdue_before, claim.limit)))
     lease = encode({"holder": claim.holder, "until": claim.until})
     oldest = sorted(due, key=lambda item: (item[2], item[1]))[: claim.limit]
     # By `rowid`, which the due index also holds: an update by id would need another index look-up for each row.

@@ -82,7 +82,7 @@ async def two() -> AsyncIterator[Two]:
     for account in (ACCOUNT, SIBLING):
         await store.add_account(Account(account, account, clock.now()))
     async with open_wire(Starlette(routes=routes)) as wire:
-        await peers.greet(Peer(HOLDER, wire.url), MINUTE)
+        await peers.register(Peer(HOLDER, wire.url), MINUTE)
         two = Two(store, peers, holder, asked, routed, service, wire, client)
         await two.ring()
         yield two
@@ -122,7 +122,7 @@ async def test_calls_of_all_servers_are_listed_newest_first(two: Two) -> None:
     here = two.asked.ring(ACCOUNT, "here")
     calls = [replace(here, call_id=name, started=here.started + ago) for name, ago in (("old", -9), ("new", 9))]
     # The published calls of this server may be out of date. Its own recorder is right.
-    await two.peers.greet(Peer(ASKED, "http://asked"), MINUTE)
+    await two.peers.register(Peer(ASKED, "http://asked"), MINUTE)
     await two.peers.add_calls(ASKED, [here, replace(here, call_id="ended")], MINUTE)
     await two.peers.add_calls(HOLDER, calls, MINUTE)
     await two.peers.remove_calls(HOLDER, [(ACCOUNT, "call-1")])
@@ -189,7 +189,7 @@ async def test_an_invalid_response_leaves_no_recording_half_started(two: Two, an
 async def test_a_closed_port_leaves_no_recording_half_started(two: Two) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        await two.peers.greet(Peer(HOLDER, f"http://127.0.0.1:{closed.getsockname()[1]}"), MINUTE)
+        await two.peers.register(Peer(HOLDER, f"http://127.0.0.1:{closed.getsockname()[1]}"), MINUTE)
         with pytest.raises(RecorderFailed, match="is unreachable"):
             await two.start()
     assert (two.kept().state, two.kept().active_call) == (State.FAILED, None)
@@ -207,7 +207,7 @@ async def test_nothing_changes_if_a_command_cannot_be_sent(two: Two, answer: Any
 
 async def test_a_command_is_sent_although_the_lease_is_over(two: Two) -> None:
     begun = await two.start()
-    await two.peers.greet(Peer(HOLDER, two.wire.url), -MINUTE)
+    await two.peers.register(Peer(HOLDER, two.wire.url), -MINUTE)
     assert (await two.service.mask(ME, begun.id)).state is State.MASKED
     assert (await two.service.stop(ME, begun.id)).state is State.FINALIZING
     assert await two.service.calls(ME) == []
@@ -232,7 +232,7 @@ async def test_a_start_supersedes_a_take_only_if_its_server_is_gone(
     old = await two.start()
     # The call has reconnected to the other server.
     two.asked.ring(ACCOUNT, "call-1")
-    await two.peers.greet(Peer(HOLDER, two.wire.url), -MINUTE if is_over else MINUTE)
+    await two.peers.register(Peer(HOLDER, two.wire.url), -MINUTE if is_over else MINUTE)
     two.disturb(None if answers else break_off)
     if not is_superseded:
         with pytest.raises(AlreadyRecording):
@@ -265,12 +265,12 @@ async def test_simultaneous_starts_supersede_a_take_once(two: Two) -> None:
 
 @pytest.mark.parametrize("difference", [-40, 40])
 async def test_a_start_is_refused_if_the_clocks_differ_too_much(two: Two, difference: int) -> None:
-    await two.peers.greet(Peer(ASKED, "http://asked", clock_difference=difference * SECOND // 2), MINUTE)
-    await two.peers.greet(Peer(HOLDER, two.wire.url, clock_difference=-difference * SECOND // 2), MINUTE)
+    await two.peers.register(Peer(ASKED, "http://asked", clock_difference=difference * SECOND // 2), MINUTE)
+    await two.peers.register(Peer(HOLDER, two.wire.url, clock_difference=-difference * SECOND // 2), MINUTE)
     with pytest.raises(RecorderFailed, match=f"{HOLDER} differs by 40 s"):
         await two.start()
     assert (two.store.recordings, two.wire.seen) == ({}, [])
-    await two.peers.greet(Peer(HOLDER, two.wire.url, clock_difference=difference * SECOND // 4), MINUTE)
+    await two.peers.register(Peer(HOLDER, two.wire.url, clock_difference=difference * SECOND // 4), MINUTE)
     assert (await two.start()).state is State.RECORDING
 
 

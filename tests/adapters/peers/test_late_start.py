@@ -68,7 +68,7 @@ async def test_a_take_that_opens_after_the_timeout_is_closed_again(tmp_path: Pat
             return response
 
         wire.answer = forward
-        await peers.greet(Peer("holder", wire.url), MINUTE)
+        await peers.register(Peer("holder", wire.url), MINUTE)
         with pytest.raises(RecorderFailed, match="did not answer in time"):
             await Recordings(recorder=recorder, node="asked", **parts).start(principal(), StartRequest(call_id="call"))
         (failed,) = store.recordings.values()

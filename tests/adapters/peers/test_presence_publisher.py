@@ -27,11 +27,11 @@ class CountingPeers(MemoryPeers):
         self.failures = 0
         self._gone: list[str] = []
 
-    async def greet(self, peer: Peer, lease: Millis) -> Millis:
+    async def register(self, peer: Peer, lease: Millis) -> Millis:
         if self.failures:
             self.failures -= 1
             raise ConnectionError("unreachable")
-        return await super().greet(peer, lease)
+        return await super().register(peer, lease)
 
     async def remove_calls(self, node: str, calls: Collection[tuple[str, str]]) -> None:
         self._gone = [name for _, name in calls]
@@ -67,7 +67,7 @@ async def test_a_claim_is_kept_or_removed_by_the_next_publication() -> None:
 async def test_a_call_of_a_server_that_does_not_confirm_it_is_claimed() -> None:
     store = CountingPeers()
     # Nothing listens on this port.
-    await store.greet(Peer("other", "http://127.0.0.1:9"), MINUTE)
+    await store.register(Peer("other", "http://127.0.0.1:9"), MINUTE)
     await store.add_calls("other", [CALL], MINUTE)
     publisher = publisher_of(store, ME, lambda: [CALL])
     await publisher.publish()
@@ -84,9 +84,9 @@ async def test_a_server_without_a_url_keeps_its_call_while_it_has_its_lease() ->
     store = CountingPeers()
     await store.add_calls("other", [CALL], MINUTE)
     publisher = publisher_of(store, ME, lambda: [CALL])
-    await store.greet(Peer("other", ""), MINUTE)
+    await store.register(Peer("other", ""), MINUTE)
     assert not await publisher.claim(CALL)
-    await store.greet(Peer("other", ""), -MINUTE)
+    await store.register(Peer("other", ""), -MINUTE)
     assert await publisher.claim(CALL)
 
 
@@ -147,7 +147,7 @@ async def test_only_differences_are_written() -> None:
 async def test_a_server_removes_its_publications_at_start_and_stop() -> None:
     store = CountingPeers()
     for peer in (ME, OTHER):
-        await store.greet(peer, MINUTE)
+        await store.register(peer, MINUTE)
         await store.add_calls(peer.node, [replace(CALL, call_id=f"left by {peer.node}")], MINUTE)
     publisher = publisher_of(store, ME, lambda: [CALL])
     await publisher.start()
@@ -194,7 +194,7 @@ async def test_a_stop_does_not_wait_for_an_unreachable_store(monkeypatch: pytest
     class SilentPeers(MemoryPeers):
         leaves = 0
 
-        async def leave(self, node: str) -> None:
+        async def end_lease(self, node: str) -> None:
             self.leaves += 1
             if self.leaves > 1:
                 await asyncio.Event().wait()

@@ -16,7 +16,7 @@ UNTIL = NOW + 30_000
 
 
 async def claim(store: MetadataStore, holder: str = "me", **given: Any) -> list[Recording]:
-    values: dict[str, Any] = {"now": NOW, "until": UNTIL, "node": "n1", "limit": 16, "stranded": NOW - DAY}
+    values: dict[str, Any] = {"now": NOW, "until": UNTIL, "node": "n1", "limit": 16, "overdue_before": NOW - DAY}
     return list(await store.claim_due(Claim(holder=holder, **values | given)))
 
 
@@ -48,14 +48,14 @@ async def test_recordings_of_other_nodes_and_not_yet_due_are_not_claimed(store: 
     assert len(await claim(store, node="n2")) == 1
 
 
-async def test_stranded_recordings_of_a_node_can_be_claimed_by_every_node(store: MetadataStore) -> None:
+async def test_overdue_recordings_of_a_node_can_be_claimed_by_every_node(store: MetadataStore) -> None:
     old = recording(due_at=NOW - DAY, node="n2")
     await insert(store, old, recording(due_at=NOW - DAY + 1, node="n2"), recording(due_at=None, node="n2"))
     assert [each.id for each in await claim(store)] == [old.id]
     assert await claim(store, limit=1) == []
 
 
-async def test_a_nodes_own_stranded_recording_is_claimed_once(store: MetadataStore) -> None:
+async def test_a_nodes_own_overdue_recording_is_claimed_once(store: MetadataStore) -> None:
     given = [recording(due_at=NOW - 2 * DAY, node=node) for node in (None, "n1", "n2")]
     await insert(store, *given)
     assert sorted(each.id for each in await claim(store)) == sorted(each.id for each in given)

@@ -72,7 +72,7 @@ async def test_the_next_save_removes_the_mark_of_a_claim(
     store: MongoStore, mongodb_client: Client, mongodb_database: str
 ) -> None:
     await store.insert(recording(due_at=NOW))
-    wanted = Claim(now=NOW, until=NOW + 1, holder="me", node="n", limit=1, stranded=NOW)
+    wanted = Claim(now=NOW, until=NOW + 1, holder="me", node="n", limit=1, overdue_before=NOW)
     (claimed,) = await store.claim_due(wanted)
     assert set((await store.rows([claimed.id]))[claimed.id]) == set(ROW_FIELDS)
     assert await store.save(replace(claimed, due_at=None, revision=claimed.revision + 1), claimed.revision)
@@ -152,7 +152,7 @@ async def test_a_claim_with_a_lost_response_is_returned_by_the_next_claim(
     store, client = failing
     given = recording(due_at=NOW)
     await store.insert(given)
-    wanted = Claim(now=NOW, until=NOW + 9, holder="me", node="n", limit=4, stranded=NOW)
+    wanted = Claim(now=NOW, until=NOW + 9, holder="me", node="n", limit=4, overdue_before=NOW)
     # The two searches for due recordings succeed; the third `find` fails.
     client.admin.command({
         "configureFailPoint": "failCommand",
@@ -170,7 +170,7 @@ async def test_a_claim_with_a_lost_response_is_returned_by_the_next_claim(
 async def test_a_claim_with_a_lost_response_expires_with_its_lease(failing: tuple[MongoStore, Client]) -> None:
     store, client = failing
     await store.insert(recording(due_at=NOW))
-    wanted = Claim(now=NOW, until=NOW + 9, holder="me", node="n", limit=4, stranded=NOW)
+    wanted = Claim(now=NOW, until=NOW + 9, holder="me", node="n", limit=4, overdue_before=NOW)
     fail(client, "update", 1, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"})
     with pytest.raises(StoreUnavailableError):
         await store.claim_due(wanted)
@@ -322,6 +322,6 @@ async def test_damaged_documents_do_not_stop_claims(
     collection = mongodb_client[mongodb_database][RECORDINGS]
     collection.update_one({"_id": rows[0].id}, {"$set": {"state": "UNKNOWN"}})
     collection.update_one({"_id": rows[1].id}, {"$unset": {"options": 1}})
-    claim = Claim(now=10, until=20, holder="n", node="n", limit=8, stranded=0)
+    claim = Claim(now=10, until=20, holder="n", node="n", limit=8, overdue_before=0)
     assert [each.id for each in await store.claim_due(claim)] == [rows[2].id]
     assert await store.claim_due(claim) == []

@@ -58,23 +58,23 @@ def at(peer: Peer, *calls: Call) -> list[Call]:
 
 async def test_a_server_is_alive_until_its_lease_expires(peers: PeerStore) -> None:
     assert await peers.peer("one") is None
-    await peers.greet(ONE, MINUTE)
-    await peers.greet(OTHER, MINUTE)
+    await peers.register(ONE, MINUTE)
+    await peers.register(OTHER, MINUTE)
     assert [await peers.peer(node) for node in ("one", "other", "on")] == [ONE, OTHER, None]
-    await peers.greet(Peer("one", "http://elsewhere"), MINUTE)
+    await peers.register(Peer("one", "http://elsewhere"), MINUTE)
     assert await peers.peer("one") == Peer("one", "http://elsewhere")
     # Its lease expired an hour ago.
-    await peers.greet(ONE, -HOUR)
+    await peers.register(ONE, -HOUR)
     assert [await peers.peer(node) for node in ("one", "other")] == [None, OTHER]
-    await peers.greet(ONE, MINUTE)
+    await peers.register(ONE, MINUTE)
     assert await peers.peer("one") == ONE
-    await peers.leave("one")
-    await peers.leave("one")
+    await peers.end_lease("one")
+    await peers.end_lease("one")
     assert [await peers.peer(node) for node in ("one", "other")] == [None, OTHER]
 
 
 async def test_calls_are_found_with_all_of_their_fields(peers: PeerStore) -> None:
-    await peers.greet(ONE, MINUTE)
+    await peers.register(ONE, MINUTE)
     assert await peers.held_calls("root") == []
     await peers.add_calls("one", [FULL, CALL, replace(CALL, account_id="sibling")], HOUR)
     await peers.add_calls("one", [], HOUR)
@@ -94,22 +94,22 @@ async def test_calls_are_found_with_all_of_their_fields(peers: PeerStore) -> Non
 
 async def test_calls_disappear_with_their_server(peers: PeerStore) -> None:
     for peer in (ONE, OTHER):
-        await peers.greet(peer, MINUTE)
+        await peers.register(peer, MINUTE)
         calls = [replace(CALL, call_id=f"{peer.node} {number}") for number in range(2)]
         assert await peers.add_calls(peer.node, calls, HOUR) == []
-    await peers.greet(ONE, -HOUR)
+    await peers.register(ONE, -HOUR)
     assert [call.node for call in await peers.held_calls("root")] == ["other", "other"]
     assert await peers.held_call("root", "one 0") is None
-    await peers.greet(ONE, MINUTE)
+    await peers.register(ONE, MINUTE)
     assert len(await peers.held_calls("root")) == 4
-    await peers.leave("one")
-    await peers.greet(ONE, MINUTE)
+    await peers.end_lease("one")
+    await peers.register(ONE, MINUTE)
     assert [call.node for call in await peers.held_calls("root")] == ["other", "other"]
 
 
 async def test_a_call_belongs_to_one_server(peers: PeerStore) -> None:
     for peer in (ONE, OTHER):
-        await peers.greet(peer, MINUTE)
+        await peers.register(peer, MINUTE)
     answers = await asyncio.gather(*(peers.claim_call(node, CALL, HOUR) for node in ("one", "other") * 8))
     found = await peers.held_call("root", "call")
     assert found is not None
@@ -129,8 +129,8 @@ async def test_a_call_belongs_to_one_server(peers: PeerStore) -> None:
 
 async def test_a_server_is_registered_until_it_is_forgotten(peers: PeerStore) -> None:
     told = replace(ONE, version="1.2", clock_difference=-40_000)
-    await peers.greet(told, MINUTE)
-    await peers.greet(OTHER, -HOUR)
+    await peers.register(told, MINUTE)
+    await peers.register(OTHER, -HOUR)
     await peers.add_calls("one", [CALL], HOUR)
     one, other = await peers.servers()
     assert (one.peer, other.peer) == (told, OTHER)
@@ -138,7 +138,7 @@ async def test_a_server_is_registered_until_it_is_forgotten(peers: PeerStore) ->
     assert MINUTE - 20_000 < one.lease <= MINUTE
     assert not other.is_alive
     assert -HOUR - 20_000 < other.lease <= -HOUR
-    await peers.leave("one")
+    await peers.end_lease("one")
     (one,) = await peers.servers(["one", "nothing"])
     assert not one.is_alive
     assert await peers.call_counts() == {}
@@ -148,7 +148,7 @@ async def test_a_server_is_registered_until_it_is_forgotten(peers: PeerStore) ->
 
 
 async def test_calls_of_a_server_without_a_url_are_not_returned(peers: PeerStore) -> None:
-    await peers.greet(replace(ONE, url=""), MINUTE)
+    await peers.register(replace(ONE, url=""), MINUTE)
     await peers.add_calls("one", [CALL], HOUR)
     assert (await peers.held_calls("root"), await peers.held_call("root", "call")) == ([], None)
     assert await peers.claim_call("other", CALL, HOUR) == "one"
@@ -156,12 +156,12 @@ async def test_calls_of_a_server_without_a_url_are_not_returned(peers: PeerStore
 
 async def test_the_time_of_the_store_is_returned(peers: PeerStore) -> None:
     before = time.time() * 1_000
-    assert before - 2 <= await peers.greet(ONE, MINUTE) <= time.time() * 1_000 + 2
+    assert before - 2 <= await peers.register(ONE, MINUTE) <= time.time() * 1_000 + 2
 
 
 async def test_many_concurrent_calls(peers: PeerStore) -> None:
     calls = [replace(CALL, call_id=f"{number:03}", started=NOW + number) for number in range(300)]
-    await peers.greet(ONE, MINUTE)
+    await peers.register(ONE, MINUTE)
     await asyncio.gather(*(peers.add_calls("one", calls[start::4], HOUR) for start in range(4)))
     assert await peers.held_calls("root") == at(ONE, *calls[:-101:-1])
     await peers.remove_calls("one", [(call.account_id, call.call_id) for call in calls[1:]])
@@ -173,7 +173,7 @@ async def test_mongodb_deletes_expired_servers_and_calls(
 ) -> None:
     store = MongoStore(mongodb_uri, mongodb_database)
     await store.open()
-    await store.greet(ONE, MINUTE)
+    await store.register(ONE, MINUTE)
     await store.add_calls("one", [CALL], HOUR)
     await store.close()
     for name in (PEERS, CALLS):

@@ -12,8 +12,8 @@ from pymongo import MongoClient
 
 from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.mongodb import where as mongo_where
-from adapters.metadata.mongodb.indexes import DUE, RECORDINGS, STRANDED
-from adapters.metadata.mongodb.recording_collection import due, stranded
+from adapters.metadata.mongodb.indexes import DUE, OVERDUE, RECORDINGS
+from adapters.metadata.mongodb.recording_collection import due, overdue
 from adapters.metadata.sqlite import recording_table as sqlite_recordings
 from adapters.metadata.sqlite import where as sqlite_where
 from adapters.metadata.sqlite.sqlite_store import FILE
@@ -119,10 +119,10 @@ class TestSqlite:
         plan = SqlitePlans(tmp_path / FILE).explain(sqlite_recordings.DUE_FIRST, (node, NOW, 10))
         assert plan == ["SEARCH recordings USING COVERING INDEX recordings_due (node=? AND due_at<?)"]
 
-    def test_stranded_work_and_leases_are_ranges(self, filled: MetadataStore, tmp_path: Path) -> None:
+    def test_overdue_work_and_leases_are_ranges(self, filled: MetadataStore, tmp_path: Path) -> None:
         plans = SqlitePlans(tmp_path / FILE)
-        (stranded_first,) = plans.explain(sqlite_recordings.STRANDED_FIRST, (NOW, 10))
-        assert stranded_first == "SEARCH recordings USING INDEX recordings_stranded (due_at>? AND due_at<?)"
+        (overdue_first,) = plans.explain(sqlite_recordings.OVERDUE_FIRST, (NOW, 10))
+        assert overdue_first == "SEARCH recordings USING INDEX recordings_stranded (due_at>? AND due_at<?)"
         (release,) = plans.explain(sqlite_recordings.RELEASE, (NOW, "a", "b"))
         assert release.startswith("SEARCH recordings USING INDEX recordings_leased (lease>? AND lease<?)")
 
@@ -183,13 +183,13 @@ class TestMongo:
 
     def test_due_work_is_a_range(self, collection: Any) -> None:
         now = NOW + MANY
-        claim = Claim(now=now, until=now + 1, holder="me", node="n1", limit=10, stranded=now)
+        claim = Claim(now=now, until=now + 1, holder="me", node="n1", limit=10, overdue_before=now)
         find = mongo_where.Find(due(claim), DUE, [("due_at", 1), ("_id", 1)])
         plan = self.explained(collection, find, 10)
         assert "SORT" not in plan["stages"]
         assert "SORT_MERGE" in plan["stages"]
         assert plan["totalKeysExamined"] <= 12
-        find = mongo_where.Find(stranded(claim), STRANDED, [("due_at", 1), ("_id", 1)])
+        find = mongo_where.Find(overdue(claim), OVERDUE, [("due_at", 1), ("_id", 1)])
         plan = self.explained(collection, find, 10)
         assert "SORT" not in plan["stages"]
         assert plan["totalKeysExamined"] <= 11
