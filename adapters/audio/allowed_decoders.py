@@ -1,8 +1,8 @@
-"""The decoders that may process received files, each with the reason why it is here.
+"""The decoders that may process received files, each with the reason why it is allowed.
 
 FFmpeg has hundreds of decoders, and every one is code that processes bytes from outside. Only the decoders that
-telephone systems, recorders, phones and browsers need are allowed. FFmpeg's own `codec_whitelist` does not reach the
-decoder that PyAV opens, so the name is compared here, before the first packet is decoded.
+telephone systems, recorders, phones and browsers need are allowed. FFmpeg's own `codec_whitelist` does not apply
+to the decoder that PyAV opens. So this service checks the name before it decodes the first packet.
 """
 
 from collections.abc import Mapping
@@ -83,10 +83,11 @@ def wave_codec(tag: int) -> str:
 
 
 def is_g729(data: bytes) -> bool:
-    """Return whether bytes are G.729 speech.
+    """Return true if bytes are G.729 speech.
 
     Every frame of 10 bytes has a parity bit over the six upper bits of the first pitch delay (ITU-T G.729, 3.7.2). In
-    speech it is right in every frame, and in other data in every second one. FFmpeg's decoder makes noise of anything.
+    speech it is right in every frame; in other data, in about half of the frames. FFmpeg's decoder accepts any data and
+    returns noise.
     """
     frames = len(data) // G729_FRAME
     right = 0

@@ -18,16 +18,16 @@ from recordings.model.instants import Millis
 from recordings.ports.audio import NotAudio
 
 MAX_PARTS: Final = 64
-"""Files that may be appended to one another."""
+"""Maximum number of files that are appended to one another."""
 _CHANGING: Final = frozenset({"mp3", "aac", "ogg"})
-"""Formats that may change their rate or channels on the way, for example where files were joined."""
+"""Formats whose rate or channels may change within a file, for example because files were joined."""
 _ANNOUNCING: Final = frozenset({"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "flac", "caf"})
 """Formats whose header says the length of the audio."""
 _HEADER_ONLY: Final = 16_384
-"""Bytes that a file without any audio may have."""
+"""Maximum size (bytes) of a file that has a header and no audio."""
 _PROBE: Final = 1 << 20
 _SHORT_MS: Final = 500
-"""How much audio may be missing before it is called missing: encoders round to packets."""
+"""Missing audio of up to this length is not reported, because encoders round to packets."""
 
 Open = Callable[[], BinaryIO]
 
@@ -46,7 +46,7 @@ class AudioSource:
     """An examined file. `frames` have at most this `sample_rate` and this number of `channels` (1 or 2).
 
     `format` is FFmpeg's name of the file format. `plain` is the header of a file of plain samples. `damage` names
-    the missing parts. It is complete after `frames` has ended.
+    the missing parts. It is complete only after `frames` has ended.
     """
 
     format: str
@@ -65,7 +65,7 @@ class AudioSource:
         """Decode the file. Every call decodes it once more.
 
         Raises:
-            NotAudio: nothing can be decoded although there is something, or most of it is damaged.
+            NotAudio: the file has data, but none of it can be decoded, or most of it is damaged.
             TooLong: the audio is longer than the limit.
         """
         all_found: list[Decoded] = []
@@ -77,12 +77,12 @@ class AudioSource:
                 [(track.channels, _decoded(part, track, self.limit_ms, each)) for track, each in tracks],
                 self.sample_rate,
             )
-        self._judge(all_found)
+        self._check_damage(all_found)
 
-    def _judge(self, found: Sequence[Decoded]) -> None:
+    def _check_damage(self, found: Sequence[Decoded]) -> None:
         good, bad = sum(each.good for each in found), sum(each.bad for each in found)
         if not good and (bad or self.has_payload):
-            message = f"the file contains {self.codec or 'data'} of which nothing can be decoded"
+            message = f"the file contains {self.codec or 'data'}, and none of it can be decoded"
             raise NotAudio(message)
         if bad > good:
             message = f"the file is damaged: {bad} of its {bad + good} parts cannot be decoded"
@@ -182,7 +182,7 @@ def _announced(headers: Sequence[SampleFile]) -> int | None:
 
 
 def _view(path: Path, header: SampleFile) -> Open:
-    """Return a way to open the samples of a file, with a header that FFmpeg reads correctly, or with none."""
+    """Return a function that opens the samples of a file, with a header that FFmpeg reads correctly, or without one."""
     if header.is_valid:
         return lambda: path.open("rb")
     start = b"" if _raw_of(header) else wav_header(header, header.length)
@@ -228,7 +228,7 @@ def _of_container(part: _Part, content: Content, size: int, limit_ms: Millis) ->
         _parts=(_Part(part.open, tracks, part.raw),) if tracks else (),
     )
     if not tracks and source.has_payload:
-        message = f"the file contains {source.codec} of which nothing can be decoded"
+        message = f"the file contains {source.codec}, and none of it can be decoded"
         raise NotAudio(message)
     if content.rejected:
         source.damage.append(f"an audio track in {', '.join(content.rejected)} is left out: it is not decoded here")
@@ -262,7 +262,7 @@ def _examined(open_file: Open, raw: RawFormat | None, extension: str, tag: int |
                 raise NotAudio(message) from error
             raise NotAudio(HINT if not extension else str(error)) from error
     if len(content.tracks) > MAX_TRACKS:
-        message = f"the file has {len(content.tracks)} audio tracks; the most is {MAX_TRACKS}"
+        message = f"the file has {len(content.tracks)} audio tracks; at most {MAX_TRACKS} are allowed"
         raise NotAudio(message)
     return _Part(open_file, content.tracks, raw), content
 
@@ -280,7 +280,7 @@ def _no_audio(content: Content) -> str:
 
 
 def missing_audio(source: AudioSource, duration_ms: Millis) -> str | None:
-    """Say how much of the announced length of a file is missing; `None` if nothing is."""
+    """Return a text about the missing part of the announced length of a file; `None` if nothing is missing."""
     announced = source.announced_ms
     if source.plain is not None or announced is None or announced - duration_ms <= max(_SHORT_MS, announced // 50):
         return None

@@ -1,4 +1,4 @@
-"""Files of unknown content, opened as audio. The content of a file decides its format, never its name."""
+"""Open and decode files with FFmpeg. The content of a file decides its format, never its name."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,23 +16,23 @@ from adapters.audio.allowed_decoders import ALLOWED
 from recordings.model.instants import Millis
 from recordings.ports.audio import NotAudio, TooLong
 
-# Formats of one file of audio. No format that names other files (playlists, concat), no images.
+# Only formats that contain the audio: no format that names other files (playlists, concat), and no images.
 _DEMUXERS: Final = "wav,w64,mp3,ogg,flac,mov,aac,amr,au,aiff,caf,gsm,matroska"
 # The list of protocols is empty: FFmpeg then rejects every other file or address that a file names.
 _LIMITS: Final = {"format_whitelist": _DEMUXERS, "protocol_whitelist": ""}
 _LEAST_RATE: Final = 1_000
 _MOST_RATE: Final = 384_000
 MAX_TRACKS: Final = 16
-"""Audio tracks of one file. Every track is decoded with the file opened once more."""
+"""Maximum number of audio tracks in a file. Each track is decoded separately, so the file is opened for each."""
 
 TOLERANCE_MS: Final = 1_000
 """How much longer than its limit a file may be: encoders add padding, and switches stop late."""
 GAP_MS: Final = 100
 """Timestamps that leave out more than this are filled with silence (DTX, mute, lost packets)."""
 LATEST_START_MS: Final = 3_600_000
-"""A track that starts later than this was cut out of a longer stream: its own start is then the start."""
+"""A track that starts later than this was cut out of a longer stream. Its time then counts from its own start."""
 _TIMED: Final = frozenset({"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "ogg"})
-"""Formats whose packets have timestamps of their own. Others count samples."""
+"""Formats whose packets have timestamps. In other formats, the number of samples gives the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class AudioTrack:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file contains. `rejected` are the codecs of audio streams that may not be decoded or have no decoder."""
+    """The content of a file. `rejected` has the codecs of audio streams that are not allowed or have no decoder."""
 
     format: str
     tracks: tuple[AudioTrack, ...]
@@ -138,11 +138,11 @@ def decode(
 
 
 def silence(like: AudioFrame, samples: int) -> Iterator[AudioFrame]:
-    """Make frames of silence, of the format, layout and rate of another frame, at most a second each."""
+    """Yield frames of silence with the format, layout and rate of `like`. Each frame has at most one second."""
     while samples > 0:
         size = min(samples, like.sample_rate)
         frame = AudioFrame(format=like.format.name, layout=like.layout.name, samples=size)
-        # Unsigned bytes are silent in their middle.
+        # In unsigned bytes, silence is the middle value.
         blank = b"\x80" if like.format.name in {"u8", "u8p"} else b"\0"
         for plane in frame.planes:
             plane.update(blank * plane.buffer_size)
@@ -177,7 +177,7 @@ class _Nameless:
 
 
 def _decoder(stream: Stream) -> str:
-    """The name of the decoder; `unknown` where FFmpeg has none."""
+    """Return the name of the decoder, or `unknown` if FFmpeg has none."""
     # PyAV has no context for a codec that FFmpeg does not know, although its types say that it has.
     context: CodecContext | None = stream.codec_context
     return "unknown" if context is None else str(context.codec.name)
@@ -204,7 +204,7 @@ def _frames(container: InputContainer, stream: AudioStream, found: Decoded) -> I
 
 
 def _without_gaps(frames: Iterator[AudioFrame], limit_ms: Millis, start: float) -> Iterator[AudioFrame]:
-    """Put silence where timestamps leave time out, from `start` (seconds) on. Frames that come early are not moved."""
+    """Yield the frames, with silence in gaps between timestamps. `start` is in seconds. Early frames are not moved."""
     clock = start
     for frame in frames:
         gap = 0.0 if frame.time is None else frame.time - clock

@@ -1,4 +1,4 @@
-"""Headerless samples, which only their name or their content type describes."""
+"""The format of headerless samples. Only the file name or the content type says what they are."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _BY_EXTENSION: Final[Mapping[str, RawFormat]] = {
     "sln44": RawFormat("s16le", 44_100, 1),
     "g722": RawFormat("g722", 16_000, 1),
 }
-"""The names that Asterisk gives to its files, and the usual others. Rates in Hz."""
+"""File name extensions of Asterisk and other usual ones. Rates are in Hz."""
 _L16: Final = re.compile(r"l16(8000|11025|16000|22050|24000|32000|44100|48000)")
 _MAGIC: Final = (
     b"RIFF",

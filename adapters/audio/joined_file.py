@@ -1,4 +1,4 @@
-"""Parts of a file, with a new header, as a file of its own."""
+"""A file that is made of a new header and of parts of another file."""
 
 import io
 from bisect import bisect_right
@@ -23,7 +23,7 @@ class JoinedFile(io.RawIOBase):
 
     @property
     def length(self) -> int:
-        """Bytes in all."""
+        """The total number of bytes."""
         return self._starts[-1]
 
     def readable(self) -> bool:

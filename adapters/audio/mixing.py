@@ -1,6 +1,6 @@
-"""Several tracks or channels as one recording of one or two channels.
+"""Mix several tracks or channels to a recording of one or two channels.
 
-The rule (docs/operations.md has it, too):
+The rules, which are also in docs/operations.md:
 
 - One track of one or two channels stays as it is.
 - Two mono tracks are the two parties of the call: the first is left, the second right.
@@ -25,7 +25,7 @@ _SOURCE = "s16"
 
 
 def mixed(tracks: Sequence[tuple[int, Iterable[AudioFrame]]], sample_rate: int) -> Iterator[AudioFrame]:
-    """Return the frames of a recording. Each track is its number of channels and its frames."""
+    """Return the frames of a recording. `tracks` has the number of channels and the frames of each track."""
     if len(tracks) == 1:
         channels, frames = tracks[0]
         return iter(frames) if channels <= 2 else _folded(frames, channels, sample_rate)  # noqa: PLR2004 - stereo
@@ -35,7 +35,7 @@ def mixed(tracks: Sequence[tuple[int, Iterable[AudioFrame]]], sample_rate: int) 
 
 
 def channels_of(tracks: Sequence[int]) -> int:
-    """Return the number of channels of a recording with tracks of so many channels each."""
+    """Return the number of channels of a recording. `tracks` has the number of channels of each track."""
     return 1 if list(tracks) == [1] else 2
 
 
@@ -64,9 +64,9 @@ def _folded(frames: Iterable[AudioFrame], channels: int, sample_rate: int) -> It
 
 
 def _unnamed(frames: Iterable[AudioFrame], channels: int, sample_rate: int) -> Iterator[AudioFrame]:
-    """Frames in interleaved 16-bit samples whose channels have numbers and no positions."""
+    """Yield frames of interleaved 16-bit samples whose channels have numbers, but no positions such as left."""
     for frame in frames:
-        # A file may change its number of channels. The other frames then have the channels that they have.
+        # The number of channels may change within a file. Frames with another number are left out.
         if frame.layout.nb_channels == channels:
             yield from _renamed(frame, channels, sample_rate)
 
@@ -91,16 +91,16 @@ def _added(tracks: Sequence[Iterator[AudioFrame]], sample_rate: int) -> Iterator
     mix.link_to(sink)
     graph.configure()
     pending = {number: _stamped(track, sample_rate) for number, track in enumerate(tracks)}
-    given = dict.fromkeys(pending, 0)
+    pushed = dict.fromkeys(pending, 0)
     while pending:
-        # The track that is behind comes next, so that the filter never has to keep much of another one.
-        number = min(pending, key=lambda each: given[each])
+        # The track that is furthest behind comes next, so that the filter keeps little audio of the others.
+        number = min(pending, key=lambda each: pushed[each])
         frame = next(pending[number], None)
         sources[number].push(frame)
         if frame is None:
             del pending[number]
         else:
-            given[number] += frame.samples
+            pushed[number] += frame.samples
         yield from _pulled(sink)
 
 

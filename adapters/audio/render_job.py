@@ -88,7 +88,7 @@ def _source(track: Track, limit_ms: Millis) -> Iterator[tuple[int, Iterator[Audi
 
 def _convert_source(stem: Path, source: AudioSource, target: Target) -> Rendered:
     if target.format is None and source.plain is not None and source.format == "wav":
-        # The samples of a WAV file that no player reads are kept in a WAV file that every player reads.
+        # Most players cannot read this WAV file. It becomes a WAV file that every player reads, and not an MP3 file.
         target = replace(target, format="wav")
     return _convert(stem, source.frames(), target, source.sample_rate, source.channels)
 
@@ -113,7 +113,10 @@ def _convert(stem: Path, frames: Iterator[AudioFrame], target: Target, sample_ra
 
 
 def _keep(stem: Path, track: Track, source: AudioSource, target: Target) -> Rendered | None:
-    """Keep the bytes of the file if its format is the wanted one. A wrong header is replaced; the samples stay."""
+    """Store the samples unchanged if the file already has the wanted format; otherwise return `None`.
+
+    A wrong header is replaced.
+    """
     format = _kept_format(source, target)
     if format is None:
         return None

@@ -33,7 +33,7 @@ _ACCOUNTS: Final = 8
 a page of 100 recordings.
 """
 _SWEEPS: Final = 24
-"""How often old renditions are looked for, within the maximum age of one."""
+"""How many times old renditions are searched for, within the maximum age of a rendition."""
 
 
 class SourceDamagedError(Exception):
@@ -85,7 +85,7 @@ class Renditions:
     async def convert(self, media: Media, format: str, account_id: str = "") -> Rendition | None:
         """Return the audio as `mp3`, `wav`, `opus` or `flac`, or `None` if it is stored in that format.
 
-        `account_id` is the account that asks.
+        `account_id` is the account that requests it.
 
         Raises:
             MediaMissing: the store does not have the audio.

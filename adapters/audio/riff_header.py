@@ -30,7 +30,7 @@ def read_wave(file: BinaryIO, start: int, end: int, head: bytes) -> SampleFile:
     """Read the header of a WAV file.
 
     Raises:
-        NotAudio: the format or the place of the samples is unknown.
+        NotAudio: the format or the position of the samples is unknown.
     """
     order = ">" if head[:4] == b"RIFX" else "<"
     chunks, rest = _chunks(file, start + 12, end, order)
@@ -83,7 +83,7 @@ def _chunks(file: BinaryIO, at: int, end: int, order: str) -> tuple[list[_Chunk]
 def _sample_ranges(
     file: BinaryIO, data: list[_Chunk], rest: int, end: int, order: str, long_size: int | None
 ) -> tuple[tuple[tuple[int, int], ...], int | None, int | None]:
-    """The ranges of samples, where an appended file begins, and how many bytes the header announces."""
+    """Return the ranges of samples, the position of an appended file, and the length that the header announces."""
     ranges = [(chunk.offset, chunk.size) for chunk in data[:-1]]
     last = data[-1]
     if long_size and last.offset + long_size <= end:
@@ -100,13 +100,13 @@ def _sample_ranges(
         return tuple(ranges), rest, announced
     follows = last.offset + last.size
     if rest - follows <= 1 and not _is_padding(file, follows, end):
-        # Bytes right behind the samples that are no chunk: the size was too small.
+        # The bytes after the samples are not a chunk, so the size of the samples was too small.
         ranges[-1] = (last.offset, start_of_trailer(file, follows, end, order) - last.offset)
     return tuple(ranges), None, announced
 
 
 def _format_after_samples(file: BinaryIO, chunks: list[_Chunk], end: int, order: str) -> _Chunk:
-    """The format of a file whose `data`, of unknown size, comes first."""
+    """Find the `fmt ` chunk of a file whose `data` chunk comes first and has an unknown size."""
     first = max(0, end - MAX_TAIL)
     tail = read_at(file, first, end - first)
     at = tail.rfind(b"fmt ")
@@ -122,7 +122,7 @@ def _lost_samples(file: BinaryIO, chunks: list[_Chunk], end: int, order: str) ->
     text = read_at(file, first, min(end - first, MAX_TAIL))
     at = text.find(b"data")
     if at < 0 or at + 8 > len(text):
-        message = "the WAV file has no data chunk, so it is not known where its samples are"
+        message = "the WAV file has no data chunk, so the position of its samples is unknown"
         raise NotAudio(message)
     return _Chunk(b"data", first + at + 8, unpack_from(f"{order}I", text, at + 4)[0])
 
@@ -134,7 +134,7 @@ def _size_in_ds64(file: BinaryIO, chunks: list[_Chunk]) -> int | None:
 
 
 def _agrees(body: bytes, source: SampleFile) -> bool:
-    """Whether the block size and the byte rate in a `fmt ` chunk are those of its samples."""
+    """Return true if the block size and the byte rate in a `fmt ` chunk match its samples."""
     if not source.has_plain_samples:
         return True
     _tag, _channels, rate, per_second, block = unpack_from("<HHIIH", body)
@@ -142,7 +142,7 @@ def _agrees(body: bytes, source: SampleFile) -> bool:
 
 
 def _is_padding(file: BinaryIO, start: int, end: int) -> bool:
-    """Whether the rest of a file is zeros of at most one block of a disk, or a tag of MP3's (ID3v1)."""
+    """Return true if the rest of a file is padding: the zeros of at most one disk block, or an ID3v1 tag."""
     rest = end - start
     if rest > 4_096 + 1:
         return False

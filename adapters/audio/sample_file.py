@@ -16,15 +16,15 @@ SAMPLE_TAGS: Final = frozenset({PCM, FLOAT, ALAW, MULAW})
 """WAVE format tags of uncompressed samples and of G.711."""
 
 MAX_CHUNKS: Final = 4_096
-"""Chunks of one file that are looked at."""
+"""Maximum number of chunks of a file that are read."""
 MAX_TAIL: Final = 1 << 20
-"""Bytes at the end of a file that are searched for chunks after samples of unknown size."""
+"""How many bytes at the end of a file are searched for chunks after samples of unknown size."""
 MAX_FORMAT: Final = 1 << 12
 MAX_RIFF: Final = 0xFFFFFFFF
 _UNKNOWN: Final = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000})
-"""Sizes that writers leave when they do not know the size."""
+"""Values that writers use for an unknown size."""
 _PIPE: Final = range(0x7FFF0000, 0x80000100)
-"""SoX and others write a size near 2 GiB into a pipe (0x7FFFF000, 0x7FFFFFFF less the header, ...)."""
+"""SoX and others write a size near 2 GiB if the output is a pipe (0x7FFFF000, 0x7FFFFFFF less the header, ...)."""
 _TRAILERS: Final = (
     b"LIST",
     b"fmt ",
@@ -65,11 +65,11 @@ class SampleFile:
     announced: int | None = None
     is_valid: bool = False
     next_file: int | None = None
-    """Where another file begins that was appended to this one."""
+    """The position of another file that was appended to this one."""
 
     @property
     def length(self) -> int:
-        """Bytes of samples."""
+        """The number of bytes of samples."""
         return sum(length for _offset, length in self.ranges)
 
     @property
@@ -91,12 +91,12 @@ class SampleFile:
         return f"s{width}{end}" if self.tag == PCM and width in {16, 24, 32} else None
 
     def duration_ms(self, length: int) -> int:
-        """Milliseconds of so many bytes of plain samples."""
+        """Return the duration of `length` bytes of plain samples, in milliseconds."""
         return round(1_000 * (length // self.block) / self.sample_rate)
 
 
 def of_format(kind: str, body: bytes, order: str) -> SampleFile:
-    """Read the body of a `fmt ` chunk."""
+    """Return the description of a file with this body of a `fmt ` chunk. Raise `NotAudio` if it is not possible."""
     try:
         tag, channels, rate, _per_second, block, bits = unpack_from(f"{order}HHIIHH", body)
     except error as wrong:
@@ -114,7 +114,7 @@ def of_format(kind: str, body: bytes, order: str) -> SampleFile:
 
 
 def of_samples(kind: str, tag: int, channels: int, rate: int, bits: int, *, big_endian: bool = False) -> SampleFile:
-    """Make the description of a file of plain samples."""
+    """Return the description of a file of plain samples. Raise `NotAudio` if it is not possible."""
     _check_shape(channels, rate)
     if not 1 <= bits <= 64:  # noqa: PLR2004 - bits
         message = f"samples of {bits} bits are not possible"
@@ -126,21 +126,21 @@ def of_samples(kind: str, tag: int, channels: int, rate: int, bits: int, *, big_
 
 
 def _check_shape(channels: int, rate: int) -> None:
-    if not 1 <= channels <= 64:  # noqa: PLR2004 - FFmpeg's own bound
+    if not 1 <= channels <= 64:  # noqa: PLR2004 - FFmpeg's own limit
         message = f"a file of {channels} channels is not audio"
         raise NotAudio(message)
-    if not 1_000 <= rate <= 384_000:  # noqa: PLR2004 - as for every container
+    if not 1_000 <= rate <= 384_000:  # noqa: PLR2004 - the same limits as in `decoding`
         message = f"a sample rate of {rate} Hz is not audio"
         raise NotAudio(message)
 
 
 def is_unknown(size: int) -> bool:
-    """Return whether a size stands for an unknown size."""
+    """Return true if a size stands for an unknown size."""
     return size in _UNKNOWN or size in _PIPE or size >= MAX_RIFF - 4_096
 
 
 def is_chunk_name(name: bytes) -> bool:
-    """Return whether four bytes can be the name of a chunk."""
+    """Return true if four bytes can be the name of a chunk."""
     return len(name) == 4 and all(32 <= byte < 127 for byte in name) and name[:1] != b" "  # noqa: PLR2004 - ASCII
 
 
@@ -165,26 +165,26 @@ def wav_header(source: SampleFile, length: int) -> bytes:
 
 
 def start_of_trailer(file: BinaryIO, start: int, end: int, order: str) -> int:
-    """Find where the chunks after samples of unknown size begin. They must lead exactly to the end of the file."""
+    """Return the position of the chunks after samples of unknown size. They must end exactly at the end of the file."""
     first = max(start, end - MAX_TAIL)
     tail = read_at(file, first, end - first)
-    places = sorted({at for name in _TRAILERS for at in _places(tail, name)})
+    positions = sorted({at for name in _TRAILERS for at in _positions(tail, name)})
     header = Struct(f"{order}4sI")
-    for place in places:
-        at = place
+    for position in positions:
+        at = position
         while at + 8 <= len(tail):
             name, size = header.unpack_from(tail, at)
             if not is_chunk_name(name):
                 break
             at += 8 + size + size % 2
         if at in {len(tail), len(tail) + 1}:
-            return first + place
+            return first + position
     if tail[-ID3V1 : -ID3V1 + 3] == b"TAG":
         return end - ID3V1
     return end
 
 
-def _places(tail: bytes, name: bytes) -> Iterator[int]:
+def _positions(tail: bytes, name: bytes) -> Iterator[int]:
     at = tail.find(name)
     while at >= 0:
         yield at

@@ -68,7 +68,7 @@ class MediaRouter:
     async def lengths(self, urls: Sequence[str]) -> Sequence[int | MediaAccessError | None]:
         """Return the lengths of many URLs, in the same order. At most 16 requests run at the same time.
 
-        If the credentials do not allow to examine an object, its item is the error.
+        If the credentials do not permit the request, the item is the error.
         """
         slots = asyncio.Semaphore(_AT_ONCE)
 

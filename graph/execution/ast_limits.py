@@ -182,7 +182,7 @@ class _Walk:
 
     def _spread(self, name: str, path: _Path | None, parent: Any, level: FieldLevel | None) -> None:
         fragment = self.fragments.get(name)
-        # Validation reports unknown fragments and cycles. Here a cycle only has to end.
+        # Validation reports unknown fragments and cycles. Here it is enough that a cycle ends.
         if fragment is None:
             return
         if path is not None:

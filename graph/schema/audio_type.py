@@ -39,11 +39,11 @@ _UNKNOWN: Final[Mapping[str, None]] = {"damage": None, "expected_ms": None, "pla
 
 
 def resolve_media(row: strawberry.Parent[RecordingRow]) -> Any:
-    """Return the row's media with the values that its fields need. Its location in the store is no field."""
+    """Return the row's media with the values that its fields need. Clients do not see its location in the store."""
     media = row["media"]
     if media is None:
         return None
-    # Media that earlier releases stored have no such fields.
+    # Media that earlier releases stored has no such fields.
     return {**_UNKNOWN, **media, "recording_id": row["id"], "state": row["state"]}
 
 

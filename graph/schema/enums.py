@@ -1,7 +1,7 @@
 """The enumerations of the schema, with a description of each value.
 
-The other modules of this package import these enumerations from here, also those that the domain defines. Strawberry
-would register an enumeration that it meets first elsewhere under its Python name and without descriptions.
+The other modules of this package import all enumerations from here, also those that the domain defines. If Strawberry
+found one of them elsewhere first, it would register it under its Python name and without descriptions.
 """
 
 from collections.abc import Mapping

@@ -40,7 +40,8 @@ class UserError:
     code: str = strawberry.field(description="A code that never changes, such as `NOT_FOUND`.")
     message: str = strawberry.field(description="The error as text for a person.")
     path: list[str] = strawberry.field(
-        description="The path of the input that caused the error, such as `input`, `callId`. Empty if no input did."
+        description='The path of the input that caused the error, such as `["input", "callId"]`. Empty if the error is '
+        "not about an input."
     )
 
 
@@ -147,7 +148,7 @@ class UnsupportedByRecorderError(UserError):
 class RecorderFailedError(UserError, RefusedWithRecording):
     recording: Recording | None = strawberry.field(
         resolver=_resolve_recording,
-        description="The recording concerned. Null if the credentials cannot read it.",
+        description="The recording that the mutation was about. Null if the credentials cannot read it.",
     )
 
 

@@ -22,11 +22,11 @@ _log: Final = logger("background")
 class RecorderEvents:
     """Saves the events of a recorder. An event that cannot be saved is tried again until it is saved or rejected."""
 
-    def __init__(self, recorder: Recorder, recordings: Recordings, doubt: Callable[[str], None]) -> None:
-        """`doubt` is called for takes that began too late."""
+    def __init__(self, recorder: Recorder, recordings: Recordings, check_later: Callable[[str], None]) -> None:
+        """`check_later` is called with the recording id of a take that began too late."""
         self._recorder = recorder
         self._recordings = recordings
-        self._doubt = doubt
+        self._check_later = check_later
         self._errors = ErrorLog(_log)
         self._waiting: dict[str, deque[TakeEvent]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,7 +75,7 @@ class RecorderEvents:
                 await self._recorder.stop(take_event.recording_id)
             except Exception as error:  # noqa: BLE001 - the take may have ended by itself
                 self._errors.write("late take not stopped", error, recording_id=take_event.recording_id)
-            self._doubt(take_event.recording_id)
+            self._check_later(take_event.recording_id)
 
     async def _save(self, take_event: TakeEvent) -> Recording | None:
         # Keep the event while it cannot be saved: only the recorder knows about it.

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 
 class Refused(Exception):  # noqa: N818 - it is a reply to the client, not a fault
-    """A request that is refused. It changed nothing."""
+    """A request that is refused. It changed nothing, unless the subclass says otherwise."""
 
     code: ClassVar[str] = "REFUSED"
 
@@ -163,7 +163,7 @@ class UnsupportedByRecorder(Refused):
 
 
 class RecorderFailed(Refused):
-    """The recorder failed to do the action."""
+    """The recorder failed to do the action. A recording that could not start is kept as `FAILED`."""
 
     code = "RECORDER_FAILED"
 

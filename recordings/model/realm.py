@@ -12,7 +12,7 @@ _RESERVED: Final = ".invalid"
 
 
 def default_realm(account_id: str) -> str:
-    """Return the realm of an account that was given none. The domain does not exist (RFC 2606, section 2)."""
+    """Return the realm of an account without one of its own. The domain does not exist (RFC 2606, section 2)."""
     return f"{account_id[:12]}.sip{_RESERVED}"
 
 

@@ -64,7 +64,7 @@ class EndCause(StrEnum):
 
 
 class Shelf(StrEnum):
-    """The list that has a recording: `LIVE`, `TRASH` (deleted, can be restored) or `GONE` (a tombstone)."""
+    """The list that contains a recording: `LIVE`, `TRASH` (deleted, can be restored) or `GONE` (a tombstone)."""
 
     LIVE = "LIVE"
     TRASH = "TRASH"
@@ -257,17 +257,17 @@ class Recording:
 
     @property
     def shelf(self) -> Shelf:
-        """The list that has it."""
+        """The list that contains it."""
         return SHELVES.get(self.state, Shelf.LIVE)
 
     @property
     def active_call(self) -> str | None:
-        """The call that it blocks for other starts. A call has at most one started recording in progress."""
+        """The id of its call, while it prevents another start for that call. `None` for uploads and after its end."""
         return self.call_id if self.in_progress and self.source_key is None else None
 
     @property
     def source(self) -> str | None:
-        """The identity of its uploaded file: the source and the digest. `None` until all of the file is here."""
+        """The identity of its uploaded file: the source and the digest. `None` until the whole file was received."""
         return f"{self.source_key}:{self.source_sha256}" if self.source_key and self.source_sha256 else None
 
     def to_row(self) -> RecordingRow:

@@ -58,10 +58,10 @@ class StoredObject:
 
 
 class ExaminedMedia(Protocol):
-    """The media stores of an installation, as the doctor needs them."""
+    """The media stores of an installation, with the methods that the doctor needs."""
 
     def include(self, url: str) -> object:
-        """Add a store by a URL in it. Raise an error if the URL cannot be one of a store."""
+        """Add the store of a URL. Raise an error if no store can have the URL."""
 
     def locations(self) -> Sequence[str]:
         """Return the beginnings of the URLs of the known stores: the installation's own and the added ones."""
@@ -75,8 +75,8 @@ class ExaminedMedia(Protocol):
     async def lengths(self, urls: Sequence[str]) -> Sequence[int | MediaAccessError | None]:
         """Return the lengths in bytes of many URLs, in their order.
 
-        `None` stands for an object that does not exist. If the credentials do not allow to examine an object, its item
-        is the error.
+        `None` stands for an object that does not exist. If the credentials do not permit the request, the item is the
+        error.
         """
 
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:

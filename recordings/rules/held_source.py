@@ -1,4 +1,4 @@
-"""Which recording has an uploaded file, so that the same file is stored only once.
+"""The rule that decides which recording holds an uploaded file, so that the same file is stored only once.
 
 The metadata store lets only one recording of an account hold a value of `held_source`:
 
@@ -17,14 +17,15 @@ from recordings.model.recording import Recording, State
 
 
 def held_source(before: Recording, after: Recording, event: Event) -> str | None:
-    """Return what a recording holds after an event. `before` and `after` are the recording at that event."""
+    """Return the `held_source` of a recording after an event; `None` if it holds nothing."""
     if after.state is State.FINALIZING:
-        # If its audio comes back after it was lost, another copy may be here. Then storing it decides.
+        # If lost audio is found again, this server may have another copy of the file. The copy that is stored first
+        # then holds it.
         is_received = isinstance(event, Ended) and event.source_sha256 is not None
         return f"{after.source}@{after.node}" if is_received else None
     if after.state is State.STORED and before.state is State.FINALIZING:
         return after.source
-    # An older release may have stored a file twice. Then one of the recordings holds nothing, and must not start to.
+    # An older release may have stored a file twice. Then one of the recordings holds nothing, and this stays so.
     return before.held_source if has_stored_audio(after) else None
 
 

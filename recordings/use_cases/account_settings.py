@@ -45,9 +45,9 @@ class RetentionEffect:
 
     - `seen`: all recordings that were checked.
     - `changed`: they get another `delete_at`. `dates` counts them by day (UTC).
-    - `for_good`: the changed ones without an end.
+    - `for_good`: the changed ones that are now kept forever.
     - `at_once`: the changed ones whose retention is over. They go to the trash.
-    - `held`: the changed ones with a legal hold. They stay.
+    - `held`: the changed ones with a legal hold. They are not deleted.
     """
 
     seen: int = 0

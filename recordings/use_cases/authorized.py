@@ -1,4 +1,4 @@
-"""Loading accounts and recordings for a principal: `recordings.rules.access`, applied to the store."""
+"""Load accounts and recordings for a principal, by the rules of `recordings.rules.access`."""
 
 from dataclasses import replace
 from typing import Final
@@ -56,7 +56,7 @@ class Authorized:
         return tree is not None and row["shelf"] != Shelf.GONE and can_access_row(principal, row, tree)
 
     async def narrow(self, principal: Principal, query: Query) -> Query:
-        """Return the part of a query that the principal may access: a principal's owner narrows it.
+        """Limit a query to what the principal may access. A principal with an owner gets that owner's recordings only.
 
         Raises:
             InvalidInput: the filter or the shelf is not allowed.

@@ -250,7 +250,7 @@ class Doctor:
             examination.notes.not_listed(location, str(error))
 
     async def _readable(self, location: str, examination: Examination) -> AsyncIterator[StoredObject]:
-        """Return the objects of a store. Skip what the credentials do not allow to list, and note it."""
+        """Return the objects of a store. Note and skip the parts that the credentials do not permit to list."""
         listing = self._media.objects_at(location)
         if listing is None:
             examination.notes.not_listed(location, _NO_LISTING)

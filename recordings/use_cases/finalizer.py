@@ -31,7 +31,7 @@ from recordings.rules.held_source import first_of, has_stored_audio
 from recordings.rules.media_keys import provider_of
 
 COPY_WAIT: Final = 2 * MINUTE
-"""How long a copy of a file waits for the first copy, which another server stores. After that, it is stored itself."""
+"""How long a copy of a file waits for the first copy, which another server stores. Then this copy is stored."""
 
 Forget = Callable[[str], Awaitable[None]]
 """Deletes the files that were converted from audio with this SHA-256, so that no copy of deleted audio remains."""
@@ -204,7 +204,7 @@ class Finalizer:
         if 0 < rendered.duration_ms >= least:
             return None
         reason = Reason.TOO_SHORT if rendered.duration_ms else Reason.EMPTY
-        detail = f"{rendered.duration_ms} ms of audio, at least {least} ms were asked for" if least else None
+        detail = f"{rendered.duration_ms} ms of audio, at least {least} ms are required" if least else None
         return Discarded(at=self._clock.now(), reason=reason, detail=detail, duration_ms=rendered.duration_ms)
 
     async def _keep(self, recording: Recording, rendered: Rendered) -> Media:

@@ -13,7 +13,7 @@ _EXAMINED: Final = 1_000
 
 
 class MarkedMedia(Protocol):
-    """The media stores, as this check needs them."""
+    """The media stores, with the methods that this check needs."""
 
     async def owner_of(self, location: str) -> str | None:
         """Return the id of the installation that marked a store; `None` if there is no mark."""

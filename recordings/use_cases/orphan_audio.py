@@ -36,7 +36,7 @@ class Orphans(Generic[Item]):
         self._audio += audio
 
     def add(self, item: StoredObject, finding: Item) -> bool:
-        """Add audio without a recording. Return true if it is a candidate for deletion, which the caller keeps back."""
+        """Add audio without a recording. Return true if it is a candidate for deletion, which is reported later."""
         # An incomplete transfer is not the audio of any recording.
         self._orphans += id_of(item.url) is not None
         if item.modified is not None and (self._oldest is None or item.modified < self._oldest):
