@@ -26,7 +26,7 @@ from graph.server.system_clock import SystemClock
 from graph.settings import Settings
 from recordings.model.ids import is_hex_id, new_id
 from recordings.model.installation import InstallationPolicy
-from recordings.model.instants import DAY, HOUR
+from recordings.model.instants import DAY, HOUR, SECOND
 from recordings.ports.peers import PeerStore
 from recordings.ports.recorder import Recorder
 from recordings.ports.recording_store import MetadataStore
@@ -285,7 +285,11 @@ def _connect(
     store, media, audio_workers = parts.store, parts.media, parts.audio_workers
     clock, audit, wake = SystemClock(), LogAudit(), WakeSignal()
     spool = FolderSpool(settings.data)
-    limits = Limits(max_body=settings.max_body * _MIB, max_streams=settings.max_streams)
+    limits = Limits(
+        max_body=settings.max_body * _MIB,
+        max_streams=settings.max_streams,
+        max_received=settings.max_received_hours * HOUR / SECOND,
+    )
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
     policy = InstallationPolicy(
         trash_window=settings.trash_days * DAY,

@@ -64,6 +64,7 @@ class Ingest:
         extension: str,
         source_key: str,
         recording_id: str | None = None,
+        label: str | None = None,
     ) -> Recording:
         """Return the recording for a new upload. It is `RECORDING` on this server.
 
@@ -76,7 +77,9 @@ class Ingest:
         require_scope(principal, Scope.INGEST)
         recording = await self._reopen(principal.account_id, source_key)
         if recording is None:
-            fresh = await self._new(principal, call, name=name, extension=extension, source_key=source_key)
+            fresh = await self._new(principal, call, label)
+            audio_format = extension if extension in FORMATS else "mp3"
+            fresh = replace(fresh, name=name, format=audio_format, source_key=source_key)
             recording = await self._create(fresh, recording_id)
         self._audit.record(principal, "receive", recording.id, call_id=recording.call_id)
         return recording
@@ -158,7 +161,7 @@ class Ingest:
         failed = Failed(at=now, reason=Reason.INCOMPLETE, detail="the next attempt was refused")
         await self._writer.save_event(recording, failed)
 
-    async def _new(self, principal: Principal, call: Call, *, name: str, extension: str, source_key: str) -> Recording:
+    async def _new(self, principal: Principal, call: Call, label: str | None) -> Recording:
         account = await self._authorized.account(principal, principal.account_id)
         now = self._clock.now()
         recording = recording_of_call(call, account, call.started, self._node)
@@ -169,10 +172,8 @@ class Ingest:
             modified=now,
             # The switch has applied its own time limit. This one limits how long the upload may take.
             options=RecordingOptions(time_limit=MAX_TIME_LIMIT),
-            name=name,
-            format=extension if extension in FORMATS else "mp3",
-            origin=describe_origin(recording),
-            source_key=source_key,
+            origin=describe_origin(recording, label),
+            label=label,
         )
         return await with_retention(self._store, replace(recording, due_at=due_at(recording, now)))
 

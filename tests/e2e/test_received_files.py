@@ -116,3 +116,27 @@ def test_erased_audio_has_no_duplicate(receiver: Receiver) -> None:
     whole = receiver.client.http.put(path, content=make("w01_plain.wav", receiver.folder).read_bytes())
     assert whole.status_code == 201
     assert receiver.client.wait_for(whole.json()["id"], "STORED")["durationMs"] == 2_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("r01.sln", None),
+        ("r02.ulaw", "audio/basic"),
+        ("r02.ulaw", "audio/PCMU"),
+        ("r03.alaw", "audio/PCMA;rate=8000"),
+        ("r04.g722", "audio/G722"),
+        ("r06.l168000", "audio/L16;rate=8000"),
+        ("w01_plain.wav", "audio/basic"),
+        ("w01_plain.wav", "application/x-www-form-urlencoded"),
+    ],
+)
+def test_the_content_type_identifies_a_file_whose_name_does_not(
+    receiver: Receiver, name: str, content_type: str | None
+) -> None:
+    shown = name if content_type is None else "call_recording_typed"
+    path = f"{receiver.address}/{shown}?call_id={name}-{(content_type or '').replace('/', '-')}"
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    response = receiver.client.http.put(path, content=make(name, receiver.folder).read_bytes(), headers=headers)
+    found = receiver.client.wait_for(response.json()["id"], "STORED", "FAILED", "DISCARDED")
+    assert (found["state"], found["durationMs"]) == ("STORED", pytest.approx(2_000, abs=20))

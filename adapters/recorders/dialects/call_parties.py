@@ -36,11 +36,20 @@ def channel_vars(values: Mapping[str, str]) -> dict[str, str]:
     return variables
 
 
+def direction_of(text: str) -> Direction | None:
+    """Return the direction that a sender names, in any case; `None` for any other text.
+
+    Twilio's `outbound-api` and `outbound-dial` are outbound. Some switches write `incoming` and `outgoing`.
+    """
+    name = text.strip().lower().partition("-")[0]
+    name = {"incoming": "inbound", "outgoing": "outbound"}.get(name, name)
+    return Direction(name) if name in {"inbound", "outbound"} else None
+
+
 def make_call(
     fields: Mapping[str, str], *, account_id: str, call_id: str, started: Millis, others: Mapping[str, str]
 ) -> Call:
     """Make a call of the sender's cleaned `fields`, and of `others`, which become custom channel variables."""
-    direction = fields.get("direction")
     return Call(
         account_id=account_id,
         call_id=call_id,
@@ -51,7 +60,7 @@ def make_call(
         endpoint_id=fields.get("endpoint_id"),
         interaction_id=fields.get("interaction_id"),
         cdr_id=fields.get("cdr_id"),
-        direction=Direction(direction) if direction in {"inbound", "outbound"} else None,
+        direction=direction_of(fields.get("direction", "")),
         caller_id_name=fields.get("caller_id_name"),
         caller_id_number=fields.get("caller_id_number"),
         callee_id_name=fields.get("callee_id_name"),

@@ -9,18 +9,22 @@ If it has a query, the file name becomes the value of the last parameter (`…?f
 `file=call_recording_…`). If that parameter has a value, the name follows in a new one
 (`…?a=b&recording=call_recording_…`). Some versions write two dots before the extension. If Kazoo has no value, it sends
 an empty one, so an empty value counts as missing. The values are claims of the sender and give it no rights.
+
+Other senders use the same parameters. `docs/ingest.md` describes them.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from adapters.recorders.dialects.call_parties import clean, make_call
+from adapters.recorders.dialects.audio_extension import KNOWN, UNKNOWN, extension_for, extension_of, name_suffix
+from adapters.recorders.dialects.call_parties import clean, direction_of, make_call
+from adapters.recorders.dialects.start_time import read_start
 from recordings.model.call import Call
-from recordings.model.instants import DAY, SECOND, Millis
+from recordings.model.instants import Millis
 
 MAX_QUERY: Final = 8_192
 MAX_PARAMETERS: Final = 64
@@ -31,17 +35,19 @@ _NO_CALL_ID: Final = (
     "no call id: write ?call_id=ID at the end of the URL, or name the file call_recording_ID.mp3; "
     f"an id has at most {MAX_CALL_ID} characters"
 )
-GREGORIAN: Final = 62_167_219_200
-"""Seconds from the year 0, where Kazoo's timestamps start, to 1970."""
-
+MAX_LABEL: Final = 128
 _NAME: Final = re.compile(r"call_recording_(?P<call_id>.*?)\.*(?:\.(?P<extension>[A-Za-z0-9]{1,8}))?")
 _RECORDING_ID: Final = re.compile(r"[0-9]{4}(0[1-9]|1[0-2])-[0-9a-f]{32}")
 _SLASH: Final = re.compile(r"[/\\]")
-_SECONDS: Final = re.compile(r"[0-9]{1,12}")
-_KNOWN: Final = frozenset({
+_MILLISECONDS: Final = re.compile(r"[0-9]{1,12}")
+KNOWN_PARAMETERS: Final = frozenset({
     "from", "to", "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "call_id", "cdr_id",
     "interaction_id", "account_id", "owner_id", "endpoint_id", "direction", "start", "duration_ms", "recording_id",
+    "label",
 })  # fmt: skip
+_PARTIES: Final = frozenset({"from", "to", "caller_id_number", "callee_id_number"})
+_UNESCAPED_PLUS: Final = re.compile(r"(?P<scheme>(?:sips?:|tel:)?) +(?=[0-9])")
+_UNESCAPED_NUMBER: Final = re.compile(r" [0-9]{6,15}")
 
 
 class NotAnUpload(Exception):  # noqa: N818 - an expected result
@@ -50,16 +56,31 @@ class NotAnUpload(Exception):  # noqa: N818 - an expected result
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """The contents of an upload address. `source_key` is the same when the sender retries."""
+    """The contents of an upload address. `source_key` is the same when the sender retries.
+
+    `duration_ms` is the length that the sender states. `warnings` name the values that could not be used.
+    """
 
     call: Call
     name: str
     extension: str
     source_key: str
     recording_id: str | None
+    label: str | None = None
+    duration_ms: Millis | None = None
+    warnings: tuple[str, ...] = ()
 
 
-def read(tail: str, query: str, *, account_id: str, now: Millis) -> Upload:
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """What a request says about its file, beside its address: the content type, and the parts of a form."""
+
+    content_type: str = ""
+    name: str = ""
+    fields: Sequence[tuple[str, str]] = ()
+
+
+def read(tail: str, query: str, account_id: str, now: Millis, file: ReceivedFile) -> Upload:
     """Read the part of an upload address after the ingest address.
 
     Args:
@@ -67,61 +88,87 @@ def read(tail: str, query: str, *, account_id: str, now: Millis) -> Upload:
         query: the query, still percent-encoded.
         account_id: the account of the ingest address. It owns the recording, even if the query names another account.
         now: the current time, used if the query has no valid `start`.
+        file: what the request says about its file. Its fields are further parameters.
 
     Raises:
         NotAnUpload: there is no call id, the query is too long, or it is not UTF-8.
     """
-    pairs = _pairs(query)
-    name, call_id_in_name, extension = _file_name(tail, pairs)
-    fields = {key: text for key, value in pairs if key in _KNOWN and (text := clean(value))}
+    pairs = [*_pairs(query), *file.fields]
+    name, call_id_in_name, extension = _file_name(tail, pairs, file.name)
+    fields = {key: text for key, value in pairs if key in KNOWN_PARAMETERS and (text := clean(value))}
     call_id = fields.get("call_id") or clean(call_id_in_name)
     if call_id is None or len(call_id) > MAX_CALL_ID:
         raise NotAnUpload(_NO_CALL_ID)
+    extension = _extension(extension, (tail, file.name), file.content_type)
+    start, duration = fields.get("start"), fields.get("duration_ms")
+    started = None if start is None else read_start(start, now)
     return Upload(
         call=make_call(
             fields,
             account_id=account_id,
             call_id=call_id,
-            started=_start_time(fields.get("start"), now),
+            started=now if started is None else started,
             others=_other_values(pairs, name),
         ),
-        name=f"call_recording_{_SLASH.sub('_', call_id)}.{extension}",
+        name=f"call_recording_{_SLASH.sub('_', call_id)}.{name_suffix(extension)}",
         extension=extension,
         source_key=_source_key(tail, pairs),
         recording_id=_recording_id(fields.get("recording_id")),
+        label=fields["label"][:MAX_LABEL] if "label" in fields else None,
+        duration_ms=int(duration) if duration is not None and _MILLISECONDS.fullmatch(duration) else None,
+        warnings=tuple(_warnings(fields, is_start_used=start is None or started is not None)),
     )
+
+
+def _warnings(fields: Mapping[str, str], *, is_start_used: bool) -> list[str]:
+    found = []
+    if not is_start_used:
+        found.append(
+            f"start={fields['start']!r} was not used: give Gregorian seconds (63877497832), Unix seconds or ISO 8601 "
+            "(2024-03-12T21:23:52Z), not in the future"
+        )
+    if "direction" in fields and direction_of(fields["direction"]) is None:
+        found.append(f"direction={fields['direction']!r} was not used: give inbound or outbound")
+    return found
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
     if len(query) > MAX_QUERY:
         raise NotAnUpload(f"the query has {len(query)} characters, at most {MAX_QUERY} are allowed")
     try:
-        return parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS, errors="strict")
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS, errors="strict")
     except ValueError as error:
         raise NotAnUpload(f"the query has more than {MAX_PARAMETERS} parameters, or it is not UTF-8") from error
+    return [(key, _with_plus(key, value)) for key, value in pairs]
 
 
-def _file_name(tail: str, pairs: list[tuple[str, str]]) -> tuple[str, str, str]:
+def _with_plus(key: str, value: str) -> str:
+    """Return a value with the plus of its number. In a query, a plus that is not escaped is a space."""
+    if key in _PARTIES:
+        return _UNESCAPED_PLUS.sub(r"\g<scheme>+", value, count=1) if _UNESCAPED_PLUS.match(value) else value
+    return f"+{value[1:]}" if _UNESCAPED_NUMBER.fullmatch(value) else value
+
+
+def _file_name(tail: str, pairs: list[tuple[str, str]], part_name: str) -> tuple[str, str, str]:
     """Return the file name as sent, with the call id and the extension that it contains."""
-    for text in (tail, *(value for _, value in pairs)):
+    for text in (tail, *(value for _, value in pairs), part_name):
         name = text.rpartition("/")[2]
         if len(name) <= MAX_NAME and (found := _NAME.fullmatch(name)):
-            return text, found["call_id"], (found["extension"] or "bin").lower()
-    return "", "", "bin"
+            return text, found["call_id"], (found["extension"] or UNKNOWN).lower()
+    return "", "", UNKNOWN
+
+
+def _extension(in_name: str, other_names: Sequence[str], content_type: str) -> str:
+    """Return the first usual extension of an audio file, else the content type's, else any extension of a name."""
+    names = [in_name, *(extension_of(name[-MAX_NAME:]) for name in other_names)]
+    known = next((name for name in names if name in KNOWN), None) or extension_for(content_type)
+    return known or next((name for name in names if name != UNKNOWN), UNKNOWN)
 
 
 def _other_values(pairs: list[tuple[str, str]], name: str) -> Mapping[str, str]:
     """Return the values without a field in `Call`. Kazoo's account becomes `Account-ID`, Kazoo's name for it."""
-    others = {key: value for key, value in pairs if key not in _KNOWN and value != name}
+    others = {key: value for key, value in pairs if key not in KNOWN_PARAMETERS and value != name}
     return {"Account-ID": dict(pairs).get("account_id", "")} | others
-
-
-def _start_time(start: str | None, now: Millis) -> Millis:
-    """Return when the audio began, from the sender's Gregorian seconds; the current time if they are not plausible."""
-    if start is None or not _SECONDS.fullmatch(start):
-        return now
-    started = (int(start) - GREGORIAN) * SECOND
-    return started if 0 < started < now + DAY else now
 
 
 def _recording_id(text: str | None) -> str | None:

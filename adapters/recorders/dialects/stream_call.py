@@ -7,7 +7,7 @@ from adapters.recorders.dialects.media_streams import StreamStarted
 from recordings.model.call import Call
 from recordings.model.instants import Millis
 
-_KNOWN: Final = frozenset({
+KNOWN_STREAM_PARAMETERS: Final = frozenset({
     "from", "to", "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "direction", "owner_id",
     "interaction_id", "endpoint_id", "call_id",
 })  # fmt: skip
@@ -15,7 +15,7 @@ _KNOWN: Final = frozenset({
 
 def call_of(started: StreamStarted, account_id: str, now: Millis) -> Call:
     """Return the call of a stream. Known parameters become its fields, all others custom channel variables."""
-    fields = {name: text for name in _KNOWN if (text := clean(started.parameters.get(name)))}
-    others = {name: value for name, value in started.parameters.items() if name not in _KNOWN}
+    fields = {name: text for name in KNOWN_STREAM_PARAMETERS if (text := clean(started.parameters.get(name)))}
+    others = {name: value for name, value in started.parameters.items() if name not in KNOWN_STREAM_PARAMETERS}
     ids = {"Stream-SID": started.stream_id, "Account-SID": started.account_sid}
     return make_call(fields, account_id=account_id, call_id=started.call_id, started=now, others=ids | others)

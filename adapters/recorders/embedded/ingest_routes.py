@@ -5,6 +5,7 @@ WebSocket   /ingest/{address}/{secret}/ws
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -33,13 +34,10 @@ def ingest_routes(
         principal = await _principal(authenticate, request)
         if principal is None:
             return _not_found()
+        tail, query = request.path_params.get("tail", ""), request.url.query
+        read_address = partial(kazoo_upload.read, tail, query, principal.account_id, clock.now())
         try:
-            tail, query = request.path_params.get("tail", ""), request.url.query
-            read = kazoo_upload.read(tail, query, account_id=principal.account_id, now=clock.now())
-        except kazoo_upload.NotAnUpload as error:
-            return _reject(400, "NOT_AN_UPLOAD", str(error))
-        try:
-            return await uploads.receive(principal, read, request)
+            return await uploads.receive(principal, request, read_address)
         except Refused as refused:
             return _reject(409, refused.code, refused.message)
 

@@ -9,6 +9,9 @@ class Limits:
 
     max_body: int = 512 * 1024 * 1024
     """Maximum size of an uploaded file. A larger file is rejected with 413 and leaves nothing behind."""
+    max_received: float = 24 * 3_600
+    """Maximum length of the audio of an uploaded file. A file that is longer by its header, or by the sender's
+    `duration_ms`, is rejected with 413. If only the audio shows it, the recording fails with the reason TOO_LONG."""
     max_uploads: int = 100
     """Maximum number of uploads at once. A further upload is rejected with 503."""
     body_idle: float = 60

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.recorders.dialects.kazoo_upload import MAX_QUERY, NotAnUpload, Upload, read
+from adapters.recorders.dialects.kazoo_upload import MAX_QUERY, NotAnUpload, ReceivedFile, Upload, read
 from recordings.model.options import is_plain_name
 from recordings.model.recording import Direction
 
@@ -24,7 +24,7 @@ NEWER = f"{QUERY}&owner_id=own&start=63962555600&duration_ms=12000&recording_id=
 
 
 def parse(tail: str, query: str) -> Upload:
-    return read(tail, query, account_id="acc", now=NOW)
+    return read(tail, query, "acc", NOW, ReceivedFile())
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_an_address_without_a_call_id_is_refused(tail: str, query: str) -> None:
         ("call_recording_x.tar.gz", "gz"),
         ("call_recording_x.much-too-long", "bin"),
         (f"call_recording_{'x' * 493}.mp3", "mp3"),
-        (f"call_recording_{'x' * 494}.mp3", "bin"),
+        (f"call_recording_{'x' * 494}.mp3", "mp3"),
         # The pattern fails only at the end of this name, once for each of its dots.
         (f"call_recording_{'.' * 60_000}\n", "bin"),
     ],
