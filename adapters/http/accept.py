@@ -118,5 +118,5 @@ def _lenient_quality(text: str) -> float:
         quality = float(text)
     except ValueError:
         return 0.0
-    # Not a number is no quality either.
+    # `float` also reads NaN, which becomes 0 here.
     return min(max(0.0, quality), 1.0)

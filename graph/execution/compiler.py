@@ -44,7 +44,7 @@ The arguments are the value and graphql-core's `info` of its field. Returns the 
 if graphql-core must complete the value instead.
 """
 Computed = Callable[[Sequence[Any], Any], Values]
-"""Computes a column of a page: the sources of a field and the request's context in, the values of the field out."""
+"""Computes a column of a page. Gets the sources of a field and the request's context; returns the values."""
 ComputedWith = Callable[[Sequence[Any], Any, Mapping[str, Any]], Values]
 """The same for a field with arguments. The third argument holds them, coerced by graphql-core."""
 

@@ -39,7 +39,7 @@ ROUTES = {
 
 @dataclass
 class Site:
-    """The whole app, an account, a stored recording and an ingest address."""
+    """The complete app, an account, a stored recording and an ingest address."""
 
     services: Services
     app: RequestLog
@@ -205,7 +205,7 @@ async def test_a_recorder_that_refuses_another_servers_command(site: Site) -> No
 
 
 READS = ("load", "account", "ingest_address", "key_by_hash")
-"""What a metadata store is asked for first."""
+"""The methods of the metadata store that the routes call first."""
 ERRORS: dict[str, tuple[Callable[[], Exception], int, str]] = {
     "metadata store": (lambda: StoreUnavailableError("a secret host"), 503, "UNAVAILABLE"),
     "media store": (lambda: MediaStoreUnavailableError("a secret host"), 503, "UNAVAILABLE"),

@@ -22,9 +22,9 @@ SENT = asyncio.Event()
 async def echo(scope: Any, receive: Any, send: Any) -> None:
     """Respond with the length of the body.
 
-    `/unread` responds without reading, once uvicorn stops to receive the body. `/headers` reads the body and responds
-    with the number of headers. `/deaf` responds before any of the body arrives. `/long` sends more than a socket takes
-    at once.
+    `/unread` responds without reading, as soon as uvicorn stops receiving the body. `/headers` reads the body and
+    responds with the number of headers. `/before-body` responds before any part of the body arrives. `/long` sends more
+    than a socket accepts at once.
     """
     if scope["path"] == "/long":
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -33,7 +33,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": b""})
         SENT.set()
         return
-    if scope["path"] == "/deaf":
+    if scope["path"] == "/before-body":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
         return
@@ -138,7 +138,7 @@ def chunked(path: str = "/", *parts: bytes) -> list[bytes]:
     return [head.encode(), *parts]
 
 
-@pytest.mark.parametrize("path", ["/", "/deaf"])
+@pytest.mark.parametrize("path", ["/", "/before-body"])
 @pytest.mark.parametrize("piece", [b"X: y\r\n" * 10_000, b"x" * 60_000], ids=["many", "long"])
 @pytest.mark.parametrize("before", [b"2\r\n{}\r\n0\r\n", b"2\r\n{}\r\n5;x="], ids=["trailers", "extension"])
 async def test_endless_trailers_and_chunk_extensions_close_the_connection(

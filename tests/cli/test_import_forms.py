@@ -127,7 +127,7 @@ def test_every_form_is_imported_with_its_audio(
         (b'{"_id":"1","pvt_type":"cdr"}', "a document of the pvt_type 'cdr': only documents with"),
     ],
 )
-def test_everything_else_is_named_with_its_line_and_a_hint(
+def test_unsupported_lines_are_reported_with_their_number_and_a_hint(
     text: bytes, message: str, cli: CommandLine, account: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "export"
@@ -138,7 +138,7 @@ def test_everything_else_is_named_with_its_line_and_a_hint(
     assert json.loads(result.stdout)["bad"] >= 1
 
 
-def test_a_page_of_a_list_is_noted(cli: CommandLine, account: str, media: Path, tmp_path: Path) -> None:
+def test_an_incomplete_list_gets_a_note(cli: CommandLine, account: str, media: Path, tmp_path: Path) -> None:
     file = tmp_path / "export"
     file.write_text(json.dumps({"data": [public(1, account)], "next_start_key": "x", "status": "success"}))
     result = cli.run("import", file, "--account", account, "--media", media)
@@ -165,14 +165,14 @@ TEXT = {"content_type": "text/plain", "stub": True}
         (name_of(1), {"note.txt": TEXT, name_of(1): STUB}),
         # The name decides, also against the type.
         (name_of(1), {"greeting.wav": STUB, name_of(1): {"content_type": "application/octet-stream"}}),
-        # The name is that of no attachment: an audio type decides, then the file that is there.
+        # No attachment has the name. An audio type decides, and then the file that exists.
         ("other.mp3", {"note.txt": TEXT, name_of(1): STUB}),
         ("other.mp3", {"gone.wav": STUB, name_of(1): STUB}),
         (..., {"note.txt": TEXT, "gone.wav": STUB, name_of(1): STUB}),
         (..., {"note.txt": TEXT, name_of(1): {"content_type": "application/octet-stream"}}),
         # No attachment has an audio type or name.
         (..., {"gone": TEXT, "only-audio": {"content_type": "application/octet-stream"}}),
-        # The file called `name` is there, although it is no attachment.
+        # A file with the name exists, although no attachment has it.
         (name_of(1), {"note.txt": TEXT}),
         (name_of(1), []),
     ],
@@ -216,7 +216,7 @@ def test_audio_inside_a_document_is_stored(
     assert [path.name for path in (cli.data / "spool").iterdir()] == []
 
 
-def test_text_that_is_not_base64_is_named(cli: CommandLine, account: str, tmp_path: Path) -> None:
+def test_audio_that_is_not_base64_is_reported(cli: CommandLine, account: str, tmp_path: Path) -> None:
     file = tmp_path / "export.jsonl"
     bad = ["no base64!", "AAAA=AAA", "A" * 600_000 + "!", "AAAA", 7]
     attachments = [{name_of(9): {"content_type": "audio/x-wav", "length": 16, "data": text}} for text in bad]
@@ -228,7 +228,9 @@ def test_text_that_is_not_base64_is_named(cli: CommandLine, account: str, tmp_pa
     assert "has 3 bytes, but the attachment has 16" in result.stderr
 
 
-def test_values_of_other_types_are_read_or_named(cli: CommandLine, account: str, media: Path, tmp_path: Path) -> None:
+def test_values_of_other_types_are_read_or_reported(
+    cli: CommandLine, account: str, media: Path, tmp_path: Path
+) -> None:
     changes: list[dict[str, Any]] = [
         {"duration": "5"}, {"duration": 5.0}, {"duration_ms": 5000.7}, {"start": float(START)}, {"start": str(START)},
         {"duration": -3, "duration_ms": ...}, {"from": None}, {"call_id": 12345}, {"caller_id_number": 14155550123},

@@ -64,14 +64,14 @@ async def test_the_response_of_a_login(v2: V2Client) -> None:
         "capabilities": {},
         "ui_config": {},
     }
-    said = claims(body["auth_token"])
-    assert (said["account_id"], said["owner_id"]) == (account.id, user.id)
+    token_claims = claims(body["auth_token"])
+    assert (token_claims["account_id"], token_claims["owner_id"]) == (account.id, user.id)
     # It expires after an hour. Use does not extend it.
-    assert said["exp"] == v2.now - OFFSET + 3_600
+    assert token_claims["exp"] == v2.now - OFFSET + 3_600
     headers = {"X-Auth-Token": body["auth_token"]}
     for _ in range(2):
         described = (await v2.send("GET", "/v2/token_auth", headers=headers)).json()
-        assert (described["data"]["exp"], described["auth_token"]) == (said["exp"], body["auth_token"])
+        assert (described["data"]["exp"], described["auth_token"]) == (token_claims["exp"], body["auth_token"])
         assert described["data"]["owner_id"] == user.id
 
 
@@ -111,9 +111,9 @@ async def test_a_dot_in_a_name_is_escaped(v2: V2Client) -> None:
 
 
 async def test_the_cors_headers_word_for_word(v2: V2Client) -> None:
-    asked = await v2.send("OPTIONS", headers={"Origin": "https://ui.example.com", "X-Auth-Token": None})
+    preflight = await v2.send("OPTIONS", headers={"Origin": "https://ui.example.com", "X-Auth-Token": None})
     listed = await v2.send("GET", headers={"Origin": "https://ui.example.com"})
-    for response in (asked, listed):
+    for response in (preflight, listed):
         assert response.status_code == 200
         assert response.headers["access-control-allow-origin"] == "*"
         assert response.headers["access-control-allow-headers"] == (

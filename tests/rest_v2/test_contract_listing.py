@@ -154,17 +154,17 @@ async def test_reading_stops_when_the_client_disconnects(
         return await inner(principal, query, request)
 
     monkeypatch.setattr(service, "page", page)
-    said: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"", "more_body": False}]
+    messages: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Message:
-        return said.pop() if len(said) > 1 else said[0]
+        return messages.pop() if len(messages) > 1 else messages[0]
 
     async def send(_message: Message) -> None:
-        """The client has disconnected."""
+        """Drop the message: the client has disconnected."""
 
     # The store cannot apply this filter, and no document matches it.
-    asked = {"filter_nothing": "x", **params}
-    request = v2.client.build_request("GET", v2.recordings, params=asked, headers=v2.headers)
+    query = {"filter_nothing": "x", **params}
+    request = v2.client.build_request("GET", v2.recordings, params=query, headers=v2.headers)
     with pytest.raises(ClientDisconnect):
         await v2.installation.app()(scope_of(request), receive, send)
     assert pages == 1

@@ -80,7 +80,7 @@ async def test_a_write_conflict(v2: V2Client, method: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("where", ["data", "envelope"])
 async def test_should_soft_delete_in_a_body_has_no_effect(v2: V2Client, where: str) -> None:
     made = await v2.add()
-    said = {"should_soft_delete": False}
-    body = {"data": said} if where == "data" else {"data": {}, **said}
+    option = {"should_soft_delete": False}
+    body = {"data": option} if where == "data" else {"data": {}, **option}
     assert (await v2.send("DELETE", f"{v2.recordings}/{made.id}", json=body)).status_code == 200
     assert (await v2.get(f"{v2.recordings}/{made.id}")).status_code == 404

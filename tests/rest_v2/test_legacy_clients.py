@@ -103,15 +103,15 @@ async def test_deleting_many_recordings_and_listing_again(v2: V2Client) -> None:
 async def test_the_ui_metadata_of_monster_ui_is_ignored(v2: V2Client) -> None:
     v2.installation.recorder.ring(v2.account.id, "monster")
     made = await v2.add()
-    said = {"ui_metadata": {"version": "4.3.1", "ui": "monster-ui", "origin": "recordings"}}
-    flow = {"module": "record_call", "data": {"action": "start"}, **said}
+    metadata = {"ui_metadata": {"version": "4.3.1", "ui": "monster-ui", "origin": "recordings"}}
+    flow = {"module": "record_call", "data": {"action": "start"}, **metadata}
     assert (await v2.put(f"{v2.path}/channels/monster", flow, action="metaflow")).status_code == 201
     path = f"{v2.recordings}/{made.id}"
-    changed = await v2.send("PATCH", path, json={"data": {"user_metadata": {"a": 1}, **said}})
+    changed = await v2.send("PATCH", path, json={"data": {"user_metadata": {"a": 1}, **metadata}})
     assert (changed.status_code, changed.json()["data"]["user_metadata"]) == (200, {"a": 1})
     assert "ui_metadata" not in changed.json()["data"]
-    assert (await v2.send("PATCH", path, json={"data": said})).status_code == 400
-    assert (await v2.send("DELETE", path, json={"data": said})).status_code == 200
+    assert (await v2.send("PATCH", path, json={"data": metadata})).status_code == 400
+    assert (await v2.send("DELETE", path, json={"data": metadata})).status_code == 200
 
 
 async def test_the_mail_receiver(v2: V2Client) -> None:

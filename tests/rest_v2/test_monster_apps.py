@@ -22,12 +22,12 @@ JQUERY = {"Accept": "application/json, text/javascript, */*; q=0.01", "Content-T
 async def call_api(v2: V2Client, resource: str, verb: str = "GET", **options: Any) -> Any:
     """Send a request of the SDK, after the preflight request of the browser. Return the parsed response."""
     url = f"{v2.path}/{resource}"
-    asked = {
+    preflight_headers = {
         **PAGE,
         "Access-Control-Request-Method": verb,
         "Access-Control-Request-Headers": "content-type,x-auth-token",
     }
-    preflight = await v2.client.options(url, headers=asked)
+    preflight = await v2.client.options(url, headers=preflight_headers)
     assert preflight.status_code == 200
     assert verb in preflight.headers["access-control-allow-methods"]
     # jQuery adds the time to a GET that must not come from a cache.

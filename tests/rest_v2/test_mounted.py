@@ -1,7 +1,7 @@
-"""The shim as the service mounts it (`graph.app.create_app`), with all that is around it, on both stores.
+"""The v2 API in the complete app (`graph.app.create_app`), on both stores.
 
-The rows of the table of real clients, once more, and what only the whole app can get wrong: ids of requests, faults,
-and answers that are in another form than v2's.
+The requests of real clients are repeated here. Other tests check what only the complete app decides: request ids, the
+responses to faults, and that every response has the form of v2.
 """
 
 import asyncio

@@ -126,7 +126,7 @@ async def test_every_version_answers_as_v2(v2: V2Client, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["v", "vx", "2", "V2", "v2a", "v 2", "v1.0", "v--1"])
-async def test_a_text_that_is_no_version_is_no_path_of_this_api(v2: V2Client, version: str) -> None:
+async def test_a_path_without_a_valid_version_is_unknown(v2: V2Client, version: str) -> None:
     response = await v2.get(f"/{version}/accounts/{v2.account.id}/recordings")
     assert (response.status_code, response.headers["content-type"]) == (404, "text/plain; charset=utf-8")
 

@@ -158,7 +158,7 @@ def full(**given: Any) -> Recording:
     return recording(**values | given)
 
 
-def place(key: str | int | None, identity: str) -> tuple[bool, Any, str]:
+def position_key(key: str | int | None, identity: str) -> tuple[bool, Any, str]:
     """Return a position as a sort key."""
     return (key is not None, 0 if key is None else key, identity)
 
@@ -177,7 +177,9 @@ def reference(rows: list[RecordingRow], query: Query, request: PageRequest) -> P
 
     def within(row: RecordingRow) -> bool:
         key = sort_key(query.order, row)
-        return (low is None or key > place(low.key, low.id)) and (high is None or key < place(high.key, high.id))
+        return (low is None or key > position_key(low.key, low.id)) and (
+            high is None or key < position_key(high.key, high.id)
+        )
 
     found = [row for row in ordered(rows, query) if within(row)]
     part = found[-request.limit :] if request.backward else found[: request.limit]

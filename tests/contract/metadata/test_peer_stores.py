@@ -128,12 +128,12 @@ async def test_a_call_belongs_to_one_server(peers: PeerStore) -> None:
 
 
 async def test_a_server_is_registered_until_it_is_forgotten(peers: PeerStore) -> None:
-    told = replace(ONE, version="1.2", clock_difference=-40_000)
-    await peers.register(told, MINUTE)
+    newer = replace(ONE, version="1.2", clock_difference=-40_000)
+    await peers.register(newer, MINUTE)
     await peers.register(OTHER, -HOUR)
     await peers.add_calls("one", [CALL], HOUR)
     one, other = await peers.servers()
-    assert (one.peer, other.peer) == (told, OTHER)
+    assert (one.peer, other.peer) == (newer, OTHER)
     assert one.is_alive
     assert MINUTE - 20_000 < one.lease <= MINUTE
     assert not other.is_alive
