@@ -25,6 +25,7 @@ from graph.media.play_endpoint import MediaEndpoint
 from graph.media.presigned_urls import UrlPresigner
 from graph.server import health_checks as health
 from graph.server.background_work import BackgroundWork
+from graph.server.disk_reserve import DiskReserve
 from graph.server.media_check import MediaCheck
 from graph.server.request_log import RequestLog, masked, unavailable
 from graph.services import Services
@@ -89,7 +90,11 @@ def _routes(
         "spool": services.spool.check,
         "background": background.check,
     }
-    reports = {"installation": media_check.owner_problem, "media": media_check.fault}
+    reports = {
+        "installation": media_check.owner_problem,
+        "media": media_check.fault,
+        "disk": DiskReserve(services.settings.data).report,
+    }
     if publisher is not None:
         reports["clock"] = publisher.report_clock
     return [

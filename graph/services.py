@@ -21,6 +21,7 @@ from graph.media.convert import Converter
 from graph.media_options import MediaOptions, MediaOptionsError, read_media_options
 from graph.server.audit_log import LogAudit, LogReporter
 from graph.server.background_work import WakeSignal
+from graph.server.disk_reserve import DiskReserve
 from graph.server.log_setup import scrub
 from graph.server.system_clock import SystemClock
 from graph.settings import Settings
@@ -108,6 +109,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as exit_stack:
         store = await _open_store(_metadata_store(settings), settings.data)
         exit_stack.push_async_callback(store.close)
+        await asyncio.to_thread(DiskReserve(settings.data).make)
         guard, options = _guard(settings), _media_options(settings)
         peers = _peer_client(store, key, node)
         if peers is not None:
@@ -159,7 +161,7 @@ def _node_id(data: Path) -> str:
 
 def _metadata_store(settings: Settings) -> MetadataStore:
     if settings.mongodb is None:
-        return SqliteStore(settings.data)
+        return SqliteStore(settings.data, DiskReserve(settings.data).release)
     # A late import: an installation with SQLite does not need the driver.
     from adapters.metadata.mongodb import DriverMissingError, MongoStore, WrongUriError
 

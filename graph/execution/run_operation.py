@@ -103,6 +103,10 @@ class OperationRunner:
             async with asyncio.timeout(seconds):
                 return await self._result(document, operation, params, context)
         except TimeoutError as error:
+            if operation.operation is OperationType.MUTATION:
+                # A mutation asks for little data. It waited for a store, another server or a recorder.
+                message = f"no result within {seconds:g} s: the mutation may have been done, so repeat it with its key"
+                raise HttpError(503, "UNAVAILABLE", message) from error
             message = f"the operation took longer than {seconds:g} s: ask for less data"
             raise HttpError(503, "TIMEOUT", message) from error
 

@@ -13,7 +13,8 @@ from graphql import GraphQLError
 
 from graph.schema.camel_case import explain, translated
 from recordings.model.errors import InvalidInput, Refused
-from recordings.ports.recording_store import StoreUnavailableError
+from recordings.ports.audio import MediaStoreUnavailableError
+from recordings.ports.recording_store import StoreFullError, StoreUnavailableError
 
 _log: Final = structlog.get_logger("graphql")
 BAD_REQUEST: Final = "BAD_REQUEST"
@@ -37,8 +38,9 @@ def log_error(error: Exception, event: str, **details: Any) -> None:
 
     An unavailable store gets one line without a traceback: its message is enough, and many requests fail at once.
     """
-    if isinstance(error, StoreUnavailableError):
-        _log.error("metadata store unavailable", why=str(error), **details)
+    if isinstance(error, StoreUnavailableError | MediaStoreUnavailableError):
+        store = "metadata" if isinstance(error, StoreUnavailableError) else "media"
+        _log.error(f"{store} store unavailable", why=str(error), **details)
     else:
         _log.error(event, exc_info=error, **details)
 
@@ -55,7 +57,9 @@ def format_refusal(refused: Refused) -> dict[str, Any]:
 
 def format_unexpected(request_id: str, error: Exception) -> dict[str, Any]:
     """Return the message and the extensions of an unexpected exception, without its details."""
-    if isinstance(error, StoreUnavailableError):
+    if isinstance(error, StoreFullError):
+        message, code = "the disk of this service is full: try again later", UNAVAILABLE
+    elif isinstance(error, StoreUnavailableError | MediaStoreUnavailableError):
         message, code = "the service is temporarily unavailable: try again later", UNAVAILABLE
     else:
         message, code = "internal error: the log has the details under this request id", INTERNAL

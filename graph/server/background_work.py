@@ -8,13 +8,18 @@ from adapters.recorders.embedded import EmbeddedRecorder
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
 from graph.server.recorder_events import RecorderEvents
+from graph.server.system_clock import SystemClock
+from recordings.model.instants import Millis
 from recordings.model.recording import Recording
+from recordings.ports.clock import Clock
+from recordings.ports.recording_store import StoreUnavailableError
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.upkeep import Upkeep
 
 _POLL_SECONDS: Final = 1.0
 _LONGEST_WAIT: Final = 30.0
 _ADOPT_SECONDS: Final = 3_600.0
+_RECOVERY_SECONDS: Final = 5.0
 MAX_FAILED_CLAIMS: Final = 3
 """After this many failed claims in sequence, the server is not ready."""
 MAX_UNSAVED_SECONDS: Final = 30.0
@@ -145,7 +150,13 @@ class BackgroundWork:
     """All background work of a server, from `start` to `stop`."""
 
     def __init__(
-        self, upkeep: Upkeep, recorder: EmbeddedRecorder, recordings: Recordings, wake: WakeSignal, max_steps: int = 4
+        self,
+        upkeep: Upkeep,
+        recorder: EmbeddedRecorder,
+        recordings: Recordings,
+        wake: WakeSignal,
+        max_steps: int = 4,
+        clock: Clock | None = None,
     ) -> None:
         self._upkeep = upkeep
         self._recorder = recorder
@@ -154,17 +165,42 @@ class BackgroundWork:
         self._steps = StepRunner(upkeep, wake, max_steps)
         self._events = RecorderEvents(recorder, recordings, upkeep.check_later)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._later: set[asyncio.Task[None]] = set()
+        self._errors = ErrorLog(_log)
+        self._clock = clock or SystemClock()
+        self._recovery_failed = False
 
     async def start(self) -> None:
         """Recover what the previous process of this node left unfinished, and start the work."""
-        await self._upkeep.recover()
+        try:
+            await self._upkeep.recover()
+        except StoreUnavailableError as error:
+            # With a full disk or a damaged file, recordings can still be read and played.
+            _log.error("recovery failed", error=str(error))
+            self._recovery_failed = True
         self._tasks = (
             asyncio.create_task(self._steps.run(), name="steps"),
             asyncio.create_task(self._events.run(), name="recorder events"),
             asyncio.create_task(adopt_periodically(self._upkeep, self._wake), name="adoption"),
         )
+        if self._recovery_failed:
+            recovery = asyncio.create_task(self._recover_later(self._clock.now()), name="recovery")
+            self._later.add(recovery)
+            recovery.add_done_callback(self._later.discard)
         for task in self._tasks:
             task.add_done_callback(_log_end)
+
+    async def _recover_later(self, started: Millis) -> None:
+        """Recover when the store works again, without the recordings that this process has created."""
+        while self._recovery_failed:
+            await asyncio.sleep(_RECOVERY_SECONDS)
+            try:
+                await self._upkeep.recover(before=started)
+            except Exception as error:  # noqa: BLE001 - the next attempt may succeed
+                self._errors.write("recovery failed", error)
+            else:
+                self._recovery_failed = False
+                self._wake()
 
     async def check(self) -> None:
         """Raise an error unless all tasks are running and succeed."""
@@ -172,6 +208,8 @@ class BackgroundWork:
         if ended or not self._tasks:
             message = f"not running: {', '.join(ended) or 'any task'}"
             raise RuntimeError(message)
+        if self._recovery_failed:
+            raise RuntimeError("the recordings of the last process are not recovered yet")
         if self._steps.failed_claims >= MAX_FAILED_CLAIMS:
             message = f"the last {self._steps.failed_claims} claims of due work failed"
             raise RuntimeError(message)
@@ -195,7 +233,7 @@ class BackgroundWork:
                 self._steps.stop()
                 await asyncio.wait([steps])
                 await self._claim_once_more()
-        for task in self._tasks:
+        for task in (*self._tasks, *self._later):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._steps.finish(max(0.0, deadline - asyncio.get_running_loop().time()))

@@ -14,6 +14,7 @@ from adapters.http import error_body
 from adapters.http.request_ids import HEADER, as_header, request_id_of
 from graph.server.log_setup import logger, scrub
 from recordings.ports.audio import MediaStoreUnavailableError
+from recordings.ports.recording_store import StoreFullError
 
 _log: Final = logger("access")
 _QUIET: Final = frozenset({"/healthz", "/readyz"})
@@ -28,6 +29,8 @@ async def unavailable(_request: Request, error: Exception) -> Response:
     """Return the response for an unreachable metadata store or media store."""
     store = "media" if isinstance(error, MediaStoreUnavailableError) else "metadata"
     _log.error("store unreachable", store=store, error=str(error))
+    if isinstance(error, StoreFullError):
+        return error_body.unavailable("the disk of this service is full: try again later")
     return error_body.unavailable("the service is temporarily unavailable: try again later")
 
 

@@ -20,6 +20,10 @@ class StoreUnavailableError(Exception):
     """
 
 
+class StoreFullError(StoreUnavailableError):
+    """The disk of the metadata store is full. The write was not done."""
+
+
 class Taken(Exception):  # noqa: N818 - a result of `insert`, not a fault
     """Another recording has a value that must be unique."""
 

@@ -165,11 +165,12 @@ class Upkeep:
         trashed = await self._writer.save_event_once(recording, event)
         return trashed or await self._store.load(recording.id) or recording
 
-    async def recover(self) -> Sequence[Recording]:
+    async def recover(self, before: Millis | None = None) -> Sequence[Recording]:
         """End the recordings that the last process of this node left open. Return them.
 
         A recording in progress is finalized with the audio that it has. An upload becomes `FAILED(INCOMPLETE)`, and
         its sender may send it again. A recording that cannot be recovered is reported, and the others are recovered.
+        With `before`, recordings that were changed later are left alone: they belong to this process.
         """
         await self._store.release_leases(self._node, self._clock.now())
         recovered: list[Recording | None] = []
@@ -177,7 +178,8 @@ class Upkeep:
         while open_here := [each for each in await self._store.held_by(self._node) if each.id not in tried]:
             for recording in open_here:
                 tried.add(recording.id)
-                if not await self._is_open(recording):
+                is_own = before is not None and recording.modified >= before
+                if not is_own and not await self._is_open(recording):
                     recovered.append(await self._guarded(recording.id, self._close(recording)))
         names, others = await self._spool.ids(), {path.rpartition("/")[2]: path for path in await self._spool.others()}
         for name in others.keys() - set(names):

@@ -7,8 +7,9 @@ from typing import Any, Final, TypeVar
 
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError, WriteConcernError
 
-from recordings.ports.recording_store import StoreUnavailableError
+from recordings.ports.recording_store import StoreFullError, StoreUnavailableError
 
+_DISK_FULL: Final = 14_031
 _MAX_MESSAGE: Final = 200
 """Maximum length of the driver's text in a message: the text lists every server and its last known state."""
 _TRANSIENT_LABELS: Final = (
@@ -46,6 +47,8 @@ def _translate_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Aw
         try:
             return await method(*args, **kwargs)
         except PyMongoError as error:
+            if _DISK_FULL in _codes(error):
+                raise StoreFullError("the disk of MongoDB is full") from error
             if is_unavailable(error):
                 raise StoreUnavailableError(f"MongoDB does not answer: {str(error)[:_MAX_MESSAGE]}") from error
             raise

@@ -11,12 +11,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from adapters.metadata.sqlite.database_threads import Call, ConnectionThreads, Outcome, QueuedCall, StoreClosedError
+from adapters.metadata.sqlite.file_health import FileHealth
 from adapters.metadata.sqlite.migrations import migrate
-from recordings.ports.recording_store import StoreUnavailableError
+from recordings.ports.recording_store import StoreFullError, StoreUnavailableError
 
 MIN_SQLITE_VERSION: Final = (3, 37)
 """The first SQLite with STRICT tables."""
@@ -25,14 +27,24 @@ READERS_PER_ACCOUNT: Final = 2
 """How many readers the pages and counts of one account may occupy: in a large account each takes seconds."""
 MAX_BATCH: Final = 256
 """Maximum number of writes in one transaction."""
-BUSY_SECONDS: Final = 10.0
+BUSY_SECONDS: Final = 5.0
 """How long (seconds) a write waits for another process's transaction before it fails."""
 READ_SECONDS: Final = 30.0
 """Maximum time (seconds) of one read. A longer read is interrupted."""
 UNAVAILABLE_CODES: Final = frozenset({
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PROTOCOL,
 })  # fmt: skip
-"""SQLite's result codes if another process locked the file too long, a read was interrupted, or the disk is full."""
+"""SQLite's result codes if another process locked the file too long, or if a read was interrupted. The others mean that
+the disk is full, broken or read-only."""
+MAX_WAL_BYTES: Final = 64 << 20
+"""After a checkpoint, SQLite reduces the write-ahead log to this size."""
+FIRST_CHECK_SECONDS: Final = 2.0
+"""Maximum time of the quick check when the file is opened. If that is too short, it is repeated in the background."""
+_FULL_BYTES: Final = 64 << 10
+CHECK_SECONDS: Final = 600.0
+CHECK_EVERY_SECONDS: Final = 3_600.0
 _PRIMARY_CODE_MASK: Final = 0xFF
 STEPS_PER_CHECK: Final = 100_000
 """How many steps of SQLite's virtual machine a read runs between two checks of its deadline."""
@@ -41,16 +53,47 @@ STEPS_PER_CHECK: Final = 100_000
 class Database:
     """One SQLite file in WAL mode. Call `open` before use. Several processes may use the same file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, release: Callable[[], bool] | None = None) -> None:
+        """`release` frees a reserve on a full disk. It returns false if there is none."""
+        self._release = release or (lambda: False)
         self._path = path
+        self._health = FileHealth(path)
+        self._checking: asyncio.Task[None] | None = None
         self._reader: ConnectionThreads | None = None
         self._writer: ConnectionThreads | None = None
 
     async def open(self) -> None:
         """Create the file if it does not exist, migrate its schema and start the threads."""
-        writing, reading = await asyncio.to_thread(self._connect)
-        self._writer = ConnectionThreads("sqlite-writer", [writing], commit_together, MAX_BATCH)
+        writing, reading = await asyncio.to_thread(self._connect_with_reserve)
+        run_batch = partial(commit_together, before=self._health.require_same_file)
+        self._writer = ConnectionThreads("sqlite-writer", [writing], run_batch, MAX_BATCH)
         self._reader = ConnectionThreads("sqlite-reader", reading, read_one, per_account=READERS_PER_ACCOUNT)
+        is_complete = await asyncio.to_thread(self._health.quick_check, self._connect_to_check, FIRST_CHECK_SECONDS)
+        self._checking = asyncio.create_task(self._check_periodically(0 if not is_complete else CHECK_EVERY_SECONDS))
+
+    async def _check_periodically(self, wait: float) -> None:
+        while True:
+            await asyncio.sleep(wait)
+            await asyncio.to_thread(self._health.quick_check, self._connect_to_check, CHECK_SECONDS)
+            wait = CHECK_EVERY_SECONDS
+
+    def _connect_to_check(self) -> sqlite3.Connection:
+        return connect(self._path, "ro")
+
+    def check(self) -> None:
+        """Raise `StoreUnavailableError` if the file is damaged, or was replaced or removed."""
+        self._health.require_same_file()
+        if self._health.problem is not None:
+            raise StoreUnavailableError(self._health.problem)
+
+    def _connect_with_reserve(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection]]:
+        try:
+            return self._connect()
+        except sqlite3.Error as error:
+            # SQLite needs space for its shared memory file, also to read.
+            if not self._is_disk_full(error) or not self._release():
+                raise
+            return self._connect()
 
     def _connect(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection]]:
         create(self._path)
@@ -60,35 +103,58 @@ class Database:
         except BaseException:
             writing.close()
             raise
-        return writing, [connect(self._path, "ro") for _ in range(READERS)]
+        reading = [connect(self._path, "ro") for _ in range(READERS)]
+        self._health.note_opened()
+        return writing, reading
 
     async def close(self) -> None:
         """Finish all queued calls and close the file."""
+        if self._checking is not None:
+            self._checking.cancel()
         for threads in (self._reader, self._writer):
             if threads is not None:
                 await threads.close()
 
     async def read(self, call: Call, account_id: str | None = None) -> Any:
         """Run a read. It sees every write acknowledged before. A read that may be slow names its account."""
-        return await _run_call(self._reader, call, account_id)
+        result = await self._run_call(self._reader, call, account_id)
+        self._health.require_trusted(result)
+        return result
 
     async def write(self, call: Call) -> Any:
         """Run a write in a transaction that it may share with other writes. It is on the disk when this returns."""
-        return await _run_call(self._writer, call)
+        try:
+            return await self._run_call(self._writer, call)
+        except StoreFullError:
+            if not await asyncio.to_thread(self._release):
+                raise
+            return await self._run_call(self._writer, call)
 
+    def _is_disk_full(self, error: sqlite3.Error) -> bool:
+        # SQLite reports some writes to a full disk as an I/O error.
+        if (getattr(error, "sqlite_errorcode", 0) or 0) & _PRIMARY_CODE_MASK == sqlite3.SQLITE_FULL:
+            return True
+        with suppress(OSError):
+            disk = os.statvfs(self._path.parent)
+            return disk.f_bavail * disk.f_frsize < _FULL_BYTES
+        return False
 
-async def _run_call(threads: ConnectionThreads | None, call: Call, account_id: str | None = None) -> Any:
-    if threads is None:
-        raise StoreClosedError("the metadata store is not open")
-    try:
-        return await threads.run(call, account_id)
-    except TimeoutError as error:
-        raise StoreUnavailableError("too many calls wait for the SQLite file") from error
-    except sqlite3.OperationalError as error:
-        # The lowest byte of an extended result code is the primary result code.
-        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE_MASK in UNAVAILABLE_CODES:
-            raise StoreUnavailableError(f"the SQLite file does not answer: {error}") from error
-        raise
+    async def _run_call(self, threads: ConnectionThreads | None, call: Call, account_id: str | None = None) -> Any:
+        if threads is None:
+            raise StoreClosedError("the metadata store is not open")
+        try:
+            return await threads.run(call, account_id)
+        except TimeoutError as error:
+            raise StoreUnavailableError("too many calls wait for the SQLite file") from error
+        except sqlite3.Error as error:
+            if self._health.note_error(error):
+                raise StoreUnavailableError(self._health.problem) from error
+            # The lowest byte of an extended result code is the primary result code.
+            if (getattr(error, "sqlite_errorcode", 0) or 0) & _PRIMARY_CODE_MASK in UNAVAILABLE_CODES:
+                if self._is_disk_full(error):
+                    raise StoreFullError("the disk of the SQLite file is full") from error
+                raise StoreUnavailableError(f"the SQLite file does not answer: {error}") from error
+            raise
 
 
 def create(path: Path) -> None:
@@ -113,6 +179,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     )
     if mode == "rw":
         _until_unlocked(lambda: connection.execute("PRAGMA journal_mode = WAL"))
+    connection.execute(f"PRAGMA journal_size_limit = {MAX_WAL_BYTES}")
     for pragma in ("synchronous = FULL", "temp_store = MEMORY", "cache_size = -65536", "trusted_schema = OFF"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
@@ -145,9 +212,12 @@ def read_one(connection: sqlite3.Connection, queued: Sequence[QueuedCall]) -> li
             connection.execute("ROLLBACK")
 
 
-def commit_together(connection: sqlite3.Connection, calls: Sequence[Call]) -> list[Outcome]:
-    """Run writes in one transaction. If the transaction fails, all of them fail."""
+def commit_together(
+    connection: sqlite3.Connection, calls: Sequence[Call], before: Callable[[], None] = lambda: None
+) -> list[Outcome]:
+    """Run writes in one transaction, after the check `before`. If the transaction fails, all of them fail."""
     try:
+        before()
         connection.execute("BEGIN IMMEDIATE")
         outcomes = [_run_in_savepoint(connection, call) for call in calls]
         connection.execute("COMMIT")

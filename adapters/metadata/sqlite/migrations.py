@@ -245,6 +245,9 @@ def migrate(connection: sqlite3.Connection) -> None:
     Raises:
         SchemaTooNewError: the file was written by a later release.
     """
+    if _version(connection) == len(MIGRATIONS):
+        # Without a write, so that a server can start on a full disk.
+        return
     connection.execute("BEGIN EXCLUSIVE")
     try:
         _migrate(connection)
@@ -254,8 +257,12 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
 def _migrate(connection: sqlite3.Connection) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = _version(connection)
     if version > len(MIGRATIONS):
         raise SchemaTooNewError(
             f"the file has schema {version}, this release supports up to {len(MIGRATIONS)}: install a later release"

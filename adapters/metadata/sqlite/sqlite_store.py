@@ -1,6 +1,6 @@
 """The metadata store on SQLite. Each method makes one call in a thread."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ class SqliteStore:
 
     Args:
         folder: the folder of the file, on a local disk: SQLite's locks do not work on network shares.
+        release: frees a reserve on a full disk. It returns false if there is none.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._database = Database(folder / FILE)
+    def __init__(self, folder: Path, release: Callable[[], bool] | None = None) -> None:
+        self._database = Database(folder / FILE, release)
 
     async def open(self) -> None:
         """Open the file; create or migrate it if needed. Other processes may do the same at the same time."""
@@ -38,7 +39,8 @@ class SqliteStore:
         await self._database.close()
 
     async def ping(self) -> None:
-        """Raise if the file cannot be written. It writes a row, and changes no value."""
+        """Raise if the file is damaged, replaced or cannot be written. It writes a row, and changes no value."""
+        self._database.check()
         await self._database.write(account_tables.touch)
 
     async def _read(self, function: Any, *arguments: Any, account_id: str | None = None) -> Any:

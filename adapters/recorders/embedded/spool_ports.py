@@ -51,3 +51,6 @@ class FileSpool(Protocol):
 
     async def open_body(self, recording_id: str, name_extension: str) -> FileWriter:
         """Open an empty file for an upload. Raises `OSError`."""
+
+    async def free_bytes(self) -> int:
+        """Return the bytes that can still be written to the disk. Raises `OSError`."""

@@ -41,12 +41,16 @@ from adapters.recorders.embedded.upload_body import BodyRefused, UploadBody, Upl
 from recordings.model.account import Principal
 from recordings.model.instants import HOUR, SECOND, Millis
 from recordings.model.recording import Recording, State
+from recordings.ports.recording_store import StoreUnavailableError
+from recordings.rules.fault_words import is_disk_full
 from recordings.use_cases.ingest import Ingest
 
 _log: Final[Any] = structlog.get_logger("recorder")
 
 RETRY_AFTER: Final = 30
 """Seconds after which a rejected sender may try again."""
+MIN_FREE: Final = 1 << 20
+"""Bytes that stay free on the disk of the spool. An upload that would need them is rejected."""
 DRAIN: Final = 1.0
 """For how many seconds a refused body is read and dropped, so that its sender can read the response."""
 
@@ -72,6 +76,8 @@ class Uploads:
             upload = None if body.needs_head else read_address(body.file)
             if not body.check_length(self._limits.max_body):
                 raise self._too_long()
+            if await self._is_disk_full(body.content_length or 0):
+                return _reject(503, "UNAVAILABLE", "the disk of this server is full: try again later")
             if self._open >= self._limits.max_uploads:
                 return _reject(503, "BUSY", "too many uploads at once: try again later")
             self._open += 1
@@ -88,6 +94,13 @@ class Uploads:
             return await self._refuse(request, BodyRefused(400, "NOT_AN_UPLOAD", str(error)))
         except UploadIncomplete as incomplete:
             return _reject(incomplete.status, "INCOMPLETE", str(incomplete))
+
+    async def _is_disk_full(self, content_length: int) -> bool:
+        # Checked before the recording is created, so that the space that is left serves the deletion of recordings.
+        try:
+            return await self._spool.free_bytes() < content_length + MIN_FREE
+        except OSError as error:
+            return is_disk_full(error)
 
     async def _read_head(self, body: UploadBody) -> None:
         try:
@@ -114,7 +127,9 @@ class Uploads:
             await self._ingest.refuse(recording.id)
             raise
         except UploadIncomplete as incomplete:
-            await self._ingest.break_off(recording.id, str(incomplete))
+            with suppress(StoreUnavailableError):
+                # Without the reply of the store, the watchdog or the next attempt of the sender ends the recording.
+                await self._ingest.break_off(recording.id, str(incomplete))
             raise
         except BaseException:
             # This server shuts down, or its store is unavailable. The sender receives an error and will retry.
@@ -183,7 +198,8 @@ def _too_slow() -> UploadIncomplete:
 
 def _disk_full(recording: Recording, error: OSError) -> UploadIncomplete:
     _log.error("upload not written: disk error", error=error.strerror, recording_id=recording.id)
-    return UploadIncomplete(503, "the disk of this server cannot be written: try again later")
+    reason = "is full" if is_disk_full(error) else "cannot be written"
+    return UploadIncomplete(503, f"the disk of this server {reason}: try again later")
 
 
 def _reject(status: int, code: str, message: str) -> Response:

@@ -85,7 +85,7 @@ async def test_writes_are_synchronous(store: SqliteStore) -> None:
 
 
 async def test_readers_cannot_write(store: SqliteStore) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with pytest.raises(StoreUnavailableError, match="readonly"):
         await store._database.read(lambda connection: connection.execute("DELETE FROM recordings"))
 
 
