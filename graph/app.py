@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route
@@ -26,6 +27,7 @@ from graph.media.presigned_urls import UrlPresigner
 from graph.server import health_checks as health
 from graph.server.background_work import BackgroundWork
 from graph.server.disk_reserve import DiskReserve
+from graph.server.drain import Drain
 from graph.server.media_check import MediaCheck
 from graph.server.request_log import RequestLog, masked, unavailable
 from graph.services import Services
@@ -42,8 +44,9 @@ VERSION: Final = version("call-recording-api")
 """The running release."""
 
 
-def create_app(services: Services) -> ASGIApp:
-    """Return the ASGI app for open services. Its lifespan runs the background work."""
+def create_app(services: Services, drain: Drain | None = None) -> ASGIApp:
+    """Return the ASGI app for open services. Its lifespan runs the background work. By default, it does not drain."""
+    drain = drain or Drain(0, 0, services.recorder.live_calls)
     # Steps that wait for a store must not leave the audio workers idle.
     max_steps = services.settings.audio_workers + _EXTRA_STEPS
     background = BackgroundWork(services.upkeep, services.recorder, services.recordings, services.wake, max_steps)
@@ -67,8 +70,9 @@ def create_app(services: Services) -> ASGIApp:
             await background.stop(services.settings.shutdown_timeout)
 
     app = Starlette(
-        routes=_routes(services, background, media_check, publisher),
+        routes=_routes(services, background, media_check, publisher, drain),
         lifespan=lifespan,
+        middleware=[Middleware(drain.close_connections)],
         exception_handlers={
             HTTPException: routing_error,
             StoreUnavailableError: unavailable,
@@ -84,11 +88,13 @@ def _routes(
     background: BackgroundWork,
     media_check: MediaCheck,
     publisher: "PresencePublisher | None",
+    drain: Drain,
 ) -> list[BaseRoute]:
     checks = {
         "metadata": services.store.ping,
         "spool": services.spool.check,
         "background": background.check,
+        "drain": drain.check,
     }
     reports = {
         "installation": media_check.owner_problem,
@@ -103,7 +109,7 @@ def _routes(
         Route("/graphql", _graphql(services)),
         *(graphiql.routes() if services.settings.graphiql else ()),
         _media(services).route(),
-        *_ingest(services, publisher),
+        *_ingest(services, publisher, drain),
         *_peers(services),
         mount_versions(_rest_v2(services)),
     ]
@@ -150,13 +156,14 @@ def _media(services: Services) -> MediaEndpoint:
     )
 
 
-def _ingest(services: Services, publisher: "PresencePublisher | None") -> list[BaseRoute]:
+def _ingest(services: Services, publisher: "PresencePublisher | None", drain: Drain) -> list[BaseRoute]:
     recorder = services.recorder
     claim = None if publisher is None else publisher.claim
     return ingest_routes(
         authenticate=services.identity.ingest,
         uploads=Uploads(ingest=services.ingest, spool=services.spool, limits=recorder.limits),
         sockets=MediaSockets(recorder, services.clock, claim),
+        is_draining=lambda: drain.is_active,
         clock=services.clock,
     )
 

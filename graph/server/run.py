@@ -2,10 +2,12 @@
 
 import asyncio
 import errno
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -13,6 +15,7 @@ import uvicorn
 from adapters.recorders.embedded import WebSocketProtocol
 from graph.app import create_app
 from graph.server.data_lock import DataFolderError, lock_data_folder
+from graph.server.drain import Drain
 from graph.server.http_limits import LimitedHttpProtocol, raise_file_limit
 from graph.services import Services, open_services
 from graph.settings import Settings
@@ -21,6 +24,10 @@ MAX_MESSAGE: Final = 64 * 1024
 """Maximum size of a WebSocket message, in bytes."""
 _KEEP_ALIVE: Final = 30
 _BACKLOG: Final = 2_048
+LAST_REQUEST_SECONDS: Final = 0.3
+"""Seconds to receive the requests of the last connections."""
+LAST_ACCEPT_SECONDS: Final = 0.05
+"""Seconds to accept the connections that wait when the listener closes."""
 
 Ready = Callable[[Services], None]
 """Called once, when the server accepts requests."""
@@ -68,7 +75,8 @@ async def _serve(settings: Settings, listener: socket.socket, prepare: Prepare, 
     async with open_services(settings) as services:
         await _check_spool(services)
         await prepare(services)
-        await Server(_config(settings, services), lambda: ready(services)).serve([listener])
+        drain = Drain(settings.drain_seconds, settings.drain_call_seconds, services.recorder.live_calls)
+        await Server(_config(settings, services, drain), lambda: ready(services), drain).serve([listener])
 
 
 async def _check_spool(services: Services) -> None:
@@ -97,9 +105,9 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _config(settings: Settings, services: Services) -> uvicorn.Config:
+def _config(settings: Settings, services: Services, drain: Drain) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(services),
+        create_app(services, drain),
         # `graph.server.request_log` writes the access log, without query strings.
         access_log=False,
         log_config=None,
@@ -120,9 +128,39 @@ def _config(settings: Settings, services: Services) -> uvicorn.Config:
 class Server(uvicorn.Server):
     """A uvicorn server that reports when it is ready, and that returns after a signal instead of raising it again."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], drain: Drain) -> None:
         super().__init__(config)
         self._ready = ready
+        self._drain = drain
+        self._draining: asyncio.Task[None] | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal. The first SIGTERM drains the server; SIGINT or a second SIGTERM stops it at once."""
+        await super().serve(sockets)
+        if self._draining is not None:
+            self._draining.cancel()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain after the first SIGTERM, and stop after any other signal."""
+        if sig == signal.SIGTERM and self._draining is None and self.started:
+            self._draining = asyncio.get_running_loop().create_task(self._stop_after_drain(sig, frame))
+        else:
+            super().handle_exit(sig, frame)
+
+    async def _stop_after_drain(self, sig: int, frame: FrameType | None) -> None:
+        await self._drain.run()
+        for server in self.servers:
+            for listener in server.sockets:
+                # The kernel accepts no more connections than this queue has place for. The server accepts those that
+                # already wait. A closed listener resets them, and their requests are lost.
+                with socket.socket(fileno=os.dup(listener.fileno())) as queue:
+                    queue.listen(0)
+        await asyncio.sleep(LAST_ACCEPT_SECONDS)
+        for server in self.servers:
+            server.close()
+        # uvicorn closes a connection without a request, but its request may be on its way.
+        await asyncio.sleep(LAST_REQUEST_SECONDS)
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start accepting requests, and report it."""

@@ -282,6 +282,23 @@ SETTINGS: Final = (
         maximum=600,
     ),
     Setting(
+        "drain_seconds",
+        int,
+        0,
+        "Seconds after SIGTERM during which /readyz fails and new streams are refused, but all requests are still "
+        "served. Give a balancer enough time to notice.",
+        minimum=0,
+        maximum=3_600,
+    ),
+    Setting(
+        "drain_call_seconds",
+        int,
+        0,
+        "Seconds after SIGTERM during which live calls may go on. Takes that are open after that are ended and kept.",
+        minimum=0,
+        maximum=86_400,
+    ),
+    Setting(
         "log_format",
         str,
         "auto",

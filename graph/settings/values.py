@@ -67,6 +67,8 @@ class Settings:
     jwks_issuer: str | None
     jwks_audience: str | None
     shutdown_timeout: int
+    drain_seconds: int
+    drain_call_seconds: int
     log_format: str
     log_level: str
     demo: bool

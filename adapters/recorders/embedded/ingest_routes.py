@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from adapters.http.error_body import error_response
+from adapters.http.error_body import error_response, unavailable
 from adapters.recorders.dialects import kazoo_upload
 from adapters.recorders.embedded.stream_sockets import MediaSockets
 from adapters.recorders.embedded.uploads import Uploads
@@ -26,9 +26,14 @@ a revoked address, so that a sender cannot tell them apart."""
 
 
 def ingest_routes(
-    *, authenticate: Authenticate, uploads: Uploads, sockets: MediaSockets, clock: Clock
+    *,
+    authenticate: Authenticate,
+    uploads: Uploads,
+    sockets: MediaSockets,
+    clock: Clock,
+    is_draining: Callable[[], bool] = bool,
 ) -> list[BaseRoute]:
-    """Return the routes for the app's router."""
+    """Return the routes for the app's router. While `is_draining` returns true, new streams are refused."""
 
     async def upload(request: Request) -> Response:
         principal = await _principal(authenticate, request)
@@ -48,6 +53,9 @@ def ingest_routes(
         principal = await _principal(authenticate, websocket)
         if principal is None:
             await websocket.send_denial_response(_not_found())
+        elif is_draining():
+            # A balancer tries the next server after a 503.
+            await websocket.send_denial_response(unavailable("this server is stopping: connect again"))
         else:
             await sockets.serve(websocket, principal, is_allowed)
 

@@ -1,0 +1,179 @@
+"""Three servers behind nginx, configured as in docs/deployment.md: a restart loses no request and cuts no call."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import httpx
+import pytest
+
+from tests.e2e.installation import make_account, make_ingest
+from tests.e2e.server import Client, Server, until
+from tests.e2e.stream_call import StreamCall
+from tests.servers.free_ports import free_port
+from tests.servers.nginx import binary
+from tests.servers.server_process import Process, answers
+
+PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
+CALL = "a long call"
+COUNT = "{ viewer { account { recordings(first: 1) { nodes { plainId } } } } }"
+
+
+class Cluster(NamedTuple):
+    """The servers, the URL of nginx, and a client that uses nginx."""
+
+    servers: list[Server]
+    url: str
+    client: Client
+    ingest: str
+
+
+def configuration(folder: Path, port: int, servers: list[Server]) -> str:
+    """Return the configuration of the page, with the addresses of this test and without TLS."""
+    (text,) = re.findall(r"```nginx\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    addresses = re.findall(r"10\.0\.0\.\d:8000", text)
+    assert len(addresses) == len(servers)
+    for address, server in zip(addresses, servers, strict=True):
+        text = text.replace(address, f"127.0.0.1:{server.port}")
+    text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
+    paths = "".join(
+        f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return (
+        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n"
+        f"events {{ worker_connections 512; }}\n"
+        f"http {{ access_log off; {paths}\n{text} }}"
+    )
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, mongodb_uri: str, mongodb_database: str) -> Iterator[Cluster]:
+    variables = {
+        "RECORDINGS_MONGODB": mongodb_uri.replace("/?", f"/{mongodb_database}?"),
+        "RECORDINGS_MEDIA": f"file://{tmp_path}/audio",
+        "RECORDINGS_KEY_FILE": f"{tmp_path}/secret.key",
+        "RECORDINGS_DRAIN_SECONDS": "1",
+        "RECORDINGS_DRAIN_CALL_SECONDS": "30",
+    }
+    servers = [Server(tmp_path / name, **variables) for name in ("one", "two", "three")]
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    with ExitStack() as stack:
+        for server in servers:
+            stack.push(server.__exit__)
+            server.variables["RECORDINGS_PEER_URL"] = server.url
+            server.launch()
+        token = make_account(tmp_path / "one", **variables)
+        ingest = make_ingest(tmp_path / "one", **variables)
+        for server in servers:
+            server.wait_until_ready()
+        port = free_port()
+        file = folder / "nginx.conf"
+        file.write_text(configuration(folder, port, servers))
+        nginx = Process([binary(), "-p", str(folder), "-c", str(file), "-e", "stderr"], folder / "nginx.log")
+        stack.callback(nginx.stop)
+        nginx.wait_until(lambda: answers(port, "/healthz"))
+        client = Client(f"http://127.0.0.1:{port}", token)
+        stack.callback(client.http.close)
+        yield Cluster(servers, f"http://127.0.0.1:{port}", client, ingest)
+
+
+class Load:
+    """Requests in threads, until the end of the block. `failures` has each response that is no success."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._over = threading.Event()
+        self.failures: list[str] = []
+        self.done = 0
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(request,), daemon=True)
+            for request in (self._query, self._query, self._list, self._upload)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _repeat(self, request: Callable[[httpx.Client, int], httpx.Response]) -> None:
+        headers = dict(self._cluster.client.http.headers)
+        with httpx.Client(base_url=self._cluster.url, headers=headers, timeout=30) as client:
+            number = 0
+            while not self._over.is_set():
+                number += 1
+                try:
+                    answer = request(client, number)
+                except httpx.HTTPError as error:
+                    self.failures.append(f"{request.__name__}: {error!r}")
+                    continue
+                self.done += 1
+                if answer.status_code not in {200, 201} or b'"errors"' in answer.content:
+                    self.failures.append(f"{request.__name__}: {answer.status_code} {answer.text[:200]}")
+                time.sleep(0.01)
+
+    def _query(self, client: httpx.Client, _number: int) -> httpx.Response:
+        return client.post("/graphql", json={"query": COUNT})
+
+    def _list(self, client: httpx.Client, _number: int) -> httpx.Response:
+        return client.get("/healthz")
+
+    def _upload(self, client: httpx.Client, number: int) -> httpx.Response:
+        name = f"call_recording_{number}.mp3?call_id={number}"
+        return client.put(f"{self._cluster.ingest}/{name}", content=b"RIFF" + bytes(2_000) + str(number).encode())
+
+
+def receiver_of(cluster: Cluster, call_id: str) -> Server:
+    """Return the server that receives a call."""
+    query = "{ viewer { account { calls { callId node } } } }"
+    calls = cluster.client.graphql(query)["viewer"]["account"]["calls"]
+    (node,) = [call["node"] for call in calls if call["callId"] == call_id]
+    (found,) = [server for server in cluster.servers if (server.data / "node").read_text().strip() == node]
+    return found
+
+
+def test_a_rolling_restart_loses_no_request_and_cuts_no_call(cluster: Cluster) -> None:
+    with Load(cluster) as load:
+        for number, server in enumerate(cluster.servers):
+            assert server.stop() == 0
+            if number == 0:
+                time.sleep(1)
+            server.start()
+            time.sleep(2.5)
+    assert load.failures == []
+    assert load.done > 100
+
+
+def test_a_call_goes_on_while_its_server_drains(cluster: Cluster) -> None:
+    with StreamCall(cluster.url, cluster.ingest, CALL) as call:
+        identity = cluster.client.start(CALL)["plainId"]
+        server = receiver_of(cluster, CALL)
+        assert server.process is not None
+        stopped: list[int] = []
+        stopping = threading.Thread(target=lambda: stopped.append(server.stop()))
+        stopping.start()
+        until(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
+        assert "drain" in httpx.get(f"{server.url}/readyz").text
+        # A new call gets another server, and the old call is still recorded and controlled.
+        for number in range(6):
+            with StreamCall(cluster.url, cluster.ingest, f"new {number}") as new:
+                other = cluster.client.start(new.call_id)["plainId"]
+                assert receiver_of(cluster, new.call_id) is not server
+                cluster.client.do("stopRecording", id=other)
+                assert new.is_open
+        assert cluster.client.do("maskRecording", id=identity)["state"] == "MASKED"
+        assert cluster.client.do("unmaskRecording", id=identity)["state"] == "RECORDING"
+        assert (call.is_open, stopped) == (True, [])
+    stopping.join(30)
+    assert stopped == [0]
+    server.start()
+    assert cluster.client.wait_for(identity, "STORED")["endCause"] == "HANGUP"
