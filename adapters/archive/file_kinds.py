@@ -25,7 +25,7 @@ _TEXTS: Final = (
     (rb"HTTP/\d", "an HTTP response with its header lines: export without the option -i"),
     (rb"<", f"an HTML or XML page, perhaps an error page of a server: {_EXPORT}"),
     (rb"Content-(Type|ID|Length)\s*:|--[\w=-]+\r?\n", f"a MIME file, as couchdb-dump writes: {_EXPORT}"),
-    (rb"""["']?_?id["']?[,;\t]""", f"a CSV table: {_EXPORT}"),
+    (rb"""["']?_?id["']?[,;\t]|"[^"\n]*"\s*[,;\t]\s*\"""", f"a CSV table: {_EXPORT}"),
 )
 _COUCH: Final = re.compile(rb"db_header")
 

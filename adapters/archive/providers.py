@@ -62,7 +62,8 @@ def _s3(values: Mapping[str, Any]) -> str:
     if not bucket or "/" in bucket:
         message = "it has no bucket"
         raise ProviderError(message)
-    return f"s3://{bucket}/{quote(_text(path))}"
+    # The media store takes the rest of such a URL as the key, without decoding it.
+    return f"s3://{bucket}/{_text(path)}"
 
 
 def _google_storage(values: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, S
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
+from unicodedata import normalize
 
 from adapters.archive import Attachment, AttachmentError, InlineAudio
 from recordings.model.recording import Reference
@@ -23,7 +24,7 @@ class AudioFolder:
 
     def has(self, name: str) -> bool:
         """Return true if there is a file of this name."""
-        return self.path is not None and _is_file_name(name) and (self.path / name).is_file()
+        return self.path is not None and _is_file_name(name) and self._found(self.path, name).is_file()
 
     def file(self, name: str) -> Path | None:
         """Return the file of this name; `None` if there is none.
@@ -36,11 +37,18 @@ class AudioFolder:
             raise AttachmentError(message)
         if self.path is None:
             return None
-        path = (self.path / name).resolve()
+        path = self._found(self.path, name).resolve()
         if path.parent != self.path:
             message = f"the attachment {name!r} is outside the folder"
             raise AttachmentError(message)
         return path if path.is_file() else None
+
+    @staticmethod
+    def _found(folder: Path, name: str) -> Path:
+        # Some file systems decompose accented letters in names.
+        spellings = (name, normalize("NFC", name), normalize("NFD", name))
+        paths = (folder / spelling for spelling in spellings)
+        return next((path for path in paths if path.exists()), folder / name)
 
 
 class AudioSource(Protocol):

@@ -30,6 +30,7 @@ from graph.cli.import_audio import AudioFolder, AudioSource, ProviderAudio, sour
 from graph.cli.import_report import BAD, DELETED, DESIGN, ImportReport
 from graph.services import Services
 from recordings.model.account import Account
+from recordings.model.ids import MAX_ID
 from recordings.model.recording import Recording, State
 from recordings.rules.fault_words import describe_fault
 from recordings.use_cases.import_recording import IdTakenError, Imported, Result, needs_audio
@@ -88,9 +89,9 @@ class Importer:
         except DeletedDocumentError:
             self._report.add(document.line, DELETED)
         except (BadDocumentError, AttachmentError, IdTakenError) as error:
-            self._report.add(document.line, BAD, str(error))
+            self._report.add(document.line, BAD, str(error), _id_of(document))
         except Exception as error:  # noqa: BLE001 - an error in one document does not stop the others
-            self._report.add(document.line, BAD, describe_fault(error))
+            self._report.add(document.line, BAD, describe_fault(error), _id_of(document))
         else:
             self._report.add(document.line, result.outcome, result.detail, recording.id)
 
@@ -158,6 +159,12 @@ class Importer:
             if now is None or now.state is not State.LOST:
                 break
         return result
+
+
+def _id_of(document: Document) -> str | None:
+    """Return the id of a document for a message: a file may have all documents on one line."""
+    identity = document.value.get("_id", document.value.get("id"))
+    return identity[:MAX_ID] if isinstance(identity, str) and identity.isprintable() else None
 
 
 @contextmanager

@@ -31,7 +31,8 @@ class ImportReport:
         if outcome in _NAMED:
             self._lines[outcome].append(line)
         if outcome == BAD:
-            click.echo(f"line {line}: {detail}", err=True)
+            about = f"{recording_id}: " if recording_id is not None else ""
+            click.echo(f"line {line}: {about}{detail}", err=True)
         elif outcome in _NAMED:
             click.echo(f"line {line}: {outcome}: {recording_id}: {detail or 'no reason is known'}", err=True)
         elif detail is not None:

@@ -116,6 +116,10 @@ def test_every_form_is_imported_with_its_audio(
         (b'{"rows":[{"key":"x","error":"not_found"}]}', "CouchDB has no document x: not_found"),
         (b'{"some":"object"}', "an object without _id and pvt_type"),
         (b"id,call_id\n1,2\n", "this is a CSV table"),
+        (b'"call_id","direction"\n"1","inbound"\n', "this is a CSV table"),
+        (b'{"_id":"1","pvt_type":"call_recording","name":"\xe9"}', "line 1: not JSON: 'utf-8' codec"),
+        (b'{"_id":"1","pvt_type":"call_recording","x":1,}', "line 1: not JSON: "),
+        (b'{"_id":"1","pvt_type":"call_recording"}\n\0\0\0\0', "line 2: not a JSON object"),
         (b"PK\x03\x04abc", "this is a ZIP file: unpack it"),
         (b"\x28\xb5\x2f\xfdabc", "this is a zstd file"),
         ("[{}]".encode("utf-16"), "this is UTF-16 text"),
@@ -136,6 +140,21 @@ def test_unsupported_lines_are_reported_with_their_number_and_a_hint(
     assert message in result.stderr
     assert "Traceback" not in result.output
     assert json.loads(result.stdout)["bad"] >= 1
+
+
+@pytest.mark.parametrize("text", ["[]", '{"total_rows":0,"offset":0,"rows":[]}', '{"last_seq":1,"pending":0}'])
+def test_an_export_without_documents_is_no_error(text: str, cli: CommandLine, account: str, tmp_path: Path) -> None:
+    file = tmp_path / "export"
+    file.write_text(text)
+    assert cli.json("import", file, "--account", account)[0]["documents"] == 0
+
+
+def test_documents_on_one_line_are_named_by_their_ids(cli: CommandLine, account: str, tmp_path: Path) -> None:
+    file = tmp_path / "export"
+    file.write_text(json.dumps([document(1, account, start=0), document(2, account, pvt_type="cdr")]))
+    stderr = cli.run("import", file, "--account", account, expected=1).stderr
+    assert f"line 1: {id_of(1)}: start must be a time" in stderr
+    assert f"line 1: {id_of(2)}: this is a document of the pvt_type 'cdr'" in stderr
 
 
 def test_an_incomplete_list_gets_a_note(cli: CommandLine, account: str, media: Path, tmp_path: Path) -> None:
@@ -175,6 +194,8 @@ TEXT = {"content_type": "text/plain", "stub": True}
         # A file with the name exists, although no attachment has it.
         (name_of(1), {"note.txt": TEXT}),
         (name_of(1), []),
+        # The name in the document is composed, that of the file is not.
+        ("Gespr\u00e4ch.wav", {"Gespr\u00e4ch.wav": STUB}),
     ],
 )
 def test_the_attachment_is_chosen_by_name_then_type_then_file(
@@ -182,7 +203,8 @@ def test_the_attachment_is_chosen_by_name_then_type_then_file(
 ) -> None:
     (media / "greeting.wav").write_bytes(tone(hertz=0))
     (media / "note.txt").write_bytes(b"notes of the agent\n")
-    (media / "only-audio").write_bytes(WAV)
+    for other in ("only-audio", "Gespra\u0308ch.wav"):
+        (media / other).write_bytes(WAV)
     (recording,) = imported(cli, account, media, document(1, account, name=name, _attachments=attachments))
     assert stored_audio(cli, recording) == WAV
 
@@ -224,7 +246,7 @@ def test_audio_that_is_not_base64_is_reported(cli: CommandLine, account: str, tm
     result = cli.run("import", file, "--account", account, expected=1)
     summary = json.loads(result.stdout)
     assert (summary["bad"], summary["unplayable"], summary["with_audio"]) == (3, 1, 0)
-    assert "line 1: the attachment's data is not base64" in result.stderr
+    assert f"line 1: {id_of(0)}: the attachment's data is not base64" in result.stderr
     assert "has 3 bytes, but the attachment has 16" in result.stderr
 
 

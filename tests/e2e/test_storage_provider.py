@@ -1,17 +1,30 @@
 """Imported audio at a storage provider: it is measured, played from there, and never deleted there."""
 
+import asyncio
 import json
+import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import httpx
 import pytest
 
+from adapters.rest_v2.recording.v2_document import from_v2
+from graph.services import open_services
+from graph.settings import load
+from recordings.model.recording import Reason, Recording, Reference, State
+from recordings.use_cases.import_recording import Imported
+from recordings.use_cases.upkeep import MAX_ATTEMPTS
+from tests.adapters.archive.test_providers import Atom, stored
 from tests.cli.archive_files import document, id_of, lines, name_of
 from tests.e2e.server import Server, command, until
 from tests.e2e.sound import wav
 from tests.e2e.test_archive import mp3
+from tests.servers.seaweedfs import BUCKET
+from tests.servers.shared_server import Address
 from tests.servers.storage_provider import StorageProvider
 
 ACCOUNT = "6b71cb72c876b5b1396a335f8f8a2594"
@@ -179,6 +192,74 @@ def test_audio_that_cannot_be_referred_to_is_named(provider: StorageProvider, ar
     for each in given:
         (media / each["name"]).write_bytes(provider.files[PATH])
     assert archive.take(*given, media=media)["with_audio"] == 5
+
+
+def test_audio_in_s3_is_played_with_the_credentials_of_the_service(archive: Archive, seaweedfs: Address) -> None:
+    audio, key = mp3(2), f"{uuid.uuid4().hex}/call 1.mp3"
+    access = {"aws_access_key_id": seaweedfs["key"], "aws_secret_access_key": seaweedfs["secret"]}
+    s3 = botocore.session.get_session().create_client(
+        "s3", region_name="us-east-1", endpoint_url=seaweedfs["s3"], **access
+    )
+    s3.put_object(Bucket=BUCKET, Key=key, Body=audio)
+    term = {Atom("key"): "of the archive", Atom("secret"): "hidden", Atom("bucket"): BUCKET}
+    attachments = {"1.mp3": {"length": len(audio), "handler": {"kz_att_s3": {"S3": stored((term, key))}}}}
+    options = archive.folder / "options.json"
+    given = {"endpoint_url": seaweedfs["s3"], "key": seaweedfs["key"], "secret": seaweedfs["secret"]}
+    options.write_text(json.dumps({f"s3://{BUCKET}/": given}))
+    options.chmod(0o600)
+    settings = {"RECORDINGS_MEDIA_OPTIONS": str(options)}
+    changes = {"name": "1.mp3", "media_type": "mp3", "_attachments": ..., "pvt_attachments": attachments}
+    assert archive.take(document(1, ACCOUNT, **changes), settings=settings)["with_audio"] == 1
+    with Server(archive.data, **settings) as server, archive.client(server) as client:
+        assert node_of(client, 1)["media"]["place"] == f"s3://{BUCKET}"
+        path = f"/v2/accounts/{ACCOUNT}/recordings/{id_of(1)}"
+        part = client.get(path, headers={"Accept": "audio/mpeg", "Range": "bytes=5-9"})
+        assert (part.status_code, part.content) == (206, audio[5:10])
+        assert client.delete(path).status_code == 200
+        until(lambda: archive.run("show", id_of(1))["state"] == "PURGED")
+    assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == audio
+    s3.close()
+
+
+def test_a_provider_that_stays_unreachable_is_given_up(tmp_path: Path) -> None:
+    async def lose() -> Recording:
+        async with open_services(load({}, {"data": str(tmp_path / "data")})) as services:
+            account = await services.accounts.create_account("Acme")
+            recording = from_v2(document(1, account.id), account, services.clock.now())
+            reference = Reference(f"http://user:hidden@127.0.0.1{PATH}?key=hidden")
+            result = await services.importer.take(recording, reference=reference)
+            assert (result.outcome, "has no public address" in str(result.detail)) == (Imported.LATER, True)
+            while (found := await services.store.load(recording.id)) is not None and found.state is State.FINALIZING:
+                due = replace(
+                    found, due_at=0, attempts=max(found.attempts, MAX_ATTEMPTS - 2), revision=found.revision + 1
+                )
+                assert await services.store.save(due, found.revision)
+                (claimed,) = await services.upkeep.claim(1)
+                await services.upkeep.step(claimed)
+            assert found is not None
+            return found
+
+    lost = asyncio.run(lose())
+    assert (lost.state, lost.reason) == (State.LOST, Reason.AUDIO_MISSING)
+    assert lost.reason_detail == "audio at http://127.0.0.1: the host '127.0.0.1' has no public address"
+
+
+def test_the_doctor_examines_audio_at_providers_and_skips_unreachable_ones(
+    provider: StorageProvider, archive: Archive
+) -> None:
+    archive.take(external(provider), external(provider, 2), settings=PRIVATE)
+    done = command("doctor", data=archive.data, seconds=60, **PRIVATE)
+    assert (done.returncode, done.stdout) == (0, "")
+    audio = provider.files.pop(PATH)
+    done = command("doctor", "--repair-orphans", "9", data=archive.data, seconds=60, **PRIVATE)
+    assert [json.loads(line)["problem"] for line in done.stdout.splitlines()] == ["MISSING_AUDIO"] * 2
+    provider.files[PATH] = audio + b"x"
+    done = command("doctor", data=archive.data, seconds=60, **PRIVATE)
+    assert [json.loads(line)["problem"] for line in done.stdout.splitlines()] == ["WRONG_LENGTH"] * 2
+    unreachable = command("doctor", data=archive.data, seconds=60)
+    assert unreachable.stdout == ""
+    assert "not examined: the audio of 2 recordings" in unreachable.stderr
+    assert provider.files == {PATH: audio + b"x"}
 
 
 def test_a_file_in_the_folder_comes_before_the_provider(provider: StorageProvider, archive: Archive) -> None:

@@ -91,7 +91,7 @@ def arm(folder: str) -> None:
     for port, owners, names in (
         ("store", (SqliteStore, MongoStore), writes),
         ("media", (MediaRouter,), ("put", "read", "delete")),
-        ("spool", (FolderSpool,), ("audio", "remove", "set_aside", "forget")),
+        ("spool", (FolderSpool,), ("receive", "audio", "remove", "set_aside", "forget")),
         ("audio_workers", (AudioWorkers,), ("render", "discard")),
         ("courier", (UrlCourier,), ("deliver",)),
         ("renditions", (Renditions,), ("forget",)),

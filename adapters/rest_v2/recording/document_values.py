@@ -120,9 +120,12 @@ def month_in(recording_id: str) -> Millis | None:
 
 def _number(document: Mapping[str, Any], name: str, words: str) -> float | None:
     value = document.get(name)
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+    if isinstance(value, str):
         plain = value.strip()
-        return float(plain) if "." in plain else int(plain)
+        if not plain:
+            return None
+        if _NUMBER.fullmatch(plain):
+            return float(plain) if "." in plain else int(plain)
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
     raise _wrong(name, words, value)

@@ -54,7 +54,7 @@ AZURE = {Atom("account"): "acme", Atom("container"): "calls", Atom("key"): "hidd
     [
         ({"kz_att_http": {"url": "https://audio.example.com/a/1.mp3?t=x"}}, "https://audio.example.com/a/1.mp3?t=x"),
         ({"kz_att_http": {"url": "http://u:p@10.0.0.1:8080/x"}}, "http://u:p@10.0.0.1:8080/x"),
-        ({"kz_att_s3": {"S3": stored((S3, "calls/1 2.mp3")), "etag": "x"}}, "s3://acme/calls/1%202.mp3"),
+        ({"kz_att_s3": {"S3": stored((S3, "calls/1 2.mp3")), "etag": "x"}}, "s3://acme/calls/1 2.mp3"),
         ({"kz_att_s3": {"S3": stored({**S3, Atom("file"): "1.mp3"})}}, "s3://acme/1.mp3"),
         (
             {"kz_att_google_storage": {"gstorage": stored((GOOGLE, "https://www.googleapis.com/x?alt=media"))}},

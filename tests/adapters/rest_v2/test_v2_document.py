@@ -225,6 +225,7 @@ def test_a_document_from_the_api_can_be_imported() -> None:
         ({"duration": 5.0, "duration_ms": None}, "duration_ms", 5_000),
         ({"duration_ms": 5_000.7}, "duration_ms", 5_001),
         ({"duration_ms": " 5000 "}, "duration_ms", 5_000),
+        ({"duration_ms": "", "duration": "42"}, "duration_ms", 42_000),
         ({"duration_ms": "5000.0"}, "duration_ms", 5_000),
         ({"start": 63_877_497_832.0}, "start", from_iso("2024-03-12T21:23:52Z")),
         ({"start": "63877497832"}, "start", from_iso("2024-03-12T21:23:52Z")),
