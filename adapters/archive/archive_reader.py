@@ -28,7 +28,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A design document or a deleted document. It is no recording, and no error."""
+    """A design document or a deleted document. It is not a recording, and this is not an error."""
 
     line: int
     is_deleted: bool
@@ -96,7 +96,7 @@ def _entries(source: BinaryIO, work: Path | None) -> Iterator[Entry]:
 
 
 def _read_all(source: BinaryIO, size: int) -> bytes:
-    """Read the first bytes. A gzip file gives less than `size` bytes at a time."""
+    """Return the first bytes. One read of a gzip file may return fewer than `size` bytes."""
     head = io.BytesIO()
     while head.tell() < size and (chunk := source.read(size - head.tell())):
         head.write(chunk)

@@ -23,9 +23,9 @@ _AUDIO_NAMES: Final = frozenset(
 class Attachment:
     """The audio of a document.
 
-    It is inside the document, or at a storage provider (`url`), or in a file called `name`. CouchDB noted its
-    `length` (bytes) and its `md5`, or `None`. `is_declared` says whether the document itself says that it has
-    audio.
+    It is inside the document, or at a storage provider (`url`), or in a file called `name`. `length` (bytes) and `md5`
+    are the values that CouchDB stored; `None` if it stored none. `is_declared` is true if the document itself says that
+    it has audio.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Attachment:
 
     @property
     def is_audio(self) -> bool:
-        """Whether its type or its name is that of audio."""
+        """Whether its media type or its file name extension is one of audio."""
         extension = PurePosixPath(self.name).suffix.lower()
         return self.content_type.lower().startswith(_AUDIO_TYPES) or extension in _AUDIO_NAMES
 
     def difference(self, length: int, md5: bytes) -> str | None:
-        """Return in words how these bytes differ from the attachment; `None` if they are the same."""
+        """Return a text about the difference between these bytes and the attachment; `None` if they are the same."""
         if self.length is not None and length != self.length:
             return f"it has {length} bytes, but the attachment has {self.length}"
         if self.md5 is not None and md5 != self.md5:
@@ -52,12 +52,12 @@ class Attachment:
         return None
 
 
-def audio_of(document: Mapping[str, Any], is_there: Callable[[str], bool]) -> Attachment | None:
+def audio_of(document: Mapping[str, Any], exists: Callable[[str], bool]) -> Attachment | None:
     """Return the attachment that is the audio of a document; `None` if the document names no audio.
 
-    It is the attachment called as the document's `name`, or else one of an audio type, or else any. Among several, it
-    is the first one whose audio is there: `is_there` says that of a file name. Without attachments, it is the file
-    called `name`.
+    It is the attachment with the document's `name`; otherwise one with an audio type; otherwise any attachment. Of
+    several, it is the first one whose audio exists. `exists` returns true if there is a file of this name. Without
+    attachments, it is the file with the document's `name`.
 
     Raises:
         AttachmentError: the attachments are not an object.
@@ -67,15 +67,15 @@ def audio_of(document: Mapping[str, Any], is_there: Callable[[str], bool]) -> At
         if attachment.name == name:
             return attachment
     named = None if name is None else Attachment(name, length=None, is_declared=_declares_audio(document))
-    if named is not None and is_there(named.name):
+    if named is not None and exists(named.name):
         return named
     audio = [attachment for attachment in attachments if attachment.is_audio]
     candidates = audio or attachments
-    return next((each for each in candidates if _has_audio(each, is_there)), next(iter(candidates), named))
+    return next((each for each in candidates if _has_audio(each, exists)), next(iter(candidates), named))
 
 
-def _has_audio(attachment: Attachment, is_there: Callable[[str], bool]) -> bool:
-    return attachment.inline is not None or attachment.url is not None or is_there(attachment.name)
+def _has_audio(attachment: Attachment, exists: Callable[[str], bool]) -> bool:
+    return attachment.inline is not None or attachment.url is not None or exists(attachment.name)
 
 
 def _name(document: Mapping[str, Any]) -> str | None:
@@ -140,7 +140,7 @@ def _length(value: Any) -> int | None:
 
 
 def _md5(digest: Any) -> bytes | None:
-    """Return the digest of an attachment. A text that is no MD5 digest says nothing."""
+    """Return the digest of an attachment. Return `None` for a text that is not an MD5 digest."""
     if not isinstance(digest, str) or not digest.startswith(_MD5):
         return None
     try:

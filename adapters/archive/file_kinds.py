@@ -1,4 +1,4 @@
-"""Recognize files that are no JSON, by their first bytes, so that the message can say what to do."""
+"""Recognize files that are not JSON by their first bytes, so that the message can say what to do."""
 
 import re
 from typing import Final
@@ -31,7 +31,7 @@ _COUCH: Final = re.compile(rb"db_header")
 
 
 def hint_for(head: bytes) -> str | None:
-    """Return what a file is and what to do with it, if its first bytes show that it is no JSON."""
+    """Return what a file is and what to do with it, if its first bytes show that it is not JSON."""
     for start, hint in _STARTS:
         if head.startswith(start):
             return f"this is {hint}"

@@ -106,16 +106,16 @@ class JsonSplitter:
             yield Fault(self._array_line, "the file ends inside this array, so documents may be missing: export again")
 
     def _run(self) -> Iterator[Found]:
-        goes_on = True
-        while goes_on:
+        continues = True
+        while continues:
             if self._seeks:
-                goes_on = self._seek()
+                continues = self._seek()
             elif self._garbage:
-                goes_on = self._skip_line()
+                continues = self._skip_line()
             elif self._brackets:
-                goes_on = yield from self._scan_document()
+                continues = yield from self._scan_document()
             else:
-                goes_on = yield from self._scan_between()
+                continues = yield from self._scan_between()
 
     # Between documents
 

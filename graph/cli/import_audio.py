@@ -71,7 +71,7 @@ class AudioSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CopiedAudio:
-    """Audio in a file or in a document. `read` begins to read it again each time."""
+    """Audio in a file or in a document. Each call of `read` starts at its beginning."""
 
     name: str
     extension: str
@@ -110,10 +110,12 @@ class ProviderAudio:
             return None
 
 
-def source_of(attachment: Attachment, folder: AudioFolder, places: Sequence[str]) -> CopiedAudio | ProviderAudio | None:
+def source_of(
+    attachment: Attachment, folder: AudioFolder, locations: Sequence[str]
+) -> CopiedAudio | ProviderAudio | None:
     """Return the source of an attachment; `None` if its audio is not there. A file in the folder comes first.
 
-    `places` are the beginnings of the URLs of this service's own media stores.
+    `locations` are the beginnings of the URLs of this service's own media stores.
 
     Raises:
         AttachmentError: the attachment must not be read.
@@ -123,7 +125,7 @@ def source_of(attachment: Attachment, folder: AudioFolder, places: Sequence[str]
         inline: InlineAudio = attachment.inline
         return CopiedAudio("the data in the document", extension, lambda: _not_empty(inline.chunks()))
     if attachment.url is not None and not folder.has(attachment.name):
-        if id_of(attachment.url) is not None and attachment.url.startswith(tuple(places)):
+        if id_of(attachment.url) is not None and attachment.url.startswith(tuple(locations)):
             # Otherwise a document could make the audio of another recording its own.
             message = "the URL of the attachment is inside a media store of this service"
             raise AttachmentError(message)

@@ -145,14 +145,15 @@ class Doctor:
         self, rows: Sequence[RecordingRow], examination: Examination
     ) -> AsyncIterator[Finding]:
         """Examine audio that storage providers keep. If a provider is unreachable, skip it and continue."""
-        for place in {place for row in rows if (place := provider_in(row)) is not None} - examination.unreachable:
+        providers = {provider for row in rows if (provider := provider_in(row)) is not None}
+        for provider in providers - examination.unreachable:
             try:
-                there = [row for row in rows if provider_in(row) == place]
-                async for finding in self._examine_rows(there, examination):
+                kept_there = [row for row in rows if provider_in(row) == provider]
+                async for finding in self._examine_rows(kept_there, examination):
                     yield finding
             except Exception as error:  # noqa: BLE001 - each kind of store has its own errors
-                examination.unreachable.add(place)
-                examination.notes.not_examined(place, describe_fault(error))
+                examination.unreachable.add(provider)
+                examination.notes.not_examined(provider, describe_fault(error))
 
     async def _queries(self) -> AsyncIterator[Query]:
         async for account in all_accounts(self._store):

@@ -60,14 +60,16 @@ class Servers:
         if found is not None and found.is_alive:
             message = f"the server {node} is running: stop it first, and wait until its lease is over"
             raise InvalidState(message)
-        lost = [done async for row in self._unfinished({node}) if (done := await self._lose(row["id"])) is not None]
+        lost = [
+            done async for row in self._unfinished({node}) if (done := await self._mark_lost(row["id"])) is not None
+        ]
         if found is None and not lost:
             message = f"there is no server {node!r}: `recordings node list` shows all servers"
             raise NotFound(message)
         await self._peers.forget(node)
         return lost
 
-    async def _lose(self, recording_id: str) -> Recording | None:
+    async def _mark_lost(self, recording_id: str) -> Recording | None:
         recording = await self._store.load(recording_id)
         if recording is None or recording.state.value not in _UNFINISHED:
             return None

@@ -1,4 +1,4 @@
-"""Writes whose result is unclear, because the metadata store did not answer. They are settled before a later claim."""
+"""Writes whose result is unclear, because the metadata store did not answer. They are resolved before a later claim."""
 
 import time
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from recordings.use_cases.save_event import RecordingWriter
 _LONGEST_WAIT: Final = 300
 _MAX_TRIES: Final = 16
 _UNDO_TRIES: Final = 8
-"""How often the store is asked for a write that it may still do. With the waits in between, about two minutes."""
+"""How often the service looks for a write that the store may still do: for about two minutes, with the waits."""
 
 
 class Reporter(Protocol):
@@ -31,14 +31,14 @@ class Reporter(Protocol):
 
 
 class DiskCleaner(Protocol):
-    """The finalizer, as this module needs it."""
+    """The method of the finalizer that this module uses."""
 
     async def clear(self, recording: Recording) -> None:
         """Delete the files on the node's disk that a recording in this state does not need."""
 
 
 class Retry:
-    """When to try again after a failure: after 1, 2, 4 ... 300 seconds of the monotonic clock."""
+    """The wait before the next try: 1, 2, 4 ... 300 seconds of the monotonic clock."""
 
     def __init__(self) -> None:
         self.tries = 0
@@ -56,7 +56,7 @@ class Retry:
 
 
 class UnclearWrites:
-    """Settles unclear writes of one node. An error of one recording is reported, and does not affect the others."""
+    """Resolves unclear writes of one node. An error of one recording is reported, and does not affect the others."""
 
     def __init__(
         self, *, store: RecordingStore, finalizer: DiskCleaner, clock: Clock, reporter: Reporter, node: str
@@ -70,8 +70,8 @@ class UnclearWrites:
         self._to_check: dict[str, Retry] = {}
         self._unconfirmed: dict[str, tuple[Recording, Retry]] = {}
 
-    async def settle(self, running: Collection[str]) -> None:
-        """Settle the writes that are due, except those of recordings whose step is running."""
+    async def resolve(self, running: Collection[str]) -> None:
+        """Resolve the writes that are due, except those of recordings whose step is running."""
         await self._undo_unconfirmed()
         await self._check_unclear_steps(running)
 
@@ -82,7 +82,7 @@ class UnclearWrites:
     def undo_later(self, recording: Recording) -> None:
         """Undo a write of a new upload before a later claim, if the store did it without a confirmation.
 
-        Its sender was told to try again, so that no upload continues this recording.
+        Its sender got the response to try again, so no upload continues this recording.
         """
         self._unconfirmed[recording.id] = recording, Retry()
 

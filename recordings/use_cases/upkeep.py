@@ -77,7 +77,7 @@ class Upkeep:
 
     async def claim(self, limit: int) -> Sequence[Recording]:
         """Lease up to `limit` due recordings to this node."""
-        await self._unclear.settle(self._running.keys())
+        await self._unclear.resolve(self._running.keys())
         now = self._clock.now()
         return await self._store.claim_due(
             Claim(

@@ -16,18 +16,18 @@ def wav_length(head: bytes, size: int) -> Millis | None:
     """
     if head[:4] not in {b"RIFF", b"RF64", b"BW64"} or head[8:12] != b"WAVE":
         return None
-    place, bytes_per_second = 12, 0
-    while place + 8 <= len(head):
-        name, length = head[place : place + 4], int.from_bytes(head[place + 4 : place + 8], "little")
-        place += 8
+    at, bytes_per_second = 12, 0
+    while at + 8 <= len(head):
+        name, length = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
+        at += 8
         if name == b"data":
-            present = max(0, size - place)
+            present = max(0, size - at)
             samples = present if length in _UNKNOWN_SIZE else min(length, present)
             return samples * SECOND // bytes_per_second if bytes_per_second else None
-        if name == b"fmt " and len(head) >= place + 16:
-            tag, channels, rate, _, _, bits = _fields(head[place : place + 16])
+        if name == b"fmt " and len(head) >= at + 16:
+            tag, channels, rate, _, _, bits = _fields(head[at : at + 16])
             bytes_per_second = channels * rate * (bits // 8) if tag in _PLAIN else 0
-        place += length + length % 2
+        at += length + length % 2
     return None
 
 

@@ -65,7 +65,7 @@ class LiveCall:
 
         The position is `None` if the frame must not be recorded. The stream must wait if it is far ahead of the clock.
         """
-        position = self.positions.place(audio, now)
+        position = self.positions.position_of(audio, now)
         if position is None:
             return None, 0.0
         if audio.payload:

@@ -1,4 +1,4 @@
-"""Maps the timestamps of a call's streams to positions in the call, so that no audio takes the place of other audio.
+"""Maps the timestamps of a call's streams to positions in the call, so that no audio overwrites other audio.
 
 A position is a number of samples since the start of the call. The timestamps of a stream may start again, after a
 reconnect or within a stream. They may jump ahead, or count from another instant. Then the audio continues at the call's
@@ -71,7 +71,7 @@ class StreamPositions:
         """Expect timestamps that start again: another stream of the call follows."""
         self._is_new_stream = True
 
-    def place(self, audio: Audio, now: float) -> int | None:
+    def position_of(self, audio: Audio, now: float) -> int | None:
         """Return the position of a frame; `None` for a repeated frame, which is already there."""
         side = self._sides[audio.side]
         position = audio.timestamp_ms * BYTES_PER_MS + side.offset
@@ -89,7 +89,7 @@ class StreamPositions:
         """Return the position of a frame that does not simply follow the last one."""
         side = self._sides[audio.side]
         if self._is_new_stream or side.is_unsure:
-            self._settle(audio, now)
+            self._set_offset(audio, now)
         position, length = audio.timestamp_ms * BYTES_PER_MS + side.offset, len(audio.payload)
         furthest = max(each.end for each in self._sides)
         if position >= side.end:
@@ -104,7 +104,7 @@ class StreamPositions:
             return None
         return side.end if side.end - position <= OVERLAP else self._restart(audio, now)
 
-    def _settle(self, audio: Audio, now: float) -> None:
+    def _set_offset(self, audio: Audio, now: float) -> None:
         """Set the offset of a side whose timestamps may have started again."""
         side, other = self._sides[audio.side], self._sides[1 - audio.side]
         length, start = len(audio.payload), audio.timestamp_ms * BYTES_PER_MS

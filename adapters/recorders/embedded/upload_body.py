@@ -1,4 +1,4 @@
-"""The body of an upload, as its file: unpacked, and taken out of its form. All of it passes through in small chunks."""
+"""Read the file in the body of an upload, in small chunks. Packed bodies are unpacked, and forms are parsed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -40,7 +40,7 @@ class UploadIncomplete(Exception):  # noqa: N818 - an expected result
 class UploadBody:
     """The body of one request. Use `read_head` if `needs_head`, and then `chunks`.
 
-    `content_length` is the length of the file, if the request tells it.
+    `content_length` is the length of the file, if the request has it.
 
     Raises:
         BodyRefused: the service cannot unpack the body.

@@ -1,4 +1,4 @@
-"""Timestamps that start again, jump, or arrive in another order: no audio takes the place of other audio."""
+"""Timestamps that start again, jump, or arrive in another order: no audio overwrites other audio."""
 
 from itertools import pairwise
 
@@ -28,7 +28,7 @@ class Stream:
         self.now += takes
         self.sent += not same
         payload = self.sent.to_bytes(2) * (FRAME // 2)
-        position = self.positions.place(Audio(side, timestamp_ms, payload), self.now)
+        position = self.positions.position_of(Audio(side, timestamp_ms, payload), self.now)
         return None if position is None else position // FRAME
 
     def play(self, frames: int, begin_ms: int = 0, side: Side = Side.INBOUND) -> list[int | None]:
@@ -57,7 +57,8 @@ def test_a_repeated_frame_is_dropped() -> None:
 def test_timestamps_that_are_not_exact_leave_no_gap_and_overwrite_nothing() -> None:
     stream = Stream()
     found = [
-        stream.positions.place(Audio(Side.INBOUND, at, bytes([at % 251]) * FRAME), 100 + at / 1_000) for at in JITTERED
+        stream.positions.position_of(Audio(Side.INBOUND, at, bytes([at % 251]) * FRAME), 100 + at / 1_000)
+        for at in JITTERED
     ]
     assert all(other is not None and one is not None and other - one >= FRAME for one, other in pairwise(found))
     assert (found[-1] or 0) - JITTERED[-1] * 8 in range(3 * 8)
@@ -147,7 +148,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS)
-def test_no_audio_ever_takes_the_place_of_other_audio(events: list[tuple[str, Side, int, float]]) -> None:
+def test_no_audio_overwrites_other_audio(events: list[tuple[str, Side, int, float]]) -> None:
     now, positions = 100.0, StreamPositions(100.0, MAX_LEAD)
     clocks = [0, 0]
     used: tuple[set[int], set[int]] = (set(), set())
@@ -164,7 +165,7 @@ def test_no_audio_ever_takes_the_place_of_other_audio(events: list[tuple[str, Si
         payload = b"" if kind == "empty" else number.to_bytes(2) * length
         audio = last if kind == "repeat" else Audio(side, timestamp, payload)
         clocks[side] = max(clocks[side], timestamp + len(payload) // 8)
-        position = positions.place(audio, now)
+        position = positions.position_of(audio, now)
         last = audio
         if position is not None:
             assert position >= 0
