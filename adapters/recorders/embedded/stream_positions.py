@@ -48,7 +48,7 @@ class StreamPositions:
     def __init__(self, now: float, max_lead: float) -> None:
         self.last_audio_at = now
         self._started_at = now
-        self._max_lead = int(max_lead * SAMPLE_RATE)
+        self._max_lead = max_lead * SAMPLE_RATE
         self._sides = (_SideState(now), _SideState(now))
         self._is_new_stream = False
 

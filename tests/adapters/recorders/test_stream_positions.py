@@ -175,3 +175,8 @@ def test_no_audio_overwrites_other_audio(events: list[tuple[str, Side, int, floa
     # All audio is within the time that went by, and the lead that a stream may have.
     ends = [max(side, default=0) for side in used]
     assert max(ends) <= (now - 100 + 2 * MAX_LEAD + 24) * 8_000
+
+
+def test_the_lead_may_be_unlimited() -> None:
+    positions = StreamPositions(0, float("inf"))
+    assert positions.position_of(Audio(Side.INBOUND, 10**7, b"\x01"), 0) == 8 * 10**7
