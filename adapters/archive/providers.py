@@ -1,7 +1,7 @@
-"""Where a storage provider keeps an attachment: the URL for a handler of Kazoo's storage plans, without I/O.
+"""Find the URL of an attachment at a storage provider, for each handler of Kazoo's storage plans, without I/O.
 
-Kazoo stores the settings of the plan and the name of the object as an Erlang term in base64. The settings have
-credentials. These are not used: the operator gives the service credentials of its own.
+Kazoo stores the settings of the plan and the name of the object as an Erlang term in base64. The credentials in these
+settings are not used: the operator gives the service its own credentials.
 """
 
 import base64
@@ -62,7 +62,7 @@ def _s3(values: Mapping[str, Any]) -> str:
     if not bucket or "/" in bucket:
         message = "it has no bucket"
         raise ProviderError(message)
-    # The media store takes the rest of such a URL as the key, without decoding it.
+    # The media store uses the rest of such a URL as the key and does not decode it.
     return f"s3://{bucket}/{_text(path)}"
 
 

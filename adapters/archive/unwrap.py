@@ -59,7 +59,7 @@ def unwrap(value: Any) -> Iterator[Wrapped]:
 
 
 def _inner(value: Mapping[str, Any]) -> list[Any] | None:
-    """Return the objects inside an object that is no document; `None` if it has none."""
+    """Return the objects inside an object that is not a document; `None` if it has none."""
     for name in ("doc", "ok"):
         if isinstance(value.get(name), dict):
             return [value[name]]
@@ -96,7 +96,7 @@ def _is_of_a_tool(value: Mapping[str, Any]) -> bool:
 
 
 def _problem(value: Mapping[str, Any]) -> str:
-    """Return what an object is, if it is no document, and what to do."""
+    """Return a text that says what an object is, although it is not a document, and what to do."""
     if value.get("status") == "error":
         return f"an error response of the v2 API: {_short(value.get('message'))}; export again"
     if "error" in value and "reason" in value:

@@ -10,9 +10,9 @@ from graph.cli.doctor_command import doctor, verify
 from graph.cli.import_command import import_
 from graph.cli.ingest_command import ingest
 from graph.cli.key_command import key
+from graph.cli.list_and_show_commands import list_, show
 from graph.cli.node_command import node
 from graph.cli.openapi_command import openapi
-from graph.cli.recordings_command import list_, show
 from graph.cli.retention_command import retention
 from graph.cli.schema_command import schema
 from graph.cli.serve_command import serve

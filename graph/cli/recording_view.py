@@ -38,7 +38,7 @@ def short_view(row: RecordingRow) -> dict[str, Any]:
 
 
 def full_view(recording: Recording, data: Path) -> dict[str, Any]:
-    """Return all of a recording that helps an operator. `data` is the data folder."""
+    """Return the fields of a recording that help an operator. `data` is the data folder."""
     row = recording.to_row()
     view = short_view(row)
     media, reference = row["media"], row["reference"]

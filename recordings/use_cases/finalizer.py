@@ -144,20 +144,20 @@ class Finalizer:
 
     async def _fetch(self, recording: Recording, reference: Reference) -> ReceivedFile | Lost:
         """Copy audio from its storage provider into the spool, to measure it. The audio itself stays there."""
-        place, extension = provider_of(reference.url), recording.name.rpartition(".")[2]
+        provider, extension = provider_of(reference.url), recording.name.rpartition(".")[2]
         try:
             received = await self.spool.receive(recording.id, extension, self._media.read(reference.url))
         except MediaMissing:
-            detail = f"{place} has no such audio"
+            detail = f"{provider} has no such audio"
         except (ValueError, ImportError) as error:
-            detail = f"audio at {place} cannot be read: {error}"
+            detail = f"audio at {provider} cannot be read: {error}"
         except MediaStoreUnavailableError as error:
-            message = f"audio at {place}: {error}"
+            message = f"audio at {provider}: {error}"
             raise Unreadable(message) from error
         else:
             if reference.length in {None, received.length}:
                 return received
-            detail = f"the audio at {place} has {received.length} bytes, but the attachment has {reference.length}"
+            detail = f"the audio at {provider} has {received.length} bytes, but the attachment has {reference.length}"
         await self.spool.remove(recording.id)
         return Lost(at=self._clock.now(), reason=Reason.AUDIO_MISSING, detail=detail[:500])
 

@@ -27,11 +27,11 @@ class Imported(StrEnum):
     WITHOUT_AUDIO = "without_audio"
     """The archive names no audio for it, or no folder with audio files was given."""
     UNPLAYABLE = "unplayable"
-    """Its audio cannot be decoded, is empty, or is not the file that the archive describes. The recording says why."""
+    """Its audio cannot be decoded, is empty, or is not the file that the archive describes. See its `reason_detail`."""
     LATER = "later"
     """A background step of a server will store its audio."""
     MISSING = "missing"
-    """The archive names audio for it that is not there."""
+    """The archive names audio for it, but this audio does not exist."""
     THERE = "already_there"
 
 

@@ -18,7 +18,7 @@ _NEIGHBOURS: Final = (b"\x01", b"\x09", b"\x0b", b"\x0c", b"\x0e")
 MIN_NEIGHBOURS: Final = 40
 """If this many bytes have a value beside the removed ones, and none has a removed value, they were removed."""
 _NEEDS_NUL: Final = (b"RIFF", b"RF64", b"RIFX", b"FORM", b".snd", b"OggS", b"fLaC", b"ID3", b"caff")
-"""Files that begin so always have a byte with the value 0."""
+"""Files with these first bytes always have a byte with the value 0."""
 
 
 def is_suspicious(media_type: str) -> bool:

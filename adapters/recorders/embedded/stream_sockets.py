@@ -14,7 +14,7 @@ How a stream ends, for its sender (close code) and for its takes (cause):
     more than `max_streams`                         1013   (no take begins)
     this server shuts down                          1012   SHUTDOWN
 
-A stream may send faster than real time. Beyond a lead of `max_lead` it is read only in real time.
+A stream may send faster than real time. If it is more than `max_lead` ahead, it is read only in real time.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ class _MediaSocket:
         try:
             end = await self._receive_until_end()
         finally:
-            # From here on a request to close has no effect.
+            # After this point a request to close has no effect.
             self._deadline = None
             if self._live is not None:
                 await self._recorder.end_stream(self._live, self._request_end, end)
@@ -127,7 +127,7 @@ class _MediaSocket:
                 if await is_allowed():
                     continue
             except StoreUnavailableError:
-                # An unavailable store is no reason to cut a call off.
+                # The stream stays open while the store is unavailable.
                 continue
             except Exception:  # noqa: BLE001 - it is logged, and the stream stays open
                 _log.exception("stream permission check failed")
@@ -182,7 +182,7 @@ class _MediaSocket:
             raise CallIsLive(f"another server already receives the audio of call {call.call_id}")
         self._live = self._recorder.open_call(call, self._request_end)
         if self._deadline is not None:
-            # From here on the recorder checks for idle streams, without a timer for each frame.
+            # After this point the recorder checks for idle streams, without a timer for each frame.
             self._deadline.reschedule(None)
 
     def _request_end(self, end: StreamEnd) -> None:
