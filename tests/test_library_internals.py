@@ -247,7 +247,7 @@ def _websocket_protocol() -> Iterator[tuple[str, bool]]:
     source = inspect.getsource(WebSocketsSansIOProtocol)
     for name in ("transport", "frames"):
         yield f"WebSocketsSansIOProtocol.{name}", f"self.{name}" in source
-    yield "Server.started", hasattr(uvicorn.Server(uvicorn.Config(lambda *_: None)), "started")
+    yield "Server.started", hasattr(uvicorn.Server(uvicorn.Config(lambda *_: None, log_config=None)), "started")
 
 
 def _file_systems() -> Iterator[tuple[str, bool]]:

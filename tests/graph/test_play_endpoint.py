@@ -277,7 +277,7 @@ async def test_cors_and_other_methods_are_not_allowed(client: httpx.AsyncClient)
 
 @pytest.fixture
 async def server(installation: Installation) -> AsyncIterator[str]:
-    config = uvicorn.Config(installation.app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+    config = uvicorn.Config(installation.app, host="127.0.0.1", port=0, log_config=None, lifespan="off")
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())
     while not running.started:  # noqa: ASYNC110 - uvicorn has no event for it

@@ -89,7 +89,7 @@ async def served(
             authenticate=authenticate,
         )
         config = uvicorn.Config(
-            graphql_app(services, settings), port=0, log_level="warning", ws="websockets-sansio", lifespan="off"
+            graphql_app(services, settings), port=0, log_config=None, ws="websockets-sansio", lifespan="off"
         )
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve())

@@ -174,7 +174,7 @@ async def test_a_call_that_reconnects_continues_its_recording(
     assert len(left) == len(right)
     # The time without a connection is silence.
     assert set(left[5 * FRAME : -5 * FRAME]) == set(right[5 * FRAME : -5 * FRAME]) == {0xFF}
-    assert 0.5 <= (len(left) - 5 * FRAME) / 8_000 <= elapsed + 0.1
+    assert 0.5 <= (len(left) - 5 * FRAME) / 8_000 <= elapsed + 0.5
 
 
 async def test_a_call_that_reconnects_too_late_is_another_call(tmp_path: Path) -> None:
