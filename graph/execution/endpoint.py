@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from adapters.http.error_body import RETRY
 from graph.execution.content_negotiation import JSON, RESPONSE, check_content_type, check_forgery, response_type
 from graph.execution.persisted_queries import no_query
 from graph.execution.request_errors import HttpError, RefusedDocumentError
@@ -129,7 +130,10 @@ class GraphQLEndpoint:
             content["errors"] = self._format(result.errors, request)
         content["extensions"] = {"cost": operation.cost}
         partial = result.errors and media_type == RESPONSE and self.partial_status
-        return GraphQLResponse.of(PARTIAL if partial else 200, content, media_type)
+        response = GraphQLResponse.of(PARTIAL if partial else 200, content, media_type)
+        if any(error["extensions"]["code"] == "UNAVAILABLE" for error in content.get("errors", ())):
+            response.headers.update(RETRY)
+        return response
 
     def _format(self, errors: Sequence[GraphQLError], request: Request) -> list[dict[str, Any]]:
         request_id = self.request_id(request)

@@ -8,6 +8,7 @@ from typing import Any
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType
 from strawberry.execution import optimized_is_awaitable
 
+from adapters.http.error_body import RETRY
 from adapters.http.token_bucket import TokenBuckets
 from graph.execution.ast_limits import check_ids
 from graph.execution.document_cache import Document, DocumentCache
@@ -106,7 +107,7 @@ class OperationRunner:
             if operation.operation is OperationType.MUTATION:
                 # A mutation asks for little data. It waited for a store, another server or a recorder.
                 message = f"no result within {seconds:g} s: the mutation may have been done, so repeat it with its key"
-                raise HttpError(503, "UNAVAILABLE", message) from error
+                raise HttpError(503, "UNAVAILABLE", message, RETRY) from error
             message = f"the operation took longer than {seconds:g} s: ask for less data"
             raise HttpError(503, "TIMEOUT", message) from error
 

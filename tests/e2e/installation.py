@@ -40,6 +40,17 @@ def make_key(data: Path, **variables: str) -> str:
     return asyncio.run(_with(data, make, variables))
 
 
+def revoke_keys(data: Path, **variables: str) -> str:
+    """Revoke all API keys of the account. `variables` are the server's settings."""
+
+    async def revoke(services: Services) -> str:
+        for key in await services.accounts.keys(ACCOUNT):
+            await services.accounts.revoke_key(key.id)
+        return ""
+
+    return asyncio.run(_with(data, revoke, variables))
+
+
 async def _with(
     data: Path, make: Callable[[Services], Awaitable[str]], variables: Mapping[str, str] | None = None
 ) -> str:

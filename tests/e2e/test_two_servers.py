@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.adapters.audio.made_files import make
-from tests.e2e.installation import ACCOUNT
+from tests.e2e.installation import ACCOUNT, make_key, revoke_keys
 from tests.e2e.pair import Pair, audio, codes, live
 from tests.e2e.server import Client, until
 from tests.e2e.sound import decode
@@ -113,6 +113,22 @@ def test_one_idempotency_key_at_both_servers_is_applied_once(pair: Pair) -> None
             word = action.removesuffix("Recording")
             logs = pair.one.log.read_text() + pair.other.log.read_text()
             assert logs.count(f'"event": "{word}"') == 1
+
+
+def test_a_revocation_counts_at_every_server_within_five_seconds(pair: Pair) -> None:
+    key = make_key(pair.one.data, **pair.one.variables)
+    urls = [f"{server.url}/graphql" for server in (pair.one, pair.other)]
+
+    def status(url: str) -> int:
+        return httpx.post(url, headers={"X-Auth-Token": key}, json={"query": "{ __typename }"}).status_code
+
+    assert [status(url) for url in urls] == [200, 200]
+    revoke_keys(pair.one.data, **pair.one.variables)
+    began = time.monotonic()
+    for url in urls:
+        until(lambda: status(url) == 401, pause=0.1)  # noqa: B023 - used at once
+    # One second more, for a machine under load.
+    assert time.monotonic() - began < 6
 
 
 def test_commands_are_accepted_only_from_servers_of_the_installation(pair: Pair) -> None:

@@ -1,5 +1,6 @@
 """Translate driver errors that mean an unavailable MongoDB to `StoreUnavailableError`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -30,6 +31,14 @@ _TRANSIENT: Final = frozenset({
     64, 79, 100, 146, 371, 402, 462, 463, 8000, 14031, 16500, 292,
 })  # fmt: skip
 """Error codes of MongoDB, of Atlas (8000) and of compatible services (16500) for states that may pass."""
+ANSWER_SECONDS: Final = 8.0
+"""Seconds that a request of a client may wait for one operation: less than a GraphQL operation may take.
+
+A frozen server, or one behind a broken network, keeps its connections open. The driver would wait for its own timeouts,
+one after the other.
+"""
+_LONG: Final = frozenset({"count", "scan", "claim_due", "release_leases"})
+"""Operations with a time limit of their own, and those of the background work."""
 _StoreClass = TypeVar("_StoreClass", bound=type)
 
 
@@ -42,10 +51,17 @@ def raises_store_unavailable(store_class: _StoreClass) -> _StoreClass:
 
 
 def _translate_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    seconds = None if method.__name__ in _LONG else ANSWER_SECONDS
+
     @wraps(method)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
-            return await method(*args, **kwargs)
+            async with asyncio.timeout(seconds) as deadline:
+                return await method(*args, **kwargs)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise StoreUnavailableError(f"MongoDB did not answer within {ANSWER_SECONDS:g} s") from error
         except PyMongoError as error:
             if _DISK_FULL in _codes(error):
                 raise StoreFullError("the disk of MongoDB is full") from error
