@@ -134,12 +134,14 @@ class Finalizer:
         return self._check_duration(recording, rendered) or rendered
 
     async def _stored(self, recording: Recording, rendered: Rendered, media: Media) -> Stored:
+        # The system that made an imported recording has delivered it already.
+        delivers = recording.options.url is not None and recording.imported is None
         return Stored(
             at=self._clock.now(),
             media=media,
             format=rendered.format,
             delete_at=delete_at(await self._rules(recording), recording),
-            delivery_id=new_id() if recording.options.url else None,
+            delivery_id=new_id() if delivers else None,
         )
 
     async def _fetch(self, recording: Recording, reference: Reference) -> ReceivedFile | Lost:

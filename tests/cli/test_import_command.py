@@ -258,3 +258,14 @@ async def test_another_node_imports_the_recordings_of_a_dead_node(media: Path, t
         gone = replace(before, node="gone", reason=Reason.RECORDER_GONE, revision=before.revision + 1)
         assert await services.store.save(gone, before.revision)
         assert (await Importer(services, account, media).run(file))["with_audio"] == 1
+
+
+def test_an_import_sends_no_recording_to_its_url_again(
+    cli: CommandLine, account: str, media: Path, tmp_path: Path
+) -> None:
+    sent = document(1, account, url="https://customer.example.com/calls", method="put")
+    cli.run("import", written(tmp_path / "export.jsonl", sent), "--account", account, "--media", media)
+    (found,) = stored(cli, sent["_id"])
+    assert found is not None
+    assert (found.state, found.options.url) == (State.STORED, "https://customer.example.com/calls")
+    assert found.delivery is None
