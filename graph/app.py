@@ -28,6 +28,7 @@ from graph.server import health_checks as health
 from graph.server.background_work import BackgroundWork
 from graph.server.disk_reserve import DiskReserve
 from graph.server.drain import Drain
+from graph.server.http_host import CheckedHost
 from graph.server.media_check import MediaCheck
 from graph.server.request_log import RequestLog, masked, unavailable
 from graph.services import Services
@@ -80,7 +81,7 @@ def create_app(services: Services, drain: Drain | None = None) -> ASGIApp:
             Exception: masked,
         },
     )
-    return RequestLog(app)
+    return RequestLog(CheckedHost(app, services.settings.public_url))
 
 
 def _routes(

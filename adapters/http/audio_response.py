@@ -15,6 +15,7 @@ from adapters.http.conditional_requests import Precondition, Validators, allows_
 from adapters.http.download_name import content_disposition, download_name
 from adapters.http.error_body import error_response
 from adapters.http.streaming_response import StreamedResponse, prepend
+from adapters.http.verified_body import verified
 from recordings.model.recording import Media, Recording
 from recordings.ports.audio import MediaMissing
 
@@ -91,13 +92,15 @@ async def stream_part(media: Media, part: Part | None, headers: Mapping[str, str
     """Return a response that streams a part, or the whole audio. Reads the first bytes before it returns.
 
     Raises:
-        MediaMissing: the store does not have those bytes.
+        MediaMissing: the store does not have those bytes, or has other ones.
     """
     status = 200 if part is None else 206
     if not media.length:
         return Response(status_code=status, headers=headers)
     start, end = (0, media.length) if part is None else (part.start, part.end)
     chunks = aiter(read(media.url, start, end))
+    if (start, end) == (0, media.length):
+        chunks = verified(chunks, media)
     first = await anext(chunks, None)
     if first is None:
         raise MediaMissing(media.url)

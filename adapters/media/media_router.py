@@ -1,12 +1,13 @@
 """The `MediaStore` in front of all stores. New audio goes to the configured location; the URL decides where to read."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from adapters.media.installation_mark import read_mark, write_mark
 from adapters.media.open_store import LOCAL, WEB, Opener, Store, check_scheme
+from adapters.media.store_errors import MediaFaultError
 from adapters.net import Guard
 from recordings.ports.audio import MediaAccessError, StoredObject
 from recordings.rules.media_keys import plain_location
@@ -18,6 +19,8 @@ Note = Callable[[str], Awaitable[None]]
 Claim = Callable[[str], Awaitable[None]]
 """Called with the URL prefix of a location after this process first stored audio there. It must not raise an error."""
 
+IDLE_SECONDS: Final = 20.0
+"""How long a reader waits for the next bytes of a store."""
 _AT_ONCE: Final = 16
 
 
@@ -59,7 +62,7 @@ class MediaRouter:
 
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Return the bytes of a URL from `start` to `end` (exclusive). Raise `MediaMissing` if there is no object."""
-        return self._store_of(url).read(url, start, end)
+        return _without_stalls(self._store_of(url).read(url, start, end))
 
     async def length(self, url: str) -> int | None:
         """Return the length in bytes, or `None` if there is no object."""
@@ -166,6 +169,23 @@ class MediaRouter:
         if prefix not in self._readers:
             self._readers[prefix] = self._opener.reader(url)
         return self._readers[prefix]
+
+
+async def _without_stalls(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """Return the chunks. Raise an error if a store sends nothing for long, whatever its own timeout is."""
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    chunk = await anext(chunks, None)
+            except TimeoutError as error:
+                raise MediaFaultError(f"the media store sent nothing for {IDLE_SECONDS:g} seconds") from error
+            if chunk is None:
+                return
+            yield chunk
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
 
 
 def open_media_store(

@@ -20,7 +20,7 @@ from botocore.exceptions import (
 )
 
 from adapters.media.store_errors import AccessRefusedError, BrokenTransferError, MediaFaultError
-from recordings.ports.audio import MediaMissing
+from recordings.ports.audio import MediaArchived, MediaMissing
 
 _DEFAULTS: Final[Mapping[str, Any]] = {
     # Without this, signed URLs use signature version 2, which most stores no longer support.
@@ -35,8 +35,22 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "response_checksum_validation": "when_required",
 }
 _MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
+_ARCHIVED: Final = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})
+_DENIED: Final = frozenset({"403", "AccessDenied", "Forbidden", "AllAccessDisabled"})
+_PERMISSIONS: Final[Mapping[str, str]] = {
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject, and s3:ListBucket to see that an object does not exist",
+    "HeadBucket": "s3:ListBucket",
+    "ListObjectsV2": "s3:ListBucket",
+    "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "DeleteObject": "s3:DeleteObject",
+}
 _REFUSED: Final = frozenset({
-    "401", "403", "AccessDenied", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken",
+    "401", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken",
     "RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired",
 })  # fmt: skip
 _BROKEN: Final = (HTTPClientError, BotoCoreError, aiohttp.ClientError, TimeoutError, ConnectionError)
@@ -114,8 +128,14 @@ def error_for(url: str, error: ClientError) -> Exception:
     code, message = str(details.get("Code", "")), str(details.get("Message", ""))[:200]
     if code in _MISSING:
         return MediaMissing(url)
+    if code in _ARCHIVED:
+        return MediaArchived(url)
+    if code in _DENIED:
+        permission = _PERMISSIONS.get(error.operation_name, "")
+        advice = f"; the request {error.operation_name} needs the permission {permission}" if permission else ""
+        return AccessRefusedError(f"the S3 store rejects the credentials or their permissions ({code}){advice}")
     if code in _REFUSED:
-        return AccessRefusedError(f"the S3 store rejects the credentials or their permissions ({code}): {message}")
+        return AccessRefusedError(f"the S3 store rejects the credentials ({code}): {message}")
     return MediaFaultError(f"the S3 store returned an error ({code}): {message}")
 
 

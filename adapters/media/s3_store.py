@@ -10,8 +10,8 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from adapters.media.file_slice import Slice
-from adapters.media.s3_client import S3Client, read_chunks
-from adapters.media.store_errors import MediaFaultError
+from adapters.media.s3_client import S3Client, error_for, read_chunks
+from adapters.media.store_errors import AccessRefusedError, MediaFaultError
 from adapters.media.store_keys import quoted
 from recordings.ports.audio import MediaMissing, StoredObject
 
@@ -92,7 +92,9 @@ class S3Media:
                 if _code(error) not in {"404", "NoSuchKey", "NotFound"}:
                     raise
             # If the whole bucket is missing, the configuration is wrong and the audio is not lost.
-            await _require_bucket(client, target["Bucket"])
+            with suppress(AccessRefusedError):
+                # Without the permission to see the bucket, the store's answer about the object must be enough.
+                await _require_bucket(client, target["Bucket"])
             return None
 
     async def delete(self, url: str) -> None:
@@ -171,7 +173,7 @@ async def _require_bucket(client: Any, bucket: str) -> None:
     except ClientError as error:
         if _code(error) in {"404", "NoSuchBucket", "NotFound"}:
             raise MediaFaultError(f"the S3 store has no bucket {bucket!r}") from error
-        raise
+        raise error_for(bucket, error) from error
 
 
 async def _put_parts(client: Any, named: dict[str, str], descriptor: int, size: int) -> None:

@@ -1,5 +1,6 @@
 """`recordings`: the command line's entry point."""
 
+import os
 import sys
 
 import click
@@ -34,6 +35,8 @@ precedence. All other options, such as --account, have no variable.
 @click.version_option(package_name="call-recording-api", message="%(version)s")
 def recordings() -> None:
     """Group the commands. `_HELP` is the text that users see."""
+    # Every file and folder of this service is private, also those that a library creates.
+    os.umask(0o077)
 
 
 for command in (

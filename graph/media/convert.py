@@ -51,9 +51,7 @@ class Converter:
             try:
                 return await self._renditions.peaks(media, pixels, account_id)
             except MediaMissing as missing:
-                raise MediaUnavailable(
-                    "the audio is missing from the media store", recording_id=recording_id
-                ) from missing
+                raise MediaUnavailable(missing.message, recording_id=recording_id) from missing
 
 
 class Converted:

@@ -76,8 +76,8 @@ class MediaEndpoint:
             return await self._play(request, await self._recording(request))
         except Refused as refused:
             return _refused_response(refused)
-        except MediaMissing:
-            return error_response(404, MediaUnavailable.code, "the audio is missing from the media store", _PRIVATE)
+        except MediaMissing as missing:
+            return error_response(404, MediaUnavailable.code, missing.message, _PRIVATE)
 
     async def _play(self, request: Request, recording: Recording) -> Response:
         inline = request.query_params.get("inline") == "true"

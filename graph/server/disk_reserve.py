@@ -11,6 +11,7 @@ from graph.server.log_setup import logger
 SIZE: Final = 8 << 20
 _NEEDED: Final = 8 * SIZE
 """The reserve is made only if this many bytes are free."""
+_ALMOST_FULL: Final = 1 << 20
 _NAME: Final = "reserve"
 _log: Final = logger("server")
 
@@ -38,7 +39,11 @@ class DiskReserve:
     async def report(self) -> str | None:
         """Make the reserve if it is missing. Return a problem for `/readyz` if that is not possible."""
         await asyncio.to_thread(self.make)
-        return None if self._path.exists() else "the disk of this server is almost full"
+        return None if await asyncio.to_thread(self._has_space) else "the disk of this server is almost full"
+
+    def _has_space(self) -> bool:
+        disk = os.statvfs(self._path.parent)
+        return self._path.exists() and disk.f_bavail * disk.f_frsize > _ALMOST_FULL
 
     def release(self) -> bool:
         """Delete the reserve. Return false if there is none."""

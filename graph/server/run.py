@@ -8,14 +8,17 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Any, Final, cast
 
 import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from adapters.recorders.embedded import WebSocketProtocol
 from graph.app import create_app
 from graph.server.data_lock import DataFolderError, lock_data_folder
 from graph.server.drain import Drain
+from graph.server.http_host import FirstForwardedProto
 from graph.server.http_limits import LimitedHttpProtocol, raise_file_limit
 from graph.services import Services, open_services
 from graph.settings import Settings
@@ -105,9 +108,19 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
+def _behind_proxies(app: ASGIApp) -> ASGIApp:
+    """Return an app that takes the client's address and scheme from the headers of trusted proxies."""
+    proxies = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+    # uvicorn has stricter types for the same interface.
+    translated: Any = ProxyHeadersMiddleware(cast("Any", app), proxies)
+    return FirstForwardedProto(translated)
+
+
 def _config(settings: Settings, services: Services, drain: Drain) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(services, drain),
+        _behind_proxies(create_app(services, drain)),
+        # Done by `_behind_proxies`.
+        proxy_headers=False,
         # `graph.server.request_log` writes the access log, without query strings.
         access_log=False,
         log_config=None,

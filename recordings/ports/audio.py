@@ -9,15 +9,21 @@ from recordings.model.instants import Millis
 
 
 class MediaMissing(Exception):  # noqa: N818 - a result, not a fault
-    """There is no audio at the URL."""
+    """There is no audio at the URL. `message` is for clients."""
+
+    message = "the audio is missing from the media store"
 
 
 class MediaArchived(MediaMissing):
     """The store has moved the audio to an archive. It cannot be read until an operator restores it there."""
 
-    def __init__(self, url: str, message: str) -> None:
-        super().__init__(url)
-        self.message = message
+    message = "the audio is archived in the media store: restore it there before it can be played"
+
+
+class MediaDamaged(MediaMissing):
+    """The store has other bytes than the ones that were stored."""
+
+    message = "the stored audio is damaged: its length or its SHA-256 is wrong"
 
 
 class MediaStoreUnavailableError(Exception):

@@ -208,7 +208,8 @@ class Doctor:
             async for chunk in self._media.read(media["url"]):
                 digest.update(chunk)
         except (MediaAccessError, MediaArchived) as error:
-            examination.notes.not_examined(media["url"], str(error))
+            reason = error.message if isinstance(error, MediaArchived) else str(error)
+            examination.notes.not_examined(media["url"], reason)
             return None
         except MediaMissing:
             # It was deleted since the page was read. If not, the next examination reports it.

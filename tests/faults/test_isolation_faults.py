@@ -101,7 +101,7 @@ async def test_a_take_that_could_not_be_set_aside_is_set_aside_later(
     upkeep = node.upkeep()
     await upkeep.recover()
     (node.folder / "aside").unlink()
-    monkeypatch.setattr("recordings.use_cases.upkeep.Retry.is_due", True)
+    monkeypatch.setattr("recordings.use_cases.unclear_writes.Retry.is_due", True)
     await upkeep.claim(8)
     assert [path.name for path in (node.folder / "aside").iterdir()] == [take.id]
 

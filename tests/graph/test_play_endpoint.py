@@ -293,7 +293,11 @@ def big(installation: Installation, tmp_path: Path, size: int) -> None:
         file.truncate(size)
     recording = installation.service.recordings[ID]
     assert recording.media is not None
-    media = replace(recording.media, url="local:a/big.mp3", length=size)
+    digest = sha256()
+    for _ in range(size >> 20):
+        digest.update(bytes(1 << 20))
+    digest.update(bytes(size % (1 << 20)))
+    media = replace(recording.media, url="local:a/big.mp3", length=size, sha256=digest.hexdigest())
     installation.service.recordings[ID] = replace(recording, media=media)
 
 

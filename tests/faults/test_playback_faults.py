@@ -1,0 +1,109 @@
+"""Playback from a store that stalls, or that has other bytes than the stored ones."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from typing import Any
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from adapters.http.audio_response import stream_part
+from adapters.media import AccessRefusedError, MediaFaultError, MediaRouter, media_router
+from adapters.media.s3_client import error_for
+from recordings.model.recording import Media
+from recordings.ports.audio import MediaArchived, MediaDamaged, MediaMissing
+
+DATA = bytes(range(256)) * 1_000
+
+
+def media(data: bytes) -> Media:
+    return Media("local:x", "audio/mpeg", len(data), 1_000, 8_000, 1, sha256(data).hexdigest(), 0)
+
+
+async def read(data: bytes, size: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+def changed(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+@pytest.mark.parametrize("size", [1_000, 100_000, 1_000_000])
+@pytest.mark.parametrize("wrong", [changed(DATA), DATA[:-1], DATA + b"x", b"x" * len(DATA), b""])
+async def test_a_whole_download_of_wrong_bytes_never_completes(size: int, wrong: bytes) -> None:
+    received: list[bytes] = []
+    with pytest.raises((MediaDamaged, MediaMissing)):
+        await download(wrong, size, received)
+    assert len(b"".join(received)) < len(DATA)
+
+
+async def download(data: bytes, size: int, received: list[bytes]) -> None:
+    response: Any = await stream_part(media(DATA), None, {}, lambda *_: read(data, size))
+    async for piece in response.body_iterator:
+        received.append(piece)  # noqa: PERF401 - the pieces before an error must be kept
+
+
+@pytest.mark.parametrize("size", [1_000, 100_000, 1_000_000])
+async def test_a_whole_download_of_right_bytes_completes(size: int) -> None:
+    async def respond(_request: Request) -> Response:
+        headers = {"content-length": str(len(DATA))}
+        return await stream_part(media(DATA), None, headers, lambda *_: read(DATA, size))
+
+    transport = httpx.ASGITransport(Starlette(routes=[Route("/", respond)]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        assert (await client.get("/")).content == DATA
+
+
+class Stalled:
+    """A store that sends a part, and then nothing."""
+
+    async def read(self, *_arguments: Any) -> AsyncIterator[bytes]:
+        yield b"part"
+        await asyncio.sleep(3_600)
+
+
+async def test_a_read_from_a_stalled_store_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_router, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(MediaRouter, "_store_of", lambda *_: Stalled())
+    router: Any = object.__new__(MediaRouter)
+    received = []
+    async with asyncio.timeout(10):
+        chunks = router.read("s3://bucket/x")
+        received.append(await anext(chunks))
+        with pytest.raises(MediaFaultError, match=r"sent nothing for 0\.05 seconds"):
+            await anext(chunks)
+    assert received == [b"part"]
+
+
+def response_error(code: str, operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+
+
+def test_an_archived_object_is_not_a_temporary_error() -> None:
+    error = error_for("s3://bucket/x", response_error("InvalidObjectState", "GetObject"))
+    assert isinstance(error, MediaArchived)
+    assert "archived" in error.message
+
+
+@pytest.mark.parametrize(
+    ("operation", "permission"),
+    [
+        ("HeadObject", "s3:ListBucket"),
+        ("GetObject", "s3:GetObject"),
+        ("ListObjectsV2", "s3:ListBucket"),
+        ("PutObject", "s3:PutObject"),
+        ("DeleteObject", "s3:DeleteObject"),
+    ],
+)
+@pytest.mark.parametrize("code", ["403", "AccessDenied"])
+def test_a_missing_permission_is_named(code: str, operation: str, permission: str) -> None:
+    error = error_for("s3://bucket/x", response_error(code, operation))
+    assert isinstance(error, AccessRefusedError)
+    assert permission in str(error)
