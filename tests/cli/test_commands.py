@@ -392,3 +392,9 @@ async def test_services_can_be_opened_twice_at_the_same_time(cli: CommandLine) -
         await one.accounts.create_account("Acme")
         assert await count_accounts(one) == await count_accounts(two) == 1
         assert one.node == two.node
+
+
+@pytest.mark.parametrize("words", [("list",), ("forget", "x")])
+def test_an_installation_with_sqlite_has_no_list_of_servers(cli: CommandLine, words: tuple[str, ...]) -> None:
+    cli.run("account", "create", "Acme")
+    assert "has one server only" in cli.run("node", *words, expected=1).stderr

@@ -1,9 +1,8 @@
 """The metadata store on MongoDB: all its collections through one client."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Final
-
-import pymongo
 
 from adapters.metadata.mongodb.account_collections import AccountCollections
 from adapters.metadata.mongodb.driver import Connection, Driver
@@ -48,6 +47,7 @@ class MongoStore(RecordingCollection, AccountCollections, UserCollection, PeerCo
 
     async def ping(self) -> None:
         """Raise unless a primary accepts a write, and a majority confirms it."""
-        with pymongo.timeout(PING_SECONDS):
+        # pymongo's own timeout would replace the shorter one for an unreachable server.
+        async with asyncio.timeout(PING_SECONDS):
             probe = {"$set": {"at": datetime.now(UTC)}}
             await self._connection.database[META].update_one({"_id": "probe"}, probe, upsert=True)
