@@ -73,7 +73,10 @@ def create_app(services: Services, drain: Drain | None = None) -> ASGIApp:
     app = Starlette(
         routes=_routes(services, background, media_check, publisher, drain),
         lifespan=lifespan,
-        middleware=[Middleware(drain.close_connections)],
+        middleware=[
+            Middleware(CheckedHost, public_url=services.settings.public_url),
+            Middleware(drain.close_connections),
+        ],
         exception_handlers={
             HTTPException: routing_error,
             StoreUnavailableError: unavailable,
@@ -81,7 +84,7 @@ def create_app(services: Services, drain: Drain | None = None) -> ASGIApp:
             Exception: masked,
         },
     )
-    return RequestLog(CheckedHost(app, services.settings.public_url))
+    return RequestLog(app)
 
 
 def _routes(

@@ -22,6 +22,7 @@ from recordings.ports.recording_store import Claim, MetadataStore, StoreUnavaila
 from recordings.rules.backoff import full_jitter
 from recordings.rules.fault_words import describe_fault
 from recordings.rules.lifecycle import due_at, retry_later
+from recordings.use_cases.clock_repair import ClockRepair
 from recordings.use_cases.finalizer import CannotRender, Finalizer, Unreadable
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.unclear_writes import Reporter, UnclearWrites
@@ -57,6 +58,7 @@ class Upkeep:
     ) -> None:
         self._store = store
         self._writer = RecordingWriter(store)
+        self._clock_repair = ClockRepair(store, clock, LEASE)
         self._unclear = UnclearWrites(store=store, finalizer=finalizer, clock=clock, reporter=reporter, node=node)
         self._spool = finalizer.spool
         self._finalizer = finalizer
@@ -77,6 +79,8 @@ class Upkeep:
 
     async def claim(self, limit: int) -> Sequence[Recording]:
         """Lease up to `limit` due recordings to this node."""
+        if self._clock_repair.went_back():
+            await self._clock_repair.repair(self._running.keys)
         await self._unclear.resolve(self._running.keys())
         now = self._clock.now()
         return await self._store.claim_due(
