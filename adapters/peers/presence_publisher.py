@@ -13,7 +13,7 @@ from recordings.model.call import Call
 from recordings.model.instants import HOUR, SECOND, Millis
 from recordings.ports.clock import Clock
 from recordings.ports.peers import CLOCK_TOLERANCE, Peer, PeerStore
-from recordings.ports.recorder import TakeRefused
+from recordings.ports.recorder import ServerUnreachable, TakeRefused
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +105,11 @@ class PresencePublisher:
         command = Command(Verb.YIELD_CALL, call_reference(call.account_id, call.call_id))
         try:
             return (await self.client.send(command, found.peer, PROBE_SECONDS)).has_call
-        except TakeRefused:
+        except ServerUnreachable:
             return False
+        except TakeRefused:
+            # It answers, but it rejects commands of this server: their clocks differ, or their releases.
+            return found.is_alive
 
     async def publish(self) -> None:
         """Write the difference between the live calls and the published calls."""

@@ -6,12 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from adapters.http.error_body import error_response
 from adapters.peers import CommandSigner, PeerClient, PresencePublisher
+from adapters.peers.signed_commands import PATH
 from graph.server.system_clock import SystemClock
 from recordings.model.call import Call
 from recordings.model.instants import MINUTE, Millis
 from recordings.ports.peers import Peer, PeerStore
+from tests.adapters.peers.http_wire import open_wire
 from tests.support.memory_peers import MemoryPeers
 
 ME, OTHER = Peer("me", "http://me"), Peer("other", "http://other")
@@ -78,6 +85,21 @@ async def test_a_call_of_a_server_that_does_not_confirm_it_is_claimed() -> None:
     await store.add_calls("other", [CALL], MINUTE)
     await store.remove_calls("other", [("a", CALL.call_id)])
     assert [call.node for call in await store.held_calls("a")] == ["me"]
+
+
+async def test_a_server_that_rejects_commands_keeps_its_call_while_it_has_its_lease() -> None:
+    async def reject(_request: Request) -> Response:
+        return error_response(401, "UNAUTHENTICATED", "the clocks of the two servers differ by 90 s")
+
+    store = CountingPeers()
+    await store.add_calls("other", [CALL], MINUTE)
+    publisher = publisher_of(store, ME, lambda: [CALL])
+    async with open_wire(Starlette(routes=[Route(PATH, reject, methods=["POST"])])) as wire:
+        await store.register(Peer("other", wire.url), MINUTE)
+        assert not await publisher.claim(CALL)
+        await store.register(Peer("other", wire.url), -MINUTE)
+        assert await publisher.claim(CALL)
+        await publisher.client.close()
 
 
 async def test_a_server_without_a_url_keeps_its_call_while_it_has_its_lease() -> None:
