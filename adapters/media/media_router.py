@@ -172,7 +172,7 @@ class MediaRouter:
 
 
 async def _without_stalls(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """Return the chunks. Raise an error if a store sends nothing for long, whatever its own timeout is."""
+    """Return the chunks. Raise an error if a store sends nothing for long."""
     try:
         while True:
             try:

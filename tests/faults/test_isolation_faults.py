@@ -215,7 +215,7 @@ class Recorder:
 
 
 class Listener:
-    """Fails for one recording until it is repaired, and keeps the order of the saved events."""
+    """Fails for a recording until it is repaired, and keeps the order of the saved events."""
 
     def __init__(self) -> None:
         self.saved: list[tuple[str, int]] = []

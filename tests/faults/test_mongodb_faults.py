@@ -1,4 +1,4 @@
-"""Errors of MongoDB: those that may pass, writes that are not confirmed, and indexes of others."""
+"""Errors of MongoDB: temporary errors, writes that are not confirmed, and indexes of others."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
