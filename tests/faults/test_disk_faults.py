@@ -47,7 +47,9 @@ def test_a_server_starts_on_a_full_disk_and_reads_plays_and_deletes(small_disk: 
     server.output = small_disk.with_name("server.out")
     server.launch()
     try:
-        readiness = until(lambda: answer(server, "/readyz"))
+        readiness = until(
+            lambda: found if (found := answer(server, "/readyz")) and "disk" in found.json()["parts"] else None
+        )
         assert readiness.json()["parts"]["disk"] == "warning"
         assert readiness.status_code == 503 or not killed
         issued = command("token", "--account", DEMO_ACCOUNT, data=data)

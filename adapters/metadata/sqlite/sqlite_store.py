@@ -40,8 +40,8 @@ class SqliteStore:
 
     async def ping(self) -> None:
         """Raise if the file is damaged, replaced or cannot be written. It writes a row, and changes no value."""
-        self._database.check()
         await self._database.write(account_tables.touch)
+        self._database.check()
 
     async def _read(self, function: Any, *arguments: Any, account_id: str | None = None) -> Any:
         return await self._database.read(lambda connection: function(connection, *arguments), account_id)
