@@ -84,6 +84,7 @@ NAMES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ),
     ("uvicorn", "the start and stop of the server (graph/server)"): (
         "uvicorn:Config.get_loop_factory",
+        "uvicorn.middleware.proxy_headers:ProxyHeadersMiddleware",
         "uvicorn:Server.startup",
         "uvicorn:Server.capture_signals",
         "uvicorn:Server.handle_exit",
