@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypedDict
 
-from adapters.audio.audio_source import open_source
+from adapters.audio.open_source import open_source
 from adapters.audio.pcm import resample
 from recordings.model.instants import HOUR
 

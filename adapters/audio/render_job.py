@@ -10,10 +10,11 @@ from typing import BinaryIO, Final
 
 from av.audio.frame import AudioFrame
 
-from adapters.audio.audio_source import AudioSource, missing_audio, open_source
+from adapters.audio.audio_source import AudioSource
 from adapters.audio.decoding import TOLERANCE_MS
 from adapters.audio.encoding import FORMATS, MP3, Format, encode
 from adapters.audio.joined_file import JoinedFile
+from adapters.audio.open_source import open_source
 from adapters.audio.pcm import join_stereo, read_track
 from adapters.audio.sample_file import SampleFile, wav_header
 from recordings.model.instants import SECOND, Millis
@@ -21,7 +22,8 @@ from recordings.ports.audio import Codec, NotAudio, Rendered, SpooledAudio, Targ
 
 _CHUNK: Final = 1 << 20
 # The codecs in WAV files that every browser plays.
-_PLAIN_WAV: Final = frozenset({"pcm_s16le", "pcm_u8", "pcm_s24le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"})
+_PLAIN_WAV: Final = frozenset({"pcm_s16le", "pcm_u8", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"})
+_PADDING_MS: Final = 100
 _MP3_DECODERS: Final = frozenset({"mp3", "mp3float"})
 
 
@@ -94,11 +96,15 @@ def _convert_source(stem: Path, source: AudioSource, target: Target) -> Rendered
 
 
 def _with_damage(rendered: Rendered, source: AudioSource) -> Rendered:
-    if (missing := missing_audio(source, rendered.duration_ms)) is not None:
+    if (missing := source.missing_audio(rendered.duration_ms)) is not None:
         source.damage.append(missing)
     if not source.damage:
         return rendered
-    return replace(rendered, damage="; ".join(source.damage), expected_ms=source.announced_ms)
+    expected = source.announced_ms
+    if source.plain is None and expected is not None and expected - rendered.duration_ms < _PADDING_MS:
+        # It is the length of a part of the file, an estimate, or the length with the padding of an encoder.
+        expected = None
+    return replace(rendered, damage="; ".join(source.damage), expected_ms=expected)
 
 
 def _convert(stem: Path, frames: Iterator[AudioFrame], target: Target, sample_rate: int, channels: int) -> Rendered:
@@ -126,9 +132,8 @@ def _keep(stem: Path, track: Track, source: AudioSource, target: Target) -> Rend
         measured = frames, source.plain.sample_rate, source.plain.channels
     else:
         measured = sum(frame.samples for frame in source.frames()), source.sample_rate, source.channels
-        if source.damage:
-            # Players stop at damaged parts. The converted file has none.
-            source.damage.clear()
+        if source.damage or not source.announces(round(measured[0] * SECOND / source.sample_rate)):
+            # Players stop at damaged parts, and show the length in the header. The converted file has a right one.
             return None
     path = file_of(stem, format)
     with Path(track.path).open("rb") as file, _replacing(path) as copy:
@@ -174,7 +179,8 @@ def _rendered(path: Path, format: Format, length: int, digest: str, measured: tu
         format=format.name,
         content_type=format.content_type,
         length=length,
-        duration_ms=round(samples * SECOND / rate),
+        # One sample is audio, too, although it is shorter than a millisecond.
+        duration_ms=max(round(samples * SECOND / rate), min(samples, 1)),
         sample_rate=rate,
         channels=channels,
         sha256=digest,

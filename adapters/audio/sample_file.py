@@ -1,8 +1,7 @@
 """A file of samples: its format, and the ranges of the file that hold samples."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from struct import Struct, error, pack, unpack_from
+from struct import pack, unpack_from
 from typing import BinaryIO, Final
 
 from recordings.ports.audio import NotAudio
@@ -16,33 +15,18 @@ SAMPLE_TAGS: Final = frozenset({PCM, FLOAT, ALAW, MULAW})
 """WAVE format tags of uncompressed samples and of G.711."""
 
 MAX_CHUNKS: Final = 4_096
-"""Maximum number of chunks of a file that are read."""
-MAX_TAIL: Final = 1 << 20
-"""How many bytes at the end of a file are searched for chunks after samples of unknown size."""
+"""Chunks of one file that are looked at."""
 MAX_FORMAT: Final = 1 << 12
 MAX_RIFF: Final = 0xFFFFFFFF
+_LARGEST_FILE: Final = 1 << 42
 _UNKNOWN: Final = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000})
 """Values that writers use for an unknown size."""
-_PIPE: Final = range(0x7FFF0000, 0x80000100)
-"""SoX and others write a size near 2 GiB if the output is a pipe (0x7FFFF000, 0x7FFFFFFF less the header, ...)."""
-_TRAILERS: Final = (
-    b"LIST",
-    b"fmt ",
-    b"id3 ",
-    b"ID3 ",
-    b"cue ",
-    b"bext",
-    b"iXML",
-    b"fact",
-    b"smpl",
-    b"JUNK",
-    b"junk",
-    b"axml",
-    b"_PMX",
-    b"afsp",
+_PIPE: Final = range(0x7F000000, 0x80000100)
+"""SoX and others write a size near 2 GiB if the output is a pipe: 0x7FFFF000, 0x7F000008, 0x7FFFFFFF - 36 ..."""
+_SUBFORMAT_TAILS: Final = frozenset(
+    {bytes.fromhex("000000001000800000aa00389b71"), bytes.fromhex("00002107d3118644c8c1ca000000")}
 )
-_SUBFORMAT_TAIL: Final = bytes.fromhex("000000001000800000aa00389b71")
-ID3V1: Final = 128
+"""The ends of the GUIDs that begin with a format tag: the usual one, and the one of Ambisonic files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +58,7 @@ class SampleFile:
 
     @property
     def has_plain_samples(self) -> bool:
-        """Whether a sample can be read without a decoder for a compressed format."""
+        """True if a sample can be read without a decoder for a compressed format."""
         return self.tag in SAMPLE_TAGS
 
     @property
@@ -82,12 +66,14 @@ class SampleFile:
         """FFmpeg's name for the samples; `None` for a compressed format or an unusual width."""
         if self.tag in {ALAW, MULAW}:
             return "alaw" if self.tag == ALAW else "mulaw"
+        if self.tag not in SAMPLE_TAGS:
+            return None
         width = self.block // self.channels * 8
         end = "be" if self.big_endian else "le"
         if self.tag == FLOAT:
             return f"f{width}{end}" if width in {32, 64} else None
         if width == 8:  # noqa: PLR2004 - bits
-            return "s8" if self.kind in {"aiff", "au"} else "u8"
+            return "s8" if self.kind in {"aiff", "au", "caf"} else "u8"
         return f"s{width}{end}" if self.tag == PCM and width in {16, 24, 32} else None
 
     def duration_ms(self, length: int) -> int:
@@ -96,21 +82,44 @@ class SampleFile:
 
 
 def of_format(kind: str, body: bytes, order: str) -> SampleFile:
-    """Return the description of a file with this body of a `fmt ` chunk. Raise `NotAudio` if it is not possible."""
-    try:
-        tag, channels, rate, _per_second, block, bits = unpack_from(f"{order}HHIIHH", body)
-    except error as wrong:
+    """Return the description of a file with this body of a `fmt ` chunk. Raise `NotAudio` if it is not possible.
+
+    The last field, the number of bits, may be missing or 0.
+    """
+    if len(body) < 14:  # noqa: PLR2004 - the shortest known chunk
         message = "the fmt chunk of the file is too short"
-        raise NotAudio(message) from wrong
-    is_extensible = tag == EXTENSIBLE and len(body) >= 40  # noqa: PLR2004 - of the format
-    if is_extensible and body[26:40] == _SUBFORMAT_TAIL:
-        tag = unpack_from(f"{order}H", body, 24)[0]
+        raise NotAudio(message)
+    tag, channels, rate, _per_second, block = unpack_from(f"{order}HHIIH", body)
+    bits = unpack_from(f"{order}H", body, 14)[0] if len(body) >= 16 else 0  # noqa: PLR2004 - of the format
+    if tag == EXTENSIBLE:
+        tag = _extended_tag(body, bits, order)
     if tag in SAMPLE_TAGS:
-        return of_samples(kind, tag, channels, rate, bits, big_endian=order == ">")
+        return of_samples(kind, tag, channels, rate, _bits(tag, channels, block, bits), big_endian=order == ">")
     if order == ">":
         body = pack("<HHIIHH", tag, channels, rate, _per_second, block, bits) + body[16:]
     _check_shape(channels, rate)
     return SampleFile(kind, tag, channels, rate, bits, max(block, 1), body, ())
+
+
+def is_extended(body: bytes) -> bool:
+    """Return true if a `fmt ` chunk has all fields of the extensible format."""
+    is_long = len(body) >= 40  # noqa: PLR2004 - of the format
+    return is_long and body[:2] in {b"\xfe\xff", b"\xff\xfe"} and body[26:40] in _SUBFORMAT_TAILS
+
+
+def _extended_tag(body: bytes, bits: int, order: str) -> int:
+    """Return the tag in an extensible format. If it is missing, 16 and 24 bits can only be samples."""
+    if is_extended(body):
+        return int(unpack_from(f"{order}H", body, 24)[0])
+    return PCM if bits in {16, 24} else EXTENSIBLE
+
+
+def _bits(tag: int, channels: int, block: int, bits: int) -> int:
+    """Return the bits that a sample takes in the file. Samples of 17 to 31 bits may take four bytes."""
+    if tag in {ALAW, MULAW}:
+        return 8
+    each = block // channels * 8 if channels and block % channels == 0 else 0
+    return each if bits == 0 or (16 < bits < each == 32) else bits  # noqa: PLR2004 - bits
 
 
 def of_samples(kind: str, tag: int, channels: int, rate: int, bits: int, *, big_endian: bool = False) -> SampleFile:
@@ -164,39 +173,14 @@ def wav_header(source: SampleFile, length: int) -> bytes:
     return b"RIFF" + pack("<I", total) + b"WAVE" + body + b"data" + pack("<I", length)
 
 
-def start_of_trailer(file: BinaryIO, start: int, end: int, order: str) -> int:
-    """Return the position of the chunks after samples of unknown size. They must end exactly at the end of the file."""
-    first = max(start, end - MAX_TAIL)
-    tail = read_at(file, first, end - first)
-    positions = sorted({at for name in _TRAILERS for at in _positions(tail, name)})
-    header = Struct(f"{order}4sI")
-    for position in positions:
-        at = position
-        while at + 8 <= len(tail):
-            name, size = header.unpack_from(tail, at)
-            if not is_chunk_name(name):
-                break
-            at += 8 + size + size % 2
-        if at in {len(tail), len(tail) + 1}:
-            return first + position
-    if tail[-ID3V1 : -ID3V1 + 3] == b"TAG":
-        return end - ID3V1
-    return end
-
-
-def _positions(tail: bytes, name: bytes) -> Iterator[int]:
-    at = tail.find(name)
-    while at >= 0:
-        yield at
-        at = tail.find(name, at + 1)
-
-
 def riff_chunk(name: bytes, body: bytes) -> bytes:
     """Return a chunk with its header and its padding."""
     return name + pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
 
 
 def read_at(file: BinaryIO, offset: int, length: int) -> bytes:
-    """Read bytes at an offset; fewer at the end of the file."""
+    """Read bytes at an offset; fewer at the end of the file. The offset may be an impossible one from a header."""
+    if offset > _LARGEST_FILE:
+        return b""
     file.seek(max(offset, 0))
     return file.read(max(length, 0))

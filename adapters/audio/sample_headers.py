@@ -1,4 +1,4 @@
-"""Headers of files of samples: WAV and its relatives (see `riff_header`), W64, AIFF and AU.
+"""Headers of files of samples: WAV and its relatives (see `riff_header`), W64, AIFF, AU and CAF.
 
 Writers that crash, stream into a pipe or miscalculate leave sizes that are 0, 0xFFFFFFFF, too large or too small. So
 the length of the file decides how many samples there are, and not the header. `read_header` finds the ranges of the
@@ -9,7 +9,8 @@ from dataclasses import replace
 from struct import unpack_from
 from typing import BinaryIO, Final
 
-from adapters.audio.riff_header import read_wave
+from adapters.audio.riff_header import find_in_tail, read_chunks, read_wave
+from adapters.audio.sample_ends import MAX_TAIL, find_end
 from adapters.audio.sample_file import (
     ALAW,
     FLOAT,
@@ -18,16 +19,16 @@ from adapters.audio.sample_file import (
     MULAW,
     PCM,
     SampleFile,
-    is_chunk_name,
     is_unknown,
     of_format,
     of_samples,
     read_at,
-    start_of_trailer,
 )
 from recordings.ports.audio import NotAudio
 
 _GUID_TAIL: Final = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+_LONGEST: Final = 1 << 62
+"""Larger sizes stand for an unknown size."""
 _W64: Final = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 
 
@@ -49,7 +50,9 @@ def read_header_at(file: BinaryIO, start: int, end: int) -> SampleFile | None:
         return _read_w64(file, start, end)
     if head[:4] == b"FORM" and head[8:12] in {b"AIFF", b"AIFC"}:
         return _read_aiff(file, start, end, head[8:12])
-    return _read_au(start, end, head) if head[:4] == b".snd" else None
+    if head[:4] == b"caff":
+        return _read_caf(file, start, end)
+    return _read_au(file, start, end, head) if head[:4] == b".snd" else None
 
 
 def _read_w64(file: BinaryIO, start: int, end: int) -> SampleFile:
@@ -62,19 +65,50 @@ def _read_w64(file: BinaryIO, start: int, end: int) -> SampleFile:
         if head[:4] == b"fmt ":
             source = of_format("w64", read_at(file, at + 24, min(max(size - 24, 0), MAX_FORMAT)), "<")
         elif head[:4] == b"data":
-            data = (at + 24, max(size - 24, 0))
-            if size <= 24 or at + size > end:  # noqa: PLR2004 - a header
+            data = (at + 24, size - 24 if 24 < size < _LONGEST else None)  # noqa: PLR2004 - a header
+            if data[1] is None or at + size > end:
                 break
         at += max(size + -size % 8, 24)
     if source is None:
         message = "the W64 file has no fmt chunk, so the format of its samples is unknown"
         raise NotAudio(message)
+    # Chunks after the samples show that their size is right.
+    has_chunks = data is not None and data[1] is not None and at - data[0] > data[1] + 7
+    return _with_samples(file, source, data, at if has_chunks and at <= end else end)
+
+
+_SAMPLES: Final = {"w64": (b"data" + _GUID_TAIL, 24), "aiff": (b"SSND", 16), "caf": (b"data", 16)}
+"""The start of the chunk with the samples, and the distance of the samples from it."""
+_LONGEST_HEADER: Final = 1_024
+
+
+def _lost_samples(file: BinaryIO, kind: str, end: int) -> tuple[int, None] | None:
+    """Find the samples of a file in which the size of an earlier chunk is wrong; `None` if it is only a header.
+
+    Raises:
+        NotAudio: they are not found.
+    """
+    name, distance = _SAMPLES[kind]
+    at = read_at(file, 0, min(end, MAX_TAIL)).find(name)
+    if at >= 0:
+        return min(at + distance, end), None
+    if end <= _LONGEST_HEADER:
+        return None
+    message = f"the {kind.upper()} file has no samples where its header says that they are"
+    raise NotAudio(message)
+
+
+def _with_samples(
+    file: BinaryIO, source: SampleFile, data: tuple[int, int | None] | None, end: int, order: str = "<"
+) -> SampleFile:
+    """Add the range of the samples. `data` is their offset and their length in the header, `None` if it is unknown."""
+    if data is None:
+        data = _lost_samples(file, source.kind, end)
     if data is None:
         return source
     offset, size = data
-    known = 0 < size <= end - offset
-    announced = size if known or 0 < size < 1 << 60 else None
-    return replace(source, ranges=((offset, size if known else end - offset),), announced=announced)
+    stop, next_file = find_end(file, source.kind, (offset, size), end, source.block, order)
+    return replace(source, ranges=((offset, stop - offset),), announced=size, next_file=next_file)
 
 
 _AIFF_LAWS: Final = {b"alaw": ALAW, b"ALAW": ALAW, b"ulaw": MULAW, b"ULAW": MULAW}
@@ -83,32 +117,22 @@ _AIFF_FLOATS: Final = frozenset({b"fl32", b"FL32", b"fl64", b"FL64"})
 
 
 def _read_aiff(file: BinaryIO, start: int, end: int, form: bytes) -> SampleFile | None:
-    at, source, data = start + 12, None, None
-    for _ in range(MAX_CHUNKS):
-        head = read_at(file, at, 8)
-        if len(head) < 8 or not is_chunk_name(head[:4]):  # noqa: PLR2004 - a header
-            break
-        size = unpack_from(">I", head, 4)[0]
-        if head[:4] == b"COMM":
-            source = _of_comm(read_at(file, at + 8, min(size, MAX_FORMAT)), form)
-            if source is None:
-                return None
-        elif head[:4] == b"SSND":
-            skipped = unpack_from(">I", read_at(file, at + 8, 4).ljust(4, b"\0"))[0]
-            data = (at + 16 + min(skipped, end), size - 8 - skipped)
-            if size <= 8 or at + 8 + size > end:  # noqa: PLR2004 - offset and block size
-                break
-        at += 8 + size + size % 2
-    if source is None:
+    chunks, rest = read_chunks(file, start + 12, end, ">", b"SSND")
+    common = next((chunk for chunk in chunks if chunk.name == b"COMM"), None) or find_in_tail(file, b"COMM", end, ">")
+    if common is None:
         message = "the AIFF file has no COMM chunk, so the format of its samples is unknown"
         raise NotAudio(message)
-    if data is None:
-        return source
-    offset, size = data
-    known = 0 < size <= end - offset
-    stop = offset + size if known else start_of_trailer(file, offset, end, ">")
-    announced = size if size > 0 and not is_unknown(size + 8) else None
-    return replace(source, ranges=((offset, stop - offset),), announced=announced)
+    source = _of_comm(read_at(file, common.offset, min(max(common.size, 18), MAX_FORMAT)), form)
+    sound = next((chunk for chunk in chunks if chunk.name == b"SSND"), None)
+    if source is None or sound is None:
+        return source and _with_samples(file, source, None, end, ">")
+    # The samples begin after an offset and a block size.
+    skipped = unpack_from(">I", read_at(file, sound.offset, 4).ljust(4, b"\0"))[0]
+    first = min(sound.offset + 8 + (skipped if sound.offset + 8 + skipped < end else 0), end)
+    size = sound.offset + sound.size - first
+    known = size if size > 0 and not is_unknown(sound.size) else None
+    has_chunks = rest - (first + size) > 1 and rest <= end
+    return _with_samples(file, source, (first, known), first + size if known and has_chunks else end, ">")
 
 
 def _of_comm(body: bytes, form: bytes) -> SampleFile | None:
@@ -141,14 +165,60 @@ _AU: Final = {
 }
 
 
-def _read_au(start: int, end: int, head: bytes) -> SampleFile | None:
+_AU_COMPRESSED: Final = range(23, 27)
+"""G.721, G.722 and G.723, which FFmpeg reads."""
+
+
+def _read_au(file: BinaryIO, start: int, end: int, head: bytes) -> SampleFile | None:
     offset, size, coding, rate, channels = unpack_from(">IIIII", head.ljust(24, b"\0"), 4)
-    if coding not in _AU:
+    if coding in _AU_COMPRESSED:
         return None
+    if coding not in _AU:
+        message = f"the AU file is in encoding {coding}, which this service does not decode"
+        raise NotAudio(message)
     tag, bits = _AU[coding]
     source = of_samples("au", tag, channels, rate, bits, big_endian=True)
-    first = start + max(offset, 24)
-    there = max(0, end - first)
-    known = 0 < size <= there
-    announced = None if is_unknown(size) else size
-    return replace(source, ranges=((first, size if known else there),), announced=announced)
+    # The offset is wrong if it is behind the end of the file.
+    first = start + (offset if 24 <= offset <= end - start else 24)  # noqa: PLR2004 - the header
+    return _with_samples(file, source, (min(first, end), None if is_unknown(size) else size), end)
+
+
+_CAF_LAWS: Final = {b"alaw": ALAW, b"ulaw": MULAW}
+
+
+def _read_caf(file: BinaryIO, start: int, end: int) -> SampleFile | None:
+    at, source, data = start + 8, None, None
+    for _ in range(MAX_CHUNKS):
+        head = read_at(file, at, 12)
+        if len(head) < 12:  # noqa: PLR2004 - a header
+            break
+        size = unpack_from(">q", head, 4)[0]
+        if head[:4] == b"desc":
+            source = _of_desc(read_at(file, at + 12, 32))
+        elif head[:4] == b"data":
+            # The samples begin after a count of edits.
+            data = (min(at + 16, end), size - 4 if 4 < size < _LONGEST else None)  # noqa: PLR2004 - the count
+        if size < 0 or at + 12 + size > end or (head[:4] == b"data" and data and data[1] is None):
+            break
+        at += 12 + size
+    if source is None:
+        return None
+    has_chunks = data is not None and data[1] is not None and at > data[0] + data[1]
+    return _with_samples(file, source, data, at if has_chunks else end, ">")
+
+
+def _of_desc(body: bytes) -> SampleFile | None:
+    if len(body) < 32:  # noqa: PLR2004 - of the format
+        message = "the desc chunk of the CAF file is too short"
+        raise NotAudio(message)
+    rate, coding, flags, _packet, _frames, channels, bits = unpack_from(">d4sIIIII", body)
+    if coding in _CAF_LAWS:
+        return of_samples("caf", _CAF_LAWS[coding], channels, _whole(rate), 8)
+    if coding != b"lpcm":
+        return None
+    # Flag 1: floating point, flag 2: little endian.
+    return of_samples("caf", FLOAT if flags & 1 else PCM, channels, _whole(rate), bits, big_endian=not flags & 2)
+
+
+def _whole(rate: float) -> int:
+    return int(rate) if 0 < rate < 1e9 else 0  # noqa: PLR2004 - also false for a rate that is no number

@@ -13,7 +13,7 @@ import av.logging
 
 from adapters.audio.peaks import Waveform, waveform
 from adapters.audio.render_job import render
-from recordings.ports.audio import Rendered, SpooledAudio, Target
+from recordings.ports.audio import NotAudio, Rendered, SpooledAudio, Target
 
 
 def begin(lifeline: Connection, memory_bytes: int) -> None:
@@ -48,6 +48,10 @@ def _limited(seconds: float) -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:
+        if isinstance(error, ValueError):
+            # A file with impossible parameters. A retry has the same result.
+            message = f"the audio cannot be converted: {error}"
+            raise NotAudio(message) from None
         # FFmpeg's errors cannot be pickled for the parent process.
         raise RuntimeError(str(error)) from None
     finally:

@@ -27,7 +27,7 @@ from adapters.spool.upload_file import BodyWriter
 from recordings.model.ids import FILE_NAME, check_file_name
 from recordings.ports.audio import Codec, ReceivedFile, SpoolDamaged, SpooledAudio
 
-_EXTENSION: Final = re.compile(r"[a-z0-9]{1,8}")
+_EXTENSION: Final = re.compile(r"[a-z0-9]{1,8}|g726-[0-9]{2}")
 _NUMBERED: Final = re.compile(r"(?P<id>.+)-[1-9][0-9]*")
 _EXISTS: Final = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 

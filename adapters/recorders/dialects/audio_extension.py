@@ -11,7 +11,8 @@ from typing import Final
 UNKNOWN: Final = "bin"
 _HEADERLESS: Final = frozenset({
     "ulaw", "ul", "mulaw", "pcmu", "ulw", "mu", "alaw", "al", "pcma", "alw", "sln", "slin", "sln8", "sln12", "sln16",
-    "sln24", "sln32", "sln44", "sln48", "sln96", "sln192", "g722",
+    "sln24", "sln32", "sln44", "sln48", "sln96", "sln192", "g722", "g729", "g723", "g7231", "g726-16", "g726-24",
+    "g726-32", "g726-40",
 })  # fmt: skip
 _WITH_HEADER: Final = frozenset({
     "wav", "wave", "mp3", "mpga", "ogg", "oga", "opus", "webm", "weba", "mkv", "mka", "mp4", "m4a", "m4b", "mov", "3gp",
@@ -19,11 +20,12 @@ _WITH_HEADER: Final = frozenset({
 })  # fmt: skip
 KNOWN: Final = _HEADERLESS | _WITH_HEADER
 """The usual extensions of audio files."""
-_SUFFIX: Final = re.compile(r".*\.(?P<extension>[A-Za-z0-9]{1,8})", re.DOTALL)
+_SUFFIX: Final = re.compile(r".*\.(?P<extension>[A-Za-z0-9]{1,8}|[Gg]726-[0-9]{2})", re.DOTALL)
 _BY_TYPE: Final = {
     "basic": "ulaw", "pcmu": "ulaw", "mulaw": "ulaw", "ulaw": "ulaw", "g711u": "ulaw",
     "pcma": "alaw", "alaw": "alaw", "g711a": "alaw",
-    "g722": "g722",
+    "g722": "g722", "g723": "g723", "g729": "g729",
+    "g726-16": "g726-16", "g726-24": "g726-24", "g726-32": "g726-32", "g726-40": "g726-40",
     "wav": "wav", "wave": "wav", "vnd.wave": "wav",
     "mpeg": "mp3", "mp3": "mp3", "mpeg3": "mp3", "mpga": "mp3",
     "ogg": "ogg", "opus": "ogg", "vorbis": "ogg",

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.audio.audio_source import open_source
+from adapters.audio.open_source import open_source
 from adapters.audio.pcm import resample
 from adapters.audio.render_job import render
 from adapters.audio.sample_headers import read_header

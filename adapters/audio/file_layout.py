@@ -1,0 +1,65 @@
+"""The parts of a file, if several files were appended to one another, and the damage in their structure."""
+
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+from adapters.audio.sample_ends import is_leftover
+from adapters.audio.sample_file import read_at
+
+_PIECE: Final = 1 << 16
+_MAX_BLOCKS: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """`parts` are the ranges (offset, length) of the single files. `damage` names the missing parts, in words.
+
+    `payload` is the number of bytes that may be audio, also if they cannot be read.
+    """
+
+    parts: tuple[tuple[int, int], ...]
+    damage: tuple[str, ...] = ()
+    payload: int = 0
+
+
+def find_bytes(file: BinaryIO, text: bytes, start: int, end: int) -> int | None:
+    """Find bytes in a part of a file."""
+    for at in range(start, end, _PIECE):
+        found = read_at(file, at, min(_PIECE + len(text) - 1, end - at)).find(text)
+        if found >= 0:
+            return at + found
+    return None
+
+
+def is_filler(file: BinaryIO, start: int, end: int) -> bool:
+    """Return true if nothing follows, or only zeros, a short text or a tag."""
+    return start >= end or is_leftover(file, start, end, 1)
+
+
+def without_zeros(file: BinaryIO, start: int, end: int) -> int:
+    """Return where the zeros at the end of a file begin, if there are more than 4 KiB of them."""
+    stop = end
+    while stop > start:
+        first = max(start, stop - _PIECE)
+        piece = read_at(file, first, stop - first).rstrip(b"\0")
+        stop = first + len(piece)
+        if piece:
+            break
+    return stop if end - stop > 4_096 else end  # noqa: PLR2004 - a block of a disk
+
+
+def flac_header(file: BinaryIO, start: int, end: int) -> int:
+    """Return the length of the header of a FLAC file: its mark and its blocks of metadata."""
+    at = start + 4
+    for _ in range(_MAX_BLOCKS):
+        head = read_at(file, at, 4)
+        if len(head) < 4 or head[0] == 0xFF:  # noqa: PLR2004 - a frame
+            break
+        following = at + 4 + int.from_bytes(head[1:], "big")
+        if following > end and not is_filler(file, at + 4, end):
+            # The size of the block is wrong, or the file is truncated in it.
+            break
+        at = following
+        if head[0] & 0x80:
+            break
+    return at - start
