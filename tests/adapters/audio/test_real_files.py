@@ -2,12 +2,13 @@
 
 import wave
 from pathlib import Path
+from struct import pack
 
 import pytest
 
 from adapters.audio.render_job import render
 from recordings.ports.audio import Codec, NotAudio, Rendered, SpooledAudio, Target, TooLong, Track
-from tests.adapters.audio.made_files import make
+from tests.adapters.audio.made_files import chunk, make, wav
 from tests.adapters.audio.sounds import decode
 
 LIMIT = 4 * 3_600_000
@@ -227,3 +228,10 @@ def test_video_is_dropped_or_the_file_is_rejected(tmp_path: Path, accept: bool) 
     else:
         with pytest.raises(NotAudio, match="video"):
             rendered(source, tmp_path / "out", target)
+
+
+def test_names_in_a_file_need_not_be_utf_8(tmp_path: Path) -> None:
+    info = b"INFOINAM" + pack("<I", 6) + b"Caf\xe9 1"
+    source = tmp_path / "latin1.wav"
+    source.write_bytes(wav(after=chunk(b"LIST", info)))
+    assert tones(rendered(source, tmp_path / "out", Target("mp3", None, LIMIT)).path) == MONO
