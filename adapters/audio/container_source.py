@@ -9,7 +9,8 @@ from adapters.audio.allowed_decoders import is_g729
 from adapters.audio.audio_source import STRUCTURED, AudioSource, Open, Part, decoded, examined
 from adapters.audio.content_kind import after_tags, mpeg_duration_ms, mpeg_frame, name_of
 from adapters.audio.decoding import AudioTrack, Content, Decoded, RawFormat
-from adapters.audio.file_layout import Layout, flac_header, without_zeros
+from adapters.audio.file_layout import Layout, without_zeros
+from adapters.audio.flac_blocks import read_blocks
 from adapters.audio.headerless import HINT
 from adapters.audio.joined_file import JoinedFile
 from adapters.audio.matroska_elements import read_elements
@@ -38,6 +39,7 @@ _LAYOUTS: Final[Sequence[tuple[re.Pattern[bytes], Callable[[BinaryIO, int, int],
     (re.compile(rb"OggS"), read_pages),
     (re.compile(rb"....(?:ftyp|moov|mdat|wide|free|skip)", re.DOTALL), read_boxes),
     (re.compile(rb"\x1aE\xdf\xa3"), read_elements),
+    (re.compile(rb"fLaC"), read_blocks),
 )
 
 
@@ -91,9 +93,8 @@ def _layout(file: BinaryIO, start: int) -> Layout:
     if start and (form := _FORM_END.search(read_at(file, max(start, end - 256), 256))):
         end -= len(form[0])
     stop = without_zeros(file, start, end)
-    damage = () if stop == end or head[:4] == b"fLaC" else (f"the file ends with {end - stop} bytes of zeros",)
-    header = flac_header(file, start, stop) if head[:4] == b"fLaC" else _SHORTEST
-    return Layout(((start, stop - start),), damage, max(0, stop - start - header))
+    damage = () if stop == end else (f"the file ends with {end - stop} bytes of zeros",)
+    return Layout(((start, stop - start),), damage, max(0, stop - start - _SHORTEST))
 
 
 def _view(path: Path, offset: int, length: int) -> Open:

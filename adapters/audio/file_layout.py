@@ -7,7 +7,6 @@ from adapters.audio.sample_ends import is_leftover
 from adapters.audio.sample_file import read_at
 
 _PIECE: Final = 1 << 16
-_MAX_BLOCKS: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +45,3 @@ def without_zeros(file: BinaryIO, start: int, end: int) -> int:
         if piece:
             break
     return stop if end - stop > 4_096 else end  # noqa: PLR2004 - a block of a disk
-
-
-def flac_header(file: BinaryIO, start: int, end: int) -> int:
-    """Return the length of the header of a FLAC file: its mark and its blocks of metadata."""
-    at = start + 4
-    for _ in range(_MAX_BLOCKS):
-        head = read_at(file, at, 4)
-        if len(head) < 4 or head[0] == 0xFF:  # noqa: PLR2004 - a frame
-            break
-        following = at + 4 + int.from_bytes(head[1:], "big")
-        if following > end and not is_filler(file, at + 4, end):
-            # The size of the block is wrong, or the file is truncated in it.
-            break
-        at = following
-        if head[0] & 0x80:
-            break
-    return at - start

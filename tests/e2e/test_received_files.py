@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.audio.made_files import make
-from tests.e2e.server import Client, Server, command
+from tests.e2e.server import Client, Server, command, until
 
 FIELDS = "plainId state reason reasonDetail durationMs media { url length damaged damage expectedMs durationMs }"
 
@@ -24,7 +24,7 @@ class Receiver:
         self.folder = folder
         account = self.run("account", "create", "Acme")["id"]
         self.address = self.run("ingest", "create", "--account", account, "--port", str(server.port))["url"]
-        words = ("token", "--account", account, "--scope", "read", "--scope", "listen")
+        words = ("token", "--account", account, "--scope", "read", "--scope", "listen", "--scope", "delete")
         token = command(*words, data=server.data).stdout.strip()
         self.client: Client = server.client(token)
 
@@ -140,3 +140,25 @@ def test_the_content_type_identifies_a_file_whose_name_does_not(
     response = receiver.client.http.put(path, content=make(name, receiver.folder).read_bytes(), headers=headers)
     found = receiver.client.wait_for(response.json()["id"], "STORED", "FAILED", "DISCARDED")
     assert (found["state"], found["durationMs"]) == ("STORED", pytest.approx(2_000, abs=20))
+
+
+def test_the_damage_is_still_reported_after_the_recording_was_restored(receiver: Receiver) -> None:
+    found = receiver.upload("p18_damaged_middle.mp3")
+    client, words = receiver.client, {"id": found["plainId"]}
+    query = f"query Q($id: ID!) {{ recording(id: $id) {{ {FIELDS} }} }}"
+    client.do("deleteRecording", **words)
+    assert client.graphql(query, **words)["recording"]["media"]["damage"] == found["media"]["damage"]
+    assert receiver.aside(found)
+    client.do("restoreRecording", **words)
+    restored = client.graphql(query, **words)["recording"]
+    assert (restored["state"], restored["media"]["damage"]) == ("STORED", found["media"]["damage"])
+    assert receiver.aside(found)
+
+
+def test_a_purge_deletes_the_original_of_a_damaged_file(tmp_path: Path) -> None:
+    with Server(tmp_path / "data", "--trash-days", "0") as server:
+        receiver = Receiver(server, tmp_path)
+        found = receiver.upload("p18_damaged_middle.mp3")
+        assert receiver.aside(found)
+        receiver.client.do("deleteRecording", id=found["plainId"])
+        until(lambda: not receiver.aside(found) or None)

@@ -15,6 +15,7 @@ from av.audio.frame import AudioFrame
 FILES: Final = Path(__file__).parent / "files"
 RATE: Final = 8_000
 UNKNOWN: Final = 0xFFFFFFFF
+_LAYOUTS: Final = {1: "mono", 2: "stereo", 8: "7.1"}
 
 
 def tone(hertz: float, seconds: float = 2, rate: int = RATE) -> bytes:
@@ -150,9 +151,7 @@ def elementary(codec: str, samples: bytes, rate: int) -> bytes:
 
 
 def frame_of(samples: bytes, rate: int, channels: int) -> AudioFrame:
-    frame = AudioFrame(
-        format="s16", layout="mono" if channels == 1 else "stereo", samples=len(samples) // 2 // channels
-    )
+    frame = AudioFrame(format="s16", layout=_LAYOUTS[channels], samples=len(samples) // 2 // channels)
     frame.planes[0].update(samples)
     frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
     return frame
@@ -174,8 +173,7 @@ def mux(path: Path, format: str, tracks: Sequence[Track], options: dict[str, str
     with av.open(str(path), "w", format=format, options=options or {}) as file:
         packets: list[tuple[float, int, Any]] = []
         streams: list[Any] = [
-            file.add_stream(track.codec, rate=track.rate, layout="mono" if track.channels == 1 else "stereo")
-            for track in tracks
+            file.add_stream(track.codec, rate=track.rate, layout=_LAYOUTS[track.channels]) for track in tracks
         ]
         for stream in streams:
             stream.bit_rate = stream.bit_rate or 32_000

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import av
 import pytest
 
 from adapters.audio.render_job import render
 from recordings.ports.audio import Codec, NotAudio, Rendered, SpooledAudio, Target, Track
-from tests.adapters.audio.made_files import FILES, LEFT, RATE, make, mux, noise, opus, tone, wav
+from tests.adapters.audio.made_files import FILES, LEFT, RATE, frame_of, make, mux, noise, opus, together, tone, wav
 from tests.adapters.audio.made_files import Track as Written
 from tests.adapters.audio.made_files import mp3 as _mp3
 from tests.adapters.audio.sounds import decode
@@ -142,6 +143,35 @@ def test_ogg_files_of_different_kinds_that_were_joined_are_complete(tmp_path: Pa
     made = stored(ogg("libopus", 440, 48_000)(tmp_path) + second(tmp_path), tmp_path)
     assert (made.damage, made.expected_ms) == (None, None)
     assert made.duration_ms == pytest.approx(4_000, abs=30)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 1), (16_000, 2)])
+def test_flac_files_that_were_joined_are_complete(tmp_path: Path, rate: int, channels: int) -> None:
+    second = file_of("flac", Written("flac", tone(1_000, 2 * channels, rate), rate, channels))(tmp_path)
+    made = stored(FLAC(tmp_path) + second, tmp_path)
+    assert (made.duration_ms, made.damage, made.channels) == (7_000, None, channels)
+
+
+def test_a_gap_in_many_channels_is_filled(tmp_path: Path) -> None:
+    both = together(*[tone(440, 4, 48_000)] * 8)
+    track = Written("libopus", both, 48_000, 8)
+    track.gap = (1.0, 3.0)
+    made = stored(file_of("matroska", track)(tmp_path), tmp_path)
+    assert (round(made.duration_ms, -2), made.damage) == (4_000, None)
+
+
+@pytest.mark.parametrize("format", ["ipod", "matroska", "mp3", "wav"])
+def test_tags_need_not_be_utf_8(tmp_path: Path, format: str) -> None:
+    codec = {"ipod": "aac", "matroska": "libopus", "mp3": "libmp3lame", "wav": "adpcm_ms"}[format]
+    with av.open(str(tmp_path / "made"), "w", format=format) as file:
+        file.metadata["title"] = "XXXXXXXX"
+        stream: Any = file.add_stream(codec, rate=48_000, layout="mono")
+        for packet in [*stream.encode(frame_of(tone(440, 2, 48_000), 48_000, 1)), *stream.encode(None)]:
+            file.mux(packet)
+    data = (tmp_path / "made").read_bytes()
+    assert b"XXXXXXXX" in data
+    made = stored(data.replace(b"XXXXXXXX", b"X\xe9\xff\xfe\xc3(\x80X"), tmp_path)
+    assert made.duration_ms == pytest.approx(2_000, abs=150)
 
 
 def test_mp4_files_that_were_joined_are_complete(tmp_path: Path) -> None:
