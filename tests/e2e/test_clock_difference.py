@@ -1,5 +1,6 @@
 """Two servers with different clocks: within the allowed half minute, and beyond it."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from tests.e2e.stream_call import StreamCall
 CALL = "one call"
 TIMES = "query Q($id: ID!) { recording(id: $id) { start created ended } }"
 STATES = "{ viewer { account { recordings(first: 10) { nodes { state } } } } }"
+
+DIFFERS = r"differs by (39|40|41) s"
+"""A busy machine measures the difference up to a second wrong."""
 
 
 @contextmanager
@@ -66,8 +70,8 @@ def test_a_larger_difference_is_named_and_makes_no_failed_recording(
 ) -> None:
     with opened(tmp_path, mongodb_uri, mongodb_database, 40) as pair:
         problem = httpx.get(f"{pair.other.url}/readyz").json()["warnings"]["clock"]
-        assert problem.startswith("this server's clock differs by 40 s")
-        assert "this server's clock differs by 40 s" in pair.other.log.read_text()
+        assert re.match(rf"this server's clock {DIFFERS}", problem)
+        assert re.search(rf"this server's clock {DIFFERS}", pair.other.log.read_text())
         assert "clock" not in httpx.get(f"{pair.one.url}/readyz").text
         token = login(pair, pair.other.url)
         url, document = f"{pair.one.url}/graphql", {"query": "{ __typename }"}
@@ -79,6 +83,6 @@ def test_a_larger_difference_is_named_and_makes_no_failed_recording(
                 until(lambda: live(pair.at_one) == live(pair.at_other) == [CALL])
                 payload = through.mutate("startRecording", callId=CALL)
                 assert [error["code"] for error in payload["errors"]] == ["RECORDER_FAILED"]
-                assert "differs by 40 s" in payload["errors"][0]["message"]
+                assert re.search(DIFFERS, payload["errors"][0]["message"])
             until(lambda: live(pair.at_one) == live(pair.at_other) == [])
         assert pair.at_one.graphql(STATES)["viewer"]["account"]["recordings"]["nodes"] == []
