@@ -33,9 +33,9 @@ class Receiver:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def upload(self, name: str) -> Any:
+    def upload(self, name: str, call_id: str | None = None) -> Any:
         data = make(name, self.folder).read_bytes()
-        response = self.client.http.put(f"{self.address}/call_recording_{name}?call_id={name}", content=data)
+        response = self.client.http.put(f"{self.address}/call_recording_{name}?call_id={call_id or name}", content=data)
         assert response.status_code == 201, response.text
         identity = response.json()["id"]
         self.client.wait_for(identity, "STORED", "FAILED", "DISCARDED")
@@ -143,7 +143,7 @@ def test_the_content_type_identifies_a_file_whose_name_does_not(
 
 
 def test_the_damage_is_still_reported_after_the_recording_was_restored(receiver: Receiver) -> None:
-    found = receiver.upload("p18_damaged_middle.mp3")
+    found = receiver.upload("p18_damaged_middle.mp3", "restored")
     client, words = receiver.client, {"id": found["plainId"]}
     query = f"query Q($id: ID!) {{ recording(id: $id) {{ {FIELDS} }} }}"
     client.do("deleteRecording", **words)
