@@ -19,7 +19,7 @@ from adapters.audio.mp4_boxes import read_boxes
 from adapters.audio.ogg_pages import read_pages
 from adapters.audio.sample_file import read_at
 from recordings.model.instants import Millis
-from recordings.ports.audio import NotAudio
+from recordings.ports.audio import NotAudio, TooLong
 
 _CHANGING: Final = frozenset({"mp3", "aac", "loas", "ogg", "flac"})
 """Formats that may change their rate or channels on the way, for example where files were joined."""
@@ -28,6 +28,7 @@ _FRAMED: Final = frozenset({"mp3", "aac"})
 _SHORTEST: Final = 16
 """Bytes that a file without any audio may have. The header of AMR has 9."""
 _PROBE: Final = 1 << 20
+_MAX_REASONS: Final = 3
 _FORM_END: Final = re.compile(rb"\r?\n--[\x20-\x7e]{1,72}\r?\n?\Z")
 """The end of a form that is still around the file."""
 _FRAME_COUNT: Final = re.compile(
@@ -43,6 +44,10 @@ _LAYOUTS: Final[Sequence[tuple[re.Pattern[bytes], Callable[[BinaryIO, int, int],
 )
 
 
+class RejectedVideo(NotAudio):
+    """The file has video, and the installation rejects video."""
+
+
 def of_container(path: Path, start: int, limit_ms: Millis, *, accept_video: bool) -> AudioSource:
     """Return the audio of a file that begins at `start`.
 
@@ -51,17 +56,22 @@ def of_container(path: Path, start: int, limit_ms: Millis, *, accept_video: bool
     """
     with path.open("rb") as file:
         layout = _layout(file, start)
-    try:
-        sources = [_of_part(_view(path, *each), each[1], limit_ms, accept_video=accept_video) for each in layout.parts]
-    except NotAudio as error:
-        if error.__cause__ is None:
+    sources, errors = [], []
+    for each in layout.parts:
+        try:
+            sources.append(_of_part(_view(path, *each), each[1], limit_ms, accept_video=accept_video))
+        except (TooLong, RejectedVideo):
             raise
-        raise NotAudio(_reason(path, error)) from error
+        except NotAudio as error:
+            errors.append(error)
+    if not sources:
+        raise errors[0] if errors[0].__cause__ is None else NotAudio(_reason(path, errors[0])) from errors[0]
     source = _joined(sources) if len(sources) > 1 else sources[0]
     source.has_payload = layout.payload > 0
     if not source.parts and source.has_payload:
         raise NotAudio(_reason(path, NotAudio("nothing in the file can be decoded")))
-    source.known_damage = (*layout.damage, *source.known_damage)
+    lost = tuple(f"a part of the file is left out: {error}" for error in errors[:_MAX_REASONS])
+    source.known_damage = (*layout.damage, *lost, *source.known_damage)
     return source
 
 
@@ -107,7 +117,7 @@ def _of_part(open_file: Open, size: int, limit_ms: Millis, *, accept_video: bool
     part, content = examined(open_file)
     if content.has_video and not accept_video:
         message = "the file has video, which this installation rejects: send the audio alone"
-        raise NotAudio(message)
+        raise RejectedVideo(message)
     if not content.tracks and content.format != "header":
         raise NotAudio(_no_audio(content))
     return _of_tracks(part, content, size, limit_ms)

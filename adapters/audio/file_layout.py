@@ -7,6 +7,8 @@ from adapters.audio.sample_ends import is_leftover
 from adapters.audio.sample_file import read_at
 
 _PIECE: Final = 1 << 16
+MAX_HOLES: Final = 10_000
+"""Maximum number of damaged places in a file that are examined. The search after each takes time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from typing import BinaryIO, Final
 
-from adapters.audio.file_layout import Layout, find_bytes, is_filler
+from adapters.audio.file_layout import MAX_HOLES, Layout, find_bytes, is_filler
 from adapters.audio.sample_file import read_at
 
 _OPEN: Final = frozenset({0x18538067, 0x1F43B675})
@@ -20,7 +20,7 @@ _KNOWN: Final = frozenset(
 
 def read_elements(file: BinaryIO, start: int, end: int) -> Layout:
     """Walk through the elements of a file. The size of a segment or a cluster may be unknown."""
-    at, skipped, blocks = start, 0, 0
+    at, skipped, blocks, holes = start, 0, 0, 0
     while at < end:
         name, size, length = _element(read_at(file, at, 12))
         if name in _OPEN:
@@ -32,7 +32,8 @@ def read_elements(file: BinaryIO, start: int, end: int) -> Layout:
             continue
         if is_filler(file, at, end):
             break
-        following = find_bytes(file, _CLUSTER, at + 1, end)
+        holes += 1
+        following = find_bytes(file, _CLUSTER, at + 1, end) if holes < MAX_HOLES else None
         skipped += (end if following is None else following) - at
         if following is None:
             break

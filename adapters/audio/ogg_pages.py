@@ -6,7 +6,7 @@ from itertools import pairwise
 from struct import unpack_from
 from typing import BinaryIO, Final
 
-from adapters.audio.file_layout import Layout, find_bytes, is_filler
+from adapters.audio.file_layout import MAX_HOLES, Layout, find_bytes, is_filler
 from adapters.audio.sample_file import read_at
 
 _MAX_LINKS: Final = 256
@@ -25,6 +25,7 @@ class _State:
     payload: int = 0
     lost: int = 0
     skipped: int = 0
+    holes: int = 0
 
 
 def read_pages(file: BinaryIO, start: int, end: int) -> Layout:
@@ -34,7 +35,8 @@ def read_pages(file: BinaryIO, start: int, end: int) -> Layout:
         head = read_at(file, at, _HEADER + 255)
         size = _page_size(head)
         if size is None or at + size > end or not _is_sound(page := read_at(file, at, size)):
-            following = find_bytes(file, b"OggS", at + 1, end)
+            state.holes += 1
+            following = find_bytes(file, b"OggS", at + 1, end) if state.holes < MAX_HOLES else None
             if following is None:
                 break
             state.skipped += following - at

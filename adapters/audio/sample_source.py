@@ -19,6 +19,7 @@ from recordings.ports.audio import NotAudio
 MAX_PARTS: Final = 64
 """How many files may be appended to one another."""
 _PROBE: Final = 1 << 20
+_MAX_REASONS: Final = 3
 
 
 def of_samples(path: Path, header: SampleFile, size: int, limit_ms: Millis) -> AudioSource:
@@ -27,8 +28,17 @@ def of_samples(path: Path, header: SampleFile, size: int, limit_ms: Millis) -> A
     Raises:
         NotAudio: the format of the samples is not decoded here.
     """
-    headers = _appended(path, header, size)
-    parts = [_part(path, each) for each in headers if each.length]
+    headers, errors = _appended(path, header, size)
+    parts = []
+    for each in [each for each in headers if each.length]:
+        try:
+            parts.append(_part(path, each))
+        except NotAudio as error:
+            # The first file decides about the whole. A bad file after it is left out.
+            if each is header:
+                raise
+            headers.remove(each)
+            errors.append(error)
     rates = {(track.sample_rate, track.channels) for part in parts for track in part.tracks}
     is_single = len({(each.format_body, each.kind) for each in headers}) == 1
     announced_ms, damage = _compare(headers)
@@ -43,7 +53,7 @@ def of_samples(path: Path, header: SampleFile, size: int, limit_ms: Millis) -> A
         has_payload=bool(parts),
         announced_ms=announced_ms,
         is_estimate=True,
-        known_damage=damage,
+        known_damage=(*damage, *(f"a file that was appended is left out: {error}" for error in errors[:_MAX_REASONS])),
         parts=parts,
     )
 
@@ -88,15 +98,19 @@ def _compare(headers: Sequence[SampleFile]) -> tuple[Millis | None, tuple[str, .
     return announced_ms, tuple(damage)
 
 
-def _appended(path: Path, header: SampleFile, size: int) -> list[SampleFile]:
+def _appended(path: Path, header: SampleFile, size: int) -> tuple[list[SampleFile], list[NotAudio]]:
+    """Return the headers of a file and of those after it, and the reason why the next one is not read."""
     headers = [header]
     with path.open("rb") as file:
         while (start := headers[-1].next_file) is not None and len(headers) < MAX_PARTS:
-            following = read_header_at(file, start, size)
+            try:
+                following = read_header_at(file, start, size)
+            except NotAudio as error:
+                return headers, [error]
             if following is None:
                 break
             headers.append(following)
-    return headers
+    return headers, []
 
 
 def _joined(headers: Sequence[SampleFile]) -> SampleFile:

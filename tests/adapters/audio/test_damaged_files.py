@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import av
@@ -290,3 +291,30 @@ def test_content_that_is_not_audio_is_named(tmp_path: Path, data: bytes, name: s
 def test_subtitles_that_are_longer_than_the_audio_are_no_missing_audio(tmp_path: Path) -> None:
     made = stored(make("m03_subs.webm", tmp_path).read_bytes(), tmp_path)
     assert (made.damage, made.expected_ms) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("make_file", "mark"), [(OGG, b"OggS"), (WEBM, bytes.fromhex("1f43b67581ff"))], ids=["ogg", "webm"]
+)
+def test_a_file_with_many_damaged_places_does_not_take_long(tmp_path: Path, make_file: Make, mark: bytes) -> None:
+    began = monotonic()
+    made = stored(make_file(tmp_path) + 200_000 * mark, tmp_path)
+    assert made.duration_ms == pytest.approx(5_000, abs=60)
+    assert monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (lambda _folder: wav(), b"RIFF\0\0\0\0WAVEfmt \2\0\0\0xx" + bytes(range(64)) * 9),
+        (lambda _folder: wav(), wav(head=b"fmt " + bytes.fromhex("1000000034120100401f0000803e000002001000"))),
+        (file_of("flac", flac(440, 2)), b"fLaC\x80\0\0\x22" + noise(900)),
+        (lambda folder: file_of("ogg", opus(440, 2))(folder) + OGG(folder)[:47], noise(900)),
+        (file_of("ipod", aac(440)), b"\0\0\0\x10ftypM4A \0\0\0\0\0\0\0\x08moov" + b"\0\0\0\x40mdat" + noise(56)),
+    ],
+    ids=["wav", "codec", "flac", "ogg", "mp4"],
+)
+def test_a_bad_file_after_a_good_one_is_left_out_and_reported(tmp_path: Path, first: Make, second: bytes) -> None:
+    made = stored(first(tmp_path) + second, tmp_path)
+    assert made.duration_ms == pytest.approx(2_000, abs=60)
+    assert made.damage is not None
