@@ -23,9 +23,10 @@ def with_client_names(text: str) -> str:
 
 
 def parameter_description(name: str) -> str:
-    """Return the description of a recording option, followed by its allowed values."""
+    """Return the description of a recording option, followed by its allowed values. An enumeration lists its own."""
     option = PARAMETERS[name]
-    return f"{with_client_names(option.description)} {option.allowed[0].upper()}{option.allowed[1:]}."
+    description = with_client_names(option.description)
+    return description if option.choices else f"{description} {option.allowed[0].upper()}{option.allowed[1:]}."
 
 
 def translated(found: Problem) -> Problem:

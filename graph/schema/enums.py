@@ -16,6 +16,7 @@ from recordings.model.query import OrderField
 from recordings.model.recording import DeliveryState, Direction, EndCause, Reason, SpanKind, State
 
 __all__ = [
+    "DeliveryMethod",
     "DeliveryState",
     "Direction",
     "EndCause",
@@ -23,6 +24,8 @@ __all__ = [
     "OrderField",
     "PlayedFormat",
     "Reason",
+    "RecordingFormat",
+    "SampleRate",
     "Scope",
     "SpanKind",
     "State",
@@ -41,6 +44,27 @@ class PlayedFormat(Enum):
     WAV = strawberry.enum_value("wav", description="WAV with 16-bit samples: `audio/x-wav`.")
     OPUS = strawberry.enum_value("opus", description="Opus in Ogg: `audio/ogg`. The smallest of the formats.")
     FLAC = strawberry.enum_value("flac", description="FLAC: `audio/flac`. Lossless, about half the size of WAV.")
+
+
+@strawberry.enum(description="A file format in which recordings are stored.")
+class RecordingFormat(Enum):
+    MP3 = strawberry.enum_value("mp3", description="MP3.")
+    WAV = strawberry.enum_value("wav", description="WAV: uncompressed samples.")
+
+
+@strawberry.enum(description="The HTTP method with which a recording is sent to its `url`.")
+class DeliveryMethod(Enum):
+    PUT = strawberry.enum_value("put", description="PUT: the receiver stores the file under the URL.")
+    POST = strawberry.enum_value("post", description="POST: the receiver decides what it does with the file.")
+
+
+@strawberry.enum(description="A sampling rate of stored audio.")
+class SampleRate(Enum):
+    HZ_8000 = strawberry.enum_value(8_000, description="8,000 Hz: the rate of most telephone calls.")
+    HZ_16000 = strawberry.enum_value(16_000, description="16,000 Hz: the rate of wideband calls.")
+    HZ_24000 = strawberry.enum_value(24_000, description="24,000 Hz.")
+    HZ_32000 = strawberry.enum_value(32_000, description="32,000 Hz.")
+    HZ_48000 = strawberry.enum_value(48_000, description="48,000 Hz: the rate of fullband calls.")
 
 
 def _describe(kind: EnumMeta, name: str, description: str, values: Mapping[Enum, str]) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from enum import Enum
 from typing import Any
 
 import strawberry
 from strawberry import UNSET
 
 from graph.schema.camel_case import parameter_description
+from graph.schema.enums import DeliveryMethod, RecordingFormat, SampleRate
 from graph.schema.global_id import ACCOUNT, plain
 from graph.schema.partial_input import PartialInput
 from recordings.model.options import PARAMETERS, RecordingOptions, parse_options
@@ -19,9 +21,15 @@ _KEY = (
 )
 
 
-def _option(name: str) -> Any:
+def _option(name: str, kind: type[Enum] | None = None) -> Any:
     default = PARAMETERS[name].default
+    if kind is not None and default is not None:
+        default = kind(default)
     return strawberry.field(default=UNSET if default is None else default, description=parameter_description(name))
+
+
+def _plain_value(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
 
 
 @strawberry.input(description="The call to record, and the options of the recording.")
@@ -36,14 +44,14 @@ class StartRecordingInput(PartialInput):
     idempotency_key: str | None = strawberry.field(
         default=UNSET, description=f"{_KEY}The account remembers the key as long as the recording is kept."
     )
-    format: str | None = _option("format")
+    format: RecordingFormat | None = _option("format")
     label: str | None = _option("label")
     media_name: str | None = _option("media_name")
-    method: str | None = _option("method")
+    method: DeliveryMethod | None = _option("method", DeliveryMethod)
     record_min_sec: int | None = _option("record_min_sec")
     record_on_answer: bool | None = _option("record_on_answer")
     record_on_bridge: bool | None = _option("record_on_bridge")
-    record_sample_rate: int | None = _option("record_sample_rate")
+    record_sample_rate: SampleRate | None = _option("record_sample_rate")
     should_follow_transfer: bool | None = _option("should_follow_transfer")
     time_limit: int | None = _option("time_limit")
     url: str | None = _option("url")
@@ -55,7 +63,8 @@ class StartRecordingInput(PartialInput):
             InvalidInput: options are out of bounds; the error names each of them.
         """
         options = parse_options(
-            {item.name: getattr(self, item.name) for item in fields(RecordingOptions)}, url_prefixes=url_prefixes
+            {item.name: _plain_value(getattr(self, item.name)) for item in fields(RecordingOptions)},
+            url_prefixes=url_prefixes,
         )
         account_id = None if self.account_id is None else plain(self.account_id, ACCOUNT)
         return StartRequest(call_id=self.call_id, options=options, account_id=account_id, key=self.idempotency_key)

@@ -13,7 +13,7 @@ from graph.execution.compiler import PlanInput
 from graph.schema.audio_type import Media, resolve_media
 from graph.schema.call_type import LiveCall
 from graph.schema.camel_case import parameter_description
-from graph.schema.enums import Direction, EndCause, Reason, State
+from graph.schema.enums import Direction, EndCause, Reason, RecordingFormat, State
 from graph.schema.field_info import Info
 from graph.schema.global_id import Node
 from graph.schema.recording_page import RecordingPage
@@ -75,7 +75,7 @@ class Recording(Node):
     origin: str = strawberry.field(description=parameter_description("origin"))
     label: str | None = strawberry.field(description=parameter_description("label"))
     name: str = strawberry.field(description="The name for display and download. It is never a path.")
-    format: str = strawberry.field(description="The format of the audio, such as `mp3` or `wav`.")
+    format: RecordingFormat = strawberry.field(description="The format of the audio.")
     recorder: str = strawberry.field(
         description="The recorder that recorded the call: the part of the service that is connected to its switch."
     )

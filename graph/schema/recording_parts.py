@@ -5,7 +5,7 @@ from typing import Any, cast
 import strawberry
 
 from graph.schema.camel_case import parameter_description
-from graph.schema.enums import DeliveryState, Scope, SpanKind
+from graph.schema.enums import DeliveryMethod, DeliveryState, RecordingFormat, SampleRate, Scope, SpanKind
 from graph.schema.field_info import Info
 from graph.schema.resolver_context import Context
 from graph.schema.scalars import URL, DateTime
@@ -37,14 +37,14 @@ def _resolve_delivery_url(options: strawberry.Parent[Any], info: Info) -> URL | 
 
 @strawberry.type(description="The options with which a recording was started.")
 class RecordingOptions:
-    format: str | None = strawberry.field(description=parameter_description("format"))
+    format: RecordingFormat | None = strawberry.field(description=parameter_description("format"))
     label: str | None = strawberry.field(description=parameter_description("label"))
     media_name: str | None = strawberry.field(description=parameter_description("media_name"))
-    method: str = strawberry.field(description=parameter_description("method"))
+    method: DeliveryMethod = strawberry.field(description=parameter_description("method"))
     record_min_sec: int = strawberry.field(description=parameter_description("record_min_sec"))
     record_on_answer: bool = strawberry.field(description=parameter_description("record_on_answer"))
     record_on_bridge: bool = strawberry.field(description=parameter_description("record_on_bridge"))
-    record_sample_rate: int | None = strawberry.field(description=parameter_description("record_sample_rate"))
+    record_sample_rate: SampleRate | None = strawberry.field(description=parameter_description("record_sample_rate"))
     should_follow_transfer: bool = strawberry.field(description=parameter_description("should_follow_transfer"))
     time_limit: int = strawberry.field(description=parameter_description("time_limit"))
     url: URL | None = strawberry.field(

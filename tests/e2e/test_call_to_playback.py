@@ -18,7 +18,7 @@ from tests.servers.mongod import Document
 def record(server: Server, client: Client) -> str:
     """Record a call with a pause and a mask. Return the id of the stored recording."""
     with server.call() as call:
-        taken = client.start(call.id, format="wav", label="Order 17")
+        taken = client.start(call.id, format="WAV", label="Order 17")
         assert taken["state"] in {"REQUESTED", "RECORDING"}
         assert taken["origin"].endswith(": Order 17")
         again = client.mutate("startRecording", callId=call.id)
@@ -96,7 +96,7 @@ def test_the_demo_recordings_play(client: Client) -> None:
         nodes { format media { url durationMs } } } }"""
     recordings = client.graphql(query, labels=["Order", "Support", "Survey"])["recordings"]["nodes"]
     assert len(recordings) == 5
-    assert {recording["format"] for recording in recordings} == {"mp3", "wav"}
+    assert {recording["format"] for recording in recordings} == {"MP3", "WAV"}
     for recording in recordings:
         sound = decode(client.http.get(recording["media"]["url"]).content)
         assert sound.seconds == pytest.approx(recording["media"]["durationMs"] / 1000, abs=0.1)

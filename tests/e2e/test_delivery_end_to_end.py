@@ -62,7 +62,7 @@ def test_a_recording_is_delivered_with_its_metadata(
     sender: Server, client: Client, customer: Customer, method: str
 ) -> None:
     customer.start()
-    begun = recorded(sender, client, url=f"{customer.url}/in", method=method)
+    begun = recorded(sender, client, url=f"{customer.url}/in", method=method.upper())
     found = delivered(client, begun["plainId"])
     (received,) = customer.received
     target = urlsplit(received.path)

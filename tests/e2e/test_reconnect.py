@@ -46,7 +46,7 @@ def test_a_call_that_reconnects_is_one_recording(server: Server) -> None:
     with connect(url) as first:
         play(first, "call-1", 440)
         until(lambda: client.graphql(CALLS)["viewer"]["account"]["calls"])
-        identity = client.do("startRecording", callId="call-1", format="wav")["plainId"]
+        identity = client.do("startRecording", callId="call-1", format="WAV")["plainId"]
         play(first, "call-1", 440)
     # The connection was closed without `stop`.
     time.sleep(2)

@@ -16,7 +16,7 @@ def test_a_kill_during_a_recording_loses_no_recorded_audio(data: Path) -> None:
     with Server(data) as server:
         client = server.client(make_account(data))
         with server.call(60, "--account", ACCOUNT) as call:
-            identity = client.start(call.id, format="wav")["plainId"]
+            identity = client.start(call.id, format="WAV")["plainId"]
             time.sleep(2)
             server.kill()
             # The call process ends with an error, because its server is gone.

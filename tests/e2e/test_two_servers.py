@@ -47,7 +47,7 @@ def states(client: Client) -> dict[tuple[str, str], str]:
 def test_a_call_is_recorded_through_any_server(pair: Pair) -> None:
     with pair.one.call(60, "--account", ACCOUNT) as call:
         until(lambda: live(pair.at_other) == [call.id] == live(pair.at_one))
-        taken = pair.at_other.do("startRecording", callId=call.id, format="wav")
+        taken = pair.at_other.do("startRecording", callId=call.id, format="WAV")
         assert taken["state"] == "RECORDING"
         identity = taken["plainId"]
         for client in (pair.at_one, pair.at_other):

@@ -53,11 +53,11 @@ def only(payload: dict[str, Any]) -> dict[str, Any]:
 
 async def test_start_applies_the_recording_options(api: Api) -> None:
     api.installation.recorder.ring(ACCOUNT, CALL)
-    payload = await start(api, label="sales", format="wav", recordMinSec=3, url="https://example.org/in")
+    payload = await start(api, label="sales", format="WAV", recordMinSec=3, url="https://example.org/in")
     assert payload["errors"] == []
     assert payload["recording"]["state"] == "RECORDING"
     assert payload["recording"]["origin"] == "inbound from 1001 to +14155550123 : sales"
-    assert payload["recording"]["options"] == {"format": "wav", "recordMinSec": 3, "timeLimit": 3_600}
+    assert payload["recording"]["options"] == {"format": "WAV", "recordMinSec": 3, "timeLimit": 3_600}
     kept = await api.installation.store.load(payload["recording"]["plainId"])
     assert kept is not None
     assert kept.options.url == "https://example.org/in"
@@ -89,14 +89,14 @@ async def test_an_empty_account_id_is_not_found(api: Api) -> None:
 
 
 async def test_every_invalid_option_has_an_error(api: Api) -> None:
-    payload = await start(api, timeLimit=1, format="ogg", mediaName="../x", recordSampleRate=1)
+    payload = await start(api, timeLimit=1, recordMinSec=-1, mediaName="../x", label="")
     assert payload["recording"] is None
     assert {error["__typename"] for error in payload["errors"]} == {"InvalidInputError"}
     assert {tuple(error["path"]): error["given"] for error in payload["errors"]} == {
         ("input", "timeLimit"): "1",
-        ("input", "format"): '"ogg"',
+        ("input", "recordMinSec"): "-1",
         ("input", "mediaName"): '"../x"',
-        ("input", "recordSampleRate"): "1",
+        ("input", "label"): '""',
     }
     error = next(error for error in payload["errors"] if error["path"] == ["input", "timeLimit"])
     assert error["allowed"] == "an integer from 5 to 10800"

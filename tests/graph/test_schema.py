@@ -177,8 +177,20 @@ def test_start_recording_has_every_option_with_its_description_and_default() -> 
         field = start_input.fields[name]
         assert field.description == parameter_description(item.name)
         default = getattr(StartRecordingInput(call_id="x"), item.name)  # type: ignore[arg-type]
-        assert default == PARAMETERS[item.name].default
+        assert getattr(default, "value", default) == PARAMETERS[item.name].default
     assert not {"origin", "skipModule", "action"} & set(start_input.fields)
+
+
+def test_an_option_with_a_fixed_set_of_values_is_an_enumeration_of_them() -> None:
+    found: dict[str, Any] = {}
+    for item in get_object_definition(StartRecordingInput, strict=True).fields:
+        kind = getattr(getattr(item.type, "of_type", item.type), "wrapped_cls", None)
+        found |= {item.python_name: [value.value for value in kind]} if kind is not None else {}
+    assert found == {name: list(PARAMETERS[name].choices) for name in ("format", "method", "record_sample_rate")}
+
+
+def test_no_description_lists_the_values_of_a_field() -> None:
+    assert [name for name, text in described() if "One of" in (text or "")] == []
 
 
 def test_the_projection_knows_the_row_fields_of_every_field() -> None:

@@ -8,7 +8,7 @@ from recordings.model.account import Account
 from recordings.model.errors import NotFound
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import LATEST
-from recordings.model.options import RecordingOptions
+from recordings.model.options import FORMATS, METHODS, SAMPLE_RATES, RecordingOptions
 from recordings.model.query import Page, PageRequest, Query
 from recordings.model.recording import Direction, EndCause, Media, Reason, Recording, Span, SpanKind, State
 from recordings.rules.cursor import Cursors
@@ -37,7 +37,13 @@ def sound_row(random: Random, number: int) -> dict[str, Any]:
         call_id=random.choice(["c", "ü☃", "line\nbreak", "\u2028", '"', ""]),
         from_="1001@a",
         to="1002@b",
-        options=RecordingOptions(url=maybe("http://a.test/")),
+        options=RecordingOptions(
+            url=maybe("http://a.test/"),
+            format=maybe(random.choice(FORMATS)),
+            method=random.choice(METHODS),
+            record_sample_rate=maybe(random.choice(SAMPLE_RATES)),
+        ),
+        format=random.choice(FORMATS),
         name=random.choice(["", "näme", "\x00", "😀"]),
         owner_id=maybe("ada"),
         reason=maybe(random.choice(list(Reason))),
