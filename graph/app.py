@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from adapters.http.cross_origin import CrossOrigin
 from adapters.http.error_body import routing_error
 from adapters.recorders.embedded import MediaSockets, Uploads, ingest_routes
 from adapters.rest_v2.v2_app import rest_v2_app
@@ -54,6 +55,7 @@ def create_app(services: Services, drain: Drain | None = None) -> ASGIApp:
     publisher = _presence_publisher(services)
     media_check = MediaCheck(services)
     services.media.on_first_put(media_check.claim)
+    cross_origin = CrossOrigin(services.settings.cors_origins)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -76,6 +78,7 @@ def create_app(services: Services, drain: Drain | None = None) -> ASGIApp:
         middleware=[
             Middleware(CheckedHost, public_url=services.settings.public_url),
             Middleware(drain.close_connections),
+            Middleware(cross_origin.answer_preflights),
         ],
         exception_handlers={
             HTTPException: routing_error,
@@ -84,7 +87,7 @@ def create_app(services: Services, drain: Drain | None = None) -> ASGIApp:
             Exception: masked,
         },
     )
-    return RequestLog(app)
+    return cross_origin.add_headers(RequestLog(app))
 
 
 def _routes(

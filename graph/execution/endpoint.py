@@ -74,12 +74,18 @@ class GraphQLEndpoint:
         try:
             return await answer
         except HttpError as error:
-            return GraphQLResponse.of_error(error, JSON, self.request_id(request))
+            return self._error(error, request)
         except ClientDisconnect:
             raise
         except Exception as error:  # noqa: BLE001 - `to_http_error` logs it and hides its details
-            request_id = self.request_id(request)
-            return GraphQLResponse.of_error(self.to_http_error(error, request_id), JSON, request_id)
+            return self._error(self.to_http_error(error, self.request_id(request)), request)
+
+    def _error(self, error: HttpError, request: Request) -> GraphQLResponse:
+        try:
+            media_type = response_type(request.headers.get("accept"))
+        except HttpError:
+            media_type = JSON
+        return GraphQLResponse.of_error(error, media_type, self.request_id(request))
 
     async def _refuse_browser(self, request: Request) -> GraphQLResponse:
         """Refuse a request for GraphiQL's page, which is disabled. Unauthenticated callers get 401."""

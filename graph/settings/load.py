@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from graph.settings.setting import PREFIX, InvalidSettingError
+from graph.settings.setting import PREFIX, InvalidSettingError, is_origin
 from graph.settings.table import BY_NAME, SETTINGS
 from graph.settings.values import Settings
 
@@ -26,6 +26,7 @@ def load(environment: Mapping[str, str], options: Mapping[str, str | None] | Non
         values["graphql_suggestions"] = True
     _check_requirements(values)
     _check_jwks_url(values["jwks_url"])
+    _check_cors_origins(values["cors_origins"])
     return Settings(**values)
 
 
@@ -56,3 +57,13 @@ def _check_jwks_url(url: str | None) -> None:
     if url is not None and urlsplit(url).scheme == "http" and urlsplit(url).hostname not in _LOOPBACK:
         allowed = "a URL that begins with https://, or with http:// and this machine's own name, localhost"
         raise InvalidSettingError(BY_NAME["jwks_url"], url, allowed=allowed)
+
+
+def _check_cors_origins(origins: tuple[str, ...]) -> None:
+    wrong = next((origin for origin in origins if not is_origin(origin)), "")
+    if wrong and origins != ("*",):
+        allowed = (
+            "* alone, or a list of origins as browsers send them: scheme://host or scheme://host:port, in lower case, "
+            "without a path, without the port 80 of http or 443 of https"
+        )
+        raise InvalidSettingError(BY_NAME["cors_origins"], wrong, allowed=allowed)

@@ -1,5 +1,6 @@
 """One setting: its names, and how its text is parsed and checked."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -7,6 +8,9 @@ from urllib.parse import urlsplit
 
 PREFIX: Final = "RECORDINGS_"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_ORIGIN: Final = re.compile(
+    r"[a-z][a-z0-9+.-]*://(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
+)
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
@@ -114,6 +118,17 @@ def is_base_url(text: str, schemes: tuple[str, ...] = ("http", "https")) -> bool
         # Unbalanced brackets, or an invalid port.
         return False
     return has_host and parts.scheme in schemes and not {"@", "?", "#", " "} & set(text)
+
+
+def is_origin(text: str) -> bool:
+    """Return true if a text is an origin as browsers serialize it (RFC 6454, section 6.2), except `null`."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    has_usual_port = (parts.scheme, port) in {("http", 80), ("https", 443)}
+    return bool(_ORIGIN.fullmatch(text)) and port != 0 and not has_usual_port
 
 
 def _is_url(text: str, schemes: tuple[str, ...]) -> bool:

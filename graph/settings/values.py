@@ -26,6 +26,7 @@ class Settings:
     private_hosts: tuple[str, ...]
     delivery_places: tuple[str, ...]
     public_url: str | None
+    cors_origins: tuple[str, ...]
     peer_url: str | None
     media_url_ttl: int
     media_presign: bool

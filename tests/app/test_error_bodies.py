@@ -241,6 +241,33 @@ async def test_a_server_that_is_not_ready(site: Site) -> None:
     assert "retry-after" in response.headers
 
 
+async def test_a_page_of_an_allowed_origin_can_read_every_error(site: Site) -> None:
+    services = replace(site.services, settings=replace(site.services.settings, cors_origins=("https://app.test",)))
+    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
+    json_headers = {"content-type": "application/json", "origin": "https://app.test"}
+    origin = {"origin": "https://app.test"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
+        answers = [
+            await client.post("/graphql", content=b"{}", headers=json_headers),
+            await client.post("/graphql", content=b"x" * 3_000_000, headers=site.headers | json_headers),
+            await client.get(site.media, headers=origin),
+            await client.get("/media/unknown", headers=site.headers | origin),
+            await client.get(site.media, headers=site.headers | origin | {"range": "bytes=9999999-"}),
+            await client.post(site.media, headers=origin),
+            await client.get("/graphql/unknown", headers=origin),
+        ]
+        for make, _, _ in (ERRORS["metadata store"], ERRORS["fault"]):
+            with raising(site.services.store, make(), *READS):
+                answers.append(await client.get(site.media, headers=site.headers | origin))
+        preflight = origin | {"access-control-request-method": "GET", "access-control-request-headers": "range"}
+        answers.append(await client.options(site.media, headers=preflight))
+    assert [answer.status_code for answer in answers] == [401, 413, 401, 404, 416, 405, 404, 503, 500, 204]
+    for answer in answers:
+        assert answer.headers["access-control-allow-origin"] == "https://app.test"
+        assert "origin" in answer.headers["vary"].lower()
+        assert len(answer.headers["x-request-id"]) == 32
+
+
 async def test_graphql_keeps_its_own_form_with_the_request_id(site: Site) -> None:
     query = b'{"query": "{ __typename }"}'
     assert await site.graphql("DELETE") == (405, "METHOD_NOT_ALLOWED")

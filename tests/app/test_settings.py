@@ -97,6 +97,54 @@ def test_jwks_url_requires_https_issuer_and_audience() -> None:
             load({**issuer, "RECORDINGS_JWKS_URL": "https://i.example/keys", missing: ""})
 
 
+@pytest.mark.parametrize(
+    "origins",
+    [
+        "*",
+        "https://app.example.org",
+        "https://app.example.org:8443, http://localhost:3000,http://[::1]:5173",
+        "http://127.0.0.1,https://a_b.example",
+        "capacitor://localhost,chrome-extension://abcdefgh",
+        "http://app.example.org:443",
+        "https://xn--bcher-kva.example",
+    ],
+)
+def test_cors_origins_are_origins_as_browsers_send_them(origins: str) -> None:
+    assert load({}, {"cors_origins": origins}).cors_origins == tuple(each.strip() for each in origins.split(","))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "app.example.org",
+        "https://app.example.org/",
+        "https://app.example.org/page",
+        "https://*.example.org",
+        "https://App.example.org",
+        "HTTPS://app.example.org",
+        "https://app.example.org:443",
+        "http://app.example.org:80",
+        "http://app.example.org:0",
+        "http://app.example.org:65536",
+        "http://app.example.org:",
+        "https://bücher.example",
+        "https://ada@app.example.org",
+        "https://app.example.org?x",
+        "https://",
+        "http://[::1",
+        "null",
+        "none",
+        "*",
+    ],
+)
+def test_a_text_that_no_browser_sends_as_an_origin_is_rejected(origin: str) -> None:
+    with pytest.raises(InvalidSettingError) as error:
+        load({"RECORDINGS_CORS_ORIGINS": f"https://ok.example,{origin}"})
+    message = str(error.value)
+    assert message.startswith("RECORDINGS_CORS_ORIGINS (or --cors-origins) must be * alone, or a list of origins")
+    assert repr(origin.rpartition("@")[2])[1:] in message
+
+
 def test_peer_url_requires_mongodb() -> None:
     peer = {"RECORDINGS_PEER_URL": "http://10.0.0.5:8000"}
     assert load({**peer, "RECORDINGS_MONGODB": "mongodb://x/y"}).peer_url == "http://10.0.0.5:8000"

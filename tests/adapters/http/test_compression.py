@@ -47,17 +47,31 @@ def test_a_client_accepts_the_codings_that_it_names(field: str | None, expected:
 @pytest.mark.parametrize(
     ("field", "coding"),
     [
-        ("gzip, zstd", ZSTD),
-        ("zstd;q=0.1, gzip", ZSTD),
+        ("gzip, zstd", GZIP),
+        ("zstd, gzip", GZIP),
+        ("gzip, deflate, br, zstd", GZIP),
+        ("zstd;q=0.1, gzip;q=0.1", GZIP),
+        ("zstd;q=0.1, gzip", GZIP),
+        ("zstd, gzip;q=0.9", ZSTD),
+        ("ZSTD;q=0.9, gzip;q=0.899", ZSTD),
+        ("zstd", ZSTD),
         ("gzip", GZIP),
-        ("zstd;q=0, gzip", GZIP),
+        ("gzip;q=0, *", ZSTD),
+        ("gzip;q=0.5, *", ZSTD),
         ("zstd;q=0, *", GZIP),
-        ("*", ZSTD),
+        ("*", GZIP),
+        ("*;q=0", None),
+        ("gzip, identity", GZIP),
+        ("gzip;q=0.5, identity", None),
+        ("gzip;q=0.5, identity;q=0.4", GZIP),
+        ("gzip;q=0, identity;q=0", None),
+        ("gzip;q=high", None),
         ("br", None),
+        ("", None),
         (None, None),
     ],
 )
-def test_zstd_is_chosen_before_gzip(field: str | None, coding: str | None) -> None:
+def test_the_best_accepted_coding_is_chosen_and_gzip_before_zstd(field: str | None, coding: str | None) -> None:
     assert choose_coding(field) == coding
 
 

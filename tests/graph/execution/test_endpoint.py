@@ -2,10 +2,12 @@
 
 import asyncio
 import gzip
+import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -17,6 +19,7 @@ from graph.execution.request_limits import Limits
 from graph.execution.trusted_documents import TrustedDocument
 from graph.graphql_app import GraphQLSettings
 from recordings.model.account import Scope
+from recordings.ports.recording_store import StoreUnavailableError
 from tests.graph.api import URL, Api, open_api
 
 ME = {"authorization": "Bearer me"}
@@ -234,6 +237,36 @@ async def test_each_token_has_its_own_rate_limit(tmp_path: Path) -> None:
         assert (await post(api, "child", query=NAME)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [(RESPONSE, RESPONSE), (f"{RESPONSE}, {JSON};q=0.9", RESPONSE), (JSON, JSON), (None, JSON), ("text/html", JSON)],
+)
+async def test_an_error_before_the_execution_has_the_accepted_media_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accept: str | None, media_type: str
+) -> None:
+    headers = {"content-type": JSON, "authorization": "Bearer me", "accept": accept or ""}
+    body = json.dumps({"query": NAME}).encode()
+    settings = GraphQLSettings(burst=1, per_second=1, limits=Limits(body=1_000))
+    async with open_api(tmp_path, settings) as api:
+        answers = [
+            await api.http.post(URL, content=body, headers=headers | {"authorization": "Bearer wrong"}),
+            await api.http.post(URL, content=b"x" * 2_000, headers=headers),
+            await api.http.post(URL, content=body, headers=headers | {"content-type": "text/plain"}),
+            await api.http.put(URL, content=body, headers=headers),
+            await api.http.post(URL, content=body, headers=headers),
+        ]
+        monkeypatch.setattr("tests.graph.api.token_in", Mock(side_effect=StoreUnavailableError("down")))
+        answers.append(await api.http.post(URL, content=body, headers=headers))
+    expected = [406] * 6 if accept == "text/html" else [401, 413, 415, 405, 429, 503]
+    assert [answer.status_code for answer in answers] == expected
+    for answer in answers:
+        assert answer.headers["content-type"] == f"{media_type}; charset=utf-8"
+        (error,) = answer.json()["errors"]
+        assert error["message"]
+        assert error["extensions"]["code"]
+        assert "data" not in answer.json()
+
+
 async def test_a_token_has_the_same_rate_limit_in_every_header(tmp_path: Path) -> None:
     async with open_api(tmp_path, GraphQLSettings(burst=5, per_second=1)) as api:
 
@@ -316,15 +349,15 @@ async def compressed(api: Api, accept: str) -> httpx.Response:
 @pytest.mark.parametrize(
     ("accept", "coding"),
     [
-        ("gzip, zstd", "zstd"),
-        ("gzip", "gzip"),
-        ("zstd;q=0, gzip", "gzip"),
-        ("*", "zstd"),
+        ("gzip, zstd", "gzip"),
+        ("gzip;q=0.5, zstd", "zstd"),
+        ("zstd", "zstd"),
+        ("*", "gzip"),
         ("br", None),
         ("identity", None),
     ],
 )
-async def test_a_page_is_compressed_with_the_fastest_accepted_coding(api: Api, accept: str, coding: str | None) -> None:
+async def test_a_page_is_compressed_with_the_best_accepted_coding(api: Api, accept: str, coding: str | None) -> None:
     response = await compressed(api, accept)
     assert response.headers.get("content-encoding") == coding
     assert int(response.headers["content-length"]) == len(response._content)
