@@ -10,8 +10,11 @@ import pytest
 from adapters.metadata.sqlite import SqliteStore
 from recordings.model.account import Scope
 from recordings.model.errors import CallNotFound, IdempotencyKeyReused, RecorderFailed
-from recordings.model.recording import Recording, State
+from recordings.model.events import Ended
+from recordings.model.recording import EndCause, Reason, Recording, State
+from recordings.ports.recorder import Take
 from recordings.use_cases.recordings import Recordings
+from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import StartRequest
 from tests.support.memory_installation import ACCOUNT, Installation, open_installation, principal
 
@@ -180,3 +183,58 @@ async def test_a_start_that_made_no_recording_is_tried_again_with_its_key(
     begun = await other.start(CALLER, request(call_id="late"))
     assert begun.state is State.RECORDING
     assert (await installation.service.start(CALLER, request(call_id="late"))).id == begun.id
+
+
+@pytest.mark.parametrize("cause", [EndCause.SERVER_RESTART, EndCause.DISCONNECTED])
+async def test_a_start_that_was_interrupted_before_the_recorder_was_asked_is_tried_again_with_its_key(
+    installation: Installation, other: Recordings, monkeypatch: pytest.MonkeyPatch, cause: EndCause
+) -> None:
+    first = await interrupted(installation, monkeypatch)
+    ended = await RecordingWriter(installation.store).save_event(first, Ended(at=installation.clock.now(), cause=cause))
+    assert (ended.state, ended.reason) == (State.DISCARDED, Reason.NEVER_STARTED)
+    again = await asyncio.gather(*(service.start(CALLER, request()) for service in (installation.service, other)))
+    assert {each.state for each in again} == {State.RECORDING}
+    assert {each.id for each in again} != {first.id}
+    assert len({each.id for each in again}) == 1
+    assert (await installation.service.start(CALLER, request())).id == again[0].id
+
+
+async def test_a_start_that_was_too_slow_is_an_error(installation: Installation) -> None:
+    start = installation.recorder.start
+
+    async def start_late(take: Take) -> Any:
+        event = await start(take)
+        found = await installation.store.load(take.recording_id)
+        assert found is not None
+        end = Ended(at=installation.clock.now(), cause=EndCause.DISCONNECTED)
+        await RecordingWriter(installation.store).save_event(found, end)
+        return event
+
+    setattr(installation.recorder, "start", start_late)  # noqa: B010 - mypy rejects an assignment
+    with pytest.raises(RecorderFailed, match="interrupted before the recorder was asked"):
+        await installation.service.start(CALLER, request())
+
+
+@pytest.mark.parametrize("cause", [EndCause.HANGUP, EndCause.STOPPED])
+async def test_a_start_whose_call_ended_at_once_is_not_tried_again(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, cause: EndCause
+) -> None:
+    first = await interrupted(installation, monkeypatch)
+    await RecordingWriter(installation.store).save_event(first, Ended(at=installation.clock.now(), cause=cause))
+    assert (await installation.service.start(CALLER, request())).id == first.id
+
+
+async def interrupted(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Recording:
+    """Return a recording whose server died after it had inserted it."""
+
+    async def die(_take: Take) -> Any:
+        message = "the server died"
+        raise ConnectionError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(installation.recorder, "start", die)
+        with pytest.raises(ConnectionError):
+            await installation.service.start(CALLER, request())
+    found = await installation.store.find_active(ACCOUNT, CALL)
+    assert found is not None
+    return found

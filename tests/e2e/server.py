@@ -112,6 +112,10 @@ class Server:
     def _is_ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()
+        return self.is_answering()
+
+    def is_answering(self) -> bool:
+        """Return true if the server is ready."""
         # Not httpx: each new client reads all certificates of the machine, which slows the start of the server.
         return answers(self.port, "/readyz")
 

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Self
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.server import until
@@ -59,7 +59,7 @@ class StreamCall:
                 connection.close()
         except ConnectionClosed as closed:
             self.close_code = closed.rcvd.code if closed.rcvd is not None else 1006
-        except OSError:
+        except (OSError, InvalidHandshake):
             self.close_code = 1006
 
     def _send(self, connection: ClientConnection) -> None:

@@ -1,6 +1,5 @@
 """Three servers behind nginx, configured as in docs/deployment.md: a restart loses no request and cuts no call."""
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +13,8 @@ import pytest
 from tests.e2e.installation import make_account, make_ingest
 from tests.e2e.server import Client, Server, until
 from tests.e2e.stream_call import StreamCall
-from tests.servers.free_ports import free_port
-from tests.servers.nginx import binary
-from tests.servers.server_process import Process, answers
+from tests.servers.balancer import start_balancer
 
-PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
 CALL = "a long call"
 COUNT = "{ viewer { account { recordings(first: 1) { nodes { plainId } } } } }"
 
@@ -30,24 +26,6 @@ class Cluster(NamedTuple):
     url: str
     client: Client
     ingest: str
-
-
-def configuration(folder: Path, port: int, servers: list[Server]) -> str:
-    """Return the configuration of the page, with the addresses of this test and without TLS."""
-    (text,) = re.findall(r"```nginx\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    addresses = re.findall(r"10\.0\.0\.\d:8000", text)
-    assert len(addresses) == len(servers)
-    for address, server in zip(addresses, servers, strict=True):
-        text = text.replace(address, f"127.0.0.1:{server.port}")
-    text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
-    paths = "".join(
-        f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    return (
-        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n"
-        f"events {{ worker_connections 512; }}\n"
-        f"http {{ access_log off; {paths}\n{text} }}"
-    )
 
 
 @pytest.fixture
@@ -71,15 +49,11 @@ def cluster(tmp_path: Path, mongodb_uri: str, mongodb_database: str) -> Iterator
         ingest = make_ingest(tmp_path / "one", **variables)
         for server in servers:
             server.wait_until_ready()
-        port = free_port()
-        file = folder / "nginx.conf"
-        file.write_text(configuration(folder, port, servers))
-        nginx = Process([binary(), "-p", str(folder), "-c", str(file), "-e", "stderr"], folder / "nginx.log")
-        stack.callback(nginx.stop)
-        nginx.wait_until(lambda: answers(port, "/healthz"))
-        client = Client(f"http://127.0.0.1:{port}", token)
+        balancer = start_balancer(folder, [server.port for server in servers])
+        stack.callback(balancer.process.stop)
+        client = Client(balancer.url, token)
         stack.callback(client.http.close)
-        yield Cluster(servers, f"http://127.0.0.1:{port}", client, ingest)
+        yield Cluster(servers, balancer.url, client, ingest)
 
 
 class Load:

@@ -15,7 +15,7 @@ from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.save_event import RecordingWriter
 from tests.contract.metadata.samples import AUDIO
 from tests.contract.metadata.samples import recording as sample
-from tests.faults.real_node import NODE, Node, state_of
+from tests.faults.real_node import NODE, SECONDS, Node, state_of
 
 
 async def test_an_interrupted_upload_is_incomplete(node: Node) -> None:
@@ -31,6 +31,13 @@ async def test_a_recording_that_never_started_is_discarded(node: Node) -> None:
     await node.store.insert(recording)
     await node.run(node.upkeep())
     assert (await state_of(node, recording)).reason is Reason.NEVER_STARTED
+
+
+async def test_audio_of_a_take_whose_beginning_was_not_saved_is_stored(node: Node) -> None:
+    recording = await node.record(state=State.REQUESTED, start_key=":k", start_fingerprint="f")
+    await node.run(node.upkeep())
+    found = await state_of(node, recording)
+    assert (found.state, found.duration_ms, found.start_key) == (State.STORED, SECONDS * 1_000, ":k")
 
 
 async def test_a_recording_without_its_audio_is_lost_with_a_reason(node: Node) -> None:

@@ -1,0 +1,46 @@
+"""nginx in front of three servers, configured as in docs/deployment.md."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.servers.free_ports import free_port
+from tests.servers.nginx import binary
+from tests.servers.server_process import Process, answers
+
+PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
+
+
+class Balancer(NamedTuple):
+    """A running nginx and its URL."""
+
+    process: Process
+    url: str
+
+
+def start_balancer(folder: Path, ports: Sequence[int]) -> Balancer:
+    """Start nginx in front of servers. At least one of them must be running."""
+    port = free_port()
+    file = folder / "nginx.conf"
+    file.write_text(configuration(folder, port, ports))
+    process = Process([binary(), "-p", str(folder), "-c", str(file), "-e", "stderr"], folder / "nginx.log")
+    process.wait_until(lambda: answers(port, "/healthz"))
+    return Balancer(process, f"http://127.0.0.1:{port}")
+
+
+def configuration(folder: Path, port: int, ports: Sequence[int]) -> str:
+    """Return the configuration of the page, with the addresses of this test and without TLS."""
+    (text,) = re.findall(r"```nginx\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    addresses = re.findall(r"10\.0\.0\.\d:8000", text)
+    for address, server_port in zip(addresses, ports, strict=True):
+        text = text.replace(address, f"127.0.0.1:{server_port}")
+    text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
+    paths = "".join(
+        f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return (
+        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n"
+        f"events {{ worker_connections 512; }}\n"
+        f"http {{ access_log off; {paths}\n{text} }}"
+    )
