@@ -41,6 +41,8 @@ from recordings.model.recording import Delivery, DeliveryState, EndCause, Hold, 
 from recordings.model.user_metadata import merge_metadata
 
 _MAX_ERROR: Final = 500
+_WITHOUT_RECORDER: Final = frozenset({EndCause.SERVER_RESTART, EndCause.DISCONNECTED})
+"""The end causes that the background work sets for a start that did not reach the recorder."""
 """Maximum length of a delivery's `last_error`, in characters."""
 
 
@@ -279,6 +281,11 @@ def _closed_spans(recording: Recording, at: Millis) -> tuple[Span, ...]:
 
 def _with_end(recording: Recording, at: Millis, cause: EndCause) -> Recording:
     ended = replace(recording, end_cause=cause, spans=_closed_spans(recording, at))
+    if recording.state is State.REQUESTED and cause in _WITHOUT_RECORDER:
+        # The start changed nothing. A new start may use its key.
+        detail = "its start was interrupted before the recorder was asked"
+        ended = replace(ended, start_key=None, start_fingerprint=None)
+        return replace(ended, reason=Reason.NEVER_STARTED, reason_detail=detail)
     if recording.state in {State.REQUESTED, State.ARMED}:
         return replace(ended, reason=Reason.NEVER_STARTED, reason_detail="it ended before any audio was recorded")
     if recording.state is State.LOST:

@@ -191,7 +191,9 @@ class RecordingStarter:
 def _unless_refused(recording: Recording) -> Recording:
     """Return a recording. Raise `RecorderFailed` if its recorder refused the start, also for a repeated request."""
     state = recording.trashed_from or recording.state
-    if state is State.FAILED and recording.reason is Reason.RECORDER_FAILED:
+    is_refused = state is State.FAILED and recording.reason is Reason.RECORDER_FAILED
+    # Only a recording whose start was interrupted has no fingerprint. Its server was late, and nothing was recorded.
+    if is_refused or (state is State.DISCARDED and recording.start_fingerprint is None):
         detail = recording.reason_detail or "the recorder refused to start"
         raise RecorderFailed(detail, recording_id=recording.id)
     return recording

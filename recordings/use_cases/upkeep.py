@@ -10,7 +10,18 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Final
 
-from recordings.model.events import Delivered, DeliveryFailed, Ended, Event, Failed, Lost, Rescheduled, Stored, Trashed
+from recordings.model.events import (
+    Begun,
+    Delivered,
+    DeliveryFailed,
+    Ended,
+    Event,
+    Failed,
+    Lost,
+    Rescheduled,
+    Stored,
+    Trashed,
+)
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import DAY, MINUTE, SECOND, Millis
 from recordings.model.recording import IN_PROGRESS, DeliveryState, EndCause, Reason, Recording, State
@@ -227,12 +238,19 @@ class Upkeep:
 
     async def _close(self, recording: Recording) -> Recording:
         now = self._clock.now()
+        recording = await self._with_beginning(recording)
         event: Event = Ended(at=now, cause=EndCause.SERVER_RESTART)
         if recording.source_key is not None:
             event = Failed(at=now, reason=Reason.INCOMPLETE, detail="the server restarted during the upload")
         closed = await self._writer.save_event(recording, event)
         await self._clear(closed)
         return closed
+
+    async def _with_beginning(self, recording: Recording) -> Recording:
+        """Save the beginning of a take that has audio, if the server died before it saved that."""
+        if recording.state not in {State.REQUESTED, State.ARMED} or not await self._has_audio(recording.id):
+            return recording
+        return await self._writer.save_event(recording, Begun(at=recording.created))
 
     async def _clear(self, recording: Recording) -> None:
         """Free the disk. If that fails, try again before a later claim."""
@@ -307,6 +325,7 @@ class Upkeep:
         if await self._is_open(recording):
             return None
         now = self._clock.now()
+        recording = await self._with_beginning(recording)
         if recording.state is State.REQUESTED:
             # The caller's request failed after the insert, so that nothing called the recorder.
             return Ended(at=now, cause=EndCause.DISCONNECTED)
