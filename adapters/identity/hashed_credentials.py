@@ -60,4 +60,5 @@ class Credentials:
         address = await self._store.ingest_address(address_id)
         if address is None or address.revoked is not None or not compare_digest(address.secret_sha256, digest):
             return None
-        return Principal(address.account_id, frozenset({Scope.INGEST}), name=f"ingest-{address.id[:8]}")
+        name, scopes = f"ingest-{address.id[:8]}", frozenset({Scope.INGEST})
+        return Principal(address.account_id, scopes, name=name, record_all=address.record_all)

@@ -111,6 +111,7 @@ _describe(
         Reason.FINALIZER_FAILED: "The service could not measure or convert the audio.",
         Reason.RECORDER_GONE: "The server that recorded the audio stopped responding.",
         Reason.AUDIO_MISSING: "The audio is missing, on the server that recorded it or in the media store.",
+        Reason.NO_CONSENT: "The parties did not consent to be recorded.",
     },
 )
 _describe(
@@ -120,6 +121,7 @@ _describe(
     {
         EndCause.STOPPED: "A client stopped the recording.",
         EndCause.HANGUP: "The call ended.",
+        EndCause.LEG_ENDED: "The leg ended, and the conversation continued on another leg.",
         EndCause.TIME_LIMIT: "The recording reached its `timeLimit`.",
         EndCause.RECEIVED: "The service received the audio as a complete file.",
         EndCause.IDLE: "The service received no more audio for too long.",

@@ -28,12 +28,16 @@ DEFAULT_SCOPES: Final = (Scope.READ, Scope.LISTEN, Scope.CONTROL, Scope.DELETE)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller of a request: an account, optionally one owner in it, and scopes. `name` is for origins and logs."""
+    """The caller of a request: an account, optionally one owner in it, and scopes. `name` is for origins and logs.
+
+    `record_all` is true for an ingest address that records every call.
+    """
 
     account_id: str
     scopes: frozenset[Scope]
     owner_id: str | None = None
     name: str = ""
+    record_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +85,14 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class IngestAddress:
-    """A URL for a switch to upload audio of one account. Its secret is in the URL and allows nothing else."""
+    """A URL for a switch to upload audio of one account. Its secret is in the URL and allows nothing else.
+
+    With `record_all`, every call whose audio arrives here is recorded.
+    """
 
     id: str
     account_id: str
     secret_sha256: str
     created: Millis
     revoked: Millis | None = None
+    record_all: bool = False

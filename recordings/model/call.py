@@ -2,17 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from recordings.model.instants import Millis
 from recordings.model.recording import Direction
 
 
+class Network(StrEnum):
+    """The network of a party: the account's own phones, or a carrier."""
+
+    ONNET = "onnet"
+    OFFNET = "offnet"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One leg of a call. The fields have the names of the v2 document.
 
-    `started` is when its audio began to arrive. `node` is the node that receives the audio; `None` means this node.
+    - `started`: when its audio began to arrive.
+    - `node`: the node that receives the audio; `None` means this node.
+    - `from_network`, `to_network`: the networks of the caller and the callee; `None` if they are unknown.
+    - `record`: whether the sender asks to record the call; `None` if it does not say.
+    - `consent`: whether the parties consent to be recorded; `None` if the sender does not say.
     """
 
     account_id: str
@@ -32,6 +44,10 @@ class Call:
     callee_id_number: str | None = None
     custom_channel_vars: Mapping[str, Any] = field(default_factory=dict)
     node: str | None = None
+    from_network: Network | None = None
+    to_network: Network | None = None
+    record: bool | None = None
+    consent: bool | None = None
 
 
 def sip_uri(party: str | None, realm: str) -> str:

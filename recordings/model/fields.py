@@ -94,6 +94,8 @@ FIELDS: Final[Mapping[str, Field]] = {
         Field("media", FieldType.OBJECT, nullable=True),
         Field("delivery", FieldType.OBJECT, nullable=True),
         Field("hold", FieldType.OBJECT, nullable=True),
+        Field("policy", FieldType.OBJECT, nullable=True),
+        Field("consent", FieldType.OBJECT, nullable=True),
         Field("user_metadata", FieldType.FREE_FORM, v2="user_metadata"),
         Field("custom_channel_vars", FieldType.FREE_FORM, v2="custom_channel_vars"),
         Field("imported", FieldType.FREE_FORM, nullable=True),
@@ -199,6 +201,30 @@ class HoldRow(TypedDict):
     reason: str
 
 
+class PolicyRow(TypedDict):
+    """The `policy` of a row."""
+
+    source: str
+    evaluated_at: int
+    document_id: str | None
+    revision: int | None
+    cell: str | None
+    decision: str
+    fill: str | None
+    reasons: Sequence[str]
+    locked: bool
+    part: str
+
+
+class ConsentRow(TypedDict):
+    """The `consent` of a row."""
+
+    need: str
+    state: str
+    at: int
+    by: str
+
+
 class LeaseRow(TypedDict):
     """The `lease` of a row."""
 
@@ -251,6 +277,8 @@ RecordingRow = TypedDict(
         "media": MediaRow | None,
         "delivery": DeliveryRow | None,
         "hold": HoldRow | None,
+        "policy": PolicyRow | None,
+        "consent": ConsentRow | None,
         "user_metadata": Mapping[str, Any],
         "custom_channel_vars": Mapping[str, Any],
         "imported": Mapping[str, Any] | None,

@@ -16,6 +16,7 @@ SAMPLE_RATES: Final = (8_000, 16_000, 24_000, 32_000, 48_000)
 FORMATS: Final = ("mp3", "wav")
 METHODS: Final = ("put", "post")
 DEFAULT_TIME_LIMIT: Final = 3_600
+MIN_TIME_LIMIT: Final = 5
 MAX_TIME_LIMIT: Final = 10_800
 MAX_NAME: Final = 255
 MAX_URL: Final = 2_048
@@ -148,7 +149,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
             int,
             "Maximum duration in seconds, measured by this service's clock.",
             default=DEFAULT_TIME_LIMIT,
-            minimum=5,
+            minimum=MIN_TIME_LIMIT,
             maximum=MAX_TIME_LIMIT,
         ),
         Parameter(

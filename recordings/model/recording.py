@@ -5,7 +5,7 @@ with a compare-and-set on `revision`. Fields that the v2 document has, too, have
 `Recording.to_row()`. A page of a list returns those rows, or the requested fields of them, and builds no `Recording`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final, Self, cast
@@ -13,6 +13,7 @@ from typing import Any, Final, Self, cast
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.options import RecordingOptions
+from recordings.model.policy_trace import Consent, PolicyTrace
 
 
 class State(StrEnum):
@@ -46,6 +47,7 @@ class Reason(StrEnum):
     FINALIZER_FAILED = "FINALIZER_FAILED"
     RECORDER_GONE = "RECORDER_GONE"
     AUDIO_MISSING = "AUDIO_MISSING"
+    NO_CONSENT = "NO_CONSENT"
 
 
 class EndCause(StrEnum):
@@ -53,6 +55,7 @@ class EndCause(StrEnum):
 
     STOPPED = "STOPPED"
     HANGUP = "HANGUP"
+    LEG_ENDED = "LEG_ENDED"
     TIME_LIMIT = "TIME_LIMIT"
     RECEIVED = "RECEIVED"
     IDLE = "IDLE"
@@ -227,6 +230,8 @@ class Recording:
     media: Media | None = None
     delivery: Delivery | None = None
     hold: Hold | None = None
+    policy: PolicyTrace | None = None
+    consent: Consent | None = None
     delete_at: Millis | None = None
     user_metadata: Mapping[str, Any] = field(default_factory=dict)
     custom_channel_vars: Mapping[str, Any] = field(default_factory=dict)
@@ -262,8 +267,14 @@ class Recording:
 
     @property
     def active_call(self) -> str | None:
-        """The id of its call, while it prevents another start for that call. `None` for uploads and after its end."""
-        return self.call_id if self.in_progress and self.source_key is None else None
+        """The id of its call, while it prevents another start for that call. `None` for uploads and after its end.
+
+        A second recording of the call, by a policy that records separately, has a key of its own.
+        """
+        if not self.in_progress or self.source_key is not None:
+            return None
+        # A line break cannot be part of the id of another call.
+        return f"{self.call_id}\n{self.policy.part}" if self.policy is not None and self.policy.part else self.call_id
 
     @property
     def source(self) -> str | None:
@@ -292,6 +303,8 @@ class Recording:
         values["applied"] = tuple(Applied(**applied) for applied in values.get("applied", ()))
         for name, part in _PARTS.items():
             values[name] = part(**values[name]) if values.get(name) is not None else None
+        for name, make in _TYPED_PARTS.items():
+            values[name] = make(values[name]) if values.get(name) is not None else None
         return cls(**values)
 
 
@@ -312,6 +325,11 @@ _PARTS: Final[Mapping[str, type[Media | Hold | Lease | Reference]]] = {
     "hold": Hold,
     "lease": Lease,
     "reference": Reference,
+}
+
+_TYPED_PARTS: Final[Mapping[str, Callable[[Mapping[str, Any]], PolicyTrace | Consent]]] = {
+    "policy": PolicyTrace.from_row,
+    "consent": Consent.from_row,
 }
 
 ROW_FIELDS: Final = (*_ATTRIBUTES.values(), "shelf", "active_call")

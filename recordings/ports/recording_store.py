@@ -10,6 +10,7 @@ from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query
 from recordings.model.recording import Recording
 from recordings.ports.account_stores import AccountStore, LocationStore, UserStore
+from recordings.ports.policy_store import PolicyStore
 
 
 class StoreUnavailableError(Exception):
@@ -122,7 +123,7 @@ class RecordingStore(Protocol):
         """Return rows of all accounts and shelves whose id is greater than `after`, sorted by id."""
 
 
-class MetadataStore(RecordingStore, AccountStore, LocationStore, UserStore, Protocol):
+class MetadataStore(RecordingStore, AccountStore, LocationStore, UserStore, PolicyStore, Protocol):
     """Stores everything except audio."""
 
     async def open(self) -> None:

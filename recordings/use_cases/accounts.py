@@ -106,11 +106,14 @@ class ManageAccounts:
             message = f"there is no API key {key_id[:MAX_ID]!r}"
             raise NotFound(message, path=("id",))
 
-    async def create_ingest(self, account_id: str) -> NewIngest:
-        """Create an ingest address for an account. `NotFound` if there is no such account."""
+    async def create_ingest(self, account_id: str, *, record_all: bool = False) -> NewIngest:
+        """Create an ingest address for an account. `NotFound` if there is no such account.
+
+        With `record_all`, every call whose audio arrives at the address is recorded.
+        """
         account = await self.account(account_id)
         secret = new_secret()
-        address = IngestAddress(new_id(), account.id, hash_secret(secret), self._clock.now())
+        address = IngestAddress(new_id(), account.id, hash_secret(secret), self._clock.now(), record_all=record_all)
         await self._store.add_ingest(address)
         return NewIngest(address, secret)
 

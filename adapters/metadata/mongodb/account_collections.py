@@ -181,4 +181,5 @@ def _key(document: Document) -> ApiKey:
 
 
 def _address(document: Document) -> IngestAddress:
+    # Documents of older releases have no `record_all`.
     return IngestAddress(**_values(document))

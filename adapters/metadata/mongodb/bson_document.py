@@ -20,7 +20,7 @@ from recordings.model.recording import Recording
 
 log: Final = logging.getLogger(__name__)
 _NUMBERS: Final = frozenset(names_of(FieldType.NUMBER))
-_ADDED_LATER: Final = ("trashed_reason", "ended", "held_source")
+_ADDED_LATER: Final = ("trashed_reason", "ended", "held_source", "policy", "consent")
 _NESTED: Final = frozenset(names_of(FieldType.OBJECT)) - {"options", "applied"}
 """Fields that contain 64-bit numbers."""
 

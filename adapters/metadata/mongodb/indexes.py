@@ -22,6 +22,7 @@ ACCOUNTS: Final = "accounts"
 KEYS: Final = "api_keys"
 INGEST: Final = "ingest_addresses"
 USERS: Final = "users"
+POLICIES: Final = "policy_documents"
 REVOKED_TOKENS: Final = "revoked_tokens"
 PLACES: Final = "places"
 PEERS: Final = "peers"
@@ -108,6 +109,7 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         _index("of_login", "account_id", "login", unique=True),
         _index("of_account", "account_id", "created", "id"),
     ),
+    POLICIES: (_index("of_id", "account_id", "kind", "id", unique=True),),
     # The server deletes expired documents.
     REVOKED_TOKENS: (_index("by_until", "until", expireAfterSeconds=0),),
     PEERS: (_index("by_until", "until", expireAfterSeconds=0),),

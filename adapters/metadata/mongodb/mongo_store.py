@@ -8,13 +8,14 @@ from adapters.metadata.mongodb.account_collections import AccountCollections
 from adapters.metadata.mongodb.driver import Connection, Driver
 from adapters.metadata.mongodb.indexes import META, migrate
 from adapters.metadata.mongodb.peer_collections import PeerCollections
+from adapters.metadata.mongodb.policy_collection import PolicyCollection
 from adapters.metadata.mongodb.recording_collection import RecordingCollection
 from adapters.metadata.mongodb.user_collection import UserCollection
 
 PING_SECONDS: Final = 4.0
 
 
-class MongoStore(RecordingCollection, AccountCollections, UserCollection, PeerCollections):
+class MongoStore(RecordingCollection, AccountCollections, UserCollection, PolicyCollection, PeerCollections):
     """A `MetadataStore` in a MongoDB database, and the `PeerStore` of the servers that share it.
 
     Create it inside a running event loop, and use it only in that loop. It sends nothing before `open`.
@@ -35,6 +36,7 @@ class MongoStore(RecordingCollection, AccountCollections, UserCollection, PeerCo
         RecordingCollection.__init__(self, self._connection.database)
         AccountCollections.__init__(self, self._connection.database)
         UserCollection.__init__(self, self._connection.database)
+        PolicyCollection.__init__(self, self._connection.database)
         PeerCollections.__init__(self, self._connection.database)
 
     async def open(self) -> None:

@@ -20,7 +20,7 @@ from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.indexes import CALLS, PEERS
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import decode, encode
-from recordings.model.call import Call
+from recordings.model.call import Call, Network
 from recordings.model.instants import DAY, SECOND, Millis
 from recordings.model.recording import Direction
 from recordings.ports.peers import Peer, RegisteredServer
@@ -179,6 +179,7 @@ def _replace_call(owners: Sequence[str], node: str, call: Call, until: datetime)
 
 def _call(document: Document) -> Call:
     values = decode(document["call"])
-    direction = values["direction"]
-    call = Call(**values | {"direction": None if direction is None else Direction(direction)})
+    enums = {"direction": Direction, "from_network": Network, "to_network": Network}
+    typed = {name: kind(values[name]) for name, kind in enums.items() if values.get(name) is not None}
+    call = Call(**values | typed)
     return replace(call, node=str(document["node"]))

@@ -16,7 +16,7 @@ from recordings.ports.account_stores import RealmTaken
 
 _ACCOUNT = "SELECT id, name, created, tree, retention, media, numbers, realm FROM accounts"
 _KEY = "SELECT id, account_id, scopes, secret_sha256, created, owner_id, revoked FROM api_keys"
-_INGEST = "SELECT id, account_id, secret_sha256, created, revoked FROM ingest_addresses"
+_INGEST = "SELECT id, account_id, secret_sha256, created, revoked, record_all FROM ingest_addresses"
 OLDEST_FIRST = "ORDER BY created, id"
 _DELETE_LIMIT: Final = 100
 """How many expired tokens one revocation deletes: more than one, so the table shrinks, in a short transaction."""
@@ -110,20 +110,26 @@ def _key(values: Sequence[Any]) -> ApiKey:
 
 def add_ingest(connection: sqlite3.Connection, address: IngestAddress) -> None:
     """Add an ingest address."""
-    values = (address.id, address.account_id, address.secret_sha256, address.created, address.revoked)
-    connection.execute("INSERT INTO ingest_addresses VALUES (?, ?, ?, ?, ?)", values)
+    secret, revoked = address.secret_sha256, address.revoked
+    values = (address.id, address.account_id, secret, address.created, revoked, int(address.record_all))
+    connection.execute("INSERT INTO ingest_addresses VALUES (?, ?, ?, ?, ?, ?)", values)
 
 
 def ingest_address(connection: sqlite3.Connection, address_id: str) -> IngestAddress | None:
     """Return an ingest address by id."""
     found = connection.execute(f"{_INGEST} WHERE id = ?", (address_id,)).fetchone()
-    return IngestAddress(*found) if found else None
+    return _address(found) if found else None
 
 
 def ingest_addresses(connection: sqlite3.Connection, account_id: str) -> list[IngestAddress]:
     """Return the ingest addresses of an account, oldest first."""
     found = connection.execute(f"{_INGEST} WHERE account_id = ? {OLDEST_FIRST}", (account_id,))
-    return [IngestAddress(*values) for values in found]
+    return [_address(values) for values in found]
+
+
+def _address(values: Sequence[Any]) -> IngestAddress:
+    address_id, account_id, secret, created, revoked, record_all = values
+    return IngestAddress(address_id, account_id, secret, created, revoked, record_all=bool(record_all))
 
 
 def revoke(connection: sqlite3.Connection, table: str, identity: str, at: Millis) -> bool:

@@ -235,7 +235,41 @@ _TENTH: Final = (
 
 _ELEVENTH: Final = (f"ALTER TABLE {TABLE} ADD COLUMN reference TEXT",)
 
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH, _TENTH, _ELEVENTH)
+_POLICIES: Final = """
+CREATE TABLE policy_documents (
+    account_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    fill TEXT,
+    rules TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    PRIMARY KEY (account_id, kind, id)
+) STRICT, WITHOUT ROWID
+"""
+
+_TWELFTH: Final = (
+    _POLICIES,
+    f"ALTER TABLE {TABLE} ADD COLUMN policy TEXT",
+    f"ALTER TABLE {TABLE} ADD COLUMN consent TEXT",
+    "ALTER TABLE ingest_addresses ADD COLUMN record_all INTEGER NOT NULL DEFAULT 0",
+)
+
+MIGRATIONS: Final = (
+    _FIRST,
+    _SECOND,
+    _THIRD,
+    _FOURTH,
+    _FIFTH,
+    _SIXTH,
+    _SEVENTH,
+    _EIGHTH,
+    _NINTH,
+    _TENTH,
+    _ELEVENTH,
+    _TWELFTH,
+)
 """Step n migrates `user_version` n to n + 1."""
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.metadata.row_fields import fields_to_read
-from adapters.metadata.sqlite import account_tables, recording_table, user_table
+from adapters.metadata.sqlite import account_tables, policy_table, recording_table, user_table
 from adapters.metadata.sqlite.database import Database
 from recordings.model.account import Account, ApiKey, IngestAddress
 from recordings.model.fields import RecordingRow
@@ -13,6 +13,7 @@ from recordings.model.installation import Installation
 from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query
 from recordings.model.recording import Recording
+from recordings.model.recording_policy import DocumentKind, PolicyDocument
 from recordings.model.user import User
 from recordings.ports.recording_store import Claim
 
@@ -206,3 +207,21 @@ class SqliteStore:
         """Return the users of an account, oldest first."""
         found: list[User] = await self._read(user_table.users, account_id, limit)
         return found
+
+    async def policy_documents(
+        self, account_id: str, names: Collection[tuple[DocumentKind, str]]
+    ) -> Sequence[PolicyDocument]:
+        """Return the policy documents that exist of these kinds and ids."""
+        found: list[PolicyDocument] = await self._read(policy_table.policy_documents, account_id, names)
+        return found
+
+    async def documents_of_kind(
+        self, account_id: str, kind: DocumentKind, limit: int = 10_000
+    ) -> Sequence[PolicyDocument]:
+        """Return the policy documents of a kind, by id."""
+        found: list[PolicyDocument] = await self._read(policy_table.documents_of_kind, account_id, kind, limit)
+        return found
+
+    async def save_policy_document(self, document: PolicyDocument) -> bool:
+        """Save a policy document if its revision is the next one. Otherwise return `False`."""
+        return bool(await self._write(policy_table.save_policy_document, document))

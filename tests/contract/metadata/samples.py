@@ -6,6 +6,7 @@ from typing import Any, cast
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.options import RecordingOptions
+from recordings.model.policy_trace import Consent, ConsentNeed, ConsentState, Fill, PolicySource, PolicyTrace
 from recordings.model.query import Page, PageRequest, Position, Query, position_of, selects, sort_key
 from recordings.model.recording import (
     Applied,
@@ -132,6 +133,18 @@ def full(**given: Any) -> Recording:
         "media": AUDIO,
         "delivery": Delivery("delivery", DeliveryState.FAILED, NOW + 4, 5, "503 \U0001f600", NOW + 6),
         "hold": Hold("somebody", NOW, "case 7"),
+        "policy": PolicyTrace(
+            source=PolicySource.USER,
+            evaluated_at=NOW,
+            document_id="user",
+            revision=3,
+            cell="inbound.offnet",
+            fill=Fill.COMPATIBLE,
+            reasons=("account.inbound.offnet", "user.inbound.offnet"),
+            locked=True,
+            part="account",
+        ),
+        "consent": Consent(ConsentNeed.ALL_PARTIES, ConsentState.GIVEN, NOW, "somebody"),
         "ended": NOW + 8,
         "delete_at": NOW + 7,
         "user_metadata": {"a.b": {"$set": [1, None, 1.5, True]}, "$where": "x", "": "", "nul\0": "\0", "n": 2**80},
