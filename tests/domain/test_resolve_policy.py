@@ -65,7 +65,7 @@ def inbound(network: Network | None = OFFNET, **given: Any) -> PolicyCall:
     return PolicyCall(direction=INBOUND, from_network=network, to_network=network and ONNET, **given)
 
 
-# Kazoo's own cases, docs/policies.md, section 2
+# Kazoo's own cases
 
 NINE = {
     "all_off": ({"account": ALL_OFF}, ALL_OFF, ALL_OFF, False, False),
