@@ -1,10 +1,10 @@
 """The schema, assembled from its types, with its description and its text (SDL)."""
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import strawberry
-from graphql import GraphQLSchema
+from graphql import GraphQLObjectType, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 
 from graph.execution.column_values import INSTANTS, TEXTS
@@ -21,6 +21,8 @@ from graph.schema.scalars import SCALARS
 
 _COUNT_COST: Final = 100
 """The cost of `totalCount`, in fields: the store counts the recordings of a filtered list one by one."""
+_WRITE_COST: Final = 10
+"""The cost of a mutation, in fields, for each recording that it changes."""
 _WAVEFORM_COST: Final = 50
 """The cost of a waveform, in fields. A page of 100 recordings may then have one waveform for each recording."""
 
@@ -62,6 +64,7 @@ class Schema(strawberry.Schema):
         )
         # Strawberry has no argument for it, and its printer omits it.
         self._schema.description = DESCRIPTION
+        mutations = cast("GraphQLObjectType", self._schema.mutation_type).fields
         self.documents = DocumentCache(
             schema=self._schema,
             compiler=Compiler(
@@ -70,7 +73,11 @@ class Schema(strawberry.Schema):
                 scalars={"DateTime": INSTANTS, "URL": TEXTS, "Sha256": TEXTS},
                 sources=SOURCES,
             ),
-            weights={("RecordingConnection", "totalCount"): _COUNT_COST, ("Media", "peaks"): _WAVEFORM_COST},
+            weights={
+                ("RecordingConnection", "totalCount"): _COUNT_COST,
+                ("Media", "peaks"): _WAVEFORM_COST,
+                **dict.fromkeys((("Mutation", name) for name in mutations), _WRITE_COST),
+            },
             **document_options,
         )
         self.single_field = SingleFieldExecutor(self._schema, self.schema_converter, MARKED)

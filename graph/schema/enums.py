@@ -54,8 +54,8 @@ class RecordingFormat(Enum):
 
 @strawberry.enum(description="The HTTP method with which a recording is sent to its `url`.")
 class DeliveryMethod(Enum):
-    PUT = strawberry.enum_value("put", description="PUT: the receiver stores the file under the URL.")
-    POST = strawberry.enum_value("post", description="POST: the receiver decides what it does with the file.")
+    PUT = strawberry.enum_value("put", description="HTTP PUT.")
+    POST = strawberry.enum_value("post", description="HTTP POST.")
 
 
 @strawberry.enum(description="A sampling rate of stored audio.")

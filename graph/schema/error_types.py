@@ -196,15 +196,21 @@ ControlRecordingError = Annotated[
 ]
 DeleteRecordingError = Annotated[
     _COMMON | RecordingInProgressError | OnHoldError,
-    strawberry.union("DeleteRecordingError", description="An error of `deleteRecording`."),
+    strawberry.union("DeleteRecordingError", description="An error of `deleteRecording` or `deleteRecordings`."),
 ]
 RestoreRecordingError = Annotated[
     _COMMON | NotTrashedError,
-    strawberry.union("RestoreRecordingError", description="An error of `restoreRecording`."),
+    strawberry.union("RestoreRecordingError", description="An error of `restoreRecording` or `restoreRecordings`."),
+]
+UpdateRecordingError = Annotated[
+    _COMMON | InvalidStateError,
+    strawberry.union("UpdateRecordingError", description="An error of `updateRecording`."),
 ]
 HoldRecordingError = Annotated[
     _COMMON,
-    strawberry.union("HoldRecordingError", description="An error of `holdRecording` or `releaseRecording`."),
+    strawberry.union(
+        "HoldRecordingError", description="An error of `holdRecording`, `holdRecordings` or `releaseRecording`."
+    ),
 ]
 RedeliverRecordingError = Annotated[
     _COMMON | NotDeliverableError,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import strawberry
 from strawberry import UNSET
@@ -12,12 +12,18 @@ from graph.schema.camel_case import parameter_description
 from graph.schema.enums import DeliveryMethod, RecordingFormat, SampleRate
 from graph.schema.global_id import ACCOUNT, plain
 from graph.schema.partial_input import PartialInput
+from graph.schema.scalars import JSON
 from recordings.model.options import PARAMETERS, RecordingOptions, parse_options
+from recordings.model.recording_changes import RecordingChanges
 from recordings.use_cases.start import StartRequest
 
 _KEY = (
     "Makes it safe to send the same request again: a text of 1 to 128 characters that you choose. If the service "
     "already completed a request with this key, it returns the same result and changes nothing. "
+)
+_DELETION = (
+    "The reason for the deletion: 1 to 256 characters. The service keeps it permanently, with the time and the name of "
+    "the credentials."
 )
 
 
@@ -86,6 +92,11 @@ def _key() -> Any:
     return strawberry.field(default=UNSET, description=_KEY + kept)
 
 
+def _bulk_key() -> Any:
+    kept = "Each of the recordings remembers the last 16 keys."
+    return strawberry.field(default=UNSET, description=_KEY + kept)
+
+
 @strawberry.input(description="The recording to stop.")
 class StopRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
@@ -119,11 +130,7 @@ class UnmaskRecordingInput(RecordingInput):
 @strawberry.input(description="The recording to delete.")
 class DeleteRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
-    reason: str | None = strawberry.field(
-        default=UNSET,
-        description="The reason for the deletion: 1 to 256 characters. The service keeps it permanently, "
-        "with the time and the name of the credentials.",
-    )
+    reason: str | None = strawberry.field(default=UNSET, description=_DELETION)
     idempotency_key: str | None = _key()
 
 
@@ -140,6 +147,32 @@ class HoldRecordingInput(RecordingInput):
     idempotency_key: str | None = _key()
 
 
+@strawberry.input(description="The recording to update, and its new values. A field that is left out keeps its value.")
+class UpdateRecordingInput(RecordingInput):
+    NULL_IS_A_VALUE = frozenset({"label", "name", "user_metadata"})
+
+    id: strawberry.ID = _id()
+    label: str | None = strawberry.field(
+        default=UNSET, description="The new label: 1 to 128 characters without control characters. Null removes it."
+    )
+    name: str | None = strawberry.field(
+        default=UNSET,
+        description="The new name for display and download: 1 to 255 characters without control characters, `/` and "
+        "`\\`. Null restores the default name: the plain id with the format.",
+    )
+    user_metadata: JSON | None = strawberry.field(
+        default=UNSET,
+        description="A JSON object that is merged into the metadata, key by key. Null as the value of a key removes "
+        "the key. Null instead of the object removes all keys. The metadata has at most 16,384 bytes as JSON.",
+    )
+    idempotency_key: str | None = _key()
+
+    def changes(self) -> RecordingChanges:
+        """Return the changes for the use case."""
+        given = {name: getattr(self, name) for name in self.NULL_IS_A_VALUE}
+        return cast("RecordingChanges", {name: value for name, value in given.items() if value is not UNSET})
+
+
 @strawberry.input(description="The recording to release from its legal hold.")
 class ReleaseRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
@@ -150,3 +183,36 @@ class ReleaseRecordingInput(RecordingInput):
 class RedeliverRecordingInput(RecordingInput):
     id: strawberry.ID = _id()
     idempotency_key: str | None = _key()
+
+
+class BulkInput(PartialInput):
+    """The fields that the inputs of all mutations of several recordings have."""
+
+    ids: list[strawberry.ID]
+    idempotency_key: str | None
+
+
+def _ids() -> Any:
+    return strawberry.field(
+        description="The global or plain ids of the recordings, at most 100. A repeated id is changed once."
+    )
+
+
+@strawberry.input(description="The recordings to delete.")
+class DeleteRecordingsInput(BulkInput):
+    ids: list[strawberry.ID] = _ids()
+    reason: str | None = strawberry.field(default=UNSET, description=_DELETION)
+    idempotency_key: str | None = _bulk_key()
+
+
+@strawberry.input(description="The recordings to restore.")
+class RestoreRecordingsInput(BulkInput):
+    ids: list[strawberry.ID] = _ids()
+    idempotency_key: str | None = _bulk_key()
+
+
+@strawberry.input(description="The recordings to put on legal hold, and the reason.")
+class HoldRecordingsInput(BulkInput):
+    ids: list[strawberry.ID] = _ids()
+    reason: str = strawberry.field(description="The reason for the hold: 1 to 256 characters.")
+    idempotency_key: str | None = _bulk_key()

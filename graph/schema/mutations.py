@@ -1,7 +1,7 @@
 """The mutations. Each one calls its use case and returns a payload."""
 
-from collections.abc import Awaitable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar, cast
 
 import strawberry
 
@@ -13,8 +13,9 @@ from graph.schema.global_id import RECORDING, plain
 from graph.schema.presign import presign
 from graph.schema.projection import is_selected
 from recordings.model.account import Principal
-from recordings.model.errors import Refused
+from recordings.model.errors import InvalidInput, Refused
 from recordings.model.recording import Recording
+from recordings.use_cases.bulk_actions import Result
 from recordings.use_cases.recordings import Recordings
 
 Payload = TypeVar("Payload")
@@ -33,6 +34,37 @@ async def _payload(info: Info, payload_type: type[Payload], action: Awaitable[Re
             await presign(info.context, [row])
         payload = make(recording=row, errors=[])
     return payload
+
+
+async def _bulk_payload(
+    info: Info,
+    types: tuple[type[Payload], type[Any]],
+    input: inputs.BulkInput,
+    act: Callable[[list[str]], Awaitable[list[Result]]],
+) -> Payload:
+    """Return the payload of an action on several recordings. `types` are those of the payload and of its results."""
+    make, make_result = cast("tuple[Any, Any]", types)
+    try:
+        max_ids = info.context.max_page
+        if len(input.ids) > max_ids:
+            raise InvalidInput.of(("ids",), "maxItems", len(input.ids), f"at most {max_ids} ids")
+        done = await act([plain(id, RECORDING) for id in input.ids])
+    except Refused as refused:
+        return cast("Payload", make(results=[], errors=user_errors(refused)))
+    rows = [None if isinstance(result, Refused) else result.to_row() for result in done]
+    if is_selected(info, "results", "recording", "media"):
+        await presign(info.context, [row for row in rows if row is not None])
+    errors = [_errors_of(result, index) for index, result in enumerate(done)]
+    results = [make_result(recording=row, errors=found) for row, found in zip(rows, errors, strict=True)]
+    return cast("Payload", make(results=results, errors=[]))
+
+
+def _errors_of(result: Result, index: int) -> list[Any]:
+    errors = user_errors(result) if isinstance(result, Refused) else []
+    for error in errors:
+        if error.path == ["input", "id"]:
+            error.path = ["input", "ids", str(index)]
+    return errors
 
 
 def _target(info: Info, input: inputs.RecordingInput) -> tuple[Principal, str, str | None]:
@@ -101,6 +133,52 @@ async def _redeliver(
     info: Info, input: Annotated[inputs.RedeliverRecordingInput, _input]
 ) -> payloads.RedeliverRecordingPayload:
     return await _payload(info, payloads.RedeliverRecordingPayload, _use_cases(info).redeliver(*_target(info, input)))
+
+
+async def _update(info: Info, input: Annotated[inputs.UpdateRecordingInput, _input]) -> payloads.UpdateRecordingPayload:
+    principal, recording_id, key = _target(info, input)
+    return await _payload(
+        info,
+        payloads.UpdateRecordingPayload,
+        _use_cases(info).update(principal, recording_id, input.changes(), key),
+    )
+
+
+async def _delete_many(
+    info: Info, input: Annotated[inputs.DeleteRecordingsInput, _input]
+) -> payloads.DeleteRecordingsPayload:
+    def delete(ids: list[str]) -> Awaitable[list[Result]]:
+        context = info.context
+        return context.bulk.delete(context.principal, ids, input.idempotency_key, reason=input.reason)
+
+    types = payloads.DeleteRecordingsPayload, payloads.DeleteRecordingPayload
+    return await _bulk_payload(info, types, input, delete)
+
+
+async def _restore_many(
+    info: Info, input: Annotated[inputs.RestoreRecordingsInput, _input]
+) -> payloads.RestoreRecordingsPayload:
+    def restore(ids: list[str]) -> Awaitable[list[Result]]:
+        return info.context.bulk.restore(info.context.principal, ids, input.idempotency_key)
+
+    types = payloads.RestoreRecordingsPayload, payloads.RestoreRecordingPayload
+    return await _bulk_payload(info, types, input, restore)
+
+
+async def _hold_many(
+    info: Info, input: Annotated[inputs.HoldRecordingsInput, _input]
+) -> payloads.HoldRecordingsPayload:
+    def hold(ids: list[str]) -> Awaitable[list[Result]]:
+        return info.context.bulk.hold(info.context.principal, ids, input.reason, input.idempotency_key)
+
+    types = payloads.HoldRecordingsPayload, payloads.HoldRecordingPayload
+    return await _bulk_payload(info, types, input, hold)
+
+
+_EACH = (
+    "Each recording has a result of its own: an error of one does not stop the others. The order in which they are "
+    "changed is not defined."
+)
 
 
 @strawberry.type(
@@ -176,6 +254,25 @@ class Mutation:
         description=(
             "Release a recording from its legal hold. If it is not on hold, nothing changes. Needs the scope ADMIN."
         ),
+    )
+    update_recording: payloads.UpdateRecordingPayload = strawberry.mutation(
+        resolver=_update,
+        description=(
+            "Change the label, the name or the metadata of a recording. If it is in the trash, the error is "
+            "`InvalidStateError`. Needs the scope CONTROL."
+        ),
+    )
+    delete_recordings: payloads.DeleteRecordingsPayload = strawberry.mutation(
+        resolver=_delete_many,
+        description=f"Move recordings to the trash, as `deleteRecording` does. {_EACH} Needs the scope DELETE.",
+    )
+    restore_recordings: payloads.RestoreRecordingsPayload = strawberry.mutation(
+        resolver=_restore_many,
+        description=f"Restore recordings from the trash, as `restoreRecording` does. {_EACH} Needs the scope DELETE.",
+    )
+    hold_recordings: payloads.HoldRecordingsPayload = strawberry.mutation(
+        resolver=_hold_many,
+        description=f"Put recordings on legal hold, as `holdRecording` does. {_EACH} Needs the scope ADMIN.",
     )
     redeliver_recording: payloads.RedeliverRecordingPayload = strawberry.mutation(
         resolver=_redeliver,

@@ -12,6 +12,7 @@ from graph.schema.error_types import (
     RestoreRecordingError,
     StartRecordingError,
     StopRecordingError,
+    UpdateRecordingError,
 )
 from graph.schema.node_types import Recording
 
@@ -24,6 +25,20 @@ def _recording() -> Any:
 
 def _errors() -> Any:
     return strawberry.field(description="The errors. Empty if the mutation succeeded.")
+
+
+def _results() -> Any:
+    return strawberry.field(
+        description="The result for each of the `ids`, in their order. An error of one recording does not stop the "
+        "others. Empty if the whole request is rejected."
+    )
+
+
+def _request_errors() -> Any:
+    return strawberry.field(
+        description="The errors of the whole request, such as a missing scope. Then no recording was changed. Errors "
+        "of single recordings are in `results`."
+    )
 
 
 @strawberry.type(description="The result of `startRecording`.")
@@ -68,6 +83,12 @@ class DeleteRecordingPayload:
     errors: list[DeleteRecordingError] = _errors()
 
 
+@strawberry.type(description="The result of `updateRecording`.")
+class UpdateRecordingPayload:
+    recording: Recording | None = _recording()
+    errors: list[UpdateRecordingError] = _errors()
+
+
 @strawberry.type(description="The result of `holdRecording`.")
 class HoldRecordingPayload:
     recording: Recording | None = _recording()
@@ -90,3 +111,21 @@ class RedeliverRecordingPayload:
 class RestoreRecordingPayload:
     recording: Recording | None = _recording()
     errors: list[RestoreRecordingError] = _errors()
+
+
+@strawberry.type(description="The results of `deleteRecordings`.")
+class DeleteRecordingsPayload:
+    results: list[DeleteRecordingPayload] = _results()
+    errors: list[DeleteRecordingError] = _request_errors()
+
+
+@strawberry.type(description="The results of `restoreRecordings`.")
+class RestoreRecordingsPayload:
+    results: list[RestoreRecordingPayload] = _results()
+    errors: list[RestoreRecordingError] = _request_errors()
+
+
+@strawberry.type(description="The results of `holdRecordings`.")
+class HoldRecordingsPayload:
+    results: list[HoldRecordingPayload] = _results()
+    errors: list[HoldRecordingError] = _request_errors()

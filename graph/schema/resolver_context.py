@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from graph.execution.run_parallel import run_parallel
 from recordings.model.account import Account, Principal
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
@@ -13,6 +14,7 @@ from recordings.model.recording import Media
 from recordings.ports.clock import Clock
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
+from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.recordings import Recordings
 
 Draw = Callable[[str, Media, int, str], Awaitable[Mapping[str, Any]]]
@@ -46,6 +48,11 @@ class Context:
     presigned: dict[str, str] = field(default_factory=dict)
     waveforms: dict[tuple[str, int], Mapping[str, Any] | Exception] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
+
+    @cached_property
+    def bulk(self) -> BulkActions:
+        """The use cases for several recordings at once."""
+        return BulkActions(self.recordings, run_parallel)
 
     @cached_property
     def base_url(self) -> str:

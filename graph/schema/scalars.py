@@ -41,6 +41,10 @@ def _output_only(_value: Any) -> Any:
     raise GraphQLError("this scalar cannot be used as an input")
 
 
+def _as_given(value: Any) -> Any:
+    return value
+
+
 def _output(name: str, specified_by_url: str, description: str) -> ScalarDefinition:
     return strawberry.scalar(
         name=name, specified_by_url=specified_by_url, description=description, parse_value=_output_only
@@ -60,7 +64,12 @@ SCALARS: Final[dict[object, ScalarDefinition]] = {
     Sha256: _output(
         "Sha256", "https://csrc.nist.gov/pubs/fips/180-4/upd1/final", "A SHA-256 digest: 64 lower-case hex digits."
     ),
-    JSON: _output("JSON", "https://www.rfc-editor.org/rfc/rfc8259", "Any JSON value."),
+    JSON: strawberry.scalar(
+        name="JSON",
+        description="Any JSON value.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
+        parse_value=_as_given,
+    ),
     BigInt: _output(
         "BigInt",
         "https://www.rfc-editor.org/rfc/rfc8259#section-6",

@@ -4,12 +4,11 @@
 recordings; each write has one `Cause`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from recordings.model.instants import Millis
 from recordings.model.recording import EndCause, Lease, Media, Reason, Reference
+from recordings.model.recording_changes import RecordingChanges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +155,9 @@ class Purged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotated(Event):
-    """A caller changed the user metadata. A `None` value removes its key."""
+    """A caller changed the label, the name or the user metadata."""
 
-    changes: Mapping[str, Any]
+    changes: RecordingChanges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

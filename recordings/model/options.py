@@ -193,13 +193,16 @@ def parse_options(
             has all of them.
     """
     values = {name: value for name, value in parameters.items() if value is not None}
-    problems = [found for name, value in values.items() if (found := _check(name, value, (*path, name), url_prefixes))]
+    problems = [
+        found for name, value in values.items() if (found := check_option(name, value, (*path, name), url_prefixes))
+    ]
     if problems:
         raise InvalidInput(problems)
     return RecordingOptions(**{name: value for name, value in values.items() if PARAMETERS[name].option})
 
 
-def _check(name: str, value: Any, path: Sequence[str], url_prefixes: Sequence[str]) -> Problem | None:
+def check_option(name: str, value: Any, path: Sequence[str], url_prefixes: Sequence[str] = WEB) -> Problem | None:
+    """Return the problem of one parameter, or `None` if its value is valid."""
     parameter = PARAMETERS.get(name)
     if parameter is None:
         return problem(path, "additionalProperties", value, "one of the documented parameters")

@@ -256,6 +256,11 @@ class Recording:
     revision: int = 0
 
     @property
+    def default_name(self) -> str:
+        """The name of a recording that no client has named."""
+        return f"{self.id}.{self.format}"
+
+    @property
     def in_progress(self) -> bool:
         """True if the call can still add audio."""
         return self.state in IN_PROGRESS

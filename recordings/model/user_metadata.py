@@ -15,15 +15,15 @@ MAX_INTEGER: Final = 2**53
 """Maximum absolute value of an integer. Some JSON readers change larger numbers, so they are refused."""
 
 
-def merge_metadata(current: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def merge_metadata(current: Mapping[str, Any], changes: Any) -> dict[str, Any]:
     """Return the metadata after a change. Each key is replaced by its new value; `None` removes the key.
 
     Raises:
         InvalidInput: a value is not allowed, or the metadata becomes too large. All stores and JSON readers must be
             able to keep a value without change.
     """
-    if not _is_storable_json(changes):
-        raise InvalidInput.of(("user_metadata",), "type", dict(changes), "an object of plain JSON values")
+    if not isinstance(changes, Mapping) or not _is_storable_json(changes):
+        raise InvalidInput.of(("user_metadata",), "type", changes, "an object of plain JSON values")
     merged = {name: value for name, value in {**current, **changes}.items() if value is not None}
     size = len(json.dumps(merged).encode())
     if size > MAX_BYTES:

@@ -5,7 +5,7 @@
 
 from dataclasses import replace
 from functools import singledispatch
-from typing import Final
+from typing import Any, Final
 
 from recordings.model.events import (
     Annotated,
@@ -212,7 +212,14 @@ def _purged(_event: Purged, recording: Recording) -> Recording:
 
 @amend.register
 def _annotated(event: Annotated, recording: Recording) -> Recording:
-    return replace(recording, user_metadata=merge_metadata(recording.user_metadata, event.changes))
+    changes = event.changes
+    metadata: Any = changes.get("user_metadata", {})
+    return replace(
+        recording,
+        label=changes.get("label", recording.label),
+        name=changes.get("name", recording.name) or recording.default_name,
+        user_metadata={} if metadata is None else merge_metadata(recording.user_metadata, metadata),
+    )
 
 
 @amend.register

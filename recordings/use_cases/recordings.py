@@ -4,9 +4,9 @@ Reads return rows: plain mappings with the requested fields. Actions return the 
 not allowed raises `recordings.model.errors.Refused`.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from recordings.model.account import Account, Principal, Scope
 from recordings.model.call import Call
@@ -39,13 +39,14 @@ from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import Millis
 from recordings.model.query import MAX_PAGE, Page, PageRequest, Query
 from recordings.model.recording import EndCause, Recording, Shelf, State
+from recordings.model.recording_changes import RecordingChanges, check_changes
 from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
 from recordings.ports.recorder import Capability, Recorder, ServerUnreachable, TakeRefused
 from recordings.ports.recording_store import MetadataStore, choose_fields
 from recordings.ports.wake_up import WakeUp
 from recordings.rules.access import require_scope
-from recordings.rules.idempotency import was_applied
+from recordings.rules.idempotency import fingerprint, was_applied
 from recordings.rules.lifecycle import apply
 from recordings.rules.media_grants import Grant
 from recordings.use_cases.authorized import Authorized, no_recording
@@ -231,7 +232,7 @@ class Recordings:
         `reason`.
         """
         if reason is not None:
-            _check_reason(reason)
+            check_reason(reason)
         kept = self._policy.trash_window if window is None else window
         now = self._clock.now()
         event = Trashed(at=now, by=principal.name or principal.account_id, purge_at=now + kept, reason=reason)
@@ -245,18 +246,23 @@ class Recordings:
         event = Restored(at=self._clock.now(), delete_at=dates.delete_at)
         return await self._write(principal, Scope.DELETE, recording_id, event, "restore", key)
 
-    async def annotate(
-        self, principal: Principal, recording_id: str, changes: Mapping[str, Any], key: str | None = None
+    async def update(
+        self, principal: Principal, recording_id: str, changes: RecordingChanges, key: str | None = None
     ) -> Recording:
-        """Merge keys into a recording's user metadata. A `None` value removes its key."""
+        """Change a recording's label, name or user metadata.
+
+        A second request with the same key and other changes is `IdempotencyKeyReused`.
+        """
+        check_changes(changes)
         event = Annotated(at=self._clock.now(), changes=changes)
-        return await self._write(principal, Scope.CONTROL, recording_id, event, "annotate", key)
+        digest = fingerprint(changes)[:16] if key is not None else ""
+        return await self._write(principal, Scope.CONTROL, recording_id, event, "update", key, digest)
 
     # Hold and deliver
 
     async def hold(self, principal: Principal, recording_id: str, reason: str, key: str | None = None) -> Recording:
         """Place a legal hold on a recording. It cannot be deleted until the hold is released."""
-        _check_reason(reason)
+        check_reason(reason)
         event = Held(at=self._clock.now(), by=principal.name or principal.account_id, reason=reason)
         return await self._write(principal, Scope.ADMIN, recording_id, event, "hold", key)
 
@@ -271,13 +277,21 @@ class Recordings:
         return await self._write(principal, Scope.CONTROL, recording_id, event, "redeliver", key)
 
     async def _write(
-        self, principal: Principal, scope: Scope, recording_id: str, event: Event, action: str, key: str | None
+        self,
+        principal: Principal,
+        scope: Scope,
+        recording_id: str,
+        event: Event,
+        action: str,
+        key: str | None,
+        digest: str = "",
     ) -> Recording:
         require_scope(principal, scope)
         recording = await self._authorized.recording(principal, recording_id)
-        if was_applied(recording, key, action):
+        request = f"{action} {digest}".rstrip()
+        if was_applied(recording, key, request):
             return recording
-        changed, is_new = await self._writer.save_action(recording, event, key, action)
+        changed, is_new = await self._writer.save_action(recording, event, key, request)
         if is_new:
             self._audit.record(principal, action, recording.id)
             self._wake()
@@ -357,7 +371,8 @@ class Recordings:
         require_capability(self._recorder, capability)
 
 
-def _check_reason(reason: str) -> None:
+def check_reason(reason: str) -> None:
+    """Raise `InvalidInput` unless the reason of a hold or a deletion has 1 to 256 characters."""
     if not 0 < len(reason) <= MAX_REASON:
         raise InvalidInput.of(("reason",), "maxLength", reason, f"a text of 1 to {MAX_REASON} characters")
 

@@ -119,14 +119,13 @@ class RecordingStarter:
 
     def _new(self, account: Account, call: Call, request: StartRequest, key: str | None) -> Recording:
         now = self._clock.now()
-        recording = recording_of_call(call, account, now, call.node or self._node)
         audio_format = request.options.format or "mp3"
+        recording = replace(recording_of_call(call, account, now, call.node or self._node), format=audio_format)
         recording = replace(
             recording,
             options=replace(request.options, format=audio_format),
-            format=audio_format,
             label=request.options.label,
-            name=request.options.media_name or f"{recording.id}.{audio_format}",
+            name=request.options.media_name or recording.default_name,
             origin=request.origin or describe_origin(recording, request.options.label),
             recorder=self._recorder.name,
             start_key=key,

@@ -1,7 +1,7 @@
 """Access control: every use case, with random principals and objects, is compared with a short model."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,7 +14,9 @@ from recordings.model.errors import Forbidden, NotFound, NotRecording, Refused
 from recordings.model.ids import new_id, new_recording_id
 from recordings.model.query import MAX_PAGE, PageRequest, Query
 from recordings.model.recording import Media, Recording, Shelf, State
+from recordings.ports.parallel import Action
 from recordings.ports.recording_store import MetadataStore
+from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.start import StartRequest
 from tests.support.fake_clock import FakeClock
@@ -115,7 +117,9 @@ BY_RECORDING = {
     "resume": Case(Scope.CONTROL, Recordings.resume),
     "mask": Case(Scope.CONTROL, Recordings.mask),
     "unmask": Case(Scope.CONTROL, Recordings.unmask),
-    "annotate": Case(Scope.CONTROL, lambda service, caller, id: service.annotate(caller, id, {"note": "x"})),
+    "update": Case(
+        Scope.CONTROL, lambda service, caller, id: service.update(caller, id, {"user_metadata": {"note": "x"}})
+    ),
     "delete": Case(Scope.DELETE, Recordings.delete),
     "restore": Case(Scope.DELETE, Recordings.restore),
     "redeliver": Case(Scope.CONTROL, Recordings.redeliver),
@@ -123,6 +127,17 @@ BY_RECORDING = {
     "release": Case(Scope.ADMIN, Recordings.release),
 }
 """They raise `NotFound` without access."""
+BULK = {
+    "delete": Case(
+        Scope.DELETE, lambda service, caller, id: _granted(BulkActions(service, in_turn).delete(caller, [id]))
+    ),
+    "restore": Case(
+        Scope.DELETE, lambda service, caller, id: _granted(BulkActions(service, in_turn).restore(caller, [id]))
+    ),
+    "hold": Case(
+        Scope.ADMIN, lambda service, caller, id: _granted(BulkActions(service, in_turn).hold(caller, [id], "case 7"))
+    ),
+}
 READS = {
     "find": Case(Scope.READ, Recordings.find),
     "find_many": Case(Scope.READ, lambda service, caller, id: _only(service.find_many(caller, [id]))),
@@ -149,10 +164,27 @@ async def _only(found: Awaitable[list[Any]]) -> Any:
     return (await found)[0]
 
 
-def use_cases() -> dict[str, Any]:
+async def in_turn(actions: Sequence[Action]) -> list[Any]:
+    results: list[Any] = []
+    for action in actions:
+        try:
+            results.append(await action())
+        except Refused as refused:
+            results.append(refused)
+    return results
+
+
+async def _granted(results: Awaitable[list[Any]]) -> Any:
+    result = await _only(results)
+    if isinstance(result, Refused):
+        raise result
+    return result
+
+
+def use_cases(kind: type = Recordings) -> dict[str, Any]:
     return {
         name: function
-        for name, function in inspect.getmembers(Recordings, inspect.iscoroutinefunction)
+        for name, function in inspect.getmembers(kind, inspect.iscoroutinefunction)
         if not name.startswith("_")
     }
 
@@ -161,6 +193,7 @@ def test_every_use_case_is_checked() -> None:
     checked = {name for name, function in use_cases().items() if "principal" in inspect.signature(function).parameters}
     assert checked == BY_RECORDING.keys() | READS.keys() | BY_ACCOUNT.keys() | BY_CALL.keys()
     assert use_cases().keys() - checked == WITHOUT_PRINCIPAL
+    assert use_cases(BulkActions).keys() == BULK.keys()
 
 
 # The product
@@ -207,7 +240,7 @@ def comparable(error: Any, id: str) -> tuple[Any, ...]:
 @given(world=worlds())
 @settings(max_examples=80)
 async def test_access_to_recordings(world: World) -> None:
-    for name, case in {**BY_RECORDING, **READS}.items():
+    for name, case in (*BY_RECORDING.items(), *READS.items(), *BULK.items()):
         for item in world.recordings:
             installation = Installation(world)
             result = await installation.call(case, item.id)

@@ -86,7 +86,7 @@ SAMPLES: dict[type[Event], Event] = {
     Trashed: Trashed(at=AT, by="me", purge_at=AT + 5),
     Restored: Restored(at=AT, delete_at=None),
     Purged: Purged(at=AT),
-    Annotated: Annotated(at=AT, changes={"note": "x"}),
+    Annotated: Annotated(at=AT, changes={"user_metadata": {"note": "x"}}),
     Delivered: Delivered(at=AT),
     DeliveryFailed: DeliveryFailed(at=AT, error="503", retry_at=AT + 5),
     Redelivered: Redelivered(at=AT, delivery_id="d"),

@@ -426,7 +426,7 @@ ACTIONS: dict[Scope, list[Callable[[Installation, Principal], Awaitable[Any]]]] 
         start,
         *(lambda installation, caller, name=name: getattr(installation.service, name)(caller, "x")
           for name in ("stop", "pause", "resume", "mask", "unmask")),
-        lambda installation, caller: installation.service.annotate(caller, "x", {}),
+        lambda installation, caller: installation.service.update(caller, "x", {"user_metadata": {}}),
         lambda installation, caller: installation.service.redeliver(caller, "x"),
     ],
     Scope.ADMIN: [
@@ -493,7 +493,7 @@ async def test_a_lost_race_reloads_and_reapplies(installation: Installation, mon
         return await save(recording, expected)
 
     monkeypatch.setattr(installation.store, "save", save_after_another_writer)
-    annotated = await installation.service.annotate(CALLER, kept.id, {"a": 1})
+    annotated = await installation.service.update(CALLER, kept.id, {"user_metadata": {"a": 1}})
     assert (annotated.user_metadata, annotated.revision) == ({"a": 1}, kept.revision + 4)
 
 
@@ -513,8 +513,10 @@ async def test_a_recording_that_keeps_changing_is_a_conflict(
 async def test_two_writers_keep_each_others_metadata(installation: Installation) -> None:
     kept = await stored(installation)
     changes = [{f"key{number}": number} for number in range(6)]
-    await asyncio.gather(*(installation.service.annotate(CALLER, kept.id, change) for change in changes))
-    cleared = await installation.service.annotate(CALLER, kept.id, {"key0": None})
+    await asyncio.gather(
+        *(installation.service.update(CALLER, kept.id, {"user_metadata": change}) for change in changes)
+    )
+    cleared = await installation.service.update(CALLER, kept.id, {"user_metadata": {"key0": None}})
     assert cleared.user_metadata == {f"key{number}": number for number in range(1, 6)}
 
 
@@ -524,5 +526,5 @@ async def test_two_writers_keep_each_others_metadata(installation: Installation)
 async def test_metadata_that_cannot_be_stored_is_refused(installation: Installation, changes: dict[str, Any]) -> None:
     kept = await stored(installation)
     with pytest.raises(InvalidInput):
-        await installation.service.annotate(CALLER, kept.id, changes)
+        await installation.service.update(CALLER, kept.id, {"user_metadata": changes})
     assert await installation.store.load(kept.id) == kept

@@ -74,7 +74,9 @@ async def at_both(installation: Installation, other: Recordings, act: Action, re
         pytest.param(lambda service, found: service.delete(CALLER, found, "k"), id="delete"),
         pytest.param(lambda service, found: service.hold(CALLER, found, "a dispute", "k"), id="hold"),
         pytest.param(lambda service, found: service.release(CALLER, found, "k"), id="release"),
-        pytest.param(lambda service, found: service.annotate(CALLER, found, {"a": 1}, "k"), id="annotate"),
+        pytest.param(
+            lambda service, found: service.update(CALLER, found, {"user_metadata": {"a": 1}}, "k"), id="update"
+        ),
     ],
 )
 async def test_one_key_through_two_servers_is_applied_once(

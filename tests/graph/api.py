@@ -37,6 +37,7 @@ PRINCIPALS: Final = {
     "ada": principal(ACCOUNT, owner_id="ada"),
     "reader": principal(ACCOUNT, Scope.READ),
     "no_read": principal(ACCOUNT, Scope.CONTROL, Scope.LISTEN, Scope.DELETE),
+    "admin": principal(ACCOUNT, Scope.READ, Scope.ADMIN),
     "uploader": principal(ACCOUNT, Scope.INGEST),
 }
 

@@ -176,6 +176,8 @@ async def test_changes_between_pages_neither_repeat_nor_skip_other_rows(api: Api
         ({"first": 0}, "first", "an integer from 1 to 100"),
         ({"first": -1}, "first", "an integer from 1 to 100"),
         ({"first": 101}, "first", "an integer from 1 to 100"),
+        ({"first": 1_000}, "first", "an integer from 1 to 100"),
+        ({"last": 2**31 - 1}, "last", "an integer from 1 to 100"),
         ({"last": 0}, "last", "an integer from 1 to 100"),
         ({"last": 101}, "last", "an integer from 1 to 100"),
     ],

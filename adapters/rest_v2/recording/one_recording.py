@@ -92,7 +92,7 @@ class RecordingEndpoint:
         changes = _changes(context.parameters.body())
         row = await self._row(context, context.principal)
         _check_match(context, row)
-        changed = (await self._recordings.annotate(context.principal, row["id"], changes)).to_row()
+        changed = (await self._recordings.update(context.principal, row["id"], {"user_metadata": changes})).to_row()
         return context.reply(document_of(changed, context.principal), revision=revision_of(changed))
 
     async def _row(self, context: RequestContext, principal: Principal) -> RecordingRow:
