@@ -168,7 +168,9 @@ def _ingest(services: Services, publisher: "PresencePublisher | None", drain: Dr
     claim = None if publisher is None else publisher.claim
     return ingest_routes(
         authenticate=services.identity.ingest,
-        uploads=Uploads(ingest=services.ingest, spool=services.spool, limits=recorder.limits),
+        uploads=Uploads(
+            ingest=services.ingest, spool=services.spool, limits=recorder.limits, receiving=recorder.uploads
+        ),
         sockets=MediaSockets(recorder, services.clock, claim),
         is_draining=lambda: drain.is_active,
         clock=services.clock,

@@ -21,6 +21,7 @@ from graph.media.convert import Converter
 from graph.media_options import MediaOptions, MediaOptionsError, read_media_options
 from graph.server.audit_log import LogAudit, LogReporter
 from graph.server.background_work import WakeSignal
+from graph.server.clock_file import ClockFile
 from graph.server.disk_reserve import DiskReserve
 from graph.server.log_setup import scrub
 from graph.server.system_clock import SystemClock
@@ -293,6 +294,7 @@ def _connect(
         max_received=settings.max_received_hours * HOUR / SECOND,
     )
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
+    recorder_of_all = _recorder_of_all_servers(recorder, node, parts)
     policy = InstallationPolicy(
         trash_window=settings.trash_days * DAY,
         url_prefixes=parts.allowed_urls,
@@ -310,16 +312,17 @@ def _connect(
             forget=parts.renditions.forget,
             policy=policy,
         ),
-        recorder=recorder,
+        recorder=recorder_of_all,
         courier=parts.courier,
         clock=clock,
         reporter=LogReporter(),
         node=node,
         policy=policy,
+        mark=ClockFile(settings.data),
     )
     recordings = Recordings(
         store=store,
-        recorder=_recorder_of_all_servers(recorder, node, parts),
+        recorder=recorder_of_all,
         clock=clock,
         audit=audit,
         wake=wake,

@@ -115,20 +115,20 @@ class ClusterRecorder:
         result = await self._send_elsewhere(Verb.PAUSE, recording_id)
         return await self._own.pause(recording_id) if result is None else result.at_ms
 
-    async def resume(self, recording_id: str) -> None:
-        """Resume a paused take. Raises `TakeRefused`."""
-        if await self._send_elsewhere(Verb.RESUME, recording_id) is None:
-            await self._own.resume(recording_id)
+    async def resume(self, recording_id: str) -> Millis | None:
+        """Resume a paused take and return the length of the pause. Raises `TakeRefused`."""
+        result = await self._send_elsewhere(Verb.RESUME, recording_id)
+        return await self._own.resume(recording_id) if result is None else result.length_ms
 
     async def mask(self, recording_id: str) -> Millis:
         """Record silence from now on, and return the offset in the audio. Raises `TakeRefused`."""
         result = await self._send_elsewhere(Verb.MASK, recording_id)
         return await self._own.mask(recording_id) if result is None else result.at_ms
 
-    async def unmask(self, recording_id: str) -> None:
-        """End the silence of `mask`. Raises `TakeRefused`."""
-        if await self._send_elsewhere(Verb.UNMASK, recording_id) is None:
-            await self._own.unmask(recording_id)
+    async def unmask(self, recording_id: str) -> Millis | None:
+        """End the silence of `mask` and return its length. Raises `TakeRefused`."""
+        result = await self._send_elsewhere(Verb.UNMASK, recording_id)
+        return await self._own.unmask(recording_id) if result is None else result.length_ms
 
     async def is_open(self, recording_id: str) -> bool:
         """Return true if a take is open (or armed) on this server."""

@@ -48,7 +48,7 @@ class _CommandExecutor:
         self._recordings = recordings
         self._node = node
 
-    async def execute(self, command: Command) -> CommandResult:
+    async def execute(self, command: Command) -> CommandResult:  # noqa: PLR0911 - one return for each verb
         """Execute a command. Raises `TakeRefused`."""
         recorder, recording_id = self._recorder, command.recording_id
         match command.verb:
@@ -60,11 +60,11 @@ class _CommandExecutor:
             case Verb.PAUSE:
                 return CommandResult(at_ms=await recorder.pause(recording_id))
             case Verb.RESUME:
-                await recorder.resume(recording_id)
+                return CommandResult(length_ms=await recorder.resume(recording_id))
             case Verb.MASK:
                 return CommandResult(at_ms=await recorder.mask(recording_id))
             case Verb.UNMASK:
-                await recorder.unmask(recording_id)
+                return CommandResult(length_ms=await recorder.unmask(recording_id))
             case Verb.YIELD_CALL:
                 account_id, _, call_id = recording_id.partition("/")
                 return CommandResult(has_call=not await recorder.yield_call(account_id, call_id))

@@ -53,13 +53,14 @@ class Command:
 class CommandResult(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The response to an executed command. All times are in milliseconds.
 
-    `armed` or `begun` is the instant of a start. `at_ms` is the offset of a pause or a mask in the audio. `has_call`
-    says that a call was not yielded.
+    `armed` or `begun` is the instant of a start. `at_ms` is the offset of a pause or a mask in the audio, `length_ms`
+    the length of one that ended. `has_call` says that a call was not yielded.
     """
 
     armed: int | None = None
     begun: int | None = None
     at_ms: int = 0
+    length_ms: int | None = None
     has_call: bool = False
 
 

@@ -37,7 +37,9 @@ class Paused(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed(Event):
-    """Recording continued after a pause."""
+    """Recording continued after a pause. Without `length_ms`, the length of the pause is taken from the clock."""
+
+    length_ms: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,9 @@ class Masked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmasked(Event):
-    """Masking ended; the call's audio is recorded again."""
+    """Masking ended; the call's audio is recorded again. `length_ms` is as in `Resumed`."""
+
+    length_ms: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,14 +86,14 @@ class Recorder(Protocol):
     async def pause(self, recording_id: str) -> Millis:
         """Stop adding audio. Return the offset in the audio. Raise `TakeRefused` without an open take."""
 
-    async def resume(self, recording_id: str) -> None:
-        """Continue after a pause. Raise `TakeRefused` without an open take."""
+    async def resume(self, recording_id: str) -> Millis | None:
+        """Continue after a pause. Return its length, if it is known. Raise `TakeRefused` without an open take."""
 
     async def mask(self, recording_id: str) -> Millis:
         """Record silence from now on. Return the offset in the audio. Raise `TakeRefused` without an open take."""
 
-    async def unmask(self, recording_id: str) -> None:
-        """Record the call's audio again. Raise `TakeRefused` without an open take."""
+    async def unmask(self, recording_id: str) -> Millis | None:
+        """Record the call's audio again. Return the length of the mask, if it is known. Raise as `resume`."""
 
     async def is_open(self, recording_id: str) -> bool:
         """Return true if a take is open or armed here."""

@@ -76,12 +76,12 @@ def _masked(event: Masked, recording: Recording) -> Recording:
 
 @amend.register
 def _resumed(event: Resumed, recording: Recording) -> Recording:
-    return replace(recording, spans=_closed_spans(recording, event.at))
+    return replace(recording, spans=_closed_spans(recording, event.at, event.length_ms))
 
 
 @amend.register
 def _unmasked(event: Unmasked, recording: Recording) -> Recording:
-    return replace(recording, spans=_closed_spans(recording, event.at))
+    return replace(recording, spans=_closed_spans(recording, event.at, event.length_ms))
 
 
 @amend.register
@@ -130,6 +130,7 @@ def _stored(event: Stored, recording: Recording) -> Recording:
         media=event.media,
         format=event.format,
         duration_ms=event.media.duration_ms,
+        spans=_measured_spans(recording, event.media.duration_ms),
         reason_detail=None,
         node=None,
     )
@@ -277,13 +278,22 @@ def _missing(event: Missing, recording: Recording) -> Recording:
     return replace(recording, reason=Reason.AUDIO_MISSING, reason_detail=event.detail)
 
 
-def _closed_spans(recording: Recording, at: Millis) -> tuple[Span, ...]:
-    """Return the spans, with the last one closed."""
+def _closed_spans(recording: Recording, at: Millis, length: Millis | None = None) -> tuple[Span, ...]:
+    """Return the spans, with the last one closed. Without a `length`, its length is taken from the clock."""
     spans = recording.spans
     if not spans or spans[-1].duration_ms is not None:
         return spans
     # The server's clock may have been set back.
-    return (*spans[:-1], replace(spans[-1], duration_ms=max(0, at - spans[-1].at)))
+    closed = max(0, at - spans[-1].at) if length is None else length
+    return (*spans[:-1], replace(spans[-1], duration_ms=closed))
+
+
+def _measured_spans(recording: Recording, duration: Millis) -> tuple[Span, ...]:
+    """Return the spans of stored audio. A mask that lasted until the end gets the length that it has in the audio."""
+    spans = recording.spans
+    if not spans or spans[-1].kind is not SpanKind.MASKED or spans[-1].duration_ms is None:
+        return spans
+    return (*spans[:-1], replace(spans[-1], duration_ms=min(spans[-1].duration_ms, max(0, duration - spans[-1].at_ms))))
 
 
 def _with_end(recording: Recording, at: Millis, cause: EndCause) -> Recording:

@@ -2,7 +2,7 @@
 
 A clock that was ahead for a while sets retries, leases, deliveries and deletions too late, by the size of its error.
 When the clock goes back, this repair examines all recordings once. It brings forward the dates that no correct clock
-sets.
+sets. The clock may also go back while the server is stopped, so the server keeps the last instant that it has seen.
 """
 
 from collections.abc import Callable, Collection
@@ -12,13 +12,15 @@ from recordings.model.events import Rescheduled
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import MINUTE, Millis
 from recordings.model.recording import DeliveryState, Recording, State
-from recordings.ports.clock import Clock
+from recordings.ports.clock import Clock, ClockMark
 from recordings.ports.recording_store import RecordingStore
 from recordings.rules.backoff import LONGEST
 from recordings.use_cases.save_event import RecordingWriter
 
 JUMP: Final = MINUTE
 """By how much the clock must go back between two claims, before the due dates are examined."""
+_MARK: Final = MINUTE
+"""How often the instant of a claim is kept."""
 _RETRY: Final = 5 * MINUTE
 _PAGE: Final = 1_000
 _FIELDS: Final = frozenset({
@@ -29,19 +31,29 @@ _FIELDS: Final = frozenset({
 class ClockRepair:
     """Notices that the clock went back, and repairs the due dates in the store."""
 
-    def __init__(self, store: RecordingStore, clock: Clock, lease: Millis) -> None:
-        """`lease` is the duration of the lease of a step."""
+    def __init__(self, store: RecordingStore, clock: Clock, lease: Millis, mark: ClockMark | None = None) -> None:
+        """`lease` is the duration of the lease of a step. Without a `mark`, a restart forgets the clock."""
         self._store = store
         self._writer = RecordingWriter(store)
         self._clock = clock
         self._lease = lease
+        self._mark = mark
+        self._marked: Millis | None = None
         self._last: Millis | None = None
 
-    def went_back(self) -> bool:
-        """Return true if the clock went back since the last call."""
-        now, last = self._clock.now(), self._last
+    async def run(self, running: Callable[[], Collection[str]]) -> None:
+        """Repair the due dates if the clock went back since the last call, also of an earlier process."""
+        if self._last is None and self._mark is not None:
+            self._last = await self._mark.read()
+        now = self._clock.now()
+        if self._last is not None and now < self._last - JUMP:
+            await self.repair(running)
+            self._marked = None
         self._last = now
-        return last is not None and now < last - JUMP
+        # Only after the repair. If it fails, the next call repairs again.
+        if self._mark is not None and (self._marked is None or now >= self._marked + _MARK):
+            await self._mark.write(now)
+            self._marked = now
 
     async def repair(self, running: Callable[[], Collection[str]]) -> int:
         """Bring forward the due dates that are too late. Return their number. Skip recordings whose step is running."""

@@ -353,8 +353,7 @@ class Recordings:
 
     async def _resume(self, recording: Recording) -> Event:
         self._check_possible(recording, Resumed(at=self._clock.now()), Capability.PAUSE)
-        await self._recorder.resume(recording.id)
-        return Resumed(at=self._clock.now())
+        return Resumed(length_ms=await self._recorder.resume(recording.id), at=self._clock.now())
 
     async def _mask(self, recording: Recording) -> Event:
         self._check_possible(recording, Masked(at=self._clock.now(), at_ms=0), Capability.MASK)
@@ -362,8 +361,7 @@ class Recordings:
 
     async def _unmask(self, recording: Recording) -> Event:
         self._check_possible(recording, Unmasked(at=self._clock.now()), Capability.MASK)
-        await self._recorder.unmask(recording.id)
-        return Unmasked(at=self._clock.now())
+        return Unmasked(length_ms=await self._recorder.unmask(recording.id), at=self._clock.now())
 
     def _check_possible(self, recording: Recording, event: Event, capability: Capability) -> None:
         # These checks come before the recorder is called, so a refused action changes nothing there.

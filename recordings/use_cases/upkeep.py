@@ -26,7 +26,7 @@ from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import DAY, MINUTE, SECOND, Millis
 from recordings.model.recording import IN_PROGRESS, DeliveryState, EndCause, Reason, Recording, State
 from recordings.ports.audio import SpoolDamaged
-from recordings.ports.clock import Clock
+from recordings.ports.clock import Clock, ClockMark
 from recordings.ports.courier import Courier, DeliveryOutcome
 from recordings.ports.recorder import Recorder
 from recordings.ports.recording_store import Claim, MetadataStore, StoreUnavailableError, Taken
@@ -55,7 +55,7 @@ audio stays on this node's disk.
 class Upkeep:
     """Runs the background steps of one node."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each dependency by its name
         self,
         *,
         store: MetadataStore,
@@ -66,10 +66,11 @@ class Upkeep:
         reporter: Reporter,
         node: str,
         policy: InstallationPolicy | None = None,
+        mark: ClockMark | None = None,
     ) -> None:
         self._store = store
         self._writer = RecordingWriter(store)
-        self._clock_repair = ClockRepair(store, clock, LEASE)
+        self._clock_repair = ClockRepair(store, clock, LEASE, mark)
         self._unclear = UnclearWrites(store=store, finalizer=finalizer, clock=clock, reporter=reporter, node=node)
         self._spool = finalizer.spool
         self._finalizer = finalizer
@@ -90,8 +91,7 @@ class Upkeep:
 
     async def claim(self, limit: int) -> Sequence[Recording]:
         """Lease up to `limit` due recordings to this node."""
-        if self._clock_repair.went_back():
-            await self._clock_repair.repair(self._running.keys)
+        await self._clock_repair.run(self._running.keys)
         await self._unclear.resolve(self._running.keys())
         now = self._clock.now()
         return await self._store.claim_due(
@@ -338,6 +338,9 @@ class Upkeep:
     async def _abandon(self, recording: Recording) -> Event | None:
         """Do the step of a recording whose node is gone. Only that node can read its audio, and may adopt it later."""
         if recording.in_progress or recording.state is State.FINALIZING:
+            if recording.node is not None and not await self._recorder.is_gone(recording.node):
+                # The node is running, so this server's clock is wrong.
+                return None
             detail = f"node {recording.node} has not come back"
             return Lost(at=self._clock.now(), reason=Reason.RECORDER_GONE, detail=detail)
         return await self._steps[recording.state](recording)

@@ -114,6 +114,7 @@ async def test_a_recording_of_a_node_that_is_gone_is_lost(
 ) -> None:
     kept = await add(installation, state, node=OTHER)
     upkeep = upkeep_of(installation, parts)
+    installation.recorder.gone.add(OTHER)
     installation.clock.move(NODE_GONE_AFTER - 1)
     assert await upkeep.claim(8) == []
     installation.clock.move(2)
@@ -123,6 +124,19 @@ async def test_a_recording_of_a_node_that_is_gone_is_lost(
     assert (lost.state, lost.reason, lost.node) == (State.LOST, Reason.RECORDER_GONE, OTHER)
     assert lost.reason_detail == f"node {OTHER} has not come back"
     assert parts.moves == [(State.LOST, state.value.lower())]
+
+
+@pytest.mark.parametrize("state", [State.RECORDING, State.FINALIZING])
+async def test_a_clock_that_is_days_ahead_loses_no_recording_of_a_running_node(
+    installation: Installation, parts: Parts, state: State
+) -> None:
+    kept = await add(installation, state, node=OTHER)
+    upkeep = upkeep_of(installation, parts)
+    installation.clock.move(9 * NODE_GONE_AFTER)
+    (claimed,) = await upkeep.claim(8)
+    await upkeep.step(claimed)
+    released = await found(installation, kept)
+    assert (released.state, released.node, released.lease) == (state, OTHER, None)
 
 
 async def test_any_node_does_steps_that_need_no_audio_of_a_gone_node(installation: Installation, parts: Parts) -> None:

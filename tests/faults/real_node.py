@@ -9,6 +9,7 @@ from adapters.audio import AudioWorkers
 from adapters.media.folder_store import FolderMedia
 from adapters.metadata.sqlite import SqliteStore
 from adapters.spool import FolderSpool
+from graph.server.clock_file import ClockFile
 from recordings.model.instants import HOUR
 from recordings.model.recording import Recording, State
 from recordings.ports.audio import Codec
@@ -30,6 +31,9 @@ class IdleRecorder:
 
     async def is_open(self, recording_id: str) -> bool:
         return recording_id in self.open
+
+    async def is_gone(self, node: str) -> bool:
+        return node != NODE
 
 
 class ListReporter:
@@ -76,12 +80,13 @@ class Node:
         self.recorder = IdleRecorder()
         self.reporter = ListReporter()
         self.courier = ListCourier()
+        self.mark = ClockFile(folder)
 
     def upkeep(self) -> Upkeep:
         parts: Any = {"media": self.media, "spool": self.spool, "audio_processor": self.audio_workers}
         others: Any = {"recorder": self.recorder, "reporter": self.reporter, "courier": self.courier}
         finalizer = Finalizer(store=self.store, clock=self.clock, **parts)
-        return Upkeep(store=self.store, finalizer=finalizer, clock=self.clock, node=NODE, **others)
+        return Upkeep(store=self.store, finalizer=finalizer, clock=self.clock, node=NODE, mark=self.mark, **others)
 
     async def run(self, upkeep: Upkeep) -> None:
         """Recover, and then do all steps that are due."""

@@ -39,17 +39,22 @@ def retained(wrong: Millis) -> dict[str, Any]:
     return {"state": State.FAILED, "node": None, **dates}
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
 @pytest.mark.parametrize(
     ("change", "latest"),
     [(leased, 0), (retried, 0), (delivered, 0), (trashed, 30 * DAY), (retained, 30 * DAY)],
 )
-async def test_a_clock_that_goes_back_brings_due_dates_forward(node: Node, change: Change, latest: Millis) -> None:
+async def test_a_clock_that_goes_back_brings_due_dates_forward(
+    node: Node, change: Change, latest: Millis, is_restarted: bool
+) -> None:
     upkeep = node.upkeep()
     node.clock.move(ERROR)
     await upkeep.claim(8)
     given = sample(account_id="a" * 32, **{"node": NODE, **change(node.clock.now())})
     await node.store.insert(given)
     node.clock.move(-ERROR)
+    if is_restarted:
+        upkeep = node.upkeep()
     claimed = await upkeep.claim(8)
     found = await state_of(node, given)
     if latest:

@@ -73,17 +73,19 @@ class FakeRecorder:
         """Return a position of one second in the audio."""
         return self._ask("pause", recording_id)
 
-    async def resume(self, recording_id: str) -> None:
-        """Continue the take."""
+    async def resume(self, recording_id: str) -> Millis | None:
+        """Continue the take. The length of the pause is unknown."""
         self._ask("resume", recording_id)
+        return None
 
     async def mask(self, recording_id: str) -> Millis:
         """Return a position of one second in the audio."""
         return self._ask("mask", recording_id)
 
-    async def unmask(self, recording_id: str) -> None:
-        """Continue the take."""
+    async def unmask(self, recording_id: str) -> Millis | None:
+        """Continue the take. The length of the mask is unknown."""
         self._ask("unmask", recording_id)
+        return None
 
     async def is_open(self, recording_id: str) -> bool:
         """Return whether the take was started and not stopped."""

@@ -13,7 +13,7 @@ from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
 from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.spool_ports import TrackSpool
 from adapters.recorders.embedded.take import OpenTake
-from adapters.recorders.embedded.timeline import Treatment
+from adapters.recorders.embedded.timeline import Timeline, Treatment
 from adapters.recorders.embedded.timers import Timers
 from recordings.model.call import Call
 from recordings.model.events import Armed, Begun, Ended
@@ -64,6 +64,8 @@ class EmbeddedRecorder:
         self._live: dict[tuple[str, str], LiveCall] = {}
         self._takes: dict[str, tuple[OpenTake, LiveCall]] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self.uploads: set[str] = set()
+        """The recordings whose uploads are received now."""
         self._events = EventQueue()
         self._calls_changed: Callable[[], None] = _ignore
 
@@ -208,8 +210,8 @@ class EmbeddedRecorder:
         return True
 
     async def is_gone(self, node: str) -> bool:  # noqa: ARG002 - a method of the port
-        """Return false: this recorder knows no other servers."""
-        return False
+        """Return true: this recorder knows no other servers."""
+        return True
 
     async def start(self, take: Take) -> Armed | Begun:
         """Begin or arm a take on a live call. A repeated start of the same take returns the same result.
@@ -235,23 +237,23 @@ class EmbeddedRecorder:
 
     async def pause(self, recording_id: str) -> Millis:
         """Leave out the audio from now on. Return the offset in the take. Raises `TakeRefused` without an open take."""
-        return self._change(recording_id, Treatment.PAUSED, Treatment.MASKED)
+        return self._change(recording_id, Treatment.PAUSED, Treatment.MASKED).changed_at // BYTES_PER_MS
 
-    async def resume(self, recording_id: str) -> None:
-        """End a pause. Raises `TakeRefused` without an open take."""
-        self._change(recording_id, Treatment.RECORDED, Treatment.MASKED)
+    async def resume(self, recording_id: str) -> Millis | None:
+        """End a pause and return its length. Raises `TakeRefused` without an open take."""
+        return self._change(recording_id, Treatment.RECORDED, Treatment.MASKED).length_before // BYTES_PER_MS
 
     async def mask(self, recording_id: str) -> Millis:
         """Record silence from now on. Return the offset in the take. Raises `TakeRefused` without an open take."""
-        return self._change(recording_id, Treatment.MASKED, Treatment.PAUSED)
+        return self._change(recording_id, Treatment.MASKED, Treatment.PAUSED).changed_at // BYTES_PER_MS
 
-    async def unmask(self, recording_id: str) -> None:
-        """End a mask. Raises `TakeRefused` without an open take."""
-        self._change(recording_id, Treatment.RECORDED, Treatment.PAUSED)
+    async def unmask(self, recording_id: str) -> Millis | None:
+        """End a mask and return its length. Raises `TakeRefused` without an open take."""
+        return self._change(recording_id, Treatment.RECORDED, Treatment.PAUSED).length_before // BYTES_PER_MS
 
     async def is_open(self, recording_id: str) -> bool:
-        """Return true if a take is armed, open, or not yet completely on the disk."""
-        return recording_id in self._takes
+        """Return true if a take is armed, open, or not yet completely on the disk, or its upload is received now."""
+        return recording_id in self._takes or recording_id in self.uploads
 
     def events(self) -> AsyncIterator[TakeEvent]:
         """Yield the events of takes until the recorder closes. Only one consumer may read them."""
@@ -322,7 +324,7 @@ class EmbeddedRecorder:
         if full:
             self._end(live, take, EndCause.TIME_LIMIT)
 
-    def _change(self, recording_id: str, treatment: Treatment, conflicting: Treatment) -> Millis:
+    def _change(self, recording_id: str, treatment: Treatment, conflicting: Treatment) -> Timeline:
         take, live = self._takes.get(recording_id, (None, None))
         if take is None or live is None or take.timeline is None or take.ending is not None:
             raise TakeRefused(f"no take of {recording_id} is open")
@@ -331,7 +333,7 @@ class EmbeddedRecorder:
             raise TakeRefused(f"the take of {recording_id} is {conflicting.name}")
         if timeline.treatment is not treatment:
             timeline.change(live.position(self._timers.time()), treatment)
-        return timeline.changed_at // BYTES_PER_MS
+        return timeline
 
     def _end(self, live: LiveCall, take: OpenTake, cause: EndCause, at: Millis | None = None) -> asyncio.Task[None]:
         """End a take. The returned task is done when the audio is on the disk and the `Ended` event is queued."""

@@ -58,6 +58,12 @@ class Timeline:
         """The offset in the take at which the current treatment began."""
         return self._segments[-1].offset
 
+    @property
+    def length_before(self) -> int:
+        """The length in the stream of the treatment before the current one. 0 if there was none."""
+        *_, before, last = (self._segments[0], *self._segments)
+        return last.begin - before.begin
+
     def offset(self, position: int) -> int:
         """Return the offset in the take for a position of the stream in the last segment."""
         last = self._segments[-1]

@@ -14,8 +14,6 @@ How an upload ends, for its sender and as a recording:
     no data for `body_idle`, or longer      408                     FAILED(INCOMPLETE), the received part is set aside
       than `body_total` in total
     the disk is full                        503, Retry-After        FAILED(INCOMPLETE), the received part is set aside
-    the watchdog gave it up before its      503, Retry-After        FAILED(INCOMPLETE), the received part is set aside
-      end, after a jump of the clock
     this server shuts down                  -                       FAILED(INCOMPLETE), the received part is set aside
     more than `max_uploads` at once         503, Retry-After        nothing is stored
 
@@ -62,11 +60,15 @@ ReadAddress = Callable[[ReceivedFile], Upload]
 class Uploads:
     """Receives files for the accounts of ingest addresses, up to `max_uploads` at once."""
 
-    def __init__(self, *, ingest: Ingest, spool: FileSpool, limits: Limits | None = None) -> None:
+    def __init__(
+        self, *, ingest: Ingest, spool: FileSpool, limits: Limits | None = None, receiving: set[str] | None = None
+    ) -> None:
+        """`receiving` has the recordings whose uploads are received now."""
         self._ingest = ingest
         self._spool = spool
         self._limits = limits or Limits()
         self._open = 0
+        self._receiving: set[str] = set() if receiving is None else receiving
 
     async def receive(self, principal: Principal, request: Request, read_address: ReadAddress) -> Response:
         """Receive the body of a request. A success means that the file and the recording are stored durably."""
@@ -120,6 +122,7 @@ class Uploads:
             recording_id=upload.recording_id,
             label=upload.label,
         )
+        self._receiving.add(recording.id)
         try:
             digest = await self._spool_body(recording, upload, body)
             return await self._finish(recording, upload, digest)
@@ -136,6 +139,8 @@ class Uploads:
             with suppress(Exception):
                 await self._ingest.break_off(recording.id, "the server stopped before the upload was complete")
             raise
+        finally:
+            self._receiving.discard(recording.id)
 
     async def _spool_body(self, recording: Recording, upload: Upload, body: UploadBody) -> str:
         """Write the file to the spool and return its SHA-256."""

@@ -45,6 +45,7 @@ def test_offsets_do_not_grow_in_a_pause() -> None:
     timeline.change(500, Treatment.PAUSED)
     assert (timeline.changed_at, timeline.offset(900)) == (400, 400)
     timeline.change(1_000, Treatment.RECORDED)
+    assert (timeline.length_before, Timeline(100).length_before) == (500, 0)
     assert timeline.offset(1_100) == 500
 
 
