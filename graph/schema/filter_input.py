@@ -75,7 +75,7 @@ class RecordingFilter(PartialInput):
 _FIELDS: Final = {
     f"{name}_" if iskeyword(name) else name: name
     for name in filterable(FieldType.NUMBER, FieldType.TEXT, FieldType.CHOICE)
-    if name != "reason"
+    if name not in {"reason", "end_cause"}
 }
 """The fields of `RecordingFilter` with conditions on one value, and their names in a row."""
 

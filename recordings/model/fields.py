@@ -65,7 +65,7 @@ FIELDS: Final[Mapping[str, Field]] = {
         _choice("shelf", nullable=False, filterable=False),
         _choice("reason"),
         _text("reason_detail", filterable=False),
-        _choice("end_cause", filterable=False),
+        _choice("end_cause"),
         _number("start", nullable=False, filterable=True, sortable=True, v2="start"),
         _number("created", nullable=False, filterable=True, sortable=True),
         _number("modified", nullable=False, v2="pvt_modified"),
@@ -121,6 +121,30 @@ FIELDS: Final[Mapping[str, Field]] = {
     )
 }
 """All fields, by name. `shelf` and `active_call` are derived from other fields; the stores keep them for indexes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an object field that a query can filter by, as if it were a field: the object's name and the key."""
+
+    type: FieldType
+    field: str
+    key: str
+
+
+PARTS: Final[Mapping[str, Part]] = {
+    "delivery_state": Part(FieldType.CHOICE, "delivery", "state"),
+    "media_length": Part(FieldType.NUMBER, "media", "length"),
+}
+"""All parts, by the name that conditions use. Rows have the whole objects only."""
+
+
+def value_of(row: Mapping[str, Any], name: str) -> Any:
+    """Return the value of a field or of a part. A part of a missing object is `None`."""
+    part = PARTS.get(name)
+    if part is None:
+        return row[name]
+    return None if row[part.field] is None else row[part.field][part.key]
 
 
 def names_of(*types: FieldType) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from recordings.model.errors import InvalidInput
-from recordings.model.fields import FIELDS, FieldType, RecordingRow, filterable
+from recordings.model.fields import FIELDS, PARTS, FieldType, RecordingRow, filterable, value_of
 from recordings.model.instants import EARLIEST, LATEST
 from recordings.model.recording import Shelf
 
@@ -20,11 +20,15 @@ MAX_CONDITIONS: Final = 64
 MAX_DEPTH: Final = 8
 MAX_VALUES: Final = 100
 MAX_TEXT: Final = 512
+MAX_DESCENDANTS: Final = 100
+"""The maximum number of descendant accounts in one list. Each is read for every page."""
 
-TEXT_FIELDS: Final = frozenset(filterable(FieldType.TEXT, FieldType.CHOICE))
+_NUMBER_PARTS: Final = frozenset(name for name, part in PARTS.items() if part.type is FieldType.NUMBER)
+TEXT_FIELDS: Final = frozenset(filterable(FieldType.TEXT, FieldType.CHOICE)) | (PARTS.keys() - _NUMBER_PARTS)
 """Fields that can be compared with a text (`Equal`, `In`, `Prefix`)."""
-NUMBER_FIELDS: Final = frozenset(filterable(FieldType.NUMBER))
-"""Fields that can be compared with a number (`Equal`, `In`, `Range`). Instants and durations are in milliseconds."""
+NUMBER_FIELDS: Final = frozenset(filterable(FieldType.NUMBER)) | _NUMBER_PARTS
+"""Fields that can be compared with a number (`Equal`, `In`, `Range`). Instants and durations are in milliseconds,
+`media_length` is in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,13 @@ class HasMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """The recording has a legal hold, or, if not `present`, has none."""
+
+    present: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """All of these conditions are true. Without conditions, it is always true."""
 
@@ -88,7 +99,7 @@ class Not:
     item: "Condition"
 
 
-Condition = Equal | In | Prefix | Range | HasMedia | And | Or | Not
+Condition = Equal | In | Prefix | Range | HasMedia | Held | And | Or | Not
 EVERYTHING: Final = And(())
 
 
@@ -125,9 +136,13 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A selection of one account's recordings, or of one owner's, in an order."""
+    """A selection of one account's recordings, or of one owner's, in an order.
+
+    With `descendants`, the recordings of these accounts below it are in the list, too.
+    """
 
     account_id: str
+    descendants: tuple[str, ...] = ()
     owner_id: str | None = None
     shelf: Shelf = Shelf.LIVE
     where: Condition = EVERYTHING
@@ -188,7 +203,7 @@ def _parts(condition: Condition) -> tuple[Condition, ...]:
 
 
 def _check_one(condition: Condition, path: Sequence[str]) -> None:
-    if isinstance(condition, And | Or | Not | HasMedia):
+    if isinstance(condition, And | Or | Not | HasMedia | Held):
         return
     here = (*path, condition.field)
     values = _values(condition)
@@ -247,21 +262,24 @@ def matches(condition: Condition, row: Mapping[str, Any]) -> bool:  # noqa: PLR0
             return not matches(item, row)
         case HasMedia(present):
             return (row["media"] is not None) is present
+        case Held(present):
+            return (row["hold"] is not None) is present
         case Equal(field, value):
-            return bool(row[field] == value)
+            return bool(value_of(row, field) == value)
         case In(field, values):
-            return row[field] in values
+            return value_of(row, field) in values
         case Prefix(field, text):
-            return row[field] is not None and row[field].startswith(text)
+            value = value_of(row, field)
+            return value is not None and value.startswith(text)
         case Range(field, minimum, below):
-            value = row[field]
+            value = value_of(row, field)
             return value is not None and (minimum is None or value >= minimum) and (below is None or value < below)
 
 
 def selects(query: Query, row: RecordingRow) -> bool:
     """Return true if a query selects a row."""
     return (
-        row["account_id"] == query.account_id
+        row["account_id"] in {query.account_id, *query.descendants}
         and (query.owner_id is None or row["owner_id"] == query.owner_id)
         and row["shelf"] == query.shelf
         and matches(query.where, row)

@@ -7,7 +7,7 @@ from recordings.model.account import Account, Principal
 from recordings.model.errors import InvalidInput, NotFound
 from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, is_hex_id
-from recordings.model.query import Query, check
+from recordings.model.query import MAX_DESCENDANTS, Query, check
 from recordings.model.recording import Recording, Shelf
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import can_access_account, can_access_row, no_account, require_account
@@ -60,9 +60,13 @@ class Authorized:
 
         Raises:
             InvalidInput: the filter or the shelf is not allowed.
-            NotFound: the principal may not access the query's account or owner.
+            NotFound: the principal may not access one of the query's accounts, or its owner.
         """
-        await self.account_id(principal, query.account_id)
+        if len(query.descendants) > MAX_DESCENDANTS:
+            allowed = f"at most {MAX_DESCENDANTS} accounts"
+            raise InvalidInput.of(("descendants",), "maxItems", len(query.descendants), allowed)
+        for account_id in (query.account_id, *query.descendants):
+            await self.account_id(principal, account_id)
         check(query.where)
         if query.shelf is Shelf.GONE:
             raise InvalidInput.of(("shelf",), "enum", query.shelf.value, "LIVE or TRASH")

@@ -50,6 +50,7 @@ from recordings.rules.idempotency import fingerprint, was_applied
 from recordings.rules.lifecycle import apply
 from recordings.rules.media_grants import Grant
 from recordings.use_cases.authorized import Authorized, no_recording
+from recordings.use_cases.merged_lists import count_of, page_of
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import RecordingStarter, StartRequest, require_capability, with_retention
 
@@ -120,12 +121,12 @@ class Recordings:
         require_scope(principal, Scope.READ)
         if not 1 <= request.limit <= MAX_PAGE:
             raise InvalidInput.of(("first",), "maximum", request.limit, f"an integer from 1 to {MAX_PAGE}")
-        return await self._store.page(await self._authorized.narrow(principal, query), request)
+        return await page_of(self._store, await self._authorized.narrow(principal, query), request)
 
     async def count(self, principal: Principal, query: Query) -> int:
         """Return how many recordings a query selects."""
         require_scope(principal, Scope.READ)
-        return await self._store.count(await self._authorized.narrow(principal, query))
+        return await count_of(self._store, await self._authorized.narrow(principal, query))
 
     async def calls(self, principal: Principal, account_id: str | None = None) -> Sequence[Call]:
         """Return the live calls that can be recorded now."""

@@ -324,6 +324,22 @@ async def test_a_list_has_only_accessible_recordings(world: World, owner: str, s
         assert {row["id"] for row in result.rows} == expected & accessible
 
 
+@given(world=worlds(), shelf=st.sampled_from([Shelf.LIVE, Shelf.TRASH]))
+@settings(max_examples=80)
+async def test_a_list_of_several_accounts_needs_access_to_each(world: World, shelf: Shelf) -> None:
+    first, *others = world.parents
+    result = await Installation(world).call(
+        Case(Scope.READ, _page_of(Query(account_id=first, descendants=tuple(others), shelf=shelf))), first
+    )
+    if not world.has_scope(Scope.READ):
+        assert isinstance(result, Forbidden)
+    elif not all(world.can_access_account(account_id) for account_id in world.parents):
+        assert isinstance(result, NotFound)
+    else:
+        accessible = {item.id for item in world.recordings if world.can_access(item) and item.shelf is shelf}
+        assert {row["id"] for row in result.rows} == accessible
+
+
 @given(world=worlds())
 @settings(max_examples=80)
 async def test_access_to_calls(world: World) -> None:

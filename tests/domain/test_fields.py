@@ -49,4 +49,4 @@ def test_sort_fields_are_the_sortable_ones_and_each_has_a_cursor() -> None:
 def test_only_texts_choices_and_numbers_can_be_filtered() -> None:
     assert filterable(FieldType.OBJECT, FieldType.FREE_FORM) == ()
     assert {"label", "interaction_id"} <= set(filterable(FieldType.TEXT))
-    assert set(filterable(FieldType.CHOICE)) == {"state", "reason", "direction"}
+    assert set(filterable(FieldType.CHOICE)) == {"state", "reason", "end_cause", "direction"}

@@ -20,6 +20,7 @@ from recordings.model.query import (
     Condition,
     Equal,
     HasMedia,
+    Held,
     In,
     Not,
     Or,
@@ -42,6 +43,8 @@ ROW: dict[str, Any] = {
     "duration_ms": 1_000,
     "start": 5,
     "media": None,
+    "hold": {"by": "ada", "at": 1, "reason": "case 7"},
+    "delivery": {"id": "d", "state": "FAILED"},
     "id": "a",
 }
 
@@ -52,6 +55,8 @@ MEANINGS: list[tuple[Condition, bool]] = [
     (Prefix("label", ""), True), (Prefix("owner_id", ""), False), (Not(Prefix("owner_id", "")), True),
     (Range("duration_ms", 1_000), True), (Range("duration_ms", None, 1_000), False), (Range("duration_ms"), True),
     (HasMedia(), False), (HasMedia(present=False), True),
+    (Held(), True), (Held(present=False), False), (Equal("delivery_state", "FAILED"), True),
+    (In("delivery_state", ("PENDING",)), False), (Equal("media_length", None), True), (Range("media_length", 0), False),
     (And((Range("start", 5, 6), Not(HasMedia()))), True), (And((EVERYTHING, Or(()))), False),
 ]  # fmt: skip
 

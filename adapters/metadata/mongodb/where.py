@@ -21,7 +21,8 @@ from adapters.metadata.index_ranges import (
     lookup_condition,
 )
 from adapters.metadata.mongodb.indexes import index_keys, index_of, lookup_index
-from recordings.model.query import And, Condition, Equal, HasMedia, In, Not, Or, Prefix, Query, Range, prefix_end
+from recordings.model.fields import PARTS
+from recordings.model.query import And, Condition, Equal, HasMedia, Held, In, Not, Or, Prefix, Query, Range, prefix_end
 
 Filter = dict[str, Any]
 
@@ -52,19 +53,27 @@ def condition(item: Condition) -> Filter:  # noqa: PLR0911 - one `return` for ea
             return {"$nor": [condition(inner)]}
         case HasMedia(present):
             return {"media": {"$ne" if present else "$eq": None}}
+        case Held(present):
+            return {"hold": {"$ne" if present else "$eq": None}}
         case Equal(name, value):
-            return {name: {"$eq": value}}
+            return {path(name): {"$eq": value}}
         case In(name, values):
-            return {name: {"$in": list(values)}}
+            return {path(name): {"$in": list(values)}}
         case Prefix(name, text):
             return _between(name, text, prefix_end(text))
         case Range(name, minimum, below):
             return _between(name, minimum, below)
 
 
+def path(name: str) -> str:
+    """Return the path of a field, or of a part of an object field."""
+    part = PARTS.get(name)
+    return name if part is None else f"{part.field}.{part.key}"
+
+
 def _between(name: str, minimum: str | int | None, below: str | int | None) -> Filter:
     bounds = {sign: value for sign, value in (("$gte", minimum), ("$lt", below)) if value is not None}
-    return {name: bounds or {"$ne": None}}
+    return {path(name): bounds or {"$ne": None}}
 
 
 def _selected(query: Query) -> Filter:

@@ -256,6 +256,15 @@ _TWELFTH: Final = (
     "ALTER TABLE ingest_addresses ADD COLUMN record_all INTEGER NOT NULL DEFAULT 0",
 )
 
+_THIRTEENTH: Final = (
+    # Not generated columns: SQLite allows no `json_extract` in them without `trusted_schema`.
+    f"ALTER TABLE {TABLE} ADD COLUMN delivery_state TEXT",
+    f"ALTER TABLE {TABLE} ADD COLUMN media_length INTEGER",
+    """UPDATE recordings SET delivery_state = json_extract(delivery, '$.state'),
+        media_length = json_extract(media, '$.length')
+    WHERE delivery IS NOT NULL OR media IS NOT NULL""",
+)
+
 MIGRATIONS: Final = (
     _FIRST,
     _SECOND,

@@ -13,7 +13,7 @@ from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.row_fields import decode_column, encode, fields_to_read
 from adapters.metadata.sqlite import where
 from adapters.metadata.sqlite.migrations import DUE, LEASED, OVERDUE, TABLE, column
-from recordings.model.fields import FieldType, RecordingRow, names_of
+from recordings.model.fields import PARTS, FieldType, RecordingRow, names_of, value_of
 from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query, prefix_end
 from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording
@@ -23,9 +23,11 @@ log: Final = logging.getLogger(__name__)
 _JSON: Final = frozenset(names_of(FieldType.OBJECT, FieldType.FREE_FORM))
 _COLUMNS: Final = ", ".join(column(name) for name in ROW_FIELDS)
 _ID: Final = ROW_FIELDS.index("id")
-_PLACEHOLDERS: Final = ", ".join("?" * len(ROW_FIELDS))
-INSERT: Final = f"INSERT INTO {TABLE} ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"
-_SAVE: Final = f"UPDATE {TABLE} SET ({_COLUMNS}) = ({_PLACEHOLDERS}) WHERE id = ? AND revision = ?"
+_WRITTEN: Final = ", ".join((_COLUMNS, *PARTS))
+"""The columns of a row, and those of the parts of its objects."""
+_PLACEHOLDERS: Final = ", ".join("?" * (len(ROW_FIELDS) + len(PARTS)))
+INSERT: Final = f"INSERT INTO {TABLE} ({_WRITTEN}) VALUES ({_PLACEHOLDERS})"
+_SAVE: Final = f"UPDATE {TABLE} SET ({_WRITTEN}) = ({_PLACEHOLDERS}) WHERE id = ? AND revision = ?"
 _OTHER_ROW: Final = f"SELECT 1 FROM {TABLE} WHERE id != :own AND"
 _FIND_DUPLICATE: Final = {
     Unique.ID: f"{_OTHER_ROW} id = :id",
@@ -58,9 +60,10 @@ _CLAIM: Final = (
 
 
 def values_of(recording: Recording) -> list[Any]:
-    """Return the column values of a recording, in the order of `ROW_FIELDS`."""
+    """Return the column values of a recording: in the order of `ROW_FIELDS`, then the parts of its objects."""
     row = recording.to_row()
-    return [encode(value) if name in _JSON and value is not None else value for name, value in row.items()]
+    values = [encode(value) if name in _JSON and value is not None else value for name, value in row.items()]
+    return [*values, *(value_of(row, name) for name in PARTS)]
 
 
 @lru_cache(maxsize=256)

@@ -15,6 +15,7 @@ from recordings.model.query import (
     Condition,
     Equal,
     HasMedia,
+    Held,
     In,
     Not,
     Or,
@@ -44,6 +45,8 @@ def condition(item: Condition) -> Sql:  # noqa: PLR0911 - one `return` for each 
             return f"NOT ({text})", values
         case HasMedia(present):
             return f"media IS {'NOT ' if present else ''}NULL", ()
+        case Held(present):
+            return f"hold IS {'NOT ' if present else ''}NULL", ()
         case Equal(field, value):
             return f"+{column(field)} IS ?", (value,)
         case In(field, values):

@@ -16,6 +16,7 @@ from recordings.model.query import (
     Condition,
     Equal,
     HasMedia,
+    Held,
     In,
     Not,
     Or,
@@ -28,7 +29,18 @@ from recordings.model.query import (
     Range,
     check,
 )
-from recordings.model.recording import ROW_FIELDS, Direction, Reason, Recording, Shelf, State
+from recordings.model.recording import (
+    ROW_FIELDS,
+    Delivery,
+    DeliveryState,
+    Direction,
+    EndCause,
+    Hold,
+    Reason,
+    Recording,
+    Shelf,
+    State,
+)
 from recordings.ports.recording_store import MetadataStore
 from tests.contract.metadata.samples import AUDIO, at, ordered, recording, reference
 
@@ -44,9 +56,16 @@ STATES = [State.STORED, State.FAILED, State.RECORDING, State.TRASHED, State.PURG
 TEXT_VALUES: dict[str, list[Any]] = {
     "caller_id_number": TEXTS, "interaction_id": TEXTS, "label": TEXTS, "call_id": ["c1", "c2", ""],
     "owner_id": OWNERS, "state": [state.value for state in State], "direction": ["inbound", "outbound"],
-    "reason": [Reason.EMPTY.value], "name": TEXTS,
+    "reason": [Reason.EMPTY.value], "end_cause": [EndCause.HANGUP.value, EndCause.IDLE.value], "name": TEXTS,
+    "delivery_state": [state.value for state in DeliveryState],
 }  # fmt: skip
-NUMBER_VALUES = {"start": INSTANTS, "created": INSTANTS, "ended": INSTANTS, "duration_ms": NUMBERS}
+NUMBER_VALUES = {
+    "start": INSTANTS,
+    "created": INSTANTS,
+    "ended": INSTANTS,
+    "duration_ms": NUMBERS,
+    "media_length": [AUDIO.length, 7],
+}
 VALUES = TEXT_VALUES | NUMBER_VALUES
 
 accounts = (f"account-{number}" for number in itertools.count())
@@ -73,7 +92,10 @@ def recordings(draw: st.DrawFn) -> Recording:
         name=draw(st.sampled_from(TEXTS)),
         direction=draw(some(*Direction)),
         reason=draw(some(Reason.EMPTY)),
-        media=draw(some(AUDIO)),
+        media=draw(some(AUDIO, replace(AUDIO, length=7))),
+        end_cause=draw(some(EndCause.HANGUP)),
+        delivery=draw(some(Delivery("d", DeliveryState.FAILED, None))),
+        hold=draw(some(Hold("ada", 1, "case 7"))),
         source_key="source",  # with it, a recording does not occupy its call
     )
 
@@ -98,6 +120,7 @@ def leaves() -> st.SearchStrategy[Condition]:
         st.sampled_from(sorted(NUMBER_VALUES)).flatmap(between),
         st.sampled_from(sorted(TEXT_VALUES)).flatmap(prefix),
         st.builds(HasMedia, st.booleans()),
+        st.builds(Held, st.booleans()),
     )
 
 

@@ -20,6 +20,7 @@ from adapters.metadata.sqlite.database import READ_SECONDS, READERS, Database, c
 from adapters.metadata.sqlite.database_threads import Call, ConnectionThreads, Outcome, StoreClosedError
 from adapters.metadata.sqlite.migrations import MIGRATIONS, SchemaTooNewError
 from adapters.metadata.sqlite.sqlite_store import FILE
+from recordings.model.fields import PARTS
 from recordings.model.instants import LATEST
 from recordings.model.query import Query
 from recordings.model.recording import ROW_FIELDS
@@ -57,7 +58,7 @@ def run_python(program: str, *arguments: str) -> "subprocess.Popen[str]":
 def test_every_field_has_a_column(beside: sqlite3.Connection) -> None:
     columns = beside.execute("SELECT name FROM pragma_table_info('recordings')").fetchall()
     # In any order: all statements name their columns.
-    assert sorted(name for (name,) in columns) == sorted(ROW_FIELDS)
+    assert sorted(name for (name,) in columns) == sorted((*ROW_FIELDS, *PARTS))
 
 
 def test_only_the_owner_can_read_the_file(beside: sqlite3.Connection, tmp_path: Path) -> None:
