@@ -278,6 +278,7 @@ MIGRATIONS: Final = (
     _TENTH,
     _ELEVENTH,
     _TWELFTH,
+    _THIRTEENTH,
 )
 """Step n migrates `user_version` n to n + 1."""
 
