@@ -40,7 +40,9 @@ from rich.table import Table
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from adapters.recorders.dialects.media_streams import Event, Mark, MediaStream
+from adapters.recorders.dialects.stream_events import Event, Mark
+from adapters.recorders.dialects.stream_format import StreamFormat
+from adapters.recorders.dialects.twilio import TwilioStream
 from adapters.recorders.embedded import (
     EmbeddedRecorder,
     HttpProtocol,
@@ -75,7 +77,7 @@ def note_lag(due: str) -> None:
     LAGS.append(time.monotonic() - float(due))
 
 
-class LagMeasuringStream(MediaStream):
+class LagMeasuringStream(TwilioStream):
     """The normal decoder. It also notes the lag of each mark, one a second."""
 
     def _event(self, text: str | bytes) -> Event:
@@ -88,8 +90,8 @@ class LagMeasuringStream(MediaStream):
 class RecordEveryCall(EmbeddedRecorder):
     """Records every call from its start."""
 
-    def open_call(self, call: Any, close: Any) -> LiveCall:
-        live = super().open_call(call, close)
+    def open_call(self, call: Any, close: Any, format: StreamFormat | None = None) -> LiveCall:
+        live = super().open_call(call, close, format)
         number = secrets.token_hex(16)
         take = Take(f"202611-{number}", call.account_id, call.call_id, RecordingOptions(time_limit=10_800))
         live.bench = asyncio.get_running_loop().create_task(self.start(take))  # type: ignore[attr-defined]
@@ -104,7 +106,7 @@ class SystemTime:
 def recorder_app(root: Path) -> Any:
     # An info line for each stream would be printed to stdout, which carries the measurements.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    vars(sockets)["MediaStream"] = LagMeasuringStream
+    vars(sockets)["AnyStream"] = lambda _: LagMeasuringStream()
     inner: Any = None
 
     async def authenticate(_address: str, _secret: str) -> Principal:

@@ -158,6 +158,10 @@ _describe(
     {
         SpanKind.PAUSED: "The recording was paused: this part was cut out of the audio.",
         SpanKind.MASKED: "The recording was masked: the audio has silence in this part.",
+        SpanKind.SENDER_PAUSED: "The sender paused its stream: the audio has silence in this part.",
+        SpanKind.SENDER_DISCARDED: "The sender discarded this part: the audio has silence in it.",
+        SpanKind.DISCONNECTED: "The stream was disconnected and continued: the audio has silence in this part.",
+        SpanKind.GAP: "The sender sent no audio for this part: the audio has silence in it.",
     },
 )
 _describe(

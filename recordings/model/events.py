@@ -7,7 +7,7 @@ recordings; each write has one `Cause`.
 from dataclasses import dataclass
 
 from recordings.model.instants import Millis
-from recordings.model.recording import EndCause, Lease, Media, Reason, Reference
+from recordings.model.recording import EndCause, Lease, Media, Reason, Reference, SpanKind
 from recordings.model.recording_changes import RecordingChanges
 
 
@@ -54,6 +54,15 @@ class Unmasked(Event):
     """Masking ended; the call's audio is recorded again. `length_ms` is as in `Resumed`."""
 
     length_ms: Millis | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted(Event):
+    """The sender had no audio for a while. The audio has silence of `duration_ms` from `at_ms` on."""
+
+    kind: SpanKind
+    at_ms: Millis
+    duration_ms: Millis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,10 @@ class SpanKind(StrEnum):
 
     PAUSED = "PAUSED"
     MASKED = "MASKED"
+    SENDER_PAUSED = "SENDER_PAUSED"
+    SENDER_DISCARDED = "SENDER_DISCARDED"
+    DISCONNECTED = "DISCONNECTED"
+    GAP = "GAP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class Span:
 
     It began at the instant `at`, at the offset `at_ms` of the stored audio. A masked span is silence of `duration_ms`
     in the audio. A paused span was cut out and takes no time in the audio. `duration_ms` is `None` until the span ends.
+    In the other kinds, the sender had no audio: it is silence of `duration_ms`, too.
     """
 
     kind: SpanKind

@@ -99,6 +99,13 @@ class Codec(StrEnum):
     """A file in any audio format. The format is detected from the bytes, never from the name."""
     MULAW = "mulaw"
     """Headerless G.711 mu-law."""
+    ALAW = "alaw"
+    """Headerless G.711 A-law."""
+    G722 = "g722"
+    """Headerless G.722 of 64 kbit/s: two samples a byte."""
+    OPUS = "opus"
+    """Opus packets. Before each packet come its position in samples of 48 kHz (8 bytes) and its length (2 bytes), both
+    little-endian."""
     S16 = "s16"
     """Headerless signed 16-bit little-endian PCM."""
 

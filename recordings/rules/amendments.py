@@ -19,6 +19,7 @@ from recordings.model.events import (
     Event,
     Failed,
     Held,
+    Interrupted,
     Lost,
     Masked,
     Missing,
@@ -82,6 +83,17 @@ def _resumed(event: Resumed, recording: Recording) -> Recording:
 @amend.register
 def _unmasked(event: Unmasked, recording: Recording) -> Recording:
     return replace(recording, spans=_closed_spans(recording, event.at, event.length_ms))
+
+
+@amend.register
+def _interrupted(event: Interrupted, recording: Recording) -> Recording:
+    # It has ended when it is reported, so an open pause or mask that was reported earlier stays the last span.
+    span = Span(event.kind, event.at, event.at_ms, event.duration_ms)
+    if any((each.kind, each.at_ms) == (span.kind, span.at_ms) for each in recording.spans):
+        return recording
+    is_open = bool(recording.spans) and recording.spans[-1].duration_ms is None
+    index = len(recording.spans) - is_open
+    return replace(recording, spans=(*recording.spans[:index], span, *recording.spans[index:]))
 
 
 @amend.register

@@ -34,6 +34,7 @@ from recordings.model.events import (
     Event,
     Failed,
     Held,
+    Interrupted,
     Lost,
     Masked,
     Missing,
@@ -124,6 +125,7 @@ RULES: Final[Mapping[type[Event], Rule]] = {
         State.PURGED: NotFound,
         _OTHERWISE: NotRecording,
     },
+    Interrupted: {_WITH_AUDIO | {State.FINALIZING, State.STORED}: Outcome.STAY, _OTHERWISE: Outcome.UNCHANGED},
     Stopped: {
         _WAITING: State.DISCARDED,
         _WITH_AUDIO: State.FINALIZING,
@@ -296,6 +298,7 @@ _ADVICE: Final[Mapping[type[Event], str]] = {
     Resumed: "only a paused recording can be resumed",
     Masked: "only a recording in progress can be masked",
     Unmasked: "only a masked recording can be unmasked",
+    Interrupted: "it cannot be interrupted",
     Stopped: "only a recording in progress can be stopped",
     Ended: "it cannot end",
     Reopened: "only an incomplete upload can be sent again",

@@ -164,7 +164,8 @@ async def test_a_socket_with_an_unknown_address_is_denied_in_this_form(site: Sit
     async def send(message: Any) -> None:
         sent.append(message)
 
-    (socket,) = [each.path for each in site.app._app.routes if isinstance(each, WebSocketRoute)]  # type: ignore[attr-defined]
+    sockets = [each.path for each in site.app._app.routes if isinstance(each, WebSocketRoute)]  # type: ignore[attr-defined]
+    (socket,) = [path for path in sockets if path.endswith("/ws") and "{secret}" in path]
     path = socket.replace("{address}", "nothing").replace("{secret}", "x")
     scope = {"type": "websocket", "path": path, "query_string": b"", "headers": [], "subprotocols": []}
     await site.app(scope | {"extensions": {"websocket.http.response": {}}}, receive, send)

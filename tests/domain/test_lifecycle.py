@@ -30,6 +30,7 @@ from recordings.model.events import (
     Event,
     Failed,
     Held,
+    Interrupted,
     Lost,
     Masked,
     Missing,
@@ -75,6 +76,7 @@ SAMPLES: dict[type[Event], Event] = {
     Resumed: Resumed(at=AT),
     Masked: Masked(at=AT, at_ms=10),
     Unmasked: Unmasked(at=AT),
+    Interrupted: Interrupted(at=AT, kind=SpanKind.GAP, at_ms=10, duration_ms=90),
     Stopped: Stopped(at=AT),
     Ended: Ended(at=AT, cause=EndCause.HANGUP),
     Reopened: Reopened(at=AT),
@@ -119,6 +121,7 @@ def expected(state: State, event: type[Event]) -> object:
         Unmasked: lambda: {S.RECORDING: SAME, S.MASKED: S.RECORDING, S.PAUSED: InvalidState}.get(
             state, not_recording(state)
         ),
+        Interrupted: lambda: STAY if state in {S.RECORDING, S.PAUSED, S.MASKED, S.FINALIZING, S.STORED} else SAME,
         Stopped: lambda: ended(state) if state in GOING_ON else not_recording(state),
         Ended: lambda: ended(state) if state in GOING_ON | {S.LOST} else SAME,
         Reopened: lambda: {S.FAILED: S.RECORDING, S.RECORDING: SAME}.get(state, InvalidState),
@@ -243,6 +246,19 @@ def test_only_an_incomplete_upload_can_be_sent_again() -> None:
 def test_a_recording_without_audio_has_the_reason_never_started() -> None:
     stopped = apply(make(S.ARMED), Stopped(at=AT))
     assert (stopped.state, stopped.reason, stopped.due_at) == (S.DISCARDED, Reason.NEVER_STARTED, None)
+
+
+def test_an_interruption_is_a_span_that_has_ended_and_its_repetition_changes_nothing() -> None:
+    gap = Interrupted(at=4_000, kind=SpanKind.DISCONNECTED, at_ms=500, duration_ms=1_500)
+    paused = apply(apply(make(S.REQUESTED), Begun(at=1_000)), Paused(at=3_000, at_ms=2_000))
+    once = apply(paused, gap)
+    assert [(span.kind, span.duration_ms) for span in once.spans] == [
+        (SpanKind.DISCONNECTED, 1_500),
+        (SpanKind.PAUSED, None),
+    ]
+    assert apply(once, gap).spans == once.spans
+    resumed = apply(once, Resumed(at=7_000))
+    assert [span.duration_ms for span in resumed.spans] == [1_500, 4_000]
 
 
 def test_spans_open_and_close_with_both_clocks() -> None:

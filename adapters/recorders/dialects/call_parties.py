@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from adapters.recorders.dialects.stream_events import LEFT, RIGHT
 from recordings.model.call import Call
 from recordings.model.instants import Millis
 from recordings.model.recording import Direction
@@ -44,6 +45,19 @@ def direction_of(text: str) -> Direction | None:
     name = text.strip().lower().partition("-")[0]
     name = {"incoming": "inbound", "outgoing": "outbound"}.get(name, name)
     return Direction(name) if name in {"inbound", "outbound"} else None
+
+
+LEG_TRACKS: Final[Mapping[str, int]] = {"inbound": LEFT, "outbound": RIGHT}
+"""The tracks of a leg that the caller opened: the platform receives the caller's voice, and sends the callee's."""
+_OUTBOUND_LEG_TRACKS: Final[Mapping[str, int]] = {"inbound": RIGHT, "outbound": LEFT}
+
+
+def tracks_of(direction: str | None) -> Mapping[str, int]:
+    """Return the index of each track, by its name from the platform's point of view, for the direction of a leg.
+
+    `inbound` is what the platform receives from the leg's own party. On an outbound leg this party is the callee.
+    """
+    return _OUTBOUND_LEG_TRACKS if direction_of(direction or "") is Direction.OUTBOUND else LEG_TRACKS
 
 
 def make_call(

@@ -8,11 +8,30 @@ from typing import Any, Final
 
 import msgspec
 
+from adapters.recorders.dialects.stream_limits import MAX_MESSAGE, ProtocolError
+
 MAX_DIGITS: Final = 20
 """Maximum length (characters) of a number that is written as text."""
 _NUMBER: Final = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]*)?\s*", re.ASCII)
 _SPACE: Final = re.compile(r"\s+")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
+
+
+def parse_object(text: str | bytes) -> Mapping[str, Any]:
+    """Parse a message that is a JSON object.
+
+    Raises:
+        ProtocolError: the message is too long, or not a JSON object.
+    """
+    if len(text) > MAX_MESSAGE:
+        raise ProtocolError(f"the message has {len(text)} characters, at most {MAX_MESSAGE} are allowed")
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise ProtocolError(f"not a media stream message: {error}") from error
+    if not isinstance(value, dict):
+        raise ProtocolError("not a media stream message: it is not a JSON object")
+    return value
 
 
 def to_object(value: Any) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from adapters.recorders.dialects.call_parties import clean, make_call
-from adapters.recorders.dialects.media_streams import StreamStarted
+from adapters.recorders.dialects.stream_events import StreamStarted
 from recordings.model.call import Call
 from recordings.model.instants import Millis
 

@@ -7,19 +7,19 @@ from typing import Any, Final
 
 import structlog
 
-from adapters.recorders.dialects.media_streams import BYTES_PER_MS, SAMPLE_RATE, Audio
+from adapters.recorders.dialects.stream_events import Audio
+from adapters.recorders.dialects.stream_format import StreamFormat
 from adapters.recorders.embedded.event_queue import EventQueue
 from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
 from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.spool_ports import TrackSpool
 from adapters.recorders.embedded.take import OpenTake
-from adapters.recorders.embedded.timeline import Timeline, Treatment
+from adapters.recorders.embedded.timeline import Treatment
 from adapters.recorders.embedded.timers import Timers
 from recordings.model.call import Call
-from recordings.model.events import Armed, Begun, Ended
+from recordings.model.events import Armed, Begun, Ended, Interrupted
 from recordings.model.instants import Millis
-from recordings.model.recording import EndCause
-from recordings.ports.audio import Codec
+from recordings.model.recording import EndCause, SpanKind
 from recordings.ports.clock import Clock
 from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
 
@@ -89,12 +89,13 @@ class EmbeddedRecorder:
         """Call `callback` after each start and each end of a live call. It must not block."""
         self._calls_changed = callback
 
-    def open_call(self, call: Call, close: Callable[[StreamEnd], None]) -> LiveCall:
+    def open_call(self, call: Call, close: Callable[[StreamEnd], None], format: StreamFormat | None = None) -> LiveCall:
         """Register a call whose audio starts to arrive.
 
         Args:
             call: the call.
             close: ends the call's stream. It must not block.
+            format: the format of its audio, by default Twilio's.
 
         If a stream of this call has ended without a hang-up, and its takes wait for another one, this stream continues
         them.
@@ -106,13 +107,20 @@ class EmbeddedRecorder:
         if (live := self._live.get(key)) is not None:
             self._reconnect(live, close)
             return live
-        live = self._live[key] = LiveCall(call, self._timers.time(), self.limits, close)
+        live = self._live[key] = LiveCall(call, self._timers.time(), self.limits, close, format)
         live.timers = [
             self._timers.call_later(self.limits.max_call_seconds, self._end_long_call, live),
             self._timers.call_later(self.limits.stream_idle, self._check_idle, live),
         ]
         self._calls_changed()
         return live
+
+    async def open_stream(self, call: Call, close: Callable[[StreamEnd], None], format: StreamFormat) -> LiveCall:
+        """Open a call as `open_call` does. If a stream returns in another format, its audio is another call's."""
+        live = self._live.get((call.account_id, call.call_id))
+        if live is not None and live.reconnect_timer is not None and live.format != format:
+            await self.end_call(live, EndCause.DISCONNECTED)
+        return self.open_call(call, close, format)
 
     def _reconnect(self, live: LiveCall, close: Callable[[StreamEnd], None]) -> None:
         """Continue a call with another stream. The time without audio becomes silence in its takes."""
@@ -127,6 +135,7 @@ class EmbeddedRecorder:
             live.close(StreamEnd(EndCause.DISCONNECTED, POLICY_VIOLATION, "another stream continues this call"))
         live.close = close
         live.positions.restart()
+        live.gap_kind = SpanKind.DISCONNECTED
         _log.info("media stream reconnected", call_id=live.call.call_id, silent_seconds=round(max(silent, 0), 1))
 
     def _end_long_call(self, live: LiveCall) -> None:
@@ -137,9 +146,20 @@ class EmbeddedRecorder:
         """Record a frame of a live call. Return for how many seconds its stream must not be read."""
         position, wait = live.receive_audio(audio, self._timers.time())
         if live.takes and position is not None:
+            if live.positions.gap is not None:
+                self._note_gap(live, *live.positions.gap)
             for take in tuple(live.takes.values()):
                 self._record(live, take, audio, position)
         return wait
+
+    def _note_gap(self, live: LiveCall, begin: int, end: int) -> None:
+        """Report a part of the stream without audio, for each open take."""
+        kind, live.gap_kind = live.gap_kind, SpanKind.GAP
+        for take in live.takes.values():
+            if (found := take.gap(begin, end)) is not None:
+                at_ms, duration_ms = found
+                gap = Interrupted(at=self._clock.now(), kind=kind, at_ms=at_ms, duration_ms=duration_ms)
+                self._events.add(TakeEvent(take.id, gap))
 
     async def end_stream(self, live: LiveCall, close: Callable[[StreamEnd], None], end: StreamEnd) -> None:
         """End the stream that was opened with `close`, and its call.
@@ -237,19 +257,19 @@ class EmbeddedRecorder:
 
     async def pause(self, recording_id: str) -> Millis:
         """Leave out the audio from now on. Return the offset in the take. Raises `TakeRefused` without an open take."""
-        return self._change(recording_id, Treatment.PAUSED, Treatment.MASKED).changed_at // BYTES_PER_MS
+        return self._change(recording_id, Treatment.PAUSED, Treatment.MASKED).changed_at_ms
 
     async def resume(self, recording_id: str) -> Millis | None:
         """End a pause and return its length. Raises `TakeRefused` without an open take."""
-        return self._change(recording_id, Treatment.RECORDED, Treatment.MASKED).length_before // BYTES_PER_MS
+        return self._change(recording_id, Treatment.RECORDED, Treatment.MASKED).length_before_ms
 
     async def mask(self, recording_id: str) -> Millis:
         """Record silence from now on. Return the offset in the take. Raises `TakeRefused` without an open take."""
-        return self._change(recording_id, Treatment.MASKED, Treatment.PAUSED).changed_at // BYTES_PER_MS
+        return self._change(recording_id, Treatment.MASKED, Treatment.PAUSED).changed_at_ms
 
     async def unmask(self, recording_id: str) -> Millis | None:
         """End a mask and return its length. Raises `TakeRefused` without an open take."""
-        return self._change(recording_id, Treatment.RECORDED, Treatment.PAUSED).length_before // BYTES_PER_MS
+        return self._change(recording_id, Treatment.RECORDED, Treatment.PAUSED).length_before_ms
 
     async def is_open(self, recording_id: str) -> bool:
         """Return true if a take is armed, open, or not yet completely on the disk, or its upload is received now."""
@@ -280,7 +300,8 @@ class EmbeddedRecorder:
 
     async def _open(self, live: LiveCall, take: Take) -> OpenTake:
         try:
-            writer = await self._spool.open_tracks(take.recording_id, Codec.MULAW, SAMPLE_RATE)
+            format, names = live.format, ("left", "right")[: live.format.tracks]
+            writer = await self._spool.open_tracks(take.recording_id, format.codec, format.rate, names)
         except OSError as error:
             _log.exception("take not opened: disk error", recording_id=take.recording_id)
             raise TakeRefused("the disk of this server cannot be written") from error
@@ -288,13 +309,13 @@ class EmbeddedRecorder:
             await writer.close(sync=False)
             await self._spool.remove(take.recording_id)
             raise TakeRefused(f"the call {take.call_id} has ended")
-        opened = live.takes[take.recording_id] = OpenTake(take, writer)
+        opened = live.takes[take.recording_id] = OpenTake(take, writer, live.format)
         self._takes[take.recording_id] = (opened, live)
         return opened
 
     def _begin_or_arm(self, live: LiveCall, take: OpenTake) -> Armed | Begun:
         now = self._clock.now()
-        if _may_begin(live, take):
+        if live.may_begin(take.options):
             self._begin(live, take, live.position(self._timers.time()))
             take.start_result = Begun(at=now)
             # Also sent as an event: if the call ends before the result of `start` is stored, the recording must not
@@ -311,12 +332,12 @@ class EmbeddedRecorder:
 
     def _record(self, live: LiveCall, take: OpenTake, audio: Audio, position: int) -> None:
         if take.timeline is None:
-            if not _may_begin(live, take):
+            if not live.may_begin(take.options):
                 return
             self._begin(live, take, position)
             self._events.add(TakeEvent(take.id, Begun(at=self._clock.now())))
         try:
-            full = take.write(audio.side, position, audio.payload)
+            full = take.write(audio.track, position, audio.payload)
         except OSError:
             _log.exception("take ended: disk error", recording_id=take.id)
             self._end(live, take, EndCause.SPOOL_FULL)
@@ -324,7 +345,7 @@ class EmbeddedRecorder:
         if full:
             self._end(live, take, EndCause.TIME_LIMIT)
 
-    def _change(self, recording_id: str, treatment: Treatment, conflicting: Treatment) -> Timeline:
+    def _change(self, recording_id: str, treatment: Treatment, conflicting: Treatment) -> OpenTake:
         take, live = self._takes.get(recording_id, (None, None))
         if take is None or live is None or take.timeline is None or take.ending is not None:
             raise TakeRefused(f"no take of {recording_id} is open")
@@ -333,7 +354,7 @@ class EmbeddedRecorder:
             raise TakeRefused(f"the take of {recording_id} is {conflicting.name}")
         if timeline.treatment is not treatment:
             timeline.change(live.position(self._timers.time()), treatment)
-        return timeline
+        return take
 
     def _end(self, live: LiveCall, take: OpenTake, cause: EndCause, at: Millis | None = None) -> asyncio.Task[None]:
         """End a take. The returned task is done when the audio is on the disk and the `Ended` event is queued."""
@@ -358,21 +379,12 @@ class EmbeddedRecorder:
     def _check_idle(self, live: LiveCall) -> None:
         silent = live.silent_for(self._timers.time())
         idle = self.limits.stream_idle
-        if silent >= idle:
+        if silent >= idle and not live.is_paused:
             live.close(StreamEnd(EndCause.IDLE, POLICY_VIOLATION, f"no audio for {idle:g} seconds"))
         else:
-            live.timers[1] = self._timers.call_later(idle - silent, self._check_idle, live)
+            wait = idle if live.is_paused else idle - silent
+            live.timers[1] = self._timers.call_later(wait, self._check_idle, live)
 
 
 def _ignore() -> None:
     """Do nothing when calls change: the default callback."""
-
-
-def _may_begin(live: LiveCall, take: OpenTake) -> bool:
-    """Return true if a take may begin. `record_on_answer` overrides `record_on_bridge`.
-
-    Source: docs/v2_contract.md, section 6.2.
-    """
-    if take.options.record_on_answer:
-        return live.answered
-    return live.bridged if take.options.record_on_bridge else True

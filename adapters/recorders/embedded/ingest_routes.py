@@ -2,6 +2,7 @@
 
 PUT | POST  /ingest/{address}/{secret}[/{the path that Kazoo appends to its url}]
 WebSocket   /ingest/{address}/{secret}/ws
+WebSocket   /ingest/ws                        the address and the secret are the user and the password of basic auth
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,11 +14,14 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from adapters.http.error_body import error_response, unavailable
-from adapters.recorders.dialects import kazoo_upload
-from adapters.recorders.embedded.stream_sockets import MediaSockets
+from adapters.recorders.dialects import audiohook_signature, kazoo_upload
+from adapters.recorders.dialects.detect import SESSION_HEADER
+from adapters.recorders.dialects.loose_json import to_bytes
+from adapters.recorders.embedded.stream_sockets import MediaSockets, handshake_of
 from adapters.recorders.embedded.uploads import Uploads
 from recordings.model.account import Principal
 from recordings.model.errors import Refused
+from recordings.model.instants import Millis
 from recordings.ports.clock import Clock
 
 Authenticate = Callable[[str, str], Awaitable[Principal | None]]
@@ -47,12 +51,17 @@ def ingest_routes(
             return _reject(409, refused.code, refused.message)
 
     async def stream(websocket: WebSocket) -> None:
-        async def is_allowed() -> bool:
-            return await _principal(authenticate, websocket) is not None
+        address, secret = _credentials(websocket)
 
-        principal = await _principal(authenticate, websocket)
+        async def is_allowed() -> bool:
+            return await authenticate(address, secret) is not None
+
+        principal = await authenticate(address, secret)
         if principal is None:
-            await websocket.send_denial_response(_not_found())
+            is_in_path = "address" in websocket.path_params
+            await websocket.send_denial_response(_not_found() if is_in_path else _unauthenticated())
+        elif (fault := _audiohook_fault(websocket, address, secret, clock.now())) is not None:
+            await websocket.send_denial_response(_reject(401, "UNAUTHENTICATED", fault))
         elif is_draining():
             # A balancer tries the next server after a 503.
             await websocket.send_denial_response(unavailable("this server is stopping: connect again"))
@@ -61,7 +70,11 @@ def ingest_routes(
 
     methods = ["PUT", "POST"]
     return [
+        WebSocketRoute("/ingest/ws", stream),
+        WebSocketRoute("/ingest/ws/{tail:path}", stream),
         WebSocketRoute("/ingest/{address}/{secret}/ws", stream),
+        # jambonz appends `/record/{vendor}` to its address.
+        WebSocketRoute("/ingest/{address}/{secret}/ws/{tail:path}", stream),
         Route("/ingest/{address}/{secret}", upload, methods=methods),
         Route("/ingest/{address}/{secret}/{tail:path}", upload, methods=methods),
     ]
@@ -71,8 +84,33 @@ async def _principal(authenticate: Authenticate, connection: Request | WebSocket
     return await authenticate(connection.path_params["address"], connection.path_params["secret"])
 
 
+def _credentials(websocket: WebSocket) -> tuple[str, str]:
+    """Return the address and the secret of the path, or else those of basic authentication (RFC 7617)."""
+    if "address" in websocket.path_params:
+        return websocket.path_params["address"], websocket.path_params["secret"]
+    scheme, _, encoded = websocket.headers.get("authorization", "").partition(" ")
+    given = (to_bytes(encoded.strip()) or b"") if scheme.lower() == "basic" else b""
+    address, _, secret = given.decode("latin-1").partition(":")
+    return address, secret
+
+
+def _audiohook_fault(websocket: WebSocket, address: str, secret: str, now: Millis) -> str | None:
+    """Return why the signature of an AudioHook handshake is wrong; `None` if it is right, or if there is none."""
+    headers = handshake_of(websocket).headers
+    if SESSION_HEADER not in headers or not audiohook_signature.is_signed(headers):
+        return None
+    query = websocket.url.query
+    target = websocket.scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
+    return audiohook_signature.fault(headers, target, address, secret, now)
+
+
 def _not_found() -> Response:
     return _reject(404, "NOT_FOUND", "unknown or revoked ingest address, or wrong secret")
+
+
+def _unauthenticated() -> Response:
+    message = "the user must be the id of an ingest address, and the password its secret"
+    return error_response(401, "UNAUTHENTICATED", message, {"WWW-Authenticate": "Basic", "Connection": "close"})
 
 
 def _reject(status: int, code: str, message: str) -> Response:

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adapters.recorders.dialects.media_streams import Audio
+from adapters.recorders.dialects.stream_events import Audio
+from adapters.recorders.dialects.stream_format import StreamFormat
 from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.stream_positions import StreamPositions
 from adapters.recorders.embedded.take import OpenTake
 from adapters.recorders.embedded.timers import Timer
 from recordings.model.call import Call
-from recordings.model.recording import EndCause
+from recordings.model.options import RecordingOptions
+from recordings.model.recording import EndCause, SpanKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +27,31 @@ class StreamEnd:
 class LiveCall:
     """A call with one media stream at a time. `close` ends the connection of that stream.
 
-    Positions are samples since the start of the call. `reconnect_timer` runs while the call has no stream.
+    Positions are ticks since the start of the call. `reconnect_timer` runs while the call has no stream.
     """
 
-    def __init__(self, call: Call, now: float, limits: Limits, close: Callable[[StreamEnd], None]) -> None:
+    def __init__(
+        self,
+        call: Call,
+        now: float,
+        limits: Limits,
+        close: Callable[[StreamEnd], None],
+        format: StreamFormat | None = None,
+    ) -> None:
         self.call = call
+        self.format = format or StreamFormat()
         self.close = close
+        self.is_paused = False
+        """Whether the sender paused the stream. Then no audio is expected."""
         self.takes: dict[str, OpenTake] = {}
         self.ended = False
         self.opening = asyncio.Lock()
         """Held while a take of this call is opened, so that takes open one at a time."""
         self.timers: list[Timer] = []
         self.reconnect_timer: Timer | None = None
-        self.positions = StreamPositions(now, limits.max_lead)
+        self.positions = StreamPositions(now, limits.max_lead, self.format)
+        self.gap_kind = SpanKind.GAP
+        """The reason for the next time without audio."""
         self._max_lead = limits.max_lead
         self._resume_lead = limits.resume_lead
         self._has_audio = [False, False]
@@ -49,11 +63,20 @@ class LiveCall:
 
     @property
     def bridged(self) -> bool:
-        """Whether audio of both sides arrived."""
-        return self._has_audio[0] and self._has_audio[1]
+        """Whether audio of both sides arrived. A stream of one track has no sides to tell apart."""
+        return self.answered if self.format.tracks == 1 else self._has_audio[0] and self._has_audio[1]
+
+    def may_begin(self, options: RecordingOptions) -> bool:
+        """Return true if a take may begin. `record_on_answer` overrides `record_on_bridge`.
+
+        Source: docs/v2_contract.md, section 6.2.
+        """
+        if options.record_on_answer:
+            return self.answered
+        return self.bridged if options.record_on_bridge else True
 
     def position(self, now: float) -> int:
-        """Return the current position of the call, in samples."""
+        """Return the current position of the call, in ticks."""
         return self.positions.current(now)
 
     def silent_for(self, now: float) -> float:
@@ -69,7 +92,7 @@ class LiveCall:
         if position is None:
             return None, 0.0
         if audio.payload:
-            self._has_audio[audio.side] = True
+            self._has_audio[audio.track] = True
         lead = self.positions.lead(position, now)
         if lead <= self._max_lead:
             return position, 0.0

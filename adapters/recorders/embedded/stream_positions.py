@@ -1,23 +1,26 @@
 """Maps the timestamps of a call's streams to positions in the call, so that no audio overwrites other audio.
 
-A position is a number of samples since the start of the call. The timestamps of a stream may start again, after a
-reconnect or within a stream. They may jump ahead, or count from another instant. Then the audio continues at the call's
-position by this server's clock. The time in between becomes silence.
+A position is a number of ticks since the start of the call (`StreamFormat`). The timestamps of a stream may start
+again, after a reconnect or within a stream. They may jump ahead, or count from another instant. Then the audio
+continues at the call's position by this server's clock. The time in between becomes silence.
 """
 
 from collections import deque
 from typing import Final
 
-from adapters.recorders.dialects.media_streams import BYTES_PER_MS, SAMPLE_RATE, Audio
+from adapters.recorders.dialects.stream_events import Audio
+from adapters.recorders.dialects.stream_format import StreamFormat
 
 JITTER: Final = 0.5
 """A gap without frames of up to this many seconds is network jitter. After a longer gap the call's position advances
 with the clock, as if the call had continued in silence."""
-OVERLAP: Final = SAMPLE_RATE // 5
-"""A frame that begins up to this many samples before the end of its side follows that end: its timestamp is not exact.
+OVERLAP: Final = 0.2
+"""A frame that begins up to this many seconds before the end of its side follows that end: its timestamp is not exact.
 """
-ROUNDING: Final = SAMPLE_RATE // 100
-"""How many samples the timestamp of a late frame may differ from the gap that the frame fills."""
+ROUNDING: Final = 0.01
+"""How many seconds the timestamp of a late frame may differ from the gap that the frame fills."""
+MIN_GAP: Final = 0.06
+"""A time without audio of any side, in seconds, from which on it is reported as a gap."""
 MAX_GAPS: Final = 64
 """Maximum number of gaps that late frames can fill, for each side."""
 REMEMBERED: Final = 16
@@ -27,9 +30,10 @@ REMEMBERED: Final = 16
 class _SideState:
     """The audio of one side so far."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, rate: int) -> None:
+        self._rate = rate
         self.offset = 0
-        """Samples from the timestamps of the stream to positions of the call."""
+        """Ticks from the timestamps of the stream to positions of the call."""
         self.end = 0
         self.last_at = now
         self.gaps: list[tuple[int, int]] = []
@@ -39,27 +43,32 @@ class _SideState:
 
     def expected(self, now: float, length: int) -> int:
         """Return the position, by the clock, of a frame of this length that arrives now."""
-        return max(self.end, self.end + round((now - self.last_at) * SAMPLE_RATE) - length)
+        return max(self.end, self.end + round((now - self.last_at) * self._rate) - length)
 
 
 class StreamPositions:
     """The positions of one call. Times are monotonic, in seconds; `max_lead` is the longest plausible lead."""
 
-    def __init__(self, now: float, max_lead: float) -> None:
+    def __init__(self, now: float, max_lead: float, format: StreamFormat | None = None) -> None:
         self.last_audio_at = now
+        self.gap: tuple[int, int] | None = None
+        """The begin and the end of the time without audio before the last frame, if that is worth a note."""
         self._started_at = now
-        self._max_lead = max_lead * SAMPLE_RATE
-        self._sides = (_SideState(now), _SideState(now))
+        self._format = format or StreamFormat()
+        self._rate = self._format.ticks_per_second
+        self._per_ms = self._rate / 1_000
+        self._max_lead = max_lead * self._rate
+        self._sides = (_SideState(now, self._rate), _SideState(now, self._rate))
         self._is_new_stream = False
 
     def current(self, now: float) -> int:
         """Return the current position of the call."""
         silent = now - self.last_audio_at
-        return max(side.end for side in self._sides) + (round(silent * SAMPLE_RATE) if silent > JITTER else 0)
+        return max(side.end for side in self._sides) + (round(silent * self._rate) if silent > JITTER else 0)
 
     def lead(self, position: int, now: float) -> float:
         """Return by how many seconds a position is ahead of the clock."""
-        return position / SAMPLE_RATE - (now - self._started_at)
+        return position / self._rate - (now - self._started_at)
 
     def postpone(self, until: float) -> None:
         """Expect no audio before an instant, because the stream is not read until then."""
@@ -73,41 +82,55 @@ class StreamPositions:
 
     def position_of(self, audio: Audio, now: float) -> int | None:
         """Return the position of a frame; `None` for a repeated frame, which is already there."""
-        side = self._sides[audio.side]
-        position = audio.timestamp_ms * BYTES_PER_MS + side.offset
+        side = self._sides[audio.track]
+        position = self._start(audio) + side.offset
+        self.gap = None
         if position != side.end or self._is_new_stream or side.is_unsure:
             found = self._find(audio, now)
             if found is None:
                 return None
             position = found
+            self._note_gap(position)
         side.recent.append(audio)
         side.last_at = self.last_audio_at = now
-        side.end = max(side.end, position + len(audio.payload))
+        side.end = max(side.end, position + self._format.ticks(audio.payload))
         return position
+
+    def _start(self, audio: Audio) -> int:
+        """Return the timestamp of a frame in ticks. A frame without one follows the last."""
+        if audio.at_ms is None:
+            side = self._sides[audio.track]
+            return side.end - side.offset
+        return round(audio.at_ms * self._per_ms)
+
+    def _note_gap(self, position: int) -> None:
+        begin = max(side.end for side in self._sides)
+        if begin and position - begin > MIN_GAP * self._rate:
+            self.gap = begin, position
 
     def _find(self, audio: Audio, now: float) -> int | None:
         """Return the position of a frame that does not simply follow the last one."""
-        side = self._sides[audio.side]
+        side = self._sides[audio.track]
         if self._is_new_stream or side.is_unsure:
             self._set_offset(audio, now)
-        position, length = audio.timestamp_ms * BYTES_PER_MS + side.offset, len(audio.payload)
+        position, length = self._start(audio) + side.offset, self._format.ticks(audio.payload)
         furthest = max(each.end for each in self._sides)
         if position >= side.end:
-            if position - furthest > self._max_lead and self.lead(position, now) * SAMPLE_RATE > self._max_lead:
+            if position - furthest > self._max_lead and self.lead(position, now) * self._rate > self._max_lead:
                 return self._restart(audio, now)
             if position > side.end:
                 side.gaps = [*side.gaps[1 - MAX_GAPS :], (side.end, position)]
             return position
-        if (filled := _fill(side.gaps, position, length)) is not None:
+        if (filled := _fill(side.gaps, position, length, self._rate)) is not None:
             return filled
         if audio in side.recent:
             return None
-        return side.end if side.end - position <= OVERLAP else self._restart(audio, now)
+        return side.end if side.end - position <= OVERLAP * self._rate else self._restart(audio, now)
 
     def _set_offset(self, audio: Audio, now: float) -> None:
         """Set the offset of a side whose timestamps may have started again."""
-        side, other = self._sides[audio.side], self._sides[1 - audio.side]
-        length, start = len(audio.payload), audio.timestamp_ms * BYTES_PER_MS
+        side, other = self._sides[audio.track], self._sides[1 - audio.track]
+        length, start = self._format.ticks(audio.payload), self._start(audio)
         if self._is_new_stream:
             self._is_new_stream = False
             expected = max(each.expected(now, length) for each in self._sides)
@@ -124,18 +147,19 @@ class StreamPositions:
 
     def _restart(self, audio: Audio, now: float) -> int:
         """Continue a side at the position by the clock, because its timestamps started again or jumped."""
-        side, other = self._sides[audio.side], self._sides[1 - audio.side]
-        position = side.expected(now, len(audio.payload))
-        side.offset = position - audio.timestamp_ms * BYTES_PER_MS
+        side, other = self._sides[audio.track], self._sides[1 - audio.track]
+        position = side.expected(now, self._format.ticks(audio.payload))
+        side.offset = position - self._start(audio)
         side.recent.clear()
         other.is_unsure = True
         return position
 
 
-def _fill(gaps: list[tuple[int, int]], position: int, length: int) -> int | None:
+def _fill(gaps: list[tuple[int, int]], position: int, length: int, rate: int) -> int | None:
     """Return the position of a late frame in a gap, and take that part from the gap; `None` if it fits in no gap."""
+    rounding = ROUNDING * rate
     for index, (begin, end) in enumerate(gaps):
-        if begin - ROUNDING <= position and position + length <= end + ROUNDING and length <= end - begin:
+        if begin - rounding <= position and position + length <= end + rounding and length <= end - begin:
             found = min(max(position, begin), end - length)
             gaps[index : index + 1] = [gap for gap in ((begin, found), (found + length, end)) if gap[0] < gap[1]]
             return found

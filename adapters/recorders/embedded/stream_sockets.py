@@ -1,10 +1,12 @@
-"""Media streams over WebSockets: connects a WebSocket, the protocol decoder and the recorder.
+"""Media streams over WebSockets: connects a WebSocket, the decoder of its dialect and the recorder.
 
 How a stream ends, for its sender (close code) and for its takes (cause):
 
     `stop`                                          1000   HANGUP
     the connection ends without `stop`              -      DISCONNECTED, unless the call reconnects within `reconnect`
     an invalid message                              1007   PROTOCOL_ERROR
+    a first message of no known dialect             1003   (no take begins)
+    closed, if that is the dialect's normal end     -      HANGUP
     no audio for `stream_idle`                      1008   IDLE
     longer than `max_call_seconds`                  1008   HANGUP
     its ingest address was revoked                  1008   HANGUP
@@ -13,190 +15,102 @@ How a stream ends, for its sender (close code) and for its takes (cause):
     another stream continues the call               1008   (its takes stay open)
     more than `max_streams`                         1013   (no take begins)
     this server shuts down                          1012   SHUTDOWN
-
-A stream may send faster than real time. If it is more than `max_lead` ahead, it is read only in real time.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
 
-import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from adapters.recorders.dialects.media_streams import Audio, MediaStream, ProtocolError, StreamStarted, StreamStopped
-from adapters.recorders.dialects.stream_call import call_of
-from adapters.recorders.embedded.embedded_recorder import POLICY_VIOLATION, RESTARTING, CallIsLive, EmbeddedRecorder
-from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
+from adapters.recorders.dialects.detect import AnyStream, Handshake
+from adapters.recorders.dialects.stream_events import Event
+from adapters.recorders.dialects.stream_limits import UnknownDialect
+from adapters.recorders.embedded.embedded_recorder import RESTARTING, EmbeddedRecorder
+from adapters.recorders.embedded.live_call import StreamEnd
+from adapters.recorders.embedded.stream_session import (
+    INVALID_DATA,
+    NORMAL,
+    UNSUPPORTED_DATA,
+    Claim,
+    Disconnected,
+    IsAllowed,
+    StreamHost,
+)
 from recordings.model.account import Principal
-from recordings.model.call import Call
 from recordings.model.recording import EndCause
 from recordings.ports.clock import Clock
-from recordings.ports.recording_store import StoreUnavailableError
 
-_log: Final[Any] = structlog.get_logger("recorder")
-
-NORMAL: Final = 1000
-INVALID_DATA: Final = 1007
+GOING_AWAY: Final = 1001
+NO_STATUS: Final = 1005
 TOO_BIG: Final = 1009
 TRY_AGAIN_LATER: Final = 1013
 MAX_REASON: Final = 120
 """Maximum length (bytes) of the reason in a close frame. RFC 6455, section 5.5, allows 123."""
 
-IsAllowed = Callable[[], Awaitable[bool]]
-"""Returns whether the sender of a stream may still send audio."""
-
-Claim = Callable[[Call], Awaitable[bool]]
-"""Claims a call for this server. Returns false if it is live on another server."""
-
-
-async def _claim_always(_call: Call) -> bool:
-    return True
-
 
 class MediaSockets:
-    """Serves WebSockets with media streams, up to the recorder's `max_streams` at once."""
+    """Serves WebSockets with media streams."""
 
     def __init__(self, recorder: EmbeddedRecorder, clock: Clock, claim: Claim | None = None) -> None:
-        self._recorder = recorder
-        self._clock = clock
-        self._claim = claim or _claim_always
-        self._open = 0
+        self.host = StreamHost(recorder, clock, claim)
 
     async def serve(self, websocket: WebSocket, principal: Principal, is_allowed: IsAllowed) -> None:
         """Serve one authenticated connection, from its handshake to its end."""
-        await websocket.accept()
-        if self._open >= self._recorder.limits.max_streams:
+        handshake = handshake_of(websocket)
+        await websocket.accept(handshake.subprotocol)
+        if self.host.is_full:
             await websocket.close(TRY_AGAIN_LATER, "too many streams: try again later")
             return
-        self._open += 1
         try:
-            connection = _MediaSocket(websocket, principal, self._recorder, self._clock, self._claim)
-            async with connection.closed_on_revocation(is_allowed):
-                await connection.run()
-        finally:
-            self._open -= 1
-
-
-class _MediaSocket:
-    """One connection."""
-
-    def __init__(
-        self, websocket: WebSocket, principal: Principal, recorder: EmbeddedRecorder, clock: Clock, claim: Claim
-    ) -> None:
-        self._websocket = websocket
-        self._account_id = principal.account_id
-        self._recorder = recorder
-        self._clock = clock
-        self._claim = claim
-        self._stream = MediaStream()
-        self._live: LiveCall | None = None
-        self._requested_end: StreamEnd | None = None
-        self._deadline: asyncio.Timeout | None = None
-
-    async def run(self) -> None:
-        end = StreamEnd(EndCause.SHUTDOWN, RESTARTING, "")
-        try:
-            end = await self._receive_until_end()
-        finally:
-            # After this point a request to close has no effect.
-            self._deadline = None
-            if self._live is not None:
-                await self._recorder.end_stream(self._live, self._request_end, end)
-        self._log_end(end)
+            connection = _WebSocketConnection(websocket, AnyStream(handshake))
+        except UnknownDialect as error:
+            await websocket.close(UNSUPPORTED_DATA, _short(str(error)))
+            return
+        end = await self.host.run(connection, principal.account_id, is_allowed)
         # The sender may be disconnected, or may have closed at the same moment.
         with suppress(WebSocketDisconnect, RuntimeError):
-            reason = end.reason.encode()[:MAX_REASON].decode(errors="ignore")
-            await self._websocket.close(end.code, reason)
-
-    @asynccontextmanager
-    async def closed_on_revocation(self, is_allowed: IsAllowed) -> AsyncIterator[None]:
-        """Close the stream when its address is revoked: a leaked secret must not work for the hours of a call."""
-        checking = asyncio.create_task(self._check_revocation(is_allowed))
-        try:
-            yield
-        finally:
-            checking.cancel()
-            await asyncio.wait([checking])
-
-    async def _check_revocation(self, is_allowed: IsAllowed) -> None:
-        while True:
-            await asyncio.sleep(self._recorder.limits.revocation_check)
-            try:
-                if await is_allowed():
-                    continue
-            except StoreUnavailableError:
-                # The stream stays open while the store is unavailable.
-                continue
-            except Exception:  # noqa: BLE001 - it is logged, and the stream stays open
-                _log.exception("stream permission check failed")
-                continue
-            self._request_end(StreamEnd(EndCause.HANGUP, POLICY_VIOLATION, "the ingest address was revoked"))
-            return
-
-    async def _receive_until_end(self) -> StreamEnd:
-        idle = self._recorder.limits.stream_idle
-        try:
-            async with asyncio.timeout(idle) as self._deadline:
-                return await self._receive()
-        except TimeoutError:
-            not_started = StreamEnd(EndCause.IDLE, POLICY_VIOLATION, f"no stream was started for {idle:g} seconds")
-            return self._requested_end or not_started
-        except CallIsLive as error:
-            return StreamEnd(EndCause.HANGUP, POLICY_VIOLATION, str(error))
-        except ProtocolError as error:
-            return StreamEnd(EndCause.PROTOCOL_ERROR, INVALID_DATA, str(error))
-        except WebSocketDisconnect as error:
-            return StreamEnd(_cause_of(error.code), error.code, error.reason)
-
-    async def _receive(self) -> StreamEnd:
-        receive, receive_audio, decode = self._websocket.receive, self._recorder.receive_audio, self._stream.receive
-        while True:
-            message = await receive()
-            text = message.get("text")
-            if text is None:
-                # Some clients send JSON in binary messages.
-                text = message.get("bytes")
-            if text is None:
-                raise WebSocketDisconnect(message.get("code", 1006), message.get("reason"))
-            event = decode(text)
-            if isinstance(event, Audio) and self._live is not None:
-                wait = receive_audio(self._live, event)
-                if wait > 0:
-                    # While nothing is read, TCP flow control slows the sender down.
-                    await asyncio.sleep(wait)
-            elif isinstance(event, StreamStarted):
-                await self._open_call(event)
-            elif isinstance(event, StreamStopped):
-                return StreamEnd(EndCause.HANGUP, NORMAL, "")
-
-    async def _open_call(self, started: StreamStarted) -> None:
-        if self._live is not None:
-            # The stream of the same call starts again.
-            self._live.positions.restart()
-            return
-        call = call_of(started, self._account_id, self._clock.now())
-        is_live_here = await self._recorder.find_call(call.account_id, call.call_id) is not None
-        if not is_live_here and not await self._claim(call):
-            raise CallIsLive(f"another server already receives the audio of call {call.call_id}")
-        self._live = self._recorder.open_call(call, self._request_end)
-        if self._deadline is not None:
-            # After this point the recorder checks for idle streams, without a timer for each frame.
-            self._deadline.reschedule(None)
-
-    def _request_end(self, end: StreamEnd) -> None:
-        if self._requested_end is None and self._deadline is not None:
-            self._requested_end = end
-            self._deadline.reschedule(asyncio.get_running_loop().time())
-
-    def _log_end(self, end: StreamEnd) -> None:
-        call_id = self._live.call.call_id if self._live is not None else None
-        _log.info("media stream ended", call_id=call_id, cause=end.cause.value, code=end.code, reason=end.reason)
+            await websocket.close(end.code, _short(end.reason))
 
 
-def _cause_of(close_code: int) -> EndCause:
-    """Return the cause of an end for the close code of a connection that ended without `stop`."""
-    if close_code == RESTARTING:
-        return EndCause.SHUTDOWN
-    return EndCause.PROTOCOL_ERROR if close_code in {INVALID_DATA, TOO_BIG} else EndCause.DISCONNECTED
+class _WebSocketConnection:
+    def __init__(self, websocket: WebSocket, stream: AnyStream) -> None:
+        self._receive = websocket.receive
+        self._send = websocket.send_text
+        self._stream = stream
+        self._decode = stream.receive
+
+    async def receive(self) -> Sequence[Event]:
+        message = await self._receive()
+        data = message.get("text")
+        if data is None:
+            data = message.get("bytes")
+        if data is None:
+            raise Disconnected(self._end_of(message.get("code", 1006), message.get("reason") or ""))
+        return self._decode(data)
+
+    async def send(self, message: str) -> None:
+        # The sender may be disconnected already; then `receive` reports it.
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await self._send(message)
+
+    def _end_of(self, code: int, reason: str) -> StreamEnd:
+        """Return the end of a stream whose connection was closed with this code, without a message of its end."""
+        if code == RESTARTING:
+            cause = EndCause.SHUTDOWN
+        elif code in {INVALID_DATA, TOO_BIG}:
+            cause = EndCause.PROTOCOL_ERROR
+        else:
+            is_end = self._stream.closes_normally and code in {NORMAL, GOING_AWAY, NO_STATUS}
+            cause = EndCause.HANGUP if is_end else EndCause.DISCONNECTED
+        return StreamEnd(cause, code, reason)
+
+
+def handshake_of(websocket: WebSocket) -> Handshake:
+    """Return the parts of a handshake that can tell the dialect."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in websocket.headers.raw}
+    return Handshake(dict(websocket.query_params), websocket.scope.get("subprotocols") or (), headers)
+
+
+def _short(reason: str) -> str:
+    return reason.encode()[:MAX_REASON].decode(errors="ignore")

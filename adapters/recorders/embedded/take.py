@@ -1,23 +1,30 @@
 """An open take: writes the frames of a call to the right offsets of its tracks."""
 
 import asyncio
+from struct import Struct
 from typing import Final
 
-from adapters.recorders.dialects.media_streams import SAMPLE_RATE
+from adapters.recorders.dialects.stream_format import StreamFormat
 from adapters.recorders.embedded.spool_ports import TrackWriter
 from adapters.recorders.embedded.timeline import Timeline, Treatment
 from adapters.recorders.embedded.timers import Timer
 from recordings.model.events import Armed, Begun
+from recordings.model.instants import Millis
+from recordings.ports.audio import Codec
 from recordings.ports.recorder import Take
 
-SILENCE: Final = b"\xff" * 65_536
-"""Mu-law silence, one write at most. A hole in the file would read as zero bytes, which is a loud click."""
+MAX_FILL: Final = 65_536
+"""Maximum number of bytes of silence in one write. A hole in a file would read as zero bytes: a loud click in mu-law.
+"""
+MAX_GAPS: Final = 100
+"""Maximum number of gaps of a take that are reported. Each is one write of the recording."""
+_PACKET: Final = Struct("<QH")
 
 
 class OpenTake:
-    """One take of a live call, with a track for each side. Positions are samples of the stream, as in `timeline`."""
+    """One take of a live call, with a track for each side. Positions are ticks of the stream, as in `timeline`."""
 
-    def __init__(self, take: Take, writer: TrackWriter) -> None:
+    def __init__(self, take: Take, writer: TrackWriter, format: StreamFormat | None = None) -> None:
         self.id = take.recording_id
         self.options = take.options
         self.writer = writer
@@ -26,8 +33,13 @@ class OpenTake:
         """The result of the first `start`. A repeated `start` returns it again."""
         self.timer: Timer | None = None
         self.ending: asyncio.Task[None] | None = None
-        self._max_samples = take.options.time_limit * SAMPLE_RATE
+        self._format = format or StreamFormat()
+        self._width = self._format.width
+        self._max_ticks = take.options.time_limit * self._format.ticks_per_second
+        self._silence = self._format.silent_byte * MAX_FILL
         self._track_ends = [0, 0]
+        """The length of each file in bytes."""
+        self._gaps = 0
 
     def begin(self, position: int) -> None:
         """Record from this position of the stream on."""
@@ -38,6 +50,16 @@ class OpenTake:
         """How the take treats current audio; `None` before it begins."""
         return self.timeline.treatment if self.timeline is not None else None
 
+    @property
+    def changed_at_ms(self) -> Millis:
+        """The offset at which the current treatment began."""
+        return self.milliseconds(self.timeline.changed_at) if self.timeline is not None else 0
+
+    @property
+    def length_before_ms(self) -> Millis:
+        """The length in the stream of the treatment before the current one."""
+        return self.milliseconds(self.timeline.length_before) if self.timeline is not None else 0
+
     def write(self, track: int, position: int, payload: bytes) -> bool:
         """Write a frame. Return true if the take has reached its time limit.
 
@@ -46,28 +68,55 @@ class OpenTake:
         """
         if self.timeline is None:
             return False
-        offset = self.timeline.recorded_offset(position)
-        if offset is not None and offset + len(payload) < self._max_samples:
+        offset, ticks = self.timeline.recorded_offset(position), self._format.ticks(payload)
+        if offset is not None and offset + ticks < self._max_ticks:
             self._write_at(track, offset, payload)
             return False
         return self._write_parts(self.timeline, track, position, payload)
 
+    def gap(self, begin: int, end: int) -> tuple[Millis, Millis] | None:
+        """Return the offset and the length, in milliseconds, of a part of the stream without audio.
+
+        Return `None` if it is not in the take, or if the take has too many gaps already.
+        """
+        if self.timeline is None or self.timeline.treatment is not Treatment.RECORDED or self._gaps >= MAX_GAPS:
+            return None
+        first, last = self.timeline.offset(begin), self.timeline.offset(end)
+        if last <= first:
+            return None
+        self._gaps += 1
+        return self.milliseconds(first), self.milliseconds(last) - self.milliseconds(first)
+
+    def milliseconds(self, offset: int) -> Millis:
+        """Return an offset in milliseconds."""
+        return offset * 1_000 // self._format.ticks_per_second
+
     def _write_parts(self, timeline: Timeline, track: int, position: int, payload: bytes) -> bool:
-        full = False
-        for part in timeline.split(position, len(payload)):
+        full, width, ticks = False, self._width, self._format.ticks(payload)
+        for part in timeline.split(position, ticks):
             length = part.stop - part.start
-            fits = min(length, self._max_samples - part.offset)
-            if fits > 0:
-                data = SILENCE[:fits] if part.masked else payload[part.start : part.start + fits]
-                self._write_at(track, part.offset, data)
-            full = full or fits <= 0 or part.offset + length >= self._max_samples
+            fits = min(length, self._max_ticks - part.offset)
+            if fits > 0 and self._format.codec is Codec.OPUS:
+                # A packet cannot be cut: a part of it is recorded as a whole, and a masked part not at all.
+                self._write_at(track, part.offset, b"" if part.masked or part.start else payload)
+            elif fits > 0:
+                data = payload[part.start * width : (part.start + fits) * width]
+                self._write_at(track, part.offset, self._silence[: len(data)] if part.masked else data)
+            full = full or fits <= 0 or part.offset + length >= self._max_ticks
         return full
 
-    def _write_at(self, track: int, offset: int, data: bytes) -> None:
+    def _write_at(self, track: int, tick: int, data: bytes) -> None:
         end = self._track_ends[track]
+        if self._format.codec is Codec.OPUS:
+            if data:
+                record = _PACKET.pack(tick, len(data)) + data
+                self.writer.write_at(track, end, record)
+                self._track_ends[track] = end + len(record)
+            return
+        offset = tick * self._width
         while end < offset:
-            fill = min(offset - end, len(SILENCE))
-            self.writer.write_at(track, end, SILENCE[:fill])
+            fill = min(offset - end, MAX_FILL)
+            self.writer.write_at(track, end, self._silence[:fill])
             self._track_ends[track] = end = end + fill
         self.writer.write_at(track, offset, data)
         if offset + len(data) > end:

@@ -1,7 +1,7 @@
 """Maps positions of a call's stream to offsets in a take's audio, without its pauses and with its masks.
 
-All positions and offsets are samples of 8 kHz mu-law and therefore bytes, 8 for each millisecond. Positions count from
-the start of the stream, offsets from the start of the take.
+All positions and offsets are ticks of the stream's format: samples, or the bytes of G.722. Positions count from the
+start of the stream, offsets from the start of the take.
 """
 
 from collections.abc import Iterator

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from starlette.applications import Starlette
 from streamdouble import g711  # type: ignore[import-untyped]
 
 from adapters.metadata.sqlite import SqliteStore
-from adapters.recorders.dialects.media_streams import Audio, Side
+from adapters.recorders.dialects.stream_events import Audio
 from adapters.recorders.embedded import (
     EmbeddedRecorder,
     HttpProtocol,
@@ -41,6 +42,13 @@ ADDRESS, SECRET = "c" * 32, "d" * 64
 SENDER = Principal(ACCOUNT, frozenset({Scope.INGEST}), name="ingest-test")
 FRAME = 160
 T = TypeVar("T")
+
+
+class Side(IntEnum):
+    """The tracks of Twilio, on a leg that the caller opened."""
+
+    INBOUND = 0
+    OUTBOUND = 1
 
 
 def tone(frames: int, hertz: float = 440) -> bytes:

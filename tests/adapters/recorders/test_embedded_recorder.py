@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from adapters.recorders.dialects.media_streams import Side
 from adapters.recorders.embedded import EmbeddedRecorder, Limits
 from adapters.recorders.embedded.embedded_recorder import CallIsLive
 from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
@@ -23,6 +22,7 @@ from tests.adapters.recorders.parts import (
     FRAME,
     OTHER,
     HandTimers,
+    Side,
     audio,
     causes,
     ends,

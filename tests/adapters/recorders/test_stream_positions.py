@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.recorders.dialects.media_streams import Audio, Side
+from adapters.recorders.dialects.stream_events import Audio
 from adapters.recorders.embedded.stream_positions import StreamPositions
+from tests.adapters.recorders.parts import Side
 
 FRAME = 160
 MAX_LEAD = 30.0
@@ -21,14 +22,12 @@ class Stream:
         self.positions = StreamPositions(self.now, MAX_LEAD)
         self.sent = 0
 
-    def send(
-        self, timestamp_ms: int, side: Side = Side.INBOUND, *, takes: float = 0.02, same: bool = False
-    ) -> int | None:
+    def send(self, at_ms: int, side: Side = Side.INBOUND, *, takes: float = 0.02, same: bool = False) -> int | None:
         """Send a frame and return its position in frames; `same` repeats the bytes of the last frame."""
         self.now += takes
         self.sent += not same
         payload = self.sent.to_bytes(2) * (FRAME // 2)
-        position = self.positions.position_of(Audio(side, timestamp_ms, payload), self.now)
+        position = self.positions.position_of(Audio(side, at_ms, payload), self.now)
         return None if position is None else position // FRAME
 
     def play(self, frames: int, begin_ms: int = 0, side: Side = Side.INBOUND) -> list[int | None]:
@@ -170,8 +169,8 @@ def test_no_audio_overwrites_other_audio(events: list[tuple[str, Side, int, floa
         if position is not None:
             assert position >= 0
             taken = set(range(position, position + len(audio.payload)))
-            assert not taken & used[audio.side]
-            used[audio.side].update(taken)
+            assert not taken & used[audio.track]
+            used[audio.track].update(taken)
     # All audio is within the time that went by, and the lead that a stream may have.
     ends = [max(side, default=0) for side in used]
     assert max(ends) <= (now - 100 + 2 * MAX_LEAD + 24) * 8_000

@@ -1,4 +1,4 @@
-"""The Media Streams decoder: it accepts every valid message, and any other message is a `ProtocolError`."""
+"""The decoder of Twilio Media Streams: it accepts every valid message, and any other message is a `ProtocolError`."""
 
 import base64
 import json
@@ -10,30 +10,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamdouble.protocol import MediaStreamEncoder, StreamIdentity  # type: ignore[import-untyped]
 
-from adapters.recorders.dialects.media_streams import (
-    MAX_IGNORED,
-    MAX_MESSAGE,
-    TRANSITIONS,
+from adapters.recorders.dialects.json_streams import TRANSITIONS, State
+from adapters.recorders.dialects.stream_call import call_of
+from adapters.recorders.dialects.stream_events import (
     Audio,
     Connected,
     Dtmf,
+    Event,
     Ignored,
     Mark,
-    MediaStream,
-    ProtocolError,
-    Side,
-    State,
     StreamStarted,
     StreamStopped,
 )
-from adapters.recorders.dialects.stream_call import call_of
+from adapters.recorders.dialects.stream_limits import MAX_IGNORED, MAX_MESSAGE, ProtocolError
+from adapters.recorders.dialects.twilio import TwilioStream
 from recordings.model.recording import Direction
+from tests.adapters.recorders.parts import Side
 
 
-def started(**custom: str) -> tuple[MediaStream, MediaStreamEncoder, StreamStarted]:
-    stream, encoder = MediaStream(), MediaStreamEncoder()
-    stream.receive(json.dumps(encoder.connected()))
-    event = stream.receive(json.dumps(encoder.start(tracks=["inbound", "outbound"], custom_parameters=custom)))
+class Stream(TwilioStream):
+    def one(self, message: str | bytes) -> Event:
+        """Return the only event of a message."""
+        (event,) = self.receive(message)
+        return event
+
+
+def started(**custom: str) -> tuple[Stream, MediaStreamEncoder, StreamStarted]:
+    stream, encoder = Stream(), MediaStreamEncoder()
+    stream.one(json.dumps(encoder.connected()))
+    event = stream.one(json.dumps(encoder.start(tracks=["inbound", "outbound"], custom_parameters=custom)))
     assert isinstance(event, StreamStarted)
     return stream, encoder, event
 
@@ -49,7 +54,7 @@ def test_a_whole_stream_of_an_independent_encoder() -> None:
     ]
     assert start.call_id == encoder.identity.call_sid
     assert (start.tracks, start.parameters) == (("inbound", "outbound"), {"team": "blue"})
-    assert [stream.receive(json.dumps(message)) for message in sent] == [
+    assert [stream.one(json.dumps(message)) for message in sent] == [
         Audio(Side.INBOUND, 0, b"\x01" * 160),
         Audio(Side.OUTBOUND, 0, b"\x02" * 160),
         Mark("hello"),
@@ -60,7 +65,7 @@ def test_a_whole_stream_of_an_independent_encoder() -> None:
 
 
 def test_connected_comes_first() -> None:
-    assert MediaStream().receive('{"event":"connected","protocol":"Call","version":"1.0.0"}') == Connected()
+    assert Stream().one('{"event":"connected","protocol":"Call","version":"1.0.0"}') == Connected()
 
 
 def media(**changes: Any) -> str:
@@ -90,9 +95,9 @@ def media(**changes: Any) -> str:
 def test_garbage_is_an_error_and_ends_the_stream(message: str | bytes) -> None:
     stream, encoder, _ = started()
     with pytest.raises(ProtocolError):
-        stream.receive(message)
+        stream.one(message)
     with pytest.raises(ProtocolError):
-        stream.receive(json.dumps(encoder.media(b"\x01" * 160)))
+        stream.one(json.dumps(encoder.media(b"\x01" * 160)))
 
 
 @pytest.mark.parametrize(
@@ -118,10 +123,10 @@ def test_garbage_is_an_error_and_ends_the_stream(message: str | bytes) -> None:
 )
 def test_audio_in_an_unusual_form_is_audio(message: str | bytes, payload: bytes) -> None:
     stream, _, _ = started()
-    event = stream.receive(message)
+    event = stream.one(message)
     assert isinstance(event, Audio)
-    assert (event.side, event.payload) == (Side.INBOUND, payload)
-    assert event.timestamp_ms == (20 if "timestamp" in str(message) else 0)
+    assert (event.track, event.payload) == (Side.INBOUND, payload)
+    assert event.at_ms == (20 if "timestamp" in str(message) else 0)
 
 
 @pytest.mark.parametrize("timestamp", [None, "", "-20", -20, "x", True, [], 2**80, "9" * 30, "２０"])  # noqa: RUF001
@@ -129,9 +134,9 @@ def test_audio_without_a_usable_timestamp_follows_the_last_audio(timestamp: Any)
     stream, _, _ = started()
     for track in ("inbound", "outbound"):
         for at in (100, 120, 140):
-            event = stream.receive(media(track=track, timestamp=timestamp if at > 100 else at))
+            event = stream.one(media(track=track, timestamp=timestamp if at > 100 else at))
             assert isinstance(event, Audio)
-            assert event.timestamp_ms == at
+            assert event.at_ms == at
 
 
 @pytest.mark.parametrize(
@@ -153,19 +158,19 @@ def test_a_message_that_cannot_be_used_is_ignored_unless_many_follow_each_other(
     stream, _, _ = started()
     for _ in range(3):
         for _ in range(MAX_IGNORED):
-            assert isinstance(stream.receive(message), Ignored)
-        assert isinstance(stream.receive(media()), Audio)
+            assert isinstance(stream.one(message), Ignored)
+        assert isinstance(stream.one(media()), Audio)
     for _ in range(MAX_IGNORED):
-        stream.receive(message)
+        stream.one(message)
     with pytest.raises(ProtocolError, match="in a row"):
-        stream.receive(message)
+        stream.one(message)
 
 
 def test_an_unusual_track_is_recorded_unless_there_is_a_usual_one() -> None:
-    def sides(*tracks: str) -> list[Side | None]:
+    def sides(*tracks: str) -> list[int | None]:
         stream, _, _ = started()
-        events = [stream.receive(media(track=track)) for track in tracks]
-        return [event.side if isinstance(event, Audio) else None for event in events]
+        events = [stream.one(media(track=track)) for track in tracks]
+        return [event.track if isinstance(event, Audio) else None for event in events]
 
     assert sides("caller", "caller", "agent", "outbound") == [Side.INBOUND, Side.INBOUND, None, Side.OUTBOUND]
     assert sides("mixed", "inbound", "mixed", "outbound") == [Side.INBOUND, Side.INBOUND, None, Side.OUTBOUND]
@@ -189,7 +194,7 @@ def test_an_unusual_track_is_recorded_unless_there_is_a_usual_one() -> None:
 )
 def test_events_without_their_usual_body(message: str, event: object) -> None:
     stream, _, _ = started()
-    assert stream.receive(message) == event
+    assert stream.one(message) == event
 
 
 @pytest.mark.parametrize(
@@ -197,9 +202,9 @@ def test_events_without_their_usual_body(message: str, event: object) -> None:
 )
 def test_a_timestamp_is_a_text_or_a_number(timestamp: Any) -> None:
     stream, _, _ = started()
-    event = stream.receive(media(timestamp=timestamp))
+    event = stream.one(media(timestamp=timestamp))
     assert isinstance(event, Audio)
-    assert event.timestamp_ms == int(float(timestamp))
+    assert event.at_ms == int(float(timestamp))
 
 
 def start_message(**changes: Any) -> str:
@@ -211,7 +216,7 @@ def start_message(**changes: Any) -> str:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"mediaFormat": {"encoding": "audio/l16", "sampleRate": 8000, "channels": 1}},
+        {"mediaFormat": {"encoding": "audio/AMR-WB", "sampleRate": 16000, "channels": 1}},
         {"mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 16000, "channels": 1}},
         {"mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 2}},
         {"mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": "16000"}},
@@ -225,10 +230,10 @@ def start_message(**changes: Any) -> str:
     ids=str,
 )
 def test_an_invalid_start_message_is_an_error(changes: dict[str, Any]) -> None:
-    stream = MediaStream()
-    stream.receive('{"event":"connected"}')
+    stream = Stream()
+    stream.one('{"event":"connected"}')
     with pytest.raises(ProtocolError):
-        stream.receive(start_message(**changes))
+        stream.one(start_message(**changes))
 
 
 @pytest.mark.parametrize(
@@ -255,24 +260,24 @@ def test_an_invalid_start_message_is_an_error(changes: dict[str, Any]) -> None:
     ids=str,
 )
 def test_a_start_message_with_null_or_unusual_values(changes: dict[str, Any], parameters: dict[str, str]) -> None:
-    stream = MediaStream()
-    event = stream.receive(start_message(**changes))
+    stream = Stream()
+    event = stream.one(start_message(**changes))
     assert isinstance(event, StreamStarted)
     assert event.parameters == parameters
-    assert isinstance(stream.receive(media()), Audio)
+    assert isinstance(stream.one(media()), Audio)
     assert call_of(event, "acc", 5).call_id == event.call_id
 
 
 def test_a_repeated_start_of_the_same_call_is_a_start_and_of_another_call_an_error() -> None:
     stream, encoder, first = started()
     again = MediaStreamEncoder(StreamIdentity(call_sid=first.call_id))
-    assert stream.receive(json.dumps(encoder.connected())) == Connected()
-    event = stream.receive(json.dumps(again.start()))
+    assert stream.one(json.dumps(encoder.connected())) == Connected()
+    event = stream.one(json.dumps(again.start()))
     assert isinstance(event, StreamStarted)
     assert (event.call_id, event.stream_id != first.stream_id) == (first.call_id, True)
-    assert isinstance(stream.receive(json.dumps(again.media(b"\x01" * 160))), Audio)
+    assert isinstance(stream.one(json.dumps(again.media(b"\x01" * 160))), Audio)
     with pytest.raises(ProtocolError, match="second call"):
-        stream.receive(start_message())
+        stream.one(start_message())
 
 
 MESSAGES: dict[str, Callable[[], str]] = {
@@ -294,30 +299,30 @@ MESSAGES_TO_REACH = {
 @pytest.mark.parametrize("kind", MESSAGES)
 @pytest.mark.parametrize("state", MESSAGES_TO_REACH)
 def test_the_state_table(state: State, kind: str) -> None:
-    stream = MediaStream()
+    stream = Stream()
     start = start_message()
     for before in MESSAGES_TO_REACH[state]:
-        stream.receive(start if before == "start" else MESSAGES[before]())
+        stream.one(start if before == "start" else MESSAGES[before]())
     assert stream.state is state
     message = start if kind == "start" else MESSAGES[kind]()
     if state is State.STOPPED:
         with pytest.raises(ProtocolError, match="after the end"):
-            stream.receive(message)
+            stream.one(message)
         assert stream.state is State.BROKEN
     elif kind in {"media", "mark", "dtmf"} and state is not State.STARTED:
-        assert stream.receive(message) == Ignored(kind)
+        assert stream.one(message) == Ignored(kind)
         assert stream.state is state
     else:
-        assert not isinstance(stream.receive(message), Ignored)
+        assert not isinstance(stream.one(message), Ignored)
         assert stream.state is TRANSITIONS[state, kind]
 
 
 def test_a_limited_number_of_unknown_events_is_ignored() -> None:
     stream, _, _ = started()
     for _ in range(MAX_IGNORED):
-        assert stream.receive('{"event":"weather","sky":"blue"}') == Ignored("weather")
+        assert stream.one('{"event":"weather","sky":"blue"}') == Ignored("weather")
     with pytest.raises(ProtocolError):
-        stream.receive('{"event":"weather"}')
+        stream.one('{"event":"weather"}')
 
 
 JSON = st.recursive(
@@ -334,12 +339,12 @@ HISTORIES = st.lists(
 
 @given(HISTORIES)
 def test_any_message_gives_an_event_or_a_protocol_error(history: list[str]) -> None:
-    stream = MediaStream()
+    stream = Stream()
     broken = False
     for message in history:
         text = MESSAGES[message]() if message in MESSAGES else message
         try:
-            stream.receive(text)
+            stream.one(text)
             assert not broken
         except ProtocolError:
             broken = True
@@ -354,7 +359,7 @@ def test_a_damaged_message_raises_no_other_exception(data: st.DataObject) -> Non
     length = data.draw(st.integers(0, 5))
     damaged = message[:position] + data.draw(st.text(max_size=5)) + message[position + length :]
     try:
-        event = stream.receive(damaged)
+        event = stream.one(damaged)
     except ProtocolError:
         return
     assert isinstance(event, Audio | Ignored)
@@ -384,7 +389,7 @@ def test_any_spelling_of_a_media_message_gives_the_same_audio(
     message = others | {"streamSid": data.draw(st.sampled_from([start.stream_id, "", None]))}
     text = json.dumps(message | {"event": "media", "media": body}, ensure_ascii=data.draw(st.booleans()))
     sent = text.encode("utf-8", "replace") if data.draw(st.booleans()) else text.encode("utf-8", "replace").decode()
-    assert stream.receive(sent) == Audio(side, timestamp, payload)
+    assert stream.one(sent) == Audio(side, timestamp, payload)
 
 
 def test_known_parameters_fill_the_call_and_a_limited_number_of_others_is_kept() -> None:

@@ -1,0 +1,89 @@
+"""Asterisk's AudioSocket over TCP, without I/O: any pieces of the connection in, typed events out.
+
+A frame has a type (1 byte), a length (2 bytes, big-endian) and so many bytes. The first one has the UUID of the call.
+Asterisk closes the connection at the end of the call, and sends no frame for it.
+
+Source: `include/asterisk/res_audiosocket.h`
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+from uuid import UUID
+
+from adapters.recorders.dialects.stream_events import Audio, Dtmf, Event, IgnoredMessages, StreamStopped
+from adapters.recorders.dialects.stream_format import StreamFormat
+from adapters.recorders.dialects.stream_limits import ProtocolError
+from recordings.ports.audio import Codec
+
+HANG_UP: Final = 0x00
+UUID_FRAME: Final = 0x01
+DTMF: Final = 0x03
+ERROR: Final = 0xFF
+HEADER: Final = 3
+RATES: Final = {
+    0x10: 8_000,
+    0x11: 12_000,
+    0x12: 16_000,
+    0x13: 24_000,
+    0x14: 32_000,
+    0x15: 44_100,
+    0x16: 48_000,
+    0x17: 96_000,
+    0x18: 192_000,
+}
+"""Sampling rates (Hz) of the types of audio frames. The samples are L16, little-endian."""
+
+
+class AudioSocketFrames:
+    """One connection. `uuid` is set by the first frame, `format` by the first frame with audio."""
+
+    def __init__(self) -> None:
+        self.uuid: UUID | None = None
+        self.format: StreamFormat | None = None
+        self._buffer = bytearray()
+        self._ignored = IgnoredMessages()
+        self._ended = False
+
+    def receive(self, data: bytes) -> Sequence[Event]:
+        """Decode a piece of the connection, which may contain parts of frames.
+
+        Raises:
+            ProtocolError: the first frame is no UUID, or a frame is not allowed.
+        """
+        self._buffer += data
+        return [event for kind, payload in self._frames() for event in self._event(kind, payload)]
+
+    def _frames(self) -> Iterator[tuple[int, bytes]]:
+        if self.uuid is None and self._buffer and self._buffer[:HEADER] != b"\x01\x00\x10"[: len(self._buffer)]:
+            raise ProtocolError("the first frame must be a UUID of 16 bytes")
+        while len(self._buffer) >= HEADER:
+            end = HEADER + int.from_bytes(self._buffer[1:HEADER], "big")
+            if len(self._buffer) < end:
+                return
+            kind, payload = self._buffer[0], bytes(self._buffer[HEADER:end])
+            del self._buffer[:end]
+            yield kind, payload
+
+    def _event(self, kind: int, payload: bytes) -> Sequence[Event]:
+        if self._ended:
+            raise ProtocolError("a frame after the end of the call")
+        if self.uuid is None:
+            self.uuid = UUID(bytes=payload)
+            return ()
+        if kind in RATES:
+            return self._audio(StreamFormat(Codec.S16, RATES[kind], 1), payload)
+        if kind in {HANG_UP, ERROR}:
+            self._ended = True
+            return (StreamStopped(),)
+        if kind == DTMF:
+            return (Dtmf(payload[:1].decode("ascii", "replace")),)
+        return (self._ignored.ignore(f"0x{kind:02x}"),)
+
+    def _audio(self, format: StreamFormat, payload: bytes) -> Sequence[Event]:
+        if self.format not in {None, format}:
+            raise ProtocolError(f"the sampling rate changed to {format.rate} Hz")
+        if len(payload) % 2:
+            raise ProtocolError("an audio frame has half a sample")
+        self.format = format
+        self._ignored.reset()
+        return (Audio(0, None, payload),)

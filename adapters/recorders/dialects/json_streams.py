@@ -1,0 +1,235 @@
+"""Media streams in JSON messages with an `event`: Twilio's protocol, and its relatives with other names of fields.
+
+Senders leave values out, write null or numbers as text, omit the padding of base64, or repeat messages. So a value that
+the recording does not need never ends a stream:
+
+- A `media` message without audio is an `Audio` without bytes. Without a usable timestamp, its audio follows the last.
+- A message that cannot be used is `Ignored`: an unknown event, a payload that is not base64, audio before `start`. Only
+  `MAX_IGNORED` of them in a row end the stream.
+- A repeated `start` of the same call means that the timestamps start again.
+
+An invalid message raises one `ProtocolError` that names the fault: a message that is not a JSON object with an `event`,
+an invalid `start`, and any message after the end. After it, every further message is an error.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final, Literal
+
+import msgspec
+
+from adapters.recorders.dialects.call_parties import LEG_TRACKS, tracks_of
+from adapters.recorders.dialects.loose_json import parse_object, to_bytes, to_integer, to_object, to_text
+from adapters.recorders.dialects.stream_events import (
+    LEFT,
+    Audio,
+    Connected,
+    Dtmf,
+    Event,
+    IgnoredMessages,
+    Mark,
+    StreamStarted,
+    StreamStopped,
+)
+from adapters.recorders.dialects.stream_format import StreamFormat, format_of
+from adapters.recorders.dialects.stream_limits import MAX_MESSAGE, MAX_NAME, ProtocolError, check_name
+
+MAX_TIMESTAMP: Final = 2**53
+"""Milliseconds. Some senders count from 1970."""
+
+
+class State(Enum):
+    """The state of a stream."""
+
+    OPENED = auto()
+    CONNECTED = auto()
+    STARTED = auto()
+    STOPPED = auto()
+    BROKEN = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The names of a dialect's fields, and the format of a stream that names none.
+
+    `call` has the fields of `start` that describe the call, with the parameter that each of them stands for.
+    """
+
+    stream_id: str
+    call_id: str
+    account_id: str
+    media_format: str
+    sample_rate: str
+    parameters: str
+    default: StreamFormat
+    call: Mapping[str, str]
+
+
+TRANSITIONS: Final[Mapping[tuple[State, str], State]] = {
+    (State.OPENED, "connected"): State.CONNECTED,
+    (State.OPENED, "start"): State.STARTED,
+    (State.OPENED, "stop"): State.STOPPED,
+    (State.CONNECTED, "connected"): State.CONNECTED,
+    (State.CONNECTED, "start"): State.STARTED,
+    (State.CONNECTED, "stop"): State.STOPPED,
+    (State.STARTED, "connected"): State.STARTED,
+    (State.STARTED, "start"): State.STARTED,
+    (State.STARTED, "media"): State.STARTED,
+    (State.STARTED, "mark"): State.STARTED,
+    (State.STARTED, "dtmf"): State.STARTED,
+    (State.STARTED, "stop"): State.STOPPED,
+}
+"""The next state for each state and event. Any other event is ignored; after the end of the stream it is an error."""
+
+_ONE_TRACK: Final[Mapping[str, int]] = {"inbound": LEFT}
+_MALFORMED: Final = (msgspec.DecodeError, RecursionError, UnicodeError)
+
+
+class _Media(msgspec.Struct, gc=False):
+    track: Literal["inbound", "outbound"]
+    timestamp: int
+    payload: bytes
+
+
+class JsonStream:
+    """One stream, from its first message to its last. Pass each message to `receive`.
+
+    `parameters` are those of the address. The sender's own parameters come before them.
+    """
+
+    closes_normally = False
+    names: Names
+
+    def __init__(self, parameters: Mapping[str, str] | None = None) -> None:
+        self.state = State.OPENED
+        self._parameters = parameters or {}
+        self._format = self.names.default
+        self._tracks = LEG_TRACKS
+        self._stream_id = ""
+        self._call_id = ""
+        self._other_track: str | None = None
+        self._ends = [0.0, 0.0]
+        self._ignored = IgnoredMessages()
+        frame = msgspec.defstruct(
+            "Frame",
+            [("media", _Media), ("stream_id", str, msgspec.field(name=self.names.stream_id, default=""))],
+            tag_field="event",
+            tag="media",
+            gc=False,
+        )
+        # Not strict: Twilio sends numbers as texts.
+        self._frames: msgspec.json.Decoder[Any] = msgspec.json.Decoder(frame, strict=False)
+
+    def receive(self, message: str | bytes) -> Sequence[Event]:
+        """Decode a message.
+
+        Raises:
+            ProtocolError: the message is too long, not JSON, not of this protocol, or not allowed in this state.
+        """
+        if self.state is State.STARTED and len(message) <= MAX_MESSAGE:
+            # Nearly all messages are audio in its usual form: a hundred come each second.
+            try:
+                frame = self._frames.decode(message)
+                media, track = frame.media, self._track(frame.media.track)
+                is_own = frame.stream_id == self._stream_id or not frame.stream_id
+                if is_own and track is not None and 0 <= media.timestamp < MAX_TIMESTAMP:
+                    return (self._audio(track, media.timestamp, media.payload),)
+            except _MALFORMED:
+                pass
+        try:
+            return (self._event(message),)
+        except ProtocolError:
+            self.state = State.BROKEN
+            raise
+
+    def _audio(self, track: int, at_ms: float, payload: bytes) -> Audio:
+        self._ignored.reset()
+        self._ends[track] = at_ms + self._format.milliseconds(payload)
+        return Audio(track, at_ms, payload)
+
+    def _event(self, text: str | bytes) -> Event:
+        message = parse_object(text)
+        event = message.get("event")
+        if not isinstance(event, str):
+            raise ProtocolError("not a media stream message: it has no event")
+        if self.state in {State.STOPPED, State.BROKEN}:
+            raise ProtocolError(f"a {event[:MAX_NAME]!r} message after the end of the stream")
+        next_state = TRANSITIONS.get((self.state, event))
+        if next_state is None:
+            return self._ignored.ignore(event)
+        body = to_object(message.get(event))
+        if event == "start":
+            return self._start(message, body)
+        self.state = next_state
+        if event == "media":
+            return self._media(message, body)
+        if event == "mark":
+            return Mark(to_text(body.get("name")))
+        if event == "dtmf":
+            return Dtmf(to_text(body.get("digit")))
+        return Connected() if event == "connected" else StreamStopped()
+
+    def _media(self, message: Mapping[str, Any], body: Mapping[str, Any]) -> Event:
+        stream_id = to_text(message.get(self.names.stream_id))
+        track = self._any_track(to_text(body.get("track")))
+        payload = to_bytes(body.get("payload"))
+        if track is None or payload is None or (stream_id and self._stream_id and stream_id != self._stream_id):
+            return self._ignored.ignore("media")
+        timestamp = to_integer(body.get("timestamp"))
+        if timestamp is None or not 0 <= timestamp < MAX_TIMESTAMP:
+            return self._audio(track, self._ends[track], payload)
+        return self._audio(track, timestamp, payload)
+
+    def _any_track(self, track: str) -> int | None:
+        """Return the index of a track with an unusual name; `None` for a second such track, such as a mix of both.
+
+        The first such track is that of the leg's own party, until a track has the usual name.
+        """
+        name = track.strip().lower().removesuffix("_track") or "inbound"
+        if name in self._tracks:
+            return self._track(name)
+        if self._other_track is None:
+            self._other_track = name
+        return self._tracks["inbound"] if name == self._other_track else None
+
+    def _track(self, name: str) -> int | None:
+        if name == "inbound":
+            self._other_track = ""
+        return self._tracks.get(name)
+
+    def _start(self, message: Mapping[str, Any], body: Mapping[str, Any]) -> Event:
+        names = self.names
+        described = {name: text for field, name in names.call.items() if (text := to_text(body.get(field)))}
+        parameters = {**self._parameters, **described, **_parameters(body.get(names.parameters))}
+        stream_id = to_text(body.get(names.stream_id)) or to_text(message.get(names.stream_id))
+        call_id = parameters.get("call_id") or to_text(body.get(names.call_id))
+        if self.state is State.STARTED and call_id != self._call_id:
+            if body:
+                raise ProtocolError("a second call in one stream")
+            return self._ignored.ignore("start")
+        self._format = self._format_of(to_object(body.get(names.media_format)))
+        self._stream_id = check_name(f"start.{names.stream_id}", stream_id, 0)
+        self._call_id = check_name("start.call_id", call_id)
+        self._tracks = _ONE_TRACK if self._format.tracks == 1 else tracks_of(parameters.get("direction"))
+        self.state = State.STARTED
+        given = body.get("tracks")
+        tracks = tuple(name for name in (given if isinstance(given, list) else [given]) if isinstance(name, str))
+        account_id = to_text(body.get(names.account_id))
+        return StreamStarted(stream_id, call_id, account_id, tracks, parameters, self._format)
+
+    def _format_of(self, given: Mapping[str, Any]) -> StreamFormat:
+        """Return the format of a stream. A missing value is the usual one of the dialect."""
+        field = f"start.{self.names.media_format}"
+        channels, rate = given.get("channels"), given.get(self.names.sample_rate)
+        if channels is not None and to_integer(channels) != 1:
+            raise ProtocolError(f"{field}.channels is {str(channels)[:32]!r}; each track must have 1 channel")
+        rate_number = None if rate is None else to_integer(rate) or 0
+        return format_of(to_text(given.get("encoding")), rate_number, self.names.default, field)
+
+
+def _parameters(given: Any) -> Mapping[str, str]:
+    """Return the custom parameters: of an object, or of a list of objects with `name` and `value`."""
+    if isinstance(given, list):
+        given = {to_text(item.get("name")): item.get("value") for item in map(to_object, given)}
+    return {name: to_text(value) for name, value in to_object(given).items() if name and value is not None}

@@ -1,0 +1,229 @@
+"""One media stream: passes the events of a connection to the recorder, until the stream ends.
+
+The connection may be a WebSocket or a TCP connection. A stream may send faster than real time. If it is more than
+`max_lead` ahead, it is read only in real time.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol
+
+import structlog
+
+from adapters.recorders.dialects.stream_call import call_of
+from adapters.recorders.dialects.stream_events import (
+    Audio,
+    Discarded,
+    Event,
+    Paused,
+    Reply,
+    StreamStarted,
+    StreamStopped,
+)
+from adapters.recorders.dialects.stream_limits import ProtocolError, UnknownDialect
+from adapters.recorders.embedded.arrival_clock import ArrivalClock
+from adapters.recorders.embedded.embedded_recorder import POLICY_VIOLATION, RESTARTING, CallIsLive, EmbeddedRecorder
+from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
+from recordings.model.call import Call
+from recordings.model.recording import EndCause, SpanKind
+from recordings.ports.clock import Clock
+from recordings.ports.recording_store import StoreUnavailableError
+
+_log: Final[Any] = structlog.get_logger("recorder")
+
+NORMAL: Final = 1000
+UNSUPPORTED_DATA: Final = 1003
+INVALID_DATA: Final = 1007
+
+IsAllowed = Callable[[], Awaitable[bool]]
+"""Returns whether the sender of a stream may still send audio."""
+
+Claim = Callable[[Call], Awaitable[bool]]
+"""Claims a call for this server. Returns false if it is live on another server."""
+
+
+class Disconnected(Exception):  # noqa: N818 - an expected result
+    """The sender closed the connection."""
+
+    def __init__(self, end: StreamEnd) -> None:
+        super().__init__(end.reason)
+        self.end = end
+
+
+class Connection(Protocol):
+    """A connection whose messages are decoded."""
+
+    async def receive(self) -> Sequence[Event]:
+        """Return the events of the next message. Raise `ProtocolError` or `Disconnected`."""
+
+    async def send(self, message: str) -> None:
+        """Send a text message, as the dialect requires it."""
+
+
+async def _claim_always(_call: Call) -> bool:
+    return True
+
+
+class StreamHost:
+    """Runs media streams, up to the recorder's `max_streams` at once."""
+
+    def __init__(self, recorder: EmbeddedRecorder, clock: Clock, claim: Claim | None = None) -> None:
+        self.recorder = recorder
+        self.clock = clock
+        self.claim = claim or _claim_always
+        self._open = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further stream may be opened now."""
+        return self._open >= self.recorder.limits.max_streams
+
+    async def run(self, connection: Connection, account_id: str, is_allowed: IsAllowed) -> StreamEnd:
+        """Run a stream to its end, and return the reason of the end."""
+        self._open += 1
+        try:
+            session = _StreamSession(connection, account_id, self)
+            async with session.closed_on_revocation(is_allowed):
+                return await session.run()
+        finally:
+            self._open -= 1
+
+
+class _StreamSession:
+    """One stream."""
+
+    def __init__(self, connection: Connection, account_id: str, host: StreamHost) -> None:
+        self._connection = connection
+        self._account_id = account_id
+        self._host = host
+        self._recorder = host.recorder
+        self._live: LiveCall | None = None
+        self._arrivals: ArrivalClock | None = None
+        self._requested_end: StreamEnd | None = None
+        self._deadline: asyncio.Timeout | None = None
+
+    async def run(self) -> StreamEnd:
+        end = StreamEnd(EndCause.SHUTDOWN, RESTARTING, "")
+        try:
+            end = await self._receive_until_end()
+        finally:
+            # After this point a request to close has no effect.
+            self._deadline = None
+            if self._live is not None:
+                if self._arrivals is not None:
+                    for audio in self._arrivals.flush():
+                        self._recorder.receive_audio(self._live, audio)
+                await self._recorder.end_stream(self._live, self._request_end, end)
+        call_id = self._live.call.call_id if self._live is not None else None
+        _log.info("media stream ended", call_id=call_id, cause=end.cause.value, code=end.code, reason=end.reason)
+        return end
+
+    @asynccontextmanager
+    async def closed_on_revocation(self, is_allowed: IsAllowed) -> AsyncIterator[None]:
+        """Close the stream when its address is revoked: a leaked secret must not work for the hours of a call."""
+        checking = asyncio.create_task(self._check_revocation(is_allowed))
+        try:
+            yield
+        finally:
+            checking.cancel()
+            await asyncio.wait([checking])
+
+    async def _check_revocation(self, is_allowed: IsAllowed) -> None:
+        while True:
+            await asyncio.sleep(self._recorder.limits.revocation_check)
+            try:
+                if await is_allowed():
+                    continue
+            except StoreUnavailableError:
+                # The stream stays open while the store is unavailable.
+                continue
+            except Exception:  # noqa: BLE001 - it is logged, and the stream stays open
+                _log.exception("stream permission check failed")
+                continue
+            self._request_end(StreamEnd(EndCause.HANGUP, POLICY_VIOLATION, "the ingest address was revoked"))
+            return
+
+    async def _receive_until_end(self) -> StreamEnd:
+        idle = self._recorder.limits.stream_idle
+        try:
+            async with asyncio.timeout(idle) as self._deadline:
+                return await self._receive()
+        except TimeoutError:
+            not_started = StreamEnd(EndCause.IDLE, POLICY_VIOLATION, f"no stream was started for {idle:g} seconds")
+            return self._requested_end or not_started
+        except CallIsLive as error:
+            return StreamEnd(EndCause.HANGUP, POLICY_VIOLATION, str(error))
+        except UnknownDialect as error:
+            return StreamEnd(EndCause.PROTOCOL_ERROR, UNSUPPORTED_DATA, str(error))
+        except ProtocolError as error:
+            return StreamEnd(EndCause.PROTOCOL_ERROR, INVALID_DATA, str(error))
+        except Disconnected as error:
+            return error.end
+
+    async def _receive(self) -> StreamEnd:
+        receive = self._connection.receive
+        while True:
+            untimed: list[Audio] = []
+            for event in await receive():
+                if isinstance(event, Audio):
+                    if event.at_ms is not None:
+                        await self._record(event)
+                        continue
+                    if untimed and event.track <= untimed[-1].track:
+                        await self._record_untimed(untimed)
+                        untimed = []
+                    untimed.append(event)
+                elif isinstance(event, StreamStopped):
+                    await self._record_untimed(untimed)
+                    return StreamEnd(EndCause.HANGUP, NORMAL, "")
+                else:
+                    await self._handle(event)
+            if untimed:
+                await self._record_untimed(untimed)
+
+    async def _record_untimed(self, audios: Sequence[Audio]) -> None:
+        """Record the tracks of one message, whose time is that of their arrival."""
+        if self._arrivals is not None and audios:
+            for audio in self._arrivals.place(audios, asyncio.get_running_loop().time()):
+                await self._record(audio)
+
+    async def _record(self, audio: Audio) -> None:
+        if self._live is None:
+            return
+        self._live.is_paused = False
+        wait = self._recorder.receive_audio(self._live, audio)
+        if wait > 0:
+            # While nothing is read, TCP flow control slows the sender down.
+            await asyncio.sleep(wait)
+
+    async def _handle(self, event: Event) -> None:
+        if isinstance(event, StreamStarted):
+            await self._open_call(event)
+        elif isinstance(event, Reply):
+            await self._connection.send(event.message)
+        elif isinstance(event, Paused) and self._live is not None:
+            self._live.is_paused = True
+            self._live.gap_kind = SpanKind.SENDER_PAUSED
+        elif isinstance(event, Discarded) and self._live is not None:
+            self._live.gap_kind = SpanKind.SENDER_DISCARDED
+
+    async def _open_call(self, started: StreamStarted) -> None:
+        if self._live is not None:
+            # The stream of the same call starts again.
+            self._live.positions.restart()
+            return
+        call = call_of(started, self._account_id, self._host.clock.now())
+        is_live_here = await self._recorder.find_call(call.account_id, call.call_id) is not None
+        if not is_live_here and not await self._host.claim(call):
+            raise CallIsLive(f"another server already receives the audio of call {call.call_id}")
+        self._live = await self._recorder.open_stream(call, self._request_end, started.format)
+        self._arrivals = ArrivalClock(started.format)
+        if self._deadline is not None:
+            # After this point the recorder checks for idle streams, without a timer for each frame.
+            self._deadline.reschedule(None)
+
+    def _request_end(self, end: StreamEnd) -> None:
+        if self._requested_end is None and self._deadline is not None:
+            self._requested_end = end
+            self._deadline.reschedule(asyncio.get_running_loop().time())
