@@ -18,7 +18,7 @@ from graphql import (
     SelectionSetNode,
 )
 
-from graph.execution.cost import INTROSPECTION, Cost, FieldLevel, PricedField
+from graph.execution.cost import ID_ARGUMENTS, INTROSPECTION, Cost, FieldLevel, PricedField
 from graph.execution.request_errors import LimitError
 from graph.execution.request_limits import Limits
 
@@ -42,7 +42,7 @@ def check_ids(values: Any, limits: Limits) -> None:
 class DocumentSummary:
     """The size of a document, the variables that matter before execution, and the costs of its operations.
 
-    `condition_variables` are used by `@skip` and `@include`, `id_variables` by `ids` arguments. `costs` are by
+    `condition_variables` are used by `@skip` and `@include`, `id_variables` by arguments with ids. `costs` are by
     operation name.
     """
 
@@ -208,7 +208,7 @@ class _Walk:
 
     def _ids(self, node: FieldNode) -> None:
         for argument in node.arguments or ():
-            if argument.name.value == "ids":
+            if argument.name.value in ID_ARGUMENTS:
                 value: Any = argument.value
                 if value.kind == "variable":
                     self.summary.id_variables.add(value.name.value)

@@ -1,7 +1,7 @@
 """The cost of an operation: the number of fields in its largest possible response.
 
 - A field costs 1, or its weight.
-- The cost below a list is multiplied by the length of the list: the value of `first` or `last`, the number of `ids`, or
+- The cost below a list is multiplied by the length of the list: the value of `first` or `last`, the number of ids, or
   10 if the field has none of these arguments. If a field that is not a list has such an argument, as a connection does,
   it gives the length of the lists directly below it.
 - No list is longer than a page. A larger value counts as a page: the resolver rejects it and names the allowed values.
@@ -27,9 +27,11 @@ from graphql import (
     is_list_type,
 )
 
-INTROSPECTION: Final = frozenset({"__schema", "__type"})
+INTROSPECTION: Final = frozenset({"__schema", "__type", "_service"})
 """The fields that return the schema. Depth is not counted below them."""
-_SIZE_ARGUMENTS: Final = frozenset({"first", "last", "ids"})
+ID_ARGUMENTS: Final = frozenset({"ids", "representations"})
+"""The arguments with ids of objects. `representations` are the references of a federation gateway."""
+_SIZE_ARGUMENTS: Final = frozenset({"first", "last"}) | ID_ARGUMENTS
 _INPUT: Final = "input"
 _IDS: Final = "ids"
 _DEFAULT_LENGTH: Final = 10

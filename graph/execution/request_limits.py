@@ -29,8 +29,9 @@ class Limits:
     """Nesting depth of fields. The usual introspection query is deeper. Its depth is not counted."""
     fields: int = 500
     """Fields of a document. The fields of a fragment count wherever it is spread."""
-    aliases: int = 15
-    """Fields with an alias, counted the same way."""
+    aliases: int = 100
+    """Fields with an alias, counted the same way. A stitching gateway sends one alias for each recording of a page. The
+    limit on cost bounds what the aliases ask for."""
     directives: int = 50
     """Directives, counted the same way."""
     repeats: int = 300

@@ -13,6 +13,7 @@ from graph.execution.document_cache import DocumentCache
 from graph.execution.executor import CompiledExecutor
 from graph.execution.single_field import SingleFieldExecutor
 from graph.schema.computed_columns import COLUMNS, COLUMNS_WITH, MARKED, SOURCES
+from graph.schema.federation import REPRESENTATION_SCALAR, Representation
 from graph.schema.field_info import Info
 from graph.schema.mutations import Mutation
 from graph.schema.root_query import Query
@@ -56,10 +57,11 @@ class Schema(strawberry.Schema):
     """
 
     def __init__(self, **document_options: Any) -> None:
+        scalars = SCALARS | {Representation: REPRESENTATION_SCALAR}
         super().__init__(
             query=Query,
             mutation=Mutation,
-            config=StrawberryConfig(default_resolver=read, info_class=Info, scalar_map=SCALARS),
+            config=StrawberryConfig(default_resolver=read, info_class=Info, scalar_map=scalars),
             execution_context_class=CompiledExecutor,
         )
         # Strawberry has no argument for it, and its printer omits it.

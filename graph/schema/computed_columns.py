@@ -77,5 +77,5 @@ SOURCES: Final[Mapping[str, type]] = {
     "Account": Account,
 }
 """The Python class of each type's source. The `is_type_of` of these types checks nothing else."""
-MARKED: Final = frozenset({"node", "nodes", "recording", "recordings"})
+MARKED: Final = frozenset({"_entities", "node", "nodes", "recording", "recordings"})
 """The fields of `Query` that return a `PlanInput`."""

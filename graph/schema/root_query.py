@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 import strawberry
 
 from graph.execution.compiler import PlanInput
+from graph.schema.federation import Representation, Service, parse_representation, resolve_service
 from graph.schema.field_info import Info
 from graph.schema.global_id import ACCOUNT, RECORDING, Node, parse_id, plain
 from graph.schema.node_types import Account, Recording, RecordingConnection
@@ -20,6 +21,12 @@ RecordingId = Annotated[strawberry.ID, strawberry.argument(description="The glob
 AccountId = Annotated[strawberry.ID, strawberry.argument(description="The global id or the plain id.")]
 GlobalId = Annotated[strawberry.ID, strawberry.argument(description="The global id.")]
 GlobalIds = Annotated[list[strawberry.ID], strawberry.argument(description=f"The global ids, at most {MAX_PAGE}.")]
+Representations = Annotated[
+    list[Representation], strawberry.argument(description=f"References to the objects, at most {MAX_PAGE}.")
+]
+Entity = Annotated[
+    Recording | Account, strawberry.union("_Entity", description="An object that other subgraphs can refer to.")
+]
 
 
 async def _resolve_recording(info: Info, id: RecordingId) -> Recording | None:
@@ -33,11 +40,20 @@ async def _resolve_node(info: Info, id: GlobalId) -> Node | None:
 
 
 async def _resolve_nodes(info: Info, ids: GlobalIds) -> list[Node | None]:
-    max_ids = info.context.max_page
-    if len(ids) > max_ids:
-        raise InvalidInput.of(("ids",), "maxItems", len(ids), f"at most {max_ids} ids")
+    _check_number(info, "ids", ids)
     found = await _load(info, [parse_id(text, "ids", str(index)) for index, text in enumerate(ids)])
     return cast("list[Node | None]", PlanInput(found))
+
+
+async def _resolve_entities(info: Info, representations: Representations) -> list[Entity | None]:
+    _check_number(info, "representations", representations)
+    found = await _load(info, [parse_representation(each, at) for at, each in enumerate(representations)])
+    return cast("list[Entity | None]", PlanInput(found))
+
+
+def _check_number(info: Info, argument: str, values: Sequence[object]) -> None:
+    if len(values) > info.context.max_page:
+        raise InvalidInput.of((argument,), "maxItems", len(values), f"at most {info.context.max_page} ids")
 
 
 async def _resolve_account(info: Info, id: AccountId) -> Account | None:
@@ -100,3 +116,12 @@ class Query:
         "credentials cannot access it.",
     )
     viewer: Viewer = strawberry.field(resolver=_resolve_viewer, description="The credentials of this request.")
+    entities: list[Entity | None] = strawberry.field(
+        name="_entities",
+        resolver=_resolve_entities,
+        description="Objects for a gateway of Apollo Federation, in the order of the references. An item is null if "
+        "the object does not exist or the credentials cannot access it.",
+    )
+    service: Service = strawberry.field(
+        name="_service", resolver=resolve_service, description="The schema for a gateway of Apollo Federation."
+    )

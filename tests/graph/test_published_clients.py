@@ -16,7 +16,7 @@ from tests.graph.api import URL, Api
 Case = schemathesis.Case[Any]
 EXAMPLES = 8
 """The number of documents for each field of `Query` and `Mutation`."""
-TEXTS = {"DateTime": "2026-11-22T08:19:00Z", "URL": "http://a.test/", "Sha256": "0f" * 32, "JSON": "{}"}
+TEXTS = {"DateTime": "2026-11-22T08:19:00Z", "URL": "http://a.test/", "Sha256": "0f" * 32, "JSON": "{}", "_Any": "{}"}
 
 
 @pytest.fixture(scope="module")

@@ -1,86 +1,26 @@
 """Checks with JavaScript tools. Without Node they are skipped, except in CI, where they fail."""
 
-import asyncio
 import gzip
 import json
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import uvicorn
 from graphql import build_schema, print_schema
 
 from graph.execution.trusted_documents import read_trusted
-from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
+from graph.graphql_app import GraphQLSettings
 from graph.schema.build import sdl
 from graph.schema.global_id import global_id
-from tests.graph.api import CURSORS, GRANTS, authenticate, recording
+from tests.node.live_server import run, served
 from tests.node.packages import installed_packages
-from tests.support.memory_installation import ACCOUNT, open_installation
+from tests.support.memory_installation import ACCOUNT
 
 HERE: Final = Path(__file__).parent
 REPOSITORY: Final = HERE.parents[1]
 COMMITTED: Final = REPOSITORY / "schema.graphql"
 EDITOR: Final = REPOSITORY / "scripts" / "graphiql"
-
-
-@pytest.fixture(scope="session")
-def installed() -> Path:
-    return installed_packages(HERE)
-
-
-@pytest.fixture
-def folder(installed: Path, tmp_path: Path) -> Path:
-    """Copy the files of this folder next to the installed packages."""
-    made = tmp_path / "node"
-    shutil.copytree(HERE, made, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    (made / "node_modules").symlink_to(installed / "node_modules")
-    (made / "schema.graphql").write_text(sdl(), encoding="utf-8")
-    return made
-
-
-async def run(folder: Path, *command: str) -> str:
-    """Return the output of a command. Fail the test if the command fails."""
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    said, _ = await asyncio.wait_for(process.communicate(), 120)
-    assert process.returncode == 0, said.decode()
-    return said.decode()
-
-
-@asynccontextmanager
-async def served(
-    folder: Path, count: int = 0, settings: GraphQLSettings | None = None
-) -> AsyncIterator[tuple[str, list[str]]]:
-    """Serve the API with `count` recordings. Yield its URL and their ids, newest first."""
-    async with open_installation(folder) as installation:
-        kept = [recording(installation.clock.now() + number) for number in range(count)]
-        for item in kept:
-            await installation.store.insert(item)
-        services = GraphQLServices(
-            recordings=installation.service,
-            cursors=CURSORS,
-            grants=GRANTS,
-            clock=installation.clock,
-            authenticate=authenticate,
-        )
-        config = uvicorn.Config(
-            graphql_app(services, settings), port=0, log_config=None, ws="websockets-sansio", lifespan="off"
-        )
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve())
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        try:
-            yield f"http://127.0.0.1:{port}/graphql", [item.id for item in reversed(kept)]
-        finally:
-            server.should_exit = True
-            await running
 
 
 async def test_the_graphql_over_http_audit_passes(folder: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ SCALARS = {
     "Sha256": st.just("0f" * 32).map(nodes.String),
     "BigInt": st.integers(0, 2**53 - 1).map(nodes.Int),
     "JSON": st.just("{}").map(nodes.String),
+    "_Any": st.just("{}").map(nodes.String),
 }
 
 

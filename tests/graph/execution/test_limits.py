@@ -39,16 +39,21 @@ ATTACKS: dict[str, tuple[str, str]] = {
     "lists": ("{ recording(id: " + "[" * 400 + "]" * 400 + ") { id } }", "levels of brackets"),
     "depth": (nested(8), "levels of fields"),
     "aliases": ("{ " + " ".join(f"a{at}: __typename" for at in range(300)) + " }", "aliases"),
-    "alias overload": ("{ " + " ".join(f"a{at}: viewer {{ name }}" for at in range(100)) + " }", "aliases"),
+    "alias overload": ("{ " + " ".join(f"a{at}: viewer {{ name }}" for at in range(101)) + " }", "aliases"),
     "directives": ("{ __typename " + "@include(if: true) " * 140 + "}", "directives"),
     "digits": ("{ recordings(first: " + "9" * 5_000 + ") { nodes { id } } }", "digits of a number"),
     "unknown directives": ("{ __typename " + "@aa " * 400 + "}", "directives"),
     "repeated fields": ("{ viewer { " + "name " * 300 + "} }", "repeats"),
     "repeated objects": ("{ " + "viewer { name } " * 100 + "}", "repeats"),
     "fragments that multiply": (
-        "{ viewer { ...f0 } } "
-        + " ".join(f"fragment f{n} on Viewer {{ a{n}: account {{ id }} ...f{n + 1} ...f{n + 1} }}" for n in range(20))
-        + " fragment f20 on Viewer { name }",
+        "{ viewer { account { ...f0 } } } "
+        + " ".join(
+            f"fragment f{n} on Account {{ "
+            + " ".join(f"a{at}: recordings(first: 1) {{ nodes {{ account {{ ...f{n + 1} }} }} }}" for at in range(5))
+            + " }"
+            for n in range(3)
+        )
+        + " fragment f3 on Account { id }",
         "aliases",
     ),
     "circular fragments": (
