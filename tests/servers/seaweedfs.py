@@ -1,5 +1,6 @@
 """SeaweedFS: S3 on one port, and on another port a file server that supports PUT, POST, DELETE and ranges."""
 
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from tests.servers.server_process import Process, answers, find_program
 from tests.servers.shared_server import Address
 
 KEY, SECRET, BUCKET = "recordings", "a secret of the tests", "audio"
+LIMITED_KEY = "limited"
+"""The key of an identity that may read, write and delete objects of the bucket, and not list them."""
+_IDENTITIES = {
+    KEY: ["Admin", "Read", "Write", "List", "Tagging"],
+    LIMITED_KEY: [f"Read:{BUCKET}", f"Write:{BUCKET}"],
+}
 
 
 def start(directory: Path) -> tuple[Process, Address]:
@@ -33,7 +40,13 @@ def start(directory: Path) -> tuple[Process, Address]:
     options |= {f"{name}.port": ports[name] for name in names}
     options |= {f"{name}.port.grpc": ports[f"{name}.grpc"] for name in names}
     (directory / "data").mkdir()
-    environment = os.environ | {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "HOME": str(directory)}
+    options["s3.config"] = directory / "s3.json"
+    identities = [
+        {"name": key, "credentials": [{"accessKey": key, "secretKey": SECRET}], "actions": actions}
+        for key, actions in _IDENTITIES.items()
+    ]
+    (directory / "s3.json").write_text(json.dumps({"identities": identities}))
+    environment = os.environ | {"HOME": str(directory)}
     command = [find_program("weed"), "mini", *(f"-{name}={value}" for name, value in options.items())]
     process = Process(command, directory / "weed.log", environment)
     process.wait_until(lambda: answers(ports["s3"]) and answers(ports["filer"]))
