@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from adapters.media.installation_mark import read_mark, write_mark
 from adapters.media.open_store import LOCAL, WEB, Opener, Store, check_scheme
@@ -20,8 +20,9 @@ Claim = Callable[[str], Awaitable[None]]
 """Called with the URL prefix of a location after this process first stored audio there. It must not raise an error."""
 
 IDLE_SECONDS: Final = 20.0
-"""How long a reader waits for the next bytes of a store."""
+"""How long the service waits for the next bytes of a store, and for its response to a short request."""
 _AT_ONCE: Final = 16
+_Found = TypeVar("_Found")
 
 
 class MediaRouter:
@@ -66,7 +67,7 @@ class MediaRouter:
 
     async def length(self, url: str) -> int | None:
         """Return the length in bytes, or `None` if there is no object."""
-        return await self._store_of(url).length(url)
+        return await _in_time(self._store_of(url).length(url))
 
     async def lengths(self, urls: Sequence[str]) -> Sequence[int | MediaAccessError | None]:
         """Return the lengths of many URLs, in the same order. At most 16 requests run at the same time.
@@ -88,14 +89,14 @@ class MediaRouter:
 
     async def delete(self, url: str) -> None:
         """Delete an object. It is no error if it does not exist."""
-        await self._store_of(url).delete(url)
+        await _in_time(self._store_of(url).delete(url))
 
     async def presign(self, url: str, seconds: int, *, content_type: str, disposition: str) -> str | None:
         """Return a signed URL of the store itself, valid for `seconds`, or `None` if the store has no signed URLs."""
         sign = getattr(self._store_of(url), "presign", None)
         if sign is None:
             return None
-        signed: str = await sign(url, seconds, content_type=content_type, disposition=disposition)
+        signed: str = await _in_time(sign(url, seconds, content_type=content_type, disposition=disposition))
         return signed
 
     def include(self, url: str) -> Store:
@@ -171,15 +172,20 @@ class MediaRouter:
         return self._readers[prefix]
 
 
+async def _in_time(waiting: Awaitable[_Found]) -> _Found:
+    """Wait for a store. Raise an error if it sends nothing for long."""
+    try:
+        async with asyncio.timeout(IDLE_SECONDS):
+            return await waiting
+    except TimeoutError as error:
+        raise MediaFaultError(f"the media store sent nothing for {IDLE_SECONDS:g} seconds") from error
+
+
 async def _without_stalls(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
     """Return the chunks. Raise an error if a store sends nothing for long."""
     try:
         while True:
-            try:
-                async with asyncio.timeout(IDLE_SECONDS):
-                    chunk = await anext(chunks, None)
-            except TimeoutError as error:
-                raise MediaFaultError(f"the media store sent nothing for {IDLE_SECONDS:g} seconds") from error
+            chunk = await _in_time(anext(chunks, None))
             if chunk is None:
                 return
             yield chunk

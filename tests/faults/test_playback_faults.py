@@ -64,12 +64,17 @@ async def test_a_whole_download_of_right_bytes_completes(size: int) -> None:
 class Stalled:
     """A store that sends a part, and then nothing."""
 
+    async def length(self, _url: str) -> None:
+        await asyncio.sleep(3_600)
+
+    delete = length
+
     async def read(self, *_arguments: Any) -> AsyncIterator[bytes]:
         yield b"part"
         await asyncio.sleep(3_600)
 
 
-async def test_a_read_from_a_stalled_store_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_request_to_a_stalled_store_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media_router, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(MediaRouter, "_store_of", lambda *_: Stalled())
     router: Any = object.__new__(MediaRouter)
@@ -77,8 +82,9 @@ async def test_a_read_from_a_stalled_store_ends(monkeypatch: pytest.MonkeyPatch)
     async with asyncio.timeout(10):
         chunks = router.read("s3://bucket/x")
         received.append(await anext(chunks))
-        with pytest.raises(MediaFaultError, match=r"sent nothing for 0\.05 seconds"):
-            await anext(chunks)
+        for request in (anext(chunks), router.length("s3://b/x"), router.delete("s3://b/x")):
+            with pytest.raises(MediaFaultError, match=r"sent nothing for 0\.05 seconds"):
+                await request
     assert received == [b"part"]
 
 

@@ -5,6 +5,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -45,7 +46,8 @@ def stored(server: Server) -> tuple[Client, str]:
 
 
 def run(server: Server, *words: str) -> "subprocess.CompletedProcess[str]":
-    ended = command(*words, data=server.data, **server.variables)
+    variables: dict[str, Any] = dict(server.variables)
+    ended = command(*words, data=server.data, **variables)
     assert "Traceback" not in ended.stderr
     return ended
 
