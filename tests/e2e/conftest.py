@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.pair import Pair, open_pair
 from tests.e2e.server import Client, Server
+from tests.servers.mongod import Mongod
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,16 @@ def client(server: Server) -> Client:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
+
+
+@pytest.fixture
+def mongod(tmp_path: Path, mongodb_uri: str) -> Iterator[Mongod]:
+    """A MongoDB server of the test's own, which it can disturb."""
+    # Without a MongoDB server, the fixture of the shared server reports that.
+    assert mongodb_uri
+    (tmp_path / "mongod").mkdir()
+    with Mongod(tmp_path / "mongod") as server:
+        yield server
 
 
 @pytest.fixture

@@ -25,10 +25,10 @@ class Pair(NamedTuple):
 
 
 @contextmanager
-def open_pair(folder: Path, uri: str, ahead: int = 0) -> Iterator[Pair]:
+def open_pair(folder: Path, uri: str, ahead: int = 0, uri_of_one: str | None = None) -> Iterator[Pair]:
     """Start two servers on a MongoDB database, and stop them at the end.
 
-    The clock of the second one is `ahead` seconds ahead.
+    The clock of the second one is `ahead` seconds ahead. `uri_of_one` is the URI that the first one uses.
     """
     variables = {
         "RECORDINGS_MONGODB": uri,
@@ -40,6 +40,8 @@ def open_pair(folder: Path, uri: str, ahead: int = 0) -> Iterator[Pair]:
         for server in servers:
             stack.push(server.__exit__)
             server.variables["RECORDINGS_PEER_URL"] = server.url
+            if uri_of_one is not None and server is servers[0]:
+                server.variables["RECORDINGS_MONGODB"] = uri_of_one
             is_shifted = ahead and server.data.name == "other"
             server.launch(prepare=("tests.e2e.shifted_clock:shift", str(ahead)) if is_shifted else ())
         token = make_account(folder / "one", **variables)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.e2e.pair import Pair, live, open_pair
 from tests.e2e.server import until
@@ -19,15 +18,6 @@ LIST = "{ viewer { account { recordings(first: 1) { nodes { plainId } } } } }"
 STOP = "mutation S($id: ID!) { stopRecording(input: { id: $id }) { errors { __typename } } }"
 FREEZE_SECONDS = 12
 """Longer than a lease."""
-
-
-@pytest.fixture
-def mongod(tmp_path: Path, mongodb_uri: str) -> Iterator[Mongod]:
-    # Without a MongoDB server, the fixture of the shared server reports that.
-    assert mongodb_uri
-    (tmp_path / "mongod").mkdir()
-    with Mongod(tmp_path / "mongod") as server:
-        yield server
 
 
 def test_a_frozen_store(tmp_path: Path, mongod: Mongod) -> None:
