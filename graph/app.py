@@ -1,7 +1,8 @@
 """The web app: all routes of the service, and its background work."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp
 
 from adapters.http.cross_origin import CrossOrigin
 from adapters.http.error_body import routing_error
-from adapters.recorders.embedded import MediaSockets, Uploads, ingest_routes
+from adapters.recorders.embedded import AudioSocketCalls, AudioSocketServer, MediaSockets, Uploads, ingest_routes
 from adapters.rest_v2.v2_app import rest_v2_app
 from adapters.rest_v2.v2_settings import V2Settings
 from adapters.rest_v2.version_mount import mount_versions
@@ -46,13 +47,19 @@ VERSION: Final = version("call-recording-api")
 """The running release."""
 
 
-def create_app(services: Services, drain: Drain | None = None) -> ASGIApp:
-    """Return the ASGI app for open services. Its lifespan runs the background work. By default, it does not drain."""
+def create_app(services: Services, drain: Drain | None = None, listener: socket.socket | None = None) -> ASGIApp:
+    """Return the ASGI app for open services. Its lifespan runs the background work. By default, it does not drain.
+
+    `listener` is the bound socket for AudioSocket.
+    """
     drain = drain or Drain(0, 0, services.recorder.live_calls)
     # Steps that wait for a store must not leave the audio workers idle.
     max_steps = services.settings.audio_workers + _EXTRA_STEPS
     background = BackgroundWork(services.upkeep, services.recorder, services.recordings, services.wake, max_steps)
     publisher = _presence_publisher(services)
+    claim = None if publisher is None else publisher.claim
+    sockets, calls = MediaSockets(services.recorder, services.clock, claim), AudioSocketCalls()
+    audiosocket = AudioSocketServer(sockets.host, calls, lambda: drain.is_active)
     media_check = MediaCheck(services)
     services.media.on_first_put(media_check.claim)
     cross_origin = CrossOrigin(services.settings.cors_origins)
@@ -64,6 +71,8 @@ def create_app(services: Services, drain: Drain | None = None) -> ASGIApp:
         checking = asyncio.create_task(media_check.run(), name="media check")
         if publisher is not None:
             await publisher.start()
+        if listener is not None:
+            await audiosocket.start(listener)
         try:
             yield
         finally:
@@ -71,9 +80,17 @@ def create_app(services: Services, drain: Drain | None = None) -> ASGIApp:
             if publisher is not None:
                 await publisher.stop()
             await background.stop(services.settings.shutdown_timeout)
+            await audiosocket.stop()
 
     app = Starlette(
-        routes=_routes(services, background, media_check, publisher, drain),
+        routes=_routes(
+            services,
+            background,
+            media_check,
+            publisher,
+            drain,
+            _ingest(services, sockets, calls if listener is not None else None, drain),
+        ),
         lifespan=lifespan,
         middleware=[
             Middleware(CheckedHost, public_url=services.settings.public_url),
@@ -96,6 +113,7 @@ def _routes(
     media_check: MediaCheck,
     publisher: "PresencePublisher | None",
     drain: Drain,
+    ingest: Sequence[BaseRoute],
 ) -> list[BaseRoute]:
     checks = {
         "metadata": services.store.ping,
@@ -116,7 +134,7 @@ def _routes(
         Route("/graphql", _graphql(services)),
         *(graphiql.routes() if services.settings.graphiql else ()),
         _media(services).route(),
-        *_ingest(services, publisher, drain),
+        *ingest,
         *_peers(services),
         mount_versions(_rest_v2(services)),
     ]
@@ -163,15 +181,15 @@ def _media(services: Services) -> MediaEndpoint:
     )
 
 
-def _ingest(services: Services, publisher: "PresencePublisher | None", drain: Drain) -> list[BaseRoute]:
+def _ingest(services: Services, sockets: MediaSockets, calls: AudioSocketCalls | None, drain: Drain) -> list[BaseRoute]:
     recorder = services.recorder
-    claim = None if publisher is None else publisher.claim
     return ingest_routes(
         authenticate=services.identity.ingest,
         uploads=Uploads(
             ingest=services.ingest, spool=services.spool, limits=recorder.limits, receiving=recorder.uploads
         ),
-        sockets=MediaSockets(recorder, services.clock, claim),
+        sockets=sockets,
+        audiosocket=calls,
         is_draining=lambda: drain.is_active,
         clock=services.clock,
     )

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, Final, cast
 
@@ -22,6 +22,7 @@ from graph.server.http_host import FirstForwardedProto
 from graph.server.http_limits import LimitedHttpProtocol, raise_file_limit
 from graph.services import Services, open_services
 from graph.settings import Settings
+from graph.settings.setting import split_address
 
 MAX_MESSAGE: Final = 64 * 1024
 """Maximum size of a WebSocket message, in bytes."""
@@ -51,10 +52,17 @@ def run(settings: Settings, prepare: Prepare, ready: Ready) -> None:
         CannotListenError: another program uses the port, or the address does not belong to this machine.
     """
     raise_file_limit()
-    with _exit_on_sigterm(), lock_data_folder(settings.data), _listen(settings) as listener:
+    with ExitStack() as stack:
+        stack.enter_context(_exit_on_sigterm())
+        stack.enter_context(lock_data_folder(settings.data))
+        advice = "choose another address with --host and --port"
+        listener = stack.enter_context(_listen(settings.host, settings.port, advice))
+        audiosocket = _audiosocket(settings)
+        if audiosocket is not None:
+            stack.enter_context(audiosocket)
         loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(_serve(settings, listener, prepare, ready))
+            runner.run(_serve(settings, (listener, audiosocket), prepare, ready))
 
 
 @contextmanager
@@ -74,12 +82,15 @@ def _raise_exit(_number: int, _frame: object) -> None:
     raise SystemExit(0)
 
 
-async def _serve(settings: Settings, listener: socket.socket, prepare: Prepare, ready: Ready) -> None:
+async def _serve(
+    settings: Settings, listeners: tuple[socket.socket, socket.socket | None], prepare: Prepare, ready: Ready
+) -> None:
+    listener, audiosocket = listeners
     async with open_services(settings) as services:
         await _check_spool(services)
         await prepare(services)
         drain = Drain(settings.drain_seconds, settings.drain_call_seconds, services.recorder.live_calls)
-        await Server(_config(settings, services, drain), lambda: ready(services), drain).serve([listener])
+        await Server(_config(settings, services, drain, audiosocket), lambda: ready(services), drain).serve([listener])
 
 
 async def _check_spool(services: Services) -> None:
@@ -92,17 +103,21 @@ async def _check_spool(services: Services) -> None:
             raise DataFolderError(message) from error
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """Return the server's socket. It is bound before anything else is changed, and accepts no connection yet."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def _audiosocket(settings: Settings) -> socket.socket | None:
+    """Return the socket for AudioSocket; `None` if it is off."""
+    address = None if settings.audiosocket is None else split_address(settings.audiosocket)
+    return None if address is None else _listen(*address, "choose another address with --audiosocket")
+
+
+def _listen(host: str, port: int, advice: str) -> socket.socket:
+    """Return a socket. It is bound before anything else is changed, and accepts no connection yet."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         # The system's message repeats the address at its end.
         reason = str(error.strerror).partition(" (while attempting")[0]
-        message = (
-            f"cannot listen on {settings.host}:{settings.port}: {reason}; choose another address with --host and --port"
-        )
+        message = f"cannot listen on {host}:{port}: {reason}; {advice}"
         raise CannotListenError(message) from error
     listener.setblocking(False)  # noqa: FBT003 - the parameter has no keyword
     return listener
@@ -116,9 +131,9 @@ def _behind_proxies(app: ASGIApp) -> ASGIApp:
     return FirstForwardedProto(translated)
 
 
-def _config(settings: Settings, services: Services, drain: Drain) -> uvicorn.Config:
+def _config(settings: Settings, services: Services, drain: Drain, audiosocket: socket.socket | None) -> uvicorn.Config:
     return uvicorn.Config(
-        _behind_proxies(create_app(services, drain)),
+        _behind_proxies(create_app(services, drain, audiosocket)),
         # Done by `_behind_proxies`.
         proxy_headers=False,
         # `graph.server.request_log` writes the access log, without query strings.

@@ -11,6 +11,7 @@ _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _ORIGIN: Final = re.compile(
     r"[a-z][a-z0-9+.-]*://(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
 )
+_ADDRESS: Final = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
@@ -32,7 +33,7 @@ class Setting:
     """One row of the table of settings.
 
     `minimum` and `maximum` are the bounds of an integer. `schemes` are the allowed schemes of a URL. With `base_url`,
-    the URL must have no user, query or fragment, so that a path can be appended to it.
+    the URL must have no user, query or fragment, so that a path can be appended to it. `is_address` means host:port.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Setting:
     maximum: int | None = None
     schemes: tuple[str, ...] = ()
     base_url: bool = False
+    is_address: bool = False
 
     @property
     def environment(self) -> str:
@@ -74,7 +76,8 @@ class Setting:
         if self.schemes:
             schemes = " or ".join(f"{scheme}://" for scheme in self.schemes)
             return f"a URL that begins with {schemes}" + (", without user, query or fragment" if self.base_url else "")
-        return "a path" if self.type is Path else "text"
+        text = "host:port, such as 127.0.0.1:9092 or [::1]:9092" if self.is_address else "text"
+        return "a path" if self.type is Path else text
 
     def parse(self, text: str) -> Any:
         """Return the value of a text.
@@ -104,9 +107,19 @@ class Setting:
             return value in self.choices
         if self.type is int:
             return bool(self.minimum <= value <= self.maximum)
+        if self.is_address:
+            return split_address(value) is not None
         if not self.schemes:
             return True
         return is_base_url(value, self.schemes) if self.base_url else _is_url(value, self.schemes)
+
+
+def split_address(text: str) -> tuple[str, int] | None:
+    """Return the host and the port of `host:port`; `None` if the text is not that. An IPv6 host is in brackets."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["port"]) not in range(1, 65_536):
+        return None
+    return match["host"].strip("[]"), int(match["port"])
 
 
 def is_base_url(text: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:

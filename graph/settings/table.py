@@ -123,6 +123,14 @@ SETTINGS: Final = (
         "What to do with a received file that has video: drop the video and keep the audio, or reject the file.",
         choices=("drop", "reject"),
     ),
+    Setting(
+        "audiosocket",
+        str,
+        None,
+        "The address, as host:port, on which the server listens for calls by Asterisk's AudioSocket, which is TCP "
+        "without encryption. Default: none.",
+        is_address=True,
+    ),
     Setting("max_streams", int, 250, "Maximum number of live calls that this server receives.", maximum=100_000),
     Setting("audio_workers", int, 2, "Number of processes that decode and convert audio.", maximum=256),
     Setting(

@@ -34,6 +34,7 @@ class Settings:
     max_body: int
     max_received_hours: int
     video: str
+    audiosocket: str | None
     max_streams: int
     audio_workers: int
     renditions_mb: int

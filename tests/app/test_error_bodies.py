@@ -31,6 +31,7 @@ ROUTES = {
     "/graphiql/{name}": ["GET", "HEAD"],
     "/media/{id}": ["GET", "HEAD"],
     "/ingest/{address}/{secret}": ["POST", "PUT"],
+    "/ingest/{address}/{secret}/audiosocket": ["POST"],
     "/ingest/{address}/{secret}/{tail:path}": ["POST", "PUT"],
     "/internal/commands": ["POST"],
 }

@@ -6,20 +6,29 @@ Asterisk closes the connection at the end of the call, and sends no frame for it
 Source: `include/asterisk/res_audiosocket.h`
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from adapters.recorders.dialects.stream_events import Audio, Dtmf, Event, IgnoredMessages, StreamStopped
+from adapters.recorders.dialects.stream_events import (
+    LEFT,
+    Audio,
+    Dtmf,
+    Event,
+    IgnoredMessages,
+    StreamStarted,
+    StreamStopped,
+)
 from adapters.recorders.dialects.stream_format import StreamFormat
-from adapters.recorders.dialects.stream_limits import ProtocolError
+from adapters.recorders.dialects.stream_limits import ProtocolError, check_name
 from recordings.ports.audio import Codec
 
 HANG_UP: Final = 0x00
-UUID_FRAME: Final = 0x01
 DTMF: Final = 0x03
 ERROR: Final = 0xFF
 HEADER: Final = 3
+UUID_BYTES: Final = 16
+_UUID_FRAME: Final = b"\x01\x00\x10"
 RATES: Final = {
     0x10: 8_000,
     0x11: 12_000,
@@ -35,14 +44,23 @@ RATES: Final = {
 
 
 class AudioSocketFrames:
-    """One connection. `uuid` is set by the first frame, `format` by the first frame with audio."""
+    """One connection. `uuid` is set by the first frame. The first frame with audio starts the stream.
+
+    `parameters` describe the call. They have its id as `call_id`, and are set once the UUID is known.
+    """
 
     def __init__(self) -> None:
         self.uuid: UUID | None = None
-        self.format: StreamFormat | None = None
+        self.parameters: Mapping[str, str] = {}
+        self._format: StreamFormat | None = None
         self._buffer = bytearray()
         self._ignored = IgnoredMessages()
         self._ended = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last frame has arrived completely."""
+        return not self._buffer
 
     def receive(self, data: bytes) -> Sequence[Event]:
         """Decode a piece of the connection, which may contain parts of frames.
@@ -51,11 +69,20 @@ class AudioSocketFrames:
             ProtocolError: the first frame is no UUID, or a frame is not allowed.
         """
         self._buffer += data
+        if self.uuid is None:
+            # The parameters of the call must be known before its audio is read.
+            self._read_uuid()
+            return ()
         return [event for kind, payload in self._frames() for event in self._event(kind, payload)]
 
-    def _frames(self) -> Iterator[tuple[int, bytes]]:
-        if self.uuid is None and self._buffer and self._buffer[:HEADER] != b"\x01\x00\x10"[: len(self._buffer)]:
+    def _read_uuid(self) -> None:
+        if not _UUID_FRAME.startswith(self._buffer[:HEADER]):
             raise ProtocolError("the first frame must be a UUID of 16 bytes")
+        if len(self._buffer) >= HEADER + UUID_BYTES:
+            self.uuid = UUID(bytes=bytes(self._buffer[HEADER : HEADER + UUID_BYTES]))
+            del self._buffer[: HEADER + UUID_BYTES]
+
+    def _frames(self) -> Iterator[tuple[int, bytes]]:
         while len(self._buffer) >= HEADER:
             end = HEADER + int.from_bytes(self._buffer[1:HEADER], "big")
             if len(self._buffer) < end:
@@ -67,9 +94,6 @@ class AudioSocketFrames:
     def _event(self, kind: int, payload: bytes) -> Sequence[Event]:
         if self._ended:
             raise ProtocolError("a frame after the end of the call")
-        if self.uuid is None:
-            self.uuid = UUID(bytes=payload)
-            return ()
         if kind in RATES:
             return self._audio(StreamFormat(Codec.S16, RATES[kind], 1), payload)
         if kind in {HANG_UP, ERROR}:
@@ -80,10 +104,14 @@ class AudioSocketFrames:
         return (self._ignored.ignore(f"0x{kind:02x}"),)
 
     def _audio(self, format: StreamFormat, payload: bytes) -> Sequence[Event]:
-        if self.format not in {None, format}:
+        if self._format not in {None, format}:
             raise ProtocolError(f"the sampling rate changed to {format.rate} Hz")
         if len(payload) % 2:
             raise ProtocolError("an audio frame has half a sample")
-        self.format = format
         self._ignored.reset()
-        return (Audio(0, None, payload),)
+        audio = Audio(LEFT, None, payload)
+        if self._format is not None:
+            return (audio,)
+        self._format = format
+        call_id = check_name("call_id", self.parameters.get("call_id", ""))
+        return (StreamStarted(str(self.uuid), call_id, "", ("left",), self.parameters, format), audio)

@@ -139,10 +139,10 @@ def _pairs(query: str) -> list[tuple[str, str]]:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS, errors="strict")
     except ValueError as error:
         raise NotAnUpload(f"the query has more than {MAX_PARAMETERS} parameters, or it is not UTF-8") from error
-    return [(key, _with_plus(key, value)) for key, value in pairs]
+    return [(key, with_plus(key, value)) for key, value in pairs]
 
 
-def _with_plus(key: str, value: str) -> str:
+def with_plus(key: str, value: str) -> str:
     """Return a value with the plus of its number. In a query, a plus that is not escaped is a space."""
     if key in _PARTIES:
         return _UNESCAPED_PLUS.sub(r"\g<scheme>+", value, count=1) if _UNESCAPED_PLUS.match(value) else value

@@ -12,14 +12,19 @@ Serve it with uvicorn and `http=HttpProtocol, ws=WebSocketProtocol, ws_max_size=
 timeout must be off: a stream that is slowed down answers no ping. The recorder itself closes silent streams.
 """
 
+from adapters.recorders.embedded.audiosocket_calls import AudioSocketCalls
+from adapters.recorders.embedded.audiosocket_server import AudioSocketServer
 from adapters.recorders.embedded.embedded_recorder import EmbeddedRecorder
-from adapters.recorders.embedded.ingest_routes import Authenticate, ingest_routes
+from adapters.recorders.embedded.ingest_responses import Authenticate
+from adapters.recorders.embedded.ingest_routes import ingest_routes
 from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.stream_sockets import MediaSockets
 from adapters.recorders.embedded.uploads import Uploads
 from adapters.recorders.embedded.uvicorn_protocols import HttpProtocol, WebSocketProtocol
 
 __all__ = [
+    "AudioSocketCalls",
+    "AudioSocketServer",
     "Authenticate",
     "EmbeddedRecorder",
     "HttpProtocol",

@@ -2,10 +2,11 @@
 
 PUT | POST  /ingest/{address}/{secret}[/{the path that Kazoo appends to its url}]
 WebSocket   /ingest/{address}/{secret}/ws
+POST        /ingest/{address}/{secret}/audiosocket    returns the UUID with which a call connects by AudioSocket
 WebSocket   /ingest/ws                        the address and the secret are the user and the password of basic auth
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 
 from starlette.requests import Request
@@ -13,20 +14,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from adapters.http.error_body import error_response, unavailable
+from adapters.http.error_body import unavailable
 from adapters.recorders.dialects import audiohook_signature, kazoo_upload
 from adapters.recorders.dialects.detect import SESSION_HEADER
 from adapters.recorders.dialects.loose_json import to_bytes
+from adapters.recorders.embedded.audiosocket_calls import AudioSocketCalls
+from adapters.recorders.embedded.audiosocket_route import audiosocket_route
+from adapters.recorders.embedded.ingest_responses import Authenticate, not_found, reject, unauthenticated
 from adapters.recorders.embedded.stream_sockets import MediaSockets, handshake_of
 from adapters.recorders.embedded.uploads import Uploads
 from recordings.model.account import Principal
 from recordings.model.errors import Refused
 from recordings.model.instants import Millis
 from recordings.ports.clock import Clock
-
-Authenticate = Callable[[str, str], Awaitable[Principal | None]]
-"""Returns the principal of an ingest address and its secret. Returns `None` for an unknown address, a wrong secret and
-a revoked address, so that a sender cannot tell them apart."""
 
 
 def ingest_routes(
@@ -36,19 +36,24 @@ def ingest_routes(
     sockets: MediaSockets,
     clock: Clock,
     is_draining: Callable[[], bool] = bool,
+    audiosocket: AudioSocketCalls | None = None,
 ) -> list[BaseRoute]:
-    """Return the routes for the app's router. While `is_draining` returns true, new streams are refused."""
+    """Return the routes for the app's router.
+
+    While `is_draining` returns true, new streams are refused. `audiosocket` is `None` if this server does not listen
+    for AudioSocket.
+    """
 
     async def upload(request: Request) -> Response:
         principal = await _principal(authenticate, request)
         if principal is None:
-            return _not_found()
+            return not_found()
         tail, query = request.path_params.get("tail", ""), request.url.query
         read_address = partial(kazoo_upload.read, tail, query, principal.account_id, clock.now())
         try:
             return await uploads.receive(principal, request, read_address)
         except Refused as refused:
-            return _reject(409, refused.code, refused.message)
+            return reject(409, refused.code, refused.message)
 
     async def stream(websocket: WebSocket) -> None:
         address, secret = _credentials(websocket)
@@ -59,9 +64,9 @@ def ingest_routes(
         principal = await authenticate(address, secret)
         if principal is None:
             is_in_path = "address" in websocket.path_params
-            await websocket.send_denial_response(_not_found() if is_in_path else _unauthenticated())
+            await websocket.send_denial_response(not_found() if is_in_path else unauthenticated())
         elif (fault := _audiohook_fault(websocket, address, secret, clock.now())) is not None:
-            await websocket.send_denial_response(_reject(401, "UNAUTHENTICATED", fault))
+            await websocket.send_denial_response(reject(401, "UNAUTHENTICATED", fault))
         elif is_draining():
             # A balancer tries the next server after a 503.
             await websocket.send_denial_response(unavailable("this server is stopping: connect again"))
@@ -75,6 +80,7 @@ def ingest_routes(
         WebSocketRoute("/ingest/{address}/{secret}/ws", stream),
         # jambonz appends `/record/{vendor}` to its address.
         WebSocketRoute("/ingest/{address}/{secret}/ws/{tail:path}", stream),
+        audiosocket_route(authenticate, audiosocket),
         Route("/ingest/{address}/{secret}", upload, methods=methods),
         Route("/ingest/{address}/{secret}/{tail:path}", upload, methods=methods),
     ]
@@ -102,16 +108,3 @@ def _audiohook_fault(websocket: WebSocket, address: str, secret: str, now: Milli
     query = websocket.url.query
     target = websocket.scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
     return audiohook_signature.fault(headers, target, address, secret, now)
-
-
-def _not_found() -> Response:
-    return _reject(404, "NOT_FOUND", "unknown or revoked ingest address, or wrong secret")
-
-
-def _unauthenticated() -> Response:
-    message = "the user must be the id of an ingest address, and the password its secret"
-    return error_response(401, "UNAUTHENTICATED", message, {"WWW-Authenticate": "Basic", "Connection": "close"})
-
-
-def _reject(status: int, code: str, message: str) -> Response:
-    return error_response(status, code, message, {"Connection": "close"})

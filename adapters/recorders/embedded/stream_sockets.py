@@ -24,6 +24,7 @@ from typing import Final
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from adapters.recorders.dialects.detect import AnyStream, Handshake
+from adapters.recorders.dialects.kazoo_upload import with_plus
 from adapters.recorders.dialects.stream_events import Event
 from adapters.recorders.dialects.stream_limits import UnknownDialect
 from adapters.recorders.embedded.embedded_recorder import RESTARTING, EmbeddedRecorder
@@ -109,7 +110,8 @@ class _WebSocketConnection:
 def handshake_of(websocket: WebSocket) -> Handshake:
     """Return the parts of a handshake that can tell the dialect."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in websocket.headers.raw}
-    return Handshake(dict(websocket.query_params), websocket.scope.get("subprotocols") or (), headers)
+    parameters = {name: with_plus(name, value) for name, value in websocket.query_params.multi_items()}
+    return Handshake(parameters, websocket.scope.get("subprotocols") or (), headers)
 
 
 def _short(reason: str) -> str:

@@ -17,6 +17,8 @@ from streamdouble import g711  # type: ignore[import-untyped]
 from adapters.metadata.sqlite import SqliteStore
 from adapters.recorders.dialects.stream_events import Audio
 from adapters.recorders.embedded import (
+    AudioSocketCalls,
+    AudioSocketServer,
     EmbeddedRecorder,
     HttpProtocol,
     Limits,
@@ -159,6 +161,7 @@ class World:
     clock: FakeClock
     notes: Notes
     server: uvicorn.Server
+    audiosocket: tuple[str, int]
     said: list[TakeEvent]
 
     @property
@@ -205,15 +208,21 @@ async def world(root: Path, limits: Limits | None = None, **changes: Any) -> Asy
     await store.add_account(Account(ACCOUNT, "one", 0))
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
     receiving = Ingest(store=store, spool=spool, clock=clock, audit=notes, wake=notes, node="node-1")
+    sockets, calls = MediaSockets(recorder, clock), AudioSocketCalls()
     routes = ingest_routes(
         authenticate=accounts,
         uploads=Uploads(ingest=receiving, spool=spool, limits=limits),
-        sockets=MediaSockets(recorder, clock),
+        sockets=sockets,
         clock=clock,
+        audiosocket=calls,
     )
     said: list[TakeEvent] = []
+    audiosocket, listener = AudioSocketServer(sockets.host, calls), socket.create_server(("127.0.0.1", 0))
+    address = listener.getsockname()
+    await audiosocket.start(listener)
     async with served(Starlette(routes=routes)) as (server, port), listening(recorder, said):
-        yield World(port, root, spool, store, recorder, accounts, clock, notes, server, said)
+        yield World(port, root, spool, store, recorder, accounts, clock, notes, server, address, said)
+    await audiosocket.stop()
     await store.close()
 
 
