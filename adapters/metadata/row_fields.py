@@ -10,6 +10,7 @@ from recordings.model.fields import FieldType, names_of
 from recordings.model.query import OrderField
 from recordings.model.recording import ROW_FIELDS
 
+_READABLE: Final = (*ROW_FIELDS, OrderField.MODIFIED.value)
 FREE_FORM: Final = names_of(FieldType.FREE_FORM)
 """Fields with keys and values that the client chooses. They are stored as JSON text, so that a key may be any text
 (with dots, with a leading `$`, empty) and an integer may have any size. No query searches inside them."""
@@ -39,8 +40,8 @@ def fields_to_read(fields: frozenset[str] | None, order: OrderField | None = Non
         ValueError: rows have no such field.
     """
     if fields is None:
-        return ROW_FIELDS
-    if unknown := fields.difference(ROW_FIELDS):
+        return _READABLE if order is OrderField.MODIFIED else ROW_FIELDS
+    if unknown := fields.difference(_READABLE):
         raise ValueError(f"no row has {', '.join(sorted(unknown))}")
     wanted = fields | {"id"} | ({order.value} if order else set())
-    return tuple(name for name in ROW_FIELDS if name in wanted)
+    return tuple(name for name in _READABLE if name in wanted)

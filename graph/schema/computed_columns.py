@@ -10,7 +10,7 @@ from typing import Any, Final
 from graph.execution.compiler import Computed, ComputedWith
 from graph.schema.audio_type import damaged_of, peaks_of, resolve_media, url_expires_of, url_in_format, url_of
 from graph.schema.global_id import ACCOUNT, RECORDING, global_id
-from graph.schema.node_types import parent_id_of
+from graph.schema.node_types import modified_of, parent_id_of
 from graph.schema.recording_page import RecordingPage
 from graph.schema.recording_parts import delivery_url_of
 from graph.schema.resolver_context import Context
@@ -52,6 +52,7 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
     ("Media", "url"): _column_with_context(url_of),
     ("Media", "urlExpires"): _column_with_context(url_expires_of),
     ("Media", "damaged"): _column(damaged_of),
+    ("Recording", "modified"): _column(modified_of),
 }
 """By GraphQL type and field name. `graph.schema.prefetch` fetches their data before."""
 

@@ -189,5 +189,9 @@ _describe(
         OrderField.DURATION: "The duration of the audio. Recordings without a duration sort first in ascending order.",
         OrderField.CALLER: "The caller's number, compared as text. Recordings without one sort first in ascending "
         "order.",
+        OrderField.MODIFIED: "The time of the last change. A recording that changes again moves to the end, so a "
+        "client that continues after its last cursor, in ascending order, gets every change once. The newest changes "
+        "are listed as soon as no slower write can come before them: at once with SQLite, after about 8 seconds with "
+        "MongoDB. Uploads are listed when they are complete.",
     },
 )

@@ -5,7 +5,6 @@ every recording. Nothing else limits a list: there is no default time range.
 """
 
 from collections.abc import Iterator, Sequence
-from keyword import iskeyword
 from typing import Final
 
 import strawberry
@@ -24,7 +23,7 @@ from graph.schema.filter_types import (
 from graph.schema.partial_input import PartialInput
 from recordings.model.errors import InvalidInput
 from recordings.model.fields import FieldType, filterable
-from recordings.model.query import MAX_DEPTH, And, Condition, Equal, HasMedia, Not, Or, check
+from recordings.model.query import MAX_DEPTH, And, Condition, Equal, HasMedia, Not, Or, OrderField, check
 
 Path = tuple[str, ...]
 
@@ -49,6 +48,7 @@ class RecordingFilter(PartialInput):
     start: DateTimeRange | None = given("The time at which the audio began.")
     created: DateTimeRange | None = given("The time at which the recording was requested.")
     ended: DateTimeRange | None = given("The time at which the call ended or the recording failed.")
+    modified: DateTimeRange | None = given("The time of the last change.")
     duration_ms: IntRange | None = given("The duration of the audio in milliseconds.")
     from_: StringFilter | None = given("The caller, as `user@realm`.", "from")
     to: StringFilter | None = given("The callee, as `user@realm`.")
@@ -72,8 +72,9 @@ class RecordingFilter(PartialInput):
     has_media: bool | None = given("Whether the recording has stored audio.")
 
 
+_ATTRIBUTES: Final = {"from": "from_", OrderField.MODIFIED.value: "modified"}
 _FIELDS: Final = {
-    f"{name}_" if iskeyword(name) else name: name
+    _ATTRIBUTES.get(name, name): name
     for name in filterable(FieldType.NUMBER, FieldType.TEXT, FieldType.CHOICE)
     if name not in {"reason", "end_cause"}
 }

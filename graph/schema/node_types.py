@@ -30,6 +30,11 @@ async def _resolve_account(row: strawberry.Parent[RecordingRow], info: Info) -> 
     return await context.recordings.account(context.principal, row["account_id"])
 
 
+def modified_of(row: strawberry.Parent[RecordingRow]) -> Any:
+    """Return when a row was last changed. The row of a mutation's result has only the time of this server."""
+    return row["changed"] if "changed" in row else row["modified"]
+
+
 @strawberry.type(description="One recording of one leg of a call.")
 class Recording(Node):
     id: strawberry.ID = strawberry.field(name="plainId", description="The plain id, which the v2 REST API uses.")
@@ -48,7 +53,9 @@ class Recording(Node):
     ended: DateTime | None = strawberry.field(
         description="The time at which the call ended or the recording failed. Null until then."
     )
-    modified: DateTime = strawberry.field(description="The time of the last change.")
+    modified: DateTime = strawberry.field(
+        resolver=modified_of, description="The time of the last change, by the clock of the database."
+    )
     duration_ms: int | None = strawberry.field(
         description="The duration of the audio in milliseconds. Null until the service has measured it."
     )

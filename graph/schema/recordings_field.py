@@ -16,6 +16,7 @@ from graph.schema.projection import cached, names_at, row_fields
 from graph.schema.recording_page import RecordingPage
 from graph.schema.resolver_context import Context
 from recordings.model.account import Account
+from recordings.model.errors import InvalidInput
 from recordings.model.query import Query
 from recordings.model.recording import Shelf
 
@@ -26,6 +27,14 @@ OrderBy = Annotated[RecordingOrder | None, strawberry.argument(description="The 
 Trashed = Annotated[
     bool | None,
     strawberry.argument(description="Whether to list the trash: the deleted recordings that can still be restored."),
+]
+IncludeDeleted = Annotated[
+    bool | None,
+    strawberry.argument(
+        description="Whether to list deleted recordings, too: those in the trash, and those that were purged. A purged "
+        "recording has the state `PURGED`, its ids and its times; it matches every filter. This needs "
+        "`orderBy: {field: MODIFIED}`."
+    ),
 ]
 
 
@@ -44,13 +53,15 @@ async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the f
     filter: Filter = UNSET,
     order_by: OrderBy = NEWEST_FIRST,
     trashed: Trashed = False,
+    include_deleted: IncludeDeleted = False,
 ) -> Any:
     """Return a page of the recordings of an account. Default: the account of the credentials.
 
     `RecordingConnection` reads its fields from the `RecordingPage` that this returns.
     """
     context = info.context
-    query = _query(context, account, value_or_none(filter), order_by, Shelf.TRASH if trashed else Shelf.LIVE)
+    shelf = _shelf(trashed=bool(trashed), include_deleted=bool(include_deleted))
+    query = _query(context, account, value_or_none(filter), order_by, shelf)
     fields, selected = cached(info, _selection)
     arguments = PageArguments(value_or_none(first), value_or_none(after), value_or_none(last), value_or_none(before))
     request = arguments.page_request(context.cursors, query.order, fields, context.max_page)
@@ -61,12 +72,20 @@ async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the f
     return PlanInput(page)
 
 
+def _shelf(*, trashed: bool, include_deleted: bool) -> Shelf | None:
+    if trashed and include_deleted:
+        raise InvalidInput.of(("trashed",), "oneOf", "true", "left out if includeDeleted is true")
+    if include_deleted:
+        return None
+    return Shelf.TRASH if trashed else Shelf.LIVE
+
+
 def _query(
     context: Context,
     account: Account | None,
     filter: RecordingFilter | None,
     order_by: RecordingOrder | None,
-    shelf: Shelf,
+    shelf: Shelf | None,
 ) -> Query:
     where = to_condition(filter)
     return Query(

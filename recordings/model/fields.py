@@ -69,6 +69,7 @@ FIELDS: Final[Mapping[str, Field]] = {
         _number("start", nullable=False, filterable=True, sortable=True, v2="start"),
         _number("created", nullable=False, filterable=True, sortable=True),
         _number("modified", nullable=False, v2="pvt_modified"),
+        _number("changed", nullable=False, filterable=True, sortable=True),
         _number("ended", filterable=True, sortable=True, v2="pvt_created"),
         _number("duration_ms", filterable=True, sortable=True, v2="duration_ms"),
         _text("from", nullable=False, v2="from"),
@@ -120,7 +121,8 @@ FIELDS: Final[Mapping[str, Field]] = {
         _text("active_call", filterable=False),
     )
 }
-"""All fields, by name. `shelf` and `active_call` are derived from other fields; the stores keep them for indexes."""
+"""All fields, by name. `shelf` and `active_call` are derived from other fields; the stores keep them for indexes. The
+store itself sets `changed` in every write (`recordings.ports.recording_store.RecordingStore`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +278,7 @@ RecordingRow = TypedDict(
         "start": int,
         "created": int,
         "modified": int,
+        "changed": int,
         "ended": int | None,
         "duration_ms": int | None,
         "from": str,

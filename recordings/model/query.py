@@ -111,6 +111,8 @@ class OrderField(StrEnum):
     ENDED = "ended"
     DURATION = "duration_ms"
     CALLER = "caller_id_number"
+    MODIFIED = "changed"
+    """The order of changes. Only a list in this order can contain all shelves."""
 
     @property
     def nullable(self) -> bool:
@@ -139,12 +141,15 @@ class Query:
     """A selection of one account's recordings, or of one owner's, in an order.
 
     With `descendants`, the recordings of these accounts below it are in the list, too.
+
+    Without a `shelf`, it selects all of them, also those in the trash and the tombstones. It then needs the order
+    `MODIFIED`.
     """
 
     account_id: str
     descendants: tuple[str, ...] = ()
     owner_id: str | None = None
-    shelf: Shelf = Shelf.LIVE
+    shelf: Shelf | None = Shelf.LIVE
     where: Condition = EVERYTHING
     order: Order = Order()
 
@@ -281,7 +286,7 @@ def selects(query: Query, row: RecordingRow) -> bool:
     return (
         row["account_id"] in {query.account_id, *query.descendants}
         and (query.owner_id is None or row["owner_id"] == query.owner_id)
-        and row["shelf"] == query.shelf
+        and query.shelf in {None, row["shelf"]}
         and matches(query.where, row)
     )
 

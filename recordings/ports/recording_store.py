@@ -59,7 +59,18 @@ class Claim:
 
 
 class RecordingStore(Protocol):
-    """Stores recordings. A write that returned is durable."""
+    """Stores recordings. A write that returned is durable.
+
+    Every write, also of a lease, sets the recording's `changed`: an instant of the store's own clock that is later than
+    the recording's former one. Rows have `changed` only if it is requested, or if it is the sort key.
+    """
+
+    async def watermark(self) -> Millis | None:
+        """Return an instant that no later write can be behind. `None` if there is no limit.
+
+        All changes with a `changed` before it are visible, and no write sets a `changed` before it any more. So a
+        reader of changes that stays before it misses none. `None` means this for everything that a page shows.
+        """
 
     async def insert(self, recording: Recording) -> None:
         """Insert a new recording.

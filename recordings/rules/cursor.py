@@ -23,7 +23,7 @@ from recordings.model.query import MAX_TEXT, Order, OrderField, Position, positi
 
 _CODES: Final = {
     OrderField.START: b"s", OrderField.CREATED: b"c", OrderField.ENDED: b"e", OrderField.DURATION: b"d",
-    OrderField.CALLER: b"n",
+    OrderField.CALLER: b"n", OrderField.MODIFIED: b"m",
 }  # fmt: skip
 _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")

@@ -7,7 +7,7 @@ from recordings.model.account import Account, Principal
 from recordings.model.errors import InvalidInput, NotFound
 from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, is_hex_id
-from recordings.model.query import MAX_DESCENDANTS, Query, check
+from recordings.model.query import MAX_DESCENDANTS, OrderField, Query, check
 from recordings.model.recording import Recording, Shelf
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import can_access_account, can_access_row, no_account, require_account
@@ -70,6 +70,8 @@ class Authorized:
         check(query.where)
         if query.shelf is Shelf.GONE:
             raise InvalidInput.of(("shelf",), "enum", query.shelf.value, "LIVE or TRASH")
+        if query.shelf is None and query.order.field is not OrderField.MODIFIED:
+            raise InvalidInput.of(("includeDeleted",), "enum", "true", "true only with orderBy: {field: MODIFIED}")
         if principal.owner_id is None:
             return query
         if query.owner_id not in {None, principal.owner_id}:

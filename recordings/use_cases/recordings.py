@@ -37,7 +37,7 @@ from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, new_id
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import Millis
-from recordings.model.query import MAX_PAGE, Page, PageRequest, Query
+from recordings.model.query import MAX_PAGE, OrderField, Page, PageRequest, Query
 from recordings.model.recording import EndCause, Recording, Shelf, State
 from recordings.model.recording_changes import RecordingChanges, check_changes
 from recordings.ports.audit import Audit
@@ -46,10 +46,12 @@ from recordings.ports.recorder import Capability, Recorder, ServerUnreachable, T
 from recordings.ports.recording_store import MetadataStore, choose_fields
 from recordings.ports.wake_up import WakeUp
 from recordings.rules.access import require_scope
+from recordings.rules.change_feed import final_changes
 from recordings.rules.idempotency import fingerprint, was_applied
 from recordings.rules.lifecycle import apply
 from recordings.rules.media_grants import Grant
 from recordings.use_cases.authorized import Authorized, no_recording
+from recordings.use_cases.changes import page_of_changes
 from recordings.use_cases.merged_lists import count_of, page_of
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import RecordingStarter, StartRequest, require_capability, with_retention
@@ -121,12 +123,18 @@ class Recordings:
         require_scope(principal, Scope.READ)
         if not 1 <= request.limit <= MAX_PAGE:
             raise InvalidInput.of(("first",), "maximum", request.limit, f"an integer from 1 to {MAX_PAGE}")
-        return await page_of(self._store, await self._authorized.narrow(principal, query), request)
+        query = await self._authorized.narrow(principal, query)
+        if query.order.field is OrderField.MODIFIED:
+            return await page_of_changes(self._store, query, request)
+        return await page_of(self._store, query, request)
 
     async def count(self, principal: Principal, query: Query) -> int:
         """Return how many recordings a query selects."""
         require_scope(principal, Scope.READ)
-        return await count_of(self._store, await self._authorized.narrow(principal, query))
+        query = await self._authorized.narrow(principal, query)
+        if query.order.field is OrderField.MODIFIED:
+            query = final_changes(query, await self._store.watermark())
+        return await count_of(self._store, query)
 
     async def calls(self, principal: Principal, account_id: str | None = None) -> Sequence[Call]:
         """Return the live calls that can be recorded now."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recordings.model.account import GRANTABLE, Account, Principal, Scope
 from recordings.model.errors import Forbidden, NotFound, NotRecording, Refused
 from recordings.model.ids import new_id, new_recording_id
-from recordings.model.query import MAX_PAGE, PageRequest, Query
+from recordings.model.query import MAX_PAGE, Order, OrderField, PageRequest, Query
 from recordings.model.recording import Media, Recording, Shelf, State
 from recordings.ports.parallel import Action
 from recordings.ports.recording_store import MetadataStore
@@ -144,12 +144,21 @@ READS = {
 }
 """They return `None` without access."""
 FIRST = PageRequest(limit=MAX_PAGE)
+
+
+def changes_of(account_id: str) -> Query:
+    return Query(account_id=account_id, shelf=None, order=Order(OrderField.MODIFIED))
+
+
 BY_ACCOUNT = {
     "account": Case(None, Recordings.account),
     "page": Case(Scope.READ, lambda service, caller, id: service.page(caller, Query(account_id=id), FIRST)),
     "count": Case(Scope.READ, lambda service, caller, id: service.count(caller, Query(account_id=id))),
+    "page of changes": Case(Scope.READ, lambda service, caller, id: service.page(caller, changes_of(id), FIRST)),
+    "count of changes": Case(Scope.READ, lambda service, caller, id: service.count(caller, changes_of(id))),
     "calls": Case(Scope.READ, Recordings.calls),
 }
+OF_CHANGES = {"page of changes", "count of changes"}
 BY_CALL = {
     "start": Case(
         Scope.CONTROL, lambda service, caller, id: service.start(caller, StartRequest(call_id="live", account_id=id))
@@ -191,7 +200,7 @@ def use_cases(kind: type = Recordings) -> dict[str, Any]:
 
 def test_every_use_case_is_checked() -> None:
     checked = {name for name, function in use_cases().items() if "principal" in inspect.signature(function).parameters}
-    assert checked == BY_RECORDING.keys() | READS.keys() | BY_ACCOUNT.keys() | BY_CALL.keys()
+    assert checked == BY_RECORDING.keys() | READS.keys() | (BY_ACCOUNT.keys() - OF_CHANGES) | BY_CALL.keys()
     assert use_cases().keys() - checked == WITHOUT_PRINCIPAL
     assert use_cases(BulkActions).keys() == BULK.keys()
 
@@ -301,10 +310,28 @@ def _has_only_accessible_items(name: str, result: Any, world: World, account_id:
         assert {row["id"] for row in result.rows} == live
     elif name == "count":
         assert result == len(live)
+    elif name in OF_CHANGES:
+        _has_all_shelves(result, world, account_id)
     elif name == "calls":
         assert len(result) == (world.principal.owner_id in {None, "ada"})
     else:
         assert result.id == account_id
+
+
+def _has_all_shelves(result: Any, world: World, account_id: str) -> None:
+    owner = world.principal.owner_id
+    expected = {
+        item.id: item for item in world.recordings if item.account_id == account_id and owner in {None, item.owner_id}
+    }
+    if isinstance(result, int):
+        assert result == len(expected)
+        return
+    assert {row["id"] for row in result.rows} == expected.keys()
+    for row in result.rows:
+        if row["state"] == State.PURGED:
+            assert (row["call_id"], row["owner_id"], row["trashed_from"]) == ("", None, None)
+        else:
+            assert row["call_id"] == expected[row["id"]].call_id
 
 
 def _page_of(query: Query) -> Call:

@@ -23,12 +23,12 @@ VALUE_TYPES: dict[FieldType, tuple[type, ...]] = {
 
 
 def test_the_table_has_every_field_of_a_row() -> None:
-    assert set(FIELDS) == set(ROW_FIELDS) == set(ROW_TYPES)
+    assert set(FIELDS) == {*ROW_FIELDS, "changed"} == set(ROW_TYPES)
 
 
 @pytest.mark.parametrize("field", FIELDS.values(), ids=lambda field: field.name)
 def test_the_type_of_a_field_is_that_of_its_values(field: Field) -> None:
-    row: Any = full().to_row()
+    row: Any = full().to_row() | {"changed": 1}
     assert row[field.name] is None or isinstance(row[field.name], VALUE_TYPES[field.type])
     assert (NoneType in get_args(ROW_TYPES[field.name])) is field.nullable
 
@@ -41,7 +41,7 @@ def test_nullable_fields_are_optional_in_a_recording() -> None:
 
 def test_sort_fields_are_the_sortable_ones_and_each_has_a_cursor() -> None:
     assert {order.value for order in OrderField} == {field.name for field in FIELDS.values() if field.sortable}
-    rows: list[Any] = [full().to_row()]
+    rows: list[Any] = [full().to_row() | {"changed": 1}]
     for order in OrderField:
         assert Cursors(b"k").write_page(Order(order), rows)
 

@@ -9,6 +9,10 @@ from recordings.model.recording import Recording
 from recordings.ports.recording_store import Taken, Unique
 
 
+def _row(recording: Recording) -> RecordingRow:
+    return {**recording.to_row(), "changed": recording.modified}
+
+
 class MemoryStore:
     """The part of a `MetadataStore` that the use cases need."""
 
@@ -49,13 +53,16 @@ class MemoryStore:
 
     async def page(self, query: Query, request: PageRequest) -> Page:
         """Return the first page of a query. Cursors are not supported."""
-        rows = [row for recording in self.recordings.values() if selects(query, row := recording.to_row())]
+        rows = [row for recording in self.recordings.values() if selects(query, row := _row(recording))]
         rows.sort(key=lambda row: sort_key(query.order, row), reverse=query.order.descending)
         return Page(rows[: request.limit], len(rows) > request.limit)
 
     async def count(self, query: Query) -> int:
         """Return how many recordings a query selects."""
-        return sum(selects(query, recording.to_row()) for recording in self.recordings.values())
+        return sum(selects(query, _row(recording)) for recording in self.recordings.values())
+
+    async def watermark(self) -> None:
+        """Return `None`: every change is visible at once."""
 
     async def find_active(self, account_id: str, call_id: str) -> Recording | None:
         """Return the recording in progress of a call."""

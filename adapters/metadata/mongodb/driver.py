@@ -5,6 +5,7 @@ pymongo's own driver is the default. It supersedes Motor and needs about half of
 
 import warnings
 from enum import StrEnum
+from inspect import isawaitable
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -77,6 +78,12 @@ class Connection:
             read_concern=ReadConcern("local"),
             read_preference=ReadPreference.PRIMARY,
         )
+
+    async def session(self) -> Any:
+        """Return a causally consistent session."""
+        started = self._client.start_session(causal_consistency=True)
+        # Motor's `start_session` is a coroutine.
+        return await started if isawaitable(started) else started
 
     async def close(self) -> None:
         """Close the connections."""

@@ -56,7 +56,8 @@ def index_of(order: OrderField, *, owner: bool) -> str:
 
 def index_keys(order: OrderField, *, owner: bool) -> tuple[str, ...]:
     """Return the fields of the index for a sort order."""
-    return ("account_id", *(("owner_id",) if owner else ()), "shelf", order.value, "_id")
+    shelf = () if order is OrderField.MODIFIED else ("shelf",)
+    return ("account_id", *(("owner_id",) if owner else ()), *shelf, order.value, "_id")
 
 
 def lookup_index(field: str) -> str:
@@ -151,7 +152,11 @@ async def _set_held_source(database: Database) -> None:
             )
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_set_ended, _set_held_source)
+async def _set_changed(database: Database) -> None:
+    await database[RECORDINGS].update_many({"changed": {"$exists": False}}, [{"$set": {"changed": "$modified"}}])
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_set_ended, _set_held_source, _set_changed)
 """The first step migrates version 1 to 2, and so on. A new database needs no step: it starts with the latest form."""
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from adapters.metadata.mongodb.account_collections import AccountCollections
+from adapters.metadata.mongodb.change_clock import ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Driver
 from adapters.metadata.mongodb.indexes import META, migrate
 from adapters.metadata.mongodb.peer_collections import PeerCollections
@@ -33,7 +34,8 @@ class MongoStore(RecordingCollection, AccountCollections, UserCollection, Policy
 
     def __init__(self, uri: str, database: str = "recordings", driver: Driver | str = Driver.PYMONGO) -> None:
         self._connection = Connection(Driver(driver), uri, database)
-        RecordingCollection.__init__(self, self._connection.database)
+        self._change_clock = ChangeClock(self._connection.database)
+        RecordingCollection.__init__(self, self._connection, self._change_clock)
         AccountCollections.__init__(self, self._connection.database)
         UserCollection.__init__(self, self._connection.database)
         PolicyCollection.__init__(self, self._connection.database)
@@ -42,9 +44,11 @@ class MongoStore(RecordingCollection, AccountCollections, UserCollection, Policy
     async def open(self) -> None:
         """Connect, create missing indexes and migrate the schema. Other processes may do the same at the same time."""
         await migrate(self._connection.database)
+        self._change_clock.start()
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._change_clock.stop()
         await self._connection.close()
 
     async def ping(self) -> None:

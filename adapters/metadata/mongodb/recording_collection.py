@@ -4,19 +4,22 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
+import pymongo
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.mongodb import where
 from adapters.metadata.mongodb.bson_document import projection, readable_recordings, to_document, to_recordings, to_rows
-from adapters.metadata.mongodb.driver import Database, Document
+from adapters.metadata.mongodb.change_clock import CHANGED, WRITE_MS, ChangeClock
+from adapters.metadata.mongodb.driver import Connection, Document
 from adapters.metadata.mongodb.indexes import DUE, HAS_DUE, OVERDUE, RECORDINGS, lookup_index
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import fields_to_read
 from recordings.model.fields import RecordingRow
-from recordings.model.instants import Millis
-from recordings.model.query import Page, PageRequest, Query, prefix_end
+from recordings.model.instants import SECOND, Millis
+from recordings.model.query import OrderField, Page, PageRequest, Query, prefix_end
 from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording
 from recordings.ports.recording_store import Claim, Taken, Unique
 
@@ -24,6 +27,7 @@ COUNT_MS: Final = 10_000
 """The maximum time (milliseconds) of one count."""
 CLAIM_ROUNDS: Final = 8
 """How many times a claimer searches again after others took all recordings that it found."""
+_NO_REVISION: Final = -1
 _WHOLE: Final = projection(ROW_FIELDS)
 _NEWEST_FIRST: Final = [("created", DESCENDING), ("_id", DESCENDING)]
 
@@ -32,24 +36,40 @@ _NEWEST_FIRST: Final = [("created", DESCENDING), ("_id", DESCENDING)]
 class RecordingCollection:
     """The collection of recordings."""
 
-    def __init__(self, database: Database) -> None:
-        self._collection = database[RECORDINGS]
+    def __init__(self, connection: Connection, clock: ChangeClock) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._collection = connection.database[RECORDINGS]
+        self._majority = self._collection.with_options(read_concern=ReadConcern("majority"))
         self._unconfirmed_claim: tuple[list[str], str] | None = None
 
     async def insert(self, recording: Recording) -> None:
         """Insert a recording, or raise `Taken`."""
+        # An insert cannot compute `changed`. No document has this revision, so the upsert always inserts.
+        selector = {"_id": recording.id, "account_id": recording.account_id, "revision": _NO_REVISION}
         try:
-            await self._collection.insert_one(to_document(recording))
+            await self._replace(selector, recording, upsert=True)
         except DuplicateKeyError as error:
             raise _to_taken(error) from error
 
     async def save(self, recording: Recording, expected: int) -> bool:
         """Replace a recording if its revision is still the expected one."""
-        selector = {"_id": recording.id, "revision": expected}
+        selector = {"_id": recording.id, "account_id": recording.account_id, "revision": expected}
         try:
-            return bool((await self._collection.replace_one(selector, to_document(recording))).matched_count)
+            return await self._replace(selector, recording) is not None
         except DuplicateKeyError as error:
             raise _to_taken(error) from error
+
+    async def _replace(self, selector: Document, recording: Recording, *, upsert: bool = False) -> Document | None:
+        document = {"$mergeObjects": [{"$literal": to_document(recording)}, {"changed": CHANGED}]}
+        found: Document | None = await self._collection.find_one_and_update(
+            selector, [{"$replaceWith": document}], {"_id": 1}, upsert=upsert, maxTimeMS=WRITE_MS
+        )
+        return found
+
+    async def watermark(self) -> Millis:
+        """Return an instant that no later write can be behind."""
+        return await self._clock.watermark()
 
     async def remove(self, recording_id: str) -> None:
         """Remove a recording."""
@@ -74,12 +94,23 @@ class RecordingCollection:
         if not parts:
             return Page([], has_more=False)
         find = where.find(query, parts, down=reads_descending(query, request))
-        found = await self._read(find, names, request.limit + 1)
+        found = await self._read(find, names, request.limit + 1, final=query.order.field is OrderField.MODIFIED)
         rows = to_rows(found[: request.limit], names)
         return Page(rows[::-1] if request.backward else rows, len(found) > request.limit)
 
-    async def _read(self, find: where.Find, names: Sequence[str], limit: int) -> list[Document]:
-        cursor = self._collection.find(
+    async def _read(self, find: where.Find, names: Sequence[str], limit: int, *, final: bool) -> list[Document]:
+        """Return documents. With `final`, a failover cannot roll back what they show."""
+        last = self._clock.last_entry
+        if not final or last is None:
+            return await self._find_page(self._majority if final else self._collection, find, names, limit)
+        async with await self._connection.session() as session:
+            session.advance_operation_time(last)
+            return await self._find_page(self._majority, find, names, limit, session)
+
+    async def _find_page(
+        self, collection: Any, find: where.Find, names: Sequence[str], limit: int, session: Any = None
+    ) -> list[Document]:
+        cursor = collection.find(
             find.filter,
             projection(names),
             sort=find.sort,
@@ -88,6 +119,7 @@ class RecordingCollection:
             hint=find.hint,
             min=find.low,
             max=find.high,
+            session=session,
         )
         documents: list[Document] = await cursor.to_list(None)
         return documents
@@ -154,8 +186,9 @@ class RecordingCollection:
 
     async def release_leases(self, holder: str, now: Millis) -> int:
         """Make the recordings due that a dead holder had leased. Return their number."""
-        change = {"$set": {"lease": None, "due_at": now}, "$inc": {"revision": 1}}
-        return int((await self._collection.update_many({"lease.holder": holder}, change)).modified_count)
+        change = _next_revision({"lease": None, "due_at": now})
+        with pymongo.timeout(WRITE_MS / SECOND):
+            return int((await self._collection.update_many({"lease.holder": holder}, change)).modified_count)
 
     async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[RecordingRow]:
         """Return rows of all accounts with an id above `after`, ordered by id."""
@@ -172,7 +205,8 @@ class RecordingCollection:
         change = {"lease": {"holder": claim.holder, "until": claim.until}, "due_at": claim.until, "claim": claim_id}
         still_due = {"_id": {"$in": ids}, "due_at": {"$lte": claim.now}}
         try:
-            done = await self._collection.update_many(still_due, {"$set": change, "$inc": {"revision": 1}})
+            with pymongo.timeout(WRITE_MS / SECOND):
+                done = await self._collection.update_many(still_due, _next_revision(change))
         except PyMongoError:
             self._unconfirmed_claim = ids, claim_id
             raise
@@ -187,6 +221,12 @@ class RecordingCollection:
             self._unconfirmed_claim = ids, claim_id
             raise
         return [claimed[recording_id] for recording_id in ids if recording_id in claimed]
+
+
+def _next_revision(values: Document) -> list[Document]:
+    """Return the update that sets these values, the next revision and `changed`."""
+    computed = {"revision": {"$add": ["$revision", 1]}, "changed": CHANGED}
+    return [{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"$literal": values}, computed]}}]
 
 
 def due(claim: Claim) -> Document:

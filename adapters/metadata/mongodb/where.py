@@ -77,10 +77,14 @@ def _between(name: str, minimum: str | int | None, below: str | int | None) -> F
 
 
 def _selected(query: Query) -> Filter:
-    selection: Filter = {"account_id": query.account_id, "shelf": query.shelf.value}
+    selection: Filter = {"account_id": query.account_id, **_on_shelf(query)}
     if query.owner_id is not None:
         selection["owner_id"] = query.owner_id
     return selection
+
+
+def _on_shelf(query: Query) -> Filter:
+    return {} if query.shelf is None else {"shelf": query.shelf.value}
 
 
 def _all(*filters: Filter) -> Filter:
@@ -101,11 +105,13 @@ def find(query: Query, parts: Sequence[IndexRange], *, down: bool) -> Find:
     owner = query.owner_id is not None
     keys = index_keys(query.order.field, owner=owner)
     first, last = (parts[-1], parts[0]) if down else (parts[0], parts[-1])
-    prefix = [query.account_id, *([query.owner_id] if owner else []), query.shelf.value]
+    known = {"account_id": query.account_id, "owner_id": query.owner_id, **_on_shelf(query)}
+    prefix = [known[name] for name in keys[:-2]]
+    outside = {} if "shelf" in keys else _on_shelf(query)
     return Find(
         # The index bounds already contain account, owner and shelf. A router of a sharded cluster needs `account_id`
         # in the filter to find the shard.
-        _all({"account_id": query.account_id}, condition(query.where)),
+        _all({"account_id": query.account_id, **outside}, condition(query.where)),
         index_of(query.order.field, owner=owner),
         # The sort names all keys of the index, so MongoDB reads in index order and sorts nothing.
         [(name, direction) for name in keys],

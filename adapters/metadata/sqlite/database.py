@@ -3,6 +3,11 @@
 One thread does all writes. It does all waiting writes in one transaction, so that they share one `fsync`. Each write
 has its own savepoint, so a failed write does not affect the others. No write is acknowledged before the COMMIT. Other
 threads do the reads, which see the last commit.
+
+Each transaction first advances the change clock by at least one, in its own write. All recordings that it writes get
+this instant as `changed`. Transactions follow one another, so the `changed` of a commit is later than that of every
+earlier commit, also across processes, restarts and steps of the machine's clock. So a reader that continues after the
+last `changed` that it has seen misses no change.
 """
 
 import asyncio
@@ -17,7 +22,7 @@ from typing import Any, Final
 
 from adapters.metadata.sqlite.database_threads import Call, ConnectionThreads, Outcome, QueuedCall, StoreClosedError
 from adapters.metadata.sqlite.file_health import FileHealth
-from adapters.metadata.sqlite.migrations import migrate
+from adapters.metadata.sqlite.migrations import CHANGE_CLOCK, migrate
 from recordings.ports.recording_store import StoreFullError, StoreUnavailableError
 
 MIN_SQLITE_VERSION: Final = (3, 37)
@@ -46,6 +51,7 @@ _FULL_BYTES: Final = 64 << 10
 CHECK_SECONDS: Final = 600.0
 CHECK_EVERY_SECONDS: Final = 3_600.0
 _PRIMARY_CODE_MASK: Final = 0xFF
+_ADVANCE: Final = f"UPDATE {CHANGE_CLOCK} SET at = max(at + 1, ?)"  # noqa: S608 - a constant
 STEPS_PER_CHECK: Final = 100_000
 """How many steps of SQLite's virtual machine a read runs between two checks of its deadline."""
 
@@ -219,6 +225,7 @@ def commit_together(
     try:
         before()
         connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_ADVANCE, (time.time_ns() // 1_000_000,))
         outcomes = [_run_in_savepoint(connection, call) for call in calls]
         connection.execute("COMMIT")
     except Exception as error:  # noqa: BLE001 - the caller receives it

@@ -9,6 +9,8 @@ TABLE: Final = "recordings"
 DUE: Final = "recordings_due"
 OVERDUE: Final = "recordings_stranded"
 LEASED: Final = "recordings_leased"
+CHANGE_CLOCK: Final = "change_clock"
+"""One row. `at` is the `changed` of all recordings that the current, or the last, transaction wrote."""
 
 
 class SchemaTooNewError(RuntimeError):
@@ -265,6 +267,15 @@ _THIRTEENTH: Final = (
     WHERE delivery IS NOT NULL OR media IS NOT NULL""",
 )
 
+_FOURTEENTH: Final = (
+    f"ALTER TABLE {TABLE} ADD COLUMN changed INTEGER NOT NULL DEFAULT 0",
+    "UPDATE recordings SET changed = modified",
+    _indexed(index_of(OrderField.MODIFIED, owner=False), "account_id, changed, id"),
+    _indexed(index_of(OrderField.MODIFIED, owner=True), "account_id, owner_id, changed, id"),
+    f"CREATE TABLE {CHANGE_CLOCK} (at INTEGER NOT NULL) STRICT",
+    "INSERT INTO change_clock SELECT coalesce(max(changed), 0) FROM recordings",
+)
+
 MIGRATIONS: Final = (
     _FIRST,
     _SECOND,
@@ -279,6 +290,7 @@ MIGRATIONS: Final = (
     _ELEVENTH,
     _TWELFTH,
     _THIRTEENTH,
+    _FOURTEENTH,
 )
 """Step n migrates `user_version` n to n + 1."""
 

@@ -12,8 +12,8 @@ from typing import Any, Final, cast
 from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.row_fields import decode_column, encode, fields_to_read
 from adapters.metadata.sqlite import where
-from adapters.metadata.sqlite.migrations import DUE, LEASED, OVERDUE, TABLE, column
-from recordings.model.fields import PARTS, FieldType, RecordingRow, names_of, value_of
+from adapters.metadata.sqlite.migrations import CHANGE_CLOCK, DUE, LEASED, OVERDUE, TABLE, column
+from recordings.model.fields import FIELDS, PARTS, FieldType, RecordingRow, names_of, value_of
 from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query, prefix_end
 from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording
@@ -23,11 +23,12 @@ log: Final = logging.getLogger(__name__)
 _JSON: Final = frozenset(names_of(FieldType.OBJECT, FieldType.FREE_FORM))
 _COLUMNS: Final = ", ".join(column(name) for name in ROW_FIELDS)
 _ID: Final = ROW_FIELDS.index("id")
-_WRITTEN: Final = ", ".join((_COLUMNS, *PARTS))
-"""The columns of a row, and those of the parts of its objects."""
-_PLACEHOLDERS: Final = ", ".join("?" * (len(ROW_FIELDS) + len(PARTS)))
-INSERT: Final = f"INSERT INTO {TABLE} ({_WRITTEN}) VALUES ({_PLACEHOLDERS})"
-_SAVE: Final = f"UPDATE {TABLE} SET ({_WRITTEN}) = ({_PLACEHOLDERS}) WHERE id = ? AND revision = ?"
+_WRITTEN: Final = ", ".join((_COLUMNS, *PARTS, "changed"))
+"""The columns of a row, those of the parts of its objects, and the time of the change."""
+_NOW: Final = f"(SELECT at FROM {CHANGE_CLOCK})"
+_VALUES: Final = ", ".join((*["?"] * (len(ROW_FIELDS) + len(PARTS)), _NOW))
+INSERT: Final = f"INSERT INTO {TABLE} ({_WRITTEN}) VALUES ({_VALUES})"
+_SAVE: Final = f"UPDATE {TABLE} SET ({_WRITTEN}) = ({_VALUES}) WHERE id = ? AND revision = ?"
 _OTHER_ROW: Final = f"SELECT 1 FROM {TABLE} WHERE id != :own AND"
 _FIND_DUPLICATE: Final = {
     Unique.ID: f"{_OTHER_ROW} id = :id",
@@ -51,11 +52,12 @@ OVERDUE_FIRST: Final = (
     "WHERE due_at IS NOT NULL AND node IS NOT NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?"
 )
 RELEASE: Final = (
-    f"UPDATE {TABLE} INDEXED BY {LEASED} SET lease = NULL, due_at = ?, revision = revision + 1 "
+    f"UPDATE {TABLE} INDEXED BY {LEASED} SET lease = NULL, due_at = ?, revision = revision + 1, changed = {_NOW} "
     f"WHERE lease IS NOT NULL AND lease >= ? AND lease < ?"
 )
 _CLAIM: Final = (
-    f"UPDATE {TABLE} SET lease = ?, due_at = ?, revision = revision + 1 WHERE rowid = ? RETURNING {_COLUMNS}"
+    f"UPDATE {TABLE} SET lease = ?, due_at = ?, revision = revision + 1, changed = {_NOW} WHERE rowid = ? "
+    f"RETURNING {_COLUMNS}"
 )
 
 
@@ -70,7 +72,7 @@ def values_of(recording: Recording) -> list[Any]:
 def _builder(names: tuple[str, ...]) -> Callable[..., dict[str, Any]]:
     # Generates one function for each set of fields, as `namedtuple` generates its classes. A dict display costs 60 % of
     # `dict(zip(...))`, and building the dicts is the largest cost of a page outside SQLite.
-    if not set(names) <= set(ROW_FIELDS):
+    if not set(names) <= set(FIELDS):
         raise ValueError("only the names of row fields may become code")
     values = [f"v{place}" for place in range(len(names))]
     items = ", ".join(f"{name!r}: {value}" for name, value in zip(names, values, strict=True))

@@ -50,6 +50,9 @@ class SqliteStore:
     async def _write(self, function: Any, *arguments: Any) -> Any:
         return await self._database.write(lambda connection: function(connection, *arguments))
 
+    async def watermark(self) -> None:
+        """Return `None`: `changed` grows with each commit, and a page shows whole commits."""
+
     async def insert(self, recording: Recording) -> None:
         """Insert a recording, or raise `Taken`."""
         await self._write(recording_table.insert, recording)

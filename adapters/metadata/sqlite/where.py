@@ -77,8 +77,9 @@ def selection(query: Query) -> tuple[str, list[Any]]:
     found = lookup_condition(query)
     owner = query.owner_id is not None
     index = lookup_index(found.field) if found else index_of(query.order.field, owner=owner)
-    terms: list[tuple[str, Any]] = [("account_id = ?", query.account_id), ("shelf = ?", query.shelf.value)]
+    terms: list[tuple[str, Any]] = [("account_id = ?", query.account_id)]
     terms += [("owner_id = ?", query.owner_id)] if owner else []
+    terms += [("shelf = ?", query.shelf.value)] if query.shelf is not None else []
     text, values = condition(query.where)
     sought: Sequence[Any] = found.values if found else ()
     looked_up = [f"{column(found.field)} IN ({', '.join('?' * len(sought))})"] if found else []

@@ -9,6 +9,7 @@ from recordings.model.options import RecordingOptions
 from recordings.model.policy_trace import Consent, ConsentNeed, ConsentState, Fill, PolicySource, PolicyTrace
 from recordings.model.query import Page, PageRequest, Position, Query, position_of, selects, sort_key
 from recordings.model.recording import (
+    ROW_FIELDS,
     Applied,
     Delivery,
     DeliveryState,
@@ -196,8 +197,8 @@ def reference(rows: list[RecordingRow], query: Query, request: PageRequest) -> P
 
     found = [row for row in ordered(rows, query) if within(row)]
     part = found[-request.limit :] if request.backward else found[: request.limit]
-    names = None if request.fields is None else request.fields | {"id", query.order.field.value}
-    shown: list[Any] = [row if names is None else {name: cast("Any", row)[name] for name in names} for row in part]
+    names = (frozenset(ROW_FIELDS) if request.fields is None else request.fields) | {"id", query.order.field.value}
+    shown: list[Any] = [{name: cast("Any", row)[name] for name in names} for row in part]
     return Page(shown, len(found) > request.limit)
 
 

@@ -60,7 +60,7 @@ async def test_the_fields_of_a_document(store: MongoStore, mongodb_client: Clien
     given = full()
     await store.insert(given)
     document = mongodb_client[mongodb_database][RECORDINGS].find_one() or {}
-    assert set(document) == {"_id", *ROW_FIELDS} - {"id"}
+    assert set(document) == {"_id", "changed", *ROW_FIELDS} - {"id"}
     assert document["_id"] == given.id
     assert json.loads(document["user_metadata"]) == given.user_metadata
     assert document["media"]["length"] == 2**33
@@ -123,10 +123,10 @@ async def test_a_write_with_a_lost_connection_is_done_once(
     failing: tuple[MongoStore, Client], how: dict[str, Any]
 ) -> None:
     store, client = failing
-    fail(client, "insert", 1, **how)
+    fail(client, "findAndModify", 1, **how)
     given = recording()
     await store.insert(given)
-    fail(client, "update", 1, **how)
+    fail(client, "findAndModify", 1, **how)
     assert await store.save(replace(given, revision=1), 0)
     assert await store.count(Query(account_id="account")) == 1
 
@@ -135,7 +135,7 @@ async def test_a_write_without_a_majority_raises_store_unavailable(failing: tupl
     store, client = failing
     concern = {"code": 64, "errmsg": "waiting for replication timed out"}
     given = recording()
-    fail(client, "insert", 1, writeConcernError=concern)
+    fail(client, "findAndModify", 1, writeConcernError=concern)
     with pytest.raises(StoreUnavailableError, match="replication"):
         await store.insert(given)
     assert await store.load(given.id) == given
@@ -183,7 +183,7 @@ async def test_a_claim_with_a_lost_response_expires_with_its_lease(failing: tupl
 async def test_a_write_interrupted_by_a_step_down_raises_store_unavailable(failing: tuple[MongoStore, Client]) -> None:
     store, client = failing
     # The driver retries once, and the retry is interrupted, too.
-    fail(client, "insert", 2, writeConcernError={"code": 11602, "errmsg": "operation was interrupted"})
+    fail(client, "findAndModify", 2, writeConcernError={"code": 11602, "errmsg": "operation was interrupted"})
     with pytest.raises(StoreUnavailableError, match="interrupted"):
         await store.insert(recording())
     client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
@@ -256,6 +256,18 @@ async def test_one_of_the_copies_of_version_2_holds_its_file(
         database[META].update_one({}, {"$set": {"version": 2}})
         await store.open()
         assert {name: (await loaded(store, name)).held_source for name in expected} == expected
+
+
+async def test_documents_of_version_3_are_changes_of_their_last_revision(
+    store: MongoStore, mongodb_client: Client, mongodb_database: str
+) -> None:
+    given = recording(modified=4_000_000_000_000)
+    await store.insert(given)
+    database = mongodb_client[mongodb_database]
+    database[RECORDINGS].update_many({}, {"$unset": {"changed": ""}})
+    database[META].update_one({}, {"$set": {"version": 3}})
+    await store.open()
+    assert (await store.rows([given.id], frozenset({"changed"})))[given.id]["changed"] == given.modified
 
 
 async def test_a_field_missing_in_older_documents_is_null(

@@ -166,7 +166,8 @@ class Listing:
     async def add(self, given: Recording) -> None:
         own = replace(given, id=f"{given.id}@{self.account}", account_id=self.account)
         await self.store.insert(own)
-        self.rows[own.id] = own.to_row()
+        changed = (await self.store.rows([own.id], frozenset({"changed"})))[own.id]
+        self.rows[own.id] = own.to_row() | changed
 
     async def drop(self, identity: str) -> None:
         await self.store.remove(identity)

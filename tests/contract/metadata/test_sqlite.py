@@ -58,7 +58,7 @@ def run_python(program: str, *arguments: str) -> "subprocess.Popen[str]":
 def test_every_field_has_a_column(beside: sqlite3.Connection) -> None:
     columns = beside.execute("SELECT name FROM pragma_table_info('recordings')").fetchall()
     # In any order: all statements name their columns.
-    assert sorted(name for (name,) in columns) == sorted((*ROW_FIELDS, *PARTS))
+    assert sorted(name for (name,) in columns) == sorted((*ROW_FIELDS, *PARTS, "changed"))
 
 
 def test_only_the_owner_can_read_the_file(beside: sqlite3.Connection, tmp_path: Path) -> None:
@@ -206,6 +206,22 @@ async def test_rows_of_version_10_have_no_reference(tmp_path: Path) -> None:
     rewrite_as_version(10, tmp_path)
     await made.open()
     assert await made.load(given.id) == given
+    await made.close()
+
+
+async def test_rows_of_version_13_are_changes_of_their_last_revision(tmp_path: Path) -> None:
+    made = SqliteStore(tmp_path)
+    await made.open()
+    old = recording(modified=4_000_000_000_000)
+    await made.insert(old)
+    await made.close()
+    rewrite_as_version(13, tmp_path)
+    await made.open()
+    # The clock continues after the latest change, also if that one is in the future.
+    new = recording()
+    await made.insert(new)
+    rows = await made.rows([old.id, new.id], frozenset({"changed"}))
+    assert rows[old.id]["changed"] == 4_000_000_000_000 < rows[new.id]["changed"]
     await made.close()
 
 
