@@ -23,7 +23,7 @@ from graph.schema.filter_types import (
 from graph.schema.partial_input import PartialInput
 from recordings.model.errors import InvalidInput
 from recordings.model.fields import FieldType, filterable
-from recordings.model.query import MAX_DEPTH, And, Condition, Equal, HasMedia, Not, Or, OrderField, check
+from recordings.model.query import MAX_DEPTH, And, Condition, Equal, HasMedia, Not, Or, check
 
 Path = tuple[str, ...]
 
@@ -72,7 +72,7 @@ class RecordingFilter(PartialInput):
     has_media: bool | None = given("Whether the recording has stored audio.")
 
 
-_ATTRIBUTES: Final = {"from": "from_", OrderField.MODIFIED.value: "modified"}
+_ATTRIBUTES: Final = {"from": "from_", "changed": "modified"}
 _FIELDS: Final = {
     _ATTRIBUTES.get(name, name): name
     for name in filterable(FieldType.NUMBER, FieldType.TEXT, FieldType.CHOICE)

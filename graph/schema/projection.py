@@ -11,7 +11,6 @@ from strawberry.utils.str_converters import to_camel_case
 
 from graph.execution.collect_fields import FieldCollector
 from graph.schema.field_info import Info
-from recordings.model.query import OrderField
 from recordings.model.recording import ROW_FIELDS
 
 Result = TypeVar("Result")
@@ -20,7 +19,7 @@ ROW_FIELDS_OF: Final[Mapping[str, frozenset[str]]] = {
     **{to_camel_case(name): frozenset({name}) for name in ROW_FIELDS},
     "plainId": frozenset({"id"}),
     "account": frozenset({"account_id"}),
-    "modified": frozenset({OrderField.MODIFIED.value}),
+    "modified": frozenset({"changed"}),
     "media": frozenset({"id", "state", "media"}),
 }
 """The row fields that each field of GraphQL's `Recording` needs, by GraphQL name.

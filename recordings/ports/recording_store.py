@@ -65,11 +65,10 @@ class RecordingStore(Protocol):
     the recording's former one. Rows have `changed` only if it is requested, or if it is the sort key.
     """
 
-    async def watermark(self) -> Millis | None:
-        """Return an instant that no later write can be behind. `None` if there is no limit.
+    async def watermark(self) -> Millis:
+        """Return an instant such that all changes before it are visible, and no later write is before it.
 
-        All changes with a `changed` before it are visible, and no write sets a `changed` before it any more. So a
-        reader of changes that stays before it misses none. `None` means this for everything that a page shows.
+        A reader that shows only rows with a `changed` before it, and then continues there, misses no change.
         """
 
     async def insert(self, recording: Recording) -> None:

@@ -26,7 +26,7 @@ _KEPT: Final = frozenset({"id", "account_id", "state", "shelf", "revision", "cre
 _BLANK: Final[Mapping[FieldType, Any]] = {FieldType.TEXT: "", FieldType.OBJECT: [], FieldType.FREE_FORM: {}}
 
 
-def final_changes(query: Query, watermark: Millis | None) -> Query:
+def final_changes(query: Query, watermark: Millis) -> Query:
     """Return a query in the order of changes that shows only rows that a mirror may see."""
     items = query.where.items if isinstance(query.where, And) else (query.where,)
     # Separate terms, so that a store reads only this range of its index.
@@ -34,8 +34,7 @@ def final_changes(query: Query, watermark: Millis | None) -> Query:
     others: Condition = And(tuple(item for item in items if item not in ranges))
     if query.shelf is None and others != And(()):
         others = Or((others, _TOMBSTONE))
-    limit = () if watermark is None else (Range(_CHANGED, below=watermark),)
-    return replace(query, where=And((*ranges, *limit, others, Not(_INCOMPLETE_UPLOAD))))
+    return replace(query, where=And((*ranges, Range(_CHANGED, below=watermark), others, Not(_INCOMPLETE_UPLOAD))))
 
 
 def shown(row: RecordingRow) -> RecordingRow:

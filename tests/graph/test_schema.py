@@ -199,7 +199,7 @@ def test_no_description_lists_the_values_of_a_field() -> None:
 
 
 def test_the_projection_knows_the_row_fields_of_every_field() -> None:
-    assert set().union(*ROW_FIELDS_OF.values()) <= set(ROW_FIELDS)
+    assert set().union(*ROW_FIELDS_OF.values()) <= {*ROW_FIELDS, "changed"}
     for field in get_object_definition(Recording, strict=True).fields:
         name = schema.config.name_converter.get_graphql_name(field)
         assert ROW_FIELDS_OF[name]
@@ -209,8 +209,8 @@ def test_the_projection_knows_the_row_fields_of_every_field() -> None:
 
 def test_every_comparable_field_of_the_domain_has_a_filter() -> None:
     names = {field.name.rstrip("_") for field in fields(RecordingFilter)}
-    assert names == {*TEXT_FIELDS, *NUMBER_FIELDS, "and", "or", "not", "has_media"} - {
-        "reason", "end_cause", "delivery_state", "media_length",
+    assert names == {*TEXT_FIELDS, *NUMBER_FIELDS, "and", "or", "not", "has_media", "modified"} - {
+        "changed", "reason", "end_cause", "delivery_state", "media_length",
     }  # fmt: skip
 
 

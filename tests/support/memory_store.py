@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 from recordings.model.account import Account
 from recordings.model.fields import RecordingRow
+from recordings.model.instants import LATEST
 from recordings.model.query import Page, PageRequest, Query, selects, sort_key
 from recordings.model.recording import Recording
 from recordings.ports.recording_store import Taken, Unique
@@ -61,8 +62,9 @@ class MemoryStore:
         """Return how many recordings a query selects."""
         return sum(selects(query, _row(recording)) for recording in self.recordings.values())
 
-    async def watermark(self) -> None:
-        """Return `None`: every change is visible at once."""
+    async def watermark(self) -> int:
+        """Return an instant after all changes."""
+        return LATEST
 
     async def find_active(self, account_id: str, call_id: str) -> Recording | None:
         """Return the recording in progress of a call."""

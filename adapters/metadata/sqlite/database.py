@@ -6,8 +6,8 @@ threads do the reads, which see the last commit.
 
 Each transaction first advances the change clock by at least one, in its own write. All recordings that it writes get
 this instant as `changed`. Transactions follow one another, so the `changed` of a commit is later than that of every
-earlier commit, also across processes, restarts and steps of the machine's clock. So a reader that continues after the
-last `changed` that it has seen misses no change.
+earlier commit, also across processes, restarts and steps of the machine's clock. So the watermark of the readers of
+changes is the instant after the last commit.
 """
 
 import asyncio

@@ -211,6 +211,11 @@ def release_leases(connection: sqlite3.Connection, holder: str, now: Millis) -> 
     return connection.execute(RELEASE, (now, first, prefix_end(first))).rowcount
 
 
+def watermark(connection: sqlite3.Connection) -> Millis:
+    """Return the instant after the last commit. Every later transaction advances the clock to it or beyond."""
+    return int(connection.execute(f"SELECT at + 1 FROM {CHANGE_CLOCK}").fetchone()[0])
+
+
 def scan(connection: sqlite3.Connection, after: str, limit: int, names: Sequence[str]) -> list[RecordingRow]:
     """Return rows of all accounts with an id above `after`, ordered by id."""
     columns = ", ".join(column(name) for name in names)

@@ -50,8 +50,9 @@ class SqliteStore:
     async def _write(self, function: Any, *arguments: Any) -> Any:
         return await self._database.write(lambda connection: function(connection, *arguments))
 
-    async def watermark(self) -> None:
-        """Return `None`: `changed` grows with each commit, and a page shows whole commits."""
+    async def watermark(self) -> Millis:
+        """Return an instant that no later write is before."""
+        return int(await self._read(recording_table.watermark))
 
     async def insert(self, recording: Recording) -> None:
         """Insert a recording, or raise `Taken`."""
