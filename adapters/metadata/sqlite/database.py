@@ -71,7 +71,7 @@ class Database:
     async def open(self) -> None:
         """Create the file if it does not exist, migrate its schema and start the threads."""
         writing, reading = await asyncio.to_thread(self._connect_with_reserve)
-        run_batch = partial(commit_together, before=self._health.require_same_file)
+        run_batch = partial(commit_together, before=self._health.require_same_file, begin=advance_clock)
         self._writer = ConnectionThreads("sqlite-writer", [writing], run_batch, MAX_BATCH)
         self._reader = ConnectionThreads("sqlite-reader", reading, read_one, per_account=READERS_PER_ACCOUNT)
         is_complete = await asyncio.to_thread(self._health.quick_check, self._connect_to_check, FIRST_CHECK_SECONDS)
@@ -219,13 +219,16 @@ def read_one(connection: sqlite3.Connection, queued: Sequence[QueuedCall]) -> li
 
 
 def commit_together(
-    connection: sqlite3.Connection, calls: Sequence[Call], before: Callable[[], None] = lambda: None
+    connection: sqlite3.Connection,
+    calls: Sequence[Call],
+    before: Callable[[], None] = lambda: None,
+    begin: Call = lambda _connection: None,
 ) -> list[Outcome]:
-    """Run writes in one transaction, after the check `before`. If the transaction fails, all of them fail."""
+    """Run writes in one transaction: first the check `before`, and `begin` at its start. If it fails, all of them fail."""
     try:
         before()
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(_ADVANCE, (time.time_ns() // 1_000_000,))
+        begin(connection)
         outcomes = [_run_in_savepoint(connection, call) for call in calls]
         connection.execute("COMMIT")
     except Exception as error:  # noqa: BLE001 - the caller receives it
@@ -233,6 +236,11 @@ def commit_together(
             connection.execute("ROLLBACK")
         return [(None, error)] * len(calls)
     return outcomes
+
+
+def advance_clock(connection: sqlite3.Connection) -> None:
+    """Advance the change clock for the current transaction."""
+    connection.execute(_ADVANCE, (time.time_ns() // 1_000_000,))
 
 
 def _run_in_savepoint(connection: sqlite3.Connection, call: Call) -> Outcome:
