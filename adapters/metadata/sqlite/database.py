@@ -224,7 +224,7 @@ def commit_together(
     before: Callable[[], None] = lambda: None,
     begin: Call = lambda _connection: None,
 ) -> list[Outcome]:
-    """Run writes in one transaction: first the check `before`, and `begin` at its start. If it fails, all of them fail."""
+    """Run writes in one transaction, after the check `before` and `begin`. If it fails, all of them fail."""
     try:
         before()
         connection.execute("BEGIN IMMEDIATE")

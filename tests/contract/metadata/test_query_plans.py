@@ -125,7 +125,7 @@ class TestSqlite:
         plans = SqlitePlans(tmp_path / FILE)
         (overdue_first,) = plans.explain(sqlite_recordings.OVERDUE_FIRST, (NOW, 10))
         assert overdue_first == "SEARCH recordings USING INDEX recordings_stranded (due_at>? AND due_at<?)"
-        release, _clock = plans.explain(sqlite_recordings.RELEASE, (NOW, "a", "b"))
+        release, *_clock = plans.explain(sqlite_recordings.RELEASE, (NOW, "a", "b"))
         assert release.startswith("SEARCH recordings USING INDEX recordings_leased (lease>? AND lease<?)")
 
     def test_look_ups_by_node_and_by_key_use_an_index(self, filled: MetadataStore, tmp_path: Path) -> None:
