@@ -33,6 +33,7 @@ from graph.server.drain import Drain
 from graph.server.http_host import CheckedHost
 from graph.server.media_check import MediaCheck
 from graph.server.request_log import RequestLog, masked, unavailable
+from graph.server.slot_counting import SlotCounting
 from graph.services import Services
 from recordings.model.instants import SECOND
 from recordings.ports.audio import MediaStoreUnavailableError
@@ -62,13 +63,17 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
     audiosocket = AudioSocketServer(sockets.host, calls, lambda: drain.is_active)
     media_check = MediaCheck(services)
     services.media.on_first_put(media_check.claim)
+    counting = SlotCounting(services.slot_counter, services.store)
     cross_origin = CrossOrigin(services.settings.cors_origins)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await services.remove_leftovers()
         await background.start()
-        checking = asyncio.create_task(media_check.run(), name="media check")
+        tasks = (
+            asyncio.create_task(media_check.run(), name="media check"),
+            asyncio.create_task(counting.run(), name="figures"),
+        )
         if publisher is not None:
             await publisher.start()
         if listener is not None:
@@ -76,7 +81,8 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
         try:
             yield
         finally:
-            checking.cancel()
+            for task in tasks:
+                task.cancel()
             if publisher is not None:
                 await publisher.stop()
             await background.stop(services.settings.shutdown_timeout)
@@ -86,7 +92,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
         routes=_routes(
             services,
             background,
-            media_check,
+            (media_check, counting),
             publisher,
             drain,
             _ingest(services, sockets, calls if listener is not None else None, drain),
@@ -110,7 +116,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
 def _routes(
     services: Services,
     background: BackgroundWork,
-    media_check: MediaCheck,
+    watched: tuple[MediaCheck, SlotCounting],
     publisher: "PresencePublisher | None",
     drain: Drain,
     ingest: Sequence[BaseRoute],
@@ -121,9 +127,11 @@ def _routes(
         "background": background.check,
         "drain": drain.check,
     }
+    media_check, counting = watched
     reports = {
         "installation": media_check.owner_problem,
         "media": media_check.fault,
+        "figures": counting.report,
         "disk": DiskReserve(services.settings.data).report,
     }
     if publisher is not None:

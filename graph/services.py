@@ -36,6 +36,7 @@ from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
 from recordings.use_cases.account_settings import AccountSettings
 from recordings.use_cases.accounts import ManageAccounts
+from recordings.use_cases.count_slots import SlotCounter
 from recordings.use_cases.doctor import Doctor
 from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.import_recording import RecordingImporter
@@ -72,6 +73,7 @@ class Services:
     peer_client: "PeerClient | None"
     wake: WakeSignal
     recordings: Recordings
+    slot_counter: SlotCounter
     ingest: Ingest
     upkeep: Upkeep
     accounts: ManageAccounts
@@ -344,6 +346,7 @@ def _connect(
         peer_client=parts.peers,
         wake=wake,
         recordings=recordings,
+        slot_counter=SlotCounter(store, clock),
         ingest=Ingest(
             store=store,
             spool=spool,

@@ -17,6 +17,7 @@ from graph.cli.openapi_command import openapi
 from graph.cli.retention_command import retention
 from graph.cli.schema_command import schema
 from graph.cli.serve_command import serve
+from graph.cli.stats_command import stats
 from graph.cli.token_command import token
 from graph.cli.user_command import user
 
@@ -52,6 +53,7 @@ for command in (
     call,
     retention,
     node,
+    stats,
     doctor,
     verify,
     schema,

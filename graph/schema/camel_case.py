@@ -39,4 +39,4 @@ def explain(refused: Refused) -> tuple[str, list[str]]:
     if isinstance(refused, InvalidInput):
         problems = [translated(found) for found in refused.problems]
         return "; ".join(found.message for found in problems), list(problems[0].path)
-    return refused.message, camel_path(refused.path)
+    return with_client_names(refused.message), camel_path(refused.path)

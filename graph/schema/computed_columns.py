@@ -14,8 +14,10 @@ from graph.schema.node_types import modified_of, parent_id_of
 from graph.schema.recording_page import RecordingPage
 from graph.schema.recording_parts import delivery_url_of
 from graph.schema.resolver_context import Context
+from graph.schema.stats_type import duration_at
 from recordings.model.account import Account
 from recordings.model.fields import RecordingRow
+from recordings.model.stats import Figures, StatsResult, StatsRow
 
 
 def _column(compute: Callable[[Any], Any]) -> Computed:
@@ -53,6 +55,7 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
     ("Media", "urlExpires"): _column_with_context(url_expires_of),
     ("Media", "damaged"): _column(damaged_of),
     ("Recording", "modified"): _column(modified_of),
+    ("RecordingStats", "rows"): _column(attrgetter("rows")),
 }
 """By GraphQL type and field name. `graph.schema.prefetch` fetches their data before."""
 
@@ -65,9 +68,15 @@ def _column_with_argument(compute: Callable[[RecordingRow, Context, Any], Any], 
     return column
 
 
+def _durations(figures: Sequence[Any], _context: Context, arguments: Mapping[str, Any]) -> list[Any]:
+    return [duration_at(each, arguments["percentile"]) for each in figures]
+
+
 COLUMNS_WITH: Final[Mapping[tuple[str, str], ComputedWith]] = {
     ("Media", "url"): _column_with_argument(url_in_format, "format"),
     ("Media", "peaks"): _column_with_argument(peaks_of, "pixels"),
+    ("RecordingFigures", "durationMs"): _durations,
+    ("RecordingStatsRow", "durationMs"): _durations,
 }
 """The functions of fields with an argument."""
 SOURCES: Final[Mapping[str, type]] = {
@@ -76,7 +85,10 @@ SOURCES: Final[Mapping[str, type]] = {
     "RecordingEdge": tuple,
     "Recording": dict,
     "Account": Account,
+    "RecordingStats": StatsResult,
+    "RecordingStatsRow": StatsRow,
+    "RecordingFigures": Figures,
 }
 """The Python class of each type's source. The `is_type_of` of these types checks nothing else."""
-MARKED: Final = frozenset({"_entities", "node", "nodes", "recording", "recordings"})
+MARKED: Final = frozenset({"_entities", "node", "nodes", "recording", "recordingStats", "recordings"})
 """The fields of `Query` that return a `PlanInput`."""

@@ -14,6 +14,10 @@ from strawberry.types.enum import StrawberryEnumDefinition
 from recordings.model.account import Scope
 from recordings.model.query import OrderField
 from recordings.model.recording import DeliveryState, Direction, EndCause, Reason, SpanKind, State
+from recordings.model.stats import Bucket as StatsBucket
+from recordings.model.stats import Dimension as StatsDimension
+from recordings.model.stats import Measure as StatsMeasure
+from recordings.model.stats import PeriodField as StatsPeriodField
 
 __all__ = [
     "DeliveryMethod",
@@ -29,6 +33,10 @@ __all__ = [
     "Scope",
     "SpanKind",
     "State",
+    "StatsBucket",
+    "StatsDimension",
+    "StatsMeasure",
+    "StatsPeriodField",
 ]
 
 
@@ -193,5 +201,61 @@ _describe(
         "client that continues after its last cursor, in ascending order, gets every change once. The newest changes "
         "are listed as soon as no slower write can come before them: at once with SQLite, after about 8 seconds with "
         "MongoDB. Uploads are listed when they are complete.",
+    },
+)
+_describe(
+    StatsPeriodField,
+    "StatsPeriodField",
+    "The time of a recording that decides to which period and bucket it belongs.",
+    {
+        StatsPeriodField.START: "The time at which the audio began. These figures are counted in advance.",
+        StatsPeriodField.CREATED: "The time at which the recording was requested. The recordings of the period are "
+        "read and counted, so it must be short on a large account.",
+        StatsPeriodField.ENDED: "The time at which the call ended or the recording failed, with the same limit as "
+        "CREATED.",
+    },
+)
+_describe(
+    StatsBucket,
+    "StatsBucket",
+    "A part of time in a time zone.",
+    {
+        StatsBucket.QUARTER_HOUR: "15 minutes.",
+        StatsBucket.HOUR: "An hour.",
+        StatsBucket.DAY: "A day. It begins with the first instant of its date.",
+        StatsBucket.WEEK: "A week of ISO 8601. It begins on Monday.",
+        StatsBucket.MONTH: "A month.",
+    },
+)
+_describe(
+    StatsDimension,
+    "StatsDimension",
+    "A field by which recordings can be grouped.",
+    {
+        StatsDimension.ACCOUNT: "The account that the recording belongs to.",
+        StatsDimension.OWNER: "The user that the call belonged to.",
+        StatsDimension.ENDPOINT: "The device that the call used.",
+        StatsDimension.DIRECTION: "The direction of the call.",
+        StatsDimension.STATE: "The state of the recording.",
+        StatsDimension.REASON: "The reason why the recording was discarded, failed or was lost.",
+        StatsDimension.END_CAUSE: "The event that ended the audio.",
+        StatsDimension.LABEL: "The label.",
+        StatsDimension.FORMAT: "The format of the audio.",
+    },
+)
+_describe(
+    StatsMeasure,
+    "StatsOrderField",
+    "A value by which the rows of figures can be sorted.",
+    {
+        StatsMeasure.BUCKET: "The start of the bucket.",
+        StatsMeasure.COUNT: "`count`.",
+        StatsMeasure.MEASURED: "`measured`.",
+        StatsMeasure.AUDIO_MS: "`audioMs`.",
+        StatsMeasure.BYTES: "`bytes`.",
+        StatsMeasure.AVERAGE_MS: "`averageMs`.",
+        StatsMeasure.SHORTEST_MS: "`shortestMs`.",
+        StatsMeasure.LONGEST_MS: "`longestMs`.",
+        StatsMeasure.FAILURE_RATE: "`failureRate`.",
     },
 )

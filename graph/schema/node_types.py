@@ -21,6 +21,8 @@ from graph.schema.recording_parts import Delivery, Hold, RecordingOptions, Span
 from graph.schema.recordings_field import resolve_recordings
 from graph.schema.resolver_context import Context
 from graph.schema.scalars import JSON, DateTime
+from graph.schema.stats_field import resolve_stats
+from graph.schema.stats_type import RecordingStats
 from recordings.model import account as domain
 from recordings.model.fields import RecordingRow
 
@@ -220,6 +222,9 @@ class Account(Node):
     recordings: RecordingConnection = strawberry.field(
         resolver=resolve_recordings,
         description="The recordings of this account, without those of its descendants.",
+    )
+    recording_stats: RecordingStats = strawberry.field(
+        resolver=resolve_stats, description="Figures of the recordings of this account."
     )
     calls: list[LiveCall] = strawberry.field(
         resolver=_resolve_calls,

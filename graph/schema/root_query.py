@@ -13,6 +13,8 @@ from graph.schema.node_types import Account, Recording, RecordingConnection
 from graph.schema.prefetch import prefetch_for_recordings
 from graph.schema.projection import cached, row_fields
 from graph.schema.recordings_field import resolve_recordings
+from graph.schema.stats_field import resolve_stats
+from graph.schema.stats_type import RecordingStats
 from graph.schema.viewer_type import Viewer
 from recordings.model.errors import InvalidInput, NotFound
 from recordings.model.query import MAX_PAGE
@@ -109,6 +111,11 @@ class Query:
     recordings: RecordingConnection = strawberry.field(
         resolver=resolve_recordings,
         description="The recordings of the account of the credentials, without those of its descendants.",
+    )
+    recording_stats: RecordingStats = strawberry.field(
+        resolver=resolve_stats,
+        description="Figures of the recordings of the account of the credentials. Credentials that are limited to a "
+        "user get the figures of that user's recordings only.",
     )
     account: Account | None = strawberry.field(
         resolver=_resolve_account,

@@ -72,6 +72,12 @@ class InvalidCursor(InvalidInput):
     code = "INVALID_CURSOR"
 
 
+class TooManyRows(Refused):
+    """The request would have to read too many recordings, because no index and no rollup has its result."""
+
+    code = "TOO_MANY_ROWS"
+
+
 class Unauthenticated(Refused):
     """The credentials are missing, unknown, expired or revoked."""
 

@@ -11,6 +11,7 @@ from recordings.model.query import Page, PageRequest, Query
 from recordings.model.recording import Recording
 from recordings.ports.account_stores import AccountStore, LocationStore, UserStore
 from recordings.ports.policy_store import PolicyStore
+from recordings.ports.stats_store import StatsStore
 
 
 class StoreUnavailableError(Exception):
@@ -133,7 +134,7 @@ class RecordingStore(Protocol):
         """Return rows of all accounts and shelves whose id is greater than `after`, sorted by id."""
 
 
-class MetadataStore(RecordingStore, AccountStore, LocationStore, UserStore, PolicyStore, Protocol):
+class MetadataStore(RecordingStore, StatsStore, AccountStore, LocationStore, UserStore, PolicyStore, Protocol):
     """Stores everything except audio."""
 
     async def open(self) -> None:

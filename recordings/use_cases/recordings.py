@@ -53,6 +53,7 @@ from recordings.rules.media_grants import Grant
 from recordings.use_cases.authorized import Authorized, no_recording
 from recordings.use_cases.changes import page_of_changes
 from recordings.use_cases.merged_lists import count_of, page_of
+from recordings.use_cases.recording_stats import RecordingStats
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import RecordingStarter, StartRequest, require_capability, with_retention
 
@@ -86,6 +87,7 @@ class Recordings:
         self._policy = policy or InstallationPolicy()
         self._node = node
         self._authorized = Authorized(store)
+        self.stats = RecordingStats(store, clock)
         self._starts = RecordingStarter(store=store, recorder=recorder, clock=clock, audit=audit, node=node)
 
     @property

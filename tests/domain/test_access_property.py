@@ -1,8 +1,9 @@
 """Access control: every use case, with random principals and objects, is compared with a short model."""
 
 import inspect
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,7 @@ from recordings.model.errors import Forbidden, NotFound, NotRecording, Refused
 from recordings.model.ids import new_id, new_recording_id
 from recordings.model.query import MAX_PAGE, Order, OrderField, PageRequest, Query
 from recordings.model.recording import Media, Recording, Shelf, State
+from recordings.model.stats import Dimension, Period, StatsQuery
 from recordings.ports.parallel import Action
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.bulk_actions import BulkActions
@@ -332,6 +334,38 @@ def _has_all_shelves(result: Any, world: World, account_id: str) -> None:
             assert (row["call_id"], row["owner_id"], row["trashed_from"]) == ("", None, None)
         else:
             assert row["call_id"] == expected[row["id"]].call_id
+
+
+@given(world=worlds(), descendants=st.booleans(), trashed=st.booleans())
+@settings(max_examples=80)
+async def test_figures_are_of_accessible_recordings_only(world: World, descendants: bool, trashed: bool) -> None:
+    groups = (Dimension.ACCOUNT, Dimension.OWNER)
+    for account_id in (*world.parents, new_id()):
+        installation = Installation(world)
+        query = StatsQuery(period=Period(0, 1_000), account_id=account_id, descendants=descendants, trashed=trashed)
+        result = await installation.call(_figures_of(replace(query, group_by=groups)), account_id)
+        if not world.has_scope(Scope.READ):
+            assert isinstance(result, Forbidden)
+        elif account_id not in world.parents or not world.can_access_account(account_id):
+            unknown = new_id()
+            missing = await installation.call(_figures_of(replace(query, account_id=unknown)), unknown)
+            assert comparable(result, account_id) == comparable(missing, unknown)
+            assert isinstance(result, NotFound)
+        else:
+            shelf = Shelf.TRASH if trashed else Shelf.LIVE
+            below = [here for here in world.parents if account_id in world.lineage(here)]
+            accounts = below if descendants else [account_id]
+            expected = Counter(
+                (item.account_id, item.owner_id)
+                for item in world.recordings
+                if item.account_id in accounts and item.shelf is shelf and world.can_access(item)
+            )
+            assert {(row.account_id, row.owner_id): row.count for row in result.rows} == dict(expected)
+            assert result.total.count == expected.total()
+
+
+def _figures_of(query: StatsQuery) -> Case:
+    return Case(Scope.READ, lambda service, caller, _id: service.stats.figures(caller, query))
 
 
 def _page_of(query: Query) -> Call:

@@ -1,12 +1,14 @@
 """A metadata store in memory: queries and compare-and-set, implemented in the simplest way."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from typing import Any
 
 from recordings.model.account import Account
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import LATEST
-from recordings.model.query import Page, PageRequest, Query, selects, sort_key
+from recordings.model.query import Page, PageRequest, Query, matches, selects, sort_key
 from recordings.model.recording import Recording
+from recordings.model.rollup import COUNTED, CountedRow, Level, RowSelection, Slot
 from recordings.ports.recording_store import Taken, Unique
 
 
@@ -75,3 +77,36 @@ class MemoryStore:
         """Return the recording of a start key."""
         found = (item for item in self.recordings.values() if item.account_id == account_id)
         return next((item for item in found if item.start_key == start_key), None)
+
+    async def marked_slots(self, account_ids: Collection[str], first: int, end: int) -> Sequence[Slot]:
+        """Return the slots of all recordings: nothing is counted in advance."""
+        level = Level.QUARTER
+        found = (item for item in self.recordings.values() if item.account_id in account_ids)
+        return [Slot(item.account_id, level, level.start(item.start)) for item in found]
+
+    async def parts(self, account_ids: Sequence[str], cube: str, runs: object, *, bins: bool) -> AsyncIterator[object]:
+        """Yield nothing."""
+        if self.recordings is None:
+            yield ()
+
+    async def examined(self, selection: RowSelection, limit: int) -> int:
+        """Return 0: there is no limit."""
+        return 0
+
+    async def rows_to_count(self, selection: RowSelection) -> AsyncIterator[list[CountedRow]]:
+        """Yield the recordings of a selection."""
+        for recording in self.recordings.values():
+            row: Any = recording.to_row()
+            at, is_own = row[selection.field.value], selection.owner_id in {None, recording.owner_id}
+            if (
+                is_own
+                and recording.account_id == selection.account_id
+                and row["shelf"] in selection.shelves
+                and any(first <= at < end for first, end in selection.ranges)
+                and matches(selection.where, row)
+            ):
+                yield [CountedRow(at, tuple(row[name] for name in COUNTED), None)]
+
+    async def descendants(self, account_id: str, limit: int) -> Sequence[str]:
+        """Return the ids of the accounts below an account."""
+        return [item.id for item in self.known.values() if account_id in item.tree][:limit]

@@ -17,6 +17,8 @@ from pymongo.read_preferences import ReadPreference
 Document = dict[str, Any]
 Database = Any
 """An asynchronous database of either driver. The methods that this package uses are the same in both."""
+Collection = Any
+"""A collection of such a database."""
 
 DEFAULTS: Final = {
     "serverSelectionTimeoutMS": 5_000,
@@ -91,6 +93,11 @@ class Connection:
         # Motor's `close` is not a coroutine.
         if closing is not None:
             await closing
+
+
+async def to_cursor(result: Any) -> Any:
+    """Return the cursor of an `aggregate`. pymongo's is a coroutine, and Motor's is the cursor itself."""
+    return await result if isawaitable(result) else result
 
 
 def _client(driver: Driver) -> Any:

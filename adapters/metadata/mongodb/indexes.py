@@ -13,6 +13,7 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from adapters.metadata.mongodb.driver import Database
+from adapters.metadata.mongodb.slot_marks import MARKS, PARTS, SLOT_OF_RECORDING, mark_all
 from recordings.model.instants import EARLIEST
 from recordings.model.query import OrderField
 from recordings.model.recording import IN_PROGRESS
@@ -98,6 +99,7 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
     ),
     ACCOUNTS: (
         _index("by_created", "created", "_id"),
+        _index("of_tree", "tree", "created", "_id"),
         _index("of_realm", "sip_realm", unique=True, partialFilterExpression={"sip_realm": {"$gte": ""}}),
     ),
     KEYS: (
@@ -120,6 +122,11 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         _index("of_call", "account_id", "call_id"),
         _index("of_node", "node"),
     ),
+    MARKS: (
+        _index("of_account", "account_id", "at", partialFilterExpression={"dirty": True}),
+        _index("by_time", "level", "at", partialFilterExpression={"dirty": True}),
+    ),
+    PARTS: (_index("of_slot", "account_id", "cube", "level", "at", unique=True),),
 }  # fmt: skip
 
 Migration = Callable[[Database], Awaitable[None]]
@@ -156,7 +163,12 @@ async def _set_changed(database: Database) -> None:
     await database[RECORDINGS].update_many({"changed": {"$exists": False}}, [{"$set": {"changed": "$modified"}}])
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_set_ended, _set_held_source, _set_changed)
+async def _mark_slots(database: Database) -> None:
+    # The recordings of earlier releases are counted in the background.
+    await mark_all(MARKS, (database[RECORDINGS], SLOT_OF_RECORDING))
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_set_ended, _set_held_source, _set_changed, _mark_slots)
 """The first step migrates version 1 to 2, and so on. A new database needs no step: it starts with the latest form."""
 
 

@@ -11,12 +11,15 @@ from adapters.metadata.mongodb.indexes import META, migrate
 from adapters.metadata.mongodb.peer_collections import PeerCollections
 from adapters.metadata.mongodb.policy_collection import PolicyCollection
 from adapters.metadata.mongodb.recording_collection import RecordingCollection
+from adapters.metadata.mongodb.rollup_collections import RollupCollections
 from adapters.metadata.mongodb.user_collection import UserCollection
 
 PING_SECONDS: Final = 4.0
 
 
-class MongoStore(RecordingCollection, AccountCollections, UserCollection, PolicyCollection, PeerCollections):
+class MongoStore(
+    RecordingCollection, RollupCollections, AccountCollections, UserCollection, PolicyCollection, PeerCollections
+):
     """A `MetadataStore` in a MongoDB database, and the `PeerStore` of the servers that share it.
 
     Create it inside a running event loop, and use it only in that loop. It sends nothing before `open`.
@@ -35,7 +38,8 @@ class MongoStore(RecordingCollection, AccountCollections, UserCollection, Policy
     def __init__(self, uri: str, database: str = "recordings", driver: Driver | str = Driver.PYMONGO) -> None:
         self._connection = Connection(Driver(driver), uri, database)
         self._change_clock = ChangeClock(self._connection.database)
-        RecordingCollection.__init__(self, self._connection, self._change_clock)
+        RollupCollections.__init__(self, self._connection.database)
+        RecordingCollection.__init__(self, self._connection, self._change_clock, self.slot_marks)
         AccountCollections.__init__(self, self._connection.database)
         UserCollection.__init__(self, self._connection.database)
         PolicyCollection.__init__(self, self._connection.database)

@@ -10,13 +10,12 @@ A live call has one document, with the account and the call's id as its key. So 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from inspect import isawaitable
 from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING, DeleteOne, ReplaceOne, ReturnDocument
 from pymongo.errors import BulkWriteError
 
-from adapters.metadata.mongodb.driver import Database, Document
+from adapters.metadata.mongodb.driver import Database, Document, to_cursor
 from adapters.metadata.mongodb.indexes import CALLS, PEERS
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import decode, encode
@@ -89,7 +88,7 @@ class PeerCollections:
 
     async def call_counts(self) -> Mapping[str, int]:
         """Return the number of live calls of each server."""
-        cursor = await _to_cursor(self._calls.aggregate([{"$group": {"_id": "$node", "calls": {"$sum": 1}}}]))
+        cursor = await to_cursor(self._calls.aggregate([{"$group": {"_id": "$node", "calls": {"$sum": 1}}}]))
         return {document["_id"]: int(document["calls"]) for document in await cursor.to_list(None)}
 
     async def claim_call(self, node: str, call: Call, keep: Millis, instead_of: str | None = None) -> str | None:
@@ -143,11 +142,6 @@ class PeerCollections:
         order = [("started", DESCENDING), ("_id", DESCENDING)]
         found = self._calls.find({**selector, "node": {"$in": nodes}}, sort=order, limit=limit)
         return [_call(document) for document in await found.to_list(None)]
-
-
-async def _to_cursor(result: Any) -> Any:
-    """Return the cursor of an `aggregate`. pymongo's is a coroutine, and Motor's is the cursor itself."""
-    return await result if isawaitable(result) else result
 
 
 def _peer(document: Document) -> Peer:

@@ -15,6 +15,8 @@ from adapters.metadata.mongodb.bson_document import projection, readable_recordi
 from adapters.metadata.mongodb.change_clock import CHANGED, WRITE_MS, ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Document
 from adapters.metadata.mongodb.indexes import DUE, HAS_DUE, OVERDUE, RECORDINGS, lookup_index
+from adapters.metadata.mongodb.rollup_documents import COUNTED_FIELDS, changed_slots
+from adapters.metadata.mongodb.slot_marks import SlotMarks
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import fields_to_read
 from recordings.model.fields import RecordingRow
@@ -36,11 +38,12 @@ _NEWEST_FIRST: Final = [("created", DESCENDING), ("_id", DESCENDING)]
 class RecordingCollection:
     """The collection of recordings."""
 
-    def __init__(self, connection: Connection, clock: ChangeClock) -> None:
+    def __init__(self, connection: Connection, clock: ChangeClock, marks: SlotMarks) -> None:
         self._connection = connection
         self._clock = clock
         self._collection = connection.database[RECORDINGS]
         self._majority = self._collection.with_options(read_concern=ReadConcern("majority"))
+        self._slot_marks = marks
         self._unconfirmed_claim: tuple[list[str], str] | None = None
 
     async def insert(self, recording: Recording) -> None:
@@ -48,15 +51,20 @@ class RecordingCollection:
         # An insert cannot compute `changed`. No document has this revision, so the upsert always inserts.
         selector = {"_id": recording.id, "account_id": recording.account_id, "revision": _NO_REVISION}
         try:
-            await self._replace(selector, recording, upsert=True)
+            async with self._slot_marks.writing(changed_slots(None, recording.to_row())):
+                await self._replace(selector, recording, upsert=True)
         except DuplicateKeyError as error:
             raise _to_taken(error) from error
 
     async def save(self, recording: Recording, expected: int) -> bool:
         """Replace a recording if its revision is still the expected one."""
         selector = {"_id": recording.id, "account_id": recording.account_id, "revision": expected}
+        before = await self._collection.find_one(selector, COUNTED_FIELDS)
+        if before is None:
+            return False
         try:
-            return await self._replace(selector, recording) is not None
+            async with self._slot_marks.writing(changed_slots(before, recording.to_row())):
+                return await self._replace(selector, recording) is not None
         except DuplicateKeyError as error:
             raise _to_taken(error) from error
 
@@ -73,7 +81,9 @@ class RecordingCollection:
 
     async def remove(self, recording_id: str) -> None:
         """Remove a recording."""
-        await self._collection.delete_one({"_id": recording_id})
+        before = await self._collection.find_one({"_id": recording_id}, COUNTED_FIELDS)
+        async with self._slot_marks.writing(changed_slots(before, None)):
+            await self._collection.delete_one({"_id": recording_id})
 
     async def load(self, recording_id: str) -> Recording | None:
         """Return a whole recording."""

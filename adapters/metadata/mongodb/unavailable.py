@@ -37,7 +37,9 @@ ANSWER_SECONDS: Final = 8.0
 A frozen server, or one behind a broken network, keeps its connections open. The driver would wait for its own timeouts,
 one after the other.
 """
-_LONG: Final = frozenset({"count", "scan", "claim_due", "release_leases"})
+_LONG: Final = frozenset({
+    "count", "scan", "claim_due", "release_leases", "marks_to_count", "save_counted", "mark_all",
+})  # fmt: skip
 """Operations with a time limit of their own, and those of the background work."""
 _StoreClass = TypeVar("_StoreClass", bound=type)
 

@@ -3,6 +3,7 @@
 import sqlite3
 from typing import Final
 
+from adapters.metadata.sqlite import stats_schema
 from recordings.model.query import OrderField
 
 TABLE: Final = "recordings"
@@ -291,6 +292,7 @@ MIGRATIONS: Final = (
     _TWELFTH,
     _THIRTEENTH,
     _FOURTEENTH,
+    stats_schema.STATEMENTS,
 )
 """Step n migrates `user_version` n to n + 1."""
 

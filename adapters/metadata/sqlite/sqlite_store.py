@@ -7,6 +7,7 @@ from typing import Any
 from adapters.metadata.row_fields import fields_to_read
 from adapters.metadata.sqlite import account_tables, policy_table, recording_table, user_table
 from adapters.metadata.sqlite.database import Database
+from adapters.metadata.sqlite.rollup_store import RollupStore
 from recordings.model.account import Account, ApiKey, IngestAddress
 from recordings.model.fields import RecordingRow
 from recordings.model.installation import Installation
@@ -20,7 +21,7 @@ from recordings.ports.recording_store import Claim
 FILE = "recordings.sqlite3"
 
 
-class SqliteStore:
+class SqliteStore(RollupStore):
     """A `MetadataStore` in the file `recordings.sqlite3` of a folder.
 
     Args:
