@@ -1,6 +1,7 @@
 // Tools that read the schema by introspection, and check or generate code: with zstd in the server, and on Node 20.
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { promisify } from "node:util";
 import { generateOutput, generateSchema } from "@gql.tada/cli-utils";
 import { generate } from "@graphql-codegen/cli";
 
@@ -11,8 +12,11 @@ const write = (file, content) => {
   mkdirSync(file.slice(0, file.lastIndexOf("/")), { recursive: true });
   writeFileSync(file, typeof content === "string" ? content : JSON.stringify(content));
 };
-const run = (folder, name, ...args) =>
-  execFileSync(`${process.cwd()}/node_modules/.bin/${name}`, args, { cwd: folder, encoding: "utf8", stdio: "pipe" });
+// Not `execFileSync`: meanwhile the server closes idle connections, and this process must notice it.
+const run = async (folder, name, ...args) => {
+  const { stdout } = await promisify(execFile)(`${process.cwd()}/node_modules/.bin/${name}`, args, { cwd: folder });
+  return stdout;
+};
 const bearer = (token) => ({ authorization: `Bearer ${token}` });
 
 export const codegen = async ({ url, token }) => {
@@ -31,7 +35,7 @@ export const codegen = async ({ url, token }) => {
 export const inspector = async ({ url, token }) => {
   write("inspector/page.graphql", QUERY);
   const header = `authorization: Bearer ${token}`;
-  const said = run(".", "graphql-inspector", "validate", "inspector/page.graphql", url, "--header", header);
+  const said = await run(".", "graphql-inspector", "validate", "inspector/page.graphql", url, "--header", header);
   return { valid: said.includes("All documents are valid") };
 };
 
@@ -52,7 +56,7 @@ export const tada = async ({ url, token }) => {
   write("tada/page.ts", TADA_PAGE);
   await generateSchema({ input: url, headers: bearer(token), output: "tada/schema.graphql", tsconfig });
   await generateOutput({ disablePreprocessing: false, output: undefined, tsconfig });
-  run(".", "tsc", "--project", tsconfig);
+  await run(".", "tsc", "--project", tsconfig);
   return { typed: true };
 };
 
@@ -63,8 +67,8 @@ export const houdini = async ({ url, token }) => {
   write("houdini/package.json", { name: "page", type: "module" });
   write("houdini/houdini.config.js", `export default ${JSON.stringify({ ...config, scalars, watchSchema })};`);
   write("houdini/src/page.gql", "query HoudiniPage($count: Int!) { recordings(first: $count) @paginate { edges { node { plainId } } } }");
-  run("houdini", "houdini", "pull-schema", "--headers", `authorization=Bearer ${token}`);
-  run("houdini", "houdini", "generate");
+  await run("houdini", "houdini", "pull-schema", "--headers", `authorization=Bearer ${token}`);
+  await run("houdini", "houdini", "generate");
   const made = readFileSync("houdini/$houdini/artifacts/HoudiniPage.js", "utf8");
   const query = /"raw": `([^`]*)`/.exec(made)[1];
   const forward = [];
