@@ -9,6 +9,8 @@ from typing import Final
 
 import pytest
 
+from tests.support.prepared_folder import prepared_folder
+
 FILES: Final = ("package.json", "package-lock.json", ".npmrc")
 
 
@@ -21,12 +23,10 @@ def installed_packages(source: Path) -> Path:
         if os.environ.get("CI") == "true":
             pytest.fail("npm is missing in CI")
         pytest.skip("NOT TESTED: tests/node needs npm")
-    mark = sha256((source / "package-lock.json").read_bytes()).hexdigest()[:16]
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recordings-tests-node" / mark
-    if not (folder / "done").exists():
-        folder.mkdir(parents=True, exist_ok=True)
+
+    def install(folder: Path) -> None:
         for name in FILES:
             shutil.copy(source / name, folder)
         subprocess.run(["npm", "ci", "--silent"], cwd=folder, check=True, timeout=300)
-        (folder / "done").touch()
-    return folder
+
+    return prepared_folder("node", sha256((source / "package-lock.json").read_bytes()).hexdigest()[:16], install)

@@ -1,0 +1,1 @@
+"""Tests with published Python clients."""
