@@ -44,6 +44,7 @@ from recordings.ports.clock import Clock
 
 GOING_AWAY: Final = 1001
 NO_STATUS: Final = 1005
+ABNORMAL: Final = 1006
 TOO_BIG: Final = 1009
 TRY_AGAIN_LATER: Final = 1013
 MAX_REASON: Final = 120
@@ -87,7 +88,11 @@ class _WebSocketConnection:
         if data is None:
             data = message.get("bytes")
         if data is None:
-            raise Disconnected(self._end_of(message.get("code", 1006), message.get("reason") or ""))
+            code = message.get("code", ABNORMAL)
+            if code == NO_STATUS and "reason" not in message:
+                # uvicorn reports a lost connection like a close frame without a code, but only a frame has a reason.
+                code = ABNORMAL
+            raise Disconnected(self._end_of(code, message.get("reason") or ""))
         return self._decode(data)
 
     async def send(self, message: str) -> None:
