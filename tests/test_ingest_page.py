@@ -13,6 +13,7 @@ import pytest
 from streamdouble.protocol import MediaStreamEncoder  # type: ignore[import-untyped]
 from websockets.sync.client import connect
 
+from adapters.recorders.dialects.detect import DIALECTS
 from adapters.recorders.dialects.kazoo_upload import KNOWN_PARAMETERS
 from adapters.recorders.dialects.stream_call import KNOWN_STREAM_PARAMETERS
 from tests.adapters.audio.made_files import make
@@ -84,6 +85,16 @@ def test_the_twiml_describes_a_call(client: Client, address: str) -> None:
     assert (call["callId"], call["from"], call["to"]) == ("7f3f", "+14155550123", "+14155550199")
     assert (call["direction"].lower(), call["ownerId"]) == ("inbound", "o1")
     assert set(parameters) - KNOWN_STREAM_PARAMETERS == {"campaign"}
+
+
+def test_the_examples_of_all_dialects_can_be_read() -> None:
+    streams = PAGE.split("## Streams")[1]
+    rows = [line.split("|") for line in streams.split("\n- ")[0].splitlines() if line.startswith("| ")]
+    assert {cells[2].strip(" `") for cells in rows} - {"dialect", "–"} == set(DIALECTS)
+    addresses = re.findall(r"wss://\S*?recordings\.example\.org(/[^\s\"`?<]*)", streams)
+    assert set(addresses) == {"/ingest/ADDRESS/SECRET/ws", "/ingest/ws"}
+    documents = [json.loads(text) for language, text in BLOCK.findall(PAGE) if language == "json"]
+    assert [type(document) for document in documents] == [dict, list]
 
 
 def test_all_parameters_are_described() -> None:

@@ -19,7 +19,7 @@ MAX_SKEW: Final = 3
 MAX_AGE: Final = 60
 """Maximum age of a signature (seconds), if it does not say when it expires."""
 REQUIRED: Final = frozenset({"@request-target", "audiohook-session-id"})
-"""Components that a signature must cover, besides the host."""
+"""Components that a signature must cover, in addition to the host."""
 _INPUT: Final = re.compile(r'([a-z][a-z0-9_-]*)=(\(("[a-z@-]+"(?: "[a-z@-]+")*)\)((?:;[a-z]+=(?:"[^"]*"|[0-9]+))*))')
 _PARAMETER: Final = re.compile(r';([a-z]+)=(?:"([^"]*)"|([0-9]+))')
 _HOSTS: Final = frozenset({"@authority", "host"})

@@ -12,7 +12,7 @@ from adapters.recorders.dialects.stream_events import Audio
 from adapters.recorders.dialects.stream_format import StreamFormat
 
 STALL: Final = 0.06
-"""A pause between two messages of up to this many seconds, besides their length, is jitter."""
+"""A pause between two messages of up to this many seconds, after their length, is jitter."""
 MAX_HELD: Final = 2.0
 """Maximum length (seconds) of the audio that waits."""
 
