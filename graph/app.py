@@ -23,6 +23,7 @@ from adapters.rest_v2.v2_settings import V2Settings
 from adapters.rest_v2.version_mount import mount_versions
 from graph import graphiql
 from graph.execution.trusted_documents import read_trusted
+from graph.export.export_endpoint import ExportEndpoint
 from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from graph.media.play_endpoint import MediaEndpoint
 from graph.media.presigned_urls import UrlPresigner
@@ -142,6 +143,7 @@ def _routes(
         Route("/graphql", _graphql(services)),
         *(graphiql.routes() if services.settings.graphiql else ()),
         _media(services).route(),
+        _exports(services).route(),
         *ingest,
         *_peers(services),
         mount_versions(_rest_v2(services)),
@@ -176,6 +178,12 @@ def _graphql(services: Services) -> ASGIApp:
         compress=settings.graphql_compress,
     )
     return graphql_app(parts, choices)
+
+
+def _exports(services: Services) -> ExportEndpoint:
+    return ExportEndpoint(
+        exports=services.exports, cursors=services.cursors, authenticate=services.identity.authenticate
+    )
 
 
 def _media(services: Services) -> MediaEndpoint:

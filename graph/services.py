@@ -38,6 +38,7 @@ from recordings.use_cases.account_settings import AccountSettings
 from recordings.use_cases.accounts import ManageAccounts
 from recordings.use_cases.count_slots import SlotCounter
 from recordings.use_cases.doctor import Doctor
+from recordings.use_cases.export_recordings import Exports
 from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.import_recording import RecordingImporter
 from recordings.use_cases.ingest import Ingest
@@ -74,6 +75,7 @@ class Services:
     wake: WakeSignal
     recordings: Recordings
     slot_counter: SlotCounter
+    exports: Exports
     ingest: Ingest
     upkeep: Upkeep
     accounts: ManageAccounts
@@ -347,6 +349,7 @@ def _connect(
         wake=wake,
         recordings=recordings,
         slot_counter=SlotCounter(store, clock),
+        exports=Exports(store, audit),
         ingest=Ingest(
             store=store,
             spool=spool,

@@ -8,6 +8,7 @@ import click
 from graph.cli.account_command import account
 from graph.cli.call_command import call
 from graph.cli.doctor_command import doctor, verify
+from graph.cli.export_command import export
 from graph.cli.import_command import import_
 from graph.cli.ingest_command import ingest
 from graph.cli.key_command import key
@@ -48,6 +49,7 @@ for command in (
     token,
     ingest,
     import_,
+    export,
     list_,
     show,
     call,

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from recordings.model.account import GRANTABLE, Account, Principal, Scope
 from recordings.model.errors import Forbidden, NotFound, NotRecording, Refused
 from recordings.model.ids import new_id, new_recording_id
-from recordings.model.query import MAX_PAGE, Order, OrderField, PageRequest, Query
+from recordings.model.query import MAX_PAGE, And, Order, OrderField, Page, PageRequest, Query
 from recordings.model.recording import Media, Recording, Shelf, State
 from recordings.model.stats import Dimension, Period, StatsQuery
 from recordings.ports.parallel import Action
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.bulk_actions import BulkActions
+from recordings.use_cases.export_recordings import BY_CHANGE, BY_START, ExportRequest, Exports
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.start import StartRequest
 from tests.support.fake_clock import FakeClock
@@ -318,6 +319,36 @@ def _has_only_accessible_items(name: str, result: Any, world: World, account_id:
         assert len(result) == (world.principal.owner_id in {None, "ada"})
     else:
         assert result.id == account_id
+
+
+async def _exported(world: World, account_id: str, order: Order) -> Any:
+    installation = Installation(world)
+    exports = Exports(cast("MetadataStore", installation.store), installation.audit)
+    request = ExportRequest(
+        account_id=account_id, order=order, where=And(()), after=None, fields=frozenset({"id", "call_id"})
+    )
+    try:
+        return [row async for chunk in await exports.open(world.principal, request) for row in chunk]
+    except Refused as refused:
+        assert installation.audit.entries == []
+        return refused
+
+
+@given(world=worlds(), order=st.sampled_from([BY_START, BY_CHANGE]))
+@settings(max_examples=80)
+async def test_access_to_exports(world: World, order: Order) -> None:
+    for account_id in world.parents:
+        result = await _exported(world, account_id, order)
+        if not world.has_scope(Scope.READ):
+            assert isinstance(result, Forbidden)
+        elif not world.can_access_account(account_id):
+            unknown = new_id()
+            assert isinstance(result, NotFound)
+            assert comparable(result, account_id) == comparable(await _exported(world, unknown, order), unknown)
+        elif order == BY_CHANGE:
+            _has_all_shelves(Page(result, has_more=False), world, account_id)
+        else:
+            _has_only_accessible_items("page", Page(result, has_more=False), world, account_id)
 
 
 def _has_all_shelves(result: Any, world: World, account_id: str) -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.rest_v2.listing.csv_table import CsvTable, plain_text
+from adapters.http.csv_cells import plain_text
+from adapters.rest_v2.listing.csv_table import CsvTable
 from tests.rest_v2.v2_installation import V2Client
 
 FORBIDDEN = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")

@@ -1,8 +1,6 @@
 """Documents as CSV (`docs/v2_contract.md`, section 1.7), with no I/O. Each cell has quotes, nested names are joined.
 
-A caller chooses its name, and a spreadsheet would run a cell such as `=HYPERLINK(...)` as a formula. So a text that
-could be a formula gets an apostrophe before it (OWASP, "CSV Injection"). Telephone numbers get it, too: without it, a
-spreadsheet removes the plus sign and rounds the number. JSON numbers stay numbers.
+No text is a formula for a spreadsheet: see `adapters.http.csv_cells`. JSON numbers stay numbers.
 """
 
 import secrets
@@ -11,6 +9,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from adapters.http.csv_cells import plain_text
 from adapters.rest_v2.listing.list_filters import as_text
 
 MAX_COLUMNS: Final = 1_024
@@ -18,9 +17,6 @@ MAX_COLUMNS: Final = 1_024
 recordings can give each of them a thousand names in `user_metadata`."""
 HEADINGS: Final = {"id": "ID", "description": "Description"}
 _MAX_NAME: Final = 128
-_ESCAPE: Final = "'"
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""The beginnings of a formula. The last four are the full-width forms of the first four."""
 
 
 class CsvTable:
@@ -62,15 +58,6 @@ def flatten(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str
             yield column, plain_text(item)
         else:
             yield column, "" if item is None else as_text(item)
-
-
-def plain_text(text: str) -> str:
-    """Return a cell that a spreadsheet does not run as a formula.
-
-    A text that begins with an apostrophe gets another one. So every reader can remove one from each cell that has it.
-    """
-    begins = (text[:1], text.lstrip()[:1])
-    return _ESCAPE + text if text and (text[0] == _ESCAPE or any(each in _FORMULA for each in begins)) else text
 
 
 def file_name(header: str | None, parameter: str | None) -> str:
