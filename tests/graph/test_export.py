@@ -1,5 +1,6 @@
 """`GET /export/recordings`: columns, formats and their readers, cursors, access, bounds and errors."""
 
+import asyncio
 import csv
 import gzip
 import io
@@ -14,6 +15,7 @@ import httpx
 import pandas as pd
 import polars as pl
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import Response
 
@@ -299,18 +301,53 @@ async def test_one_account_holds_two_exports_at_most(filled: Export) -> None:
     assert (await begin("me")).status_code == 200
 
 
-async def test_a_fault_before_the_first_row_is_an_error_and_later_it_breaks_the_body(
-    filled: Export, monkeypatch: pytest.MonkeyPatch
+class FailingStore:
+    """A store whose pages fail after the first one."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._pages = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def page(self, *arguments: Any) -> Any:
+        self._pages += 1
+        if self._pages > 1:
+            raise StoreUnavailableError("away")
+        return await self._store.page(*arguments)
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+@pytest.mark.parametrize("http", ["h11", "httptools"])
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+async def test_a_client_notices_an_export_that_breaks_off(
+    filled: Export, monkeypatch: pytest.MonkeyPatch, form: str, http: Any, coding: str
 ) -> None:
     monkeypatch.setattr(export_recordings, "CHUNK", 1)
-    page, calls = filled.installation.store.page, []
+    store: Any = FailingStore(filled.installation.store)
+    endpoint = ExportEndpoint(
+        exports=Exports(store, filled.installation.audit), cursors=CURSORS, authenticate=authenticate
+    )
+    app = Starlette(routes=[endpoint.route()])
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off", http=http)
+    running = uvicorn.Server(config)
+    serving = asyncio.create_task(running.serve())
+    while not running.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    headers = {"authorization": "Bearer me", "accept-encoding": coding}
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(f"http://127.0.0.1:{port}/export/recordings?format={form}", headers=headers)
+    running.should_exit = True
+    await serving
 
-    async def failing(*arguments: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 2:
-            raise StoreUnavailableError("away")
-        return await page(*arguments)
 
-    monkeypatch.setattr(filled.installation.store, "page", failing)
+async def test_a_fault_before_the_first_row_is_an_error(filled: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_arguments: Any) -> Any:
+        raise StoreUnavailableError("away")
+
+    monkeypatch.setattr(filled.installation.store, "page", fail)
     with pytest.raises(StoreUnavailableError):
         await filled.get()
