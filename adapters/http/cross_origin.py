@@ -25,7 +25,7 @@ _MAX_AGE: Final = "86400"
 """Seconds for which a browser keeps the answer to a preflight request. Chromium keeps it for two hours at most."""
 _EXPOSED: Final = (
     "accept-ranges, content-disposition, content-encoding, content-length, content-range, etag, last-modified, "
-    "repr-digest, retry-after, www-authenticate, x-request-id"
+    "export-cursor, repr-digest, retry-after, www-authenticate, x-request-id"
 )
 """The headers of responses that a page may read, besides those that it may always read."""
 
