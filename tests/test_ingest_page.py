@@ -80,8 +80,8 @@ def test_the_twiml_describes_a_call(client: Client, address: str) -> None:
         for message in (encoder.connected(), encoder.start(custom_parameters=parameters)):
             socket.send(json.dumps(message))
         fields = "callId from to direction ownerId"
-        query = f"{{ viewer {{ account {{ calls {{ {fields} }} }} }} }}"
-        (call,) = until(lambda: client.graphql(query)["viewer"]["account"]["calls"])
+        query = f"{{ viewer {{ account {{ calls(first: 9) {{ nodes {{ {fields} }} }} }} }} }}"
+        (call,) = until(lambda: client.graphql(query)["viewer"]["account"]["calls"]["nodes"])
     assert (call["callId"], call["from"], call["to"]) == ("7f3f", "+14155550123", "+14155550199")
     assert (call["direction"].lower(), call["ownerId"]) == ("inbound", "o1")
     assert set(parameters) - KNOWN_STREAM_PARAMETERS == {"campaign"}

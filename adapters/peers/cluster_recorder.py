@@ -5,9 +5,11 @@ from typing import Final
 
 from adapters.peers.peer_client import PeerClient, describe, unreachable
 from adapters.peers.signed_commands import Command, CommandResult, Verb
-from recordings.model.call import Call
+from recordings.model.call import Call, position_of_call
 from recordings.model.events import Armed, Begun
 from recordings.model.instants import SECOND, Millis
+from recordings.model.item_list import take
+from recordings.model.query import PageRequest
 from recordings.ports.peers import CLOCK_TOLERANCE, Peer, PeerStore
 from recordings.ports.recorder import Capability, Recorder, ServerUnreachable, Take, TakeEvent, TakeRefused
 from recordings.ports.recording_store import RecordingStore
@@ -45,14 +47,18 @@ class ClusterRecorder:
         """Return an account's live call: the call on this server, or else the one on another server."""
         return await self._own.find_call(account_id, call_id) or await self._peers.held_call(account_id, call_id)
 
-    async def calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
-        """Return the live calls of an account, newest first."""
-        own = await self._own.calls(account_id, limit)
+    async def calls(self, account_id: str, request: PageRequest, owner_id: str | None = None) -> Sequence[Call]:
+        """Return a page of the live calls of an account, newest first."""
         # The published state of this server may be out of date, so its own calls come from its recorder.
-        listed = {call.call_id for call in own}
-        held = await self._peers.held_calls(account_id, limit)
-        others = [call for call in held if call.node != self._node and call.call_id not in listed]
-        return sorted([*own, *others], key=lambda call: call.started, reverse=True)[:limit] if others else own
+        own = await self._own.calls(account_id, request, owner_id)
+        held = await self._peers.held_calls(account_id, request, owner_id=owner_id, other_than=self._node)
+        others = [call for call in held if await self._own.find_call(account_id, call.call_id) is None]
+        return take([*own, *others], request, position_of_call, descending=True) if others else own
+
+    async def count_calls(self, account_id: str, owner_id: str | None = None) -> int:
+        """Return the number of live calls of an account."""
+        others = await self._peers.count_held_calls(account_id, owner_id=owner_id, other_than=self._node)
+        return await self._own.count_calls(account_id, owner_id) + others
 
     async def check_server(self, node: str | None) -> None:
         """Raise `TakeRefused` if the clock of another server differs too much from this server's clock."""

@@ -59,7 +59,7 @@ async def _create(services: "Services", account_id: str) -> None:
 
 @with_services
 async def _list(services: "Services", account_id: str) -> None:
-    for found in await services.accounts.ingest_addresses(account_id):
+    async for found in await services.accounts.ingest_addresses(account_id):
         print_json(_as_json(found))
 
 

@@ -61,7 +61,7 @@ async def _create(services: "Services", account_id: str, owner_id: str | None, s
 
 @with_services
 async def _list(services: "Services", account_id: str) -> None:
-    for found in await services.accounts.keys(account_id):
+    async for found in await services.accounts.keys(account_id):
         print_json(_as_json(found))
 
 

@@ -9,6 +9,7 @@ import click
 from graph.cli.shared_options import STORAGE, account_option, print_json, setting_options, with_services
 from recordings.model.instants import to_iso
 from recordings.model.user import PrivLevel, User
+from recordings.ports.account_stores import all_users
 
 if TYPE_CHECKING:
     from graph.services import Services
@@ -64,7 +65,7 @@ async def _create(services: "Services", fields: dict[str, Any]) -> None:
 @with_services
 async def _list(services: "Services", account_id: str) -> None:
     account = await services.accounts.account(account_id)
-    for found in await services.store.users(account.id):
+    async for found in all_users(services.store, account.id):
         print_json(_as_json(found))
 
 

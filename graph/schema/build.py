@@ -79,6 +79,8 @@ class Schema(strawberry.Schema):
             ),
             weights={
                 ("RecordingConnection", "totalCount"): _COUNT_COST,
+                ("AccountConnection", "totalCount"): _COUNT_COST,
+                ("LiveCallConnection", "totalCount"): _COUNT_COST,
                 ("Media", "peaks"): _WAVEFORM_COST,
                 ("Account", "recordingStats"): _STATS_COST,
                 ("Query", "recordingStats"): _STATS_COST,

@@ -4,10 +4,10 @@ These types refer to one another in a circle, so they share one module. Their la
 own, which do not import this one. A resolver returns the row, object or page that the type reads its fields from.
 """
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 import strawberry
+from strawberry import UNSET
 
 from graph.execution.compiler import PlanInput
 from graph.schema.audio_type import Media, resolve_media
@@ -16,6 +16,8 @@ from graph.schema.camel_case import parameter_description
 from graph.schema.enums import Direction, EndCause, Reason, RecordingFormat, State
 from graph.schema.field_info import Info
 from graph.schema.global_id import Node
+from graph.schema.item_page import ItemPage, load_page
+from graph.schema.page_arguments import After, Before, First, Last, PageArguments
 from graph.schema.recording_page import RecordingPage
 from graph.schema.recording_parts import Delivery, Hold, RecordingOptions, Span
 from graph.schema.recordings_field import resolve_recordings
@@ -25,6 +27,7 @@ from graph.schema.stats_field import resolve_stats
 from graph.schema.stats_type import RecordingStats
 from recordings.model import account as domain
 from recordings.model.fields import RecordingRow
+from recordings.rules.cursor import TimeList
 
 
 async def _resolve_account(row: strawberry.Parent[RecordingRow], info: Info) -> Any:
@@ -124,11 +127,14 @@ class Recording(Node):
         return isinstance(source, dict)
 
 
-def _has_next(page: strawberry.Parent[RecordingPage]) -> bool:
+AnyPage = RecordingPage | ItemPage
+
+
+def _has_next(page: strawberry.Parent[AnyPage]) -> bool:
     return page.ends["hasNextPage"]
 
 
-def _has_previous(page: strawberry.Parent[RecordingPage]) -> bool:
+def _has_previous(page: strawberry.Parent[AnyPage]) -> bool:
     return page.ends["hasPreviousPage"]
 
 
@@ -138,13 +144,13 @@ def _has_previous(page: strawberry.Parent[RecordingPage]) -> bool:
 )
 class PageInfo:
     has_next_page: bool = strawberry.field(
-        resolver=_has_next, description="Whether the list has recordings after this page."
+        resolver=_has_next, description="Whether the list has items after this page."
     )
     has_previous_page: bool = strawberry.field(
-        resolver=_has_previous, description="Whether the list has recordings before this page."
+        resolver=_has_previous, description="Whether the list has items before this page."
     )
-    start_cursor: str | None = strawberry.field(description="The cursor of the first recording of the page.")
-    end_cursor: str | None = strawberry.field(description="The cursor of the last recording of the page.")
+    start_cursor: str | None = strawberry.field(description="The cursor of the first item of the page.")
+    end_cursor: str | None = strawberry.field(description="The cursor of the last item of the page.")
 
 
 def _cursor(edge: strawberry.Parent[Any]) -> str:
@@ -171,7 +177,7 @@ def _nodes(page: strawberry.Parent[RecordingPage]) -> Any:
     return PlanInput(page.nodes)
 
 
-def _page_info(page: strawberry.Parent[RecordingPage]) -> Any:
+def _page_info(page: strawberry.Parent[AnyPage]) -> Any:
     return page
 
 
@@ -205,10 +211,98 @@ def _resolve_parent_id(account: strawberry.Parent[domain.Account], info: Info) -
     return parent_id_of(account, info.context)
 
 
-async def _resolve_calls(account: strawberry.Parent[domain.Account], info: Info) -> list[LiveCall]:
+async def _resolve_parent(account: strawberry.Parent[domain.Account], info: Info) -> Any:
     context = info.context
-    calls: Sequence[Any] = await context.recordings.calls(context.principal, account.id)
-    return list(calls)
+    parent_id = parent_id_of(account, context)
+    if parent_id is None:
+        return None
+    # All accounts of one list have the same parent.
+    found = context.accounts.get(parent_id) or await context.recordings.account(context.principal, parent_id)
+    context.accounts[parent_id] = found
+    return found
+
+
+async def _resolve_children(
+    account: strawberry.Parent[domain.Account],
+    info: Info,
+    first: First = UNSET,
+    after: After = UNSET,
+    last: Last = UNSET,
+    before: Before = UNSET,
+) -> Any:
+    principal, lists = info.context.principal, info.context.recordings.lists
+    info.context.accounts[account.id] = account
+    return await load_page(
+        info,
+        TimeList.ACCOUNTS,
+        PageArguments.of(first, after, last, before),
+        lambda request: lists.children(principal, account.id, request),
+        lambda: lists.count_children(principal, account.id),
+    )
+
+
+async def _resolve_calls(
+    account: strawberry.Parent[domain.Account],
+    info: Info,
+    first: First = UNSET,
+    after: After = UNSET,
+    last: Last = UNSET,
+    before: Before = UNSET,
+) -> Any:
+    principal, lists = info.context.principal, info.context.recordings.lists
+    return await load_page(
+        info,
+        TimeList.CALLS,
+        PageArguments.of(first, after, last, before),
+        lambda request: lists.calls(principal, account.id, request),
+        lambda: lists.count_calls(principal, account.id),
+    )
+
+
+async def _count_items(page: strawberry.Parent[ItemPage]) -> int:
+    return await page.count()
+
+
+def _item_edges(page: strawberry.Parent[ItemPage]) -> Any:
+    return page.edges
+
+
+_PAGE_INFO = "The position of the page in the list."
+_COUNTED = "They are counted only if this is selected."
+
+
+@strawberry.type(description="A live call in a page, with its cursor.")
+class LiveCallEdge:
+    cursor: str = strawberry.field(resolver=_cursor, description="The position of the call, for `after` and `before`.")
+    node: LiveCall = strawberry.field(resolver=_node, description="The live call.")
+
+
+@strawberry.type(description="A page of live calls.")
+class LiveCallConnection:
+    edges: list[LiveCallEdge] = strawberry.field(
+        resolver=_item_edges, description="The live calls of the page with their cursors."
+    )
+    nodes: list[LiveCall] = strawberry.field(description="The live calls of the page.")
+    page_info: PageInfo = strawberry.field(resolver=_page_info, description=_PAGE_INFO)
+    total_count: int = strawberry.field(resolver=_count_items, description=f"The number of all live calls. {_COUNTED}")
+
+
+@strawberry.type(description="An account in a page, with its cursor.")
+class AccountEdge:
+    cursor: str = strawberry.field(
+        resolver=_cursor, description="The position of the account, for `after` and `before`."
+    )
+    node: "Account" = strawberry.field(resolver=_node, description="The account.")
+
+
+@strawberry.type(description="A page of accounts.")
+class AccountConnection:
+    edges: list[AccountEdge] = strawberry.field(
+        resolver=_item_edges, description="The accounts of the page with their cursors."
+    )
+    nodes: list["Account"] = strawberry.field(description="The accounts of the page.")
+    page_info: PageInfo = strawberry.field(resolver=_page_info, description=_PAGE_INFO)
+    total_count: int = strawberry.field(resolver=_count_items, description=f"The number of all accounts. {_COUNTED}")
 
 
 @strawberry.type(description="An account: a customer or a part of one. Accounts form a tree.")
@@ -219,6 +313,14 @@ class Account(Node):
         resolver=_resolve_parent_id,
         description="The plain id of the parent account. Null if the credentials cannot access it.",
     )
+    parent: "Account | None" = strawberry.field(
+        resolver=_resolve_parent,
+        description="The parent account. Null if the credentials cannot access it.",
+    )
+    children: AccountConnection = strawberry.field(
+        resolver=_resolve_children,
+        description="The accounts directly below this account, oldest first.",
+    )
     recordings: RecordingConnection = strawberry.field(
         resolver=resolve_recordings,
         description="The recordings of this account, without those of its descendants.",
@@ -226,9 +328,9 @@ class Account(Node):
     recording_stats: RecordingStats = strawberry.field(
         resolver=resolve_stats, description="Figures of the recordings of this account."
     )
-    calls: list[LiveCall] = strawberry.field(
+    calls: LiveCallConnection = strawberry.field(
         resolver=_resolve_calls,
-        description="The calls in progress that can be recorded, newest first, at most 100.",
+        description="The calls in progress that can be recorded, newest first.",
     )
 
     @classmethod

@@ -1,42 +1,43 @@
 """The arguments `first`, `after`, `last` and `before`, which select one page of a list."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
+from graph.schema.partial_input import value_or_none
 from recordings.model.errors import InvalidInput
 from recordings.model.query import MAX_PAGE, Order, PageRequest, Position
-from recordings.rules.cursor import Cursors
+from recordings.rules.cursor import Cursors, TimeList
 
 _ALLOWED = f"an integer from 1 to {MAX_PAGE}"
 """The allowed page sizes, unless the installation has a lower limit."""
 _CURSOR = (
-    "The cursor stays valid even if that recording was deleted. It is only valid with the `orderBy` of the page "
-    "that it comes from."
+    "The cursor stays valid even if that item was deleted. It is only valid in the list and with the `orderBy` that "
+    "it comes from."
 )
 
 First = Annotated[
     int | None,
     strawberry.argument(
-        description="The number of recordings to return, counted from the start of the list or from `after`: "
+        description="The number of items to return, counted from the start of the list or from `after`: "
         f"{_ALLOWED}. Give exactly one of `first` and `last`."
     ),
 ]
 After = Annotated[
     str | None,
-    strawberry.argument(description=f"Return only recordings after the recording with this cursor. {_CURSOR}"),
+    strawberry.argument(description=f"Return only items after the item with this cursor. {_CURSOR}"),
 ]
 Last = Annotated[
     int | None,
     strawberry.argument(
-        description="The number of recordings to return, counted back from the end of the list or from `before`: "
+        description="The number of items to return, counted back from the end of the list or from `before`: "
         f"{_ALLOWED}. Give exactly one of `first` and `last`."
     ),
 ]
 Before = Annotated[
     str | None,
-    strawberry.argument(description=f"Return only recordings before the recording with this cursor. {_CURSOR}"),
+    strawberry.argument(description=f"Return only items before the item with this cursor. {_CURSOR}"),
 ]
 
 
@@ -49,10 +50,15 @@ class PageArguments:
     last: int | None
     before: str | None
 
+    @classmethod
+    def of(cls, first: Any, after: Any, last: Any, before: Any) -> "PageArguments":
+        """Return the arguments of a resolver, which are `UNSET` if the client left them out."""
+        return cls(value_or_none(first), value_or_none(after), value_or_none(last), value_or_none(before))
+
     def page_request(
-        self, cursors: Cursors, order: Order, fields: frozenset[str], max_page: int = MAX_PAGE
+        self, cursors: Cursors, order: Order | TimeList, fields: frozenset[str] | None, max_page: int = MAX_PAGE
     ) -> PageRequest:
-        """Return the request for this page, with at most `max_page` recordings.
+        """Return the request for this page, with at most `max_page` items.
 
         Raises:
             InvalidInput: both or neither of `first` and `last` were given, or the number is out of bounds.
@@ -78,5 +84,5 @@ class PageArguments:
         return limit
 
 
-def _position(cursors: Cursors, order: Order, text: str | None, name: str) -> Position | None:
+def _position(cursors: Cursors, order: Order | TimeList, text: str | None, name: str) -> Position | None:
     return None if text is None else cursors.read(order, text, (name,))

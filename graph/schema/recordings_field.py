@@ -63,7 +63,7 @@ async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the f
     shelf = _shelf(trashed=bool(trashed), include_deleted=bool(include_deleted))
     query = _query(context, account, value_or_none(filter), order_by, shelf)
     fields, selected = cached(info, _selection)
-    arguments = PageArguments(value_or_none(first), value_or_none(after), value_or_none(last), value_or_none(before))
+    arguments = PageArguments.of(first, after, last, before)
     request = arguments.page_request(context.cursors, query.order, fields, context.max_page)
     page = await RecordingPage.load(context, query, request, selected)
     await prefetch_for_page(info, page.nodes)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from recordings.model.instants import Millis
+from recordings.model.query import Position
 from recordings.model.recording import Direction
 
 
@@ -48,6 +49,11 @@ class Call:
     to_network: Network | None = None
     record: bool | None = None
     consent: bool | None = None
+
+
+def position_of_call(call: Call) -> Position:
+    """Return the position of a call in the list of live calls."""
+    return Position(call.started, call.call_id)
 
 
 def sip_uri(party: str | None, realm: str) -> str:

@@ -7,10 +7,8 @@ hash, and one scrypt computation is enough to find the user of a credential amon
 """
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from hmac import compare_digest
 from typing import Final
 
 from recordings.model.instants import Millis
@@ -79,12 +77,3 @@ def hash_credential(account_id: str, method: Method, credential: str) -> str:
     salt = f"v2 user:{account_id}:{method.value}".encode()
     secret = credential.lower().encode("utf-8", "surrogatepass")
     return hashlib.scrypt(secret, salt=salt, n=_COST, r=_BLOCK, p=1, dklen=_BYTES).hex()
-
-
-def find_by_credential(users: Iterable[User], method: Method, hashed: str) -> User | None:
-    """Find the user for a credential hash. All users are compared, so that the time does not depend on the result."""
-    found = None
-    for user in users:
-        if user.passwords is not None and compare_digest(user.passwords.of(method), hashed):
-            found = user
-    return found

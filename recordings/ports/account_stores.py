@@ -3,15 +3,18 @@
 For a fault of its technology, a method may raise an error of its adapter.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 from recordings.model.account import Account, ApiKey, IngestAddress
 from recordings.model.installation import Installation
 from recordings.model.instants import Millis
-from recordings.model.user import User
+from recordings.model.query import PageRequest
+from recordings.model.user import Method, User
 
-_PAGE: Final = 1_000
+PAGE: Final = 1_000
+Item = TypeVar("Item")
 
 
 class RealmTaken(Exception):  # noqa: N818 - a result, not a fault
@@ -34,8 +37,17 @@ class AccountStore(Protocol):
             RealmTaken: another account has its realm.
         """
 
-    async def accounts(self, limit: int = 10_000, after: Account | None = None) -> Sequence[Account]:
+    async def accounts(self, limit: int = PAGE, after: Account | None = None) -> Sequence[Account]:
         """Return accounts, oldest first; with `after`, only the accounts that follow it."""
+
+    async def children(self, parent_id: str, request: PageRequest) -> Sequence[Account]:
+        """Return a page of the accounts directly below an account, oldest first."""
+
+    async def count_children(self, parent_id: str) -> int:
+        """Return the number of accounts directly below an account."""
+
+    async def accounts_below(self, account_id: str, limit: int) -> Sequence[Account]:
+        """Return at most `limit` of the accounts below an account, at any depth and in any order."""
 
     async def add_key(self, key: ApiKey) -> None:
         """Add an API key."""
@@ -43,8 +55,8 @@ class AccountStore(Protocol):
     async def key_by_hash(self, secret_sha256: str) -> ApiKey | None:
         """Return the API key with this hash, also if it is revoked."""
 
-    async def keys(self, account_id: str) -> Sequence[ApiKey]:
-        """Return the API keys of an account, oldest first."""
+    async def keys(self, account_id: str, limit: int = PAGE, after: ApiKey | None = None) -> Sequence[ApiKey]:
+        """Return API keys of an account, oldest first; with `after`, only the keys that follow it."""
 
     async def revoke_key(self, key_id: str, at: Millis) -> bool:
         """Revoke a key. Return false if it does not exist. A second call keeps the first instant."""
@@ -55,8 +67,10 @@ class AccountStore(Protocol):
     async def ingest_address(self, address_id: str) -> IngestAddress | None:
         """Return an ingest address by id, also if it is revoked."""
 
-    async def ingest_addresses(self, account_id: str) -> Sequence[IngestAddress]:
-        """Return the ingest addresses of an account, oldest first."""
+    async def ingest_addresses(
+        self, account_id: str, limit: int = PAGE, after: IngestAddress | None = None
+    ) -> Sequence[IngestAddress]:
+        """Return ingest addresses of an account, oldest first; with `after`, only the addresses that follow it."""
 
     async def revoke_ingest(self, address_id: str, at: Millis) -> bool:
         """Revoke an ingest address. Return false if it does not exist. A second call keeps the first instant."""
@@ -90,23 +104,39 @@ class UserStore(Protocol):
     async def user(self, account_id: str, user_id: str) -> User | None:
         """Return a user of an account by id."""
 
-    async def users(self, account_id: str, limit: int = 10_000) -> Sequence[User]:
-        """Return the users of an account, oldest first."""
+    async def users(self, account_id: str, limit: int = PAGE, after: User | None = None) -> Sequence[User]:
+        """Return users of an account, oldest first; with `after`, only the users that follow it."""
+
+    async def user_by_hash(self, account_id: str, method: Method, hashed: str) -> User | None:
+        """Return the user of an account whose password has this hash; see `recordings.model.user.hash_credential`."""
 
 
-async def all_accounts(store: AccountStore) -> AsyncIterator[Account]:
-    """Return all accounts, oldest first. Only one page of them is in memory at a time."""
-    after: Account | None = None
-    while page := await store.accounts(_PAGE, after):
-        for account in page:
-            yield account
+async def pages(read: Callable[[int, Item | None], Awaitable[Sequence[Item]]]) -> AsyncIterator[Item]:
+    """Return all items of a list. Only one page of them is in memory at a time.
+
+    `read` gets the size of a page and the last item of the page before.
+    """
+    after: Item | None = None
+    while page := await read(PAGE, after):
+        for item in page:
+            yield item
         after = page[-1]
+
+
+def all_accounts(store: AccountStore) -> AsyncIterator[Account]:
+    """Return all accounts, oldest first."""
+    return pages(store.accounts)
+
+
+def all_users(store: UserStore, account_id: str) -> AsyncIterator[User]:
+    """Return all users of an account, oldest first."""
+    return pages(partial(store.users, account_id))
 
 
 async def all_locations(store: LocationStore) -> AsyncIterator[str]:
     """Return all locations, one page at a time."""
     after = ""
-    while page := await store.locations(_PAGE, after):
+    while page := await store.locations(PAGE, after):
         for location in page:
             yield location
         after = page[-1]

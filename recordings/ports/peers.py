@@ -11,6 +11,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from recordings.model.call import Call
 from recordings.model.instants import SECOND, Millis
+from recordings.model.query import PageRequest
 
 CLOCK_TOLERANCE: Final[Millis] = 30 * SECOND
 """The clocks of two servers may differ by this much."""
@@ -89,5 +90,13 @@ class PeerStore(Protocol):
     async def held_call(self, account_id: str, call_id: str) -> Call | None:
         """Return the live call with this id in the account, on any running server that others can reach."""
 
-    async def held_calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
-        """Return live calls of an account on all running servers that others can reach, newest first."""
+    async def held_calls(
+        self, account_id: str, request: PageRequest, *, owner_id: str | None = None, other_than: str = ""
+    ) -> Sequence[Call]:
+        """Return a page of the live calls on all running servers that others can reach, newest first.
+
+        The calls are those of an account, or of one owner in it. The server `other_than` is left out.
+        """
+
+    async def count_held_calls(self, account_id: str, *, owner_id: str | None = None, other_than: str = "") -> int:
+        """Return the number of these calls."""

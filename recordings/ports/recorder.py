@@ -9,6 +9,7 @@ from recordings.model.call import Call
 from recordings.model.events import Armed, Begun, Event
 from recordings.model.instants import Millis
 from recordings.model.options import RecordingOptions
+from recordings.model.query import PageRequest
 
 
 class Capability(StrEnum):
@@ -57,8 +58,11 @@ class Recorder(Protocol):
     async def find_call(self, account_id: str, call_id: str) -> Call | None:
         """Return the live call with this id in the account."""
 
-    async def calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
-        """Return live calls of an account, newest first."""
+    async def calls(self, account_id: str, request: PageRequest, owner_id: str | None = None) -> Sequence[Call]:
+        """Return a page of the live calls of an account, or of one owner, newest first: see `position_of_call`."""
+
+    async def count_calls(self, account_id: str, owner_id: str | None = None) -> int:
+        """Return the number of live calls of an account, or of one owner."""
 
     async def check_server(self, node: str | None) -> None:
         """Check the server that has a call, before anything is written. `None` means the recorder's own server.

@@ -12,6 +12,7 @@ import json
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from hashlib import blake2b
 from hmac import compare_digest
 from json.encoder import encode_basestring
@@ -21,9 +22,17 @@ from recordings.model.errors import InvalidCursor
 from recordings.model.ids import MAX_ID
 from recordings.model.query import MAX_TEXT, Order, OrderField, Position, position_of
 
-_CODES: Final = {
+
+class TimeList(StrEnum):
+    """A list that is always sorted by a time and an id: see `recordings.model.item_list`."""
+
+    ACCOUNTS = "accounts"
+    CALLS = "calls"
+
+
+_CODES: Final[Mapping[OrderField | TimeList, bytes]] = {
     OrderField.START: b"s", OrderField.CREATED: b"c", OrderField.ENDED: b"e", OrderField.DURATION: b"d",
-    OrderField.CALLER: b"n", OrderField.MODIFIED: b"m",
+    OrderField.CALLER: b"n", OrderField.MODIFIED: b"m", TimeList.ACCOUNTS: b"a", TimeList.CALLS: b"l",
 }  # fmt: skip
 _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
@@ -31,6 +40,10 @@ _TAG: Final = 8
 _MAX: Final = 8 * (MAX_TEXT + MAX_ID) + 64
 """Maximum length of a cursor, in characters. One character takes up to 6 bytes as JSON, and 8 in Base64."""
 _KEY: Final = 64
+
+
+def _code(order: Order | TimeList) -> bytes:
+    return _CODES[order if isinstance(order, TimeList) else order.field]
 
 
 class Cursors:
@@ -49,12 +62,12 @@ class Cursors:
         field = order.field.value
         return self._write(order, [(row[field], row["id"]) for row in rows])
 
-    def encode(self, order: Order, position: Position) -> str:
+    def encode(self, order: Order | TimeList, position: Position) -> str:
         """Return the cursor of a position."""
         return self._write(order, [(position.key, position.id)])[0]
 
-    def _write(self, order: Order, positions: Iterable[tuple[str | int | None, str]]) -> list[str]:
-        code, start, written = _CODES[order.field], self._hash.copy, []
+    def _write(self, order: Order | TimeList, positions: Iterable[tuple[str | int | None, str]]) -> list[str]:
+        code, start, written = _code(order), self._hash.copy, []
         for key, identity in positions:
             # This writes a JSON list of two items. Encoding the list as a whole takes three times as long.
             shown = key if type(key) is int else _encode(key)
@@ -65,7 +78,7 @@ class Cursors:
         # The cursors are translated together, as lines of text, and without the padding.
         return b"".join(written).translate(_URL_SAFE, b"=").decode().splitlines()
 
-    def read(self, order: Order, text: str, path: Sequence[str]) -> Position:
+    def read(self, order: Order | TimeList, text: str, path: Sequence[str]) -> Position:
         """Return the position of a cursor.
 
         Raises:
@@ -74,8 +87,9 @@ class Cursors:
         body = self._body(text)
         if body is None:
             raise InvalidCursor.of(path, "pattern", text, "a cursor that this service returned")
-        if body[:1] != _CODES[order.field]:
-            raise InvalidCursor.of(path, "pattern", text, f"a cursor of a page ordered by {order.field.name}")
+        if body[:1] != _code(order):
+            of = f"the {order.value}" if isinstance(order, TimeList) else f"a page ordered by {order.field.name}"
+            raise InvalidCursor.of(path, "pattern", text, f"a cursor of {of}")
         key, identity = json.loads(body[1:])
         return Position(key, identity)
 

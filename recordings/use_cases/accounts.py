@@ -5,15 +5,16 @@ once, when it is created. The store has its SHA-256 only. That is safe, because 
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.errors import InvalidInput, InvalidState, NotFound
 from recordings.model.ids import MAX_ID, is_hex_id, new_id, new_secret
 from recordings.model.realm import check_realm
-from recordings.ports.account_stores import AccountStore, RealmTaken, all_accounts
+from recordings.ports.account_stores import AccountStore, RealmTaken, all_accounts, pages
 from recordings.ports.clock import Clock
 
 MAX_NAME: Final = 128
@@ -96,9 +97,9 @@ class ManageAccounts:
         await self._store.add_key(key)
         return NewKey(key, secret)
 
-    async def keys(self, account_id: str) -> Sequence[ApiKey]:
+    async def keys(self, account_id: str) -> AsyncIterator[ApiKey]:
         """Return the API keys of an account, oldest first. `NotFound` if there is no such account."""
-        return await self._store.keys((await self.account(account_id)).id)
+        return pages(partial(self._store.keys, (await self.account(account_id)).id))
 
     async def revoke_key(self, key_id: str) -> None:
         """Revoke an API key. A second call is no error. `NotFound` if it does not exist."""
@@ -117,9 +118,9 @@ class ManageAccounts:
         await self._store.add_ingest(address)
         return NewIngest(address, secret)
 
-    async def ingest_addresses(self, account_id: str) -> Sequence[IngestAddress]:
+    async def ingest_addresses(self, account_id: str) -> AsyncIterator[IngestAddress]:
         """Return the ingest addresses of an account, oldest first. `NotFound` if there is no such account."""
-        return await self._store.ingest_addresses((await self.account(account_id)).id)
+        return pages(partial(self._store.ingest_addresses, (await self.account(account_id)).id))
 
     async def revoke_ingest(self, address_id: str) -> None:
         """Revoke an ingest address. A second call is no error. `NotFound` if it does not exist."""

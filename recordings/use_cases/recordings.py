@@ -5,7 +5,6 @@ not allowed raises `recordings.model.errors.Refused`.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from recordings.model.account import Account, Principal, Scope
@@ -50,6 +49,7 @@ from recordings.rules.change_feed import final_changes
 from recordings.rules.idempotency import fingerprint, was_applied
 from recordings.rules.lifecycle import apply
 from recordings.rules.media_grants import Grant
+from recordings.use_cases.account_lists import AccountLists, with_node
 from recordings.use_cases.authorized import Authorized, no_recording
 from recordings.use_cases.changes import page_of_changes
 from recordings.use_cases.merged_lists import count_of, page_of
@@ -88,6 +88,7 @@ class Recordings:
         self._node = node
         self._authorized = Authorized(store)
         self.stats = RecordingStats(store, clock)
+        self.lists = AccountLists(store=store, recorder=recorder, authorized=self._authorized, node=node)
         self._starts = RecordingStarter(store=store, recorder=recorder, clock=clock, audit=audit, node=node)
 
     @property
@@ -138,13 +139,6 @@ class Recordings:
             query = final_changes(query, await self._store.watermark())
         return await count_of(self._store, query)
 
-    async def calls(self, principal: Principal, account_id: str | None = None) -> Sequence[Call]:
-        """Return the live calls that can be recorded now."""
-        require_scope(principal, Scope.READ)
-        account_id = await self._authorized.account_id(principal, account_id)
-        calls = await self._recorder.calls(account_id)
-        return [self._with_node(call) for call in calls if principal.owner_id in {None, call.owner_id}]
-
     async def call(self, principal: Principal, call_id: str, account_id: str | None = None) -> Call:
         """Return a live call. `CallNotFound` if there is none."""
         require_scope(principal, Scope.READ)
@@ -153,11 +147,7 @@ class Recordings:
         if call is None or principal.owner_id not in {None, call.owner_id}:
             message = f"there is no live call {call_id!r}"
             raise CallNotFound(message, path=("callId",))
-        return self._with_node(call)
-
-    def _with_node(self, call: Call) -> Call:
-        # A recorder does not name its own server.
-        return call if call.node is not None else replace(call, node=self._node)
+        return with_node([call], self._node)[0]
 
     async def active(self, principal: Principal, call_id: str, account_id: str | None = None) -> Recording:
         """Return the recording in progress of a call. `NotRecording` if there is none."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from string import digits
-from typing import Final
+from typing import Final, TypeVar
 
 from recordings.model.account import Account, Principal, Scope
 from recordings.model.errors import InvalidInput, InvalidState, NotFound
 from recordings.model.ids import MAX_ID, is_hex_id, new_id
 from recordings.model.query import PageRequest, Query, is_storable
 from recordings.model.recording import Shelf
-from recordings.model.user import Method, PrivLevel, User, find_by_credential, hash_password
+from recordings.model.user import Method, PrivLevel, User, hash_password
 from recordings.ports.account_stores import all_accounts
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
@@ -17,6 +17,9 @@ from recordings.rules.access import require_scope
 from recordings.use_cases.authorized import Authorized
 
 MAX_TEXT: Final = 128
+MAX_LIST: Final = 10_000
+"""How many users or accounts a list by name may have. A list by time has pages instead."""
+Item = TypeVar("Item")
 MAX_MATCHES: Final = 8
 """How many accounts with one name are returned. More of them must be identified by their realm."""
 
@@ -72,11 +75,16 @@ class ManageUsers:
         return user
 
     async def users(self, principal: Principal, account_id: str) -> Sequence[User]:
-        """Return the users of an account, oldest first. A principal with an owner gets that owner only."""
+        """Return the users of an account, oldest first. A principal with an owner gets that owner only.
+
+        `InvalidState` if there are more than `MAX_LIST`: a list by name needs all of them at once.
+        """
         require_scope(principal, Scope.READ)
         account_id = await self._authorized.account_id(principal, account_id)
-        users = await self._store.users(account_id)
-        return [user for user in users if principal.owner_id in {None, user.id}]
+        if principal.owner_id is not None:
+            own = await self._store.user(account_id, principal.owner_id)
+            return [] if own is None else [own]
+        return _bounded("users", await self._store.users(account_id, MAX_LIST + 1), "recordings user list")
 
     async def user(self, principal: Principal, account_id: str, user_id: str) -> User | None:
         """Return a user of an account by id. A principal with an owner gets that owner only."""
@@ -86,13 +94,20 @@ class ManageUsers:
             return None
         return await self._store.user(account_id, user_id)
 
-    async def accounts_below(self, principal: Principal, account_id: str) -> Sequence[Account]:
-        """Return the accounts below an account, oldest first. A principal with an owner gets none."""
+    async def accounts_below(self, principal: Principal, account_id: str, *, direct: bool = False) -> Sequence[Account]:
+        """Return the accounts below an account, or only those directly below it. A principal with an owner gets none.
+
+        `InvalidState` if there are more than `MAX_LIST`: a list by name needs all of them at once.
+        """
         require_scope(principal, Scope.READ)
         account_id = await self._authorized.account_id(principal, account_id)
         if principal.owner_id is not None:
             return []
-        return [account async for account in all_accounts(self._store) if account_id in account.tree]
+        if direct:
+            found = await self._store.children(account_id, PageRequest(limit=MAX_LIST + 1))
+        else:
+            found = await self._store.accounts_below(account_id, MAX_LIST + 1)
+        return _bounded("accounts", found, "`Account.children` of the GraphQL API")
 
     async def is_known(self, principal: Principal, account_id: str, user_id: str) -> bool:
         """Return true if an account has this user: it was created, or it is the owner of a recording.
@@ -144,7 +159,14 @@ class ManageUsers:
 
     async def find_by_credential(self, account_id: str, method: Method, hashed: str) -> User | None:
         """Find the user of an account by a credential hash; see `recordings.model.user.hash_credential`."""
-        return find_by_credential(await self._store.users(account_id), method, hashed)
+        return await self._store.user_by_hash(account_id, method, hashed)
+
+
+def _bounded(what: str, found: Sequence[Item], instead: str) -> Sequence[Item]:
+    if len(found) > MAX_LIST:
+        message = f"there are more than {MAX_LIST} {what}: list them with {instead}"
+        raise InvalidState(message)
+    return found
 
 
 def plain_name(text: str) -> str:

@@ -18,6 +18,7 @@ from recordings.model.recording import Media, Recording, Shelf, State
 from recordings.model.stats import Dimension, Period, StatsQuery
 from recordings.ports.parallel import Action
 from recordings.ports.recording_store import MetadataStore
+from recordings.use_cases.account_lists import AccountLists
 from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.export_recordings import BY_CHANGE, BY_START, ExportRequest, Exports
 from recordings.use_cases.recordings import Recordings
@@ -159,7 +160,10 @@ BY_ACCOUNT = {
     "count": Case(Scope.READ, lambda service, caller, id: service.count(caller, Query(account_id=id))),
     "page of changes": Case(Scope.READ, lambda service, caller, id: service.page(caller, changes_of(id), FIRST)),
     "count of changes": Case(Scope.READ, lambda service, caller, id: service.count(caller, changes_of(id))),
-    "calls": Case(Scope.READ, Recordings.calls),
+    "children": Case(Scope.READ, lambda service, caller, id: service.lists.children(caller, id)),
+    "count_children": Case(Scope.READ, lambda service, caller, id: service.lists.count_children(caller, id)),
+    "calls": Case(Scope.READ, lambda service, caller, id: service.lists.calls(caller, id)),
+    "count_calls": Case(Scope.READ, lambda service, caller, id: service.lists.count_calls(caller, id)),
 }
 OF_CHANGES = {"page of changes", "count of changes"}
 BY_CALL = {
@@ -203,6 +207,7 @@ def use_cases(kind: type = Recordings) -> dict[str, Any]:
 
 def test_every_use_case_is_checked() -> None:
     checked = {name for name, function in use_cases().items() if "principal" in inspect.signature(function).parameters}
+    checked |= use_cases(AccountLists).keys()
     assert checked == BY_RECORDING.keys() | READS.keys() | (BY_ACCOUNT.keys() - OF_CHANGES) | BY_CALL.keys()
     assert use_cases().keys() - checked == WITHOUT_PRINCIPAL
     assert use_cases(BulkActions).keys() == BULK.keys()
@@ -315,8 +320,14 @@ def _has_only_accessible_items(name: str, result: Any, world: World, account_id:
         assert result == len(live)
     elif name in OF_CHANGES:
         _has_all_shelves(result, world, account_id)
+    elif name == "children":
+        assert {account.id for account in result.items} == children_of(world, account_id)
+    elif name == "count_children":
+        assert result == len(children_of(world, account_id))
     elif name == "calls":
-        assert len(result) == (world.principal.owner_id in {None, "ada"})
+        assert len(result.items) == (world.principal.owner_id in {None, "ada"})
+    elif name == "count_calls":
+        assert result == (world.principal.owner_id in {None, "ada"})
     else:
         assert result.id == account_id
 
@@ -397,6 +408,10 @@ async def test_figures_are_of_accessible_recordings_only(world: World, descendan
 
 def _figures_of(query: StatsQuery) -> Case:
     return Case(Scope.READ, lambda service, caller, _id: service.stats.figures(caller, query))
+
+
+def children_of(world: World, account_id: str) -> set[str]:
+    return {id for id, parent in world.parents.items() if parent == account_id and world.can_access_account(id)}
 
 
 def _page_of(query: Query) -> Call:

@@ -418,7 +418,7 @@ ACTIONS: dict[Scope, list[Callable[[Installation, Principal], Awaitable[Any]]]] 
         lambda installation, caller: installation.service.find(caller, "x"),
         lambda installation, caller: installation.service.page(caller, Query(account_id=ACCOUNT), PageRequest(limit=1)),
         lambda installation, caller: installation.service.count(caller, Query(account_id=ACCOUNT)),
-        lambda installation, caller: installation.service.calls(caller),
+        lambda installation, caller: installation.service.lists.calls(caller),
         lambda installation, caller: installation.service.active(caller, CALL),
     ],
     Scope.LISTEN: [lambda installation, caller: installation.service.listen(caller, "x")],
@@ -469,7 +469,7 @@ async def test_an_owner_gets_only_its_own_recordings(installation: Installation)
         caller = principal(owner_id=owner)
         assert len((await installation.service.page(caller, query, PageRequest(limit=10))).rows) == seen
         assert await installation.service.count(caller, query) == seen
-        assert len(await installation.service.calls(caller)) == seen
+        assert await installation.service.lists.count_calls(caller) == seen
     with pytest.raises(NotFound):
         await installation.service.page(
             principal(owner_id="bob"), replace(query, owner_id="ada"), PageRequest(limit=10)

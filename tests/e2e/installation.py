@@ -44,7 +44,7 @@ def revoke_keys(data: Path, **variables: str) -> str:
     """Revoke all API keys of the account. `variables` are the server's settings."""
 
     async def revoke(services: Services) -> str:
-        for key in await services.accounts.keys(ACCOUNT):
+        async for key in await services.accounts.keys(ACCOUNT):
             await services.accounts.revoke_key(key.id)
         return ""
 

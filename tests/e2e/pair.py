@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tests.e2e.installation import make_account, make_ingest
 from tests.e2e.server import Client, Server
 
-CALLS = "{ viewer { account { calls { callId node } } } }"
+CALLS = "{ viewer { account { calls(first: 100) { nodes { callId node } } } } }"
 
 
 class Pair(NamedTuple):
@@ -52,7 +52,7 @@ def open_pair(folder: Path, uri: str, ahead: int = 0, uri_of_one: str | None = N
 
 def live(client: Client) -> list[str]:
     """Return the ids of the account's live calls, as a server lists them."""
-    return [call["callId"] for call in client.graphql(CALLS)["viewer"]["account"]["calls"]]
+    return [call["callId"] for call in client.graphql(CALLS)["viewer"]["account"]["calls"]["nodes"]]
 
 
 def audio(client: Client, identity: str) -> bytes:

@@ -15,7 +15,7 @@ from tests.e2e.installation import make_account, make_ingest
 from tests.e2e.server import Client, Server, until
 from tests.e2e.sound import decode
 
-CALLS = "{ viewer { account { calls { callId } } } }"
+CALLS = "{ viewer { account { calls(first: 100) { nodes { callId } } } } }"
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_call_that_reconnects_is_one_recording(server: Server) -> None:
     url = server.url.replace("http", "ws", 1) + make_ingest(server.data) + "/ws"
     with connect(url) as first:
         play(first, "call-1", 440)
-        until(lambda: client.graphql(CALLS)["viewer"]["account"]["calls"])
+        until(lambda: client.graphql(CALLS)["viewer"]["account"]["calls"]["nodes"])
         identity = client.do("startRecording", callId="call-1", format="WAV")["plainId"]
         play(first, "call-1", 440)
     # The connection was closed without `stop`.

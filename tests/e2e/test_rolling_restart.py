@@ -108,8 +108,8 @@ class Load:
 
 def receiver_of(cluster: Cluster, call_id: str) -> Server:
     """Return the server that receives a call."""
-    query = "{ viewer { account { calls { callId node } } } }"
-    calls = cluster.client.graphql(query)["viewer"]["account"]["calls"]
+    query = "{ viewer { account { calls(first: 100) { nodes { callId node } } } } }"
+    calls = cluster.client.graphql(query)["viewer"]["account"]["calls"]["nodes"]
     (node,) = [call["node"] for call in calls if call["callId"] == call_id]
     (found,) = [server for server in cluster.servers if (server.data / "node").read_text().strip() == node]
     return found

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from recordings.model.call import Call
+from recordings.model.call import Call, position_of_call
 from recordings.model.events import Armed, Begun
 from recordings.model.instants import Millis
+from recordings.model.item_list import take
+from recordings.model.query import PageRequest
 from recordings.ports.clock import Clock
 from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
 
@@ -36,13 +38,25 @@ class FakeRecorder:
         self._calls[account_id, call_id] = call
         return call
 
+    def hang_up(self, account_id: str, call_id: str) -> None:
+        """Remove a live call."""
+        del self._calls[account_id, call_id]
+
     async def find_call(self, account_id: str, call_id: str) -> Call | None:
         """Return a live call."""
         return self._calls.get((account_id, call_id))
 
-    async def calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
-        """Return the live calls of an account, newest first."""
-        return [call for (account, _), call in self._calls.items() if account == account_id][::-1][:limit]
+    async def calls(self, account_id: str, request: PageRequest, owner_id: str | None = None) -> Sequence[Call]:
+        """Return a page of the live calls of an account, newest first."""
+        return take(self._calls_of(account_id, owner_id), request, position_of_call, descending=True)
+
+    async def count_calls(self, account_id: str, owner_id: str | None = None) -> int:
+        """Return the number of live calls of an account."""
+        return len(self._calls_of(account_id, owner_id))
+
+    def _calls_of(self, account_id: str, owner_id: str | None) -> list[Call]:
+        found = [call for (account, _), call in self._calls.items() if account == account_id]
+        return [call for call in found if owner_id in {None, call.owner_id}]
 
     async def check_server(self, node: str | None) -> None:
         """Raise `TakeRefused` while `clock_refusal` is set."""

@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from recordings.model.call import Call
+from recordings.model.call import Call, position_of_call
 from recordings.model.instants import Millis
+from recordings.model.item_list import take
+from recordings.model.query import PageRequest
 from recordings.ports.peers import Peer, RegisteredServer
 
 
@@ -76,9 +78,20 @@ class MemoryPeers:
         found = [call for call in await self._running(account_id) if call.call_id == call_id]
         return next(iter(found), None)
 
-    async def held_calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
-        """Return the live calls of an account, newest first."""
-        return sorted(await self._running(account_id), key=lambda call: call.started, reverse=True)[:limit]
+    async def held_calls(
+        self, account_id: str, request: PageRequest, *, owner_id: str | None = None, other_than: str = ""
+    ) -> Sequence[Call]:
+        """Return a page of the live calls of an account, newest first."""
+        found = await self._held(account_id, owner_id, other_than)
+        return take(found, request, position_of_call, descending=True)
+
+    async def count_held_calls(self, account_id: str, *, owner_id: str | None = None, other_than: str = "") -> int:
+        """Return the number of these calls."""
+        return len(await self._held(account_id, owner_id, other_than))
+
+    async def _held(self, account_id: str, owner_id: str | None, other_than: str) -> list[Call]:
+        running = await self._running(account_id)
+        return [call for call in running if owner_id in {None, call.owner_id} and call.node != other_than]
 
     async def _running(self, account_id: str) -> list[Call]:
         of_account = [call for names, call in self.held.items() if names[0] == account_id]

@@ -6,7 +6,8 @@ from typing import Any
 from recordings.model.account import Account
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import LATEST
-from recordings.model.query import Page, PageRequest, Query, matches, selects, sort_key
+from recordings.model.item_list import take
+from recordings.model.query import Page, PageRequest, Position, Query, matches, selects, sort_key
 from recordings.model.recording import Recording
 from recordings.model.rollup import COUNTED, CountedRow, Level, RowSelection, Slot
 from recordings.ports.recording_store import Taken, Unique
@@ -30,6 +31,15 @@ class MemoryStore:
     async def account(self, account_id: str) -> Account | None:
         """Return an account by id."""
         return self.known.get(account_id)
+
+    async def children(self, parent_id: str, request: PageRequest) -> Sequence[Account]:
+        """Return a page of the accounts directly below an account."""
+        found = [account for account in self.known.values() if account.parent_id == parent_id]
+        return take(found, request, lambda account: Position(account.created, account.id), descending=False)
+
+    async def count_children(self, parent_id: str) -> int:
+        """Return the number of accounts directly below an account."""
+        return len([account for account in self.known.values() if account.parent_id == parent_id])
 
     async def insert(self, recording: Recording) -> None:
         """Insert a recording, or raise `Taken`."""

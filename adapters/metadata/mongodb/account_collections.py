@@ -11,12 +11,14 @@ from pymongo.errors import DuplicateKeyError
 
 from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.indexes import ACCOUNTS, INGEST, KEYS, META, PLACES, REVOKED_TOKENS
+from adapters.metadata.mongodb.keyset import bounds, order
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.installation import Installation
 from recordings.model.instants import SECOND, Millis
+from recordings.model.query import PageRequest, Position
 from recordings.model.retention import Retention
-from recordings.ports.account_stores import RealmTaken
+from recordings.ports.account_stores import PAGE, RealmTaken
 
 _SETTINGS: Final = ("name", "retention", "media", "numbers", "sip_realm")
 _OLDEST_FIRST: Final = [("created", ASCENDING), ("_id", ASCENDING)]
@@ -37,7 +39,7 @@ class AccountCollections:
     async def add_account(self, account: Account) -> bool:
         """Add an account. Return `False` if the id exists. `RealmTaken` if another account has its realm."""
         try:
-            await self._accounts.insert_one(_document(account))
+            await self._accounts.insert_one({**_document(account), "parent_id": account.parent_id})
         except DuplicateKeyError as error:
             if _is_realm(error):
                 raise RealmTaken from error
@@ -62,9 +64,25 @@ class AccountCollections:
         except DuplicateKeyError as error:
             raise RealmTaken from error
 
-    async def accounts(self, limit: int = 10_000, after: Account | None = None) -> Sequence[Account]:
+    async def accounts(self, limit: int = PAGE, after: Account | None = None) -> Sequence[Account]:
         """Return accounts, oldest first; with `after`, only the accounts that follow it."""
         found = self._accounts.find(_following(after), sort=_OLDEST_FIRST, limit=limit)
+        return [_account(document) for document in await found.to_list(None)]
+
+    async def children(self, parent_id: str, request: PageRequest) -> Sequence[Account]:
+        """Return a page of the accounts directly below an account, oldest first."""
+        selector = {"parent_id": parent_id, **bounds(request, "created")}
+        found = self._accounts.find(selector, sort=order(request, "created"), limit=request.limit)
+        accounts = [_account(document) for document in await found.to_list(None)]
+        return accounts[::-1] if request.backward else accounts
+
+    async def count_children(self, parent_id: str) -> int:
+        """Return the number of accounts directly below an account."""
+        return int(await self._accounts.count_documents({"parent_id": parent_id}))
+
+    async def accounts_below(self, account_id: str, limit: int) -> Sequence[Account]:
+        """Return at most `limit` of the accounts below an account."""
+        found = self._accounts.find({"tree": account_id}, limit=limit)
         return [_account(document) for document in await found.to_list(None)]
 
     async def add_key(self, key: ApiKey) -> None:
@@ -76,9 +94,9 @@ class AccountCollections:
         found = await self._keys.find_one({"secret_sha256": secret_sha256})
         return _key(found) if found else None
 
-    async def keys(self, account_id: str) -> Sequence[ApiKey]:
-        """Return the API keys of an account, oldest first."""
-        found = self._keys.find({"account_id": account_id}, sort=_OLDEST_FIRST)
+    async def keys(self, account_id: str, limit: int = PAGE, after: ApiKey | None = None) -> Sequence[ApiKey]:
+        """Return API keys of an account, oldest first."""
+        found = self._keys.find({"account_id": account_id, **_following(after)}, sort=_OLDEST_FIRST, limit=limit)
         return [_key(document) for document in await found.to_list(None)]
 
     async def revoke_key(self, key_id: str, at: Millis) -> bool:
@@ -94,9 +112,11 @@ class AccountCollections:
         found = await self._ingest.find_one({"_id": address_id})
         return _address(found) if found else None
 
-    async def ingest_addresses(self, account_id: str) -> Sequence[IngestAddress]:
-        """Return the ingest addresses of an account, oldest first."""
-        found = self._ingest.find({"account_id": account_id}, sort=_OLDEST_FIRST)
+    async def ingest_addresses(
+        self, account_id: str, limit: int = PAGE, after: IngestAddress | None = None
+    ) -> Sequence[IngestAddress]:
+        """Return ingest addresses of an account, oldest first."""
+        found = self._ingest.find({"account_id": account_id, **_following(after)}, sort=_OLDEST_FIRST, limit=limit)
         return [_address(document) for document in await found.to_list(None)]
 
     async def revoke_ingest(self, address_id: str, at: Millis) -> bool:
@@ -142,12 +162,8 @@ def _is_realm(error: DuplicateKeyError) -> bool:
     return "sip_realm" in (error.details or {}).get("keyPattern", {})
 
 
-def _following(account: Account | None) -> Document:
-    if account is None:
-        return {}
-    # `$gte` bounds the index scan; `$or` alone would not.
-    later = [{"created": {"$gt": account.created}}, {"_id": {"$gt": account.id}}]
-    return {"created": {"$gte": account.created}, "$or": later}
+def _following(item: Account | ApiKey | IngestAddress | None) -> Document:
+    return {} if item is None else bounds(PageRequest(limit=1, after=Position(item.created, item.id)), "created")
 
 
 async def _revoke(collection: Any, identity: str, at: Millis) -> bool:
@@ -172,6 +188,7 @@ def _account(document: Document) -> Account:
     rules = tuple(Retention(**{**rule, "days": int(rule["days"])}) for rule in values["retention"])
     # Documents of older releases have no `numbers` and no `sip_realm`.
     numbers = tuple(values.get("numbers", ()))
+    values.pop("parent_id", None)
     return Account(**values | {"tree": tuple(values["tree"]), "retention": rules, "numbers": numbers})
 
 

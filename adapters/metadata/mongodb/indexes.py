@@ -100,6 +100,7 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
     ACCOUNTS: (
         _index("by_created", "created", "_id"),
         _index("of_tree", "tree", "created", "_id"),
+        _index("of_parent", "parent_id", "created", "_id"),
         _index("of_realm", "sip_realm", unique=True, partialFilterExpression={"sip_realm": {"$gte": ""}}),
     ),
     KEYS: (
@@ -111,6 +112,11 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         _index("of_id", "account_id", "id", unique=True),
         _index("of_login", "account_id", "login", unique=True),
         _index("of_account", "account_id", "created", "id"),
+        *(
+            _index(f"of_{digest}", "account_id", f"passwords.{digest}",
+                   partialFilterExpression={f"passwords.{digest}": {"$gte": ""}})
+            for digest in ("md5", "sha")
+        ),
     ),
     POLICIES: (_index("of_id", "account_id", "kind", "id", unique=True),),
     # The server deletes expired documents.
@@ -168,7 +174,19 @@ async def _mark_slots(database: Database) -> None:
     await mark_all(MARKS, (database[RECORDINGS], SLOT_OF_RECORDING))
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_set_ended, _set_held_source, _set_changed, _mark_slots)
+async def _set_parent_id(database: Database) -> None:
+    has_none = {"parent_id": {"$exists": False}}
+    parent = {"$ifNull": [{"$arrayElemAt": ["$tree", -1]}, None]}
+    await database[ACCOUNTS].update_many(has_none, [{"$set": {"parent_id": parent}}])
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (
+    _set_ended,
+    _set_held_source,
+    _set_changed,
+    _mark_slots,
+    _set_parent_id,
+)
 """The first step migrates version 1 to 2, and so on. A new database needs no step: it starts with the latest form."""
 
 

@@ -12,15 +12,17 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from pymongo import ASCENDING, DESCENDING, DeleteOne, ReplaceOne, ReturnDocument
+from pymongo import ASCENDING, DeleteOne, ReplaceOne, ReturnDocument
 from pymongo.errors import BulkWriteError
 
 from adapters.metadata.mongodb.driver import Database, Document, to_cursor
 from adapters.metadata.mongodb.indexes import CALLS, PEERS
+from adapters.metadata.mongodb.keyset import bounds, order
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import decode, encode
 from recordings.model.call import Call, Network
 from recordings.model.instants import DAY, SECOND, Millis
+from recordings.model.query import PageRequest
 from recordings.model.recording import Direction
 from recordings.ports.peers import Peer, RegisteredServer
 
@@ -129,19 +131,32 @@ class PeerCollections:
 
     async def held_call(self, account_id: str, call_id: str) -> Call | None:
         """Return the live call with this id."""
-        found = await self._held({"account_id": account_id, "call_id": call_id}, 1)
-        return next(iter(found), None)
+        selector = {"account_id": account_id, "call_id": call_id, "node": {"$in": await self._reachable()}}
+        found = await self._calls.find_one(selector)
+        return _call(found) if found else None
 
-    async def held_calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
-        """Return live calls of an account, newest first."""
-        return await self._held({"account_id": account_id}, limit)
+    async def held_calls(
+        self, account_id: str, request: PageRequest, *, owner_id: str | None = None, other_than: str = ""
+    ) -> Sequence[Call]:
+        """Return a page of the live calls of an account, newest first."""
+        selector = await self._selector(account_id, owner_id, other_than)
+        within = bounds(request, "started", lambda call_id: _identity(account_id, call_id), descending=True)
+        found = self._calls.find({**selector, **within}, sort=order(request, "started", descending=True))
+        calls = [_call(document) for document in await found.limit(request.limit).to_list(None)]
+        return calls[::-1] if request.backward else calls
 
-    async def _held(self, selector: Document, limit: int) -> Sequence[Call]:
-        there = await self._peers.find(_REACHABLE, {"_id": 1}, limit=MAX_PEERS).to_list(None)
-        nodes = [document["_id"] for document in there]
-        order = [("started", DESCENDING), ("_id", DESCENDING)]
-        found = self._calls.find({**selector, "node": {"$in": nodes}}, sort=order, limit=limit)
-        return [_call(document) for document in await found.to_list(None)]
+    async def count_held_calls(self, account_id: str, *, owner_id: str | None = None, other_than: str = "") -> int:
+        """Return the number of live calls of an account."""
+        return int(await self._calls.count_documents(await self._selector(account_id, owner_id, other_than)))
+
+    async def _selector(self, account_id: str, owner_id: str | None, other_than: str) -> Document:
+        nodes = [node for node in await self._reachable() if node != other_than]
+        owner = {} if owner_id is None else {"owner_id": owner_id}
+        return {"account_id": account_id, "node": {"$in": nodes}, **owner}
+
+    async def _reachable(self) -> list[str]:
+        found = await self._peers.find(_REACHABLE, {"_id": 1}, limit=MAX_PEERS).to_list(None)
+        return [document["_id"] for document in found]
 
 
 def _peer(document: Document) -> Peer:
@@ -167,7 +182,14 @@ def _replace_call(owners: Sequence[str], node: str, call: Call, until: datetime)
     """Return a write that fails as a duplicate if the call belongs to none of these servers."""
     identity = _identity(call.account_id, call.call_id)
     # The call itself is JSON text: the client chooses the names of its channel variables.
-    document = {**identity, "node": node, "started": call.started, "call": encode(asdict(call)), "until": until}
+    document = {
+        **identity,
+        "node": node,
+        "started": call.started,
+        "owner_id": call.owner_id,
+        "call": encode(asdict(call)),
+        "until": until,
+    }
     return ReplaceOne({"_id": identity, "node": {"$in": list(owners)}}, document, upsert=True)
 
 

@@ -10,7 +10,8 @@ from pymongo.errors import DuplicateKeyError
 from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.indexes import USERS
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
-from recordings.model.user import Passwords, PrivLevel, User
+from recordings.model.user import Method, Passwords, PrivLevel, User
+from recordings.ports.account_stores import PAGE
 
 _OLDEST_FIRST: Final = [("created", ASCENDING), ("id", ASCENDING)]
 
@@ -35,10 +36,20 @@ class UserCollection:
         found = await self._users.find_one({"account_id": account_id, "id": user_id})
         return _user(found) if found else None
 
-    async def users(self, account_id: str, limit: int = 10_000) -> Sequence[User]:
-        """Return the users of an account, oldest first."""
-        found = self._users.find({"account_id": account_id}, sort=_OLDEST_FIRST, limit=limit)
+    async def users(self, account_id: str, limit: int = PAGE, after: User | None = None) -> Sequence[User]:
+        """Return users of an account, oldest first; with `after`, only the users that follow it."""
+        selector: Document = {"account_id": account_id}
+        if after is not None:
+            # The first term bounds the index scan; `$or` alone would not.
+            later = [{"created": {"$gt": after.created}}, {"id": {"$gt": after.id}}]
+            selector |= {"created": {"$gte": after.created}, "$or": later}
+        found = self._users.find(selector, sort=_OLDEST_FIRST, limit=limit)
         return [_user(document) for document in await found.to_list(None)]
+
+    async def user_by_hash(self, account_id: str, method: Method, hashed: str) -> User | None:
+        """Return the user of an account whose password has this hash."""
+        found = await self._users.find_one({"account_id": account_id, f"passwords.{method.value}": hashed})
+        return _user(found) if found else None
 
 
 def _document(user: User) -> Document:

@@ -11,13 +11,19 @@ from adapters.metadata.row_fields import decode, encode
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.installation import Installation
 from recordings.model.instants import Millis
+from recordings.model.query import PageRequest, Position
 from recordings.model.retention import Retention
+from recordings.model.user import User
 from recordings.ports.account_stores import RealmTaken
 
 _ACCOUNT = "SELECT id, name, created, tree, retention, media, numbers, realm FROM accounts"
 _KEY = "SELECT id, account_id, scopes, secret_sha256, created, owner_id, revoked FROM api_keys"
 _INGEST = "SELECT id, account_id, secret_sha256, created, revoked, record_all FROM ingest_addresses"
 OLDEST_FIRST = "ORDER BY created, id"
+_BELOW: Final = (
+    "WITH RECURSIVE below (id) AS (SELECT id FROM accounts WHERE parent_id = ? "
+    "UNION ALL SELECT accounts.id FROM accounts JOIN below ON accounts.parent_id = below.id LIMIT ?)"
+)
 _DELETE_LIMIT: Final = 100
 """How many expired tokens one revocation deletes: more than one, so the table shrinks, in a short transaction."""
 _INSERT_REVOKED: Final = (
@@ -33,8 +39,8 @@ _DELETE_EXPIRED: Final = (
 def add_account(connection: sqlite3.Connection, account: Account) -> bool:
     """Add an account. Return `False` if the id exists. `RealmTaken` if another account has its realm."""
     values = (account.id, account.name, account.created, encode(account.tree), *_settings_columns(account))
-    statement = "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-    return _write(connection, statement, values)
+    statement = "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    return _write(connection, statement, (*values, account.parent_id))
 
 
 def save_account(connection: sqlite3.Connection, account: Account) -> bool:
@@ -67,9 +73,45 @@ def account(connection: sqlite3.Connection, account_id: str) -> Account | None:
 
 def accounts(connection: sqlite3.Connection, limit: int, after: Account | None) -> list[Account]:
     """Return accounts, oldest first; with `after`, only the accounts that follow it."""
-    where, values = ("WHERE (created, id) > (?, ?)", (after.created, after.id)) if after else ("", ())
-    found = connection.execute(f"{_ACCOUNT} {where} {OLDEST_FIRST} LIMIT ?", (*values, limit))
+    where, values = following(after)
+    found = connection.execute(f"{_ACCOUNT} WHERE true{where} {OLDEST_FIRST} LIMIT ?", (*values, limit))
     return [_account(*values) for values in found]
+
+
+def children(connection: sqlite3.Connection, parent_id: str, request: PageRequest) -> list[Account]:
+    """Return a page of the accounts directly below an account, oldest first."""
+    where, values = _within(request)
+    direction = "DESC" if request.backward else "ASC"
+    found = connection.execute(
+        f"{_ACCOUNT} WHERE parent_id = ?{where} ORDER BY created {direction}, id {direction} LIMIT ?",
+        (parent_id, *values, request.limit),
+    )
+    accounts = [_account(*row) for row in found]
+    return accounts[::-1] if request.backward else accounts
+
+
+def count_children(connection: sqlite3.Connection, parent_id: str) -> int:
+    """Return the number of accounts directly below an account."""
+    return int(connection.execute("SELECT count(*) FROM accounts WHERE parent_id = ?", (parent_id,)).fetchone()[0])
+
+
+def accounts_below(connection: sqlite3.Connection, account_id: str, limit: int) -> list[Account]:
+    """Return at most `limit` of the accounts below an account."""
+    found = connection.execute(f"{_BELOW} {_ACCOUNT} WHERE id IN below", (account_id, limit))
+    return [_account(*row) for row in found]
+
+
+def _within(request: PageRequest) -> tuple[str, list[Any]]:
+    bounds = [("(created, id) > (?, ?)", request.after), ("(created, id) < (?, ?)", request.before)]
+    given = [(text, position) for text, position in bounds if position is not None]
+    return "".join(f" AND {text}" for text, _ in given), [
+        value for _, position in given for value in (position.key, position.id)
+    ]
+
+
+def following(item: Account | ApiKey | IngestAddress | User | None) -> tuple[str, Sequence[Any]]:
+    """Return the further terms of a WHERE clause for the items after this one, oldest first."""
+    return _within(PageRequest(limit=1, after=None if item is None else Position(item.created, item.id)))
 
 
 def _account(
@@ -98,9 +140,11 @@ def key_by_hash(connection: sqlite3.Connection, secret_sha256: str) -> ApiKey | 
     return _key(found) if found else None
 
 
-def keys(connection: sqlite3.Connection, account_id: str) -> list[ApiKey]:
-    """Return the API keys of an account, oldest first."""
-    return [_key(values) for values in connection.execute(f"{_KEY} WHERE account_id = ? {OLDEST_FIRST}", (account_id,))]
+def keys(connection: sqlite3.Connection, account_id: str, limit: int, after: ApiKey | None) -> list[ApiKey]:
+    """Return API keys of an account, oldest first."""
+    where, values = following(after)
+    statement = f"{_KEY} WHERE account_id = ?{where} {OLDEST_FIRST} LIMIT ?"
+    return [_key(row) for row in connection.execute(statement, (account_id, *values, limit))]
 
 
 def _key(values: Sequence[Any]) -> ApiKey:
@@ -121,9 +165,13 @@ def ingest_address(connection: sqlite3.Connection, address_id: str) -> IngestAdd
     return _address(found) if found else None
 
 
-def ingest_addresses(connection: sqlite3.Connection, account_id: str) -> list[IngestAddress]:
-    """Return the ingest addresses of an account, oldest first."""
-    found = connection.execute(f"{_INGEST} WHERE account_id = ? {OLDEST_FIRST}", (account_id,))
+def ingest_addresses(
+    connection: sqlite3.Connection, account_id: str, limit: int, after: IngestAddress | None
+) -> list[IngestAddress]:
+    """Return ingest addresses of an account, oldest first."""
+    where, values = following(after)
+    statement = f"{_INGEST} WHERE account_id = ?{where} {OLDEST_FIRST} LIMIT ?"
+    found = connection.execute(statement, (account_id, *values, limit))
     return [_address(values) for values in found]
 
 

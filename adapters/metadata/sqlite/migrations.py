@@ -277,6 +277,14 @@ _FOURTEENTH: Final = (
     "INSERT INTO change_clock SELECT coalesce(max(changed), 0) FROM recordings",
 )
 
+_SIXTEENTH: Final = (
+    "ALTER TABLE accounts ADD COLUMN parent_id TEXT",
+    "UPDATE accounts SET parent_id = json_extract(tree, '$[#-1]')",
+    "CREATE INDEX accounts_of_parent ON accounts (parent_id, created, id) WHERE parent_id IS NOT NULL",
+    "CREATE INDEX users_of_md5 ON users (account_id, md5) WHERE md5 IS NOT NULL",
+    "CREATE INDEX users_of_sha ON users (account_id, sha) WHERE sha IS NOT NULL",
+)
+
 MIGRATIONS: Final = (
     _FIRST,
     _SECOND,
@@ -293,6 +301,7 @@ MIGRATIONS: Final = (
     _THIRTEENTH,
     _FOURTEENTH,
     stats_schema.STATEMENTS,
+    _SIXTEENTH,
 )
 """Step n migrates `user_version` n to n + 1."""
 

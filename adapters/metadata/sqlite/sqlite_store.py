@@ -15,7 +15,8 @@ from recordings.model.instants import Millis
 from recordings.model.query import Page, PageRequest, Query
 from recordings.model.recording import Recording
 from recordings.model.recording_policy import DocumentKind, PolicyDocument
-from recordings.model.user import User
+from recordings.model.user import Method, User
+from recordings.ports.account_stores import PAGE
 from recordings.ports.recording_store import Claim
 
 FILE = "recordings.sqlite3"
@@ -136,9 +137,23 @@ class SqliteStore(RollupStore):
         """Replace an account's name and settings. Return `False` if the account does not exist."""
         return bool(await self._write(account_tables.save_account, account))
 
-    async def accounts(self, limit: int = 10_000, after: Account | None = None) -> Sequence[Account]:
+    async def accounts(self, limit: int = PAGE, after: Account | None = None) -> Sequence[Account]:
         """Return accounts, oldest first; with `after`, only the accounts that follow it."""
         found: list[Account] = await self._read(account_tables.accounts, limit, after)
+        return found
+
+    async def children(self, parent_id: str, request: PageRequest) -> Sequence[Account]:
+        """Return a page of the accounts directly below an account, oldest first."""
+        found: list[Account] = await self._read(account_tables.children, parent_id, request)
+        return found
+
+    async def count_children(self, parent_id: str) -> int:
+        """Return the number of accounts directly below an account."""
+        return int(await self._read(account_tables.count_children, parent_id))
+
+    async def accounts_below(self, account_id: str, limit: int) -> Sequence[Account]:
+        """Return at most `limit` of the accounts below an account."""
+        found: list[Account] = await self._read(account_tables.accounts_below, account_id, limit)
         return found
 
     async def add_key(self, key: ApiKey) -> None:
@@ -150,9 +165,9 @@ class SqliteStore(RollupStore):
         found: ApiKey | None = await self._read(account_tables.key_by_hash, secret_sha256)
         return found
 
-    async def keys(self, account_id: str) -> Sequence[ApiKey]:
-        """Return the API keys of an account, oldest first."""
-        found: list[ApiKey] = await self._read(account_tables.keys, account_id)
+    async def keys(self, account_id: str, limit: int = PAGE, after: ApiKey | None = None) -> Sequence[ApiKey]:
+        """Return API keys of an account, oldest first."""
+        found: list[ApiKey] = await self._read(account_tables.keys, account_id, limit, after)
         return found
 
     async def revoke_key(self, key_id: str, at: Millis) -> bool:
@@ -168,9 +183,11 @@ class SqliteStore(RollupStore):
         found: IngestAddress | None = await self._read(account_tables.ingest_address, address_id)
         return found
 
-    async def ingest_addresses(self, account_id: str) -> Sequence[IngestAddress]:
-        """Return the ingest addresses of an account, oldest first."""
-        found: list[IngestAddress] = await self._read(account_tables.ingest_addresses, account_id)
+    async def ingest_addresses(
+        self, account_id: str, limit: int = PAGE, after: IngestAddress | None = None
+    ) -> Sequence[IngestAddress]:
+        """Return ingest addresses of an account, oldest first."""
+        found: list[IngestAddress] = await self._read(account_tables.ingest_addresses, account_id, limit, after)
         return found
 
     async def revoke_ingest(self, address_id: str, at: Millis) -> bool:
@@ -208,9 +225,14 @@ class SqliteStore(RollupStore):
         found: User | None = await self._read(user_table.user, account_id, user_id)
         return found
 
-    async def users(self, account_id: str, limit: int = 10_000) -> Sequence[User]:
-        """Return the users of an account, oldest first."""
-        found: list[User] = await self._read(user_table.users, account_id, limit)
+    async def users(self, account_id: str, limit: int = PAGE, after: User | None = None) -> Sequence[User]:
+        """Return users of an account, oldest first."""
+        found: list[User] = await self._read(user_table.users, account_id, limit, after)
+        return found
+
+    async def user_by_hash(self, account_id: str, method: Method, hashed: str) -> User | None:
+        """Return the user of an account whose password has this hash."""
+        found: User | None = await self._read(user_table.user_by_hash, account_id, method, hashed)
         return found
 
     async def policy_documents(

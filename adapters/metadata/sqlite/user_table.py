@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from recordings.model.user import Passwords, PrivLevel, User
+from adapters.metadata.sqlite.account_tables import OLDEST_FIRST, following
+from recordings.model.user import Method, Passwords, PrivLevel, User
 
 _SELECT: Final = (
     "SELECT account_id, id, username, created, first_name, last_name, email, priv_level, md5, sha FROM users "
@@ -30,10 +31,17 @@ def user(connection: sqlite3.Connection, account_id: str, user_id: str) -> User 
     return _user(found) if found else None
 
 
-def users(connection: sqlite3.Connection, account_id: str, limit: int) -> list[User]:
-    """Return the users of an account, oldest first."""
-    found = connection.execute(f"{_SELECT} ORDER BY created, id LIMIT ?", (account_id, limit))
-    return [_user(values) for values in found]
+def users(connection: sqlite3.Connection, account_id: str, limit: int, after: User | None) -> list[User]:
+    """Return users of an account, oldest first."""
+    where, values = following(after)
+    found = connection.execute(f"{_SELECT}{where} {OLDEST_FIRST} LIMIT ?", (account_id, *values, limit))
+    return [_user(row) for row in found]
+
+
+def user_by_hash(connection: sqlite3.Connection, account_id: str, method: Method, hashed: str) -> User | None:
+    """Return the user of an account whose password has this hash."""
+    found = connection.execute(f"{_SELECT} AND {method.value} = ?", (account_id, hashed)).fetchone()
+    return _user(found) if found else None
 
 
 def _user(values: Sequence[Any]) -> User:

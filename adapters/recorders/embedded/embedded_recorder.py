@@ -16,9 +16,11 @@ from adapters.recorders.embedded.spool_ports import TrackSpool
 from adapters.recorders.embedded.take import OpenTake
 from adapters.recorders.embedded.timeline import Treatment
 from adapters.recorders.embedded.timers import Timers
-from recordings.model.call import Call
+from recordings.model.call import Call, position_of_call
 from recordings.model.events import Armed, Begun, Ended, Interrupted
 from recordings.model.instants import Millis
+from recordings.model.item_list import take
+from recordings.model.query import PageRequest
 from recordings.model.recording import EndCause, SpanKind
 from recordings.ports.clock import Clock
 from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
@@ -204,10 +206,17 @@ class EmbeddedRecorder:
         live = self._live.get((account_id, call_id))
         return None if live is None else live.call
 
-    async def calls(self, account_id: str, limit: int = 100) -> Sequence[Call]:
-        """Return live calls of an account, newest first."""
-        found = [live.call for (owner, _), live in reversed(self._live.items()) if owner == account_id]
-        return found[:limit]
+    async def calls(self, account_id: str, request: PageRequest, owner_id: str | None = None) -> Sequence[Call]:
+        """Return a page of the live calls of an account, newest first."""
+        return take(self._calls_of(account_id, owner_id), request, position_of_call, descending=True)
+
+    async def count_calls(self, account_id: str, owner_id: str | None = None) -> int:
+        """Return the number of live calls of an account."""
+        return len(self._calls_of(account_id, owner_id))
+
+    def _calls_of(self, account_id: str, owner_id: str | None) -> list[Call]:
+        found = [live.call for (account, _), live in self._live.items() if account == account_id]
+        return [call for call in found if owner_id in {None, call.owner_id}]
 
     async def check_server(self, node: str | None) -> None:
         """Do nothing: this recorder has only calls of this server."""

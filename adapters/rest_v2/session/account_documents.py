@@ -68,11 +68,11 @@ class AccountEndpoint:
 
     async def list_children(self, context: RequestContext) -> Response:
         """List the accounts directly below an account, sorted by name."""
-        return await self._list_accounts(context, lambda account: account.parent_id == context.account.id)
+        return await self._list_accounts(context, direct=True)
 
     async def list_descendants(self, context: RequestContext) -> Response:
         """List all accounts below an account, sorted by name."""
-        return await self._list_accounts(context, lambda _: True)
+        return await self._list_accounts(context, direct=False)
 
     async def get_storage(self, context: RequestContext) -> Response:
         """Return the storage plan that describes the account's media store."""
@@ -91,10 +91,10 @@ class AccountEndpoint:
                 raise invalid(escaped(name), "error", message)
         return context.reply(plan, status=201)
 
-    async def _list_accounts(self, context: RequestContext, is_shown: Callable[[Account], bool]) -> Response:
+    async def _list_accounts(self, context: RequestContext, *, direct: bool) -> Response:
         context.accepted_types()
-        found = await self._users.accounts_below(context.principal, context.account.id)
-        return _reply_with_page(context, list(filter(is_shown, found)), _account_key, _account_item)
+        found = await self._users.accounts_below(context.principal, context.account.id, direct=direct)
+        return _reply_with_page(context, found, _account_key, _account_item)
 
 
 def _reply_with_page(

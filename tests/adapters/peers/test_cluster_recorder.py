@@ -19,6 +19,7 @@ from recordings.model.errors import AlreadyRecording, CallNotFound, RecorderFail
 from recordings.model.events import Begun, Ended
 from recordings.model.instants import MINUTE, SECOND
 from recordings.model.options import RecordingOptions
+from recordings.model.query import PageRequest
 from recordings.model.recording import EndCause, Reason, Recording, State
 from recordings.ports.peers import Peer
 from recordings.ports.recorder import Take, TakeRefused
@@ -126,10 +127,10 @@ async def test_calls_of_all_servers_are_listed_newest_first(two: Two) -> None:
     await two.peers.add_calls(ASKED, [here, replace(here, call_id="ended")], MINUTE)
     await two.peers.add_calls(HOLDER, calls, MINUTE)
     await two.peers.remove_calls(HOLDER, [(ACCOUNT, "call-1")])
-    assert [call.call_id for call in await two.service.calls(ME)] == ["new", "here", "old"]
-    assert [call.call_id for call in await two.routed.calls(ACCOUNT, 2)] == ["new", "here"]
+    assert [call.call_id for call in (await two.service.lists.calls(ME)).items] == ["new", "here", "old"]
+    assert [call.call_id for call in await two.routed.calls(ACCOUNT, PageRequest(limit=2))] == ["new", "here"]
     assert (await two.service.call(ME, "old")).node == HOLDER
-    assert await two.service.calls(principal(SIBLING)) == []
+    assert await two.service.lists.count_calls(principal(SIBLING)) == 0
     assert two.wire.seen == []
 
 
@@ -210,7 +211,7 @@ async def test_a_command_is_sent_although_the_lease_is_over(two: Two) -> None:
     await two.peers.register(Peer(HOLDER, two.wire.url), -MINUTE)
     assert (await two.service.mask(ME, begun.id)).state is State.MASKED
     assert (await two.service.stop(ME, begun.id)).state is State.FINALIZING
-    assert await two.service.calls(ME) == []
+    assert await two.service.lists.count_calls(ME) == 0
     with pytest.raises(CallNotFound):
         await two.start()
 
@@ -285,7 +286,7 @@ async def test_the_other_server_says_that_the_clocks_differ(two: Two) -> None:
 
 async def test_a_call_with_two_streams_is_listed_once(two: Two) -> None:
     two.asked.ring(ACCOUNT, "call-1")
-    assert [call.call_id for call in await two.service.calls(ME)] == ["call-1"]
+    assert [call.call_id for call in (await two.service.lists.calls(ME)).items] == ["call-1"]
 
 
 async def test_a_start_with_a_lost_response_counts_if_the_recorder_reported_it(two: Two) -> None:

@@ -17,6 +17,7 @@ from adapters.peers.signed_commands import PATH
 from graph.server.system_clock import SystemClock
 from recordings.model.call import Call
 from recordings.model.instants import MINUTE, Millis
+from recordings.model.query import PageRequest
 from recordings.ports.peers import Peer, PeerStore
 from tests.adapters.peers.http_wire import open_wire
 from tests.support.memory_peers import MemoryPeers
@@ -64,11 +65,11 @@ async def test_a_claim_is_kept_or_removed_by_the_next_publication() -> None:
     assert await publisher.claim(CALL)
     live.append(CALL)
     await publisher.publish()
-    assert [call.node for call in await store.held_calls("a")] == ["me"]
+    assert [call.node for call in await store.held_calls("a", PageRequest(limit=9))] == ["me"]
     live.clear()
     assert await publisher.claim(replace(CALL, call_id="ended at once"))
     await publisher.publish()
-    assert await store.held_calls("a") == []
+    assert await store.held_calls("a", PageRequest(limit=9)) == []
 
 
 async def test_a_call_of_a_server_that_does_not_confirm_it_is_claimed() -> None:
@@ -80,11 +81,11 @@ async def test_a_call_of_a_server_that_does_not_confirm_it_is_claimed() -> None:
     await publisher.publish()
     assert await publisher.claim(CALL)
     await publisher.client.close()
-    assert [call.node for call in await store.held_calls("a")] == ["me"]
+    assert [call.node for call in await store.held_calls("a", PageRequest(limit=9))] == ["me"]
     # The other server was only slow. Its publication does not take the call back.
     await store.add_calls("other", [CALL], MINUTE)
     await store.remove_calls("other", [("a", CALL.call_id)])
-    assert [call.node for call in await store.held_calls("a")] == ["me"]
+    assert [call.node for call in await store.held_calls("a", PageRequest(limit=9))] == ["me"]
 
 
 async def test_a_server_that_rejects_commands_keeps_its_call_while_it_has_its_lease() -> None:
@@ -163,7 +164,7 @@ async def test_only_differences_are_written() -> None:
     live[:] = [replace(CALL, started=2)]
     await publisher.publish()
     assert store.written == [(["1"], []), (["2"], []), ([], []), (["1"], ["2"])]
-    assert [call.started for call in await store.held_calls("a")] == [2]
+    assert [call.started for call in await store.held_calls("a", PageRequest(limit=9))] == [2]
 
 
 async def test_a_server_removes_its_publications_at_start_and_stop() -> None:
@@ -173,11 +174,14 @@ async def test_a_server_removes_its_publications_at_start_and_stop() -> None:
         await store.add_calls(peer.node, [replace(CALL, call_id=f"left by {peer.node}")], MINUTE)
     publisher = publisher_of(store, ME, lambda: [CALL])
     await publisher.start()
-    assert {call.node: call.call_id for call in await store.held_calls("a")} == {"me": "1", "other": "left by other"}
+    assert {call.node: call.call_id for call in await store.held_calls("a", PageRequest(limit=9))} == {
+        "me": "1",
+        "other": "left by other",
+    }
     assert await store.peer("me") == ME
     await publisher.stop()
     assert (await store.peer("me"), await store.peer("other")) == (None, OTHER)
-    assert [call.node for call in await store.held_calls("a")] == ["other"]
+    assert [call.node for call in await store.held_calls("a", PageRequest(limit=9))] == ["other"]
 
 
 async def test_a_change_is_published_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from recordings.model.events import Armed, Begun
 from recordings.model.recording import EndCause
 from recordings.ports.audio import Codec
 from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
+from recordings.use_cases.account_lists import FIRST_PAGE
 from tests.adapters.recorders.parts import (
     ACCOUNT,
     FRAME,
@@ -92,8 +93,8 @@ async def test_calls_are_found_in_their_account_newest_first(harness: RecorderHa
     harness.open_call("one")
     harness.open_call("two")
     harness.recorder.open_call(live_call("one", OTHER), harness.stream_ends.append)
-    assert [call.call_id for call in await harness.recorder.calls(ACCOUNT)] == ["two", "one"]
-    assert len(await harness.recorder.calls(ACCOUNT, limit=1)) == 1
+    assert [call.call_id for call in await harness.recorder.calls(ACCOUNT, FIRST_PAGE)] == ["two", "one"]
+    assert await harness.recorder.count_calls(ACCOUNT) == 2
     assert await harness.recorder.find_call(ACCOUNT, "one") is not None
     assert await harness.recorder.find_call(OTHER, "two") is None
 
@@ -386,7 +387,7 @@ async def test_shutdown_ends_everything_and_the_events(tmp_path: Path) -> None:
             harness.play(live, tone(2))
     assert ends(harness.said) == [("Ended", EndCause.SHUTDOWN)] * 3
     assert [end.code for end in harness.stream_ends] == [1012] * 3
-    assert await harness.recorder.calls(ACCOUNT) == []
+    assert await harness.recorder.calls(ACCOUNT, FIRST_PAGE) == []
 
 
 class FullSpool(FolderSpool):

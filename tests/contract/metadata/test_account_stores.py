@@ -2,11 +2,14 @@
 
 import asyncio
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.instants import LATEST
+from recordings.model.item_list import take
+from recordings.model.query import PageRequest, Position
 from recordings.model.retention import Retention
 from recordings.ports.account_stores import RealmTaken, all_accounts, all_locations
 from recordings.ports.recording_store import MetadataStore
@@ -38,12 +41,60 @@ async def test_accounts(store: MetadataStore) -> None:
 async def test_paging_through_all_accounts_skips_and_repeats_none(
     store: MetadataStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recordings.ports.account_stores._PAGE", 3)
+    monkeypatch.setattr("recordings.ports.account_stores.PAGE", 3)
     # Several accounts have the same creation time, so their ids decide the order.
     made = [Account(f"{number:02}", "x", NOW + number // 5) for number in range(11)]
     for account in reversed(made):
         await store.add_account(account)
     assert [account async for account in all_accounts(store)] == made
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_pages_of_children_are_those_of_a_sorted_list(store: MetadataStore, seed: int) -> None:
+    random = Random(seed)
+    trees: list[tuple[str, ...]] = [("root",), ("root", "c0"), ("root", "c0", "d"), (), ("other",)]
+    accounts = [
+        Account(f"{random.randrange(10**6)}-{number}", "x", NOW + random.randrange(4), random.choice(trees))
+        for number in range(20)
+    ]
+    for account in accounts:
+        await store.add_account(account)
+    await store.save_account(replace(accounts[0], name="renamed"))
+    accounts[0] = replace(accounts[0], name="renamed")
+    children = [account for account in accounts if account.parent_id == "root"]
+    assert await store.count_children("root") == len(children)
+    assert await store.count_children("nobody") == 0
+
+    def position(account: Account) -> Position:
+        return Position(account.created, account.id)
+
+    for _ in range(30):
+        after, before = (position(random.choice(accounts)) if random.random() < 0.5 else None for _ in range(2))
+        request = PageRequest(limit=random.randint(1, 5), after=after, before=before, backward=random.random() < 0.5)
+        assert await store.children("root", request) == take(children, request, position, descending=False)
+
+
+async def test_the_accounts_below_an_account_at_any_depth(store: MetadataStore) -> None:
+    chain = [Account(str(number), "x", NOW, tuple(map(str, range(number)))) for number in range(5)]
+    others = [Account("other", "x", NOW), Account("below other", "x", NOW, ("other",))]
+    for account in (*chain, *others):
+        await store.add_account(account)
+    for number in range(5):
+        assert set(await store.accounts_below(str(number), 100)) == set(chain[number + 1 :])
+    assert len(await store.accounts_below("0", 2)) == 2
+    assert await store.accounts_below("nobody", 2) == []
+
+
+async def test_lists_of_credentials_have_pages(store: MetadataStore) -> None:
+    keys = [replace(KEY, id=f"k{number}", secret_sha256=f"{number}", created=NOW + number // 3) for number in range(7)]
+    addresses = [replace(ADDRESS, id=f"i{number}", created=NOW + number // 3) for number in range(7)]
+    for key, address in zip(keys, addresses, strict=True):
+        await store.add_key(key)
+        await store.add_ingest(address)
+    assert await store.keys("root", 2, keys[2]) == keys[3:5]
+    assert await store.keys("root", after=keys[6]) == []
+    assert await store.ingest_addresses("root", 2, addresses[2]) == addresses[3:5]
+    assert await store.ingest_addresses("root", after=addresses[6]) == []
 
 
 async def test_media_store_urls_are_stored_once(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +103,7 @@ async def test_media_store_urls_are_stored_once(store: MetadataStore, monkeypatc
     await asyncio.gather(*(store.note_location(url, NOW + number) for number in range(3) for url in reversed(urls)))
     assert await store.locations() == urls
     assert await store.locations(limit=2, after="s3://a/") == urls[2:]
-    monkeypatch.setattr("recordings.ports.account_stores._PAGE", 1)
+    monkeypatch.setattr("recordings.ports.account_stores.PAGE", 1)
     assert [location async for location in all_locations(store)] == urls
 
 

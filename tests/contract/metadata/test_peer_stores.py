@@ -4,14 +4,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from random import Random
 
 import pytest
 from pymongo import MongoClient
 
 from adapters.metadata.mongodb import MongoStore
 from adapters.metadata.mongodb.indexes import CALLS, PEERS
-from recordings.model.call import Call
+from recordings.model.call import Call, position_of_call
 from recordings.model.instants import HOUR, MINUTE
+from recordings.model.item_list import take
+from recordings.model.query import PageRequest
 from recordings.model.recording import Direction
 from recordings.ports.peers import Peer, PeerStore
 from tests.contract.metadata.samples import NOW
@@ -52,6 +55,9 @@ async def peers(request: pytest.FixtureRequest) -> AsyncIterator[PeerStore]:
     await store.close()
 
 
+ALL = PageRequest(limit=100)
+
+
 def at(peer: Peer, *calls: Call) -> list[Call]:
     return [replace(call, node=peer.node) for call in calls]
 
@@ -75,21 +81,21 @@ async def test_a_server_is_alive_until_its_lease_expires(peers: PeerStore) -> No
 
 async def test_calls_are_found_with_all_of_their_fields(peers: PeerStore) -> None:
     await peers.register(ONE, MINUTE)
-    assert await peers.held_calls("root") == []
+    assert await peers.held_calls("root", ALL) == []
     await peers.add_calls("one", [FULL, CALL, replace(CALL, account_id="sibling")], HOUR)
     await peers.add_calls("one", [], HOUR)
-    assert await peers.held_calls("root") == at(ONE, FULL, CALL)
-    assert await peers.held_calls("root", 1) == at(ONE, FULL)
+    assert await peers.held_calls("root", ALL) == at(ONE, FULL, CALL)
+    assert await peers.held_calls("root", PageRequest(limit=1)) == at(ONE, FULL)
     assert await peers.held_call("root", FULL.call_id) == at(ONE, FULL)[0]
     assert await peers.held_call("root", "cal") is None
     assert await peers.held_call("child", "call") is None
     changed = replace(CALL, owner_id="me")
     await peers.add_calls("one", [changed], HOUR)
-    assert await peers.held_calls("root") == at(ONE, FULL, changed)
+    assert await peers.held_calls("root", ALL) == at(ONE, FULL, changed)
     await peers.remove_calls("one", [("root", FULL.call_id), ("root", "nothing")])
     await peers.remove_calls("one", [])
-    assert await peers.held_calls("root") == at(ONE, changed)
-    assert len(await peers.held_calls("sibling")) == 1
+    assert await peers.held_calls("root", ALL) == at(ONE, changed)
+    assert len(await peers.held_calls("sibling", ALL)) == 1
 
 
 async def test_calls_disappear_with_their_server(peers: PeerStore) -> None:
@@ -98,13 +104,13 @@ async def test_calls_disappear_with_their_server(peers: PeerStore) -> None:
         calls = [replace(CALL, call_id=f"{peer.node} {number}") for number in range(2)]
         assert await peers.add_calls(peer.node, calls, HOUR) == []
     await peers.register(ONE, -HOUR)
-    assert [call.node for call in await peers.held_calls("root")] == ["other", "other"]
+    assert [call.node for call in await peers.held_calls("root", ALL)] == ["other", "other"]
     assert await peers.held_call("root", "one 0") is None
     await peers.register(ONE, MINUTE)
-    assert len(await peers.held_calls("root")) == 4
+    assert len(await peers.held_calls("root", ALL)) == 4
     await peers.end_lease("one")
     await peers.register(ONE, MINUTE)
-    assert [call.node for call in await peers.held_calls("root")] == ["other", "other"]
+    assert [call.node for call in await peers.held_calls("root", ALL)] == ["other", "other"]
 
 
 async def test_a_call_belongs_to_one_server(peers: PeerStore) -> None:
@@ -120,10 +126,10 @@ async def test_a_call_belongs_to_one_server(peers: PeerStore) -> None:
     free = replace(CALL, call_id="free")
     assert await peers.add_calls(loser, [CALL, free], HOUR) == [("root", "call")]
     await peers.remove_calls(loser, [("root", "call"), ("root", "free")])
-    assert [call.node for call in await peers.held_calls("root")] == [found.node]
+    assert [call.node for call in await peers.held_calls("root", ALL)] == [found.node]
     assert await peers.claim_call(loser, CALL, HOUR, instead_of=found.node) is None
     assert await peers.claim_call(found.node or "", CALL, HOUR, instead_of="third") == loser
-    assert [call.node for call in await peers.held_calls("root")] == [loser]
+    assert [call.node for call in await peers.held_calls("root", ALL)] == [loser]
     assert await peers.call_counts() == {loser: 1}
 
 
@@ -150,7 +156,7 @@ async def test_a_server_is_registered_until_it_is_forgotten(peers: PeerStore) ->
 async def test_calls_of_a_server_without_a_url_are_not_returned(peers: PeerStore) -> None:
     await peers.register(replace(ONE, url=""), MINUTE)
     await peers.add_calls("one", [CALL], HOUR)
-    assert (await peers.held_calls("root"), await peers.held_call("root", "call")) == ([], None)
+    assert (await peers.held_calls("root", ALL), await peers.held_call("root", "call")) == ([], None)
     assert await peers.claim_call("other", CALL, HOUR) == "one"
 
 
@@ -159,13 +165,36 @@ async def test_the_time_of_the_store_is_returned(peers: PeerStore) -> None:
     assert before - 2 <= await peers.register(ONE, MINUTE) <= time.time() * 1_000 + 2
 
 
+@pytest.mark.parametrize("seed", range(4))
+async def test_pages_of_calls_are_those_of_a_sorted_list(peers: PeerStore, seed: int) -> None:
+    random = Random(seed)
+    for peer in (ONE, OTHER):
+        await peers.register(peer, MINUTE)
+    names = [f"{character}{number}" for number in range(12) for character in ("Z", "a", "ä", "\U0001f600")]
+    calls = [
+        replace(CALL, call_id=name, started=NOW + random.randrange(4), owner_id=random.choice([None, "ada", "bob"]))
+        for name in random.sample(names, 14)
+    ]
+    await peers.add_calls("one", calls[::2], HOUR)
+    await peers.add_calls("other", calls[1::2], HOUR)
+    everything = at(ONE, *calls[::2]) + at(OTHER, *calls[1::2])
+    for _ in range(30):
+        owner, other_than = random.choice([None, "ada"]), random.choice(["", "one"])
+        known = [call for call in everything if owner in {None, call.owner_id} and call.node != other_than]
+        after, before = (position_of_call(random.choice(calls)) if random.random() < 0.5 else None for _ in range(2))
+        request = PageRequest(limit=random.randint(1, 5), after=after, before=before, backward=random.random() < 0.5)
+        found = await peers.held_calls("root", request, owner_id=owner, other_than=other_than)
+        assert found == take(known, request, position_of_call, descending=True)
+        assert await peers.count_held_calls("root", owner_id=owner, other_than=other_than) == len(known)
+
+
 async def test_many_concurrent_calls(peers: PeerStore) -> None:
     calls = [replace(CALL, call_id=f"{number:03}", started=NOW + number) for number in range(300)]
     await peers.register(ONE, MINUTE)
     await asyncio.gather(*(peers.add_calls("one", calls[start::4], HOUR) for start in range(4)))
-    assert await peers.held_calls("root") == at(ONE, *calls[:-101:-1])
+    assert await peers.held_calls("root", ALL) == at(ONE, *calls[:-101:-1])
     await peers.remove_calls("one", [(call.account_id, call.call_id) for call in calls[1:]])
-    assert await peers.held_calls("root") == at(ONE, calls[0])
+    assert await peers.held_calls("root", ALL) == at(ONE, calls[0])
 
 
 async def test_mongodb_deletes_expired_servers_and_calls(

@@ -5,9 +5,11 @@ from random import Random
 from typing import Any
 
 from recordings.model.account import Account
+from recordings.model.call import Call
 from recordings.model.errors import NotFound
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import LATEST
+from recordings.model.item_list import Slice
 from recordings.model.options import FORMATS, METHODS, SAMPLE_RATES, RecordingOptions
 from recordings.model.query import Page, PageRequest, Query
 from recordings.model.recording import Direction, EndCause, Media, Reason, Recording, Span, SpanKind, State
@@ -114,5 +116,20 @@ class RandomRecordings:
             raise NotFound("no such account", path=("id",))
         return Account(account_id or "a" * 32, "näme", 1, ("b" * 32,))
 
-    async def calls(self, _principal: Any, _id: str | None = None) -> Sequence[Any]:
-        return []
+    @property
+    def lists(self) -> "RandomRecordings":
+        return self
+
+    async def children(self, _principal: Any, account_id: str, request: PageRequest) -> Slice[Account]:
+        found = [Account(str(number), "näme", number, ("b" * 32, account_id)) for number in range(3)]
+        return Slice(found[: request.limit], request.limit < len(found))
+
+    async def count_children(self, _principal: Any, _id: str) -> int:
+        return 3
+
+    async def calls(self, _principal: Any, account_id: str, request: PageRequest) -> Slice[Call]:
+        found = [Call(account_id=account_id, call_id=f"ü{number}", started=number) for number in range(3)]
+        return Slice(found[: request.limit], request.limit < len(found))
+
+    async def count_calls(self, _principal: Any, _id: str) -> int:
+        return 3

@@ -1,0 +1,68 @@
+"""The use cases for the lists of an account that can grow: the accounts below it, and its live calls."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from recordings.model.account import Account, Principal, Scope
+from recordings.model.call import Call
+from recordings.model.errors import InvalidInput
+from recordings.model.item_list import Slice, cut, one_more
+from recordings.model.query import MAX_PAGE, PageRequest
+from recordings.ports.recorder import Recorder
+from recordings.ports.recording_store import MetadataStore
+from recordings.rules.access import require_scope
+from recordings.use_cases.authorized import Authorized
+
+FIRST_PAGE: Final = PageRequest(limit=MAX_PAGE)
+
+
+class AccountLists:
+    """Lists the accounts below an account, and its live calls, one page at a time.
+
+    A principal with an owner gets that owner's calls and no accounts.
+    """
+
+    def __init__(self, *, store: MetadataStore, recorder: Recorder, authorized: Authorized, node: str) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._authorized = authorized
+        self._node = node
+
+    async def children(
+        self, principal: Principal, account_id: str | None = None, request: PageRequest = FIRST_PAGE
+    ) -> Slice[Account]:
+        """Return a page of the accounts directly below an account, oldest first."""
+        account_id = await self._checked(principal, account_id, request)
+        if principal.owner_id is not None:
+            return Slice((), has_more=False)
+        return cut(await self._store.children(account_id, one_more(request)), request)
+
+    async def count_children(self, principal: Principal, account_id: str | None = None) -> int:
+        """Return the number of accounts directly below an account."""
+        account_id = await self._checked(principal, account_id)
+        return 0 if principal.owner_id is not None else await self._store.count_children(account_id)
+
+    async def calls(
+        self, principal: Principal, account_id: str | None = None, request: PageRequest = FIRST_PAGE
+    ) -> Slice[Call]:
+        """Return a page of the live calls that can be recorded now, newest first."""
+        account_id = await self._checked(principal, account_id, request)
+        page = cut(await self._recorder.calls(account_id, one_more(request), principal.owner_id), request)
+        return Slice(with_node(page.items, self._node), page.has_more)
+
+    async def count_calls(self, principal: Principal, account_id: str | None = None) -> int:
+        """Return the number of live calls that can be recorded now."""
+        account_id = await self._checked(principal, account_id)
+        return await self._recorder.count_calls(account_id, principal.owner_id)
+
+    async def _checked(self, principal: Principal, account_id: str | None, request: PageRequest = FIRST_PAGE) -> str:
+        require_scope(principal, Scope.READ)
+        if not 1 <= request.limit <= MAX_PAGE:
+            raise InvalidInput.of(("first",), "maximum", request.limit, f"an integer from 1 to {MAX_PAGE}")
+        return await self._authorized.account_id(principal, account_id)
+
+
+def with_node(calls: Sequence[Call], node: str) -> list[Call]:
+    """Return calls with the name of the server that receives them. A recorder does not name its own server, `node`."""
+    return [call if call.node is not None else replace(call, node=node) for call in calls]
