@@ -8,7 +8,7 @@ from adapters.peers.signed_commands import Command, CommandResult, Verb
 from recordings.model.call import Call, position_of_call
 from recordings.model.events import Armed, Begun
 from recordings.model.instants import SECOND, Millis
-from recordings.model.item_list import take
+from recordings.model.item_list import take_page
 from recordings.model.query import PageRequest
 from recordings.ports.peers import CLOCK_TOLERANCE, Peer, PeerStore
 from recordings.ports.recorder import Capability, Recorder, ServerUnreachable, Take, TakeEvent, TakeRefused
@@ -53,7 +53,7 @@ class ClusterRecorder:
         own = await self._own.calls(account_id, request, owner_id)
         held = await self._peers.held_calls(account_id, request, owner_id=owner_id, other_than=self._node)
         others = [call for call in held if await self._own.find_call(account_id, call.call_id) is None]
-        return take([*own, *others], request, position_of_call, descending=True) if others else own
+        return take_page([*own, *others], request, position_of_call, descending=True) if others else own
 
     async def count_calls(self, account_id: str, owner_id: str | None = None) -> int:
         """Return the number of live calls of an account."""

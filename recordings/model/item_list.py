@@ -33,7 +33,7 @@ def cut(found: Sequence[Item], request: PageRequest) -> Slice[Item]:
     return Slice(found[1:] if request.backward else found[: request.limit], has_more)
 
 
-def take(
+def take_page(
     items: Iterable[Item], request: PageRequest, position_of: Callable[[Item], Position], *, descending: bool
 ) -> list[Item]:
     """Return the items of a page from a whole list, in any order."""

@@ -7,7 +7,7 @@ from typing import Any
 from recordings.model.call import Call, position_of_call
 from recordings.model.events import Armed, Begun
 from recordings.model.instants import Millis
-from recordings.model.item_list import take
+from recordings.model.item_list import take_page
 from recordings.model.query import PageRequest
 from recordings.ports.clock import Clock
 from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
@@ -48,7 +48,7 @@ class FakeRecorder:
 
     async def calls(self, account_id: str, request: PageRequest, owner_id: str | None = None) -> Sequence[Call]:
         """Return a page of the live calls of an account, newest first."""
-        return take(self._calls_of(account_id, owner_id), request, position_of_call, descending=True)
+        return take_page(self._calls_of(account_id, owner_id), request, position_of_call, descending=True)
 
     async def count_calls(self, account_id: str, owner_id: str | None = None) -> int:
         """Return the number of live calls of an account."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from recordings.model.call import Call, position_of_call
 from recordings.model.instants import Millis
-from recordings.model.item_list import take
+from recordings.model.item_list import take_page
 from recordings.model.query import PageRequest
 from recordings.ports.peers import Peer, RegisteredServer
 
@@ -83,7 +83,7 @@ class MemoryPeers:
     ) -> Sequence[Call]:
         """Return a page of the live calls of an account, newest first."""
         found = await self._held(account_id, owner_id, other_than)
-        return take(found, request, position_of_call, descending=True)
+        return take_page(found, request, position_of_call, descending=True)
 
     async def count_held_calls(self, account_id: str, *, owner_id: str | None = None, other_than: str = "") -> int:
         """Return the number of these calls."""

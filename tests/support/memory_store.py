@@ -6,7 +6,7 @@ from typing import Any
 from recordings.model.account import Account
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import LATEST
-from recordings.model.item_list import take
+from recordings.model.item_list import take_page
 from recordings.model.query import Page, PageRequest, Position, Query, matches, selects, sort_key
 from recordings.model.recording import Recording
 from recordings.model.rollup import COUNTED, CountedRow, Level, RowSelection, Slot
@@ -35,7 +35,7 @@ class MemoryStore:
     async def children(self, parent_id: str, request: PageRequest) -> Sequence[Account]:
         """Return a page of the accounts directly below an account."""
         found = [account for account in self.known.values() if account.parent_id == parent_id]
-        return take(found, request, lambda account: Position(account.created, account.id), descending=False)
+        return take_page(found, request, lambda account: Position(account.created, account.id), descending=False)
 
     async def count_children(self, parent_id: str) -> int:
         """Return the number of accounts directly below an account."""

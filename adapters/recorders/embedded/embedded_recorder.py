@@ -19,7 +19,7 @@ from adapters.recorders.embedded.timers import Timers
 from recordings.model.call import Call, position_of_call
 from recordings.model.events import Armed, Begun, Ended, Interrupted
 from recordings.model.instants import Millis
-from recordings.model.item_list import take
+from recordings.model.item_list import take_page
 from recordings.model.query import PageRequest
 from recordings.model.recording import EndCause, SpanKind
 from recordings.ports.clock import Clock
@@ -208,7 +208,7 @@ class EmbeddedRecorder:
 
     async def calls(self, account_id: str, request: PageRequest, owner_id: str | None = None) -> Sequence[Call]:
         """Return a page of the live calls of an account, newest first."""
-        return take(self._calls_of(account_id, owner_id), request, position_of_call, descending=True)
+        return take_page(self._calls_of(account_id, owner_id), request, position_of_call, descending=True)
 
     async def count_calls(self, account_id: str, owner_id: str | None = None) -> int:
         """Return the number of live calls of an account."""

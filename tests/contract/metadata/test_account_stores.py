@@ -8,7 +8,7 @@ import pytest
 
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.instants import LATEST
-from recordings.model.item_list import take
+from recordings.model.item_list import take_page
 from recordings.model.query import PageRequest, Position
 from recordings.model.retention import Retention
 from recordings.ports.account_stores import RealmTaken, all_accounts, all_locations
@@ -71,7 +71,7 @@ async def test_pages_of_children_are_those_of_a_sorted_list(store: MetadataStore
     for _ in range(30):
         after, before = (position(random.choice(accounts)) if random.random() < 0.5 else None for _ in range(2))
         request = PageRequest(limit=random.randint(1, 5), after=after, before=before, backward=random.random() < 0.5)
-        assert await store.children("root", request) == take(children, request, position, descending=False)
+        assert await store.children("root", request) == take_page(children, request, position, descending=False)
 
 
 async def test_the_accounts_below_an_account_at_any_depth(store: MetadataStore) -> None:

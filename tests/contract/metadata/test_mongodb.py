@@ -14,9 +14,18 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from adapters.metadata.mongodb import Driver, DriverMissingError, MongoStore, WrongUriError
 from adapters.metadata.mongodb.driver import DEFAULTS, _options
-from adapters.metadata.mongodb.indexes import INDEXES, META, MIGRATIONS, RECORDINGS, REVOKED_TOKENS, SchemaTooNewError
+from adapters.metadata.mongodb.indexes import (
+    ACCOUNTS,
+    INDEXES,
+    META,
+    MIGRATIONS,
+    RECORDINGS,
+    REVOKED_TOKENS,
+    SchemaTooNewError,
+)
+from recordings.model.account import Account
 from recordings.model.call import Call
-from recordings.model.query import Query
+from recordings.model.query import PageRequest, Query
 from recordings.model.recording import ROW_FIELDS, State
 from recordings.ports.recording_store import Claim, StoreUnavailableError
 from tests.contract.metadata.samples import NOW, full, loaded, put_copies, put_older, recording, unique
@@ -233,6 +242,22 @@ async def test_documents_are_migrated_once_opened(
         await again.close()
     version = len(MIGRATIONS) + 2
     assert mongodb_client[mongodb_database][META].find_one() == {"_id": "schema", "version": version}
+
+
+async def test_accounts_of_version_3_get_their_parent(
+    store: MongoStore, mongodb_client: Client, mongodb_uri: str, mongodb_database: str
+) -> None:
+    accounts = [Account("a", "x", 1), Account("b", "x", 2, ("a",)), Account("c", "x", 3, ("a", "b"))]
+    for account in accounts:
+        await store.add_account(account)
+    database = mongodb_client[mongodb_database]
+    database[ACCOUNTS].update_many({}, {"$unset": {"parent_id": 1}})
+    database[META].update_one({"_id": "schema"}, {"$set": {"version": 3}})
+    again = MongoStore(mongodb_uri, mongodb_database)
+    await again.open()
+    children = [await again.children(account.id, PageRequest(limit=9)) for account in accounts]
+    assert children == [accounts[1:2], accounts[2:], []]
+    await again.close()
 
 
 async def test_documents_of_version_1_get_their_end_time(

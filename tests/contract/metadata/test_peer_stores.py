@@ -13,7 +13,7 @@ from adapters.metadata.mongodb import MongoStore
 from adapters.metadata.mongodb.indexes import CALLS, PEERS
 from recordings.model.call import Call, position_of_call
 from recordings.model.instants import HOUR, MINUTE
-from recordings.model.item_list import take
+from recordings.model.item_list import take_page
 from recordings.model.query import PageRequest
 from recordings.model.recording import Direction
 from recordings.ports.peers import Peer, PeerStore
@@ -184,7 +184,7 @@ async def test_pages_of_calls_are_those_of_a_sorted_list(peers: PeerStore, seed:
         after, before = (position_of_call(random.choice(calls)) if random.random() < 0.5 else None for _ in range(2))
         request = PageRequest(limit=random.randint(1, 5), after=after, before=before, backward=random.random() < 0.5)
         found = await peers.held_calls("root", request, owner_id=owner, other_than=other_than)
-        assert found == take(known, request, position_of_call, descending=True)
+        assert found == take_page(known, request, position_of_call, descending=True)
         assert await peers.count_held_calls("root", owner_id=owner, other_than=other_than) == len(known)
 
 

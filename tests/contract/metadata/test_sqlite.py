@@ -20,9 +20,10 @@ from adapters.metadata.sqlite.database import READ_SECONDS, READERS, Database, c
 from adapters.metadata.sqlite.database_threads import Call, ConnectionThreads, Outcome, StoreClosedError
 from adapters.metadata.sqlite.migrations import MIGRATIONS, SchemaTooNewError
 from adapters.metadata.sqlite.sqlite_store import FILE
+from recordings.model.account import Account
 from recordings.model.fields import PARTS
 from recordings.model.instants import LATEST
-from recordings.model.query import Query
+from recordings.model.query import PageRequest, Query
 from recordings.model.recording import ROW_FIELDS
 from recordings.ports.recording_store import StoreUnavailableError, Taken
 from tests.contract.metadata.samples import full, loaded, put_copies, put_older, recording
@@ -194,6 +195,20 @@ async def test_one_of_the_copies_of_version_8_holds_its_file(tmp_path: Path) -> 
     rewrite_as_version(8, tmp_path)
     await made.open()
     assert {name: (await loaded(made, name)).held_source for name in expected} == expected
+    await made.close()
+
+
+async def test_accounts_of_version_13_get_their_parent(tmp_path: Path) -> None:
+    made = SqliteStore(tmp_path)
+    await made.open()
+    accounts = [Account("a", "x", 1), Account("b", "x", 2, ("a",)), Account("c", "x", 3, ("a", "b"))]
+    for account in accounts:
+        await made.add_account(account)
+    await made.close()
+    rewrite_as_version(13, tmp_path)
+    await made.open()
+    children = [await made.children(account.id, PageRequest(limit=9)) for account in accounts]
+    assert children == [accounts[1:2], accounts[2:], []]
     await made.close()
 
 
