@@ -14,8 +14,8 @@ from graph.cli.recording_view import FIELDS, full_view, line_of, short_view, tab
 from graph.cli.shared_options import STORAGE, print_json, setting_options, with_services
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import DAY, HOUR, MINUTE, Millis, to_millis
-from recordings.model.query import MAX_PAGE, And, In, PageRequest, Query, Range, position_of
-from recordings.model.recording import SHELVES, Shelf, State
+from recordings.model.query import MAX_PAGE, And, Condition, Held, In, PageRequest, Query, Range, position_of
+from recordings.model.recording import SHELVES, DeliveryState, Reason, Shelf, State
 from recordings.ports.account_stores import all_accounts
 
 if TYPE_CHECKING:
@@ -44,6 +44,21 @@ _format_option: Final = click.option(
     type=click.Choice([state.value for state in State], case_sensitive=False),
     help="Only recordings in this state. Can be given several times. [default: all that are not deleted]",
 )
+@click.option(
+    "--reason",
+    "reasons",
+    multiple=True,
+    type=click.Choice([reason.value for reason in Reason], case_sensitive=False),
+    help="Only recordings with this reason. Can be given several times.",
+)
+@click.option(
+    "--delivery",
+    "deliveries",
+    multiple=True,
+    type=click.Choice([state.value for state in DeliveryState], case_sensitive=False),
+    help="Only recordings whose delivery has this state. Can be given several times.",
+)
+@click.option("--held", is_flag=True, help="Only recordings with a legal hold.")
 @click.option("--since", metavar="TIME", help="Only recordings that started at this time or later: a date, or 24h.")
 @click.option(
     "--limit",
@@ -62,13 +77,15 @@ def list_(
     limit: int,
     form: str,
     options: Mapping[str, str | None],
+    **filters: Any,
 ) -> None:
     """List recordings: their state, its reason, their audio and their delivery.
 
     The reason of a failed recording is in `reason` and `reasonDetail`. `recordings show ID` shows all of a recording.
     """
     start = None if since is None else _since(since)
-    _list(options, account_id, tuple(State(state.upper()) for state in states), start, limit, _is_table(form))
+    conditions = _conditions(start, **filters)
+    _list(options, account_id, tuple(State(state.upper()) for state in states), conditions, limit, _is_table(form))
 
 
 @click.command()
@@ -104,7 +121,7 @@ async def _list(
     services: "Services",
     account_id: str | None,
     states: Sequence[State],
-    since: Millis | None,
+    conditions: Sequence[Condition],
     limit: int,
     is_table: bool,
 ) -> None:
@@ -115,7 +132,7 @@ async def _list(
     newest: list[RecordingRow] = []
     for account in accounts:
         for shelf, wanted in _shelves(states).items():
-            query = _query(account.id, shelf, wanted, since)
+            query = _query(account.id, shelf, wanted, conditions)
             newest += [row async for row in _rows(services, query, limit)]
             newest = nlargest(limit, newest, key=_age)
     if is_table:
@@ -139,10 +156,19 @@ def _shelves(states: Sequence[State]) -> Mapping[Shelf, Sequence[State]]:
     return shelves
 
 
-def _query(account_id: str, shelf: Shelf, states: Sequence[State], since: Millis | None) -> Query:
+def _conditions(
+    since: Millis | None, *, reasons: Sequence[str], deliveries: Sequence[str], held: bool
+) -> Sequence[Condition]:
+    """Return the conditions of the options, except the states."""
+    choices = {"reason": reasons, "delivery_state": deliveries}
+    found: list[Condition] = [In(field, tuple(map(str.upper, values))) for field, values in choices.items() if values]
+    found += [Held()] if held else []
+    return [*found, Range("start", minimum=since)] if since is not None else found
+
+
+def _query(account_id: str, shelf: Shelf, states: Sequence[State], conditions: Sequence[Condition]) -> Query:
     in_state = (In("state", tuple(state.value for state in states)),) if states else ()
-    in_time = (Range("start", minimum=since),) if since is not None else ()
-    return Query(account_id=account_id, shelf=shelf, where=And((*in_state, *in_time)))
+    return Query(account_id=account_id, shelf=shelf, where=And((*in_state, *conditions)))
 
 
 async def _rows(services: "Services", query: Query, limit: int) -> AsyncIterator[RecordingRow]:

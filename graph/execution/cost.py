@@ -5,6 +5,7 @@
   10 if the field has none of these arguments. If a field that is not a list has such an argument, as a connection does,
   it gives the length of the lists directly below it.
 - No list is longer than a page. A larger value counts as a page: the resolver rejects it and names the allowed values.
+- A list with `descendants` costs 100 more, because the store reads each of the accounts below.
 - If the `input` of a mutation has `ids`, the mutation costs its weight for each of them.
 - `@skip` and `@include` are ignored: every field counts.
 - Introspection returns the schema, and its size is fixed. So the lists of an introspection are not multiplied, and each
@@ -34,6 +35,8 @@ ID_ARGUMENTS: Final = frozenset({"ids", "representations"})
 _SIZE_ARGUMENTS: Final = frozenset({"first", "last"}) | ID_ARGUMENTS
 _INPUT: Final = "input"
 _IDS: Final = "ids"
+_DESCENDANTS: Final = "descendants"
+_DESCENDANTS_COST: Final = 100
 _DEFAULT_LENGTH: Final = 10
 _PAGE: Final = 100
 """The largest length of a list, and the length if the value of its variable is missing or is not a number."""
@@ -104,6 +107,7 @@ class PricedField:
         """Return the cost. `parent_size` is the length of the list that the arguments of the parent give, if any."""
         own, ids = Cost(), self._ids()
         own.add(Cost(self.weight), 1 if ids is None else ids)
+        own.fixed += _DESCENDANTS_COST * self._reads_descendants()
         if self.definition is None or self.below is None:
             return own
         if self.node.name.value in INTROSPECTION:
@@ -123,6 +127,12 @@ class PricedField:
         known = [size for size in (*sizes, self._ids()) if size is not None]
         variables = [size for size in known if isinstance(size, tuple)]
         return variables[0] if variables else max((size for size in known if isinstance(size, int)), default=None)
+
+    def _reads_descendants(self) -> bool:
+        if self.definition is None or not {"first", _DESCENDANTS} <= self.definition.args.keys():
+            return False
+        given = [argument.value for argument in self.node.arguments or () if argument.name.value == _DESCENDANTS]
+        return any(getattr(value, "value", None) is not False and value.kind != "null_value" for value in given)
 
     def _ids(self) -> Size | None:
         """Return the number of `ids` in the `input` of a mutation, if it has any."""

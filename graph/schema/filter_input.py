@@ -11,10 +11,14 @@ import strawberry
 from strawberry import UNSET
 
 from graph.schema.filter_types import (
+    BigIntRange,
     CallDirectionFilter,
     DateTimeRange,
+    DeliveryStateFilter,
     IntRange,
+    RecordingEndCauseFilter,
     RecordingFormatFilter,
+    RecordingReasonFilter,
     RecordingStateFilter,
     StringFilter,
     conditions_on,
@@ -22,8 +26,8 @@ from graph.schema.filter_types import (
 )
 from graph.schema.partial_input import PartialInput
 from recordings.model.errors import InvalidInput
-from recordings.model.fields import FieldType, filterable
-from recordings.model.query import MAX_DEPTH, And, Condition, Equal, HasMedia, Not, Or, check
+from recordings.model.fields import PARTS, FieldType, filterable
+from recordings.model.query import MAX_DEPTH, And, Condition, Equal, HasMedia, Held, Not, Or, check
 
 Path = tuple[str, ...]
 
@@ -69,14 +73,20 @@ class RecordingFilter(PartialInput):
         "The state of the recording. To find deleted recordings, use `trashed: true`."
     )
     direction: CallDirectionFilter | None = given("The direction of the call.")
+    reason: RecordingReasonFilter | None = given("The reason why the recording was discarded, failed or was lost.")
+    end_cause: RecordingEndCauseFilter | None = given("The event that ended the audio.")
+    delivery_state: DeliveryStateFilter | None = given(
+        "The state of the delivery to the recording's `url`. A recording without a delivery has no value."
+    )
+    media_length: BigIntRange | None = given("The size of the stored audio in bytes.")
     has_media: bool | None = given("Whether the recording has stored audio.")
+    held: bool | None = given("Whether the recording has a legal hold.")
 
 
 _ATTRIBUTES: Final = {"from": "from_", "changed": "modified"}
 _FIELDS: Final = {
     _ATTRIBUTES.get(name, name): name
-    for name in filterable(FieldType.NUMBER, FieldType.TEXT, FieldType.CHOICE)
-    if name not in {"reason", "end_cause"}
+    for name in (*filterable(FieldType.NUMBER, FieldType.TEXT, FieldType.CHOICE), *PARTS)
 }
 """The fields of `RecordingFilter` with conditions on one value, and their names in a row."""
 
@@ -120,6 +130,8 @@ def _plain_leaves(filter: RecordingFilter) -> Iterator[Condition]:
         yield from conditions_on(field, getattr(filter, name))
     if filter.has_media is not None:
         yield HasMedia(filter.has_media)
+    if filter.held is not None:
+        yield Held(filter.held)
 
 
 def required_owner(condition: Condition) -> str | None:

@@ -10,9 +10,9 @@ from typing import Any
 import strawberry
 from strawberry import UNSET
 
-from graph.schema.enums import Direction, RecordingFormat, State
+from graph.schema.enums import DeliveryState, Direction, EndCause, Reason, RecordingFormat, State
 from graph.schema.partial_input import PartialInput
-from graph.schema.scalars import DateTime
+from graph.schema.scalars import BigInt, DateTime
 from recordings.model.query import Condition, Equal, In, Not, Prefix, Range
 
 
@@ -58,6 +58,27 @@ class RecordingFormatFilter(ChoiceFilter):
     known: bool | None = _known()
 
 
+@strawberry.input(description=_choice("reason"))
+class RecordingReasonFilter(ChoiceFilter):
+    equal: Reason | None = given("Equal to this reason.")
+    in_: list[Reason] | None = given("Equal to one of these reasons. The empty list matches nothing.", "in")
+    known: bool | None = _known()
+
+
+@strawberry.input(description=_choice("cause"))
+class RecordingEndCauseFilter(ChoiceFilter):
+    equal: EndCause | None = given("Equal to this cause.")
+    in_: list[EndCause] | None = given("Equal to one of these causes. The empty list matches nothing.", "in")
+    known: bool | None = _known()
+
+
+@strawberry.input(description=_choice("state of a delivery"))
+class DeliveryStateFilter(ChoiceFilter):
+    equal: DeliveryState | None = given("Equal to this state.")
+    in_: list[DeliveryState] | None = given("Equal to one of these states. The empty list matches nothing.", "in")
+    known: bool | None = _known()
+
+
 @strawberry.input(
     description="Conditions on a text. All given conditions must hold. A condition that is null is absent. Upper and "
     "lower case are different."
@@ -89,7 +110,19 @@ class IntRange(PartialInput):
     known: bool | None = _known()
 
 
-ValueFilter = ChoiceFilter | StringFilter | DateTimeRange | IntRange
+@strawberry.input(
+    description="A range of integers that may need more than 32 bits. All given conditions must hold. A condition that "
+    "is null is absent."
+)
+class BigIntRange(PartialInput):
+    gte: BigInt | None = given("Greater than or equal to this number.")
+    gt: BigInt | None = given("Greater than this number.")
+    lte: BigInt | None = given("Less than or equal to this number.")
+    lt: BigInt | None = given("Less than this number.")
+    known: bool | None = _known()
+
+
+ValueFilter = ChoiceFilter | StringFilter | DateTimeRange | IntRange | BigIntRange
 
 
 def conditions_on(field: str, value: ValueFilter | None) -> Iterator[Condition]:
@@ -123,7 +156,7 @@ def _of_text(field: str, text: StringFilter) -> Iterator[Condition]:
         yield Prefix(field, text.prefix)
 
 
-def _of_range(field: str, bounds: DateTimeRange | IntRange) -> Iterator[Condition]:
+def _of_range(field: str, bounds: DateTimeRange | IntRange | BigIntRange) -> Iterator[Condition]:
     lows = [low for low in (bounds.gte, None if bounds.gt is None else bounds.gt + 1) if low is not None]
     highs = [high for high in (bounds.lt, None if bounds.lte is None else bounds.lte + 1) if high is not None]
     if lows or highs:

@@ -323,7 +323,7 @@ class Account(Node):
     )
     recordings: RecordingConnection = strawberry.field(
         resolver=resolve_recordings,
-        description="The recordings of this account, without those of its descendants.",
+        description="The recordings of this account. With `descendants`, those of all accounts below it, too.",
     )
     recording_stats: RecordingStats = strawberry.field(
         resolver=resolve_stats, description="Figures of the recordings of this account."

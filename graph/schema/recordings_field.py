@@ -1,5 +1,6 @@
 """The resolver of the `recordings` fields: it returns a page of the recordings of an account."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import strawberry
@@ -17,7 +18,7 @@ from graph.schema.recording_page import RecordingPage
 from graph.schema.resolver_context import Context
 from recordings.model.account import Account
 from recordings.model.errors import InvalidInput
-from recordings.model.query import Query
+from recordings.model.query import MAX_DESCENDANTS, Query
 from recordings.model.recording import Shelf
 
 Filter = Annotated[
@@ -34,6 +35,14 @@ IncludeDeleted = Annotated[
         description="Whether to list deleted recordings, too: those in the trash, and those that were purged. A purged "
         "recording has the state `PURGED`, its ids and its times; it matches every filter. This needs "
         "`orderBy: {field: MODIFIED}`."
+    ),
+]
+
+Descendants = Annotated[
+    bool | None,
+    strawberry.argument(
+        description=f"Whether to list the recordings of all accounts below, too: at most {MAX_DESCENDANTS} accounts. "
+        "Each of them is read for a page, so this costs 100 points more."
     ),
 ]
 
@@ -54,6 +63,7 @@ async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the f
     order_by: OrderBy = NEWEST_FIRST,
     trashed: Trashed = False,
     include_deleted: IncludeDeleted = False,
+    descendants: Descendants = False,
 ) -> Any:
     """Return a page of the recordings of an account. Default: the account of the credentials.
 
@@ -62,6 +72,9 @@ async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the f
     context = info.context
     shelf = _shelf(trashed=bool(trashed), include_deleted=bool(include_deleted))
     query = _query(context, account, value_or_none(filter), order_by, shelf)
+    if descendants:
+        below = await context.recordings.lists.descendants(context.principal, query.account_id)
+        query = replace(query, descendants=below)
     fields, selected = cached(info, _selection)
     arguments = PageArguments.of(first, after, last, before)
     request = arguments.page_request(context.cursors, query.order, fields, context.max_page)

@@ -110,7 +110,8 @@ class Query:
     )
     recordings: RecordingConnection = strawberry.field(
         resolver=resolve_recordings,
-        description="The recordings of the account of the credentials, without those of its descendants.",
+        description="The recordings of the account of the credentials. With `descendants`, those of all accounts below "
+        "it, too.",
     )
     recording_stats: RecordingStats = strawberry.field(
         resolver=resolve_stats,

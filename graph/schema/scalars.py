@@ -16,6 +16,7 @@ Sha256 = NewType("Sha256", str)
 JSON = NewType("JSON", object)
 BigInt = NewType("BigInt", int)
 
+_BIG_INT: Final = 2**53
 # RFC 3339 allows less than Python's parser of ISO 8601.
 _RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
 
@@ -39,6 +40,18 @@ def parse_date_time(text: Any) -> Millis:
 
 def _output_only(_value: Any) -> Any:
     raise GraphQLError("this scalar cannot be used as an input")
+
+
+def parse_big_int(value: Any) -> int:
+    """Return an integer.
+
+    Raises:
+        GraphQLError: the value is no integer, or some JSON readers would change it.
+    """
+    if type(value) is int and abs(value) < _BIG_INT:
+        return value
+    message = f"BigInt must be an integer between -2^53 and 2^53, not {shorten(repr(value))}"
+    raise GraphQLError(message)
 
 
 def _as_given(value: Any) -> Any:
@@ -70,9 +83,10 @@ SCALARS: Final[dict[object, ScalarDefinition]] = {
         specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
         parse_value=_as_given,
     ),
-    BigInt: _output(
-        "BigInt",
-        "https://www.rfc-editor.org/rfc/rfc8259#section-6",
-        "An integer that may need more than 32 bits. It is a JSON number of at most 2^53 - 1.",
+    BigInt: strawberry.scalar(
+        name="BigInt",
+        description="An integer that may need more than 32 bits. It is a JSON number of at most 2^53 - 1.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259#section-6",
+        parse_value=parse_big_int,
     ),
 }

@@ -8,7 +8,7 @@ from recordings.model.account import Account, Principal, Scope
 from recordings.model.call import Call
 from recordings.model.errors import InvalidInput
 from recordings.model.item_list import Slice, cut, one_more
-from recordings.model.query import MAX_PAGE, PageRequest
+from recordings.model.query import MAX_DESCENDANTS, MAX_PAGE, PageRequest
 from recordings.ports.recorder import Recorder
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
@@ -42,6 +42,21 @@ class AccountLists:
         """Return the number of accounts directly below an account."""
         account_id = await self._checked(principal, account_id)
         return 0 if principal.owner_id is not None else await self._store.count_children(account_id)
+
+    async def descendants(self, principal: Principal, account_id: str | None = None) -> tuple[str, ...]:
+        """Return the ids of all accounts below an account, for the list of their recordings.
+
+        Raises:
+            InvalidInput: there are more than `MAX_DESCENDANTS`.
+        """
+        account_id = await self._checked(principal, account_id)
+        if principal.owner_id is not None:
+            return ()
+        found = await self._store.accounts_below(account_id, MAX_DESCENDANTS + 1)
+        if len(found) > MAX_DESCENDANTS:
+            allowed = f"false: there are more than {MAX_DESCENDANTS} accounts below, so list them with `children`"
+            raise InvalidInput.of(("descendants",), "maxItems", given=True, allowed=allowed)
+        return tuple(account.id for account in found)
 
     async def calls(
         self, principal: Principal, account_id: str | None = None, request: PageRequest = FIRST_PAGE

@@ -79,6 +79,11 @@ def test_a_list_is_filtered_by_account_state_and_time(cli: CommandLine, archive:
     assert ids("--state", "failed", "--state", "LOST") == [id_of(3), id_of(2)]
     assert ids("--state", "TRASHED") == [id_of(4)]
     assert ids("--state", "STORED", "--state", "TRASHED") == [id_of(4), id_of(1)]
+    assert ids("--reason", "not_audio") == [id_of(2)]
+    assert ids("--reason", "NOT_AUDIO", "--reason", "AUDIO_MISSING", "--state", "LOST") == [id_of(3)]
+    with_delivery(cli, 1)
+    assert ids("--delivery", "failed") == [id_of(1)]
+    assert ids("--delivery", "PENDING") == ids("--held") == []
     assert ids("--limit", "2") == [id_of(3), id_of(2)]
     (second,) = [each for each in cli.json("list") if each["id"] == id_of(2)]
     assert ids("--since", second["start"]) == [id_of(3), id_of(2)]

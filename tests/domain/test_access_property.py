@@ -162,6 +162,7 @@ BY_ACCOUNT = {
     "count of changes": Case(Scope.READ, lambda service, caller, id: service.count(caller, changes_of(id))),
     "children": Case(Scope.READ, lambda service, caller, id: service.lists.children(caller, id)),
     "count_children": Case(Scope.READ, lambda service, caller, id: service.lists.count_children(caller, id)),
+    "descendants": Case(Scope.READ, lambda service, caller, id: service.lists.descendants(caller, id)),
     "calls": Case(Scope.READ, lambda service, caller, id: service.lists.calls(caller, id)),
     "count_calls": Case(Scope.READ, lambda service, caller, id: service.lists.count_calls(caller, id)),
 }
@@ -324,6 +325,9 @@ def _has_only_accessible_items(name: str, result: Any, world: World, account_id:
         assert {account.id for account in result.items} == children_of(world, account_id)
     elif name == "count_children":
         assert result == len(children_of(world, account_id))
+    elif name == "descendants":
+        below = {id for id in world.parents if account_id in world.lineage(id)[1:]}
+        assert set(result) == {id for id in below if world.can_access_account(id)}
     elif name == "calls":
         assert len(result.items) == (world.principal.owner_id in {None, "ada"})
     elif name == "count_calls":

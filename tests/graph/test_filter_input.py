@@ -11,19 +11,23 @@ from strawberry import UNSET
 from graph.schema.enums import RecordingFormat
 from graph.schema.filter_input import RecordingFilter, required_owner, to_condition
 from graph.schema.filter_types import (
+    BigIntRange,
     CallDirectionFilter,
     DateTimeRange,
+    DeliveryStateFilter,
     IntRange,
     RecordingFormatFilter,
+    RecordingReasonFilter,
     RecordingStateFilter,
     StringFilter,
 )
 from graph.schema.scalars import DateTime, parse_date_time
+from recordings.model.account import Account
 from recordings.model.instants import EARLIEST, LATEST, to_iso
-from recordings.model.query import And, Equal, HasMedia, In, Not, Or, Prefix, Range, matches
-from recordings.model.recording import Direction, State
+from recordings.model.query import MAX_DESCENDANTS, And, Equal, HasMedia, In, Not, Or, Prefix, Range, matches
+from recordings.model.recording import Delivery, DeliveryState, Direction, EndCause, Hold, Reason, State
 from tests.graph.api import Api
-from tests.support.memory_installation import CHILD
+from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING
 
 LIST = "query($f: RecordingFilter) { recordings(first: 100, filter: $f) { totalCount nodes { label } } }"
 
@@ -73,6 +77,21 @@ async def labels(api: Api, filter: Any, caller: str = "me") -> set[str]:
         ({"direction": {"known": True}}, "a"),
         ({"direction": {"equal": None}}, "abcd"),
         ({"direction": None, "and": None, "or": None, "from": None, "start": None, "durationMs": None}, "abcd"),
+        ({"reason": {"equal": "NOT_AUDIO"}}, "d"),
+        ({"reason": {"in": ["EMPTY", "TOO_SHORT"]}}, ""),
+        ({"reason": {"known": False}}, "abc"),
+        ({"endCause": {"equal": "HANGUP"}}, "b"),
+        ({"endCause": {"known": True, "equal": None}}, "b"),
+        ({"deliveryState": {"equal": "FAILED"}}, "c"),
+        ({"deliveryState": {"in": ["PENDING", "DELIVERED"]}}, ""),
+        ({"deliveryState": {"known": False}}, "abd"),
+        ({"mediaLength": {"gte": 3_000_000_000}}, "abc"),
+        ({"mediaLength": {"gt": 3_000_000_000}}, ""),
+        ({"mediaLength": {"known": False}}, "d"),
+        ({"mediaLength": {"lt": None, "gte": None}}, "abcd"),
+        ({"held": True}, "a"),
+        ({"held": False}, "bcd"),
+        ({"held": None, "reason": None, "endCause": None, "deliveryState": None, "mediaLength": None}, "abcd"),
         ({"hasMedia": True}, "abc"),
         ({"hasMedia": False}, "d"),
         ({"durationMs": {"gte": 10, "lt": 30}}, "ab"),
@@ -90,12 +109,48 @@ async def labels(api: Api, filter: Any, caller: str = "me") -> set[str]:
 )
 async def test_a_filter_returns_the_matching_recordings(api: Api, given_filter: Any, expected_labels: str) -> None:
     await api.keep(label="a", owner_id="ada", caller_id_number="100", from_="x@a", interaction_id="i",
-                   direction=Direction.INBOUND, duration_ms=10, start=1_000, created=1)  # fmt: skip
+                   direction=Direction.INBOUND, duration_ms=10, start=1_000, created=1,
+                   hold=Hold("me", 1, "case"))  # fmt: skip
     await api.keep(label="b", owner_id="ada", caller_id_number="10", to="y@b", origin="graphql:me", duration_ms=20,
-                   start=2_000)  # fmt: skip
-    await api.keep(label="c", owner_id="bob", caller_id_number="1", call_id="the-call", duration_ms=30, start=3_000)
-    await api.keep(label="d", state=State.FAILED, media=None, duration_ms=None, format="wav", start=4_000)
+                   start=2_000, end_cause=EndCause.HANGUP)  # fmt: skip
+    await api.keep(label="c", owner_id="bob", caller_id_number="1", call_id="the-call", duration_ms=30, start=3_000,
+                   delivery=Delivery("x", DeliveryState.FAILED, None))  # fmt: skip
+    await api.keep(label="d", state=State.FAILED, media=None, duration_ms=None, format="wav", start=4_000,
+                   reason=Reason.NOT_AUDIO)  # fmt: skip
     assert await labels(api, given_filter) == set(expected_labels)
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**53), 1.5, "3", True])
+async def test_a_size_must_be_an_exact_integer(api: Api, value: Any) -> None:
+    error = await api.refused(LIST, f={"mediaLength": {"gte": value}})
+    assert "BigInt must be an integer between -2^53 and 2^53" in error["message"]
+
+
+async def test_a_list_has_the_recordings_of_the_accounts_below(api: Api) -> None:
+    below = b"child of the child".hex()[:32].ljust(32, "0")
+    await api.installation.store.add_account(Account(below, "below", 1, (ACCOUNT, CHILD)))
+    for number, account_id in enumerate((ACCOUNT, CHILD, below, SIBLING)):
+        await api.keep(label=f"{number}", account_id=account_id, owner_id="ada")
+    ask = """query($d: Boolean) { recordings(first: 2, descendants: $d) { totalCount nodes { label account { name } }
+        pageInfo { endCursor } } }"""
+    assert (await api.ask(ask, d=None))["recordings"]["totalCount"] == 1
+    page = (await api.ask(ask, d=True))["recordings"]
+    assert (page["totalCount"], [node["label"] for node in page["nodes"]]) == (3, ["2", "1"])
+    rest = """query($a: String) { viewer { account { recordings(first: 9, after: $a, descendants: true) {
+        nodes { label } pageInfo { hasPreviousPage hasNextPage } } } } }"""
+    page = (await api.ask(rest, a=page["pageInfo"]["endCursor"]))["viewer"]["account"]["recordings"]
+    assert page["nodes"] == [{"label": "0"}]
+    assert page["pageInfo"] == {"hasPreviousPage": True, "hasNextPage": False}
+    assert (await api.ask(ask, "child", d=True))["recordings"]["totalCount"] == 2
+    assert (await api.ask(ask, "ada", d=True))["recordings"]["totalCount"] == 1
+
+
+async def test_a_list_over_too_many_accounts_is_refused(api: Api) -> None:
+    for number in range(MAX_DESCENDANTS):
+        await api.installation.store.add_account(Account(f"{number:032x}", "below", 1, (ACCOUNT,)))
+    error = await api.refused("{ recordings(first: 1, descendants: true) { totalCount } }")
+    assert (error["extensions"]["code"], error["extensions"]["path"]) == ("INVALID_INPUT", ["descendants"])
+    assert "there are more than 100 accounts below" in error["message"]
 
 
 async def test_the_empty_filter_has_no_hidden_time_range(api: Api) -> None:
@@ -210,7 +265,11 @@ CONDITIONS: dict[str, st.SearchStrategy[Any]] = {
     "state": choices_of(RecordingStateFilter, State),
     "direction": choices_of(CallDirectionFilter, Direction),
     "format": choices_of(RecordingFormatFilter, RecordingFormat),
+    "reason": choices_of(RecordingReasonFilter, Reason),
+    "delivery_state": choices_of(DeliveryStateFilter, DeliveryState),
+    "media_length": filters_of(BigIntRange, **BOUNDS),
     "has_media": FLAGS,
+    "held": FLAGS,
 }
 
 
@@ -222,7 +281,10 @@ NESTED = filters(not_=filters(), and_=st.lists(filters(), max_size=2), or_=st.li
 ROWS: st.SearchStrategy[Any] = st.fixed_dictionaries({
     "label": st.none() | TEXTS, "from": TEXTS, "ended": st.none() | NUMBERS, "duration_ms": st.none() | NUMBERS,
     "state": st.sampled_from([state.value for state in State]), "format": st.sampled_from(["mp3", "wav"]),
-    "direction": st.sampled_from([None, "inbound", "outbound"]), "media": st.sampled_from([None, {}]),
+    "direction": st.sampled_from([None, "inbound", "outbound"]),
+    "media": st.none() | st.fixed_dictionaries({"length": NUMBERS}), "hold": st.sampled_from([None, {}]),
+    "reason": st.none() | st.sampled_from([reason.value for reason in Reason]),
+    "delivery": st.none() | st.fixed_dictionaries({"state": st.sampled_from(["PENDING", "FAILED"])}),
 })  # fmt: skip
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "known": lambda value, wanted: (value is not None) is wanted,
@@ -239,6 +301,7 @@ COMBINATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "or_": lambda row, items: any(holds(item, row) for item in items),
     "not_": lambda row, item: not holds(item, row),
     "has_media": lambda row, wanted: (row["media"] is not None) is wanted,
+    "held": lambda row, wanted: (row["hold"] is not None) is wanted,
 }
 
 
@@ -246,14 +309,23 @@ def present(filter: Any) -> dict[str, Any]:
     return {name: value for name, value in vars(filter).items() if value is not None}
 
 
+def value_in(row: Any, name: str) -> Any:
+    if name in {"delivery_state", "media_length"}:
+        whole, part = name.split("_")
+        return row[whole] and row[whole][part]
+    return row[name.rstrip("_")]
+
+
 def holds(filter: RecordingFilter, row: Any) -> bool:
     """Return what the filter means for a row: null is absent, and everything else must hold."""
     return all(
-        COMBINATIONS[name](row, value)
-        if name in COMBINATIONS
-        else all(OPERATORS[key](row[name.rstrip("_")], wanted) for key, wanted in present(value).items())
+        COMBINATIONS[name](row, value) if name in COMBINATIONS else fits(value, value_in(row, name))
         for name, value in present(filter).items()
     )
+
+
+def fits(conditions: Any, value: Any) -> bool:
+    return all(OPERATORS[name](value, wanted) for name, wanted in present(conditions).items())
 
 
 @given(filter=NESTED, rows=st.lists(ROWS, min_size=4, max_size=4))

@@ -37,6 +37,10 @@ class MemoryStore:
         found = [account for account in self.known.values() if account.parent_id == parent_id]
         return take_page(found, request, lambda account: Position(account.created, account.id), descending=False)
 
+    async def accounts_below(self, account_id: str, limit: int) -> Sequence[Account]:
+        """Return the accounts below an account."""
+        return [account for account in self.known.values() if account_id in account.tree][:limit]
+
     async def count_children(self, parent_id: str) -> int:
         """Return the number of accounts directly below an account."""
         return len([account for account in self.known.values() if account.parent_id == parent_id])

@@ -38,6 +38,7 @@ ARGUMENTS: Final = {
     "filter": ["{}", "{state: {in: [STORED]}}", '{label: {equal: "a"}}'],
     "orderBy": ["{field: DURATION, direction: ASC}", "{field: CREATED, direction: DESC}"],
     "trashed": ["true", "null"],
+    "descendants": ["true", "null"],
     "pixels": ["1", "7", "0"],
     "format": ["MP3", "null"],
     "id": ['"202611-x"', '"UmVjb3JkaW5nOjE="', *map(json.dumps, ACCOUNTS)],
@@ -48,7 +49,15 @@ ARGUMENTS: Final = {
         json.dumps(ACCOUNTS),
     ],
 }
-CHANCES: Final = {"first": 0.95, "after": 0.05, "filter": 0.3, "orderBy": 0.3, "trashed": 0.3, "format": 0.5}
+CHANCES: Final = {
+    "first": 0.95,
+    "after": 0.05,
+    "filter": 0.3,
+    "orderBy": 0.3,
+    "trashed": 0.3,
+    "descendants": 0.2,
+    "format": 0.5,
+}
 ROOTS: Final = ("recordings", "recordings", "recordings", "recording", "recording", "node", "nodes", "viewer")
 
 

@@ -124,6 +124,9 @@ class RandomRecordings:
         found = [Account(str(number), "näme", number, ("b" * 32, account_id)) for number in range(3)]
         return Slice(found[: request.limit], request.limit < len(found))
 
+    async def descendants(self, _principal: Any, _id: str) -> tuple[str, ...]:
+        return ("c" * 32,)
+
     async def count_children(self, _principal: Any, _id: str) -> int:
         return 3
 
