@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from recordings.model.account import Scope
+from recordings.model.account import Account, Scope
 from recordings.model.errors import Forbidden, InvalidInput, InvalidState, NotFound
 from recordings.model.events import Failed, Purged, Trashed
+from recordings.model.ids import new_id
 from recordings.model.installation import InstallationPolicy
 from recordings.model.recording import Reason, State
 from recordings.model.user import Method, PrivLevel, hash_credential, hash_password
@@ -94,6 +95,24 @@ async def test_users_are_listed_by_access(users: ManageUsers) -> None:
         await users.users(principal(CHILD), ACCOUNT)
     with pytest.raises(Forbidden):
         await users.users(principal(ACCOUNT, Scope.DELETE), ACCOUNT)
+
+
+async def test_a_list_by_name_is_limited(
+    installation: Installation, users: ManageUsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recordings.use_cases.users.MAX_LIST", 2)
+    for name in ("ada", "bob"):
+        await users.create(ACCOUNT, name)
+    await installation.store.add_account(Account(new_id(), "second", 1, (ACCOUNT,)))
+    assert len(await users.users(principal(), ACCOUNT)) == 2
+    assert len(await users.accounts_below(principal(), ACCOUNT)) == 2
+    await users.create(ACCOUNT, "eve")
+    await installation.store.add_account(Account(new_id(), "third", 1, (ACCOUNT, CHILD)))
+    assert len(await users.accounts_below(principal(), ACCOUNT, direct=True)) == 2
+    with pytest.raises(InvalidState, match="more than 2 accounts: list them with `Account.children`"):
+        await users.accounts_below(principal(), ACCOUNT)
+    with pytest.raises(InvalidState, match="more than 2 users: list them with recordings user list"):
+        await users.users(principal(), ACCOUNT)
 
 
 async def test_a_user_is_known_if_it_was_created_or_owns_a_recording(
