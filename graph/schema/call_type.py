@@ -1,16 +1,20 @@
 """The `LiveCall` type."""
 
+from typing import Any
+
 import strawberry
 
 from graph.schema.enums import Direction
+from graph.schema.global_id import Node
 from graph.schema.scalars import DateTime
+from recordings.model.call import Call
 
 
 @strawberry.type(
     description="One leg of a call in progress, which can be recorded. A leg is one connection between the switch and "
     "a phone or another switch; a call between two phones has two legs."
 )
-class LiveCall:
+class LiveCall(Node):
     call_id: strawberry.ID = strawberry.field(description="The id of this leg, as input for `startRecording`.")
     account_id: strawberry.ID = strawberry.field(description="The plain id of the account that the call belongs to.")
     started: DateTime = strawberry.field(description="The time at which the service received the first audio.")
@@ -32,3 +36,7 @@ class LiveCall:
     caller_id_number: str | None = strawberry.field(description="The caller's number.")
     callee_id_name: str | None = strawberry.field(description="The callee's name.")
     callee_id_number: str | None = strawberry.field(description="The callee's number.")
+
+    @classmethod
+    def is_type_of(cls, source: Any, *_: Any) -> bool:
+        return isinstance(source, Call)

@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from graph.execution.compiler import Computed, ComputedWith
 from graph.schema.audio_type import damaged_of, peaks_of, resolve_media, url_expires_of, url_in_format, url_of
-from graph.schema.global_id import ACCOUNT, RECORDING, global_id
+from graph.schema.global_id import ACCOUNT, LIVE_CALL, RECORDING, call_identity, global_id
 from graph.schema.node_types import modified_of, parent_id_of
 from graph.schema.recording_page import RecordingPage
 from graph.schema.recording_parts import delivery_url_of
 from graph.schema.resolver_context import Context
 from graph.schema.stats_type import duration_at
 from recordings.model.account import Account
+from recordings.model.call import Call
 from recordings.model.fields import RecordingRow
 from recordings.model.stats import Figures, StatsResult, StatsRow
 
@@ -45,6 +46,9 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
     ("RecordingEdge", "cursor"): _column(itemgetter(1)),
     ("RecordingEdge", "node"): _column(itemgetter(0)),
     ("RecordingConnection", "totalCount"): _column(lambda page: page.total()),
+    ("LiveCall", "id"): _column(lambda call: global_id(LIVE_CALL, call_identity(call))),
+    # The plain text: a plan checks the type of each value exactly.
+    ("LiveCall", "direction"): _column(lambda call: call.direction and call.direction.value),
     ("Account", "id"): _column(lambda account: global_id(ACCOUNT, account.id)),
     ("Recording", "id"): _column_with_context(lambda row, _context: global_id(RECORDING, row["id"])),
     ("Account", "parentId"): _column_with_context(parent_id_of),
@@ -85,6 +89,7 @@ SOURCES: Final[Mapping[str, type]] = {
     "RecordingEdge": tuple,
     "Recording": dict,
     "Account": Account,
+    "LiveCall": Call,
     "RecordingStats": StatsResult,
     "RecordingStatsRow": StatsRow,
     "RecordingFigures": Figures,

@@ -6,12 +6,14 @@ from typing import Any, Final
 import strawberry
 
 from recordings.model.account import Account
+from recordings.model.call import Call
 from recordings.model.errors import InvalidInput
 from recordings.model.ids import MAX_ID
 
 RECORDING: Final = "Recording"
 ACCOUNT: Final = "Account"
-_TYPES: Final = (RECORDING, ACCOUNT)
+LIVE_CALL: Final = "LiveCall"
+_TYPES: Final = (RECORDING, ACCOUNT, LIVE_CALL)
 _MAX_GLOBAL_ID: Final = 8 * MAX_ID
 """Maximum length of a global id. A character of an id takes up to 4 bytes, which are up to 6 characters in Base64."""
 
@@ -50,13 +52,22 @@ def plain(text: str, type_name: str) -> str:
     return parts[1] if parts is not None and parts[0] == type_name else text
 
 
+def call_identity(call: Call) -> str:
+    """Return the id of a live call in its global id: a call id is unique in its account."""
+    return f"{call.account_id}:{call.call_id}"
+
+
 def type_of(source: Any) -> str:
     """Return the GraphQL type of an object with a global id. Rows are recordings."""
+    if isinstance(source, Call):
+        return LIVE_CALL
     return ACCOUNT if isinstance(source, Account) else RECORDING
 
 
 def _resolve_id(source: strawberry.Parent[Any]) -> strawberry.ID:
     name = type_of(source)
+    if name is LIVE_CALL:
+        return global_id(name, call_identity(source))
     return global_id(name, source["id"] if name is RECORDING else source.id)
 
 

@@ -1,14 +1,14 @@
 """The queries. Their resolvers return what the use cases return: rows, and objects of the domain."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 import strawberry
 
 from graph.execution.compiler import PlanInput
 from graph.schema.federation import Representation, Service, parse_representation, resolve_service
 from graph.schema.field_info import Info
-from graph.schema.global_id import ACCOUNT, RECORDING, Node, parse_id, plain
+from graph.schema.global_id import ACCOUNT, LIVE_CALL, RECORDING, Node, parse_id, plain
 from graph.schema.node_types import Account, Recording, RecordingConnection
 from graph.schema.prefetch import prefetch_for_recordings
 from graph.schema.projection import cached, row_fields
@@ -70,7 +70,8 @@ async def _load(info: Info, parts: Sequence[tuple[str, str]]) -> list[Any]:
     recording_ids = [plain_id for type_name, plain_id in parts if type_name == RECORDING]
     rows = dict(zip(recording_ids, await _find(info, recording_ids), strict=True)) if recording_ids else {}
     return [
-        rows[plain_id] if type_name == RECORDING else await _account(info, plain_id) for type_name, plain_id in parts
+        rows[plain_id] if type_name == RECORDING else await _LOADERS[type_name](info, plain_id)
+        for type_name, plain_id in parts
     ]
 
 
@@ -86,6 +87,18 @@ async def _account(info: Info, account_id: str) -> Any:
         return await info.context.recordings.account(info.context.principal, account_id)
     except NotFound:
         return None
+
+
+async def _call(info: Info, identity: str) -> Any:
+    account_id, _, call_id = identity.partition(":")
+    try:
+        return await info.context.recordings.call(info.context.principal, call_id, account_id)
+    except NotFound:
+        return None
+
+
+_LOADERS: Final = {ACCOUNT: _account, LIVE_CALL: _call}
+"""The functions that load an object by its plain id, by type."""
 
 
 @strawberry.type(

@@ -21,7 +21,7 @@ from recordings.model.recording import State
 _CHANGED: Final = OrderField.MODIFIED.value
 _TOMBSTONE: Final = Equal("state", State.PURGED.value)
 _INCOMPLETE_UPLOAD: Final = And((Equal("revision", 0), Not(Equal("source_key", None))))
-_KEPT: Final = frozenset({"id", "account_id", "state", "shelf", "revision", "created", "start", _CHANGED})
+_KEPT: Final = frozenset({"id", "account_id", "state", "shelf", "revision", "created", "start", "format", _CHANGED})
 """What a tombstone shows. The store keeps more of it, for the operator."""
 _BLANK: Final[Mapping[FieldType, Any]] = {FieldType.TEXT: "", FieldType.OBJECT: [], FieldType.FREE_FORM: {}}
 

@@ -109,7 +109,7 @@ async def test_a_list_by_name_is_limited(
     await users.create(ACCOUNT, "eve")
     await installation.store.add_account(Account(new_id(), "third", 1, (ACCOUNT, CHILD)))
     assert len(await users.accounts_below(principal(), ACCOUNT, direct=True)) == 2
-    with pytest.raises(InvalidState, match="more than 2 accounts: list them with `Account.children`"):
+    with pytest.raises(InvalidState, match=r"more than 2 accounts: list them with `Account\.children`"):
         await users.accounts_below(principal(), ACCOUNT)
     with pytest.raises(InvalidState, match="more than 2 users: list them with recordings user list"):
         await users.users(principal(), ACCOUNT)

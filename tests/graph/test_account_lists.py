@@ -156,6 +156,22 @@ async def test_the_credentials_of_an_owner_see_no_children_and_only_own_calls(ap
     assert account["calls"] == {"totalCount": 2, "nodes": [{"ownerId": "ada"}] * 2}
 
 
+async def test_a_live_call_has_a_global_id(api: Api) -> None:
+    await ring(api, 2)
+    ask = "{ viewer { account { calls(first: 9) { nodes { id callId } } } } }"
+    calls = (await api.ask(ask))["viewer"]["account"]["calls"]["nodes"]
+    found = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on LiveCall { callId direction } } }"
+    ids = [call["id"] for call in calls] + [global_id("LiveCall", text) for text in ("x", f"{ACCOUNT}:gone", ":")]
+    nodes = (await api.ask(found, ids=ids))["nodes"]
+    assert nodes[:2] == [{"__typename": "LiveCall", **call, "direction": None} for call in calls]
+    assert nodes[2:] == [None] * 3
+    # These credentials may not access the account, or the other owner's call.
+    assert (await api.ask(found, "sibling", ids=ids))["nodes"] == [None] * 5
+    assert [node and node["callId"] for node in (await api.ask(found, "ada", ids=ids[:2]))["nodes"]] == [
+        None if call["callId"] == "call-000" else call["callId"] for call in calls
+    ]
+
+
 async def test_lists_need_the_scope_read(api: Api) -> None:
     for kind in ("children", "calls"):
         answer = await api.send(f"{{ viewer {{ account {{ {kind}(first: 1) {{ totalCount }} }} }} }}", "no_read")

@@ -244,7 +244,7 @@ async def test_documents_are_migrated_once_opened(
     assert mongodb_client[mongodb_database][META].find_one() == {"_id": "schema", "version": version}
 
 
-async def test_accounts_of_version_3_get_their_parent(
+async def test_accounts_of_version_5_get_their_parent(
     store: MongoStore, mongodb_client: Client, mongodb_uri: str, mongodb_database: str
 ) -> None:
     accounts = [Account("a", "x", 1), Account("b", "x", 2, ("a",)), Account("c", "x", 3, ("a", "b"))]
@@ -252,7 +252,7 @@ async def test_accounts_of_version_3_get_their_parent(
         await store.add_account(account)
     database = mongodb_client[mongodb_database]
     database[ACCOUNTS].update_many({}, {"$unset": {"parent_id": 1}})
-    database[META].update_one({"_id": "schema"}, {"$set": {"version": 3}})
+    database[META].update_one({"_id": "schema"}, {"$set": {"version": 5}})
     again = MongoStore(mongodb_uri, mongodb_database)
     await again.open()
     children = [await again.children(account.id, PageRequest(limit=9)) for account in accounts]

@@ -198,14 +198,14 @@ async def test_one_of_the_copies_of_version_8_holds_its_file(tmp_path: Path) -> 
     await made.close()
 
 
-async def test_accounts_of_version_13_get_their_parent(tmp_path: Path) -> None:
+async def test_accounts_of_version_15_get_their_parent(tmp_path: Path) -> None:
     made = SqliteStore(tmp_path)
     await made.open()
     accounts = [Account("a", "x", 1), Account("b", "x", 2, ("a",)), Account("c", "x", 3, ("a", "b"))]
     for account in accounts:
         await made.add_account(account)
     await made.close()
-    rewrite_as_version(13, tmp_path)
+    rewrite_as_version(15, tmp_path)
     await made.open()
     children = [await made.children(account.id, PageRequest(limit=9)) for account in accounts]
     assert children == [accounts[1:2], accounts[2:], []]

@@ -31,6 +31,7 @@ UNLIMITED: Final = Limits(
 )  # fmt: skip
 SCHEMA: Final = Schema(limits=UNLIMITED, suggestions=True, max_bytes=1 << 20)
 OPERATIONS: Final = OperationRunner(schema=SCHEMA.core, documents=SCHEMA.documents, single_field=SCHEMA.single_field)
+CALLS: Final = [global_id("LiveCall", f"a:{name}") for name in ("out", "gone", "x")]
 ACCOUNTS: Final = [global_id("Account", "a"), global_id("Account", "b")]
 ARGUMENTS: Final = {
     "first": ["1", "5", "100"],
@@ -41,12 +42,13 @@ ARGUMENTS: Final = {
     "descendants": ["true", "null"],
     "pixels": ["1", "7", "0"],
     "format": ["MP3", "null"],
-    "id": ['"202611-x"', '"UmVjb3JkaW5nOjE="', *map(json.dumps, ACCOUNTS)],
+    "id": ['"202611-x"', '"UmVjb3JkaW5nOjE="', *map(json.dumps, [*ACCOUNTS, *CALLS])],
     "ids": [
         "[]",
         '["UmVjb3JkaW5nOjE="]',
         json.dumps([global_id("Recording", "1"), *ACCOUNTS, "x"]),
         json.dumps(ACCOUNTS),
+        json.dumps(CALLS),
     ],
 }
 CHANCES: Final = {

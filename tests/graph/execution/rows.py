@@ -6,7 +6,7 @@ from typing import Any
 
 from recordings.model.account import Account
 from recordings.model.call import Call
-from recordings.model.errors import NotFound
+from recordings.model.errors import CallNotFound, NotFound
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import LATEST
 from recordings.model.item_list import Slice
@@ -133,6 +133,12 @@ class RandomRecordings:
     async def calls(self, _principal: Any, account_id: str, request: PageRequest) -> Slice[Call]:
         found = [Call(account_id=account_id, call_id=f"ü{number}", started=number) for number in range(3)]
         return Slice(found[: request.limit], request.limit < len(found))
+
+    async def call(self, _principal: Any, call_id: str, account_id: str) -> Call:
+        if call_id == "gone":
+            raise CallNotFound("no such call", path=("callId",))
+        direction = Direction.OUTBOUND if call_id == "out" else None
+        return Call(account_id=account_id, call_id=call_id, started=1, direction=direction)
 
     async def count_calls(self, _principal: Any, _id: str) -> int:
         return 3
