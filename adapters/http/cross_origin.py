@@ -23,9 +23,10 @@ PATHS: Final = {
 """The methods that pages may use, by the beginning of the path."""
 _MAX_AGE: Final = "86400"
 """Seconds for which a browser keeps the answer to a preflight request. Chromium keeps it for two hours at most."""
+_USUAL_HEADERS: Final = "authorization, content-type, if-none-match, if-range, range, x-auth-token, x-request-id"
 _EXPOSED: Final = (
-    "accept-ranges, content-disposition, content-encoding, content-length, content-range, etag, last-modified, "
-    "export-cursor, repr-digest, retry-after, www-authenticate, x-request-id"
+    "accept-ranges, content-disposition, content-encoding, content-length, content-range, etag, export-cursor, "
+    "last-modified, range, repr-digest, retry-after, www-authenticate, x-request-id"
 )
 """The headers of responses that a page may read, besides those that it may always read."""
 
@@ -91,8 +92,7 @@ class CrossOrigin:
         response["access-control-allow-methods"] = methods
         response["access-control-max-age"] = _MAX_AGE
         # Any header: clients add their own, for example for tracing. No header gives a page more rights than its token.
-        if wanted := request.get("access-control-request-headers"):
-            response["access-control-allow-headers"] = wanted
+        response["access-control-allow-headers"] = request.get("access-control-request-headers") or _USUAL_HEADERS
 
 
 def _methods(scope: Scope) -> str | None:

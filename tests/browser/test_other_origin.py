@@ -89,7 +89,19 @@ def test_an_allowed_page_can_read_errors(chromium: Chromium, service: Server, pa
     status, request_id, body = page.evaluate(graphql(service, "wrong"))
     assert (status, body["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")
     assert body["errors"][0]["extensions"]["requestId"] == request_id
-    assert page.evaluate(f"fetch('{service.url}/media/unknown').then(response => response.status)") == 401
+    for path in ("/media/unknown", "/export/recordings"):
+        assert page.evaluate(f"fetch('{service.url}{path}').then(response => response.status)") == 401
+
+
+def test_an_allowed_page_reads_an_export_and_its_cursor(chromium: Chromium, service: Server, page_port: int) -> None:
+    page = opened(chromium, "127.0.0.1", page_port)
+    header = json.dumps({"headers": {"x-auth-token": service.shown_token()}})
+    text, cursor = page.evaluate(
+        f"fetch('{service.url}/export/recordings?format=csv', {header}).then(async response => "
+        "[await response.text(), response.headers.get('export-cursor')])"
+    )
+    assert text.startswith("id,accountId,")
+    assert cursor
 
 
 def test_wavesurfer_draws_the_audio_and_a_range_shows_its_place(

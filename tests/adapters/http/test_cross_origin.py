@@ -88,6 +88,8 @@ async def test_a_preflight_is_answered_and_may_be_cached() -> None:
             assert response.headers["access-control-allow-headers"] == wanted
             assert response.headers["access-control-max-age"] == "86400"
             assert response.headers["vary"] == "origin, access-control-request-headers"
+        allowed = (await preflight(http, "/media/1")).headers["access-control-allow-headers"].split(", ")
+        assert {"authorization", "content-type", "range", "x-auth-token"} <= set(allowed)
 
 
 @pytest.mark.parametrize("origin", OTHERS)
