@@ -26,8 +26,7 @@ const clientWith = (url, token, warnings) =>
     exchanges: [
       cacheExchange({
         keys: {
-          Hold: embedded, LiveCall: (call) => `${call.accountId} ${call.callId}`, Media: embedded,
-          RecordingOptions: embedded, Delivery: embedded, Span: embedded, Viewer: embedded,
+          Hold: embedded, Media: embedded, RecordingOptions: embedded, Span: embedded, Viewer: embedded,
         },
         resolvers: { Query: { recordings: relayPagination() } },
         logger: (level, message) => level === "debug" || warnings.push(message),
