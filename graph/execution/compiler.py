@@ -45,6 +45,7 @@ if graphql-core must complete the value instead.
 """
 Computed = Callable[[Sequence[Any], Any], Values]
 """Computes a column of a page. Gets the sources of a field and the request's context; returns the values."""
+Source = type | tuple[type, ...]
 ComputedWith = Callable[[Sequence[Any], Any, Mapping[str, Any]], Values]
 """The same for a field with arguments. The third argument holds them, coerced by graphql-core."""
 
@@ -72,14 +73,14 @@ class Compiler:
       the same values as the resolver.
     - `computed_with`: the same for fields with arguments.
     - `scalars`: the kinds of the schema's own scalars.
-    - `sources`: the Python class of a type's sources, for types whose sources are not dicts, or whose `is_type_of` need
-      not be called. The class of a source gives its type in an interface or a union.
+    - `sources`: the Python class or classes of a type's sources, for types whose sources are not dicts, or whose
+      `is_type_of` need not be called. The class of a source gives its type in an interface or a union.
     """
 
     computed: Mapping[tuple[str, str], Computed] = field(default_factory=dict)
     computed_with: Mapping[tuple[str, str], ComputedWith] = field(default_factory=dict)
     scalars: Mapping[str, Kind] = field(default_factory=dict)
-    sources: Mapping[str, type] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
     def compile(self, collector: FieldCollector, kind: GraphQLOutputType, nodes: Sequence[FieldNode]) -> Plan | None:
         """Return the plan for the result of a field, or `None` if graphql-core must complete it."""
@@ -111,7 +112,9 @@ class Compiler:
         possible = collector.schema.get_possible_types(kind)
         if not all(item.name in self.sources for item in possible):
             raise NotCompiledError(kind.name)
-        changes = {self.sources[item.name]: self._object(collector, item, nodes) for item in possible}
+        changes: dict[Any, Change] = {
+            self.sources[item.name]: self._object(collector, item, nodes) for item in possible
+        }
         if len(changes) < len(possible):
             raise NotCompiledError(kind.name)
         return _ByClass(changes)
@@ -176,7 +179,7 @@ class _NameObject:
         return _Name(name)
 
 
-def _name_of(definition: GraphQLField, source: type[Any]) -> str:
+def _name_of(definition: GraphQLField, source: Source) -> str:
     """Return the name that a basic field reads from its source.
 
     A basic field has no resolver, permission or extension: it only reads a value. Strawberry marks the resolver of such
@@ -216,7 +219,7 @@ class _Columns:
     """Collects the columns of an object type: first the columns that are read from the rows, then the others."""
 
     kind: GraphQLObjectType
-    source: type[Any]
+    source: Source
     is_type_of: Callable[[Any, Any], Any] | None
     read: list[tuple[str, str, Kind]] = field(default_factory=list)
     others: list[tuple[str, Change]] = field(default_factory=list)
@@ -242,7 +245,7 @@ class _Columns:
             changes=tuple((at, kind.change) for at, (_, _, kind) in enumerate(self.read) if kind.change is not None),
             others=tuple(change for _, change in self.others),
             order=tuple(columns.index(key) for key in self.keys),
-            source=self.source,
+            classes=frozenset(self.source if isinstance(self.source, tuple) else (self.source,)),
             is_type_of=self.is_type_of,
         )
 
@@ -272,7 +275,7 @@ def _checker(shapes: Sequence[Any]) -> Callable[[list[tuple[Any, ...]]], list[tu
 ReadRows = Callable[[Sequence[Any]], list[tuple[Any, ...]]]
 
 
-def _reader(source: type[Any], names: Sequence[str], shapes: Sequence[Any]) -> ReadRows | None:
+def _reader(source: Source, names: Sequence[str], shapes: Sequence[Any]) -> ReadRows | None:
     if not names:
         return None
     # A getter of one name returns the bare value and not a tuple. So a single name is read twice.
@@ -306,7 +309,7 @@ class _Objects:
     changes: tuple[tuple[int, Change], ...]
     others: tuple[Change, ...]
     order: tuple[int, ...]
-    source: type[Any]
+    classes: frozenset[type]
     is_type_of: Callable[[Any, Any], Any] | None
 
     def __call__(self, rows: Values, info: Any) -> Values:
@@ -324,7 +327,7 @@ class _Objects:
         return list(map(self.build, *(columns[at] for at in self.order)))
 
     def _check(self, rows: Values, info: Any) -> None:
-        if not set(map(type, rows)) <= {self.source}:
+        if not self.classes.issuperset(map(type, rows)):
             raise BailError
         if self.is_type_of is not None and not set(map(self.is_type_of, rows, repeat(info))) <= {True}:
             raise BailError

@@ -46,7 +46,8 @@ Terms:
 - Global id and plain id: `id` is the global id, as Relay requires. `plainId` is the id that the v2 REST API uses.
 
 Rules:
-- Lists have pages of at most 100 recordings. Give `first` (with `after`) or `last` (with `before`).
+- Lists have pages of at most 100 items. Give `first` (with `after`) or `last` (with `before`).
+- A condition of a filter that is null is absent. `known: false` finds recordings without a value.
 - A mutation that is rejected returns its errors in `errors` of its payload.
 - An idempotency key makes it safe to send a mutation again.
 - The service computes the cost of a document before it executes it. `extensions.cost` in the response has the cost."""

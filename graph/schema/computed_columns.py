@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
-from graph.execution.compiler import Computed, ComputedWith
+from graph.execution.compiler import Computed, ComputedWith, Source
 from graph.schema.audio_type import damaged_of, peaks_of, resolve_media, url_expires_of, url_in_format, url_of
 from graph.schema.global_id import ACCOUNT, LIVE_CALL, RECORDING, call_identity, global_id
+from graph.schema.item_page import ItemPage
 from graph.schema.node_types import modified_of, parent_id_of
 from graph.schema.recording_page import RecordingPage
 from graph.schema.recording_parts import delivery_url_of
@@ -39,6 +40,19 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
     ("RecordingConnection", "edges"): _column(attrgetter("edges")),
     ("RecordingConnection", "nodes"): _column(attrgetter("nodes")),
     ("RecordingConnection", "pageInfo"): lambda pages, _context: pages,
+    **{
+        (f"{kind}Connection", name): column
+        for kind in ("LiveCall", "Account")
+        for name, column in (
+            ("edges", _column(attrgetter("edges"))),
+            ("pageInfo", lambda pages, _context: pages),
+            ("totalCount", _column(lambda page: page.total())),
+        )
+    },
+    ("LiveCallEdge", "cursor"): _column(itemgetter(1)),
+    ("LiveCallEdge", "node"): _column(itemgetter(0)),
+    ("AccountEdge", "cursor"): _column(itemgetter(1)),
+    ("AccountEdge", "node"): _column(itemgetter(0)),
     ("PageInfo", "hasNextPage"): _column(lambda page: page.ends["hasNextPage"]),
     ("PageInfo", "hasPreviousPage"): _column(lambda page: page.ends["hasPreviousPage"]),
     ("PageInfo", "startCursor"): _column(attrgetter("start_cursor")),
@@ -83,9 +97,13 @@ COLUMNS_WITH: Final[Mapping[tuple[str, str], ComputedWith]] = {
     ("RecordingStatsRow", "durationMs"): _durations,
 }
 """The functions of fields with an argument."""
-SOURCES: Final[Mapping[str, type]] = {
+SOURCES: Final[Mapping[str, Source]] = {
     "RecordingConnection": RecordingPage,
-    "PageInfo": RecordingPage,
+    "LiveCallConnection": ItemPage,
+    "LiveCallEdge": tuple,
+    "AccountConnection": ItemPage,
+    "AccountEdge": tuple,
+    "PageInfo": (RecordingPage, ItemPage),
     "RecordingEdge": tuple,
     "Recording": dict,
     "Account": Account,
@@ -94,6 +112,6 @@ SOURCES: Final[Mapping[str, type]] = {
     "RecordingStatsRow": StatsRow,
     "RecordingFigures": Figures,
 }
-"""The Python class of each type's source. The `is_type_of` of these types checks nothing else."""
+"""The Python class or classes of each type's source. The `is_type_of` of these types checks nothing else."""
 MARKED: Final = frozenset({"_entities", "node", "nodes", "recording", "recordingStats", "recordings"})
 """The fields of `Query` that return a `PlanInput`."""

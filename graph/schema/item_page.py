@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from graph.execution.compiler import PlanInput
 from graph.schema.field_info import Info
 from graph.schema.page_arguments import PageArguments
+from graph.schema.prefetch import is_included
 from graph.schema.projection import cached, names_at
 from recordings.model.account import Account
 from recordings.model.call import position_of_call
@@ -24,6 +26,7 @@ _POSITIONS: Final[dict[TimeList, Callable[[Any], Position]]] = {
     TimeList.ACCOUNTS: _position_of_account,
     TimeList.CALLS: position_of_call,
 }
+_CONNECTIONS: Final = {TimeList.ACCOUNTS: "AccountConnection", TimeList.CALLS: "LiveCallConnection"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class ItemPage:
     """A page, with the functions that read other pages of the list and count it."""
 
     cursors: Cursors
-    list: TimeList
+    kind: TimeList
     request: PageRequest
     read: Read
     count: Callable[[], Awaitable[int]]
@@ -39,13 +42,16 @@ class ItemPage:
     ends: dict[str, bool] = field(default_factory=dict)
     """The values of `hasNextPage` and `hasPreviousPage` that the client selected."""
 
-    @property
-    def nodes(self) -> Collection[Any]:
-        """The items of the page."""
-        return self.found.items
+    counted: list[int | Exception] = field(default_factory=list)
+    """The number of items of the list, or the error of counting them. Empty until `find_total` is called."""
 
     @property
-    def edges(self) -> Collection[tuple[Any, str]]:
+    def nodes(self) -> list[Any]:
+        """The items of the page."""
+        return list(self.found.items)
+
+    @property
+    def edges(self) -> list[tuple[Any, str]]:
         """The items with their cursors."""
         return [(item, self._cursor(item)) for item in self.found.items]
 
@@ -58,6 +64,20 @@ class ItemPage:
     def end_cursor(self) -> str | None:
         """The cursor of the last item, or `None` on an empty page."""
         return self._cursor(self.found.items[-1]) if self.found.items else None
+
+    async def find_total(self) -> None:
+        """Count the items of the list, for `total`."""
+        try:
+            self.counted.append(await self.count())
+        except Exception as error:  # noqa: BLE001 - `total` raises it, so that the error has the path of the field
+            self.counted.append(error)
+
+    def total(self) -> int:
+        """Return the number that `find_total` found. Raise the error if counting failed."""
+        counted = self.counted[0]
+        if isinstance(counted, Exception):
+            raise counted
+        return counted
 
     async def find_ends(self, selected: Collection[str]) -> None:
         """Find those of `hasNextPage` and `hasPreviousPage` that are selected."""
@@ -80,22 +100,25 @@ class ItemPage:
         return bool((await self.read(probe)).items)
 
     def _position(self, item: Any) -> Position:
-        return _POSITIONS[self.list](item)
+        return _POSITIONS[self.kind](item)
 
     def _cursor(self, item: Any) -> str:
-        return self.cursors.encode(self.list, self._position(item))
+        return self.cursors.encode(self.kind, self._position(item))
 
 
 def _selected(info: Info) -> frozenset[str]:
-    return names_at(info, ("pageInfo",))
+    return names_at(info, (), ("pageInfo",))
 
 
 async def load_page(
     info: Info, kind: TimeList, arguments: PageArguments, read: Read, count: Callable[[], Awaitable[int]]
-) -> ItemPage:
+) -> PlanInput:
     """Read a page of a list."""
     context = info.context
     request = arguments.page_request(context.cursors, kind, None, context.max_page)
     page = ItemPage(context.cursors, kind, request, read, count, await read(request))
-    await page.find_ends(cached(info, _selected))
-    return page
+    selected = cached(info, _selected)
+    await page.find_ends(selected)
+    if "totalCount" in selected and is_included(info, _CONNECTIONS[kind], "totalCount"):
+        await page.find_total()
+    return PlanInput(page)

@@ -260,7 +260,9 @@ async def _resolve_calls(
 
 
 async def _count_items(page: strawberry.Parent[ItemPage]) -> int:
-    return await page.count()
+    if not page.counted:
+        await page.find_total()
+    return page.total()
 
 
 def _item_edges(page: strawberry.Parent[ItemPage]) -> Any:

@@ -73,8 +73,8 @@ class AccountLists:
 
     async def _checked(self, principal: Principal, account_id: str | None, request: PageRequest = FIRST_PAGE) -> str:
         require_scope(principal, Scope.READ)
-        if not 1 <= request.limit <= MAX_PAGE:
-            raise InvalidInput.of(("first",), "maximum", request.limit, f"an integer from 1 to {MAX_PAGE}")
+        if not 0 <= request.limit <= MAX_PAGE:
+            raise InvalidInput.of(("first",), "maximum", request.limit, f"an integer from 0 to {MAX_PAGE}")
         return await self._authorized.account_id(principal, account_id)
 
 
