@@ -11,8 +11,11 @@ from recordings.model.ids import is_hex_id
 from recordings.ports.account_stores import AccountStore
 from recordings.use_cases.accounts import hash_secret
 
-TTL: Final = 5.0
-"""Seconds that a lookup is cached. A revoked key or address may work for this long."""
+TTL: Final = 2.5
+"""Seconds that a lookup is cached. A revoked key or address may work for this long.
+
+With the interval at which open streams are checked, this is less than five seconds.
+"""
 _MAX_CACHED: Final = 4_096
 
 

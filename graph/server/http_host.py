@@ -32,7 +32,8 @@ class FirstForwardedProto:
 class CheckedHost:
     """ASGI middleware: reject requests without exactly one `Host`, and never redirect to a host that a client chose.
 
-    A redirect to this server has a relative `Location`. With a `public_url`, a redirect for another host is rejected.
+    This also applies to the handshakes of WebSockets. A redirect to this server has a relative `Location`. With a
+    `public_url`, a redirect for another host is rejected.
     """
 
     def __init__(self, app: ASGIApp, public_url: str | None) -> None:
@@ -41,7 +42,7 @@ class CheckedHost:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == _HOST]

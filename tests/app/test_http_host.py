@@ -14,9 +14,10 @@ from graph.server.http_host import CheckedHost, FirstForwardedProto
 from tests.e2e.server import Server
 
 
-async def raw(server: Server, *lines: str) -> str:
+async def raw(server: Server, *lines: str, upgrade: bool = False) -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write("".join(f"{line}\r\n" for line in (*lines, "Connection: close", "")).encode())
+    connection = f"Connection: {'Upgrade' if upgrade else 'close'}"
+    writer.write("".join(f"{line}\r\n" for line in (*lines, connection, "")).encode())
     text = (await asyncio.wait_for(reader.read(), 20)).decode()
     writer.close()
     return text
@@ -34,11 +35,28 @@ def test_a_request_must_have_one_host(tmp_path: Path) -> None:
             for path in ("/healthz", "/readyz"):
                 text = asyncio.run(raw(server, f"GET {path} HTTP/1.1", *lines))
                 assert text.startswith(f"HTTP/1.1 {status} "), (hosts, text)
+                upgrade = ["Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {'A' * 22}=="]
+                # With one `Host`, whichever it is, the ingest address decides. No response contains it.
+                text = asyncio.run(raw(server, "GET /ingest/a/b/ws HTTP/1.1", *lines, *upgrade, upgrade=True))
+                assert text.startswith(f"HTTP/1.1 {400 if status == 400 else 404} "), (hosts, text)
+                assert "a.example" not in text
         # Health checks of older balancers.
         assert " 200 " in asyncio.run(raw(server, "GET /healthz HTTP/1.0")).splitlines()[0]
-        for path in ("/healthz/", "/graphql/", "/v2/"):
-            text = asyncio.run(raw(server, f"GET {path} HTTP/1.1", "Host: evil.example"))
-            assert "evil.example" not in text
+        paths = [
+            "/",
+            "/healthz/",
+            "/graphql/",
+            "/v2",
+            "/v2/",
+            "/v1/accounts/",
+            "/media/x/",
+            "/ingest/a/b/",
+            "//evil.example",
+        ]
+        for path in (*paths, "http://evil.example/healthz/"):
+            for names in (["Host: evil.example"], ["Host: a.example", "X-Forwarded-Host: evil.example"]):
+                text = asyncio.run(raw(server, f"GET {path} HTTP/1.1", *names, "Accept: text/html"))
+                assert "evil.example" not in text, text
 
 
 async def redirect(request: Request) -> RedirectResponse:

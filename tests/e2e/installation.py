@@ -40,12 +40,14 @@ def make_key(data: Path, **variables: str) -> str:
     return asyncio.run(_with(data, make, variables))
 
 
-def revoke_keys(data: Path, **variables: str) -> str:
-    """Revoke all API keys of the account. `variables` are the server's settings."""
+def revoke_all(data: Path, **variables: str) -> str:
+    """Revoke all API keys and ingest addresses of the account. `variables` are the server's settings."""
 
     async def revoke(services: Services) -> str:
         async for key in await services.accounts.keys(ACCOUNT):
             await services.accounts.revoke_key(key.id)
+        for address in await services.accounts.ingest_addresses(ACCOUNT):
+            await services.accounts.revoke_ingest(address.id)
         return ""
 
     return asyncio.run(_with(data, revoke, variables))

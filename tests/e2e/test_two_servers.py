@@ -8,10 +8,11 @@ import httpx
 import pytest
 
 from tests.adapters.audio.made_files import make
-from tests.e2e.installation import ACCOUNT, make_key, revoke_keys
+from tests.e2e.installation import ACCOUNT, make_key, revoke_all
 from tests.e2e.pair import Pair, audio, codes, live
 from tests.e2e.server import Client, until
 from tests.e2e.sound import decode
+from tests.e2e.stream_call import StreamCall
 
 
 def test_the_same_file_through_two_servers_is_stored_once(pair: Pair) -> None:
@@ -123,12 +124,15 @@ def test_a_revocation_counts_at_every_server_within_five_seconds(pair: Pair) -> 
         return httpx.post(url, headers={"X-Auth-Token": key}, json={"query": "{ __typename }"}).status_code
 
     assert [status(url) for url in urls] == [200, 200]
-    revoke_keys(pair.one.data, **pair.one.variables)
-    began = time.monotonic()
-    for url in urls:
-        until(lambda: status(url) == 401, pause=0.1)  # noqa: B023 - used at once
-    # One second more, for a machine under load.
-    assert time.monotonic() - began < 6
+    with StreamCall(pair.one.url, pair.ingest, "one") as one, StreamCall(pair.other.url, pair.ingest, "other") as other:
+        until(lambda: sorted(live(pair.at_one)) == ["one", "other"])
+        revoke_all(pair.one.data, **pair.one.variables)
+        began = time.monotonic()
+        for url in urls:
+            until(lambda: status(url) == 401, pause=0.1)  # noqa: B023 - used at once
+        assert [one.wait_for_close(), other.wait_for_close()] == [1008, 1008]
+        # One second more, for a machine under load.
+        assert time.monotonic() - began < 6
 
 
 def test_commands_are_accepted_only_from_servers_of_the_installation(pair: Pair) -> None:

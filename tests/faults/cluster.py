@@ -50,7 +50,8 @@ def run(store: str, seconds: float, seed: int, folder: Path) -> list[str]:
     violations += [f"unexpected response: {text}" for text in report.unexpected]
     _print("acknowledged", ledger.counts())
     _print("faults", disturbances.counts)
-    _print("killed at the steps", Counter(step for server in installation.servers for step in server.killed_at))
+    killed_at = sum((server.killed_at for server in installation.servers), Counter())
+    _print(f"killed at {len(killed_at)} kinds of steps of {len(_kinds(installation))}", killed_at)
     _print("recordings", check.states())
     _print("requests that were tried again", report.retried)
     for act, (gap, at) in sorted(ledger.longest_gaps().items()):
@@ -59,6 +60,11 @@ def run(store: str, seconds: float, seed: int, folder: Path) -> list[str]:
         print(f"longest wait for a response to {kind}: {longest:.1f} s")
     print(f"all work was done after: {check.quiet_after} s")
     return violations
+
+
+def _kinds(installation: ChaosInstallation) -> set[str]:
+    """Return the kinds of steps that all servers have done."""
+    return {kind for server in installation.servers for kind in server.steps}
 
 
 def _restart_all(installation: ChaosInstallation, traffic: Traffic, report: Report) -> list[str]:

@@ -42,10 +42,16 @@ class Control:
 
     # Used by the test
 
-    def hold(self, steps: Collection[str] = (), *, kill_at: int | None = None) -> None:
-        """Make the process wait without end at these steps, or kill itself at the step with the index `kill_at`."""
+    def hold(
+        self, steps: Collection[str] = (), *, kill_at: int | None = None, kill_before_next: str | None = None
+    ) -> None:
+        """Make the process wait without end at these steps, or kill itself.
+
+        It kills itself at the step with the index `kill_at`, or at the next step of the kind `kill_before_next`.
+        """
         draft = self._plan.with_suffix(".draft")
-        draft.write_text(json.dumps({"hold": sorted(steps), "kill_at": kill_at}))
+        plan = {"hold": sorted(steps), "kill_at": kill_at, "kill_before_next": kill_before_next}
+        draft.write_text(json.dumps(plan))
         draft.rename(self._plan)
 
     def trace(self) -> list[str]:
@@ -67,7 +73,7 @@ class Control:
         with self._trace.open("a") as trace:
             trace.write(f"{step}\n")
         self._seen += 1
-        if plan["kill_at"] == self._seen - 1:
+        if plan["kill_at"] == self._seen - 1 or plan["kill_before_next"] == kind_of(step):
             os.kill(os.getpid(), signal.SIGKILL)
         return step in plan["hold"]
 
@@ -75,6 +81,33 @@ class Control:
         """Write a step to the trace, and wait without end if the plan says so."""
         if self.note(step):
             await asyncio.Event().wait()
+
+
+def kind_of(step: str) -> str:
+    """Return a step without its recording and its number, such as `store.insert after`."""
+    name, _, when = step.partition(" ")[2].rpartition(" ")
+    return f"{name.partition('#')[0]} {when}"
+
+
+def arm_all(folder: str) -> None:
+    """Wrap the ports of this process, also those of live calls and of other servers."""
+    from adapters.media import MediaRouter
+    from adapters.metadata.mongodb import MongoStore
+    from adapters.metadata.sqlite import SqliteStore
+    from adapters.peers import PeerClient
+    from adapters.spool import FolderSpool
+
+    arm(folder)
+    control = Control(Path(folder))
+    for port, owner, names in (
+        ("store", MongoStore, ("register", "claim_call", "add_calls", "remove_calls", "note_location")),
+        ("store", SqliteStore, ("note_location",)),
+        ("peers", PeerClient, ("send",)),
+        ("media", MediaRouter, ("mark",)),
+        ("spool", FolderSpool, ("open_tracks", "open_body")),
+    ):
+        for name in names:
+            setattr(owner, name, _call(control, f"{port}.{name}", getattr(owner, name)))
 
 
 def arm(folder: str) -> None:

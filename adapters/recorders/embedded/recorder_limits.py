@@ -28,7 +28,7 @@ class Limits:
     reconnect: float = 10
     """How long the takes of a call wait for another stream, after a stream ended without `stop`. Then they end as
     DISCONNECTED."""
-    revocation_check: float = 15
+    revocation_check: float = 2
     """How often a stream's ingest address is checked. If it was revoked, the stream is closed with 1008."""
     max_lead: float = 30
     """How far a stream's audio may be ahead of this server's clock. If it is further ahead, reading stops."""

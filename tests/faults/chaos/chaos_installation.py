@@ -2,10 +2,12 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from signal import SIGCONT, SIGSTOP
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -14,7 +16,7 @@ from graph.services import Services, open_services
 from graph.settings import load
 from recordings.model.account import DEFAULT_SCOPES, Principal, Scope
 from tests.e2e.server import Server, until
-from tests.faults.killed_process import Control
+from tests.faults.killed_process import Control, kind_of
 from tests.servers import seaweedfs
 from tests.servers.balancer import start_balancer
 from tests.servers.mongod import REPLICA_SET
@@ -24,6 +26,7 @@ from tests.servers.replica_set import ReplicaSet
 ACCOUNT: Final = "ab" * 16
 STORES: Final = ("cluster", "mongodb", "sqlite")
 START_SECONDS: Final = 90.0
+KILL_SECONDS: Final = 5.0
 _TOKEN_SECONDS: Final = 86_400
 _SERVERS: Final = ("one", "two", "three")
 _Found = TypeVar("_Found")
@@ -36,7 +39,9 @@ class ChaosServer:
         self.server = server
         self.network = network
         self.starts = 0
-        self.killed_at: list[str] = []
+        self.killed_at: Counter[str] = Counter()
+        """How often the process killed itself at each kind of step."""
+        self._kinds: set[str] = set()
         folder = server.data.with_name(f"{server.data.name}-control")
         folder.mkdir()
         self._folder = folder
@@ -50,25 +55,47 @@ class ChaosServer:
     def is_running(self) -> bool:
         return self.server.process is not None and self.server.process.poll() is None
 
-    def launch(self) -> None:
-        """Start the process and do not wait for it."""
+    def launch(self, kill_before_next: str | None = None) -> None:
+        """Start the process and do not wait for it. It kills itself at its next step of a kind, if one is given."""
         (self._folder / "trace").unlink(missing_ok=True)
-        self._control.hold()
+        self._control.hold(kill_before_next=kill_before_next)
         self.starts += 1
-        arm = ("tests.faults.killed_process:arm", str(self._folder))
+        arm = ("tests.faults.killed_process:arm_all", str(self._folder))
         self.server.launch("--audio-workers", "1", prepare=arm)
 
     def kill(self) -> None:
         self.server.kill()
 
-    def kill_at_step(self, steps: int) -> None:
-        """Let the process kill itself at one of its next steps."""
-        self._control.hold(kill_at=len(self._control.trace()) + steps)
+    def kill_at_a_step(self, random: Random) -> None:
+        """Let the process kill itself at its next step of some kind. Return after that, or after some seconds.
 
-    def note_kill(self) -> None:
-        """Remember the step at which the process killed itself."""
-        if trace := self._control.trace():
-            self.killed_at.append(trace[-1].partition(" ")[2])
+        The steps at which it was killed least often come first.
+        """
+        self._kinds |= {kind_of(step) for step in self._control.trace()}
+        if not self._kinds:
+            return
+        fewest = min(self.killed_at[kind] for kind in self._kinds)
+        kind = random.choice(sorted(each for each in self._kinds if self.killed_at[each] == fewest))
+        self._control.hold(kill_before_next=kind)
+        if not self._ends() and self.is_running:
+            # Some steps are done only at the start.
+            self.kill()
+            self.launch(kill_before_next=kind)
+            if not self._ends():
+                self._control.hold()
+                self._kinds.discard(kind)
+                return
+        self.killed_at[kind] += 1
+
+    def _ends(self) -> bool:
+        with suppress(AssertionError):
+            return until(lambda: not self.is_running, KILL_SECONDS)
+        return False
+
+    @property
+    def steps(self) -> Collection[str]:
+        """The kinds of steps that were seen."""
+        return self._kinds
 
     def freeze(self) -> None:
         assert self.server.process is not None

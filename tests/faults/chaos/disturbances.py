@@ -9,12 +9,9 @@ from typing import Final
 
 from pymongo.errors import PyMongoError
 
-from tests.e2e.server import until
 from tests.faults.chaos.chaos_installation import ChaosInstallation, ChaosServer
 from tests.servers.mongod import Mongod
 
-_MOST_STEPS: Final = 60
-_KILL_SECONDS: Final = 15.0
 _ELECTION_SECONDS: Final = 10
 
 Disturbance = Callable[[], object]
@@ -43,9 +40,9 @@ class Disturbances:
         time.sleep(self._random.uniform(0.5, 6))
 
     def _possible(self) -> Sequence[Disturbance]:
-        acts: list[Disturbance] = [
-            self._kill_a_server, self._kill_at_a_step, self._kill_at_a_step, self._freeze_a_server,
-        ]  # fmt: skip
+        # One server has time for all kinds of steps.
+        acts: list[Disturbance] = [self._kill_at_a_step] * (2 if len(self._installation.servers) > 1 else 8)
+        acts += [self._kill_a_server, self._freeze_a_server]
         if self._installation.media is not None:
             acts += [self._stall_the_media_store, self._refuse_the_media_store]
         if self._installation.replica_set is not None:
@@ -82,11 +79,7 @@ class Disturbances:
 
     def _kill_at_a_step(self) -> None:
         """Let a server kill itself just before or after a call of a store, of the disk or of an audio worker."""
-        server = self._server()
-        server.kill_at_step(self._random.randrange(1, _MOST_STEPS))
-        with suppress(AssertionError):
-            until(lambda: not server.is_running, _KILL_SECONDS)
-            server.note_kill()
+        self._server().kill_at_a_step(self._random)
 
     def _freeze_a_server(self) -> None:
         server = self._server()
