@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from adapters.audio import AudioWorkers, Renditions
-from adapters.delivery import UrlCourier, full_prefixes
+from adapters.delivery import UrlCourier, delete_copies, full_prefixes
 from adapters.identity import Credentials, Identity, InstallationKey, Tokens, read_or_create
 from adapters.media import MediaRouter, open_media_store
 from adapters.metadata.sqlite import SqliteStore
@@ -22,6 +22,7 @@ from graph.media_options import MediaOptions, MediaOptionsError, read_media_opti
 from graph.server.audit_log import LogAudit, LogReporter
 from graph.server.background_work import WakeSignal
 from graph.server.clock_file import ClockFile
+from graph.server.data_folder import foreign_entries
 from graph.server.disk_reserve import DiskReserve
 from graph.server.log_setup import scrub
 from graph.server.system_clock import SystemClock
@@ -92,9 +93,14 @@ class Services:
     converter: Converter
 
     async def remove_leftovers(self) -> None:
-        """Delete the temporary files of a dead server. Only a server may call this: it has locked the data folder."""
+        """Delete the temporary files of a dead server, and log the entries that this service did not make.
+
+        Only a server may call this: it has locked the data folder.
+        """
         await self.renditions.open()
-        await asyncio.to_thread(shutil.rmtree, self.settings.data / _DELIVERY, ignore_errors=True)
+        await asyncio.to_thread(delete_copies, self.settings.data / _DELIVERY)
+        for name in await asyncio.to_thread(foreign_entries, self.settings):
+            LogReporter().left_alone(name)
 
 
 class CannotOpenError(Exception):

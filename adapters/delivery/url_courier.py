@@ -17,6 +17,8 @@ from recordings.model.recording import Recording
 from recordings.ports.audio import MediaMissing
 from recordings.ports.courier import DeliveryOutcome, DeliveryResult
 
+_PREFIX: Final = "delivery."
+_SUFFIX: Final = ".part"
 LIMITS: Final = Limits(idle=60.0, total=840.0)
 """An attempt ends before the lease of its background step (30 minutes), so no other process starts it again."""
 
@@ -121,11 +123,17 @@ def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseExcept
     return error
 
 
+def delete_copies(work: Path) -> None:
+    """Delete the temporary copies that a dead server left in a folder."""
+    for path in work.glob(f"{_PREFIX}*{_SUFFIX}"):
+        path.unlink(missing_ok=True)
+
+
 @asynccontextmanager
 async def _temporary_copy(file: DeliveryFile, work: Path) -> AsyncIterator[Path]:
     """Provide the audio as a file, for protocols that need one. The file is deleted at the end."""
     await asyncio.to_thread(work.mkdir, mode=0o700, parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=work, prefix="delivery.", suffix=".part") as copy:
+    with tempfile.NamedTemporaryFile(dir=work, prefix=_PREFIX, suffix=_SUFFIX) as copy:
         async for chunk in file.body():
             await _call_in_thread(copy.write, chunk)
         await _call_in_thread(copy.flush)

@@ -8,6 +8,7 @@ import click
 
 from graph.cli.progress_bar import progress_bar
 from graph.cli.shared_options import STORAGE, print_json, setting_options, with_services
+from graph.server.data_folder import foreign_entries
 from graph.server.log_setup import scrub
 from recordings.use_cases.doctor_findings import Notes
 
@@ -102,6 +103,8 @@ async def _examine(services: "Services", repair: bool, repair_orphans: int, shar
             repair=repair, repair_orphans=repair_orphans, verify=share, progress=progress, notes=notes
         )
         exit_code = await _print_findings(findings)
+    for name in foreign_entries(services.settings):
+        notes.not_own(name)
     return max(exit_code, notes.print_all())
 
 

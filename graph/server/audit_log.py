@@ -62,5 +62,5 @@ class LogReporter:
         self._errors.write("step failed", error, step=step, recording_id=recording_id)
 
     def left_alone(self, name: str) -> None:
-        """Log a file or a folder in the spool that this service did not make."""
+        """Log a file or a folder in the data folder that this service did not make."""
         _UPKEEP.warning("unknown entry left alone", path=name)

@@ -196,11 +196,15 @@ class Upkeep:
                 is_own = before is not None and recording.modified >= before
                 if not is_own and not await self._is_open(recording):
                     recovered.append(await self._guarded(recording.id, self._close(recording)))
-        names, others = await self._spool.ids(), {path.rpartition("/")[2]: path for path in await self._spool.others()}
-        for name in others.keys() - set(names):
-            self._reporter.left_alone(others[name])
+        names, unknown = await self._spool.ids(), dict[str, str]()
+        for path in await self._spool.others():
+            name = path.rpartition("/")[2]
+            if name not in names or name in unknown:
+                self._reporter.left_alone(path)
+            else:
+                unknown[name] = path
         for name in names:
-            recovered.append(await self._guarded(name, self._recover_spooled(name, others.get(name))))  # noqa: PERF401
+            recovered.append(await self._guarded(name, self._recover_spooled(name, unknown.get(name))))  # noqa: PERF401
         for name in await self._spool.ids_aside():
             await self._guarded(name, self._forget_purged(name))
         done = [recording for recording in recovered if recording is not None]
