@@ -46,7 +46,7 @@ def revoke_all(data: Path, **variables: str) -> str:
     async def revoke(services: Services) -> str:
         async for key in await services.accounts.keys(ACCOUNT):
             await services.accounts.revoke_key(key.id)
-        async for address in services.accounts.ingest_addresses(ACCOUNT):
+        async for address in await services.accounts.ingest_addresses(ACCOUNT):
             await services.accounts.revoke_ingest(address.id)
         return ""
 
