@@ -109,8 +109,9 @@ class JsonStream:
         self._stream_id = ""
         self._call_id = ""
         self._other_track: str | None = None
-        self._ends = [0.0, 0.0]
+        self._last: list[Audio | None] = [None, None]
         self._ignored = IgnoredMessages()
+        self._has_ignored = False
         frame = msgspec.defstruct(
             "Frame",
             [("media", _Media), ("stream_id", str, msgspec.field(name=self.names.stream_id, default=""))],
@@ -131,10 +132,11 @@ class JsonStream:
             # Nearly all messages are audio in its usual form: a hundred come each second.
             try:
                 frame = self._frames.decode(message)
-                media, track = frame.media, self._track(frame.media.track)
-                is_own = frame.stream_id == self._stream_id or not frame.stream_id
-                if is_own and track is not None and 0 <= media.timestamp < MAX_TIMESTAMP:
-                    return (self._audio(track, media.timestamp, media.payload),)
+                media = frame.media
+                if (frame.stream_id == self._stream_id or not frame.stream_id) and 0 <= media.timestamp < MAX_TIMESTAMP:
+                    track = self._track(media.track)
+                    if track is not None:
+                        return (self._audio(track, media.timestamp, media.payload),)
             except _MALFORMED:
                 pass
         try:
@@ -144,9 +146,20 @@ class JsonStream:
             raise
 
     def _audio(self, track: int, at_ms: float, payload: bytes) -> Audio:
-        self._ignored.reset()
-        self._ends[track] = at_ms + self._format.milliseconds(payload)
-        return Audio(track, at_ms, payload)
+        if self._has_ignored:
+            self._ignored.reset()
+            self._has_ignored = False
+        self._last[track] = audio = Audio(track, at_ms, payload)
+        return audio
+
+    def _end_ms(self, track: int) -> float:
+        """Return the time at which the last audio of a track ended."""
+        last = self._last[track]
+        return 0 if last is None else (last.at_ms or 0) + self._format.milliseconds(last.payload)
+
+    def _ignore(self, event: str) -> Event:
+        self._has_ignored = True
+        return self._ignored.ignore(event)
 
     def _event(self, text: str | bytes) -> Event:
         message = parse_object(text)
@@ -157,7 +170,7 @@ class JsonStream:
             raise ProtocolError(f"a {event[:MAX_NAME]!r} message after the end of the stream")
         next_state = TRANSITIONS.get((self.state, event))
         if next_state is None:
-            return self._ignored.ignore(event)
+            return self._ignore(event)
         body = to_object(message.get(event))
         if event == "start":
             return self._start(message, body)
@@ -175,10 +188,10 @@ class JsonStream:
         track = self._any_track(to_text(body.get("track")))
         payload = to_bytes(body.get("payload"))
         if track is None or payload is None or (stream_id and self._stream_id and stream_id != self._stream_id):
-            return self._ignored.ignore("media")
+            return self._ignore("media")
         timestamp = to_integer(body.get("timestamp"))
         if timestamp is None or not 0 <= timestamp < MAX_TIMESTAMP:
-            return self._audio(track, self._ends[track], payload)
+            return self._audio(track, self._end_ms(track), payload)
         return self._audio(track, timestamp, payload)
 
     def _any_track(self, track: str) -> int | None:
@@ -207,7 +220,7 @@ class JsonStream:
         if self.state is State.STARTED and call_id != self._call_id:
             if body:
                 raise ProtocolError("a second call in one stream")
-            return self._ignored.ignore("start")
+            return self._ignore("start")
         self._format = self._format_of(to_object(body.get(names.media_format)))
         self._stream_id = check_name(f"start.{names.stream_id}", stream_id, 0)
         self._call_id = check_name("start.call_id", call_id)

@@ -10,6 +10,7 @@ from typing import Final
 
 from adapters.recorders.dialects.stream_events import Audio
 from adapters.recorders.dialects.stream_format import StreamFormat
+from recordings.ports.audio import Codec
 
 JITTER: Final = 0.5
 """A gap without frames of up to this many seconds is network jitter. After a longer gap the call's position advances
@@ -56,7 +57,9 @@ class StreamPositions:
         self._started_at = now
         self._format = format or StreamFormat()
         self._rate = self._format.ticks_per_second
-        self._per_ms = self._rate / 1_000
+        # Whole numbers are faster, and all usual rates are whole numbers.
+        self._per_ms = self._rate / 1_000 if self._rate % 1_000 else self._rate // 1_000
+        self._width = 0 if self._format.codec is Codec.OPUS else self._format.width
         self._max_lead = max_lead * self._rate
         self._sides = (_SideState(now, self._rate), _SideState(now, self._rate))
         self._is_new_stream = False
@@ -83,7 +86,8 @@ class StreamPositions:
     def position_of(self, audio: Audio, now: float) -> int | None:
         """Return the position of a frame; `None` for a repeated frame, which is already there."""
         side = self._sides[audio.track]
-        position = self._start(audio) + side.offset
+        at_ms, payload = audio.at_ms, audio.payload
+        position = side.end if at_ms is None else round(at_ms * self._per_ms) + side.offset
         self.gap = None
         if position != side.end or self._is_new_stream or side.is_unsure:
             found = self._find(audio, now)
@@ -93,7 +97,8 @@ class StreamPositions:
             self._note_gap(position)
         side.recent.append(audio)
         side.last_at = self.last_audio_at = now
-        side.end = max(side.end, position + self._format.ticks(audio.payload))
+        end = position + (len(payload) // self._width if self._width else self._format.ticks(payload))
+        side.end = max(side.end, end)
         return position
 
     def _start(self, audio: Audio) -> int:

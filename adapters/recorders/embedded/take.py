@@ -16,6 +16,8 @@ from recordings.ports.recorder import Take
 MAX_FILL: Final = 65_536
 """Maximum number of bytes of silence in one write. A hole in a file would read as zero bytes: a loud click in mu-law.
 """
+MAX_PACKET_TICKS: Final = 5_760
+"""Maximum length of an Opus packet: 120 ms."""
 MAX_GAPS: Final = 100
 """Maximum number of gaps of a take that are reported. Each is one write of the recording."""
 _PACKET: Final = Struct("<QH")
@@ -36,6 +38,7 @@ class OpenTake:
         self._format = format or StreamFormat()
         self._width = self._format.width
         self._max_ticks = take.options.time_limit * self._format.ticks_per_second
+        self._safe_end = self._max_ticks - MAX_PACKET_TICKS
         self._silence = self._format.silent_byte * MAX_FILL
         self._track_ends = [0, 0]
         """The length of each file in bytes."""
@@ -68,8 +71,9 @@ class OpenTake:
         """
         if self.timeline is None:
             return False
-        offset, ticks = self.timeline.recorded_offset(position), self._format.ticks(payload)
-        if offset is not None and offset + ticks < self._max_ticks:
+        offset = self.timeline.recorded_offset(position)
+        # A payload has no more ticks than bytes, except in Opus.
+        if offset is not None and offset + len(payload) < self._safe_end:
             self._write_at(track, offset, payload)
             return False
         return self._write_parts(self.timeline, track, position, payload)

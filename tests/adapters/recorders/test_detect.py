@@ -117,3 +117,29 @@ def test_a_codec_that_cannot_be_recorded_is_named(encoding: str) -> None:
     start = {"event": "start", "start": {"streamSid": "MZ1", "callSid": "CA1", "mediaFormat": {"encoding": encoding}}}
     with pytest.raises(ProtocolError, match=f"{encoding}.*allowed are mu-law"):
         AnyStream().receive(json.dumps(start))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [
+        ("ulaw", Codec.MULAW, 8_000),
+        ("alaw", Codec.ALAW, 8_000),
+        ("slin", Codec.S16, 8_000),
+        ("slin12", Codec.S16, 12_000),
+        ("slin44", Codec.S16, 44_100),
+        ("slin48", Codec.S16, 48_000),
+        ("g722", Codec.G722, 16_000),
+        ("opus", Codec.OPUS, 48_000),
+    ],
+)
+def test_the_formats_of_asterisk(name: str, codec: Codec, rate: int) -> None:
+    message = f"MEDIA_START connection_id:x channel_id:1.2 format:{name} optimal_frame_size:160"
+    (event,) = receive(AnyStream(), message)
+    assert isinstance(event, StreamStarted)
+    assert (event.format.codec, event.format.rate, event.format.tracks) == (codec, rate, 1)
+
+
+@pytest.mark.parametrize("name", ["", "slin7", "slin1000000", "gsm", "g729"])
+def test_a_format_of_asterisk_that_cannot_be_recorded_is_an_error(name: str) -> None:
+    with pytest.raises(ProtocolError, match="format"):
+        AnyStream().receive(f"MEDIA_START channel_id:1.2 format:{name}")
