@@ -12,16 +12,15 @@ export default [
     rules: {
       ...recommended,
       ...relay,
-      // A type with an identity has an `id`. These types have none: parts of another object, payloads, errors, and live
-      // calls, because the ids of calls come from the switch and are unique only in their account.
+      // A type with an identity has an `id`. These types have none: parts of another object, figures, payloads, errors.
       "@graphql-eslint/strict-id-in-types": [
         "error",
         {
           acceptedIdNames: ["id"],
           acceptedIdTypes: ["ID"],
           exceptions: {
-            types: ["Hold", "LiveCall", "Media", "PageInfo", "RecordingOptions", "Span", "Viewer", "_Service"],
-            suffixes: ["Connection", "Edge", "Error", "Payload"],
+            types: ["Hold", "Media", "PageInfo", "RecordingOptions", "Span", "Viewer", "_Service"],
+            suffixes: ["Connection", "Edge", "Error", "Figures", "Payload", "Stats", "StatsRow"],
           },
         },
       ],

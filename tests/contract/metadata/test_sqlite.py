@@ -215,7 +215,7 @@ async def test_accounts_of_version_15_get_their_parent(tmp_path: Path) -> None:
 async def test_rows_of_version_10_have_no_reference(tmp_path: Path) -> None:
     made = SqliteStore(tmp_path)
     await made.open()
-    given = replace(full(), reference=None)
+    given = replace(full(), reference=None, policy=None, consent=None)
     await made.insert(given)
     await made.close()
     rewrite_as_version(10, tmp_path)
