@@ -14,12 +14,12 @@ from recordings.model.fields import OptionsRow
 
 @strawberry.type(description="A part of a call that is not in the audio.")
 class Span:
-    kind: SpanKind = strawberry.field(description="The reason: the recording was paused or masked.")
+    kind: SpanKind = strawberry.field(description="The reason.")
     at: DateTime = strawberry.field(description="The time at which the part began.")
     at_ms: int = strawberry.field(description="The position in the audio at which the part began, in milliseconds.")
     duration_ms: int | None = strawberry.field(
-        description="The duration in milliseconds. Null until the part ends. A masked part is silence of this duration "
-        "in the audio. A paused part takes no time in the audio."
+        description="The duration in milliseconds. Null until the part ends. A paused part takes no time in the "
+        "audio. Every other part is silence of this duration in the audio."
     )
 
 

@@ -102,13 +102,14 @@ class AudioHookStream:
         call_id = check_name("conversationId", values.get("call_id") or conversation)
         names = ("left", "right")[: self._format.tracks]
         organization = to_text(parameters.get("organizationId"))
-        return (opened, StreamStarted(self._id, call_id, organization, names, values, self._format))
+        continues = bool(parameters.get("continuedSessions"))
+        return (opened, StreamStarted(self._id, call_id, organization, names, values, self._format, continues))
 
     def _event(self, kind: str, parameters: Mapping[str, Any], position: float | None) -> Sequence[Event]:
         if kind in _REPLIES:
             self._ended = kind == "close"
-            reply = self._reply(_REPLIES[kind])
-            return (reply, StreamStopped()) if self._ended else (reply,)
+            reply, reconnects = self._reply(_REPLIES[kind]), parameters.get("reason") == "reconnect"
+            return (reply, StreamStopped(reconnects)) if self._ended else (reply,)
         if kind == "paused":
             return (Paused(self._advance(position)),)
         if kind in {"resumed", "discarded"}:

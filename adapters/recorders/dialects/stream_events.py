@@ -21,7 +21,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class StreamStarted:
-    """The audio of a call begins. `parameters` are chosen by the sender (`<Parameter>` in TwiML)."""
+    """The audio of a call begins. `parameters` are chosen by the sender (`<Parameter>` in TwiML).
+
+    If `continues`, the sender says that this stream replaces another one of the call, which may still be open.
+    """
 
     stream_id: str
     call_id: str
@@ -29,6 +32,7 @@ class StreamStarted:
     tracks: tuple[str, ...]
     parameters: Mapping[str, str]
     format: StreamFormat
+    continues: bool = False
 
 
 class Audio(msgspec.Struct, frozen=True, gc=False):
@@ -73,7 +77,9 @@ class Dtmf:
 
 @dataclass(frozen=True, slots=True)
 class StreamStopped:
-    """The audio of the call ended normally."""
+    """The audio of the call ended normally. If it `reconnects`, another stream of the call follows soon."""
+
+    reconnects: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import structlog
 from adapters.recorders.dialects.stream_events import Audio
 from adapters.recorders.dialects.stream_format import StreamFormat
 from adapters.recorders.embedded.event_queue import EventQueue
-from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
+from adapters.recorders.embedded.live_call import POLICY_VIOLATION, RESTARTING, LiveCall, StreamEnd
 from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.spool_ports import TrackSpool
 from adapters.recorders.embedded.take import OpenTake
@@ -28,9 +28,7 @@ from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
 _log: Final[Any] = structlog.get_logger("recorder")
 
 CAPABILITIES: Final = frozenset({Capability.PAUSE, Capability.MASK, Capability.ON_ANSWER, Capability.ON_BRIDGE})
-POLICY_VIOLATION: Final = 1008
-RESTARTING: Final = 1012
-"""WebSocket close codes (RFC 6455, section 7.4.1, and its IANA registry)."""
+_REPLACED: Final = StreamEnd(EndCause.DISCONNECTED, POLICY_VIOLATION, "another stream continues this call")
 STALE: Final = 2
 """After this many seconds without audio, another stream of the same call takes over."""
 EVENT_QUEUE_TIMEOUT: Final = 10
@@ -110,39 +108,47 @@ class EmbeddedRecorder:
             self._reconnect(live, close)
             return live
         live = self._live[key] = LiveCall(call, self._timers.time(), self.limits, close, format)
-        live.timers = [
-            self._timers.call_later(self.limits.max_call_seconds, self._end_long_call, live),
-            self._timers.call_later(self.limits.stream_idle, self._check_idle, live),
-        ]
+        live.watch(self._timers)
         self._calls_changed()
         return live
 
-    async def open_stream(self, call: Call, close: Callable[[StreamEnd], None], format: StreamFormat) -> LiveCall:
-        """Open a call as `open_call` does. If a stream returns in another format, its audio is another call's."""
+    async def open_stream(
+        self, call: Call, close: Callable[[StreamEnd], None], format: StreamFormat, *, continues: bool = False
+    ) -> LiveCall:
+        """Open a call as `open_call` does. If a stream returns in another format, its audio is another call's.
+
+        If it `continues` another stream, that one may still be open. It ends now.
+        """
         live = self._live.get((call.account_id, call.call_id))
-        if live is not None and live.reconnect_timer is not None and live.format != format:
-            await self.end_call(live, EndCause.DISCONNECTED)
+        if live is not None:
+            live.is_replaced = continues
+            if live.format != format and self._may_reconnect(live):
+                old_stream = live.close
+                await self.end_call(live, EndCause.DISCONNECTED)
+                old_stream(_REPLACED)
         return self.open_call(call, close, format)
+
+    def _may_reconnect(self, live: LiveCall) -> bool:
+        """Return true if another stream of a call may take over now."""
+        is_waiting = live.reconnect_timer is not None
+        return is_waiting or live.is_replaced or live.silent_for(self._timers.time()) >= STALE
 
     def _reconnect(self, live: LiveCall, close: Callable[[StreamEnd], None]) -> None:
         """Continue a call with another stream. The time without audio becomes silence in its takes."""
-        silent = live.silent_for(self._timers.time())
+        if not self._may_reconnect(live):
+            raise CallIsLive(f"another stream already sends the audio of call {live.call.call_id}")
         if live.reconnect_timer is not None:
             live.reconnect_timer.cancel()
             live.reconnect_timer = None
-        elif silent < STALE:
-            raise CallIsLive(f"another stream already sends the audio of call {live.call.call_id}")
         else:
             # The sender lost the connection of the first stream, and this server has not noticed yet.
-            live.close(StreamEnd(EndCause.DISCONNECTED, POLICY_VIOLATION, "another stream continues this call"))
+            live.close(_REPLACED)
+        silent = live.silent_for(self._timers.time())
+        live.is_replaced = False
         live.close = close
         live.positions.restart()
         live.gap_kind = SpanKind.DISCONNECTED
         _log.info("media stream reconnected", call_id=live.call.call_id, silent_seconds=round(max(silent, 0), 1))
-
-    def _end_long_call(self, live: LiveCall) -> None:
-        reason = f"the call is longer than {self.limits.max_call_seconds:g} seconds"
-        live.close(StreamEnd(EndCause.HANGUP, POLICY_VIOLATION, reason))
 
     def receive_audio(self, live: LiveCall, audio: Audio) -> float:
         """Record a frame of a live call. Return for how many seconds its stream must not be read."""
@@ -384,15 +390,6 @@ class EmbeddedRecorder:
             cause = EndCause.SPOOL_FULL
         self._events.add(TakeEvent(take.id, Ended(at=at or self._clock.now(), cause=cause)))
         self._takes.pop(take.id, None)
-
-    def _check_idle(self, live: LiveCall) -> None:
-        silent = live.silent_for(self._timers.time())
-        idle = self.limits.stream_idle
-        if silent >= idle and not live.is_paused:
-            live.close(StreamEnd(EndCause.IDLE, POLICY_VIOLATION, f"no audio for {idle:g} seconds"))
-        else:
-            wait = idle if live.is_paused else idle - silent
-            live.timers[1] = self._timers.call_later(wait, self._check_idle, live)
 
 
 def _ignore() -> None:

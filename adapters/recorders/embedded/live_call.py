@@ -3,16 +3,21 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from adapters.recorders.dialects.stream_events import Audio
 from adapters.recorders.dialects.stream_format import StreamFormat
 from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.stream_positions import StreamPositions
 from adapters.recorders.embedded.take import OpenTake
-from adapters.recorders.embedded.timers import Timer
+from adapters.recorders.embedded.timers import Timer, Timers
 from recordings.model.call import Call
 from recordings.model.options import RecordingOptions
 from recordings.model.recording import EndCause, SpanKind
+
+POLICY_VIOLATION: Final = 1008
+RESTARTING: Final = 1012
+"""WebSocket close codes (RFC 6455, section 7.4.1, and its IANA registry)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +52,34 @@ class LiveCall:
         self.ended = False
         self.opening = asyncio.Lock()
         """Held while a take of this call is opened, so that takes open one at a time."""
+        self.is_replaced = False
+        """Whether the sender says that another stream takes over, although this one is open."""
         self.timers: list[Timer] = []
         self.reconnect_timer: Timer | None = None
         self.positions = StreamPositions(now, limits.max_lead, self.format)
         self.gap_kind = SpanKind.GAP
         """The reason for the next time without audio."""
-        self._max_lead = limits.max_lead
-        self._resume_lead = limits.resume_lead
+        self._limits = limits
         self._has_audio = [False, False]
+
+    def watch(self, timers: Timers) -> None:
+        """Start the timers that end a call that is too long, and one without audio."""
+        self.timers = [
+            timers.call_later(self._limits.max_call_seconds, self._end_long_call),
+            timers.call_later(self._limits.stream_idle, self._check_idle, timers),
+        ]
+
+    def _end_long_call(self) -> None:
+        reason = f"the call is longer than {self._limits.max_call_seconds:g} seconds"
+        self.close(StreamEnd(EndCause.HANGUP, POLICY_VIOLATION, reason))
+
+    def _check_idle(self, timers: Timers) -> None:
+        idle, silent = self._limits.stream_idle, self.silent_for(timers.time())
+        if silent >= idle and not self.is_paused:
+            self.close(StreamEnd(EndCause.IDLE, POLICY_VIOLATION, f"no audio for {idle:g} seconds"))
+        else:
+            wait = idle if self.is_paused else idle - silent
+            self.timers[1] = timers.call_later(wait, self._check_idle, timers)
 
     @property
     def answered(self) -> bool:
@@ -94,8 +119,8 @@ class LiveCall:
         if audio.payload:
             self._has_audio[audio.track] = True
         lead = self.positions.lead(position, now)
-        if lead <= self._max_lead:
+        if lead <= self._limits.max_lead:
             return position, 0.0
-        wait = lead - self._resume_lead
+        wait = lead - self._limits.resume_lead
         self.positions.postpone(now + wait)
         return position, wait

@@ -23,8 +23,8 @@ from adapters.recorders.dialects.stream_events import (
 )
 from adapters.recorders.dialects.stream_limits import ProtocolError, UnknownDialect
 from adapters.recorders.embedded.arrival_clock import ArrivalClock
-from adapters.recorders.embedded.embedded_recorder import POLICY_VIOLATION, RESTARTING, CallIsLive, EmbeddedRecorder
-from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
+from adapters.recorders.embedded.embedded_recorder import CallIsLive, EmbeddedRecorder
+from adapters.recorders.embedded.live_call import POLICY_VIOLATION, RESTARTING, LiveCall, StreamEnd
 from recordings.model.call import Call
 from recordings.model.recording import EndCause, SpanKind
 from recordings.ports.clock import Clock
@@ -176,7 +176,7 @@ class _StreamSession:
                     untimed.append(event)
                 elif isinstance(event, StreamStopped):
                     await self._record_untimed(untimed)
-                    return StreamEnd(EndCause.HANGUP, NORMAL, "")
+                    return StreamEnd(EndCause.DISCONNECTED if event.reconnects else EndCause.HANGUP, NORMAL, "")
                 else:
                     await self._handle(event)
             if untimed:
@@ -217,7 +217,9 @@ class _StreamSession:
         is_live_here = await self._recorder.find_call(call.account_id, call.call_id) is not None
         if not is_live_here and not await self._host.claim(call):
             raise CallIsLive(f"another server already receives the audio of call {call.call_id}")
-        self._live = await self._recorder.open_stream(call, self._request_end, started.format)
+        self._live = await self._recorder.open_stream(
+            call, self._request_end, started.format, continues=started.continues
+        )
         self._arrivals = ArrivalClock(started.format)
         if self._deadline is not None:
             # After this point the recorder checks for idle streams, without a timer for each frame.

@@ -27,8 +27,8 @@ from adapters.recorders.dialects.detect import AnyStream, Handshake
 from adapters.recorders.dialects.kazoo_upload import with_plus
 from adapters.recorders.dialects.stream_events import Event
 from adapters.recorders.dialects.stream_limits import UnknownDialect
-from adapters.recorders.embedded.embedded_recorder import RESTARTING, EmbeddedRecorder
-from adapters.recorders.embedded.live_call import StreamEnd
+from adapters.recorders.embedded.embedded_recorder import EmbeddedRecorder
+from adapters.recorders.embedded.live_call import RESTARTING, StreamEnd
 from adapters.recorders.embedded.stream_session import (
     INVALID_DATA,
     NORMAL,

@@ -209,8 +209,8 @@ class AudioHook:
         assert (message["seq"], message["clientseq"], message["id"]) == (len(self.received), self.seq, self.id)
         return message
 
-    async def open(self, conversation: str = CALL) -> dict[str, Any]:
-        parameters = json.loads(AUDIOHOOK)["parameters"] | {"conversationId": conversation}
+    async def open(self, conversation: str = CALL, **changes: Any) -> dict[str, Any]:
+        parameters = json.loads(AUDIOHOOK)["parameters"] | {"conversationId": conversation} | changes
         await self.say("open", parameters)
         return await self.hear()
 
@@ -220,8 +220,8 @@ class AudioHook:
         for at in range(0, len(data), 3_200):
             await self.socket.send(data[at : at + 3_200])
 
-    async def close(self) -> None:
-        await self.say("close", {"reason": "end"})
+    async def close(self, reason: str = "end") -> None:
+        await self.say("close", {"reason": reason})
         assert (await self.hear())["type"] == "closed"
         await self.socket.close()
 

@@ -163,6 +163,31 @@ async def test_pauses_and_discarded_audio_of_audiohook_are_spans(here: World) ->
     assert list(np.unique(left[SECOND : 3 * SECOND])) == [0xFF]
 
 
+@pytest.mark.parametrize("order", ["close first", "open first"])
+async def test_a_continued_session_of_audiohook_continues_the_recording(here: World, order: str) -> None:
+    first, second = AudioHook(await opened(where(here))), AudioHook(await opened(where(here)))
+    await first.open()
+    await begin(here)
+    sound = [np.full(SECOND, 9_000, np.int16)] * 2
+    await first.play(sound)
+    await until_written(here, SECOND, "left.mulaw")
+    continued: dict[str, Any] = {"continuedSessions": [{"id": first.id, "serverseq": 1, "clientseq": 1}]}
+    if order == "close first":
+        await first.close("reconnect")
+        await second.open(**continued)
+    else:
+        await second.open(**continued)
+        with pytest.raises(ConnectionClosed) as closed:
+            await first.socket.recv()
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "another stream continues this call")
+    await second.play(sound)
+    await second.close()
+    await here.until(lambda: ends(here.said))
+    assert ends(here.said) == [("Ended", EndCause.HANGUP)]
+    assert len(await until_written(here, 2 * SECOND, "left.mulaw")) >= 2 * SECOND
+
+
 async def test_a_connection_probe_of_audiohook_starts_no_call(here: World) -> None:
     session = AudioHook(await opened(where(here)))
     assert (await session.open(PROBE))["type"] == "opened"
