@@ -12,6 +12,7 @@ from typing import Any
 
 from pymongo import AsyncMongoClient, MongoClient, WriteConcern
 
+from adapters.metadata.access_path import Access
 from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.mongodb import MongoStore
 from adapters.metadata.mongodb import where as mongo_where
@@ -154,10 +155,9 @@ class Sqlite(StoreBench):
         self._bare.close()
 
     async def bare_page(self, query: Query, request: PageRequest, names: Sequence[str]) -> Any:
-        (scan,) = page_ranges(query, request)
-        statement = sqlite_where.page(
-            query, scan, names, down=reads_descending(query, request), limit=request.limit + 1
-        )
+        path = Access(page_ranges(query, request), reads_descending(query, request))
+        (part,) = path.parts
+        statement = sqlite_where.page(query, path, part, names, request.limit + 1)
         return await asyncio.to_thread(lambda: self._bare.execute(*statement).fetchall())
 
     async def bare_row(self, recording_id: str, names: Sequence[str]) -> Any:
@@ -209,7 +209,7 @@ class Mongo(StoreBench):
         await self._client.close()
 
     async def bare_page(self, query: Query, request: PageRequest, names: Sequence[str]) -> Any:
-        find = mongo_where.find(query, page_ranges(query, request), down=reads_descending(query, request))
+        find = mongo_where.find(query, Access(page_ranges(query, request), reads_descending(query, request)))
         limit = request.limit + 1
         return await self._bare.find(
             find.filter, projection(names), sort=find.sort, limit=limit, batch_size=limit + 1,

@@ -59,6 +59,16 @@ class TokenBuckets:
             level, at = bucket
             self._buckets[key] = (min(self.capacity, level + cost), at)
 
+    def charge(self, key: Hashable, cost: int) -> int:
+        """Take tokens for work that was done, even more than the bucket has. Return the whole tokens left, at least 0.
+
+        The next `take` waits until the debt is paid. A debt is at most one full bucket.
+        """
+        now = self._clock()
+        level = self._filled(*self._buckets.pop(key, (self.capacity, now)), now)
+        self._buckets[key] = (max(level - cost, -self.capacity), now)
+        return max(int(level - cost), 0)
+
     def left(self, key: Hashable) -> int:
         """Return the whole tokens in a bucket after the last call of `take` or `give`."""
         level, _at = self._buckets.get(key, (self.capacity, 0.0))

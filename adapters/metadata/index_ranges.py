@@ -12,7 +12,6 @@ from recordings.model.query import (
     And,
     Condition,
     Equal,
-    In,
     OrderField,
     PageRequest,
     Position,
@@ -27,10 +26,6 @@ Bound = tuple[Key, str]
 """A sort key and an id. The empty id sorts before all ids, so `(key, "")` lies just before all rows with that key."""
 
 MIN_INTEGER: Final = -(2**63)
-LOOKUP_FIELDS: Final = ("call_id", "interaction_id")
-"""Fields with few rows for each value. A query that tests one for equality looks the rows up, then sorts them."""
-MAX_LOOKUPS: Final = 16
-"""Values of such a field. With more of them the rows might be too many to sort."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,22 +128,3 @@ def _condition_range(field: OrderField, condition: Condition) -> RowsWithKey | N
 
 def _first_bound(key: Key | None) -> Bound | None:
     return None if key is None else (key, "")
-
-
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """A look-up of the rows with one of these values of a field."""
-
-    field: str
-    values: tuple[str | int, ...]
-
-
-def lookup_condition(query: Query) -> Lookup | None:
-    """Return a condition that selects so few rows that the store looks them up by it, in any order."""
-    for item in required_conditions(query.where):
-        match item:
-            case Equal(field, value) if field in LOOKUP_FIELDS and value is not None:
-                return Lookup(field, (value,))
-            case In(field, values) if field in LOOKUP_FIELDS and 0 < len(values) <= MAX_LOOKUPS:
-                return Lookup(field, values)
-    return None

@@ -50,7 +50,16 @@ class OperationRunner:
             message = "a GET request may only send queries: send mutations with POST"
             raise HttpError(405, "METHOD_NOT_ALLOWED", message, {"allow": "POST"})
         cost = self._admit(document, operation, params, context, payer)
-        return OperationResult(await self._execute(document, operation, params, context), cost)
+        result = await self._execute(document, operation, params, context)
+        return OperationResult(result, self._with_rows(cost, context, payer))
+
+    def _with_rows(self, cost: dict[str, int], context: Any, payer: Hashable) -> dict[str, int]:
+        """Charge for the rows that were examined. They are known only now, so the bucket may get a debt."""
+        points: int = context.examined.points
+        if not points:
+            return cost
+        charged = {**cost, "requested": cost["requested"] + points}
+        return charged if self.rate is None else {**charged, "available": self.rate.charge(payer, points)}
 
     def _read(self, params: RequestParams, payer: Hashable) -> Document:
         """Return the document of a request, and charge for reading a text that is not in the cache.

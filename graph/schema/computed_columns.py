@@ -60,6 +60,7 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
     ("RecordingEdge", "cursor"): _column(itemgetter(1)),
     ("RecordingEdge", "node"): _column(itemgetter(0)),
     ("RecordingConnection", "totalCount"): _column(lambda page: page.total()),
+    ("RecordingConnection", "totalCountIsExact"): _column(lambda page: page.total_is_exact()),
     ("LiveCall", "id"): _column(lambda call: global_id(LIVE_CALL, call_identity(call))),
     # The plain text: a plan checks the type of each value exactly.
     ("LiveCall", "direction"): _column(lambda call: call.direction and call.direction.value),

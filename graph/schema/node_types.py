@@ -187,6 +187,12 @@ async def _total_count(page: strawberry.Parent[RecordingPage]) -> int:
     return page.total()
 
 
+async def _total_count_is_exact(page: strawberry.Parent[RecordingPage]) -> bool:
+    if not page.counted:
+        await page.count()
+    return page.total_is_exact()
+
+
 @strawberry.type(description="A page of recordings.")
 class RecordingConnection:
     edges: list[RecordingEdge] = strawberry.field(
@@ -196,7 +202,12 @@ class RecordingConnection:
     page_info: PageInfo = strawberry.field(resolver=_page_info, description="The position of the page in the list.")
     total_count: int = strawberry.field(
         resolver=_total_count,
-        description="The number of all recordings that match the filter. They are counted only if this is selected.",
+        description="The number of all recordings that match the filter, at most 10000. They are counted only if this "
+        "is selected. With `first: 0`, a list returns this number alone.",
+    )
+    total_count_is_exact: bool = strawberry.field(
+        resolver=_total_count_is_exact,
+        description="Whether `totalCount` is the exact number. If false, the list has at least so many recordings.",
     )
 
 

@@ -21,7 +21,7 @@ First = Annotated[
     int | None,
     strawberry.argument(
         description="The number of items to return, counted from the start of the list or from `after`: "
-        f"{_ALLOWED}. Give exactly one of `first` and `last`."
+        f"{_ALLOWED}, or 0 for `totalCount` alone. Give exactly one of `first` and `last`."
     ),
 ]
 After = Annotated[
@@ -73,14 +73,15 @@ class PageArguments:
         )
 
     def _limit(self, max_page: int) -> int:
-        allowed = f"an integer from 1 to {max_page}"
         if self.first is not None and self.last is not None:
             raise InvalidInput.of(("last",), "oneOf", self.last, "left out if first is given")
-        name, limit = ("first", self.first) if self.last is None else ("last", self.last)
+        allowed = f"an integer from 1 to {max_page}"
+        name, limit, least = ("first", self.first, 0) if self.last is None else ("last", self.last, 1)
         if limit is None:
             raise InvalidInput.of((name,), "required", None, f"{allowed} (or give last)")
-        if not 1 <= limit <= max_page:
-            raise InvalidInput.of((name,), "minimum" if limit < 1 else "maximum", limit, allowed)
+        if not least <= limit <= max_page:
+            rule = "minimum" if limit < least else "maximum"
+            raise InvalidInput.of((name,), rule, limit, allowed if least else f"{allowed}, or 0 for the count alone")
         return limit
 
 

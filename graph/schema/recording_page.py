@@ -3,10 +3,14 @@
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
+from typing import Final
 
 from graph.schema.resolver_context import Context
+from recordings.model.errors import QueryTooBroad
 from recordings.model.fields import RecordingRow
-from recordings.model.query import Page, PageRequest, Query, position_of
+from recordings.model.query import Count, Page, PageRequest, Query, position_of
+
+_NEXT: Final = frozenset({"hasNextPage", "hasPreviousPage"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class RecordingPage:
     """Whether the client selected the cursors of the edges."""
     ends: dict[str, bool] = field(default_factory=dict)
     """The values of `hasNextPage` and `hasPreviousPage` that the client selected."""
-    counted: list[int | Exception] = field(default_factory=list)
+    counted: list[Count | Exception] = field(default_factory=list)
     """The number of recordings of the query, or the error of counting them. Empty until `count` is called."""
 
     @classmethod
@@ -29,7 +33,7 @@ class RecordingPage:
         cls, context: Context, query: Query, request: PageRequest, selected: Collection[str]
     ) -> "RecordingPage":
         """Read the page, and those of `hasNextPage`, `hasPreviousPage` and `cursor` that are selected."""
-        page = await context.recordings.page(context.principal, query, request)
+        page = await _read(context, query, request, selected)
         loaded = cls(context, query, request, page, "cursor" in selected)
         for name, find in (("hasNextPage", loaded.has_next), ("hasPreviousPage", loaded.has_previous)):
             if name in selected:
@@ -69,6 +73,13 @@ class RecordingPage:
 
     def total(self) -> int:
         """Return the number that `count` found. Raise the error if counting failed."""
+        return self._count().number
+
+    def total_is_exact(self) -> bool:
+        """Return whether that number is exact."""
+        return self._count().is_exact
+
+    def _count(self) -> Count:
         counted = self.counted[0]
         if isinstance(counted, Exception):
             raise counted
@@ -97,8 +108,29 @@ class RecordingPage:
 
     async def _any(self, request: PageRequest) -> bool:
         probe = replace(request, fields=frozenset({"id"}))
-        page = await self.context.recordings.page(self.context.principal, self.query, probe)
-        return bool(page.rows)
+        return bool((await _load(self.context, self.query, probe)).rows)
 
     def _cursor(self, row: RecordingRow) -> str:
         return self.context.cursors.write(self.query.order, row)
+
+
+async def _read(context: Context, query: Query, request: PageRequest, selected: Collection[str]) -> Page:
+    if request.limit:
+        return await _load(context, query, request)
+    # `first: 0` returns a count alone.
+    if _NEXT.isdisjoint(selected):
+        return Page([], has_more=False)
+    probe = replace(request, limit=1, fields=frozenset({"id"}))
+    return Page([], has_more=bool((await _load(context, query, probe)).rows))
+
+
+async def _load(context: Context, query: Query, request: PageRequest) -> Page:
+    """Return a page, and add the rows that the store examined to the cost of the response."""
+    try:
+        page = await context.recordings.page(context.principal, query, request)
+    except QueryTooBroad as error:
+        context.examined.add(error.examined)
+        raise
+    if page.examined:
+        context.examined.add(page.examined)
+    return page

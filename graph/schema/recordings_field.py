@@ -1,7 +1,7 @@
 """The resolver of the `recordings` fields: it returns a page of the recordings of an account."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import strawberry
 from strawberry import UNSET
@@ -47,6 +47,9 @@ Descendants = Annotated[
 ]
 
 
+_COUNTS: Final = ("totalCount", "totalCountIsExact")
+
+
 def _selection(info: Info) -> tuple[frozenset[str], frozenset[str]]:
     beside_rows = names_at(info, (), ("edges",), ("pageInfo",))
     return row_fields(info, ("nodes",), ("edges", "node")), beside_rows
@@ -80,7 +83,7 @@ async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the f
     request = arguments.page_request(context.cursors, query.order, fields, context.max_page)
     page = await RecordingPage.load(context, query, request, selected)
     await prefetch_for_page(info, page.nodes)
-    if "totalCount" in selected and is_included(info, "RecordingConnection", "totalCount"):
+    if any(name in selected and is_included(info, "RecordingConnection", name) for name in _COUNTS):
         await page.count()
     return PlanInput(page)
 

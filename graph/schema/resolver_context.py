@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from graph.execution.examined_rows import ExaminedRows
 from graph.execution.run_parallel import run_parallel
 from recordings.model.account import Account, Principal
 from recordings.model.fields import RecordingRow
@@ -31,8 +32,9 @@ class Context:
     """The caller, the use cases, and the results that were prefetched for the response.
 
     `locate` returns the URL under which clients reach this service; media URLs begin with it. `max_page` is the largest
-    number of recordings in one page or one list of ids. `presigned`, `waveforms` and `accounts` hold prefetched
-    results: see `graph.schema.prefetch`. A waveform that could not be drawn is an exception there.
+    number of recordings in one page or one list of ids. `examined` counts rows for the cost. `presigned`, `waveforms`
+    and `accounts` hold prefetched results: see `graph.schema.prefetch`. A waveform that could not be drawn is an
+    exception there.
     """
 
     principal: Principal
@@ -45,6 +47,7 @@ class Context:
     draw: Draw | None = None
     presign: Presign | None = None
     max_page: int = MAX_PAGE
+    examined: ExaminedRows = field(default_factory=ExaminedRows)
     presigned: dict[str, str] = field(default_factory=dict)
     waveforms: dict[tuple[str, int], Mapping[str, Any] | Exception] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)

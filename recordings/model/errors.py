@@ -190,3 +190,16 @@ class Conflict(Refused):
     """Other requests kept changing the recording. Nothing was done; a retry is safe."""
 
     code = "CONFLICT"
+
+
+class QueryTooBroad(Refused):
+    """No index serves the filter, and the page is not full after the most rows that a query may examine.
+
+    `examined` is that number of rows.
+    """
+
+    code = "QUERY_TOO_BROAD"
+
+    def __init__(self, message: str, examined: int) -> None:
+        super().__init__(message, path=("filter",))
+        self.examined = examined

@@ -6,7 +6,7 @@ range and has no prefix, so `Not` of such a condition is true.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -20,6 +20,12 @@ MAX_CONDITIONS: Final = 64
 MAX_DEPTH: Final = 8
 MAX_VALUES: Final = 100
 MAX_TEXT: Final = 512
+MAX_EXAMINED: Final = 10_000
+"""The maximum number of rows that a store examines for one page or count."""
+MAX_COUNTED: Final = 10_000
+"""The largest count of a list. A larger number is not exact."""
+UNLIMITED: Final = 10**9
+"""The limit of a count that must be exact for an account of any size."""
 MAX_DESCENDANTS: Final = 100
 """The maximum number of descendant accounts in one list. Each is read for every page."""
 
@@ -172,10 +178,22 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows in the query's order. `has_more` says whether more rows follow in the direction of the request."""
+    """Rows in the query's order. `has_more` says whether more rows follow in the direction of the request.
+
+    `examined` is the number of rows that the store may have examined for it, besides its own rows.
+    """
 
     rows: Sequence[RecordingRow]
     has_more: bool
+    examined: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number of recordings. If it is not exact, there are at least so many."""
+
+    number: int
+    is_exact: bool = True
 
 
 def check(condition: Condition, path: Sequence[str] = ("filter",)) -> Condition:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
-from recordings.model.query import Page, PageRequest, Query
+from recordings.model.query import MAX_COUNTED, Count, Page, PageRequest, Query
 from recordings.model.recording import Recording
 from recordings.ports.account_stores import AccountStore, LocationStore, UserStore
 from recordings.ports.policy_store import PolicyStore
@@ -97,10 +97,15 @@ class RecordingStore(Protocol):
         """Return the rows of the ids that exist, by id, with one request."""
 
     async def page(self, query: Query, request: PageRequest) -> Page:
-        """Return one page of a query. It is a range scan of an index, also for late pages."""
+        """Return one page of a query. It is a range scan of an index, also for late pages.
 
-    async def count(self, query: Query) -> int:
-        """Return how many recordings a query selects."""
+        Raises:
+            QueryTooBroad: no index serves the filter, and the page is not full after the most rows that a query may
+                examine.
+        """
+
+    async def count(self, query: Query, limit: int = MAX_COUNTED) -> Count:
+        """Return how many recordings a query selects. The number is exact up to `limit` if an index gives it."""
 
     async def find_started(self, account_id: str, start_key: str) -> Recording | None:
         """Return the recording that a `start` with this idempotency key made."""

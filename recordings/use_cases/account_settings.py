@@ -18,7 +18,7 @@ from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, is_hex_id
 from recordings.model.instants import Millis, to_iso
 from recordings.model.options import MAX_URL
-from recordings.model.query import MAX_PAGE, Order, OrderField, PageRequest, Query, position_of
+from recordings.model.query import MAX_PAGE, UNLIMITED, Order, OrderField, PageRequest, Query, position_of
 from recordings.model.realm import check_realm
 from recordings.model.recording import IN_PROGRESS, Shelf, State
 from recordings.model.retention import Retention, check_rules, delete_at, retention_end
@@ -167,7 +167,7 @@ class AccountSettings:
             # The rules are saved first, so recordings that are stored from now on follow them. And the count below may
             # take long: saving after it could overwrite another change of the account.
             await self._store.save_account(replace(account, retention=rules))
-        total = await self._store.count(query)
+        total = (await self._store.count(query, UNLIMITED)).number
         async for rows in self._pages(query):
             for row in rows:
                 at = retention_end(rules, row["label"], row["start"])

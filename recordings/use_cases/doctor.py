@@ -15,7 +15,7 @@ from recordings.model.errors import Refused
 from recordings.model.events import Missing
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import DAY, Millis
-from recordings.model.query import MAX_PAGE, HasMedia, Query
+from recordings.model.query import MAX_PAGE, UNLIMITED, HasMedia, Query
 from recordings.model.recording import Shelf, State
 from recordings.ports.account_stores import all_accounts, all_locations
 from recordings.ports.audio import (
@@ -124,7 +124,7 @@ class Doctor:
     # From the metadata to the media stores
 
     async def _examine_recordings(self, examination: Examination) -> AsyncIterator[Finding]:
-        total = sum([await self._store.count(query) async for query in self._queries()])
+        total = sum([(await self._store.count(query, UNLIMITED)).number async for query in self._queries()])
         done = 0
         async for rows in self._pages():
             examination.note(rows)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from recordings.model.query import Page, PageRequest, Query, sort_key
+from recordings.model.query import Count, Page, PageRequest, Query, sort_key
 from recordings.ports.recording_store import RecordingStore
 
 
@@ -17,12 +17,15 @@ async def page_of(store: RecordingStore, query: Query, request: PageRequest) -> 
         reverse=query.order.descending,
     )
     has_more = len(rows) > request.limit or any(page.has_more for page in pages)
-    return Page(rows[-request.limit :] if request.backward else rows[: request.limit], has_more)
+    examined = sum(page.examined for page in pages)
+    return Page(rows[-request.limit :] if request.backward else rows[: request.limit], has_more, examined)
 
 
-async def count_of(store: RecordingStore, query: Query) -> int:
-    """Return how many recordings a query selects in its account and its descendants."""
-    return sum([await store.count(each) for each in _queries(query)])
+async def count_of(store: RecordingStore, query: Query, limit: int) -> Count:
+    """Return how many recordings a query selects in its account and its descendants, exact up to `limit`."""
+    counts = [await store.count(each, limit) for each in _queries(query)]
+    number = sum(count.number for count in counts)
+    return Count(min(number, limit), is_exact=number <= limit and all(count.is_exact for count in counts))
 
 
 def _queries(query: Query) -> list[Query]:

@@ -36,7 +36,7 @@ from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, new_id
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import Millis
-from recordings.model.query import MAX_PAGE, OrderField, Page, PageRequest, Query
+from recordings.model.query import MAX_COUNTED, MAX_PAGE, Count, OrderField, Page, PageRequest, Query
 from recordings.model.recording import EndCause, Recording, Shelf, State
 from recordings.model.recording_changes import RecordingChanges, check_changes
 from recordings.ports.audit import Audit
@@ -131,13 +131,13 @@ class Recordings:
             return await page_of_changes(self._store, query, request)
         return await page_of(self._store, query, request)
 
-    async def count(self, principal: Principal, query: Query) -> int:
-        """Return how many recordings a query selects."""
+    async def count(self, principal: Principal, query: Query, limit: int = MAX_COUNTED) -> Count:
+        """Return how many recordings a query selects, exact up to `limit` if an index gives the number."""
         require_scope(principal, Scope.READ)
         query = await self._authorized.narrow(principal, query)
         if query.order.field is OrderField.MODIFIED:
             query = final_changes(query, await self._store.watermark())
-        return await count_of(self._store, query)
+        return await count_of(self._store, query, limit)
 
     async def call(self, principal: Principal, call_id: str, account_id: str | None = None) -> Call:
         """Return a live call. `CallNotFound` if there is none."""

@@ -43,7 +43,7 @@ async def test_a_second_call_changes_nothing(services: Services) -> None:
     assert len(seen[0]) == len(SCENES)
     assert seen[0] == seen[1]
     principal = await services.identity.authenticate_token(demo_token(services))
-    assert await services.recordings.count(principal, Query(account_id=DEMO_ACCOUNT)) == len(SCENES)
+    assert (await services.recordings.count(principal, Query(account_id=DEMO_ACCOUNT))).number == len(SCENES)
 
 
 async def states(services: Services) -> list[str]:

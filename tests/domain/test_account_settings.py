@@ -10,6 +10,7 @@ import pytest
 from recordings.model.errors import Conflict, InvalidInput, InvalidState, NotFound
 from recordings.model.events import Trashed
 from recordings.model.instants import DAY, to_iso
+from recordings.model.query import Count
 from recordings.model.recording import Hold, Recording, State
 from recordings.model.retention import MAX_DAYS, Retention
 from recordings.rules.lifecycle import apply
@@ -167,7 +168,7 @@ async def test_another_change_of_the_account_during_the_run_is_kept(
 ) -> None:
     count = installation.store.count
 
-    async def count_after_a_change(*fields: Any) -> int:
+    async def count_after_a_change(*fields: Any) -> Count:
         await settings.amend(ACCOUNT, media="s3://bucket/acme")
         return await count(*fields)
 

@@ -142,7 +142,7 @@ async def test_an_upload_whose_insert_is_not_confirmed_leaves_no_recording(
     await installation.upkeep.claim(8)
     rows = await store.scan("", 10)
     assert [(row["id"], row["state"]) for row in rows] == [(retried, State.RECORDING)]
-    assert await store.count(Query(account_id=ACCOUNT)) == 1
+    assert (await store.count(Query(account_id=ACCOUNT))).number == 1
 
 
 async def test_an_upload_whose_second_attempt_is_not_confirmed_is_incomplete_again(

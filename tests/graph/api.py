@@ -16,7 +16,7 @@ from recordings.model.account import Principal, Scope
 from recordings.model.errors import Unauthenticated
 from recordings.model.events import Trashed
 from recordings.model.ids import new_recording_id
-from recordings.model.query import Page, PageRequest, Query
+from recordings.model.query import MAX_COUNTED, Count, Page, PageRequest, Query
 from recordings.model.recording import Media, Recording, State
 from recordings.ports.recording_store import RecordingStore
 from recordings.rules.cursor import Cursors
@@ -65,10 +65,10 @@ class WatchedStore:
         page: Page = await self._page(query, request)
         return page
 
-    async def count(self, query: Query) -> int:
+    async def count(self, query: Query, limit: int = MAX_COUNTED) -> Count:
         self.counts.append(query)
-        number: int = await self._count(query)
-        return number
+        found: Count = await self._count(query, limit)
+        return found
 
     async def rows(self, ids: Any, fields: frozenset[str] | None = None) -> Any:
         self.rows_fields.append(fields)

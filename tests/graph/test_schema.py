@@ -30,7 +30,15 @@ from graph.schema.mutation_inputs import StartRecordingInput
 from graph.schema.node_types import Recording
 from graph.schema.projection import ROW_FIELDS_OF
 from graph.schema.row_resolver import row_field
-from recordings.model.errors import Busy, InvalidCursor, MediaUnavailable, Refused, TooManyRows, Unauthenticated
+from recordings.model.errors import (
+    Busy,
+    InvalidCursor,
+    MediaUnavailable,
+    QueryTooBroad,
+    Refused,
+    TooManyRows,
+    Unauthenticated,
+)
 from recordings.model.events import Annotated, Masked, Paused, Restored, Resumed, Stopped, Trashed, Unmasked
 from recordings.model.options import PARAMETERS, RecordingOptions
 from recordings.model.query import NUMBER_FIELDS, TEXT_FIELDS
@@ -146,6 +154,7 @@ def test_every_refusal_of_a_use_case_has_an_error_type() -> None:
     without_type = {
         InvalidCursor,  # a mutation has no cursor; in a query it is a top-level error
         MediaUnavailable,  # a mutation neither plays audio nor draws waveforms
+        QueryTooBroad,  # a mutation returns no list
         Busy,  # only conversions of audio raise it
         TooManyRows,  # a mutation reads a bounded number of recordings
         Unauthenticated,  # the HTTP response has status 401, and nothing is executed

@@ -7,7 +7,7 @@ from recordings.model.account import Account
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import LATEST
 from recordings.model.item_list import take_page
-from recordings.model.query import Page, PageRequest, Position, Query, matches, selects, sort_key
+from recordings.model.query import MAX_COUNTED, Count, Page, PageRequest, Position, Query, matches, selects, sort_key
 from recordings.model.recording import Recording
 from recordings.model.rollup import COUNTED, CountedRow, Level, RowSelection, Slot
 from recordings.ports.recording_store import Taken, Unique
@@ -74,9 +74,10 @@ class MemoryStore:
         rows.sort(key=lambda row: sort_key(query.order, row), reverse=query.order.descending)
         return Page(rows[: request.limit], len(rows) > request.limit)
 
-    async def count(self, query: Query) -> int:
+    async def count(self, query: Query, limit: int = MAX_COUNTED) -> Count:
         """Return how many recordings a query selects."""
-        return sum(selects(query, _row(recording)) for recording in self.recordings.values())
+        number = sum(selects(query, _row(recording)) for recording in self.recordings.values())
+        return Count(min(number, limit), is_exact=number <= limit)
 
     async def watermark(self) -> int:
         """Return an instant after all changes."""

@@ -66,6 +66,24 @@ def lookup_index(field: str) -> str:
     return f"of_{field}"
 
 
+def field_index(field: str) -> str:
+    """Return the name of the index that has an account's recordings by the value of a field."""
+    return f"on_{field}"
+
+
+def field_keys(field: str) -> tuple[str, ...]:
+    """Return the fields of that index: each value has its recordings in START order."""
+    return ("account_id", "shelf", field, "start", "_id")
+
+
+_FIELD_INDEXES: Final = (
+    "from", "to", "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "call_id",
+    "interaction_id", "cdr_id", "endpoint_id", "origin", "label", "name", "facets",
+)  # fmt: skip
+_DROPPED: Final = (lookup_index("call_id"), lookup_index("interaction_id"))
+"""Indexes of older releases. The indexes of fields serve their queries, too."""
+
+
 def _index(name: str, *keys: str, **options: Any) -> IndexModel:
     return IndexModel([(key, ASCENDING) for key in keys], name=name, **options)
 
@@ -83,8 +101,8 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
             for order in OrderField
             for owner in (False, True)
         ),
-        _index(lookup_index("call_id"), "account_id", "call_id"),
-        _index(lookup_index("interaction_id"), "account_id", "interaction_id"),
+        *(_index(field_index(field), *field_keys(field)) for field in _FIELD_INDEXES),
+        _index(field_index("media_length"), "account_id", "shelf", "media.length", "_id"),
         _unique("active_call"),
         _unique("start_key"),
         _unique("held_source"),
@@ -180,12 +198,27 @@ async def _set_parent_id(database: Database) -> None:
     await database[ACCOUNTS].update_many(has_none, [{"$set": {"parent_id": parent}}])
 
 
+async def _set_facets(database: Database) -> None:
+    # See `adapters.metadata.facets`. The server computes them, and a repeated run continues.
+    parts: list[Any] = ["$state"]
+    parts += [{"$ifNull": [f"${name}", ""]} for name in ("reason", "end_cause", "direction", "delivery.state")]
+    has = [{"$ifNull": [f"${name}", None]} for name in ("media", "hold")]
+    parts += [{"$cond": [{"$eq": [each, None]}, "0", "1"]} for each in has]
+    parts.append("$format")
+    joined = [item for part in parts for item in (part, "|")][:-1]
+    await database[RECORDINGS].update_many({"facets": {"$exists": False}}, [{"$set": {"facets": {"$concat": joined}}}])
+    for name in _DROPPED:
+        with suppress(OperationFailure):
+            await database[RECORDINGS].drop_index(name)
+
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _set_ended,
     _set_held_source,
     _set_changed,
     _mark_slots,
     _set_parent_id,
+    _set_facets,
 )
 """The first step migrates version 1 to 2, and so on. A new database needs no step: it starts with the latest form."""
 

@@ -8,17 +8,25 @@ from adapters.metadata.mongodb.account_collections import AccountCollections
 from adapters.metadata.mongodb.change_clock import ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Driver
 from adapters.metadata.mongodb.indexes import META, migrate
+from adapters.metadata.mongodb.list_collection import RecordingLists
 from adapters.metadata.mongodb.peer_collections import PeerCollections
 from adapters.metadata.mongodb.policy_collection import PolicyCollection
 from adapters.metadata.mongodb.recording_collection import RecordingCollection
 from adapters.metadata.mongodb.rollup_collections import RollupCollections
 from adapters.metadata.mongodb.user_collection import UserCollection
+from recordings.model.query import MAX_EXAMINED
 
 PING_SECONDS: Final = 4.0
 
 
 class MongoStore(
-    RecordingCollection, RollupCollections, AccountCollections, UserCollection, PolicyCollection, PeerCollections
+    RecordingCollection,
+    RecordingLists,
+    RollupCollections,
+    AccountCollections,
+    UserCollection,
+    PolicyCollection,
+    PeerCollections,
 ):
     """A `MetadataStore` in a MongoDB database, and the `PeerStore` of the servers that share it.
 
@@ -29,17 +37,26 @@ class MongoStore(
             concern, the read concern and the read preference.
         database: the name of the database.
         driver: the library that connects to it.
+        max_examined: the maximum number of rows that one page or count examines.
 
     Raises:
         DriverMissingError: the library is not installed.
         WrongUriError: the URI, one of its options or the database name cannot be used.
     """
 
-    def __init__(self, uri: str, database: str = "recordings", driver: Driver | str = Driver.PYMONGO) -> None:
+    def __init__(
+        self,
+        uri: str,
+        database: str = "recordings",
+        driver: Driver | str = Driver.PYMONGO,
+        *,
+        max_examined: int = MAX_EXAMINED,
+    ) -> None:
         self._connection = Connection(Driver(driver), uri, database)
         self._change_clock = ChangeClock(self._connection.database)
         RollupCollections.__init__(self, self._connection.database)
         RecordingCollection.__init__(self, self._connection, self._change_clock, self.slot_marks)
+        RecordingLists.__init__(self, self._connection, self._change_clock, max_examined)
         AccountCollections.__init__(self, self._connection.database)
         UserCollection.__init__(self, self._connection.database)
         PolicyCollection.__init__(self, self._connection.database)

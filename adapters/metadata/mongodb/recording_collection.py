@@ -9,8 +9,6 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from adapters.metadata.index_ranges import page_ranges, reads_descending
-from adapters.metadata.mongodb import where
 from adapters.metadata.mongodb.bson_document import projection, readable_recordings, to_document, to_recordings, to_rows
 from adapters.metadata.mongodb.change_clock import CHANGED, WRITE_MS, ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Document
@@ -21,12 +19,10 @@ from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import fields_to_read
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import SECOND, Millis
-from recordings.model.query import OrderField, Page, PageRequest, Query, prefix_end
+from recordings.model.query import prefix_end
 from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording
 from recordings.ports.recording_store import Claim, Taken, Unique
 
-COUNT_MS: Final = 10_000
-"""The maximum time (milliseconds) of one count."""
 CLAIM_ROUNDS: Final = 8
 """How many times a claimer searches again after others took all recordings that it found."""
 _NO_REVISION: Final = -1
@@ -96,48 +92,6 @@ class RecordingCollection:
         selector = next(iter(ids)) if len(ids) == 1 else {"$in": list(ids)}
         found = self._collection.find({"_id": selector}, projection(names), batch_size=len(ids) + 1)
         return {row["id"]: row for row in to_rows(await found.to_list(None), names)}
-
-    async def page(self, query: Query, request: PageRequest) -> Page:
-        """Return one page of a query."""
-        names = fields_to_read(request.fields, query.order.field)
-        parts = page_ranges(query, request)
-        if not parts:
-            return Page([], has_more=False)
-        find = where.find(query, parts, down=reads_descending(query, request))
-        found = await self._read(find, names, request.limit + 1, final=query.order.field is OrderField.MODIFIED)
-        rows = to_rows(found[: request.limit], names)
-        return Page(rows[::-1] if request.backward else rows, len(found) > request.limit)
-
-    async def _read(self, find: where.Find, names: Sequence[str], limit: int, *, final: bool) -> list[Document]:
-        """Return documents. With `final`, a failover cannot roll back what they show."""
-        last = self._clock.last_entry
-        if not final or last is None:
-            return await self._find_page(self._majority if final else self._collection, find, names, limit)
-        async with await self._connection.session() as session:
-            session.advance_operation_time(last)
-            return await self._find_page(self._majority, find, names, limit, session)
-
-    async def _find_page(
-        self, collection: Any, find: where.Find, names: Sequence[str], limit: int, session: Any = None
-    ) -> list[Document]:
-        cursor = collection.find(
-            find.filter,
-            projection(names),
-            sort=find.sort,
-            limit=limit,
-            batch_size=limit + 1,
-            hint=find.hint,
-            min=find.low,
-            max=find.high,
-            session=session,
-        )
-        documents: list[Document] = await cursor.to_list(None)
-        return documents
-
-    async def count(self, query: Query) -> int:
-        """Return the number of recordings that a query selects."""
-        find = where.count(query)
-        return int(await self._collection.count_documents(find.filter, hint=find.hint, maxTimeMS=COUNT_MS))
 
     async def find_started(self, account_id: str, start_key: str) -> Recording | None:
         """Return the recording that a `start` with this idempotency key created."""

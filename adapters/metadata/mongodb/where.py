@@ -5,24 +5,35 @@ only with numbers, so null is in no range. It compares texts byte by byte in UTF
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo import ASCENDING, DESCENDING
 
-from adapters.metadata.index_ranges import (
-    Bound,
-    IndexRange,
-    RowsWithKey,
-    RowsWithoutKey,
-    filtered_range,
-    lookup_condition,
-)
-from adapters.metadata.mongodb.indexes import index_keys, index_of, lookup_index
+from adapters.metadata.access_path import Access, Tally
+from adapters.metadata.index_ranges import Bound, IndexRange, RowsWithoutKey
+from adapters.metadata.mongodb.indexes import field_index, field_keys, index_keys, index_of
+from adapters.metadata.selections import Selection
 from recordings.model.fields import PARTS
-from recordings.model.query import And, Condition, Equal, HasMedia, Held, In, Not, Or, Prefix, Query, Range, prefix_end
+from recordings.model.query import (
+    NUMBER_FIELDS,
+    And,
+    Condition,
+    Equal,
+    HasMedia,
+    Held,
+    In,
+    Not,
+    Or,
+    OrderField,
+    Prefix,
+    Query,
+    Range,
+    prefix_end,
+)
+from recordings.model.recording import Shelf
 
 Filter = dict[str, Any]
 
@@ -87,37 +98,83 @@ def _on_shelf(query: Query) -> Filter:
     return {} if query.shelf is None else {"shelf": query.shelf.value}
 
 
+def on_any_shelf(query: Query) -> Filter:
+    """Return the filter for the account and the shelf, for an index that has the shelf before other fields."""
+    shelf = _on_shelf(query) or {"shelf": {"$in": [shelf.value for shelf in Shelf]}}
+    return {"account_id": query.account_id, **shelf}
+
+
 def _all(*filters: Filter) -> Filter:
     args = [each for each in filters if each]
     return args[0] if len(args) == 1 else {"$and": args}
 
 
-def find(query: Query, parts: Sequence[IndexRange], *, down: bool) -> Find:
+def find(query: Query, way: Access) -> Find:
     """Return one `find` for all ranges of a page: rows without and with the sort key are adjacent in an index."""
-    direction = DESCENDING if down else ASCENDING
-    found = lookup_condition(query)
-    key = query.order.field.value
-    if found is not None:
-        # Few rows: look them up by the field's value, then sort them.
-        within = {"$or": [_all(*_beyond(key, index_range)) for index_range in parts]}
-        selection = _all(_selected(query), condition(query.where), within)
-        return Find(selection, lookup_index(found.field), [(key, direction), ("_id", direction)])
+    where = condition(query.where)
+    if way.keys is not None:
+        direction = DESCENDING if way.descending else ASCENDING
+        key = query.order.field.value
+        within = {"$or": [_all(*_beyond(key, index_range)) for index_range in way.parts]}
+        selection = _all({"_id": {"$in": list(way.keys)}}, _selected(query), where, within)
+        return Find(selection, "_id_", [(key, direction), ("_id", direction)])
+    # The index bounds already contain account, owner and shelf. A router of a sharded cluster needs `account_id`.
+    found = ordered(query, way, way.parts)
+    return replace(found, filter=_all(found.filter, where))
+
+
+def ordered(query: Query, way: Access, parts: Sequence[IndexRange]) -> Find:
+    """Return a `find` for all rows in ranges of the index of an access path, in its order."""
+    direction = DESCENDING if way.descending else ASCENDING
+    first, last = (parts[-1], parts[0]) if way.descending else (parts[0], parts[-1])
     owner = query.owner_id is not None
-    keys = index_keys(query.order.field, owner=owner)
-    first, last = (parts[-1], parts[0]) if down else (parts[0], parts[-1])
-    known = {"account_id": query.account_id, "owner_id": query.owner_id, **_on_shelf(query)}
+    hint, keys = index_of(query.order.field, owner=owner), index_keys(query.order.field, owner=owner)
+    known: Filter = _selected(query)
+    if way.anchor is not None:
+        known[way.anchor.field] = way.anchor.values[0] if way.anchor.values else None
+        hint, keys = selection_index(way.anchor), field_keys(way.anchor.field)
+        if way.anchor.field == "owner_id":
+            keys = index_keys(query.order.field, owner=True)
     prefix = [known[name] for name in keys[:-2]]
-    outside = {} if "shelf" in keys else _on_shelf(query)
     return Find(
-        # The index bounds already contain account, owner and shelf. A router of a sharded cluster needs `account_id`
-        # in the filter to find the shard.
-        _all({"account_id": query.account_id, **outside}, condition(query.where)),
-        index_of(query.order.field, owner=owner),
+        {"account_id": query.account_id, **({} if "shelf" in keys else _on_shelf(query))},
+        hint,
         # The sort names all keys of the index, so MongoDB reads in index order and sorts nothing.
         [(name, direction) for name in keys],
         dict(zip(keys, [*prefix, *_low_end(first)], strict=True)),
         dict(zip(keys, [*prefix, *_high_end(last)], strict=True)),
     )
+
+
+def selection_index(selection: Selection) -> str:
+    """Return the index of the field of a selection."""
+    if selection.field == "owner_id":
+        return index_of(OrderField.START, owner=True)
+    if selection.field in NUMBER_FIELDS and selection.field in set(OrderField):
+        return index_of(OrderField(selection.field), owner=False)
+    return field_index(selection.field)
+
+
+def scan(query: Query, selection: Selection) -> Find:
+    """Return the filter and the index for all rows of a selection. The owner is not part of it."""
+    name = path(selection.field)
+    ranges: list[Filter] = [_between(selection.field, span.low, span.high) for span in selection.spans]
+    ranges += [{name: {"$in": list(selection.values)}}] if selection.values else []
+    ranges += [{name: None}] if selection.null else []
+    within = ranges[0] if len(ranges) == 1 else {"$or": ranges} if ranges else _NOTHING
+    return Find({**on_any_shelf(query), **within}, selection_index(selection))
+
+
+def tally(query: Query, asked: Tally) -> Find:
+    """Return the filter and the index to count a selection, or ranges of the order's index."""
+    if asked.selection is not None:
+        return scan(query, asked.selection)
+    key = query.order.field.value
+    bounds = [_beyond(key, part) for part in asked.parts]
+    # Both ranges together are the whole index.
+    within = [] if len(bounds) > 1 else bounds[0]
+    hint = index_of(query.order.field, owner=query.owner_id is not None)
+    return Find(_all(_selected(query), *within), hint)
 
 
 def _low_end(index_range: IndexRange) -> tuple[Any, Any]:
@@ -158,10 +215,9 @@ def _side(key: str, sign: str, bound: Bound) -> Filter:
     return {"$or": [{key: {sign: bound[0]}}, {key: bound[0], "_id": {sign: bound[1]}}]}
 
 
-def count(query: Query) -> Find:
-    """Return the filter and index to count a query: by its look-up field, or by its part of the sort index."""
-    found = lookup_condition(query)
-    hint = lookup_index(found.field) if found else index_of(query.order.field, owner=query.owner_id is not None)
-    index_range = filtered_range(query)
-    within = _beyond(query.order.field.value, RowsWithKey(index_range.low, index_range.high)) if index_range else []
-    return Find(_all(_selected(query), condition(query.where), *within), hint)
+def count(query: Query, way: Access) -> Filter:
+    """Return the filter to count the rows of an access path that the query selects."""
+    if way.keys is not None:
+        return find(query, way).filter
+    within = [_all(*_beyond(query.order.field.value, part)) for part in way.parts]
+    return _all(_selected(query), condition(query.where), {"$or": within})

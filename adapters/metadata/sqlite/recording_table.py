@@ -9,13 +9,13 @@ from functools import lru_cache
 from itertools import starmap
 from typing import Any, Final, cast
 
-from adapters.metadata.index_ranges import page_ranges, reads_descending
-from adapters.metadata.row_fields import decode_column, encode, fields_to_read
-from adapters.metadata.sqlite import where
+from adapters.metadata.facets import facets_of
+from adapters.metadata.row_fields import decode_column, encode
+from adapters.metadata.selections import FACETS
 from adapters.metadata.sqlite.migrations import CHANGE_CLOCK, DUE, LEASED, OVERDUE, TABLE, column
 from recordings.model.fields import FIELDS, PARTS, FieldType, RecordingRow, names_of, value_of
 from recordings.model.instants import Millis
-from recordings.model.query import Page, PageRequest, Query, prefix_end
+from recordings.model.query import prefix_end
 from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording
 from recordings.ports.recording_store import Claim, Taken, Unique
 
@@ -23,10 +23,10 @@ log: Final = logging.getLogger(__name__)
 _JSON: Final = frozenset(names_of(FieldType.OBJECT, FieldType.FREE_FORM))
 _COLUMNS: Final = ", ".join(column(name) for name in ROW_FIELDS)
 _ID: Final = ROW_FIELDS.index("id")
-_WRITTEN: Final = ", ".join((_COLUMNS, *PARTS, "changed"))
-"""The columns of a row, those of the parts of its objects, and the time of the change."""
+_WRITTEN: Final = ", ".join((_COLUMNS, *PARTS, FACETS, "changed"))
+"""The columns of a row, those of the parts of its objects, its facets, and the time of the change."""
 _NOW: Final = f"(SELECT at FROM {CHANGE_CLOCK})"
-_VALUES: Final = ", ".join((*["?"] * (len(ROW_FIELDS) + len(PARTS)), _NOW))
+_VALUES: Final = ", ".join((*["?"] * (len(ROW_FIELDS) + len(PARTS) + 1), _NOW))
 INSERT: Final = f"INSERT INTO {TABLE} ({_WRITTEN}) VALUES ({_VALUES})"
 _SAVE: Final = f"UPDATE {TABLE} SET ({_WRITTEN}) = ({_VALUES}) WHERE id = ? AND revision = ?"
 _OTHER_ROW: Final = f"SELECT 1 FROM {TABLE} WHERE id != :own AND"
@@ -62,10 +62,10 @@ _CLAIM: Final = (
 
 
 def values_of(recording: Recording) -> list[Any]:
-    """Return the column values of a recording: in the order of `ROW_FIELDS`, then the parts of its objects."""
+    """Return the column values of a recording: in the order of `ROW_FIELDS`, then those of indexes only."""
     row = recording.to_row()
     values = [encode(value) if name in _JSON and value is not None else value for name, value in row.items()]
-    return [*values, *(value_of(row, name) for name in PARTS)]
+    return [*values, *(value_of(row, name) for name in PARTS), facets_of(row)]
 
 
 @lru_cache(maxsize=256)
@@ -144,28 +144,6 @@ def rows(connection: sqlite3.Connection, ids: Collection[str], names: Sequence[s
     parameter = next(iter(ids)) if single else encode(list(ids))
     found = read(connection.execute(f"SELECT {columns} FROM {TABLE} WHERE id {comparison}", (parameter,)), names)
     return {row["id"]: row for row in found}
-
-
-def page(connection: sqlite3.Connection, query: Query, request: PageRequest) -> Page:
-    """Return one page: at most two ranges of an index, read in one snapshot."""
-    names = fields_to_read(request.fields, query.order.field)
-    parts = page_ranges(query, request)
-    down = reads_descending(query, request)
-    found: list[RecordingRow] = []
-    if len(parts) > 1:
-        connection.execute("BEGIN")
-    for part in parts:
-        missing = request.limit + 1 - len(found)
-        if missing > 0:
-            found += read(connection.execute(*where.page(query, part, names, down=down, limit=missing)), names)
-    has_more = len(found) > request.limit
-    del found[request.limit :]
-    return Page(found[::-1] if request.backward else found, has_more)
-
-
-def count(connection: sqlite3.Connection, query: Query) -> int:
-    """Return the number of recordings that a query selects."""
-    return int(connection.execute(*where.count(query)).fetchone()[0])
 
 
 def found_by(field: str) -> str:

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from adapters.metadata.row_fields import fields_to_read
-from adapters.metadata.sqlite import account_tables, policy_table, recording_table, user_table
+from adapters.metadata.sqlite import account_tables, list_table, policy_table, recording_table, user_table
 from adapters.metadata.sqlite.database import Database
 from adapters.metadata.sqlite.rollup_store import RollupStore
 from recordings.model.account import Account, ApiKey, IngestAddress
 from recordings.model.fields import RecordingRow
 from recordings.model.installation import Installation
 from recordings.model.instants import Millis
-from recordings.model.query import Page, PageRequest, Query
+from recordings.model.query import MAX_COUNTED, MAX_EXAMINED, Count, Page, PageRequest, Query
 from recordings.model.recording import Recording
 from recordings.model.recording_policy import DocumentKind, PolicyDocument
 from recordings.model.user import Method, User
@@ -28,9 +28,13 @@ class SqliteStore(RollupStore):
     Args:
         folder: the folder of the file, on a local disk: SQLite's locks do not work on network shares.
         release: frees a reserve on a full disk. It returns false if there is none.
+        max_examined: the maximum number of rows that one page or count examines.
     """
 
-    def __init__(self, folder: Path, release: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self, folder: Path, release: Callable[[], bool] | None = None, *, max_examined: int = MAX_EXAMINED
+    ) -> None:
+        self._max_examined = max_examined
         self._database = Database(folder / FILE, release)
 
     async def open(self) -> None:
@@ -80,12 +84,13 @@ class SqliteStore(RollupStore):
 
     async def page(self, query: Query, request: PageRequest) -> Page:
         """Return one page of a query."""
-        found: Page = await self._read(recording_table.page, query, request, account_id=query.account_id)
+        found: Page = await self._read(list_table.page, query, request, self._max_examined, account_id=query.account_id)
         return found
 
-    async def count(self, query: Query) -> int:
-        """Return the number of recordings that a query selects."""
-        return int(await self._read(recording_table.count, query, account_id=query.account_id))
+    async def count(self, query: Query, limit: int = MAX_COUNTED) -> Count:
+        """Return the number of recordings that a query selects, exact up to `limit`."""
+        found: Count = await self._read(list_table.count, query, limit, self._max_examined, account_id=query.account_id)
+        return found
 
     async def find_started(self, account_id: str, start_key: str) -> Recording | None:
         """Return the recording that a `start` with this idempotency key created."""

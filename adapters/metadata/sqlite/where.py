@@ -5,12 +5,18 @@ every row, never unknown. The unary `+` stops SQLite from using a condition to c
 the index and its range, so the choice does not change as the table grows.
 """
 
-from collections.abc import Sequence
+# ruff: noqa: S608 - the names in these statements are constants, the values are parameters
+
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from adapters.metadata.index_ranges import MIN_INTEGER, IndexRange, RowsWithoutKey, filtered_range, lookup_condition
-from adapters.metadata.sqlite.migrations import TABLE, column, index_of, lookup_index
+from adapters.metadata.access_path import Access, Skip, Tally
+from adapters.metadata.index_ranges import MIN_INTEGER, IndexRange, RowsWithoutKey
+from adapters.metadata.row_fields import encode
+from adapters.metadata.selections import Selection, Span
+from adapters.metadata.sqlite.migrations import TABLE, column, field_index, index_of
 from recordings.model.query import (
+    NUMBER_FIELDS,
     And,
     Condition,
     Equal,
@@ -25,6 +31,7 @@ from recordings.model.query import (
     Range,
     prefix_end,
 )
+from recordings.model.recording import Shelf
 
 Sql = tuple[str, Sequence[Any]]
 """SQL text and its parameters."""
@@ -72,19 +79,43 @@ def _present(field: str, *parts: str) -> str:
     return f"({' AND '.join((f'+{column(field)} IS NOT NULL', *parts))})"
 
 
-def selection(query: Query) -> tuple[str, list[Any]]:
-    """Return `FROM ... WHERE ...` for a query, with the index to use."""
-    found = lookup_condition(query)
-    owner = query.owner_id is not None
-    index = lookup_index(found.field) if found else index_of(query.order.field, owner=owner)
+def _selected(query: Query) -> tuple[str, list[Any]]:
+    """Return the terms for the account, the owner and the shelf of a query."""
     terms: list[tuple[str, Any]] = [("account_id = ?", query.account_id)]
-    terms += [("owner_id = ?", query.owner_id)] if owner else []
+    terms += [("owner_id = ?", query.owner_id)] if query.owner_id is not None else []
     terms += [("shelf = ?", query.shelf.value)] if query.shelf is not None else []
-    text, values = condition(query.where)
-    sought: Sequence[Any] = found.values if found else ()
-    looked_up = [f"{column(found.field)} IN ({', '.join('?' * len(sought))})"] if found else []
-    where = " AND ".join((*(term for term, _ in terms), *looked_up, text))
-    return f"FROM {TABLE} INDEXED BY {index} WHERE {where}", [*(value for _, value in terms), *sought, *values]
+    return " AND ".join(term for term, _ in terms), [value for _, value in terms]
+
+
+def _on_shelves(query: Query) -> tuple[str, list[Any]]:
+    """Return the terms for the account and the shelf, for an index that has the shelf before other fields."""
+    shelves = list(Shelf) if query.shelf is None else [query.shelf]
+    marks = ", ".join("?" * len(shelves))
+    return f"account_id = ? AND shelf IN ({marks})", [query.account_id, *(shelf.value for shelf in shelves)]
+
+
+def _source(query: Query, path: Access) -> Sql:
+    """Return `FROM ... WHERE ...` for the rows of an access path, with the index to use."""
+    text, values = _selected(query)
+    if path.keys is not None:
+        # The candidates are rowids. `NOT INDEXED` leaves SQLite only the look-up by rowid.
+        wanted = "rowid IN (SELECT value FROM json_each(?))"
+        return f"FROM {TABLE} NOT INDEXED WHERE {wanted} AND {text}", [encode(list(path.keys)), *values]
+    if path.anchor is not None:
+        value = path.anchor.values[0] if path.anchor.values else None
+        index = selection_index(path.anchor)
+        return f"FROM {TABLE} INDEXED BY {index} WHERE {text} AND {column(path.anchor.field)} IS ?", [*values, value]
+    index = index_of(query.order.field, owner=query.owner_id is not None)
+    return f"FROM {TABLE} INDEXED BY {index} WHERE {text}", values
+
+
+def selection_index(selection: Selection) -> str:
+    """Return the index of the field of a selection."""
+    if selection.field == "owner_id":
+        return index_of(OrderField.START, owner=True)
+    if selection.field in NUMBER_FIELDS and selection.field in set(OrderField):
+        return index_of(OrderField(selection.field), owner=False)
+    return field_index(selection.field)
 
 
 def bounds(field: OrderField, index_range: IndexRange) -> Sql:
@@ -111,22 +142,76 @@ def _least(field: OrderField) -> str | int:
     return "" if field is OrderField.CALLER else MIN_INTEGER
 
 
-def page(query: Query, index_range: IndexRange, names: Sequence[str], *, down: bool, limit: int) -> Sql:
-    """Return the statement that reads one index range."""
-    source, values = selection(query)
-    range_terms, range_values = bounds(query.order.field, index_range)
-    direction = "DESC" if down else "ASC"
+def page(query: Query, path: Access, part: IndexRange, names: Sequence[str], limit: int) -> Sql:
+    """Return the statement that reads one range of an access path."""
+    source, values = _source(query, path)
+    where, where_values = condition(query.where)
+    range_terms, range_values = bounds(query.order.field, part)
     columns = ", ".join(column(name) for name in names)
-    key = column(query.order.field.value)
     return (
-        f"SELECT {columns} {source}{range_terms} ORDER BY {key} {direction}, id {direction} LIMIT ?",
-        [*values, *range_values, limit],
+        f"SELECT {columns} {source} AND {where}{range_terms} {_ordered(query, path)} LIMIT ?",
+        [*values, *where_values, *range_values, limit],
     )
 
 
-def count(query: Query) -> Sql:
-    """Return the statement that counts a query, within the index range that its filter selects."""
-    source, values = selection(query)
-    part = filtered_range(query)
-    range_terms, range_values = bounds(query.order.field, part) if part else ("", ())
-    return f"SELECT count(*) {source}{range_terms}", [*values, *range_values]
+def _ordered(query: Query, path: Access) -> str:
+    direction = "DESC" if path.descending else "ASC"
+    return f"ORDER BY {column(query.order.field.value)} {direction}, id {direction}"
+
+
+def count(query: Query, path: Access, part: IndexRange) -> Sql:
+    """Return the statement that counts the rows of a range of an access path that the filter selects."""
+    source, values = _source(query, path)
+    where, where_values = condition(query.where)
+    range_terms, range_values = bounds(query.order.field, part)
+    return f"SELECT count(*) {source} AND {where}{range_terms}", [*values, *where_values, *range_values]
+
+
+def skip(query: Query, asked: Skip) -> Sql:
+    """Return the statement that finds the position of the row after the first rows of a range."""
+    source, values = _source(query, asked.path)
+    terms, range_values = bounds(query.order.field, asked.part)
+    columns = f"{column(query.order.field.value)}, id"
+    text = f"SELECT {columns} {source}{terms} {_ordered(query, asked.path)} LIMIT 1 OFFSET ?"
+    return text, [*values, *range_values, asked.rows]
+
+
+def scans(query: Query, selection: Selection) -> Iterator[tuple[str, list[Any]]]:
+    """Yield `FROM ... WHERE ...` for each index range of a selection. The owner is not part of it."""
+    text, values = _on_shelves(query)
+    source = f"FROM {TABLE} INDEXED BY {selection_index(selection)} WHERE {text}"
+    name = column(selection.field)
+    if selection.values:
+        # A list of any length is one parameter, so that all lengths share one prepared statement.
+        yield f"{source} AND {name} IN (SELECT value FROM json_each(?))", [*values, encode(list(selection.values))]
+    for span in selection.spans:
+        terms, bounds_ = _span(name, span)
+        yield f"{source}{terms}", [*values, *bounds_]
+    if selection.null:
+        yield f"{source} AND {name} IS NULL", values
+
+
+def _span(name: str, span: Span) -> tuple[str, list[Any]]:
+    ends = [(f" AND {name} {sign} ?", value) for sign, value in ((">=", span.low), ("<", span.high))]
+    given = [(text, value) for text, value in ends if value is not None]
+    return "".join(text for text, _ in given) or f" AND {name} IS NOT NULL", [value for _, value in given]
+
+
+def tallies(query: Query, asked: Tally) -> Iterator[tuple[str, list[Any]]]:
+    """Yield `FROM ... WHERE ...` for each index range to count."""
+    if asked.selection is not None:
+        yield from scans(query, asked.selection)
+        return
+    for part in asked.parts:
+        source, values = _source(query, Access(asked.parts, descending=False))
+        terms, range_values = bounds(query.order.field, part)
+        yield f"{source}{terms}", [*values, *range_values]
+
+
+def facets(query: Query, limit: int) -> Sql:
+    """Return the statement that lists the different facets: one look-up in the index for each."""
+    text, values = _on_shelves(query)
+    least = f"SELECT min(facets) FROM {TABLE} INDEXED BY {field_index('facets')} WHERE {text}"
+    following = f"SELECT ({least} AND facets > found.facets) FROM found WHERE found.facets IS NOT NULL"
+    listed = f"WITH RECURSIVE found(facets) AS ({least} UNION ALL {following})"
+    return f"{listed} SELECT facets FROM found WHERE facets IS NOT NULL LIMIT ?", [*values, *values, limit]

@@ -6,12 +6,14 @@ from typing import Any
 
 from adapters.rest_v2.listing.list_filters import Filters
 from adapters.rest_v2.listing.list_query import ListQuery
-from adapters.rest_v2.recording.visibility import FIELDS, IS_SHOWN, document_of, filter_document, list_item
+from adapters.rest_v2.recording.visibility import FIELDS, IS_SHOWN, STATES, document_of, filter_document, list_item
 from recordings.model.account import Principal
+from recordings.model.errors import QueryTooBroad
 from recordings.model.fields import RecordingRow
 from recordings.model.query import (
     MAX_PAGE,
     And,
+    Condition,
     Page,
     PageRequest,
     Position,
@@ -38,13 +40,18 @@ class ListRequest:
     @property
     def store_query(self) -> Query:
         """The part of the request that the store can answer."""
-        where = And((IS_SHOWN, self.list_query.ended, *self.filters.conditions))
+        return self.query_of(And((IS_SHOWN, self.list_query.ended, *self.filters.conditions)))
+
+    def query_of(self, where: Condition) -> Query:
+        """Return the query of the list with another condition."""
         return Query(
             account_id=self.account_id, owner_id=self.list_query.owner, where=where, order=self.list_query.order
         )
 
     def item(self, row: RecordingRow) -> dict[str, Any] | None:
-        """Return a row as an item, or `None` if the filters exclude it."""
+        """Return a row as an item, or `None` if v2 does not show it, or if the filters exclude it."""
+        if row["state"] not in STATES:
+            return None
         if self.filters.checks and not self.filters.matches(filter_document(row, self.principal)):
             return None
         return list_item(document_of(row, self.principal), row)
@@ -58,6 +65,7 @@ class ListReader:
         self._request = request
         self.count = 0
         self.next_key: str | None = None
+        self._has_index = True
 
     async def chunks(self) -> AsyncGenerator[Documents]:
         """Yield the matches until the page is full or no more exist. A chunk may be empty."""
@@ -77,13 +85,25 @@ class ListReader:
             if more:
                 after = position_of(self._request.list_query.order, page.rows[-1])
 
-    async def total(self) -> int:
-        """Return the number of rows that the store's part of the query matches."""
-        return await self._recordings.count(self._request.principal, self._request.store_query)
+    async def total(self, limit: int) -> int:
+        """Return the number of rows of the time range, at most one more than `limit`. With filters, at least so many.
+
+        No index counts the rows of every filter. A filtered list is not too long if it is not known to be.
+        """
+        request = self._request
+        query = request.store_query if request.filters.checks else request.query_of(request.list_query.ended)
+        return (await self._recordings.count(request.principal, query, limit)).number
 
     async def _page(self, after: Position | None) -> Page:
         page_request = PageRequest(limit=self._limit(), after=after, fields=FIELDS)
-        return await self._recordings.page(self._request.principal, self._request.store_query, page_request)
+        if self._has_index:
+            try:
+                return await self._recordings.page(self._request.principal, self._request.store_query, page_request)
+            except QueryTooBroad:
+                # No index serves the filters, so they are tested here on all rows of the time range.
+                self._has_index = False
+        where = self._request.list_query.ended
+        return await self._recordings.page(self._request.principal, self._request.query_of(where), page_request)
 
     def _limit(self) -> int:
         page_size = self._request.list_query.page_size

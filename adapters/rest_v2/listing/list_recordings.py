@@ -88,7 +88,7 @@ class ListEndpoint:
 
     async def _check_unpaged_size(self, reader: ListReader, first: Documents) -> None:
         """Raise 416 for a response that would be too large (`docs/v2_contract.md`, section 1.4)."""
-        total = await reader.total()
+        total = await reader.total(self._settings.max_rows + 1)
         size = len(to_json(first)) // len(first)
         if total > self._settings.max_rows or total * size > self._settings.max_bytes:
             raise unpaged_too_large()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,17 +22,18 @@ class Stores:
         self._request = request
         self._made: list[MetadataStore] = []
 
-    async def open(self) -> MetadataStore:
-        store = self._make()
+    async def open(self, **options: Any) -> MetadataStore:
+        """Open a store. `options` are further arguments of its class."""
+        store = self._make(options)
         self._made.append(store)
         await store.open()
         return store
 
-    def _make(self) -> MetadataStore:
+    def _make(self, options: Any) -> MetadataStore:
         if self.kind == "sqlite":
-            return SqliteStore(self._folder)
+            return SqliteStore(self._folder, **options)
         uri, name = (self._request.getfixturevalue(each) for each in ("mongodb_uri", "mongodb_database"))
-        return MongoStore(uri, name, driver=self.kind)
+        return MongoStore(uri, name, driver=self.kind, **options)
 
     async def close(self) -> None:
         for store in self._made:

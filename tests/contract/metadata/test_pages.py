@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recordings.model.errors import QueryTooBroad
 from recordings.model.fields import RecordingRow
 from recordings.model.query import (
     EVERYTHING,
     And,
     Condition,
+    Count,
     Equal,
     HasMedia,
     Held,
@@ -203,7 +206,28 @@ async def test_every_page_equals_that_of_a_sort_in_python(
             fields=data.draw(field_sets),
         )
         assert await store.page(query, request) == reference(rows, query, request)
-        assert await store.count(query) == len(listing.of_query(query))
+        assert await store.count(query) == Count(len(listing.of_query(query)))
+
+
+@bounded(40)
+@given(given_=sets, wanted=st.lists(queries, min_size=1, max_size=4), size=st.integers(1, 3), most=st.integers(1, 12))
+async def test_a_limit_of_examined_rows_changes_no_page_and_no_exact_count(
+    store: MetadataStore, given_: list[Recording], wanted: list[Query], size: int, most: int
+) -> None:
+    # The store reads few rows before it gives up, so all ways to read a page are taken.
+    listing = await Listing.of(store, given_)
+    store._max_examined = most  # type: ignore[attr-defined]
+    for each in wanted:
+        query = replace(each, account_id=listing.account)
+        request = PageRequest(limit=size, fields=frozenset())
+        with suppress(QueryTooBroad):
+            page = await store.page(query, request)
+            assert page == reference(list(listing.rows.values()), query, request)
+            assert page.examined <= max(most, 2)
+        count, expected = await store.count(query), len(listing.of_query(query))
+        assert count.number == expected if count.is_exact else count.number <= expected
+        few = await store.count(query, size)
+        assert few.number == expected if few.is_exact else few.number <= expected
 
 
 def next_request(position: Position | None, size: int, *, backward: bool) -> PageRequest:

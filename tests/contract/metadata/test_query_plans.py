@@ -5,20 +5,36 @@ import itertools
 import re
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 
+from adapters.metadata.access_path import Access
+from adapters.metadata.facets import FACET_FIELDS
 from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.mongodb import where as mongo_where
 from adapters.metadata.mongodb.indexes import DUE, OVERDUE, RECORDINGS
 from adapters.metadata.mongodb.recording_collection import due, overdue
+from adapters.metadata.selections import FACETS, Selection, Span
 from adapters.metadata.sqlite import recording_table as sqlite_recordings
 from adapters.metadata.sqlite import where as sqlite_where
 from adapters.metadata.sqlite.sqlite_store import FILE
-from recordings.model.query import Condition, Equal, In, Order, OrderField, PageRequest, Position, Prefix, Query, Range
+from recordings.model.query import (
+    NUMBER_FIELDS,
+    TEXT_FIELDS,
+    Condition,
+    Equal,
+    Order,
+    OrderField,
+    PageRequest,
+    Position,
+    Prefix,
+    Query,
+    Range,
+)
 from recordings.model.recording import Recording, State
 from recordings.ports.recording_store import Claim, MetadataStore
 from tests.contract.metadata.samples import NOW, recording
@@ -38,6 +54,14 @@ def numbered(number: int) -> Recording:
         due_at=NOW + number if number % 2 else None,
         node=None if number % 4 == 1 else "n1",
     )
+
+
+INDEXED = {*TEXT_FIELDS, *NUMBER_FIELDS, FACETS} - FACET_FIELDS - {"delivery_state", "changed"}
+"""The fields of selections whose index has the shelf. The others are parts of the facets, or `changed`."""
+
+
+def path_of(query: Query, request: PageRequest) -> Access:
+    return Access(page_ranges(query, request), reads_descending(query, request))
 
 
 def key_of(field: OrderField, number: int) -> str | int:
@@ -86,9 +110,7 @@ class TestSqlite:
         plans = SqlitePlans(tmp_path / FILE)
         for query, request in cases():
             for scan in page_ranges(query, request):
-                statement = sqlite_where.page(
-                    query, scan, ["id", "media"], down=reads_descending(query, request), limit=11
-                )
+                statement = sqlite_where.page(query, path_of(query, request), scan, ["id", "media"], 11)
                 (step,) = plans.explain(*statement)
                 assert step.startswith("SEARCH recordings USING INDEX recordings_by_")
                 bounded = scan.low is not None or scan.high is not None or query.order.field.nullable
@@ -101,20 +123,35 @@ class TestSqlite:
         for condition in conditions:
             query = Query(account_id="account", where=condition)
             request = PageRequest(limit=10, after=Position(NOW, "x"))
-            (scan,) = page_ranges(query, request)
-            (step,) = plans.explain(*sqlite_where.page(query, scan, ["id"], down=True, limit=11))
+            path = path_of(query, request)
+            (step,) = plans.explain(*sqlite_where.page(query, path, path.parts[0], ["id"], 11))
             assert "recordings_by_start (account_id=? AND shelf=? AND (start,id)<(?,?))" in step
 
-    @pytest.mark.parametrize("field", ["call_id", "interaction_id"])
-    def test_few_rows_are_looked_up(self, filled: MetadataStore, tmp_path: Path, field: str) -> None:
-        query = Query(account_id="account", owner_id="o1", where=Equal(field, "x"))
-        (scan,) = page_ranges(query, PageRequest(limit=10))
-        plan = SqlitePlans(tmp_path / FILE).explain(*sqlite_where.page(query, scan, ["id"], down=True, limit=11))
-        assert plan[0] == f"SEARCH recordings USING INDEX recordings_of_{field} (account_id=? AND {field}=?)"
-        few = Query(account_id="account", where=In(field, ("x", "y")))
-        assert SqlitePlans(tmp_path / FILE).explain(*sqlite_where.count(few))[0] == plan[0]
-        many = Query(account_id="account", where=In(field, tuple(map(str, range(17)))))
-        assert "recordings_by_start" in SqlitePlans(tmp_path / FILE).explain(*sqlite_where.count(many))[0]
+    @pytest.mark.parametrize("field", sorted(INDEXED))
+    def test_the_rows_of_a_selection_are_found_in_the_index_of_its_field(
+        self, filled: MetadataStore, tmp_path: Path, field: str
+    ) -> None:
+        plans = SqlitePlans(tmp_path / FILE)
+        query = Query(account_id="account", owner_id="o1")
+        low, high = (1, 2) if field in NUMBER_FIELDS else ("a", "b")
+        for source, values in sqlite_where.scans(query, Selection(field, (low,), (Span(low, high),))):
+            step = plans.explain(f"SELECT rowid {source}", values)[0]
+            assert step.startswith("SEARCH recordings USING COVERING INDEX"), step
+            assert f"{field}=?" in step or f"{field}>?" in step, step
+
+    def test_one_value_has_the_order_of_start(self, filled: MetadataStore, tmp_path: Path) -> None:
+        query = Query(account_id="account", where=Equal("label", "x"))
+        path = replace(path_of(query, PageRequest(limit=10)), anchor=Selection("label", ("x",)))
+        (step,) = SqlitePlans(tmp_path / FILE).explain(*sqlite_where.page(query, path, path.parts[0], ["id"], 11))
+        assert step.startswith(
+            "SEARCH recordings USING COVERING INDEX recordings_on_label (account_id=? AND shelf=? AND label=?"
+        )
+
+    def test_candidates_are_looked_up(self, filled: MetadataStore, tmp_path: Path) -> None:
+        query = Query(account_id="account", where=Equal("label", "x"))
+        path = replace(path_of(query, PageRequest(limit=10)), keys=[1, 2])
+        plan = SqlitePlans(tmp_path / FILE).explain(*sqlite_where.page(query, path, path.parts[0], ["id"], 11))
+        assert plan[0] == "SEARCH recordings USING INTEGER PRIMARY KEY (rowid=?)"
 
     @pytest.mark.parametrize("node", [None, "n1"])
     def test_due_work_is_a_range(self, filled: MetadataStore, tmp_path: Path, node: str | None) -> None:
@@ -166,22 +203,36 @@ class TestMongo:
 
     def test_pages_are_ranges_without_a_sort(self, collection: Any) -> None:
         for query, request in cases():
-            if not (parts := page_ranges(query, request)):
+            path = path_of(query, request)
+            if not path.parts:
                 continue
-            find = mongo_where.find(query, parts, down=reads_descending(query, request))
+            find = mongo_where.find(query, path)
             plan = self.explained(collection, find)
             assert plan["stages"] in (["LIMIT", "FETCH", "IXSCAN"], ["LIMIT", "IXSCAN"])
             assert plan["totalKeysExamined"] <= 12, (query, request, plan)
             assert plan["totalDocsExamined"] <= 11
 
-    @pytest.mark.parametrize("field", ["call_id", "interaction_id"])
-    def test_few_rows_are_looked_up(self, collection: Any, field: str) -> None:
-        query = Query(account_id="account", owner_id="o1", where=Equal(field, "i7"))
-        plan = self.explained(collection, mongo_where.find(query, page_ranges(query, PageRequest(limit=10)), down=True))
-        assert plan["totalKeysExamined"] == (4 if field == "interaction_id" else 0)
-        few = Query(account_id="account", where=In(field, ("i7", "i9")))
-        plan = self.explained(collection, mongo_where.find(few, page_ranges(few, PageRequest(limit=10)), down=True))
-        assert plan["totalKeysExamined"] <= 12
+    @pytest.mark.parametrize("field", sorted(INDEXED))
+    def test_the_rows_of_a_selection_are_found_in_the_index_of_its_field(self, collection: Any, field: str) -> None:
+        query = Query(account_id="account", owner_id="o1")
+        low, high = (1, 2) if field in NUMBER_FIELDS else ("a", "b")
+        for selection in (Selection(field, (low,)), Selection(field, spans=(Span(low, high),))):
+            plan = self.explained(collection, mongo_where.scan(query, selection))
+            assert "COLLSCAN" not in plan["stages"]
+            assert plan["totalKeysExamined"] <= plan["nReturned"] + 1, (field, plan)
+
+    def test_one_value_has_the_order_of_start(self, collection: Any) -> None:
+        query = Query(account_id="account", where=Equal("interaction_id", "i7"))
+        path = replace(path_of(query, PageRequest(limit=10)), anchor=Selection("interaction_id", ("i7",)))
+        plan = self.explained(collection, mongo_where.find(query, path))
+        assert plan["stages"] in (["LIMIT", "FETCH", "IXSCAN"], ["LIMIT", "IXSCAN"])
+        assert plan["totalKeysExamined"] <= 5
+
+    def test_facets_are_skipped_through(self, collection: Any) -> None:
+        selected = {"account_id": "account", "shelf": "LIVE"}
+        command = {"explain": {"distinct": RECORDINGS, "key": "facets", "query": selected}}
+        plan = collection.database.command(command)["queryPlanner"]["winningPlan"]
+        assert "DISTINCT_SCAN" in list(stages(plan))
 
     def test_due_work_is_a_range(self, collection: Any) -> None:
         now = NOW + MANY

@@ -11,7 +11,7 @@ from recordings.model.fields import RecordingRow
 from recordings.model.instants import LATEST
 from recordings.model.item_list import Slice
 from recordings.model.options import FORMATS, METHODS, SAMPLE_RATES, RecordingOptions
-from recordings.model.query import Page, PageRequest, Query
+from recordings.model.query import Count, Page, PageRequest, Query
 from recordings.model.recording import Direction, EndCause, Media, Reason, Recording, Span, SpanKind, State
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
@@ -103,10 +103,10 @@ class RandomRecordings:
     async def page(self, _principal: Any, _query: Query, _request: PageRequest) -> Page:
         return Page(self.rows, False)
 
-    async def count(self, _principal: Any, _query: Query) -> int:
+    async def count(self, _principal: Any, _query: Query) -> Count:
         if not self.is_counted:
             raise ValueError("the recordings cannot be counted")
-        return len(self.rows)
+        return Count(len(self.rows))
 
     async def find_many(self, _principal: Any, ids: Sequence[str], _fields: Any) -> Sequence[RecordingRow | None]:
         return [self.rows[at % len(self.rows)] if self.rows else None for at, _ in enumerate(ids)]

@@ -1,0 +1,282 @@
+"""The choice of the rows that a store reads for a page or a count. It asks the store, and does no I/O itself.
+
+A page is read in one of three ways:
+
+1. In order. The filter is a range of the sort key, or one value of a field whose index has the order of `start`. The
+   store reads the page from that index, and nothing else.
+2. Candidates. Some conditions select few rows by their indexes. The store loads these rows, tests the whole filter on
+   each, and sorts them.
+3. A walk. The store reads rows in order and tests the filter on each, until the page is full.
+
+Candidates and walks examine a limited number of rows. A short walk comes before a large number of candidates, because
+a filter that most rows pass fills a page at once. A walk that reaches the limit ends with an error that names the
+conditions that make the query fast.
+
+`page_rows` and `count_rows` are generators. They yield questions, and the store sends back the answer to each. It
+answers all but `Read` and `Tested` from index entries only.
+"""
+
+from collections.abc import Collection, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from adapters.metadata.facets import row_of
+from adapters.metadata.index_ranges import IndexRange, RowsWithoutKey, page_ranges, reads_descending
+from adapters.metadata.selections import FACETS, AllOf, AnyOf, Node, Selection, Test, to_node
+from recordings.model.errors import QueryTooBroad
+from recordings.model.query import (
+    MAX_EXAMINED,
+    NUMBER_FIELDS,
+    Condition,
+    Count,
+    OrderField,
+    PageRequest,
+    Position,
+    Query,
+    matches,
+)
+
+FEW: Final = 1_000
+"""A condition with at most so many rows is used at once. With more, other conditions are tried first."""
+MAX_FACETS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The question for the keys of the rows of a selection: a collection, or `None` if they are more than `limit`."""
+
+    selection: Selection
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The question for the number of rows of a selection, or of the query without its filter: at most `limit`."""
+
+    selection: Selection | None
+    parts: Sequence[IndexRange]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """The question for the different facets of the query's account and shelf: a list of at most `limit`."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The question for the position of the row after the first `rows` rows of a range, or `None` without one."""
+
+    path: "Access"
+    part: IndexRange
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The question for the first rows of a page: a list of at most one row more than the page."""
+
+    path: "Access"
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """The question for the number of rows of an access path that pass the filter."""
+
+    path: "Access"
+
+
+Question = Scan | Tally | Facets | Skip | Read | Tested
+Asked = Generator[Question, Any, Any]
+Keys = Collection[Any] | None
+"""The store's keys of rows, or `None` if they are too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to read a page.
+
+    `keys` are the store's keys of the candidates; `None` means that the rows are read in order, from the index of the
+    `anchor`, or else from that of the order. `parts` are the ranges of the sort key, in the order to read them.
+    """
+
+    parts: Sequence[IndexRange]
+    descending: bool
+    anchor: Selection | None = None
+    keys: Collection[Any] | None = None
+    is_cut: bool = False
+    """Whether the walk ends at its limit, and not at the end of the list."""
+
+
+def page_rows(query: Query, request: PageRequest, limit: int = MAX_EXAMINED) -> Asked:
+    """Return the rows that `Read` found, and how many rows the store may have examined for them.
+
+    Raises:
+        QueryTooBroad: the page is not full after `limit` rows.
+    """
+    path = Access(page_ranges(query, request), reads_descending(query, request))
+    node = to_node(query.where)
+    if not path.parts:
+        return [], 0
+    if _is_range(node, query.order.field):
+        return (yield Read(path)), 0
+    if query.owner_id is None and (anchor := _anchor(node, query)) is not None:
+        path = replace(path, anchor=anchor)
+        if node == anchor:
+            return (yield Read(path)), 0
+    return (yield from _filtered(_with_owner(node, query), query, path, request, limit))
+
+
+def _filtered(node: Node, query: Query, path: Access, request: PageRequest, limit: int) -> Asked:
+    few = min(FEW, limit)
+    likely = [item for item in _conjuncts(node) if _rank(item) == 0]
+    keys = yield from _best(likely, (few,))
+    if keys is None:
+        short = yield from _cut(path, few)
+        found = yield Read(short)
+        if len(found) > request.limit or not short.is_cut:
+            return found, few
+        keys = yield from _candidates(node, limit)
+    if keys is not None:
+        return (yield Read(replace(path, keys=keys, anchor=None))), len(keys)
+    long = yield from _cut(path, limit)
+    found = yield Read(long)
+    if long.is_cut and len(found) <= request.limit:
+        raise too_broad(query, limit)
+    return found, limit
+
+
+def _conjuncts(node: Node) -> tuple[Node, ...]:
+    return node.items if isinstance(node, AllOf) else (node,)
+
+
+def _is_range(node: Node, order: OrderField) -> bool:
+    """Return true if a node is everything, or one range of the sort key: `page_ranges` contains it."""
+    if isinstance(node, Selection):
+        return node.field == order and not node.null and len(node.values) + len(node.spans) == 1
+    return node == AllOf(())
+
+
+def _anchor(node: Node, query: Query) -> Selection | None:
+    """Return a selection of one value, if its index has the order of the query."""
+    if query.order.field is not OrderField.START:
+        return None
+    singles = [item for item in _conjuncts(node) if isinstance(item, Selection) and item.is_single]
+    return next((item for item in singles if item.field not in NUMBER_FIELDS), None)
+
+
+def _with_owner(node: Node, query: Query) -> Node:
+    if query.owner_id is None:
+        return node
+    return AllOf((*_conjuncts(node), Selection("owner_id", (query.owner_id,))))
+
+
+def _cut(path: Access, limit: int) -> Generator[Question, Any, Access]:
+    """Return the part of an access path with its first `limit` rows."""
+    rows = max(limit // len(path.parts), 1)
+    parts: list[IndexRange] = []
+    for part in path.parts:
+        end: Position | None = yield Skip(path, part, rows)
+        if end is not None:
+            parts.append(_until(part, end, descending=path.descending))
+            return replace(path, parts=parts, is_cut=True)
+        parts.append(part)
+    return path
+
+
+def _until(part: IndexRange, end: Position, *, descending: bool) -> IndexRange:
+    if isinstance(part, RowsWithoutKey):
+        return replace(part, low=end.id) if descending else replace(part, high=end.id)
+    assert end.key is not None  # noqa: S101 - the rows of this range have a key
+    bound = (end.key, end.id)
+    return replace(part, low=bound) if descending else replace(part, high=bound)
+
+
+def _candidates(node: Node, limit: int) -> Generator[Question, Any, Keys]:
+    """Return the keys of rows that contain all rows of a node, or `None` if they are more than `limit`."""
+    match node:
+        case Selection():
+            found: Keys = yield Scan(node, limit)
+            return found
+        case Test(condition):
+            selection = yield from _facets(condition)
+            return None if selection is None else (yield Scan(selection, limit))
+        case AnyOf(items):
+            return (yield from _union(items, limit))
+        case AllOf(items):
+            return (yield from _best(items, (min(FEW, limit), limit)))
+
+
+def _facets(condition: Condition) -> Generator[Question, Any, Selection | None]:
+    known: Sequence[str] = yield Facets(MAX_FACETS + 1)
+    if len(known) > MAX_FACETS:
+        return None
+    return Selection(FACETS, tuple(each for each in known if matches(condition, row_of(each))))
+
+
+def _union(items: Sequence[Node], limit: int) -> Generator[Question, Any, Keys]:
+    found: set[Any] = set()
+    for item in items:
+        keys = yield from _candidates(item, limit)
+        if keys is None:
+            return None
+        found.update(keys)
+        if len(found) > limit:
+            return None
+    return found
+
+
+def _best(items: Sequence[Node], limits: Sequence[int]) -> Generator[Question, Any, Keys]:
+    """Return the keys of the first item within a limit. Try all items with a small limit before a large one."""
+    for limit in dict.fromkeys(limits):
+        for item in sorted(items, key=_rank):
+            keys = yield from _candidates(item, limit)
+            if keys is not None:
+                return keys
+    return None
+
+
+def _rank(node: Node) -> int:
+    """Return the place of a condition in the order in which they are tried: those that select few rows first."""
+    if not isinstance(node, Selection):
+        return 2
+    if node.null:
+        return 3
+    return 1 if node.spans else 0
+
+
+def count_rows(query: Query, counted: int, limit: int = FEW) -> Generator[Question, Any, Count]:
+    """Return the count of a query. It is exact up to `counted` if an index gives it, or if `limit` rows are enough."""
+    request = PageRequest(limit=1)
+    path = Access(page_ranges(query, request), reads_descending(query, request))
+    node = to_node(query.where)
+    if not path.parts:
+        return Count(0)
+    if _is_range(node, query.order.field):
+        return _tallied((yield Tally(None, path.parts, counted + 1)), counted)
+    if query.owner_id is None and isinstance(node, Test):
+        node = (yield from _facets(node.condition)) or node
+    if query.owner_id is None and isinstance(node, Selection):
+        return _tallied((yield Tally(node, (), counted + 1)), counted)
+    keys = yield from _candidates(_with_owner(node, query), limit)
+    if keys is not None:
+        return Count((yield Tested(replace(path, keys=keys))))
+    short = yield from _cut(path, limit)
+    return Count((yield Tested(short)), is_exact=not short.is_cut)
+
+
+def _tallied(number: int, counted: int) -> Count:
+    return Count(min(number, counted), is_exact=number <= counted)
+
+
+def too_broad(query: Query, examined: int) -> QueryTooBroad:
+    """Return the error for a page that is not full after the most rows that a query may examine."""
+    return QueryTooBroad(
+        f"the filter is too broad: the page is not full after {examined:,} rows in the order "
+        f"{query.order.field.name}, the most that a query may examine; add a condition that at most {examined:,} "
+        "recordings meet, such as a range of `start`, or a value of `callId`, `interactionId`, `cdrId`, `label`, "
+        "`ownerId`, `endpointId` or of a number",
+        examined,
+    )

@@ -1,0 +1,138 @@
+"""Pages and counts of recordings in MongoDB."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Final
+
+from pymongo.read_concern import ReadConcern
+
+from adapters.metadata.access_path import (
+    FEW,
+    Asked,
+    Facets,
+    Question,
+    Read,
+    Scan,
+    Skip,
+    Tally,
+    Tested,
+    count_rows,
+    page_rows,
+)
+from adapters.metadata.mongodb import where
+from adapters.metadata.mongodb.bson_document import projection, to_rows
+from adapters.metadata.mongodb.change_clock import ChangeClock
+from adapters.metadata.mongodb.driver import Connection, Document
+from adapters.metadata.mongodb.indexes import RECORDINGS
+from adapters.metadata.mongodb.unavailable import raises_store_unavailable
+from adapters.metadata.row_fields import fields_to_read
+from recordings.model.query import MAX_COUNTED, MAX_EXAMINED, Count, OrderField, Page, PageRequest, Position, Query
+
+READ_MS: Final = 8_000
+"""The maximum time (milliseconds) of one read. All reads are bounded, so only an overloaded server needs so long."""
+
+
+@raises_store_unavailable
+class RecordingLists:
+    """The pages and the counts of the collection of recordings."""
+
+    def __init__(self, connection: Connection, clock: ChangeClock, max_examined: int = MAX_EXAMINED) -> None:
+        self._session = connection.session
+        self._change_entry = clock
+        self._listed = connection.database[RECORDINGS]
+        self._listed_final = self._listed.with_options(read_concern=ReadConcern("majority"))
+        self._max_examined = max_examined
+
+    async def page(self, query: Query, request: PageRequest) -> Page:
+        """Return one page of a query."""
+        names = fields_to_read(request.fields, query.order.field)
+
+        async def answer(question: Question) -> Any:
+            if not isinstance(question, Read):
+                return await self._answer(query, question)
+            if question.path.keys is not None and not question.path.keys:
+                return []
+            find, limit = where.find(query, question.path), request.limit + 1
+            if query.order.field is OrderField.MODIFIED:
+                return await self._read_final(find, projection(names), limit)
+            return await self._read(find, projection(names), limit)
+
+        found, examined = await _answered(page_rows(query, request, self._max_examined), answer)
+        rows = to_rows(found[: request.limit], names)
+        return Page(rows[::-1] if request.backward else rows, len(found) > request.limit, examined)
+
+    async def count(self, query: Query, limit: int = MAX_COUNTED) -> Count:
+        """Return the number of recordings that a query selects, exact up to `limit`."""
+        asked = count_rows(query, limit, min(FEW, self._max_examined))
+        found: Count = await _answered(asked, lambda question: self._answer(query, question))
+        return found
+
+    async def _read_final(self, find: where.Find, fields: Document, limit: int) -> list[Document]:
+        """Return documents. A failover cannot roll back what they show."""
+        last = self._change_entry.last_entry
+        if last is None:
+            return await _found(self._listed_final, find, fields, limit)
+        async with await self._session() as session:
+            session.advance_operation_time(last)
+            return await _found(self._listed_final, find, fields, limit, session=session)
+
+    async def _read(self, find: where.Find, fields: Document, limit: int, skip: int = 0) -> list[Document]:
+        return await _found(self._listed, find, fields, limit, skip=skip)
+
+    async def _answer(self, query: Query, question: Question) -> Any:
+        match question:
+            case Scan():
+                return await self._scanned(query, question)
+            case Tally(_, _, limit):
+                find = where.tally(query, question)
+                command = {"query": find.filter, "hint": find.hint, "limit": limit, "maxTimeMS": READ_MS}
+                return int((await self._listed.database.command("count", RECORDINGS, **command))["n"])
+            case Facets(limit):
+                return await self._facets(query, limit)
+            case Skip():
+                return await self._skip(query, question)
+            case Tested(way):
+                return int(await self._listed.count_documents(where.count(query, way), maxTimeMS=READ_MS))
+        raise TypeError(question)
+
+    async def _scanned(self, query: Query, question: Scan) -> Collection[str] | None:
+        limit = question.limit
+        found = await self._read(where.scan(query, question.selection), {"_id": 1}, limit + 1)
+        return None if len(found) > limit else [document["_id"] for document in found]
+
+    async def _facets(self, query: Query, limit: int) -> Sequence[str]:
+        selected = where.on_any_shelf(query)
+        found: list[str] = await self._listed.distinct("facets", selected, maxTimeMS=READ_MS)
+        return found[:limit]
+
+    async def _skip(self, query: Query, question: Skip) -> Position | None:
+        key = query.order.field.value
+        find = where.ordered(query, question.path, [question.part])
+        found = await self._read(find, {key: 1}, 1, question.rows)
+        return Position(found[0][key], found[0]["_id"]) if found else None
+
+
+async def _answered(asked: Asked, answer: Callable[[Question], Awaitable[Any]]) -> Any:
+    """Answer all questions of a generator, and return its result."""
+    try:
+        question = next(asked)
+        while True:
+            question = asked.send(await answer(question))
+    except StopIteration as done:
+        return done.value
+
+
+async def _found(collection: Any, find: where.Find, fields: Document, limit: int, **options: Any) -> list[Document]:
+    cursor = collection.find(
+        find.filter,
+        fields,
+        sort=find.sort or None,
+        limit=limit,
+        batch_size=limit + 1,
+        hint=find.hint,
+        min=find.low,
+        max=find.high,
+        max_time_ms=READ_MS,
+        **options,
+    )
+    documents: list[Document] = await cursor.to_list(None)
+    return documents
