@@ -22,6 +22,7 @@ from adapters.rest_v2.v2_app import rest_v2_app
 from adapters.rest_v2.v2_settings import V2Settings
 from adapters.rest_v2.version_mount import mount_versions
 from graph import graphiql
+from graph.execution.endpoint import GraphQLEndpoint
 from graph.execution.trusted_documents import read_trusted
 from graph.export.export_endpoint import ExportEndpoint
 from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
@@ -36,6 +37,7 @@ from graph.server.media_check import MediaCheck
 from graph.server.request_log import RequestLog, masked, unavailable
 from graph.server.slot_counting import SlotCounting
 from graph.services import Services
+from graph.stats.stats_endpoint import StatsEndpoint
 from recordings.model.instants import SECOND
 from recordings.ports.audio import MediaStoreUnavailableError
 from recordings.ports.peers import Peer, PeerStore
@@ -129,6 +131,7 @@ def _routes(
         "drain": drain.check,
     }
     media_check, counting = watched
+    graphql = _graphql(services)
     reports = {
         "installation": media_check.owner_problem,
         "media": media_check.fault,
@@ -140,7 +143,8 @@ def _routes(
     return [
         Route("/", _start),
         *health.routes(checks, reports),
-        Route("/graphql", _graphql(services)),
+        Route("/graphql", graphql),
+        Route("/stats", StatsEndpoint(graphql), methods=["GET"]),
         *(graphiql.routes() if services.settings.graphiql else ()),
         _media(services).route(),
         _exports(services).route(),
@@ -150,7 +154,7 @@ def _routes(
     ]
 
 
-def _graphql(services: Services) -> ASGIApp:
+def _graphql(services: Services) -> GraphQLEndpoint:
     settings = services.settings
     presigner = UrlPresigner(services.media, settings.media_url_ttl * SECOND)
     parts = GraphQLServices(

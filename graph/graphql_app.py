@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
-from starlette.types import ASGIApp
 
 from adapters.http.error_body import RETRY
 from adapters.http.request_ids import current_request_id
@@ -77,7 +76,7 @@ class GraphQLSettings:
     compress: bool = True
 
 
-def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = None) -> ASGIApp:
+def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = None) -> GraphQLEndpoint:
     """Return the ASGI app for a route at `/graphql`."""
     chosen = settings or GraphQLSettings()
     schema = schema_with(

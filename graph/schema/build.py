@@ -24,7 +24,7 @@ _COUNT_COST: Final = 100
 """The cost of `totalCount`, in fields: the store counts up to 10 000 entries of an index."""
 _WRITE_COST: Final = 10
 """The cost of a mutation, in fields, for each recording that it changes."""
-_STATS_COST: Final = 1_000
+STATS_COST: Final = 1_000
 """The cost of figures, in fields: they may take as long as ten pages of 100 recordings."""
 _WAVEFORM_COST: Final = 50
 """The cost of a waveform, in fields. A page of 100 recordings may then have one waveform for each recording."""
@@ -84,8 +84,8 @@ class Schema(strawberry.Schema):
                 ("AccountConnection", "totalCount"): _COUNT_COST,
                 ("LiveCallConnection", "totalCount"): _COUNT_COST,
                 ("Media", "peaks"): _WAVEFORM_COST,
-                ("Account", "recordingStats"): _STATS_COST,
-                ("Query", "recordingStats"): _STATS_COST,
+                ("Account", "recordingStats"): STATS_COST,
+                ("Query", "recordingStats"): STATS_COST,
                 **dict.fromkeys((("Mutation", name) for name in mutations), _WRITE_COST),
             },
             **document_options,

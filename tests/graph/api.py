@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from adapters.identity import token_in
 from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
+from graph.stats.stats_endpoint import StatsEndpoint
 from recordings.model.account import Principal, Scope
 from recordings.model.errors import Unauthenticated
 from recordings.model.events import Trashed
@@ -165,7 +166,8 @@ async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> Asy
             clock=installation.clock,
             authenticate=authenticate,
         )
-        app = Starlette(routes=[Route("/graphql", graphql_app(services, settings))])
+        graphql = graphql_app(services, settings)
+        app = Starlette(routes=[Route("/graphql", graphql), Route("/stats", StatsEndpoint(graphql), methods=["GET"])])
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport) as http:
             yield Api(installation, http)

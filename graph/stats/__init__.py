@@ -1,0 +1,1 @@
+"""`GET /stats`: figures as flat rows, for tools that only send GET."""
