@@ -187,7 +187,7 @@ FigureValues = tuple[int, int, int, int, int, Millis | None, Millis | None]
 """Count, measured, duration, size, failed, shortest and longest."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class StatsRow(Figures):
     """The figures of one bucket and one group.
 
@@ -195,8 +195,8 @@ class StatsRow(Figures):
     A dimension is `None` if it is not in `group_by`, or if the recordings have no value.
     """
 
-    bucket_start: str
-    bucket_end: str
+    bucket_start: str = ""
+    bucket_end: str = ""
     other: bool = False
     account_id: str | None = None
     owner_id: str | None = None

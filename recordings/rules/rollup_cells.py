@@ -17,6 +17,7 @@ Range = tuple[Millis, Millis]
 _DURATION: Final = COUNTED.index("duration_ms")
 _STATE: Final = COUNTED.index("state")
 _TRASHED_FROM: Final = COUNTED.index("trashed_from")
+_HOUR: Final = Level.HOUR.length
 _FAILED: Final = frozenset({State.FAILED.value, State.LOST.value})
 
 
@@ -128,6 +129,10 @@ class Cover:
         self.runs: Sequence[Run] = [Run(level, *found) for level in Level for found in self._runs[level]]
 
     def _add_bucket(self, first: Millis, end: Millis, ranges: list[Range]) -> None:
+        if first % _HOUR == 0 == end % _HOUR and Level.DAY.start(first - 1) + 2 * Level.DAY.length > end:
+            # Most buckets are whole hours without a whole day in them.
+            self._runs[Level.HOUR].append((first, end))
+            return
         low, high = first, end
         outside: list[Range] = ranges
         for level in Level:

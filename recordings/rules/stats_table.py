@@ -147,7 +147,9 @@ class StatsTable:
 
     def _sorted(self, entries: list[tuple[Millis, Key, Figures]]) -> list[tuple[Millis, Key, Figures]]:
         order = self.query.order
-        entries.sort(key=lambda entry: (entry[0], entry[1] == OTHER, _sortable(entry[1])))
+        keys = sorted({key for _, key, _ in entries}, key=_sortable)
+        ranks = {key: rank for rank, key in enumerate(keys)}
+        entries.sort(key=lambda entry: (entry[0], ranks[entry[1]]))
         if order.measure is not Measure.BUCKET:
             entries.sort(key=lambda entry: _value(entry[2], order.measure), reverse=order.descending)
         elif order.descending:
@@ -155,17 +157,19 @@ class StatsTable:
         return entries
 
     def _row(self, start: str, end: str, key: Key, figures: Figures) -> StatsRow:
-        values: Any = dict(zip((dimension.value for dimension in self.query.group_by), key, strict=False))
         is_other = self.query.top is not None and key == OTHER
-        row = StatsRow(bucket_start=start, bucket_end=end, other=is_other, histogram=figures.histogram, **values)
-        row.add(*figures.values())
+        # By position: a result may have thousands of rows, and names take twice as long.
+        row = StatsRow(*figures.values(), figures.histogram, start, end, is_other)
+        for dimension, value in zip(self.query.group_by, key, strict=False):
+            setattr(row, dimension.value, value)
         return row
 
 
 def add_figures(into: Figures, figures: Figures) -> None:
     """Add the figures of other recordings, with their histogram."""
     into.add(*figures.values())
-    add_all(into.histogram, figures.histogram)
+    if figures.histogram:
+        add_all(into.histogram, figures.histogram)
 
 
 def _value(figures: Any, measure: Measure) -> tuple[bool, Any]:
@@ -174,5 +178,5 @@ def _value(figures: Any, measure: Measure) -> tuple[bool, Any]:
     return (value is not None, value or 0)
 
 
-def _sortable(key: Key) -> tuple[tuple[bool, str], ...]:
-    return tuple((value is None, value or "") for value in key)
+def _sortable(key: Key) -> tuple[bool, tuple[tuple[bool, str], ...]]:
+    return key == OTHER, tuple((value is None, value or "") for value in key)
