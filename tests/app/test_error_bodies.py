@@ -30,6 +30,8 @@ ROUTES = {
     "/readyz": ["GET", "HEAD"],
     "/graphiql/{name}": ["GET", "HEAD"],
     "/media/{id}": ["GET", "HEAD"],
+    "/export/recordings": ["GET", "HEAD"],
+    "/stats": ["GET", "HEAD"],
     "/ingest/{address}/{secret}": ["POST", "PUT"],
     "/ingest/{address}/{secret}/audiosocket": ["POST"],
     "/ingest/{address}/{secret}/{tail:path}": ["POST", "PUT"],
