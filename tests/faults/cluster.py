@@ -29,11 +29,11 @@ _STEP_SECONDS: Final = 2.5
 """The time between the restarts of two servers. nginx tries a stopped server again after two seconds."""
 
 
-def run(store: str, seconds: float, seed: int, folder: Path) -> list[str]:
+def run(store: str, seconds: float, seed: int, folder: Path, *, only_steps: bool = False) -> list[str]:
     """Run the chaos, print what happened, and return the violations."""
     with open_installation(store, folder) as installation:
         ledger, report = Ledger(folder / "ledger.jsonl"), Report()
-        disturbances = Disturbances(installation, Random(seed))
+        disturbances = Disturbances(installation, Random(seed), only_steps=only_steps)
         violations: list[str] = []
         with Traffic(installation, ledger, report, seed) as traffic:
             parts = 2 if len(installation.servers) > 1 else 1
@@ -94,6 +94,7 @@ def main() -> int:
     parser.add_argument("--store", choices=STORES, default=STORES[0])
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, help="the seed of an earlier run, to choose the same faults")
+    parser.add_argument("--steps", action="store_true", help="only kill servers, at each kind of step in turn")
     parser.add_argument("--keep", type=Path, help="an empty folder for the data and logs, which are kept")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else SystemRandom().randrange(1_000_000)
@@ -101,7 +102,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        violations = run(options.store, options.minutes * 60, seed, folder)
+        violations = run(options.store, options.minutes * 60, seed, folder, only_steps=options.steps)
     print(f"{len(violations)} violations")
     for violation in violations:
         print(f"- {violation}")

@@ -20,26 +20,28 @@ Disturbance = Callable[[], object]
 class Disturbances:
     """Chooses and causes faults. Two of them can be present at the same time."""
 
-    def __init__(self, installation: ChaosInstallation, random: Random) -> None:
+    def __init__(self, installation: ChaosInstallation, random: Random, *, only_steps: bool = False) -> None:
+        """With `only_steps`, servers are only killed at their steps."""
         self._installation = installation
+        self._only_steps = only_steps
         self._random = random
         self.counts: Counter[str] = Counter()
-        self.current = "nothing"
 
     def round(self) -> None:
         """Cause one or two faults for a while, and heal the installation."""
         acts = self._possible()
         chosen = self._random.sample(acts, self._random.choice((1, 1, 2)))
-        self.current = " and ".join(act.__name__.strip("_").replace("_", " ") for act in chosen)
         for act in chosen:
             self.counts[act.__name__.strip("_").replace("_", " ")] += 1
             act()
-        time.sleep(self._random.uniform(0.5, 8))
+        if not self._only_steps:
+            time.sleep(self._random.uniform(0.5, 8))
         self._installation.heal()
-        self.current = "nothing"
-        time.sleep(self._random.uniform(0.5, 6))
+        time.sleep(self._random.uniform(0.5, 2 if self._only_steps else 6))
 
     def _possible(self) -> Sequence[Disturbance]:
+        if self._only_steps:
+            return [self._kill_at_a_step] * 2
         # One server has time for all kinds of steps.
         acts: list[Disturbance] = [self._kill_at_a_step] * (2 if len(self._installation.servers) > 1 else 8)
         acts += [self._kill_a_server, self._freeze_a_server]
