@@ -11,7 +11,9 @@ from recordings.model.recording import IN_PROGRESS, Reason, Recording, State
 from recordings.ports.clock import Clock
 from recordings.ports.peers import PeerStore, RegisteredServer
 from recordings.ports.recording_store import RecordingStore
+from recordings.use_cases.clock_repair import ClockRepair
 from recordings.use_cases.save_event import RecordingWriter
+from recordings.use_cases.upkeep import LEASE
 
 _PAGE: Final = 1_000
 _UNFINISHED: Final = frozenset(state.value for state in IN_PROGRESS | {State.FINALIZING})
@@ -34,6 +36,7 @@ class Servers:
         self._store = store
         self._writer = RecordingWriter(store)
         self._clock = clock
+        self._clock_repair = ClockRepair(store, clock, LEASE)
 
     async def all(self) -> Sequence[ServerState]:
         """Return all registered servers, by name. A server that did not return for 30 days is not registered."""
@@ -50,7 +53,8 @@ class Servers:
     async def forget(self, node: str) -> Sequence[Recording]:
         """Remove a server that does not return. Its unfinished recordings become `LOST`. Return them.
 
-        If the server returns with its data folder, it registers again and finalizes them.
+        Other servers continue its background steps, and if its clock was ahead, its due dates are brought forward. If
+        the server returns with its data folder, it registers again and finalizes its recordings.
 
         Raises:
             NotFound: no server has this name.
@@ -66,6 +70,8 @@ class Servers:
         if found is None and not lost:
             message = f"there is no server {node!r}: `recordings node list` shows all servers"
             raise NotFound(message)
+        await self._store.release_leases(node, self._clock.now())
+        await self._clock_repair.repair(lambda: ())
         await self._peers.forget(node)
         return lost
 

@@ -7,9 +7,12 @@ import pytest
 
 from recordings.model.instants import DAY, HOUR, MINUTE, Millis
 from recordings.model.recording import Delivery, DeliveryState, Lease, State
+from recordings.ports.peers import Peer
+from recordings.use_cases.servers import Servers
 from tests.contract.metadata.samples import AUDIO
 from tests.contract.metadata.samples import recording as sample
 from tests.faults.real_node import NODE, Node, state_of
+from tests.support.memory_peers import MemoryPeers
 
 ERROR = 400 * DAY
 Change = Callable[[Millis], dict[str, Any]]
@@ -61,6 +64,22 @@ async def test_a_clock_that_goes_back_brings_due_dates_forward(
         assert found.due_at == node.clock.now() + latest
     else:
         assert [each.id for each in claimed] == [given.id]
+
+
+@pytest.mark.parametrize(("change", "latest"), [(leased, 0), (delivered, 0), (trashed, 30 * DAY), (retained, 30 * DAY)])
+async def test_the_work_of_a_forgotten_server_whose_clock_was_ahead_is_continued(
+    node: Node, change: Change, latest: Millis
+) -> None:
+    peers = MemoryPeers()
+    await peers.register(Peer("gone", "http://10.0.0.1:8000"), 0)
+    wrong = change(node.clock.now() + ERROR)
+    if wrong.get("lease") is not None:
+        wrong |= delivered(node.clock.now()) | {"lease": Lease("gone", wrong["due_at"]), "due_at": wrong["due_at"]}
+    given = sample(account_id="a" * 32, **{**wrong, "node": None})
+    await node.store.insert(given)
+    await Servers(peers, node.store, node.clock).forget("gone")
+    found = await state_of(node, given)
+    assert (found.lease, (found.due_at or 0) <= node.clock.now() + latest) == (None, True)
 
 
 @pytest.mark.parametrize("back", [0, MINUTE // 2, HOUR])
