@@ -16,7 +16,7 @@ const EXAMPLE = `# Run this query: press the arrow or Ctrl-Enter.
 query Recordings {
   viewer {
     name scopes
-    account { name calls { callId from to } }
+    account { name calls(first: 10) { nodes { callId from to } } }
   }
   recordings(first: 10) {
     totalCount
