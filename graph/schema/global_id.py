@@ -57,6 +57,15 @@ def call_identity(call: Call) -> str:
     return f"{call.account_id}:{call.call_id}"
 
 
+def parse_call_id(text: str) -> tuple[str | None, str]:
+    """Return the account id and the call id of a live call. A plain id has no account id."""
+    parts = split_id(text)
+    if parts is None or parts[0] != LIVE_CALL:
+        return None, text
+    account_id, _, call_id = parts[1].partition(":")
+    return account_id, call_id
+
+
 def type_of(source: Any) -> str:
     """Return the GraphQL type of an object with a global id. Rows are recordings."""
     if isinstance(source, Call):

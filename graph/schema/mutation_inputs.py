@@ -10,7 +10,7 @@ from strawberry import UNSET
 
 from graph.schema.camel_case import parameter_description
 from graph.schema.enums import DeliveryMethod, RecordingFormat, SampleRate
-from graph.schema.global_id import ACCOUNT, plain
+from graph.schema.global_id import ACCOUNT, parse_call_id, plain
 from graph.schema.partial_input import PartialInput
 from graph.schema.scalars import JSON
 from recordings.model.options import PARAMETERS, RecordingOptions, parse_options
@@ -41,11 +41,13 @@ def _plain_value(value: Any) -> Any:
 @strawberry.input(description="The call to record, and the options of the recording.")
 class StartRecordingInput(PartialInput):
     call_id: strawberry.ID = strawberry.field(
-        description="The id of the call in progress, from `calls`. It is the id of one leg of the call."
+        description="The global id or the `callId` of the call in progress, from `calls`. It is the id of one leg of "
+        "the call."
     )
     account_id: strawberry.ID | None = strawberry.field(
         default=UNSET,
-        description="The global or plain id of the call's account. Default: the account of the credentials.",
+        description="The global or plain id of the call's account. Default: the account in a global `callId`, "
+        "otherwise the account of the credentials.",
     )
     idempotency_key: str | None = strawberry.field(
         default=UNSET, description=f"{_KEY}The account remembers the key as long as the recording is kept."
@@ -72,8 +74,10 @@ class StartRecordingInput(PartialInput):
             {item.name: _plain_value(getattr(self, item.name)) for item in fields(RecordingOptions)},
             url_prefixes=url_prefixes,
         )
-        account_id = None if self.account_id is None else plain(self.account_id, ACCOUNT)
-        return StartRequest(call_id=self.call_id, options=options, account_id=account_id, key=self.idempotency_key)
+        account_id, call_id = parse_call_id(self.call_id)
+        if self.account_id is not None:
+            account_id = plain(self.account_id, ACCOUNT)
+        return StartRequest(call_id=call_id, options=options, account_id=account_id, key=self.idempotency_key)
 
 
 class RecordingInput(PartialInput):

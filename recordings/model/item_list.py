@@ -21,7 +21,7 @@ class Slice(Generic[Item]):
 
 
 def one_more(request: PageRequest) -> PageRequest:
-    """Return the request for one more item, which shows whether the list goes on."""
+    """Return the request for an additional item. If the list has it, more items follow after the page."""
     return replace(request, limit=request.limit + 1)
 
 

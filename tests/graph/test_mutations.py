@@ -78,6 +78,21 @@ async def test_start_records_a_call_of_a_descendant_account(api: Api) -> None:
         assert kept.account_id == CHILD
 
 
+async def test_start_records_a_call_by_its_global_id(api: Api) -> None:
+    call = api.installation.recorder.ring(CHILD, CALL)
+    api.installation.recorder.ring(ACCOUNT, CALL)
+    found = await api.ask("query($id: ID!) { account(id: $id) { calls(first: 9) { nodes { id } } } }", id=CHILD)
+    (node,) = found["account"]["calls"]["nodes"]
+    payload = (await api.ask(START, input={"callId": node["id"]}))["startRecording"]
+    kept = await api.installation.store.load(payload["recording"]["plainId"])
+    assert kept is not None
+    assert (kept.account_id, kept.call_id) == (CHILD, call.call_id)
+    error = only((await api.ask(START, input={"callId": node["id"], "accountId": SIBLING}))["startRecording"])
+    assert error["path"] == ["input", "accountId"]
+    error = only((await api.ask(START, input={"callId": global_id("LiveCall", f"{SIBLING}:{CALL}")}))["startRecording"])
+    assert error["code"] == "NOT_FOUND"
+
+
 async def test_an_empty_account_id_is_not_found(api: Api) -> None:
     api.installation.recorder.ring(ACCOUNT, CALL)
     payload = await start(api, accountId="")
