@@ -7,12 +7,12 @@
 Source: https://developer.genesys.cloud/devapps/audiohook and purecloudlabs/audiohook-reference-implementation
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from adapters.recorders.dialects.audiohook_media import choose_media, milliseconds
 from adapters.recorders.dialects.binary_streams import split_tracks
 from adapters.recorders.dialects.loose_json import parse_object, to_integer, to_object, to_text
 from adapters.recorders.dialects.stream_events import (
@@ -27,12 +27,10 @@ from adapters.recorders.dialects.stream_events import (
     StreamStarted,
     StreamStopped,
 )
-from adapters.recorders.dialects.stream_format import StreamFormat, format_of
+from adapters.recorders.dialects.stream_format import StreamFormat
 from adapters.recorders.dialects.stream_limits import MAX_MESSAGE, ProtocolError, check_name
 
 PROBE: Final = "00000000-0000-0000-0000-000000000000"
-_DURATION: Final = re.compile(r"PT(?:(\d{1,4})H)?(?:(\d{1,6})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?")
-_BOTH: Final = ("external", "internal")
 _REPLIES: Final = {"ping": "pong", "update": "updated", "close": "closed"}
 _PARTIES: Final = {"ani": "from", "dnis": "to", "aniName": "caller_id_name", "id": "participant_id"}
 
@@ -68,7 +66,7 @@ class AudioHookStream:
         self._check_numbers(body)
         if not self._id:
             return self._open(body, kind, parameters)
-        return self._event(kind, parameters, _milliseconds(body.get("position")))
+        return self._event(kind, parameters, milliseconds(body.get("position")))
 
     def _check_numbers(self, body: Mapping[str, Any]) -> None:
         expected = self._received + 1
@@ -86,7 +84,7 @@ class AudioHookStream:
             raise ProtocolError("the first message must be open")
         self._id = check_name("id", to_text(body.get("id")))
         conversation = to_text(parameters.get("conversationId"))
-        media, self._format = _choose(parameters.get("media"))
+        media, self._format = choose_media(parameters.get("media"))
         opened = self._reply("opened", {"startPaused": False, "media": [media] if media else []})
         self._is_probe = conversation == PROBE
         if self._is_probe:
@@ -120,7 +118,7 @@ class AudioHookStream:
 
     def _skip(self, kind: str, parameters: Mapping[str, Any]) -> Sequence[Event]:
         """Continue after audio that was not sent. Its begin and its length are in the message."""
-        start, discarded = _milliseconds(parameters.get("start")), _milliseconds(parameters.get("discarded"))
+        start, discarded = milliseconds(parameters.get("start")), milliseconds(parameters.get("discarded"))
         if start is None or discarded is None:
             raise ProtocolError(f"{kind} must have start and discarded as durations, such as PT1.5S")
         begin = self._at_ms
@@ -151,29 +149,3 @@ class AudioHookStream:
         numbers = {"seq": self._sent, "clientseq": self._received}
         message = {"version": "2", "type": kind, "id": self._id, **numbers, "parameters": parameters or {}}
         return Reply(msgspec.json.encode(message).decode())
-
-
-def _choose(offered: Any) -> tuple[Mapping[str, Any] | None, StreamFormat | None]:
-    """Return the offer with the most channels that can be recorded, and its format."""
-    found: tuple[Mapping[str, Any] | None, StreamFormat | None] = (None, None)
-    for media in map(to_object, offered if isinstance(offered, list) else ()):
-        channels = media.get("channels")
-        tracks = 2 if channels == [*_BOTH] else 1
-        is_known = channels in ([*_BOTH], ["external"], ["internal"])
-        if media.get("type") != "audio" or not is_known or (found[1] is not None and found[1].tracks >= tracks):
-            continue
-        try:
-            default = StreamFormat(tracks=tracks)
-            found = media, format_of(to_text(media.get("format")), to_integer(media.get("rate")), default, "media")
-        except ProtocolError:
-            continue
-    return found
-
-
-def _milliseconds(value: Any) -> float | None:
-    """Return an ISO 8601 duration such as `PT1.5S` in milliseconds; `None` for another value."""
-    match = _DURATION.fullmatch(value) if isinstance(value, str) and len(value) > len("PT") else None
-    if match is None:
-        return None
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return (hours * 3_600 + minutes * 60 + seconds) * 1_000

@@ -66,7 +66,7 @@ class BinaryStream:
         if self._format is not None:
             raise ProtocolError("a second start of one stream")
         values = {**self._parameters, **parameters}
-        call_id = check_name("call_id", values.get("call_id") or call_id)
+        call_id = check_name("call_id", values.get("call_id") or call_id, 0)
         self._format = format
         names = ("left", "right")[: format.tracks]
         return (StreamStarted(stream_id[:256], call_id, account, names, values, format),)

@@ -3,7 +3,8 @@
 Source: https://developer.exotel.com (the protocol of its voicebot and stream applets)
 """
 
-from adapters.recorders.dialects.json_streams import JsonStream, Names
+from adapters.recorders.dialects.json_names import Names
+from adapters.recorders.dialects.json_streams import JsonStream
 from adapters.recorders.dialects.stream_format import TELEPHONE, StreamFormat
 from recordings.ports.audio import Codec
 

@@ -13,13 +13,12 @@ an invalid `start`, and any message after the end. After it, every further messa
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any, Final, Literal
 
 import msgspec
 
 from adapters.recorders.dialects.call_parties import LEG_TRACKS, tracks_of
+from adapters.recorders.dialects.json_names import TRANSITIONS, Names, State, custom_parameters
 from adapters.recorders.dialects.loose_json import parse_object, to_bytes, to_integer, to_object, to_text
 from adapters.recorders.dialects.stream_events import (
     LEFT,
@@ -38,49 +37,6 @@ from adapters.recorders.dialects.stream_limits import MAX_MESSAGE, MAX_NAME, Pro
 MAX_TIMESTAMP: Final = 2**53
 """Milliseconds. Some senders count from 1970."""
 
-
-class State(Enum):
-    """The state of a stream."""
-
-    OPENED = auto()
-    CONNECTED = auto()
-    STARTED = auto()
-    STOPPED = auto()
-    BROKEN = auto()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
-    """The names of a dialect's fields, and the format of a stream that names none.
-
-    `call` has the fields of `start` that describe the call, with the parameter that each of them stands for.
-    """
-
-    stream_id: str
-    call_id: str
-    account_id: str
-    media_format: str
-    sample_rate: str
-    parameters: str
-    default: StreamFormat
-    call: Mapping[str, str]
-
-
-TRANSITIONS: Final[Mapping[tuple[State, str], State]] = {
-    (State.OPENED, "connected"): State.CONNECTED,
-    (State.OPENED, "start"): State.STARTED,
-    (State.OPENED, "stop"): State.STOPPED,
-    (State.CONNECTED, "connected"): State.CONNECTED,
-    (State.CONNECTED, "start"): State.STARTED,
-    (State.CONNECTED, "stop"): State.STOPPED,
-    (State.STARTED, "connected"): State.STARTED,
-    (State.STARTED, "start"): State.STARTED,
-    (State.STARTED, "media"): State.STARTED,
-    (State.STARTED, "mark"): State.STARTED,
-    (State.STARTED, "dtmf"): State.STARTED,
-    (State.STARTED, "stop"): State.STOPPED,
-}
-"""The next state for each state and event. Any other event is ignored; after the end of the stream it is an error."""
 
 _ONE_TRACK: Final[Mapping[str, int]] = {"inbound": LEFT}
 _MALFORMED: Final = (msgspec.DecodeError, RecursionError, UnicodeError)
@@ -214,7 +170,7 @@ class JsonStream:
     def _start(self, message: Mapping[str, Any], body: Mapping[str, Any]) -> Event:
         names = self.names
         described = {name: text for field, name in names.call.items() if (text := to_text(body.get(field)))}
-        parameters = {**self._parameters, **described, **_parameters(body.get(names.parameters))}
+        parameters = {**self._parameters, **described, **custom_parameters(body.get(names.parameters))}
         stream_id = to_text(body.get(names.stream_id)) or to_text(message.get(names.stream_id))
         call_id = parameters.get("call_id") or to_text(body.get(names.call_id))
         if self.state is State.STARTED and call_id != self._call_id:
@@ -239,10 +195,3 @@ class JsonStream:
             raise ProtocolError(f"{field}.channels is {str(channels)[:32]!r}; each track must have 1 channel")
         rate_number = None if rate is None else to_integer(rate) or 0
         return format_of(to_text(given.get("encoding")), rate_number, self.names.default, field)
-
-
-def _parameters(given: Any) -> Mapping[str, str]:
-    """Return the custom parameters: of an object, or of a list of objects with `name` and `value`."""
-    if isinstance(given, list):
-        given = {to_text(item.get("name")): item.get("value") for item in map(to_object, given)}
-    return {name: to_text(value) for name, value in to_object(given).items() if name and value is not None}

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from adapters.recorders.dialects.json_streams import JsonStream, Names
+from adapters.recorders.dialects.json_names import Names
+from adapters.recorders.dialects.json_streams import JsonStream
 from adapters.recorders.dialects.loose_json import to_object, to_text
 from adapters.recorders.dialects.stream_events import Event
 from adapters.recorders.dialects.stream_format import TELEPHONE, StreamFormat

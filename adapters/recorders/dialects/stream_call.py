@@ -5,6 +5,7 @@ from typing import Final
 from adapters.recorders.dialects.call_parties import clean, make_call
 from adapters.recorders.dialects.stream_events import StreamStarted
 from recordings.model.call import Call
+from recordings.model.ids import new_id
 from recordings.model.instants import Millis
 
 KNOWN_STREAM_PARAMETERS: Final = frozenset({
@@ -14,8 +15,13 @@ KNOWN_STREAM_PARAMETERS: Final = frozenset({
 
 
 def call_of(started: StreamStarted, account_id: str, now: Millis) -> Call:
-    """Return the call of a stream. Known parameters become its fields, all others custom channel variables."""
+    """Return the call of a stream. Known parameters become its fields, all others custom channel variables.
+
+    A call without an id gets a new one.
+    """
     fields = {name: text for name in KNOWN_STREAM_PARAMETERS if (text := clean(started.parameters.get(name)))}
     others = {name: value for name, value in started.parameters.items() if name not in KNOWN_STREAM_PARAMETERS}
     ids = {"Stream-SID": started.stream_id, "Account-SID": started.account_sid}
-    return make_call(fields, account_id=account_id, call_id=started.call_id, started=now, others=ids | others)
+    return make_call(
+        fields, account_id=account_id, call_id=started.call_id or new_id(), started=now, others=ids | others
+    )

@@ -5,7 +5,8 @@ The order of frames is not guaranteed: their timestamps decide.
 Source: https://developers.telnyx.com/api-reference/websockets/stream-call-media-over-websocket
 """
 
-from adapters.recorders.dialects.json_streams import JsonStream, Names
+from adapters.recorders.dialects.json_names import Names
+from adapters.recorders.dialects.json_streams import JsonStream
 from adapters.recorders.dialects.stream_format import StreamFormat
 
 

@@ -3,7 +3,8 @@
 Source: https://www.twilio.com/docs/voice/media-streams/websocket-messages
 """
 
-from adapters.recorders.dialects.json_streams import JsonStream, Names
+from adapters.recorders.dialects.json_names import Names
+from adapters.recorders.dialects.json_streams import JsonStream
 from adapters.recorders.dialects.stream_format import StreamFormat
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamdouble.protocol import MediaStreamEncoder, StreamIdentity  # type: ignore[import-untyped]
 
-from adapters.recorders.dialects.json_streams import TRANSITIONS, State
+from adapters.recorders.dialects.json_names import TRANSITIONS, State
 from adapters.recorders.dialects.stream_call import call_of
 from adapters.recorders.dialects.stream_events import (
     Audio,
