@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,19 @@ import pytest
 from tests.e2e.server import Server
 
 DOCS = Path(__file__).parents[1] / "docs"
+DEPLOY = Path(__file__).parents[1] / "deploy" / "grafana"
 BLOCK = re.compile(r"^```([\w-]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RECORDING_ID = re.compile(r"\b\d{6}-[0-9a-f]{32}\b")
 """The id in the examples. The tests replace it by that of a recording of the demo."""
 
 
+YEAR = datetime.now(UTC).year
+
+
 def blocks(page: str) -> list[tuple[str, str]]:
-    """Return the language and the text of each example on a page."""
-    return BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))
+    """Return the language and the text of each example on a page. Its period has the recordings of the demo."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return BLOCK.findall(text.replace("2026-01-01", f"{YEAR - 1}-01-01").replace("2027-01-01", f"{YEAR + 1}-01-01"))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,8 @@ def http(server: Server) -> httpx.Client:
 
 @pytest.fixture(scope="module")
 def environment(server: Server) -> dict[str, str]:
-    return {**os.environ, "RECORDINGS_URL": server.url, "RECORDINGS_TOKEN": server.shown_token()}
+    own = {"RECORDINGS_URL": server.url, "RECORDINGS_TOKEN": server.shown_token()}
+    return {**os.environ, **own, "URL": own["RECORDINGS_URL"], "TOKEN": own["RECORDINGS_TOKEN"]}
 
 
 def contains(whole: Any, part: Any) -> bool:
@@ -50,11 +57,12 @@ def contains(whole: Any, part: Any) -> bool:
     return bool(whole == part)
 
 
-def test_every_operation_on_the_graphql_page_works(http: httpx.Client) -> None:
+@pytest.mark.parametrize("page", ["graphql.md", "stats.md"])
+def test_every_operation_works(http: httpx.Client, page: str) -> None:
     first = http.post("/graphql", json={"query": "{ recordings(first: 1) { nodes { plainId } } }"}).json()
     recording_id = first["data"]["recordings"]["nodes"][0]["plainId"]
-    found = blocks("graphql.md")
-    assert sum(language == "graphql" for language, _ in found) >= 9
+    found = blocks(page)
+    assert sum(language == "graphql" for language, _ in found) >= 4
     for (language, text), (following, expected) in zip(found, [*found[1:], ("", "")], strict=True):
         if language != "graphql":
             continue
@@ -71,17 +79,19 @@ def errors_in(value: Any) -> Iterator[Any]:
             yield from errors_in(each)
 
 
-@pytest.mark.parametrize("page", ["graphql.md"])
-def test_the_requests_with_curl_work(environment: dict[str, str], page: str) -> None:
+@pytest.mark.parametrize("page", ["graphql.md", "dashboards.md", "exports.md"])
+def test_the_requests_with_curl_work(environment: dict[str, str], page: str, tmp_path: Path) -> None:
     examples = [text for language, text in blocks(page) if language == "sh" and text.startswith("curl")]
     assert examples
     for text in examples:
-        said = subprocess.run(["bash", "-euc", text], env=environment, capture_output=True, text=True, check=True)
-        assert said.stdout
-        assert "errors" not in json.loads(said.stdout)
+        program = ["bash", "-euc", text]
+        said = subprocess.run(program, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+        saved = "".join(file.read_text(encoding="utf-8") for file in tmp_path.glob("*.csv"))
+        assert said.stdout + saved
+        assert '"error' not in said.stdout + saved
 
 
-@pytest.mark.parametrize("page", ["clients.md"])
+@pytest.mark.parametrize("page", ["clients.md", "dashboards.md"])
 def test_the_python_examples_work(environment: dict[str, str], page: str, tmp_path: Path) -> None:
     examples = [text for language, text in blocks(page) if language == "python"]
     assert examples
@@ -90,3 +100,45 @@ def test_the_python_examples_work(environment: dict[str, str], page: str, tmp_pa
         said = subprocess.run(program, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert said.returncode == 0, (text, said.stderr)
         assert said.stdout, text
+
+
+def test_the_power_queries_ask_for_columns_that_exist(http: httpx.Client) -> None:
+    queries = [text for language, text in blocks("dashboards.md") if language == "powerquery"]
+    assert len(queries) == 2
+    for text in queries:
+        found = re.search(r'RelativePath = "(.+?)",\s+Query = \[(.*?)\],', text, re.DOTALL)
+        assert found is not None
+        response = http.get(f"/{found[1]}", params=dict(re.findall(r'#?"?(\w+)"? = "(.*?)"', found[2])))
+        assert response.status_code == 200, response.text
+        is_csv = "Csv.Document" in text
+        columns = response.text.splitlines()[0].split(",") if is_csv else list(response.json()[0])
+        assert set(re.findall(r'\{"(\w+)", ', text)) <= set(columns)
+
+
+def test_each_panel_of_the_grafana_dashboard_gets_the_columns_that_it_shows(http: httpx.Client) -> None:
+    dashboard = json.loads((DEPLOY / "call-recordings.json").read_text(encoding="utf-8"))
+    since, until = datetime(YEAR - 1, 1, 1, tzinfo=UTC), datetime(YEAR + 1, 1, 1, tzinfo=UTC)
+    values = {"${timezone}": "UTC", "${bucket}": "MONTH"}
+    for name, moment in (("__from", since), ("__to", until)):
+        values[f"${{{name}}}"] = f"{moment.timestamp() * 1_000:.0f}"
+        values[f"${{{name}:date:iso}}"] = moment.isoformat()
+
+    def filled(text: str) -> str:
+        return re.sub(r"\$\{.+?\}", lambda name: values[name[0]], text)
+
+    assert len(dashboard["panels"]) == 7
+    for panel in dashboard["panels"]:
+        (target,) = panel["targets"]
+        options = target["url_options"]
+        if options["method"] == "GET":
+            response = http.get(
+                target["url"], params={each["key"]: filled(each["value"]) for each in options["params"]}
+            )
+        else:
+            response = http.post(target["url"], json={"query": filled(options["body_graphql_query"])})
+        assert response.status_code == 200, (panel["title"], response.text)
+        rows = response.json()
+        for name in filter(None, target["root_selector"].split(".")):
+            rows = rows[name]
+        assert rows, panel["title"]
+        assert {column["selector"] for column in target["columns"]} <= rows[0].keys(), panel["title"]
