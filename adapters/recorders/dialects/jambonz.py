@@ -10,6 +10,7 @@ from adapters.recorders.dialects.binary_streams import BinaryStream
 from adapters.recorders.dialects.loose_json import parse_object, to_integer, to_text
 from adapters.recorders.dialects.stream_events import Dtmf, Event
 from adapters.recorders.dialects.stream_format import StreamFormat, format_of
+from adapters.recorders.dialects.stream_limits import ProtocolError
 from recordings.ports.audio import Codec
 
 _DEFAULT: Final = StreamFormat(Codec.S16, 8_000, 1)
@@ -37,6 +38,8 @@ class JambonzStream(BinaryStream):
         return (self._ignored.ignore(event),)
 
     def _metadata(self, body: Mapping[str, Any]) -> Sequence[Event]:
+        if "sampleRate" not in body:
+            raise ProtocolError("not a jambonz message: it has no sampleRate")
         tracks = 2 if to_text(body.get("mixType")) == "stereo" else 1
         default = StreamFormat(_DEFAULT.codec, _DEFAULT.rate, tracks)
         format = format_of("", to_integer(body.get("sampleRate")), default, "sampleRate")
