@@ -187,7 +187,10 @@ class Mongo(StoreBench):
             collection = client[self._database].get_collection("recordings", write_concern=WriteConcern(1))
             collection.drop_indexes()
             template = to_document(TEMPLATE)
-            documents = ({**template, "_id": changes.pop("id"), **changes} for changes in varied(size))
+            documents = (
+                {**template, "_id": changes.pop("id"), "changed": NOW + number, **changes}
+                for number, changes in enumerate(varied(size))
+            )
             while batch := list(islice(documents, 5_000)):
                 collection.insert_many(batch, ordered=False)
 

@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
 
 from graph.export import table_formats
@@ -28,6 +29,7 @@ from recordings.use_cases import export_recordings
 from recordings.use_cases.export_recordings import Exports
 from tests.graph.api import CURSORS, MEDIA, PRINCIPALS, authenticate, recording
 from tests.support.memory_installation import CHILD, Installation, open_installation
+from tests.support.mirror import change, skewed
 
 HOUR = 3_600_000
 NASTY = '=HYPERLINK("x"), "quoted"\nline é \U0001f600'
@@ -275,6 +277,13 @@ async def test_parquet_has_row_groups_of_a_bounded_size(filled: Export, monkeypa
     assert [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)] == [2, 1]
 
 
+def request_of(caller: str) -> Request:
+    return Request({
+        "type": "http", "method": "GET", "path": "/", "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {caller}".encode())],
+    })  # fmt: skip
+
+
 async def test_one_account_holds_two_exports_at_most(filled: Export) -> None:
     endpoint = ExportEndpoint(
         exports=Exports(filled.installation.store, filled.installation.audit),
@@ -284,13 +293,7 @@ async def test_one_account_holds_two_exports_at_most(filled: Export) -> None:
     )
 
     async def begin(caller: str) -> Response:
-        from starlette.requests import Request
-
-        scope = {
-            "type": "http", "method": "GET", "path": "/", "query_string": b"",
-            "headers": [(b"authorization", f"Bearer {caller}".encode())],
-        }  # fmt: skip
-        return await endpoint.respond(Request(scope))
+        return await endpoint.respond(request_of(caller))
 
     running: list[Any] = [await begin("me"), await begin("me")]
     assert (await begin("me")).status_code == 429
@@ -299,6 +302,51 @@ async def test_one_account_holds_two_exports_at_most(filled: Export) -> None:
     async for _ in running[0].body_iterator:
         pass
     assert (await begin("me")).status_code == 200
+
+
+async def test_a_mirror_by_exports_is_equal_to_the_store_under_load(export: Export) -> None:
+    store = export.installation.store
+    writing = [asyncio.create_task(change(store, f"writer-{number}", 40, skewed(number))) for number in range(8)]
+    mirror: dict[str, Any] = {}
+    parameters = {"modified_since": "2000-01-01", "fields": ",".join(COLUMNS)}
+    while not all(each.done() for each in writing) or await export.rows(**parameters):
+        for row in await export.rows(**parameters):
+            known = mirror.get(row["id"])
+            assert known is None or known["revision"] < row["revision"]
+            mirror[row["id"]] = row
+            parameters["after"] = row["cursor"]
+        await asyncio.sleep(0)
+    await asyncio.gather(*writing)
+    whole = await export.rows(modified_since="2000-01-01", fields=parameters["fields"])
+    assert {row["id"]: row for row in whole} == mirror
+    rows = {row["id"]: row for row in await store.scan("", 10_000)}
+    assert {(row["id"], row["state"], row["revision"]) for row in rows.values()} == {
+        (row["id"], row["state"], row["revision"]) for row in mirror.values()
+    }
+    assert {"DISCARDED", "TRASHED", "PURGED"} <= {row["state"] for row in whole}
+
+
+async def test_rows_are_read_as_the_client_takes_them(filled: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_recordings, "CHUNK", 1)
+    page, sizes = filled.installation.store.page, []
+
+    async def counted(*arguments: Any) -> Any:
+        found = await page(*arguments)
+        sizes.append(len(found.rows))
+        return found
+
+    monkeypatch.setattr(filled.installation.store, "page", counted)
+    endpoint = ExportEndpoint(
+        exports=Exports(filled.installation.store, filled.installation.audit),
+        cursors=CURSORS,
+        authenticate=authenticate,
+    )
+    response: Any = await endpoint.respond(request_of("me"))
+    assert sizes == [1]
+    await anext(response.body_iterator)
+    await anext(response.body_iterator)
+    assert sizes == [1, 1]
+    await response.body_iterator.aclose()
 
 
 class FailingStore:
