@@ -17,5 +17,7 @@ def plain_text(text: str) -> str:
 
     A text that begins with an apostrophe gets another one. So every reader can remove one from each cell that has it.
     """
+    if text[:1].isalnum():
+        return text
     begins = (text[:1], text.lstrip()[:1])
     return _ESCAPE + text if text and (text[0] == _ESCAPE or any(each in _FORMULA for each in begins)) else text

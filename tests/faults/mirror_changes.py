@@ -6,7 +6,8 @@
 Each process has eight writers, whose clocks differ by up to half a minute. The reader asks for the changes since its
 cursor at random times, from a page of one row to a page of a hundred. It fails if it gets a change twice, and at the
 end it must be equal to the store. With `--kill-primary`, the primary of a replica set of three members is killed every
-five seconds. With `--pause-primary`, it is stopped for seven seconds instead, every second time.
+five seconds. With `--pause-primary`, it is stopped for seven seconds instead, every second time. With `--slow-writes`,
+other clients hold recordings in transactions for up to four seconds, so that writes begin early and commit late.
 """
 
 import argparse
@@ -18,7 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
 
 from adapters.metadata.mongodb import MongoStore
 from adapters.metadata.sqlite import SqliteStore
@@ -29,6 +35,7 @@ from tests.support.mirror import Mirror, change, follow, skewed
 WRITERS = 8
 PROCESSES = 2
 KILL_EVERY = 5.0
+HOLDERS = 4
 PAUSE = 7.0
 
 
@@ -70,6 +77,22 @@ async def disturb(members: ReplicaSet, *, kill: bool, pause: bool) -> None:
             await asyncio.to_thread(primary.start)
 
 
+async def hold(place: str, rng: random.Random) -> None:
+    """Hold recordings that changed lately, one after the other. A writer that changes one waits."""
+    async with AsyncMongoClient[dict[str, Any]](place) as client:
+        documents = client["mirrored"]["recordings"]
+        while True:
+            latest = await documents.find({}, {"_id": 1}).sort("changed", -1).limit(64).to_list()
+            with suppress(PyMongoError, IndexError):
+                async with client.start_session() as session:
+                    await session.start_transaction()
+                    chosen = {"_id": rng.choice(latest)["_id"]}
+                    await documents.update_one(chosen, {"$set": {"label": "held"}}, session=session)
+                    await asyncio.sleep(rng.random() * 4)
+                    await session.abort_transaction()
+            await asyncio.sleep(0.05)
+
+
 async def run(place: str, members: ReplicaSet | None, options: argparse.Namespace) -> None:
     """Write in other processes, mirror in this one, and compare."""
     store = open_store(place)
@@ -84,16 +107,16 @@ async def run(place: str, members: ReplicaSet | None, options: argparse.Namespac
         )
         for process in range(PROCESSES)
     ]  # fmt: skip
-    disturbing = (
-        asyncio.create_task(disturb(members, kill=options.kill_primary, pause=options.pause_primary))
-        if members is not None and (options.kill_primary or options.pause_primary)
-        else None
-    )
+    disturbing = []
+    if members is not None and (options.kill_primary or options.pause_primary):
+        disturbing = [asyncio.create_task(disturb(members, kill=options.kill_primary, pause=options.pause_primary))]
+    if options.slow_writes:
+        disturbing += [asyncio.create_task(hold(place, random.Random(number))) for number in range(HOLDERS)]
 
     async def until_written() -> None:
         codes = [await each.wait() for each in writers]
-        if disturbing is not None:
-            disturbing.cancel()
+        for each in disturbing:
+            each.cancel()
         if any(codes):
             raise subprocess.CalledProcessError(max(codes, key=abs), "writers")
 
@@ -117,6 +140,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kill-primary", action="store_true")
     parser.add_argument("--pause-primary", action="store_true")
+    parser.add_argument("--slow-writes", action="store_true")
     options = parser.parse_args()
     if options.store == "write":
         asyncio.run(write(options.place, options.process, options.changes))

@@ -68,6 +68,7 @@ NUMBER_VALUES = {
     "ended": INSTANTS,
     "duration_ms": NUMBERS,
     "media_length": [AUDIO.length, 7],
+    "changed": INSTANTS,
 }
 VALUES = TEXT_VALUES | NUMBER_VALUES
 
