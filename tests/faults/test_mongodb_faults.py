@@ -151,7 +151,7 @@ async def test_an_upload_whose_second_attempt_is_not_confirmed_is_incomplete_aga
     installation = Installation(store, tmp_path)
     first = await installation.open()
     await installation.ingest.break_off(first, "the sender stopped")
-    fail(client, "update", writeConcernError=CONCERN)
+    fail(client, "findAndModify", writeConcernError=CONCERN)
     with pytest.raises(StoreUnavailableError):
         await installation.open()
     client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
