@@ -41,6 +41,8 @@ from recordings.model.ids import new_recording_id
 from recordings.model.recording import Direction, Media, Recording, State
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
+from recordings.use_cases.policies import Policies
+from recordings.use_cases.policy_reader import PolicyReader
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.users import ManageUsers
 from tests.support.fake_recorder import FakeRecorder
@@ -163,6 +165,7 @@ def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
     shim = rest_v2_app(
         recordings=service,
         users=ManageUsers(store, clock),
+        policies=Policies(store=store, reader=PolicyReader(store, clock), clock=clock, audit=MemoryAudit()),
         accounts=store,
         authenticate=identity.authenticate_token,
         end_token=identity.end_token,

@@ -38,6 +38,7 @@ from graph.server.request_log import RequestLog, masked, unavailable
 from graph.server.slot_counting import SlotCounting
 from graph.services import Services
 from graph.stats.stats_endpoint import StatsEndpoint
+from recordings.model.call import Call
 from recordings.model.instants import SECOND
 from recordings.ports.audio import MediaStoreUnavailableError
 from recordings.ports.peers import Peer, PeerStore
@@ -59,9 +60,20 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
     drain = drain or Drain(0, 0, services.recorder.live_calls)
     # Steps that wait for a store must not leave the audio workers idle.
     max_steps = services.settings.audio_workers + _EXTRA_STEPS
-    background = BackgroundWork(services.upkeep, services.recorder, services.recordings, services.wake, max_steps)
+    background = BackgroundWork(
+        services.upkeep,
+        services.recorder,
+        services.recordings,
+        services.wake,
+        max_steps,
+        policies=services.policy.starts,
+    )
     publisher = _presence_publisher(services)
-    claim = None if publisher is None else publisher.claim
+
+    async def claim(call: Call) -> bool:
+        await services.policy.starts.admit(call)
+        return publisher is None or await publisher.claim(call)
+
     sockets, calls = MediaSockets(services.recorder, services.clock, claim), AudioSocketCalls()
     audiosocket = AudioSocketServer(sockets.host, calls, lambda: drain.is_active)
     media_check = MediaCheck(services)
@@ -159,6 +171,7 @@ def _graphql(services: Services) -> GraphQLEndpoint:
     presigner = UrlPresigner(services.media, settings.media_url_ttl * SECOND)
     parts = GraphQLServices(
         recordings=services.recordings,
+        policy_use_cases=services.policy,
         cursors=services.cursors,
         grants=services.grants,
         clock=services.clock,
@@ -242,6 +255,7 @@ def _rest_v2(services: Services) -> ASGIApp:
     return rest_v2_app(
         recordings=services.recordings,
         users=services.users,
+        policies=services.policy.policies,
         accounts=services.store,
         authenticate=services.identity.authenticate_token,
         end_token=services.identity.end_token,

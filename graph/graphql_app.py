@@ -17,6 +17,7 @@ from graph.execution.request_errors import HttpError
 from graph.execution.request_limits import Limits
 from graph.execution.run_operation import OperationRunner
 from graph.execution.trusted_documents import TrustedDocument
+from graph.policy_use_cases import PolicyUseCases
 from graph.schema import error_format
 from graph.schema.build import schema_with
 from graph.schema.resolver_context import Context, Draw, Presign
@@ -37,7 +38,8 @@ Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
 class GraphQLServices:
     """The services that the resolvers use.
 
-    Without `draw` there are no waveforms. `presign` returns the media store's own URLs.
+    Without `draw` there are no waveforms. Without `policy_use_cases`, the fields of policies fail. `presign`
+    returns the media store's own URLs.
     """
 
     recordings: Recordings
@@ -47,6 +49,7 @@ class GraphQLServices:
     authenticate: Authenticate
     draw: Draw | None = None
     presign: Presign | None = None
+    policy_use_cases: PolicyUseCases | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +117,7 @@ def context_factory(services: GraphQLServices, settings: GraphQLSettings) -> Cal
         return Context(
             principal=await services.authenticate(request.headers),
             recordings=services.recordings,
+            policy_use_cases=services.policy_use_cases,
             cursors=services.cursors,
             grants=services.grants,
             clock=services.clock,

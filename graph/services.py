@@ -19,6 +19,7 @@ from adapters.recorders.embedded import EmbeddedRecorder, Limits
 from adapters.spool import FolderSpool
 from graph.media.convert import Converter
 from graph.media_options import MediaOptions, MediaOptionsError, read_media_options
+from graph.policy_use_cases import PolicyUseCases
 from graph.server.audit_log import LogAudit, LogReporter
 from graph.server.background_work import WakeSignal
 from graph.server.clock_file import ClockFile
@@ -82,6 +83,7 @@ class Services:
     accounts: ManageAccounts
     users: ManageUsers
     account_settings: AccountSettings
+    policy: PolicyUseCases
     doctor: Doctor
     servers: Servers | None
     importer: RecordingImporter
@@ -330,6 +332,9 @@ def _connect(
         policy=policy,
         mark=ClockFile(settings.data),
     )
+    policy_use_cases = PolicyUseCases.connect(
+        store, recorder_of_all, clock, audit, wake, node=node, url_prefixes=parts.allowed_urls
+    )
     recordings = Recordings(
         store=store,
         recorder=recorder_of_all,
@@ -338,6 +343,7 @@ def _connect(
         wake=wake,
         node=node,
         policy=policy,
+        policies=policy_use_cases.reader,
     )
     servers = Servers(store, store, clock) if isinstance(store, PeerStore) else None
     tokens = Tokens(key.derive("jwt"), clock)
@@ -369,6 +375,7 @@ def _connect(
         accounts=ManageAccounts(store, clock),
         users=ManageUsers(store, clock),
         account_settings=AccountSettings(store, clock),
+        policy=policy_use_cases,
         doctor=Doctor(
             store=store,
             media=media,

@@ -23,6 +23,7 @@ from tests.e2e.server import command as ended
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+POLICIES = (REPOSITORY / "docs" / "policies.md").read_text(encoding="utf-8")
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
 SETTINGS_PAGE = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
 PAGES = sorted(path.name for path in (REPOSITORY / "docs").glob("*.md"))
@@ -139,7 +140,9 @@ def test_the_backup_commands_make_a_complete_copy(server: Server, tmp_path: Path
     assert "MISSING_AUDIO" in ended("doctor", data=copy).stdout
 
 
-@pytest.mark.parametrize(("page", "least"), [(README, 6), (OPERATIONS, 9)], ids=["README", "operations"])
+@pytest.mark.parametrize(
+    ("page", "least"), [(README, 6), (OPERATIONS, 9), (POLICIES, 2)], ids=["README", "operations", "policies"]
+)
 def test_the_commands_in_the_documents_exist(page: str, least: int) -> None:
     lines = [line for language, text in BLOCK.findall(page) if language == "sh" for line in text.splitlines()]
     called = [shlex.split(line.rsplit("&& ")[-1]) for line in lines if "/recordings " in line]

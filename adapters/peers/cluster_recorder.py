@@ -11,7 +11,7 @@ from recordings.model.instants import SECOND, Millis
 from recordings.model.item_list import take_page
 from recordings.model.query import PageRequest
 from recordings.ports.peers import CLOCK_TOLERANCE, Peer, PeerStore
-from recordings.ports.recorder import Capability, Recorder, ServerUnreachable, Take, TakeEvent, TakeRefused
+from recordings.ports.recorder import CallEvent, Capability, Recorder, ServerUnreachable, Take, TakeEvent, TakeRefused
 from recordings.ports.recording_store import RecordingStore
 
 PROBE_SECONDS: Final = 2.0
@@ -140,8 +140,8 @@ class ClusterRecorder:
         """Return true if a take is open (or armed) on this server."""
         return await self._own.is_open(recording_id)
 
-    def events(self) -> AsyncIterator[TakeEvent]:
-        """Return the events of this server's takes. Each server reads only its own events."""
+    def events(self) -> AsyncIterator[TakeEvent | CallEvent]:
+        """Return the events of this server's takes and calls. Each server reads only its own events."""
         return self._own.events()
 
     async def _send_elsewhere(self, verb: Verb, recording_id: str) -> CommandResult | None:

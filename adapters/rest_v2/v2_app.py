@@ -24,6 +24,7 @@ from adapters.rest_v2.request.request_context import JSON_TYPE, RequestContext
 from adapters.rest_v2.request.v2_errors import V2Error, from_refusal, store_unavailable, unspecified
 from adapters.rest_v2.session.account_documents import AccountEndpoint
 from adapters.rest_v2.session.login_digests import LoginDigests
+from adapters.rest_v2.session.policy_documents import DocumentEndpoint
 from adapters.rest_v2.session.token_auth import AuthEndpoint
 from adapters.rest_v2.v2_routes import methods
 from adapters.rest_v2.v2_settings import V2Settings
@@ -31,6 +32,7 @@ from recordings.model.errors import Refused
 from recordings.ports.account_stores import AccountStore
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import StoreUnavailableError
+from recordings.use_cases.policies import Policies
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.users import ManageUsers
 
@@ -50,6 +52,7 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
     *,
     recordings: Recordings,
     users: ManageUsers,
+    policies: Policies,
     accounts: AccountStore,
     authenticate: Authenticate,
     end_token: EndToken,
@@ -67,6 +70,7 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
     Args:
         recordings: the use cases of recordings.
         users: the use cases of users.
+        policies: the use cases of recording policies.
         accounts: the metadata store. It distinguishes an unknown account (404) from an inaccessible one (403).
         authenticate: returns the principal of a token or an API key.
         end_token: ends a token.
@@ -86,6 +90,7 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
         ListEndpoint(recordings=recordings, users=users, clock=clock, settings=settings),
         ChannelEndpoint(recordings),
         AccountEndpoint(users=users, settings=settings),
+        DocumentEndpoint(policies=policies, users=users, settings=settings),
         AuthEndpoint(
             authenticate=authenticate,
             end_token=end_token,

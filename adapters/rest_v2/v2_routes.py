@@ -34,7 +34,7 @@ class Operation:
     @property
     def takes_body(self) -> bool:
         """Whether the body must have a supported type."""
-        return self.method in {"PUT", "PATCH"}
+        return self.method in {"PUT", "POST", "PATCH"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,20 @@ def _recording(path: str, suffix: str) -> tuple[Operation, ...]:
     )  # fmt: skip
 
 
+def _written(name: str, path: str, data: str, what: str) -> tuple[Operation, ...]:
+    statuses = (*SCOPED, 409, 415)
+    return (
+        Operation(
+            name=f"post_{name}", method="POST", path=path, statuses=statuses, data=data, body="DocumentRequest",
+            summary=f"Replace the document of {what}, with its recording policy.",
+        ),
+        Operation(
+            name=f"patch_{name}", method="PATCH", path=path, statuses=statuses, data=data, body="DocumentRequest",
+            summary=f"Change the document of {what}. Objects are merged; null removes a key.",
+        ),
+    )  # fmt: skip
+
+
 OPERATIONS: Final = (
     Operation(
         name="list_recordings", method="GET", path=f"{_A}/recordings",
@@ -99,6 +113,7 @@ OPERATIONS: Final = (
         name="get_account", method="GET", path=_A, summary="Get an account.",
         statuses=SCOPED, data="Account", parameters=("pretty_print",),
     ),
+    *_written("account", _A, "Account", "an account"),
     Operation(
         name="list_users", method="GET", path=f"{_A}/users", summary="List the users of an account.",
         statuses=SCOPED, data="UserList", parameters=_PAGES,
@@ -107,11 +122,21 @@ OPERATIONS: Final = (
         name="get_user", method="GET", path=f"{_A}/users/{{user_id}}", summary="Get a user.",
         statuses=SCOPED, data="User", parameters=("pretty_print",),
     ),
+    *_written("user", f"{_A}/users/{{user_id}}", "User", "a user"),
     Operation(
         name="list_devices", method="GET", path=f"{_A}/devices",
-        summary="List the devices of an account. This service has none.",
+        summary="List the devices of an account.",
         statuses=SCOPED, data="DeviceList", parameters=_PAGES,
     ),
+    Operation(
+        name="put_device", method="PUT", path=f"{_A}/devices", summary="Create a device with a new id.",
+        success=(201,), statuses=(*SCOPED, 409, 415), data="Device", body="DocumentRequest",
+    ),
+    Operation(
+        name="get_device", method="GET", path=f"{_A}/devices/{{device_id}}", summary="Get a device.",
+        statuses=SCOPED, data="Device", parameters=("pretty_print",),
+    ),
+    *_written("device", f"{_A}/devices/{{device_id}}", "Device", "a device"),
     Operation(
         name="list_children", method="GET", path=f"{_A}/children",
         summary="List the accounts directly below an account.",

@@ -27,6 +27,7 @@ _PARTIES: Final = {
     "callee_id_name": "Front desk",
     "callee_id_number": "1001",
     "direction": "inbound",
+    "network": "offnet",
 }
 
 
@@ -48,7 +49,7 @@ def call(seconds: int, account_id: str | None, url: str | None, options: Mapping
     """Make a demo call to a running server.
 
     Two synthetic voices talk in real time. The command prints the call's id when the call starts. To record the call,
-    use the mutation startRecording.
+    use the mutation startRecording, or set a policy before the call: recordings policy set.
     """
     if url is not None and not is_base_url(url):
         allowed = "a URL that begins with http:// or https://, without user, query or fragment"

@@ -20,15 +20,16 @@ def ingest() -> None:
 
 @ingest.command()
 @account_option
+@click.option("--record-all", is_flag=True, help="Record every call whose audio arrives at this address.")
 @setting_options((*STORAGE, "host", "port", "public_url"))
-def create(account_id: str, options: Mapping[str, str | None]) -> None:
+def create(account_id: str, record_all: bool, options: Mapping[str, str | None]) -> None:
     """Create an ingest address. Its URL is shown only now, because only a hash of its secret is stored.
 
     To send a finished recording, append ?call_id=ID and use PUT or POST, or give the URL to Kazoo as the `url` of a
     recording. To send the audio of a live call, append /ws, open a WebSocket, and use the protocol of Twilio Media
     Streams.
     """
-    _create(options, account_id)
+    _create(options, account_id, record_all)
 
 
 @ingest.command("list")
@@ -51,8 +52,8 @@ def revoke(id: str, options: Mapping[str, str | None]) -> None:
 
 
 @with_services
-async def _create(services: "Services", account_id: str) -> None:
-    created = await services.accounts.create_ingest(account_id)
+async def _create(services: "Services", account_id: str, record_all: bool) -> None:
+    created = await services.accounts.create_ingest(account_id, record_all=record_all)
     url = f"{services.settings.address}/ingest/{created.address.id}/{created.secret}"
     print_json({"url": url, "websocket": f"{url.replace('http', 'ws', 1)}/ws", **_as_json(created.address)})
 
@@ -74,5 +75,6 @@ def _as_json(found: IngestAddress) -> Mapping[str, Any]:
         "id": found.id,
         "account": found.account_id,
         "created": to_iso(found.created),
+        "record_all": found.record_all,
         "revoked": None if found.revoked is None else to_iso(found.revoked),
     }

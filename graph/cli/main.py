@@ -15,6 +15,7 @@ from graph.cli.key_command import key
 from graph.cli.list_and_show_commands import list_, show
 from graph.cli.node_command import node
 from graph.cli.openapi_command import openapi
+from graph.cli.policy_command import policy
 from graph.cli.retention_command import retention
 from graph.cli.schema_command import schema
 from graph.cli.serve_command import serve
@@ -53,6 +54,7 @@ for command in (
     list_,
     show,
     call,
+    policy,
     retention,
     node,
     stats,

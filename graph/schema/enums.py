@@ -12,21 +12,35 @@ import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from recordings.model.account import Scope
+from recordings.model.call import Network
+from recordings.model.policy_trace import ConsentNeed, ConsentState, Decision, Fill, PolicySource
 from recordings.model.query import OrderField
 from recordings.model.recording import DeliveryState, Direction, EndCause, Reason, SpanKind, State
+from recordings.model.recording_policy import Duplicates, LockKind, PolicyScope
 from recordings.model.stats import Bucket as StatsBucket
 from recordings.model.stats import Dimension as StatsDimension
 from recordings.model.stats import Measure as StatsMeasure
 from recordings.model.stats import PeriodField as StatsPeriodField
 
 __all__ = [
+    "ConsentNeed",
+    "ConsentState",
+    "Decision",
     "DeliveryMethod",
     "DeliveryState",
     "Direction",
+    "Duplicates",
     "EndCause",
+    "Fill",
+    "LockKind",
+    "Network",
     "OrderDirection",
     "OrderField",
     "PlayedFormat",
+    "PolicyDirection",
+    "PolicyNetwork",
+    "PolicyScope",
+    "PolicySource",
     "Reason",
     "RecordingFormat",
     "SampleRate",
@@ -73,6 +87,20 @@ class SampleRate(Enum):
     HZ_24000 = strawberry.enum_value(24_000, description="24,000 Hz.")
     HZ_32000 = strawberry.enum_value(32_000, description="32,000 Hz.")
     HZ_48000 = strawberry.enum_value(48_000, description="48,000 Hz: the rate of fullband calls.")
+
+
+@strawberry.enum(description="The direction of a cell of a policy, seen from the account.")
+class PolicyDirection(Enum):
+    ANY = strawberry.enum_value("any", description="Both directions.")
+    INBOUND = strawberry.enum_value("inbound", description="Calls to the account, the user or the device.")
+    OUTBOUND = strawberry.enum_value("outbound", description="Calls by the account, the user or the device.")
+
+
+@strawberry.enum(description="The network of a cell of a policy: the network of the other party.")
+class PolicyNetwork(Enum):
+    ANY = strawberry.enum_value("any", description="Both networks.")
+    ONNET = strawberry.enum_value("onnet", description="The account's own phones.")
+    OFFNET = strawberry.enum_value("offnet", description="A carrier.")
 
 
 def _describe(kind: EnumMeta, name: str, description: str, values: Mapping[Enum, str]) -> None:
@@ -181,7 +209,7 @@ _describe(
         Scope.LISTEN: "Play the audio.",
         Scope.CONTROL: "Start, stop, pause, resume, mask and unmask recordings; change metadata; send audio again.",
         Scope.DELETE: "Delete and restore recordings.",
-        Scope.ADMIN: "Set and release legal holds.",
+        Scope.ADMIN: "Set and release legal holds, and set recording policies.",
         Scope.INGEST: "Upload audio. Only the upload addresses of switches have this scope; they have no other scope.",
     },
 )
@@ -257,5 +285,96 @@ _describe(
         StatsMeasure.SHORTEST_MS: "`shortestMs`.",
         StatsMeasure.LONGEST_MS: "`longestMs`.",
         StatsMeasure.FAILURE_RATE: "`failureRate`.",
+    },
+)
+_describe(
+    Network,
+    "CallNetwork",
+    "The network of a party of a call.",
+    {
+        Network.ONNET: "The account's own phones.",
+        Network.OFFNET: "A carrier.",
+    },
+)
+_describe(
+    PolicyScope,
+    "RecordingPolicyScope",
+    "The calls that a recording policy is for.",
+    {
+        PolicyScope.ACCOUNT: "All calls of the account. It is independent of the other policies.",
+        PolicyScope.ENDPOINT_DEFAULT: "The calls of the account's users and devices, unless their own policies say "
+        "otherwise.",
+        PolicyScope.USER: "The calls of a user.",
+        PolicyScope.DEVICE: "The calls of a device.",
+    },
+)
+_describe(
+    PolicySource,
+    "RecordingPolicySource",
+    "The setting that decided whether a call is recorded.",
+    {
+        PolicySource.LOCK: "A lock of the account.",
+        PolicySource.REQUEST: "The sender of the audio asked for it.",
+        PolicySource.DEVICE: "The policy of the device.",
+        PolicySource.USER: "The policy of the user.",
+        PolicySource.ENDPOINT_DEFAULT: "The account's default for its users and devices.",
+        PolicySource.ACCOUNT: "The account's policy for all its calls.",
+        PolicySource.DEFAULT: "No setting: the call is not recorded.",
+    },
+)
+_describe(
+    Decision,
+    "RecordingDecision",
+    "Whether calls are recorded.",
+    {
+        Decision.RECORD: "Calls are recorded.",
+        Decision.DO_NOT_RECORD: "Calls are not recorded.",
+    },
+)
+_describe(
+    Fill,
+    "RecordingPolicyFill",
+    "The meaning of a cell that a policy does not have.",
+    {
+        Fill.COMPATIBLE: "Off, as in Kazoo, if the policy has any cell.",
+        Fill.INHERIT: "The same as in the document above.",
+    },
+)
+_describe(
+    LockKind,
+    "RecordingLockKind",
+    "What a lock does.",
+    {
+        LockKind.FORCE: "Calls are recorded, and no client can stop the recording.",
+        LockKind.NEVER: "Calls are not recorded, and their streams are rejected. It takes precedence over FORCE.",
+    },
+)
+_describe(
+    Duplicates,
+    "RecordingDuplicates",
+    "How many recordings a call gets if the account's policy and the endpoint's policy both record it.",
+    {
+        Duplicates.ONE: "One, for both policies. Two if they send the recordings to different URLs.",
+        Duplicates.SEPARATE: "Two, one for each policy.",
+    },
+)
+_describe(
+    ConsentNeed,
+    "RecordingConsentNeed",
+    "The consent that an account needs before it records a call.",
+    {
+        ConsentNeed.NOT_NEEDED: "None.",
+        ConsentNeed.NOTICE: "The parties were told that the call is recorded.",
+        ConsentNeed.ALL_PARTIES: "All parties agreed.",
+    },
+)
+_describe(
+    ConsentState,
+    "RecordingConsentState",
+    "The answer of the parties of a call.",
+    {
+        ConsentState.WAITING: "No answer yet. The recording waits.",
+        ConsentState.GIVEN: "The parties consent.",
+        ConsentState.REFUSED: "The parties do not consent. The recording is discarded.",
     },
 )

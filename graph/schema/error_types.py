@@ -16,6 +16,7 @@ from recordings.model.errors import (
     CallNotFound,
     Conflict,
     Forbidden,
+    ForbiddenByPolicy,
     IdempotencyKeyReused,
     InvalidInput,
     InvalidState,
@@ -67,6 +68,11 @@ class InvalidInputError(UserError):
 
 @strawberry.type(description="The credentials lack the scope that this mutation needs.")
 class ForbiddenError(UserError):
+    pass
+
+
+@strawberry.type(description="A lock of the account forbids this: to record the call, or to stop its recording.")
+class ForbiddenByPolicyError(UserError):
     pass
 
 
@@ -161,6 +167,7 @@ class ConflictError(UserError):
 
 TYPES: Final[Mapping[type[Refused], type[UserError]]] = {
     Forbidden: ForbiddenError,
+    ForbiddenByPolicy: ForbiddenByPolicyError,
     NotFound: NotFoundError,
     CallNotFound: CallNotFoundError,
     AlreadyRecording: AlreadyRecordingError,
@@ -180,18 +187,24 @@ TYPES: Final[Mapping[type[Refused], type[UserError]]] = {
 _COMMON = InvalidInputError | ForbiddenError | NotFoundError | IdempotencyKeyReusedError | ConflictError
 
 StartRecordingError = Annotated[
-    _COMMON | CallNotFoundError | AlreadyRecordingError | UnsupportedByRecorderError | RecorderFailedError,
+    _COMMON
+    | CallNotFoundError
+    | AlreadyRecordingError
+    | UnsupportedByRecorderError
+    | RecorderFailedError
+    | ForbiddenByPolicyError,
     strawberry.union("StartRecordingError", description="An error of `startRecording`."),
 ]
 StopRecordingError = Annotated[
-    _COMMON | NotRecordingError | RecorderFailedError,
+    _COMMON | NotRecordingError | RecorderFailedError | ForbiddenByPolicyError,
     strawberry.union("StopRecordingError", description="An error of `stopRecording`."),
 ]
 ControlRecordingError = Annotated[
     _COMMON | NotRecordingError | InvalidStateError | UnsupportedByRecorderError | RecorderFailedError,
     strawberry.union(
         "ControlRecordingError",
-        description="An error of `pauseRecording`, `resumeRecording`, `maskRecording` or `unmaskRecording`.",
+        description="An error of `answerConsent`, or of `pauseRecording`, `resumeRecording`, `maskRecording` or "
+        "`unmaskRecording`.",
     ),
 ]
 DeleteRecordingError = Annotated[
@@ -215,6 +228,12 @@ HoldRecordingError = Annotated[
 RedeliverRecordingError = Annotated[
     _COMMON | NotDeliverableError,
     strawberry.union("RedeliverRecordingError", description="An error of `redeliverRecording`."),
+]
+
+
+SetRecordingPolicyError = Annotated[
+    InvalidInputError | ForbiddenError | NotFoundError | ConflictError,
+    strawberry.union("SetRecordingPolicyError", description="An error of `setRecordingPolicy`."),
 ]
 
 

@@ -183,6 +183,13 @@ class ReleaseRecordingInput(RecordingInput):
     idempotency_key: str | None = _key()
 
 
+@strawberry.input(description="The recording, and the answer of the parties of its call.")
+class AnswerConsentInput(RecordingInput):
+    id: strawberry.ID = _id()
+    given: bool = strawberry.field(description="Whether the parties consent to the recording.")
+    idempotency_key: str | None = _key()
+
+
 @strawberry.input(description="The recording to send to its `url` again.")
 class RedeliverRecordingInput(RecordingInput):
     id: strawberry.ID = _id()

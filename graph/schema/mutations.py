@@ -10,6 +10,7 @@ from graph.schema import payloads
 from graph.schema.error_types import user_errors
 from graph.schema.field_info import Info
 from graph.schema.global_id import RECORDING, plain
+from graph.schema.policy_fields import SetRecordingPolicyPayload, set_policy
 from graph.schema.presign import presign
 from graph.schema.projection import is_selected
 from recordings.model.account import Principal
@@ -86,6 +87,14 @@ async def _start(info: Info, input: Annotated[inputs.StartRecordingInput, _input
 
 async def _stop(info: Info, input: Annotated[inputs.StopRecordingInput, _input]) -> payloads.StopRecordingPayload:
     return await _payload(info, payloads.StopRecordingPayload, _use_cases(info).stop(*_target(info, input)))
+
+
+async def _answer_consent(
+    info: Info, input: Annotated[inputs.AnswerConsentInput, _input]
+) -> payloads.AnswerConsentPayload:
+    principal, recording_id, key = _target(info, input)
+    action = info.context.policy.consents.answer(principal, recording_id, given=input.given, key=key)
+    return await _payload(info, payloads.AnswerConsentPayload, action)
 
 
 async def _pause(info: Info, input: Annotated[inputs.PauseRecordingInput, _input]) -> payloads.PauseRecordingPayload:
@@ -199,6 +208,20 @@ class Mutation:
         description=(
             "Stop a recording in progress. The service then finalizes its audio. If it is not in progress, the "
             "error is `NotRecordingError`. Needs the scope CONTROL."
+        ),
+    )
+    answer_consent: payloads.AnswerConsentPayload = strawberry.mutation(
+        resolver=_answer_consent,
+        description=(
+            "Report whether the parties consent to a recording in progress. With consent, a recording that waits for "
+            "it begins. Without, the recording ends as DISCARDED, and its audio is deleted. Needs the scope CONTROL."
+        ),
+    )
+    set_recording_policy: SetRecordingPolicyPayload = strawberry.mutation(
+        resolver=set_policy,
+        description=(
+            "Set a recording policy. It takes effect on every server within one second. Recordings in progress "
+            "continue, unless `applyNow` is true. Needs the scope ADMIN."
         ),
     )
     pause_recording: payloads.PauseRecordingPayload = strawberry.mutation(

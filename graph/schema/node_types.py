@@ -18,6 +18,7 @@ from graph.schema.field_info import Info
 from graph.schema.global_id import Node
 from graph.schema.item_page import ItemPage, load_page
 from graph.schema.page_arguments import After, Before, First, Last, PageArguments
+from graph.schema.policy_types import RecordingConsent, RecordingPolicyDecision
 from graph.schema.recording_page import RecordingPage
 from graph.schema.recording_parts import Delivery, Hold, RecordingOptions, Span
 from graph.schema.recordings_field import resolve_recordings
@@ -106,6 +107,12 @@ class Recording(Node):
         description="The delivery to the recording's `url`. Null without a `url`, and until the audio is stored."
     )
     hold: Hold | None = strawberry.field(description="The legal hold on the recording. Null without a hold.")
+    policy: RecordingPolicyDecision | None = strawberry.field(
+        description="The policy that started the recording. Null if a client started it, or the switch sent it."
+    )
+    consent: RecordingConsent | None = strawberry.field(
+        description="The consent of the parties. Null if the account needs none and no answer was reported."
+    )
     delete_at: DateTime | None = strawberry.field(
         description="The time at which the retention policy moves the recording to the trash, unless it is on hold. "
         "Null if the recording is kept forever."

@@ -53,6 +53,12 @@ class StopRecordingPayload:
     errors: list[StopRecordingError] = _errors()
 
 
+@strawberry.type(description="The result of `answerConsent`.")
+class AnswerConsentPayload:
+    recording: Recording | None = _recording()
+    errors: list[ControlRecordingError] = _errors()
+
+
 @strawberry.type(description="The result of `pauseRecording`.")
 class PauseRecordingPayload:
     recording: Recording | None = _recording()

@@ -7,6 +7,7 @@ from typing import Any
 
 from graph.execution.examined_rows import ExaminedRows
 from graph.execution.run_parallel import run_parallel
+from graph.policy_use_cases import PolicyUseCases
 from recordings.model.account import Account, Principal
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
@@ -46,6 +47,7 @@ class Context:
     media_ttl: Millis
     draw: Draw | None = None
     presign: Presign | None = None
+    policy_use_cases: PolicyUseCases | None = None
     max_page: int = MAX_PAGE
     examined: ExaminedRows = field(default_factory=ExaminedRows)
     presigned: dict[str, str] = field(default_factory=dict)
@@ -56,6 +58,13 @@ class Context:
     def bulk(self) -> BulkActions:
         """The use cases for several recordings at once."""
         return BulkActions(self.recordings, run_parallel)
+
+    @property
+    def policy(self) -> PolicyUseCases:
+        """The use cases of recording policies and of consent."""
+        if self.policy_use_cases is None:
+            raise RuntimeError("this API was made without policies")
+        return self.policy_use_cases
 
     @cached_property
     def base_url(self) -> str:

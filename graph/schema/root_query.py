@@ -10,6 +10,8 @@ from graph.schema.federation import Representation, Service, parse_representatio
 from graph.schema.field_info import Info
 from graph.schema.global_id import ACCOUNT, LIVE_CALL, RECORDING, Node, parse_id, plain
 from graph.schema.node_types import Account, Recording, RecordingConnection
+from graph.schema.policy_fields import resolve_explanation, resolve_policy
+from graph.schema.policy_types import RecordingPolicy, RecordingPolicyExplanation
 from graph.schema.prefetch import prefetch_for_recordings
 from graph.schema.projection import cached, row_fields
 from graph.schema.recordings_field import resolve_recordings
@@ -135,6 +137,15 @@ class Query:
         resolver=_resolve_account,
         description="An account: that of the credentials, or a descendant of it. Null if it does not exist or the "
         "credentials cannot access it.",
+    )
+    recording_policy: RecordingPolicy | None = strawberry.field(
+        resolver=resolve_policy,
+        description="A recording policy. Null if the account or the device is unknown. Needs the scope READ.",
+    )
+    explain_recording_policy: RecordingPolicyExplanation = strawberry.field(
+        resolver=resolve_explanation,
+        description="Why a call is or is not recorded: a call in progress, or any call that you describe. Needs the "
+        "scope READ.",
     )
     viewer: Viewer = strawberry.field(resolver=_resolve_viewer, description="The credentials of this request.")
     entities: list[Entity | None] = strawberry.field(

@@ -13,6 +13,7 @@ from recordings.model.instants import Millis
 from recordings.model.recording import Recording
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import StoreUnavailableError
+from recordings.use_cases.policy_starts import PolicyStarts
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.upkeep import Upkeep
 
@@ -157,13 +158,14 @@ class BackgroundWork:
         wake: WakeSignal,
         max_steps: int = 4,
         clock: Clock | None = None,
+        policies: PolicyStarts | None = None,
     ) -> None:
         self._upkeep = upkeep
         self._recorder = recorder
         self._recordings = recordings
         self._wake = wake
         self._steps = StepRunner(upkeep, wake, max_steps)
-        self._events = RecorderEvents(recorder, recordings, upkeep.check_later)
+        self._events = RecorderEvents(recorder, recordings, upkeep.check_later, policies)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._later: set[asyncio.Task[None]] = set()
         self._errors = ErrorLog(_log)

@@ -90,6 +90,12 @@ class Forbidden(Refused):
     code = "FORBIDDEN"
 
 
+class ForbiddenByPolicy(Refused):
+    """A lock of the account forbids to record the call, or to end its recording."""
+
+    code = "FORBIDDEN_BY_POLICY"
+
+
 class NotFound(Refused):
     """The object does not exist, or the credentials may not access it. A client cannot distinguish the two."""
 

@@ -7,6 +7,7 @@ recordings; each write has one `Cause`.
 from dataclasses import dataclass
 
 from recordings.model.instants import Millis
+from recordings.model.policy_trace import ConsentState
 from recordings.model.recording import EndCause, Lease, Media, Reason, Reference, SpanKind
 from recordings.model.recording_changes import RecordingChanges
 
@@ -202,6 +203,14 @@ class Held(Event):
 
     by: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consented(Event):
+    """The parties of the call answered whether they consent to the recording. `by` is who reported it."""
+
+    state: ConsentState
+    by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,22 @@ class TakeEvent:
     event: Event
 
 
+class CallChange(StrEnum):
+    """A change of a live call that a recorder reports."""
+
+    ARRIVED = "ARRIVED"
+    ANSWERED = "ANSWERED"
+    ENDED = "ENDED"
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """A change of a live call. `call` is one leg: a transfer ends one call and begins another."""
+
+    call: Call
+    change: CallChange
+
+
 class Recorder(Protocol):
     """Records the audio of calls. Every action is idempotent by the recording's id.
 
@@ -102,8 +118,8 @@ class Recorder(Protocol):
     async def is_open(self, recording_id: str) -> bool:
         """Return true if a take is open or armed here."""
 
-    def events(self) -> AsyncIterator[TakeEvent]:
-        """Return the events of all takes until the recorder is closed. There is only one consumer."""
+    def events(self) -> AsyncIterator[TakeEvent | CallEvent]:
+        """Return the events of all takes and calls until the recorder is closed. There is only one consumer."""
 
 
 class TakeRefused(Exception):  # noqa: N818 - a result, not a fault

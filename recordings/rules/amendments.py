@@ -12,6 +12,7 @@ from recordings.model.events import (
     Armed,
     AudioFound,
     Begun,
+    Consented,
     Delivered,
     DeliveryFailed,
     Discarded,
@@ -38,6 +39,7 @@ from recordings.model.events import (
 )
 from recordings.model.instants import Millis
 from recordings.model.options import RecordingOptions
+from recordings.model.policy_trace import Consent, ConsentNeed, ConsentState
 from recordings.model.recording import Delivery, DeliveryState, EndCause, Hold, Reason, Recording, Span, SpanKind, State
 from recordings.model.user_metadata import merge_metadata
 
@@ -45,6 +47,13 @@ _MAX_ERROR: Final = 500
 _WITHOUT_RECORDER: Final = frozenset({EndCause.SERVER_RESTART, EndCause.DISCONNECTED})
 """The end causes that the background work sets for a start that did not reach the recorder."""
 """Maximum length of a delivery's `last_error`, in characters."""
+
+
+NO_CONSENT: Final = {
+    ConsentState.WAITING: "it ended before the parties consented",
+    ConsentState.REFUSED: "the parties did not consent",
+}
+"""The `reason_detail` of a recording without consent."""
 
 
 @singledispatch
@@ -63,6 +72,12 @@ def _armed(_event: Armed, recording: Recording) -> Recording:
 def _begun(event: Begun, recording: Recording) -> Recording:
     # The server that records may have another clock than the server that received the request.
     return replace(recording, start=max(event.at, recording.created))
+
+
+@amend.register
+def _consented(event: Consented, recording: Recording) -> Recording:
+    need = ConsentNeed.NOT_NEEDED if recording.consent is None else recording.consent.need
+    return replace(recording, consent=Consent(need, event.state, event.at, event.by))
 
 
 @amend.register
@@ -213,6 +228,8 @@ def _purged(_event: Purged, recording: Recording) -> Recording:
         delete_at=None,
         node=None,
         endpoint_id=None,
+        policy=None,
+        consent=None,
         source_key=None,
         start_key=None,
         reference=None,
@@ -316,6 +333,8 @@ def _with_end(recording: Recording, at: Millis, cause: EndCause) -> Recording:
         ended = replace(ended, start_key=None, start_fingerprint=None)
         return replace(ended, reason=Reason.NEVER_STARTED, reason_detail=detail)
     if recording.state in {State.REQUESTED, State.ARMED}:
+        if recording.consent is not None and recording.consent.state is not ConsentState.GIVEN:
+            return replace(ended, reason=Reason.NO_CONSENT, reason_detail=NO_CONSENT[recording.consent.state])
         return replace(ended, reason=Reason.NEVER_STARTED, reason_detail="it ended before any audio was recorded")
     if recording.state is State.LOST:
         return replace(ended, reason=None, reason_detail=None)

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Final
 
 from recordings.model.errors import (
+    ForbiddenByPolicy,
     InvalidState,
     NotDeliverable,
     NotFound,
@@ -27,6 +28,7 @@ from recordings.model.events import (
     Armed,
     AudioFound,
     Begun,
+    Consented,
     Delivered,
     DeliveryFailed,
     Discarded,
@@ -161,6 +163,7 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     Delivered: {State.STORED: State.STORED, _OTHERWISE: Outcome.UNCHANGED},
     DeliveryFailed: {State.STORED: State.STORED, _OTHERWISE: Outcome.UNCHANGED},
     Redelivered: {State.STORED: State.STORED, State.PURGED: NotFound, _OTHERWISE: NotDeliverable},
+    Consented: {IN_PROGRESS: Outcome.STAY, State.PURGED: NotFound, _OTHERWISE: NotRecording},
     Held: {_UNFINISHED: Outcome.STAY, **_same_state(_FINISHED | {State.TRASHED}), _OTHERWISE: NotFound},
     Released: {_UNFINISHED: Outcome.STAY, **_same_state(_FINISHED | {State.TRASHED}), _OTHERWISE: NotFound},
     Retained: {_UNFINISHED: Outcome.STAY, **_same_state(_FINISHED), _OTHERWISE: Outcome.UNCHANGED},
@@ -215,6 +218,9 @@ def _guard(recording: Recording, event: Event) -> None:
         # The sender ends an upload. A part of it would look like the whole recording.
         message = f"recording {recording.id} is an upload in progress: only its sender can end it"
         raise NotRecording(message, recording_id=recording.id)
+    if isinstance(event, Stopped) and recording.policy is not None and recording.policy.locked:
+        message = "a lock of the account forces this recording: it ends with the call"
+        raise ForbiddenByPolicy(message, recording_id=recording.id)
     if isinstance(event, Trashed | Purged) and recording.hold is not None:
         raise OnHold(f"recording {recording.id} is on hold: {recording.hold.reason}", recording_id=recording.id)
     if isinstance(event, Restored | Held | Released) and is_being_purged(recording, event.at):
@@ -315,6 +321,7 @@ _ADVICE: Final[Mapping[type[Event], str]] = {
     Delivered: "it cannot be delivered",
     DeliveryFailed: "it cannot be delivered",
     Redelivered: "only a stored recording with a url can be delivered",
+    Consented: "consent is only for a recording in progress",
     Held: "it cannot be held",
     Released: "it has no hold to release",
     Retained: "its retention cannot change",

@@ -10,7 +10,7 @@ So an absent cell is off. The fill `INHERIT` leaves out that last part, and an a
 has no cells in both modes, as in Kazoo 4.3.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from recordings.model.recording import Direction
 from recordings.model.recording_policy import (
     Cell,
     CellOptions,
+    Plan,
     PolicyDocument,
     PolicyDocuments,
     PolicyRules,
@@ -52,6 +53,8 @@ class Layers:
     account_id: str = ""
     revision: int = 0
     """The id and the revision of the account's document, which has the rules."""
+    plans: dict[Hashable, Plan] = field(default_factory=dict, compare=False, repr=False)
+    """The decisions that were made with these policies."""
 
 
 def layers_of(documents: PolicyDocuments) -> Layers:

@@ -1,8 +1,16 @@
 """The locks of an account: `FORCE` and `NEVER`, for a direction, a network, numbers, with exceptions."""
 
+import re
 from collections.abc import Sequence
+from typing import Final
 
+from recordings.model.errors import InvalidInput
 from recordings.model.recording_policy import Lock, LockKind, PolicyCall
+
+MAX_LOCKS: Final = 20
+MAX_NUMBERS: Final = 100
+_MAX_NUMBER: Final = 64
+_SEPARATORS: Final = re.compile(r"[^\w#*]")
 
 
 def find_lock(locks: Sequence[Lock], kind: LockKind, call: PolicyCall) -> Lock | None:
@@ -40,10 +48,25 @@ def _matches(patterns: Sequence[str], numbers: Sequence[str]) -> bool:
 def plain_party(number: str) -> str:
     """Return a number in the form that is compared: without its realm, a leading plus, spaces and separators."""
     user = number.partition("@")[0].removeprefix("sip:").lower()
-    return "".join(character for character in user if character.isalnum() or character in "#*_")
+    return _SEPARATORS.sub("", user)
 
 
 def describe_lock(lock: Lock) -> str:
     """Return the calls that a lock is for, as text."""
     cell = f"{lock.direction or 'any'}.{lock.network or 'any'}"
     return f"{cell} and certain numbers" if lock.numbers else cell
+
+
+def check_locks(locks: Sequence[Lock]) -> None:
+    """Raise `InvalidInput` if there are too many locks or numbers, or if a number has nothing to compare."""
+    if len(locks) > MAX_LOCKS:
+        raise InvalidInput.of(("locks",), "maxItems", len(locks), f"at most {MAX_LOCKS} locks")
+    for place, lock in enumerate(locks):
+        for name, numbers in (("numbers", lock.numbers), ("exceptions", lock.exceptions)):
+            path = ("locks", str(place), name)
+            if len(numbers) > MAX_NUMBERS:
+                raise InvalidInput.of(path, "maxItems", len(numbers), f"at most {MAX_NUMBERS} numbers")
+            for number in numbers:
+                if len(number) > _MAX_NUMBER or not plain_party(number.removesuffix("*")):
+                    allowed = f"a number of 1 to {_MAX_NUMBER} characters, or a prefix that ends in *"
+                    raise InvalidInput.of(path, "pattern", number, allowed)

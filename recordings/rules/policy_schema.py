@@ -13,10 +13,10 @@ from recordings.model.errors import Problem, problem
 from recordings.model.options import FORMATS, MAX_TIME_LIMIT, MAX_URL, MIN_TIME_LIMIT
 from recordings.model.recording_policy import DocumentKind
 
-_DIRECTIONS: Final = ("any", "inbound", "outbound")
-_NETWORKS: Final = ("any", "onnet", "offnet")
+DIRECTIONS: Final = ("any", "inbound", "outbound")
+NETWORKS: Final = ("any", "onnet", "offnet")
 _ACCOUNT: Final = ("account", "endpoint")
-_TYPES: Final[Mapping[str, type]] = {
+SETTINGS: Final[Mapping[str, type]] = {
     "enabled": bool,
     "format": str,
     "record_min_sec": int,
@@ -26,8 +26,7 @@ _TYPES: Final[Mapping[str, type]] = {
     "time_limit": int,
     "url": str,
 }
-SETTINGS: Final = tuple(_TYPES)
-"""The settings of a cell."""
+"""The settings of a cell, and their types."""
 TYPE_NAMES: Final = {bool: "boolean", int: "integer", str: "string"}
 _INTEGER: Final = re.compile(r"-?[0-9]{1,15}")
 _MAX_PROBLEMS: Final = 20
@@ -36,7 +35,7 @@ _MAX_PROBLEMS: Final = 20
 def check_call_recording(value: Any, kind: DocumentKind, path: Sequence[str]) -> tuple[Any, list[Problem]]:
     """Return a `call_recording` with converted values, and its problems."""
     problems: list[Problem] = []
-    levels = (_DIRECTIONS, _NETWORKS)
+    levels = (DIRECTIONS, NETWORKS)
     checked = _objects(value, (_ACCOUNT, *levels) if kind is DocumentKind.ACCOUNT else levels, tuple(path), problems)
     return checked, problems[:_MAX_PROBLEMS]
 
@@ -66,11 +65,11 @@ def _cell(value: Any, path: tuple[str, ...], problems: list[Problem]) -> Mapping
     checked = {}
     for name, given in value.items():
         here = (*path, name)
-        if name not in _TYPES:
+        if name not in SETTINGS:
             allowed = f"left out: only {', '.join(SETTINGS)} exist"
             problems.append(problem(here, "additionalProperties", value, allowed))
             continue
-        checked[name] = setting = _converted(given, _TYPES[name])
+        checked[name] = setting = _converted(given, SETTINGS[name])
         if (found := _check(name, setting, here)) is not None:
             problems.append(found)
     return checked
@@ -85,8 +84,8 @@ def _converted(value: Any, wanted: type) -> Any:
 
 
 def _check(name: str, given: object, path: tuple[str, ...]) -> Problem | None:
-    if type(given) is not _TYPES[name]:
-        return problem(path, "type", given, f"a value of the type {TYPE_NAMES[_TYPES[name]]}")
+    if type(given) is not SETTINGS[name]:
+        return problem(path, "type", given, f"a value of the type {TYPE_NAMES[SETTINGS[name]]}")
     value: Any = given
     if name == "format" and value not in FORMATS:
         return problem(path, "enum", value, f"one of {', '.join(FORMATS)}")

@@ -10,7 +10,7 @@ The first match wins:
 5. Independent of 4: the account's policy for all its calls.
 
 The merge is that of Kazoo: `merge_attribute` of `kz_endpoint_v4.erl` and `maybe_start_recording` of `cf_route_win.erl`
-(master). `plan` does no I/O. It runs for each new call, so it allocates little.
+(master). `plan` does no I/O.
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,7 @@ from recordings.model.recording_policy import (
     CellOptions,
     Duplicates,
     Level,
+    Lock,
     LockKind,
     Plan,
     PlannedTake,
@@ -53,44 +54,55 @@ _MAX_MIN_SEC: Final = PARAMETERS["record_min_sec"].maximum or 0
 
 def plan(layers: Layers, call: PolicyCall) -> Plan:
     """Return the decision about a call."""
+    locks = layers.rules.locks
+    never = find_lock(locks, LockKind.NEVER, call) if locks else None
+    force = find_lock(locks, LockKind.FORCE, call) if locks else None
+    # Nothing else of a call matters, so most calls need no new plan.
+    key = (call.direction, call.from_network, call.to_network, call.record, never, force)
+    found = layers.plans.get(key)
+    if found is None:
+        found = layers.plans[key] = _plan_of(layers, call, never, force)
+    return found
+
+
+def _plan_of(layers: Layers, call: PolicyCall, never: Lock | None, force: Lock | None) -> Plan:
     endpoint_levels, endpoint = _endpoint(layers.endpoint, call)
     account_levels, account = _account(layers.account, call)
     levels = (*endpoint_levels, *account_levels)
-    locks = layers.rules.locks
-    if locks and (lock := find_lock(locks, LockKind.NEVER, call)) is not None:
-        because = f"the account {layers.account_id} has a lock NEVER for {describe_lock(lock)}"
-        return Plan(source=PolicySource.LOCK, because=because, levels=levels, refused=True)
+    if never is not None:
+        because = f"the account {layers.account_id} has a lock NEVER for {describe_lock(never)}"
+        return replace(_plan(layers, PolicySource.LOCK, because, (), levels), refused=True)
     takes = _combined(account, endpoint, layers.rules.duplicates)
-    if locks and (lock := find_lock(locks, LockKind.FORCE, call)) is not None:
-        because = f"the account {layers.account_id} has a lock FORCE for {describe_lock(lock)}"
+    if force is not None:
+        because = f"the account {layers.account_id} has a lock FORCE for {describe_lock(force)}"
         takes = tuple(replace(take, locked=True) for take in takes) or (_forced(layers, call),)
-        return _recorded(layers, PolicySource.LOCK, because, takes, levels)
+        return _plan(layers, PolicySource.LOCK, because, takes, levels)
     if call.record is not None:
         return _requested(layers, takes, levels, record=call.record)
     if takes:
-        return _recorded(layers, takes[0].source, _because(takes[0]), takes, levels)
-    return _not_recorded(call, levels)
+        return _plan(layers, takes[0].source, _because(takes[0]), takes, levels)
+    return _not_recorded(layers, call, levels)
 
 
 def _requested(layers: Layers, takes: tuple[PlannedTake, ...], levels: tuple[Level, ...], *, record: bool) -> Plan:
     if not record:
         because = "the sender of the audio asks not to record the call"
-        return Plan(source=PolicySource.REQUEST, because=because, levels=levels)
+        return _plan(layers, PolicySource.REQUEST, because, (), levels)
     because = "the sender of the audio asks to record the call"
     takes = takes or (PlannedTake(source=PolicySource.REQUEST, reasons=("request",)),)
-    return _recorded(layers, PolicySource.REQUEST, because, takes, levels)
+    return _plan(layers, PolicySource.REQUEST, because, takes, levels)
 
 
-def _not_recorded(call: PolicyCall, levels: tuple[Level, ...]) -> Plan:
+def _not_recorded(layers: Layers, call: PolicyCall, levels: tuple[Level, ...]) -> Plan:
     decided = next((level for level in levels if level.enabled is False), None)
     if decided is None:
         because = f"no policy says to record {_cell_name(call.direction, call.network)}"
-        return Plan(source=PolicySource.DEFAULT, because=because, levels=levels)
+        return _plan(layers, PolicySource.DEFAULT, because, (), levels)
     because = f"the {_describe(decided.scope)} of {decided.document_id} has {decided.cell} off"
-    return Plan(source=PolicySource(decided.scope.value), because=because, levels=levels)
+    return _plan(layers, PolicySource(decided.scope.value), because, (), levels)
 
 
-def _recorded(
+def _plan(
     layers: Layers, source: PolicySource, because: str, takes: tuple[PlannedTake, ...], levels: tuple[Level, ...]
 ) -> Plan:
     return Plan(source=source, because=because, takes=takes, levels=levels, consent=layers.rules.consent)

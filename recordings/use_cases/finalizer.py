@@ -9,6 +9,7 @@ from recordings.model.events import Discarded, Event, Failed, Lost, Purged, Stor
 from recordings.model.ids import new_id
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import MINUTE, SECOND, Millis
+from recordings.model.policy_trace import ConsentState
 from recordings.model.recording import Media, Reason, Recording, Reference, State
 from recordings.model.retention import Retention, delete_at
 from recordings.ports.audio import (
@@ -27,6 +28,7 @@ from recordings.ports.audio import (
 )
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
+from recordings.rules.amendments import NO_CONSENT
 from recordings.rules.held_source import first_of, has_stored_audio
 from recordings.rules.media_keys import provider_of
 
@@ -107,8 +109,12 @@ class Finalizer:
             return rendered
         return await self._stored(recording, rendered, self._refer(reference, received, rendered))
 
-    async def _spooled(self, recording: Recording) -> SpooledAudio | Failed | Lost:
-        """Return the spooled audio of a recording. Return the event if there is none."""
+    async def _spooled(self, recording: Recording) -> SpooledAudio | Failed | Lost | Discarded:
+        """Return the spooled audio of a recording. Return the event if there is none, or no consent to keep it."""
+        if recording.consent is not None and recording.consent.state is ConsentState.REFUSED:
+            # Its audio is deleted from the disk when this is saved.
+            detail = NO_CONSENT[recording.consent.state]
+            return Discarded(at=self._clock.now(), reason=Reason.NO_CONSENT, detail=detail)
         try:
             audio = await self.spool.audio(recording.id)
         except SpoolDamaged as error:

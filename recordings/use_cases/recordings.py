@@ -53,6 +53,7 @@ from recordings.use_cases.account_lists import AccountLists, with_node
 from recordings.use_cases.authorized import Authorized, no_recording
 from recordings.use_cases.changes import page_of_changes
 from recordings.use_cases.merged_lists import count_of, page_of
+from recordings.use_cases.policy_reader import PolicyReader
 from recordings.use_cases.recording_stats import RecordingStats
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import RecordingStarter, StartRequest, require_capability, with_retention
@@ -77,6 +78,7 @@ class Recordings:
         wake: WakeUp,
         node: str,
         policy: InstallationPolicy | None = None,
+        policies: PolicyReader | None = None,
     ) -> None:
         self._store = store
         self._writer = RecordingWriter(store)
@@ -89,7 +91,9 @@ class Recordings:
         self._authorized = Authorized(store)
         self.stats = RecordingStats(store, clock)
         self.lists = AccountLists(store=store, recorder=recorder, authorized=self._authorized, node=node)
-        self._starts = RecordingStarter(store=store, recorder=recorder, clock=clock, audit=audit, node=node)
+        self._starts = RecordingStarter(
+            store=store, recorder=recorder, clock=clock, audit=audit, node=node, policies=policies
+        )
 
     @property
     def url_prefixes(self) -> tuple[str, ...]:

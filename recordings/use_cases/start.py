@@ -5,11 +5,18 @@ from typing import Final
 
 from recordings.model.account import Account, Principal
 from recordings.model.call import Call, sip_uri
-from recordings.model.errors import AlreadyRecording, CallNotFound, RecorderFailed, UnsupportedByRecorder
-from recordings.model.events import Created, Failed, Lost
+from recordings.model.errors import (
+    AlreadyRecording,
+    CallNotFound,
+    ForbiddenByPolicy,
+    RecorderFailed,
+    UnsupportedByRecorder,
+)
+from recordings.model.events import Armed, Created, Discarded, Failed, Lost
 from recordings.model.ids import new_recording_id
 from recordings.model.instants import Millis, month_of
 from recordings.model.options import RecordingOptions
+from recordings.model.policy_trace import Consent, ConsentNeed, ConsentState, PolicyTrace
 from recordings.model.recording import Direction, Reason, Recording, State
 from recordings.model.retention import delete_at
 from recordings.ports.account_stores import AccountStore
@@ -17,8 +24,10 @@ from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
 from recordings.ports.recorder import Capability, Recorder, Take, TakeRefused
 from recordings.ports.recording_store import MetadataStore, Taken
+from recordings.rules.amendments import NO_CONSENT
 from recordings.rules.idempotency import fingerprint, same_request, start_key
 from recordings.rules.lifecycle import due_at
+from recordings.use_cases.policy_reader import PolicyReader
 from recordings.use_cases.save_event import RecordingWriter
 
 _MAX_PARTY: Final = 64
@@ -27,24 +36,45 @@ _MAX_PARTY: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequest:
-    """A request to start a recording. An `origin` replaces the usual text about how the recording was started."""
+    """A request to start a recording. An `origin` replaces the usual text about how the recording was started.
+
+    A request by a policy has its decision in `policy`. Its `key` cannot be the key of a client.
+    """
 
     call_id: str
     options: RecordingOptions = field(default_factory=RecordingOptions)
     account_id: str | None = None
     key: str | None = None
     origin: str | None = None
+    policy: PolicyTrace | None = None
 
     @property
     def fingerprint(self) -> str:
         """A digest of the request. Two requests with the same digest are the same request."""
-        return fingerprint({"call_id": self.call_id, "options": asdict(self.options)})
+        # The policy of a call may change between two requests for the same recording.
+        options = asdict(self.options) if self.policy is None else {}
+        return fingerprint({"call_id": self.call_id, "options": options})
+
+    def start_key(self, principal: Principal) -> str | None:
+        """Return the stored form of the key."""
+        # A client's key never begins like this: its owner has no plain percent sign.
+        return start_key(principal, self.key) if self.policy is None else f"%policy:{self.key}"
 
 
 class RecordingStarter:
     """Starts recordings. A call has at most one recording in progress that was started here."""
 
-    def __init__(self, *, store: MetadataStore, recorder: Recorder, clock: Clock, audit: Audit, node: str) -> None:
+    def __init__(
+        self,
+        *,
+        store: MetadataStore,
+        recorder: Recorder,
+        clock: Clock,
+        audit: Audit,
+        node: str,
+        policies: PolicyReader | None = None,
+    ) -> None:
+        self._policies = policies or PolicyReader(store, clock)
         self._store = store
         self._writer = RecordingWriter(store)
         self._recorder = recorder
@@ -55,7 +85,7 @@ class RecordingStarter:
 
     async def start(self, principal: Principal, account: Account, request: StartRequest) -> Recording:
         """Record a live call of an account that the caller may access. See `Recordings.start`."""
-        key = start_key(principal, request.key)
+        key = request.start_key(principal)
         replayed = await self._replay(principal, account, key, request)
         if replayed is not None:
             return replayed
@@ -65,14 +95,26 @@ class RecordingStarter:
             raise CallNotFound(message, path=("callId",))
         self._require_capabilities(request.options)
         await self._check_server(call)
-        recording = await with_retention(self._store, self._new(account, call, request, key))
+        consent = await self._consent(principal, call)
+        recording = replace(self._new(account, call, request, key), consent=consent)
+        recording = await with_retention(self._store, recording)
         self._starting.add(recording.id)
         try:
             if not await self._create(principal, recording):
-                return await self._answer_duplicate(principal, account, key, request)
+                return await self._answer_duplicate(principal, recording, account, request)
             return await self._begin(principal, recording)
         finally:
             self._starting.discard(recording.id)
+
+    async def _consent(self, principal: Principal, call: Call) -> Consent | None:
+        """Return the consent that a recording of a call needs or has. `ForbiddenByPolicy` if a lock forbids it."""
+        decided = await self._policies.plan(call)
+        if decided.refused:
+            raise ForbiddenByPolicy(decided.because, path=("callId",))
+        if decided.consent is ConsentNeed.NOT_NEEDED and call.consent is None:
+            return None
+        state = {None: ConsentState.WAITING, True: ConsentState.GIVEN, False: ConsentState.REFUSED}[call.consent]
+        return Consent(decided.consent, state, self._clock.now(), principal.name or principal.account_id)
 
     async def _check_server(self, call: Call) -> None:
         """Refuse a start that its server would reject, before the recording is made."""
@@ -101,7 +143,7 @@ class RecordingStarter:
 
         The old recording is `LOST`. Its server finalizes it if it returns.
         """
-        active = await self._store.find_active(recording.account_id, recording.call_id)
+        active = await self._store.find_active(recording.account_id, recording.active_call or recording.call_id)
         if active is None or active.node in {None, self._node} or not await self._recorder.is_gone(active.node or ""):
             return False
         detail = f"the server {active.node} does not answer, and recording {recording.id} of the same call was started"
@@ -127,6 +169,7 @@ class RecordingStarter:
             label=request.options.label,
             name=request.options.media_name or recording.default_name,
             origin=request.origin or describe_origin(recording, request.options.label),
+            policy=request.policy,
             recorder=self._recorder.name,
             start_key=key,
             start_fingerprint=request.fingerprint,
@@ -134,8 +177,10 @@ class RecordingStarter:
         return replace(recording, due_at=due_at(recording, now))
 
     async def _begin(self, principal: Principal, recording: Recording) -> Recording:
-        """Ask the recorder to open the take, and save its reply."""
+        """Ask the recorder to open the take, and save its reply. Without consent, the recorder is not asked."""
         self._audit.record(principal, "start", recording.id, call_id=recording.call_id)
+        if recording.consent is not None and recording.consent.state is not ConsentState.GIVEN:
+            return await self._hold(recording, recording.consent.state)
         take = Take(recording.id, recording.account_id, recording.call_id, recording.options, recording.node)
         try:
             event = await self._recorder.start(take)
@@ -148,6 +193,14 @@ class RecordingStarter:
                 return found
             raise RecorderFailed(str(refused), recording_id=recording.id) from refused
         return _unless_refused(await self._writer.save_event(recording, event))
+
+    async def _hold(self, recording: Recording, consent: ConsentState) -> Recording:
+        """Arm a recording until the parties consent. Discard it if they refused."""
+        now = self._clock.now()
+        if consent is ConsentState.WAITING:
+            return await self._writer.save_event(recording, Armed(at=now))
+        event = Discarded(at=now, reason=Reason.NO_CONSENT, detail=NO_CONSENT[consent])
+        return await self._writer.save_event(recording, event)
 
     async def _replay(
         self, principal: Principal, account: Account, key: str | None, request: StartRequest
@@ -173,14 +226,14 @@ class RecordingStarter:
             self._starting.discard(latest.id)
 
     async def _answer_duplicate(
-        self, principal: Principal, account: Account, key: str | None, request: StartRequest
+        self, principal: Principal, recording: Recording, account: Account, request: StartRequest
     ) -> Recording:
         """Answer a request after another one inserted a recording of the same call or with the same key."""
         # It may be the same request, sent twice at the same time.
-        replayed = await self._replay(principal, account, key, request)
+        replayed = await self._replay(principal, account, recording.start_key, request)
         if replayed is not None:
             return replayed
-        active = await self._store.find_active(account.id, request.call_id)
+        active = await self._store.find_active(account.id, recording.active_call or request.call_id)
         if active is not None:
             await self._finish_start(principal, active)
         message = f"call {request.call_id!r} is being recorded already"

@@ -24,6 +24,7 @@ from recordings.model.events import (
 )
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import DAY, MINUTE, SECOND, Millis
+from recordings.model.policy_trace import ConsentState
 from recordings.model.recording import IN_PROGRESS, DeliveryState, EndCause, Reason, Recording, State
 from recordings.ports.audio import SpoolDamaged
 from recordings.ports.clock import Clock, ClockMark
@@ -333,6 +334,8 @@ class Upkeep:
         if recording.state is State.REQUESTED:
             # The caller's request failed after the insert, so that nothing called the recorder.
             return Ended(at=now, cause=EndCause.DISCONNECTED)
+        if recording.consent is not None and recording.consent.state is ConsentState.WAITING:
+            return Ended(at=now, cause=EndCause.TIME_LIMIT)
         if recording.source_key is not None:
             return Failed(at=now, reason=Reason.INCOMPLETE, detail="the sender stopped sending")
         if await self._has_audio(recording.id):

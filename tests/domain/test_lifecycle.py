@@ -23,6 +23,7 @@ from recordings.model.events import (
     Armed,
     AudioFound,
     Begun,
+    Consented,
     Delivered,
     DeliveryFailed,
     Discarded,
@@ -49,6 +50,7 @@ from recordings.model.events import (
 )
 from recordings.model.instants import MINUTE
 from recordings.model.options import RecordingOptions
+from recordings.model.policy_trace import ConsentState
 from recordings.model.recording import (
     IN_PROGRESS,
     DeliveryState,
@@ -96,6 +98,7 @@ SAMPLES: dict[type[Event], Event] = {
     Released: Released(at=AT),
     Retained: Retained(at=AT, delete_at=AT + 9),
     Missing: Missing(at=AT, detail="gone"),
+    Consented: Consented(at=AT, state=ConsentState.GIVEN, by="me"),
 }
 
 # The expected results are written again here, by event, so that an error in the product's table fails a test.
@@ -143,6 +146,7 @@ def expected(state: State, event: type[Event]) -> object:
         DeliveryFailed: lambda: State.STORED if state is S.STORED else SAME,
         Redelivered: lambda: {S.STORED: S.STORED, S.PURGED: NotFound}.get(state, NotDeliverable),
         Held: lambda: written(state, NotFound),
+        Consented: lambda: STAY if state in GOING_ON else not_recording(state),
         Released: lambda: written(state, NotFound),
         Retained: lambda: SAME if state in {S.TRASHED, S.PURGED} else written(state, NotFound),
         Missing: lambda: S.LOST if state is S.STORED else SAME,

@@ -15,6 +15,7 @@ from recordings.model.events import (
     Armed,
     AudioFound,
     Begun,
+    Consented,
     Delivered,
     DeliveryFailed,
     Discarded,
@@ -46,7 +47,7 @@ from recordings.rules.lifecycle import RULES, TABLE, Outcome, Result
 EVENTS: tuple[type[Event], ...] = (
     Armed, Begun, Paused, Resumed, Masked, Unmasked, Stopped, Ended, Reopened, Stored, Discarded, Failed, Lost, Trashed,
     Restored, Purged, Annotated, Delivered, DeliveryFailed, Redelivered, Held, Released, Retained, Missing,
-    AudioFound, Interrupted,
+    AudioFound, Interrupted, Consented,
 )  # fmt: skip
 
 SAME, STAY, BACK = Outcome.UNCHANGED, Outcome.STAY, Outcome.BACK
@@ -59,31 +60,31 @@ _del = NotDeliverable
 # One row for each state, one column for each event, in the order of EVENTS.
 GOLDEN: dict[State, tuple[Result, ...]] = {
     #    Armed Begun Pause Resum Mask  Unmsk Stop  Ended Reopn Store Discd Faild Lost  Trash Restr Purge Annot
-    #    Delvd DFail Redel Held  Relsd Retnd Missg Found Intrp
+    #    Delvd DFail Redel Held  Relsd Retnd Missg Found Intrp Consd
     _Q: (_A,   _R,   _not, _not, _not, _not, _D,   _D,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run, STAY,
-         SAME, SAME, _del, STAY, STAY, STAY, SAME, _inv, SAME),
+         SAME, SAME, _del, STAY, STAY, STAY, SAME, _inv, SAME, STAY),
     _A: (SAME, _R,   _not, _not, _not, _not, _D,   _D,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run, STAY,
-         SAME, SAME, _del, STAY, STAY, STAY, SAME, _inv, SAME),
+         SAME, SAME, _del, STAY, STAY, STAY, SAME, _inv, SAME, STAY),
     _R: (SAME, SAME, _P,   SAME, _M,   SAME, _F,   _F,   SAME, _inv, _D,   _X,   _L,   _run, _out, _run, STAY,
-         SAME, SAME, _del, STAY, STAY, STAY, SAME, _inv, STAY),
+         SAME, SAME, _del, STAY, STAY, STAY, SAME, _inv, STAY, STAY),
     _P: (SAME, SAME, SAME, _R,   _inv, _inv, _F,   _F,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run, STAY,
-         SAME, SAME, _del, STAY, STAY, STAY, SAME, _inv, STAY),
+         SAME, SAME, _del, STAY, STAY, STAY, SAME, _inv, STAY, STAY),
     _M: (SAME, SAME, _inv, _inv, SAME, _R,   _F,   _F,   _inv, _inv, _D,   _X,   _L,   _run, _out, _run, STAY,
-         SAME, SAME, _del, STAY, STAY, STAY, SAME, _inv, STAY),
+         SAME, SAME, _del, STAY, STAY, STAY, SAME, _inv, STAY, STAY),
     _F: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _S,   _D,   _X,   _L,   _run, _out, _run, STAY,
-         SAME, SAME, _del, STAY, STAY, STAY, SAME, _inv, STAY),
+         SAME, SAME, _del, STAY, STAY, STAY, SAME, _inv, STAY, _not),
     _S: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, SAME, _inv, _inv, SAME, _T,   _out, _inv, STAY,
-         _S,   _S,   _S,   _S,   _S,   _S,   _L,   _inv, STAY),
+         _S,   _S,   _S,   _S,   _S,   _S,   _L,   _inv, STAY, _not),
     _D: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _inv, SAME, SAME, SAME, _T,   _out, _inv, STAY,
-         SAME, SAME, _del, _D,   _D,   _D,   SAME, _F, SAME),
+         SAME, SAME, _del, _D,   _D,   _D,   SAME, _F, SAME, _not),
     _X: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _R,   _inv, SAME, SAME, SAME, _T,   _out, _inv, STAY,
-         SAME, SAME, _del, _X,   _X,   _X,   SAME, _F, SAME),
+         SAME, SAME, _del, _X,   _X,   _X,   SAME, _F, SAME, _not),
     _L: (SAME, SAME, _not, _not, _not, _not, _not, _F,   _inv, _inv, SAME, SAME, SAME, _T,   _out, _inv, STAY,
-         SAME, SAME, _del, _L,   _L,   _L,   SAME, _F, SAME),
+         SAME, SAME, _del, _L,   _L,   _L,   SAME, _F, SAME, _not),
     _T: (SAME, SAME, _not, _not, _not, _not, _not, SAME, _inv, _inv, _inv, _inv, SAME, SAME, BACK, _G,   _inv,
-         SAME, SAME, _del, _T,   _T,   SAME, SAME, _inv, SAME),
+         SAME, SAME, _del, _T,   _T,   SAME, SAME, _inv, SAME, _not),
     _G: (SAME, SAME, _non, _non, _non, _non, _non, SAME, _inv, _inv, _inv, _inv, SAME, _non, _non, SAME, _non,
-         SAME, SAME, _non, _non, _non, SAME, SAME, _non, SAME),
+         SAME, SAME, _non, _non, _non, SAME, SAME, _non, SAME, _non),
 }  # fmt: skip
 
 

@@ -18,8 +18,11 @@ _FRAME_SECONDS = 0.02
 class StreamCall:
     """A media stream in a thread. It sends silence until `hang_up`, or until the server closes it."""
 
-    def __init__(self, base_url: str, ingest: str, call_id: str) -> None:
+    def __init__(self, base_url: str, ingest: str, call_id: str, **parameters: str) -> None:
+        """`parameters` are added to the parameters of the stream."""
         self.call_id = call_id
+        self.close_reason = ""
+        self._parameters = {"from": "+14155550123", "to": "1001", "direction": "inbound"} | parameters
         self.close_code: int | None = None
         self._url = f"{base_url.replace('http', 'ws', 1)}{ingest}/ws"
         self._is_lost = False
@@ -58,6 +61,7 @@ class StreamCall:
                 self._send(connection)
                 connection.close()
         except ConnectionClosed as closed:
+            self.close_reason = closed.rcvd.reason if closed.rcvd is not None else ""
             self.close_code = closed.rcvd.code if closed.rcvd is not None else 1006
         except (OSError, InvalidHandshake):
             self.close_code = 1006
@@ -71,7 +75,7 @@ class StreamCall:
             "accountSid": "x",
             "tracks": ["inbound", "outbound"],
             "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8_000, "channels": 1},
-            "customParameters": {"from": "+14155550123", "to": "1001", "direction": "inbound"},
+            "customParameters": self._parameters,
         }
         send(json.dumps({"event": "start", "sequenceNumber": "1", "streamSid": self.call_id, "start": start}))
         payload = base64.b64encode(b"\xff" * 160).decode()

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from adapters.identity import token_in
 from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from graph.stats.stats_endpoint import StatsEndpoint
-from recordings.model.account import Principal, Scope
+from recordings.model.account import GRANTABLE, Principal, Scope
 from recordings.model.errors import Unauthenticated
 from recordings.model.events import Trashed
 from recordings.model.ids import new_recording_id
@@ -39,6 +39,7 @@ PRINCIPALS: Final = {
     "reader": principal(ACCOUNT, Scope.READ),
     "no_read": principal(ACCOUNT, Scope.CONTROL, Scope.LISTEN, Scope.DELETE),
     "admin": principal(ACCOUNT, Scope.READ, Scope.ADMIN),
+    "root": principal(ACCOUNT, *GRANTABLE),
     "uploader": principal(ACCOUNT, Scope.INGEST),
 }
 
@@ -165,6 +166,7 @@ async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> Asy
             grants=GRANTS,
             clock=installation.clock,
             authenticate=authenticate,
+            policy_use_cases=installation.policy,
         )
         graphql = graphql_app(services, settings)
         app = Starlette(routes=[Route("/graphql", graphql), Route("/stats", StatsEndpoint(graphql), methods=["GET"])])

@@ -56,7 +56,7 @@ async def test_a_client_that_lists_since_its_last_request_misses_nothing(v2: V2C
 
 
 @pytest.mark.parametrize(
-    "path", ["devices/x/recordings", "devices/x", "storage/plans", "att_handlers_errors", "cdrs", "users/x/devices"]
+    "path", ["devices/x/recordings", "storage/plans", "att_handlers_errors", "cdrs", "users/x/devices"]
 )
 async def test_resources_that_are_not_offered(v2: V2Client, path: str) -> None:
     await v2.add()

@@ -14,6 +14,12 @@ def test_every_operation_is_in_the_guide(operation: Operation) -> None:
     assert f"`{operation.name}`" in PAGE
     if "{user_id}/recordings/{" not in operation.path:
         path = operation.path
-        for name, letter in (("account_id", "A"), ("user_id", "U"), ("recording_id", "R"), ("channel_id", "UUID")):
+        for name, letter in (
+            ("account_id", "A"),
+            ("user_id", "U"),
+            ("recording_id", "R"),
+            ("device_id", "D"),
+            ("channel_id", "UUID"),
+        ):
             path = path.replace(f"{{{name}}}", f"{{{letter}}}")
         assert f"`{operation.method} /v2{path}`" in PAGE

@@ -28,6 +28,8 @@ from recordings.model.recording import Media, Reason, Recording, State
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.accounts import ManageAccounts
 from recordings.use_cases.finalizer import media_key
+from recordings.use_cases.policies import Policies
+from recordings.use_cases.policy_reader import PolicyReader
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.users import ManageUsers
 from tests.support.fake_clock import FakeClock
@@ -69,6 +71,8 @@ class Installation:
         self.identity = Identity(self.store, self.tokens, credentials, revocations=Revocations(self.store, self.ticks))
         self.administration = ManageAccounts(self.store, self.clock)
         self.users = ManageUsers(self.store, self.clock)
+        self.reader = PolicyReader(self.store, self.clock)
+        self.policies = Policies(store=self.store, reader=self.reader, clock=self.clock, audit=self.audit)
         self.woken = 0
         # Its process starts with the first conversion.
         self.audio_workers = AudioWorkers(self.folder / "work", workers=1)
@@ -100,6 +104,7 @@ class Installation:
         parts: dict[str, Any] = {
             "recordings": self.service,
             "users": self.users,
+            "policies": self.policies,
             "accounts": self.store,
             "authenticate": self.identity.authenticate_token,
             "end_token": self.identity.end_token,

@@ -10,7 +10,7 @@ from recordings.model.instants import Millis
 from recordings.model.item_list import take_page
 from recordings.model.query import PageRequest
 from recordings.ports.clock import Clock
-from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
+from recordings.ports.recorder import CallEvent, Capability, Take, TakeEvent, TakeRefused
 
 
 class FakeRecorder:
@@ -24,7 +24,7 @@ class FakeRecorder:
         self.refusal = ""
         self.clock_refusal = ""
         self.gone: set[str] = set()
-        self.reported: asyncio.Queue[TakeEvent] = asyncio.Queue()
+        self.reported: asyncio.Queue[TakeEvent | CallEvent] = asyncio.Queue()
         self._clock = clock
         self._calls: dict[tuple[str, str], Call] = {}
         self._open: set[str] = set()
@@ -105,7 +105,7 @@ class FakeRecorder:
         """Return whether the take was started and not stopped."""
         return recording_id in self._open
 
-    async def events(self) -> AsyncIterator[TakeEvent]:
+    async def events(self) -> AsyncIterator[TakeEvent | CallEvent]:
         """Yield the events that a test puts into `reported`."""
         while True:
             yield await self.reported.get()

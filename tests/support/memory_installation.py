@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.metadata.sqlite import SqliteStore
+from graph.policy_use_cases import PolicyUseCases
 from recordings.model.account import DEFAULT_SCOPES, Account, Principal, Scope
 from recordings.model.installation import InstallationPolicy
 from recordings.use_cases.recordings import Recordings
@@ -27,6 +28,7 @@ class Installation:
     audit: MemoryAudit
     service: Recordings
     woken: list[bool]
+    policy: PolicyUseCases
 
 
 def principal(account_id: str = ACCOUNT, *scopes: Scope, owner_id: str | None = None) -> Principal:
@@ -36,7 +38,10 @@ def principal(account_id: str = ACCOUNT, *scopes: Scope, owner_id: str | None = 
 
 @asynccontextmanager
 async def open_installation(folder: Path, policy: InstallationPolicy | None = None) -> AsyncIterator[Installation]:
-    """Open an installation with three accounts: `ACCOUNT`, its child `CHILD`, and `SIBLING` without a parent."""
+    """Open an installation with three accounts: `ACCOUNT`, its child `CHILD`, and `SIBLING` without a parent.
+
+    A second one in the same folder is another server of the same installation.
+    """
     clock, audit, store = FakeClock(), MemoryAudit(), SqliteStore(folder)
     recorder = FakeRecorder(clock)
     await store.open()
@@ -45,8 +50,9 @@ async def open_installation(folder: Path, policy: InstallationPolicy | None = No
         Account(CHILD, "child", clock.now(), (ACCOUNT,)),
         Account(SIBLING, "sibling", clock.now()),
     ):
-        assert await store.add_account(account)
+        await store.add_account(account)
     woken: list[bool] = []
+    policy_use_cases = PolicyUseCases.connect(store, recorder, clock, audit, lambda: woken.append(True), node=NODE)
     service = Recordings(
         store=store,
         recorder=recorder,
@@ -55,8 +61,9 @@ async def open_installation(folder: Path, policy: InstallationPolicy | None = No
         wake=lambda: woken.append(True),
         node=NODE,
         policy=policy,
+        policies=policy_use_cases.reader,
     )
     try:
-        yield Installation(store, recorder, clock, audit, service, woken)
+        yield Installation(store, recorder, clock, audit, service, woken, policy_use_cases)
     finally:
         await store.close()

@@ -9,6 +9,7 @@ from recordings.model.instants import LATEST
 from recordings.model.item_list import take_page
 from recordings.model.query import MAX_COUNTED, Count, Page, PageRequest, Position, Query, matches, selects, sort_key
 from recordings.model.recording import Recording
+from recordings.model.recording_policy import DocumentKind, PolicyDocument
 from recordings.model.rollup import COUNTED, CountedRow, Level, RowSelection, Slot
 from recordings.ports.recording_store import Taken, Unique
 
@@ -23,6 +24,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.recordings: dict[str, Recording] = {}
         self.known: dict[str, Account] = {}
+        self.policies: dict[tuple[str, DocumentKind, str], PolicyDocument] = {}
 
     async def add_account(self, account: Account) -> bool:
         """Add an account."""
@@ -82,6 +84,24 @@ class MemoryStore:
     async def watermark(self) -> int:
         """Return an instant after all changes."""
         return LATEST
+
+    async def policy_documents(
+        self, account_id: str, names: Collection[tuple[DocumentKind, str]]
+    ) -> Sequence[PolicyDocument]:
+        """Return the policy documents of these kinds and ids."""
+        found = (self.policies.get((account_id, *name)) for name in names)
+        return [document for document in found if document is not None]
+
+    async def documents_of_kind(
+        self, account_id: str, kind: DocumentKind, limit: int = 10_000
+    ) -> Sequence[PolicyDocument]:
+        """Return the policy documents of a kind."""
+        return [found for key, found in self.policies.items() if key[:2] == (account_id, kind)][:limit]
+
+    async def save_policy_document(self, document: PolicyDocument) -> bool:
+        """Save a policy document."""
+        self.policies[document.account_id, document.kind, document.id] = document
+        return True
 
     async def find_active(self, account_id: str, call_id: str) -> Recording | None:
         """Return the recording in progress of a call."""

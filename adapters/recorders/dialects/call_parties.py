@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from adapters.recorders.dialects.policy_parameters import read_policy_parameters
 from adapters.recorders.dialects.stream_events import LEFT, RIGHT
 from recordings.model.call import Call
 from recordings.model.instants import Millis
@@ -64,6 +65,8 @@ def make_call(
     fields: Mapping[str, str], *, account_id: str, call_id: str, started: Millis, others: Mapping[str, str]
 ) -> Call:
     """Make a call of the sender's cleaned `fields`, and of `others`, which become custom channel variables."""
+    direction = direction_of(fields.get("direction", ""))
+    policy = read_policy_parameters(fields, others, direction)
     return Call(
         account_id=account_id,
         call_id=call_id,
@@ -74,10 +77,14 @@ def make_call(
         endpoint_id=fields.get("endpoint_id"),
         interaction_id=fields.get("interaction_id"),
         cdr_id=fields.get("cdr_id"),
-        direction=direction_of(fields.get("direction", "")),
+        direction=direction,
         caller_id_name=fields.get("caller_id_name"),
         caller_id_number=fields.get("caller_id_number"),
         callee_id_name=fields.get("callee_id_name"),
         callee_id_number=fields.get("callee_id_number"),
         custom_channel_vars=channel_vars(others),
+        from_network=policy.from_network,
+        to_network=policy.to_network,
+        record=policy.record,
+        consent=policy.consent,
     )

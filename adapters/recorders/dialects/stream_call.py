@@ -3,6 +3,7 @@
 from typing import Final
 
 from adapters.recorders.dialects.call_parties import clean, make_call
+from adapters.recorders.dialects.policy_parameters import POLICY_PARAMETERS
 from adapters.recorders.dialects.stream_events import StreamStarted
 from recordings.model.call import Call
 from recordings.model.ids import new_id
@@ -10,7 +11,7 @@ from recordings.model.instants import Millis
 
 KNOWN_STREAM_PARAMETERS: Final = frozenset({
     "from", "to", "caller_id_name", "caller_id_number", "callee_id_name", "callee_id_number", "direction", "owner_id",
-    "interaction_id", "endpoint_id", "call_id",
+    "interaction_id", "endpoint_id", "call_id", *POLICY_PARAMETERS,
 })  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import structlog
 from adapters.recorders.dialects.stream_events import Audio
 from adapters.recorders.dialects.stream_format import StreamFormat
 from adapters.recorders.embedded.event_queue import EventQueue
-from adapters.recorders.embedded.live_call import POLICY_VIOLATION, RESTARTING, LiveCall, StreamEnd
+from adapters.recorders.embedded.live_call import POLICY_VIOLATION, RESTARTING, LiveCall, StreamEnd, end_of_leg
 from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.spool_ports import TrackSpool
 from adapters.recorders.embedded.take import OpenTake
@@ -23,7 +23,7 @@ from recordings.model.item_list import take_page
 from recordings.model.query import PageRequest
 from recordings.model.recording import EndCause, SpanKind
 from recordings.ports.clock import Clock
-from recordings.ports.recorder import Capability, Take, TakeEvent, TakeRefused
+from recordings.ports.recorder import CallChange, CallEvent, Capability, Take, TakeEvent, TakeRefused
 
 _log: Final[Any] = structlog.get_logger("recorder")
 
@@ -67,7 +67,7 @@ class EmbeddedRecorder:
         self.uploads: set[str] = set()
         """The recordings whose uploads are received now."""
         self._events = EventQueue()
-        self._calls_changed: Callable[[], None] = _ignore
+        self._calls_changed: Callable[[], None] = lambda: None
 
     @property
     def name(self) -> str:
@@ -110,6 +110,7 @@ class EmbeddedRecorder:
         live = self._live[key] = LiveCall(call, self._timers.time(), self.limits, close, format)
         live.watch(self._timers)
         self._calls_changed()
+        self._events.add(CallEvent(call, CallChange.ARRIVED))
         return live
 
     async def open_stream(
@@ -153,6 +154,8 @@ class EmbeddedRecorder:
     def receive_audio(self, live: LiveCall, audio: Audio) -> float:
         """Record a frame of a live call. Return for how many seconds its stream must not be read."""
         position, wait = live.receive_audio(audio, self._timers.time())
+        if not live.is_answer_reported and live.report_answer():
+            self._events.add(CallEvent(live.call, CallChange.ANSWERED))
         if live.takes and position is not None:
             if live.positions.gap is not None:
                 self._note_gap(live, *live.positions.gap)
@@ -200,8 +203,10 @@ class EmbeddedRecorder:
         if self._live.get(key) is live:
             del self._live[key]
             self._calls_changed()
+            self._events.add(CallEvent(live.call, CallChange.ENDED))
         for timer in live.timers:
             timer.cancel()
+        cause = end_of_leg(cause, live.call, self._live.values())
         # The shield lets the audio reach the disk although the task that waits here is cancelled.
         await asyncio.shield(asyncio.gather(*(self._end(live, take, cause, at) for take in tuple(live.takes.values()))))
 
@@ -290,8 +295,8 @@ class EmbeddedRecorder:
         """Return true if a take is armed, open, or not yet completely on the disk, or its upload is received now."""
         return recording_id in self._takes or recording_id in self.uploads
 
-    def events(self) -> AsyncIterator[TakeEvent]:
-        """Yield the events of takes until the recorder closes. Only one consumer may read them."""
+    def events(self) -> AsyncIterator[TakeEvent | CallEvent]:
+        """Yield the events of takes and calls until the recorder closes. Only one consumer may read them."""
         return self._events.read()
 
     async def close(self) -> None:
@@ -390,7 +395,3 @@ class EmbeddedRecorder:
             cause = EndCause.SPOOL_FULL
         self._events.add(TakeEvent(take.id, Ended(at=at or self._clock.now(), cause=cause)))
         self._takes.pop(take.id, None)
-
-
-def _ignore() -> None:
-    """Do nothing when calls change: the default callback."""

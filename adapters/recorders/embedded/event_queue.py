@@ -1,13 +1,14 @@
-"""A queue of the events of takes, from the recorder to the consumer that stores them."""
+"""A queue of the events of takes and calls, from the recorder to the consumer that stores them."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from recordings.ports.recorder import TakeEvent
+from recordings.ports.recorder import CallEvent, TakeEvent
 
 MAX_WAITING: Final = 10_000
-"""Maximum number of waiting events at which new takes still start. Each open take adds at most two more."""
+"""Maximum number of waiting events at which new takes still start. Each open take adds at most
+two more, and each live call three."""
 
 
 class EventQueue:
@@ -15,11 +16,11 @@ class EventQueue:
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         self._max_waiting = max_waiting
-        self._queue: asyncio.Queue[TakeEvent | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[TakeEvent | CallEvent | None] = asyncio.Queue()
         self._has_space = asyncio.Event()
         self._has_space.set()
 
-    def add(self, event: TakeEvent) -> None:
+    def add(self, event: TakeEvent | CallEvent) -> None:
         """Add an event. This never waits, because the event has already happened."""
         self._queue.put_nowait(event)
         if self._queue.qsize() >= self._max_waiting:
@@ -33,7 +34,7 @@ class EventQueue:
         """End the queue. The consumer still receives the waiting events."""
         self._queue.put_nowait(None)
 
-    async def read(self) -> AsyncIterator[TakeEvent]:
+    async def read(self) -> AsyncIterator[TakeEvent | CallEvent]:
         """Yield all events, in order, until the queue is closed and empty."""
         while (event := await self._queue.get()) is not None:
             if self._queue.qsize() < self._max_waiting:

@@ -1,7 +1,7 @@
 """A call whose audio arrives: its stream, its position and its open takes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,6 +50,7 @@ class LiveCall:
         """Whether the sender paused the stream. Then no audio is expected."""
         self.takes: dict[str, OpenTake] = {}
         self.ended = False
+        self.is_answer_reported = False
         self.opening = asyncio.Lock()
         """Held while a take of this call is opened, so that takes open one at a time."""
         self.is_replaced = False
@@ -85,6 +86,11 @@ class LiveCall:
     def answered(self) -> bool:
         """Whether audio of any side arrived."""
         return self._has_audio[0] or self._has_audio[1]
+
+    def report_answer(self) -> bool:
+        """Return true once, when the call is answered."""
+        self.is_answer_reported = self.answered
+        return self.is_answer_reported
 
     @property
     def bridged(self) -> bool:
@@ -124,3 +130,12 @@ class LiveCall:
         wait = lead - self._limits.resume_lead
         self.positions.postpone(now + wait)
         return position, wait
+
+
+def end_of_leg(cause: EndCause, call: Call, live_calls: Iterable[LiveCall]) -> EndCause:
+    """Return the cause of a call's end: `LEG_ENDED` if another leg of the conversation is live after a hang-up."""
+    name = call.interaction_id
+    if cause is not EndCause.HANGUP or name is None:
+        return cause
+    others = (live.call for live in live_calls if live.call.account_id == call.account_id)
+    return EndCause.LEG_ENDED if any(name in {other.interaction_id, other.call_id} for other in others) else cause

@@ -7,6 +7,7 @@ The connection may be a WebSocket or a TCP connection. A stream may send faster 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import structlog
@@ -26,6 +27,7 @@ from adapters.recorders.embedded.arrival_clock import ArrivalClock
 from adapters.recorders.embedded.embedded_recorder import CallIsLive, EmbeddedRecorder
 from adapters.recorders.embedded.live_call import POLICY_VIOLATION, RESTARTING, LiveCall, StreamEnd
 from recordings.model.call import Call
+from recordings.model.errors import Refused
 from recordings.model.recording import EndCause, SpanKind
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import StoreUnavailableError
@@ -40,7 +42,7 @@ IsAllowed = Callable[[], Awaitable[bool]]
 """Returns whether the sender of a stream may still send audio."""
 
 Claim = Callable[[Call], Awaitable[bool]]
-"""Claims a call for this server. Returns false if it is live on another server."""
+"""Claims a call for this server. Returns false if it is live on another server. Raises `Refused` to reject it."""
 
 
 class Disconnected(Exception):  # noqa: N818 - an expected result
@@ -79,11 +81,16 @@ class StreamHost:
         """Whether no further stream may be opened now."""
         return self._open >= self.recorder.limits.max_streams
 
-    async def run(self, connection: Connection, account_id: str, is_allowed: IsAllowed) -> StreamEnd:
-        """Run a stream to its end, and return the reason of the end."""
+    async def run(
+        self, connection: Connection, account_id: str, is_allowed: IsAllowed, *, record_all: bool = False
+    ) -> StreamEnd:
+        """Run a stream to its end, and return the reason of the end.
+
+        With `record_all`, the call is recorded, unless the sender says not to.
+        """
         self._open += 1
         try:
-            session = _StreamSession(connection, account_id, self)
+            session = _StreamSession(connection, account_id, self, record_all=record_all)
             async with session.closed_on_revocation(is_allowed):
                 return await session.run()
         finally:
@@ -93,9 +100,10 @@ class StreamHost:
 class _StreamSession:
     """One stream."""
 
-    def __init__(self, connection: Connection, account_id: str, host: StreamHost) -> None:
+    def __init__(self, connection: Connection, account_id: str, host: StreamHost, *, record_all: bool) -> None:
         self._connection = connection
         self._account_id = account_id
+        self._record_all = record_all
         self._host = host
         self._recorder = host.recorder
         self._live: LiveCall | None = None
@@ -152,7 +160,7 @@ class _StreamSession:
         except TimeoutError:
             not_started = StreamEnd(EndCause.IDLE, POLICY_VIOLATION, f"no stream was started for {idle:g} seconds")
             return self._requested_end or not_started
-        except CallIsLive as error:
+        except (CallIsLive, Refused) as error:
             return StreamEnd(EndCause.HANGUP, POLICY_VIOLATION, str(error))
         except UnknownDialect as error:
             return StreamEnd(EndCause.PROTOCOL_ERROR, UNSUPPORTED_DATA, str(error))
@@ -214,6 +222,8 @@ class _StreamSession:
             self._live.positions.restart()
             return
         call = call_of(started, self._account_id, self._host.clock.now())
+        if self._record_all and call.record is None:
+            call = replace(call, record=True)
         is_live_here = await self._recorder.find_call(call.account_id, call.call_id) is not None
         if not is_live_here and not await self._host.claim(call):
             raise CallIsLive(f"another server already receives the audio of call {call.call_id}")

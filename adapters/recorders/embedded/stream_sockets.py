@@ -10,6 +10,7 @@ How a stream ends, for its sender (close code) and for its takes (cause):
     no audio for `stream_idle`                      1008   IDLE
     longer than `max_call_seconds`                  1008   HANGUP
     its ingest address was revoked                  1008   HANGUP
+    a lock of the account forbids to record it      1008   (no audio is received)
     another stream of the call sends audio, here    1008   (the first stream stays open)
     or on another server
     another stream continues the call               1008   (its takes stay open)
@@ -69,7 +70,7 @@ class MediaSockets:
         except UnknownDialect as error:
             await websocket.close(UNSUPPORTED_DATA, _short(str(error)))
             return
-        end = await self.host.run(connection, principal.account_id, is_allowed)
+        end = await self.host.run(connection, principal.account_id, is_allowed, record_all=principal.record_all)
         # The sender may be disconnected, or may have closed at the same moment.
         with suppress(WebSocketDisconnect, RuntimeError):
             await websocket.close(end.code, _short(end.reason))

@@ -6,8 +6,9 @@ from adapters.rest_v2.recording.live_calls import ACTIONS, MODULE
 from adapters.rest_v2.recording.start_parameters import ANY_INTEGER
 from adapters.rest_v2.session.token_auth import KEY_LENGTH, MAX_CREDENTIALS
 from recordings.model.fields import FIELDS, FieldType
-from recordings.model.options import PARAMETERS, Parameter
+from recordings.model.options import FORMATS, MAX_TIME_LIMIT, MIN_TIME_LIMIT, PARAMETERS, Parameter
 from recordings.model.user import Method, PrivLevel
+from recordings.rules.policy_schema import SETTINGS, TYPE_NAMES
 
 Schema = dict[str, Any]
 TEXT: Final[Schema] = {"type": "string"}
@@ -57,6 +58,16 @@ def _metaflow() -> Schema:
     return request_schema(flow, action={"const": "metaflow"}) | {"required": ["data", "action"]}
 
 
+def _call_recording() -> Schema:
+    """Return the schema of a recording policy (docs/policies.md)."""
+    types: dict[str, Schema] = {name: {"type": TYPE_NAMES[kind]} for name, kind in SETTINGS.items()}
+    types["format"]["enum"] = list(FORMATS)
+    types["time_limit"] |= {"minimum": MIN_TIME_LIMIT, "maximum": MAX_TIME_LIMIT}
+    cell = object_schema(types, additionalProperties=False)
+    networks = object_schema(dict.fromkeys(("any", "onnet", "offnet"), cell), additionalProperties=False)
+    return object_schema(dict.fromkeys(("any", "inbound", "outbound"), networks), additionalProperties=False)
+
+
 _FIELD_SCHEMAS: Final[dict[FieldType, Schema]] = {
     FieldType.TEXT: TEXT,
     FieldType.CHOICE: TEXT,
@@ -93,6 +104,7 @@ _USER: Final = object_schema(
         **dict.fromkeys(("id", "username", "first_name", "last_name", "email", "language", "timezone"), TEXT),
         "features": array_schema(TEXT),
         "enabled": {"type": "boolean"},
+        "call_recording": reference("CallRecording"),
         "priv_level": {**TEXT, "enum": [level.value for level in PrivLevel]},
     },
     required=("id", "username", "first_name", "last_name", "email", "features", "priv_level"),
@@ -129,11 +141,23 @@ SCHEMAS: Final[dict[str, Schema]] = {
         ]
     },
     "Account": object_schema(
-        dict.fromkeys(("id", "name", "realm", "language", "timezone"), TEXT), required=("id", "name", "realm")
+        {
+            **dict.fromkeys(("id", "name", "realm", "language", "timezone"), TEXT),
+            "call_recording": object_schema(
+                dict.fromkeys(("account", "endpoint"), reference("CallRecording")), additionalProperties=False
+            ),
+        },
+        required=("id", "name", "realm"),
     ),
+    "Device": object_schema(
+        {**dict.fromkeys(("id", "name", "owner_id"), TEXT), "call_recording": reference("CallRecording")},
+        required=("id",),
+    ),
+    "DocumentRequest": request_schema(OBJECT),
+    "CallRecording": _call_recording(),
     "User": _USER,
     "UserList": array_schema(reference("User")),
-    "DeviceList": {"type": "array", "maxItems": 0},
+    "DeviceList": array_schema(object_schema(dict.fromkeys(("id", "name", "owner_id"), TEXT), required=("id",))),
     "AccountList": array_schema(
         object_schema(
             {**dict.fromkeys(("id", "name", "realm"), TEXT), "tree": array_schema(TEXT)},

@@ -9,6 +9,7 @@ from recordings.model.errors import (
     CallNotFound,
     Conflict,
     Forbidden,
+    ForbiddenByPolicy,
     IdempotencyKeyReused,
     InvalidInput,
     InvalidState,
@@ -25,7 +26,8 @@ from recordings.model.errors import (
     UnsupportedByRecorder,
     shorten,
 )
-from recordings.model.options import PARAMETERS
+from recordings.model.options import PARAMETERS, Parameter
+from recordings.model.recording_policy import CALL_RECORDING
 
 _TYPES: Final = {bool: "boolean", int: "integer", str: "string"}
 
@@ -95,6 +97,12 @@ def invalid_input(refused: InvalidInput, prefix: tuple[str, ...] = ()) -> V2Erro
 
 
 def _broken_rule(problem: Problem) -> dict[str, Any]:
+    if problem.rule == "additionalProperties":
+        message = "Strict checking of data is enabled; only include schema-defined properties"
+        return {"message": message, "value": problem.given}
+    if problem.rule == "wrong_format":
+        message = "Field is not in the correct format"
+        return {"message": message, "value": _shortened(problem.given), "format": "uri"}
     message, target = _rule_text(problem)
     return {"message": message, "target": target, "value": _shortened(problem.given)}
 
@@ -103,13 +111,21 @@ def _rule_text(problem: Problem) -> tuple[str, Any]:
     parameter = PARAMETERS.get(problem.path[-1]) if problem.path else None
     if parameter is not None and problem.rule == "enum":
         return "Value not found in enumerated list of values", list(parameter.choices)
-    if parameter is not None and problem.rule == "type":
-        return f"Value did not match type(s): {_TYPES[parameter.type]}", _TYPES[parameter.type]
+    if problem.rule == "type" and (wanted := _type_name(problem, parameter)) is not None:
+        return f"Value did not match type(s): {wanted}", wanted
     if parameter is not None and problem.rule == "minimum":
         return f"Value must be at least {parameter.minimum}", parameter.minimum
     if parameter is not None and problem.rule == "maximum":
         return f"Value must be at most {parameter.maximum}", parameter.maximum
     return problem.message, problem.allowed
+
+
+def _type_name(problem: Problem, parameter: Parameter | None) -> str | None:
+    if parameter is not None:
+        return _TYPES[parameter.type]
+    if CALL_RECORDING not in problem.path:
+        return None
+    return "boolean" if problem.path[-1] == "enabled" else "object"
 
 
 def _shortened(value: Any) -> Any:
@@ -226,6 +242,7 @@ def from_refusal(refused: Refused) -> V2Error:
 _REFUSALS: Final[Any] = (
     (Unauthenticated, lambda _: not_authenticated()),
     (Forbidden, lambda _: forbidden("access denied by token restrictions")),
+    (ForbiddenByPolicy, lambda refused: forbidden(refused.message)),
     (CallNotFound, lambda refused: unknown_identifier(refused.message)),
     (NotFound, lambda refused: bad_identifier(refused.message)),
     (MediaUnavailable, lambda refused: no_audio(refused.recording_id or "")),

@@ -1,4 +1,4 @@
-"""The documents of accounts, users and storage that recording clients need (`docs/v2_contract.md`, section 9)."""
+"""The lists of users and accounts, and the storage that recording clients need (`docs/v2_contract.md`, section 9)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
@@ -9,7 +9,7 @@ from adapters.rest_v2.listing.list_query import read_page_size
 from adapters.rest_v2.listing.start_key import BadKeyError, decode, encode
 from adapters.rest_v2.request.read_principal import read_principal
 from adapters.rest_v2.request.request_context import RequestContext
-from adapters.rest_v2.request.v2_errors import bad_identifier, escaped, invalid
+from adapters.rest_v2.request.v2_errors import escaped, invalid
 from adapters.rest_v2.session.storage_plan import storage_plan
 from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.account import Account, Scope
@@ -24,47 +24,17 @@ Key = tuple[str, str]
 
 
 class AccountEndpoint:
-    """Serves an account and its users, devices, accounts and storage."""
+    """Serves the lists of users and accounts, and the storage of an account."""
 
     def __init__(self, *, users: ManageUsers, settings: V2Settings) -> None:
         self._users = users
         self._settings = settings
 
-    async def get_account(self, context: RequestContext) -> Response:
-        """Return the document of an account."""
-        context.accepted_types()
-        account = context.account
-        document = {
-            "id": account.id,
-            "name": account.name,
-            "realm": account.realm,
-            "language": self._settings.language,
-            "timezone": self._settings.timezone,
-        }
-        return context.reply(document)
-
     async def list_users(self, context: RequestContext) -> Response:
         """List the users of an account, sorted by name."""
         context.accepted_types()
         users = await self._users.users(read_principal(context, self._settings), context.account.id)
-        return _reply_with_page(context, users, _user_key, _user_item)
-
-    async def get_user(self, context: RequestContext) -> Response:
-        """Return the document of a user, or 404 for an unknown one."""
-        context.accepted_types()
-        user_id = context.argument("user_id")
-        user = await self._users.user(read_principal(context, self._settings), context.account.id, user_id)
-        if user is None:
-            raise bad_identifier(user_id)
-        more = {"enabled": True, "language": self._settings.language, "timezone": self._settings.timezone}
-        return context.reply(_user_item(user) | more)
-
-    async def list_devices(self, context: RequestContext) -> Response:
-        """Return an empty list: this service has no devices."""
-        context.accepted_types()
-        require_scope(context.principal, Scope.READ)
-        nothing: Sequence[User] = ()
-        return _reply_with_page(context, nothing, _user_key, _user_item)
+        return reply_with_page(context, users, _user_key, user_item)
 
     async def list_children(self, context: RequestContext) -> Response:
         """List the accounts directly below an account, sorted by name."""
@@ -94,10 +64,10 @@ class AccountEndpoint:
     async def _list_accounts(self, context: RequestContext, *, direct: bool) -> Response:
         context.accepted_types()
         found = await self._users.accounts_below(context.principal, context.account.id, direct=direct)
-        return _reply_with_page(context, found, _account_key, _account_item)
+        return reply_with_page(context, found, _account_key, _account_item)
 
 
-def _reply_with_page(
+def reply_with_page(
     context: RequestContext, items: Sequence[Item], key: Callable[[Item], Key], shown: Callable[[Item], dict[str, Any]]
 ) -> Response:
     """Return a page of items, sorted by their key."""
@@ -127,7 +97,8 @@ def _user_key(user: User) -> Key:
     return user.username.lower(), user.id
 
 
-def _user_item(user: User) -> dict[str, Any]:
+def user_item(user: User) -> dict[str, Any]:
+    """Return the document of a user, as a list has it."""
     return {
         "id": user.id,
         "username": user.username,

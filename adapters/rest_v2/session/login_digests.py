@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 
-from recordings.model.account import DEFAULT_SCOPES, Principal
+from recordings.model.account import DEFAULT_SCOPES, GRANTABLE, Principal
 from recordings.model.user import Method, PrivLevel, User, hash_credential
 from recordings.use_cases.users import ManageUsers
 
@@ -59,9 +59,13 @@ class LoginDigests:
         return self._cached(_key(account_id, credentials)) is not None
 
     def principal(self, user: User) -> Principal:
-        """Return the principal of a user. An administrator has no owner and can access the whole account."""
-        owner = None if user.priv_level is PrivLevel.ADMIN else user.id
-        return Principal(user.account_id, frozenset(DEFAULT_SCOPES), owner, user.username[:64])
+        """Return the principal of a user.
+
+        An administrator has no owner, can access the whole account, and sets its recording policies.
+        """
+        if user.priv_level is PrivLevel.ADMIN:
+            return Principal(user.account_id, frozenset(GRANTABLE), name=user.username[:64])
+        return Principal(user.account_id, frozenset(DEFAULT_SCOPES), user.id, user.username[:64])
 
     async def _find_user(self, account_id: str, method: Method, credentials: str) -> User | None:
         async with self._slots:

@@ -260,7 +260,8 @@ async def listening(recorder: EmbeddedRecorder, said: list[TakeEvent]) -> AsyncI
 
     async def collect() -> None:
         async for event in recorder.events():
-            said.append(event)  # noqa: PERF401 - each event is visible as soon as it arrives
+            if isinstance(event, TakeEvent):
+                said.append(event)  # noqa: PERF401 - each event is visible as soon as it arrives
 
     collecting = asyncio.create_task(collect())
     try:

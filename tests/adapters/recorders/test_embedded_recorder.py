@@ -458,7 +458,8 @@ async def test_a_call_that_ends_while_a_take_opens_leaves_nothing(tmp_path: Path
 
 async def test_a_full_event_queue_delays_new_takes(tmp_path: Path) -> None:
     harness = RecorderHarness(tmp_path)
-    harness.recorder._events._max_waiting = 1
+    # The arrival of the call waits in the queue, too.
+    harness.recorder._events._max_waiting = 2
     harness.open_call()
     await harness.recorder.start(take(1))
     await harness.recorder.stop(take(1).recording_id)
