@@ -229,13 +229,15 @@ class Mongo:
         vars(marks)["_mark"] = mark
 
 
-async def milliseconds(call: Callable[[], Awaitable[Any]], rounds: int = ROUNDS) -> float:
+async def milliseconds(
+    call: Callable[[], Awaitable[Any]], rounds: int = ROUNDS, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Return the shortest time of a call: on a busy machine, the others have waited for the processor."""
     times = []
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = clock()
         await call()
-        times.append((time.perf_counter() - start) * 1_000)
+        times.append((clock() - start) * 1_000)
     return min(times)
 
 
@@ -263,9 +265,11 @@ async def questions(bench: Any) -> list[str]:
     service, missed = use_cases(bench.store), []
     for name, query in QUESTIONS.items():
         rollup = await milliseconds(lambda: service.stats.figures(CALLER, query))  # noqa: B023
+        busy = await milliseconds(lambda: service.stats.figures(CALLER, query), clock=time.process_time)  # noqa: B023
         naive = await milliseconds(lambda: bench.naive(query), 1)  # noqa: B023
         target = TARGETS.get((bench.name, name))
-        print(f"{bench.name:8} {name:32} {rollup:9.1f} ms {naive:10.1f} ms naive {naive / rollup:7.1f}x", flush=True)
+        ratio = f"{naive:10.1f} ms naive {naive / rollup:7.1f}x"
+        print(f"{bench.name:8} {name:32} {rollup:8.1f} ms ({busy:6.1f} of this process) {ratio}", flush=True)
         if target is not None and rollup > target:
             missed.append(f"{bench.name}: {name} took {rollup:.1f} ms, the target is {target:g} ms")
     return missed
