@@ -2,13 +2,18 @@
 
 import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.e2e.installation import ACCOUNT, make_account, make_ingest
+from tests.e2e.pair import live
 from tests.e2e.server import SECONDS, Server, command, until
 from tests.e2e.sound import decode, wav
+from tests.e2e.stream_call import StreamCall
+from tests.faults.killed_process import Control
 from tests.servers.free_ports import free_port
 
 
@@ -66,6 +71,29 @@ def test_an_upload_is_repeated_after_a_kill(data: Path) -> None:
         assert httpx.put(f"{server.url}{path}", content=body, timeout=30).json()["id"] == identity
         others = {found["reason"] for other in client.ids() if (found := client.find(other))["plainId"] != identity}
         assert others == {"DUPLICATE"}
+
+
+def test_a_start_that_the_server_did_not_survive_is_tried_again_with_its_key(tmp_path: Path, data: Path) -> None:
+    control = Control(tmp_path)
+    server = Server(data)
+    server.launch(prepare=("tests.faults.killed_process:arm", str(tmp_path)))
+    with ExitStack() as stack:
+        stack.push(server.__exit__)
+        server.wait_until_ready()
+        client, ingest = server.client(make_account(data)), make_ingest(data)
+        request = {"callId": "a call", "idempotencyKey": "k"}
+        with StreamCall(server.url, ingest, "a call"):
+            until(lambda: live(client))
+            control.hold(kill_before_next="store.insert after")
+            with pytest.raises(httpx.HTTPError):
+                client.mutate("startRecording", **request)
+        server.start()
+        (first,) = client.ids()
+        with StreamCall(server.url, ingest, "a call"):
+            second = until(lambda: client.mutate("startRecording", **request)["recording"])
+            assert (second["state"], second["plainId"] == first) == ("RECORDING", False)
+            assert client.do("startRecording", **request)["plainId"] == second["plainId"]
+        assert client.find(first)["reason"] == "NEVER_STARTED"
 
 
 def test_a_second_server_on_the_same_data_does_not_start(data: Path) -> None:
