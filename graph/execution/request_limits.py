@@ -1,8 +1,9 @@
 """The limits of a GraphQL request. They are checked before any work is done for it.
 
 Every limit is on by default, and each one is a setting. The tests use the attack list of graphql-armor. Where
-graphql-armor has a default that does not prevent a page of recordings, the default here is the same. The settings are
-built from these numbers, and every command reads the settings: so this module imports nothing that is slow to import.
+graphql-armor has a default that does not prevent a page of recordings, the default here is the same, except for
+aliases. The settings are built from these numbers, and every command reads the settings: so this module imports nothing
+that is slow to import.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 // urql with graphcache: pages that the cache joins, types without an id, and an update after a mutation.
-import { Client, fetchExchange, gql } from "@urql/core";
+import { Client, fetchExchange, gql } from "urql";
 import { cacheExchange } from "@urql/exchange-graphcache";
 import { relayPagination } from "@urql/exchange-graphcache/extras";
 
