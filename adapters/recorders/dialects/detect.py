@@ -36,7 +36,7 @@ DIALECTS: Final[Mapping[str, Callable[[Mapping[str, str]], Decoder]]] = {
 }
 """The decoders, by the value of the parameter `dialect`."""
 SUBPROTOCOLS: Final = {"audio.jambonz.org": "jambonz", "audio.drachtio.org": "freeswitch", "media": "asterisk"}
-"""Subprotocols that only one dialect has. The server must select the one that the client offers."""
+"""Subprotocols that only one dialect has. A server must select a subprotocol if the client offers some."""
 SESSION_HEADER: Final = "audiohook-session-id"
 _UNDECIDED: Final = frozenset({"connected", "media", "mark", "dtmf", "stop"})
 """Events that do not tell the dialect."""

@@ -13,6 +13,7 @@ an invalid `start`, and any message after the end. After it, every further messa
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -48,6 +49,15 @@ class _Media(msgspec.Struct, gc=False):
     payload: bytes
 
 
+@cache
+def _frame_decoder(stream_id: str) -> msgspec.json.Decoder[Any]:
+    """Return the decoder of a `media` message in its usual form. `stream_id` is the name of the field for the id."""
+    fields = [("media", _Media), ("stream_id", str, msgspec.field(name=stream_id, default=""))]
+    frame = msgspec.defstruct("Frame", fields, tag_field="event", tag="media", gc=False)
+    # Not strict: Twilio sends numbers as texts.
+    return msgspec.json.Decoder(frame, strict=False)
+
+
 class JsonStream:
     """One stream, from its first message to its last. Pass each message to `receive`.
 
@@ -68,15 +78,7 @@ class JsonStream:
         self._last: list[Audio | None] = [None, None]
         self._ignored = IgnoredMessages()
         self._has_ignored = False
-        frame = msgspec.defstruct(
-            "Frame",
-            [("media", _Media), ("stream_id", str, msgspec.field(name=self.names.stream_id, default=""))],
-            tag_field="event",
-            tag="media",
-            gc=False,
-        )
-        # Not strict: Twilio sends numbers as texts.
-        self._frames: msgspec.json.Decoder[Any] = msgspec.json.Decoder(frame, strict=False)
+        self._frames = _frame_decoder(self.names.stream_id)
 
     def receive(self, message: str | bytes) -> Sequence[Event]:
         """Decode a message.

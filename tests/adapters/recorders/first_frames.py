@@ -1,4 +1,4 @@
-"""The first frames of each dialect, as its platform documents them, and what they say."""
+"""The first frames of each dialect, as its platform documents them, and their meaning."""
 
 import json
 from collections.abc import Mapping, Sequence

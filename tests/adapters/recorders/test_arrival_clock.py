@@ -103,6 +103,6 @@ def test_no_frame_is_lost_moved_or_ahead_of_the_clock(steps: list[tuple[float, i
         assert sum(map(len, sender.clock._held)) * 0.02 <= 2 * MAX_HELD + STALL
     positions = sender.positions()
     assert all(after - before > 0.999 for before, after in pairwise(positions))
-    # Silence is never more than the time that went by, besides the audio that was ahead of it.
+    # Silence is never longer than the time in which the audio arrived.
     silence = (positions[-1] + 1 - sender.sent) * 0.02 if positions else 0
     assert silence <= sender.now - began + STALL
