@@ -52,7 +52,10 @@ class _Media(msgspec.Struct, gc=False):
 @cache
 def _frame_decoder(stream_id: str) -> msgspec.json.Decoder[Any]:
     """Return the decoder of a `media` message in its usual form. `stream_id` is the name of the field for the id."""
-    fields = [("media", _Media), ("stream_id", str, msgspec.field(name=stream_id, default=""))]
+    fields: Sequence[tuple[str, Any, Any]] = [
+        ("media", _Media, msgspec.NODEFAULT),
+        ("stream_id", str, msgspec.field(name=stream_id, default="")),
+    ]
     frame = msgspec.defstruct("Frame", fields, tag_field="event", tag="media", gc=False)
     # Not strict: Twilio sends numbers as texts.
     return msgspec.json.Decoder(frame, strict=False)
