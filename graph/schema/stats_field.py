@@ -11,9 +11,11 @@ from graph.schema.field_info import Info
 from graph.schema.filter_input import RecordingFilter, to_condition
 from graph.schema.partial_input import value_or_none
 from graph.schema.projection import cached, names_at
+from graph.schema.resolver_context import Context
 from graph.schema.stats_input import StatsOrder, StatsPeriod
 from recordings.model import stats as domain
 from recordings.model.account import Account
+from recordings.model.errors import QueryTooBroad
 from recordings.model.stats import MAX_GROUP_BY, MAX_ROWS, MAX_TOP, StatsQuery
 
 Period = Annotated[StatsPeriod, strawberry.argument(description="The period of the recordings to count.")]
@@ -40,7 +42,7 @@ Filter = Annotated[
     strawberry.argument(
         description="Count only recordings that match. Default: all. A filter on other fields than those of "
         "StatsDimension, or on several of them, may have to read the recordings of the period: see the error "
-        "TOO_MANY_ROWS."
+        "QUERY_TOO_BROAD."
     ),
 ]
 Descendants = Annotated[
@@ -97,7 +99,18 @@ async def resolve_stats(  # noqa: PLR0913, PLR0917 - the arguments of the field
         top=value_or_none(top),
         histograms="durationMs" in cached(info, _figures_selected),
     )
-    return PlanInput(await info.context.recordings.stats.figures(info.context.principal, query))
+    return PlanInput(await figures_of(info.context, query))
+
+
+async def figures_of(context: Context, query: StatsQuery) -> domain.StatsResult:
+    """Return figures, and add the recordings that were counted one by one to the cost of the response."""
+    try:
+        result = await context.recordings.stats.figures(context.principal, query)
+    except QueryTooBroad as error:
+        context.examined.add(error.examined)
+        raise
+    context.examined.add(result.examined)
+    return result
 
 
 def _figures_selected(info: Info) -> frozenset[str]:

@@ -22,6 +22,7 @@ from graph.execution.response import GraphQLResponse, encode
 from graph.schema.build import STATS_COST
 from graph.schema.camel_case import explain
 from graph.schema.enums import Direction, RecordingFormat
+from graph.schema.stats_field import figures_of
 from graph.stats.stats_parameters import WantedStats, read_parameters
 from recordings.model.errors import Forbidden, NotFound, Refused, Unauthenticated
 from recordings.model.stats import Dimension, StatsRow
@@ -84,7 +85,11 @@ class StatsEndpoint:
         if rate is not None and (wait := rate.take(self._graphql.payer(request), STATS_COST)):
             message = f"rate limit exceeded: this request costs {STATS_COST} points; try again in {wait} s"
             return error_response(429, "RATE_LIMITED", message, {"retry-after": str(wait)})
-        result = await context.recordings.stats.figures(context.principal, wanted.query)
+        try:
+            result = await figures_of(context, wanted.query)
+        finally:
+            if rate is not None:
+                rate.charge(self._graphql.payer(request), context.examined.points)
         columns = _columns(wanted)
         body = _BODIES[wanted.format](list(columns), [[read(row) for read in columns.values()] for row in result.rows])
         found = GraphQLResponse(200, body, _MEDIA_TYPES[wanted.format])

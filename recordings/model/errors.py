@@ -72,12 +72,6 @@ class InvalidCursor(InvalidInput):
     code = "INVALID_CURSOR"
 
 
-class TooManyRows(Refused):
-    """The request would have to read too many recordings, because no index and no rollup has its result."""
-
-    code = "TOO_MANY_ROWS"
-
-
 class Unauthenticated(Refused):
     """The credentials are missing, unknown, expired or revoked."""
 
@@ -199,7 +193,7 @@ class Conflict(Refused):
 
 
 class QueryTooBroad(Refused):
-    """No index serves the filter, and the page is not full after the most rows that a query may examine.
+    """No index or rollup serves the request, and it would have to examine more rows than a query may.
 
     `examined` is that number of rows.
     """

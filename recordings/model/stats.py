@@ -211,8 +211,12 @@ class StatsRow(Figures):
 
 @dataclass(frozen=True, slots=True)
 class StatsResult:
-    """The rows, the figures of all recordings of the period, and the time at which they were counted."""
+    """The rows, the figures of all recordings of the period, and the time at which they were counted.
+
+    `examined` is the number of recordings that were counted one by one.
+    """
 
     rows: Sequence[StatsRow]
     total: Figures
     as_of: Millis
+    examined: int = field(default=0, compare=False)

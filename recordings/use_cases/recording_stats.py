@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 from recordings.model.account import Principal, Scope
-from recordings.model.errors import InvalidInput, TooManyRows
+from recordings.model.errors import InvalidInput, QueryTooBroad
 from recordings.model.histogram import add_all
 from recordings.model.instants import Millis
 from recordings.model.query import EVERYTHING, And, Condition, Equal, check, matches
@@ -49,7 +49,7 @@ class RecordingStats:
         Raises:
             InvalidInput: the question is not allowed, or has too many rows.
             NotFound: the principal may not access the account.
-            TooManyRows: the rollups cannot answer the question, and it has too many recordings to read them.
+            QueryTooBroad: the rollups cannot answer the question, and it has too many recordings to read them.
         """
         require_scope(principal, Scope.READ)
         account_id = await self._authorized.account_id(principal, query.account_id)
@@ -62,7 +62,7 @@ class RecordingStats:
         total = Figures()
         for figures in sums.groups.values():
             add_figures(total, figures)
-        return StatsResult(StatsTable(query, zone, edges).rows(sums.groups), total, as_of)
+        return StatsResult(StatsTable(query, zone, edges).rows(sums.groups), total, as_of, sums.examined)
 
     async def _accounts(self, principal: Principal, account_id: str, query: StatsQuery) -> list[str]:
         # A principal with an owner can access one account only.
@@ -107,11 +107,10 @@ class RecordingStats:
 
     async def _add_rows(self, sums: "_Sums", ranges: Mapping[str, Sequence[Range]]) -> None:
         selections = [sums.selection(account_id, found) for account_id, found in ranges.items() if found]
-        left = MAX_EXAMINED
         for selection in selections:
-            left -= await self._store.examined(selection, left + 1)
-            if left < 0:
-                raise sums.too_many_rows()
+            sums.examined += await self._store.examined(selection, MAX_EXAMINED + 1 - sums.examined)
+            if sums.examined > MAX_EXAMINED:
+                raise sums.too_broad()
         for selection in selections:
             async for rows in self._store.rows_to_count(selection):
                 for row in rows:
@@ -137,6 +136,8 @@ class _Sums:
         self.cube = smallest_cube(self._needed) if query.period.field is PeriodField.START else None
         self._groups_of_cells: dict[Key, Key | None] = {}
         self._cells = 0
+        self.examined = 0
+        """The recordings that are counted one by one."""
 
     def selection(self, account_id: str, ranges: Sequence[Range]) -> RowSelection:
         """Return the recordings of an account to count in ranges of the period."""
@@ -153,7 +154,7 @@ class _Sums:
         """Add the cells of a slot."""
         self._cells += len(part.cells or ())
         if self._cells > MAX_CELLS:
-            raise self.too_many_rows()
+            raise self.too_broad()
         at = self._bucket_of(slot.at)
         for key, values in part.cells or ():
             if (group := self._group_of(key)) is not None:
@@ -166,7 +167,7 @@ class _Sums:
         """Add one recording."""
         add_row(self._figures(self._bucket_of(row.at), account_id, self._read_group(row)), row)
 
-    def too_many_rows(self) -> TooManyRows:
+    def too_broad(self) -> QueryTooBroad:
         """Return the error for a question that would read too many recordings or cells."""
         outside = sorted(self._needed - {name for names in CUBES.values() for name in names})
         advice = "ask for a shorter period"
@@ -177,7 +178,7 @@ class _Sums:
         elif self.cube is None:
             advice += ", or use fewer fields in `group_by` and `filter`"
         message = f"the figures would need more than {MAX_EXAMINED} recordings, which are counted one by one: {advice}"
-        return TooManyRows(message, path=("period",))
+        return QueryTooBroad(message, self.examined)
 
     def _bucket_of(self, at: Millis) -> Millis:
         return self.edges[bisect_right(self.edges, at) - 1]

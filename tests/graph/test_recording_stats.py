@@ -7,6 +7,7 @@ import pytest
 
 from recordings.model.instants import HOUR, MINUTE, from_iso
 from recordings.model.recording import Direction, Reason, State
+from recordings.use_cases.count_slots import SlotCounter
 from tests.graph.api import MEDIA, Api
 from tests.support.memory_installation import ACCOUNT, CHILD
 
@@ -201,5 +202,15 @@ async def test_a_question_that_would_read_too_much_is_refused(api: Api, monkeypa
     for number in range(4):
         await keep(api, f"24T21:0{number}:00", label="a")
     error = await api.refused(stats('filter: {callId: {equal: "x"}}'))
-    assert error["extensions"] == {"code": "TOO_MANY_ROWS", "path": ["period"]}
+    assert error["extensions"]["code"] == "QUERY_TOO_BROAD"
     assert "`callId`" in error["message"]
+
+
+async def test_recordings_that_are_read_have_a_price(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graph.execution.examined_rows.FREE", 1)
+    for number in range(30):
+        await keep(api, f"24T21:00:{number:02}")
+    before = (await api.send(stats()))["extensions"]["cost"]["requested"]
+    await SlotCounter(api.installation.store, api.installation.clock).count_some()
+    after = (await api.send(stats()))["extensions"]["cost"]["requested"]
+    assert before - after == 3

@@ -36,7 +36,6 @@ from recordings.model.errors import (
     MediaUnavailable,
     QueryTooBroad,
     Refused,
-    TooManyRows,
     Unauthenticated,
 )
 from recordings.model.events import Annotated, Masked, Paused, Restored, Resumed, Stopped, Trashed, Unmasked
@@ -159,7 +158,6 @@ def test_every_refusal_of_a_use_case_has_an_error_type() -> None:
         MediaUnavailable,  # a mutation neither plays audio nor draws waveforms
         QueryTooBroad,  # a mutation returns no list
         Busy,  # only conversions of audio raise it
-        TooManyRows,  # a mutation reads a bounded number of recordings
         Unauthenticated,  # the HTTP response has status 401, and nothing is executed
     }
     assert set(refusals()) - without_type == {*TYPES, *InvalidCursor.__bases__}
