@@ -19,8 +19,13 @@ export default [
           acceptedIdNames: ["id"],
           acceptedIdTypes: ["ID"],
           exceptions: {
-            types: ["Hold", "Media", "PageInfo", "RecordingOptions", "Span", "Viewer", "_Service"],
-            suffixes: ["Connection", "Edge", "Error", "Figures", "Payload", "Stats", "StatsRow"],
+            types: [
+              "Hold", "Media", "PageInfo", "PlannedRecording", "PolicyCell", "PolicyLevel", "PolicyLock",
+              "RecordingConsent", "RecordingOptions", "Span", "Viewer", "_Service",
+            ],
+            suffixes: [
+              "Connection", "Decision", "Edge", "Error", "Explanation", "Figures", "Payload", "Stats", "StatsRow",
+            ],
           },
         },
       ],
