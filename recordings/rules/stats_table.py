@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -120,12 +121,11 @@ class StatsTable:
         wanted: Iterable[tuple[Millis, Key]] = chosen
         if self.query.fill:
             wanted = [(edge, key) for edge in self.edges[:-1] for key in keys]
-        texts = {edge: iso_in_zone(self.zone, edge) for edge in self.edges}
-        ends = dict(zip(self.edges, self.edges[1:], strict=False))
-        return [
-            self._row(texts[at], texts[ends[at]], key, figures)
-            for at, key, figures in self._sorted([(*place, chosen.get(place) or Figures()) for place in wanted])
-        ]
+        texts = [iso_in_zone(self.zone, edge) for edge in self.edges]
+        ends = dict(zip(self.edges, pairwise(texts), strict=False))
+        names = [dimension.value for dimension in self.query.group_by]
+        entries = self._sorted([(*place, chosen.get(place) or Figures()) for place in wanted])
+        return [self._row(names, ends[at], key, figures) for at, key, figures in entries]
 
     def _count(self, groups: Groups, keys: set[Key], edges: Sequence[Millis]) -> int:
         if self.query.fill:
@@ -156,12 +156,12 @@ class StatsTable:
             entries.sort(key=lambda entry: entry[0], reverse=True)
         return entries
 
-    def _row(self, start: str, end: str, key: Key, figures: Figures) -> StatsRow:
+    def _row(self, names: Sequence[str], ends: tuple[str, str], key: Key, figures: Figures) -> StatsRow:
         is_other = self.query.top is not None and key == OTHER
         # By position: a result may have thousands of rows, and names take twice as long.
-        row = StatsRow(*figures.values(), figures.histogram, start, end, is_other)
-        for dimension, value in zip(self.query.group_by, key, strict=False):
-            setattr(row, dimension.value, value)
+        row = StatsRow(*figures.values(), figures.histogram, *ends, is_other)
+        for name, value in zip(names, key, strict=False):
+            setattr(row, name, value)
         return row
 
 
