@@ -67,7 +67,7 @@ COUNTED: Final = (
     "trashed_from",
     "duration_ms",
 )
-"""The fields that the figures depend on, besides the time and the size of the stored audio."""
+"""The fields that the figures depend on, in addition to the time and the size of the stored audio."""
 
 Key = tuple[str | None, ...]
 """The values of the dimensions of a cell."""

@@ -93,7 +93,7 @@ class StatsQuery:
     """A question about the recordings of an account.
 
     - `account_id`: `None` for the caller's own account. `descendants`: also the accounts below it.
-    - `bucket`: `None` for one row over the whole period.
+    - `bucket`: `None` for a single row over the whole period.
     - `trashed`: count the trash instead of the live recordings.
     - `fill`: return rows with zeros for the buckets in which a group has no recordings.
     - `top`: return only so many groups, the first ones by `order`, and one row `other` for the rest.
@@ -120,7 +120,7 @@ class Figures:
 
     - `count`: all recordings. `measured`: those with a known duration.
     - `audio_ms`: the sum of their durations. `bytes`: the sum of the sizes of their stored audio.
-    - `failed`: those that are `FAILED` or `LOST`, or were before they were deleted.
+    - `failed`: the recordings that are `FAILED` or `LOST`, or were before they were deleted.
     """
 
     count: int = 0

@@ -172,7 +172,7 @@ class _Sums:
         outside = sorted(self._needed - {name for names in CUBES.values() for name in names})
         advice = "ask for a shorter period"
         if self.query.period.field is not PeriodField.START:
-            advice += ", or for one of the field START"
+            advice += ", or for a period of the field START"
         elif outside:
             advice += f", or leave out {' and '.join(f'`{name}`' for name in outside)}"
         elif self.cube is None:

@@ -1,6 +1,6 @@
 """The tables of rollups, and the triggers that mark a slot in the transaction that changes one of its recordings.
 
-A mark has a random version, so that a slot that was counted meanwhile and marked again is recognised.
+A mark has a random version, so that a counter recognises a slot that changed while it was counted.
 """
 
 # ruff: noqa: S608 - the names in these statements are constants
