@@ -50,8 +50,8 @@ class Figures:
         "Null if no duration is known.",
     )
     failure_rate: float | None = strawberry.field(
-        description="The share of the recordings that are FAILED or LOST, from 0 to 1. In the trash: the share that was "
-        "FAILED or LOST before. Null without recordings."
+        description="The share of the recordings that are FAILED or LOST, from 0 to 1. In the trash: the share that "
+        "was FAILED or LOST before. Null without recordings."
     )
 
 
