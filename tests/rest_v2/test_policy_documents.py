@@ -7,7 +7,9 @@ import pytest
 import pytest_asyncio
 
 from recordings.model.account import GRANTABLE, Scope
+from recordings.model.recording_policy import Lock, LockKind, PolicyScope
 from recordings.model.user import PrivLevel, User
+from recordings.use_cases.policies import PolicyChange
 from tests.rest_v2.v2_installation import V2Client
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -324,3 +326,13 @@ async def test_a_url_is_shown_only_with_control(admin: V2Client) -> None:
     assert (await get(admin))["call_recording"] == {"account": at({"enabled": True})}
     admin.headers = {"X-Auth-Token": admin.token(Scope.LISTEN)}
     assert "call_recording" not in await get(admin)
+
+
+async def test_a_lock_rejects_a_start_on_a_channel(admin: V2Client) -> None:
+    change = PolicyChange(scope=PolicyScope.ACCOUNT, locks=(Lock(LockKind.NEVER),))
+    await admin.installation.policies.set(admin.principal(*GRANTABLE), change)
+    admin.installation.recorder.ring(admin.account.id, "locked")
+    flow = {"module": "record_call", "data": {"action": "start"}}
+    response = await admin.put(f"{admin.path}/channels/locked", flow, action="metaflow")
+    assert (response.status_code, response.json()["message"]) == (403, "forbidden")
+    assert "lock NEVER" in response.json()["data"]["cause"]

@@ -41,6 +41,8 @@ def audiosocket_route(authenticate: Authenticate, calls: AudioSocketCalls | None
 
         try:
             parameters = await _call_parameters(request)
+            if principal.record_all:
+                parameters = {"record": "true", **parameters}
         except ProtocolError as error:
             return reject(400, "INVALID_INPUT", str(error))
         except TimeoutError:

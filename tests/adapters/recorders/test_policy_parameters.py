@@ -1,13 +1,20 @@
 """What streams and the embedded recorder say for recording policies."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
 from adapters.recorders.dialects.call_parties import make_call
 from adapters.recorders.embedded import EmbeddedRecorder
+from adapters.recorders.embedded.audiosocket_calls import AudioSocketCalls
+from adapters.recorders.embedded.audiosocket_route import audiosocket_route
 from adapters.spool import FolderSpool
+from recordings.model.account import Principal, Scope
 from recordings.model.call import Call, Network
 from recordings.model.recording import EndCause
 from recordings.ports.recorder import CallChange, CallEvent
@@ -64,3 +71,29 @@ async def test_each_change_of_a_call_is_reported_once(tmp_path: Path) -> None:
     await recorder.close()
     found = [event.change async for event in recorder.events() if isinstance(event, CallEvent)]
     assert found == [CallChange.ARRIVED, CallChange.ANSWERED, CallChange.ENDED]
+
+
+class Expected(AudioSocketCalls):
+    """Remembers the parameters of the calls that are expected."""
+
+    parameters: Mapping[str, str] = {}
+
+    def expect(self, account_id: str, parameters: Mapping[str, str], is_allowed: Any) -> UUID | None:
+        self.parameters = parameters
+        return super().expect(account_id, parameters, is_allowed)
+
+
+@pytest.mark.parametrize(("record_all", "requested"), [(True, "true"), (False, None)])
+async def test_an_address_that_records_every_call_requests_it_for_audiosocket(
+    record_all: bool, requested: str | None
+) -> None:
+    async def authenticate(_address: str, _secret: str) -> Principal:
+        return Principal("a", frozenset({Scope.INGEST}), record_all=record_all)
+
+    calls = Expected()
+    transport = httpx.ASGITransport(Starlette(routes=[audiosocket_route(authenticate, calls)]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+        assert (await client.post("/ingest/x/y/audiosocket?call_id=c")).status_code == 200
+        assert calls.parameters.get("record") == requested
+        await client.post("/ingest/x/y/audiosocket?call_id=c&record=false")
+        assert calls.parameters["record"] == "false"
