@@ -197,7 +197,7 @@ async def test_changes_have_deleted_and_purged_recordings_and_resume(filled: Exp
     assert [(row["id"], row["state"]) for row in rows] == [(second["id"], "TRASHED"), (third["id"], "PURGED")]
     assert [row["id"] for row in await filled.rows()] == [first["id"]]
     named = {name for name, value in rows[1].items() if value not in {None, "", False}}
-    assert named == {"id", "accountId", "state", "start", "created", "modified", "revision", "cursor"}
+    assert named == {"id", "accountId", "state", "start", "created", "modified", "format", "revision", "cursor"}
     # A filter hides no tombstone: the mirror must delete its copy.
     none = await filled.rows(after=cursor, filter='{"label": {"equal": "nothing"}}')
     assert [row["id"] for row in none] == [third["id"]]

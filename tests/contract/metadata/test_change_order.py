@@ -20,6 +20,12 @@ CHANGED = frozenset({"changed"})
 Client = AsyncMongoClient[dict[str, Any]]
 
 
+def shorten_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limit the time of writes more, so that the tests wait less for the watermark."""
+    monkeypatch.setattr(recording_collection, "WRITE_MS", 2_500)
+    monkeypatch.setattr(change_clock, "LONGEST_WRITE", 3.5)
+
+
 async def changed(store: MetadataStore, identity: str) -> int:
     return (await store.rows([identity], CHANGED))[identity]["changed"]
 
@@ -57,7 +63,7 @@ async def test_a_list_can_contain_all_shelves_in_the_order_of_changes_only(store
 
 @pytest.mark.parametrize("kind", ["sqlite", "pymongo"])
 async def test_a_mirror_of_a_store_under_load_is_equal_to_it(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change_clock, "LONGEST_WRITE", 5.5)
+    shorten_limits(monkeypatch)
     opened = [await stores.open() for _ in range(3)]
     mirror = Mirror(opened[2])
     writing = [
@@ -72,9 +78,7 @@ async def test_a_mirror_of_a_store_under_load_is_equal_to_it(stores: Stores, mon
 
 @pytest.fixture
 async def mongodb(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> MetadataStore:
-    # A shorter time limit, so that the tests wait less for the watermark.
-    monkeypatch.setattr(recording_collection, "WRITE_MS", 2_500)
-    monkeypatch.setattr(change_clock, "LONGEST_WRITE", 3.5)
+    shorten_limits(monkeypatch)
     return await stores.open()
 
 
