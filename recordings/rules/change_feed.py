@@ -15,26 +15,37 @@ from typing import Any, Final, cast
 
 from recordings.model.fields import FIELDS, FieldType, RecordingRow
 from recordings.model.instants import Millis
-from recordings.model.query import And, Condition, Equal, Not, Or, OrderField, Query, Range
+from recordings.model.query import And, Equal, Or, OrderField, Query, Range
 from recordings.model.recording import State
 
 _CHANGED: Final = OrderField.MODIFIED.value
 _TOMBSTONE: Final = Equal("state", State.PURGED.value)
-_INCOMPLETE_UPLOAD: Final = And((Equal("revision", 0), Not(Equal("source_key", None))))
+CHECKED: Final = frozenset({"state", "revision", "source_key"})
+"""The fields of a row that `is_change` and `shown` need."""
 _KEPT: Final = frozenset({"id", "account_id", "state", "shelf", "revision", "created", "start", "format", _CHANGED})
 """What a tombstone shows. The store keeps more of it, for the operator."""
 _BLANK: Final[Mapping[FieldType, Any]] = {FieldType.TEXT: "", FieldType.OBJECT: [], FieldType.FREE_FORM: {}}
 
 
 def final_changes(query: Query, watermark: Millis) -> Query:
-    """Return a query in the order of changes that shows only rows that a mirror may see."""
+    """Return a query in the order of changes that selects only rows before the watermark, and all tombstones.
+
+    Without another condition, the filter is one range of the sort key, which a store reads from its index alone.
+    """
     items = query.where.items if isinstance(query.where, And) else (query.where,)
-    # Separate terms, so that a store reads only this range of its index.
     ranges = [item for item in items if isinstance(item, Range) and item.field == _CHANGED]
-    others: Condition = And(tuple(item for item in items if item not in ranges))
-    if query.shelf is None and others != And(()):
-        others = Or((others, _TOMBSTONE))
-    return replace(query, where=And((*ranges, Range(_CHANGED, below=watermark), others, Not(_INCOMPLETE_UPLOAD))))
+    others = tuple(item for item in items if item not in ranges)
+    minimum = max((item.minimum for item in ranges if item.minimum is not None), default=None)
+    below = min((watermark, *(item.below for item in ranges if item.below is not None)))
+    if query.shelf is None and others:
+        others = (Or((And(others), _TOMBSTONE)),)
+    final = Range(_CHANGED, minimum, below)
+    return replace(query, where=And((final, *others)) if others else final)
+
+
+def is_change(row: RecordingRow) -> bool:
+    """Return false for an upload that is not complete. The row needs `CHECKED`."""
+    return row["revision"] > 0 or row["source_key"] is None
 
 
 def shown(row: RecordingRow) -> RecordingRow:

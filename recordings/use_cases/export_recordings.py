@@ -1,8 +1,8 @@
 """Exports: all rows of an account in chunks, oldest first, or the changes since a cursor.
 
-An export reads its range of the index from one end to the other, a chunk at a time, and applies the filter to each row.
-So no filter makes one read slow, and the memory does not depend on the number of rows. The range is bounded by the
-filter's conditions on the sort key.
+An export is read a chunk at a time, so the memory does not depend on the number of rows. If no index serves the
+filter, the export reads its range of the sort key from one end to the other and tests the filter on each row. So no
+filter makes one read slow.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -10,8 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from recordings.model.account import Principal, Scope
+from recordings.model.errors import QueryTooBroad
 from recordings.model.fields import PARTS, RecordingRow
+from recordings.model.instants import Millis
 from recordings.model.query import (
+    EVERYTHING,
     And,
     Condition,
     HasMedia,
@@ -31,7 +34,7 @@ from recordings.model.recording import Shelf, State
 from recordings.ports.audit import Audit
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
-from recordings.rules.change_feed import final_changes, shown
+from recordings.rules.change_feed import CHECKED, final_changes, is_change, shown
 from recordings.use_cases.authorized import Authorized
 
 CHUNK: Final = 1_000
@@ -78,27 +81,46 @@ class Exports:
         shelf = None if is_changes else Shelf.LIVE
         wanted = Query(account_id=request.account_id, shelf=shelf, where=request.where, order=request.order)
         query = await self._authorized.narrow(principal, wanted)
-        query = replace(query, where=_range_of(query))
-        if is_changes:
-            query = final_changes(query, await self._store.watermark())
+        watermark = await self._store.watermark() if is_changes else None
         self._audit.record(principal, "export", None, account=request.account_id)
-        return self._chunks(query, request)
+        return self._chunks(query, request, watermark)
 
-    async def _chunks(self, query: Query, request: ExportRequest) -> AsyncGenerator[Chunk]:
-        fields = request.fields | _fields_of(request.where) | {"state"}
-        after, has_more = request.after, True
+    async def _chunks(self, query: Query, request: ExportRequest, watermark: Millis | None) -> AsyncGenerator[Chunk]:
+        fields = request.fields | _fields_of(request.where) | CHECKED
+        ranged = replace(query, where=_range_of(query))
+        if watermark is not None:
+            query, ranged = final_changes(query, watermark), final_changes(ranged, watermark)
+        after, has_more, has_index = request.after, True, True
         while has_more:
-            page = await self._store.page(query, PageRequest(limit=CHUNK, after=after, fields=fields))
-            yield [shown(row) for row in page.rows if row["state"] == State.PURGED or matches(request.where, row)]
+            try:
+                page = await self._store.page(
+                    query if has_index else ranged, PageRequest(limit=CHUNK, after=after, fields=fields)
+                )
+            except QueryTooBroad:
+                if not has_index:
+                    raise
+                # No index serves the filter, so it is tested here on all rows of the range.
+                has_index = False
+                continue
+            yield [shown(row) for row in page.rows if _is_selected(row, request)]
             has_more = page.has_more
             if has_more:
                 after = position_of(query.order, page.rows[-1])
 
 
+def _is_selected(row: RecordingRow, request: ExportRequest) -> bool:
+    if request.order == BY_CHANGE and not is_change(row):
+        return False
+    return row["state"] == State.PURGED or matches(request.where, row)
+
+
 def _range_of(query: Query) -> Condition:
-    """Return the conditions on the sort key that every row must meet."""
+    """Return the one range of the sort key that contains every row of the filter. It needs no other condition."""
     items = query.where.items if isinstance(query.where, And) else (query.where,)
-    return And(tuple(item for item in items if isinstance(item, Range) and item.field == query.order.field))
+    ranges = [item for item in items if isinstance(item, Range) and item.field == query.order.field]
+    minimum = max((item.minimum for item in ranges if item.minimum is not None), default=None)
+    below = min((item.below for item in ranges if item.below is not None), default=None)
+    return Range(query.order.field.value, minimum, below) if ranges else EVERYTHING
 
 
 def _fields_of(condition: Condition) -> frozenset[str]:

@@ -20,9 +20,11 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from adapters.metadata.sqlite import SqliteStore
 from graph.export import table_formats
 from graph.export.columns import COLUMNS, DEFAULT
 from graph.export.export_endpoint import ExportEndpoint, ExportSlots
+from recordings.model.instants import to_iso
 from recordings.model.recording import Delivery, DeliveryState, Hold, State
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.use_cases import export_recordings
@@ -347,6 +349,23 @@ async def test_rows_are_read_as_the_client_takes_them(filled: Export, monkeypatc
     await anext(response.body_iterator)
     assert sizes == [1, 1]
     await response.body_iterator.aclose()
+
+
+async def test_a_filter_without_an_index_is_tested_on_every_row(
+    tmp_path: Path, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [await export.keep(number) for number in range(30)]
+    store = SqliteStore(tmp_path, max_examined=5)
+    await store.open()
+    monkeypatch.setattr(export_recordings, "CHUNK", 7)
+    monkeypatch.setattr(export.installation.store, "page", store.page)
+    # Both ends of `from` and `to`, and of the filter, limit the range.
+    long = {"durationMs": {"gte": 61_000}, "start": {"gte": to_iso(kept[2].start)}}
+    found = await export.rows(filter=json.dumps(long), to=to_iso(kept[29].start))
+    assert [row["id"] for row in found] == [each.id for each in kept[2:29]]
+    changes = await export.rows(filter=json.dumps(long), modified_since="2000-01-01")
+    assert [row["id"] for row in changes] == [each.id for each in kept[2:]]
+    await store.close()
 
 
 class FailingStore:
