@@ -15,13 +15,18 @@ from typing import Any, Final, cast
 
 from recordings.model.fields import FIELDS, FieldType, RecordingRow
 from recordings.model.instants import Millis
-from recordings.model.query import And, Equal, Or, OrderField, Query, Range
-from recordings.model.recording import State
+from recordings.model.query import And, Condition, Equal, In, Not, Or, OrderField, Query, Range
+from recordings.model.recording import Shelf, State
 
 _CHANGED: Final = OrderField.MODIFIED.value
 _TOMBSTONE: Final = Equal("state", State.PURGED.value)
 CHECKED: Final = frozenset({"state", "revision", "source_key"})
 """The fields of a row that `is_change` and `shown` need."""
+_ON_SHELF: Final[Mapping[Shelf, Condition]] = {
+    Shelf.LIVE: Not(In("state", (State.TRASHED.value, State.PURGED.value))),
+    Shelf.TRASH: Equal("state", State.TRASHED.value),
+    Shelf.GONE: _TOMBSTONE,
+}
 _KEPT: Final = frozenset({"id", "account_id", "state", "shelf", "revision", "created", "start", "format", _CHANGED})
 """What a tombstone shows. The store keeps more of it, for the operator."""
 _BLANK: Final[Mapping[FieldType, Any]] = {FieldType.TEXT: "", FieldType.OBJECT: [], FieldType.FREE_FORM: {}}
@@ -39,8 +44,11 @@ def final_changes(query: Query, watermark: Millis) -> Query:
     below = min((watermark, *(item.below for item in ranges if item.below is not None)))
     if query.shelf is None and others:
         others = (Or((And(others), _TOMBSTONE)),)
+    if query.shelf is not None:
+        # The index of this order has no shelf. As a condition, it has the limits of every other condition.
+        others = (*others, _ON_SHELF[query.shelf])
     final = Range(_CHANGED, minimum, below)
-    return replace(query, where=And((final, *others)) if others else final)
+    return replace(query, shelf=None, where=And((final, *others)) if others else final)
 
 
 def is_change(row: RecordingRow) -> bool:

@@ -80,6 +80,17 @@ async def test_modified_is_the_value_that_lists_are_ordered_and_filtered_by(api:
     assert listed["recordings"]["totalCount"] == 5
 
 
+async def test_a_list_of_one_shelf_is_sorted_by_changes_too(api: Api) -> None:
+    live = await api.keep()
+    trashed = await api.trash()
+    await api.keep(state=State.PURGED, media=None)
+    for arguments, expected in (("", live), ("trashed: true, ", trashed)):
+        order = "orderBy: {field: MODIFIED, direction: DESC}"
+        page = await api.ask(f"{{ recordings(first: 9, {arguments}{order}) {{ totalCount nodes {{ plainId }} }} }}")
+        assert ids(page["recordings"]["nodes"]) == [expected.id]
+        assert page["recordings"]["totalCount"] == 1
+
+
 async def test_a_tombstone_matches_every_filter(api: Api) -> None:
     kept = await api.keep(label="mine")
     await api.keep(label="other")
