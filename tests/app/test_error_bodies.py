@@ -170,8 +170,9 @@ async def test_a_socket_with_an_unknown_address_is_denied_in_this_form(site: Sit
     sockets = [each.path for each in site.app._app.routes if isinstance(each, WebSocketRoute)]  # type: ignore[attr-defined]
     (socket,) = [path for path in sockets if path.endswith("/ws") and "{secret}" in path]
     path = socket.replace("{address}", "nothing").replace("{secret}", "x")
-    scope = {"type": "websocket", "path": path, "query_string": b"", "headers": [], "subprotocols": []}
-    await site.app(scope | {"extensions": {"websocket.http.response": {}}}, receive, send)
+    scope = {"type": "websocket", "path": path, "query_string": b"", "subprotocols": []}
+    parts = {"headers": [(b"host", b"test")], "extensions": {"websocket.http.response": {}}}
+    await site.app(scope | parts, receive, send)
     start, body = sent[0], b"".join(message.get("body", b"") for message in sent)
     response = httpx.Response(start["status"], headers=start["headers"], content=body)
     error = response.json()["error"]

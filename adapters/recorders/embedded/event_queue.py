@@ -8,7 +8,7 @@ from recordings.ports.recorder import CallEvent, TakeEvent
 
 MAX_WAITING: Final = 10_000
 """Maximum number of waiting events at which new takes still start. Each open take adds at most
-two more, and each live call three."""
+two more and its gaps (`take.MAX_GAPS`), and each live call three."""
 
 
 class EventQueue:
