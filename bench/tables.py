@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import islice
@@ -24,7 +24,7 @@ from adapters.metadata.sqlite.database import connect
 from adapters.metadata.sqlite.sqlite_store import FILE
 from recordings.model.ids import new_recording_id
 from recordings.model.query import PageRequest, Query
-from recordings.model.recording import ROW_FIELDS, Media, Recording, State
+from recordings.model.recording import Media, Recording, State
 from recordings.ports.recording_store import MetadataStore
 
 NOW = 1_795_336_400_000
@@ -33,7 +33,6 @@ BACKLOG = 2_000
 """How many recordings are due, in a table of any size. They are the newest, as in a real installation."""
 OWNERS_DUE = tuple(f"{number:032x}" for number in range(0, OWNERS, 10))
 """The owners of one recording in ten."""
-COLUMN_INDEX = {name: index for index, name in enumerate(ROW_FIELDS)}
 
 
 TEMPLATE = Recording(
@@ -79,6 +78,14 @@ def recordings(count: int) -> list[Recording]:
     return [replace(TEMPLATE, **values) for values in varied(count)]
 
 
+def changed(changes: dict[str, Any]) -> Recording:
+    """Return a recording with other values in some fields."""
+    return replace(TEMPLATE, **changes)
+
+
+Varied = Callable[[int], Iterator[dict[str, Any]]]
+
+
 class StoreBench:
     """One store and its bare driver. `fill` writes the rows in bulk, which is faster than one insert for each."""
 
@@ -105,8 +112,9 @@ class StoreBench:
 class Sqlite(StoreBench):
     name = "SQLite"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, varied: Varied = varied) -> None:
         self.store = SqliteStore(folder)
+        self._varied = varied
         self._path = folder / FILE
 
     async def fill(self, size: int) -> None:
@@ -129,12 +137,19 @@ class Sqlite(StoreBench):
         connection.close()
 
     def _values(self, size: int) -> Iterator[list[Any]]:
-        template = sqlite_recordings.values_of(TEMPLATE)
-        for changes in varied(size):
-            values = template.copy()
-            for name, value in changes.items():
-                values[COLUMN_INDEX[name]] = value
-            yield values
+        for changes in self._varied(size):
+            yield sqlite_recordings.values_of(changed(changes))
+
+    async def drop_field_indexes(self) -> None:
+        """Drop the indexes that serve filters."""
+        await asyncio.to_thread(self._drop_field_indexes)
+
+    def _drop_field_indexes(self) -> None:
+        connection = sqlite3.connect(self._path, timeout=60)
+        found = connection.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'recordings!_on!_%' ESCAPE '!'")
+        for (name,) in found.fetchall():
+            connection.execute(f"DROP INDEX {name}")
+        connection.close()
 
     async def fall_due(self) -> None:
         await asyncio.to_thread(self._fall_due)
@@ -173,8 +188,9 @@ class Sqlite(StoreBench):
 class Mongo(StoreBench):
     name = "MongoDB"
 
-    def __init__(self, uri: str, database: str) -> None:
+    def __init__(self, uri: str, database: str, varied: Varied = varied) -> None:
         self.store = MongoStore(uri, database)
+        self._varied = varied
         self._uri, self._database = uri, database
 
     async def fill(self, size: int) -> None:
@@ -186,13 +202,23 @@ class Mongo(StoreBench):
         with MongoClient[Any](self._uri) as client:
             collection = client[self._database].get_collection("recordings", write_concern=WriteConcern(1))
             collection.drop_indexes()
-            template = to_document(TEMPLATE)
             documents = (
-                {**template, "_id": changes.pop("id"), "changed": NOW + number, **changes}
-                for number, changes in enumerate(varied(size))
+                {**to_document(changed(changes)), "changed": NOW + number}
+                for number, changes in enumerate(self._varied(size))
             )
             while batch := list(islice(documents, 5_000)):
                 collection.insert_many(batch, ordered=False)
+
+    async def drop_field_indexes(self) -> None:
+        """Drop the indexes that serve filters."""
+        await asyncio.to_thread(self._drop_field_indexes)
+
+    def _drop_field_indexes(self) -> None:
+        with MongoClient[Any](self._uri) as client:
+            collection = client[self._database]["recordings"]
+            for name in collection.index_information():
+                if name.startswith("on_"):
+                    collection.drop_index(name)
 
     async def fall_due(self) -> None:
         await asyncio.to_thread(self._fall_due)

@@ -110,6 +110,12 @@ class Access:
     """Whether the walk ends at its limit, and not at the end of the list."""
 
 
+def is_in_order(query: Query) -> bool:
+    """Return true if a page of a query is read in order, so that it examines only its own rows."""
+    node = to_node(query.where)
+    return _is_range(node, query.order.field) or (query.owner_id is None and node == _anchor(node, query))
+
+
 def page_rows(query: Query, request: PageRequest, limit: int = MAX_EXAMINED) -> Asked:
     """Return the rows that `Read` found, and how many rows the store may have examined for them.
 

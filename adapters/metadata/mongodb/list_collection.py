@@ -16,9 +16,11 @@ from adapters.metadata.access_path import (
     Tally,
     Tested,
     count_rows,
+    is_in_order,
     page_rows,
 )
 from adapters.metadata.mongodb import where
+from adapters.metadata.mongodb.account_slots import AccountSlots
 from adapters.metadata.mongodb.bson_document import projection, to_rows
 from adapters.metadata.mongodb.change_clock import ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Document
@@ -29,6 +31,9 @@ from recordings.model.query import MAX_COUNTED, MAX_EXAMINED, Count, OrderField,
 
 READ_MS: Final = 8_000
 """The maximum time (milliseconds) of one read. All reads are bounded, so only an overloaded server needs so long."""
+
+SLOW_PER_ACCOUNT: Final = 4
+"""How many counts, and pages that examine more than their own rows, of one account may run at the same time."""
 
 
 @raises_store_unavailable
@@ -41,6 +46,7 @@ class RecordingLists:
         self._listed = connection.database[RECORDINGS]
         self._listed_final = self._listed.with_options(read_concern=ReadConcern("majority"))
         self._max_examined = max_examined
+        self._slots = AccountSlots(SLOW_PER_ACCOUNT)
 
     async def page(self, query: Query, request: PageRequest) -> Page:
         """Return one page of a query."""
@@ -56,14 +62,20 @@ class RecordingLists:
                 return await self._read_final(find, projection(names), limit)
             return await self._read(find, projection(names), limit)
 
-        found, examined = await _answered(page_rows(query, request, self._max_examined), answer)
+        asked = page_rows(query, request, self._max_examined)
+        if is_in_order(query):
+            found, examined = await _answered(asked, answer)
+        else:
+            async with self._slots.slot(query.account_id):
+                found, examined = await _answered(asked, answer)
         rows = to_rows(found[: request.limit], names)
         return Page(rows[::-1] if request.backward else rows, len(found) > request.limit, examined)
 
     async def count(self, query: Query, limit: int = MAX_COUNTED) -> Count:
         """Return the number of recordings that a query selects, exact up to `limit`."""
         asked = count_rows(query, limit, min(FEW, self._max_examined))
-        found: Count = await _answered(asked, lambda question: self._answer(query, question))
+        async with self._slots.slot(query.account_id):
+            found: Count = await _answered(asked, lambda question: self._answer(query, question))
         return found
 
     async def _read_final(self, find: where.Find, fields: Document, limit: int) -> list[Document]:

@@ -27,9 +27,11 @@ from recordings.ports.recording_store import StoreFullError, StoreUnavailableErr
 
 MIN_SQLITE_VERSION: Final = (3, 37)
 """The first SQLite with STRICT tables."""
-READERS: Final = 3
-READERS_PER_ACCOUNT: Final = 2
-"""How many readers the pages and counts of one account may occupy: in a large account each takes seconds."""
+READERS: Final = 2
+SLOW_READERS: Final = 2
+"""Readers for the counts, and for the pages that examine more than their own rows. They leave the others free."""
+SLOW_READERS_PER_ACCOUNT: Final = 1
+"""How many of them one account may occupy."""
 MAX_BATCH: Final = 256
 """Maximum number of writes in one transaction."""
 BUSY_SECONDS: Final = 5.0
@@ -43,6 +45,9 @@ UNAVAILABLE_CODES: Final = frozenset({
 })  # fmt: skip
 """SQLite's result codes if another process locked the file too long, or if a read was interrupted. The others mean that
 the disk is full, broken or read-only."""
+CHECKPOINT_PAGES: Final = 8_000
+"""The length (pages) of the write-ahead log at which SQLite copies it to the file. An insert changes about thirty index
+pages; with a long log most of them are copied once for many inserts. SQLite's default is 1 000."""
 MAX_WAL_BYTES: Final = 64 << 20
 """After a checkpoint, SQLite reduces the write-ahead log to this size."""
 FIRST_CHECK_SECONDS: Final = 2.0
@@ -66,6 +71,7 @@ class Database:
         self._health = FileHealth(path)
         self._checking: asyncio.Task[None] | None = None
         self._reader: ConnectionThreads | None = None
+        self._slow_reader: ConnectionThreads | None = None
         self._writer: ConnectionThreads | None = None
 
     async def open(self) -> None:
@@ -73,7 +79,10 @@ class Database:
         writing, reading = await asyncio.to_thread(self._connect_with_reserve)
         run_batch = partial(commit_together, before=self._health.require_same_file, begin=advance_clock)
         self._writer = ConnectionThreads("sqlite-writer", [writing], run_batch, MAX_BATCH)
-        self._reader = ConnectionThreads("sqlite-reader", reading, read_one, per_account=READERS_PER_ACCOUNT)
+        self._reader = ConnectionThreads("sqlite-reader", reading[:READERS], read_one, per_account=READERS)
+        self._slow_reader = ConnectionThreads(
+            "sqlite-slow-reader", reading[READERS:], read_one, per_account=SLOW_READERS_PER_ACCOUNT
+        )
         is_complete = await asyncio.to_thread(self._health.quick_check, self._connect_to_check, FIRST_CHECK_SECONDS)
         self._checking = asyncio.create_task(self._check_periodically(0 if not is_complete else CHECK_EVERY_SECONDS))
 
@@ -109,7 +118,7 @@ class Database:
         except BaseException:
             writing.close()
             raise
-        reading = [connect(self._path, "ro") for _ in range(READERS)]
+        reading = [connect(self._path, "ro") for _ in range(READERS + SLOW_READERS)]
         self._health.note_opened()
         return writing, reading
 
@@ -117,13 +126,13 @@ class Database:
         """Finish all queued calls and close the file."""
         if self._checking is not None:
             self._checking.cancel()
-        for threads in (self._reader, self._writer):
+        for threads in (self._reader, self._slow_reader, self._writer):
             if threads is not None:
                 await threads.close()
 
     async def read(self, call: Call, account_id: str | None = None) -> Any:
         """Run a read. It sees every write acknowledged before. A read that may be slow names its account."""
-        result = await self._run_call(self._reader, call, account_id)
+        result = await self._run_call(self._reader if account_id is None else self._slow_reader, call, account_id)
         self._health.require_trusted(result)
         return result
 
@@ -186,6 +195,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     if mode == "rw":
         _until_unlocked(lambda: connection.execute("PRAGMA journal_mode = WAL"))
     connection.execute(f"PRAGMA journal_size_limit = {MAX_WAL_BYTES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     for pragma in ("synchronous = FULL", "temp_store = MEMORY", "cache_size = -65536", "trusted_schema = OFF"):
         connection.execute(f"PRAGMA {pragma}")
     return connection

@@ -1,0 +1,207 @@
+"""Measure every filter in every order on both metadata stores, as ratios to the plain page of the same store and run.
+
+    python -m bench.filters                    100 000 recordings in each store
+    python -m bench.filters --rows 1000000     more
+    python -m bench.filters --store SQLite     one store only
+
+Each filter selects at most 1 000 rows, unless its name begins with "wide". The limits are those of docs/queries.md: ten
+plain pages, or three if the filter is equal to an id. A wide filter has no limit but must not end in a timeout. The
+last lines compare inserts with those into a store without the indexes of fields.
+"""
+
+import argparse
+import asyncio
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from bench import tables
+from bench.stores import AT_ONCE, LISTED, rate
+from bench.tables import Mongo, Sqlite, StoreBench, opened
+from recordings.model.errors import QueryTooBroad
+from recordings.model.query import (
+    And,
+    Condition,
+    Equal,
+    HasMedia,
+    Held,
+    In,
+    Not,
+    Or,
+    Order,
+    OrderField,
+    PageRequest,
+    Prefix,
+    Query,
+    Range,
+)
+from recordings.model.recording import Recording
+from tests.servers.mongod import Mongod
+
+ACCOUNT: Final = tables.TEMPLATE.account_id
+PAGE: Final = PageRequest(limit=100, fields=LISTED)
+ROUNDS: Final = 5
+INSERTS: Final = 640
+ID_LIMIT, LIMIT = 3.0, 10.0
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A filter, and the largest ratio that it may have."""
+
+    name: str
+    where: Condition
+    limit: float | None = LIMIT
+
+
+def varied(count: int) -> Iterator[dict[str, Any]]:
+    """Yield the varying fields of the recordings, with few recordings for some values of each field."""
+    chance = random.Random(count)
+    for number, values in enumerate(tables.varied(count)):
+        rare = number % max(count // 400, 1) == 7
+        yield {
+            **values,
+            "cdr_id": f"{chance.getrandbits(128):032x}",
+            "label": f"order {chance.randrange(max(count // 50, 1))}",
+            "endpoint_id": f"{chance.randrange(max(count // 200, 1)):032x}",
+            "from_": f"+4940{chance.randrange(count):08d}@sip.invalid",
+            "to": f"+4941{chance.randrange(count):08d}@sip.invalid",
+            "callee_id_number": f"+4941{chance.randrange(count):08d}",
+            "caller_id_name": f"Caller {chance.randrange(count)}",
+            "callee_id_name": f"Callee {chance.randrange(count)}",
+            "origin": "rare origin" if rare else "inbound from PSTN",
+            "name": f"call_{chance.getrandbits(64):016x}.mp3",
+            "direction": "outbound" if rare else "inbound",
+            "end_cause": "TIME_LIMIT" if rare else "HANGUP",
+            "hold": {"by": "ada", "at": 1, "reason": "case"} if rare else None,
+            "format": "wav" if rare else "mp3",
+            "state": "FAILED" if rare else "STORED",
+            "reason": "EMPTY" if rare else None,
+        }
+
+
+def filters(row: Recording, count: int) -> list[Filter]:
+    """Return the filters. `row` is a recording in the middle of the table."""
+    ids = ("call_id", "interaction_id", "cdr_id", "label", "endpoint_id", "from", "to", "caller_id_number",
+           "callee_id_number", "caller_id_name", "callee_id_name", "name")  # fmt: skip
+    value = {name: getattr(row, "from_" if name == "from" else name) or "+493" for name in ids}
+    few = [Filter(f"{name} equal", Equal(name, value[name]), ID_LIMIT) for name in ids]
+    few += [Filter(f"{name} prefix", Prefix(name, value[name][:-1])) for name in ids]
+    few += [Filter(f"{name} in", In(name, (value[name], "x", "y"))) for name in ids]
+    few += [Filter(f"{name} no match", Equal(name, "no such value"), ID_LIMIT) for name in ids]
+    few += [
+        Filter("or of 60 prefixes, no match", Or(tuple(Prefix("label", f"none {number}") for number in range(60)))),
+        Filter("state equal", Equal("state", "FAILED")),
+        Filter("state in, no match", In("state", ("RECORDING", "ARMED"))),
+        Filter("reason equal", Equal("reason", "EMPTY")),
+        Filter("endCause equal", Equal("end_cause", "TIME_LIMIT")),
+        Filter("direction equal", Equal("direction", "outbound")),
+        Filter("direction not", Not(Equal("direction", "inbound"))),
+        Filter("format not", Not(Equal("format", "mp3"))),
+        Filter("origin not", Not(Equal("origin", "inbound from PSTN"))),
+        Filter("held", Held()),
+        Filter("no media", HasMedia(present=False)),
+        Filter("start range", Range("start", row.start, row.start + 500_000)),
+        Filter("created range", Range("created", row.created, row.created + 500_000)),
+        Filter("ended range", Range("ended", row.ended, (row.ended or 0) + 500_000)),
+        Filter("duration range", Range("duration_ms", 0, 600_000 * 500 // count)),
+        Filter("label and state", And((Equal("label", value["label"]), Equal("state", "STORED")))),
+        Filter("or over fields", Or((Equal("label", value["label"]), Equal("cdr_id", value["cdr_id"])))),
+        Filter("wide: state", Equal("state", "STORED"), None),
+        Filter("wide: label prefix", Prefix("label", "order"), None),
+        Filter("wide: two, no match", And((Equal("direction", "inbound"), Equal("origin", "rare origin"))), None),
+        Filter("wide: names", And((Prefix("caller_id_name", "Caller"), Prefix("callee_id_name", "Caller"))), None),
+    ]
+    return few
+
+
+async def timed(actions: list[Callable[[], Awaitable[Any]]]) -> list[float]:
+    """Return the median seconds of each action. The actions take turns."""
+    times: list[list[float]] = [[] for _ in actions]
+    for _ in range(ROUNDS + 1):
+        for action, found in zip(actions, times, strict=True):
+            start = time.perf_counter()
+            with suppress(QueryTooBroad):
+                await action()
+            found.append(time.perf_counter() - start)
+    return [statistics.median(found[1:]) for found in times]
+
+
+async def measure(bench: StoreBench, rows: int) -> None:
+    """Print the ratio of each filter, the worst one, and those above their limits."""
+    plain = Query(account_id=ACCOUNT)
+    middle = (await bench.store.page(replace(plain, where=Range("start", tables.NOW + rows * 500)), PAGE)).rows[-1]
+    row = await bench.store.load(middle["id"])
+    assert row is not None
+    worst: tuple[float, str] = (0.0, "")
+    for each in filters(row, rows):
+        for order in (Order(field, descending) for field in OrderField for descending in (True, False)):
+            query = Query(account_id=ACCOUNT, where=each.where, order=order)
+            one, page, count = await timed(
+                [
+                    lambda: bench.store.page(plain, PAGE),
+                    lambda: bench.store.page(query, PAGE),  # noqa: B023 - awaited in this iteration
+                    lambda: bench.store.count(query),  # noqa: B023 - awaited in this iteration
+                ]
+            )
+            name = f"{each.name}, {order.field.name} {'DESC' if order.descending else 'ASC'}"
+            ratio, counted = page / one, count / one
+            worst = max(worst, (ratio, name)) if each.limit else worst
+            if each.limit is None or ratio > each.limit or counted > ID_LIMIT:
+                print(f"{bench.name:8} {name:52} {one * 1e3:8.2f} ms {ratio:7.2f}x count {counted:6.2f}x", flush=True)
+    print(f"{bench.name}: {rows:,} rows, the worst filter with few rows is {worst[0]:.2f}x: {worst[1]}", flush=True)
+
+
+async def inserts(bench: StoreBench, drop: Callable[[], Awaitable[Any]]) -> None:
+    """Compare durable inserts with and without the indexes of fields. `drop` drops them."""
+    tables_of = [[replace(tables.TEMPLATE, **values) for values in _later(turn)] for turn in range(6)]
+    with_indexes = [await rate(bench.store.insert, each) for each in tables_of[:3]]
+    await drop()
+    without = [await rate(bench.store.insert, each) for each in tables_of[3:]]
+    ratio = statistics.median(without) / statistics.median(with_indexes)
+    print(
+        f"{bench.name}: an insert costs {ratio:.2f}x that without the indexes of fields, {AT_ONCE} at once", flush=True
+    )
+
+
+def _later(turn: int) -> Iterator[dict[str, Any]]:
+    for values in tables.varied(INSERTS):
+        chance = random.Random(values["id"])
+        texts = {name: f"{chance.getrandbits(64):016x}" for name in ("cdr_id", "label", "endpoint_id", "name", "to")}
+        yield {**values, **texts, "due_at": None, "call_id": f"{values['call_id']}-{turn}"}
+
+
+async def run(rows: int, wanted: str | None) -> None:
+    """Measure the wanted stores, one after the other."""
+    with tempfile.TemporaryDirectory(prefix="recordings-bench-") as folder:
+        async with AsyncExitStack() as stack:
+            if wanted in {None, "SQLite"}:
+                sqlite = await stack.enter_async_context(opened(Sqlite(Path(folder), varied)))
+                await sqlite.fill(rows)
+                await measure(sqlite, rows)
+                await inserts(sqlite, sqlite.drop_field_indexes)
+            if wanted in {None, "MongoDB"}:
+                server = stack.enter_context(Mongod(Path(folder, "mongod")))
+                mongo = await stack.enter_async_context(opened(Mongo(server.uri, "filters", varied)))
+                await mongo.fill(rows)
+                await measure(mongo, rows)
+                await inserts(mongo, mongo.drop_field_indexes)
+
+
+def main() -> None:
+    """Read the arguments, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--store", choices=["SQLite", "MongoDB"])
+    options = parser.parse_args()
+    asyncio.run(run(options.rows, options.store))
+
+
+if __name__ == "__main__":
+    main()
