@@ -8,9 +8,9 @@ A page is read in one of three ways:
    each, and sorts them.
 3. A walk. The store reads rows in order and tests the filter on each, until the page is full.
 
-Candidates and walks examine a limited number of rows. A short walk comes before a large number of candidates, because
-a filter that most rows pass fills a page at once. A walk that reaches the limit ends with an error that names the
-conditions that make the query fast.
+Candidates and walks examine a limited number of rows. A few candidates come first. Then comes a short walk, because a
+filter that most rows pass fills a page at once, and then more candidates and a long walk. A walk that reaches the limit
+ends with an error that names the conditions that make the query fast.
 
 `page_rows` and `count_rows` are generators. They yield questions, and the store sends back the answer to each. It
 answers all but `Read` and `Tested` from index entries only.
@@ -137,8 +137,9 @@ def page_rows(query: Query, request: PageRequest, limit: int = MAX_EXAMINED) -> 
 
 def _filtered(node: Node, query: Query, path: Access, request: PageRequest, limit: int) -> Asked:
     few = min(FEW, limit)
-    likely = [item for item in _conjuncts(node) if _rank(item) == 0]
-    keys = yield from _best(likely, (few,))
+    # The range of the sort key bounds the walk, too.
+    others = [item for item in _conjuncts(node) if not _is_range(item, query.order.field)]
+    keys = yield from _best(others, (few,))
     if keys is None:
         short = yield from _cut(path, few)
         found = yield Read(short)
@@ -204,15 +205,22 @@ def _candidates(node: Node, limit: int) -> Generator[Question, Any, Keys]:
     """Return the keys of rows that contain all rows of a node, or `None` if they are more than `limit`."""
     match node:
         case Selection():
-            found: Keys = yield Scan(node, limit)
-            return found
+            return (yield from _scanned(node, limit))
         case Test(condition):
             selection = yield from _facets(condition)
-            return None if selection is None else (yield Scan(selection, limit))
+            return None if selection is None else (yield from _scanned(selection, limit))
         case AnyOf(items):
             return (yield from _union(items, limit))
         case AllOf(items):
             return (yield from _best(items, (min(FEW, limit), limit)))
+
+
+def _scanned(selection: Selection, limit: int) -> Generator[Question, Any, Keys]:
+    # Counting index entries is cheaper than reading too many keys. Single values rarely have too many.
+    if _rank(selection) > 0 and (yield Tally(selection, (), limit + 1)) > limit:
+        return None
+    found: Keys = yield Scan(selection, limit)
+    return found
 
 
 def _facets(condition: Condition) -> Generator[Question, Any, Selection | None]:
@@ -246,7 +254,7 @@ def _best(items: Sequence[Node], limits: Sequence[int]) -> Generator[Question, A
 
 def _rank(node: Node) -> int:
     """Return the place of a condition in the order in which they are tried: those that select few rows first."""
-    if not isinstance(node, Selection):
+    if not isinstance(node, Selection) or node.field == FACETS:
         return 2
     if node.null:
         return 3
