@@ -68,7 +68,7 @@ async def _export(services: "Services", account_id: str, parameters: Mapping[str
 
 
 class _Counted:
-    """Counts rows, and remembers the last one that was written."""
+    """Counts rows, and remembers the last written row."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -1,7 +1,7 @@
 """The columns of an export: their names, their types, and where their values come from.
 
-The names are those of GraphQL's `Recording`, and every value is a scalar. The order of the columns is that of this
-table, whatever the order of the requested names. The last column is always `cursor`.
+The names are the field names of GraphQL's `Recording`, and every value is a scalar. The order of the columns is always
+the order of this table, also if a request names them in another order. The last column is always `cursor`.
 """
 
 from collections.abc import Callable, Iterable, Sequence

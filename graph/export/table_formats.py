@@ -134,7 +134,7 @@ class NdjsonWriter:
 
 
 class _Collector(io.RawIOBase):
-    """A file that collects what is written, until it is taken."""
+    """A file that collects written bytes until they are taken."""
 
     def __init__(self) -> None:
         super().__init__()

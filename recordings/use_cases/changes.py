@@ -1,4 +1,4 @@
-"""Pages in the order of changes. `recordings.rules.change_feed` says what they show."""
+"""Pages in the order of changes. `recordings.rules.change_feed` has the rules."""
 
 from dataclasses import replace
 
