@@ -52,7 +52,10 @@ CUBES: Final[Mapping[str, tuple[str, ...]]] = {
     "endpoint": ("shelf", "endpoint_id", "direction", "state"),
     "label": ("shelf", "label", "direction", "state"),
 }
-"""The dimensions of each cube, in the order in which they are tried."""
+"""The dimensions of each cube, in the order in which they are tried.
+
+A change needs a migration of both stores that marks all slots: a slot without parts has no recordings.
+"""
 LABELS: Final = "label"
 COUNTED: Final = (
     "shelf",

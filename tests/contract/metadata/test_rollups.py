@@ -13,7 +13,7 @@ from recordings.model.query import And, Condition, Equal, In, Prefix, Range
 from recordings.model.recording import Direction, EndCause, Reason, Recording, State
 from recordings.model.rollup import Level, Mark, Slot
 from recordings.model.stats import Bucket, Dimension, Period, PeriodField, StatsQuery
-from recordings.ports.recording_store import MetadataStore
+from recordings.ports.recording_store import MetadataStore, Taken
 from recordings.use_cases.count_slots import SlotCounter
 from recordings.use_cases.recording_stats import RecordingStats
 from tests.contract.metadata.conftest import Stores
@@ -109,11 +109,13 @@ class History:
 
     async def count(self) -> None:
         """Count some slots, die while counting, or let all be counted again."""
-        kind = self.chance.randrange(4)
+        kind = self.chance.randrange(5)
         if kind == 0:
             await self.store.mark_all()
         elif kind == 1:
             await self.stale_count()
+        elif kind == 2:
+            await self.failing_write()
         else:
             await SlotCounter(self.store, self.clock).count_some(self.chance.choice([1, 2, 50]))
 
@@ -125,6 +127,18 @@ class History:
         slots = [slot for mark in marks if (slot := await counter._count(mark)) is not None]
         await self.change()
         await store.save_counted(slots)
+
+    async def failing_write(self) -> None:
+        """Mark slots for a write that is not done, as a server does that dies between the two."""
+        found = recording(account_id=PARENT, **self.values())
+        store = self.store
+        if isinstance(store, MongoStore):
+            slot = Slot(found.account_id, Level.QUARTER, Level.QUARTER.start(found.start))
+            async with store.slot_marks.writing([slot]):
+                pass
+        elif self.kept:
+            with pytest.raises(Taken):
+                await store.insert(replace(found, id=next(iter(self.kept))))
 
     def question(self) -> StatsQuery:
         choose = self.chance.choice
