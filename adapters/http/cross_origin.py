@@ -1,6 +1,6 @@
 """Cross-origin requests (CORS, the Fetch Standard): which web pages of other origins may read responses.
 
-It applies to the paths of `PATHS`, whatever their routes are. Credentials mode is never allowed: clients send tokens in
+It applies to all routes below the paths of `PATHS`. Credentials mode is never allowed: clients send tokens in
 headers, and the service has no cookies. v2 has the fixed CORS headers of `docs/v2_contract.md`, section 5.6.
 """
 
@@ -28,7 +28,7 @@ _EXPOSED: Final = (
     "accept-ranges, content-disposition, content-encoding, content-length, content-range, etag, export-cursor, "
     "last-modified, range, repr-digest, retry-after, www-authenticate, x-request-id"
 )
-"""The headers of responses that a page may read, besides those that it may always read."""
+"""The response headers that a page may read. Browsers allow a few others for every page."""
 
 
 class CrossOrigin:
