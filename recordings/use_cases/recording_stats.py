@@ -158,7 +158,12 @@ class _Sums:
         at = self._bucket_of(slot.at)
         for key, values in part.cells or ():
             if (group := self._group_of(key)) is not None:
-                self._figures(at, slot.account_id, group).add(*values)
+                place = (at, self._with_account(slot.account_id, group))
+                if (figures := self.groups.get(place)) is None:
+                    # Most groups of a fine bucket have one cell.
+                    self.groups[place] = Figures(*values)
+                else:
+                    figures.add(*values)
         for key, histogram in part.bins or ():
             if (group := self._group_of(key)) is not None:
                 add_all(self._figures(at, slot.account_id, group).histogram, histogram)
@@ -194,10 +199,13 @@ class _Sums:
             self._groups_of_cells[key] = group
             return group
 
+    def _with_account(self, account_id: str, group: Key) -> Key:
+        place = self._account_at
+        return group if place is None else (*group[:place], account_id, *group[place:])
+
     def _figures(self, at: Millis, account_id: str, group: Key) -> Figures:
-        if (place := self._account_at) is not None:
-            group = (*group[:place], account_id, *group[place:])
-        figures = self.groups.get((at, group))
+        place = (at, self._with_account(account_id, group))
+        figures = self.groups.get(place)
         if figures is None:
-            figures = self.groups[at, group] = Figures()
+            figures = self.groups[place] = Figures()
         return figures
