@@ -68,7 +68,7 @@ def varied(count: int) -> Iterator[dict[str, Any]]:
         yield {
             **values,
             "cdr_id": f"{chance.getrandbits(128):032x}",
-            "label": f"order {chance.randrange(max(count // 50, 1))}",
+            "label": f"order {chance.randrange(max(count // 50, 1)):08d}",
             "endpoint_id": f"{chance.randrange(max(count // 200, 1)):032x}",
             "from_": f"+4940{chance.randrange(count):08d}@sip.invalid",
             "to": f"+4941{chance.randrange(count):08d}@sip.invalid",
