@@ -57,7 +57,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
 
     `listener` is the bound socket for AudioSocket.
     """
-    drain = drain or Drain(0, 0, services.recorder.live_calls)
+    drain = drain or Drain(0, 0, services.embedded.live_calls)
     # Steps that wait for a store must not leave the audio workers idle.
     max_steps = services.settings.audio_workers + _EXTRA_STEPS
     background = BackgroundWork(
@@ -74,7 +74,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
         await services.policy.starts.admit(call)
         return publisher is None or await publisher.claim(call)
 
-    sockets, calls = MediaSockets(services.recorder, services.clock, claim), AudioSocketCalls()
+    sockets, calls = MediaSockets(services.embedded, services.clock, claim), AudioSocketCalls()
     audiosocket = AudioSocketServer(sockets.host, calls, lambda: drain.is_active)
     media_check = MediaCheck(services)
     services.media.on_first_put(media_check.claim)
@@ -85,6 +85,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await services.remove_leftovers()
         await background.start()
+        services.switches.start()
         tasks = (
             asyncio.create_task(media_check.run(), name="media check"),
             asyncio.create_task(counting.run(), name="figures"),
@@ -100,6 +101,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
                 task.cancel()
             if publisher is not None:
                 await publisher.stop()
+            await services.switches.stop()
             await background.stop(services.settings.shutdown_timeout)
             await audiosocket.stop()
 
@@ -149,12 +151,13 @@ def _routes(
         "media": media_check.fault,
         "figures": counting.report,
         "disk": DiskReserve(services.settings.data).report,
+        "switches": services.switches.report,
     }
     if publisher is not None:
         reports["clock"] = publisher.report_clock
     return [
         Route("/", _start),
-        *health.routes(checks, reports),
+        *health.routes(checks, reports, services.switches.states),
         Route("/graphql", graphql),
         Route("/stats", StatsEndpoint(graphql), methods=["GET"]),
         *(graphiql.routes() if services.settings.graphiql else ()),
@@ -215,7 +218,7 @@ def _media(services: Services) -> MediaEndpoint:
 
 
 def _ingest(services: Services, sockets: MediaSockets, calls: AudioSocketCalls | None, drain: Drain) -> list[BaseRoute]:
-    recorder = services.recorder
+    recorder = services.embedded
     return ingest_routes(
         authenticate=services.identity.ingest,
         uploads=Uploads(

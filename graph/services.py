@@ -11,11 +11,13 @@ from urllib.parse import urlsplit
 
 from adapters.audio import AudioWorkers, Renditions
 from adapters.delivery import UrlCourier, delete_copies, full_prefixes
-from adapters.identity import Credentials, Identity, InstallationKey, Tokens, read_or_create
+from adapters.identity import Credentials, Identity, InstallationKey, Tokens
 from adapters.media import MediaRouter, open_media_store
 from adapters.metadata.sqlite import SqliteStore
 from adapters.net import Guard
 from adapters.recorders.embedded import EmbeddedRecorder, Limits
+from adapters.recorders.open_switch import open_switch
+from adapters.recorders.recorder_registry import RecorderRegistry
 from adapters.spool import FolderSpool
 from graph.media.convert import Converter
 from graph.media_options import MediaOptions, MediaOptionsError, read_media_options
@@ -26,13 +28,14 @@ from graph.server.clock_file import ClockFile
 from graph.server.data_folder import foreign_entries
 from graph.server.disk_reserve import DiskReserve
 from graph.server.log_setup import scrub
+from graph.server.node_id import read_node_id
+from graph.server.switch_control import SwitchControl
 from graph.server.system_clock import SystemClock
 from graph.settings import Settings
-from recordings.model.ids import is_hex_id, new_id
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import DAY, HOUR, SECOND
 from recordings.ports.peers import PeerStore
-from recordings.ports.recorder import Recorder
+from recordings.ports.recorder import LocalRecorder, Recorder
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
@@ -46,6 +49,7 @@ from recordings.use_cases.import_recording import RecordingImporter
 from recordings.use_cases.ingest import Ingest
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.servers import Servers
+from recordings.use_cases.switch_takes import SwitchTakes
 from recordings.use_cases.upkeep import Upkeep
 from recordings.use_cases.users import ManageUsers
 
@@ -72,7 +76,9 @@ class Services:
     media: MediaRouter
     spool: FolderSpool
     audio_workers: AudioWorkers
-    recorder: EmbeddedRecorder
+    embedded: EmbeddedRecorder
+    recorder: LocalRecorder
+    switches: SwitchControl
     peer_client: "PeerClient | None"
     wake: WakeSignal
     recordings: Recordings
@@ -117,7 +123,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         SecretFileError: the key file cannot be used.
         CannotOpenError: the data folder cannot be used, a store is unreachable, or a setting is invalid.
     """
-    node = _node_id(settings.data)
+    try:
+        node = read_node_id(settings.data)
+    except ValueError as error:
+        raise CannotOpenError(str(error)) from error
     key = InstallationKey.open(settings.key_file or settings.data / "secret.key")
     async with AsyncExitStack() as exit_stack:
         store = await _open_store(_metadata_store(settings), settings.data)
@@ -154,22 +163,6 @@ class _OpenParts:
     audio_workers: AudioWorkers
     renditions: Renditions
     issuer: "Issuer | None"
-
-
-def _node_id(data: Path) -> str:
-    """Return the id of this server, which is kept in its data folder. Create the folder if it does not exist."""
-    path = data / "node"
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        node = read_or_create(path, new_id())
-    except OSError as error:
-        message = f"the data folder {data} cannot be used: {error.strerror}"
-        raise CannotOpenError(message) from error
-    if not is_hex_id(node):
-        # Two servers with the same id would each treat the other's calls as their own.
-        message = f"{path} must contain this server's id, 32 lower-case hexadecimal digits: restore it from a backup"
-        raise CannotOpenError(message)
-    return node
 
 
 def _metadata_store(settings: Settings) -> MetadataStore:
@@ -217,7 +210,7 @@ def _peer_client(store: MetadataStore, key: InstallationKey, node: str) -> "Peer
     return PeerClient(CommandSigner(key.derive("peers"), node, SystemClock()))
 
 
-def _recorder_of_all_servers(own: EmbeddedRecorder, node: str, parts: "_OpenParts") -> Recorder:
+def _recorder_of_all_servers(own: LocalRecorder, node: str, parts: "_OpenParts") -> Recorder:
     """Return the recorder for the calls of all servers; if there can be no other server, this server's own."""
     if parts.peers is None or not isinstance(parts.store, PeerStore):
         return own
@@ -305,7 +298,8 @@ def _connect(
         max_streams=settings.max_streams,
         max_received=settings.max_received_hours * HOUR / SECOND,
     )
-    recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
+    embedded = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
+    recorder = RecorderRegistry(embedded, [open_switch(url, spool=spool, clock=clock) for url in settings.switch])
     recorder_of_all = _recorder_of_all_servers(recorder, node, parts)
     policy = InstallationPolicy(
         trash_window=settings.trash_days * DAY,
@@ -345,7 +339,8 @@ def _connect(
         policy=policy,
         policies=policy_use_cases.reader,
     )
-    servers = Servers(store, store, clock) if isinstance(store, PeerStore) else None
+    peers = store if isinstance(store, PeerStore) else None
+    servers = None if peers is None else Servers(peers, store, clock)
     tokens = Tokens(key.derive("jwt"), clock)
     return Services(
         settings=settings,
@@ -356,7 +351,14 @@ def _connect(
         media=media,
         spool=spool,
         audio_workers=audio_workers,
+        embedded=embedded,
         recorder=recorder,
+        switches=SwitchControl(
+            recorder.switches,
+            SwitchTakes(store=store, peers=peers, clock=clock, node=node),
+            peers=peers,
+            node=node,
+        ),
         peer_client=parts.peers,
         wake=wake,
         recordings=recordings,

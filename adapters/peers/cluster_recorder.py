@@ -21,7 +21,8 @@ PROBE_SECONDS: Final = 2.0
 class ClusterRecorder:
     """Records this server's calls with its own recorder, at no extra cost, and sends commands for all other calls.
 
-    All servers of an installation have recorders of the same kind. `own` therefore has the capabilities of all.
+    All servers of an installation have the same switches in their settings. `own` therefore knows the capabilities of
+    all recorders.
     """
 
     def __init__(
@@ -33,15 +34,9 @@ class ClusterRecorder:
         self._recordings = recordings
         self._client = client
 
-    @property
-    def name(self) -> str:
-        """The recorder's name, as stored in a recording's `recorder`."""
-        return self._own.name
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """The capabilities of the recorder."""
-        return self._own.capabilities
+    def capabilities_of(self, recorder: str) -> frozenset[Capability]:
+        """Return the capabilities of the recorder with this name."""
+        return self._own.capabilities_of(recorder)
 
     async def find_call(self, account_id: str, call_id: str) -> Call | None:
         """Return an account's live call: the call on this server, or else the one on another server."""

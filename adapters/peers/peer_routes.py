@@ -19,6 +19,7 @@ from recordings.model.events import Begun
 from recordings.model.recording import State
 from recordings.ports.recorder import Recorder, Take, TakeRefused
 from recordings.ports.recording_store import RecordingStore
+from recordings.use_cases.start import take_of
 
 
 def peer_routes(*, signer: CommandSigner, recorder: Recorder, recordings: RecordingStore, node: str) -> list[BaseRoute]:
@@ -75,4 +76,4 @@ class _CommandExecutor:
         recording = await self._recordings.load(recording_id)
         if recording is None or recording.node != self._node or recording.state is not State.REQUESTED:
             raise TakeRefused("this recording does not wait for a start on this server")
-        return Take(recording.id, recording.account_id, recording.call_id, recording.options)
+        return take_of(recording)

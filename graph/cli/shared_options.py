@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
@@ -34,7 +34,7 @@ def setting_options(names: Iterable[str]) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         @wraps(command)
         def collect(**arguments: Any) -> None:
-            options = {setting.name: arguments.pop(setting.name) for setting in settings}
+            options = {setting.name: _joined(arguments.pop(setting.name)) for setting in settings}
             command(options=options, **arguments)
 
         for setting in reversed(settings):
@@ -59,7 +59,19 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
             help=help_text,
         )
     shape = "|".join(setting.choices) or setting.type.__name__.upper()
-    return click.option(setting.option, setting.name, default=None, metavar=_METAVARS.get(shape, shape), help=help_text)
+    return click.option(
+        setting.option,
+        setting.name,
+        default=None,
+        metavar=_METAVARS.get(shape, shape),
+        multiple=setting.repeatable,
+        help=help_text,
+    )
+
+
+def _joined(text: str | Sequence[str] | None) -> str | None:
+    """Return the text of an option; `None` if it is not given. An option that is given several times is a list."""
+    return text if text is None or isinstance(text, str) else ",".join(text) or None
 
 
 _METAVARS: Final = {"STR": "TEXT", "INT": "NUMBER", "TUPLE": "LIST"}

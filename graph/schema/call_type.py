@@ -32,6 +32,9 @@ class LiveCall(Node):
     node: str | None = strawberry.field(
         description="The name of the server that receives the audio. `recordings node list` shows all servers."
     )
+    recorder: str = strawberry.field(
+        description="The recorder of this call: `embedded`, or the name of the switch in the settings."
+    )
     caller_id_name: str | None = strawberry.field(description="The caller's name.")
     caller_id_number: str | None = strawberry.field(description="The caller's number.")
     callee_id_name: str | None = strawberry.field(description="The callee's name.")

@@ -148,6 +148,9 @@ _describe(
         Reason.RECORDER_GONE: "The server that recorded the audio stopped responding.",
         Reason.AUDIO_MISSING: "The audio is missing, on the server that recorded it or in the media store.",
         Reason.NO_CONSENT: "The parties did not consent to be recorded.",
+        Reason.NO_START: "The switch did not begin to record in time.",
+        Reason.NO_FILE: "The switch did not hand over the recorded file in time.",
+        Reason.SWITCH_RESTARTED: "The switch restarted during the call.",
     },
 )
 _describe(

@@ -4,7 +4,6 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-from adapters.recorders.embedded import EmbeddedRecorder
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
 from graph.server.recorder_events import RecorderEvents
@@ -12,6 +11,7 @@ from graph.server.system_clock import SystemClock
 from recordings.model.instants import Millis
 from recordings.model.recording import Recording
 from recordings.ports.clock import Clock
+from recordings.ports.recorder import LocalRecorder
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.use_cases.policy_starts import PolicyStarts
 from recordings.use_cases.recordings import Recordings
@@ -153,7 +153,7 @@ class BackgroundWork:
     def __init__(
         self,
         upkeep: Upkeep,
-        recorder: EmbeddedRecorder,
+        recorder: LocalRecorder,
         recordings: Recordings,
         wake: WakeSignal,
         max_steps: int = 4,

@@ -20,6 +20,9 @@ Check = Callable[[], Awaitable[None]]
 Report = Callable[[], Awaitable[str | None]]
 """Returns a problem of a part that the server can run without, in words for the public; `None` for no problem."""
 
+States = Callable[[], Mapping[str, str]]
+"""Returns the state of each switch, by name."""
+
 
 async def alive(_request: Request) -> JSONResponse:
     """Answer 200."""
@@ -27,11 +30,12 @@ async def alive(_request: Request) -> JSONResponse:
 
 
 def ready(
-    checks: Mapping[str, Check], reports: Mapping[str, Report] | None = None
+    checks: Mapping[str, Check], reports: Mapping[str, Report] | None = None, switches: States = dict
 ) -> Callable[[Request], Awaitable[JSONResponse]]:
     """Return an endpoint: 200 if all parts work, else 503. The body names failing parts; the log has the reasons.
 
-    The parts in `reports` do not end the readiness. The body has their problems as `warnings`.
+    The parts in `reports` do not end the readiness. The body has their problems as `warnings`. It also has the state of
+    each switch.
     """
 
     async def respond(_request: Request) -> JSONResponse:
@@ -41,6 +45,8 @@ def ready(
         problems = {name: await report() for name, report in (reports or {}).items()}
         warnings = {name: problem for name, problem in problems.items() if problem is not None}
         body: dict[str, object] = {"status": status, "parts": parts}
+        if states := switches():
+            body["switches"] = dict(states)
         if warnings:
             body["parts"] = {**parts, **dict.fromkeys(warnings, "warning")}
             body["warnings"] = warnings
@@ -52,9 +58,11 @@ def ready(
     return respond
 
 
-def routes(checks: Mapping[str, Check], reports: Mapping[str, Report] | None = None) -> list[Route]:
+def routes(
+    checks: Mapping[str, Check], reports: Mapping[str, Report] | None = None, switches: States = dict
+) -> list[Route]:
     """Return the routes `/healthz` and `/readyz`."""
-    return [Route("/healthz", alive), Route("/readyz", ready(checks, reports))]
+    return [Route("/healthz", alive), Route("/readyz", ready(checks, reports, switches))]
 
 
 async def _works(name: str, check: Check) -> bool:

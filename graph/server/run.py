@@ -89,7 +89,7 @@ async def _serve(
     async with open_services(settings) as services:
         await _check_spool(services)
         await prepare(services)
-        drain = Drain(settings.drain_seconds, settings.drain_call_seconds, services.recorder.live_calls)
+        drain = Drain(settings.drain_seconds, settings.drain_call_seconds, services.embedded.live_calls)
         await Server(_config(settings, services, drain, audiosocket), lambda: ready(services), drain).serve([listener])
 
 

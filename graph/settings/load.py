@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from adapters.recorders.switch_url import PORTS, SwitchUrl, parse_switch_url
 from graph.settings.setting import PREFIX, InvalidSettingError, is_origin
 from graph.settings.table import BY_NAME, SETTINGS
 from graph.settings.values import Settings
@@ -27,6 +28,7 @@ def load(environment: Mapping[str, str], options: Mapping[str, str | None] | Non
     _check_requirements(values)
     _check_jwks_url(values["jwks_url"])
     _check_cors_origins(values["cors_origins"])
+    values["switch"] = _switches(values["switch"])
     return Settings(**values)
 
 
@@ -57,6 +59,23 @@ def _check_jwks_url(url: str | None) -> None:
     if url is not None and urlsplit(url).scheme == "http" and urlsplit(url).hostname not in _LOOPBACK:
         allowed = "a URL that begins with https://, or with http:// and this machine's own name, localhost"
         raise InvalidSettingError(BY_NAME["jwks_url"], url, allowed=allowed)
+
+
+def _switches(texts: tuple[str, ...]) -> tuple[SwitchUrl, ...]:
+    switches: dict[str, SwitchUrl] = {}
+    for text in texts:
+        # The text may have a password at any place, if it is not a valid URL.
+        scheme = text.partition(":")[0]
+        shown = f"{scheme}:…" if scheme in PORTS else "…"
+        try:
+            switch = parse_switch_url(text)
+        except ValueError as error:
+            raise InvalidSettingError(BY_NAME["switch"], shown, allowed=f"the URL of a switch ({error})") from None
+        if switch.name in switches:
+            allowed = f"switches with different names (two are called {switch.name})"
+            raise InvalidSettingError(BY_NAME["switch"], shown, allowed=allowed)
+        switches[switch.name] = switch
+    return tuple(switches.values())
 
 
 def _check_cors_origins(origins: tuple[str, ...]) -> None:

@@ -34,6 +34,7 @@ class Setting:
 
     `minimum` and `maximum` are the bounds of an integer. `schemes` are the allowed schemes of a URL. With `base_url`,
     the URL must have no user, query or fragment, so that a path can be appended to it. `is_address` means host:port.
+    A list that is `repeatable` is also made of options that are given several times.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Setting:
     schemes: tuple[str, ...] = ()
     base_url: bool = False
     is_address: bool = False
+    repeatable: bool = False
 
     @property
     def environment(self) -> str:

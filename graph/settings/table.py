@@ -131,6 +131,15 @@ SETTINGS: Final = (
         "without encryption. Default: none.",
         is_address=True,
     ),
+    Setting(
+        "switch",
+        tuple,
+        (),
+        "A telephone switch to record on, as esl://, ari:// or ng:// URL with a name and the accounts that it serves, "
+        "such as ng://10.0.0.7:2223?name=media1&account=ID&folder=/var/spool/rtpengine. May be given several times. "
+        "docs/switches.md describes the URLs. Give all servers the same switches.",
+        repeatable=True,
+    ),
     Setting("max_streams", int, 250, "Maximum number of live calls that this server receives.", maximum=100_000),
     Setting("audio_workers", int, 2, "Number of processes that decode and convert audio.", maximum=256),
     Setting(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
+from adapters.recorders.switch_url import SwitchUrl
 from graph.execution.request_limits import Limits
 from graph.settings.table import ANYBODY
 from recordings.model.account import Scope
@@ -35,6 +36,7 @@ class Settings:
     max_received_hours: int
     video: str
     audiosocket: str | None
+    switch: tuple[SwitchUrl, ...]
     max_streams: int
     audio_workers: int
     renditions_mb: int

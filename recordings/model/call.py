@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from recordings.model.instants import Millis
 from recordings.model.query import Position
 from recordings.model.recording import Direction
+
+EMBEDDED: Final = "embedded"
+"""The name of the recorder that receives audio itself, without a switch."""
 
 
 class Network(StrEnum):
@@ -24,6 +27,7 @@ class Call:
     - `started`: when its audio began to arrive.
     - `node`: the node that receives the audio; `None` means this node.
     - `from_network`, `to_network`: the networks of the caller and the callee; `None` if they are unknown.
+    - `recorder`: the name of its recorder: `EMBEDDED`, or the name of its switch in the settings.
     - `record`: whether the sender asks to record the call; `None` if it does not say.
     - `consent`: whether the parties consent to be recorded; `None` if the sender does not say.
     """
@@ -45,6 +49,7 @@ class Call:
     callee_id_number: str | None = None
     custom_channel_vars: Mapping[str, Any] = field(default_factory=dict)
     node: str | None = None
+    recorder: str = EMBEDDED
     from_network: Network | None = None
     to_network: Network | None = None
     record: bool | None = None

@@ -48,6 +48,9 @@ class Reason(StrEnum):
     RECORDER_GONE = "RECORDER_GONE"
     AUDIO_MISSING = "AUDIO_MISSING"
     NO_CONSENT = "NO_CONSENT"
+    NO_START = "NO_START"
+    NO_FILE = "NO_FILE"
+    SWITCH_RESTARTED = "SWITCH_RESTARTED"
 
 
 class EndCause(StrEnum):

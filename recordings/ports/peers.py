@@ -69,6 +69,12 @@ class PeerStore(Protocol):
     async def servers(self, nodes: Collection[str] | None = None) -> Sequence[RegisteredServer]:
         """Return the registered servers, or those of these nodes, by name. Some may not be running."""
 
+    async def hold_switch(self, switch: str, node: str, lease: Millis) -> str:
+        """Lease a switch to a server, or renew its lease, unless another server has it. Return the holder's node."""
+
+    async def release_switches(self, node: str) -> None:
+        """End the leases of a server on switches."""
+
     async def call_counts(self) -> Mapping[str, int]:
         """Return the number of live calls of each server that has any."""
 

@@ -81,7 +81,8 @@ Result = State | Outcome | type[Refused]
 """The next state, another outcome, or the error for an event that is not allowed."""
 
 _WAITING: Final = frozenset({State.REQUESTED, State.ARMED})
-_WITH_AUDIO: Final = frozenset({State.RECORDING, State.PAUSED, State.MASKED})
+WITH_AUDIO: Final = frozenset({State.RECORDING, State.PAUSED, State.MASKED})
+"""The states of a take that began."""
 _UNFINISHED: Final = IN_PROGRESS | {State.FINALIZING}
 _FINISHED: Final = frozenset({State.STORED, State.DISCARDED, State.FAILED, State.LOST})
 _UNSUCCESSFUL: Final = _FINISHED - {State.STORED}
@@ -127,16 +128,16 @@ RULES: Final[Mapping[type[Event], Rule]] = {
         State.PURGED: NotFound,
         _OTHERWISE: NotRecording,
     },
-    Interrupted: {_WITH_AUDIO | {State.FINALIZING, State.STORED}: Outcome.STAY, _OTHERWISE: Outcome.UNCHANGED},
+    Interrupted: {WITH_AUDIO | {State.FINALIZING, State.STORED}: Outcome.STAY, _OTHERWISE: Outcome.UNCHANGED},
     Stopped: {
         _WAITING: State.DISCARDED,
-        _WITH_AUDIO: State.FINALIZING,
+        WITH_AUDIO: State.FINALIZING,
         State.PURGED: NotFound,
         _OTHERWISE: NotRecording,
     },
     Ended: {
         _WAITING: State.DISCARDED,
-        _WITH_AUDIO | {State.LOST}: State.FINALIZING,
+        WITH_AUDIO | {State.LOST}: State.FINALIZING,
         _OTHERWISE: Outcome.UNCHANGED,
     },
     Reopened: {State.FAILED: State.RECORDING, State.RECORDING: Outcome.UNCHANGED, _OTHERWISE: InvalidState},

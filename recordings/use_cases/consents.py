@@ -7,13 +7,14 @@ from recordings.model.policy_trace import ConsentState
 from recordings.model.recording import EndCause, Recording, State
 from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
-from recordings.ports.recorder import Recorder, ServerUnreachable, Take, TakeRefused
+from recordings.ports.recorder import Recorder, ServerUnreachable, TakeRefused
 from recordings.ports.recording_store import MetadataStore
 from recordings.ports.wake_up import WakeUp
 from recordings.rules.access import require_scope
 from recordings.rules.idempotency import was_applied
 from recordings.use_cases.authorized import Authorized
 from recordings.use_cases.save_event import RecordingWriter
+from recordings.use_cases.start import take_of
 
 _ACTION = "consent"
 
@@ -65,8 +66,7 @@ class Consents:
         """Open the take of an armed recording. The recorder opens it only once."""
         if recording.state is not State.ARMED:
             return recording
-        take = Take(recording.id, recording.account_id, recording.call_id, recording.options, recording.node)
-        return await self._writer.save_event(recording, await self._recorder.start(take))
+        return await self._writer.save_event(recording, await self._recorder.start(take_of(recording)))
 
     async def _end(self, recording: Recording) -> Recording:
         await self._recorder.stop(recording.id)

@@ -130,7 +130,7 @@ class PolicyStarts:
             return
         request = StartRequest(
             call_id=call.call_id,
-            options=self._options(take),
+            options=self._options(call, take),
             account_id=call.account_id,
             key=_key(call, take),
             origin=take.origin,
@@ -138,12 +138,12 @@ class PolicyStarts:
         )
         await self._starter.start(_principal(call), account, request)
 
-    def _options(self, take: PlannedTake) -> RecordingOptions:
-        """Return the options that this installation supports: a recording must not fail for the others."""
+    def _options(self, call: Call, take: PlannedTake) -> RecordingOptions:
+        """Return the options that the call's recorder supports: a recording must not fail for the others."""
         options = options_of(take)
         if options.url is not None and not is_allowed_url(options.url, self._url_prefixes):
             options = replace(options, url=None)
-        has = self._recorder.capabilities
+        has = self._recorder.capabilities_of(call.recorder)
         return replace(
             options,
             record_on_answer=options.record_on_answer and Capability.ON_ANSWER in has,

@@ -371,7 +371,7 @@ class Recordings:
     def _check_possible(self, recording: Recording, event: Event, capability: Capability) -> None:
         # These checks come before the recorder is called, so a refused action changes nothing there.
         apply(recording, event)
-        require_capability(self._recorder, capability)
+        require_capability(self._recorder, recording.recorder, capability)
 
 
 def check_reason(reason: str) -> None:

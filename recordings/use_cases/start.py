@@ -93,7 +93,7 @@ class RecordingStarter:
         if call is None or principal.owner_id not in {None, call.owner_id}:
             message = f"there is no live call {request.call_id!r}"
             raise CallNotFound(message, path=("callId",))
-        self._require_capabilities(request.options)
+        self._require_capabilities(call, request.options)
         await self._check_server(call)
         consent = await self._consent(principal, call)
         recording = replace(self._new(account, call, request, key), consent=consent)
@@ -153,11 +153,11 @@ class RecordingStarter:
             self._audit.record(principal, "supersede", active.id, call_id=active.call_id, node=active.node)
         return True
 
-    def _require_capabilities(self, options: RecordingOptions) -> None:
+    def _require_capabilities(self, call: Call, options: RecordingOptions) -> None:
         if options.record_on_answer:
-            require_capability(self._recorder, Capability.ON_ANSWER)
+            require_capability(self._recorder, call.recorder, Capability.ON_ANSWER)
         elif options.record_on_bridge:
-            require_capability(self._recorder, Capability.ON_BRIDGE)
+            require_capability(self._recorder, call.recorder, Capability.ON_BRIDGE)
 
     def _new(self, account: Account, call: Call, request: StartRequest, key: str | None) -> Recording:
         now = self._clock.now()
@@ -170,7 +170,7 @@ class RecordingStarter:
             name=request.options.media_name or recording.default_name,
             origin=request.origin or describe_origin(recording, request.options.label),
             policy=request.policy,
-            recorder=self._recorder.name,
+            recorder=call.recorder,
             start_key=key,
             start_fingerprint=request.fingerprint,
         )
@@ -181,11 +181,10 @@ class RecordingStarter:
         self._audit.record(principal, "start", recording.id, call_id=recording.call_id)
         if recording.consent is not None and recording.consent.state is not ConsentState.GIVEN:
             return await self._hold(recording, recording.consent.state)
-        take = Take(recording.id, recording.account_id, recording.call_id, recording.options, recording.node)
         try:
-            event = await self._recorder.start(take)
+            event = await self._recorder.start(take_of(recording))
         except TakeRefused as refused:
-            failed = Failed(at=self._clock.now(), reason=Reason.RECORDER_FAILED, detail=str(refused))
+            failed = Failed(at=self._clock.now(), reason=refused.reason, detail=str(refused))
             # The recorder may have started although its reply was lost. If its `Begun` is saved first, the recording
             # continues. A `Begun` after this point makes us stop the take (`graph.server.background_work`).
             found = await self._writer.save_event(recording, failed, only_in=State.REQUESTED)
@@ -243,7 +242,7 @@ class RecordingStarter:
 def _unless_refused(recording: Recording) -> Recording:
     """Return a recording. Raise `RecorderFailed` if its recorder refused the start, also for a repeated request."""
     state = recording.trashed_from or recording.state
-    is_refused = state is State.FAILED and recording.reason is Reason.RECORDER_FAILED
+    is_refused = state is State.FAILED and recording.reason in {Reason.RECORDER_FAILED, Reason.NO_START}
     # Only a recording whose start was interrupted has no fingerprint. Its server was late, and nothing was recorded.
     if is_refused or (state is State.DISCARDED and recording.start_fingerprint is None):
         detail = recording.reason_detail or "the recorder refused to start"
@@ -258,11 +257,23 @@ async def with_retention(store: AccountStore, recording: Recording) -> Recording
     return recording if account is None else replace(recording, delete_at=delete_at(account.retention, recording))
 
 
-def require_capability(recorder: Recorder, capability: Capability) -> None:
-    """Raise `UnsupportedByRecorder` unless the recorder has a capability. Call this before any switch command."""
-    if capability not in recorder.capabilities:
-        message = f"the recorder {recorder.name} does not support {capability.value}"
+def require_capability(recorders: Recorder, name: str, capability: Capability) -> None:
+    """Raise `UnsupportedByRecorder` unless a recorder has a capability. Call this before any switch command."""
+    if capability not in recorders.capabilities_of(name):
+        message = f"the recorder {name} does not support {capability.value}"
         raise UnsupportedByRecorder(message)
+
+
+def take_of(recording: Recording) -> Take:
+    """Return the take of a recording, for its recorder."""
+    return Take(
+        recording.id,
+        recording.account_id,
+        recording.call_id,
+        recording.options,
+        recording.node,
+        recording.recorder,
+    )
 
 
 def recording_of_call(call: Call, account: Account, now: Millis, node: str) -> Recording:

@@ -29,11 +29,11 @@ from recordings.model.recording import IN_PROGRESS, DeliveryState, EndCause, Rea
 from recordings.ports.audio import SpoolDamaged
 from recordings.ports.clock import Clock, ClockMark
 from recordings.ports.courier import Courier, DeliveryOutcome
-from recordings.ports.recorder import Recorder
+from recordings.ports.recorder import Capability, Recorder
 from recordings.ports.recording_store import Claim, MetadataStore, StoreUnavailableError, Taken
 from recordings.rules.backoff import full_jitter
 from recordings.rules.fault_words import describe_fault
-from recordings.rules.lifecycle import due_at, retry_later
+from recordings.rules.lifecycle import WITH_AUDIO, due_at, retry_later
 from recordings.use_cases.clock_repair import ClockRepair
 from recordings.use_cases.finalizer import CannotRender, Finalizer, Unreadable
 from recordings.use_cases.save_event import RecordingWriter
@@ -195,7 +195,7 @@ class Upkeep:
             for recording in open_here:
                 tried.add(recording.id)
                 is_own = before is not None and recording.modified >= before
-                if not is_own and not await self._is_open(recording):
+                if not is_own and not self._continues(recording) and not await self._recorder.is_open(recording.id):
                     recovered.append(await self._guarded(recording.id, self._close(recording)))
         names, unknown = await self._spool.ids(), dict[str, str]()
         for path in await self._spool.others():
@@ -238,8 +238,9 @@ class Upkeep:
             return None
         return await self._take_over(recording)
 
-    async def _is_open(self, recording: Recording) -> bool:
-        return await self._recorder.is_open(recording.id)
+    def _continues(self, recording: Recording) -> bool:
+        """Return true if the switch goes on with a take: its recorder continues it when it is connected."""
+        return Capability.CONTINUES in self._recorder.capabilities_of(recording.recorder)
 
     async def _close(self, recording: Recording) -> Recording:
         now = self._clock.now()
@@ -312,7 +313,7 @@ class Upkeep:
         # A sender may use any node, so this may be an earlier attempt than the one on the other node.
         if recording.lease is not None or (recording.source_key is not None and not is_own):
             return None
-        if recording.in_progress and (is_own or await self._is_open(recording)):
+        if recording.in_progress and (is_own or await self._recorder.is_open(recording.id)):
             return None
         if recording.state is not State.FINALIZING:
             ended = Ended(at=now, cause=EndCause.SERVER_RESTART, node=self._node)
@@ -327,9 +328,12 @@ class Upkeep:
 
     async def _check_take(self, recording: Recording) -> Event | None:
         """Check a recording that is still in progress after its time limit: its recorder is late, or gone."""
-        if await self._is_open(recording):
-            return None
         now = self._clock.now()
+        waits = NODE_GONE_AFTER + recording.options.time_limit * SECOND
+        # No server of this installation may be connected to the switch now.
+        is_awaited = recording.state in WITH_AUDIO and self._continues(recording)
+        if (is_awaited and now - recording.start < waits) or await self._recorder.is_open(recording.id):
+            return None
         recording = await self._with_beginning(recording)
         if recording.state is State.REQUESTED:
             # The caller's request failed after the insert, so that nothing called the recorder.

@@ -7,12 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.recorders.embedded import EmbeddedRecorder
 from graph.server.background_work import MAX_FAILED_CLAIMS, BackgroundWork, StepRunner, WakeSignal
 from recordings.model.errors import Conflict, InvalidState
 from recordings.model.events import Begun, Ended, Event
 from recordings.model.recording import EndCause, Recording, State
-from recordings.ports.recorder import TakeEvent
+from recordings.ports.recorder import LocalRecorder, TakeEvent
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.upkeep import Upkeep
 from tests.contract.metadata.samples import recording
@@ -89,7 +88,7 @@ class Listener:
 
 
 def background(work: Work, recorder: Recorder, listener: Listener, wake: WakeSignal) -> BackgroundWork:
-    return BackgroundWork(cast("Upkeep", work), cast("EmbeddedRecorder", recorder), cast("Recordings", listener), wake)
+    return BackgroundWork(cast("Upkeep", work), cast("LocalRecorder", recorder), cast("Recordings", listener), wake)
 
 
 async def until(condition: Any) -> None:

@@ -40,3 +40,11 @@ async def test_not_ready_names_the_part_but_not_the_reason() -> None:
 
 async def test_a_server_that_is_not_ready_is_alive() -> None:
     assert (await get("/healthz", metadata=fails)).json() == {"status": "alive"}
+
+
+async def test_the_states_of_the_switches_are_named() -> None:
+    states = {"pbx1": "ready", "pbx2": "unreachable"}
+    transport = httpx.ASGITransport(Starlette(routes=routes({"metadata": works}, None, lambda: states)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        response = await client.get("/readyz")
+    assert (response.status_code, response.json()["switches"]) == (200, states)

@@ -220,3 +220,25 @@ def test_each_field_of_graphql_settings_is_a_setting() -> None:
     renamed = {"graphiql", "public_url", "media_ttl", "limits", "introspection"}
     names = {item.name for item in fields(GraphQLSettings)} - renamed
     assert names <= {setting.name.removeprefix("graphql_") for setting in SETTINGS}
+
+
+def test_a_list_of_switches() -> None:
+    first, second = (f"ng://:hunter2@10.0.0.{n}?name=media{n}&account={'a' * 32}&folder=/x" for n in (1, 2))
+    settings = load({"RECORDINGS_SWITCH": f"{first}, {second}"})
+    assert [switch.name for switch in settings.switch] == ["media1", "media2"]
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize("text", ["ng://:hunter2@x", "hunter2", "esl:hunter2", "://hunter2@"])
+def test_a_wrong_switch_is_named_without_its_secret(text: str) -> None:
+    with pytest.raises(
+        InvalidSettingError, match=r"RECORDINGS_SWITCH \(or --switch\) must be the URL of a switch"
+    ) as raised:
+        load({}, {"switch": text})
+    assert "hunter2" not in str(raised.value)
+
+
+def test_two_switches_of_the_same_name_are_rejected() -> None:
+    url = f"ng://10.0.0.1?name=media&account={'a' * 32}&folder=/x"
+    with pytest.raises(InvalidSettingError, match="two are called media"):
+        load({}, {"switch": f"{url},{url}"})

@@ -14,6 +14,7 @@ from recordings.model.instants import HOUR
 from recordings.model.recording import Recording, State
 from recordings.ports.audio import Codec
 from recordings.ports.courier import DeliveryOutcome, DeliveryResult
+from recordings.ports.recorder import Capability
 from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.upkeep import Upkeep
 from tests.contract.metadata.samples import recording as sample
@@ -28,6 +29,9 @@ class IdleRecorder:
 
     def __init__(self) -> None:
         self.open: set[str] = set()
+
+    def capabilities_of(self, recorder: str) -> frozenset[Capability]:
+        return frozenset()
 
     async def is_open(self, recording_id: str) -> bool:
         return recording_id in self.open

@@ -31,9 +31,9 @@ class FakeRecorder:
 
     def ring(self, account_id: str, call_id: str, owner_id: str | None = None, **given: Any) -> Call:
         """Add a live call, with these fields."""
-        numbers = {"caller_id_number": "1001", "callee_id_number": "+14155550123"}
+        defaults = {"caller_id_number": "1001", "callee_id_number": "+14155550123", "recorder": self.name}
         call = Call(
-            account_id=account_id, call_id=call_id, owner_id=owner_id, started=self._clock.now(), **numbers | given
+            account_id=account_id, call_id=call_id, owner_id=owner_id, started=self._clock.now(), **defaults | given
         )
         self._calls[account_id, call_id] = call
         return call
@@ -41,6 +41,10 @@ class FakeRecorder:
     def hang_up(self, account_id: str, call_id: str) -> None:
         """Remove a live call."""
         del self._calls[account_id, call_id]
+
+    def capabilities_of(self, recorder: str) -> frozenset[Capability]:
+        """Return `capabilities` for its own calls."""
+        return self.capabilities if recorder == self.name else frozenset()
 
     async def find_call(self, account_id: str, call_id: str) -> Call | None:
         """Return a live call."""

@@ -19,6 +19,7 @@ class MemoryPeers:
         self.peers: dict[str, tuple[Peer, float]] = {}
         self.held: dict[tuple[str, str], Call] = {}
         self.ahead: Millis = 0
+        self.switches: dict[str, tuple[str, float]] = {}
 
     async def register(self, peer: Peer, lease: Millis) -> Millis:
         """Register a server."""
@@ -49,6 +50,18 @@ class MemoryPeers:
             for node, (peer, until) in found
             if nodes is None or node in nodes
         ]
+
+    async def hold_switch(self, switch: str, node: str, lease: Millis) -> str:
+        """Lease a switch to a server, unless another server has it."""
+        holder, until = self.switches.get(switch, (node, 0.0))
+        if holder == node or until <= time.monotonic():
+            self.switches[switch] = (node, time.monotonic() + lease / 1_000)
+        return self.switches[switch][0]
+
+    async def release_switches(self, node: str) -> None:
+        """End the leases of a server on switches."""
+        held = {switch: holder for switch, (holder, _) in self.switches.items() if holder == node}
+        self.switches |= {switch: (holder, 0.0) for switch, holder in held.items()}
 
     async def call_counts(self) -> Mapping[str, int]:
         """Return the number of calls of each server."""

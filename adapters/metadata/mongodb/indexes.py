@@ -28,6 +28,7 @@ REVOKED_TOKENS: Final = "revoked_tokens"
 PLACES: Final = "places"
 PEERS: Final = "peers"
 CALLS: Final = "live_calls"
+SWITCHES: Final = "switches"
 META: Final = "meta"
 
 DUE: Final = "due"

@@ -8,15 +8,16 @@ A live call has one document, with the account and the call's id as its key. So 
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pymongo import ASCENDING, DeleteOne, ReplaceOne, ReturnDocument
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from adapters.metadata.mongodb.driver import Database, Document, to_cursor
-from adapters.metadata.mongodb.indexes import CALLS, PEERS
+from adapters.metadata.mongodb.indexes import CALLS, PEERS, SWITCHES
 from adapters.metadata.mongodb.keyset import bounds, order
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import decode, encode
@@ -50,6 +51,7 @@ class PeerCollections:
     def __init__(self, database: Database) -> None:
         self._peers = database[PEERS]
         self._calls = database[CALLS]
+        self._switches = database[SWITCHES]
 
     async def register(self, peer: Peer, lease: Millis) -> Millis:
         """Register a server, or renew its lease. Return MongoDB's time."""
@@ -87,6 +89,26 @@ class PeerCollections:
         selector = {} if nodes is None else {"_id": {"$in": list(nodes)}}
         found = await self._peers.find(selector, _SERVER, sort=[("_id", ASCENDING)], limit=MAX_PEERS).to_list(None)
         return [RegisteredServer(_peer(document), int(document["remaining"])) for document in found]
+
+    async def hold_switch(self, switch: str, node: str, lease: Millis) -> str:
+        """Lease a switch to a server, unless another server has it."""
+        is_free = {"$or": [{"$eq": ["$node", node]}, {"$lte": [{"$ifNull": ["$until", "$$NOW"]}, "$$NOW"]}]}
+        change = {
+            "node": {"$cond": [is_free, node, "$node"]},
+            "until": {"$cond": [is_free, {"$add": ["$$NOW", lease]}, "$until"]},
+        }
+        for _ in range(_CLAIM_TRIES):
+            # Two servers may insert the first document of a switch at the same time.
+            with suppress(DuplicateKeyError):
+                found = await self._switches.find_one_and_update(
+                    {"_id": switch}, [{"$set": change}], upsert=True, return_document=ReturnDocument.AFTER
+                )
+                return str(found["node"])
+        return ""
+
+    async def release_switches(self, node: str) -> None:
+        """End the leases of a server on switches."""
+        await self._switches.update_many({"node": node}, [{"$set": {"until": "$$NOW"}}])
 
     async def call_counts(self) -> Mapping[str, int]:
         """Return the number of live calls of each server."""

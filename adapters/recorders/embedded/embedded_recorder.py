@@ -9,14 +9,14 @@ import structlog
 
 from adapters.recorders.dialects.stream_events import Audio
 from adapters.recorders.dialects.stream_format import StreamFormat
-from adapters.recorders.embedded.event_queue import EventQueue
 from adapters.recorders.embedded.live_call import POLICY_VIOLATION, RESTARTING, LiveCall, StreamEnd, end_of_leg
 from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.spool_ports import TrackSpool
 from adapters.recorders.embedded.take import OpenTake
 from adapters.recorders.embedded.timeline import Treatment
 from adapters.recorders.embedded.timers import Timers
-from recordings.model.call import Call, position_of_call
+from adapters.recorders.event_queue import EventQueue
+from recordings.model.call import EMBEDDED, Call, position_of_call
 from recordings.model.events import Armed, Begun, Ended, Interrupted
 from recordings.model.instants import Millis
 from recordings.model.item_list import take_page
@@ -54,10 +54,8 @@ class EmbeddedRecorder:
         clock: Clock,
         limits: Limits | None = None,
         timers: Timers | None = None,
-        name: str = "embedded",
     ) -> None:
         self.limits = limits or Limits()
-        self._name = name
         self._spool = spool
         self._clock = clock
         self._timers: Timers = timers or asyncio.get_running_loop()
@@ -69,15 +67,9 @@ class EmbeddedRecorder:
         self._events = EventQueue()
         self._calls_changed: Callable[[], None] = lambda: None
 
-    @property
-    def name(self) -> str:
-        """The value of `recorder` in the recordings that it makes."""
-        return self._name
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """The optional features that it supports."""
-        return CAPABILITIES
+    def capabilities_of(self, recorder: str) -> frozenset[Capability]:
+        """Return the optional features that it supports."""
+        return CAPABILITIES if recorder == EMBEDDED else frozenset()
 
     # Streams
 

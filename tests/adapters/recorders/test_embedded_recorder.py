@@ -13,6 +13,7 @@ from adapters.recorders.embedded.embedded_recorder import CallIsLive
 from adapters.recorders.embedded.live_call import LiveCall, StreamEnd
 from adapters.recorders.embedded.spool_ports import TrackWriter
 from adapters.spool import FolderSpool
+from recordings.model.call import EMBEDDED
 from recordings.model.events import Armed, Begun
 from recordings.model.recording import EndCause
 from recordings.ports.audio import Codec
@@ -79,9 +80,9 @@ async def harness(tmp_path: Path) -> AsyncIterator[RecorderHarness]:
         yield made
 
 
-async def test_name_and_capabilities(harness: RecorderHarness) -> None:
-    assert harness.recorder.name == "embedded"
-    assert harness.recorder.capabilities == {
+async def test_capabilities(harness: RecorderHarness) -> None:
+    assert not harness.recorder.capabilities_of("pbx1")
+    assert harness.recorder.capabilities_of(EMBEDDED) == {
         Capability.PAUSE,
         Capability.MASK,
         Capability.ON_ANSWER,

@@ -211,3 +211,18 @@ async def test_mongodb_deletes_expired_servers_and_calls(
         assert [list(index["key"]) for index in ttl_indexes] == [["until"]]
         documents = list(collection.find({"until": {"$type": "date"}}))
         assert len(documents) == 1
+
+
+async def test_a_switch_is_leased_to_one_server_at_a_time(peers: PeerStore) -> None:
+    holders = await asyncio.gather(*(peers.hold_switch("pbx1", node, MINUTE) for node in ("one", "other") * 5))
+    assert len(set(holders)) == 1
+    holder = holders[0]
+    waiting = {"one": "other", "other": "one"}[holder]
+    assert await peers.hold_switch("pbx1", holder, MINUTE) == holder
+    assert await peers.hold_switch("pbx2", waiting, MINUTE) == waiting
+    await peers.release_switches(waiting)
+    assert await peers.hold_switch("pbx1", waiting, MINUTE) == holder
+    await peers.release_switches(holder)
+    assert await peers.hold_switch("pbx1", waiting, 1) == waiting
+    await asyncio.sleep(0.05)
+    assert await peers.hold_switch("pbx1", holder, MINUTE) == holder

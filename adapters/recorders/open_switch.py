@@ -1,0 +1,17 @@
+"""Choose the recorder of a switch by the scheme of its URL."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from adapters.recorders.switch_base import SwitchBase
+from adapters.recorders.switch_url import SwitchUrl
+from recordings.ports.audio import Spool
+from recordings.ports.clock import Clock
+from recordings.ports.recorder import SwitchRecorder
+
+_KINDS: Final[Mapping[str, type[SwitchBase]]] = {}
+
+
+def open_switch(url: SwitchUrl, *, spool: Spool, clock: Clock) -> SwitchRecorder:
+    """Return the recorder of a switch. It does not connect yet."""
+    return _KINDS[url.scheme](url, spool=spool, clock=clock)

@@ -1,0 +1,107 @@
+"""The URL of a switch in the settings: how to reach it, its name, and the accounts that it serves.
+
+    esl://:SECRET@pbx.example.org:8021?name=pbx1&account=ACCOUNT&account=ACCOUNT
+
+The parts of a URL that are secret are in no message and in no log line.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from recordings.model.call import EMBEDDED
+
+PORTS: Final[Mapping[str, int]] = {"esl": 8021, "ari": 8088, "aris": 8089, "ng": 2223}
+"""The schemes, and their usual ports: FreeSWITCH, Asterisk (also by TLS), and rtpengine."""
+OPTIONS: Final[Mapping[str, frozenset[str]]] = {
+    "esl": frozenset({"folder", "switch_folder"}),
+    "ari": frozenset(),
+    "aris": frozenset(),
+    "ng": frozenset({"folder"}),
+}
+"""The parameters of each scheme besides `name` and `account`."""
+NEEDED: Final[Mapping[str, frozenset[str]]] = {"ng": frozenset({"folder"})}
+"""The parameters that a scheme requires."""
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_ACCOUNT: Final = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchUrl:
+    """A parsed URL. `options` has the parameters of the scheme. The representation has no secret."""
+
+    scheme: str
+    host: str
+    port: int
+    name: str
+    accounts: tuple[str, ...]
+    user: str = ""
+    secret: str = field(default="", repr=False)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def account_of(self, stated: str | None) -> str | None:
+        """Return the account of a call. `stated` is the account that the switch states for the call.
+
+        A call without a stated account belongs to the only account. `None` means that the call is not served.
+        """
+        if stated:
+            return stated if stated in self.accounts else None
+        return self.accounts[0] if len(self.accounts) == 1 else None
+
+    @property
+    def address(self) -> str:
+        """The URL without its secrets, for messages."""
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+def parse_switch_url(text: str) -> SwitchUrl:
+    """Return the parts of a switch's URL.
+
+    Raises:
+        ValueError: the URL is invalid. The message names the part and the allowed values, and has no secret.
+    """
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError("the host and the port must be host:port, such as pbx.example.org:8021") from None
+    if parts.scheme not in PORTS:
+        schemes = ", ".join(f"{scheme}://" for scheme in PORTS)
+        raise ValueError(f"the scheme must be one of {schemes}, not {parts.scheme + '://'!r}")
+    if not parts.hostname or port == 0 or parts.path not in {"", "/"} or parts.fragment:
+        raise ValueError(f"it must have a host and no path, such as {parts.scheme}://pbx.example.org?name=pbx1")
+    parameters = parse_qsl(parts.query, keep_blank_values=True)
+    options = _options(parts.scheme, parameters)
+    names = [value for key, value in parameters if key == "name"]
+    if len(names) != 1 or not _NAME.fullmatch(names[0]) or names[0] == EMBEDDED:
+        given = ", ".join(names) or "none"
+        allowed = f"one name of lower-case letters, digits, '.', '_' and '-', such as name=pbx1, not {EMBEDDED}"
+        raise ValueError(f"the parameter name must be {allowed}; given: {given}")
+    accounts = tuple(dict.fromkeys(value for key, value in parameters if key == "account"))
+    if not accounts or not all(map(_ACCOUNT.fullmatch, accounts)):
+        given = ", ".join(accounts) or "none"
+        allowed = "account=ID, once for each account, with an id of 32 hexadecimal digits (`recordings account list`)"
+        raise ValueError(f"the accounts must be {allowed}; given: {given}")
+    return SwitchUrl(
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=port or PORTS[parts.scheme],
+        name=names[0],
+        accounts=accounts,
+        user=unquote(parts.username or ""),
+        secret=unquote(parts.password or ""),
+        options=options,
+    )
+
+
+def _options(scheme: str, parameters: list[tuple[str, str]]) -> Mapping[str, str]:
+    options = {key: value for key, value in parameters if key not in {"name", "account"}}
+    allowed = OPTIONS[scheme]
+    if unknown := sorted(options.keys() - allowed):
+        known = ", ".join(sorted({"name", "account", *allowed}))
+        raise ValueError(f"the parameter {unknown[0]!r} is unknown for {scheme}://; allowed: {known}")
+    if missing := sorted(NEEDED.get(scheme, frozenset()) - {key for key, value in options.items() if value}):
+        raise ValueError(f"the parameter {missing[0]} is required for {scheme}://")
+    return options
