@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import aiohttp
 import jwt
+import structlog
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from adapters.identity.claims import ISSUER_ALGORITHMS, invalid_credentials, principal_from_claims
 from adapters.identity.tokens import LEEWAY, REQUIRED
@@ -22,6 +24,10 @@ _REFRESH_SECONDS: Final = 60.0
 """The minimum time between two requests for the keys, also if a token names an unknown key."""
 _MAX_AGE_SECONDS: Final = 3_600.0
 """The maximum age of cached keys: a withdrawn key is accepted for this long."""
+MIN_RSA_BITS: Final = 2_048
+"""The minimum length of an RSA key (RFC 7518, section 3.3)."""
+_MAX_LOGGED: Final = 64
+_log: Final = structlog.get_logger("identity")
 
 
 class IssuerUnavailableError(Exception):
@@ -130,6 +136,8 @@ class Issuer:
 def usable_keys(document: Any) -> Mapping[str, jwt.PyJWK]:
     """Return the signing keys of a JWKS by id. Keys without an id or of an unsupported type are skipped.
 
+    An RSA key below 2,048 bits is skipped, too, and logged.
+
     Raises:
         IssuerUnavailableError: the document is not a JWKS.
     """
@@ -142,9 +150,16 @@ def usable_keys(document: Any) -> Mapping[str, jwt.PyJWK]:
                 key = jwt.PyJWK(dict(item))
             except (jwt.PyJWTError, ValueError, KeyError, TypeError):
                 continue
-            if key.algorithm_name in ISSUER_ALGORITHMS:
+            if key.algorithm_name in ISSUER_ALGORITHMS and _is_strong(key, item["kid"]):
                 keys[item["kid"]] = key
     return keys
+
+
+def _is_strong(key: jwt.PyJWK, kid: str) -> bool:
+    if not isinstance(key.key, rsa.RSAPublicKey | rsa.RSAPrivateKey) or key.key.key_size >= MIN_RSA_BITS:
+        return True
+    _log.warning("issuer key rejected", kid=kid[:_MAX_LOGGED], bits=key.key.key_size, min_bits=MIN_RSA_BITS)
+    return False
 
 
 def _is_signing_key(item: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.utils import base64url_encode
+from structlog.testing import capture_logs
 
 from adapters.identity import Credentials, Identity, Tokens, jwks_issuer
 from adapters.identity.jwks_issuer import Issuer
@@ -171,6 +172,24 @@ async def test_symmetric_encryption_and_broken_keys_are_skipped(
     await rejected(identity, token(account, kid="two"))
     await rejected(identity, jwt.encode({"exp": 2**33}, bytes(32), algorithm="HS256", headers={"kid": "one"}))
     assert (await identity.authenticate({"X-Auth-Token": token(account, kid="good")})).account_id == account.id
+
+
+# PyJWT warns when the test signs with such a key.
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+@pytest.mark.parametrize("bits", [1_024, 2_047])
+async def test_an_rsa_key_below_2048_bits_is_rejected_and_logged(
+    identity: Identity, account: Account, published: Published, bits: int
+) -> None:
+    weak = rsa.generate_private_key(public_exponent=65_537, key_size=bits)
+    maker: Any = jwt.get_algorithm_by_name("RS256")
+    shown = json.loads(maker.to_jwk(weak.public_key()))
+    published.keys = [{**shown, "kid": "weak"}, public("RS256", "strong")]
+    with capture_logs() as lines:
+        await rejected(identity, token(account, kid="weak", key=weak))
+    assert lines == [
+        {"event": "issuer key rejected", "kid": "weak", "bits": bits, "min_bits": 2_048, "log_level": "warning"}
+    ]
+    assert (await identity.authenticate({"X-Auth-Token": token(account, kid="strong")})).account_id == account.id
 
 
 async def test_unknown_key_ids_fetch_the_keys_once_a_minute_at_most(
