@@ -11,7 +11,7 @@ from yarl import URL
 from adapters.delivery.delivery_file import DeliveryFile
 from adapters.delivery.http_outcome import printable_text, result_of_response
 from adapters.delivery.target_url import web_address
-from adapters.net import Guard, Limits, RedirectChain, open_session
+from adapters.net import Guard, Limits, RedirectChain, UnresolvedHostError, open_session
 from adapters.net.redirects import FOLLOWED
 from recordings.ports.courier import DeliveryResult
 
@@ -32,7 +32,7 @@ class WebSender:
         """Make one attempt, and follow redirects.
 
         Raises:
-            AddressRefusedError: the guard does not allow a host.
+            AddressRefusedError: the guard does not allow a host, or the host has no address.
             RedirectRefusedError: a redirect is not acceptable.
             SourceError: the stored audio cannot be sent.
             OSError: the connection failed. Also `aiohttp.ClientError` and `TimeoutError`.
@@ -62,6 +62,8 @@ class WebSender:
                     return None, location
                 text = printable_text(await _beginning(response), url)
                 return result_of_response(response.status, response.headers, text, datetime.now(UTC)), None
+        except aiohttp.ClientConnectorDNSError as error:
+            raise UnresolvedHostError.not_public(error.host) from error
         finally:
             # If aiohttp still reads the body, it cancels that together with the request.
             with suppress(RuntimeError):

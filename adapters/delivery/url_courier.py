@@ -12,7 +12,7 @@ from adapters.delivery import fsspec_delivery, ftp_delivery, sftp_delivery
 from adapters.delivery.allowed_urls import BUCKETS, FTP, SFTP, WEB, full_prefixes, is_allowed
 from adapters.delivery.delivery_file import DeliveryFile, Read, SourceError
 from adapters.delivery.http_delivery import WebSender
-from adapters.net import AddressRefusedError, Guard, Limits, RedirectRefusedError, redact_url
+from adapters.net import AddressRefusedError, Guard, Limits, RedirectRefusedError, UnresolvedHostError, redact_url
 from recordings.model.recording import Recording
 from recordings.ports.audio import MediaMissing
 from recordings.ports.courier import DeliveryOutcome, DeliveryResult
@@ -106,6 +106,9 @@ def result_of_error(error: BaseException) -> DeliveryResult:
     if source is not None:
         is_missing = _cause(source, MediaMissing) is not None
         return DeliveryResult(DeliveryOutcome.REJECTED if is_missing else DeliveryOutcome.RETRY, str(source))
+    if isinstance(error, UnresolvedHostError):
+        # Not rejected: the name may resolve later.
+        return DeliveryResult(DeliveryOutcome.RETRY, str(error))
     if isinstance(error, AddressRefusedError | RedirectRefusedError):
         return DeliveryResult(DeliveryOutcome.REJECTED, str(error))
     if isinstance(error, ftplib.Error):

@@ -6,7 +6,7 @@ reasons: its streams cost a third of the CPU time of the pure-Python clients, an
 addresses that this package resolved and checked.
 """
 
-from adapters.net.guard import AddressRefusedError, Guard
+from adapters.net.guard import AddressRefusedError, Guard, UnresolvedHostError
 from adapters.net.guarded_client import Limits, open_session
 from adapters.net.guarded_sockets import connect, reachable
 from adapters.net.redact import redact_url
@@ -18,6 +18,7 @@ __all__ = [
     "Limits",
     "RedirectChain",
     "RedirectRefusedError",
+    "UnresolvedHostError",
     "connect",
     "open_session",
     "reachable",

@@ -8,6 +8,7 @@ from typing import Final, Self
 from adapters.net.public_addresses import is_public, parse, unwrap
 
 ANY: Final = "*"
+_LOOPBACK: Final = ("127.0.0.1", "::1")
 _NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
@@ -18,6 +19,13 @@ class AddressRefusedError(Exception):
     def not_public(cls, host: str) -> Self:
         """Return the error for a host without an allowed address."""
         return cls(f"the host {host!r} has no public address")
+
+
+class UnresolvedHostError(AddressRefusedError):
+    """A name that resolves to no allowed address, or to none at all.
+
+    Both cases look the same, so that a caller cannot learn which internal names exist.
+    """
 
 
 class Guard:
@@ -46,6 +54,9 @@ class Guard:
             raise AddressRefusedError(f"the host {host!r} is not among the allowed hosts")
         if parse(name) is not None:
             self.check_address(name, name)
+        elif f".{name}".endswith(".localhost") and not any(self.allows(name, address) for address in _LOOPBACK):
+            # RFC 6761, section 6.3: this name is always a loopback address, so it needs no resolver.
+            raise AddressRefusedError.not_public(host)
 
     def check_address(self, host: str, address: str) -> None:
         """Raise `AddressRefusedError` unless an address of a host is allowed."""

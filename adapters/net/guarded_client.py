@@ -7,7 +7,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from adapters.net.guard import AddressRefusedError, Guard
+from adapters.net.guard import Guard, UnresolvedHostError
 
 AGENT: Final = "call-recording-api"
 _READ_AHEAD: Final = 256 * 1024
@@ -78,13 +78,13 @@ class GuardedResolver(AbstractResolver):
         """Resolve a name once.
 
         Raises:
-            AddressRefusedError: the guard allows none of its addresses.
+            UnresolvedHostError: the guard allows none of its addresses.
             OSError: the name has no address.
         """
         resolved = await self._inner.resolve(host, port, family)
         allowed = [each for each in resolved if self._guard.allows(host, each["host"])]
         if not allowed:
-            raise AddressRefusedError.not_public(host)
+            raise UnresolvedHostError.not_public(host)
         return allowed
 
     async def close(self) -> None:

@@ -2,21 +2,24 @@
 
 import socket
 
-from adapters.net.guard import AddressRefusedError, Guard
+from adapters.net.guard import Guard, UnresolvedHostError
 
 
 def reachable(guard: Guard, host: str, port: int) -> list[str]:
     """Resolve a host once, and return its allowed addresses in the resolver's order.
 
     Raises:
-        AddressRefusedError: the guard does not allow the host, or none of its addresses.
-        OSError: the host has no address.
+        AddressRefusedError: the guard does not allow the host.
+        UnresolvedHostError: the host has no address, or the guard allows none of its addresses.
     """
     guard.check_host(host)
-    resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise UnresolvedHostError.not_public(host) from error
     allowed = [str(address[0]) for *_, address in resolved if guard.allows(host, str(address[0]))]
     if not allowed:
-        raise AddressRefusedError.not_public(host)
+        raise UnresolvedHostError.not_public(host)
     return allowed
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -174,6 +175,44 @@ async def test_a_redirect_to_a_private_address_is_rejected(receiver: Receiver, c
 async def test_nothing_is_sent_to_a_private_address(receiver: Receiver, courier: Make, host: str) -> None:
     result = await courier(guard=Guard()).deliver(recording(f"http://{host}:{receiver.port}/"))
     assert (result.outcome, receiver.heard) == (DeliveryOutcome.REJECTED, [])
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that knows one internal name."""
+    real = socket.getaddrinfo
+
+    def look_up(host: str, port: int, *given: Any, **named: Any) -> Any:
+        if host == "vault.internal.example":
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.7", port))]
+        if host == "unknown.internal.example":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real(host, port, *given, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+@pytest.mark.usefixtures("names")
+@pytest.mark.parametrize("scheme", ["http", "https", "ftp", "ftps", "sftp"])
+async def test_an_error_does_not_reveal_which_internal_names_exist(courier: Make, scheme: str) -> None:
+    sender = courier(guard=Guard(), prefixes=(scheme,))
+    for name in ("vault", "unknown"):
+        result = await sender.deliver(recording(f"{scheme}://{name}.internal.example/in"))
+        assert (result.outcome, result.error) == (
+            DeliveryOutcome.RETRY,
+            f"the host '{name}.internal.example' has no public address",
+        )
+
+
+@pytest.mark.usefixtures("names")
+async def test_a_redirect_does_not_reveal_which_internal_names_exist(receiver: Receiver, courier: Make) -> None:
+    found = []
+    for name in ("vault", "unknown"):
+        receiver.answers = [web.Response(status=307, headers={"Location": f"http://{name}.internal.example/"})]
+        found.append(await courier().deliver(recording(receiver.url)))
+        receiver.answers = []
+    assert [each.outcome for each in found] == [DeliveryOutcome.RETRY] * 2
+    assert found[0].error.replace("vault", "unknown") == found[1].error
 
 
 async def test_an_unlisted_host_is_rejected(courier: Make) -> None:
