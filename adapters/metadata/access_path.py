@@ -112,7 +112,7 @@ class Access:
 
 def is_in_order(query: Query) -> bool:
     """Return true if a page of a query is read in order, so that it examines only its own rows."""
-    node = to_node(query.where)
+    node = _node(query)
     return _is_range(node, query.order.field) or (query.owner_id is None and node == _anchor(node, query))
 
 
@@ -123,7 +123,7 @@ def page_rows(query: Query, request: PageRequest, limit: int = MAX_EXAMINED) -> 
         QueryTooBroad: the page is not full after `limit` rows.
     """
     path = Access(page_ranges(query, request), reads_descending(query, request))
-    node = to_node(query.where)
+    node = _node(query)
     if not path.parts:
         return [], 0
     if _is_range(node, query.order.field):
@@ -153,6 +153,15 @@ def _filtered(node: Node, query: Query, path: Access, request: PageRequest, limi
     if long.is_cut and len(found) <= request.limit:
         raise too_broad(query, limit)
     return found, limit
+
+
+def _node(query: Query) -> Node:
+    """Return the conditions of a query without the one that its owner makes true for every row."""
+    node = to_node(query.where)
+    if query.owner_id is None:
+        return node
+    items = tuple(item for item in _conjuncts(node) if item != Selection("owner_id", (query.owner_id,)))
+    return items[0] if len(items) == 1 else AllOf(items)
 
 
 def _conjuncts(node: Node) -> tuple[Node, ...]:
@@ -265,7 +274,7 @@ def count_rows(query: Query, counted: int, limit: int = FEW) -> Generator[Questi
     """Return the count of a query. It is exact up to `counted` if an index gives it, or if `limit` rows are enough."""
     request = PageRequest(limit=1)
     path = Access(page_ranges(query, request), reads_descending(query, request))
-    node = to_node(query.where)
+    node = _node(query)
     if not path.parts:
         return Count(0)
     if _is_range(node, query.order.field):

@@ -19,7 +19,14 @@ _TIME: Final = "TIME"
 
 @click.command()
 @account_option
-@click.option("--format", "form", type=click.Choice(["csv", "ndjson", "parquet"]), default="csv", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "ndjson", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="The format of the table.",
+)
 @click.option("--fields", metavar="NAMES", help="The columns, separated by commas. [default: all except large ones]")
 @click.option("--filter", metavar="JSON", help="A RecordingFilter of GraphQL, as JSON.")
 @click.option("--from", metavar=_TIME, help="Only recordings that started at this time or later.")

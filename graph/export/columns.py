@@ -49,6 +49,12 @@ def _plain(name: str, field: str | None = None) -> Column:
     return Column(to_camel_case(name), Kind.TIME if name in _TIMES else kind, key, itemgetter(key))
 
 
+def _choice(name: str) -> Column:
+    """Return a column of a field whose values are lower-case texts in a row, and names in GraphQL."""
+    read = itemgetter(name)
+    return Column(name, Kind.TEXT, name, lambda row: None if (value := read(row)) is None else value.upper())
+
+
 def _part(name: str, kind: Kind, field: str, key: str) -> Column:
     read = itemgetter(field)
     return Column(name, kind, field, lambda row: None if (whole := read(row)) is None else whole[key])
@@ -63,10 +69,13 @@ _DEFAULT: Final = (
     *(_plain(name) for name in ("id", "account_id", "state", "reason", "reason_detail", "end_cause")),
     *(_plain(name) for name in ("start", "created", "ended")),
     _plain("modified", "changed"),
-    *(_plain(name) for name in ("duration_ms", "direction", "from", "to")),
+    _plain("duration_ms"),
+    _choice("direction"),
+    *(_plain(name) for name in ("from", "to")),
     *(_plain(f"{party}_id_{part}") for party in ("caller", "callee") for part in ("name", "number")),
     *(_plain(name) for name in ("call_id", "interaction_id", "cdr_id", "owner_id", "endpoint_id")),
-    *(_plain(name) for name in ("origin", "label", "name", "format")),
+    *(_plain(name) for name in ("origin", "label", "name")),
+    _choice("format"),
     _part("mediaType", Kind.TEXT, "media", "content_type"),
     _part("mediaLength", Kind.INTEGER, "media", "length"),
     _part("mediaSampleRate", Kind.INTEGER, "media", "sample_rate"),

@@ -112,7 +112,10 @@ class ExportEndpoint:
         }
         if request.method == "HEAD":
             await body.aclose()
-            return Response(None, 200, headers)
+            empty = Response(None, 200, headers)
+            # The length of the table is not known, so it must not be announced as 0.
+            del empty.headers["content-length"]
+            return empty
         response = StreamedResponse(_joined(first, body), 200, headers)
         compress_response(response, request.headers.get("accept-encoding"), media_types=_COMPRESSED, min_size=0)
         return response

@@ -39,11 +39,14 @@ def parse(parameters: Mapping[str, str], own_account: str, cursors: Cursors) -> 
     """
     for name in parameters:
         if name not in NAMES:
-            raise InvalidInput.of((name,), "enum", parameters[name][:100], f"one of {', '.join(NAMES)}")
+            allowed = f"left out: the parameters are {', '.join(NAMES)}"
+            raise InvalidInput.of((name,), "enum", parameters[name][:100], allowed)
     since = _time(parameters, "modified_since")
     order, after = _order(parameters.get("after"), since, cursors)
     start, end = _time(parameters, "from"), _time(parameters, "to")
     conditions: list[Condition] = [condition_of(parameters.get("filter"))]
+    if start is not None and end is not None and end < start:
+        raise InvalidInput.of(("to",), "minimum", parameters["to"][:100], "at `from` or later")
     if start is not None or end is not None:
         conditions.append(Range("start", start, end))
     if after is None:

@@ -29,6 +29,9 @@ UNLIMITED: Final = 10**9
 MAX_DESCENDANTS: Final = 100
 """The maximum number of descendant accounts in one list. Each is read for every page."""
 
+MAX_INTEGER: Final = 2**53
+"""The bound of numbers that are neither instants nor durations. JSON numbers are exact up to it."""
+
 _NUMBER_PARTS: Final = frozenset(name for name, part in PARTS.items() if part.type is FieldType.NUMBER)
 TEXT_FIELDS: Final = frozenset(filterable(FieldType.TEXT, FieldType.CHOICE)) | (PARTS.keys() - _NUMBER_PARTS)
 """Fields that can be compared with a text (`Equal`, `In`, `Prefix`)."""
@@ -247,12 +250,13 @@ def _values(condition: Equal | In | Prefix | Range) -> tuple[Any, ...]:
 
 def _check_value(field: str, value: Any, path: Sequence[str]) -> None:
     if field in NUMBER_FIELDS:
-        if type(value) is not int or not EARLIEST <= value <= LATEST + 1:
-            raise InvalidInput.of(path, "type", value, f"an integer from {EARLIEST} to {LATEST}")
+        lowest, highest = (-MAX_INTEGER, MAX_INTEGER) if field in _NUMBER_PARTS else (EARLIEST, LATEST + 1)
+        if type(value) is not int or not lowest <= value <= highest:
+            raise InvalidInput.of(path, "type", value, f"an integer from {lowest} to {highest - 1}")
     elif field not in TEXT_FIELDS:
         raise InvalidInput.of(path, "enum", field, "a field that can be filtered")
     elif type(value) is not str or len(value) > MAX_TEXT or not is_storable(value):
-        raise InvalidInput.of(path, "type", value, f"a text of at most {MAX_TEXT} characters")
+        raise InvalidInput.of(path, "type", value, f"a text of at most {MAX_TEXT} characters, without NUL")
 
 
 def is_storable(text: str) -> bool:

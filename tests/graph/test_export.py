@@ -25,7 +25,7 @@ from graph.export import table_formats
 from graph.export.columns import COLUMNS, DEFAULT
 from graph.export.export_endpoint import ExportEndpoint, ExportSlots
 from recordings.model.instants import to_iso
-from recordings.model.recording import Delivery, DeliveryState, Hold, State
+from recordings.model.recording import Delivery, DeliveryState, Direction, EndCause, Hold, State
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.use_cases import export_recordings
 from recordings.use_cases.export_recordings import Exports
@@ -97,6 +97,16 @@ async def test_fields_select_columns_in_the_order_of_the_table(filled: Export) -
     assert json.loads(rows[1]["userMetadata"]) == {"a": [1, None]}
     every = await filled.rows(fields=",".join(COLUMNS))
     assert list(every[0]) == [*COLUMNS, "cursor"]
+
+
+async def test_values_of_enumerations_are_those_of_graphql(export: Export) -> None:
+    kept = await export.keep(0, direction=Direction.INBOUND, format="wav", end_cause=EndCause.HANGUP)
+    (row,) = await export.rows(filter='{"direction": {"equal": "INBOUND"}, "format": {"equal": "WAV"}}')
+    assert {name: row[name] for name in ("id", "direction", "format", "endCause")} == {
+        "id": kept.id, "direction": "INBOUND", "format": "WAV", "endCause": "HANGUP",
+    }  # fmt: skip
+    await export.keep(1)
+    assert (await export.rows())[1]["direction"] is None
 
 
 async def write(export: Export, folder: Path, form: str) -> Path:
@@ -232,7 +242,8 @@ async def test_access(filled: Export) -> None:
     ({"modified_since": "x"}, "a date such as"),
     ({"after": "x"}, "a cursor that this service returned"),
     ({"bom": "maybe"}, "one of true"),
-    ({"limit": "5"}, "one of account, fields"),
+    ({"limit": "5"}, "the parameters are account, fields"),
+    ({"to": "2026-11-01", "from": "2026-11-02"}, "at `from` or later"),
 ])  # fmt: skip
 async def test_a_wrong_parameter_is_named_with_what_is_allowed(
     export: Export, parameters: dict[str, str], text: str
@@ -267,6 +278,7 @@ async def test_a_head_request_has_the_headers_only(filled: Export) -> None:
     response = await filled.http.head("http://x/export/recordings", headers={"authorization": "Bearer me"})
     assert (response.status_code, response.content) == (200, b"")
     assert response.headers["export-cursor"]
+    assert "content-length" not in response.headers
 
 
 async def test_parquet_has_row_groups_of_a_bounded_size(filled: Export, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,24 @@ async def test_a_filter_returns_the_matching_recordings(api: Api, given_filter: 
     assert await labels(api, given_filter) == set(expected_labels)
 
 
+@pytest.mark.parametrize("value", [2**53 - 1, 1 - 2**53])
+async def test_a_size_can_be_any_exact_integer(api: Api, value: int) -> None:
+    await api.keep(label="a")
+    for operator, larger in (("gte", False), ("gt", False), ("lte", True), ("lt", True)):
+        assert await labels(api, {"mediaLength": {operator: value}}) == ({"a"} if (value > 0) is larger else set())
+
+
+async def test_the_count_of_an_owner_is_exact(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.metadata.sqlite.list_table.FEW", 2)
+    for number in range(5):
+        await api.keep(owner_id="ada", label=str(number))
+    query = "query($f: RecordingFilter) { recordings(first: 0, filter: $f) { totalCount totalCountIsExact } }"
+    exact = {"recordings": {"totalCount": 5, "totalCountIsExact": True}}
+    for condition in ({}, {"ownerId": {"equal": "ada"}}, {"start": {"gte": "1970-01-01T00:00:00Z"}}):
+        for caller in ("me", "ada"):
+            assert await api.ask(query, caller, f={"ownerId": {"equal": "ada"}} | condition) == exact
+
+
 @pytest.mark.parametrize("value", [2**53, -(2**53), 1.5, "3", True])
 async def test_a_size_must_be_an_exact_integer(api: Api, value: Any) -> None:
     error = await api.refused(LIST, f={"mediaLength": {"gte": value}})
