@@ -11,9 +11,8 @@ import jwt
 from adapters.identity.claims import invalid_credentials, principal_from_claims
 from recordings.model.account import Principal
 from recordings.model.errors import Unauthenticated
-from recordings.model.instants import SECOND, Millis
+from recordings.model.instants import CLOCK_TOLERANCE, SECOND, Millis
 from recordings.ports.clock import Clock
-from recordings.ports.peers import CLOCK_TOLERANCE
 
 ISSUER: Final = "recordings"
 ALGORITHM: Final = "HS256"

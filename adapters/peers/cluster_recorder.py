@@ -7,10 +7,10 @@ from adapters.peers.peer_client import PeerClient, describe, unreachable
 from adapters.peers.signed_commands import Command, CommandResult, Verb
 from recordings.model.call import Call, position_of_call
 from recordings.model.events import Armed, Begun
-from recordings.model.instants import SECOND, Millis
+from recordings.model.instants import CLOCK_TOLERANCE, SECOND, Millis
 from recordings.model.item_list import take_page
 from recordings.model.query import PageRequest
-from recordings.ports.peers import CLOCK_TOLERANCE, Peer, PeerStore
+from recordings.ports.peers import Peer, PeerStore
 from recordings.ports.recorder import CallEvent, Capability, Recorder, ServerUnreachable, Take, TakeEvent, TakeRefused
 from recordings.ports.recording_store import RecordingStore
 

@@ -10,9 +10,9 @@ from typing import Final
 from adapters.peers.peer_client import PeerClient
 from adapters.peers.signed_commands import Command, Verb, call_reference
 from recordings.model.call import Call
-from recordings.model.instants import HOUR, SECOND, Millis
+from recordings.model.instants import CLOCK_TOLERANCE, HOUR, SECOND, Millis
 from recordings.ports.clock import Clock
-from recordings.ports.peers import CLOCK_TOLERANCE, Peer, PeerStore
+from recordings.ports.peers import Peer, PeerStore
 from recordings.ports.recorder import ServerUnreachable, TakeRefused
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,8 @@ from typing import Any, Final
 import jwt
 import msgspec
 
-from recordings.model.instants import SECOND
+from recordings.model.instants import CLOCK_TOLERANCE, SECOND
 from recordings.ports.clock import Clock
-from recordings.ports.peers import CLOCK_TOLERANCE
 
 PATH: Final = "/internal/commands"
 """The path for commands, below a server's URL."""

@@ -15,6 +15,9 @@ MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
+CLOCK_TOLERANCE: Final[Millis] = 30 * SECOND
+"""The clocks of two servers may differ by this much."""
+
 EARLIEST: Final = -62_135_596_800_000
 """0001-01-01T00:00:00.000Z, the first instant that ISO 8601 can express with a four-digit year."""
 LATEST: Final = 253_402_300_799_999

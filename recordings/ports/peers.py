@@ -7,14 +7,11 @@ server needs no such entries.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from recordings.model.call import Call
-from recordings.model.instants import SECOND, Millis
+from recordings.model.instants import Millis
 from recordings.model.query import PageRequest
-
-CLOCK_TOLERANCE: Final[Millis] = 30 * SECOND
-"""The clocks of two servers may differ by this much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ from recordings.model.events import (
     Trashed,
     Unmasked,
 )
-from recordings.model.instants import MINUTE, SECOND, Millis
+from recordings.model.instants import CLOCK_TOLERANCE, MINUTE, SECOND, Millis
 from recordings.model.recording import IN_PROGRESS, Lease, Reason, Recording, State
 from recordings.rules.amendments import amend
 from recordings.rules.held_source import held_source
@@ -258,7 +258,8 @@ def due_at(recording: Recording, now: Millis) -> Millis | None:
     if recording.in_progress:
         return now + recording.options.time_limit * SECOND + GRACE
     if recording.state is State.FINALIZING:
-        return now
+        # The server that reports the end may have a clock that is ahead of the clock of the server with the audio.
+        return now - CLOCK_TOLERANCE
     if recording.hold is not None:
         deletion = None
     else:

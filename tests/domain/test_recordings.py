@@ -29,7 +29,7 @@ from recordings.model.errors import (
 )
 from recordings.model.events import Begun, Ended, Purged, Stored
 from recordings.model.installation import InstallationPolicy
-from recordings.model.instants import DAY
+from recordings.model.instants import CLOCK_TOLERANCE, DAY
 from recordings.model.options import RecordingOptions
 from recordings.model.query import MAX_PAGE, Order, PageRequest, Query
 from recordings.model.recording import DeliveryState, EndCause, Hold, Media, Reason, Recording, Shelf, SpanKind, State
@@ -236,7 +236,7 @@ async def test_a_stopped_recording_is_finalized(installation: Installation) -> N
     assert (ended.state, ended.end_cause, ended.due_at) == (
         State.FINALIZING,
         EndCause.STOPPED,
-        installation.clock.now(),
+        installation.clock.now() - CLOCK_TOLERANCE,
     )
     assert installation.woken
     assert (await installation.service.stop(CALLER, begun.id, "k")).id == begun.id

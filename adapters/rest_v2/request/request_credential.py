@@ -11,8 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from adapters.rest_v2.request.parameters import Parameters
-from recordings.model.instants import SECOND, Millis
-from recordings.ports.peers import CLOCK_TOLERANCE
+from recordings.model.instants import CLOCK_TOLERANCE, SECOND, Millis
 
 LEEWAY: Final = CLOCK_TOLERANCE // SECOND
 """Seconds that the clocks of two servers may differ. A token stays valid this long after it expired."""
