@@ -159,6 +159,10 @@ class ConnectionThreads:
     def _may_start(self, call: QueuedCall, per_account: int) -> bool:
         """Return true if a call may run now; postpone it if its account already occupies its share of the threads."""
         if call.is_abandoned:
+            # It may be the postponed call that was to run next. Then the one after it has to take its turn.
+            if call.account_id is not None:
+                with self._lock:
+                    self._queue_postponed(call.account_id)
             return False
         if call.account_id is not None:
             with self._lock:
@@ -169,20 +173,23 @@ class ConnectionThreads:
         return True
 
     def _finish(self, call: QueuedCall) -> None:
-        """Count a call as finished, and queue the next postponed call of its account at the end of the queue."""
+        """Count a call as finished, and queue the next postponed call of its account."""
         if call.account_id is None:
             return
         with self._lock:
             self._running[call.account_id] -= 1
             if not self._running[call.account_id]:
                 del self._running[call.account_id]
-            while postponed := self._postponed.get(call.account_id):
-                following = postponed.popleft()
-                if not following.is_abandoned:
-                    self._queue.put(following)
-                    break
-            else:
-                self._postponed.pop(call.account_id, None)
+            self._queue_postponed(call.account_id)
+
+    def _queue_postponed(self, account_id: str) -> None:
+        """Put the next postponed call of an account at the end of the queue. The lock must be held."""
+        while postponed := self._postponed.get(account_id):
+            following = postponed.popleft()
+            if not following.is_abandoned:
+                self._queue.put(following)
+                return
+        self._postponed.pop(account_id, None)
 
     def _send_outcomes(self, calls: list[QueuedCall], outcomes: list[Outcome]) -> None:
         # Nothing waits on a closed loop.

@@ -482,6 +482,46 @@ async def test_the_reads_of_one_account_leave_threads_for_others(closing: bool) 
     assert not made._running
 
 
+async def test_an_abandoned_read_does_not_stop_the_next_one_of_its_account() -> None:
+    began = threading.Semaphore(0)
+    connections = [sqlite3.connect(":memory:", check_same_thread=False) for _ in range(2)]
+    made = ConnectionThreads(
+        "shared", connections, lambda connection, calls: [(calls[0](connection), None)], per_account=1
+    )
+    gates = {name: threading.Event() for name in ("first", "small", "other")}
+
+    def blocked(gate: threading.Event) -> Call:
+        def run(_: sqlite3.Connection) -> None:
+            began.release()
+            gate.wait()
+
+        return run
+
+    async def started(gate: str, account: str) -> asyncio.Future[Any]:
+        running = asyncio.ensure_future(made.run(blocked(gates[gate]), account))
+        await asyncio.to_thread(began.acquire)
+        return running
+
+    async with asyncio.timeout(20):
+        running = [await started("first", "large")]
+        second, third = (asyncio.ensure_future(made.run(lambda _: "late", "large")) for _ in range(2))
+        # The queue is in order, so the two reads before this one are postponed.
+        assert await made.run(lambda _: "quick", "small") == "quick"
+        running.append(await started("small", "small"))
+        other = asyncio.ensure_future(made.run(blocked(gates["other"]), "other"))
+        await asyncio.sleep(0)
+        gates["first"].set()
+        # The thread queues the second read, and starts the read of the other account.
+        await asyncio.to_thread(began.acquire)
+        second.cancel()
+        await asyncio.wait([second])
+        gates["other"].set()
+        assert await third == "late"
+        gates["small"].set()
+        await asyncio.gather(other, *running)
+        await made.close()
+
+
 async def test_a_file_that_cannot_be_created_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
