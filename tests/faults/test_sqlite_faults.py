@@ -140,6 +140,7 @@ async def test_the_write_ahead_log_is_reduced_after_a_long_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adapters.metadata.sqlite.database.MAX_WAL_BYTES", 100_000)
+    monkeypatch.setattr("adapters.metadata.sqlite.database.CHECKPOINT_PAGES", 1_000)
     store = await filled(tmp_path)
     with closing(sqlite3.connect(tmp_path / FILE)) as reader:
         reader.execute("BEGIN")
