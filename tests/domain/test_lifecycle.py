@@ -394,9 +394,8 @@ def test_a_reopened_upload_gets_a_new_end() -> None:
 
 STAYS = frozenset({
     "id", "account_id", "owner_id", "call_id", "interaction_id", "cdr_id", "direction", "recorder", "format", "start",
-    "created", "modified", "ended", "duration_ms", "state", "shelf", "reason", "reason_detail", "end_cause", "options",
-    "revision", "trashed_from", "trashed_at", "trashed_by", "trashed_reason", "purge_at", "start_fingerprint",
-    "applied", "source_sha256",
+    "created", "modified", "ended", "duration_ms", "state", "shelf", "reason", "end_cause", "options", "revision",
+    "trashed_from", "trashed_at", "trashed_by", "trashed_reason", "purge_at", "source_sha256",
 })  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -90,10 +90,21 @@ class Database:
         while True:
             await asyncio.sleep(wait)
             await asyncio.to_thread(self._health.quick_check, self._connect_to_check, CHECK_SECONDS)
+            with suppress(sqlite3.Error, StoreUnavailableError):
+                await asyncio.to_thread(self.empty_log)
             wait = CHECK_EVERY_SECONDS
 
     def _connect_to_check(self) -> sqlite3.Connection:
         return connect(self._path, "ro")
+
+    def empty_log(self) -> None:
+        """Copy the write-ahead log to the file and empty it, because it can contain deleted content. Blocks.
+
+        If another connection uses the log now, it stays as it is. `StoreUnavailableError` as in `check`.
+        """
+        self.check()
+        with closing(connect(self._path, "rw", seconds=0)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def check(self) -> None:
         """Raise `StoreUnavailableError` if the file is damaged, or was replaced or removed."""
@@ -182,12 +193,15 @@ def create(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open a connection. Only one thread at a time may use it. `mode` is `rw` or `ro`."""
+def connect(path: Path, mode: str, seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open a connection. Only one thread at a time may use it. `mode` is `rw` or `ro`.
+
+    `seconds` is how long it waits for another connection's lock.
+    """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
-        timeout=BUSY_SECONDS,
+        timeout=seconds,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,
@@ -196,6 +210,8 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
         _until_unlocked(lambda: connection.execute("PRAGMA journal_mode = WAL"))
     connection.execute(f"PRAGMA journal_size_limit = {MAX_WAL_BYTES}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    # Deleted content is overwritten with zeros.
+    connection.execute("PRAGMA secure_delete = ON")
     for pragma in ("synchronous = FULL", "temp_store = MEMORY", "cache_size = -65536", "trusted_schema = OFF"):
         connection.execute(f"PRAGMA {pragma}")
     return connection

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,17 @@ from adapters.metadata.sqlite.database_threads import Call, ConnectionThreads, O
 from adapters.metadata.sqlite.migrations import MIGRATIONS, SchemaTooNewError
 from adapters.metadata.sqlite.sqlite_store import FILE
 from recordings.model.account import Account
+from recordings.model.events import Purged, Trashed
 from recordings.model.fields import PARTS
 from recordings.model.instants import LATEST
 from recordings.model.query import PageRequest, Query
-from recordings.model.recording import ROW_FIELDS
+from recordings.model.recording import ROW_FIELDS, Applied
 from recordings.ports.recording_store import StoreUnavailableError, Taken
-from tests.contract.metadata.samples import full, loaded, put_copies, put_older, recording
+from recordings.rules.lifecycle import apply
+from tests.contract.metadata.samples import AUDIO, NOW, full, loaded, put_copies, put_older, recording
 
 ROOT = Path(__file__).parents[3]
+PERSON = "+4930123456789"
 
 
 @pytest.fixture
@@ -84,6 +87,53 @@ async def test_writes_are_synchronous(store: SqliteStore) -> None:
 
     assert await store._database.write(pragma("journal_mode")) == "wal"
     assert await store._database.write(pragma("synchronous")) == 2
+
+
+def files_with(text: str, folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if text.encode() in path.read_bytes()]
+
+
+async def purge_a_person(folder: Path, *, with_log: bool = False) -> None:
+    """Store and purge a recording with `PERSON` in every text. Look for it in the files on the disk."""
+    store = SqliteStore(folder)
+    await store.open()
+    # A long text fills pages of its own, which become free.
+    metadata = {"person": PERSON, "notes": PERSON * 2_000}
+    texts = dict.fromkeys(
+        ("from_", "to", "name", "label", "caller_id_name", "caller_id_number", "callee_id_name"), PERSON
+    )
+    texts |= dict.fromkeys(("request", "endpoint_id", "reason_detail", "start_key", "start_fingerprint"), PERSON)
+    shown = {"from_": f"{PERSON}@x.sip.invalid", "applied": (Applied(PERSON, "stop"),), "imported": {"a": PERSON}}
+    for _ in range(40):
+        kept = recording(**texts | shown, user_metadata=metadata, custom_channel_vars=metadata, media=AUDIO)
+        await store.insert(kept)
+        deleted = apply(kept, Trashed(at=NOW, by="admin", purge_at=NOW))
+        assert await store.save(deleted, kept.revision)
+        gone = apply(deleted, Purged(at=NOW))
+        assert PERSON not in str(gone)
+        assert await store.save(gone, deleted.revision)
+    if with_log:
+        await asyncio.to_thread(store._database.empty_log)
+    else:
+        await store.close()
+    found = files_with(PERSON, folder)
+    await store.close()
+    assert found == []
+
+
+async def test_purged_content_is_not_in_the_file(tmp_path: Path) -> None:
+    await purge_a_person(tmp_path)
+
+
+async def test_purged_content_is_not_in_the_write_ahead_log(tmp_path: Path) -> None:
+    await purge_a_person(tmp_path, with_log=True)
+
+
+async def test_an_existing_file_overwrites_deleted_content_too(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("PRAGMA journal_mode = WAL")
+    await purge_a_person(tmp_path)
 
 
 async def test_readers_cannot_write(store: SqliteStore) -> None:
