@@ -11,7 +11,7 @@ from graph.schema.global_id import ACCOUNT, plain
 from graph.schema.json_filter import condition_of
 from graph.schema.scalars import parse_date_time
 from recordings.model.errors import InvalidInput
-from recordings.model.instants import Millis
+from recordings.model.instants import EARLIEST, LATEST, Millis
 from recordings.model.stats import Bucket, Dimension, Measure, Period, PeriodField, StatsOrder, StatsQuery
 
 NAMES: Final = (
@@ -109,7 +109,10 @@ def _time(given: Mapping[str, str], name: str) -> Millis:
     if text is None:
         raise InvalidInput.of((name,), "required", None, _TIME)
     if text.isascii() and text.removeprefix("-").isdigit() and len(text) <= _DIGITS:
-        return int(text)
+        at = int(text)
+        if not EARLIEST <= at <= LATEST:
+            raise InvalidInput.of((name,), "maximum", text, f"{_TIME} (not microseconds)")
+        return at
     try:
         # A plus sign that the client did not encode is a space.
         return parse_date_time(text.replace(" ", "+"))

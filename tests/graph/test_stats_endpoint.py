@@ -97,6 +97,8 @@ async def test_conditional_requests(api: Api) -> None:
         ({"gte": None}, "gte must be a time"),
         ({"gte": "yesterday"}, "gte must be a time"),
         ({"gte": "9" * 99}, "gte must be a time"),
+        ({"gte": "9" * 15}, "the milliseconds since 1970"),
+        ({"lt": f"-{'9' * 14}"}, "the milliseconds since 1970"),
         ({"bucket": "YEAR"}, "bucket must be one of QUARTER_HOUR, HOUR, DAY, WEEK, MONTH"),
         ({"groupby": "OWNER"}, "groupby must be left out"),
         ({"groupBy": "OWNER,PHONE"}, "groupBy must be one of ACCOUNT, OWNER"),
