@@ -5,6 +5,7 @@ import sys
 
 import hypothesis
 import pytest
+import structlog
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -20,6 +21,10 @@ LONG = (
 # Test machines can be slow. No test proves anything about time with a deadline of hypothesis.
 hypothesis.settings.register_profile("unhurried", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("unhurried")
+
+# The default renderer shows all local variables of a traceback with rich. That takes a second for each error.
+_renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _renderer])
 
 
 def keep_bytecode(config: pytest.Config) -> None:

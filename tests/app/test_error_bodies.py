@@ -128,7 +128,8 @@ def routes(site: Site) -> dict[str, list[str]]:
 @contextmanager
 def raising(target: Any, error: Exception, *names: str) -> Iterator[None]:
     async def broken(*_arguments: Any, **_named: Any) -> Any:
-        raise error
+        # The traceback of an error grows each time that it is raised.
+        raise error.with_traceback(None)
 
     with pytest.MonkeyPatch.context() as patched:
         for name in names:
