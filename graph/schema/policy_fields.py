@@ -8,7 +8,7 @@ import strawberry
 from graph.schema.enums import PolicyScope
 from graph.schema.error_types import SetRecordingPolicyError, user_errors
 from graph.schema.field_info import Info
-from graph.schema.global_id import ACCOUNT, plain
+from graph.schema.global_id import ACCOUNT, parse_call_id, plain
 from graph.schema.policy_inputs import ACCOUNT_ID, PolicyCallInput, SetRecordingPolicyInput
 from graph.schema.policy_types import (
     PlannedRecording,
@@ -56,7 +56,9 @@ async def resolve_explanation(info: Info, call: _Call) -> RecordingPolicyExplana
     endpoint_id: str | None = call.endpoint_id
     known = PolicyCall()
     if call.call_id is not None:
-        live = await context.recordings.call(context.principal, call.call_id, account_id)
+        account_of_call, call_id = parse_call_id(call.call_id)
+        account_id = account_id or account_of_call
+        live = await context.recordings.call(context.principal, call_id, account_id)
         known = PolicyCall.of(live)
         owner_id, endpoint_id = owner_id or live.owner_id, endpoint_id or live.endpoint_id
     explained = await context.policy.policies.explain(

@@ -18,6 +18,7 @@ from graph.schema.enums import (
     PolicyNetwork,
     PolicyScope,
     RecordingFormat,
+    SampleRate,
 )
 from graph.schema.partial_input import PartialInput
 from recordings.model.recording_policy import Lock, PolicyCall
@@ -57,7 +58,9 @@ class PolicyCellInput(PartialInput):
     record_min_sec: int | None = _option("record_min_sec")
     record_on_answer: bool | None = _option("record_on_answer")
     record_on_bridge: bool | None = _option("record_on_bridge")
-    record_sample_rate: int | None = _optional("Sampling rate of the stored audio in Hz.")
+    record_sample_rate: SampleRate | None = _optional(
+        "Sampling rate of the stored audio in Hz. Default: the setting of the document above."
+    )
     time_limit: int | None = _option("time_limit")
     url: str | None = _option("url")
 
@@ -126,7 +129,7 @@ class SetRecordingPolicyInput(PartialInput):
 
 @strawberry.input(description="A call, real or imagined. With `callId`, the other fields replace those of that call.")
 class PolicyCallInput(PartialInput):
-    call_id: strawberry.ID | None = _optional("The id of a call in progress.")
+    call_id: strawberry.ID | None = _optional("The global id or the `callId` of a call in progress.")
     account_id: strawberry.ID | None = _optional(ACCOUNT_ID)
     owner_id: strawberry.ID | None = _optional("The id of the user that the call belongs to.")
     endpoint_id: strawberry.ID | None = _optional("The id of the device that the call uses.")

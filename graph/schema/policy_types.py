@@ -19,9 +19,12 @@ from graph.schema.enums import (
     PolicyNetwork,
     PolicyScope,
     PolicySource,
+    RecordingFormat,
+    SampleRate,
 )
 from graph.schema.recording_parts import RecordingOptions
 from graph.schema.scalars import JSON, URL, DateTime
+from recordings.model.options import FORMATS, nearest_sample_rate
 from recordings.model.recording_policy import PolicyDocument
 
 _DIRECTION = "The direction, seen from the account: an inbound call is a call to it."
@@ -58,11 +61,11 @@ class PolicyCell:
     direction: PolicyDirection = strawberry.field(description=_DIRECTION)
     network: PolicyNetwork = strawberry.field(description=_NETWORK)
     decision: Decision | None = strawberry.field(description="Whether calls are recorded. Null if the cell inherits.")
-    format: str | None = strawberry.field(description="The format of the audio.")
+    format: RecordingFormat | None = strawberry.field(description="The format of the audio.")
     record_min_sec: int | None = strawberry.field(description=parameter_description("record_min_sec"))
     record_on_answer: bool | None = strawberry.field(description=parameter_description("record_on_answer"))
     record_on_bridge: bool | None = strawberry.field(description=parameter_description("record_on_bridge"))
-    record_sample_rate: int | None = strawberry.field(description="Sampling rate of the stored audio in Hz.")
+    record_sample_rate: SampleRate | None = strawberry.field(description="Sampling rate of the stored audio in Hz.")
     time_limit: int | None = strawberry.field(description=parameter_description("time_limit"))
     url: URL | None = strawberry.field(
         description="URL to send the stored recording to. Null without the scope CONTROL or ADMIN."
@@ -178,17 +181,13 @@ def _cells(policy: Mapping[str, Any]) -> list[PolicyCell]:
 
 
 def _cell(direction: PolicyDirection, network: PolicyNetwork, cell: Mapping[str, Any]) -> PolicyCell:
+    # Other releases and imports may have stored other values.
+    form, rate = cell.get("format"), cell.get("record_sample_rate")
     options = {
-        name: cell.get(name)
-        for name in (
-            "format",
-            "record_min_sec",
-            "record_on_answer",
-            "record_on_bridge",
-            "record_sample_rate",
-            "time_limit",
-            "url",
-        )
+        name: cell.get(name) for name in ("record_min_sec", "record_on_answer", "record_on_bridge", "time_limit", "url")
+    } | {
+        "format": RecordingFormat(form) if form in FORMATS else None,
+        "record_sample_rate": SampleRate(nearest_sample_rate(rate)) if isinstance(rate, int) else None,
     }
     enabled = cell.get("enabled")
     return PolicyCell(direction=direction, network=network, decision=decision_of(enabled), **options)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from graph.schema.global_id import global_id
 from recordings.model.call import Network
 from recordings.model.recording import Direction
 from recordings.model.recording_policy import DocumentKind
@@ -19,7 +20,7 @@ mutation Set($input: SetRecordingPolicyInput!) {
   setRecordingPolicy(input: $input) {
     policy {
       scope id accountId fill revision consent duplicates callRecording
-      cells { direction network decision format timeLimit url }
+      cells { direction network decision format recordSampleRate timeLimit url }
       locks { kind direction network numbers exceptions }
     }
     warnings
@@ -66,6 +67,7 @@ async def test_a_policy_is_set_and_read_as_the_document_of_v2(api: Api) -> None:
             "network": "OFFNET",
             "decision": "RECORD",
             "format": "WAV",
+            "recordSampleRate": "HZ_16000",
             "timeLimit": 60,
             "url": "https://x.example/",
         },
@@ -75,9 +77,18 @@ async def test_a_policy_is_set_and_read_as_the_document_of_v2(api: Api) -> None:
     assert (payload["errors"], payload["warnings"]) == ([], [])
     policy = payload["policy"]
     assert policy["callRecording"] == {
-        "inbound": {"offnet": {"enabled": True, "format": "wav", "time_limit": 60, "url": "https://x.example/"}},
+        "inbound": {
+            "offnet": {
+                "enabled": True,
+                "format": "wav",
+                "record_sample_rate": 16_000,
+                "time_limit": 60,
+                "url": "https://x.example/",
+            }
+        },
         "any": {"any": {"enabled": False}},
     }
+    assert ("WAV", "HZ_16000") in [(cell["format"], cell["recordSampleRate"]) for cell in policy["cells"]]
     assert (policy["scope"], policy["id"], policy["accountId"], policy["fill"], policy["revision"]) == (
         "USER",
         "ada",
@@ -192,6 +203,8 @@ async def test_the_explanation_of_a_live_call_and_its_recording(api: Api) -> Non
         ACCOUNT, "c1", "ada", direction=Direction.OUTBOUND, from_network=Network.ONNET, to_network=Network.OFFNET
     )
     explained = (await api.ask(EXPLAIN, call={"callId": "c1"}))["explainRecordingPolicy"]
+    by_global_id = await api.ask(EXPLAIN, call={"callId": global_id("LiveCall", f"{ACCOUNT}:c1")})
+    assert by_global_id["explainRecordingPolicy"] == explained
     assert (explained["direction"], explained["network"], explained["decision"]) == ("OUTBOUND", "OFFNET", "RECORD")
     (planned,) = explained["recordings"]
     assert (planned["origin"], planned["reasons"]) == ("outbound to offnet from endpoint", ["user.outbound.offnet"])
