@@ -103,7 +103,8 @@ class RecordingLists:
             case Skip():
                 return await self._skip(query, question)
             case Tested(way):
-                return int(await self._listed.count_documents(where.count(query, way), maxTimeMS=READ_MS))
+                find = where.count(query, way)
+                return int(await self._listed.count_documents(find.filter, hint=find.hint, maxTimeMS=READ_MS))
         raise TypeError(question)
 
     async def _scanned(self, query: Query, question: Scan) -> Collection[str] | None:

@@ -13,7 +13,7 @@ from bson.min_key import MinKey
 from pymongo import ASCENDING, DESCENDING
 
 from adapters.metadata.access_path import Access, Tally
-from adapters.metadata.index_ranges import Bound, IndexRange, RowsWithoutKey
+from adapters.metadata.index_ranges import Bound, IndexRange, RowsWithKey, RowsWithoutKey
 from adapters.metadata.mongodb.indexes import field_index, field_keys, index_keys, index_of
 from adapters.metadata.selections import Selection
 from recordings.model.fields import PARTS
@@ -169,12 +169,15 @@ def tally(query: Query, asked: Tally) -> Find:
     """Return the filter and the index to count a selection, or ranges of the order's index."""
     if asked.selection is not None:
         return scan(query, asked.selection)
-    key = query.order.field.value
-    bounds = [_beyond(key, part) for part in asked.parts]
-    # Both ranges together are the whole index.
-    within = [] if len(bounds) > 1 else bounds[0]
-    hint = index_of(query.order.field, owner=query.owner_id is not None)
-    return Find(_all(_selected(query), *within), hint)
+    order, owner = query.order.field, query.owner_id is not None
+    if len(asked.parts) > 1 or (asked.parts[0] == RowsWithKey() and not order.nullable):
+        # All rows. The index of MODIFIED has no shelf.
+        return Find(_selected(query), index_of(OrderField.START if query.shelf else order, owner=owner))
+    (part,) = asked.parts
+    # A count has no cursor, so its bounds are keys.
+    assert isinstance(part, RowsWithKey)  # noqa: S101 - for the type checker
+    low, high = (None if bound is None else bound[0] for bound in (part.low, part.high))
+    return Find({**_selected(query), **_between(order.value, low, high)}, index_of(order, owner=owner))
 
 
 def _low_end(index_range: IndexRange) -> tuple[Any, Any]:
@@ -203,21 +206,22 @@ def _beyond(key: str, index_range: IndexRange) -> list[Filter]:
             sign: bound for sign, bound in (("$gt", index_range.low), ("$lt", index_range.high)) if bound is not None
         }
         return [{key: None, **({"_id": ids} if ids else {})}]
-    sides = [
-        _side(key, sign, bound)
-        for sign, bound in (("$gt", index_range.low), ("$lt", index_range.high))
-        if bound is not None
+    bounds = [
+        (sign, bound) for sign, bound in (("$gt", index_range.low), ("$lt", index_range.high)) if bound is not None
     ]
-    return [{key: {"$ne": None}}, *sides]
+    # The first filter bounds the index scan; `$or` alone bounds one side only.
+    keys: Filter = {f"{sign}e": bound[0] for sign, bound in bounds} or {"$ne": None}
+    return [{key: keys}, *(_side(key, sign, bound) for sign, bound in bounds)]
 
 
 def _side(key: str, sign: str, bound: Bound) -> Filter:
     return {"$or": [{key: {sign: bound[0]}}, {key: bound[0], "_id": {sign: bound[1]}}]}
 
 
-def count(query: Query, way: Access) -> Filter:
-    """Return the filter to count the rows of an access path that the query selects."""
+def count(query: Query, way: Access) -> Find:
+    """Return the filter and the index to count the rows of an access path that the query selects."""
     if way.keys is not None:
-        return find(query, way).filter
+        return find(query, way)
     within = [_all(*_beyond(query.order.field.value, part)) for part in way.parts]
-    return _all(_selected(query), condition(query.where), {"$or": within})
+    hint = index_of(query.order.field, owner=query.owner_id is not None)
+    return Find(_all(_selected(query), condition(query.where), {"$or": within}), hint)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from adapters.metadata.access_path import Access
+from adapters.metadata.access_path import Access, Tally
 from adapters.metadata.facets import FACET_FIELDS
 from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.mongodb import where as mongo_where
@@ -227,6 +227,17 @@ class TestMongo:
         plan = self.explained(collection, mongo_where.find(query, path))
         assert plan["stages"] in (["LIMIT", "FETCH", "IXSCAN"], ["LIMIT", "IXSCAN"])
         assert plan["totalKeysExamined"] <= 5
+
+    def test_a_count_examines_its_range_only(self, collection: Any) -> None:
+        changes = [row["changed"] for row in collection.find({}, {"changed": 1}, sort=[("changed", 1)])]
+        for order, owner in itertools.product(OrderField, (None, "o1")):
+            low = changes[200] if order is OrderField.MODIFIED else key_of(order, 200)
+            where = Prefix(order.value, low) if isinstance(low, str) else Range(order.value, low, low + 5)
+            query = Query(account_id="account", owner_id=owner, where=where, order=Order(order))
+            path = path_of(query, PageRequest(limit=1))
+            for find in (mongo_where.tally(query, Tally(None, path.parts, MANY)), mongo_where.count(query, path)):
+                plan = self.explained(collection, find, MANY)
+                assert plan["totalKeysExamined"] <= plan["nReturned"] + 2, (query, plan)
 
     def test_facets_are_skipped_through(self, collection: Any) -> None:
         selected = {"account_id": "account", "shelf": "LIVE"}
