@@ -39,6 +39,7 @@ from recordings.ports.recorder import LocalRecorder, Recorder
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
+from recordings.use_cases.account_closing import AccountClosing
 from recordings.use_cases.account_settings import AccountSettings
 from recordings.use_cases.accounts import ManageAccounts
 from recordings.use_cases.count_slots import SlotCounter
@@ -89,6 +90,7 @@ class Services:
     accounts: ManageAccounts
     users: ManageUsers
     account_settings: AccountSettings
+    closing: AccountClosing
     policy: PolicyUseCases
     doctor: Doctor
     servers: Servers | None
@@ -377,6 +379,7 @@ def _connect(
         accounts=ManageAccounts(store, clock),
         users=ManageUsers(store, clock),
         account_settings=AccountSettings(store, clock),
+        closing=AccountClosing(store, clock),
         policy=policy_use_cases,
         doctor=Doctor(
             store=store,

@@ -12,7 +12,8 @@ from adapters.identity.revoked_tokens import Revocations
 from adapters.identity.tokens import Tokens
 from recordings.model.account import Principal
 from recordings.model.errors import Unauthenticated
-from recordings.ports.account_stores import AccountStore
+from recordings.ports.recording_store import MetadataStore
+from recordings.use_cases.access_control import AccessControl
 
 if TYPE_CHECKING:
     # This module imports an HTTP client, so it is loaded only where an issuer is used.
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 MAX_TOKEN: Final = 8_192
 """Characters of a token."""
 _API_KEY: Final = re.compile(r"[0-9a-f]{64}")
-_CACHED: Final = 4_096
-"""The maximum number of cached account ids."""
 
 
 class Identity:
@@ -30,18 +29,18 @@ class Identity:
 
     def __init__(
         self,
-        store: AccountStore,
+        store: MetadataStore,
         tokens: Tokens,
         credentials: Credentials,
         issuer: "Issuer | None" = None,
         revocations: Revocations | None = None,
+        access: AccessControl | None = None,
     ) -> None:
-        self._store = store
         self._tokens = tokens
         self._credentials = credentials
         self._revocations = revocations or Revocations(store)
         self._issuer = issuer
-        self._accounts: dict[str, None] = {}
+        self._access = access or AccessControl(store)
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
         """Return the principal of a request with `X-Auth-Token` or `Authorization: Bearer`.
@@ -63,8 +62,9 @@ class Identity:
         if len(token) > MAX_TOKEN:
             raise invalid_credentials()
         principal = await self._principal(token)
-        if principal is None or not await self._exists(principal.account_id):
+        if principal is None:
             raise invalid_credentials()
+        await self._access.check(principal)
         return principal
 
     async def end_token(self, token: str) -> bool:
@@ -83,8 +83,11 @@ class Identity:
         return True
 
     async def ingest(self, address_id: str, secret: str) -> Principal | None:
-        """Return the principal of an ingest address; `None` if it is unknown or revoked, or the secret is wrong."""
-        return await self._credentials.ingest(address_id, secret)
+        """Return the principal of an ingest address. `None` if the address, its secret or its account is not valid."""
+        principal = await self._credentials.ingest(address_id, secret)
+        if principal is None or not await self._access.is_valid(principal):
+            return None
+        return principal
 
     async def _principal(self, token: str) -> Principal | None:
         if _API_KEY.fullmatch(token):
@@ -100,17 +103,6 @@ class Identity:
         if await self._revocations.is_revoked(verified):
             raise invalid_credentials()
         return verified.principal
-
-    async def _exists(self, account_id: str) -> bool:
-        # Accounts are never removed, so an account that exists now always exists.
-        if account_id in self._accounts:
-            return True
-        if await self._store.account(account_id) is None:
-            return False
-        if len(self._accounts) >= _CACHED:
-            self._accounts.pop(next(iter(self._accounts)))
-        self._accounts[account_id] = None
-        return True
 
 
 def token_in(headers: Mapping[str, str]) -> str:

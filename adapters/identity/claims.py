@@ -1,11 +1,13 @@
 """The claims of a token, and the principal that they describe."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from recordings.model.account import Principal
 from recordings.model.errors import InvalidInput, Unauthenticated
 from recordings.model.ids import MAX_ID, is_hex_id
+from recordings.model.instants import SECOND
 from recordings.rules.access import parse_scopes
 
 ISSUER_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
@@ -34,7 +36,22 @@ def principal_from_claims(claims: Mapping[str, Any]) -> Principal:
     # An invalid owner must not count as "no owner": a token without an owner can access more.
     if owner_id is not None and not (isinstance(owner_id, str) and 0 < len(owner_id) <= MAX_ID):
         raise invalid_credentials()
-    return Principal(account_id, _scopes(claims.get("scopes")), owner_id, _name(claims.get("sub"), owner_id))
+    name = _name(claims.get("sub"), owner_id)
+    return Principal(
+        account_id, _scopes(claims.get("scopes")), owner_id, name, issued=int(float(claims["iat"]) * SECOND)
+    )
+
+
+def with_origin(principal: Principal, claims: Mapping[str, Any]) -> Principal:
+    """Add what only this service's own tokens say: the user or the key of the token, and the millisecond of its issue.
+
+    Tokens of earlier releases have none of them.
+    """
+    issued = claims.get("iat_ms", principal.issued)
+    user_id, key_id = claims.get("user_id"), claims.get("key_id")
+    if not isinstance(issued, int) or not all(isinstance(each, str | None) for each in (user_id, key_id)):
+        raise invalid_credentials()
+    return replace(principal, user_id=user_id, key_id=key_id, issued=issued)
 
 
 def _scopes(claim: Any) -> frozenset[Any]:

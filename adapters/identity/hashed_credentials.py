@@ -9,13 +9,9 @@ from typing import Final
 from recordings.model.account import Principal, Scope
 from recordings.model.ids import is_hex_id
 from recordings.ports.account_stores import AccountStore
+from recordings.use_cases.access_control import TTL
 from recordings.use_cases.accounts import hash_secret
 
-TTL: Final = 2.5
-"""Seconds that a lookup is cached. A revoked key or address may work for this long.
-
-With the interval at which open streams are checked, this is less than five seconds.
-"""
 _MAX_CACHED: Final = 4_096
 
 
@@ -57,7 +53,7 @@ class Credentials:
         key = await self._store.key_by_hash(digest)
         if key is None or key.revoked is not None:
             return None
-        return Principal(key.account_id, frozenset(key.scopes), key.owner_id, f"key-{key.id[:8]}")
+        return Principal(key.account_id, frozenset(key.scopes), key.owner_id, f"key-{key.id[:8]}", key_id=key.id)
 
     async def _find_ingest(self, address_id: str, digest: str) -> Principal | None:
         address = await self._store.ingest_address(address_id)

@@ -5,10 +5,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from adapters.identity.hashed_credentials import TTL
 from adapters.identity.tokens import LEEWAY, Token
 from recordings.model.instants import LATEST, SECOND
 from recordings.ports.account_stores import AccountStore
+from recordings.use_cases.access_control import TTL
 
 _MARGIN: Final = 60 * SECOND + LEEWAY * SECOND
 """The time that a revocation outlives its token. The store deletes revocations by its own clock."""

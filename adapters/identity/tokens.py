@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import jwt
 
-from adapters.identity.claims import invalid_credentials, principal_from_claims
+from adapters.identity.claims import invalid_credentials, principal_from_claims, with_origin
 from recordings.model.account import Principal
 from recordings.model.errors import Unauthenticated
 from recordings.model.instants import CLOCK_TOLERANCE, SECOND, Millis
@@ -45,18 +45,21 @@ class Tokens:
 
     def issue(self, principal: Principal, seconds: int = DEFAULT_SECONDS) -> str:
         """Return a token that authenticates its holder as this principal for a number of seconds."""
-        now = self._clock.now() // SECOND
+        issued = self._clock.now()
+        now = issued // SECOND
         claims: dict[str, Any] = {
             "iss": ISSUER,
             "sub": principal.name or principal.owner_id or "token",
             "account_id": principal.account_id,
             "scopes": sorted(scope.value for scope in principal.scopes),
             "iat": now,
+            # `iat` has whole seconds. Ending all earlier tokens needs the exact time.
+            "iat_ms": issued,
             "exp": now + seconds,
             "jti": secrets.token_hex(16),
         }
-        if principal.owner_id is not None:
-            claims["owner_id"] = principal.owner_id
+        origin = {"owner_id": principal.owner_id, "user_id": principal.user_id, "key_id": principal.key_id}
+        claims |= {name: value for name, value in origin.items() if value is not None}
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
 
     def cached(self, token: str) -> Token | None:
@@ -92,7 +95,7 @@ class Tokens:
         token_id = claims["jti"]
         if not isinstance(token_id, str) or not 0 < len(token_id) <= _MAX_TOKEN_ID:
             raise invalid_credentials()
-        verified = Token(principal_from_claims(claims), token_id, int(claims["exp"]) * SECOND)
+        verified = Token(with_origin(principal_from_claims(claims), claims), token_id, int(claims["exp"]) * SECOND)
         self._cache(_digest(token), verified)
         return verified
 

@@ -1,10 +1,11 @@
-"""`recordings account`: create, change and list accounts."""
+"""`recordings account`: create, change, close and list accounts."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from graph.cli.close_account_command import delete_account, disable_account, enable_account
 from graph.cli.shared_options import STORAGE, print_json, setting_options, with_new_services, with_services
 from recordings.model.account import Account
 from recordings.model.instants import to_iso
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
 
 @click.group()
 def account() -> None:
-    """Create, change and list accounts. An account can access its own recordings and those of the accounts below it."""
+    """Create, change, disable, delete and list accounts.
+
+    An account can access its own recordings and those of the accounts below it.
+    """
+
+
+for _command in (disable_account, enable_account, delete_account):
+    account.add_command(_command)
 
 
 @account.command()
@@ -116,7 +124,8 @@ async def _set(
 @with_services
 async def _list(services: "Services") -> None:
     async for found in services.accounts.accounts():
-        print_json(_as_json(found))
+        disabled = (await services.store.disabled(found.id)).get("")
+        print_json({**_as_json(found), "disabled": None if disabled is None else to_iso(disabled)})
 
 
 def _as_json(found: Account) -> Mapping[str, Any]:

@@ -49,7 +49,7 @@ def list_(account_id: str, options: Mapping[str, str | None]) -> None:
 @click.argument("id")
 @setting_options(STORAGE)
 def revoke(id: str, options: Mapping[str, str | None]) -> None:
-    """Revoke the API key with this ID. Running servers reject it within five seconds."""
+    """Revoke the API key with this ID. Running servers reject it, and the tokens made from it, within five seconds."""
     _revoke(options, id)
 
 

@@ -188,6 +188,20 @@ scope_option: Final = click.option(
     type=click.Choice([scope.value for scope in GRANTABLE]),
     help="A scope to grant. Can be given several times. [default: all except admin]",
 )
+yes_option: Final = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+
+no_question_option: Final = click.option(
+    "--yes", is_flag=True, expose_value=False, help="Accepted for scripts: this command asks nothing."
+)
+
+
+def confirm(what_happens: str, *, yes: bool) -> None:
+    """Say what a command does, and ask for confirmation. Without it, end the command with exit code 1."""
+    click.echo(what_happens, err=True)
+    if not yes:
+        click.confirm("Continue?", abort=True, err=True)
+
+
 account_option: Final = click.option(
     "--account", "account_id", required=True, metavar="ID", help="The id of the account."
 )

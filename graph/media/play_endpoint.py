@@ -31,6 +31,7 @@ _STATUSES: Final[tuple[tuple[type[Refused], int], ...]] = (
 _PRIVATE: Final = {"cache-control": "no-store"}
 _HEADERS_BY_STATUS: Final = {401: {"www-authenticate": "Bearer"}, 503: RETRY}
 _MAX_DIGITS: Final = 18
+_MAX_REQUESTER: Final = 2_048
 
 
 class PlayUseCases(Protocol):
@@ -103,7 +104,8 @@ class MediaEndpoint:
         if signature is None:
             return await self._service.listen(await self._authenticate(request), recording_id)
         expires = _expiry(request.query_params.get("expires", ""))
-        grant = self._grants.check(recording_id, expires, signature, self._clock.now())
+        requester = request.query_params.get("by", "")[:_MAX_REQUESTER]
+        grant = self._grants.check(recording_id, expires, requester, signature, self._clock.now())
         return await self._service.listen_with_grant(grant)
 
 

@@ -30,9 +30,10 @@ def media_url(context: Context, recording_id: str) -> str:
     The signature is in the URL because an `<audio>` element cannot send a header.
     """
     expires = context.media_expires
-    signature = context.grants.sign(recording_id, expires)
+    requester = context.media_requester
+    signature = context.grants.sign(recording_id, expires, requester)
     address = f"{context.base_url}/media/{quote(recording_id, safe='')}"
-    return f"{address}?expires={expires}&signature={signature}&inline=true"
+    return f"{address}?expires={expires}&by={requester}&signature={signature}&inline=true"
 
 
 _UNKNOWN: Final[Mapping[str, None]] = {"damage": None, "expected_ms": None, "place": None}

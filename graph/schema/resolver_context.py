@@ -15,7 +15,7 @@ from recordings.model.query import MAX_PAGE
 from recordings.model.recording import Media
 from recordings.ports.clock import Clock
 from recordings.rules.cursor import Cursors
-from recordings.rules.media_grants import Grants
+from recordings.rules.media_grants import Grants, requester_of
 from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.recordings import Recordings
 
@@ -75,3 +75,8 @@ class Context:
     def media_expires(self) -> Millis:
         """The expiry of the media URLs in this response: the same time for all of them."""
         return self.clock.now() + self.media_ttl
+
+    @cached_property
+    def media_requester(self) -> str:
+        """The caller, as the media URLs in this response name it."""
+        return requester_of(self.principal, self.clock.now())

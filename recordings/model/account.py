@@ -1,6 +1,6 @@
 """Accounts, their credentials, and the principal of a request. The rules for them are in `recordings.rules.access`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -30,7 +30,9 @@ DEFAULT_SCOPES: Final = (Scope.READ, Scope.LISTEN, Scope.CONTROL, Scope.DELETE)
 class Principal:
     """The caller of a request: an account, optionally one owner in it, and scopes. `name` is for origins and logs.
 
-    `record_all` is true for an ingest address that records every call.
+    `record_all` is true for an ingest address that records every call. `user_id` is the user who signed in, and
+    `key_id` the API key of the request or of its token. `issued` is when its token was issued; `None`
+    for other credentials.
     """
 
     account_id: str
@@ -38,6 +40,22 @@ class Principal:
     owner_id: str | None = None
     name: str = ""
     record_all: bool = False
+    user_id: str | None = field(default=None, compare=False)
+    key_id: str | None = field(default=None, compare=False)
+    issued: Millis | None = field(default=None, compare=False)
+
+    @property
+    def people(self) -> frozenset[str]:
+        """The owner and the user of the credentials. If one of them is disabled, the credentials are not valid."""
+        return frozenset({self.owner_id, self.user_id} - {None})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessState:
+    """Whether credentials of an account are valid, and the instant before which its tokens were ended."""
+
+    is_valid: bool
+    not_before: Millis = 0
 
 
 @dataclass(frozen=True, slots=True)

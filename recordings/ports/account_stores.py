@@ -3,15 +3,15 @@
 For a fault of its technology, a method may raise an error of its adapter.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from recordings.model.account import Account, ApiKey, IngestAddress
+from recordings.model.account import AccessState, Account, ApiKey, IngestAddress
 from recordings.model.installation import Installation
 from recordings.model.instants import Millis
 from recordings.model.query import PageRequest
-from recordings.model.user import Method, User
+from recordings.model.user import Method, Passwords, User
 
 PAGE: Final = 1_000
 Item = TypeVar("Item")
@@ -80,6 +80,38 @@ class AccountStore(Protocol):
 
     async def is_token_revoked(self, token_id: str) -> bool:
         """Return true if a token was revoked."""
+
+
+class AccessStore(Protocol):
+    """Stores which accounts and people are disabled, and from when on their tokens are valid.
+
+    A person is the id of a user or of an owner. An empty text means the account itself.
+    """
+
+    async def access_state(self, account_id: str, people: Collection[str], key_id: str | None) -> AccessState:
+        """Return the state of credentials.
+
+        They are not valid if the account does not exist, if it or one of the people is disabled, or if the API key is
+        revoked.
+        """
+
+    async def disabled(self, account_id: str) -> Mapping[str, Millis]:
+        """Return the disabled people of an account, and since when; the account itself under the empty text."""
+
+    async def set_disabled(self, account_id: str, person: str, at: Millis | None) -> None:
+        """Disable an account or a person, or enable them with `None`. A second call keeps the first instant."""
+
+    async def end_tokens(self, account_id: str, person: str, at: Millis) -> None:
+        """End all tokens that were issued before an instant. An earlier instant than the stored one does nothing."""
+
+    async def delete_account(self, account_id: str) -> None:
+        """Delete an account with its users, keys, ingest addresses and policies. `end_tokens` stays in force."""
+
+    async def delete_user(self, account_id: str, user_id: str) -> None:
+        """Delete a user. `set_disabled` stays in force."""
+
+    async def save_passwords(self, account_id: str, user_id: str, passwords: Passwords) -> bool:
+        """Replace the password of a user. Return false if the user does not exist."""
 
 
 class LocationStore(Protocol):

@@ -9,7 +9,7 @@ from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.query import MAX_COUNTED, Count, Page, PageRequest, Query
 from recordings.model.recording import Recording
-from recordings.ports.account_stores import AccountStore, LocationStore, UserStore
+from recordings.ports.account_stores import AccessStore, AccountStore, LocationStore, UserStore
 from recordings.ports.policy_store import PolicyStore
 from recordings.ports.stats_store import StatsStore
 
@@ -139,7 +139,9 @@ class RecordingStore(Protocol):
         """Return rows of all accounts and shelves whose id is greater than `after`, sorted by id."""
 
 
-class MetadataStore(RecordingStore, StatsStore, AccountStore, LocationStore, UserStore, PolicyStore, Protocol):
+class MetadataStore(
+    RecordingStore, StatsStore, AccountStore, AccessStore, LocationStore, UserStore, PolicyStore, Protocol
+):
     """Stores everything except audio."""
 
     async def open(self) -> None:

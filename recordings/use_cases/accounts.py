@@ -14,8 +14,9 @@ from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.errors import InvalidInput, InvalidState, NotFound
 from recordings.model.ids import MAX_ID, is_hex_id, new_id, new_secret
 from recordings.model.realm import check_realm
-from recordings.ports.account_stores import AccountStore, RealmTaken, all_accounts, pages
+from recordings.ports.account_stores import RealmTaken, all_accounts, pages
 from recordings.ports.clock import Clock
+from recordings.ports.recording_store import MetadataStore
 
 MAX_NAME: Final = 128
 
@@ -44,7 +45,7 @@ def hash_secret(secret: str) -> str:
 class ManageAccounts:
     """Creates and lists accounts. Creates, lists and revokes API keys and ingest addresses."""
 
-    def __init__(self, store: AccountStore, clock: Clock) -> None:
+    def __init__(self, store: MetadataStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
@@ -106,6 +107,15 @@ class ManageAccounts:
         if not await self._store.revoke_key(key_id, self._clock.now()):
             message = f"there is no API key {key_id[:MAX_ID]!r}"
             raise NotFound(message, path=("id",))
+
+    async def end_tokens(self, account_id: str, owner_id: str | None = None) -> None:
+        """End all tokens and signed URLs of an account, or of one owner or user in it, that were issued before now.
+
+        API keys stay valid. `NotFound` if there is no such account.
+        """
+        account = await self.account(account_id)
+        check_owner(owner_id)
+        await self._store.end_tokens(account.id, owner_id or "", self._clock.now())
 
     async def create_ingest(self, account_id: str, *, record_all: bool = False) -> NewIngest:
         """Create an ingest address for an account. `NotFound` if there is no such account.

@@ -49,6 +49,7 @@ from recordings.rules.change_feed import final_changes
 from recordings.rules.idempotency import fingerprint, was_applied
 from recordings.rules.lifecycle import apply
 from recordings.rules.media_grants import Grant
+from recordings.use_cases.access_control import AccessControl
 from recordings.use_cases.account_lists import AccountLists, with_node
 from recordings.use_cases.authorized import Authorized, no_recording
 from recordings.use_cases.changes import page_of_changes
@@ -89,6 +90,7 @@ class Recordings:
         self._policy = policy or InstallationPolicy()
         self._node = node
         self._authorized = Authorized(store)
+        self._access = AccessControl(store)
         self.stats = RecordingStats(store, clock)
         self.lists = AccountLists(store=store, recorder=recorder, authorized=self._authorized, node=node)
         self._starts = RecordingStarter(
@@ -173,9 +175,14 @@ class Recordings:
         return recording
 
     async def listen_with_grant(self, grant: Grant) -> Recording:
-        """Return a recording for playing its audio to the holder of a grant."""
-        recording = await self._store.load(grant.recording_id)
-        if recording is None or recording.shelf is not Shelf.LIVE:
+        """Return a recording for playing its audio to the holder of a grant, as long as its caller may listen to it.
+
+        Raises:
+            Unauthenticated: the credentials of the caller who requested the grant are no longer valid.
+        """
+        await self._access.check(grant.principal)
+        recording = await self._authorized.recording(grant.principal, grant.recording_id)
+        if recording.shelf is not Shelf.LIVE:
             raise no_recording(grant.recording_id)
         return _playable(recording)
 

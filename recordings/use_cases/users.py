@@ -1,4 +1,4 @@
-"""The use cases for users: create, list, and find the user of a credential."""
+"""The use cases for users: create, change, list, and find the user of a credential."""
 
 from collections.abc import Sequence
 from string import digits
@@ -10,13 +10,16 @@ from recordings.model.ids import MAX_ID, is_hex_id, new_id
 from recordings.model.query import PageRequest, Query, is_storable
 from recordings.model.recording import Shelf
 from recordings.model.user import Method, PrivLevel, User, hash_password
-from recordings.ports.account_stores import all_accounts
+from recordings.ports.account_stores import all_accounts, all_users
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
+from recordings.use_cases.access_control import AccessControl
 from recordings.use_cases.authorized import Authorized
 
 MAX_TEXT: Final = 128
+MIN_PASSWORD: Final = 8
+"""The minimum length of a password, in characters (NIST SP 800-63B, section 5.1.1.1)."""
 MAX_LIST: Final = 10_000
 """How many users or accounts a list by name may have. A list by time has pages instead."""
 Item = TypeVar("Item")
@@ -31,6 +34,7 @@ class ManageUsers:
         self._store = store
         self._clock = clock
         self._authorized = Authorized(store)
+        self._access = AccessControl(store)
 
     async def create(
         self,
@@ -72,7 +76,53 @@ class ManageUsers:
         if not await self._store.add_user(user):
             message = f"the account already has a user {username!r}, or a user with this id"
             raise InvalidState(message, path=("username",))
+        # The id may be that of a deleted user.
+        await self._store.end_tokens(account_id, user.id, user.created)
+        await self._store.set_disabled(account_id, user.id, None)
         return user
+
+    async def named(self, account_id: str, name: str) -> User:
+        """Return the user of an account with an id or a user name, for the operator. `NotFound` if there is none."""
+        if is_hex_id(account_id) and await self._store.account(account_id) is not None:
+            by_id = await self._store.user(account_id, name)
+            if by_id is not None:
+                return by_id
+            async for user in all_users(self._store, account_id):
+                if user.username.lower() == name.lower():
+                    return user
+        message = f"the account {account_id[:MAX_ID]!r} has no user {name[:MAX_ID]!r}"
+        raise NotFound(message, path=("user",))
+
+    async def set_password(self, user: User, password: str) -> None:
+        """Replace the password of a user, for the operator. This ends the user's tokens and signed URLs.
+
+        Raises:
+            InvalidInput: the password is too short.
+            NotFound: the user was deleted.
+        """
+        check_password(password)
+        hashes = hash_password(user.account_id, user.username, password)
+        if not await self._store.save_passwords(user.account_id, user.id, hashes):
+            message = f"there is no user {user.id}"
+            raise NotFound(message, path=("user",))
+        await self._store.end_tokens(user.account_id, user.id, self._clock.now())
+
+    async def disable(self, user: User) -> None:
+        """Disable a user, for the operator. None of the user's credentials is valid until `enable`."""
+        await self._store.set_disabled(user.account_id, user.id, self._clock.now())
+
+    async def enable(self, user: User) -> None:
+        """Enable a disabled user, for the operator. The credentials are valid again."""
+        await self._store.set_disabled(user.account_id, user.id, None)
+
+    async def delete(self, user: User) -> None:
+        """Delete a user, for the operator. The user's recordings stay. Credentials with this owner are not valid."""
+        await self.disable(user)
+        await self._store.delete_user(user.account_id, user.id)
+
+    async def may_sign_in(self, principal: Principal) -> bool:
+        """Return true if neither the account nor the user of a principal is disabled."""
+        return await self._access.is_valid(principal)
 
     async def users(self, principal: Principal, account_id: str) -> Sequence[User]:
         """Return the users of an account, oldest first. A principal with an owner gets that owner only.
@@ -177,6 +227,14 @@ def plain_name(text: str) -> str:
 def plain_number(text: str) -> str:
     """Return a phone number in the form that is compared."""
     return "".join(character for character in text if character in digits)
+
+
+def check_password(password: str) -> None:
+    """Raise `InvalidInput` if a new password is too short. The error does not contain the password."""
+    if len(password) < MIN_PASSWORD:
+        raise InvalidInput.of(
+            ("password",), "minLength", f"{len(password)} characters", f"at least {MIN_PASSWORD} characters"
+        )
 
 
 def _check_text(name: str, text: str, *, empty: bool) -> None:

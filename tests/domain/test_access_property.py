@@ -18,6 +18,7 @@ from recordings.model.recording import Media, Recording, Shelf, State
 from recordings.model.stats import Dimension, Period, StatsQuery
 from recordings.ports.parallel import Action
 from recordings.ports.recording_store import MetadataStore
+from recordings.rules.media_grants import Grant
 from recordings.use_cases.account_lists import AccountLists
 from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.export_recordings import BY_CHANGE, BY_START, ExportRequest, Exports
@@ -30,8 +31,8 @@ from tests.support.memory_store import MemoryStore
 
 OWNERS = (None, "ada", "bob")
 STATES = (State.RECORDING, State.STORED, State.TRASHED, State.PURGED, State.FAILED)
-WITHOUT_PRINCIPAL = frozenset({"listen_with_grant", "on_event"})
-"""Use cases without a caller: a grant is signed, and recorders belong to the installation."""
+WITHOUT_PRINCIPAL = frozenset({"on_event"})
+"""Use cases without a caller: recorders belong to the installation."""
 
 
 # The model
@@ -116,6 +117,8 @@ class Case:
 
 BY_RECORDING = {
     "listen": Case(Scope.LISTEN, Recordings.listen),
+    # The scope was checked when the grant was made.
+    "listen_with_grant": Case(None, lambda service, caller, id: service.listen_with_grant(Grant(id, 1, caller))),
     "stop": Case(Scope.CONTROL, Recordings.stop),
     "pause": Case(Scope.CONTROL, Recordings.pause),
     "resume": Case(Scope.CONTROL, Recordings.resume),

@@ -16,10 +16,10 @@ from starlette.requests import Request
 
 from adapters.media import MediaRouter, open_media_store
 from graph.media.play_endpoint import MediaEndpoint
-from recordings.model.account import DEFAULT_SCOPES, Principal
+from recordings.model.account import DEFAULT_SCOPES, Principal, Scope
 from recordings.model.errors import Forbidden, MediaUnavailable, NotFound, Unauthenticated
 from recordings.model.recording import Media, Recording, State
-from recordings.rules.media_grants import Grant, Grants
+from recordings.rules.media_grants import Grant, Grants, requester_of
 
 ID = "202611-0190f5fe3c5d7a1b8c2d3e4f5a6b7c8d"
 NOW = 1_763_799_540_123
@@ -30,6 +30,8 @@ TAG = f'"{DIGEST.hexdigest()}"'
 KEY = {"authorization": "Bearer key"}
 CALLER = Principal("account", frozenset(DEFAULT_SCOPES))
 GRANTS = Grants(b"a secret")
+CALLER = Principal("a" * 32, frozenset({Scope.LISTEN}), "ada", "caller")
+BY = requester_of(CALLER, 1)
 
 
 class Clock:
@@ -243,21 +245,21 @@ async def test_a_request_without_credentials_gets_401(client: httpx.AsyncClient,
 async def test_a_signed_url_needs_no_credentials(client: httpx.AsyncClient, installation: Installation) -> None:
     expires = NOW + 1
     client.headers.pop("authorization")
-    answer = await client.get(f"/media/{ID}?expires={expires}&signature={GRANTS.sign(ID, expires)}")
+    answer = await client.get(f"/media/{ID}?expires={expires}&by={BY}&signature={GRANTS.sign(ID, expires, BY)}")
     assert (answer.status_code, answer.content) == (200, DATA)
-    assert installation.service.calls == [Grant(ID, expires)]
+    assert installation.service.calls == [Grant(ID, expires, CALLER)]
 
 
 @pytest.mark.parametrize(
     ("recording_id", "query"),
     [
-        (ID, f"expires={NOW}&signature={GRANTS.sign(ID, NOW)}"),
-        (ID, f"expires={NOW + 2}&signature={GRANTS.sign(ID, NOW + 1)}"),
-        ("empty", f"expires={NOW + 1}&signature={GRANTS.sign(ID, NOW + 1)}"),
-        (ID, f"signature={GRANTS.sign(ID, NOW + 1)}"),
+        (ID, f"expires={NOW}&by={BY}&signature={GRANTS.sign(ID, NOW, BY)}"),
+        (ID, f"expires={NOW + 2}&by={BY}&signature={GRANTS.sign(ID, NOW + 1, BY)}"),
+        ("empty", f"expires={NOW + 1}&by={BY}&signature={GRANTS.sign(ID, NOW + 1, BY)}"),
+        (ID, f"by={BY}&signature={GRANTS.sign(ID, NOW + 1, BY)}"),
         (ID, f"expires={NOW + 1}&signature="),
         (ID, f"expires={'9' * 5000}&signature=x"),
-        (ID, f"expires=x&signature={GRANTS.sign(ID, NOW + 1)}"),
+        (ID, f"expires=x&by={BY}&signature={GRANTS.sign(ID, NOW + 1, BY)}"),
         (ID, "expires=1&signature=%ff%00"),
     ],
 )

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -225,9 +226,13 @@ async def test_a_media_url_is_signed_without_a_further_query(api: Api) -> None:
     shown = await api.ask("{ recordings(first: 1) { nodes { media { url urlExpires length contentType } } } }")
     media = shown["recordings"]["nodes"][0]["media"]
     expires = api.installation.clock.now() + 600_000
-    signature = GRANTS.sign(kept.id, expires)
-    assert media["url"] == f"http://api.test/media/{kept.id}?expires={expires}&signature={signature}&inline=true"
-    assert GRANTS.check(kept.id, expires, signature, expires - 1).recording_id == kept.id
+    requester = parse_qs(urlsplit(media["url"]).query)["by"][0]
+    signature = GRANTS.sign(kept.id, expires, requester)
+    assert (
+        media["url"]
+        == f"http://api.test/media/{kept.id}?expires={expires}&by={requester}&signature={signature}&inline=true"
+    )
+    assert GRANTS.check(kept.id, expires, requester, signature, expires - 1).recording_id == kept.id
     assert media["length"] == 3_000_000_000
     assert media["contentType"] == "audio/mpeg"
     assert (len(watched.pages), watched.rows_fields, watched.loads) == (1, [], 0)

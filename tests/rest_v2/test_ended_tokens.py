@@ -5,8 +5,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from adapters.identity import Credentials, Identity, Revocations
-from adapters.identity.hashed_credentials import TTL
 from recordings.model.account import DEFAULT_SCOPES
+from recordings.use_cases.access_control import TTL
 from tests.rest_v2.v2_installation import V2Client, client_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

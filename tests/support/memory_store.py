@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
-from recordings.model.account import Account
+from recordings.model.account import AccessState, Account
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import LATEST
 from recordings.model.item_list import take_page
@@ -24,6 +24,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self.recordings: dict[str, Recording] = {}
         self.known: dict[str, Account] = {}
+        self.disabled: set[str | None] = set()
+        self.not_before = 0
         self.policies: dict[tuple[str, DocumentKind, str], PolicyDocument] = {}
 
     async def add_account(self, account: Account) -> bool:
@@ -33,6 +35,11 @@ class MemoryStore:
     async def account(self, account_id: str) -> Account | None:
         """Return an account by id."""
         return self.known.get(account_id)
+
+    async def access_state(self, account_id: str, people: Collection[str], key_id: str | None) -> AccessState:
+        """Return the state of credentials. `disabled` has disabled people, and revoked keys."""
+        names = {account_id, *people, key_id}
+        return AccessState(account_id in self.known and not names & self.disabled, self.not_before)
 
     async def children(self, parent_id: str, request: PageRequest) -> Sequence[Account]:
         """Return a page of the accounts directly below an account."""

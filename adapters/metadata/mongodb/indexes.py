@@ -23,6 +23,7 @@ ACCOUNTS: Final = "accounts"
 KEYS: Final = "api_keys"
 INGEST: Final = "ingest_addresses"
 USERS: Final = "users"
+ACCESS_LIMITS: Final = "access_limits"
 POLICIES: Final = "policy_documents"
 REVOKED_TOKENS: Final = "revoked_tokens"
 PLACES: Final = "places"
@@ -137,6 +138,7 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
             for digest in ("md5", "sha")
         ),
     ),
+    ACCESS_LIMITS: (_index("of_account", "account_id"),),
     POLICIES: (_index("of_id", "account_id", "kind", "id", unique=True),),
     # The server deletes expired documents.
     REVOKED_TOKENS: (_index("by_until", "until", expireAfterSeconds=0),),

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Final
 
+from adapters.metadata.mongodb.access_collection import AccessCollection
 from adapters.metadata.mongodb.account_collections import AccountCollections
 from adapters.metadata.mongodb.change_clock import ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Driver
@@ -24,6 +25,7 @@ class MongoStore(
     RecordingLists,
     RollupCollections,
     AccountCollections,
+    AccessCollection,
     UserCollection,
     PolicyCollection,
     PeerCollections,
@@ -58,6 +60,7 @@ class MongoStore(
         RecordingCollection.__init__(self, self._connection, self._change_clock, self.slot_marks)
         RecordingLists.__init__(self, self._connection, self._change_clock, max_examined)
         AccountCollections.__init__(self, self._connection.database)
+        AccessCollection.__init__(self, self._connection.database)
         UserCollection.__init__(self, self._connection.database)
         PolicyCollection.__init__(self, self._connection.database)
         PeerCollections.__init__(self, self._connection.database)

@@ -311,6 +311,17 @@ _SEVENTEENTH: Final = (
     *(f"DROP INDEX {lookup_index(name)}" for name in ("call_id", "interaction_id")),
 )
 
+_EIGHTEENTH: Final = (
+    # `person` is the id of a user or of an owner, or empty for the account itself.
+    """CREATE TABLE access_limits (
+        account_id TEXT NOT NULL,
+        person TEXT NOT NULL,
+        disabled INTEGER,
+        not_before INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (account_id, person)
+    ) STRICT, WITHOUT ROWID""",
+)
+
 MIGRATIONS: Final = (
     _FIRST,
     _SECOND,
@@ -329,6 +340,7 @@ MIGRATIONS: Final = (
     stats_schema.STATEMENTS,
     _SIXTEENTH,
     _SEVENTEENTH,
+    _EIGHTEENTH,
 )
 """Step n migrates `user_version` n to n + 1."""
 

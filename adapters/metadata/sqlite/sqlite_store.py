@@ -7,6 +7,7 @@ from typing import Any
 from adapters.metadata.access_path import is_in_order
 from adapters.metadata.row_fields import fields_to_read
 from adapters.metadata.sqlite import account_tables, list_table, policy_table, recording_table, user_table
+from adapters.metadata.sqlite.access_tables import AccessTables
 from adapters.metadata.sqlite.database import Database
 from adapters.metadata.sqlite.rollup_store import RollupStore
 from recordings.model.account import Account, ApiKey, IngestAddress
@@ -23,7 +24,7 @@ from recordings.ports.recording_store import Claim
 FILE = "recordings.sqlite3"
 
 
-class SqliteStore(RollupStore):
+class SqliteStore(RollupStore, AccessTables):
     """A `MetadataStore` in the file `recordings.sqlite3` of a folder.
 
     Args:

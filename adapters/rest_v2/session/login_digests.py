@@ -19,13 +19,16 @@ _SHA1_DIGITS: Final = 40
 
 
 class LoginDigests:
-    """Finds users by their credentials. Basic clients send them each time, so matches are cached for a minute."""
+    """Finds users by their credentials.
+
+    Basic clients send them each time, so hashes that match are cached for a minute. The user is read each time.
+    """
 
     def __init__(self, users: ManageUsers, seconds: Callable[[], float] = time.monotonic) -> None:
         self._users = users
         self._seconds = seconds
         self._slots = asyncio.Semaphore(_MAX_HASHES)
-        self._known: OrderedDict[bytes, tuple[float, User]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
 
     async def find(
         self,
@@ -40,7 +43,8 @@ class LoginDigests:
         if name is None and realm is None and number is None:
             return None
         for account in await self._users.find_accounts(name=name, realm=realm, number=number):
-            if user := await self._find_user(account.id, method, credentials):
+            hashed = await self._hash(account.id, method, credentials)
+            if user := await self._find_user(account.id, method, hashed):
                 return user
         return None
 
@@ -48,10 +52,11 @@ class LoginDigests:
         """Return the principal of Basic credentials. Their length tells which digest they are."""
         method = Method.SHA if len(credentials) == _SHA1_DIGITS else Method.MD5
         key = _key(account_id, credentials)
-        user = self._cached(key) or await self._find_user(account_id, method, credentials)
+        hashed = self._cached(key) or await self._hash(account_id, method, credentials)
+        user = await self._find_user(account_id, method, hashed)
         if user is None:
             return None
-        self._remember(key, user)
+        self._remember(key, hashed)
         return self.principal(user)
 
     def remembers(self, account_id: str, credentials: str) -> bool:
@@ -64,21 +69,24 @@ class LoginDigests:
         An administrator has no owner, can access the whole account, and sets its recording policies.
         """
         if user.priv_level is PrivLevel.ADMIN:
-            return Principal(user.account_id, frozenset(GRANTABLE), name=user.username[:64])
-        return Principal(user.account_id, frozenset(DEFAULT_SCOPES), user.id, user.username[:64])
+            return Principal(user.account_id, frozenset(GRANTABLE), name=user.username[:64], user_id=user.id)
+        return Principal(user.account_id, frozenset(DEFAULT_SCOPES), user.id, user.username[:64], user_id=user.id)
 
-    async def _find_user(self, account_id: str, method: Method, credentials: str) -> User | None:
+    async def _hash(self, account_id: str, method: Method, credentials: str) -> str:
         async with self._slots:
-            hashed = await asyncio.to_thread(hash_credential, account_id, method, credentials)
-        return await self._users.find_by_credential(account_id, method, hashed)
+            return await asyncio.to_thread(hash_credential, account_id, method, credentials)
 
-    def _cached(self, key: bytes) -> User | None:
-        until, user = self._known.get(key, (0.0, None))
-        return user if until > self._seconds() else None
+    async def _find_user(self, account_id: str, method: Method, hashed: str) -> User | None:
+        user = await self._users.find_by_credential(account_id, method, hashed)
+        return user if user is not None and await self._users.may_sign_in(self.principal(user)) else None
 
-    def _remember(self, key: bytes, user: User) -> None:
+    def _cached(self, key: bytes) -> str | None:
+        until, hashed = self._known.get(key, (0.0, None))
+        return hashed if until > self._seconds() else None
+
+    def _remember(self, key: bytes, hashed: str) -> None:
         if self._cached(key) is None:
-            self._known[key] = (self._seconds() + _TTL, user)
+            self._known[key] = (self._seconds() + _TTL, hashed)
             self._known.move_to_end(key)
         if len(self._known) > _MAX_CACHED:
             self._known.popitem(last=False)

@@ -4,11 +4,11 @@ import pytest
 
 from adapters.identity import Credentials, Identity
 from adapters.identity import hashed_credentials as credentials
-from adapters.identity.hashed_credentials import TTL
 from adapters.metadata.sqlite import SqliteStore
 from recordings.model.account import Account, ApiKey, Principal, Scope
 from recordings.model.errors import Unauthenticated
 from recordings.model.ids import new_id, new_secret
+from recordings.use_cases.access_control import TTL
 from recordings.use_cases.accounts import ManageAccounts
 from tests.adapters.identity.conftest import Seconds
 

@@ -8,13 +8,13 @@ import pytest
 
 from adapters.identity import Credentials, Identity, Revocations, Tokens
 from adapters.identity import revoked_tokens as revocations
-from adapters.identity.hashed_credentials import TTL
 from adapters.identity.tokens import LEEWAY
 from adapters.metadata.sqlite import SqliteStore
 from graph.server.system_clock import SystemClock
 from recordings.model.account import Account, Principal, Scope
 from recordings.model.errors import Unauthenticated
 from recordings.model.instants import HOUR, SECOND, Millis
+from recordings.use_cases.access_control import TTL
 from recordings.use_cases.accounts import ManageAccounts
 from tests.adapters.identity.conftest import Seconds
 

@@ -12,15 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from adapters.identity import Credentials, Identity, Tokens
-from adapters.identity import authenticate as identity_module
+from adapters.identity import Identity, Tokens
 from adapters.identity.authenticate import MAX_TOKEN
 from adapters.identity.tokens import LEEWAY, MAX_CACHED
-from adapters.metadata.sqlite import SqliteStore
 from recordings.model.account import GRANTABLE, Account, Principal, Scope
 from recordings.model.errors import Unauthenticated
 from recordings.model.ids import new_id
-from recordings.use_cases.accounts import ManageAccounts
 from tests.adapters.identity.conftest import KEY
 from tests.support.fake_clock import FakeClock
 
@@ -200,27 +197,6 @@ async def test_other_headers_are_not_read(identity: Identity, account: Account) 
     for name in ("Proxy-Authorization", "Cookie", "X-Auth", "Authorization-Token"):
         message = await rejected(identity, (name, f"Bearer {signed(claims(account))}"))
         assert "send a token" in message
-
-
-async def test_the_account_cache_is_bounded(
-    store: SqliteStore, tokens: Tokens, administration: ManageAccounts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(identity_module, "_CACHED", 2)
-    identity, asked = Identity(store, tokens, Credentials(store)), list[str]()
-    find = store.account
-
-    async def counted(account_id: str) -> Account | None:
-        asked.append(account_id)
-        return await find(account_id)
-
-    monkeypatch.setattr(store, "account", counted)
-    made = [await administration.create_account(name) for name in "abc"]
-    asked.clear()
-    for account in (*made[:2], *made):
-        token = tokens.issue(Principal(account.id, frozenset({Scope.READ})))
-        assert (await identity.authenticate_token(token)).account_id == account.id
-    assert asked == [account.id for account in made]
-    assert list(identity._accounts) == [account.id for account in made[1:]]
 
 
 async def test_a_rejection_does_not_reveal_the_reason(identity: Identity, account: Account) -> None:
