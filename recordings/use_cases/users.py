@@ -19,7 +19,7 @@ from recordings.use_cases.authorized import Authorized
 
 MAX_TEXT: Final = 128
 MIN_PASSWORD: Final = 8
-"""The minimum length of a password, in characters (NIST SP 800-63B, section 5.1.1.1)."""
+"""The minimum length of a password, in characters (NIST SP 800-63B)."""
 MAX_LIST: Final = 10_000
 """How many users or accounts a list by name may have. A list by time has pages instead."""
 Item = TypeVar("Item")
