@@ -2,6 +2,14 @@
 
 from adapters.audio.audio_workers import AudioWorkers, AudioWorkersBusyError
 from adapters.audio.peaks import Waveform
-from adapters.audio.renditions import Rendition, Renditions, SourceDamagedError
+from adapters.audio.renditions import Rendition, Renditions, RenditionTooLargeError, SourceDamagedError
 
-__all__ = ["AudioWorkers", "AudioWorkersBusyError", "Rendition", "Renditions", "SourceDamagedError", "Waveform"]
+__all__ = [
+    "AudioWorkers",
+    "AudioWorkersBusyError",
+    "Rendition",
+    "RenditionTooLargeError",
+    "Renditions",
+    "SourceDamagedError",
+    "Waveform",
+]

@@ -11,9 +11,12 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
 from adapters.audio.pcm import resample
+from recordings.model.instants import SECOND, Millis
 
 MIN_RATE: Final = 8_000
 MAX_RATE: Final = 48_000
+_HEADERS: Final = 64 * 1024
+_PADDING_MS: Final = 1_000
 _RATES: Final = {
     "mp3": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
     "opus": (8_000, 12_000, 16_000, 24_000, 48_000),
@@ -65,6 +68,14 @@ def encode(frames: Iterable[AudioFrame], file: BinaryIO, format: Format, sample_
         else:
             output.start_encoding()
     return written
+
+
+def max_length(format: Format, sample_rate: int, channels: int, duration_ms: Millis) -> int:
+    """Return an upper bound for the length of an encoded file, in bytes."""
+    rate, channels = format.rate_near(sample_rate), min(channels, 2)
+    per_second = _bit_rate(rate, channels) / 8 if format in {MP3, OPUS} else rate * channels * 2
+    # Headers, padding, and audio that does not compress.
+    return _HEADERS + round(1.5 * per_second * (duration_ms + _PADDING_MS) / SECOND)
 
 
 def _bit_rate(sample_rate: int, channels: int) -> int:

@@ -14,10 +14,14 @@ _BLOCK: Final = 4_096
 
 @dataclass(frozen=True, slots=True)
 class CachedFile:
-    """A file in the cache. `note` is a text that was stored with it; `made_at` is a Unix time in seconds."""
+    """A file in the cache. `note` is a text that was stored with it; `made_at` is a Unix time in seconds.
+
+    `length` is in bytes; `size` is what it takes on the disk.
+    """
 
     path: Path
     note: str
+    length: int
     size: int
     made_at: float
 
@@ -25,9 +29,9 @@ class CachedFile:
 class FolderCache:
     """Files by key. All methods block and are safe to use from several threads.
 
-    A file's name is `<key>~<note>`. Key and note consist of letters, digits, dots and dashes. All files together take
-    at most `max_bytes`. `get` returns no file older than `seconds`, so a recording that another server deleted does
-    not live on here.
+    A file's name is `<key>~<note>`. Key and note consist of letters, digits, dots and dashes. All files and all
+    reservations together take at most `max_bytes`. `get` returns no file older than `seconds`, so a recording that
+    another server deleted does not live on here.
     """
 
     def __init__(self, folder: Path, max_bytes: int, seconds: float) -> None:
@@ -35,6 +39,7 @@ class FolderCache:
         self._max_bytes = max_bytes
         self._seconds = seconds
         self._lock = Lock()
+        self._reserved = 0
         self._files: OrderedDict[str, CachedFile] | None = None
 
     def get(self, key: str) -> CachedFile | None:
@@ -49,15 +54,31 @@ class FolderCache:
             self._index().move_to_end(key)
             return found
 
+    def reserve(self, size: int) -> bool:
+        """Reserve space for files that are being made, and delete old files for it.
+
+        Return false if other reservations take the space. A size above the limit is never granted.
+        """
+        with self._lock:
+            if self._reserved + size > self._max_bytes:
+                return False
+            self._reserved += size
+            self._shrink()
+            return True
+
+    def release(self, size: int) -> None:
+        """Give up a reservation."""
+        with self._lock:
+            self._reserved -= size
+
     def add(self, key: str, note: str, path: Path) -> CachedFile:
-        """Move a file on the same disk into the cache. Delete old files if the cache is now too large."""
+        """Move a file on the same disk into the cache. The caller has reserved at least its size, in whole blocks."""
         with self._lock:
             self._drop(key)
             target = self._folder / f"{key}~{note}"
             path.replace(target)
             added = _cached_file(target)
             self._index()[key] = added
-            self._shrink(spared=key)
             return added
 
     def remove(self, key_prefix: str) -> None:
@@ -81,14 +102,13 @@ class FolderCache:
             self._files = OrderedDict((_key(file), file) for file in sorted(found, key=lambda file: file.made_at))
         return self._files
 
-    def _shrink(self, spared: str) -> None:
-        total = sum(file.size for file in self._index().values())
+    def _shrink(self) -> None:
+        total = self._reserved + sum(file.size for file in self._index().values())
         for key, file in list(self._index().items()):
             if total <= self._max_bytes:
                 return
-            if key != spared:
-                self._drop(key)
-                total -= file.size
+            self._drop(key)
+            total -= file.size
 
     def _drop(self, key: str) -> None:
         if (file := self._index().pop(key, None)) is not None:
@@ -102,6 +122,10 @@ def _key(file: CachedFile) -> str:
 
 def _cached_file(path: Path) -> CachedFile:
     found = path.stat()
-    # A small file still takes a whole disk block.
-    size = -(-found.st_size // _BLOCK) * _BLOCK
-    return CachedFile(path, path.name.partition("~")[2], size, found.st_mtime)
+    length = found.st_size
+    return CachedFile(path, path.name.partition("~")[2], length, size_on_disk(length), found.st_mtime)
+
+
+def size_on_disk(length: int) -> int:
+    """Return the bytes that a file takes: a small file still takes a whole disk block."""
+    return -(-length // _BLOCK) * _BLOCK

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 from adapters.audio.audio_workers import AudioWorkers, AudioWorkersBusyError
-from adapters.audio.encoding import FORMATS
+from adapters.audio.encoding import FORMATS, max_length
 from adapters.audio.fair_queue import FairQueue
-from adapters.audio.file_cache import CachedFile, FolderCache
+from adapters.audio.file_cache import CachedFile, FolderCache, size_on_disk
 from adapters.audio.peaks import MAX_DURATION, Waveform
 from recordings.model.recording import Media
 from recordings.ports.audio import Codec, SpooledAudio, Target, Track
@@ -32,12 +32,18 @@ _ACCOUNTS: Final = 8
 """How many accounts can use their whole share of the queue at the same time. One share is enough for the waveforms of
 a page of 100 recordings.
 """
+_MAX_WAVEFORM: Final = 512 * 1024
+"""Bytes of a waveform with the most pixels, as text."""
 _SWEEPS: Final = 24
 """How many times old renditions are searched for, within the maximum age of a rendition."""
 
 
 class SourceDamagedError(Exception):
     """The store returned other bytes than the stored ones."""
+
+
+class RenditionTooLargeError(Exception):
+    """The rendition and the copy of its source need more disk space than all renditions may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +60,10 @@ class Rendition:
 class Renditions:
     """Makes renditions with audio workers of its own, so that converting for playback never delays a new recording.
 
-    Renditions are kept in `folder`: at most `max_bytes` in total, each for at most `seconds`. At most `at_once` are
-    made at the same time. One account may have `waiting` more in the queue, and all accounts together eight times as
-    many. The accounts take turns. Two requests for the same rendition share one. It belongs to one event loop.
+    Renditions are kept in `folder`, each for at most `seconds`. Together with the files of the jobs in progress they
+    take at most `max_bytes`: a job waits until its space is free. At most `at_once` are made at the same time. One
+    account may have `waiting` more in the queue, and all accounts together eight times as many.
+    The accounts take turns. Two requests for the same rendition share one. It belongs to one event loop.
     """
 
     def __init__(
@@ -72,6 +79,8 @@ class Renditions:
     ) -> None:
         self._work = folder / "work"
         self._cache = FolderCache(folder / "kept", max_bytes, seconds)
+        self._max_bytes = max_bytes
+        self._space = asyncio.Condition()
         self._audio_workers = audio_workers
         self._read = read
         self._queue = FairQueue(at_once)
@@ -92,14 +101,14 @@ class Renditions:
             NotAudio: the audio cannot be decoded.
             SourceDamagedError: the store returned other bytes.
             AudioWorkersBusyError: too many renditions are waiting.
+            RenditionTooLargeError: there can never be enough space for it.
         """
         wanted = FORMATS[format]
         if wanted.content_type == media.content_type:
             return None
         key = f"{media.sha256}.{format}"
         cached = await self._get_or_make(key, account_id, lambda: self._convert(key, media, format))
-        length = (await asyncio.to_thread(cached.path.stat)).st_size
-        return Rendition(cached.path, format, wanted.content_type, length, cached.note)
+        return Rendition(cached.path, format, wanted.content_type, cached.length, cached.note)
 
     async def peaks(self, media: Media, pixels: int, account_id: str = "") -> Waveform:
         """Return the waveform with at most `pixels` pixels (1 to 10,000).
@@ -108,7 +117,12 @@ class Renditions:
         """
         key = f"{media.sha256}.{pixels}.{_WAVEFORM}"
         cached = await self._get_or_make(key, account_id, lambda: self._draw(key, media, pixels))
-        return cast("Waveform", json.loads(await asyncio.to_thread(cached.path.read_bytes)))
+        try:
+            text = await asyncio.to_thread(cached.path.read_bytes)
+        except FileNotFoundError as error:
+            message = "the waveform was deleted to make room for others; try again later"
+            raise AudioWorkersBusyError(message) from error
+        return cast("Waveform", json.loads(text))
 
     async def forget(self, sha256: str) -> None:
         """Delete every rendition of audio with this hash, including those in progress."""
@@ -173,17 +187,36 @@ class Renditions:
             return await make()
 
     async def _convert(self, key: str, media: Media, format: str) -> CachedFile:
-        async with self._fetched(media) as source:
+        limit = max_length(FORMATS[format], media.sample_rate, media.channels, media.duration_ms)
+        async with self._reserved(media, limit), self._fetched(media) as source:
             audio = SpooledAudio((Track(str(source), Codec.CONTAINER),))
-            made = await self._audio_workers.render(secrets.token_hex(16), audio, Target(format, None, MAX_DURATION))
+            target = Target(format, None, MAX_DURATION, max_bytes=limit)
+            made = await self._audio_workers.render(secrets.token_hex(16), audio, target)
             return await asyncio.to_thread(self._cache.add, key, made.sha256, Path(made.path))
 
     async def _draw(self, key: str, media: Media, pixels: int) -> CachedFile:
-        async with self._fetched(media) as source:
+        async with self._reserved(media, _MAX_WAVEFORM), self._fetched(media) as source:
             drawn = await self._audio_workers.draw(str(source), pixels)
             text = json.dumps(drawn, separators=(",", ":")).encode()
             await asyncio.to_thread(source.write_bytes, text)
             return await asyncio.to_thread(self._cache.add, key, sha256(text).hexdigest(), source)
+
+    @asynccontextmanager
+    async def _reserved(self, media: Media, length: int) -> AsyncIterator[None]:
+        """Reserve space for a copy of the audio and for a file of this length. Wait until other jobs free it."""
+        size = size_on_disk(media.length) + size_on_disk(length)
+        if size > self._max_bytes:
+            message = f"this needs up to {size} bytes of disk space, and all renditions may take {self._max_bytes}"
+            raise RenditionTooLargeError(message)
+        async with self._space:
+            while not await asyncio.to_thread(self._cache.reserve, size):
+                await self._space.wait()
+        try:
+            yield
+        finally:
+            self._cache.release(size)
+            async with self._space:
+                self._space.notify_all()
 
     @asynccontextmanager
     async def _fetched(self, media: Media) -> AsyncIterator[Path]:

@@ -1,5 +1,6 @@
 """The code of a worker process: one job at a time, with a time limit, a memory limit and a pipe to its parent."""
 
+import errno
 import os
 import resource
 import signal
@@ -32,7 +33,7 @@ def begin(lifeline: Connection, memory_bytes: int) -> None:
 
 def work(folder: str, name: str, audio: SpooledAudio, target: Target, seconds: float) -> Rendered:
     """Render within a time limit. After it, SIGALRM kills the process, also if it hangs in a library."""
-    with _limited(seconds):
+    with _limited(seconds), _limited_size(target.max_bytes):
         return render(folder, name, audio, target)
 
 
@@ -56,6 +57,23 @@ def _limited(seconds: float) -> Iterator[None]:
         raise RuntimeError(str(error)) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@contextmanager
+def _limited_size(max_bytes: int | None) -> Iterator[None]:
+    """Let each write beyond this file size fail. The operating system enforces it for FFmpeg's writes, too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if max_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, hard))
+    try:
+        yield
+    except OSError as error:
+        if max_bytes is None or error.errno != errno.EFBIG:
+            raise
+        message = f"the converted file would be larger than {max_bytes} bytes"
+        raise NotAudio(message) from None
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _end_with(lifeline: Connection) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from adapters.audio import AudioWorkersBusyError, Rendition, Renditions, SourceDamagedError
+from adapters.audio import AudioWorkersBusyError, Rendition, Renditions, RenditionTooLargeError, SourceDamagedError
 from adapters.media import FolderMedia
 from graph.server.log_setup import logger
 from recordings.model.errors import Busy, InvalidInput, MediaUnavailable
@@ -81,6 +81,6 @@ def _as_refused(recording_id: str) -> Iterator[None]:
         yield
     except AudioWorkersBusyError as busy:
         raise Busy("too many recordings are being converted: try again later", recording_id=recording_id) from busy
-    except (NotAudio, SourceDamagedError) as error:
+    except (NotAudio, RenditionTooLargeError, SourceDamagedError) as error:
         _log.warning("conversion failed", recording_id=recording_id, error=str(error))
         raise MediaUnavailable("the audio cannot be converted", recording_id=recording_id) from error

@@ -146,8 +146,8 @@ SETTINGS: Final = (
         "renditions_mb",
         int,
         1_024,
-        "Maximum disk space, in MiB, for waveforms and for recordings converted to another format. They are made on "
-        "request and kept for at most one day.",
+        "Maximum disk space, in MiB, for waveforms and for recordings converted to another format, also while they are "
+        "made. A conversion that needs more is rejected. They are made on request and kept for at most one day.",
         minimum=16,
         maximum=1_048_576,
     ),

@@ -188,6 +188,8 @@ class Target:
     max_duration_ms: Millis
     accept_video: bool = True
     """Whether a file with video is accepted. Its audio is kept and the video is dropped."""
+    max_bytes: int | None = None
+    """The maximum size of the file. `NotAudio` if it would become larger."""
 
 
 @dataclass(frozen=True, slots=True)

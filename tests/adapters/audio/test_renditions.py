@@ -14,8 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.audio import AudioWorkers, AudioWorkersBusyError, Renditions, SourceDamagedError
-from adapters.audio.file_cache import FolderCache
+from adapters.audio import (
+    AudioWorkers,
+    AudioWorkersBusyError,
+    Renditions,
+    RenditionTooLargeError,
+    SourceDamagedError,
+)
+from adapters.audio.file_cache import FolderCache, size_on_disk
 from adapters.audio.peaks import WaveformBuilder
 from recordings.model.recording import Media
 from recordings.ports.audio import MediaMissing, NotAudio
@@ -174,7 +180,10 @@ async def test_old_renditions_are_deleted_without_a_request(tmp_path: Path, stor
 def put(cache: FolderCache, folder: Path, key: str, size: int) -> Path:
     source = folder / "source"
     source.write_bytes(b"x" * size)
-    return cache.add(key, "note", source).path
+    assert cache.reserve(size_on_disk(size))
+    added = cache.add(key, "note", source).path
+    cache.release(size_on_disk(size))
+    return added
 
 
 def test_a_full_cache_deletes_the_least_recently_used_file(tmp_path: Path) -> None:
@@ -184,8 +193,67 @@ def test_a_full_cache_deletes_the_least_recently_used_file(tmp_path: Path) -> No
     put(cache, tmp_path, "d", 1)
     assert [path.exists() for path in paths] == [True, False, True]
     assert cache.get("b") is None
-    huge = put(cache, tmp_path, "e", 100_000)
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [huge.name]
+    assert not cache.reserve(4 * 4_096)
+
+
+def test_reservations_count_and_delete_old_files(tmp_path: Path) -> None:
+    cache = FolderCache(tmp_path / "cache", 3 * 4_096, 60)
+    paths = [put(cache, tmp_path, name, 4_000) for name in ("a", "b", "c")]
+    assert cache.reserve(2 * 4_096)
+    assert [path.exists() for path in paths] == [False, False, True]
+    assert not cache.reserve(2 * 4_096)
+    cache.release(2 * 4_096)
+    assert cache.reserve(3 * 4_096)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+async def test_the_limit_holds_while_renditions_are_written(tmp_path: Path, store: CountingStore) -> None:
+    limit = 1 << 20
+    media = [store.add(f"{number}.wav", 4.0 + number / 10) for number in range(6)]
+    root = tmp_path / "renditions"
+    audio_workers = AudioWorkers(root / "work", workers=2)
+    renditions = Renditions(root, audio_workers, store.read, max_bytes=limit)
+    making = asyncio.gather(*(renditions.convert(each, format) for each in media for format in ("flac", "mp3")))
+    largest = 0
+    while not making.done():
+        largest = max(largest, used(root))
+        await asyncio.sleep(0)
+    await making
+    assert 0 < largest <= limit
+    await renditions.close()
+    await audio_workers.close()
+
+
+def used(root: Path) -> int:
+    total = 0
+    for path in root.rglob("*"):
+        # Files come and go while the folder is read.
+        with suppress(FileNotFoundError):
+            total += size_on_disk(path.stat().st_size) if path.is_file() else 0
+    return total
+
+
+async def test_a_rendition_that_can_never_fit_is_rejected(tmp_path: Path, store: CountingStore) -> None:
+    audio_workers = AudioWorkers(tmp_path / "renditions/work", workers=1)
+    renditions = Renditions(tmp_path / "renditions", audio_workers, store.read, max_bytes=200_000)
+    media = store.add("a.wav", 8.0)
+    for making in (renditions.convert(media, "flac"), renditions.peaks(media, 10)):
+        with pytest.raises(RenditionTooLargeError, match="bytes of disk space, and all renditions may take 200000"):
+            await making
+    assert store.reads == 0
+    await renditions.close()
+    await audio_workers.close()
+
+
+async def test_a_rendition_longer_than_announced_is_cut_off(tmp_path: Path, store: CountingStore) -> None:
+    audio_workers = AudioWorkers(tmp_path / "renditions/work", workers=1)
+    renditions = Renditions(tmp_path / "renditions", audio_workers, store.read)
+    media = replace(store.add("a.wav", 30.0), duration_ms=1)
+    with pytest.raises(NotAudio, match="would be larger than"):
+        await renditions.convert(media, "flac")
+    assert used(tmp_path / "renditions") == 0
+    await renditions.close()
+    await audio_workers.close()
 
 
 def test_a_cache_survives_its_process_and_returns_no_old_files(tmp_path: Path) -> None:
