@@ -1,7 +1,7 @@
 """The GraphQL endpoint, assembled: the schema, its execution, the callers' credentials and GraphiQL."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,8 +9,7 @@ from starlette.requests import Request
 
 from adapters.http.error_body import RETRY
 from adapters.http.request_ids import current_request_id
-from adapters.http.token_bucket import Rate, TokenBuckets
-from adapters.identity import token_in
+from adapters.http.token_bucket import Rate, TokenBuckets, rate_key
 from graph import graphiql
 from graph.execution.endpoint import GraphQLEndpoint
 from graph.execution.request_errors import HttpError
@@ -61,7 +60,7 @@ class GraphQLSettings:
     - `register`: clients may register documents (automatic persisted queries).
     - `suggestions`: errors may suggest names of the schema.
     - `introspection`: the scope that a caller needs to read the schema; `None` for no scope.
-    - `burst`: the points of cost that one token may spend at once. `per_second`: the points that it regains.
+    - `burst`: the points of cost that one principal may spend at once. `per_second`: the points that it regains.
     """
 
     graphiql: bool = True
@@ -152,12 +151,9 @@ def to_http_error(error: Exception, request_id: str) -> HttpError:
     return HttpError.of(500, body)
 
 
-def _payer(request: Request) -> int | None:
-    """Return the key of the token bucket of a request: a hash of its token. Requests without a token share one bucket.
+def _payer(context: Context) -> Hashable:
+    """Return the key of the token bucket of a request: its account and its principal.
 
-    Only the hash is kept. It has no meaning outside this process.
+    The tokens of one principal share a bucket: more tokens do not buy more requests.
     """
-    try:
-        return hash(token_in(request.headers))
-    except Unauthenticated:
-        return None
+    return rate_key(context.principal)

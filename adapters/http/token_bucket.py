@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final
 
+from recordings.model.account import Principal
+
 MAX_BUCKETS: Final = 10_000
 """The maximum number of buckets. Above it the least recently used bucket is dropped.
 
@@ -20,6 +22,15 @@ class Rate:
 
     capacity: int
     per_second: float
+
+
+def rate_key(principal: Principal) -> Hashable:
+    """Return the key of a principal's bucket.
+
+    All tokens of one principal share a bucket, so that more tokens do not buy more requests. The name in a token of an
+    external issuer counts, too.
+    """
+    return principal.account_id, principal.owner_id, principal.name
 
 
 class TokenBuckets:

@@ -103,7 +103,14 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
     )
     handlers |= {f"{name}_recording_of_user": handlers[f"{name}_recording"] for name in ("get", "delete", "patch")}
     buckets = TokenBuckets(settings.rate, seconds, max_buckets=MAX_BUCKETS)
-    checks = RequestChecks(authenticate=authenticate, logins=logins, accounts=accounts, buckets=buckets, clock=clock)
+    checks = RequestChecks(
+        authenticate=authenticate,
+        logins=logins,
+        accounts=accounts,
+        buckets=buckets,
+        principals=TokenBuckets(settings.token_rate, seconds),
+        clock=clock,
+    )
     fields = EnvelopeFields(request_id="", node=node_id(node), version=version, timestamp="")
     return _V2App(handlers, checks, clock, fields)
 

@@ -18,6 +18,7 @@ class V2Settings:
     token_seconds: int = 3_600
     """Lifetime of a token of `api_auth` or `user_auth`."""
     rate: Rate = Rate(capacity=100, per_second=10.0)  # noqa: RUF009 - it is immutable
+    token_rate: Rate = Rate(capacity=5_000, per_second=500.0)  # noqa: RUF009 - it is immutable
     storage: str = "file:"
     """The URL of the installation's media store. Responses contain only its scheme."""
     language: str = "en-us"

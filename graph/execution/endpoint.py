@@ -37,7 +37,7 @@ class GraphQLEndpoint:
     """Answers GraphQL requests.
 
     - `context`: returns the context of the resolvers. It raises if the caller is not authenticated.
-    - `payer`: returns the key of the token bucket that pays for a request.
+    - `payer`: returns the key of the token bucket that pays for a request, given its context.
     - `request_id`: returns the id of a request, which errors show.
     - `format_error`: returns an error of an execution as the response shows it, given the request id.
     - `to_http_error`: returns the error that a client gets for an unexpected exception, given the request id.
@@ -47,7 +47,7 @@ class GraphQLEndpoint:
 
     operations: OperationRunner
     context: Callable[[Request], Awaitable[Any]]
-    payer: Callable[[Request], Hashable]
+    payer: Callable[[Any], Hashable]
     request_id: Callable[[Request], str]
     format_error: Callable[[GraphQLError, str], dict[str, Any]]
     to_http_error: Callable[[Exception, str], HttpError]
@@ -120,7 +120,7 @@ class GraphQLEndpoint:
     async def _run(self, request: Request, params: RequestParams, context: Any, media_type: str) -> GraphQLResponse:
         is_get = request.method == "GET"
         try:
-            result = await self.operations.run(params, context, payer=self.payer(request), only_queries=is_get)
+            result = await self.operations.run(params, context, payer=self.payer(context), only_queries=is_get)
         except RefusedDocumentError as refused:
             errors = self._format(refused.errors, request)
             # Older clients take any other status for a failed connection, so application/json always has 200.

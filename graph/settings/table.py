@@ -217,14 +217,14 @@ SETTINGS: Final = (
         "graphql_burst",
         int,
         1_000_000,
-        "Maximum cost that a token can use at once. Each process counts separately.",
+        "Maximum cost that the tokens of one principal can use at once. Each process counts separately.",
         maximum=1_000_000_000,
     ),
     Setting(
         "graphql_per_second",
         int,
         50_000,
-        "Cost that a token regains each second, up to the burst.",
+        "Cost that a principal regains each second, up to the burst.",
         maximum=1_000_000_000,
     ),
     Setting(

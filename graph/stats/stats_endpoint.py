@@ -82,14 +82,14 @@ class StatsEndpoint:
         context = await self._graphql.context(request)
         wanted = read_parameters(request.query_params.multi_items())
         rate = self._graphql.operations.rate
-        if rate is not None and (wait := rate.take(self._graphql.payer(request), STATS_COST)):
+        if rate is not None and (wait := rate.take(self._graphql.payer(context), STATS_COST)):
             message = f"rate limit exceeded: this request costs {STATS_COST} points; try again in {wait} s"
             return error_response(429, "RATE_LIMITED", message, {"retry-after": str(wait)})
         try:
             result = await figures_of(context, wanted.query)
         finally:
             if rate is not None:
-                rate.charge(self._graphql.payer(request), context.examined.points)
+                rate.charge(self._graphql.payer(context), context.examined.points)
         columns = _columns(wanted)
         body = _BODIES[wanted.format](list(columns), [[read(row) for read in columns.values()] for row in result.rows])
         found = GraphQLResponse(200, body, _MEDIA_TYPES[wanted.format])

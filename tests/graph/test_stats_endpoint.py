@@ -123,7 +123,7 @@ async def test_a_parameter_that_is_not_allowed(api: Api, parameters: dict[str, A
 
 
 async def test_credentials_and_the_rate_limit(tmp_path: Path) -> None:
-    async with open_api(tmp_path, GraphQLSettings(burst=1_500, per_second=1)) as api:
+    async with open_api(tmp_path, GraphQLSettings(burst=2_500, per_second=1)) as api:
         nobody = await get(api, "nobody")
         assert (nobody.status_code, nobody.headers["www-authenticate"]) == (401, "Bearer")
         assert (await get(api, "no_read")).status_code == 403

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adapters.http.token_bucket import Rate
 from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.account import DEFAULT_SCOPES, Scope
 from recordings.model.user import PrivLevel
@@ -352,6 +353,19 @@ async def test_the_rate_limit(v2: V2Client) -> None:
     v2.installation.ticks.now += 0.11
     assert (await v2.send("GET", headers=NOBODY)).status_code == 401
     assert (await v2.send("GET", headers=NOBODY)).status_code == 429
+
+
+async def test_the_tokens_of_one_principal_share_one_rate_limit(v2: V2Client) -> None:
+    settings = V2Settings(token_rate=Rate(capacity=3, per_second=1.0))
+    async with client_of(v2.installation.app(settings), ("192.0.2.4", 1)) as client:
+
+        async def status(token: str) -> int:
+            return (await client.get(v2.recordings, headers={"X-Auth-Token": token})).status_code
+
+        assert [await status(v2.token()) for _ in range(5)] == [200, 200, 200, 429, 429]
+        assert await status(v2.token(owner_id="ada")) == 200
+        v2.installation.ticks.now += 1.1
+        assert [await status(v2.token()) for _ in range(2)] == [200, 429]
 
 
 async def test_logins_cost_more(v2: V2Client) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 
-from adapters.http.token_bucket import TokenBuckets
+from adapters.http.token_bucket import TokenBuckets, rate_key
 from adapters.rest_v2.adapter_functions import Authenticate
 from adapters.rest_v2.request.cross_site import is_forgeable
 from adapters.rest_v2.request.parameters import (
@@ -65,12 +65,14 @@ class RequestChecks:
         logins: LoginDigests,
         accounts: AccountStore,
         buckets: TokenBuckets,
+        principals: TokenBuckets,
         clock: Clock,
     ) -> None:
         self._authenticate = authenticate
         self._logins = logins
         self._accounts = accounts
         self._buckets = buckets
+        self._principals = principals
         self._clock = clock
 
     async def run(self, context: RequestContext) -> None:
@@ -112,9 +114,12 @@ class RequestChecks:
     async def _sign_in(self, context: RequestContext) -> Principal:
         credential = context.credential
         principal = None
-        # A valid token costs nothing. The limit slows down guesses, requests without a token, and password hashing.
+        # A valid token costs nothing in the client's bucket, which slows down guesses, requests without a token, and
+        # password hashing.
         if credential is not None and credential.scheme is Scheme.TOKEN:
             principal = await self._principal(credential)
+            if principal is not None and self._principals.take(rate_key(principal), COST):
+                raise too_many_requests()
         if principal is None:
             self._charge(context, COST)
             if credential is None or credential.scheme is Scheme.TOKEN:

@@ -20,7 +20,7 @@ from graph.execution.trusted_documents import TrustedDocument
 from graph.graphql_app import GraphQLSettings
 from recordings.model.account import Scope
 from recordings.ports.recording_store import StoreUnavailableError
-from tests.graph.api import URL, Api, open_api
+from tests.graph.api import PRINCIPALS, URL, Api, open_api
 
 ME = {"authorization": "Bearer me"}
 NAME = "{ viewer { name } } # of this test"
@@ -228,7 +228,20 @@ async def test_too_many_ids_are_refused_before_they_are_read(api: Api) -> None:
     assert watched.rows_fields == []
 
 
-async def test_each_token_has_its_own_rate_limit(tmp_path: Path) -> None:
+async def test_the_tokens_of_one_principal_share_one_rate_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        monkeypatch.setitem(PRINCIPALS, f"token-{number}", PRINCIPALS["me"])
+    async with open_api(tmp_path, GraphQLSettings(burst=5, per_second=1)) as api:
+        found = [(await post(api, f"token-{number}", query=NAME)).status_code for number in range(5)]
+        assert found == [200, 200, 429, 429, 429]
+        # Another owner of the account, and another account.
+        for other in ("ada", "child"):
+            assert (await post(api, other, query=NAME)).status_code == 200
+
+
+async def test_each_principal_has_its_own_rate_limit(tmp_path: Path) -> None:
     async with open_api(tmp_path, GraphQLSettings(burst=5, per_second=1)) as api:
         assert [(await post(api, query=NAME)).status_code for _ in range(3)] == [200, 200, 429]
         refused = await post(api, query=NAME)
