@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
+from adapters.recorders.rtpengine import RtpengineRecorder
 from adapters.recorders.switch_base import SwitchBase
 from adapters.recorders.switch_url import SwitchUrl
 from recordings.ports.audio import Spool
 from recordings.ports.clock import Clock
 from recordings.ports.recorder import SwitchRecorder
 
-_KINDS: Final[Mapping[str, type[SwitchBase]]] = {}
+_KINDS: Final[Mapping[str, type[SwitchBase]]] = {"ng": RtpengineRecorder}
 
 
 def open_switch(url: SwitchUrl, *, spool: Spool, clock: Clock) -> SwitchRecorder:

@@ -7,7 +7,7 @@ switch, calls `_is_ready`, and then reads until the connection is lost.
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 
@@ -249,7 +249,11 @@ class SwitchBase(ABC):
 
     def _finish_soon(self, take: SwitchTake, cause: EndCause) -> None:
         """Finish a take in the background. A failure of the switch is tried again at the next comparison."""
-        task = asyncio.get_running_loop().create_task(self._finish_quietly(take, cause), name=f"end of {take.id}")
+        self._spawn(self._finish_quietly(take, cause))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Do work in the background, until this server gives the switch up."""
+        task = asyncio.get_running_loop().create_task(work, name=f"switch {self.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

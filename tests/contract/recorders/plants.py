@@ -1,11 +1,11 @@
 """The recorders that run the contract tests. Each plant has a recorder and makes calls on its switch.
 
-To test another recorder, add a `Plant` and an entry to `PLANTS`.
+To test another recorder, add a `Plant`, and an entry to `PLANTS` in `conftest.py`.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -215,6 +215,3 @@ class MemoryPlant(SwitchPlant):
 
     def files(self) -> int:
         return len(self.pbx.files)
-
-
-PLANTS: Mapping[str, Callable[[Path], Plant]] = {"embedded": EmbeddedPlant, "memory": MemoryPlant}

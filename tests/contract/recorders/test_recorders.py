@@ -3,19 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.recorders.recorder_registry import RecorderRegistry
+from graph.server.system_clock import SystemClock
 from recordings.model.call import Call
 from recordings.model.events import Armed, Begun, Ended, Lost
 from recordings.model.options import RecordingOptions
 from recordings.model.query import PageRequest
 from recordings.model.recording import EndCause, Reason
 from recordings.ports.recorder import CallChange, CallEvent, Capability, LocalRecorder, Take, TakeEvent, TakeRefused
-from tests.contract.recorders.plants import ACCOUNT, PLANTS, Plant, SwitchPlant
+from tests.contract.recorders.plants import ACCOUNT, EmbeddedPlant, Plant, SwitchPlant
 
 PAGE = PageRequest(limit=10)
 DEADLINE = 20
@@ -53,12 +55,6 @@ class Listener:
         ends = [each for each in self.of(take.recording_id) if isinstance(each, Ended | Lost)]
         assert len(ends) == 1
         return ends[0]
-
-
-@pytest.fixture(params=PLANTS)
-async def plant(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Plant]:
-    async with PLANTS[request.param](tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -242,8 +238,7 @@ async def test_another_process_continues_the_takes(plant: Plant) -> None:
         await ring(plant, call_id)
     going, ended = await begin(plant, "goes on", 1), await begin(plant, "ends", 2)
     lost = Take("202611-" + "3" * 32, ACCOUNT, "unknown", RecordingOptions(), recorder=plant.name, begun=1)
-    begun = [Take(each.recording_id, ACCOUNT, each.call_id, each.options, recorder=plant.name, begun=1_795_336_400_000)
-             for each in (going, ended)]  # fmt: skip
+    begun = [replace(each, begun=SystemClock().now()) for each in (going, ended)]
     await plant.restart_recorder([*begun, lost])
     async with listening(plant.recorder) as said:
         await plant.hang_up("ends")
@@ -262,7 +257,7 @@ async def test_another_process_continues_the_takes(plant: Plant) -> None:
 
 
 async def test_the_registry_records_calls_of_every_recorder(plant: Plant, tmp_path: Path) -> None:
-    async with PLANTS["embedded"](tmp_path / "embedded") as embedded:
+    async with EmbeddedPlant(tmp_path / "embedded") as embedded:
         switches: Any = [plant.recorder] if isinstance(plant, SwitchPlant) else []
         registry = RecorderRegistry(embedded.recorder, switches)
         plants = [embedded, *([plant] if switches else [])]
