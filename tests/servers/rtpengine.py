@@ -77,7 +77,6 @@ async def wait_until_ready(engine: Rtpengine) -> None:
                 await asyncio.sleep(0.05)
             else:
                 break
-    await client.close()
 
 
 class RtpCall:
@@ -111,7 +110,6 @@ class RtpCall:
             self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)
         await self._client.ask("delete", call_id=self.call_id, from_tag="a", delete_delay=0)
-        await self._client.close()
         for each in self._sockets:
             each.close()
 

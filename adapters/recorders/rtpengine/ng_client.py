@@ -19,7 +19,6 @@ class NgClient:
 
     def __init__(self, host: str, port: int) -> None:
         self._url = f"http://{f'[{host}]' if ':' in host else host}:{port}/ng"
-        self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, command: str, **values: str | int) -> Reply:
         """Send a request and return the reply, also one that rejects it.
@@ -27,14 +26,16 @@ class NgClient:
         Raises:
             ConnectionLost: rtpengine does not answer, or not in its protocol.
         """
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT))
         cookie = secrets.token_hex(8)
         headers = {"Content-Type": CONTENT_TYPE}
         try:
-            async with self._session.post(
-                self._url, data=request(cookie, command, **values), headers=headers, allow_redirects=False
-            ) as response:
+            # A few requests a second need no pool of connections, which would have to be closed.
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)) as session,
+                session.post(
+                    self._url, data=request(cookie, command, **values), headers=headers, allow_redirects=False
+                ) as response,
+            ):
                 body = await response.content.read(MAX_REPLY + 1)
                 while len(body) <= MAX_REPLY and (more := await response.content.read(MAX_REPLY)):
                     body += more
@@ -46,9 +47,3 @@ class NgClient:
             return read_reply(cookie, body)
         except NgError as error:
             raise ConnectionLost(f"rtpengine answers to {command} in another protocol: {error}") from error
-
-    async def close(self) -> None:
-        """Close the connections. A later request opens new ones."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()

@@ -8,7 +8,7 @@ rtpengine records a call only once at a time, and it writes the metadata of the 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -25,7 +25,7 @@ from recordings.model.instants import SECOND, Millis
 from recordings.model.recording import EndCause, Reason
 from recordings.ports.audio import Spool
 from recordings.ports.clock import Clock
-from recordings.ports.recorder import Capability, Take, TakeRefused
+from recordings.ports.recorder import Capability, TakeRefused
 
 POLL: Final = 1.0
 """Seconds between two lists of the calls."""
@@ -59,13 +59,6 @@ class RtpengineRecorder(SwitchBase):
         """The file of each take, as far as it is known."""
         self._masked: dict[str, Millis] = {}
         """When the mask of a take began."""
-
-    async def run(self, takes: Sequence[Take]) -> None:
-        """Control rtpengine until cancelled. Continue these takes."""
-        try:
-            await super().run(takes)
-        finally:
-            await self._client.close()
 
     async def _serve(self) -> None:
         try:

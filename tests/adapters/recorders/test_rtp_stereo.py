@@ -47,7 +47,7 @@ def test_the_captured_call_has_200_packets_of_two_parties() -> None:
     stereo = RtpStereo()
     audio = b"".join([stereo.add(each) for each in packets]) + stereo.finish()
     assert len(audio) / 2 / RATE == pytest.approx(2, abs=0.02)
-    heard = av.open(io.BytesIO(stereo.header() + audio))
+    heard = av.open(io.BytesIO(stereo.header() + audio), "r")
     frames = np.concatenate([frame.to_ndarray() for frame in heard.decode(audio=0)], axis=1)
     samples = frames.reshape(-1, 2) if frames.shape[0] == 1 else frames.T
     assert (heard.streams.audio[0].rate, samples.shape[1]) == (RATE, 2)

@@ -214,7 +214,6 @@ async def test_calls_go_on_while_nobody_controls_rtpengine(tmp_path: Path) -> No
         await until(lambda: _is(plant._calls["one"].sent[0] > before + 5))
         client = NgClient("127.0.0.1", plant.engine.port)
         assert (await client.ask("list", limit=10)).values["calls"] == ["one"]
-        await client.close()
         await plant.restart_recorder([take])
 
 
@@ -229,7 +228,7 @@ def _tone(hertz: float) -> bytes:
 
 
 def _decode(data: bytes) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
-    with av.open(io.BytesIO(data)) as opened:
+    with av.open(io.BytesIO(data), "r") as opened:
         parts = [frame.to_ndarray().reshape(-1, 2) for frame in opened.decode(audio=0)]
     return np.concatenate(parts).astype(float)
 
