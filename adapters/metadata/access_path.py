@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from adapters.metadata.facets import row_of
-from adapters.metadata.index_ranges import IndexRange, RowsWithoutKey, page_ranges, reads_descending
-from adapters.metadata.selections import FACETS, AllOf, AnyOf, Node, Selection, Test, to_node
+from adapters.metadata.index_ranges import IndexRange, RowsWithoutKey, is_range, page_ranges, reads_descending
+from adapters.metadata.selections import FACETS, AllOf, AnyOf, Node, Selection, Test, conjuncts, to_node
 from recordings.model.errors import QueryTooBroad
 from recordings.model.query import (
     MAX_EXAMINED,
@@ -113,7 +113,7 @@ class Access:
 def is_in_order(query: Query) -> bool:
     """Return true if a page of a query is read in order, so that it examines only its own rows."""
     node = _node(query)
-    return _is_range(node, query.order.field) or (query.owner_id is None and node == _anchor(node, query))
+    return _is_covered(node, query.order.field) or (query.owner_id is None and node == _anchor(node, query))
 
 
 def page_rows(query: Query, request: PageRequest, limit: int = MAX_EXAMINED) -> Asked:
@@ -126,7 +126,7 @@ def page_rows(query: Query, request: PageRequest, limit: int = MAX_EXAMINED) -> 
     node = _node(query)
     if not path.parts:
         return [], 0
-    if _is_range(node, query.order.field):
+    if _is_covered(node, query.order.field):
         return (yield Read(path)), 0
     if query.owner_id is None and (anchor := _anchor(node, query)) is not None:
         path = replace(path, anchor=anchor)
@@ -138,7 +138,7 @@ def page_rows(query: Query, request: PageRequest, limit: int = MAX_EXAMINED) -> 
 def _filtered(node: Node, query: Query, path: Access, request: PageRequest, limit: int) -> Asked:
     few = min(FEW, limit)
     # The range of the sort key bounds the walk, too.
-    others = [item for item in _conjuncts(node) if not _is_range(item, query.order.field)]
+    others = [item for item in conjuncts(node) if not is_range(item, query.order.field)]
     keys = yield from _best(others, (few,))
     if keys is None:
         short = yield from _cut(path, few)
@@ -160,33 +160,27 @@ def _node(query: Query) -> Node:
     node = to_node(query.where)
     if query.owner_id is None:
         return node
-    items = tuple(item for item in _conjuncts(node) if item != Selection("owner_id", (query.owner_id,)))
+    items = tuple(item for item in conjuncts(node) if item != Selection("owner_id", (query.owner_id,)))
     return items[0] if len(items) == 1 else AllOf(items)
 
 
-def _conjuncts(node: Node) -> tuple[Node, ...]:
-    return node.items if isinstance(node, AllOf) else (node,)
-
-
-def _is_range(node: Node, order: OrderField) -> bool:
+def _is_covered(node: Node, order: OrderField) -> bool:
     """Return true if a node is everything, or one range of the sort key: `page_ranges` contains it."""
-    if isinstance(node, Selection):
-        return node.field == order and not node.null and len(node.values) + len(node.spans) == 1
-    return node == AllOf(())
+    return node == AllOf(()) or is_range(node, order)
 
 
 def _anchor(node: Node, query: Query) -> Selection | None:
     """Return a selection of one value, if its index has the order of the query."""
     if query.order.field is not OrderField.START:
         return None
-    singles = [item for item in _conjuncts(node) if isinstance(item, Selection) and item.is_single]
+    singles = [item for item in conjuncts(node) if isinstance(item, Selection) and item.is_single]
     return next((item for item in singles if item.field not in NUMBER_FIELDS), None)
 
 
 def _with_owner(node: Node, query: Query) -> Node:
     if query.owner_id is None:
         return node
-    return AllOf((*_conjuncts(node), Selection("owner_id", (query.owner_id,))))
+    return AllOf((*conjuncts(node), Selection("owner_id", (query.owner_id,))))
 
 
 def _cut(path: Access, limit: int) -> Generator[Question, Any, Access]:
@@ -277,7 +271,7 @@ def count_rows(query: Query, counted: int, limit: int = FEW) -> Generator[Questi
     node = _node(query)
     if not path.parts:
         return Count(0)
-    if _is_range(node, query.order.field):
+    if _is_covered(node, query.order.field):
         return _tallied((yield Tally(None, path.parts, counted + 1)), counted)
     if query.owner_id is None and isinstance(node, Test):
         node = (yield from _facets(node.condition)) or node

@@ -6,20 +6,10 @@ both, so the result never depends on how a store compares null with a value.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
-from recordings.model.query import (
-    And,
-    Condition,
-    Equal,
-    OrderField,
-    PageRequest,
-    Position,
-    Prefix,
-    Query,
-    Range,
-    prefix_end,
-)
+from adapters.metadata.selections import Node, Selection, Span, conjuncts, to_node
+from recordings.model.query import OrderField, PageRequest, Position, Query
 
 Key = str | int
 Bound = tuple[Key, str]
@@ -94,11 +84,7 @@ def _position_bound(position: Position | None) -> Bound | None:
 
 def filtered_range(query: Query) -> RowsWithKey | None:
     """Return the range of sort keys that the filter selects, or `None` if the filter does not bound the sort key."""
-    ranges = [
-        part
-        for item in required_conditions(query.where)
-        if (part := _condition_range(query.order.field, item)) is not None
-    ]
+    ranges = [_selected_range(item) for item in conjuncts(to_node(query.where)) if is_range(item, query.order.field)]
     if not ranges:
         return None
     lows = [part.low for part in ranges if part.low is not None]
@@ -106,24 +92,19 @@ def filtered_range(query: Query) -> RowsWithKey | None:
     return RowsWithKey(max(lows, default=None), min(highs, default=None))
 
 
-def required_conditions(condition: Condition) -> Iterator[Condition]:
-    """Yield conditions that every selected row meets: the operands of nested ANDs."""
-    if isinstance(condition, And):
-        for item in condition.items:
-            yield from required_conditions(item)
-    else:
-        yield condition
+def is_range(node: Node, order: OrderField) -> TypeGuard[Selection]:
+    """Return true if a node is one range of the sort key: then `filtered_range` contains it."""
+    return (
+        isinstance(node, Selection)
+        and node.field == order
+        and not node.null
+        and len(node.values) + len(node.spans) == 1
+    )
 
 
-def _condition_range(field: OrderField, condition: Condition) -> RowsWithKey | None:
-    match condition:
-        case Range(name, minimum, below) if name == field:
-            return RowsWithKey(_first_bound(minimum), _first_bound(below))
-        case Prefix(name, text) if name == field:
-            return RowsWithKey(_first_bound(text), _first_bound(prefix_end(text)))
-        case Equal(name, value) if name == field and value is not None:
-            return RowsWithKey(_first_bound(value), _first_bound(value + "\0" if isinstance(value, str) else value + 1))
-    return None
+def _selected_range(selection: Selection) -> RowsWithKey:
+    span = selection.spans[0] if selection.spans else Span.of(selection.values[0])
+    return RowsWithKey(_first_bound(span.low), _first_bound(span.high))
 
 
 def _first_bound(key: Key | None) -> Bound | None:

@@ -23,6 +23,11 @@ class Span:
     low: Key | None = None
     high: Key | None = None
 
+    @classmethod
+    def of(cls, value: Key) -> "Span":
+        """Return the span of one value. Stored texts have no NUL, so the next text ends with one."""
+        return cls(value, value + "\0" if isinstance(value, str) else value + 1)
+
     def has(self, value: Key) -> bool:
         """Return true if a value is in this span."""
         return (self.low is None or self.low <= value) and (self.high is None or value < self.high)  # type: ignore[operator]
@@ -72,6 +77,11 @@ class AnyOf:
 Node = Selection | Test | AllOf | AnyOf
 
 
+def conjuncts(node: Node) -> tuple[Node, ...]:
+    """Return the nodes that contain every row of a node."""
+    return node.items if isinstance(node, AllOf) else (node,)
+
+
 def to_node(condition: Condition, *, negated: bool = False) -> Node:
     """Return the tree of a condition, or of its opposite."""
     match condition:
@@ -105,7 +115,7 @@ def _selection(condition: Condition) -> Selection:
 
 def _opposite(found: Selection) -> Selection:
     """Return the rows that are not in a selection of one condition: it has values, or at most one span."""
-    spans = [Span(value, _next(value)) for value in sorted(found.values)] or list(found.spans)
+    spans = [Span.of(value) for value in sorted(found.values)] or list(found.spans)
     lows = [None, *(span.high for span in spans)]
     highs = [*(span.low for span in spans), None]
     # After a span without an upper bound there is nothing.
@@ -116,11 +126,6 @@ def _opposite(found: Selection) -> Selection:
     return Selection(found.field, spans=_filled(gaps), null=not found.null)
 
 
-def _next(value: Key) -> Key:
-    """Return the smallest value above another one. Stored texts have no NUL."""
-    return value + "\0" if isinstance(value, str) else value + 1
-
-
 def _filled(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(span for span in spans if not span.is_empty)
 
@@ -128,16 +133,12 @@ def _filled(spans: Iterable[Span]) -> tuple[Span, ...]:
 def _all(nodes: list[Node]) -> Node:
     tests = [node.condition for node in nodes if isinstance(node, Test)]
     # An `AllOf` in an `AllOf` is the same list of nodes.
-    others = [item for node in nodes if not isinstance(node, Test) for item in _parts_of_all(node)]
+    others = [item for node in nodes if not isinstance(node, Test) for item in conjuncts(node)]
     tests += [item.condition for item in others if isinstance(item, Test)]
     items = _intersected([item for item in others if not isinstance(item, Test)])
     if tests:
         items.append(Test(tests[0] if len(tests) == 1 else And(tuple(tests))))
     return items[0] if len(items) == 1 else AllOf(tuple(items))
-
-
-def _parts_of_all(node: Node) -> tuple[Node, ...]:
-    return node.items if isinstance(node, AllOf) else (node,)
 
 
 def _intersected(nodes: list[Node]) -> list[Node]:

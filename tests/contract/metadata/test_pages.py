@@ -210,6 +210,27 @@ async def test_every_page_equals_that_of_a_sort_in_python(
         assert await store.count(query) == Count(len(listing.of_query(query)))
 
 
+@pytest.mark.parametrize(
+    ("where", "matching"),
+    [
+        (In("duration_ms", (2,)), 1),
+        (In("duration_ms", (9,)), 0),
+        (Not(Not(Range("duration_ms", 1, 3))), 2),
+        (Not(Equal("duration_ms", None)), 4),
+        (Or((Range("duration_ms", 0, 2), Range("duration_ms", 1, 3))), 3),
+        (And((Or((Equal("duration_ms", 2),)), Range("duration_ms", 1, None))), 1),
+        (Not(Range("duration_ms", None, 2)), 4),
+    ],
+)
+async def test_every_form_of_a_range_of_the_sort_key_selects_its_rows(
+    store: MetadataStore, where: Condition, matching: int
+) -> None:
+    listing = await Listing.of(store, [recording(duration_ms=value) for value in (None, None, 0, 1, 2, 3)])
+    query = Query(account_id=listing.account, where=where, order=Order(OrderField.DURATION))
+    assert await store.count(query) == Count(matching)
+    assert len((await store.page(query, PageRequest(limit=9))).rows) == matching
+
+
 @bounded(40)
 @given(given_=sets, wanted=st.lists(queries, min_size=1, max_size=4), size=st.integers(1, 3), most=st.integers(1, 12))
 async def test_a_limit_of_examined_rows_changes_no_page_and_no_exact_count(
