@@ -1,6 +1,6 @@
 """The URL of a switch in the settings: how to reach it, its name, and the accounts that it serves.
 
-    esl://:SECRET@pbx.example.org:8021?name=pbx1&account=ACCOUNT&account=ACCOUNT
+    ng://media.example.org:2223?name=media1&account=ACCOUNT&folder=/var/spool/rtpengine
 
 The parts of a URL that are secret are in no message and in no log line.
 """
@@ -13,14 +13,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from recordings.model.call import EMBEDDED
 
-PORTS: Final[Mapping[str, int]] = {"esl": 8021, "ari": 8088, "aris": 8089, "ng": 2223}
-"""The schemes, and their usual ports: FreeSWITCH, Asterisk (also by TLS), and rtpengine."""
-OPTIONS: Final[Mapping[str, frozenset[str]]] = {
-    "esl": frozenset({"folder", "switch_folder"}),
-    "ari": frozenset(),
-    "aris": frozenset(),
-    "ng": frozenset({"folder"}),
-}
+PORTS: Final[Mapping[str, int]] = {"ng": 2223}
+"""The schemes, and their usual ports. `ng` is rtpengine."""
+OPTIONS: Final[Mapping[str, frozenset[str]]] = {"ng": frozenset({"folder"})}
 """The parameters of each scheme besides `name` and `account`."""
 NEEDED: Final[Mapping[str, frozenset[str]]] = {"ng": frozenset({"folder"})}
 """The parameters that a scheme requires."""
@@ -66,14 +61,13 @@ def parse_switch_url(text: str) -> SwitchUrl:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError("the host and the port must be host:port, such as pbx.example.org:8021") from None
+        raise ValueError("the host and the port must be host:port, such as media.example.org:2223") from None
     if parts.scheme not in PORTS:
         schemes = ", ".join(f"{scheme}://" for scheme in PORTS)
         raise ValueError(f"the scheme must be one of {schemes}, not {parts.scheme + '://'!r}")
     if not parts.hostname or port == 0 or parts.path not in {"", "/"} or parts.fragment:
         raise ValueError(f"it must have a host and no path, such as {parts.scheme}://pbx.example.org?name=pbx1")
     parameters = parse_qsl(parts.query, keep_blank_values=True)
-    options = _options(parts.scheme, parameters)
     names = [value for key, value in parameters if key == "name"]
     if len(names) != 1 or not _NAME.fullmatch(names[0]) or names[0] == EMBEDDED:
         given = ", ".join(names) or "none"
@@ -84,6 +78,7 @@ def parse_switch_url(text: str) -> SwitchUrl:
         given = ", ".join(accounts) or "none"
         allowed = "account=ID, once for each account, with an id of 32 hexadecimal digits (`recordings account list`)"
         raise ValueError(f"the accounts must be {allowed}; given: {given}")
+    options = _options(parts.scheme, parameters)
     return SwitchUrl(
         scheme=parts.scheme,
         host=parts.hostname,

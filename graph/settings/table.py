@@ -135,7 +135,7 @@ SETTINGS: Final = (
         "switch",
         tuple,
         (),
-        "A telephone switch to record on, as esl://, ari:// or ng:// URL with a name and the accounts that it serves, "
+        "A telephone switch to record on, as an ng:// URL (rtpengine) with a name and the accounts that it serves, "
         "such as ng://10.0.0.7:2223?name=media1&account=ID&folder=/var/spool/rtpengine. May be given several times. "
         "docs/switches.md describes the URLs. Give all servers the same switches.",
         repeatable=True,
