@@ -70,6 +70,8 @@ class S3Client:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = {**options, "config_kwargs": {**_DEFAULTS, **options.get("config_kwargs", {})}}
+        self.upload_parameters: Mapping[str, Any] = dict(options.get("s3_additional_kwargs") or {})
+        """Parameters of each upload, such as its encryption by the store. The name of the option is that of s3fs."""
         self._opened: _Opened | None = None
         self._opening = asyncio.Lock()
 

@@ -28,8 +28,9 @@ _PART_SECONDS: Final = 600.0
 class S3Media:
     """A `MediaStore` under `s3://bucket/folder`. Its URLs are that URL, `/` and the quoted key.
 
-    `options` are those of s3fs (`endpoint_url`, `key`, `secret`, `profile`, `client_kwargs`, `config_kwargs`, ...). It
-    also reads other URLs with this scheme. It belongs to one event loop: `close` it there.
+    `options` are those of s3fs (`endpoint_url`, `key`, `secret`, `profile`, `client_kwargs`, `config_kwargs`,
+    `s3_additional_kwargs`, ...). It also reads other URLs with this scheme. It belongs to one event loop: `close` it
+    there.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class S3Media:
             MediaFaultError: the store did not accept the file.
         """
         url = f"{self._base}/{quoted(key)}"
-        named = _bucket_and_key(url) | {"ContentType": content_type}
+        named = {**self._connection.upload_parameters, **_bucket_and_key(url), "ContentType": content_type}
         with await asyncio.to_thread(Path(path).open, "rb") as file:
             descriptor = file.fileno()
             size = os.fstat(descriptor).st_size

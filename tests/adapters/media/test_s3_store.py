@@ -6,13 +6,16 @@ import urllib.request
 import uuid
 from asyncio import to_thread
 from collections.abc import AsyncIterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
 
 from adapters.media.file_slice import Slice
 from adapters.media.s3_store import PART, S3Media
+from adapters.media.store_errors import MediaFaultError
 from tests.servers.seaweedfs import BUCKET
+from tests.servers.shared_server import Address
 
 
 @pytest.fixture(params=["seaweedfs", "juicefs"])
@@ -64,6 +67,45 @@ async def test_uploads_around_the_part_size(store: S3Media, tmp_path: Path, size
     (tmp_path / "source").write_bytes(data)
     url = await store.put("k", str(tmp_path / "source"), "audio/mpeg")
     assert b"".join([chunk async for chunk in store.read(url)]) == data
+
+
+KMS = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/recordings"}
+
+
+@pytest.mark.parametrize("parameters", [{"ServerSideEncryption": "AES256"}, KMS])
+@pytest.mark.parametrize("size", [10, PART + 1])
+async def test_uploads_ask_for_encryption_by_the_store(
+    seaweedfs: Address, tmp_path: Path, parameters: dict[str, str], size: int
+) -> None:
+    options = {"endpoint_url": seaweedfs["s3"], "key": seaweedfs["key"], "secret": seaweedfs["secret"]}
+    store = S3Media(f"s3://{BUCKET}/{uuid.uuid4().hex}", options | {"s3_additional_kwargs": parameters})
+    (tmp_path / "source").write_bytes(os.urandom(size))
+    sent: list[dict[str, str]] = []
+    async with store._connection.use(BUCKET) as client:
+        for operation in ("PutObject", "CreateMultipartUpload"):
+            client.meta.events.register(
+                f"before-call.s3.{operation}", lambda params, **_: sent.append(dict(params["headers"]))
+            )
+    # A server without a KMS rejects the upload.
+    with nullcontext() if parameters is not KMS else suppress(MediaFaultError):
+        url = await store.put("k", str(tmp_path / "source"), "audio/mpeg")
+        assert b"".join([chunk async for chunk in store.read(url)]) == (tmp_path / "source").read_bytes()
+    (headers,) = sent
+    assert headers["x-amz-server-side-encryption"] == parameters["ServerSideEncryption"]
+    assert headers.get("x-amz-server-side-encryption-aws-kms-key-id") == parameters.get("SSEKMSKeyId")
+    await store.close()
+
+
+async def test_the_store_encrypts_an_upload(seaweedfs: Address, tmp_path: Path) -> None:
+    options = {"endpoint_url": seaweedfs["s3"], "key": seaweedfs["key"], "secret": seaweedfs["secret"]}
+    encrypted = {"s3_additional_kwargs": {"ServerSideEncryption": "AES256"}}
+    store = S3Media(f"s3://{BUCKET}/{uuid.uuid4().hex}", options | encrypted)
+    (tmp_path / "source").write_bytes(b"data")
+    url = await store.put("k", str(tmp_path / "source"), "audio/mpeg")
+    async with store._connection.use(url) as client:
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        assert (await client.head_object(Bucket=bucket, Key=key))["ServerSideEncryption"] == "AES256"
+    await store.close()
 
 
 def test_a_slice_reads_and_seeks_within_its_part(tmp_path: Path) -> None:
