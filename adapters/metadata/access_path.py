@@ -22,7 +22,8 @@ from typing import Any, Final
 
 from adapters.metadata.facets import row_of
 from adapters.metadata.index_ranges import IndexRange, RowsWithoutKey, is_range, page_ranges, reads_descending
-from adapters.metadata.selections import FACETS, AllOf, AnyOf, Node, Selection, Test, conjuncts, to_node
+from adapters.metadata.metadata_terms import TERMS
+from adapters.metadata.selections import FACETS, AllOf, AnyOf, Node, Selection, Test, Unindexed, conjuncts, to_node
 from recordings.model.errors import QueryTooBroad
 from recordings.model.query import (
     MAX_EXAMINED,
@@ -212,6 +213,8 @@ def _candidates(node: Node, limit: int) -> Generator[Question, Any, Keys]:
         case Test(condition):
             selection = yield from _facets(condition)
             return None if selection is None else (yield from _scanned(selection, limit))
+        case Unindexed():
+            return None
         case AnyOf(items):
             return (yield from _union(items, limit))
         case AllOf(items):
@@ -261,7 +264,7 @@ def _rank(node: Node) -> int:
         return 2
     if node.null:
         return 3
-    return 1 if node.spans else 0
+    return 1 if node.spans or node.field == TERMS else 0
 
 
 def count_rows(query: Query, counted: int, limit: int = FEW) -> Generator[Question, Any, Count]:
@@ -294,6 +297,6 @@ def too_broad(query: Query, examined: int) -> QueryTooBroad:
         f"the filter is too broad: the page is not full after {examined:,} rows in the order "
         f"{query.order.field.name}, the most that a query may examine; add a condition that at most {examined:,} "
         "recordings meet, such as a range of `start`, or a value of `callId`, `interactionId`, `cdrId`, `label`, "
-        "`ownerId`, `endpointId` or of a number",
+        "`ownerId`, `endpointId`, `userMetadata` or of a number",
         examined,
     )

@@ -13,7 +13,8 @@ from recordings.model.recording import ROW_FIELDS
 _READABLE: Final = (*ROW_FIELDS, OrderField.MODIFIED.value)
 FREE_FORM: Final = names_of(FieldType.FREE_FORM)
 """Fields with keys and values that the client chooses. They are stored as JSON text, so that a key may be any text
-(with dots, with a leading `$`, empty) and an integer may have any size. No query searches inside them."""
+(with dots, with a leading `$`, empty) and an integer may have any size. Queries find keys and
+values by their terms (`adapters.metadata.metadata_terms`)."""
 
 _encode: Final = msgspec.json.Encoder().encode
 decode: Final = msgspec.json.Decoder().decode

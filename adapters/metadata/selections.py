@@ -9,7 +9,21 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from adapters.metadata.facets import FACET_FIELDS
-from recordings.model.query import And, Condition, Equal, HasMedia, Held, In, Not, Or, Prefix, Range, prefix_end
+from adapters.metadata.metadata_terms import TERMS, term_of
+from recordings.model.query import (
+    And,
+    Condition,
+    Equal,
+    HasMedia,
+    HasMetadata,
+    Held,
+    In,
+    Not,
+    Or,
+    Prefix,
+    Range,
+    prefix_end,
+)
 
 Key = str | int
 FACETS: Final = "facets"
@@ -61,6 +75,13 @@ class Test:
 
 
 @dataclass(frozen=True, slots=True)
+class Unindexed:
+    """The rows that meet a condition for which no index has a range."""
+
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     """The rows in all of these nodes."""
 
@@ -74,7 +95,7 @@ class AnyOf:
     items: tuple["Node", ...]
 
 
-Node = Selection | Test | AllOf | AnyOf
+Node = Selection | Test | Unindexed | AllOf | AnyOf
 
 
 def conjuncts(node: Node) -> tuple[Node, ...]:
@@ -94,6 +115,8 @@ def to_node(condition: Condition, *, negated: bool = False) -> Node:
             return Test(Not(condition) if negated else condition)
         case Equal(field) | In(field) | Prefix(field) | Range(field) if field in FACET_FIELDS:
             return Test(Not(condition) if negated else condition)
+        case HasMetadata():
+            return Unindexed(Not(condition)) if negated else Selection(TERMS, (term_of(condition),))
     found = _selection(condition)
     return _opposite(found) if negated else found
 
@@ -165,14 +188,19 @@ def _any(nodes: list[Node]) -> Node:
     flat = [item for node in nodes for item in (node.items if isinstance(node, AnyOf) else (node,))]
     tests = [node.condition for node in flat if isinstance(node, Test)]
     joined: dict[str, Selection] = {}
-    items: list[Node] = [node for node in flat if isinstance(node, AllOf)]
+    # A row may have several terms. So those stay apart, and each row counts once.
+    items: list[Node] = [node for node in flat if isinstance(node, AllOf | Unindexed) or _is_term(node)]
     for node in flat:
-        if isinstance(node, Selection):
+        if isinstance(node, Selection) and not _is_term(node):
             joined[node.field] = _joined(joined.get(node.field, Selection(node.field)), node)
     items += joined.values()
     if tests:
         items.append(Test(tests[0] if len(tests) == 1 else Or(tuple(tests))))
     return items[0] if len(items) == 1 else AnyOf(tuple(items))
+
+
+def _is_term(node: Node) -> bool:
+    return isinstance(node, Selection) and node.field == TERMS
 
 
 def _joined(one: Selection, other: Selection) -> Selection:

@@ -12,10 +12,25 @@ import click
 
 from graph.cli.recording_view import FIELDS, full_view, line_of, short_view, table_of
 from graph.cli.shared_options import STORAGE, print_json, setting_options, with_services
+from recordings.model.errors import InvalidInput
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import DAY, HOUR, MINUTE, Millis, to_millis
-from recordings.model.query import MAX_PAGE, And, Condition, Held, In, PageRequest, Query, Range, position_of
+from recordings.model.query import (
+    MAX_PAGE,
+    And,
+    Condition,
+    HasMetadata,
+    Held,
+    In,
+    Or,
+    PageRequest,
+    Query,
+    Range,
+    check,
+    position_of,
+)
 from recordings.model.recording import SHELVES, DeliveryState, Reason, Shelf, State
+from recordings.model.user_metadata import values_of_text
 from recordings.ports.account_stores import all_accounts
 
 if TYPE_CHECKING:
@@ -59,6 +74,13 @@ _format_option: Final = click.option(
     help="Only recordings whose delivery has this state. Can be given several times.",
 )
 @click.option("--held", is_flag=True, help="Only recordings with a legal hold.")
+@click.option(
+    "--metadata",
+    multiple=True,
+    metavar="KEY[=VALUE]",
+    help="Only recordings with this key in their user metadata, and this text, number, true or false as its value. "
+    "Can be given several times: all must match.",
+)
 @click.option("--since", metavar="TIME", help="Only recordings that started at this time or later: a date, or 24h.")
 @click.option(
     "--limit",
@@ -157,13 +179,23 @@ def _shelves(states: Sequence[State]) -> Mapping[Shelf, Sequence[State]]:
 
 
 def _conditions(
-    since: Millis | None, *, reasons: Sequence[str], deliveries: Sequence[str], held: bool
+    since: Millis | None, *, reasons: Sequence[str], deliveries: Sequence[str], held: bool, metadata: Sequence[str]
 ) -> Sequence[Condition]:
     """Return the conditions of the options, except the states."""
     choices = {"reason": reasons, "delivery_state": deliveries}
     found: list[Condition] = [In(field, tuple(map(str.upper, values))) for field, values in choices.items() if values]
     found += [Held()] if held else []
+    found += map(_metadata, metadata)
     return [*found, Range("start", minimum=since)] if since is not None else found
+
+
+def _metadata(option: str) -> Condition:
+    key, has_value, text = option.partition("=")
+    condition = Or(tuple(HasMetadata(key, value) for value in values_of_text(text))) if has_value else HasMetadata(key)
+    try:
+        return check(condition)
+    except InvalidInput as error:
+        raise click.UsageError(f"--metadata {option[:100]!r}: {error}") from error
 
 
 def _query(account_id: str, shelf: Shelf, states: Sequence[State], conditions: Sequence[Condition]) -> Query:

@@ -21,7 +21,9 @@ from graph.schema.filter_types import (
     RecordingReasonFilter,
     RecordingStateFilter,
     StringFilter,
+    UserMetadataFilter,
     conditions_on,
+    conditions_on_metadata,
     given,
 )
 from graph.schema.partial_input import PartialInput
@@ -81,6 +83,9 @@ class RecordingFilter(PartialInput):
     media_length: BigIntRange | None = given("The size of the stored audio in bytes.")
     has_media: bool | None = given("Whether the recording has stored audio.")
     held: bool | None = given("Whether the recording has a legal hold.")
+    user_metadata: list[UserMetadataFilter] | None = given(
+        "Conditions on keys of `userMetadata`. All must hold, and the empty list matches everything."
+    )
 
 
 _ATTRIBUTES: Final = {"from": "from_", "changed": "modified"}
@@ -132,6 +137,7 @@ def _plain_leaves(filter: RecordingFilter) -> Iterator[Condition]:
         yield HasMedia(filter.has_media)
     if filter.held is not None:
         yield Held(filter.held)
+    yield from conditions_on_metadata(filter.user_metadata or ())
 
 
 def required_owner(condition: Condition) -> str | None:

@@ -4,16 +4,16 @@ All given conditions must hold. A condition that is left out or null is absent, 
 recording. `known` asks whether a recording has a value at all.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 import strawberry
 from strawberry import UNSET
 
 from graph.schema.enums import DeliveryState, Direction, EndCause, Reason, RecordingFormat, State
 from graph.schema.partial_input import PartialInput
-from graph.schema.scalars import BigInt, DateTime
-from recordings.model.query import Condition, Equal, In, Not, Prefix, Range
+from graph.schema.scalars import JSON, BigInt, DateTime
+from recordings.model.query import Condition, Equal, HasMetadata, In, Not, Prefix, Range
 
 
 def given(description: str, name: str | None = None) -> Any:
@@ -122,6 +122,18 @@ class BigIntRange(PartialInput):
     known: bool | None = _known()
 
 
+@strawberry.input(
+    description="A condition on one key of `userMetadata`. Without further conditions, the recording has the key."
+)
+class UserMetadataFilter(PartialInput):
+    key: str = strawberry.field(description="The key, at the top level of the metadata. At most 512 characters.")
+    equal: JSON | None = given(
+        "Equal to this text, number or boolean. A text is equal to the same text only, and 1 is equal to 1.0. An "
+        "object or a list is equal to no value."
+    )
+    known: bool | None = given("Whether the recording has the key: true if it has it, false if it does not.")
+
+
 ValueFilter = ChoiceFilter | StringFilter | DateTimeRange | IntRange | BigIntRange
 
 
@@ -161,3 +173,13 @@ def _of_range(field: str, bounds: DateTimeRange | IntRange | BigIntRange) -> Ite
     highs = [high for high in (bounds.lt, None if bounds.lte is None else bounds.lte + 1) if high is not None]
     if lows or highs:
         yield Range(field, max(lows, default=None), min(highs, default=None))
+
+
+def conditions_on_metadata(filters: Iterable[UserMetadataFilter]) -> Iterator[Condition]:
+    """Yield the domain's conditions on keys of the metadata."""
+    for each in filters:
+        if each.equal is not None:
+            yield HasMetadata(each.key, cast("Any", each.equal))
+        if each.known is not None or each.equal is None:
+            present = HasMetadata(each.key)
+            yield Not(present) if each.known is False else present

@@ -21,7 +21,7 @@ class FieldType(Enum):
     OBJECT = auto()
     """An object, or a list of objects, with fields that this service defines."""
     FREE_FORM = auto()
-    """An object with the client's own keys and values. It is never searched."""
+    """An object with the client's own keys and values. A query finds its top-level keys, in `user_metadata` only."""
 
 
 @dataclass(frozen=True, slots=True)

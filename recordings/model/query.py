@@ -20,6 +20,8 @@ MAX_CONDITIONS: Final = 64
 MAX_DEPTH: Final = 8
 MAX_VALUES: Final = 100
 MAX_TEXT: Final = 512
+MAX_NUMBER: Final = 2**53
+"""The maximum absolute value of a number that user metadata is compared with."""
 MAX_EXAMINED: Final = 10_000
 """The maximum number of rows that a store examines for one page or count."""
 MAX_COUNTED: Final = 10_000
@@ -88,6 +90,18 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class HasMetadata:
+    """The recording's user metadata has this key, at the top level, with this value. `None` means any value.
+
+    A null is no value. A text is equal to the same text only, a number to an equal number (1 and 1.0 are equal), and a
+    boolean to the same boolean. An object or a list is equal to no value.
+    """
+
+    key: str
+    value: str | float | bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """All of these conditions are true. Without conditions, it is always true."""
 
@@ -108,7 +122,7 @@ class Not:
     item: "Condition"
 
 
-Condition = Equal | In | Prefix | Range | HasMedia | Held | And | Or | Not
+Condition = Equal | In | Prefix | Range | HasMedia | Held | HasMetadata | And | Or | Not
 EVERYTHING: Final = And(())
 
 
@@ -231,6 +245,9 @@ def _parts(condition: Condition) -> tuple[Condition, ...]:
 def _check_one(condition: Condition, path: Sequence[str]) -> None:
     if isinstance(condition, And | Or | Not | HasMedia | Held):
         return
+    if isinstance(condition, HasMetadata):
+        _check_metadata(condition, (*path, "user_metadata"))
+        return
     here = (*path, condition.field)
     values = _values(condition)
     if len(values) > MAX_VALUES:
@@ -259,6 +276,19 @@ def _check_value(field: str, value: Any, path: Sequence[str]) -> None:
         raise InvalidInput.of(path, "type", value, f"a text of at most {MAX_TEXT} characters, without NUL")
 
 
+def _check_metadata(condition: HasMetadata, path: Sequence[str]) -> None:
+    given: tuple[tuple[str, Any], ...] = (("key", condition.key), ("equal", condition.value))
+    for name, value in given:
+        if isinstance(value, str):
+            if len(value) > MAX_TEXT or not is_storable(value):
+                raise InvalidInput.of((*path, name), "type", value, f"a text of at most {MAX_TEXT} characters")
+        elif type(value) is int or type(value) is float:
+            if not abs(value) <= MAX_NUMBER:
+                raise InvalidInput.of((*path, name), "maximum", value, "a number from -2^53 to 2^53")
+        elif value is not None and type(value) is not bool:
+            raise InvalidInput.of((*path, name), "type", value, "a text, a number or a boolean")
+
+
 def is_storable(text: str) -> bool:
     """Return true if every store can keep a text: it has no lone surrogate and no NUL."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
@@ -278,7 +308,7 @@ def prefix_end(text: str) -> str | None:
     return None
 
 
-def matches(condition: Condition, row: Mapping[str, Any]) -> bool:  # noqa: PLR0911 - one return for each kind of condition
+def matches(condition: Condition, row: Mapping[str, Any]) -> bool:  # noqa: C901, PLR0911 - one return for each kind of condition
     """Return true if a row meets a condition. The row needs every field in the condition."""
     match condition:
         case And(items):
@@ -291,6 +321,8 @@ def matches(condition: Condition, row: Mapping[str, Any]) -> bool:  # noqa: PLR0
             return (row["media"] is not None) is present
         case Held(present):
             return (row["hold"] is not None) is present
+        case HasMetadata(key, value):
+            return _has_metadata(row["user_metadata"], key, value)
         case Equal(field, value):
             return bool(value_of(row, field) == value)
         case In(field, values):
@@ -301,6 +333,14 @@ def matches(condition: Condition, row: Mapping[str, Any]) -> bool:  # noqa: PLR0
         case Range(field, minimum, below):
             value = value_of(row, field)
             return value is not None and (minimum is None or value >= minimum) and (below is None or value < below)
+
+
+def _has_metadata(metadata: Mapping[str, Any], key: str, value: Any) -> bool:
+    found = metadata.get(key)
+    if value is None:
+        return found is not None
+    # Python's booleans are numbers.
+    return bool(found == value) and isinstance(found, bool) is isinstance(value, bool)
 
 
 def selects(query: Query, row: RecordingRow) -> bool:

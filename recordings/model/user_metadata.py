@@ -1,6 +1,7 @@
 """The user metadata of a recording: a JSON object of limited size with the client's own keys and values."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ MAX_DEPTH: Final = 16
 """Maximum depth of nested objects and arrays."""
 MAX_INTEGER: Final = 2**53
 """Maximum absolute value of an integer. Some JSON readers change larger numbers, so they are refused."""
+
+_NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?(e[+-]?[0-9]{1,3})?", re.ASCII)
 
 
 def merge_metadata(current: Mapping[str, Any], changes: Any) -> dict[str, Any]:
@@ -29,6 +32,16 @@ def merge_metadata(current: Mapping[str, Any], changes: Any) -> dict[str, Any]:
     if size > MAX_BYTES:
         raise InvalidInput.of(("user_metadata",), "maximum", f"{size} bytes", f"at most {MAX_BYTES} bytes as JSON")
     return merged
+
+
+def values_of_text(text: str) -> list[str | float]:
+    """Return the values that a text may stand for: itself, and the number or the boolean of the same form."""
+    found: list[str | float] = [text]
+    if text in {"true", "false"}:
+        found.append(text == "true")
+    elif _NUMBER.fullmatch(text) and abs(float(text)) <= MAX_INTEGER:
+        found.append(int(text) if text.lstrip("-").isdigit() else float(text))
+    return found
 
 
 def _is_storable_json(value: Any, depth: int = 0) -> bool:

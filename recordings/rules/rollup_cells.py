@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from recordings.model.histogram import add_all, bin_of
 from recordings.model.instants import Millis
-from recordings.model.query import And, Condition, HasMedia, Held, Not, Or
+from recordings.model.query import And, Condition, HasMedia, HasMetadata, Held, Not, Or
 from recordings.model.recording import State
 from recordings.model.rollup import COUNTED, CUBES, LABELS, MAX_LABELS, CountedRow, Key, Level, Part, Run, Slot
 from recordings.model.stats import Figures
@@ -103,6 +103,8 @@ def fields_of(condition: Condition) -> Iterator[str]:
             yield "media"
         case Held():
             yield "hold"
+        case HasMetadata():
+            yield "user_metadata"
         case _:
             yield condition.field
 

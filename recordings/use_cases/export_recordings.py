@@ -18,6 +18,7 @@ from recordings.model.query import (
     And,
     Condition,
     HasMedia,
+    HasMetadata,
     Held,
     Not,
     Or,
@@ -134,6 +135,8 @@ def _fields_of(condition: Condition) -> frozenset[str]:
             return frozenset({"media"})
         case Held():
             return frozenset({"hold"})
+        case HasMetadata():
+            return frozenset({"user_metadata"})
         case _:
             part = PARTS.get(condition.field)
             return frozenset({condition.field if part is None else part.field})

@@ -43,7 +43,9 @@ def with_delivery(cli: CommandLine, number: int) -> None:
             assert before is not None
             delivery = Delivery("d", DeliveryState.FAILED, None, 3, "the server answers 500")
             options = RecordingOptions(url="https://user:hidden@example.com/in?key=hidden")
-            changed = replace(before, delivery=delivery, options=options, revision=before.revision + 1)
+            changed = replace(
+                before, delivery=delivery, options=options, user_metadata={"case": 7}, revision=before.revision + 1
+            )
             assert await services.store.save(changed, before.revision)
 
     asyncio.run(save())
@@ -90,6 +92,9 @@ def test_a_list_is_filtered_by_account_state_and_time(cli: CommandLine, archive:
     assert ids("--since", "2024-03-12") == [id_of(3), id_of(2), id_of(1)]
     assert ids("--since", "24h") == []
     assert ids("--since", "999999d") == [id_of(3), id_of(2), id_of(1)]
+    assert ids("--metadata", "case") == ids("--metadata", "case=7") == ids("--metadata", "case=7.0") == [id_of(1)]
+    assert ids("--metadata", "case=8") == ids("--metadata", "case", "--metadata", "x") == []
+    assert "--metadata 'a=" in cli.run("list", "--metadata", "a=" + "x" * 600, expected=2).stderr
     assert "there is no account" in cli.run("list", "--account", "ab" * 16, expected=1).stderr
     assert "is not a time: write a date" in cli.run("list", "--since", "yesterday", expected=2).stderr
 

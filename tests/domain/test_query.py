@@ -20,6 +20,7 @@ from recordings.model.query import (
     Condition,
     Equal,
     HasMedia,
+    HasMetadata,
     Held,
     In,
     Not,
@@ -45,6 +46,7 @@ ROW: dict[str, Any] = {
     "media": None,
     "hold": {"by": "ada", "at": 1, "reason": "case 7"},
     "delivery": {"id": "d", "state": "FAILED"},
+    "user_metadata": {"n": 1, "f": 1.5, "t": "1", "b": True, "none": None, "deep": {"n": 1}, "list": [1]},
     "id": "a",
 }
 
@@ -58,6 +60,12 @@ MEANINGS: list[tuple[Condition, bool]] = [
     (Held(), True), (Held(present=False), False), (Equal("delivery_state", "FAILED"), True),
     (In("delivery_state", ("PENDING",)), False), (Equal("media_length", None), True), (Range("media_length", 0), False),
     (And((Range("start", 5, 6), Not(HasMedia()))), True), (And((EVERYTHING, Or(()))), False),
+    (HasMetadata("n"), True), (HasMetadata("deep"), True), (HasMetadata("none"), False), (HasMetadata("x"), False),
+    (HasMetadata("n", 1), True), (HasMetadata("n", 1.0), True), (HasMetadata("f", 1.5), True),
+    (HasMetadata("n", "1"), False), (HasMetadata("n", True), False), (HasMetadata("t", "1"), True),
+    (HasMetadata("t", 1), False), (HasMetadata("b", True), True), (HasMetadata("b", 1), False),
+    (HasMetadata("b", False), False), (HasMetadata("x", False), False), (HasMetadata("list", 1), False),
+    (HasMetadata("deep.n", 1), False), (Not(HasMetadata("x", "1")), True),
 ]  # fmt: skip
 
 
@@ -76,6 +84,8 @@ REFUSED: list[Condition] = [
     Prefix("label", "\ud800"), Prefix("start", "1"), Range("start", True), Range("start", 2**63),
     Equal("label", "x" * 513), Or((EVERYTHING,) * MAX_CONDITIONS), Or((EVERYTHING, Equal("pvt_secret", "x"))),
     Not(Equal("pvt_secret", "x")), Equal("start", LATEST + 2), Range("start", EARLIEST - 1),
+    HasMetadata("x" * 513), HasMetadata("\0"), HasMetadata("a", "\ud800"), HasMetadata("a", 2**54),
+    HasMetadata("a", float("nan")), HasMetadata("a", [1]),  # type: ignore[arg-type]
 ]  # fmt: skip
 
 

@@ -105,16 +105,31 @@ async def labels(api: Api, filter: Any, caller: str = "me") -> set[str]:
         ({"start": {"gte": "1970-01-01T00:00:02Z"}}, "bcd"),
         ({"start": {"gt": "1970-01-01T00:00:02Z", "lt": "1970-01-01T01:00:04+01:00"}}, "c"),
         ({"created": {"lte": "1970-01-01T00:00:00.001Z"}}, "a"),
+        ({"userMetadata": [{"key": "case"}]}, "abc"),
+        ({"userMetadata": [{"key": "case", "equal": 7}]}, "a"),
+        ({"userMetadata": [{"key": "case", "equal": 7.0, "known": True}]}, "a"),
+        ({"userMetadata": [{"key": "case", "equal": "7"}]}, "b"),
+        ({"userMetadata": [{"key": "case", "equal": True}]}, ""),
+        ({"userMetadata": [{"key": "open", "equal": False}]}, "b"),
+        ({"userMetadata": [{"key": "case", "known": False}]}, "d"),
+        ({"userMetadata": [{"key": "case", "known": False, "equal": 7}]}, ""),
+        ({"userMetadata": [{"key": "case", "equal": None, "known": None}]}, "abc"),
+        ({"userMetadata": [{"key": "case"}, {"key": "open"}]}, "b"),
+        ({"userMetadata": [{"key": "n"}]}, ""),
+        ({"userMetadata": []}, "abcd"),
+        ({"userMetadata": None}, "abcd"),
+        ({"not": {"userMetadata": [{"key": "case", "equal": 7}]}}, "bcd"),
+        ({"or": [{"userMetadata": [{"key": "open"}]}, {"label": {"equal": "d"}}]}, "bd"),
     ],
 )
 async def test_a_filter_returns_the_matching_recordings(api: Api, given_filter: Any, expected_labels: str) -> None:
     await api.keep(label="a", owner_id="ada", caller_id_number="100", from_="x@a", interaction_id="i",
                    direction=Direction.INBOUND, duration_ms=10, start=1_000, created=1,
-                   hold=Hold("me", 1, "case"))  # fmt: skip
+                   hold=Hold("me", 1, "case"), user_metadata={"case": 7})  # fmt: skip
     await api.keep(label="b", owner_id="ada", caller_id_number="10", to="y@b", origin="graphql:me", duration_ms=20,
-                   start=2_000, end_cause=EndCause.HANGUP)  # fmt: skip
+                   start=2_000, end_cause=EndCause.HANGUP, user_metadata={"case": "7", "open": False})  # fmt: skip
     await api.keep(label="c", owner_id="bob", caller_id_number="1", call_id="the-call", duration_ms=30, start=3_000,
-                   delivery=Delivery("x", DeliveryState.FAILED, None))  # fmt: skip
+                   delivery=Delivery("x", DeliveryState.FAILED, None), user_metadata={"case": {"n": 7}})  # fmt: skip
     await api.keep(label="d", state=State.FAILED, media=None, duration_ms=None, format="wav", start=4_000,
                    reason=Reason.NOT_AUDIO)  # fmt: skip
     assert await labels(api, given_filter) == set(expected_labels)
@@ -201,6 +216,8 @@ async def test_no_filter_finds_recordings_of_another_account(api: Api) -> None:
         ({"and": [{}, {"or": [{"callId": {"in": ["x"] * 101}}]}]}, ["filter", "and", "1", "or", "0", "callId"]),
         ({"not": {"not": {"origin": {"in": ["x", "y" * 600]}}}}, ["filter", "not", "not", "origin"]),
         ({"or": [{"label": {"equal": "x"}}] * 64}, ["filter"]),
+        ({"userMetadata": [{"key": "a", "equal": [1]}]}, ["filter", "userMetadata", "equal"]),
+        ({"userMetadata": [{"key": "a" * 513}]}, ["filter", "userMetadata", "key"]),
         ({"not": {"not": {"not": {"not": {"not": {"not": {"not": {"not": {"not": {}}}}}}}}}}, ["filter"]),
     ],
 )

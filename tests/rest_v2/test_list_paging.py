@@ -205,13 +205,24 @@ async def test_a_page_is_full_of_matches(v2: V2Client) -> None:
 
 
 async def test_filters_over_http(v2: V2Client) -> None:
-    one = await v2.add(at=1, call_id="c1", user_metadata={"tag": "x"}, caller_id_number="7")
+    one = await v2.add(
+        at=1, call_id="c1", user_metadata={"tag": "x", "n": 7, "on": True, "o": {"p": "q"}}, caller_id_number="7"
+    )
     two = await v2.add(call_id="c2", owner_id="o", direction="outbound")
     for params, expected in (
         ({"filter_call_id": "c1"}, [one.id]),
         ({"filter_call_id": '["c1", "c2"]'}, [two.id, one.id]),
         ({"filter_not_call_id": "c1"}, [two.id]),
         ({"filter_user_metadata.tag": "x"}, [one.id]),
+        ({"filter_user_metadata.tag": '"x"'}, [one.id]),
+        ({"filter_user_metadata.tag": '["x", "y"]'}, [one.id]),
+        ({"filter_user_metadata.n": "7"}, [one.id]),
+        ({"filter_user_metadata.n": "7.0"}, []),
+        ({"filter_user_metadata.on": "true"}, [one.id]),
+        ({"filter_user_metadata.o.p": "q"}, [one.id]),
+        ({"filter_user_metadata.tag": "y"}, []),
+        ({"filter_user_metadata.tag": ""}, [two.id]),
+        ({"filter_not_user_metadata.tag": "x"}, [two.id]),
         ({"filter_direction": "outbound"}, [two.id]),
         ({"filter_id": one.id}, [one.id]),
         ({"filter_duration_ms": "42380"}, [two.id, one.id]),

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from bson.int64 import Int64
 
 from adapters.metadata.facets import facets_of
+from adapters.metadata.metadata_terms import TERMS, terms_of
 from adapters.metadata.mongodb.driver import Document
 from adapters.metadata.row_fields import FREE_FORM, decode_column, encode
 from recordings.model.fields import FieldType, RecordingRow, names_of
@@ -30,6 +31,8 @@ def to_document(recording: Recording) -> Document:
     """Return the document that stores a recording."""
     row = cast("dict[str, Any]", recording.to_row())
     row["facets"] = facets_of(row)
+    if (terms := terms_of(row["user_metadata"])) is not None:
+        row[TERMS] = terms
     for name in FREE_FORM:
         row[name] = None if row[name] is None else encode(row[name])
     return {"_id": row.pop("id"), **row}

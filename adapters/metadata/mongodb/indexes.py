@@ -9,9 +9,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 import pymongo
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, IndexModel, UpdateOne
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from adapters.metadata.metadata_terms import TERMS, terms_of_json
 from adapters.metadata.mongodb.driver import Database
 from adapters.metadata.mongodb.slot_marks import MARKS, PARTS, SLOT_OF_RECORDING, mark_all
 from recordings.model.instants import EARLIEST
@@ -39,6 +40,8 @@ MIGRATION_SECONDS: Final = 3_600.0
 """The maximum time (seconds) that one process spends on indexes and migrations in `open`."""
 _CONFLICTS: Final = frozenset({85, 86})
 """The codes of MongoDB for an index with the same keys and another name or other options, and for the opposite."""
+_BATCH: Final = 1_000
+"""How many documents one write of a migration changes."""
 _OPTIONS: Final = ("unique", "partialFilterExpression", "expireAfterSeconds")
 HAS_DUE: Final = {"due_at": {"$gte": EARLIEST}}
 """The partial filter of the index of due work. A query must contain it to use that index."""
@@ -105,6 +108,8 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         ),
         *(_index(field_index(field), *field_keys(field)) for field in _FIELD_INDEXES),
         _index(field_index("media_length"), "account_id", "shelf", "media.length", "_id"),
+        # Recordings without metadata have no entry.
+        _index(field_index(TERMS), *field_keys(TERMS), partialFilterExpression={TERMS: {"$exists": True}}),
         _unique("active_call"),
         _unique("start_key"),
         _unique("held_source"),
@@ -215,6 +220,21 @@ async def _set_facets(database: Database) -> None:
             await database[RECORDINGS].drop_index(name)
 
 
+async def _set_terms(database: Database) -> None:
+    collection = database[RECORDINGS]
+    has_none = {TERMS: {"$exists": False}, "user_metadata": {"$nin": ["{}", None]}}
+    changes: list[UpdateOne] = []
+    async for document in collection.find(has_none, {"user_metadata": 1}):
+        if (terms := terms_of_json(document["user_metadata"])) is not None:
+            # A server of an earlier release may still write. The text is the one that has these terms.
+            changes.append(UpdateOne(document, {"$set": {TERMS: terms}}))
+        if len(changes) == _BATCH:
+            await collection.bulk_write(changes, ordered=False)
+            changes.clear()
+    if changes:
+        await collection.bulk_write(changes, ordered=False)
+
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _set_ended,
     _set_held_source,
@@ -222,6 +242,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _mark_slots,
     _set_parent_id,
     _set_facets,
+    _set_terms,
 )
 """The first step migrates version 1 to 2, and so on. A new database needs no step: it starts with the latest form."""
 

@@ -14,6 +14,7 @@ from pymongo import ASCENDING, DESCENDING
 
 from adapters.metadata.access_path import Access, Tally
 from adapters.metadata.index_ranges import Bound, IndexRange, RowsWithKey, RowsWithoutKey
+from adapters.metadata.metadata_terms import TERMS, term_of
 from adapters.metadata.mongodb.indexes import field_index, field_keys, index_keys, index_of
 from adapters.metadata.selections import Selection
 from recordings.model.fields import PARTS
@@ -23,6 +24,7 @@ from recordings.model.query import (
     Condition,
     Equal,
     HasMedia,
+    HasMetadata,
     Held,
     In,
     Not,
@@ -53,7 +55,7 @@ class Find:
     high: Filter | None = None
 
 
-def condition(item: Condition) -> Filter:  # noqa: PLR0911 - one `return` for each kind of condition
+def condition(item: Condition) -> Filter:  # noqa: C901, PLR0911 - one `return` for each kind of condition
     """Translate a condition to a filter."""
     match item:
         case And(items):
@@ -66,6 +68,8 @@ def condition(item: Condition) -> Filter:  # noqa: PLR0911 - one `return` for ea
             return {"media": {"$ne" if present else "$eq": None}}
         case Held(present):
             return {"hold": {"$ne" if present else "$eq": None}}
+        case HasMetadata():
+            return {TERMS: term_of(item)}
         case Equal(name, value):
             return {path(name): {"$eq": value}}
         case In(name, values):
@@ -130,6 +134,11 @@ def ordered(query: Query, way: Access, parts: Sequence[IndexRange]) -> Find:
     owner = query.owner_id is not None
     hint, keys = index_of(query.order.field, owner=owner), index_keys(query.order.field, owner=owner)
     known: Filter = _selected(query)
+    if way.anchor is not None and way.anchor.field == TERMS:
+        # An index of arrays gives an order only to a filter, not to `min` and `max`.
+        within = [each for part in parts for each in _starts(part)]
+        order = [(query.order.field.value, direction), ("_id", direction)]
+        return Find(_all({**known, TERMS: way.anchor.values[0]}, *within), field_index(TERMS), order)
     if way.anchor is not None:
         known[way.anchor.field] = way.anchor.values[0] if way.anchor.values else None
         hint, keys = selection_index(way.anchor), field_keys(way.anchor.field)
@@ -212,6 +221,16 @@ def _beyond(key: str, index_range: IndexRange) -> list[Filter]:
     # The first filter bounds the index scan; `$or` alone bounds one side only.
     keys: Filter = {f"{sign}e": bound[0] for sign, bound in bounds} or {"$ne": None}
     return [{key: keys}, *(_side(key, sign, bound) for sign, bound in bounds)]
+
+
+def _starts(index_range: IndexRange) -> list[Filter]:
+    """Return the filter for a range of `start`, as bounds of an index. Each recording has a `start`."""
+    sides = (("$gte", "$lte", index_range.low), ("$lte", "$gte", index_range.high))
+    return [
+        {"start": {within: bound[0]}, "$nor": [{"start": bound[0], "_id": {beyond: bound[1]}}]}
+        for within, beyond, bound in sides
+        if isinstance(bound, tuple)
+    ]
 
 
 def _side(key: str, sign: str, bound: Bound) -> Filter:

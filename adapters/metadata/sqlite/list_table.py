@@ -23,6 +23,7 @@ from adapters.metadata.access_path import (
 )
 from adapters.metadata.row_fields import fields_to_read
 from adapters.metadata.sqlite import where
+from adapters.metadata.sqlite.migrations import TABLE
 from adapters.metadata.sqlite.recording_table import read
 from recordings.model.fields import RecordingRow
 from recordings.model.query import Count, Page, PageRequest, Position, Query
@@ -90,7 +91,7 @@ def _answer(connection: sqlite3.Connection, query: Query, question: Question) ->
 def _keys(connection: sqlite3.Connection, ranges: Iterator[where.Sql], limit: int) -> Collection[int] | None:
     found: set[int] = set()
     for source, values in ranges:
-        rows = connection.execute(f"SELECT rowid {source} LIMIT ?", [*values, limit + 1 - len(found)])
+        rows = connection.execute(f"SELECT {TABLE}.rowid {source} LIMIT ?", [*values, limit + 1 - len(found)])
         found.update(number for (number,) in rows)
         if len(found) > limit:
             return None

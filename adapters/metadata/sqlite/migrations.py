@@ -3,13 +3,14 @@
 import sqlite3
 from typing import Final
 
-from adapters.metadata.sqlite import stats_schema
+from adapters.metadata.sqlite import stats_schema, terms_schema
 from recordings.model.query import OrderField
 
 TABLE: Final = "recordings"
 DUE: Final = "recordings_due"
 OVERDUE: Final = "recordings_stranded"
 LEASED: Final = "recordings_leased"
+ID_INDEX: Final = "sqlite_autoindex_recordings_1"
 CHANGE_CLOCK: Final = "change_clock"
 """One row. `at` is the `changed` of all recordings that the current, or the last, transaction wrote."""
 
@@ -341,6 +342,7 @@ MIGRATIONS: Final = (
     _SIXTEENTH,
     _SEVENTEENTH,
     _EIGHTEENTH,
+    terms_schema.STATEMENTS,
 )
 """Step n migrates `user_version` n to n + 1."""
 
@@ -373,6 +375,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
         raise SchemaTooNewError(
             f"the file has schema {version}, this release supports up to {len(MIGRATIONS)}: install a later release"
         )
+    terms_schema.add_functions(connection)
     for step in MIGRATIONS[version:]:
         for statement in step:
             connection.execute(statement)

@@ -10,6 +10,7 @@ from itertools import starmap
 from typing import Any, Final, cast
 
 from adapters.metadata.facets import facets_of
+from adapters.metadata.metadata_terms import TERMS, terms_of
 from adapters.metadata.row_fields import decode_column, encode
 from adapters.metadata.selections import FACETS
 from adapters.metadata.sqlite.migrations import CHANGE_CLOCK, DUE, LEASED, OVERDUE, TABLE, column
@@ -23,10 +24,10 @@ log: Final = logging.getLogger(__name__)
 _JSON: Final = frozenset(names_of(FieldType.OBJECT, FieldType.FREE_FORM))
 _COLUMNS: Final = ", ".join(column(name) for name in ROW_FIELDS)
 _ID: Final = ROW_FIELDS.index("id")
-_WRITTEN: Final = ", ".join((_COLUMNS, *PARTS, FACETS, "changed"))
-"""The columns of a row, those of the parts of its objects, its facets, and the time of the change."""
+_WRITTEN: Final = ", ".join((_COLUMNS, *PARTS, FACETS, TERMS, "changed"))
+"""The columns of a row, those of the parts of its objects, its facets, its terms, and the time of the change."""
 _NOW: Final = f"(SELECT at FROM {CHANGE_CLOCK})"
-_VALUES: Final = ", ".join((*["?"] * (len(ROW_FIELDS) + len(PARTS) + 1), _NOW))
+_VALUES: Final = ", ".join((*["?"] * (len(ROW_FIELDS) + len(PARTS) + 2), _NOW))
 INSERT: Final = f"INSERT INTO {TABLE} ({_WRITTEN}) VALUES ({_VALUES})"
 _SAVE: Final = f"UPDATE {TABLE} SET ({_WRITTEN}) = ({_VALUES}) WHERE id = ? AND revision = ?"
 _OTHER_ROW: Final = f"SELECT 1 FROM {TABLE} WHERE id != :own AND"
@@ -65,7 +66,9 @@ def values_of(recording: Recording) -> list[Any]:
     """Return the column values of a recording: in the order of `ROW_FIELDS`, then those of indexes only."""
     row = recording.to_row()
     values = [encode(value) if name in _JSON and value is not None else value for name, value in row.items()]
-    return [*values, *(value_of(row, name) for name in PARTS), facets_of(row)]
+    terms = terms_of(row["user_metadata"])
+    indexed = (facets_of(row), None if terms is None else encode(terms))
+    return [*values, *(value_of(row, name) for name in PARTS), *indexed]
 
 
 @lru_cache(maxsize=256)

@@ -12,15 +12,18 @@ from typing import Any, Final
 
 from adapters.metadata.access_path import Access, Skip, Tally
 from adapters.metadata.index_ranges import MIN_INTEGER, IndexRange, RowsWithoutKey
+from adapters.metadata.metadata_terms import TERMS, term_of
 from adapters.metadata.row_fields import encode
 from adapters.metadata.selections import Selection, Span
-from adapters.metadata.sqlite.migrations import TABLE, column, field_index, index_of
+from adapters.metadata.sqlite.migrations import ID_INDEX, TABLE, column, field_index, index_of
+from adapters.metadata.sqlite.terms_schema import TERM_TABLE
 from recordings.model.query import (
     NUMBER_FIELDS,
     And,
     Condition,
     Equal,
     HasMedia,
+    HasMetadata,
     Held,
     In,
     Not,
@@ -40,7 +43,7 @@ _TRUE: Final = "1"
 _FALSE: Final = "0"
 
 
-def condition(item: Condition) -> Sql:  # noqa: PLR0911 - one `return` for each kind of condition
+def condition(item: Condition) -> Sql:  # noqa: C901, PLR0911 - one `return` for each kind of condition
     """Translate a condition to an expression that is 1 or 0."""
     match item:
         case And(items):
@@ -54,6 +57,10 @@ def condition(item: Condition) -> Sql:  # noqa: PLR0911 - one `return` for each 
             return f"media IS {'NOT ' if present else ''}NULL", ()
         case Held(present):
             return f"hold IS {'NOT ' if present else ''}NULL", ()
+        case HasMetadata():
+            # Not a look-up in the table of terms: the rows here are few, and SQLite reads them anyway.
+            found = f"SELECT 1 FROM json_each({TABLE}.{TERMS}) WHERE value = ?"
+            return f"EXISTS ({found})", (term_of(item),)
         case Equal(field, value):
             return f"+{column(field)} IS ?", (value,)
         case In(field, values):
@@ -103,6 +110,10 @@ def _source(query: Query, path: Access) -> Sql:
         return f"FROM {TABLE} NOT INDEXED WHERE {wanted} AND {text}", [encode(list(path.keys)), *values]
     if path.anchor is not None:
         value = path.anchor.values[0] if path.anchor.values else None
+        if path.anchor.field == TERMS:
+            # The names without a table are columns of the first table, so its key has the order of the page.
+            joined = f"CROSS JOIN {TABLE} INDEXED BY {ID_INDEX} USING (account_id, shelf, start, id)"
+            return f"FROM {TERM_TABLE} {joined} WHERE {text} AND term = ?", [*values, value]
         index = selection_index(path.anchor)
         return f"FROM {TABLE} INDEXED BY {index} WHERE {text} AND {column(path.anchor.field)} IS ?", [*values, value]
     index = index_of(query.order.field, owner=query.owner_id is not None)
@@ -179,6 +190,10 @@ def skip(query: Query, asked: Skip) -> Sql:
 def scans(query: Query, selection: Selection) -> Iterator[tuple[str, list[Any]]]:
     """Yield `FROM ... WHERE ...` for each index range of a selection. The owner is not part of it."""
     text, values = _on_shelves(query)
+    if selection.field == TERMS:
+        found, parameters = _having_term(query, selection)
+        yield f"FROM (SELECT id {found}) CROSS JOIN {TABLE} INDEXED BY {ID_INDEX} USING (id) WHERE 1", parameters
+        return
     source = f"FROM {TABLE} INDEXED BY {selection_index(selection)} WHERE {text}"
     name = column(selection.field)
     if selection.values:
@@ -191,6 +206,11 @@ def scans(query: Query, selection: Selection) -> Iterator[tuple[str, list[Any]]]
         yield f"{source} AND {name} IS NULL", values
 
 
+def _having_term(query: Query, selection: Selection) -> tuple[str, list[Any]]:
+    text, values = _on_shelves(query)
+    return f"FROM {TERM_TABLE} WHERE {text} AND term = ?", [*values, *selection.values]
+
+
 def _span(name: str, span: Span) -> tuple[str, list[Any]]:
     ends = [(f" AND {name} {sign} ?", value) for sign, value in ((">=", span.low), ("<", span.high))]
     given = [(text, value) for text, value in ends if value is not None]
@@ -199,6 +219,9 @@ def _span(name: str, span: Span) -> tuple[str, list[Any]]:
 
 def tallies(query: Query, asked: Tally) -> Iterator[tuple[str, list[Any]]]:
     """Yield `FROM ... WHERE ...` for each index range to count."""
+    if asked.selection is not None and asked.selection.field == TERMS:
+        yield _having_term(query, asked.selection)
+        return
     if asked.selection is not None:
         yield from scans(query, asked.selection)
         return

@@ -14,7 +14,8 @@ import msgspec
 
 from adapters.rest_v2.request.v2_errors import V2Error
 from recordings.model.fields import FIELDS, FieldType, filterable
-from recordings.model.query import MAX_TEXT, MAX_VALUES, Condition, In, is_storable
+from recordings.model.query import MAX_TEXT, MAX_VALUES, Condition, HasMetadata, In, Or, is_storable
+from recordings.model.user_metadata import values_of_text
 
 MAX_FILTERS: Final = 64
 _MAX_CONDITIONS: Final = 16
@@ -33,6 +34,9 @@ _TEXTS: Final = frozenset(filterable(FieldType.TEXT)) & {name for name, field in
 Numbers are not among them. For an imported recording the store has the measured length of the audio, but the document
 shows the imported length.
 """
+_METADATA: Final = "user_metadata."
+_MAX_ALTERNATIVES: Final = 2
+"""Maximum values in the condition of one filter on `user_metadata`. With more, only the key is a condition."""
 _UNSURE: Final = frozenset({"", "null"})
 """The texts of a missing value, an object and a `null`. The store has no value there."""
 _EMPTY: Final = ("", "0", "NULL", "undefined")
@@ -183,7 +187,21 @@ def _condition(name: str, value: str) -> Condition | None:
     if not name.startswith("filter_") or name.startswith("filter_not_"):
         return None
     field, accepted = name.removeprefix("filter_"), accepted_texts(value)
+    if field.startswith(_METADATA) and not accepted & _UNSURE:
+        return _metadata_condition(field.removeprefix(_METADATA).split("."), accepted)
     if field not in _TEXTS or accepted & _UNSURE or len(accepted) > MAX_VALUES:
         return None
     storable = tuple(sorted(text for text in accepted if len(text) <= MAX_TEXT and is_storable(text)))
     return In(field, storable) if len(storable) == len(accepted) else None
+
+
+def _metadata_condition(parts: Sequence[str], accepted: frozenset[str]) -> Condition | None:
+    """Return a condition on the key. It has the value, too, unless the value is nested, long or one of many."""
+    key, *nested = parts
+    if len(key) > MAX_TEXT or not is_storable(key):
+        return None
+    values = [value for text in sorted(accepted) for value in values_of_text(text)]
+    is_short = all(len(text) <= MAX_TEXT and is_storable(text) for text in accepted)
+    if nested or not is_short or len(values) > _MAX_ALTERNATIVES:
+        return HasMetadata(key)
+    return Or(tuple(HasMetadata(key, value) for value in values))

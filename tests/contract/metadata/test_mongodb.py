@@ -25,7 +25,7 @@ from adapters.metadata.mongodb.indexes import (
 )
 from recordings.model.account import Account
 from recordings.model.call import Call
-from recordings.model.query import PageRequest, Query
+from recordings.model.query import HasMetadata, PageRequest, Query
 from recordings.model.recording import ROW_FIELDS, State
 from recordings.ports.recording_store import Claim, StoreUnavailableError
 from tests.contract.metadata.samples import NOW, full, loaded, put_copies, put_older, recording, unique
@@ -69,12 +69,14 @@ async def test_the_fields_of_a_document(store: MongoStore, mongodb_client: Clien
     given = full()
     await store.insert(given)
     document = mongodb_client[mongodb_database][RECORDINGS].find_one() or {}
-    assert set(document) == {"_id", "changed", "facets", *ROW_FIELDS} - {"id"}
+    assert set(document) == {"_id", "changed", "facets", "metadata_terms", *ROW_FIELDS} - {"id"}
     assert document["_id"] == given.id
     assert json.loads(document["user_metadata"]) == given.user_metadata
     assert document["media"]["length"] == 2**33
     await store.insert(recording(id="plain"))
-    assert set(mongodb_client[mongodb_database][RECORDINGS].find_one({"_id": "plain"}) or {}) == set(document)
+    assert set(mongodb_client[mongodb_database][RECORDINGS].find_one({"_id": "plain"}) or {}) == set(document) - {
+        "metadata_terms"
+    }
 
 
 async def test_the_next_save_removes_the_mark_of_a_claim(
@@ -258,6 +260,21 @@ async def test_accounts_of_version_5_get_their_parent(
     children = [await again.children(account.id, PageRequest(limit=9)) for account in accounts]
     assert children == [accounts[1:2], accounts[2:], []]
     await again.close()
+
+
+async def test_documents_of_version_7_get_the_terms_of_their_metadata(
+    store: MongoStore, mongodb_client: Client, mongodb_database: str
+) -> None:
+    one, two = recording(user_metadata={"case": 7}), recording(id="two")
+    await store.insert(one)
+    await store.insert(two)
+    database = mongodb_client[mongodb_database]
+    for _ in range(2):
+        database[RECORDINGS].update_many({}, {"$unset": {"metadata_terms": ""}})
+        database[META].update_one({}, {"$set": {"version": 7}})
+        await store.open()
+        query = Query(account_id=one.account_id, where=HasMetadata("case", 7))
+        assert [row["id"] for row in (await store.page(query, PageRequest(limit=9))).rows] == [one.id]
 
 
 async def test_documents_of_version_1_get_their_end_time(

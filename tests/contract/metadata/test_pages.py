@@ -19,6 +19,7 @@ from recordings.model.query import (
     Count,
     Equal,
     HasMedia,
+    HasMetadata,
     Held,
     In,
     Not,
@@ -71,6 +72,11 @@ NUMBER_VALUES = {
     "changed": INSTANTS,
 }
 VALUES = TEXT_VALUES | NUMBER_VALUES
+KEYS = ["", "a", "a.b", "$x", "k" * 300]
+SCALARS = ["", "1", "true", "\U0001f600", '"', "x" * 200, 0, 1, 1.0, -1.5, 2**53, True, False]
+METADATA = st.dictionaries(
+    st.sampled_from(KEYS), st.sampled_from([*SCALARS, None, 2**80, 1e300, [1], {"a": 1}]), max_size=3
+)
 
 accounts = (f"account-{number}" for number in itertools.count())
 
@@ -100,6 +106,7 @@ def recordings(draw: st.DrawFn) -> Recording:
         end_cause=draw(some(EndCause.HANGUP)),
         delivery=draw(some(Delivery("d", DeliveryState.FAILED, None))),
         hold=draw(some(Hold("ada", 1, "case 7"))),
+        user_metadata=draw(METADATA),
         source_key="source",  # with it, a recording does not occupy its call
     )
 
@@ -125,6 +132,7 @@ def leaves() -> st.SearchStrategy[Condition]:
         st.sampled_from(sorted(TEXT_VALUES)).flatmap(prefix),
         st.builds(HasMedia, st.booleans()),
         st.builds(Held, st.booleans()),
+        st.builds(HasMetadata, st.sampled_from(KEYS), some(*SCALARS)),
     )
 
 
@@ -281,6 +289,33 @@ async def test_paging_returns_every_row_once(
     query = replace(query, account_id=listing.account)
     for backward in (False, True):
         assert await walk(store, query, size, backward=backward) == listing.of_query(query)
+
+
+async def test_a_change_of_the_metadata_is_found(store: MetadataStore) -> None:
+    one = recording(user_metadata={"case": 7, "x": "y"})
+
+    async def found(condition: Condition, shelf: Shelf = Shelf.LIVE, order: OrderField = OrderField.START) -> int:
+        query = Query(account_id=one.account_id, where=condition, shelf=shelf, order=Order(order))
+        count = (await store.count(query)).number
+        assert len((await store.page(query, PageRequest(limit=9))).rows) == count
+        return count
+
+    await store.insert(one)
+    later = replace(one, user_metadata={"case": 8}, start=one.start + 1, revision=one.revision + 1)
+    assert await store.save(later, one.revision)
+    for order in OrderField:
+        numbers = [await found(HasMetadata("case", number), order=order) for number in (7, 8)]
+        assert (numbers, await found(HasMetadata("x"), order=order)) == ([0, 1], 0)
+    trashed = replace(later, state=State.TRASHED, trashed_from=State.STORED, revision=later.revision + 1)
+    assert await store.save(trashed, later.revision)
+    assert (await found(HasMetadata("case")), await found(HasMetadata("case"), Shelf.TRASH)) == (0, 1)
+    bare = replace(trashed, user_metadata={}, revision=trashed.revision + 1)
+    assert await store.save(bare, trashed.revision)
+    assert await found(HasMetadata("case"), Shelf.TRASH) == 0
+    assert await store.save(replace(trashed, revision=bare.revision + 1), bare.revision)
+    assert await found(HasMetadata("case", 8), Shelf.TRASH) == 1
+    await store.remove(one.id)
+    assert await found(HasMetadata("case", 8), Shelf.TRASH) == 0
 
 
 @bounded(20)

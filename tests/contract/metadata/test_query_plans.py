@@ -15,6 +15,7 @@ from pymongo import MongoClient
 from adapters.metadata.access_path import Access, Tally
 from adapters.metadata.facets import FACET_FIELDS
 from adapters.metadata.index_ranges import page_ranges, reads_descending
+from adapters.metadata.metadata_terms import TERMS, term_of
 from adapters.metadata.mongodb import where as mongo_where
 from adapters.metadata.mongodb.indexes import DUE, OVERDUE, RECORDINGS
 from adapters.metadata.mongodb.recording_collection import due, overdue
@@ -27,6 +28,7 @@ from recordings.model.query import (
     TEXT_FIELDS,
     Condition,
     Equal,
+    HasMetadata,
     Order,
     OrderField,
     PageRequest,
@@ -51,6 +53,7 @@ def numbered(number: int) -> Recording:
         caller_id_number=None if number % 5 == 0 else f"+{number // 5:05d}",
         owner_id=f"o{number % 2}",
         interaction_id=f"i{number // 4}",
+        user_metadata={"n": number // 40, "x": "y"} if number % 2 else {},
         due_at=NOW + number if number % 2 else None,
         node=None if number % 4 == 1 else "n1",
     )
@@ -58,6 +61,10 @@ def numbered(number: int) -> Recording:
 
 INDEXED = {*TEXT_FIELDS, *NUMBER_FIELDS, FACETS} - FACET_FIELDS - {"delivery_state", "changed"}
 """The fields of selections whose index has the shelf. The others are parts of the facets, or `changed`."""
+
+
+TENTH = HasMetadata("n", 5)
+TERM = Selection(TERMS, (term_of(TENTH),))
 
 
 def path_of(query: Query, request: PageRequest) -> Access:
@@ -146,6 +153,23 @@ class TestSqlite:
         assert step.startswith(
             "SEARCH recordings USING COVERING INDEX recordings_on_label (account_id=? AND shelf=? AND label=?"
         )
+
+    def test_a_key_of_the_metadata_has_the_order_of_start(self, filled: MetadataStore, tmp_path: Path) -> None:
+        plans = SqlitePlans(tmp_path / FILE)
+        query = Query(account_id="account", where=TENTH)
+        request = PageRequest(limit=10, after=Position(NOW + 70, "x"))
+        path = replace(path_of(query, request), anchor=TERM)
+        look_up = "SEARCH recordings USING INDEX sqlite_autoindex_recordings_1 (id=?)"
+        steps = plans.explain(*sqlite_where.page(query, path, path.parts[0], ["id", "start"], 11))
+        range_ = "(account_id=? AND shelf=? AND term=? AND (start,id)<(?,?))"
+        assert steps[:2] == [f"SEARCH recordings_terms USING PRIMARY KEY {range_}", look_up]
+        assert not any("TEMP B-TREE" in step for step in steps)
+        ((source, values),) = sqlite_where.scans(query, TERM)
+        steps = plans.explain(f"SELECT recordings.rowid {source}", values)
+        assert steps == [
+            "SEARCH recordings_terms USING PRIMARY KEY (account_id=? AND shelf=? AND term=?)",
+            look_up.replace("INDEX", "COVERING INDEX"),
+        ]
 
     def test_candidates_are_looked_up(self, filled: MetadataStore, tmp_path: Path) -> None:
         query = Query(account_id="account", where=Equal("label", "x"))
@@ -238,6 +262,20 @@ class TestMongo:
             for find in (mongo_where.tally(query, Tally(None, path.parts, MANY)), mongo_where.count(query, path)):
                 plan = self.explained(collection, find, MANY)
                 assert plan["totalKeysExamined"] <= plan["nReturned"] + 2, (query, plan)
+
+    @pytest.mark.parametrize("descending", [True, False])
+    @pytest.mark.parametrize("backward", [True, False])
+    def test_a_key_of_the_metadata_has_the_order_of_start(
+        self, collection: Any, descending: bool, backward: bool
+    ) -> None:
+        query = Query(account_id="account", where=TENTH, order=Order(descending=descending))
+        for after in (None, Position(NOW + 70, "x")):
+            path = replace(path_of(query, PageRequest(limit=5, after=after, backward=backward)), anchor=TERM)
+            plan = self.explained(collection, mongo_where.find(query, path), 6)
+            assert plan["stages"] in (["LIMIT", "FETCH", "IXSCAN"], ["LIMIT", "IXSCAN"])
+            assert plan["totalKeysExamined"] <= 9, plan
+        plan = self.explained(collection, mongo_where.scan(query, TERM), 0)
+        assert plan["totalKeysExamined"] == plan["nReturned"] == 20, plan
 
     def test_facets_are_skipped_through(self, collection: Any) -> None:
         selected = {"account_id": "account", "shelf": "LIVE"}

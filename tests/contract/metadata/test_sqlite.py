@@ -20,11 +20,12 @@ from adapters.metadata.sqlite.database import READ_SECONDS, READERS, Database, c
 from adapters.metadata.sqlite.database_threads import Call, ConnectionThreads, Outcome, StoreClosedError
 from adapters.metadata.sqlite.migrations import MIGRATIONS, SchemaTooNewError
 from adapters.metadata.sqlite.sqlite_store import FILE
+from adapters.metadata.sqlite.terms_schema import add_functions
 from recordings.model.account import Account
 from recordings.model.events import Purged, Trashed
 from recordings.model.fields import PARTS
 from recordings.model.instants import LATEST
-from recordings.model.query import PageRequest, Query
+from recordings.model.query import HasMetadata, PageRequest, Query
 from recordings.model.recording import ROW_FIELDS, Applied
 from recordings.ports.recording_store import StoreUnavailableError, Taken
 from recordings.rules.lifecycle import apply
@@ -62,7 +63,7 @@ def run_python(program: str, *arguments: str) -> "subprocess.Popen[str]":
 def test_every_field_has_a_column(beside: sqlite3.Connection) -> None:
     columns = beside.execute("SELECT name FROM pragma_table_info('recordings')").fetchall()
     # In any order: all statements name their columns.
-    assert sorted(name for (name,) in columns) == sorted((*ROW_FIELDS, *PARTS, "facets", "changed"))
+    assert sorted(name for (name,) in columns) == sorted((*ROW_FIELDS, *PARTS, "facets", "metadata_terms", "changed"))
 
 
 def test_only_the_owner_can_read_the_file(beside: sqlite3.Connection, tmp_path: Path) -> None:
@@ -214,6 +215,7 @@ def rewrite_as_version(version: int, folder: Path) -> None:
     """Replace a file by one of an older version, with the same rows in the tables and columns of that version."""
     latest = (folder / FILE).rename(folder / "latest.sqlite3")
     with sqlite3.connect(folder / FILE) as connection:
+        add_functions(connection)
         for statement in (statement for step in MIGRATIONS[:version] for statement in step):
             connection.execute(statement)
         connection.commit()
@@ -221,7 +223,7 @@ def rewrite_as_version(version: int, folder: Path) -> None:
         for (table,) in connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'").fetchall():
             found = connection.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
             columns = ", ".join(f'"{name}"' for (name,) in found)
-            connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM latest.{table}")  # noqa: S608 - own names
+            connection.execute(f"INSERT OR REPLACE INTO main.{table} ({columns}) SELECT {columns} FROM latest.{table}")  # noqa: S608 - own names
         connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
 
@@ -259,6 +261,22 @@ async def test_accounts_of_version_15_get_their_parent(tmp_path: Path) -> None:
     await made.open()
     children = [await made.children(account.id, PageRequest(limit=9)) for account in accounts]
     assert children == [accounts[1:2], accounts[2:], []]
+    await made.close()
+
+
+async def test_rows_of_version_18_get_the_terms_of_their_metadata(tmp_path: Path) -> None:
+    made = SqliteStore(tmp_path)
+    await made.open()
+    one, two = recording(user_metadata={"case": 7}), recording(id="two")
+    await made.insert(one)
+    await made.insert(two)
+    await made.close()
+    rewrite_as_version(18, tmp_path)
+    await made.open()
+    query = Query(account_id=one.account_id, where=HasMetadata("case", 7))
+    assert [row["id"] for row in (await made.page(query, PageRequest(limit=9))).rows] == [one.id]
+    assert await made.save(replace(one, user_metadata={"case": 8}, revision=one.revision + 1), one.revision)
+    assert (await made.page(query, PageRequest(limit=9))).rows == []
     await made.close()
 
 
