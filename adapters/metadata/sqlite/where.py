@@ -58,9 +58,8 @@ def condition(item: Condition) -> Sql:  # noqa: C901, PLR0911 - one `return` for
         case Held(present):
             return f"hold IS {'NOT ' if present else ''}NULL", ()
         case HasMetadata():
-            # Not a look-up in the table of terms: the rows here are few, and SQLite reads them anyway.
-            found = f"SELECT 1 FROM json_each({TABLE}.{TERMS}) WHERE value = ?"
-            return f"EXISTS ({found})", (term_of(item),)
+            # The terms are a JSON list. A term with its quotation marks is in no other one, where they are escaped.
+            return f"instr(coalesce({TERMS}, ''), ?) > 0", (encode(term_of(item)),)
         case Equal(field, value):
             return f"+{column(field)} IS ?", (value,)
         case In(field, values):
