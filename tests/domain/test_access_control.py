@@ -1,15 +1,18 @@
 """The check of credentials: compared with a short model, and its cache."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordings.model.account import AccessState, Principal
-from recordings.model.errors import Unauthenticated
+from recordings.model.account import AccessState, ApiKey, Principal, Scope
+from recordings.model.errors import NotFound, Unauthenticated
+from recordings.rules.media_grants import Grant
 from recordings.use_cases import access_control
 from recordings.use_cases.access_control import TTL, AccessControl
+from tests.support.memory_installation import ACCOUNT, open_installation
 
 NAMES = st.sampled_from(["ada", "bob", None])
 
@@ -77,3 +80,18 @@ async def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for account in ("a", "b", "c", "c", "b", "a"):
         await checks.check(Principal(account, frozenset()))
     assert limits.lookups == 4
+
+
+@pytest.mark.parametrize("ended", ["account", "owner", "key", "time", "nothing"])
+async def test_a_signed_url_ends_with_the_credentials_of_its_caller(tmp_path: Path, ended: str) -> None:
+    caller = Principal(ACCOUNT, frozenset({Scope.LISTEN}), "ada", key_id="key", issued=5)
+    async with open_installation(tmp_path) as here:
+        await here.store.add_key(ApiKey("key", ACCOUNT, (Scope.LISTEN,), "hash", 1))
+        if ended == "time":
+            await here.store.end_tokens(ACCOUNT, "ada", 6)
+        elif ended == "key":
+            await here.store.revoke_key("key", 1)
+        elif ended != "nothing":
+            await here.store.set_disabled(ACCOUNT, "ada" if ended == "owner" else "", 1)
+        with pytest.raises(NotFound if ended == "nothing" else Unauthenticated):
+            await here.service.listen_with_grant(Grant("unknown", 10, caller))
