@@ -148,4 +148,4 @@ def test_a_start_deletes_the_partial_files_of_a_killed_server(tmp_path: Path) ->
     assert (data / "renditions" / "work" / "abc.source").exists()
     with Server(data):
         assert not (data / "renditions" / "work" / "abc.source").exists()
-        assert not (data / "delivery").exists()
+        assert not (data / "delivery" / "delivery.x.part").exists()

@@ -308,7 +308,8 @@ async def test_a_websocket_is_rejected_without_an_error(v2: V2Client, services: 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "websocket", "path": v2.recordings, "query_string": b"", "headers": [], "subprotocols": []}
+    headers = [(b"host", b"service.test")]
+    scope = {"type": "websocket", "path": v2.recordings, "query_string": b"", "headers": headers, "subprotocols": []}
     with restored_logging():
         stream = io.StringIO()
         logs.configure("json", "info", stream)
