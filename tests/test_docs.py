@@ -175,7 +175,16 @@ def test_the_files_that_a_page_names_exist(page: str, least: int) -> None:
 def test_relative_links_have_a_target(page: str) -> None:
     text = (REPOSITORY / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
-    assert [link for link in links if not (REPOSITORY / page).parent.joinpath(link).exists()] == []
+    assert [link for link in links if not has_target((REPOSITORY / page).parent, link)] == []
+
+
+def has_target(folder: Path, link: str) -> bool:
+    """Return true if the page of a link exists, and the heading that its anchor names."""
+    name, _, anchor = link.partition("#")
+    if not anchor:
+        return (folder / name).exists()
+    headings = re.findall(r"^#+ (.+)$", (folder / name).read_text(encoding="utf-8"), re.MULTILINE)
+    return anchor in {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_every_setting_is_documented() -> None:
