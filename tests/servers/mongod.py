@@ -94,9 +94,17 @@ class Mongod:
             "replSet": REPLICA_SET,
             "wiredTigerCacheSizeGB": 0.25,
             "oplogSize": 64,
+            "syncdelay": 5,
         }
-        # Expired documents are deleted every second. The tests of faults use `configureFailPoint`.
-        parameters = ["diagnosticDataCollectionEnabled=false", "ttlMonitorSleepSecs=1", "enableTestCommands=1"]
+        # Expired documents are deleted every second. The tests of faults use `configureFailPoint`. The files of a
+        # dropped database are closed after 5 seconds. By default, it is 5 minutes, and a run of all tests would open
+        # more files than a process may.
+        parameters = [
+            "diagnosticDataCollectionEnabled=false",
+            "ttlMonitorSleepSecs=1",
+            "enableTestCommands=1",
+            "minSnapshotHistoryWindowInSeconds=5",
+        ]
         command = [str(binary), "--nounixsocket"]
         command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
         command += [word for parameter in parameters for word in ("--setParameter", parameter)]
