@@ -58,6 +58,7 @@ NAMES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
         "strawberry.schema.validation_rules.maybe_null:MaybeNullValidationRule",
         "strawberry.schema.validation_rules.one_of:OneOfInputValidationRule",
         "strawberry.types.arguments:StrawberryArgument",
+        "strawberry.types.arguments:convert_argument",
         "strawberry.types.arguments:convert_arguments",
         "strawberry.types.field:StrawberryField.base_resolver",
         "strawberry.types.fields.resolver:StrawberryResolver.info_parameter",

@@ -16,7 +16,7 @@ from tests.e2e.server import Server, command, until
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("v2") / "data", "--demo") as server:
-        make_user(server.data, "Ada", "s3cret")
+        make_user(server.data, "Ada", "s3cret-word")
         yield server
 
 
@@ -28,7 +28,7 @@ def make_user(data: Path, name: str, password: str) -> None:
 
 @pytest.fixture
 def http(server: Server) -> Iterator[httpx.Client]:
-    digest = hashlib.md5(b"ada:s3cret", usedforsecurity=False).hexdigest()
+    digest = hashlib.md5(b"ada:s3cret-word", usedforsecurity=False).hexdigest()
     sign_in = {"data": {"credentials": digest, "method": "md5", "account_name": "Demo"}}
     answer = httpx.put(f"{server.url}/v2/user_auth", json=sign_in)
     assert answer.status_code == 201, answer.text
@@ -87,7 +87,7 @@ def test_the_forwarded_address_is_trusted_only_from_the_local_proxy(server: Serv
 
 
 def test_a_sign_in_can_name_the_account_by_its_phone_number(server: Server) -> None:
-    digest = hashlib.md5(b"ada:s3cret", usedforsecurity=False).hexdigest()
+    digest = hashlib.md5(b"ada:s3cret-word", usedforsecurity=False).hexdigest()
     data = {"data": {"credentials": digest, "phone_number": "+1 415 555 0123"}}
 
     def sign_in(address: str) -> int:

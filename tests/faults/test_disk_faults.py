@@ -51,7 +51,6 @@ def test_a_server_starts_on_a_full_disk_and_reads_plays_and_deletes(small_disk: 
             lambda: found if (found := answer(server, "/readyz")) and "disk" in found.json()["parts"] else None
         )
         assert readiness.json()["parts"]["disk"] == "warning"
-        assert readiness.status_code == 503 or not killed
         issued = command("token", "--account", DEMO_ACCOUNT, data=data)
         assert issued.returncode == 0, issued.stderr
         client = server.client(issued.stdout.strip())

@@ -438,7 +438,7 @@ async def test_a_current_location_that_cannot_be_listed_ends_the_examination(ins
 async def test_all_pages_of_accounts_are_examined(
     installation: DamagedInstallation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recordings.ports.account_stores._PAGE", 2)
+    monkeypatch.setattr("recordings.ports.account_stores.PAGE", 2)
     lost = []
     for number in range(5):
         account = f"{number:032x}"

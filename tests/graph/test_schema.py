@@ -220,7 +220,7 @@ def test_the_projection_knows_the_row_fields_of_every_field() -> None:
 
 def test_every_comparable_field_of_the_domain_has_a_filter() -> None:
     names = {field.name.rstrip("_") for field in fields(RecordingFilter)}
-    own = {"and", "or", "not", "has_media", "held", "modified"}
+    own = {"and", "or", "not", "has_media", "held", "modified", "user_metadata"}
     assert names == {*TEXT_FIELDS, *NUMBER_FIELDS, *own} - {"changed"}
 
 

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from adapters.rest_v2.v2_routes import OPERATIONS, Operation
-from recordings.model.account import DEFAULT_SCOPES
+from recordings.model.account import DEFAULT_SCOPES, Scope
 from recordings.model.user import PrivLevel
 from tests.adapters.http.test_accept import JAVA
 from tests.rest_v2.v2_installation import AUDIO, V2Client
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+DEVICE = "d" * 32
 ANYTHING = [JAVA, "*", "*; q=.2", "text/html, *; q=.2", "application/json;q=1.,*;q=0."]
 
 
@@ -24,6 +25,7 @@ async def send(v2: V2Client, operation: Operation, accept: str) -> Any:
     v2.installation.recorder.ring(v2.account.id, made.id)
     user_id = "u" * 32 if "recording" in operation.name else user.id
     names = {"account_id": v2.account.id, "recording_id": made.id, "user_id": user_id, "channel_id": made.id}
+    names["device_id"] = DEVICE
     credentials = hashlib.md5(f"{made.id[:20]}:x".encode(), usedforsecurity=False).hexdigest()
     bodies: dict[str | None, Any] = {
         "Metaflow": {"action": "metaflow", "data": {"module": "record_call"}},
@@ -31,8 +33,11 @@ async def send(v2: V2Client, operation: Operation, accept: str) -> Any:
         "UserAuth": {"data": {"credentials": credentials, "realm": v2.account.realm}},
         "RecordingPatch": {"data": {"user_metadata": {"a": 1}}},
         "StorageRequest": {"data": {}},
+        "DocumentRequest": {"data": {"call_recording": {}}},
     }
     body = {"json": bodies[operation.body]} if operation.body else {}
+    if "{device_id}" in operation.path:
+        await v2.send("POST", f"{v2.path}/devices/{DEVICE}", json=bodies["DocumentRequest"])
     path = "/v2" + operation.path.format(**names)
     return await v2.send(operation.method, path, headers={"Accept": accept}, **body)
 
@@ -41,6 +46,7 @@ async def send(v2: V2Client, operation: Operation, accept: str) -> Any:
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 async def test_every_operation_answers_json(v2: V2Client, operation: Operation, accept: str) -> None:
     v2.installation.ticks.now += 100
+    v2.headers = {"X-Auth-Token": v2.token(*DEFAULT_SCOPES, Scope.ADMIN)}
     response = await send(v2, operation, accept)
     assert response.status_code in operation.success, response.text
     assert response.headers["content-type"] == "application/json"
