@@ -1,34 +1,26 @@
 """Choose and connect the adapters. The server and the command line both use these services."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from adapters.audio import AudioWorkers, Renditions
-from adapters.delivery import UrlCourier, delete_copies, full_prefixes
+from adapters.delivery import delete_copies
 from adapters.identity import Credentials, Identity, InstallationKey, Tokens
-from adapters.media import MediaRouter, open_media_store
-from adapters.metadata.sqlite import SqliteStore
-from adapters.net import Guard
+from adapters.media import MediaRouter
 from adapters.recorders.embedded import EmbeddedRecorder, Limits
 from adapters.recorders.open_switch import open_switch
 from adapters.recorders.recorder_registry import RecorderRegistry
 from adapters.spool import FolderSpool
 from graph.media.convert import Converter
-from graph.media_options import MediaOptions, MediaOptionsError, read_media_options
+from graph.open_parts import DELIVERY_FOLDER, MIB, OpenParts, open_parts
 from graph.policy_use_cases import PolicyUseCases
 from graph.server.audit_log import LogAudit, LogReporter
 from graph.server.background_work import WakeSignal
 from graph.server.clock_file import ClockFile
 from graph.server.data_folder import foreign_entries
-from graph.server.disk_reserve import DiskReserve
-from graph.server.log_setup import scrub
-from graph.server.node_id import read_node_id
 from graph.server.switch_control import SwitchControl
 from graph.server.system_clock import SystemClock
 from graph.settings import Settings
@@ -55,14 +47,7 @@ from recordings.use_cases.upkeep import Upkeep
 from recordings.use_cases.users import ManageUsers
 
 if TYPE_CHECKING:
-    from adapters.identity.jwks_issuer import Issuer
     from adapters.peers import PeerClient
-
-_MIB = 1 << 20
-_MAX_DRIVER_MESSAGE = 300
-"""Characters of a driver's error message that are shown: a driver may describe its whole cluster."""
-_DELIVERY = "delivery"
-_RENDITIONS = "renditions"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,13 +93,9 @@ class Services:
         Only a server may call this: it has locked the data folder.
         """
         await self.renditions.open()
-        await asyncio.to_thread(delete_copies, self.settings.data / _DELIVERY)
+        await asyncio.to_thread(delete_copies, self.settings.data / DELIVERY_FOLDER)
         for name in await asyncio.to_thread(foreign_entries, self.settings):
             LogReporter().left_alone(name)
-
-
-class CannotOpenError(Exception):
-    """A part of the installation cannot be opened. The message names the part and the reason."""
 
 
 @asynccontextmanager
@@ -125,94 +106,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         SecretFileError: the key file cannot be used.
         CannotOpenError: the data folder cannot be used, a store is unreachable, or a setting is invalid.
     """
-    try:
-        node = read_node_id(settings.data)
-    except ValueError as error:
-        raise CannotOpenError(str(error)) from error
-    key = InstallationKey.open(settings.key_file or settings.data / "secret.key")
-    async with AsyncExitStack() as exit_stack:
-        store = await _open_store(_metadata_store(settings), settings.data)
-        exit_stack.push_async_callback(store.close)
-        await asyncio.to_thread(DiskReserve(settings.data).make)
-        guard, options = _guard(settings), _media_options(settings)
-        peers = _peer_client(store, key, node)
-        if peers is not None:
-            exit_stack.push_async_callback(peers.close)
-        media = _media_router(settings, guard, options, store)
-        exit_stack.push_async_callback(media.close)
-        allowed_urls = _delivery_urls(settings)
-        courier = UrlCourier(media.read, guard, settings.data / _DELIVERY, prefixes=allowed_urls, options=options)
-        exit_stack.push_async_callback(courier.close)
-        audio_workers = AudioWorkers(settings.data / "work", workers=settings.audio_workers)
-        exit_stack.push_async_callback(audio_workers.close)
-        renditions = _renditions(settings, media, exit_stack)
-        issuer = _issuer(settings)
-        if issuer is not None:
-            exit_stack.push_async_callback(issuer.close)
-        parts = _OpenParts(store, peers, media, courier, allowed_urls, audio_workers, renditions, issuer)
-        yield _connect(settings, key, node, parts)
+    async with open_parts(settings) as parts:
+        yield _connect(settings, parts)
 
 
-@dataclass(frozen=True, slots=True)
-class _OpenParts:
-    """The parts that must be opened, or that need more than a setting."""
-
-    store: MetadataStore
-    peers: "PeerClient | None"
-    media: MediaRouter
-    courier: UrlCourier
-    allowed_urls: tuple[str, ...]
-    audio_workers: AudioWorkers
-    renditions: Renditions
-    issuer: "Issuer | None"
-
-
-def _metadata_store(settings: Settings) -> MetadataStore:
-    if settings.mongodb is None:
-        return SqliteStore(settings.data, DiskReserve(settings.data).release)
-    # A late import: an installation with SQLite does not need the driver.
-    from adapters.metadata.mongodb import DriverMissingError, MongoStore, WrongUriError
-
-    database = urlsplit(settings.mongodb).path.strip("/") or "recordings"
-    try:
-        return MongoStore(settings.mongodb, database, settings.driver)
-    except DriverMissingError as error:
-        raise CannotOpenError(str(error)) from error
-    except WrongUriError as error:
-        message = f"RECORDINGS_MONGODB cannot be used: {scrub(str(error))[:_MAX_DRIVER_MESSAGE]}"
-        raise CannotOpenError(message) from error
-
-
-async def _open_store(store: MetadataStore, data: Path) -> MetadataStore:
-    try:
-        await store.open()
-    except Exception as error:
-        await store.close()
-        # After the reason, the driver describes its whole cluster.
-        reason = scrub(str(error)).partition(", Topology Description:")[0]
-        reason = reason[:_MAX_DRIVER_MESSAGE] or type(error).__name__
-        message = f"the metadata store cannot be opened: {reason}{_disk_full_note(data)}"
-        raise CannotOpenError(message) from error
-    return store
-
-
-def _disk_full_note(data: Path) -> str:
-    """Return a note if the disk is full, because SQLite reports a full disk as an I/O error."""
-    _, _, free = shutil.disk_usage(data)
-    return f" (the disk of {data} is full)" if free < _MIB else ""
-
-
-def _peer_client(store: MetadataStore, key: InstallationKey, node: str) -> "PeerClient | None":
-    """Return the client for the other servers; `None` if the metadata store cannot be shared."""
-    if not isinstance(store, PeerStore):
-        return None
-    # A late import, as for the driver.
-    from adapters.peers import CommandSigner, PeerClient
-
-    return PeerClient(CommandSigner(key.derive("peers"), node, SystemClock()))
-
-
-def _recorder_of_all_servers(own: LocalRecorder, node: str, parts: "_OpenParts") -> Recorder:
+def _recorder_of_all_servers(own: LocalRecorder, node: str, parts: OpenParts) -> Recorder:
     """Return the recorder for the calls of all servers; if there can be no other server, this server's own."""
     if parts.peers is None or not isinstance(parts.store, PeerStore):
         return own
@@ -221,82 +119,13 @@ def _recorder_of_all_servers(own: LocalRecorder, node: str, parts: "_OpenParts")
     return ClusterRecorder(own, node=node, peers=parts.store, recordings=parts.store, client=parts.peers)
 
 
-def _guard(settings: Settings) -> Guard:
-    try:
-        return Guard(settings.allowed_hosts, settings.private_hosts)
-    except ValueError as error:
-        message = f"RECORDINGS_ALLOWED_HOSTS or RECORDINGS_PRIVATE_HOSTS cannot be used: {error}"
-        raise CannotOpenError(message) from error
-
-
-def _media_options(settings: Settings) -> MediaOptions:
-    try:
-        return read_media_options(settings.media_options)
-    except MediaOptionsError as error:
-        message = f"RECORDINGS_MEDIA_OPTIONS cannot be used: {error}"
-        raise CannotOpenError(message) from error
-
-
-def _media_router(settings: Settings, guard: Guard, options: MediaOptions, store: MetadataStore) -> MediaRouter:
-    async def media_url_of(account_id: str) -> str | None:
-        account = await store.account(account_id)
-        return None if account is None else account.media
-
-    async def note_media_store(url: str) -> None:
-        await store.note_location(url, SystemClock().now())
-
-    try:
-        return open_media_store(
-            settings.media,
-            settings.data,
-            guard=guard,
-            location_of=media_url_of,
-            note=note_media_store,
-            options_by_url=options,
-        )
-    except (ValueError, ImportError) as error:
-        message = f"the media store cannot be opened: {error}"
-        raise CannotOpenError(message) from error
-
-
-def _delivery_urls(settings: Settings) -> tuple[str, ...]:
-    """Return the allowed beginnings of a recording's `url`. Their schemes have been checked."""
-    try:
-        return full_prefixes(settings.delivery_places)
-    except (ValueError, ImportError) as error:
-        message = f"RECORDINGS_DELIVERY_PLACES cannot be used: {error}"
-        raise CannotOpenError(message) from error
-
-
-def _renditions(settings: Settings, media: MediaRouter, exit_stack: AsyncExitStack) -> Renditions:
-    folder = settings.data / _RENDITIONS
-    # Separate processes, started on the first request: conversions for listeners do not delay recordings.
-    audio_workers = AudioWorkers(folder / "work", workers=settings.audio_workers)
-    exit_stack.push_async_callback(audio_workers.close)
-    renditions = Renditions(folder, audio_workers, media.read, max_bytes=settings.renditions_mb * _MIB)
-    exit_stack.push_async_callback(renditions.close)
-    return renditions
-
-
-def _issuer(settings: Settings) -> "Issuer | None":
-    if settings.jwks_url is None:
-        return None
-    from adapters.identity.jwks_issuer import Issuer
-
-    return Issuer(settings.jwks_url, issuer=settings.jwks_issuer or "", audience=settings.jwks_audience or "")
-
-
-def _connect(
-    settings: Settings,
-    key: InstallationKey,
-    node: str,
-    parts: _OpenParts,
-) -> Services:
+def _connect(settings: Settings, parts: OpenParts) -> Services:
+    key, node = parts.key, parts.node
     store, media, audio_workers = parts.store, parts.media, parts.audio_workers
     clock, audit, wake = SystemClock(), LogAudit(), WakeSignal()
     spool = FolderSpool(settings.data)
     limits = Limits(
-        max_body=settings.max_body * _MIB,
+        max_body=settings.max_body * MIB,
         max_streams=settings.max_streams,
         max_received=settings.max_received_hours * HOUR / SECOND,
     )
@@ -373,6 +202,7 @@ def _connect(
             audit=audit,
             wake=wake,
             node=node,
+            admit=policy_use_cases.starts.admit,
             undo_later=upkeep.undo_later,
         ),
         upkeep=upkeep,

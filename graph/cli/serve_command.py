@@ -30,9 +30,9 @@ def serve(options: Mapping[str, str | None]) -> None:
         logs.logger("server").warning("unknown setting", variables=unknown)
     from adapters.identity import SecretFileError
     from graph.execution.trusted_documents import TrustedFileError
+    from graph.open_parts import CannotOpenError
     from graph.server.data_lock import DataFolderError
     from graph.server.run import CannotListenError, run
-    from graph.services import CannotOpenError
 
     start = _Start()
     try:

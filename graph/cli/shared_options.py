@@ -160,7 +160,8 @@ def _check_installation(settings: Settings) -> None:
 async def _work(settings: Settings, work: "Callable[[Services], Awaitable[Result]]") -> Result:
     # A late import: `--help` and `schema` must not load all libraries.
     from adapters.identity import SecretFileError
-    from graph.services import CannotOpenError, open_services
+    from graph.open_parts import CannotOpenError
+    from graph.services import open_services
 
     try:
         async with open_services(settings) as services:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from graph.media_options import MAX_BYTES, MediaOptionsError, read_media_options
-from graph.services import CannotOpenError, open_services
+from graph.open_parts import CannotOpenError
+from graph.services import open_services
 from graph.settings import load
 
 SECRET = "much-hidden"

@@ -1,0 +1,200 @@
+"""Open the parts of an installation that have a connection, a process or a folder, and close them at the end."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from adapters.audio import AudioWorkers, Renditions
+from adapters.delivery import UrlCourier, full_prefixes
+from adapters.identity import InstallationKey
+from adapters.media import MediaRouter, open_media_store
+from adapters.metadata.sqlite import SqliteStore
+from adapters.net import Guard
+from graph.media_options import MediaOptions, MediaOptionsError, read_media_options
+from graph.server.disk_reserve import DiskReserve
+from graph.server.log_setup import scrub
+from graph.server.node_id import read_node_id
+from graph.server.system_clock import SystemClock
+from graph.settings import Settings
+from recordings.ports.peers import PeerStore
+from recordings.ports.recording_store import MetadataStore
+
+if TYPE_CHECKING:
+    from adapters.identity.jwks_issuer import Issuer
+    from adapters.peers import PeerClient
+
+MIB: Final = 1 << 20
+_MAX_DRIVER_MESSAGE: Final = 300
+"""Characters of a driver's error message that are shown: a driver may describe its whole cluster."""
+DELIVERY_FOLDER: Final = "delivery"
+_RENDITIONS: Final = "renditions"
+
+
+class CannotOpenError(Exception):
+    """A part of the installation cannot be opened. The message names the part and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenParts:
+    """The parts that must be opened, or that need more than a setting."""
+
+    key: InstallationKey
+    node: str
+    store: MetadataStore
+    peers: "PeerClient | None"
+    media: MediaRouter
+    courier: UrlCourier
+    allowed_urls: tuple[str, ...]
+    audio_workers: AudioWorkers
+    renditions: Renditions
+    issuer: "Issuer | None"
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
+    """Open the parts of an installation, and close them at the end.
+
+    Raises:
+        SecretFileError: the key file cannot be used.
+        CannotOpenError: the data folder cannot be used, a store is unreachable, or a setting is invalid.
+    """
+    try:
+        node = read_node_id(settings.data)
+    except ValueError as error:
+        raise CannotOpenError(str(error)) from error
+    key = InstallationKey.open(settings.key_file or settings.data / "secret.key")
+    async with AsyncExitStack() as exit_stack:
+        store = await _open_store(_metadata_store(settings), settings.data)
+        exit_stack.push_async_callback(store.close)
+        await asyncio.to_thread(DiskReserve(settings.data).make)
+        guard, options = _guard(settings), _media_options(settings)
+        peers = _peer_client(store, key, node)
+        if peers is not None:
+            exit_stack.push_async_callback(peers.close)
+        media = _media_router(settings, guard, options, store)
+        exit_stack.push_async_callback(media.close)
+        allowed_urls = _delivery_urls(settings)
+        courier = UrlCourier(media.read, guard, settings.data / DELIVERY_FOLDER, prefixes=allowed_urls, options=options)
+        exit_stack.push_async_callback(courier.close)
+        audio_workers = AudioWorkers(settings.data / "work", workers=settings.audio_workers)
+        exit_stack.push_async_callback(audio_workers.close)
+        renditions = _renditions(settings, media, exit_stack)
+        issuer = _issuer(settings)
+        if issuer is not None:
+            exit_stack.push_async_callback(issuer.close)
+        yield OpenParts(key, node, store, peers, media, courier, allowed_urls, audio_workers, renditions, issuer)
+
+
+def _metadata_store(settings: Settings) -> MetadataStore:
+    if settings.mongodb is None:
+        return SqliteStore(settings.data, DiskReserve(settings.data).release)
+    # A late import: an installation with SQLite does not need the driver.
+    from adapters.metadata.mongodb import DriverMissingError, MongoStore, WrongUriError
+
+    database = urlsplit(settings.mongodb).path.strip("/") or "recordings"
+    try:
+        return MongoStore(settings.mongodb, database, settings.driver)
+    except DriverMissingError as error:
+        raise CannotOpenError(str(error)) from error
+    except WrongUriError as error:
+        message = f"RECORDINGS_MONGODB cannot be used: {scrub(str(error))[:_MAX_DRIVER_MESSAGE]}"
+        raise CannotOpenError(message) from error
+
+
+async def _open_store(store: MetadataStore, data: Path) -> MetadataStore:
+    try:
+        await store.open()
+    except Exception as error:
+        await store.close()
+        # After the reason, the driver describes its whole cluster.
+        reason = scrub(str(error)).partition(", Topology Description:")[0]
+        reason = reason[:_MAX_DRIVER_MESSAGE] or type(error).__name__
+        message = f"the metadata store cannot be opened: {reason}{_disk_full_note(data)}"
+        raise CannotOpenError(message) from error
+    return store
+
+
+def _disk_full_note(data: Path) -> str:
+    """Return a note if the disk is full, because SQLite reports a full disk as an I/O error."""
+    _, _, free = shutil.disk_usage(data)
+    return f" (the disk of {data} is full)" if free < MIB else ""
+
+
+def _peer_client(store: MetadataStore, key: InstallationKey, node: str) -> "PeerClient | None":
+    """Return the client for the other servers; `None` if the metadata store cannot be shared."""
+    if not isinstance(store, PeerStore):
+        return None
+    # A late import, as for the driver.
+    from adapters.peers import CommandSigner, PeerClient
+
+    return PeerClient(CommandSigner(key.derive("peers"), node, SystemClock()))
+
+
+def _guard(settings: Settings) -> Guard:
+    try:
+        return Guard(settings.allowed_hosts, settings.private_hosts)
+    except ValueError as error:
+        message = f"RECORDINGS_ALLOWED_HOSTS or RECORDINGS_PRIVATE_HOSTS cannot be used: {error}"
+        raise CannotOpenError(message) from error
+
+
+def _media_options(settings: Settings) -> MediaOptions:
+    try:
+        return read_media_options(settings.media_options)
+    except MediaOptionsError as error:
+        message = f"RECORDINGS_MEDIA_OPTIONS cannot be used: {error}"
+        raise CannotOpenError(message) from error
+
+
+def _media_router(settings: Settings, guard: Guard, options: MediaOptions, store: MetadataStore) -> MediaRouter:
+    async def media_url_of(account_id: str) -> str | None:
+        account = await store.account(account_id)
+        return None if account is None else account.media
+
+    async def note_media_store(url: str) -> None:
+        await store.note_location(url, SystemClock().now())
+
+    try:
+        return open_media_store(
+            settings.media,
+            settings.data,
+            guard=guard,
+            location_of=media_url_of,
+            note=note_media_store,
+            options_by_url=options,
+        )
+    except (ValueError, ImportError) as error:
+        message = f"the media store cannot be opened: {error}"
+        raise CannotOpenError(message) from error
+
+
+def _delivery_urls(settings: Settings) -> tuple[str, ...]:
+    """Return the allowed beginnings of a recording's `url`. Their schemes have been checked."""
+    try:
+        return full_prefixes(settings.delivery_places)
+    except (ValueError, ImportError) as error:
+        message = f"RECORDINGS_DELIVERY_PLACES cannot be used: {error}"
+        raise CannotOpenError(message) from error
+
+
+def _renditions(settings: Settings, media: MediaRouter, exit_stack: AsyncExitStack) -> Renditions:
+    folder = settings.data / _RENDITIONS
+    # Separate processes, started on the first request: conversions for listeners do not delay recordings.
+    audio_workers = AudioWorkers(folder / "work", workers=settings.audio_workers)
+    exit_stack.push_async_callback(audio_workers.close)
+    renditions = Renditions(folder, audio_workers, media.read, max_bytes=settings.renditions_mb * MIB)
+    exit_stack.push_async_callback(renditions.close)
+    return renditions
+
+
+def _issuer(settings: Settings) -> "Issuer | None":
+    if settings.jwks_url is None:
+        return None
+    from adapters.identity.jwks_issuer import Issuer
+
+    return Issuer(settings.jwks_url, issuer=settings.jwks_issuer or "", audience=settings.jwks_audience or "")
