@@ -4,7 +4,7 @@ The receiver writes the bytes to the spool and calls these use cases. A recordin
 is acknowledged. So a crash never leaves audio without a recording.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -42,9 +42,15 @@ class Ingest:
         audit: Audit,
         wake: WakeUp,
         node: str,
+        admit: Callable[[Call], Awaitable[None]] | None = None,
         undo_later: Callable[[Recording], None] | None = None,
     ) -> None:
-        """`undo_later` receives a recording that the store may have written without a confirmation."""
+        """Make the use cases.
+
+        - `admit` raises `ForbiddenByPolicy` if a lock forbids to record a call.
+        - `undo_later` receives a recording that the store may have written without a confirmation.
+        """
+        self._admit = admit
         self._undo_later = undo_later or (lambda _recording: None)
         self._store = store
         self._writer = RecordingWriter(store)
@@ -73,8 +79,11 @@ class Ingest:
 
         Raises:
             Forbidden: the principal does not have the scope INGEST.
+            ForbiddenByPolicy: a lock of the account forbids to record the call.
         """
         require_scope(principal, Scope.INGEST)
+        if self._admit is not None:
+            await self._admit(call)
         recording = await self._reopen(principal.account_id, source_key)
         if recording is None:
             fresh = await self._new(principal, call, label)

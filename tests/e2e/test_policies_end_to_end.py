@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from graph.demo.demo_account import DEMO_ACCOUNT
@@ -86,6 +87,21 @@ def test_bar_6_a_stream_under_never_is_refused_before_its_first_audio(
     lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     (line,) = [line for line in lines if line.get("call_id") == "secret-call" and line["event"] == "refuse"]
     assert (line["principal"], line["decision"]) == ("policy", "DO_NOT_RECORD")
+
+
+def test_an_upload_under_never_is_refused_and_nothing_is_stored(server: Server, client: Client, ingest: str) -> None:
+    put(client, scope="ACCOUNT", cells=ON, locks=[{"kind": "NEVER", "numbers": ["+14155550123"]}])
+
+    def upload(number: str) -> httpx.Response:
+        parties = {"call_id": f"file-{number}", "from": number, "to": "+493012345"}
+        return httpx.put(f"{server.url}{ingest}", params=parties, content=b"RIFF" + bytes(4_000))
+
+    before = set((server.data / "spool").rglob("*"))
+    refused = upload("+14155550123")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "FORBIDDEN_BY_POLICY")
+    assert client.graphql(FIND, id="file-+14155550123")["recordings"]["nodes"] == []
+    assert set((server.data / "spool").rglob("*")) == before
+    assert upload("+14155550199").status_code == 201
 
 
 def test_a_sender_or_its_address_can_ask_for_the_recording(server: Server, client: Client, ingest: str) -> None:

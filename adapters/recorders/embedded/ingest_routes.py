@@ -24,7 +24,7 @@ from adapters.recorders.embedded.ingest_responses import Authenticate, not_found
 from adapters.recorders.embedded.stream_sockets import MediaSockets, handshake_of
 from adapters.recorders.embedded.uploads import Uploads
 from recordings.model.account import Principal
-from recordings.model.errors import Refused
+from recordings.model.errors import ForbiddenByPolicy, Refused
 from recordings.model.instants import Millis
 from recordings.ports.clock import Clock
 
@@ -52,6 +52,8 @@ def ingest_routes(
         read_address = partial(kazoo_upload.read, tail, query, principal.account_id, clock.now())
         try:
             return await uploads.receive(principal, request, read_address)
+        except ForbiddenByPolicy as forbidden:
+            return reject(403, forbidden.code, forbidden.message)
         except Refused as refused:
             return reject(409, refused.code, refused.message)
 

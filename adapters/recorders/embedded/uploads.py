@@ -16,6 +16,7 @@ How an upload ends, for its sender and as a recording:
     the disk is full                        503, Retry-After        FAILED(INCOMPLETE), the received part is set aside
     this server shuts down                  -                       FAILED(INCOMPLETE), the received part is set aside
     more than `max_uploads` at once         503, Retry-After        nothing is stored
+    a lock NEVER forbids to record the call 403                     nothing is stored
 
 `docs/ingest.md` describes the forms of a body that are accepted.
 """
