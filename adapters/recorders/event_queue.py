@@ -26,6 +26,11 @@ class EventQueue:
         if self._queue.qsize() >= self._max_waiting:
             self._has_space.clear()
 
+    @property
+    def has_space(self) -> bool:
+        """True if the queue has space for the events of a new take."""
+        return self._has_space.is_set()
+
     async def wait_for_space(self) -> None:
         """Wait until the queue has space for the events of a new take."""
         await self._has_space.wait()

@@ -1,4 +1,4 @@
-"""The common part of the recorders of switches: calls, takes, time limits, hand-over of files, and reconnection.
+"""The common part of the recorders of switches: takes, time limits, hand-over of files, and reconnection.
 
 A recorder of one kind of switch adds its protocol. Its `_serve` connects, subscribes, compares calls and takes with the
 switch, calls `_is_ready`, and then reads until the connection is lost.
@@ -7,31 +7,21 @@ switch, calls `_is_ready`, and then reads until the connection is lost.
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 import structlog
 
-from adapters.recorders.event_queue import EventQueue
+from adapters.recorders.switch_calls import SwitchCalls
 from adapters.recorders.switch_url import SwitchUrl
-from recordings.model.call import Call, position_of_call
-from recordings.model.events import Armed, Begun, Ended, Event, Lost
+from recordings.model.call import Call
+from recordings.model.events import Armed, Begun, Ended, Event, Failed, Lost
 from recordings.model.instants import SECOND, Millis
-from recordings.model.item_list import take_page
-from recordings.model.query import PageRequest
 from recordings.model.recording import EndCause, Reason
 from recordings.ports.audio import Spool
 from recordings.ports.clock import Clock
-from recordings.ports.recorder import (
-    CallChange,
-    CallEvent,
-    Capability,
-    SwitchState,
-    Take,
-    TakeEvent,
-    TakeRefused,
-)
+from recordings.ports.recorder import Capability, SwitchState, Take, TakeEvent, TakeRefused
 
 FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 15.0
@@ -71,24 +61,23 @@ class SwitchTake:
         return self.take.recording_id
 
 
-class SwitchBase(ABC):
+class SwitchBase(SwitchCalls, ABC):
     """A `SwitchRecorder` without a protocol."""
 
     supported: ClassVar[frozenset[Capability]] = frozenset({Capability.CONTINUES})
     """The capabilities of this kind of switch. An adapter may detect more when it connects."""
 
     def __init__(self, url: SwitchUrl, *, spool: Spool, clock: Clock) -> None:
-        self.url = url
+        super().__init__(url)
         self.state = SwitchState.STANDBY
         self._capabilities = self.supported
         self._spool = spool
         self._clock = clock
-        self._calls: dict[tuple[str, str], Call] = {}
         self._takes: dict[str, SwitchTake] = {}
-        self._events = EventQueue()
-        self._calls_changed: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready_at: float | None = None
+        self._switch_started: Millis | None = None
+        """When the switch started, by this server's clock. An adapter sets it when it connects, if it can."""
         self._log = _log.bind(switch=url.name)
 
     # What an adapter implements
@@ -126,72 +115,17 @@ class SwitchBase(ABC):
 
     # Calls
 
-    @property
-    def name(self) -> str:
-        """The name in the settings."""
-        return self.url.name
-
-    def capabilities_of(self, recorder: str) -> frozenset[Capability]:
-        """Return what this switch supports."""
-        return self._capabilities if recorder == self.name else frozenset()
-
-    def live_calls(self) -> Sequence[Call]:
-        """Return the live calls of all accounts."""
-        return list(self._calls.values())
-
-    def on_calls_changed(self, callback: Callable[[], None]) -> None:
-        """Call `callback` after each start and each end of a live call."""
-        self._calls_changed = callback
-
-    async def find_call(self, account_id: str, call_id: str) -> Call | None:
-        """Return the live call with this id in an account."""
-        return self._calls.get((account_id, call_id))
-
-    async def calls(self, account_id: str, request: PageRequest, owner_id: str | None = None) -> Sequence[Call]:
-        """Return a page of the live calls of an account, newest first."""
-        return take_page(self._calls_of(account_id, owner_id), request, position_of_call, descending=True)
-
-    async def count_calls(self, account_id: str, owner_id: str | None = None) -> int:
-        """Return the number of live calls of an account."""
-        return len(self._calls_of(account_id, owner_id))
-
-    def _calls_of(self, account_id: str, owner_id: str | None) -> list[Call]:
-        calls = (call for call in self._calls.values() if call.account_id == account_id)
-        return [call for call in calls if owner_id in {None, call.owner_id}]
-
-    async def check_server(self, node: str | None) -> None:  # noqa: B027 - most recorders need nothing
-        """Do nothing: this recorder has only calls of this server."""
-
-    async def is_gone(self, node: str) -> bool:  # noqa: ARG002 - a method of the port
-        """Return true: this recorder knows no other servers."""
-        return True
-
-    async def yield_call(self, account_id: str, call_id: str) -> bool:
-        """Return false if the switch has the call: it does not move."""
-        return (account_id, call_id) not in self._calls
-
-    def _add_call(self, call: Call) -> None:
-        """Add a call of the switch. Does nothing if it is known."""
-        key = (call.account_id, call.call_id)
-        if key not in self._calls:
-            self._calls[key] = replace(call, recorder=self.name)
-            self._calls_changed()
-            self._events.add(CallEvent(self._calls[key], CallChange.ARRIVED))
-
-    def _answer_call(self, call: Call) -> None:
-        """Report that a known call was answered."""
-        if (known := self._calls.get((call.account_id, call.call_id))) is not None:
-            self._events.add(CallEvent(known, CallChange.ANSWERED))
-
     def _end_call(self, account_id: str, call_id: str, cause: EndCause = EndCause.HANGUP) -> None:
         """Remove a call, and finish its takes. Does nothing if it is unknown."""
-        call = self._calls.pop((account_id, call_id), None)
+        call = self._remove_call(account_id, call_id)
         if call is None:
             return
-        self._calls_changed()
-        self._events.add(CallEvent(call, CallChange.ENDED))
         for take in [each for each in self._takes.values() if _is_of(each, call)]:
-            self._finish_soon(take, cause)
+            self._leg_ended(take, cause)
+
+    def _leg_ended(self, take: SwitchTake, cause: EndCause) -> None:
+        """Finish a take whose call ended. A switch that moves recordings to another leg overrides this."""
+        self._finish_soon(take, cause)
 
     # Takes
 
@@ -228,6 +162,16 @@ class SwitchBase(ABC):
         if isinstance(result, Begun):
             self._events.add(TakeEvent(take.id, result))
             self._limit(take, result.at)
+
+    async def _begin_armed(self, take: SwitchTake) -> None:
+        """Begin an armed take, if `_start_on_switch` does not arm it again. A refusal ends it as `Failed`."""
+        async with take.lock:
+            if take.ended.is_set() or take.intent is not None or not isinstance(take.result, Armed):
+                return
+            try:
+                self._note_start(take, await self._start_on_switch(take))
+            except TakeRefused as refused:
+                self._close_take(take, Failed(at=self._clock.now(), reason=refused.reason, detail=str(refused)))
 
     def _limit(self, take: SwitchTake, begun: Millis) -> None:
         left = max(0.0, take.take.options.time_limit - (self._clock.now() - begun) / SECOND)
@@ -279,16 +223,34 @@ class SwitchBase(ABC):
 
     async def _hand_over(self, take: SwitchTake, at: Millis) -> None:
         """Copy the file of an ended take to the spool, and report its end."""
-        cause = take.intent or EndCause.HANGUP
+        cause = EndCause.DISCONNECTED if self._is_of_earlier_run(take) else take.intent or EndCause.HANGUP
         if await self._spool.audio(take.id) is None:
             chunks = await self._collect(take)
             if chunks is None:
-                detail = f"the switch {self.name} has no file of this take"
-                self._close_take(take, Lost(at=at, reason=Reason.NO_FILE, detail=detail))
+                self._close_take(take, self._without_file(take, at))
                 return
             await self._spool.receive(take.id, self.extension, chunks)
         self._close_take(take, Ended(at=at, cause=cause))
         await self._discard(take)
+
+    def _without_file(self, take: SwitchTake, at: Millis) -> Event:
+        """Return the end of a take that has no file."""
+        detail = f"the switch {self.name} has no file of this take"
+        if self._is_of_earlier_run(take):
+            detail = f"the switch {self.name} restarted during this take, and has no file of it"
+            return Lost(at=at, reason=Reason.SWITCH_RESTARTED, detail=detail)
+        return Lost(at=at, reason=Reason.NO_FILE, detail=detail)
+
+    def _is_of_earlier_run(self, take: SwitchTake) -> bool:
+        """Return true if the switch has restarted since a take began."""
+        started = self._switch_started
+        return started is not None and isinstance(take.result, Begun) and take.result.at < started
+
+    def _retry_ends(self) -> None:
+        """Finish the takes whose end failed before: the switch was unreachable, or refused it."""
+        for take in self._takes.values():
+            if take.intent is not None and not take.lock.locked():
+                self._finish_soon(take, take.intent)
 
     def _close_take(self, take: SwitchTake, event: Event) -> None:
         """Report the end of a take, once."""
@@ -376,10 +338,7 @@ class SwitchBase(ABC):
         self.state = SwitchState.READY
         self._ready_at = asyncio.get_running_loop().time()
         self._log.info("switch connected", calls=len(self._calls), takes=len(self._takes))
-        # Their ends failed while the switch was unreachable.
-        for take in self._takes.values():
-            if take.intent is not None:
-                self._finish_soon(take, take.intent)
+        self._retry_ends()
 
     def _forget(self) -> None:
         self.state = SwitchState.STANDBY
@@ -389,16 +348,7 @@ class SwitchBase(ABC):
             if take.timer is not None:
                 take.timer.cancel()
         self._takes.clear()
-        self._calls.clear()
-        self._calls_changed()
-
-    def events(self) -> AsyncIterator[TakeEvent | CallEvent]:
-        """Yield the events of takes and calls until the recorder is closed."""
-        return self._events.read()
-
-    async def close(self) -> None:
-        """End the events. The takes continue on the switch."""
-        self._events.close()
+        self._forget_calls()
 
 
 def _is_of(take: SwitchTake, call: Call) -> bool:

@@ -20,7 +20,7 @@ from adapters.recorders.rtpengine.rtp_stereo import RtpStereo
 from adapters.recorders.switch_base import ConnectionLost, SwitchBase, SwitchTake
 from adapters.recorders.switch_url import SwitchUrl
 from recordings.model.call import Call
-from recordings.model.events import Armed, Begun, Failed
+from recordings.model.events import Armed, Begun
 from recordings.model.instants import SECOND, Millis
 from recordings.model.recording import EndCause, Reason
 from recordings.ports.audio import Spool
@@ -97,9 +97,7 @@ class RtpengineRecorder(SwitchBase):
         for take in tuple(self._takes.values()):
             if take.call is None:
                 self._continue(take, is_live=take.take.call_id in live)
-            if take.intent is not None and not take.lock.locked():
-                # An earlier attempt failed.
-                self._finish_soon(take, take.intent)
+        self._retry_ends()
         if self._ready_at is None:
             self._is_ready()
 
@@ -125,15 +123,6 @@ class RtpengineRecorder(SwitchBase):
         take.call = self._calls.get((take.take.account_id, take.take.call_id))
         if not is_live and take.intent is None:
             self._finish_soon(take, EndCause.HANGUP)
-
-    async def _begin_armed(self, take: SwitchTake) -> None:
-        async with take.lock:
-            if take.ended.is_set() or not isinstance(take.result, Armed):
-                return
-            try:
-                self._note_start(take, await self._record(take))
-            except TakeRefused as refused:
-                self._close_take(take, Failed(at=self._clock.now(), reason=refused.reason, detail=str(refused)))
 
     async def _start_on_switch(self, take: SwitchTake) -> Armed | Begun:
         if take.take.options.record_on_answer and take.take.call_id in self._ringing:
