@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
@@ -36,10 +36,10 @@ _TIME: Final = "TIME"
 )
 @click.option("--after", metavar="CURSOR", help="Continue after the row with this cursor.")
 @click.option("--bom", is_flag=True, help="Start CSV with a byte order mark, for Excel.")
-@click.option("--output", "file", type=click.File("wb"), default="-", metavar="FILE", help="[default: stdout]")
+@click.option("--output", default="-", metavar="FILE", help="[default: stdout]")
 @setting_options(STORAGE)
 def export(
-    account_id: str, form: str, file: BinaryIO, bom: bool, options: Mapping[str, str | None], **given: str | None
+    account_id: str, form: str, output: str, bom: bool, options: Mapping[str, str | None], **given: str | None
 ) -> None:
     """Export the recordings of an account as CSV, NDJSON or Parquet.
 
@@ -47,11 +47,11 @@ def export(
     cursor. To follow the changes, repeat it with --modified-since, and later with the last cursor.
     """
     wanted = {name: value for name, value in given.items() if value is not None}
-    _export(options, account_id, wanted | {"format": form, "bom": "true" if bom else "false"}, file)
+    _export(options, account_id, wanted | {"format": form, "bom": "true" if bom else "false"}, output)
 
 
 @with_services
-async def _export(services: "Services", account_id: str, parameters: Mapping[str, str], file: BinaryIO) -> None:
+async def _export(services: "Services", account_id: str, parameters: Mapping[str, str], output: str) -> None:
     from graph.export.export_endpoint import encoded
     from graph.export.export_request import parse
     from graph.export.table_formats import ParquetMissingError, writer_of
@@ -63,15 +63,24 @@ async def _export(services: "Services", account_id: str, parameters: Mapping[str
         writer = writer_of(wanted.format, wanted.table, bom=wanted.bom)
     except ParquetMissingError as error:
         raise click.ClickException(str(error)) from error
-    with progress_bar() as progress:
+    chunks = await services.exports.open(principal, wanted.request)
+    with _opened(output) as file, progress_bar() as progress:
         rows = _Counted(progress)
         try:
-            async with aclosing(await services.exports.open(principal, wanted.request)) as chunks:
+            async with aclosing(chunks):
                 async for piece in encoded(rows.count(chunks), wanted, writer):
                     file.write(piece)
         finally:
             last = wanted.start if rows.last is None else services.cursors.write(wanted.request.order, rows.last)
             click.echo(f"{rows.number} rows; continue with --after {last}", err=True)
+
+
+def _opened(output: str) -> IO[bytes]:
+    """Open the file to write. Nothing before this empties it."""
+    try:
+        return click.open_file(output, "wb")
+    except OSError as error:
+        raise click.FileError(output, error.strerror) from error
 
 
 class _Counted:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from graph.export.columns import Table, select
@@ -10,7 +10,7 @@ from graph.export.table_formats import Format
 from graph.schema.global_id import ACCOUNT, plain
 from graph.schema.json_filter import condition_of
 from recordings.model.errors import InvalidCursor, InvalidInput
-from recordings.model.instants import EARLIEST, LATEST, Millis, from_iso, to_millis
+from recordings.model.instants import EARLIEST, LATEST, Millis, date_from_iso, from_iso, to_millis
 from recordings.model.query import And, Condition, Order, Position, Range
 from recordings.rules.cursor import Cursors
 from recordings.use_cases.export_recordings import BY_CHANGE, BY_START, ExportRequest
@@ -88,8 +88,7 @@ def _time(parameters: Mapping[str, str], name: str) -> Millis | None:
     if text is None:
         return None
     try:
-        if len(text) == len("2026-11-01"):
-            day = date.fromisoformat(text)
+        if (day := date_from_iso(text)) is not None:
             return to_millis(datetime(day.year, day.month, day.day, tzinfo=UTC))
         # A plus sign in a query string is a space.
         return min(max(from_iso(text.replace(" ", "+")), EARLIEST), LATEST)

@@ -1,6 +1,6 @@
 """The queries. Their resolvers return what the use cases return: rows, and objects of the domain."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, cast
 
 import strawberry
@@ -28,6 +28,8 @@ GlobalIds = Annotated[list[strawberry.ID], strawberry.argument(description=f"The
 Representations = Annotated[
     list[Representation], strawberry.argument(description=f"References to the objects, at most {MAX_PAGE}.")
 ]
+Id = tuple[str, str]
+"""The type and the plain id of an object."""
 Entity = Annotated[
     Recording | Account, strawberry.union("_Entity", description="An object that other subgraphs can refer to.")
 ]
@@ -45,14 +47,25 @@ async def _resolve_node(info: Info, id: GlobalId) -> Node | None:
 
 async def _resolve_nodes(info: Info, ids: GlobalIds) -> list[Node | None]:
     _check_number(info, "ids", ids)
-    found = await _load(info, [parse_id(text, "ids", str(index)) for index, text in enumerate(ids)])
+    found = await _load(info, _parsed(lambda text, index: parse_id(text, "ids", str(index)), ids))
     return cast("list[Node | None]", PlanInput(found))
 
 
 async def _resolve_entities(info: Info, representations: Representations) -> list[Entity | None]:
     _check_number(info, "representations", representations)
-    found = await _load(info, [parse_representation(each, at) for at, each in enumerate(representations)])
+    found = await _load(info, _parsed(parse_representation, representations))
     return cast("list[Entity | None]", PlanInput(found))
+
+
+def _parsed(parse: Callable[[Any, int], Id], values: Iterable[Any]) -> list[Id | InvalidInput]:
+    """Return the type and the plain id of each value. A malformed one has its error in its place."""
+    found: list[Id | InvalidInput] = []
+    for index, value in enumerate(values):
+        try:
+            found.append(parse(value, index))
+        except InvalidInput as error:
+            found.append(error)
+    return found
 
 
 def _check_number(info: Info, argument: str, values: Sequence[object]) -> None:
@@ -68,13 +81,15 @@ def _resolve_viewer(info: Info) -> Viewer:
     return cast("Viewer", info.context.principal)
 
 
-async def _load(info: Info, parts: Sequence[tuple[str, str]]) -> list[Any]:
-    recording_ids = [plain_id for type_name, plain_id in parts if type_name == RECORDING]
+async def _load(info: Info, ids: Sequence[Id | InvalidInput]) -> list[Any]:
+    """Return the objects of ids. An error stays in its place: then that item is null, and has this error."""
+    recording_ids = [each[1] for each in ids if not isinstance(each, InvalidInput) and each[0] == RECORDING]
     rows = dict(zip(recording_ids, await _find(info, recording_ids), strict=True)) if recording_ids else {}
-    return [
-        rows[plain_id] if type_name == RECORDING else await _LOADERS[type_name](info, plain_id)
-        for type_name, plain_id in parts
-    ]
+    return [each if isinstance(each, InvalidInput) else await _load_one(info, *each, rows) for each in ids]
+
+
+async def _load_one(info: Info, type_name: str, plain_id: str, rows: Mapping[str, Any]) -> Any:
+    return rows[plain_id] if type_name == RECORDING else await _LOADERS[type_name](info, plain_id)
 
 
 async def _find(info: Info, ids: Sequence[str]) -> list[Any]:
@@ -121,7 +136,7 @@ class Query:
     nodes: list[Node | None] = strawberry.field(
         resolver=_resolve_nodes,
         description="Objects by their global ids, in the order of the ids. An item is null if the object does not "
-        "exist or the credentials cannot access it.",
+        "exist or the credentials cannot access it. A malformed id gives null and an error for its item only.",
     )
     recordings: RecordingConnection = strawberry.field(
         resolver=resolve_recordings,
@@ -152,7 +167,8 @@ class Query:
         name="_entities",
         resolver=_resolve_entities,
         description="Objects for a gateway of Apollo Federation, in the order of the references. An item is null if "
-        "the object does not exist or the credentials cannot access it.",
+        "the object does not exist or the credentials cannot access it. A malformed reference gives null and an error "
+        "for its item only.",
     )
     service: Service = strawberry.field(
         name="_service", resolver=resolve_service, description="The schema for a gateway of Apollo Federation."

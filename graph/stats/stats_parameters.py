@@ -11,8 +11,9 @@ from graph.schema.global_id import ACCOUNT, plain
 from graph.schema.json_filter import condition_of
 from graph.schema.scalars import parse_date_time
 from recordings.model.errors import InvalidInput
-from recordings.model.instants import EARLIEST, LATEST, Millis
+from recordings.model.instants import EARLIEST, LATEST, Millis, date_from_iso
 from recordings.model.stats import Bucket, Dimension, Measure, Period, PeriodField, StatsOrder, StatsQuery
+from recordings.rules.time_buckets import start_of, zone_of
 
 NAMES: Final = (
     "account",
@@ -34,8 +35,9 @@ NAMES: Final = (
 """All parameters, in the order of the documentation."""
 FORMATS: Final = ("json", "csv")
 MAX_PERCENTILES: Final = 5
+DEFAULT_ZONE: Final = "UTC"
 _DIGITS: Final = 15
-_TIME: Final = "a time such as 2026-11-22T08:19:00Z, or the milliseconds since 1970"
+_TIME: Final = "a time such as 2026-11-22T08:19:00Z, a date such as 2026-11-22, or the milliseconds since 1970"
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -81,7 +83,7 @@ def _query(given: Mapping[str, str], *, needs_histograms: bool) -> StatsQuery:
         ),
         account_id=None if account is None else plain(account, ACCOUNT),
         bucket=None if bucket is None else _choice("bucket", bucket, Bucket),
-        time_zone=given.get("timeZone", "UTC"),
+        time_zone=given.get("timeZone", DEFAULT_ZONE),
         group_by=tuple(_choice("groupBy", text, Dimension) for text in _listed(given.get("groupBy"))),
         where=condition_of(given.get("filter")),
         descendants=_truth(given, "descendants"),
@@ -114,9 +116,11 @@ def _time(given: Mapping[str, str], name: str) -> Millis:
             raise InvalidInput.of((name,), "maximum", text, f"{_TIME} (not microseconds)")
         return at
     try:
+        if (day := date_from_iso(text)) is not None:
+            return start_of(zone_of(given.get("timeZone", DEFAULT_ZONE)), day)
         # A plus sign that the client did not encode is a space.
         return parse_date_time(text.replace(" ", "+"))
-    except GraphQLError:
+    except (GraphQLError, ValueError, OverflowError):
         raise InvalidInput.of((name,), "type", text, _TIME) from None
 
 

@@ -4,7 +4,8 @@ The domain, the stores and all interfaces use the same representation. It has no
 reading a page of rows builds no objects for it.
 """
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, date, datetime
 from typing import Final
 
 Millis = int
@@ -22,6 +23,7 @@ EARLIEST: Final = -62_135_596_800_000
 """0001-01-01T00:00:00.000Z, the first instant that ISO 8601 can express with a four-digit year."""
 LATEST: Final = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z, the last such instant."""
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def month_of(at: Millis) -> str:
@@ -46,6 +48,15 @@ def from_iso(text: str) -> Millis:
         message = f"{text!r} has no time zone: write an offset such as Z or +02:00"
         raise ValueError(message)
     return to_millis(moment)
+
+
+def date_from_iso(text: str) -> date | None:
+    """Return the date of a text such as 2026-11-01. Return `None` if the text has another form.
+
+    Raises:
+        ValueError: the calendar has no such date.
+    """
+    return date.fromisoformat(text) if _DATE.fullmatch(text) else None
 
 
 def to_millis(moment: datetime) -> Millis:

@@ -198,7 +198,10 @@ def apply(recording: Recording, event: Event) -> Recording:
     if isinstance(result, type):
         raise result(_refusal(recording, event), recording_id=recording.id)
     if result is Outcome.STAY:
-        return replace(amend(event, recording), modified=event.at, revision=recording.revision + 1)
+        amended = amend(event, recording)
+        if isinstance(event, Annotated) and amended == recording:
+            return recording
+        return replace(amended, modified=event.at, revision=recording.revision + 1)
     state = result if isinstance(result, State) else recording.trashed_from or State.STORED
     _guard(recording, event)
     amended = amend(event, recording)

@@ -99,14 +99,14 @@ def _calendar_edges(zone: ZoneInfo, bucket: Bucket, gte: Millis) -> Iterator[Mil
     elif bucket is Bucket.MONTH:
         day = day.replace(day=1)
     while True:
-        yield _start_of(zone, day)
+        yield start_of(zone, day)
         if bucket is Bucket.MONTH:
             day = (day + timedelta(days=31)).replace(day=1)
         else:
             day += timedelta(days=1 if bucket is Bucket.DAY else 7)
 
 
-def _start_of(zone: ZoneInfo, day: date) -> Millis:
+def start_of(zone: ZoneInfo, day: date) -> Millis:
     """Return the first instant of a date. If the zone skips the date, return the first instant after it."""
     midnight = to_millis(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC))
     local = _local(zone, midnight)

@@ -4,8 +4,8 @@ Reads return rows: plain mappings with the requested fields. Actions return the 
 not allowed raises `recordings.model.errors.Refused`.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from recordings.model.account import Account, Principal, Scope
 from recordings.model.call import Call
@@ -241,14 +241,15 @@ class Recordings:
 
         The default `window` is that of the installation. A recording in the trash stays as it is.
         `RecordingInProgress` while it is recorded or finalized. A tombstone keeps who deleted it, when, and the
-        `reason`.
+        `reason`. A second request with the same key and another reason is `IdempotencyKeyReused`.
         """
         if reason is not None:
             check_reason(reason)
         kept = self._policy.trash_window if window is None else window
         now = self._clock.now()
         event = Trashed(at=now, by=principal.name or principal.account_id, purge_at=now + kept, reason=reason)
-        return await self._write(principal, Scope.DELETE, recording_id, event, "delete", key)
+        digest = "" if reason is None else _digest({"reason": reason})
+        return await self._write(principal, Scope.DELETE, recording_id, event, "delete", key, digest)
 
     async def restore(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """Take a recording out of the trash. `NotTrashed` if it is not in the trash."""
@@ -261,22 +262,24 @@ class Recordings:
     async def update(
         self, principal: Principal, recording_id: str, changes: RecordingChanges, key: str | None = None
     ) -> Recording:
-        """Change a recording's label, name or user metadata.
+        """Change a recording's label, name or user metadata. A request that changes nothing writes no revision.
 
         A second request with the same key and other changes is `IdempotencyKeyReused`.
         """
         check_changes(changes)
         event = Annotated(at=self._clock.now(), changes=changes)
-        digest = fingerprint(changes)[:16] if key is not None else ""
-        return await self._write(principal, Scope.CONTROL, recording_id, event, "update", key, digest)
+        return await self._write(principal, Scope.CONTROL, recording_id, event, "update", key, _digest(changes))
 
     # Hold and deliver
 
     async def hold(self, principal: Principal, recording_id: str, reason: str, key: str | None = None) -> Recording:
-        """Place a legal hold on a recording. It cannot be deleted until the hold is released."""
+        """Place a legal hold on a recording. It cannot be deleted until the hold is released.
+
+        A second request with the same key and another reason is `IdempotencyKeyReused`.
+        """
         check_reason(reason)
         event = Held(at=self._clock.now(), by=principal.name or principal.account_id, reason=reason)
-        return await self._write(principal, Scope.ADMIN, recording_id, event, "hold", key)
+        return await self._write(principal, Scope.ADMIN, recording_id, event, "hold", key, _digest({"reason": reason}))
 
     async def release(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """Lift a legal hold."""
@@ -385,6 +388,11 @@ def check_reason(reason: str) -> None:
     """Raise `InvalidInput` unless the reason of a hold or a deletion has 1 to 256 characters."""
     if not 0 < len(reason) <= MAX_REASON:
         raise InvalidInput.of(("reason",), "maxLength", reason, f"a text of 1 to {MAX_REASON} characters")
+
+
+def _digest(given: Mapping[str, Any]) -> str:
+    """Return a short digest of the arguments of an action."""
+    return fingerprint(given)[:16]
 
 
 def _playable(recording: Recording) -> Recording:

@@ -52,6 +52,21 @@ def test_changes_are_exported_with_deleted_recordings(cli: CommandLine, archive:
     assert cli.json(*wanted, "--filter", '{"state": {"equal": "STORED"}}') != []
 
 
+def test_a_file_that_cannot_be_written_is_one_error(cli: CommandLine, account: str, tmp_path: Path) -> None:
+    for output, reason in ((tmp_path / "missing" / "table.csv", "No such file"), (tmp_path, "Is a directory")):
+        ended = cli.run("export", "--account", account, "--output", output, expected=1)
+        (line,) = ended.stderr.splitlines()
+        assert str(output) in line
+        assert reason in line
+
+
+def test_a_wrong_option_does_not_empty_the_file(cli: CommandLine, account: str, tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text("kept")
+    cli.run("export", "--account", account, "--from", "x", "--output", file, expected=2)
+    assert file.read_text() == "kept"
+
+
 @pytest.mark.parametrize("options", [("--filter", "{"), ("--from", "x"), ("--after", "x"), ("--fields", "x")])
 def test_a_wrong_option_is_a_usage_error(cli: CommandLine, account: str, options: tuple[str, str]) -> None:
     assert options[0].strip("-") in cli.run("export", "--account", account, *options, expected=2).stderr

@@ -60,6 +60,20 @@ async def test_each_recording_has_its_own_result_in_the_order_of_the_ids(api: Ap
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("action", "caller"), [("delete", "me"), ("hold", "admin")])
+async def test_a_key_with_another_reason_is_a_reused_key(api: Api, action: str, caller: str) -> None:
+    kept = await api.keep()
+    first = await do(api, action, [kept.id], caller, idempotencyKey="k", reason="case 7")
+    assert await do(api, action, [kept.id], caller, idempotencyKey="k", reason="case 7") == first
+    others = [{"reason": "case 8"}, *([{}] if action == "delete" else [])]
+    for other in others:
+        reused = await do(api, action, [kept.id], caller, idempotencyKey="k", **other)
+        assert outcomes(reused) == [("IdempotencyKeyReusedError", ["input", "idempotencyKey"])]
+    found = await api.installation.store.load(kept.id)
+    assert found is not None
+    assert found.revision == kept.revision + 1
+
+
 async def test_the_plain_and_the_global_id_of_a_recording_are_the_same_id(api: Api) -> None:
     kept = await api.keep()
     deleted = await do(api, "delete", [kept.id, global_id("Recording", kept.id)], reason="asked for")

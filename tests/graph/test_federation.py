@@ -44,11 +44,30 @@ async def test_references_are_resolved_in_their_order_with_one_query(api: Api) -
         {"__typename": RECORDING, "id": global_id(ACCOUNT, OWN)},
     ],
 )
-async def test_a_wrong_reference_is_named(api: Api, wrong: Any) -> None:
-    error = await api.refused(ENTITIES, representations=[reference(ACCOUNT, OWN), wrong])
-    if wrong is not None:
-        assert error["extensions"]["path"][:2] == ["representations", "1"]
-        assert error["extensions"]["code"] == "INVALID_INPUT"
+async def test_a_wrong_reference_has_an_error_and_the_others_are_resolved(api: Api, wrong: Any) -> None:
+    kept = await api.keep()
+    answer = await api.send(ENTITIES, representations=[reference(ACCOUNT, OWN), wrong, reference(RECORDING, kept.id)])
+    (error,) = answer["errors"]
+    if wrong is None:
+        # GraphQL itself rejects it: the list has no nulls.
+        assert "data" not in answer
+        return
+    assert [each and each["plainId"] for each in answer["data"]["_entities"]] == [OWN, None, kept.id]
+    assert error["path"] == ["_entities", 1]
+    assert error["extensions"]["path"][:2] == ["representations", "1"]
+    assert error["extensions"]["code"] == "INVALID_INPUT"
+
+
+@pytest.mark.parametrize("wrong", ["", "x", "é", "UmVjb3JkaW5nOg==", "TWVkaWE6eA==", "A" * 20_000])
+async def test_a_malformed_id_of_nodes_has_an_error_and_the_others_are_found(api: Api, wrong: str) -> None:
+    first, second = [await api.keep() for _ in range(2)]
+    query = "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on Recording { plainId media { durationMs } } } }"
+    ids = [global_id(RECORDING, first.id), wrong, global_id(ACCOUNT, OWN), wrong, global_id(RECORDING, second.id)]
+    answer = await api.send(query, ids=ids)
+    found = [each and each.get("plainId", each["id"]) for each in answer["data"]["nodes"]]
+    assert found == [first.id, None, ids[2], None, second.id]
+    assert [error["path"] for error in answer["errors"]] == [["nodes", 1], ["nodes", 3]]
+    assert [error["extensions"]["path"] for error in answer["errors"]] == [["ids", "1"], ["ids", "3"]]
 
 
 async def test_references_are_limited_and_priced_as_a_page(api: Api) -> None:

@@ -15,6 +15,7 @@ from tests.graph.api import Api
 PAGE = (Path(__file__).parents[2] / "docs" / "stats.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"^```graphql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 REQUESTS = re.findall(r"^GET /stats\?(.*)$", PAGE, re.MULTILINE)
+DASHBOARDS = (Path(__file__).parents[2] / "docs" / "dashboards.md").read_text(encoding="utf-8")
 START = from_iso("2026-11-18T12:00:00Z")
 
 
@@ -38,6 +39,17 @@ async def test_every_request_returns_rows(filled: Api) -> None:
         response = await filled.http.get("http://api.test/stats", params=parse_qsl(request), headers=headers)
         assert response.status_code == 200, response.text
         assert response.json() if "csv" not in request else response.text.count("\n") > 1, request
+
+
+async def test_the_table_of_power_query_has_columns_of_the_response(filled: Api) -> None:
+    (text,) = re.findall(r"^    Names = \{(.*)\},$", DASHBOARDS, re.MULTILINE)
+    (typed,) = re.findall(r"TransformColumnTypes\(Rows, \{(.*\"count\".*)\}\)$", DASHBOARDS, re.MULTILINE)
+    (group_by,) = re.findall(r"groupBy = \"(.*)\"\n", DASHBOARDS)
+    names = set(re.findall(r"\w+", text))
+    assert set(re.findall(r"\"(\w+)\"", typed)) <= names
+    query = {"gte": "2026-01-01", "lt": "2027-01-01", "bucket": "DAY", "groupBy": group_by}
+    response = await filled.http.get("http://api.test/stats", params=query, headers={"authorization": "Bearer me"})
+    assert names <= response.json()[0].keys()
 
 
 def test_the_limits_are_those_of_the_service() -> None:

@@ -136,3 +136,23 @@ async def test_credentials_and_the_rate_limit(tmp_path: Path) -> None:
 def test_every_dimension_and_measure_has_a_column() -> None:
     assert list(_COLUMNS) == list(Dimension)
     assert set(_FIGURES.values()) == {measure.value for measure in Measure} - {"bucket_start"}
+
+
+@pytest.mark.parametrize(
+    ("zone", "gte", "lt", "first"),
+    [
+        (None, "2026-11-20", "2026-11-21", "2026-11-20T00:00:00.000+00:00"),
+        ("Europe/Berlin", "2026-11-20", "2026-11-21", "2026-11-20T00:00:00.000+01:00"),
+        ("Europe/Berlin", "2026-11-20", "2026-11-20T23:00:00Z", "2026-11-20T00:00:00.000+01:00"),
+    ],
+)
+async def test_a_period_can_be_dates(api: Api, zone: str | None, gte: str, lt: str, first: str) -> None:
+    await keep(api, 1)
+    response = await get(api, gte=gte, lt=lt, timeZone=zone, bucket="DAY", fill="true")
+    assert [(row["bucketStart"], row["count"]) for row in response.json()] == [(first, 1)]
+
+
+@pytest.mark.parametrize("wrong", ["2026-13-01", "2026-11-31", "20261101T", "2026-W47-1", "0000-01-01", "2026-11-1"])
+async def test_a_date_that_does_not_exist_is_an_error(api: Api, wrong: str) -> None:
+    response = await get(api, gte=wrong)
+    assert (response.status_code, "a date such as" in response.text) == (400, True)

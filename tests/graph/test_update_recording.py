@@ -106,3 +106,21 @@ async def test_it_needs_the_scope_control_and_a_recording_outside_the_trash(api:
     assert codes == ["ForbiddenError", "NotFoundError", "NotFoundError", "InvalidStateError"]
     failed = await api.keep(state=State.FAILED, media=None)
     assert (await update(api, failed.id, label="a"))["errors"] == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"label": "a"},
+        {"name": "b.mp3"},
+        {"userMetadata": {}},
+        {"userMetadata": {"mood": "good", "gone": None}},
+        {"label": "a", "name": "b.mp3", "userMetadata": {"mood": "good"}},
+    ],
+)
+async def test_a_request_that_changes_nothing_writes_no_revision(api: Api, given: dict[str, Any]) -> None:
+    kept = await api.keep(label="a", name="b.mp3", user_metadata={"mood": "good"})
+    payload = await update(api, kept.id, **given)
+    assert (payload["errors"], payload["recording"]["revision"]) == ([], kept.revision)
+    assert await api.installation.store.load(kept.id) == kept
