@@ -3,6 +3,8 @@
     python -m bench.filters                    100 000 recordings in each store
     python -m bench.filters --rows 1000000     more
     python -m bench.filters --store SQLite     one store only
+    python -m bench.filters --part inserts     one part only
+    python -m bench.filters --folder DIR       keep the stores, and use them again in the next run
 
 Each filter selects at most 1 000 rows, unless its name begins with "wide". The limits are those of docs/queries.md: ten
 plain pages, or three if the filter is equal to an id. A wide filter has no limit but must not end in a timeout. The
@@ -15,7 +17,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +52,7 @@ PAGE: Final = PageRequest(limit=100, fields=LISTED)
 ROUNDS: Final = 5
 INSERTS: Final = 640
 ID_LIMIT, LIMIT = 3.0, 10.0
+PARTS: Final = ("filters", "inserts")
 
 
 @dataclass(frozen=True)
@@ -185,26 +188,36 @@ def _later(turn: int) -> Iterator[dict[str, Any]]:
         yield {**values, **texts, "due_at": None, "call_id": f"{values['call_id']}-{turn}"}
 
 
-async def run(rows: int, wanted: str | None) -> None:
-    """Measure the wanted stores, one after the other."""
-    with tempfile.TemporaryDirectory(prefix="recordings-bench-") as folder:
-        async with AsyncExitStack() as stack:
-            if wanted in {None, "SQLite"}:
-                pair: Any = [Sqlite(Path(folder, name), varied) for name in ("measured", "former")]
-                await both([await stack.enter_async_context(opened(each)) for each in pair], rows)
-            if wanted in {None, "MongoDB"}:
-                server = stack.enter_context(Mongod(Path(folder, "mongod")))
-                pair = [Mongo(server.uri, name, varied) for name in ("measured", "former")]
-                await both([await stack.enter_async_context(opened(each)) for each in pair], rows)
+@dataclass(frozen=True)
+class Wanted:
+    """What to measure: the number of rows, the store, the parts, and the folder of the stores that are kept."""
+
+    rows: int
+    store: str | None
+    parts: Sequence[str]
+    folder: Path
 
 
-async def both(pair: Any, rows: int) -> None:
-    """Measure the filters of one store, and its inserts beside those of another one."""
-    measured, former = pair
-    await measured.fill(rows)
-    await measure(measured, rows)
-    await former.fill(rows)
-    await inserts(measured, former)
+async def run(wanted: Wanted) -> None:
+    """Measure the wanted parts of the wanted stores, one after the other."""
+    if wanted.store in {None, "SQLite"}:
+        await _measure_store(wanted, lambda name: Sqlite(wanted.folder / name, varied))
+    if wanted.store in {None, "MongoDB"}:
+        with Mongod(wanted.folder / "mongod") as server:
+            await _measure_store(wanted, lambda name: Mongo(server.uri, name, varied))
+
+
+async def _measure_store(wanted: Wanted, store_of: Callable[[str], Any]) -> None:
+    async with AsyncExitStack() as stack:
+        measured = await stack.enter_async_context(opened(store_of("measured")))
+        if not await measured.store.scan("", 1):
+            await measured.fill(wanted.rows)
+        if "filters" in wanted.parts:
+            await measure(measured, wanted.rows)
+        if "inserts" in wanted.parts:
+            former = await stack.enter_async_context(opened(store_of("former")))
+            await former.fill(wanted.rows)
+            await inserts(measured, former)
 
 
 def main() -> None:
@@ -212,8 +225,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--store", choices=["SQLite", "MongoDB"])
+    parser.add_argument("--part", choices=PARTS, action="append", help="may be given several times; default: all")
+    parser.add_argument("--folder", type=Path, help="keep the stores here, and use them again in the next run")
     options = parser.parse_args()
-    asyncio.run(run(options.rows, options.store))
+    with tempfile.TemporaryDirectory(prefix="recordings-bench-") as folder:
+        parts = options.part or PARTS
+        asyncio.run(run(Wanted(options.rows, options.store, parts, options.folder or Path(folder))))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ NOW = 1_795_336_400_000
 OWNERS = 20
 BACKLOG = 2_000
 """How many recordings are due, in a table of any size. They are the newest, as in a real installation."""
+BATCH = 20_000
+"""How many recordings one transaction writes when a table is filled."""
 OWNERS_DUE = tuple(f"{number:032x}" for number in range(0, OWNERS, 10))
 """The owners of one recording in ten."""
 
@@ -126,13 +128,15 @@ class Sqlite(StoreBench):
             connection.execute(f"PRAGMA {pragma}")
         where = "FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'recordings' AND sql IS NOT NULL"
         indexes = connection.execute(f"SELECT name, sql {where}").fetchall()
-        connection.execute("BEGIN")
         for name, _ in indexes:
             connection.execute(f"DROP INDEX {name}")
-        connection.executemany(sqlite_recordings.INSERT, self._values(size))
+        values = self._values(size)
+        while batch := list(islice(values, BATCH)):
+            connection.execute("BEGIN")
+            connection.executemany(sqlite_recordings.INSERT, batch)
+            connection.execute("COMMIT")
         for _, statement in indexes:
             connection.execute(statement)
-        connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
 
