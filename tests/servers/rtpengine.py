@@ -8,6 +8,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tests.servers.server_process import die_with_parent
 
 HOST = "127.0.0.1"
 FRAME = 160
+START_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -50,21 +52,38 @@ def running_rtpengine(folder: Path) -> Iterator[Rtpengine]:
         (folder / name).mkdir(parents=True, exist_ok=True)
     port, udp = free_ports(2)
     first = 20_000 + (os.getpid() * 200) % 40_000
-    command = [program, "--foreground", "--log-stderr", "--log-level=3", "--table=-1", f"--interface={HOST}",
+    command = [program, "--foreground", "--log-stderr", "--log-level=6", "--table=-1", f"--interface={HOST}",
                f"--listen-ng={HOST}:{udp}", f"--listen-http={HOST}:{port}", "--recording-method=pcap",
                "--recording-format=eth", f"--recording-dir={folder}", f"--port-min={first}",
                f"--port-max={first + 199}", "--num-threads=1"]  # fmt: skip
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=die_with_parent(),  # noqa: PLW1509 - it only makes one system call
-    )
+    process = _start(command, folder / "log")
     try:
         yield Rtpengine(port, folder, process)
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _start(command: list[str], log: Path) -> "subprocess.Popen[bytes]":
+    """Start rtpengine and wait until its start is complete. rtpengine 10.5 now and then crashes while it starts."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command,
+                stdout=subprocess.DEVNULL,
+                stderr=out,
+                cwd=log.parent,
+                preexec_fn=die_with_parent(),  # noqa: PLW1509 - it only makes one system call
+            )
+        while process.poll() is None and time.monotonic() < deadline:
+            if b"Startup complete" in log.read_bytes():
+                return process
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+    message = f"rtpengine does not start: {log.read_text(errors='replace')[-500:]}"
+    raise TimeoutError(message)
 
 
 async def wait_until_ready(engine: Rtpengine) -> None:

@@ -51,7 +51,7 @@ _TRANSLATIONS: Final = {(MULAW, ALAW): _table(MULAW, ALAW), (ALAW, MULAW): _tabl
 
 @dataclass(slots=True)
 class _Stream:
-    """One SSRC: the position of its first packet, and the timestamp there."""
+    """One SSRC at one port: the position of its first packet, and the timestamp there."""
 
     side: int
     base: int
@@ -66,7 +66,8 @@ class RtpStereo:
         self.other_payloads = 0
         """Packets in other codecs. They are not in the audio."""
         self._first = 0.0
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[tuple[int, int], _Stream] = {}
+        """By port and SSRC: both parties may have the same SSRC."""
         self._ports: dict[int, int] = {}
         self._heard = [0, 0]
         self._done = 0
@@ -97,7 +98,8 @@ class RtpStereo:
         return self._take(self._done + max(map(len, self._sides)))
 
     def _place(self, packet: RtpPacket, arrival: int) -> tuple[_Stream, int]:
-        stream = self._streams.get(packet.ssrc)
+        key = (packet.port, packet.ssrc)
+        stream = self._streams.get(key)
         if stream is not None:
             # Timestamps wrap, and a late packet has an earlier one.
             delta = (packet.timestamp - stream.timestamp + 0x80000000 & 0xFFFFFFFF) - 0x80000000
@@ -109,7 +111,7 @@ class RtpStereo:
         side = self._ports.setdefault(packet.port, self._side_of_new_port())
         if len(self._streams) > 1_000:  # noqa: PLR2004 - far more than the streams of a call
             self._streams.clear()
-        stream = self._streams[packet.ssrc] = _Stream(side, arrival, packet.timestamp)
+        stream = self._streams[key] = _Stream(side, arrival, packet.timestamp)
         self._heard[side] = arrival
         return stream, arrival
 

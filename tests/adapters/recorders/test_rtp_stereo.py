@@ -54,6 +54,12 @@ def test_the_captured_call_has_200_packets_of_two_parties() -> None:
     assert len(samples) == len(audio) // 2
 
 
+def test_both_parties_may_have_the_same_ssrc() -> None:
+    # SIPp's callers and callees do.
+    left, right = mix(*(rtp(number, side, bytes([side + 1]) * FRAME, ssrc=7) for number in range(5) for side in (0, 1)))
+    assert (set(left), set(right)) == ({1}, {2})
+
+
 @settings(max_examples=30)
 @given(st.lists(st.integers(1, 20_000), max_size=8))
 def test_any_pieces_of_a_file_give_the_same_packets(sizes: list[int]) -> None:

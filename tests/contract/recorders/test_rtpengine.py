@@ -1,13 +1,10 @@
 """The recorder of rtpengine: what goes wrong there, and the audio of a real one."""
 
 import asyncio
-import io
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
@@ -21,8 +18,7 @@ from tests.contract.recorders.ng_plants import NgDoublePlant, RealNgPlant
 from tests.contract.recorders.plants import ACCOUNT, NAME
 from tests.contract.recorders.test_recorders import Listener, begin, listening, ring, take_on, until
 from tests.servers.rtpengine import RtpCall
-
-RATE = 8_000
+from tests.support.tones import RATE, alaw_tone, signal_to_noise, stereo_samples
 
 
 @pytest.fixture
@@ -182,7 +178,7 @@ async def test_twenty_reconnections_make_one_take(plant: NgDoublePlant, said: Li
 
 async def test_the_audio_of_a_real_call(tmp_path: Path) -> None:
     """The length, the sides and the noise of a real recording of two tones."""
-    tones = [_tone(440), _tone(1_000)]
+    tones = [alaw_tone(440), alaw_tone(1_000)]
     async with RealNgPlant(tmp_path) as plant, listening(plant.recorder) as said:
         call = plant._calls["one/ä"] = RtpCall(plant.engine, "one/ä", (tones[0], tones[1]))
         await call.offer()
@@ -198,11 +194,11 @@ async def test_the_audio_of_a_real_call(tmp_path: Path) -> None:
         assert end.cause is EndCause.STOPPED
         spooled = await plant.spool.audio(take.recording_id)
     assert spooled is not None
-    heard = _decode(await asyncio.to_thread(Path(spooled.tracks[0].path).read_bytes))
+    heard = stereo_samples(await asyncio.to_thread(Path(spooled.tracks[0].path).read_bytes))
     # The commands take a few packets.
     assert len(heard) / RATE == pytest.approx(frames / 50, abs=0.1)
     for side, hertz in enumerate((440, 1_000)):
-        assert _snr(heard[:, side], hertz) > 30
+        assert signal_to_noise(heard[:, side], hertz) > 30
 
 
 async def test_calls_go_on_while_nobody_controls_rtpengine(tmp_path: Path) -> None:
@@ -215,31 +211,6 @@ async def test_calls_go_on_while_nobody_controls_rtpengine(tmp_path: Path) -> No
         client = NgClient("127.0.0.1", plant.engine.port)
         assert (await client.ask("list", limit=10)).values["calls"] == ["one"]
         await plant.restart_recorder([take])
-
-
-def _tone(hertz: float) -> bytes:
-    """Return a second of a tone in A-law, by an independent encoder."""
-    samples = np.round(np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE) * 12_000).astype(np.int16)
-    encoder = av.CodecContext.create("pcm_alaw", "w")
-    encoder.sample_rate, encoder.layout, encoder.format = RATE, "mono", "s16"
-    frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), "s16", "mono")
-    frame.sample_rate = RATE
-    return b"".join(bytes(each) for each in [*encoder.encode(frame), *encoder.encode(None)])
-
-
-def _decode(data: bytes) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
-    with av.open(io.BytesIO(data), "r") as opened:
-        parts = [frame.to_ndarray().reshape(-1, 2) for frame in opened.decode(audio=0)]
-    return np.concatenate(parts).astype(float)
-
-
-def _snr(samples: "np.ndarray[tuple[int], np.dtype[np.float64]]", hertz: float) -> float:
-    """Return the ratio of a tone to the rest, in dB, in the middle second."""
-    middle = samples[len(samples) // 2 - RATE // 2 :][:RATE]
-    times = np.arange(len(middle)) / RATE
-    basis = np.stack([np.sin(2 * np.pi * hertz * times), np.cos(2 * np.pi * hertz * times)], axis=1)
-    fitted = basis @ np.linalg.lstsq(basis, middle, rcond=None)[0]
-    return float(10 * np.log10(np.sum(fitted**2) / np.sum((middle - fitted) ** 2)))
 
 
 async def _is(value: bool) -> bool:
