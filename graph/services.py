@@ -130,7 +130,9 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         max_received=settings.max_received_hours * HOUR / SECOND,
     )
     embedded = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
-    recorder = RecorderRegistry(embedded, [open_switch(url, spool=spool, clock=clock) for url in settings.switch])
+    recorder = RecorderRegistry(
+        embedded, [open_switch(url, spool=spool, clock=clock, node=node) for url in settings.switch]
+    )
     recorder_of_all = _recorder_of_all_servers(recorder, node, parts)
     policy = InstallationPolicy(
         trash_window=settings.trash_days * DAY,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from adapters.recorders.asterisk import AsteriskRecorder
 from adapters.recorders.rtpengine import RtpengineRecorder
 from adapters.recorders.switch_base import SwitchBase
 from adapters.recorders.switch_url import SwitchUrl
@@ -10,9 +11,13 @@ from recordings.ports.audio import Spool
 from recordings.ports.clock import Clock
 from recordings.ports.recorder import SwitchRecorder
 
-_KINDS: Final[Mapping[str, type[SwitchBase]]] = {"ng": RtpengineRecorder}
+_KINDS: Final[Mapping[str, type[SwitchBase]]] = {
+    "ari": AsteriskRecorder,
+    "aris": AsteriskRecorder,
+    "ng": RtpengineRecorder,
+}
 
 
-def open_switch(url: SwitchUrl, *, spool: Spool, clock: Clock) -> SwitchRecorder:
-    """Return the recorder of a switch. It does not connect yet."""
-    return _KINDS[url.scheme](url, spool=spool, clock=clock)
+def open_switch(url: SwitchUrl, *, spool: Spool, clock: Clock, node: str = "") -> SwitchRecorder:
+    """Return the recorder of a switch. It does not connect yet. `node` is this server's id."""
+    return _KINDS[url.scheme](url, spool=spool, clock=clock, node=node)

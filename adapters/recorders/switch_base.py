@@ -67,8 +67,9 @@ class SwitchBase(SwitchCalls, ABC):
     supported: ClassVar[frozenset[Capability]] = frozenset({Capability.CONTINUES})
     """The capabilities of this kind of switch. An adapter may detect more when it connects."""
 
-    def __init__(self, url: SwitchUrl, *, spool: Spool, clock: Clock) -> None:
+    def __init__(self, url: SwitchUrl, *, spool: Spool, clock: Clock, node: str = "") -> None:
         super().__init__(url)
+        self._node = node
         self.state = SwitchState.STANDBY
         self._capabilities = self.supported
         self._spool = spool

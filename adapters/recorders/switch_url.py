@@ -13,12 +13,18 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from recordings.model.call import EMBEDDED
 
-PORTS: Final[Mapping[str, int]] = {"ng": 2223}
-"""The schemes, and their usual ports. `ng` is rtpengine."""
-OPTIONS: Final[Mapping[str, frozenset[str]]] = {"ng": frozenset({"folder"})}
+PORTS: Final[Mapping[str, int]] = {"ari": 8088, "aris": 8089, "ng": 2223}
+"""The schemes, and their usual ports. `ari` is Asterisk, `aris` is Asterisk with TLS, and `ng` is rtpengine."""
+OPTIONS: Final[Mapping[str, frozenset[str]]] = {
+    "ari": frozenset({"prefix", "tracks"}),
+    "aris": frozenset({"prefix", "tracks"}),
+    "ng": frozenset({"folder"}),
+}
 """The parameters of each scheme besides `name` and `account`."""
 NEEDED: Final[Mapping[str, frozenset[str]]] = {"ng": frozenset({"folder"})}
 """The parameters that a scheme requires."""
+CHOICES: Final[Mapping[str, frozenset[str]]] = {"tracks": frozenset({"1", "2"})}
+"""The allowed values of a parameter, if they are few."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _ACCOUNT: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -99,4 +105,7 @@ def _options(scheme: str, parameters: list[tuple[str, str]]) -> Mapping[str, str
         raise ValueError(f"the parameter {unknown[0]!r} is unknown for {scheme}://; allowed: {known}")
     if missing := sorted(NEEDED.get(scheme, frozenset()) - {key for key, value in options.items() if value}):
         raise ValueError(f"the parameter {missing[0]} is required for {scheme}://")
+    for key, value in options.items():
+        if value not in CHOICES.get(key, {value}):
+            raise ValueError(f"the parameter {key} must be one of {', '.join(sorted(CHOICES[key]))}; given: {value}")
     return options

@@ -50,8 +50,8 @@ class RtpengineRecorder(SwitchBase):
     )
     extension: ClassVar[str] = "au"
 
-    def __init__(self, url: SwitchUrl, *, spool: Spool, clock: Clock) -> None:
-        super().__init__(url, spool=spool, clock=clock)
+    def __init__(self, url: SwitchUrl, *, spool: Spool, clock: Clock, node: str = "") -> None:
+        super().__init__(url, spool=spool, clock=clock, node=node)
         self._client = NgClient(url.host, url.port)
         self._folder = RecordingFolder(Path(url.options["folder"]))
         self._ringing: set[str] = set()

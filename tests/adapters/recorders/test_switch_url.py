@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from adapters.recorders.switch_url import PORTS, parse_switch_url
+from adapters.recorders.switch_url import NEEDED, PORTS, parse_switch_url
 
 A, B = "a" * 32, "b" * 32
 
@@ -17,7 +17,8 @@ def test_the_parts_of_a_url() -> None:
 
 @pytest.mark.parametrize("scheme", PORTS)
 def test_the_usual_port(scheme: str) -> None:
-    assert parse_switch_url(f"{scheme}://pbx?name=p&account={A}&folder=/x").port == PORTS[scheme]
+    needed = "".join(f"&{name}=/x" for name in NEEDED.get(scheme, ()))
+    assert parse_switch_url(f"{scheme}://pbx?name=p&account={A}{needed}").port == PORTS[scheme]
 
 
 def test_a_call_belongs_to_the_stated_account_or_to_the_only_one() -> None:
@@ -30,7 +31,7 @@ def test_a_call_belongs_to_the_stated_account_or_to_the_only_one() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"http://u:hunter2@pbx?name=p&account={A}", "the scheme must be one of ng://"),
+        (f"http://u:hunter2@pbx?name=p&account={A}", "the scheme must be one of "),
         (f"ng:hunter2@pbx?name=p&account={A}", "it must have a host"),
         (f"ng://u:hunter2@?name=p&account={A}", "it must have a host"),
         (f"ng://u:hunter2@pbx:99999?name=p&account={A}", "the host and the port must be host:port"),
@@ -43,6 +44,7 @@ def test_a_call_belongs_to_the_stated_account_or_to_the_only_one() -> None:
         ("ng://u:hunter2@pbx?name=p", "the accounts must be account=ID"),
         ("ng://u:hunter2@pbx?name=p&account=acme", "given: acme"),
         (f"ng://u:hunter2@pbx?name=p&account={A}&colour=red", "the parameter 'colour' is unknown for ng://; allowed"),
+        (f"ari://u:hunter2@pbx?name=p&account={A}&tracks=3", "the parameter tracks must be one of 1, 2; given: 3"),
         (f"ng://pbx?name=p&account={A}", "the parameter folder is required for ng://"),
         (f"ng://pbx?name=p&account={A}&folder=", "the parameter folder is required for ng://"),
     ],

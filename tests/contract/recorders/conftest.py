@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from adapters.recorders import switch_base
+from adapters.recorders.asterisk import asterisk_recorder, snoop_switch
 from adapters.recorders.rtpengine import rtpengine_recorder
+from tests.contract.recorders.ari_plants import REAL_URL, AriDoublePlant, RealAriPlant
 from tests.contract.recorders.ng_plants import NgDoublePlant, RealNgPlant
 from tests.contract.recorders.plants import EmbeddedPlant, MemoryPlant, Plant
 
@@ -15,6 +17,8 @@ PLANTS: Mapping[str, Callable[[Path], Plant]] = {
     "memory": MemoryPlant,
     "ng-double": NgDoublePlant,
     "rtpengine": RealNgPlant,
+    "ari-double": AriDoublePlant,
+    **({"asterisk": RealAriPlant} if REAL_URL else {}),
 }
 
 
@@ -24,6 +28,10 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rtpengine_recorder, "POLL", 0.05)
     monkeypatch.setattr(rtpengine_recorder, "LOOK", 0.01)
     monkeypatch.setattr(rtpengine_recorder, "FILE_DEADLINE", 0.3)
+    monkeypatch.setattr(asterisk_recorder, "TRANSFER_GRACE", 0.05)
+    monkeypatch.setattr(snoop_switch, "LOOK", 0.01)
+    if not REAL_URL:
+        monkeypatch.setattr(snoop_switch, "FILE_DEADLINE", 0.3)
 
 
 @pytest.fixture(params=PLANTS)

@@ -12,6 +12,7 @@ from graph.server.system_clock import SystemClock
 from recordings.ports.recorder import SwitchRecorder, SwitchState, Take
 from tests.contract.recorders.ng_double import NgDouble
 from tests.contract.recorders.plants import ACCOUNT, NAME, SwitchPlant
+from tests.contract.recorders.relay import Relay
 from tests.servers.rtpengine import HOST, RtpCall, running_rtpengine, wait_until_ready
 
 
@@ -81,14 +82,15 @@ class RealNgPlant(NgPlant):
         self.engine = self._stack.enter_context(running_rtpengine(self.folder))
         await wait_until_ready(self.engine)
         self._calls: dict[str, RtpCall] = {}
-        self._relay: asyncio.Server | None = None
-        await self._listen()
+        self._relay = Relay(HOST, self.engine.port)
+        await self._relay.start()
+        self.port = self._relay.port
         return await self.connect()
 
     async def close(self) -> None:
         for call_id in tuple(self._calls):
             await self.hang_up(call_id)
-        await self._unlisten()
+        await self._relay.stop()
         self._stack.close()
 
     async def ring(self, call_id: str) -> None:
@@ -100,32 +102,4 @@ class RealNgPlant(NgPlant):
         await self._calls.pop(call_id).hang_up()
 
     async def lose_connection(self) -> None:
-        await self._unlisten()
-        await self._listen()
-
-    async def _listen(self) -> None:
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._relay = await asyncio.start_server(self._pass_on, HOST, self.port)
-        self.port = self._relay.sockets[0].getsockname()[1]
-
-    async def _unlisten(self) -> None:
-        if self._relay is not None:
-            self._relay.close()
-            for writer in tuple(self._writers):
-                writer.transport.abort()
-            self._relay = None
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection(HOST, self.engine.port)
-        self._writers |= {writer, there_writer}
-        await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer), return_exceptions=True)
-        self._writers -= {writer, there_writer}
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    finally:
-        writer.close()
+        self._relay.cut()

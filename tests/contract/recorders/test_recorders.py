@@ -237,7 +237,8 @@ async def test_another_process_continues_the_takes(plant: Plant) -> None:
     for call_id in ("goes on", "ends"):
         await ring(plant, call_id)
     going, ended = await begin(plant, "goes on", 1), await begin(plant, "ends", 2)
-    lost = Take("202611-" + "3" * 32, ACCOUNT, "unknown", RecordingOptions(), recorder=plant.name, begun=1)
+    unknown = Take("202611-" + "3" * 32, ACCOUNT, "unknown", RecordingOptions(), recorder=plant.name)
+    lost = replace(unknown, begun=SystemClock().now())
     begun = [replace(each, begun=SystemClock().now()) for each in (going, ended)]
     await plant.restart_recorder([*begun, lost])
     async with listening(plant.recorder) as said:

@@ -1,0 +1,128 @@
+"""Asterisk as a plant of the contract tests: the double, and a real one at `RECORDER_ARI_URL`.
+
+The real one needs no telephony: its calls are Local channels that ARI makes. `RECORDER_ARI_URL` is its address, such as
+`ari://user:password@127.0.0.1:8088`. `RECORDER_ARI_ENDPOINT` is an extension that answers and plays audio for a minute,
+by default `Local/tone@default`.
+"""
+
+import asyncio
+import os
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import Request, urlopen
+
+import aiohttp
+
+from adapters.recorders.open_switch import open_switch
+from adapters.recorders.switch_url import parse_switch_url
+from graph.server.system_clock import SystemClock
+from recordings.ports.recorder import SwitchRecorder, SwitchState, Take
+from tests.contract.recorders.ari_double import PASSWORD, USER, AriDouble
+from tests.contract.recorders.plants import ACCOUNT, NAME, SwitchPlant
+from tests.contract.recorders.relay import HOST, Relay
+
+REAL_URL = os.environ.get("RECORDER_ARI_URL", "")
+ENDPOINT = os.environ.get("RECORDER_ARI_ENDPOINT", "Local/tone@default")
+DEADLINE = 20
+
+
+class AriPlant(SwitchPlant):
+    """A plant with a recorder of Asterisk, and a relay between them."""
+
+    name = NAME
+    host, port, user, secret = HOST, 0, USER, PASSWORD
+    node = "e" * 32
+    parameters = ""
+
+    async def open(self) -> SwitchRecorder:
+        self._headers = {"Authorization": f"Basic {b64encode(f'{self.user}:{self.secret}'.encode()).decode()}"}
+        self._session = aiohttp.ClientSession(f"http://{self.host}:{self.port}", headers=self._headers)
+        self._rung: set[str] = set()
+        self.relay = Relay(self.host, self.port)
+        await self.relay.start()
+        return await self.connect()
+
+    async def connect(self, takes: Sequence[Take] = ()) -> SwitchRecorder:
+        user, secret = quote(self.user, safe=""), quote(self.secret, safe="")
+        text = f"ari://{user}:{secret}@{HOST}:{self.relay.port}?name={NAME}&account={ACCOUNT}{self.parameters}"
+        switch = open_switch(parse_switch_url(text), spool=self.spool, clock=SystemClock(), node=self.node)
+        self._running = asyncio.create_task(switch.run(takes))
+        await self.until_state(switch, SwitchState.READY)
+        return switch
+
+    async def until_state(self, switch: SwitchRecorder, state: SwitchState) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while switch.state is not state:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
+
+    async def disconnect(self) -> None:
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+
+    async def __aexit__(self, *_: object) -> None:
+        await super().__aexit__()
+        await self.disconnect()
+        for call_id in tuple(self._rung):
+            await self.hang_up(call_id)
+        await self._session.close()
+        await self.relay.stop()
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop the switch, if it is ours."""
+
+    async def request(self, method: str, path: str, **query: str) -> Any:
+        """Send a request to the switch itself."""
+        async with self._session.request(method, f"/ari{path}", params=query) as response:
+            body = await response.read()
+            if response.status >= 400 and (method != "DELETE" or response.status != 404):
+                raise AssertionError(f"{method} {path} {query}: {response.status} {body!r}")
+            return await response.json() if body else None
+
+    async def ring(self, call_id: str) -> None:
+        exten, _, context = ENDPOINT.removeprefix("Local/").partition("@")
+        where = {"extension": exten, "context": context or "default", "priority": "1"}
+        await self.request("POST", "/channels", endpoint=ENDPOINT, channelId=call_id, **where)
+        self._rung.add(call_id)
+
+    async def hang_up(self, call_id: str) -> None:
+        self._rung.discard(call_id)
+        await self.request("DELETE", f"/channels/{quote(call_id, safe='')}")
+
+    async def lose_connection(self) -> None:
+        self.relay.cut()
+
+    async def restart_recorder(self, takes: Sequence[Take]) -> None:
+        await self.disconnect()
+        self.recorder = await self.connect(takes)
+
+    def files(self) -> int:
+        request = Request(f"http://{self.host}:{self.port}/ari/recordings/stored", headers=self._headers)
+        with urlopen(request, timeout=DEADLINE) as response:  # noqa: S310 - http only
+            body: bytes = response.read()
+        return body.count(b'"rec-202611-')
+
+
+class AriDoublePlant(AriPlant):
+    async def open(self) -> SwitchRecorder:
+        self.double = AriDouble()
+        await self.double.start()
+        self.port = self.double.port
+        return await super().open()
+
+    async def close(self) -> None:
+        await self.double.stop()
+
+    def files(self) -> int:
+        return len(list(self.double.leftovers()))
+
+
+class RealAriPlant(AriPlant):
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        parts = urlsplit(REAL_URL)
+        self.host, self.port = parts.hostname or HOST, parts.port or 8088
+        self.user, self.secret = unquote(parts.username or ""), unquote(parts.password or "")
