@@ -33,6 +33,7 @@ from graph.server.background_work import BackgroundWork
 from graph.server.disk_reserve import DiskReserve
 from graph.server.drain import Drain
 from graph.server.http_host import CheckedHost
+from graph.server.key_watch import KeyWatch
 from graph.server.media_check import MediaCheck
 from graph.server.request_log import RequestLog, masked, unavailable
 from graph.server.slot_counting import SlotCounting
@@ -79,6 +80,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
     media_check = MediaCheck(services)
     services.media.on_first_put(media_check.claim)
     counting = SlotCounting(services.slot_counter, services.store)
+    key_watch = KeyWatch(services.key, services.store)
     cross_origin = CrossOrigin(services.settings.cors_origins)
 
     @asynccontextmanager
@@ -89,6 +91,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
         tasks = (
             asyncio.create_task(media_check.run(), name="media check"),
             asyncio.create_task(counting.run(), name="figures"),
+            asyncio.create_task(key_watch.run(), name="installation key"),
         )
         if publisher is not None:
             await publisher.start()
@@ -109,7 +112,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
         routes=_routes(
             services,
             background,
-            (media_check, counting),
+            (media_check, counting, key_watch),
             publisher,
             drain,
             _ingest(services, sockets, calls if listener is not None else None, drain),
@@ -133,7 +136,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
 def _routes(
     services: Services,
     background: BackgroundWork,
-    watched: tuple[MediaCheck, SlotCounting],
+    watched: tuple[MediaCheck, SlotCounting, KeyWatch],
     publisher: "PresencePublisher | None",
     drain: Drain,
     ingest: Sequence[BaseRoute],
@@ -144,7 +147,7 @@ def _routes(
         "background": background.check,
         "drain": drain.check,
     }
-    media_check, counting = watched
+    media_check, counting, key_watch = watched
     graphql = _graphql(services)
     reports = {
         "installation": media_check.owner_problem,
@@ -152,6 +155,7 @@ def _routes(
         "figures": counting.report,
         "disk": DiskReserve(services.settings.data).report,
         "switches": services.switches.report,
+        "key": key_watch.report,
     }
     if publisher is not None:
         reports["clock"] = publisher.report_clock
@@ -239,7 +243,9 @@ def _presence_publisher(services: Services) -> "PresencePublisher | None":
     from adapters.peers import PresencePublisher
 
     server = Peer(services.node, services.settings.peer_url or "", VERSION)
-    publisher = PresencePublisher(store, server, recorder.live_calls, client=client, clock=services.clock)
+    publisher = PresencePublisher(
+        store, server, recorder.live_calls, client=client, clock=services.clock, keys=lambda: services.key.ids
+    )
     recorder.on_calls_changed(publisher.notify_change)
     return publisher
 

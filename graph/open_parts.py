@@ -21,6 +21,7 @@ from graph.server.log_setup import scrub
 from graph.server.node_id import read_node_id
 from graph.server.system_clock import SystemClock
 from graph.settings import Settings
+from recordings.model.installation import Installation
 from recordings.ports.peers import PeerStore
 from recordings.ports.recording_store import MetadataStore
 
@@ -67,10 +68,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         node = read_node_id(settings.data)
     except ValueError as error:
         raise CannotOpenError(str(error)) from error
-    key = InstallationKey.open(settings.key_file or settings.data / "secret.key")
     async with AsyncExitStack() as exit_stack:
-        store = await _open_store(_metadata_store(settings), settings.data)
-        exit_stack.push_async_callback(store.close)
+        store = await exit_stack.enter_async_context(open_metadata(settings))
+        key = await open_key(settings, store)
         await asyncio.to_thread(DiskReserve(settings.data).make)
         guard, options = _guard(settings), _media_options(settings)
         peers = _peer_client(store, key, node)
@@ -88,6 +88,50 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         if issuer is not None:
             exit_stack.push_async_callback(issuer.close)
         yield OpenParts(key, node, store, peers, media, courier, allowed_urls, audio_workers, renditions, issuer)
+
+
+@asynccontextmanager
+async def open_metadata(settings: Settings) -> AsyncIterator[MetadataStore]:
+    """Open the metadata store, and close it at the end. Raises `CannotOpenError`."""
+    store = await _open_store(_metadata_store(settings), settings.data)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def open_key(settings: Settings, store: MetadataStore) -> InstallationKey:
+    """Open the key file, and create it for a new metadata store.
+
+    Raises:
+        SecretFileError: the file cannot be used.
+        CannotOpenError: it does not belong to the metadata store.
+    """
+    path = key_path(settings)
+    installation = await store.installation()
+    if installation.key_id is None:
+        key = await asyncio.to_thread(InstallationKey.open, path)
+        installation = await store.claim_key(key.ids[-1], SystemClock().now())
+    elif path.exists():
+        key = await asyncio.to_thread(InstallationKey.open, path)
+    else:
+        raise CannotOpenError(f"the key file {path} does not exist: {_foreign_key_advice(installation)}")
+    if not key.sign_with(str(installation.key_id)):
+        message = f"the key file {path} does not belong to this metadata store: it has the key {', '.join(key.ids)}"
+        raise CannotOpenError(f"{message}; {_foreign_key_advice(installation)}")
+    return key
+
+
+def key_path(settings: Settings) -> Path:
+    """Return the path of the key file."""
+    return settings.key_file or settings.data / "secret.key"
+
+
+def _foreign_key_advice(installation: Installation) -> str:
+    return (
+        f"the metadata store belongs to the key {installation.key_id}. Copy the key file from another server or from a "
+        "backup, and name it with --key-file. If the key is lost, run `recordings key adopt-installation`"
+    )
 
 
 def _metadata_store(settings: Settings) -> MetadataStore:

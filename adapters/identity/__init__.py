@@ -5,7 +5,8 @@ Import the issuer from its module, `adapters.identity.jwks_issuer`: few installa
 
 from adapters.identity.authenticate import Identity, token_in
 from adapters.identity.hashed_credentials import Credentials
-from adapters.identity.installation_key import InstallationKey, SecretFileError, read_or_create
+from adapters.identity.installation_key import InstallationKey, SecretFileError
+from adapters.identity.private_file import read_or_create
 from adapters.identity.revoked_tokens import Revocations
 from adapters.identity.tokens import Tokens
 

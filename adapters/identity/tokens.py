@@ -1,7 +1,11 @@
-"""This service's own tokens: JWTs, signed with HS256 and a key derived from the installation's key."""
+"""This service's own tokens: JWTs, signed with HS256 and a key that is derived from the installation's key.
+
+The header `kid` is the id of the installation's key. Tokens of earlier releases have none, so every key is tried.
+"""
 
 import secrets
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -13,6 +17,7 @@ from recordings.model.account import Principal
 from recordings.model.errors import Unauthenticated
 from recordings.model.instants import CLOCK_TOLERANCE, SECOND, Millis
 from recordings.ports.clock import Clock
+from recordings.rules.signing_keys import SigningKey, SigningKeys
 
 ISSUER: Final = "recordings"
 ALGORITHM: Final = "HS256"
@@ -36,12 +41,13 @@ class Token:
 
 
 class Tokens:
-    """Issues tokens and verifies them. `key` is derived for this purpose only."""
+    """Issues tokens and verifies them. `keys` are derived for this purpose only."""
 
-    def __init__(self, key: bytes, clock: Clock) -> None:
-        self._key = key
+    def __init__(self, keys: bytes | SigningKeys, clock: Clock) -> None:
+        self._keys = SigningKeys.of(keys)
         self._clock = clock
         self._verified: OrderedDict[bytes, Token] = OrderedDict()
+        self._verified_with = self._keys.accepted
 
     def issue(self, principal: Principal, seconds: int = DEFAULT_SECONDS) -> str:
         """Return a token that authenticates its holder as this principal for a number of seconds."""
@@ -60,7 +66,8 @@ class Tokens:
         }
         origin = {"owner_id": principal.owner_id, "user_id": principal.user_id, "key_id": principal.key_id}
         claims |= {name: value for name, value in origin.items() if value is not None}
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+        key = self._keys.signing
+        return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.id} if key.id else None)
 
     def cached(self, token: str) -> Token | None:
         """Return a token that this process verified before and that has not expired; else `None`.
@@ -68,6 +75,10 @@ class Tokens:
         Verification takes 76 µs, three times as long as the response for one recording. A valid signature stays
         valid, so it is verified once. The cache keeps the token's hash, not the token.
         """
+        if self._keys.accepted is not self._verified_with:
+            # A key that signed cached tokens may be gone.
+            self._verified.clear()
+            self._verified_with = self._keys.accepted
         found = self._verified.get(_digest(token))
         return found if found is not None and self._clock.now() < found.expires else None
 
@@ -78,15 +89,7 @@ class Tokens:
             Unauthenticated: the token is not valid.
         """
         try:
-            claims = jwt.decode(
-                token,
-                self._key,
-                algorithms=[ALGORITHM],
-                issuer=ISSUER,
-                leeway=LEEWAY,
-                # A token without an id could not be revoked.
-                options={"require": [*REQUIRED, "iss", "jti"]},
-            )
+            claims = self._claims(token)
         except jwt.ImmatureSignatureError as error:
             # The signature is valid, so a server of this installation issued the token.
             raise _from_the_future(token, self._clock.now() // SECOND) from error
@@ -99,11 +102,31 @@ class Tokens:
         self._cache(_digest(token), verified)
         return verified
 
+    def _claims(self, token: str) -> dict[str, Any]:
+        key_id = jwt.get_unverified_header(token).get("kid")
+        for key in self._keys.accepted:
+            if key_id in {None, key.id}:
+                with suppress(jwt.InvalidSignatureError):
+                    return _decode(token, key)
+        raise invalid_credentials()
+
     def _cache(self, digest: bytes, token: Token) -> None:
         self._verified[digest] = token
         self._verified.move_to_end(digest)
         if len(self._verified) > MAX_CACHED:
             self._verified.popitem(last=False)
+
+
+def _decode(token: str, key: SigningKey) -> dict[str, Any]:
+    return jwt.decode(
+        token,
+        key.secret,
+        algorithms=[ALGORITHM],
+        issuer=ISSUER,
+        leeway=LEEWAY,
+        # A token without an id could not be revoked.
+        options={"require": [*REQUIRED, "iss", "jti"]},
+    )
 
 
 def _from_the_future(token: str, now: int) -> Unauthenticated:

@@ -40,6 +40,7 @@ class PresencePublisher:
 
     It writes only the difference to the last publication: once per interval, and at once after `notify_change`. The
     next publication repeats a write that failed. Each publication also measures the difference of the clocks.
+    `keys` returns the ids of the installation's keys that this server has.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class PresencePublisher:
         *,
         client: PeerClient,
         clock: Clock,
+        keys: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._store = store
         self._server = server
         self._live_calls = live_calls
         self.client = client
         self._clock = clock
+        self._keys = keys
         self._published: dict[tuple[str, str], Call] = {}
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -129,6 +132,7 @@ class PresencePublisher:
                 del self._published[key]
 
     async def _register(self) -> None:
+        self._server = replace(self._server, keys=self._keys())
         before = self._clock.now()
         there = await self._store.register(self._server, LEASE)
         after = self._clock.now()

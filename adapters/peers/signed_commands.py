@@ -6,6 +6,7 @@ anything, so nothing else needs a signature.
 
 import secrets
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -15,6 +16,7 @@ import msgspec
 
 from recordings.model.instants import CLOCK_TOLERANCE, SECOND
 from recordings.ports.clock import Clock
+from recordings.rules.signing_keys import SigningKeys
 
 PATH: Final = "/internal/commands"
 """The path for commands, below a server's URL."""
@@ -80,10 +82,10 @@ class InvalidCommandError(Exception):
 
 
 class CommandSigner:
-    """Signs commands and verifies them. `key` is derived for this purpose only. `node` is this server."""
+    """Signs commands and verifies them. `keys` are derived for this purpose only. `node` is this server."""
 
-    def __init__(self, key: bytes, node: str, clock: Clock) -> None:
-        self._key = key
+    def __init__(self, keys: bytes | SigningKeys, node: str, clock: Clock) -> None:
+        self._keys = SigningKeys.of(keys)
         self._node = node
         self._clock = clock
         self._verified: OrderedDict[str, int] = OrderedDict()
@@ -99,7 +101,7 @@ class CommandSigner:
             "verb": command.verb.value,
             "recording_id": command.recording_id,
         }
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+        return jwt.encode(claims, self._keys.signing.secret, algorithm=ALGORITHM)
 
     def verify(self, token: str) -> Command:
         """Return the command of a token.
@@ -108,14 +110,7 @@ class CommandSigner:
             InvalidCommandError: the token is not valid, or it was used before.
         """
         try:
-            claims = jwt.decode(
-                token,
-                self._key,
-                algorithms=[ALGORITHM],
-                audience=self._node,
-                leeway=LEEWAY,
-                options={"require": _CLAIMS},
-            )
+            claims = self._claims(token)
             command = Command(Verb(claims["verb"]), str(claims["recording_id"]))
         except (jwt.ImmatureSignatureError, jwt.ExpiredSignatureError) as error:
             # The signature is valid, so the sender has the key of this installation.
@@ -124,6 +119,20 @@ class CommandSigner:
             raise InvalidCommandError("not a valid command for this server") from error
         self._remember(claims)
         return command
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        for key in self._keys.accepted:
+            # Another server may sign with another key for some seconds, while the key is rotated.
+            with suppress(jwt.InvalidSignatureError):
+                return jwt.decode(
+                    token,
+                    key.secret,
+                    algorithms=[ALGORITHM],
+                    audience=self._node,
+                    leeway=LEEWAY,
+                    options={"require": _CLAIMS},
+                )
+        raise InvalidCommandError("not a valid command for this server")
 
     def _remember(self, claims: dict[str, Any]) -> None:
         # An attacker who recorded the traffic cannot repeat a command.

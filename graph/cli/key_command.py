@@ -1,10 +1,16 @@
-"""`recordings key`: create, list and revoke API keys."""
+"""`recordings key`: create, list and revoke API keys, and rotate the installation's key."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from graph.cli.installation_key_command import (
+    adopt_installation,
+    drop_installation,
+    rotate_installation,
+    show_installation,
+)
 from graph.cli.shared_options import (
     STORAGE,
     account_option,
@@ -24,7 +30,14 @@ if TYPE_CHECKING:
 
 @click.group()
 def key() -> None:
-    """Create, list and revoke API keys. A key works until it is revoked. Clients send it in the header X-Auth-Token."""
+    """Create, list and revoke API keys. A key works until it is revoked. Clients send it in the header X-Auth-Token.
+
+    The commands that end in -installation are for the installation's own key, which signs tokens and media URLs.
+    """
+
+
+for _command in (rotate_installation, show_installation, drop_installation, adopt_installation):
+    key.add_command(_command)
 
 
 @key.command()

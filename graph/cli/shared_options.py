@@ -134,14 +134,15 @@ def _with_services(
     def run(options: Mapping[str, str | None], /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         settings = settings_from(options)
         if not create:
-            _check_installation(settings)
+            check_exists(settings)
         logs.configure(settings.log_format, "warning")
         return asyncio.run(_work(settings, lambda services: work(services, *args, **kwargs)))
 
     return run
 
 
-def _check_installation(settings: Settings) -> None:
+def check_exists(settings: Settings) -> None:
+    """Raise `click.ClickException` if there is no installation where the settings say."""
     from adapters.metadata.sqlite.sqlite_store import FILE
 
     try:

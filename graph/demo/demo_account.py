@@ -98,9 +98,9 @@ def demo_token(services: Services) -> str:
 async def call_address(services: Services, account: Account) -> str:
     """Return the ingest path, with its secret, to which `recordings call` sends the calls of an account.
 
-    It is derived from the installation's key, so all calls of an account use the same path.
+    It is derived from the installation's key, so all calls of an account use the same path until the key is rotated.
     """
-    key = services.key.derive("call")
+    key = services.key.derive("call").signing.secret
     address_id = blake2b(account.id.encode(), key=key, person=b"id", digest_size=16).hexdigest()
     secret = blake2b(account.id.encode(), key=key, person=b"secret", digest_size=32).hexdigest()
     if await services.store.ingest_address(address_id) is None:

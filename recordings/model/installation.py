@@ -8,10 +8,16 @@ from recordings.model.options import WEB
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The identity of an installation. It belongs to the metadata store, and is made when that store is created."""
+    """The identity of an installation. It belongs to the metadata store, and is made when that store is created.
+
+    `key_id` is the id of the installation's key that signs, since `key_since`. A server whose key file lacks this key
+    belongs to another installation.
+    """
 
     id: str
     created: Millis
+    key_id: str | None = None
+    key_since: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

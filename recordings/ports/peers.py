@@ -22,12 +22,14 @@ class Peer:
     - `url`: where other servers reach it; empty if they cannot.
     - `version`: the release that it runs.
     - `clock_difference`: its clock minus the clock of the metadata store, in milliseconds.
+    - `keys`: the ids of the installation's keys that it has.
     """
 
     node: str
     url: str
     version: str = ""
     clock_difference: Millis = 0
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from recordings.model.query import MAX_COUNTED, Count, Page, PageRequest, Query
 from recordings.model.recording import Recording
 from recordings.ports.account_stores import AccessStore, AccountStore, LocationStore, UserStore
 from recordings.ports.policy_store import PolicyStore
+from recordings.ports.secret_store import SecretStore
 from recordings.ports.stats_store import StatsStore
 
 
@@ -140,7 +141,15 @@ class RecordingStore(Protocol):
 
 
 class MetadataStore(
-    RecordingStore, StatsStore, AccountStore, AccessStore, LocationStore, UserStore, PolicyStore, Protocol
+    RecordingStore,
+    StatsStore,
+    AccountStore,
+    AccessStore,
+    LocationStore,
+    UserStore,
+    PolicyStore,
+    SecretStore,
+    Protocol,
 ):
     """Stores everything except audio."""
 

@@ -21,6 +21,7 @@ from typing import Any, Final
 from recordings.model.errors import InvalidCursor
 from recordings.model.ids import MAX_ID
 from recordings.model.query import MAX_TEXT, Order, OrderField, Position, position_of
+from recordings.rules.signing_keys import SigningKeys
 
 
 class TimeList(StrEnum):
@@ -47,11 +48,12 @@ def _code(order: Order | TimeList) -> bytes:
 
 
 class Cursors:
-    """Writes and reads cursors, with a secret that is derived from the installation's key."""
+    """Writes and reads cursors, with secrets that are derived from the installation's keys."""
 
-    def __init__(self, key: bytes) -> None:
-        # All keys are padded to the same length, so another key and text cannot form the same bytes together.
-        self._hash = blake2b(key[:_KEY].ljust(_KEY, b"\0"), person=b"cursor", digest_size=_TAG)
+    def __init__(self, keys: bytes | SigningKeys) -> None:
+        self._keys = SigningKeys.of(keys)
+        self._hashed = self._keys.accepted
+        self._hashes = [_start(key.secret) for key in self._hashed]
 
     def write(self, order: Order, row: Mapping[str, Any]) -> str:
         """Return the cursor of a row in an order. An order and its reverse have the same cursors."""
@@ -67,7 +69,7 @@ class Cursors:
         return self._write(order, [(position.key, position.id)])[0]
 
     def _write(self, order: Order | TimeList, positions: Iterable[tuple[str | int | None, str]]) -> list[str]:
-        code, start, written = _code(order), self._hash.copy, []
+        code, start, written = _code(order), self._started()[0].copy, []
         for key, identity in positions:
             # This writes a JSON list of two items. Encoding the list as a whole takes three times as long.
             shown = key if type(key) is int else _encode(key)
@@ -101,9 +103,22 @@ class Cursors:
         except ValueError:
             return None
         tag, body = raw[:_TAG], raw[_TAG:]
-        return body if compare_digest(tag, self._tag(body)) else None
+        return body if any(compare_digest(tag, _tag(each, body)) for each in self._started()) else None
 
-    def _tag(self, body: bytes) -> bytes:
-        keyed = self._hash.copy()
-        keyed.update(body)
-        return keyed.digest()
+    def _started(self) -> "Sequence[blake2b]":
+        """Return a hash for each accepted key, the signing key first. Each has read its key."""
+        if self._keys.accepted is not self._hashed:
+            self._hashed = self._keys.accepted
+            self._hashes = [_start(key.secret) for key in self._hashed]
+        return self._hashes
+
+
+def _start(secret: bytes) -> blake2b:
+    # All keys are padded to the same length, so another key and text cannot form the same bytes together.
+    return blake2b(secret[:_KEY].ljust(_KEY, b"\0"), person=b"cursor", digest_size=_TAG)
+
+
+def _tag(start: blake2b, body: bytes) -> bytes:
+    keyed = start.copy()
+    keyed.update(body)
+    return keyed.digest()

@@ -12,6 +12,7 @@ from hmac import compare_digest
 from recordings.model.account import Principal, Scope
 from recordings.model.errors import Unauthenticated
 from recordings.model.instants import Millis
+from recordings.rules.signing_keys import SigningKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +34,14 @@ def requester_of(principal: Principal, now: Millis) -> str:
 
 
 class Grants:
-    """Signs and checks grants, with a secret that is derived from the installation's key."""
+    """Signs and checks grants, with secrets that are derived from the installation's keys."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, keys: bytes | SigningKeys) -> None:
+        self._keys = SigningKeys.of(keys)
 
     def sign(self, recording_id: str, expires: Millis, requester: str) -> str:
         """Return the signature of a grant, for a URL. `requester` comes from `requester_of`."""
-        message = f"{expires}\n{requester}\n{recording_id}".encode()
-        digest = blake2b(message, key=self._key, person=b"media", digest_size=24).digest()
-        return urlsafe_b64encode(digest).decode()
+        return _signature(self._keys.signing.secret, _message(recording_id, expires, requester))
 
     def check(self, recording_id: str, expires: Millis, requester: str, signature: str, now: Millis) -> Grant:
         """Return the grant of a signature. Its caller's credentials may have ended since.
@@ -50,15 +49,24 @@ class Grants:
         Raises:
             Unauthenticated: the signature is not valid, or the grant has expired.
         """
-        expected = self.sign(recording_id, expires, requester)
+        message, given = _message(recording_id, expires, requester), signature.encode()
+        is_signed = any(compare_digest(_signature(key.secret, message).encode(), given) for key in self._keys.accepted)
         # A line feed would let one text be read as two.
-        if "\n" in requester or not compare_digest(expected.encode(), signature.encode()):
-            message = "the signature of this URL is not valid"
-            raise Unauthenticated(message)
+        if "\n" in requester or not is_signed:
+            reason = "the signature of this URL is not valid"
+            raise Unauthenticated(reason)
         if expires <= now:
-            message = "this URL has expired: request a new one"
-            raise Unauthenticated(message)
+            reason = "this URL has expired: request a new one"
+            raise Unauthenticated(reason)
         return Grant(recording_id, expires, _principal(requester))
+
+
+def _message(recording_id: str, expires: Millis, requester: str) -> bytes:
+    return f"{expires}\n{requester}\n{recording_id}".encode()
+
+
+def _signature(secret: bytes, message: bytes) -> str:
+    return urlsafe_b64encode(blake2b(message, key=secret, person=b"media", digest_size=24).digest()).decode()
 
 
 def _principal(requester: str) -> Principal:

@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from adapters.metadata.mongodb.driver import Database
-from adapters.metadata.mongodb.indexes import ACCESS_LIMITS, ACCOUNTS, INGEST, KEYS, POLICIES, USERS
+from adapters.metadata.mongodb.indexes import ACCESS_LIMITS, ACCOUNTS, INGEST, KEYS, POLICIES, SECRETS, USERS
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from recordings.model.account import AccessState
 from recordings.model.instants import Millis
 from recordings.model.user import Passwords
 
-_ACCOUNT_COLLECTIONS: Final = (USERS, KEYS, INGEST, POLICIES)
+_ACCOUNT_COLLECTIONS: Final = (USERS, KEYS, INGEST, POLICIES, SECRETS)
 
 
 @raises_store_unavailable

@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import uuid4
 
-from pymongo import ASCENDING, ReturnDocument
+from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
 from adapters.metadata.mongodb.driver import Database, Document
-from adapters.metadata.mongodb.indexes import ACCOUNTS, INGEST, KEYS, META, PLACES, REVOKED_TOKENS
+from adapters.metadata.mongodb.indexes import ACCOUNTS, INGEST, KEYS, PLACES, REVOKED_TOKENS
 from adapters.metadata.mongodb.keyset import bounds, order
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
-from recordings.model.installation import Installation
 from recordings.model.instants import SECOND, Millis
 from recordings.model.query import PageRequest, Position
 from recordings.model.retention import Retention
@@ -34,7 +32,6 @@ class AccountCollections:
         self._ingest = database[INGEST]
         self._revoked_tokens = database[REVOKED_TOKENS]
         self._places = database[PLACES]
-        self._meta = database[META]
 
     async def add_account(self, account: Account) -> bool:
         """Add an account. Return `False` if the id exists. `RealmTaken` if another account has its realm."""
@@ -141,21 +138,6 @@ class AccountCollections:
         """Return the media store URLs that sort after `after`."""
         found = self._places.find({"_id": {"$gt": after}}, sort=[("_id", ASCENDING)], limit=limit)
         return [str(document["_id"]) for document in await found.to_list(None)]
-
-    async def installation(self) -> Installation:
-        """Return the identity of the installation. Make it at the first call."""
-        found = await self._meta.find_one({"_id": "installation"})
-        if found is None:
-            # The first account is the oldest trace of an installation of an older release.
-            oldest = await self._accounts.find_one({}, {"created": 1}, sort=_OLDEST_FIRST)
-            created = int(oldest["created"]) if oldest else round(datetime.now(UTC).timestamp() * SECOND)
-            found = await self._meta.find_one_and_update(
-                {"_id": "installation"},
-                {"$setOnInsert": {"id": uuid4().hex, "created": created}},
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-            )
-        return Installation(str(found["id"]), int(found["created"]))
 
 
 def _is_realm(error: DuplicateKeyError) -> bool:

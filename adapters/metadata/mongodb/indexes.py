@@ -26,6 +26,7 @@ INGEST: Final = "ingest_addresses"
 USERS: Final = "users"
 ACCESS_LIMITS: Final = "access_limits"
 POLICIES: Final = "policy_documents"
+SECRETS: Final = "account_secrets"
 REVOKED_TOKENS: Final = "revoked_tokens"
 PLACES: Final = "places"
 PEERS: Final = "peers"
@@ -144,6 +145,7 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         ),
     ),
     ACCESS_LIMITS: (_index("of_account", "account_id"),),
+    SECRETS: (_index("of_account", "account_id"),),
     POLICIES: (_index("of_id", "account_id", "kind", "id", unique=True),),
     # The server deletes expired documents.
     REVOKED_TOKENS: (_index("by_until", "until", expireAfterSeconds=0),),

@@ -14,6 +14,7 @@ from adapters.metadata.mongodb.peer_collections import PeerCollections
 from adapters.metadata.mongodb.policy_collection import PolicyCollection
 from adapters.metadata.mongodb.recording_collection import RecordingCollection
 from adapters.metadata.mongodb.rollup_collections import RollupCollections
+from adapters.metadata.mongodb.secret_collection import SecretCollection
 from adapters.metadata.mongodb.user_collection import UserCollection
 from recordings.model.query import MAX_EXAMINED
 
@@ -26,6 +27,7 @@ class MongoStore(
     RollupCollections,
     AccountCollections,
     AccessCollection,
+    SecretCollection,
     UserCollection,
     PolicyCollection,
     PeerCollections,
@@ -61,6 +63,7 @@ class MongoStore(
         RecordingLists.__init__(self, self._connection, self._change_clock, max_examined)
         AccountCollections.__init__(self, self._connection.database)
         AccessCollection.__init__(self, self._connection.database)
+        SecretCollection.__init__(self, self._connection.database)
         UserCollection.__init__(self, self._connection.database)
         PolicyCollection.__init__(self, self._connection.database)
         PeerCollections.__init__(self, self._connection.database)

@@ -40,6 +40,7 @@ _SERVER: Final[Document] = {
     "url": 1,
     "version": 1,
     "clock_difference": 1,
+    "keys": 1,
     "remaining": {"$subtract": [_LEASE, "$$NOW"]},
 }
 
@@ -59,6 +60,7 @@ class PeerCollections:
             "url": {"$literal": peer.url},
             "version": {"$literal": peer.version},
             "clock_difference": peer.clock_difference,
+            "keys": list(peer.keys),
             "lease": {"$add": ["$$NOW", lease]},
             "until": {"$add": ["$$NOW", KEPT]},
             "seen": "$$NOW",
@@ -182,8 +184,8 @@ class PeerCollections:
 
 
 def _peer(document: Document) -> Peer:
-    difference = int(document.get("clock_difference", 0))
-    return Peer(document["_id"], document["url"], document.get("version", ""), difference)
+    difference, keys = int(document.get("clock_difference", 0)), tuple(document.get("keys", ()))
+    return Peer(document["_id"], document["url"], document.get("version", ""), difference, keys)
 
 
 def _until(keep: Millis) -> datetime:

@@ -11,7 +11,7 @@ from recordings.model.account import AccessState
 from recordings.model.instants import Millis
 from recordings.model.user import Passwords
 
-_ACCOUNT_TABLES: Final = ("users", "api_keys", "ingest_addresses", "policy_documents")
+_ACCOUNT_TABLES: Final = ("users", "api_keys", "ingest_addresses", "policy_documents", "account_secrets")
 _DISABLE: Final = (
     "INSERT INTO access_limits (account_id, person, disabled) VALUES (?, ?, ?) ON CONFLICT (account_id, person) "
     "DO UPDATE SET disabled = CASE WHEN excluded.disabled IS NULL THEN NULL "

@@ -210,7 +210,7 @@ def locations(connection: sqlite3.Connection, limit: int, after: str) -> list[st
 
 def installation(connection: sqlite3.Connection) -> Installation:
     """Return the identity of the installation."""
-    return Installation(*connection.execute("SELECT id, created FROM installation").fetchone())
+    return Installation(*connection.execute("SELECT id, created, key_id, key_since FROM installation").fetchone())
 
 
 def touch(connection: sqlite3.Connection) -> None:

@@ -10,6 +10,7 @@ from adapters.metadata.sqlite import account_tables, list_table, policy_table, r
 from adapters.metadata.sqlite.access_tables import AccessTables
 from adapters.metadata.sqlite.database import Database
 from adapters.metadata.sqlite.rollup_store import RollupStore
+from adapters.metadata.sqlite.secret_tables import SecretTables
 from recordings.model.account import Account, ApiKey, IngestAddress
 from recordings.model.fields import RecordingRow
 from recordings.model.installation import Installation
@@ -24,7 +25,7 @@ from recordings.ports.recording_store import Claim
 FILE = "recordings.sqlite3"
 
 
-class SqliteStore(RollupStore, AccessTables):
+class SqliteStore(RollupStore, AccessTables, SecretTables):
     """A `MetadataStore` in the file `recordings.sqlite3` of a folder.
 
     Args:

@@ -11,7 +11,7 @@ from adapters.identity import InstallationKey, SecretFileError, read_or_create
 
 
 def derived(path: Path) -> bytes:
-    return InstallationKey.open(path).derive("jwt")
+    return InstallationKey.open(path).derive("jwt").signing.secret
 
 
 def test_the_key_file_is_private_and_is_read_again(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_each_installation_has_its_own_key(tmp_path: Path) -> None:
 
 def test_each_purpose_has_its_own_derived_key(tmp_path: Path) -> None:
     key = InstallationKey.open(tmp_path / "key")
-    derived = {key.derive(purpose) for purpose in ("jwt", "cursor", "media")}
+    derived = {key.derive(purpose).signing.secret for purpose in ("jwt", "cursor", "media")}
     assert len(derived) == 3
     assert bytes.fromhex((tmp_path / "key").read_text().strip()) not in derived
 
