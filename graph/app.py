@@ -28,6 +28,8 @@ from graph.export.export_endpoint import ExportEndpoint
 from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from graph.media.play_endpoint import MediaEndpoint
 from graph.media.presigned_urls import UrlPresigner
+from graph.metrics.counters import GRAPHQL_COST, count_request
+from graph.metrics.watch import watched
 from graph.server import health_checks as health
 from graph.server.background_work import BackgroundWork
 from graph.server.disk_reserve import DiskReserve
@@ -85,6 +87,15 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        if services.settings.metrics is None:
+            async with serving():
+                yield
+        else:
+            async with serving(), watched(services, background):
+                yield
+
+    @asynccontextmanager
+    async def serving() -> AsyncIterator[None]:
         await services.remove_leftovers()
         await background.start()
         services.switches.start()
@@ -130,7 +141,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
             Exception: masked,
         },
     )
-    return cross_origin.add_headers(RequestLog(app))
+    return cross_origin.add_headers(RequestLog(app, count_request if services.settings.metrics else None))
 
 
 def _routes(
@@ -185,6 +196,7 @@ def _graphql(services: Services) -> GraphQLEndpoint:
         authenticate=services.identity.authenticate,
         draw=services.converter.waveform,
         presign=presigner.urls if settings.media_presign else None,
+        observe_cost=GRAPHQL_COST.observe if settings.metrics else None,
     )
     choices = GraphQLSettings(
         graphiql=settings.graphiql,

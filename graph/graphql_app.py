@@ -38,7 +38,7 @@ class GraphQLServices:
     """The services that the resolvers use.
 
     Without `draw` there are no waveforms. Without `policy_use_cases`, the fields of policies fail. `presign`
-    returns the media store's own URLs.
+    returns the media store's own URLs. `observe_cost` is called with the cost of each operation.
     """
 
     recordings: Recordings
@@ -49,6 +49,7 @@ class GraphQLServices:
     draw: Draw | None = None
     presign: Presign | None = None
     policy_use_cases: PolicyUseCases | None = None
+    observe_cost: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,7 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
         single_field=schema.single_field,
         rate=TokenBuckets(Rate(chosen.burst, chosen.per_second)),
         may_introspect=lambda context: needed is None or needed in context.principal.scopes,
+        observe_cost=services.observe_cost,
     )
     return GraphQLEndpoint(
         operations=operations,

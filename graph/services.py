@@ -43,6 +43,7 @@ from recordings.use_cases.ingest import Ingest
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.servers import Servers
 from recordings.use_cases.switch_takes import SwitchTakes
+from recordings.use_cases.unclear_writes import Reporter
 from recordings.use_cases.upkeep import Upkeep
 from recordings.use_cases.users import ManageUsers
 
@@ -110,6 +111,15 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         yield _connect(settings, parts)
 
 
+def _reporter(settings: Settings) -> Reporter:
+    if settings.metrics is None:
+        return LogReporter()
+    # A late import: most commands have no metrics.
+    from graph.metrics.counters import CountingReporter
+
+    return CountingReporter(LogReporter(), by_account=settings.metrics_accounts)
+
+
 def _recorder_of_all_servers(own: LocalRecorder, node: str, parts: OpenParts) -> Recorder:
     """Return the recorder for the calls of all servers; if there can be no other server, this server's own."""
     if parts.peers is None or not isinstance(parts.store, PeerStore):
@@ -154,7 +164,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         recorder=recorder_of_all,
         courier=parts.courier,
         clock=clock,
-        reporter=LogReporter(),
+        reporter=_reporter(settings),
         node=node,
         policy=policy,
         mark=ClockFile(settings.data),

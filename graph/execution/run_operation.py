@@ -29,13 +29,18 @@ class OperationResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationRunner:
-    """Runs operations. `may_introspect` decides by the context whether a caller may read the schema."""
+    """Runs operations.
+
+    - `may_introspect` decides by the context whether a caller may read the schema.
+    - `observe_cost` is called with the cost of each operation that was run.
+    """
 
     schema: GraphQLSchema
     documents: DocumentCache
     single_field: SingleFieldExecutor
     rate: TokenBuckets | None = None
     may_introspect: Callable[[Any], bool] = field(default=lambda _context: True)
+    observe_cost: Callable[[int], None] | None = None
 
     async def run(self, params: RequestParams, context: Any, *, payer: Hashable, only_queries: bool) -> OperationResult:
         """Run an operation. `payer` is the key of the token bucket that pays its cost.
@@ -51,7 +56,10 @@ class OperationRunner:
             raise HttpError(405, "METHOD_NOT_ALLOWED", message, {"allow": "POST"})
         cost = self._admit(document, operation, params, context, payer)
         result = await self._execute(document, operation, params, context)
-        return OperationResult(result, self._with_rows(cost, context, payer))
+        charged = self._with_rows(cost, context, payer)
+        if self.observe_cost is not None:
+            self.observe_cost(charged["requested"])
+        return OperationResult(result, charged)
 
     def _with_rows(self, cost: dict[str, int], context: Any, payer: Hashable) -> dict[str, int]:
         """Charge for the rows that were examined. They are known only now, so the bucket may get a debt."""

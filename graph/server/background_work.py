@@ -81,6 +81,11 @@ class StepRunner:
                 wait = _POLL_SECONDS
             await self._wake.wait(wait)
 
+    @property
+    def running(self) -> tuple[int, int]:
+        """The numbers of steps and of deliveries that run now."""
+        return len(self._running), len(self._delivering)
+
     def stop(self) -> None:
         """Stop claiming. The loop is not cancelled: a cancelled claim would leave its recordings leased but not run."""
         self._stopping = True
@@ -203,6 +208,16 @@ class BackgroundWork:
             else:
                 self._recovery_failed = False
                 self._wake()
+
+    @property
+    def running(self) -> tuple[int, int]:
+        """The numbers of steps and of deliveries that run now."""
+        return self._steps.running
+
+    @property
+    def failed_claims(self) -> int:
+        """How many claims in sequence have failed."""
+        return self._steps.failed_claims
 
     async def check(self) -> None:
         """Raise an error unless all tasks are running and succeed."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -12,12 +13,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.http import error_body
 from adapters.http.request_ids import HEADER, as_header, request_id_of
+from graph.metrics.counters import count_store_error
 from graph.server.log_setup import logger, scrub
 from recordings.ports.audio import MediaStoreUnavailableError
 from recordings.ports.recording_store import StoreFullError
 
 _log: Final = logger("access")
 _QUIET: Final = frozenset({"/healthz", "/readyz"})
+
+
+Observe = Callable[[Scope, int | None, float], None]
+"""Called at the end of each request with its scope, status and seconds."""
 
 
 async def masked(_request: Request, _error: Exception) -> Response:
@@ -29,6 +35,7 @@ async def unavailable(_request: Request, error: Exception) -> Response:
     """Return the response for an unreachable metadata store or media store."""
     store = "media" if isinstance(error, MediaStoreUnavailableError) else "metadata"
     _log.error("store unreachable", store=store, error=str(error))
+    count_store_error(error)
     if isinstance(error, StoreFullError):
         return error_body.unavailable("the disk of this service is full: try again later")
     return error_body.unavailable("the service is temporarily unavailable: try again later")
@@ -37,8 +44,9 @@ async def unavailable(_request: Request, error: Exception) -> Response:
 class RequestLog:
     """ASGI middleware that sets and returns the request's id, and writes one line at the end of the request."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, observe: Observe | None = None) -> None:
         self._app = app
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request. Pass other scopes on unchanged."""
@@ -72,6 +80,8 @@ class RequestLog:
             await error_body.internal_error()(scope, receive, response.send)
 
     def _write(self, scope: Scope, response: "LoggedResponse", seconds: float) -> None:
+        if self._observe is not None:
+            self._observe(scope, response.status, seconds)
         log = _log.debug if scope["path"] in _QUIET else _log.info
         client = scope.get("client")
         fields = {

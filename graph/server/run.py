@@ -60,6 +60,7 @@ def run(settings: Settings, prepare: Prepare, ready: Ready) -> None:
         audiosocket = _audiosocket(settings)
         if audiosocket is not None:
             stack.enter_context(audiosocket)
+        _serve_metrics(settings, stack)
         loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(_serve(settings, (listener, audiosocket), prepare, ready))
@@ -107,6 +108,20 @@ def _audiosocket(settings: Settings) -> socket.socket | None:
     """Return the socket for AudioSocket; `None` if it is off."""
     address = None if settings.audiosocket is None else split_address(settings.audiosocket)
     return None if address is None else _listen(*address, "choose another address with --audiosocket")
+
+
+def _serve_metrics(settings: Settings, stack: ExitStack) -> None:
+    address = None if settings.metrics is None else split_address(settings.metrics)
+    if address is None:
+        return
+    # A late import, as in `graph.services`.
+    from graph.metrics.metrics_server import metrics_server
+
+    try:
+        stack.enter_context(metrics_server(*address))
+    except OSError as error:
+        message = f"cannot listen on {settings.metrics}: {error.strerror}; choose another address with --metrics"
+        raise CannotListenError(message) from error
 
 
 def _listen(host: str, port: int, advice: str) -> socket.socket:

@@ -132,6 +132,20 @@ SETTINGS: Final = (
         is_address=True,
     ),
     Setting(
+        "metrics",
+        str,
+        None,
+        "The address, as host:port, on which the server answers GET /metrics for Prometheus, without authentication. "
+        "Default: none.",
+        is_address=True,
+    ),
+    Setting(
+        "metrics_accounts",
+        bool,
+        default=False,
+        description="Count the ended recordings of each account: one series an account.",
+    ),
+    Setting(
         "switch",
         tuple,
         (),

@@ -36,6 +36,8 @@ class Settings:
     max_received_hours: int
     video: str
     audiosocket: str | None
+    metrics: str | None
+    metrics_accounts: bool
     switch: tuple[SwitchUrl, ...]
     max_streams: int
     audio_workers: int

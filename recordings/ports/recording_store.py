@@ -8,7 +8,7 @@ from typing import Protocol
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.query import MAX_COUNTED, Count, Page, PageRequest, Query
-from recordings.model.recording import Recording
+from recordings.model.recording import Recording, State
 from recordings.ports.account_stores import AccessStore, AccountStore, LocationStore, UserStore
 from recordings.ports.policy_store import PolicyStore
 from recordings.ports.secret_store import SecretStore
@@ -58,6 +58,15 @@ class Claim:
     node: str
     limit: int
     overdue_before: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class DueState:
+    """How many recordings in a state are due, and since when the first of them is."""
+
+    state: State
+    count: int
+    first_due: Millis
 
 
 class RecordingStore(Protocol):
@@ -135,6 +144,9 @@ class RecordingStore(Protocol):
 
     async def release_leases(self, holder: str, now: Millis) -> int:
         """Make the recordings due that are leased to a dead holder. Return how many there were."""
+
+    async def due_states(self, node: str, now: Millis, limit: int) -> Sequence[DueState]:
+        """Return how many recordings are due for any node or for this one, by state. At most `limit` are counted."""
 
     async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[RecordingRow]:
         """Return rows of all accounts and shelves whose id is greater than `after`, sorted by id."""

@@ -11,7 +11,7 @@ from pymongo.read_concern import ReadConcern
 
 from adapters.metadata.mongodb.bson_document import projection, readable_recordings, to_document, to_recordings, to_rows
 from adapters.metadata.mongodb.change_clock import CHANGED, WRITE_MS, ChangeClock
-from adapters.metadata.mongodb.driver import Connection, Document
+from adapters.metadata.mongodb.driver import Connection, Document, to_cursor
 from adapters.metadata.mongodb.indexes import DUE, HAS_DUE, OVERDUE, RECORDINGS, lookup_index
 from adapters.metadata.mongodb.rollup_documents import COUNTED_FIELDS, changed_slots
 from adapters.metadata.mongodb.slot_marks import SlotMarks
@@ -20,8 +20,8 @@ from adapters.metadata.row_fields import fields_to_read
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import SECOND, Millis
 from recordings.model.query import prefix_end
-from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording
-from recordings.ports.recording_store import Claim, Taken, Unique
+from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording, State
+from recordings.ports.recording_store import Claim, DueState, Taken, Unique
 
 CLAIM_ROUNDS: Final = 8
 """How many times a claimer searches again after others took all recordings that it found."""
@@ -154,6 +154,13 @@ class RecordingCollection:
         with pymongo.timeout(WRITE_MS / SECOND):
             return int((await self._collection.update_many({"lease.holder": holder}, change)).modified_count)
 
+    async def due_states(self, node: str, now: Millis, limit: int) -> Sequence[DueState]:
+        """Return how many recordings are due, by state."""
+        counted = {"_id": "$state", "count": {"$sum": 1}, "first": {"$min": "$due_at"}}
+        stages: list[Document] = [{"$match": due_for(node, now)}, {"$limit": limit}, {"$group": counted}]
+        found = await to_cursor(self._collection.aggregate(stages, hint=DUE))
+        return [DueState(State(each["_id"]), each["count"], each["first"]) for each in await found.to_list(None)]
+
     async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[RecordingRow]:
         """Return rows of all accounts with an id above `after`, ordered by id."""
         names = fields_to_read(fields)
@@ -194,8 +201,13 @@ def _next_revision(values: Document) -> list[Document]:
 
 
 def due(claim: Claim) -> Document:
+    """Return the filter for the recordings that are due for a claimer."""
+    return due_for(claim.node, claim.now)
+
+
+def due_for(node: str, now: Millis) -> Document:
     """Return the filter for recordings due for any node or for this one. It contains the filter of the due index."""
-    return {"node": {"$in": [None, claim.node]}, "due_at": {**HAS_DUE["due_at"], "$lte": claim.now}}
+    return {"node": {"$in": [None, node]}, "due_at": {**HAS_DUE["due_at"], "$lte": now}}
 
 
 def overdue(claim: Claim) -> Document:

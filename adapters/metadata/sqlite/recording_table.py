@@ -17,8 +17,8 @@ from adapters.metadata.sqlite.migrations import CHANGE_CLOCK, DUE, LEASED, OVERD
 from recordings.model.fields import FIELDS, PARTS, FieldType, RecordingRow, names_of, value_of
 from recordings.model.instants import Millis
 from recordings.model.query import prefix_end
-from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording
-from recordings.ports.recording_store import Claim, Taken, Unique
+from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording, State
+from recordings.ports.recording_store import Claim, DueState, Taken, Unique
 
 log: Final = logging.getLogger(__name__)
 _JSON: Final = frozenset(names_of(FieldType.OBJECT, FieldType.FREE_FORM))
@@ -183,6 +183,18 @@ def claim_due(connection: sqlite3.Connection, claim: Claim) -> list[Recording]:
     # By `rowid`, which the due index also holds: an update by id would need another index look-up for each row.
     claims = ((lease, claim.until, number) for number, _, _ in oldest)
     return [item for each in claims for item in _readable(connection.execute(_CLAIM, each).fetchall())]
+
+
+def due_states(connection: sqlite3.Connection, node: str, now: Millis, limit: int) -> list[DueState]:
+    """Return how many of the first `limit` due recordings are in each state."""
+    statement = (
+        f"SELECT state, count(*), min(due_at) FROM (SELECT state, due_at FROM {TABLE} INDEXED BY {DUE} "
+        "WHERE node IS :none AND due_at <= :now UNION ALL "
+        f"SELECT state, due_at FROM {TABLE} INDEXED BY {DUE} WHERE node IS :node AND due_at <= :now LIMIT :limit) "
+        "GROUP BY state"
+    )
+    values = {"none": None, "node": node, "now": now, "limit": limit}
+    return [DueState(State(state), *figures) for state, *figures in connection.execute(statement, values)]
 
 
 def release_leases(connection: sqlite3.Connection, holder: str, now: Millis) -> int:

@@ -20,7 +20,7 @@ from recordings.model.recording import Recording
 from recordings.model.recording_policy import DocumentKind, PolicyDocument
 from recordings.model.user import Method, User
 from recordings.ports.account_stores import PAGE
-from recordings.ports.recording_store import Claim
+from recordings.ports.recording_store import Claim, DueState
 
 FILE = "recordings.sqlite3"
 
@@ -128,6 +128,11 @@ class SqliteStore(RollupStore, AccessTables, SecretTables):
     async def release_leases(self, holder: str, now: Millis) -> int:
         """Make the recordings due that a dead holder had leased. Return their number."""
         return int(await self._write(recording_table.release_leases, holder, now))
+
+    async def due_states(self, node: str, now: Millis, limit: int) -> Sequence[DueState]:
+        """Return how many recordings are due, by state."""
+        found: list[DueState] = await self._read(recording_table.due_states, node, now, limit)
+        return found
 
     async def scan(self, after: str, limit: int, fields: frozenset[str] | None = None) -> Sequence[RecordingRow]:
         """Return rows of all accounts with an id above `after`, ordered by id."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from recordings.model.instants import DAY
-from recordings.model.recording import Lease, Recording
+from recordings.model.recording import Lease, Recording, State
 from recordings.ports.recording_store import Claim, MetadataStore
 from tests.contract.metadata.conftest import Stores
 from tests.contract.metadata.samples import NOW, full, recording
@@ -46,6 +46,22 @@ async def test_recordings_of_other_nodes_and_not_yet_due_are_not_claimed(store: 
     await insert(store, recording(due_at=NOW + 1), recording(due_at=None), recording(due_at=NOW, node="n2"))
     assert await claim(store) == []
     assert len(await claim(store, node="n2")) == 1
+
+
+async def test_the_due_recordings_are_counted_by_state(store: MetadataStore) -> None:
+    stored, trashed = {"state": State.STORED}, {"state": State.TRASHED}
+    await insert(
+        store,
+        recording(due_at=NOW - 5, node=None, **stored),
+        recording(due_at=NOW, node="n1", **stored),
+        recording(due_at=NOW - 9, node="n1", **trashed),
+        recording(due_at=NOW - 9, node="n2", **trashed),
+        recording(due_at=NOW + 1, node="n1", **stored),
+        recording(due_at=None, node="n1", **stored),
+    )
+    found = {each.state: (each.count, each.first_due) for each in await store.due_states("n1", NOW, 10)}
+    assert found == {State.STORED: (2, NOW - 5), State.TRASHED: (1, NOW - 9)}
+    assert sum(each.count for each in await store.due_states("n1", NOW, 2)) == 2
 
 
 async def test_overdue_recordings_of_a_node_can_be_claimed_by_every_node(store: MetadataStore) -> None:

@@ -1,0 +1,132 @@
+"""What this process counts. `docs/metrics.md` lists the metrics."""
+
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from recordings.model.instants import SECOND
+from recordings.model.recording import DeliveryState, Recording, State
+from recordings.ports.audio import MediaStoreUnavailableError
+from recordings.ports.recording_store import StoreUnavailableError
+from recordings.use_cases.unclear_writes import Reporter
+
+disable_created_metrics()
+REGISTRY: Final = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
+
+OTHER: Final = "other"
+_ROUTES: Final = frozenset(
+    {"graphql", "media", "stats", "export", "events", "ingest", "v1", "v2", "peers", "console", "healthz", "readyz"}
+)
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
+_ENDED: Final = frozenset({State.STORED, State.DISCARDED, State.FAILED, State.LOST})
+_WAITS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200)
+
+REQUESTS: Final = Counter(
+    "recordings_requests", "Requests, by route, method and status.", ("route", "method", "status"), registry=REGISTRY
+)
+REQUEST_SECONDS: Final = Histogram(
+    "recordings_request_seconds",
+    "Time from the request to the end of its response, by route.",
+    ("route",),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+    registry=REGISTRY,
+)
+GRAPHQL_COST: Final = Histogram(
+    "recordings_graphql_cost",
+    "Points of cost of a GraphQL operation.",
+    buckets=(1, 10, 100, 1_000, 10_000, 100_000),
+    registry=REGISTRY,
+)
+ENDED: Final = Counter(
+    "recordings_ended",
+    "Recordings with a result, by state, reason and cause of the end. `account` is empty unless --metrics-accounts is "
+    "set.",
+    ("state", "reason", "end_cause", "account"),
+    registry=REGISTRY,
+)
+FINALIZING_SECONDS: Final = Histogram(
+    "recordings_finalizing_seconds",
+    "Time from the end of a recording's audio to its result.",
+    buckets=_WAITS,
+    registry=REGISTRY,
+)
+DELIVERIES: Final = Counter(
+    "recordings_deliveries", "Finished deliveries to a `url`, by result.", ("result",), registry=REGISTRY
+)
+DELIVERY_SECONDS: Final = Histogram(
+    "recordings_delivery_seconds",
+    "Time from the end of a recording's audio to its delivery.",
+    buckets=_WAITS,
+    registry=REGISTRY,
+)
+FAULTS: Final = Counter(
+    "recordings_step_faults", "Background steps that failed and are tried again, by step.", ("step",), registry=REGISTRY
+)
+STORE_ERRORS: Final = Counter(
+    "recordings_store_errors", "Requests and steps for which a store was unavailable.", ("store",), registry=REGISTRY
+)
+
+
+def count_request(scope: MutableMapping[str, Any], status: int | None, seconds: float) -> None:
+    """Count a request. Its route is the first part of the path, so that there are few."""
+    first = scope["path"].split("/", 2)[1] if "/" in scope["path"] else ""
+    route = f"/{first}" if first in _ROUTES else OTHER
+    method = scope.get("method", "WEBSOCKET")
+    REQUESTS.labels(route, method if method in _METHODS else OTHER, str(status or "none")).inc()
+    REQUEST_SECONDS.labels(route).observe(seconds)
+
+
+def count_store_error(error: Exception) -> None:
+    """Count an error of a store. Ignore other errors."""
+    if isinstance(error, MediaStoreUnavailableError):
+        STORE_ERRORS.labels("media").inc()
+    elif isinstance(error, StoreUnavailableError):
+        STORE_ERRORS.labels("metadata").inc()
+
+
+class CountingReporter:
+    """A `Reporter` of the background work that counts, and passes everything on to another one."""
+
+    def __init__(self, reporter: Reporter, *, by_account: bool) -> None:
+        self._next = reporter
+        self._by_account = by_account
+
+    def moved(self, recording: Recording, step: str) -> None:
+        """Count a result. `step` is the state before."""
+        self._next.moved(recording, step)
+        if step != recording.state.value.lower() and recording.state in _ENDED:
+            account = recording.account_id if self._by_account else ""
+            ENDED.labels(recording.state.value, _word(recording.reason), _word(recording.end_cause), account).inc()
+            if recording.ended is not None:
+                FINALIZING_SECONDS.observe(max(0, recording.modified - recording.ended) / SECOND)
+        delivery = recording.delivery
+        if step == State.STORED.value.lower() and delivery is not None and delivery.state is not DeliveryState.PENDING:
+            DELIVERIES.labels(delivery.state.value).inc()
+            if delivery.delivered_at is not None and recording.ended is not None:
+                DELIVERY_SECONDS.observe(max(0, delivery.delivered_at - recording.ended) / SECOND)
+
+    def fault(self, recording_id: str, step: str, error: Exception) -> None:
+        """Count a failed step."""
+        self._next.fault(recording_id, step, error)
+        FAULTS.labels(step).inc()
+        count_store_error(error)
+
+    def left_alone(self, name: str) -> None:
+        """Count nothing."""
+        self._next.left_alone(name)
+
+
+def _word(value: Any) -> str:
+    return "" if value is None else str(value.value)
