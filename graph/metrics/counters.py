@@ -19,7 +19,7 @@ from recordings.ports.audio import MediaStoreUnavailableError
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.use_cases.unclear_writes import Reporter
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY: Final = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
