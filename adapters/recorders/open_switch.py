@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from adapters.recorders.asterisk import AsteriskRecorder
+from adapters.recorders.freeswitch import FreeSwitchRecorder
 from adapters.recorders.rtpengine import RtpengineRecorder
 from adapters.recorders.switch_base import SwitchBase
 from adapters.recorders.switch_url import SwitchUrl
@@ -15,6 +16,7 @@ _KINDS: Final[Mapping[str, type[SwitchBase]]] = {
     "ari": AsteriskRecorder,
     "aris": AsteriskRecorder,
     "ng": RtpengineRecorder,
+    "esl": FreeSwitchRecorder,
 }
 
 

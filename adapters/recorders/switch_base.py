@@ -196,11 +196,12 @@ class SwitchBase(SwitchCalls, ABC):
         """Finish a take in the background. A failure of the switch is tried again at the next comparison."""
         self._spawn(self._finish_quietly(take, cause))
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         """Do work in the background, until this server gives the switch up."""
         task = asyncio.get_running_loop().create_task(work, name=f"switch {self.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _finish_quietly(self, take: SwitchTake, cause: EndCause) -> None:
         try:

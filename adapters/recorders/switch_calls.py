@@ -107,12 +107,14 @@ class SwitchCalls:
             self._report_later()
 
     def _answer_call(self, call: Call) -> None:
-        """Report that a known call was answered."""
+        """Report that a known call was answered. More may be known about it than before."""
         key = (call.account_id, call.call_id)
+        if (known := self._calls.get(key)) is not None:
+            self._calls[key] = replace(call, recorder=self.name, started=known.started)
         if key in self._unreported:
             self._unreported[key] = True
-        elif (known := self._calls.get(key)) is not None:
-            self._events.add(CallEvent(known, CallChange.ANSWERED))
+        elif known is not None:
+            self._events.add(CallEvent(self._calls[key], CallChange.ANSWERED))
 
     def _remove_call(self, account_id: str, call_id: str) -> Call | None:
         """Remove a call that ended, and return it."""

@@ -13,19 +13,25 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from recordings.model.call import EMBEDDED
 
-PORTS: Final[Mapping[str, int]] = {"ari": 8088, "aris": 8089, "ng": 2223}
-"""The schemes, and their usual ports. `ari` is Asterisk, `aris` is Asterisk with TLS, and `ng` is rtpengine."""
+PORTS: Final[Mapping[str, int]] = {"ari": 8088, "aris": 8089, "ng": 2223, "esl": 8021}
+"""The schemes, and their usual ports. `ari` is Asterisk, `aris` is Asterisk with TLS, `ng` is rtpengine,
+and `esl` is FreeSWITCH."""
 OPTIONS: Final[Mapping[str, frozenset[str]]] = {
     "ari": frozenset({"prefix", "tracks"}),
     "aris": frozenset({"prefix", "tracks"}),
     "ng": frozenset({"folder"}),
+    "esl": frozenset({"folder", "switch_folder"}),
 }
 """The parameters of each scheme besides `name` and `account`."""
-NEEDED: Final[Mapping[str, frozenset[str]]] = {"ng": frozenset({"folder"})}
+NEEDED: Final[Mapping[str, frozenset[str]]] = {
+    "ng": frozenset({"folder"}),
+    "esl": frozenset({"folder"}),
+}
 """The parameters that a scheme requires."""
 CHOICES: Final[Mapping[str, frozenset[str]]] = {"tracks": frozenset({"1", "2"})}
 """The allowed values of a parameter, if they are few."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_PATH: Final = re.compile(r"/[A-Za-z0-9/._-]*")
 _ACCOUNT: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -108,4 +114,7 @@ def _options(scheme: str, parameters: list[tuple[str, str]]) -> Mapping[str, str
     for key, value in options.items():
         if value not in CHOICES.get(key, {value}):
             raise ValueError(f"the parameter {key} must be one of {', '.join(sorted(CHOICES[key]))}; given: {value}")
+    if scheme == "esl" and not _PATH.fullmatch(folder := options.get("switch_folder") or options["folder"]):
+        form = "a path that begins with / and has only letters, digits and /._-, because FreeSWITCH splits at spaces"
+        raise ValueError(f"the folder on the switch must be {form}; given: {folder}")
     return options

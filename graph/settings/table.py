@@ -149,9 +149,10 @@ SETTINGS: Final = (
         "switch",
         tuple,
         (),
-        "A telephone switch to record on, as an ari:// URL (Asterisk) or ng:// URL (rtpengine) with a name and the "
-        "accounts that it serves, such as ari://recorder:SECRET@10.0.0.8?name=pbx1&account=ID. May be given several "
-        "times. docs/switches.md describes the URLs. Give all servers the same switches.",
+        "A telephone switch to record on, as an esl:// URL (FreeSWITCH), ari:// URL (Asterisk) or ng:// URL "
+        "(rtpengine) with a name and the accounts that it serves, such as "
+        "ari://recorder:SECRET@10.0.0.8?name=pbx1&account=ID. May be given several times. "
+        "docs/switches.md describes the URLs. Give all servers the same switches.",
         repeatable=True,
     ),
     Setting("max_streams", int, 250, "Maximum number of live calls that this server receives.", maximum=100_000),

@@ -47,6 +47,10 @@ def test_a_call_belongs_to_the_stated_account_or_to_the_only_one() -> None:
         (f"ari://u:hunter2@pbx?name=p&account={A}&tracks=3", "the parameter tracks must be one of 1, 2; given: 3"),
         (f"ng://pbx?name=p&account={A}", "the parameter folder is required for ng://"),
         (f"ng://pbx?name=p&account={A}&folder=", "the parameter folder is required for ng://"),
+        (f"esl://:hunter2@pbx?name=p&account={A}", "the parameter folder is required for esl://"),
+        (f"esl://:hunter2@pbx?name=p&account={A}&folder=/a b", "given: /a b"),
+        (f"esl://:hunter2@pbx?name=p&account={A}&folder=/a b&switch_folder=rec", "given: rec"),
+        (f"esl://:hunter2@pbx?name=p&account={A}&folder=/a&switch_folder=/a,b", "given: /a,b"),
     ],
 )
 def test_a_mistake_is_named_and_the_secret_is_not(text: str, message: str) -> None:

@@ -234,9 +234,9 @@ async def test_a_lost_connection_loses_and_doubles_no_take(plant: Plant, said: L
 async def test_another_process_continues_the_takes(plant: Plant) -> None:
     if not isinstance(plant, SwitchPlant):
         return
-    for call_id in ("goes on", "ends"):
+    for call_id in ("goes-on", "ends"):
         await ring(plant, call_id)
-    going, ended = await begin(plant, "goes on", 1), await begin(plant, "ends", 2)
+    going, ended = await begin(plant, "goes-on", 1), await begin(plant, "ends", 2)
     unknown = Take("202611-" + "3" * 32, ACCOUNT, "unknown", RecordingOptions(), recorder=plant.name)
     lost = replace(unknown, begun=SystemClock().now())
     begun = [replace(each, begun=SystemClock().now()) for each in (going, ended)]
@@ -249,7 +249,7 @@ async def test_another_process_continues_the_takes(plant: Plant) -> None:
             reason=Reason.NO_FILE,
             detail=f"the switch {plant.name} has no file of this take",
         )
-        await ring(plant, "goes on")
+        await ring(plant, "goes-on")
         await until(lambda: _stopped(plant, going))
         assert isinstance(await said.end_of(going), Ended)
     for each in (going, ended):

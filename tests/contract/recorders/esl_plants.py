@@ -1,0 +1,164 @@
+"""FreeSWITCH as a plant of the contract tests: the double, and a real one at `RECORDER_ESL_URL`."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import uuid
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+from adapters.recorders.freeswitch.esl_connection import EslConnection
+from adapters.recorders.open_switch import open_switch
+from adapters.recorders.switch_url import parse_switch_url
+from graph.server.system_clock import SystemClock
+from recordings.ports.recorder import SwitchRecorder, SwitchState, Take
+from tests.contract.recorders.esl_double import PASSWORD, EslDouble
+from tests.contract.recorders.plants import ACCOUNT, NAME, SwitchPlant
+from tests.contract.recorders.relay import HOST, Relay
+
+OTHER_ACCOUNT = "b" * 32
+ESL_URL = os.environ.get("RECORDER_ESL_URL", "")
+
+
+class EslPlant(SwitchPlant):
+    """A plant with a recorder of FreeSWITCH."""
+
+    name = NAME
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.folder = root / "freeswitch"
+
+    @abstractmethod
+    def url(self) -> str:
+        """Return the URL of the switch in the settings."""
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    def recorder_of(self, text: str) -> SwitchRecorder:
+        return open_switch(parse_switch_url(text), spool=self.spool, clock=SystemClock())
+
+    async def connect(self, takes: Sequence[Take] = ()) -> SwitchRecorder:
+        switch = self.recorder_of(self.url())
+        self._running = asyncio.create_task(switch.run(takes))
+        await wait_for_state(switch, SwitchState.READY)
+        return switch
+
+    async def disconnect(self) -> None:
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+
+    async def __aexit__(self, *_: object) -> None:
+        await super().__aexit__()
+        await self.disconnect()
+        await self.close()
+
+    async def restart_recorder(self, takes: Sequence[Take]) -> None:
+        await self.disconnect()
+        self.recorder = await self.connect(takes)
+
+    def files(self) -> int:
+        return len(list(self.folder.iterdir()))
+
+
+class EslDoublePlant(EslPlant):
+    async def open(self) -> SwitchRecorder:
+        await asyncio.to_thread(self.folder.mkdir, parents=True, exist_ok=True)
+        self.double = EslDouble()
+        await self.double.start()
+        return await self.connect()
+
+    def url(self) -> str:
+        secret = quote(PASSWORD, safe="")
+        return f"esl://:{secret}@{HOST}:{self.double.port}?name={NAME}&account={ACCOUNT}&folder={self.folder}"
+
+    async def close(self) -> None:
+        await self.double.stop()
+
+    async def ring(self, call_id: str) -> None:
+        self.double.calls.ring(call_id)
+
+    async def hang_up(self, call_id: str) -> None:
+        self.double.calls.hang_up(call_id)
+
+    async def audio(self, call_id: str) -> None:
+        self.double.calls.advance(0.5)
+
+    async def lose_connection(self) -> None:
+        self.double.drop()
+
+
+class RealEslPlant(EslPlant):
+    """A real FreeSWITCH, with the calls of `originate`.
+
+    `RECORDER_ESL_URL` is like a URL of the settings; its name and accounts do not matter. Without `folder`, a folder in
+    `/tmp` is used, which FreeSWITCH must be able to reach. Two accounts and a variable of the channel keep other calls
+    of the switch out of the tests.
+    """
+
+    async def open(self) -> SwitchRecorder:
+        parts = urlsplit(ESL_URL)
+        options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        self._made = "" if options.get("folder") else tempfile.mkdtemp(prefix="recordings-")
+        self.folder = Path(options.get("folder") or self._made)
+        if self._made:
+            self.folder.chmod(0o777)
+        self._there = options.get("switch_folder") or str(self.folder)
+        self._before = set(self.folder.iterdir())
+        settings = parse_switch_url(f"esl://{parts.netloc}?name=real&account={ACCOUNT}&folder={self.folder}")
+        host, port = settings.host, settings.port
+        self._secrets = parts.netloc.rpartition("@")[0]
+        self._control = await EslConnection.open(host, port, settings.user, settings.secret)
+        self._reading = asyncio.create_task(self._control.read(lambda _event: None))
+        self._mark = uuid.uuid4().hex[:8]
+        self._uuids: list[str] = []
+        self._relay = Relay(host, port)
+        await self._relay.start()
+        return await self.connect()
+
+    def url(self) -> str:
+        accounts = f"account={ACCOUNT}&account={OTHER_ACCOUNT}"
+        folders = f"folder={self.folder}&switch_folder={self._there}"
+        return f"esl://{self._secrets}@{HOST}:{self._relay.port}?name={NAME}&{accounts}&{folders}"
+
+    async def close(self) -> None:
+        for each in self._uuids:
+            await self._control.ask("uuid_kill", each)
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+        await self._relay.stop()
+        if self._made:
+            await asyncio.to_thread(shutil.rmtree, self._made)
+
+    async def ring(self, call_id: str) -> None:
+        variables = f"origination_uuid={call_id},recordings_account={ACCOUNT},ignore_early_media=true"
+        playing = "&endless_playback(tone_stream://%(1000,0,440);loops=-1)"
+        for endpoint in (f"null/{call_id}", "loopback/tone/default", f"loopback/{call_id}/default"):
+            reply = await self._control.ask("originate", f"{{{variables}}}{endpoint}", playing)
+            if reply.startswith("+OK"):
+                self._uuids.append(call_id)
+                return
+        raise AssertionError(f"the switch cannot originate a call: {reply}")
+
+    async def hang_up(self, call_id: str) -> None:
+        await self._control.ask("uuid_kill", call_id)
+
+    async def audio(self, call_id: str) -> None:
+        # The switch has no event for it.
+        await asyncio.sleep(0.3)
+
+    def files(self) -> int:
+        return len(set(self.folder.iterdir()) - self._before)
+
+    async def lose_connection(self) -> None:
+        self._relay.cut()
+
+
+async def wait_for_state(switch: SwitchRecorder, state: SwitchState) -> None:
+    async with asyncio.timeout(20):
+        while switch.state is not state:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
