@@ -1,16 +1,21 @@
 """Compare the CPU cost of rejecting a hostile document with the cost of executing a page of 100 recordings.
 
     python -m bench.attacks
+    python -m bench.attacks --tenants
+
+The second command measures two tenants on a real server instead: `bench/two_tenants.py`.
 
 The time to read the page from a store is not included. It is longer than the time to execute the page.
 """
 
+import argparse
 import asyncio
 import time
 from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from bench.two_tenants import print_table
 from graph.execution.executor import CompiledExecutor
 from tests.graph.execution.differential import context, run, visible
 from tests.graph.execution.rows import sound_row
@@ -44,6 +49,13 @@ async def page() -> float:
 
 def main() -> None:
     """Print a line for each attack."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tenants", action="store_true", help="measure account B while account A attacks")
+    parser.add_argument("--only", help="measure only attacks whose names contain this text")
+    arguments = parser.parse_args()
+    if arguments.tenants:
+        print_table(arguments.only)
+        return
     whole = asyncio.run(page())
     print(f"{'executed page':28} {whole * 1e3:8.2f} ms   1.00x")
     for name, (text, _) in ATTACKS.items():

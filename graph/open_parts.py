@@ -81,7 +81,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         allowed_urls = _delivery_urls(settings)
         courier = UrlCourier(media.read, guard, settings.data / DELIVERY_FOLDER, prefixes=allowed_urls, options=options)
         exit_stack.push_async_callback(courier.close)
-        audio_workers = AudioWorkers(settings.data / "work", workers=settings.audio_workers)
+        audio_workers = AudioWorkers(settings.data / "work", workers=settings.audio_workers + _SPARE_WORKERS)
         exit_stack.push_async_callback(audio_workers.close)
         renditions = _renditions(settings, media, exit_stack)
         issuer = _issuer(settings)
@@ -222,14 +222,16 @@ def _delivery_urls(settings: Settings) -> tuple[str, ...]:
     try:
         return full_prefixes(settings.delivery_places)
     except (ValueError, ImportError) as error:
-        message = f"RECORDINGS_DELIVERY_PLACES cannot be used: {error}"
+        message = f"RECORDINGS_SPARE_WORKERS = 2
+"""One more process for short files, and one for an account that has no long file in the others."""
+_DELIVERY_PLACES cannot be used: {error}"
         raise CannotOpenError(message) from error
 
 
 def _renditions(settings: Settings, media: MediaRouter, exit_stack: AsyncExitStack) -> Renditions:
     folder = settings.data / _RENDITIONS
     # Separate processes, started on the first request: conversions for listeners do not delay recordings.
-    audio_workers = AudioWorkers(folder / "work", workers=settings.audio_workers)
+    audio_workers = AudioWorkers(folder / "work", workers=settings.audio_workers + _SPARE_WORKERS)
     exit_stack.push_async_callback(audio_workers.close)
     renditions = Renditions(folder, audio_workers, media.read, max_bytes=settings.renditions_mb * MIB)
     exit_stack.push_async_callback(renditions.close)

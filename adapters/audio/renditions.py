@@ -18,6 +18,7 @@ from adapters.audio.encoding import FORMATS, max_length
 from adapters.audio.fair_queue import FairQueue
 from adapters.audio.file_cache import CachedFile, FolderCache, size_on_disk
 from adapters.audio.peaks import MAX_DURATION, Waveform
+from recordings.model.instants import MINUTE
 from recordings.model.recording import Media
 from recordings.ports.audio import Codec, SpooledAudio, Target, Track
 
@@ -34,6 +35,8 @@ a page of 100 recordings.
 """
 _MAX_WAVEFORM: Final = 512 * 1024
 """Bytes of a waveform with the most pixels, as text."""
+_LONG: Final = 10 * MINUTE
+"""The rendition of a longer recording is long work."""
 _SWEEPS: Final = 24
 """How many times old renditions are searched for, within the maximum age of a rendition."""
 
@@ -63,7 +66,7 @@ class Renditions:
     Renditions are kept in `folder`, each for at most `seconds`. Together with the files of the jobs in progress they
     take at most `max_bytes`: a job waits until its space is free. At most `at_once` are made at the same time. One
     account may have `waiting` more in the queue, and all accounts together eight times as many.
-    The accounts take turns. Two requests for the same rendition share one. It belongs to one event loop.
+    The accounts take turns by `FairQueue`. Two requests for the same rendition share one. It belongs to one event loop.
     """
 
     def __init__(
@@ -107,7 +110,7 @@ class Renditions:
         if wanted.content_type == media.content_type:
             return None
         key = f"{media.sha256}.{format}"
-        cached = await self._get_or_make(key, account_id, lambda: self._convert(key, media, format))
+        cached = await self._get_or_make(key, account_id, media, lambda: self._convert(key, media, format, account_id))
         return Rendition(cached.path, format, wanted.content_type, cached.length, cached.note)
 
     async def peaks(self, media: Media, pixels: int, account_id: str = "") -> Waveform:
@@ -116,7 +119,7 @@ class Renditions:
         It raises the errors of `convert`, and `ValueError` if `pixels` is out of range.
         """
         key = f"{media.sha256}.{pixels}.{_WAVEFORM}"
-        cached = await self._get_or_make(key, account_id, lambda: self._draw(key, media, pixels))
+        cached = await self._get_or_make(key, account_id, media, lambda: self._draw(key, media, pixels, account_id))
         try:
             text = await asyncio.to_thread(cached.path.read_bytes)
         except FileNotFoundError as error:
@@ -152,17 +155,19 @@ class Renditions:
             await asyncio.sleep(self._seconds / _SWEEPS)
 
     async def _get_or_make(
-        self, key: str, account_id: str, make: Callable[[], Coroutine[Any, Any, CachedFile]]
+        self, key: str, account_id: str, media: Media, make: Callable[[], Coroutine[Any, Any, CachedFile]]
     ) -> CachedFile:
         """Return the cached file for a key, or join the job that makes it, or start that job."""
         if (task := self._jobs.get(key)) is None:
             if (cached := await asyncio.to_thread(self._cache.get, key)) is not None:
                 return cached
             # Another request may have started the job while this one read the cache.
-            task = self._jobs.get(key) or self._start(key, account_id, make)
+            task = self._jobs.get(key) or self._start(key, account_id, media, make)
         return cast("CachedFile", await asyncio.shield(task))
 
-    def _start(self, key: str, account_id: str, make: Callable[[], Coroutine[Any, Any, CachedFile]]) -> Task[Any]:
+    def _start(
+        self, key: str, account_id: str, media: Media, make: Callable[[], Coroutine[Any, Any, CachedFile]]
+    ) -> Task[Any]:
         if len(self._jobs) >= self._max_jobs or self._jobs_by_account[account_id] >= self._max_per_account:
             message = (
                 f"{len(self._jobs)} renditions are running or waiting, {self._jobs_by_account[account_id]} of them for "
@@ -171,7 +176,7 @@ class Renditions:
             )
             raise AudioWorkersBusyError(message)
         self._jobs_by_account[account_id] += 1
-        self._jobs[key] = task = asyncio.create_task(self._wait_and_make(account_id, make))
+        self._jobs[key] = task = asyncio.create_task(self._wait_and_make(account_id, media, make))
         task.add_done_callback(lambda done: self._finished(key, account_id, done))
         return task
 
@@ -182,21 +187,21 @@ class Renditions:
             # Mark the error as seen: the caller may be gone, and asyncio would log it.
             task.exception()
 
-    async def _wait_and_make(self, account_id: str, make: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-        async with self._queue.slot(account_id):
+    async def _wait_and_make(self, account_id: str, media: Media, make: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        async with self._queue.slot(account_id, is_long=media.duration_ms > _LONG):
             return await make()
 
-    async def _convert(self, key: str, media: Media, format: str) -> CachedFile:
+    async def _convert(self, key: str, media: Media, format: str, account_id: str) -> CachedFile:
         limit = max_length(FORMATS[format], media.sample_rate, media.channels, media.duration_ms)
         async with self._reserved(media, limit), self._fetched(media) as source:
             audio = SpooledAudio((Track(str(source), Codec.CONTAINER),))
             target = Target(format, None, MAX_DURATION, max_bytes=limit)
-            made = await self._audio_workers.render(secrets.token_hex(16), audio, target)
+            made = await self._audio_workers.render(secrets.token_hex(16), audio, target, account_id)
             return await asyncio.to_thread(self._cache.add, key, made.sha256, Path(made.path))
 
-    async def _draw(self, key: str, media: Media, pixels: int) -> CachedFile:
+    async def _draw(self, key: str, media: Media, pixels: int, account_id: str) -> CachedFile:
         async with self._reserved(media, _MAX_WAVEFORM), self._fetched(media) as source:
-            drawn = await self._audio_workers.draw(str(source), pixels)
+            drawn = await self._audio_workers.draw(str(source), pixels, account_id)
             text = json.dumps(drawn, separators=(",", ":")).encode()
             await asyncio.to_thread(source.write_bytes, text)
             return await asyncio.to_thread(self._cache.add, key, sha256(text).hexdigest(), source)

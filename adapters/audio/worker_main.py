@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from threading import Thread
+from typing import Final
 
 import av
 import av.logging
@@ -16,12 +17,22 @@ from adapters.audio.peaks import Waveform, waveform
 from adapters.audio.render_job import render
 from recordings.ports.audio import NotAudio, Rendered, SpooledAudio, Target
 
+_HANG: Final = 10.0
+"""Seconds of CPU time after its budget at which a job that does not end is killed: it hangs in a library."""
+_out_of_budget = False
+
+
+class TakesLonger(Exception):  # noqa: N818 - an expected result
+    """The job needs more CPU time than its budget."""
+
 
 def begin(lifeline: Connection, memory_bytes: int) -> None:
     """Prepare a new worker process."""
     # Ctrl-C goes to the whole process group, but only the parent decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGPROF, _end_budget)
     av.logging.set_level(None)
     # The audio of live calls has priority.
     os.nice(10)
@@ -31,16 +42,50 @@ def begin(lifeline: Connection, memory_bytes: int) -> None:
     Thread(target=_end_with, args=(lifeline,), daemon=True).start()
 
 
-def work(folder: str, name: str, audio: SpooledAudio, target: Target, seconds: float) -> Rendered:
-    """Render within a time limit. After it, SIGALRM kills the process, also if it hangs in a library."""
-    with _limited(seconds), _limited_size(target.max_bytes):
+def work(folder: str, name: str, audio: SpooledAudio, target: Target, budget: float | None, seconds: float) -> Rendered:
+    """Render within a time limit. After it, SIGALRM kills the process, also if it hangs in a library.
+
+    Raises:
+        TakesLonger: the job needs more CPU time than its budget.
+    """
+    with _budgeted(budget), _limited(seconds), _limited_size(target.max_bytes):
         return render(folder, name, audio, target)
 
 
-def draw(path: str, pixels: int, seconds: float) -> Waveform:
-    """Return the waveform of a file, within a time limit."""
-    with _limited(seconds):
+def draw(path: str, pixels: int, budget: float | None, seconds: float) -> Waveform:
+    """Return the waveform of a file, within a time limit. Raises `TakesLonger`, as `work`."""
+    with _budgeted(budget), _limited(seconds):
         return waveform(path, pixels)
+
+
+def _end_budget(_number: int, _frame: object) -> None:
+    global _out_of_budget  # noqa: PLW0603 - a signal handler has no other way to report
+    _out_of_budget = True
+    raise TakesLonger
+
+
+@contextmanager
+def _budgeted(budget: float | None) -> Iterator[None]:
+    """Raise `TakesLonger` in the block when its CPU time is used up."""
+    global _out_of_budget  # noqa: PLW0603 - see `_end_budget`
+    _out_of_budget = False
+    if budget is None:
+        yield
+        return
+    # The signal is sent again because FFmpeg can ignore an error of a callback.
+    signal.setitimer(signal.ITIMER_PROF, budget, budget / 4)
+    signal.setitimer(signal.ITIMER_VIRTUAL, budget + _HANG)
+    try:
+        yield
+    except BaseException as error:
+        if _out_of_budget:
+            raise TakesLonger from error
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    if _out_of_budget:
+        raise TakesLonger
 
 
 @contextmanager

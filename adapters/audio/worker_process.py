@@ -12,9 +12,8 @@ from typing import Final, TypeVar
 
 from adapters.audio import worker_main as worker
 from adapters.audio.peaks import Waveform
-from recordings.ports.audio import NotAudio, Rendered, SpooledAudio, Target
+from recordings.ports.audio import Rendered, SpooledAudio, Target
 
-_TRIES: Final = 2
 _START: Final = 60.0
 """Seconds that a process may take to start, in addition to the time of its job."""
 _T = TypeVar("_T")
@@ -29,6 +28,10 @@ class Limits:
     tasks: int
 
 
+class WorkerDied(Exception):  # noqa: N818 - an expected result; the job can be tried again
+    """The process died in the job, or hung."""
+
+
 class WorkerProcess:
     """A pool of exactly one process. It runs one job at a time, so if it dies the cause is known: that job's file."""
 
@@ -38,35 +41,30 @@ class WorkerProcess:
         self._lifeline: Connection | None = None
         self._done = 0
 
-    async def render(self, folder: str, name: str, audio: SpooledAudio, target: Target) -> Rendered:
-        """Make the file to store. Raises `NotAudio`."""
-        return await self._run(worker.work, folder, name, audio, target, self._limits.seconds)
+    async def render(
+        self, folder: str, name: str, audio: SpooledAudio, target: Target, budget: float | None
+    ) -> Rendered:
+        """Make the file to store. Raises `NotAudio`, `TakesLonger` and `WorkerDied`."""
+        return await self._run(worker.work, folder, name, audio, target, budget, self._limits.seconds)
 
-    async def draw(self, path: str, pixels: int) -> Waveform:
-        """Return the waveform of a file. Raises `NotAudio`."""
-        return await self._run(worker.draw, path, pixels, self._limits.seconds)
+    async def draw(self, path: str, pixels: int, budget: float | None) -> Waveform:
+        """Return the waveform of a file. Raises `NotAudio`, `TakesLonger` and `WorkerDied`."""
+        return await self._run(worker.draw, path, pixels, budget, self._limits.seconds)
 
     async def _run(self, work: Callable[..., _T], *arguments: object) -> _T:
-        """Run the job. Run it once more if the process dies.
-
-        Raises:
-            NotAudio: the job raised it, or the process died twice.
-        """
         if self._done >= self._limits.tasks:
             # The pool's own `max_tasks_per_child` can leave the pool without a process (python/cpython#115634).
             self.close()
         self._done += 1
-        for _ in range(_TRIES):
-            try:
-                # Starting a process blocks.
-                pool = await asyncio.to_thread(self._open)
-                job = await asyncio.to_thread(_submit, pool, work, *arguments)
-                async with asyncio.timeout(self._limits.seconds + _START):
-                    return await asyncio.wrap_future(job)
-            except (BrokenProcessPool, TimeoutError):
-                self.close()
-        message = f"decoding the audio crashed or took more than {self._limits.seconds:g} seconds, twice"
-        raise NotAudio(message)
+        try:
+            # Starting a process blocks.
+            pool = await asyncio.to_thread(self._open)
+            job = await asyncio.to_thread(_submit, pool, work, *arguments)
+            async with asyncio.timeout(self._limits.seconds + _START):
+                return await asyncio.wrap_future(job)
+        except (BrokenProcessPool, TimeoutError) as error:
+            self.close()
+            raise WorkerDied(str(error)) from error
 
     def close(self) -> None:
         """End the process, also in the middle of a job. The next job starts a new process."""

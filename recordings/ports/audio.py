@@ -213,8 +213,8 @@ class Rendered:
 class AudioProcessor(Protocol):
     """Decodes, measures and converts audio, outside the event loop."""
 
-    async def render(self, recording_id: str, audio: SpooledAudio, target: Target) -> Rendered:
-        """Make the file to be stored from the spooled audio.
+    async def render(self, recording_id: str, audio: SpooledAudio, target: Target, account_id: str) -> Rendered:
+        """Make the file to be stored from the spooled audio. The accounts share the processors fairly.
 
         Raises:
             NotAudio: it cannot be decoded within the processor's limits.

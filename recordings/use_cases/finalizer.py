@@ -126,7 +126,8 @@ class Finalizer:
     async def _render(self, recording: Recording, audio: SpooledAudio) -> Rendered | Event:
         """Decode and measure spooled audio. Return the event if the audio cannot be stored."""
         try:
-            rendered = await self._audio_processor.render(recording.id, audio, self._target_of(recording))
+            target = self._target_of(recording)
+            rendered = await self._audio_processor.render(recording.id, audio, target, recording.account_id)
         except TooLong as error:
             return Failed(at=self._clock.now(), reason=Reason.TOO_LONG, detail=str(error)[:500])
         except NotAudio as error:

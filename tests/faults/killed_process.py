@@ -236,7 +236,7 @@ def _held(folder: Path) -> Collection[str]:
     return held
 
 
-def render_half(work: str, name: str, _audio: Any, _target: Any, folder: str) -> None:
+def render_half(work: str, name: str, _audio: Any, _target: Any, _budget: float | None, folder: str) -> None:
     """Write a partial file in a worker process, and then wait without end."""
     from adapters.audio.encoding import FORMATS
     from adapters.audio.render_job import file_of, part_of

@@ -1,0 +1,270 @@
+"""Measure how long account B waits while account A attacks the same server, beside a quiet server.
+
+    python -m bench.attacks --tenants
+
+Each attack runs against a real server of its own. B uploads a second of audio and reads a page, again and again. The
+table has the time until B's upload is STORED, and B's median and slowest page.
+"""
+
+import asyncio
+import socket
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, Final
+
+import av
+from av.audio.frame import AudioFrame
+from av.packet import Packet
+
+from adapters.metadata.sqlite import SqliteStore
+from graph.services import Services, open_services
+from graph.settings import load
+from recordings.model.account import DEFAULT_SCOPES, Principal
+from recordings.model.recording import Recording, State
+from tests.contract.metadata.samples import recording
+from tests.e2e.server import Server
+from tests.e2e.sound import wav
+
+ACCOUNTS: Final = {"A": "aa" * 16, "B": "bb" * 16}
+UPLOADS: Final = 3
+WAIT: Final = 300.0
+"""Seconds after which an upload of B is given up."""
+_PAGE: Final = b'{"query": "{ recordings(first: 20) { nodes { id state } } }"}'
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An account, with its ingest addresses and a token."""
+
+    account_id: str
+    addresses: tuple[str, ...]
+    token: str
+
+
+def opus_silence(hours: float) -> bytes:
+    """Return an Ogg file of Opus with this much silence, of 76 bytes a second."""
+    with tempfile.NamedTemporaryFile(suffix=".ogg") as file:
+        with av.open(file.name, "w", format="ogg") as output:
+            stream: Any = output.add_stream("libopus", rate=48_000, layout="mono")
+            stream.bit_rate, stream.options = 500, {"frame_duration": "60", "application": "lowdelay"}
+            frame = AudioFrame(format="s16", layout="mono", samples=2_880)
+            frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+            data = min((bytes(packet) for _ in range(4) for packet in stream.encode(frame)), key=len)
+            for position in range(int(hours * 60_000)):
+                packet: Packet[Any] = Packet(data)
+                packet.pts = packet.dts = position * 2_880
+                packet.duration, packet.time_base, packet.stream = 2_880, Fraction(1, 48_000), stream
+                output.mux(packet)
+        return Path(file.name).read_bytes()
+
+
+def make_tenants(data: Path) -> Mapping[str, Tenant]:
+    """Create the two accounts in a data folder."""
+
+    async def make(services: Services) -> dict[str, Tenant]:
+        made = {}
+        for name, account_id in ACCOUNTS.items():
+            await services.accounts.create_account(name, account_id=account_id)
+            addresses = [await services.accounts.create_ingest(account_id) for _ in range(2)]
+            token = services.tokens.issue(Principal(account_id, frozenset(DEFAULT_SCOPES)), 86_400)
+            paths = tuple(f"/ingest/{each.address.id}/{each.secret}" for each in addresses)
+            made[name] = Tenant(account_id, paths, token)
+        return made
+
+    async def run() -> dict[str, Tenant]:
+        async with open_services(load({}, {"data": str(data)})) as services:
+            return await make(services)
+
+    return asyncio.run(run())
+
+
+def upload(port: int, address: str, call_id: str, body: bytes, extension: str = "wav") -> tuple[int, bytes]:
+    """Send a file and return the status and the body of the response."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=WAIT)
+    try:
+        connection.request("PUT", f"{address}/{call_id}.{extension}?call_id={call_id}", body)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def ask(port: int, token: str, body: bytes) -> bytes:
+    """Send a GraphQL request and return the body of the response."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=WAIT)
+    try:
+        headers = {"X-Auth-Token": token, "Content-Type": "application/json"}
+        connection.request("POST", "/graphql", body, headers)
+        return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+def seconds_until_stored(port: int, tenant: Tenant, call_id: str, body: bytes, wait: float = WAIT) -> float:
+    """Upload a file and return how long it takes until it is STORED. A rejected upload is tried again."""
+    started = time.monotonic()
+    query = b'{"query": "{ recordings(first: 1, filter: {callId: {equal: \\"%s\\"}}) { nodes { state } } }"}'
+    while time.monotonic() - started < wait:
+        if upload(port, tenant.addresses[0], call_id, body)[0] in {200, 201}:
+            break
+        time.sleep(0.5)
+    while time.monotonic() - started < wait:
+        if b'"STORED"' in ask(port, tenant.token, query % call_id.encode()):
+            return time.monotonic() - started
+        time.sleep(0.05)
+    return wait
+
+
+@contextmanager
+def pages(port: int, token: str, seconds: list[float]) -> Iterator[None]:
+    """Read a page every 50 ms until the block ends, and add each duration to `seconds`."""
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.wait(0.05):
+            started = time.monotonic()
+            ask(port, token, _PAGE)
+            seconds.append(time.monotonic() - started)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(WAIT)
+
+
+Attack = Callable[[ExitStack, Server, Tenant], None]
+"""Starts an attack. What it opens is closed by the stack."""
+
+
+def long_files(_stack: ExitStack, server: Server, tenant: Tenant) -> None:
+    """Upload twelve files of four hours each, to two ingest addresses."""
+    silence = opus_silence(4)
+    for number in range(12):
+        # Another file each time: the same bytes at one address are stored once.
+        upload(server.port, tenant.addresses[number % 2], f"long{number}", silence, "opus")
+
+
+def open_socket(stack: ExitStack, server: Server, head: str) -> socket.socket:
+    """Open a connection and send the beginning of a request."""
+    opened = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+    opened.sendall(head.replace("\n", "\r\n").encode())
+    return opened
+
+
+def slow_uploads(stack: ExitStack, server: Server, tenant: Tenant) -> None:
+    """Open a hundred uploads that send a byte now and then."""
+    sockets = [
+        open_socket(
+            stack,
+            server,
+            f"PUT {tenant.addresses[0]}?call_id=slow{number} HTTP/1.1\nHost: x\nContent-Length: 99999\n\n",
+        )
+        for number in range(100)
+    ]
+    over = threading.Event()
+    stack.callback(over.set)
+
+    def trickle() -> None:
+        while not over.wait(5):
+            for each in sockets:
+                try:
+                    each.sendall(b"x")
+                except OSError:
+                    continue
+
+    threading.Thread(target=trickle, daemon=True).start()
+
+
+def silent_streams(stack: ExitStack, server: Server, tenant: Tenant) -> None:
+    """Open as many media streams as the server accepts, and send nothing."""
+    for _ in range(260):
+        open_socket(
+            stack,
+            server,
+            f"GET {tenant.addresses[0]}/ws HTTP/1.1\nHost: x\nUpgrade: websocket\nConnection: Upgrade\n"
+            "Sec-WebSocket-Version: 13\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\n\n",
+        )
+
+
+def slow_heads(stack: ExitStack, server: Server, _tenant: Tenant) -> None:
+    """Open connections that never finish their head."""
+    for _ in range(2_000):
+        open_socket(stack, server, "GET / HTTP/1.1\nHost: x\n")
+
+
+def due_purges(_stack: ExitStack, server: Server, tenant: Tenant) -> None:
+    """Restart the server with many recordings of A whose purge is due."""
+    server.stop()
+    asyncio.run(_insert(server.data, [_due(tenant.account_id, number) for number in range(DUE)]))
+    server.start()
+
+
+def _due(account_id: str, number: int) -> Recording:
+    due = 1_700_000_000_000 + number
+    return replace(
+        recording(account_id=account_id),
+        state=State.TRASHED,
+        trashed_from=State.FAILED,
+        purge_at=due,
+        due_at=due,
+        node=None,
+    )
+
+
+async def _insert(data: Path, recordings: list[Recording]) -> None:
+    store = SqliteStore(data)
+    await store.open()
+    try:
+        for start in range(0, len(recordings), 500):
+            await asyncio.gather(*(store.insert(each) for each in recordings[start : start + 500]))
+    finally:
+        await store.close()
+
+
+DUE: Final = 60_000
+ATTACKS: Final[Mapping[str, Attack | None]] = {
+    "quiet": None,
+    "12 files of 4 hours": long_files,
+    "100 slow uploads": slow_uploads,
+    "260 silent streams": silent_streams,
+    "2,000 slow heads": slow_heads,
+    "60,000 due purges": due_purges,
+}
+
+
+def measure(attack: Attack | None) -> tuple[list[float], list[float]]:
+    """Return B's seconds until STORED and B's seconds for a page, under an attack of A."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        data = Path(folder, "data")
+        server = stack.enter_context(Server(data, "--log-level", "warning"))
+        tenants = make_tenants(data)
+        body = wav(1)
+        seconds_until_stored(server.port, tenants["B"], "warm", body)
+        if attack is not None:
+            attack(stack, server, tenants["A"])
+        read: list[float] = []
+        with pages(server.port, tenants["B"].token, read):
+            stored = [seconds_until_stored(server.port, tenants["B"], f"b{number}", body) for number in range(UPLOADS)]
+        return stored, read
+
+
+def print_table(only: str | None = None) -> None:
+    """Print a line for each attack: B's times, beside those of a quiet server."""
+    print(f"{'attack of A':24} {'B STORED, first':>16} {'slowest':>9} {'page p50':>10} {'page max':>10}")
+    for name, attack in ATTACKS.items():
+        if only is None or only in name or attack is None:
+            stored, read = measure(attack)
+            page = f"{statistics.median(read) * 1e3:7.0f} ms {max(read) * 1e3:7.0f} ms"
+            print(f"{name:24} {stored[0]:14.1f} s {max(stored):7.1f} s {page}", flush=True)
