@@ -15,14 +15,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, Final
-
-import av
-from av.audio.frame import AudioFrame
-from av.packet import Packet
+from typing import Final
 
 from adapters.metadata.sqlite import SqliteStore
 from graph.services import Services, open_services
@@ -31,7 +26,7 @@ from recordings.model.account import DEFAULT_SCOPES, Principal
 from recordings.model.recording import Recording, State
 from tests.contract.metadata.samples import recording
 from tests.e2e.server import Server
-from tests.e2e.sound import wav
+from tests.e2e.sound import opus_silence, wav
 
 ACCOUNTS: Final = {"A": "aa" * 16, "B": "bb" * 16}
 UPLOADS: Final = 3
@@ -47,24 +42,6 @@ class Tenant:
     account_id: str
     addresses: tuple[str, ...]
     token: str
-
-
-def opus_silence(hours: float) -> bytes:
-    """Return an Ogg file of Opus with this much silence, of 76 bytes a second."""
-    with tempfile.NamedTemporaryFile(suffix=".ogg") as file:
-        with av.open(file.name, "w", format="ogg") as output:
-            stream: Any = output.add_stream("libopus", rate=48_000, layout="mono")
-            stream.bit_rate, stream.options = 500, {"frame_duration": "60", "application": "lowdelay"}
-            frame = AudioFrame(format="s16", layout="mono", samples=2_880)
-            frame.planes[0].update(bytes(frame.planes[0].buffer_size))
-            frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
-            data = min((bytes(packet) for _ in range(4) for packet in stream.encode(frame)), key=len)
-            for position in range(int(hours * 60_000)):
-                packet: Packet[Any] = Packet(data)
-                packet.pts = packet.dts = position * 2_880
-                packet.duration, packet.time_base, packet.stream = 2_880, Fraction(1, 48_000), stream
-                output.mux(packet)
-        return Path(file.name).read_bytes()
 
 
 def make_tenants(data: Path) -> Mapping[str, Tenant]:
@@ -150,7 +127,7 @@ Attack = Callable[[ExitStack, Server, Tenant], None]
 
 def long_files(_stack: ExitStack, server: Server, tenant: Tenant) -> None:
     """Upload twelve files of four hours each, to two ingest addresses."""
-    silence = opus_silence(4)
+    silence = opus_silence(4 * 3_600)
     for number in range(12):
         # Another file each time: the same bytes at one address are stored once.
         upload(server.port, tenant.addresses[number % 2], f"long{number}", silence, "opus")

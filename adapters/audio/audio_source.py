@@ -38,7 +38,8 @@ class AudioSource:
     `format` is FFmpeg's name of the file format. `plain` is the header of a file of plain samples. `announced_ms` is
     the length in the header. It is an estimate by the bit rate if `is_estimate`. `frame_bytes` is the number of bytes
     between the tags of a file that consists of frames only (MP3, AAC). `known_damage` comes from the structure of the
-    file. `damage` names all missing parts and is complete after `frames` has ended.
+    file. `damage` names all missing parts. `silence_ms` is the silence in gaps. Both are complete after `frames` has
+    ended.
     """
 
     format: str
@@ -55,6 +56,7 @@ class AudioSource:
     known_damage: tuple[str, ...] = ()
     parts: Sequence[Part] = ()
     damage: list[str] = field(default_factory=list)
+    silence_ms: float = 0.0
 
     def __post_init__(self) -> None:
         """Begin with the damage that is known."""
@@ -93,7 +95,7 @@ class AudioSource:
             self._count_bytes(found[0], self.frame_bytes)
         elif bad:
             self.damage.append(f"{bad} of {bad + good} parts are damaged and left out")
-        silence_ms = max((each.silence_ms for each in found), default=0)
+        self.silence_ms = silence_ms = max((each.silence_ms for each in found), default=0)
         if silence_ms and (self.damage or self.format == "flac"):
             # A FLAC file has no pauses, so a gap is lost audio.
             self.damage.append(f"{round(silence_ms)} ms are missing and stored as silence")

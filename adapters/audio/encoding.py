@@ -43,11 +43,29 @@ WAV: Final = Format("wav", "audio/x-wav", "pcm_s16le", "s16")
 OPUS: Final = Format("opus", "audio/ogg", "libopus", "s16")
 FLAC: Final = Format("flac", "audio/flac", "flac", "s16")
 FORMATS: Final = {format.name: format for format in (MP3, WAV, OPUS, FLAC)}
-"""All output formats by name. Opus and FLAC are for renditions only, because v2 has neither."""
+"""All output formats by name. FLAC is for renditions only, and Opus also for audio that would grow too much as MP3."""
 
 
-def encode(frames: Iterable[AudioFrame], file: BinaryIO, format: Format, sample_rate: int, channels: int) -> int:
-    """Write frames to a seekable file. Return the number of samples in each channel."""
+class TooManyBytes(Exception):  # noqa: N818 - an expected result
+    """The encoded file is larger than its limit."""
+
+
+def encode(
+    frames: Iterable[AudioFrame],
+    file: BinaryIO,
+    format: Format,
+    sample_rate: int,
+    channels: int,
+    max_bytes: int | None = None,
+    low_bit_rate: int | None = None,
+) -> int:
+    """Write frames to a seekable file. Return the number of samples in each channel.
+
+    With `low_bit_rate`, Opus has this bit rate for speech, and long packets.
+
+    Raises:
+        TooManyBytes: the file is larger than `max_bytes`.
+    """
     layout = "stereo" if channels > 1 else "mono"
     written = 0
     # Bit-exact: the file does not name the encoder, so the same audio always gives the same bytes.
@@ -58,11 +76,15 @@ def encode(frames: Iterable[AudioFrame], file: BinaryIO, format: Format, sample_
             # A faster LAME level: it saves a third of the time, and the difference is inaudible in a call.
             stream.options = {"compression_level": "7"}
         if format in {MP3, OPUS}:
-            stream.bit_rate = _bit_rate(sample_rate, channels)
+            stream.bit_rate = low_bit_rate or bit_rate(sample_rate, channels)
+        if low_bit_rate is not None:
+            stream.options = {"frame_duration": "60", "application": "voip"}
         for frame in resample(frames, format.samples, layout, sample_rate):
             frame.pts, frame.time_base = written, Fraction(1, sample_rate)
             written += frame.samples
             output.mux(stream.encode(frame))
+            if max_bytes is not None and file.tell() > max_bytes:
+                raise TooManyBytes
         if written:
             output.mux(stream.encode(None))
         else:
@@ -73,12 +95,12 @@ def encode(frames: Iterable[AudioFrame], file: BinaryIO, format: Format, sample_
 def max_length(format: Format, sample_rate: int, channels: int, duration_ms: Millis) -> int:
     """Return an upper bound for the length of an encoded file, in bytes."""
     rate, channels = format.rate_near(sample_rate), min(channels, 2)
-    per_second = _bit_rate(rate, channels) / 8 if format in {MP3, OPUS} else rate * channels * 2
+    per_second = bit_rate(rate, channels) / 8 if format in {MP3, OPUS} else rate * channels * 2
     # Headers, padding, and audio that does not compress.
     return _HEADERS + round(1.5 * per_second * (duration_ms + _PADDING_MS) / SECOND)
 
 
-def _bit_rate(sample_rate: int, channels: int) -> int:
+def bit_rate(sample_rate: int, channels: int) -> int:
     """Return a bit rate for MP3 or Opus that suits speech.
 
     It is 32 kbit/s for each channel at telephone quality and 64 kbit/s at full bandwidth. MPEG-2.5 (up to 12 kHz)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +12,7 @@ from av.audio.frame import AudioFrame
 
 from adapters.audio.audio_source import AudioSource
 from adapters.audio.decoding import TOLERANCE_MS
-from adapters.audio.encoding import FORMATS, MP3, Format, encode
+from adapters.audio.encoding import FORMATS, MP3, OPUS, Format, TooManyBytes, bit_rate, encode
 from adapters.audio.joined_file import JoinedFile
 from adapters.audio.open_source import open_source
 from adapters.audio.pcm import join_stereo, read_track
@@ -25,6 +25,13 @@ _CHUNK: Final = 1 << 20
 _PLAIN_WAV: Final = frozenset({"pcm_s16le", "pcm_u8", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"})
 _PADDING_MS: Final = 100
 _MP3_DECODERS: Final = frozenset({"mp3", "mp3float"})
+_OPUS_DECODERS: Final = frozenset({"opus", "libopus"})
+GROWTH: Final = 8
+"""An MP3 file may be this many times as large as the received file. Beyond that, the audio is stored as Opus."""
+_ALWAYS_ALLOWED: Final = 1 << 20
+"""Bytes that an MP3 file may have in any case."""
+_LOW_BIT_RATE: Final = 16_000
+"""The bit rate of such Opus files, for each channel. Silence takes much less."""
 
 
 def render(folder: str, name: str, audio: SpooledAudio, target: Target) -> Rendered:
@@ -60,7 +67,7 @@ def _render_one(stem: Path, track: Track, target: Target) -> Rendered:
             frames = read_track(file, track.codec, track.sample_rate, target.max_duration_ms)
             return _convert(stem, frames, target, track.sample_rate, 1)
     source = open_source(Path(track.path), target.max_duration_ms, accept_video=target.accept_video)
-    rendered = _keep(stem, track, source, target) or _convert_source(stem, source, target)
+    rendered = _keep(stem, track, source, target) or _convert_source(stem, track, source, target)
     return _with_damage(rendered, source)
 
 
@@ -88,11 +95,22 @@ def _source(track: Track, limit_ms: Millis) -> Iterator[tuple[int, Iterator[Audi
             yield source.sample_rate, source.frames()
 
 
-def _convert_source(stem: Path, source: AudioSource, target: Target) -> Rendered:
-    if target.format is None and source.plain is not None and source.format == "wav":
+def _convert_source(stem: Path, track: Track, source: AudioSource, target: Target) -> Rendered:
+    if target.format is not None:
+        return _convert(stem, source.frames(), target, source.sample_rate, source.channels)
+    if source.plain is not None and source.format == "wav":
         # Most players cannot read this WAV file. It becomes a WAV file that every player reads, and not an MP3 file.
-        target = replace(target, format="wav")
-    return _convert(stem, source.frames(), target, source.sample_rate, source.channels)
+        return _convert(stem, source.frames(), replace(target, format="wav"), source.sample_rate, source.channels)
+    limit = max(_ALWAYS_ALLOWED, GROWTH * Path(track.path).stat().st_size)
+    channels = min(source.channels, 2)
+    expected = bit_rate(target.sample_rate or MP3.rate_near(source.sample_rate), channels) / 8
+    if (source.announced_ms or 0) / SECOND * expected <= limit:
+        with suppress(TooManyBytes):
+            return _convert(stem, source.frames(), target, source.sample_rate, channels, limit)
+    if target.sample_rate is None and (kept := _keep_as(OPUS, stem, track, source)) is not None:
+        return kept
+    low = replace(target, format=OPUS.name, sample_rate=None)
+    return _convert(stem, source.frames(), low, source.sample_rate, channels, low_bit_rate=_LOW_BIT_RATE * channels)
 
 
 def _with_damage(rendered: Rendered, source: AudioSource) -> Rendered:
@@ -107,12 +125,20 @@ def _with_damage(rendered: Rendered, source: AudioSource) -> Rendered:
     return replace(rendered, damage="; ".join(source.damage), expected_ms=expected)
 
 
-def _convert(stem: Path, frames: Iterator[AudioFrame], target: Target, sample_rate: int, channels: int) -> Rendered:
+def _convert(
+    stem: Path,
+    frames: Iterator[AudioFrame],
+    target: Target,
+    sample_rate: int,
+    channels: int,
+    max_bytes: int | None = None,
+    low_bit_rate: int | None = None,
+) -> Rendered:
     format = FORMATS[target.format] if target.format else MP3
     rate, channels = target.sample_rate or format.rate_near(sample_rate), min(channels, 2)
     path = file_of(stem, format)
     with _replacing(path) as file:
-        samples = encode(frames, file, format, rate, channels)
+        samples = encode(frames, file, format, rate, channels, max_bytes, low_bit_rate)
         # The encoder goes back to write the header, so the hash is computed afterwards.
         length, digest = _hash(file)
     return _rendered(path, format, length, digest, (samples, rate, channels))
@@ -124,7 +150,12 @@ def _keep(stem: Path, track: Track, source: AudioSource, target: Target) -> Rend
     A wrong header is replaced.
     """
     format = _kept_format(source, target)
-    if format is None:
+    return None if format is None else _keep_as(format, stem, track, source)
+
+
+def _keep_as(format: Format, stem: Path, track: Track, source: AudioSource) -> Rendered | None:
+    """Store the file unchanged if it is undamaged and has this format; otherwise return `None`."""
+    if format is OPUS and not _is_plain_opus(track, source):
         return None
     if source.plain is not None:
         frames = source.plain.length // source.plain.block
@@ -132,7 +163,8 @@ def _keep(stem: Path, track: Track, source: AudioSource, target: Target) -> Rend
         measured = frames, source.plain.sample_rate, source.plain.channels
     else:
         measured = sum(frame.samples for frame in source.frames()), source.sample_rate, source.channels
-        if source.damage or not source.announces(round(measured[0] * SECOND / source.sample_rate)):
+        has_gaps = format is OPUS and source.silence_ms > 0
+        if has_gaps or source.damage or not source.announces(round(measured[0] * SECOND / source.sample_rate)):
             # Players stop at damaged parts, and show the length in the header. The converted file has a right one.
             return None
     path = file_of(stem, format)
@@ -143,6 +175,11 @@ def _keep(stem: Path, track: Track, source: AudioSource, target: Target) -> Rend
             _write_samples(file, source.plain, copy)
             length, digest = _hash(copy)
     return _rendered(path, format, length, digest, measured)
+
+
+def _is_plain_opus(track: Track, source: AudioSource) -> bool:
+    with Path(track.path).open("rb") as file:
+        return file.read(4) == b"OggS" and source.codec in _OPUS_DECODERS and source.is_constant
 
 
 def _kept_format(source: AudioSource, target: Target) -> Format | None:

@@ -6,8 +6,12 @@ import wave
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
 import av
+from av.audio.frame import AudioFrame
+from av.packet import Packet
 
 
 @dataclass(frozen=True)
@@ -65,4 +69,22 @@ def wav(seconds: int) -> bytes:
             audio.setframerate(8_000)
             angles = (2 * math.pi * 440 * position / 8_000 for position in range(seconds * 8_000))
             audio.writeframes(array("h", [round(9_000 * math.sin(angle)) for angle in angles]).tobytes())
+        return file.getvalue()
+
+
+def opus_silence(seconds: float, start: float = 0, format: str = "ogg") -> bytes:
+    """Return a file of Opus silence with 76 bytes a second. After its first packet it leaves out `start` seconds."""
+    with io.BytesIO() as file:
+        with av.open(file, "w", format=format) as output:
+            stream: Any = output.add_stream("libopus", rate=48_000, layout="mono")
+            stream.bit_rate, stream.options = 500, {"frame_duration": "60", "application": "lowdelay"}
+            frame = AudioFrame(format="s16", layout="mono", samples=2_880)
+            frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+            data = bytes(stream.encode(frame)[0])
+            for number in range(round(seconds / 0.06)):
+                packet: Packet[Any] = Packet(data)
+                packet.pts = packet.dts = number * 2_880 + (round(start * 48_000) if number else 0)
+                packet.duration, packet.time_base, packet.stream = 2_880, Fraction(1, 48_000), stream
+                output.mux(packet)
         return file.getvalue()

@@ -3,6 +3,7 @@
 import io
 import wave
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from recordings.model.account import Scope
 from recordings.model.errors import Busy
 from recordings.model.recording import Recording
 from tests.adapters.audio.sounds import sine, write_as
+from tests.e2e.sound import opus_silence
 from tests.rest_v2.v2_installation import AUDIO, V2Client, client_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -80,6 +82,21 @@ async def test_a_stored_wav_in_other_formats_and_unchanged(v2: V2Client) -> None
     response = await v2.get(path, accept="audio/ogg", inline="true")
     assert heard(response.content)[0] in {"opus", "libopus"}
     assert response.headers["content-disposition"] == "inline; filename=a.opus"
+
+
+async def test_a_stored_opus_file_is_mp3_unless_the_request_names_opus(v2: V2Client) -> None:
+    stored = opus_silence(0.6)
+    made = await v2.add(audio=stored, format="opus", name="a.opus")
+    assert made.media is not None
+    ogg = replace(made, media=replace(made.media, content_type="audio/ogg"), revision=made.revision + 1)
+    assert await v2.installation.store.save(ogg, made.revision)
+    path = f"{v2.recordings}/{made.id}"
+    for name in ("audio/mpeg", "audio/mp3", "audio/*"):
+        response = await v2.send("GET", path, headers={"Accept": name})
+        assert (response.headers["content-type"], heard(response.content)[0]) == ("audio/mpeg", "mp3float")
+    assert (await v2.send("GET", path, headers={"Accept": "audio/ogg"})).content == stored
+    document = (await v2.get(path)).json()["data"]
+    assert (document["content_type"], document["media_type"]) == ("audio/mpeg", "mp3")
 
 
 async def test_ranges_and_conditions_of_converted_audio(v2: V2Client, mp3: bytes) -> None:

@@ -65,7 +65,7 @@ class RecordingEndpoint:
         stored_as = row["media"]["content_type"] if row["media"] else f"audio/{row['format']}"
         choice = pick(accepted, stored_as)
         if choice.kind is Kind.AUDIO and not choice.suits(stored_as):
-            return await self._play_converted(str(choice.format), context, row)
+            return await self._play_converted(choice.format, context, row)
         if (response := _not_modified(context, validators_of(row))) is not None:
             return response
         if choice.kind is Kind.AUDIO:

@@ -107,7 +107,8 @@ def _native(row: RecordingRow) -> dict[str, Any]:
         "name": name,
         "description": f"recording {name}",
         "content_type": AUDIO_TYPES.get(row["format"], "audio/mpeg"),
-        "media_type": row["format"],
+        # A v2 client gets audio in another format as MP3.
+        "media_type": row["format"] if row["format"] in AUDIO_TYPES else "mp3",
         "media_source": "recorded",
         "source_type": "kzc_recording",
         "from": row["from"],

@@ -23,6 +23,8 @@ CSV_TYPES: Final = ("text/csv", "text/comma-separated-values", "application/octe
 AUDIO_TYPES: Final = ("audio/mpeg", "audio/mp3")
 CONVERTED_TYPES: Final = {name: format for name, format in BY_TYPE.items() if name not in AUDIO_TYPES}
 """The types that request a format. The other two, `AUDIO_TYPES`, mean the audio in its stored format."""
+_STORED: Final = ("mp3", "wav")
+"""The stored formats of Kazoo. Audio in another one is converted to the first, unless the request names its format."""
 
 Offers = Sequence[tuple[str, Kind]]
 JSON: Final[Offers] = tuple((name, Kind.JSON) for name in JSON_TYPES)
@@ -39,13 +41,14 @@ class Choice:
     type: str
 
     @property
-    def format(self) -> str | None:
-        """The requested format, or `None` for the stored one."""
-        return CONVERTED_TYPES.get(self.type)
+    def format(self) -> str:
+        """The requested format. It is MP3 if the request names none and the stored audio does not suit."""
+        return CONVERTED_TYPES.get(self.type, _STORED[0])
 
     def suits(self, content_type: str) -> bool:
         """Return true if stored audio of this type has the requested format."""
-        return self.format is None or self.format == format_of(content_type)
+        stored = format_of(content_type)
+        return stored in _STORED if self.type not in CONVERTED_TYPES else self.format == stored
 
 
 def choose(header: str | None, parameter: str | None, offers: Offers, *, csv: bool = False) -> list[Choice]:

@@ -23,6 +23,7 @@ from tests.adapters.audio.sounds import (
     write_as,
     write_wav,
 )
+from tests.e2e.sound import opus_silence
 
 HOUR = 3_600_000
 UNCHANGED = Target(None, None, HOUR)
@@ -165,6 +166,27 @@ async def test_the_default_format_is_mp3(audio_workers: AudioWorkers, tmp_path: 
     assert (made.format, made.content_type, made.sample_rate) == ("mp3", "audio/mpeg", 48_000)
     assert made.duration_ms == pytest.approx(1_000, abs=30)
     assert decode(made.path).level(0, LEFT) > 8_000
+
+
+async def test_opus_that_would_grow_too_much_as_mp3_is_stored_unchanged(
+    audio_workers: AudioWorkers, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "a.opus", opus_silence(240))
+    made = await audio_workers.render("id", of(source), UNCHANGED)
+    assert (made.format, made.content_type) == ("opus", "audio/ogg")
+    assert made.duration_ms == pytest.approx(240_000, abs=30)
+    assert content(made.path) == content(str(source))
+    assert (await audio_workers.render("id", of(source), Target("mp3", None, HOUR))).length > 1 << 20
+
+
+@pytest.mark.parametrize("format", ["ogg", "webm"])
+async def test_a_small_file_with_long_gaps_becomes_a_small_file(
+    audio_workers: AudioWorkers, tmp_path: Path, format: str
+) -> None:
+    source = write(tmp_path / "a", opus_silence(0.3, 240, format))
+    made = await audio_workers.render("id", of(source), UNCHANGED)
+    assert (made.format, made.duration_ms) == ("opus", pytest.approx(240_300, abs=100))
+    assert made.length < 1 << 20
 
 
 async def test_telephony_mp3_has_at_least_32_kbit_per_second(audio_workers: AudioWorkers, tmp_path: Path) -> None:
