@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from adapters.peers import PeerClient
 
 MIB: Final = 1 << 20
+_SPARE_WORKERS = 2
+"""One more process for short files, and one for an account that has no long file in the others."""
 _MAX_DRIVER_MESSAGE: Final = 300
 """Characters of a driver's error message that are shown: a driver may describe its whole cluster."""
 DELIVERY_FOLDER: Final = "delivery"
@@ -222,9 +224,7 @@ def _delivery_urls(settings: Settings) -> tuple[str, ...]:
     try:
         return full_prefixes(settings.delivery_places)
     except (ValueError, ImportError) as error:
-        message = f"RECORDINGS_SPARE_WORKERS = 2
-"""One more process for short files, and one for an account that has no long file in the others."""
-_DELIVERY_PLACES cannot be used: {error}"
+        message = f"RECORDINGS_DELIVERY_PLACES cannot be used: {error}"
         raise CannotOpenError(message) from error
 
 
