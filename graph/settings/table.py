@@ -156,7 +156,14 @@ SETTINGS: Final = (
         repeatable=True,
     ),
     Setting("max_streams", int, 250, "Maximum number of live calls that this server receives.", maximum=100_000),
-    Setting("audio_workers", int, 2, "Number of processes that decode and convert audio.", maximum=256),
+    Setting(
+        "audio_workers",
+        int,
+        2,
+        "Number of long files of one account that are decoded at the same time. Two more processes are for short files "
+        "and other accounts. Conversions for listeners have as many processes of their own.",
+        maximum=256,
+    ),
     Setting(
         "renditions_mb",
         int,

@@ -185,7 +185,8 @@ async def test_a_small_file_with_long_gaps_becomes_a_small_file(
 ) -> None:
     source = write(tmp_path / "a", opus_silence(0.3, 240, format))
     made = await audio_workers.render("id", of(source), UNCHANGED)
-    assert (made.format, made.duration_ms) == ("opus", pytest.approx(240_300, abs=100))
+    assert made.duration_ms == pytest.approx(240_300, abs=100)
+    assert made.format == "opus"
     assert made.length < 1 << 20
 
 
