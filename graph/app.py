@@ -224,7 +224,7 @@ def _exports(services: Services) -> ExportEndpoint:
 
 def _media(services: Services) -> MediaEndpoint:
     return MediaEndpoint(
-        service=services.recordings,
+        service=services.recordings.plays,
         media=services.media,
         grants=services.grants,
         clock=services.clock,

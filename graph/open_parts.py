@@ -16,11 +16,15 @@ from adapters.media import MediaRouter, open_media_store
 from adapters.metadata.sqlite import SqliteStore
 from adapters.net import Guard
 from graph.media_options import MediaOptions, MediaOptionsError, read_media_options
+from graph.server.audit_queue import AuditQueue
+from graph.server.audit_trail import AuditTrail
 from graph.server.disk_reserve import DiskReserve
 from graph.server.log_setup import scrub
 from graph.server.node_id import read_node_id
+from graph.server.request_origin import current_origin
 from graph.server.system_clock import SystemClock
 from graph.settings import Settings
+from recordings.model.audit_entry import Way
 from recordings.model.installation import Installation
 from recordings.ports.peers import PeerStore
 from recordings.ports.recording_store import MetadataStore
@@ -56,6 +60,7 @@ class OpenParts:
     audio_workers: AudioWorkers
     renditions: Renditions
     issuer: "Issuer | None"
+    audit: AuditTrail
 
 
 @asynccontextmanager
@@ -89,7 +94,19 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         issuer = _issuer(settings)
         if issuer is not None:
             exit_stack.push_async_callback(issuer.close)
-        yield OpenParts(key, node, store, peers, media, courier, allowed_urls, audio_workers, renditions, issuer)
+        audit = _audit(settings, store, node)
+        exit_stack.push_async_callback(audit.close)
+        yield OpenParts(key, node, store, peers, media, courier, allowed_urls, audio_workers, renditions, issuer, audit)
+
+
+def _audit(settings: Settings, store: MetadataStore, node: str) -> AuditTrail:
+    clock = SystemClock()
+    return AuditTrail(AuditQueue(store, clock, writer_of(node), strict=settings.audit == "strict"), clock)
+
+
+def writer_of(node: str) -> str:
+    """Return the writer of audit entries: the server of a node and the commands beside it have chains of their own."""
+    return f"{node}-cli" if current_origin().way is Way.CLI else node
 
 
 @asynccontextmanager

@@ -17,12 +17,13 @@ from adapters.spool import FolderSpool
 from graph.media.convert import Converter
 from graph.open_parts import DELIVERY_FOLDER, MIB, OpenParts, open_parts
 from graph.policy_use_cases import PolicyUseCases
-from graph.server.audit_log import LogAudit, LogReporter
+from graph.server.audit_trail import AuditTrail
 from graph.server.background_work import WakeSignal
 from graph.server.clock_file import ClockFile
 from graph.server.data_folder import foreign_entries
 from graph.server.switch_control import SwitchControl
 from graph.server.system_clock import SystemClock
+from graph.server.work_log import LogReporter
 from graph.settings import Settings
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import DAY, HOUR, SECOND
@@ -68,6 +69,7 @@ class Services:
     switches: SwitchControl
     peer_client: "PeerClient | None"
     wake: WakeSignal
+    audit: AuditTrail
     recordings: Recordings
     slot_counter: SlotCounter
     exports: Exports
@@ -132,7 +134,7 @@ def _recorder_of_all_servers(own: LocalRecorder, node: str, parts: OpenParts) ->
 def _connect(settings: Settings, parts: OpenParts) -> Services:
     key, node = parts.key, parts.node
     store, media, audio_workers = parts.store, parts.media, parts.audio_workers
-    clock, audit, wake = SystemClock(), LogAudit(), WakeSignal()
+    clock, audit, wake = SystemClock(), parts.audit, WakeSignal()
     spool = FolderSpool(settings.data)
     limits = Limits(
         max_body=settings.max_body * MIB,
@@ -204,6 +206,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         ),
         peer_client=parts.peers,
         wake=wake,
+        audit=audit,
         recordings=recordings,
         slot_counter=SlotCounter(store, clock),
         exports=Exports(store, audit),

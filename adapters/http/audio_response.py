@@ -29,6 +29,8 @@ _COMMON_HEADERS: Final = {
     # days after the recording was deleted (RFC 9111, section 4.2.2).
     "cache-control": "private, no-cache, no-transform",
 }
+_PLAYERS: Final = frozenset({"audio", "video"})
+"""Values of `Sec-Fetch-Dest` of a media element."""
 
 
 async def play(request: Request, recording: Recording, read: Read, *, inline: bool = False) -> Response:
@@ -63,6 +65,11 @@ async def play(request: Request, recording: Recording, read: Read, *, inline: bo
     if request.method == "HEAD":
         return Response(status_code=200, headers=headers)
     return await stream_part(media, part, headers, read)
+
+
+def is_download(request: Request, *, inline: bool) -> bool:
+    """Return true if the client saves the audio. A player asks for a range, or a browser names its destination."""
+    return not inline and "range" not in request.headers and request.headers.get("sec-fetch-dest") not in _PLAYERS
 
 
 def requested_part(headers: Mapping[str, str], media: Media, validators: Validators) -> Part | None:

@@ -36,9 +36,15 @@ def principal_from_claims(claims: Mapping[str, Any]) -> Principal:
     # An invalid owner must not count as "no owner": a token without an owner can access more.
     if owner_id is not None and not (isinstance(owner_id, str) and 0 < len(owner_id) <= MAX_ID):
         raise invalid_credentials()
-    name = _name(claims.get("sub"), owner_id)
+    name, token_id = _name(claims.get("sub"), owner_id), claims.get("jti")
     return Principal(
-        account_id, _scopes(claims.get("scopes")), owner_id, name, issued=int(float(claims["iat"]) * SECOND)
+        account_id,
+        _scopes(claims.get("scopes")),
+        owner_id,
+        name,
+        issued=int(float(claims["iat"]) * SECOND),
+        # An issuer may leave it out.
+        token_id=token_id[:MAX_NAME] if isinstance(token_id, str) and token_id.isprintable() and token_id else None,
     )
 
 

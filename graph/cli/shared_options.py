@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import click
 
 from graph.server import log_setup as logs
+from graph.server.request_origin import begin_command
 from graph.settings import BY_NAME, InvalidSettingError, Setting, Settings, load
 from recordings.model.account import DEFAULT_SCOPES, GRANTABLE, Scope
 from recordings.model.errors import InvalidInput, Refused
@@ -136,6 +137,7 @@ def _with_services(
         if not create:
             check_exists(settings)
         logs.configure(settings.log_format, "warning")
+        begin_command()
         return asyncio.run(_work(settings, lambda services: work(services, *args, **kwargs)))
 
     return run

@@ -7,16 +7,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.http.audio_response import play
+from adapters.http.audio_response import is_download, play
 from adapters.http.error_body import RETRY, error_response
 from graph.media.convert import Converter
 from graph.media.wanted_format import wanted_format
 from recordings.model.account import Principal
 from recordings.model.errors import Busy, Forbidden, MediaUnavailable, NotFound, Refused, Unauthenticated
-from recordings.model.recording import Recording
 from recordings.ports.audio import MediaMissing, MediaStore
 from recordings.ports.clock import Clock
 from recordings.rules.media_grants import Grant, Grants
+from recordings.use_cases.playback import Playback
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 """Returns the principal of a request's credentials. Raises `Unauthenticated`."""
@@ -35,12 +35,12 @@ _MAX_REQUESTER: Final = 2_048
 
 
 class PlayUseCases(Protocol):
-    """The use cases of `recordings.use_cases.recordings` that the endpoint needs."""
+    """The use cases of `recordings.use_cases.playback` that the endpoint needs."""
 
-    async def listen(self, principal: Principal, recording_id: str) -> Recording:
+    async def listen(self, principal: Principal, recording_id: str) -> Playback:
         """Return a recording with media for a principal. Raises `Refused`."""
 
-    async def listen_with_grant(self, grant: Grant) -> Recording:
+    async def listen_with_grant(self, grant: Grant) -> Playback:
         """Return a recording with media for the holder of a grant. Raises `Refused`."""
 
 
@@ -74,31 +74,35 @@ class MediaEndpoint:
     async def respond(self, request: Request) -> Response:
         """Return the audio, or an error response."""
         try:
-            return await self._play(request, await self._recording(request))
+            return await self._play(request, await self._playback(request))
         except Refused as refused:
             return _refused_response(refused)
         except MediaMissing as missing:
             return error_response(404, MediaUnavailable.code, missing.message, _PRIVATE)
 
-    async def _play(self, request: Request, recording: Recording) -> Response:
+    async def _play(self, request: Request, playback: Playback) -> Response:
+        recording = playback.recording
         inline = request.query_params.get("inline") == "true"
+        saves = is_download(request, inline=inline)
+        read = playback.audio(self._media.read, download=saves)
         if self._converter is None or recording.media is None:
-            return await play(request, recording, self._media.read, inline=inline)
+            return await play(request, recording, read, inline=inline)
         format_parameter = request.query_params.get("format")
         # A player that cannot set headers uses the query parameter, as on the v2 paths.
         accept = request.query_params.get("accept") or request.headers.get("accept")
         wanted = wanted_format(format_parameter, accept, recording.media.content_type)
         converted = await self._converter.convert(recording, wanted) if wanted is not None else None
         if converted is None:
-            response = await play(request, recording, self._media.read, inline=inline)
+            response = await play(request, recording, read, inline=inline)
         else:
-            response = await play(request, converted.recording, converted.read, inline=inline)
+            read = playback.audio(converted.read, recording=converted.recording, download=saves)
+            response = await play(request, converted.recording, read, inline=inline)
         if format_parameter is None:
             # Caches must keep a separate response for each Accept header.
             response.headers["vary"] = "Accept"
         return response
 
-    async def _recording(self, request: Request) -> Recording:
+    async def _playback(self, request: Request) -> Playback:
         recording_id: str = request.path_params["id"]
         signature = request.query_params.get("signature")
         if signature is None:

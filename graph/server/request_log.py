@@ -15,6 +15,7 @@ from adapters.http import error_body
 from adapters.http.request_ids import HEADER, as_header, request_id_of
 from graph.metrics.counters import count_store_error
 from graph.server.log_setup import logger, scrub
+from graph.server.request_origin import begin_request
 from recordings.ports.audio import MediaStoreUnavailableError
 from recordings.ports.recording_store import StoreFullError
 
@@ -54,6 +55,7 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         request_id = request_id_of(scope["headers"])
+        begin_request(scope, request_id)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self._serve(scope, receive, LoggedResponse(send, request_id))
 

@@ -293,6 +293,21 @@ SETTINGS: Final = (
         choices=(*(scope.value for scope in GRANTABLE), ANYBODY),
     ),
     Setting(
+        "audit",
+        str,
+        "lenient",
+        "What happens while the audit trail cannot be written: `strict` refuses plays and changes with 503; `lenient` "
+        "allows them, and writes the entries later.",
+        choices=("strict", "lenient"),
+    ),
+    Setting(
+        "audit_days",
+        int,
+        400,
+        "Days for which entries of the audit trail are kept.",
+        maximum=36_500,
+    ),
+    Setting(
         "v2_owner_sees_account",
         bool,
         default=False,

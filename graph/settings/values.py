@@ -66,6 +66,8 @@ class Settings:
     graphql_partial_status: bool
     graphql_compress: bool
     graphql_introspection: str
+    audit: str
+    audit_days: int
     v2_owner_sees_account: bool
     v2_max_rows: int
     key_file: Path | None

@@ -31,8 +31,8 @@ class Principal:
     """The caller of a request: an account, optionally one owner in it, and scopes. `name` is for origins and logs.
 
     `record_all` is true for an ingest address that records every call. `user_id` is the user who signed in, and
-    `key_id` the API key of the request or of its token. `issued` is when its token was issued; `None`
-    for other credentials.
+    `key_id` the API key of the request or of its token. `token_id` is the `jti` of its token, and `issued` is when
+    that token was issued. Both are `None` for other credentials.
     """
 
     account_id: str
@@ -43,6 +43,7 @@ class Principal:
     user_id: str | None = field(default=None, compare=False)
     key_id: str | None = field(default=None, compare=False)
     issued: Millis | None = field(default=None, compare=False)
+    token_id: str | None = field(default=None, compare=False)
 
     @property
     def people(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""The fields of a recording that a client may change: label, name and user metadata."""
+"""What a client may write to a recording: its label, its name, its user metadata, and the reason of an action."""
 
 from typing import Any, Final, TypedDict
 
@@ -8,6 +8,8 @@ from recordings.model.user_metadata import merge_metadata
 
 _TEXTS: Final = {"label": "label", "name": "media_name"}
 """The option whose bounds apply to a field."""
+MAX_REASON: Final = 256
+"""Maximum length of the reason of a legal hold or a deletion, in characters."""
 
 
 class RecordingChanges(TypedDict, total=False):
@@ -37,3 +39,9 @@ def check_changes(changes: RecordingChanges) -> None:
         problems.extend(error.problems)
     if problems:
         raise InvalidInput(problems)
+
+
+def check_reason(reason: str) -> None:
+    """Raise `InvalidInput` unless the reason of a hold or a deletion has 1 to 256 characters."""
+    if not 0 < len(reason) <= MAX_REASON:
+        raise InvalidInput.of(("reason",), "maxLength", reason, f"a text of 1 to {MAX_REASON} characters")

@@ -10,6 +10,7 @@ from recordings.model.instants import Millis
 from recordings.model.query import MAX_COUNTED, Count, Page, PageRequest, Query
 from recordings.model.recording import Recording, State
 from recordings.ports.account_stores import AccessStore, AccountStore, LocationStore, UserStore
+from recordings.ports.audit_store import AuditStore
 from recordings.ports.policy_store import PolicyStore
 from recordings.ports.secret_store import SecretStore
 from recordings.ports.stats_store import StatsStore
@@ -161,6 +162,7 @@ class MetadataStore(
     UserStore,
     PolicyStore,
     SecretStore,
+    AuditStore,
     Protocol,
 ):
     """Stores everything except audio."""

@@ -41,6 +41,11 @@ def fingerprint(request: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
 
+def short_digest(given: Mapping[str, Any]) -> str:
+    """Return a short digest of the arguments of an action."""
+    return fingerprint(given)[:16]
+
+
 def same_request(found: Recording, request_fingerprint: str) -> Recording:
     """Return the recording of a key. Raise `IdempotencyKeyReused` if another request made it."""
     if found.start_fingerprint != request_fingerprint:

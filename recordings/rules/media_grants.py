@@ -28,7 +28,8 @@ def requester_of(principal: Principal, now: Millis) -> str:
     """Return the caller as a text for signed URLs. The permission is as old as the caller's token, if there is one."""
     issued = now if principal.issued is None else principal.issued
     values = [
-        principal.account_id, principal.owner_id, principal.user_id, principal.key_id, principal.name, issued
+        principal.account_id, principal.owner_id, principal.user_id, principal.key_id, principal.name, issued,
+        principal.token_id,
     ]  # fmt: skip
     return urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode().rstrip("=")
 
@@ -71,7 +72,15 @@ def _signature(secret: bytes, message: bytes) -> str:
 
 def _principal(requester: str) -> Principal:
     values = json.loads(urlsafe_b64decode(requester + "=" * (-len(requester) % 4)))
-    account_id, owner_id, user_id, key_id, name, issued = values
+    # URLs of earlier releases have no `token_id`.
+    account_id, owner_id, user_id, key_id, name, issued, *rest = values
     return Principal(
-        account_id, frozenset({Scope.LISTEN}), owner_id, name, user_id=user_id, key_id=key_id, issued=issued
+        account_id,
+        frozenset({Scope.LISTEN}),
+        owner_id,
+        name,
+        user_id=user_id,
+        key_id=key_id,
+        issued=issued,
+        token_id=rest[0] if rest else None,
     )

@@ -7,10 +7,11 @@ from recordings.model.account import Principal, Scope
 from recordings.model.errors import InvalidInput, Refused
 from recordings.model.query import MAX_PAGE
 from recordings.model.recording import Recording
+from recordings.model.recording_changes import check_reason
 from recordings.ports.parallel import Parallel
 from recordings.rules.access import require_scope
 from recordings.rules.idempotency import check_key
-from recordings.use_cases.recordings import Recordings, check_reason
+from recordings.use_cases.recordings import Recordings
 
 Result = Recording | Refused
 """The changed recording, or why it was not changed."""

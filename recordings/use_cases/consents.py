@@ -1,17 +1,19 @@
 """The use case for consent: the parties of a call agree to be recorded, or refuse."""
 
 from recordings.model.account import Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import RecorderFailed
 from recordings.model.events import Consented, Ended
 from recordings.model.policy_trace import ConsentState
 from recordings.model.recording import EndCause, Recording, State
-from recordings.ports.audit import Audit
+from recordings.ports.audit import Audit, Refusals, recording_object
 from recordings.ports.clock import Clock
 from recordings.ports.recorder import Recorder, ServerUnreachable, TakeRefused
 from recordings.ports.recording_store import MetadataStore
 from recordings.ports.wake_up import WakeUp
 from recordings.rules.access import require_scope
 from recordings.rules.idempotency import was_applied
+from recordings.rules.lifecycle import apply
 from recordings.use_cases.authorized import Authorized
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import take_of
@@ -43,17 +45,18 @@ class Consents:
             NotRecording: the recording has ended.
             RecorderFailed: the recorder refused. Send the answer again.
         """
-        require_scope(principal, Scope.CONTROL)
-        recording = await self._authorized.recording(principal, recording_id)
-        state = ConsentState.GIVEN if given else ConsentState.REFUSED
-        action = f"{_ACTION} {state}"
-        if was_applied(recording, key, action) and recording.state is not State.ARMED:
-            return recording
-        by = principal.name or principal.account_id
-        event = Consented(at=self._clock.now(), state=state, by=by)
-        recording, is_new = await self._writer.save_action(recording, event, key, action)
-        if is_new:
-            self._audit.record(principal, _ACTION, recording.id, state=state.value)
+        with Refusals(self._audit, principal, AuditAction.CONSENT, AuditObject("recording", recording_id)):
+            require_scope(principal, Scope.CONTROL)
+            recording = await self._authorized.recording(principal, recording_id)
+            state = ConsentState.GIVEN if given else ConsentState.REFUSED
+            action = f"{_ACTION} {state}"
+            if was_applied(recording, key, action) and recording.state is not State.ARMED:
+                return recording
+            by = principal.name or principal.account_id
+            event = Consented(at=self._clock.now(), state=state, by=by)
+            apply(recording, event)
+        await self._audit.record(principal, AuditAction.CONSENT, recording_object(recording), state=state.value)
+        recording, _is_new = await self._writer.save_action(recording, event, key, action)
         try:
             changed = await (self._begin(recording) if given else self._end(recording))
         except TakeRefused as refused:

@@ -6,10 +6,12 @@ filter makes one read slow.
 """
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
 from recordings.model.account import Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import QueryTooBroad
 from recordings.model.fields import PARTS, RecordingRow
 from recordings.model.instants import Millis
@@ -32,7 +34,7 @@ from recordings.model.query import (
     position_of,
 )
 from recordings.model.recording import Shelf, State
-from recordings.ports.audit import Audit
+from recordings.ports.audit import Audit, Refusals, list_object
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
 from recordings.rules.change_feed import CHECKED, final_changes, is_change, shown
@@ -77,14 +79,30 @@ class Exports:
             NotFound: it may not access the account.
             InvalidInput: the filter is not allowed.
         """
-        require_scope(principal, Scope.READ)
         is_changes = request.order == BY_CHANGE
         shelf = None if is_changes else Shelf.LIVE
         wanted = Query(account_id=request.account_id, shelf=shelf, where=request.where, order=request.order)
-        query = await self._authorized.narrow(principal, wanted)
+        target = list_object(request.account_id)
+        with Refusals(self._audit, principal, AuditAction.EXPORT, target):
+            require_scope(principal, Scope.READ)
+            query = await self._authorized.narrow(principal, wanted)
         watermark = await self._store.watermark() if is_changes else None
-        self._audit.record(principal, "export", None, account=request.account_id)
-        return self._chunks(query, request, watermark)
+        entry_id = await self._audit.record(principal, AuditAction.EXPORT, target, fields=sorted(request.fields))
+        return self._counted(entry_id, principal, target, self._chunks(query, request, watermark))
+
+    async def _counted(
+        self, entry_id: str, principal: Principal, target: AuditObject, chunks: AsyncGenerator[Chunk]
+    ) -> AsyncGenerator[Chunk]:
+        """Return the chunks, and complete the entry of the trail with the number of rows."""
+        rows, is_complete = 0, False
+        async with aclosing(chunks):
+            try:
+                async for chunk in chunks:
+                    yield chunk
+                    rows += len(chunk)
+                is_complete = True
+            finally:
+                self._audit.complete(entry_id, principal, target, rows=rows, complete=is_complete)
 
     async def _chunks(self, query: Query, request: ExportRequest, watermark: Millis | None) -> AsyncGenerator[Chunk]:
         fields = request.fields | _fields_of(request.where) | CHECKED

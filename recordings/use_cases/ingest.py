@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import Final
 
 from recordings.model.account import Principal, Scope
+from recordings.model.audit_entry import AuditAction
 from recordings.model.call import Call
 from recordings.model.errors import Conflict
 from recordings.model.events import Created, Discarded, Ended, Failed, Reopened, Withdrawn
 from recordings.model.options import FORMATS, MAX_TIME_LIMIT, RecordingOptions
 from recordings.model.recording import EndCause, Reason, Recording, State
 from recordings.ports.audio import Spool
-from recordings.ports.audit import Audit
+from recordings.ports.audit import Audit, list_object
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore, StoreUnavailableError, Taken, Unique
 from recordings.ports.wake_up import WakeUp
@@ -90,7 +91,7 @@ class Ingest:
             audio_format = extension if extension in FORMATS else "mp3"
             fresh = replace(fresh, name=name, format=audio_format, source_key=source_key)
             recording = await self._create(fresh, recording_id)
-        self._audit.record(principal, "receive", recording.id, call_id=recording.call_id)
+        self._audit.count(principal, AuditAction.RECEIVE, list_object(recording.account_id))
         return recording
 
     async def finish(self, recording_id: str, sha256: str) -> Recording:

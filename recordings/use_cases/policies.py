@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from recordings.model.account import Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import Conflict, Forbidden, InvalidInput, NotFound, problem
 from recordings.model.ids import MAX_ID
 from recordings.model.options import is_in
@@ -21,7 +22,7 @@ from recordings.model.recording_policy import (
     PolicyDocument,
     PolicyScope,
 )
-from recordings.ports.audit import Audit
+from recordings.ports.audit import Audit, Refusals
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
@@ -195,6 +196,18 @@ class Policies:
         account_id: str | None,
         make: Callable[[PolicyDocument], PolicyDocument],
     ) -> PolicyDocument:
+        target = AuditObject("policy", identity or account_id, account_id)
+        with Refusals(self._audit, principal, AuditAction.POLICY, target):
+            return await self._save_checked(principal, kind, identity, account_id, make)
+
+    async def _save_checked(
+        self,
+        principal: Principal,
+        kind: DocumentKind,
+        identity: str | None,
+        account_id: str | None,
+        make: Callable[[PolicyDocument], PolicyDocument],
+    ) -> PolicyDocument:
         require_scope(principal, Scope.ADMIN)
         if kind is DocumentKind.ACCOUNT and principal.owner_id is not None:
             raise Forbidden("the credentials of one owner cannot change the policy of the account")
@@ -206,11 +219,10 @@ class Policies:
             changed = replace(made, revision=found.revision + 1, modified=self._clock.now())
             if changed.revision == 1:
                 await self._check_number(changed)
+            target = AuditObject("policy", changed.id, changed.account_id)
+            await self._audit.record(principal, AuditAction.POLICY, target, kind=kind.value, revision=changed.revision)
             if await self._store.save_policy_document(changed):
                 self._reader.forget(changed.account_id)
-                self._audit.record(
-                    principal, "set policy", None, kind=kind.value, document_id=changed.id, revision=changed.revision
-                )
                 return changed
         message = f"the document of the {kind} {identity or ''} keeps changing: try again"
         raise Conflict(message)

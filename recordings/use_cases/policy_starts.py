@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Final
 
 from recordings.model.account import Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.call import Call, position_of_call
 from recordings.model.errors import AlreadyRecording, CallNotFound, Conflict, ForbiddenByPolicy, RecorderFailed
 from recordings.model.events import Ended
@@ -69,15 +70,12 @@ class PolicyStarts:
         except StoreUnavailableError:
             return
         if decided.refused:
-            self._audit.record(
-                _principal(call),
-                "refuse",
-                None,
-                call_id=call.call_id,
-                decision=decided.decision.value,
-                because=decided.because,
+            refused = ForbiddenByPolicy(decided.because)
+            target = AuditObject("call", call.call_id, call.account_id)
+            self._audit.refuse(
+                _principal(call), AuditAction.FORBID_CALL, target, refused, decision=decided.decision.value
             )
-            raise ForbiddenByPolicy(decided.because)
+            raise refused
 
     async def on_change(self, event: CallEvent) -> None:
         """Evaluate the policies for a change of a live call.

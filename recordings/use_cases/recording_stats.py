@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 from recordings.model.account import Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import InvalidInput, QueryTooBroad
 from recordings.model.histogram import add_all
 from recordings.model.instants import Millis
@@ -27,6 +28,7 @@ from recordings.model.rollup import (
     Slot,
 )
 from recordings.model.stats import MAX_ACCOUNTS, Dimension, Figures, PeriodField, StatsQuery, StatsResult
+from recordings.ports.audit import Audit, Refusals
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
@@ -38,7 +40,8 @@ from recordings.use_cases.authorized import Authorized
 class RecordingStats:
     """Answers questions about the recordings that a principal may access."""
 
-    def __init__(self, store: MetadataStore, clock: Clock) -> None:
+    def __init__(self, store: MetadataStore, clock: Clock, audit: Audit) -> None:
+        self._audit = audit
         self._store = store
         self._clock = clock
         self._authorized = Authorized(store)
@@ -51,8 +54,10 @@ class RecordingStats:
             NotFound: the principal may not access the account.
             QueryTooBroad: the rollups cannot answer the question, and it has too many recordings to read them.
         """
-        require_scope(principal, Scope.READ)
-        account_id = await self._authorized.account_id(principal, query.account_id)
+        with Refusals(self._audit, principal, AuditAction.LIST, AuditObject("figures", None, query.account_id)):
+            require_scope(principal, Scope.READ)
+            account_id = await self._authorized.account_id(principal, query.account_id)
+        self._audit.count(principal, AuditAction.LIST, AuditObject("figures", None, account_id))
         zone = check_query(query)
         check(query.where)
         edges = edges_of(query, zone)

@@ -4,15 +4,14 @@ Reads return rows: plain mappings with the requested fields. Actions return the 
 not allowed raises `recordings.model.errors.Refused`.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from recordings.model.account import Account, Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.call import Call
 from recordings.model.errors import (
     CallNotFound,
     InvalidInput,
-    MediaUnavailable,
     NotRecording,
     RecorderFailed,
     Refused,
@@ -28,7 +27,6 @@ from recordings.model.events import (
     Released,
     Restored,
     Resumed,
-    Stopped,
     Trashed,
     Unmasked,
 )
@@ -37,30 +35,27 @@ from recordings.model.ids import MAX_ID, new_id
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import Millis
 from recordings.model.query import MAX_COUNTED, MAX_PAGE, Count, OrderField, Page, PageRequest, Query
-from recordings.model.recording import EndCause, Recording, Shelf, State
-from recordings.model.recording_changes import RecordingChanges, check_changes
-from recordings.ports.audit import Audit
+from recordings.model.recording import EndCause, Recording, State
+from recordings.model.recording_changes import RecordingChanges, check_changes, check_reason
+from recordings.ports.audit import Audit, Refusals, list_object, recording_object
 from recordings.ports.clock import Clock
 from recordings.ports.recorder import Capability, Recorder, ServerUnreachable, TakeRefused
 from recordings.ports.recording_store import MetadataStore, choose_fields
 from recordings.ports.wake_up import WakeUp
 from recordings.rules.access import require_scope
 from recordings.rules.change_feed import final_changes
-from recordings.rules.idempotency import fingerprint, was_applied
+from recordings.rules.idempotency import fingerprint, short_digest, was_applied
 from recordings.rules.lifecycle import apply
-from recordings.rules.media_grants import Grant
-from recordings.use_cases.access_control import AccessControl
+from recordings.rules.take_actions import TAKE_ACTIONS
 from recordings.use_cases.account_lists import AccountLists, with_node
 from recordings.use_cases.authorized import Authorized, no_recording
 from recordings.use_cases.changes import page_of_changes
 from recordings.use_cases.merged_lists import count_of, page_of
+from recordings.use_cases.playback import Plays
 from recordings.use_cases.policy_reader import PolicyReader
 from recordings.use_cases.recording_stats import RecordingStats
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import RecordingStarter, StartRequest, require_capability, with_retention
-
-MAX_REASON: Final = 256
-"""Maximum length of the reason of a legal hold or a deletion, in characters."""
 
 
 class Recordings:
@@ -90,8 +85,8 @@ class Recordings:
         self._policy = policy or InstallationPolicy()
         self._node = node
         self._authorized = Authorized(store)
-        self._access = AccessControl(store)
-        self.stats = RecordingStats(store, clock)
+        self.plays = Plays(store, audit)
+        self.stats = RecordingStats(store, clock, audit)
         self.lists = AccountLists(store=store, recorder=recorder, authorized=self._authorized, node=node)
         self._starts = RecordingStarter(
             store=store, recorder=recorder, clock=clock, audit=audit, node=node, policies=policies
@@ -106,7 +101,9 @@ class Recordings:
 
     async def account(self, principal: Principal, account_id: str | None = None) -> Account:
         """Return an account: the principal's own, or a descendant of it."""
-        return await self._authorized.account(principal, account_id)
+        target = AuditObject("account", account_id or principal.account_id)
+        with Refusals(self._audit, principal, AuditAction.READ, target):
+            return await self._authorized.account(principal, account_id)
 
     async def find(
         self, principal: Principal, recording_id: str, fields: Iterable[str] | None = None
@@ -118,32 +115,45 @@ class Recordings:
         self, principal: Principal, ids: Sequence[str], fields: Iterable[str] | None = None
     ) -> list[RecordingRow | None]:
         """Return recordings as rows, in the order of the ids, with one request to the store. `None` as in `find`."""
-        require_scope(principal, Scope.READ)
+        with Refusals(self._audit, principal, AuditAction.READ, list_object(None)):
+            require_scope(principal, Scope.READ)
         if len(ids) > MAX_PAGE:
             raise InvalidInput.of(("ids",), "maxItems", len(ids), f"at most {MAX_PAGE} ids")
         wanted = {identity for identity in ids if 0 < len(identity) <= MAX_ID}
         needed = choose_fields(fields, "id", "account_id", "owner_id", "shelf")
         found = await self._store.rows(wanted, needed) if wanted else {}
         seen = {row["id"] for row in found.values() if await self._authorized.can_see(principal, row)}
+        for identity in wanted:
+            if identity in seen:
+                target = AuditObject("recording", identity, found[identity]["account_id"])
+                self._audit.count(principal, AuditAction.READ, target)
+            else:
+                target = AuditObject("recording", identity)
+                self._audit.refuse(principal, AuditAction.READ, target, no_recording(identity))
         return [found[identity] if identity in seen else None for identity in ids]
 
     async def page(self, principal: Principal, query: Query, request: PageRequest) -> Page:
         """Return one page of a query. A principal with an owner gets that owner's recordings only."""
-        require_scope(principal, Scope.READ)
         if not 1 <= request.limit <= MAX_PAGE:
             raise InvalidInput.of(("first",), "maximum", request.limit, f"an integer from 1 to {MAX_PAGE}")
-        query = await self._authorized.narrow(principal, query)
-        if query.order.field is OrderField.MODIFIED:
-            return await page_of_changes(self._store, query, request)
-        return await page_of(self._store, query, request)
+        query = await self._narrowed(principal, query)
+        is_feed = query.order.field is OrderField.MODIFIED
+        page = await (page_of_changes if is_feed else page_of)(self._store, query, request)
+        self._audit.count(principal, AuditAction.LIST, list_object(query.account_id), rows=len(page.rows))
+        return page
 
     async def count(self, principal: Principal, query: Query, limit: int = MAX_COUNTED) -> Count:
         """Return how many recordings a query selects, exact up to `limit` if an index gives the number."""
-        require_scope(principal, Scope.READ)
-        query = await self._authorized.narrow(principal, query)
+        query = await self._narrowed(principal, query)
+        self._audit.count(principal, AuditAction.LIST, list_object(query.account_id), counts=1)
         if query.order.field is OrderField.MODIFIED:
             query = final_changes(query, await self._store.watermark())
         return await count_of(self._store, query, limit)
+
+    async def _narrowed(self, principal: Principal, query: Query) -> Query:
+        with Refusals(self._audit, principal, AuditAction.LIST, list_object(query.account_id)):
+            require_scope(principal, Scope.READ)
+            return await self._authorized.narrow(principal, query)
 
     async def call(self, principal: Principal, call_id: str, account_id: str | None = None) -> Call:
         """Return a live call. `CallNotFound` if there is none."""
@@ -165,27 +175,6 @@ class Recordings:
             raise NotRecording(message, path=("callId",))
         return recording
 
-    # Play
-
-    async def listen(self, principal: Principal, recording_id: str) -> Recording:
-        """Return a recording for playing its audio."""
-        require_scope(principal, Scope.LISTEN)
-        recording = _playable(await self._authorized.recording(principal, recording_id))
-        self._audit.record(principal, "listen", recording.id)
-        return recording
-
-    async def listen_with_grant(self, grant: Grant) -> Recording:
-        """Return a recording for playing its audio to the holder of a grant, as long as its caller may listen to it.
-
-        Raises:
-            Unauthenticated: the credentials of the caller who requested the grant are no longer valid.
-        """
-        await self._access.check(grant.principal)
-        recording = await self._authorized.recording(grant.principal, grant.recording_id)
-        if recording.shelf is not Shelf.LIVE:
-            raise no_recording(grant.recording_id)
-        return _playable(recording)
-
     # Control
 
     async def start(self, principal: Principal, request: StartRequest) -> Recording:
@@ -202,29 +191,31 @@ class Recordings:
             IdempotencyKeyReused: the key was used before with another request.
             RecorderFailed: the recorder refused. The recording is `FAILED`.
         """
-        require_scope(principal, Scope.CONTROL)
-        account = await self._authorized.account(principal, request.account_id)
-        return await self._starts.start(principal, account, request)
+        target = AuditObject("account", request.account_id or principal.account_id)
+        with Refusals(self._audit, principal, AuditAction.START, target):
+            require_scope(principal, Scope.CONTROL)
+            account = await self._authorized.account(principal, request.account_id)
+            return await self._starts.start(principal, account, request)
 
     async def stop(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """End a recording in progress. Its audio is finalized. `NotRecording` if it is not in progress."""
-        return await self._control(principal, recording_id, "stop", key, self._stop)
+        return await self._control(principal, recording_id, AuditAction.STOP, key, self._stop)
 
     async def pause(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """Pause a recording: no audio is added until `resume`."""
-        return await self._control(principal, recording_id, "pause", key, self._pause)
+        return await self._control(principal, recording_id, AuditAction.PAUSE, key, self._pause)
 
     async def resume(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """Continue after a pause."""
-        return await self._control(principal, recording_id, "resume", key, self._resume)
+        return await self._control(principal, recording_id, AuditAction.RESUME, key, self._resume)
 
     async def mask(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """Mask a recording: silence is recorded until `unmask`."""
-        return await self._control(principal, recording_id, "mask", key, self._mask)
+        return await self._control(principal, recording_id, AuditAction.MASK, key, self._mask)
 
     async def unmask(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """End a mask: the call's audio is recorded again."""
-        return await self._control(principal, recording_id, "unmask", key, self._unmask)
+        return await self._control(principal, recording_id, AuditAction.UNMASK, key, self._unmask)
 
     # Delete
 
@@ -248,8 +239,8 @@ class Recordings:
         kept = self._policy.trash_window if window is None else window
         now = self._clock.now()
         event = Trashed(at=now, by=principal.name or principal.account_id, purge_at=now + kept, reason=reason)
-        digest = "" if reason is None else _digest({"reason": reason})
-        return await self._write(principal, Scope.DELETE, recording_id, event, "delete", key, digest)
+        digest = "" if reason is None else short_digest({"reason": reason})
+        return await self._write(principal, Scope.DELETE, recording_id, event, AuditAction.DELETE, key, digest)
 
     async def restore(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """Take a recording out of the trash. `NotTrashed` if it is not in the trash."""
@@ -257,7 +248,7 @@ class Recordings:
         # Changes of the retention rules do not apply to recordings in the trash, so they apply now.
         dates = await with_retention(self._store, await self._authorized.recording(principal, recording_id))
         event = Restored(at=self._clock.now(), delete_at=dates.delete_at)
-        return await self._write(principal, Scope.DELETE, recording_id, event, "restore", key)
+        return await self._write(principal, Scope.DELETE, recording_id, event, AuditAction.RESTORE, key)
 
     async def update(
         self, principal: Principal, recording_id: str, changes: RecordingChanges, key: str | None = None
@@ -268,7 +259,9 @@ class Recordings:
         """
         check_changes(changes)
         event = Annotated(at=self._clock.now(), changes=changes)
-        return await self._write(principal, Scope.CONTROL, recording_id, event, "update", key, _digest(changes))
+        return await self._write(
+            principal, Scope.CONTROL, recording_id, event, AuditAction.UPDATE, key, short_digest(changes)
+        )
 
     # Hold and deliver
 
@@ -279,17 +272,19 @@ class Recordings:
         """
         check_reason(reason)
         event = Held(at=self._clock.now(), by=principal.name or principal.account_id, reason=reason)
-        return await self._write(principal, Scope.ADMIN, recording_id, event, "hold", key, _digest({"reason": reason}))
+        return await self._write(
+            principal, Scope.ADMIN, recording_id, event, AuditAction.HOLD, key, short_digest({"reason": reason})
+        )
 
     async def release(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """Lift a legal hold."""
         event = Released(at=self._clock.now())
-        return await self._write(principal, Scope.ADMIN, recording_id, event, "release", key)
+        return await self._write(principal, Scope.ADMIN, recording_id, event, AuditAction.RELEASE, key)
 
     async def redeliver(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """Deliver a stored recording to its `url` again. `NotDeliverable` without a `url` or stored audio."""
         event = Redelivered(at=self._clock.now(), delivery_id=new_id())
-        return await self._write(principal, Scope.CONTROL, recording_id, event, "redeliver", key)
+        return await self._write(principal, Scope.CONTROL, recording_id, event, AuditAction.REDELIVER, key)
 
     async def _write(
         self,
@@ -297,20 +292,29 @@ class Recordings:
         scope: Scope,
         recording_id: str,
         event: Event,
-        action: str,
+        action: AuditAction,
         key: str | None,
         digest: str = "",
     ) -> Recording:
-        require_scope(principal, scope)
-        recording = await self._authorized.recording(principal, recording_id)
-        request = f"{action} {digest}".rstrip()
-        if was_applied(recording, key, request):
-            return recording
-        changed, is_new = await self._writer.save_action(recording, event, key, request)
+        with Refusals(self._audit, principal, action, AuditObject("recording", recording_id)):
+            require_scope(principal, scope)
+            recording = await self._authorized.recording(principal, recording_id)
+            request = f"{action.lower()} {digest}".rstrip()
+            if was_applied(recording, key, request):
+                return recording
+            # A change that is not allowed leaves no entry that says that it was done.
+            apply(recording, event)
+        await self._record(principal, action, recording, key)
+        with Refusals(self._audit, principal, action, recording_object(recording)):
+            changed, is_new = await self._writer.save_action(recording, event, key, request)
         if is_new:
-            self._audit.record(principal, action, recording.id)
             self._wake()
         return changed
+
+    async def _record(self, principal: Principal, action: AuditAction, recording: Recording, key: str | None) -> None:
+        # A repeated request, also through another server, has the same entry.
+        entry_id = None if key is None else fingerprint({"id": recording.id, "action": action, "key": key})[:32]
+        await self._audit.record(principal, action, recording_object(recording), entry_id=entry_id)
 
     # Recorder events
 
@@ -330,73 +334,65 @@ class Recordings:
         self,
         principal: Principal,
         recording_id: str,
-        action: str,
+        action: AuditAction,
         key: str | None,
         act: Callable[[Recording], Awaitable[Event]],
     ) -> Recording:
-        require_scope(principal, Scope.CONTROL)
-        recording = await self._authorized.recording(principal, recording_id)
-        if was_applied(recording, key, action):
+        request = action.lower()
+        with Refusals(self._audit, principal, action, AuditObject("recording", recording_id)):
+            require_scope(principal, Scope.CONTROL)
+            recording = await self._authorized.recording(principal, recording_id)
+        if was_applied(recording, key, request):
             return recording
+        with Refusals(self._audit, principal, action, recording_object(recording)):
+            event = await self._done(principal, recording, action, key, act)
+            if isinstance(event, Recording):
+                return event
+            changed, _is_new = await self._writer.save_action(recording, event, key, request)
+        if changed.state is State.FINALIZING:
+            self._wake()
+        return changed
+
+    async def _done(
+        self,
+        principal: Principal,
+        recording: Recording,
+        action: AuditAction,
+        key: str | None,
+        act: Callable[[Recording], Awaitable[Event]],
+    ) -> Event | Recording:
+        """Let the recorder act. Return the event, or the recording if another server did the same request."""
         try:
-            event = await act(recording)
+            # These checks come before the recorder is called, so a refused action changes nothing there.
+            probe, capability = TAKE_ACTIONS[action]
+            apply(recording, probe(self._clock.now()))
+            if capability is not None:
+                require_capability(self._recorder, recording.recorder, Capability(capability))
+            await self._record(principal, action, recording, key)
+            return await act(recording)
         except (TakeRefused, Refused) as refused:
             # The same request may have been done through another server since the recording was read.
             latest = None if key is None else await self._store.load(recording.id)
-            if latest is not None and was_applied(latest, key, action):
+            if latest is not None and was_applied(latest, key, action.lower()):
                 return latest
             if isinstance(refused, Refused):
                 raise
             is_unreachable = isinstance(refused, ServerUnreachable)
             raise RecorderFailed(str(refused), recording_id=recording.id, is_unreachable=is_unreachable) from refused
-        changed, is_new = await self._writer.save_action(recording, event, key, action)
-        if is_new:
-            self._audit.record(principal, action, recording.id)
-        if changed.state is State.FINALIZING:
-            self._wake()
-        return changed
 
     async def _stop(self, recording: Recording) -> Event:
-        apply(recording, Stopped(at=self._clock.now()))
         await self._recorder.stop(recording.id)
         # The recorder reports an end, too. The second of the two events changes nothing.
         return Ended(at=self._clock.now(), cause=EndCause.STOPPED)
 
     async def _pause(self, recording: Recording) -> Event:
-        self._check_possible(recording, Paused(at=self._clock.now(), at_ms=0), Capability.PAUSE)
         return Paused(at_ms=await self._recorder.pause(recording.id), at=self._clock.now())
 
     async def _resume(self, recording: Recording) -> Event:
-        self._check_possible(recording, Resumed(at=self._clock.now()), Capability.PAUSE)
         return Resumed(length_ms=await self._recorder.resume(recording.id), at=self._clock.now())
 
     async def _mask(self, recording: Recording) -> Event:
-        self._check_possible(recording, Masked(at=self._clock.now(), at_ms=0), Capability.MASK)
         return Masked(at_ms=await self._recorder.mask(recording.id), at=self._clock.now())
 
     async def _unmask(self, recording: Recording) -> Event:
-        self._check_possible(recording, Unmasked(at=self._clock.now()), Capability.MASK)
         return Unmasked(length_ms=await self._recorder.unmask(recording.id), at=self._clock.now())
-
-    def _check_possible(self, recording: Recording, event: Event, capability: Capability) -> None:
-        # These checks come before the recorder is called, so a refused action changes nothing there.
-        apply(recording, event)
-        require_capability(self._recorder, recording.recorder, capability)
-
-
-def check_reason(reason: str) -> None:
-    """Raise `InvalidInput` unless the reason of a hold or a deletion has 1 to 256 characters."""
-    if not 0 < len(reason) <= MAX_REASON:
-        raise InvalidInput.of(("reason",), "maxLength", reason, f"a text of 1 to {MAX_REASON} characters")
-
-
-def _digest(given: Mapping[str, Any]) -> str:
-    """Return a short digest of the arguments of an action."""
-    return fingerprint(given)[:16]
-
-
-def _playable(recording: Recording) -> Recording:
-    if recording.state is not State.STORED or recording.media is None:
-        message = f"recording {recording.id} has no audio to play: it is {recording.state}"
-        raise MediaUnavailable(message, recording_id=recording.id)
-    return recording

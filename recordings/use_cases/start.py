@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from recordings.model.account import Account, Principal
+from recordings.model.audit_entry import AuditAction
 from recordings.model.call import Call, sip_uri
 from recordings.model.errors import (
     AlreadyRecording,
@@ -12,7 +13,7 @@ from recordings.model.errors import (
     RecorderFailed,
     UnsupportedByRecorder,
 )
-from recordings.model.events import Armed, Created, Discarded, Failed, Lost
+from recordings.model.events import Armed, Created, Discarded, Failed, Lost, Withdrawn
 from recordings.model.ids import new_recording_id
 from recordings.model.instants import Millis, month_of
 from recordings.model.options import RecordingOptions
@@ -20,7 +21,7 @@ from recordings.model.policy_trace import Consent, ConsentNeed, ConsentState, Po
 from recordings.model.recording import Direction, Reason, Recording, State
 from recordings.model.retention import delete_at
 from recordings.ports.account_stores import AccountStore
-from recordings.ports.audit import Audit
+from recordings.ports.audit import Audit, AuditUnavailableError, recording_object
 from recordings.ports.clock import Clock
 from recordings.ports.recorder import Capability, Recorder, Take, TakeRefused
 from recordings.ports.recording_store import MetadataStore, Taken
@@ -150,7 +151,7 @@ class RecordingStarter:
         lost = Lost(at=self._clock.now(), reason=Reason.RECORDER_GONE, detail=detail)
         # If another process wins the race, its result decides whether the call has a recording in progress.
         if await self._writer.save_event_once(active, lost) is not None:
-            self._audit.record(principal, "supersede", active.id, call_id=active.call_id, node=active.node)
+            await self._audit.record(principal, AuditAction.SUPERSEDE, recording_object(active), node=active.node)
         return True
 
     def _require_capabilities(self, call: Call, options: RecordingOptions) -> None:
@@ -178,7 +179,7 @@ class RecordingStarter:
 
     async def _begin(self, principal: Principal, recording: Recording) -> Recording:
         """Ask the recorder to open the take, and save its reply. Without consent, the recorder is not asked."""
-        self._audit.record(principal, "start", recording.id, call_id=recording.call_id)
+        await self._record(principal, recording)
         if recording.consent is not None and recording.consent.state is not ConsentState.GIVEN:
             return await self._hold(recording, recording.consent.state)
         try:
@@ -192,6 +193,16 @@ class RecordingStarter:
                 return found
             raise RecorderFailed(str(refused), recording_id=recording.id) from refused
         return _unless_refused(await self._writer.save_event(recording, event))
+
+    async def _record(self, principal: Principal, recording: Recording) -> None:
+        target = recording_object(recording)
+        try:
+            await self._audit.record(principal, AuditAction.START, target, entry_id=f"{recording.id}-start")
+        except AuditUnavailableError:
+            # A call that a policy records must not be lost because the trail cannot be written.
+            if recording.policy is None:
+                await self._writer.withdraw(recording, Withdrawn(at=self._clock.now()))
+                raise
 
     async def _hold(self, recording: Recording, consent: ConsentState) -> Recording:
         """Arm a recording until the parties consent. Discard it if they refused."""

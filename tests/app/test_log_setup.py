@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.server import log_setup as logs
-from graph.server.audit_log import LogAudit, LogReporter
-from recordings.model.account import Principal
+from graph.server.work_log import LogReporter
 from recordings.model.recording import Reason, Recording, State
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhY2NvdW50X2lkIjoieCJ9.c2lnbmF0dXJl-_"
@@ -108,15 +107,6 @@ def test_console_lines_are_readable() -> None:
     assert "it happened" in stream.getvalue()
     assert "count=3" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
-
-
-def test_an_audit_line_has_principal_action_and_details_without_empty_fields() -> None:
-    stream = io.StringIO()
-    logs.configure("json", "info", stream)
-    LogAudit().record(Principal("a" * 32, frozenset(), "ada", "app"), "start", "202611-1", call_id="c1")
-    (line,) = lines(stream)
-    assert (line["logger"], line["event"], line["principal"], line["owner_id"]) == ("audit", "start", "app", "ada")
-    assert (line["recording_id"], line["call_id"]) == ("202611-1", "c1")
 
 
 @pytest.mark.parametrize(

@@ -94,4 +94,4 @@ async def test_a_signed_url_ends_with_the_credentials_of_its_caller(tmp_path: Pa
         elif ended != "nothing":
             await here.store.set_disabled(ACCOUNT, "ada" if ended == "owner" else "", 1)
         with pytest.raises(NotFound if ended == "nothing" else Unauthenticated):
-            await here.service.listen_with_grant(Grant("unknown", 10, caller))
+            await here.service.plays.listen_with_grant(Grant("unknown", 10, caller))

@@ -22,6 +22,7 @@ from recordings.rules.media_grants import Grant
 from recordings.use_cases.account_lists import AccountLists
 from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.export_recordings import BY_CHANGE, BY_START, ExportRequest, Exports
+from recordings.use_cases.playback import Playback, Plays
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.start import StartRequest
 from tests.support.fake_clock import FakeClock
@@ -117,10 +118,10 @@ class Case:
 
 BY_GRANT = {
     # The scope was checked when the grant was made.
-    "listen_with_grant": Case(None, lambda service, caller, id: service.listen_with_grant(Grant(id, 1, caller)))
+    "listen_with_grant": Case(None, lambda service, caller, id: service.plays.listen_with_grant(Grant(id, 1, caller)))
 }
 BY_RECORDING = {
-    "listen": Case(Scope.LISTEN, Recordings.listen),
+    "listen": Case(Scope.LISTEN, lambda service, caller, id: service.plays.listen(caller, id)),
     "stop": Case(Scope.CONTROL, Recordings.stop),
     "pause": Case(Scope.CONTROL, Recordings.pause),
     "resume": Case(Scope.CONTROL, Recordings.resume),
@@ -214,8 +215,10 @@ def use_cases(kind: type = Recordings) -> dict[str, Any]:
 def test_every_use_case_is_checked() -> None:
     checked = {name for name, function in use_cases().items() if "principal" in inspect.signature(function).parameters}
     checked |= use_cases(AccountLists).keys()
+    checked |= use_cases(Plays).keys() - BY_GRANT.keys()
     assert checked == BY_RECORDING.keys() | READS.keys() | (BY_ACCOUNT.keys() - OF_CHANGES) | BY_CALL.keys()
-    assert use_cases().keys() - checked == WITHOUT_PRINCIPAL | BY_GRANT.keys()
+    assert use_cases().keys() - checked == WITHOUT_PRINCIPAL
+    assert BY_GRANT.keys() < use_cases(Plays).keys()
     assert use_cases(BulkActions).keys() == BULK.keys()
 
 
@@ -291,8 +294,8 @@ def _is_granted(name: str, result: Any, item: Recording) -> None:
     # The recording's state may not allow the action. That error shows that the recording exists.
     if isinstance(result, Refused):
         assert not isinstance(result, Forbidden | NotFound), name
-    elif isinstance(result, Recording):
-        assert result.id == item.id, name
+    elif isinstance(result, Recording | Playback):
+        assert (result.recording if isinstance(result, Playback) else result).id == item.id, name
     else:
         assert result["id"] == item.id, name
 

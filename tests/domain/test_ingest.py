@@ -25,6 +25,7 @@ from recordings.use_cases.save_event import RecordingWriter
 from tests.contract.metadata.samples import AUDIO
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
+from tests.support.memory_audit import MemoryAudit
 
 ACCOUNT, OTHER_ACCOUNT = "a" * 32, "b" * 32
 CALL = Call(account_id=ACCOUNT, call_id="c1", started=1_795_336_000_000, from_="alice", to="bob@pbx")
@@ -40,13 +41,11 @@ class Receiver:
     store: SqliteStore
     spool: FolderSpool
     clock: FakeClock = field(default_factory=FakeClock)
+    audit: MemoryAudit = field(default_factory=MemoryAudit)
     done: list[str] = field(default_factory=list)
 
     def ingest(self, node: str = "node-1") -> Ingest:
-        return Ingest(store=self.store, spool=self.spool, clock=self.clock, audit=self, wake=self, node=node)
-
-    def record(self, principal: Principal, action: str, recording_id: str | None, **details: str | int | None) -> None:
-        self.done.append(action)
+        return Ingest(store=self.store, spool=self.spool, clock=self.clock, audit=self.audit, wake=self, node=node)
 
     def __call__(self) -> None:
         self.done.append("wake")
@@ -91,7 +90,7 @@ async def test_the_row_is_saved_before_the_audio(receiver: Receiver) -> None:
     assert (opened.format, opened.options.format) == ("mp3", None)
     assert opened.due_at is not None
     assert opened.active_call is None
-    assert receiver.done == ["receive"]
+    assert receiver.audit.counted == [("receive", None)]
     assert [each.id for each in await receiver.store.held_by("node-1")] == [opened.id]
 
 
@@ -105,7 +104,7 @@ async def test_a_finished_upload_is_finalized(receiver: Receiver) -> None:
     finished = await receiver.ingest().finish(opened.id, ONE)
     assert (finished.state, finished.end_cause, finished.source_sha256) == (State.FINALIZING, EndCause.RECEIVED, ONE)
     assert await receiver.store.load(opened.id) == finished
-    assert receiver.done == ["receive", "wake"]
+    assert receiver.done == ["wake"]
 
 
 async def test_a_repeated_upload_returns_the_first_recording(receiver: Receiver) -> None:
@@ -235,7 +234,7 @@ async def test_an_upload_in_progress_cannot_be_stopped(receiver: Receiver) -> No
         store=receiver.store,
         recorder=FakeRecorder(receiver.clock),
         clock=receiver.clock,
-        audit=receiver,
+        audit=receiver.audit,
         wake=receiver,
         node="node-1",
     )

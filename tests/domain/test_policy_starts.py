@@ -171,8 +171,7 @@ async def test_bar_6_a_call_under_never_is_refused_with_one_audit_row(made: Inst
     made.audit.details.clear()
     with pytest.raises(ForbiddenByPolicy, match="lock NEVER"):
         await made.policy.starts.admit(call)
-    assert made.audit.entries == [("refuse", None)]
-    assert made.audit.details[0]["call_id"] == "c1"
+    assert made.audit.refusals == [("forbid_call", "c1")]
     assert made.audit.details[0]["decision"] == "DO_NOT_RECORD"
     await report(made, call)
     assert (await recordings(made), made.recorder.commands) == ([], [])

@@ -357,7 +357,7 @@ async def test_a_tombstone_is_not_found(installation: Installation) -> None:
         installation.service.restore,
         installation.service.delete,
         installation.service.stop,
-        installation.service.listen,
+        installation.service.plays.listen,
     ):
         with pytest.raises(NotFound):
             await action(CALLER, kept.id)
@@ -401,13 +401,13 @@ async def test_a_delivery_can_be_requested_again(installation: Installation) -> 
 async def test_only_stored_audio_can_be_played(installation: Installation) -> None:
     begun = await start(installation)
     with pytest.raises(MediaUnavailable, match="RECORDING"):
-        await installation.service.listen(CALLER, begun.id)
+        await installation.service.plays.listen(CALLER, begun.id)
     await installation.service.stop(CALLER, begun.id)
     kept = await stored(installation)
-    assert (await installation.service.listen(CALLER, kept.id)).media == MEDIA
+    assert (await installation.service.plays.listen(CALLER, kept.id)).recording.media == MEDIA
     await installation.service.delete(CALLER, kept.id)
     with pytest.raises(MediaUnavailable):
-        await installation.service.listen(CALLER, kept.id)
+        await installation.service.plays.listen(CALLER, kept.id)
 
 
 # Scopes and limits
@@ -421,7 +421,7 @@ ACTIONS: dict[Scope, list[Callable[[Installation, Principal], Awaitable[Any]]]] 
         lambda installation, caller: installation.service.lists.calls(caller),
         lambda installation, caller: installation.service.active(caller, CALL),
     ],
-    Scope.LISTEN: [lambda installation, caller: installation.service.listen(caller, "x")],
+    Scope.LISTEN: [lambda installation, caller: installation.service.plays.listen(caller, "x")],
     Scope.CONTROL: [
         start,
         *(lambda installation, caller, name=name: getattr(installation.service, name)(caller, "x")

@@ -31,6 +31,7 @@ from recordings.use_cases.count_slots import SlotCounter
 from recordings.use_cases.recording_stats import RecordingStats
 from tests.contract.metadata.test_rollups import CALLER, CHILD, PARENT, History
 from tests.servers.mongod import REPLICA_SET, Mongod
+from tests.support.memory_audit import MemoryAudit
 from tests.support.naive_stats import assert_result
 
 WRITERS: Final = 6
@@ -116,7 +117,7 @@ class Load:
         history = self.histories[0]
         for _ in range(questions):
             query = history.question()
-            result = await RecordingStats(history.store, history.clock).figures(CALLER, query)
+            result = await RecordingStats(history.store, history.clock, MemoryAudit()).figures(CALLER, query)
             assert_result(result, recordings, query, [PARENT, CHILD] if query.descendants else [PARENT])
 
 

@@ -20,6 +20,8 @@ from recordings.model.account import DEFAULT_SCOPES, Principal, Scope
 from recordings.model.errors import Forbidden, MediaUnavailable, NotFound, Unauthenticated
 from recordings.model.recording import Media, Recording, State
 from recordings.rules.media_grants import Grant, Grants, requester_of
+from recordings.use_cases.playback import Playback
+from tests.support.memory_audit import MemoryAudit
 
 ID = "202611-0190f5fe3c5d7a1b8c2d3e4f5a6b7c8d"
 NOW = 1_763_799_540_123
@@ -45,16 +47,17 @@ class Service:
 
     recordings: dict[str, Recording] = field(default_factory=dict)
     calls: list[object] = field(default_factory=list)
+    audit: MemoryAudit = field(default_factory=MemoryAudit)
 
-    async def listen(self, principal: Principal, recording_id: str) -> Recording:
+    async def listen(self, principal: Principal, recording_id: str) -> Playback:
         self.calls.append(principal)
         if recording_id == "forbidden":
             raise Forbidden("this needs the scope 'listen'")
-        return self._playable(recording_id)
+        return Playback(self._playable(recording_id), principal, self.audit)
 
-    async def listen_with_grant(self, grant: Grant) -> Recording:
+    async def listen_with_grant(self, grant: Grant) -> Playback:
         self.calls.append(grant)
-        return self._playable(grant.recording_id)
+        return Playback(self._playable(grant.recording_id), grant.principal, self.audit)
 
     def _playable(self, recording_id: str) -> Recording:
         if recording_id not in self.recordings:

@@ -12,7 +12,9 @@ import pymongo
 from pymongo import ASCENDING, IndexModel, UpdateOne
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from adapters.metadata.audit_columns import ENTRIES
 from adapters.metadata.metadata_terms import TERMS, terms_of_json
+from adapters.metadata.mongodb.audit_collections import INDEXES as AUDIT_INDEXES
 from adapters.metadata.mongodb.driver import Database
 from adapters.metadata.mongodb.slot_marks import MARKS, PARTS, SLOT_OF_RECORDING, mark_all
 from recordings.model.instants import EARLIEST
@@ -160,6 +162,7 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         _index("of_account", "account_id", "at", partialFilterExpression={"dirty": True}),
         _index("by_time", "level", "at", partialFilterExpression={"dirty": True}),
     ),
+    ENTRIES: AUDIT_INDEXES,
     PARTS: (_index("of_slot", "account_id", "cube", "level", "at", unique=True),),
 }  # fmt: skip
 

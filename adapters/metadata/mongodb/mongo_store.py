@@ -6,6 +6,7 @@ from typing import Final
 
 from adapters.metadata.mongodb.access_collection import AccessCollection
 from adapters.metadata.mongodb.account_collections import AccountCollections
+from adapters.metadata.mongodb.audit_collections import AuditCollections
 from adapters.metadata.mongodb.change_clock import ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Driver
 from adapters.metadata.mongodb.indexes import META, migrate
@@ -30,6 +31,7 @@ class MongoStore(
     SecretCollection,
     UserCollection,
     PolicyCollection,
+    AuditCollections,
     PeerCollections,
 ):
     """A `MetadataStore` in a MongoDB database, and the `PeerStore` of the servers that share it.
@@ -66,6 +68,7 @@ class MongoStore(
         SecretCollection.__init__(self, self._connection.database)
         UserCollection.__init__(self, self._connection.database)
         PolicyCollection.__init__(self, self._connection.database)
+        AuditCollections.__init__(self, self._connection.database)
         PeerCollections.__init__(self, self._connection.database)
 
     async def open(self) -> None:

@@ -8,6 +8,7 @@ from adapters.metadata.access_path import is_in_order
 from adapters.metadata.row_fields import fields_to_read
 from adapters.metadata.sqlite import account_tables, list_table, policy_table, recording_table, user_table
 from adapters.metadata.sqlite.access_tables import AccessTables
+from adapters.metadata.sqlite.audit_tables import AuditTables
 from adapters.metadata.sqlite.database import Database
 from adapters.metadata.sqlite.rollup_store import RollupStore
 from adapters.metadata.sqlite.secret_tables import SecretTables
@@ -25,7 +26,7 @@ from recordings.ports.recording_store import Claim, DueState
 FILE = "recordings.sqlite3"
 
 
-class SqliteStore(RollupStore, AccessTables, SecretTables):
+class SqliteStore(RollupStore, AccessTables, SecretTables, AuditTables):
     """A `MetadataStore` in the file `recordings.sqlite3` of a folder.
 
     Args:

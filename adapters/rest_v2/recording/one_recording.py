@@ -7,6 +7,7 @@ from typing import Any, Final
 import structlog
 from starlette.responses import Response
 
+from adapters.http.audio_response import is_download
 from adapters.http.conditional_requests import Precondition, Validators, check_preconditions
 from adapters.rest_v2.adapter_functions import Convert, Read
 from adapters.rest_v2.listing.csv_table import CsvTable
@@ -38,9 +39,9 @@ from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.account import Principal
 from recordings.model.errors import MediaUnavailable, Refused
 from recordings.model.fields import RecordingRow
-from recordings.model.recording import Recording
 from recordings.ports.audio import MediaMissing
 from recordings.ports.recording_store import StoreUnavailableError
+from recordings.use_cases.playback import Playback
 from recordings.use_cases.recordings import Recordings
 
 _PREFIX: Final = 6
@@ -104,23 +105,29 @@ class RecordingEndpoint:
 
     async def _play(self, context: RequestContext, row: RecordingRow) -> Response:
         with _media_errors(row["id"]):
-            recording = await self._listen(context, row)
-            return await play(context.request, recording, validators_of(row), self._read)
+            playback = await self._listen(context, row)
+            read = playback.audio(self._read, download=_saves(context))
+            return await play(context.request, playback.recording, validators_of(row), read)
 
     async def _play_converted(self, format: str, context: RequestContext, row: RecordingRow) -> Response:
         """Play the audio in another format. Its `ETag` differs, and is known only after the conversion."""
         with _media_errors(row["id"]):
-            recording = await self._listen(context, row)
-            converted = await self._convert(recording, format)
+            playback = await self._listen(context, row)
+            converted = await self._convert(playback.recording, format)
             if converted is None or converted.recording.media is None:
                 raise MediaMissing(row["id"])
             validators = rendition_validators(validators_of(row), converted.recording.media.sha256)
             if (response := _not_modified(context, validators)) is not None:
                 return response
-            return await play(context.request, converted.recording, validators, converted.read)
+            read = playback.audio(converted.read, recording=converted.recording, download=_saves(context))
+            return await play(context.request, converted.recording, validators, read)
 
-    async def _listen(self, context: RequestContext, row: RecordingRow) -> Recording:
-        return await self._recordings.listen(read_principal(context, self._settings), row["id"])
+    async def _listen(self, context: RequestContext, row: RecordingRow) -> Playback:
+        return await self._recordings.plays.listen(read_principal(context, self._settings), row["id"])
+
+
+def _saves(context: RequestContext) -> bool:
+    return is_download(context.request, inline=context.request.query_params.get("inline") == "true")
 
 
 @contextmanager

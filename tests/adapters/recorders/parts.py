@@ -37,6 +37,7 @@ from recordings.model.recording import Recording
 from recordings.ports.recorder import Take, TakeEvent
 from recordings.use_cases.ingest import Ingest
 from tests.support.fake_clock import FakeClock
+from tests.support.memory_audit import MemoryAudit
 
 ACCOUNT = "a" * 32
 OTHER = "b" * 32
@@ -126,14 +127,11 @@ class Accounts:
 
 
 class Notes:
-    """A fake audit log and a fake wake-up call, which remember their calls."""
+    """A wake-up call that remembers its calls."""
 
     def __init__(self) -> None:
-        self.audit: list[tuple[str, str | None]] = []
+        self.audit = MemoryAudit()
         self.woken = 0
-
-    def record(self, principal: Principal, action: str, recording_id: str | None, **details: str | int | None) -> None:
-        self.audit.append((action, recording_id))
 
     def __call__(self) -> None:
         self.woken += 1
@@ -207,7 +205,7 @@ async def world(root: Path, limits: Limits | None = None, **changes: Any) -> Asy
     await store.open()
     await store.add_account(Account(ACCOUNT, "one", 0))
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
-    receiving = Ingest(store=store, spool=spool, clock=clock, audit=notes, wake=notes, node="node-1")
+    receiving = Ingest(store=store, spool=spool, clock=clock, audit=notes.audit, wake=notes, node="node-1")
     sockets, calls = MediaSockets(recorder, clock), AudioSocketCalls()
     routes = ingest_routes(
         authenticate=accounts,

@@ -60,7 +60,7 @@ async def test_a_kazoo_upload_becomes_a_recording(here: World, method: str) -> N
     assert found.node == "node-1"
     assert spooled(here, found.id) == BODY
     assert here.notes.woken == 1
-    assert here.notes.audit == [("receive", found.id)]
+    assert here.notes.audit.counted == [("receive", None)]
 
 
 async def test_the_url_may_have_its_own_query(here: World) -> None:

@@ -19,6 +19,7 @@ from recordings.use_cases.recording_stats import RecordingStats
 from tests.contract.metadata.conftest import Stores
 from tests.contract.metadata.samples import AUDIO, recording
 from tests.support.fake_clock import FakeClock
+from tests.support.memory_audit import MemoryAudit
 from tests.support.naive_stats import assert_result
 
 PARENT, CHILD = "a" * 32, "c" * 32
@@ -158,7 +159,7 @@ class History:
         for _ in range(questions):
             query = self.question()
             caller = self.chance.choice([CALLER, CALLER, replace(CALLER, owner_id="ada")])
-            result = await RecordingStats(self.store, self.clock).figures(caller, query)
+            result = await RecordingStats(self.store, self.clock, MemoryAudit()).figures(caller, query)
             accounts = [PARENT, CHILD] if query.descendants and caller.owner_id is None else [PARENT]
             mine = [item for item in self.kept.values() if caller.owner_id in {None, item.owner_id}]
             assert_result(result, mine, query, accounts)
@@ -236,5 +237,5 @@ async def test_too_many_labels_in_a_slot_are_read_from_the_recordings(
         await history.insert()
     await count_all(history)
     query = StatsQuery(period=Period(DAY_START, DAY_START + 3 * DAY), group_by=(Dimension.LABEL,))
-    result = await RecordingStats(two[0], history.clock).figures(CALLER, query)
+    result = await RecordingStats(two[0], history.clock, MemoryAudit()).figures(CALLER, query)
     assert_result(result, history.kept.values(), query, [PARENT])

@@ -1,10 +1,9 @@
-"""Log lines for the actions of clients and for the steps of the background work."""
+"""Log lines for the steps of the background work."""
 
 from typing import Final
 
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
-from recordings.model.account import Principal
 from recordings.model.recording import Recording, State
 
 _NEW_STATES: Final = {
@@ -16,23 +15,7 @@ _NEW_STATES: Final = {
     State.TRASHED: "recording trashed",
     State.PURGED: "recording purged",
 }
-_AUDIT: Final = logger("audit")
 _UPKEEP: Final = logger("upkeep")
-
-
-class LogAudit:
-    """An `Audit` that writes to the log."""
-
-    def record(self, principal: Principal, action: str, recording_id: str | None, **details: str | int | None) -> None:
-        """Log an action that was allowed and done. Empty fields are left out."""
-        fields = {
-            "account_id": principal.account_id,
-            "owner_id": principal.owner_id,
-            "principal": principal.name,
-            "recording_id": recording_id,
-            **details,
-        }
-        _AUDIT.info(action, **{name: value for name, value in fields.items() if value not in {None, ""}})
 
 
 class LogReporter:

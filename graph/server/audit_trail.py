@@ -1,0 +1,262 @@
+"""The audit trail of this process: it makes the entries, counts reads, and follows plays."""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from graph.server.audit_queue import AuditQueue
+from graph.server.log_setup import logger
+from graph.server.play_sessions import PlaySessions, Session
+from graph.server.request_origin import current_origin, shown
+from recordings.model.account import Principal
+from recordings.model.audit_entry import (
+    SYSTEM,
+    Actor,
+    ActorKind,
+    AuditAction,
+    AuditEntry,
+    AuditObject,
+    AuditOutcome,
+    Origin,
+    Way,
+    actor_of,
+)
+from recordings.model.errors import Forbidden, NotFound, Refused, Unauthenticated
+from recordings.model.ids import new_id
+from recordings.model.instants import Millis
+from recordings.model.recording import Recording
+from recordings.ports.audit import recording_object
+from recordings.ports.clock import Clock
+
+COUNT_SECONDS: Final = 1.0
+"""How long reads and refusals are counted together."""
+MAX_COUNTED: Final = 1_000
+"""How many different reads and refusals are counted at once. Then they are written early."""
+_DENIED: Final = (Forbidden, NotFound, Unauthenticated)
+_LOGGED: Final = frozenset({AuditAction.LIST, AuditAction.READ})
+"""Actions without a log line: the access log has each request."""
+_log: Final = logger("audit")
+
+
+@dataclass(slots=True)
+class _Counted:
+    """Equal reads or refusals, from the first one on."""
+
+    entry: AuditEntry
+    numbers: dict[str, int] = field(default_factory=dict)
+
+
+class AuditTrail:
+    """An `Audit` that writes to the metadata store and to the log."""
+
+    def __init__(self, queue: AuditQueue, clock: Clock) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._counted: dict[Hashable, _Counted] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._plays = PlaySessions(queue.add, self._end_play)
+
+    async def record(
+        self,
+        principal: Principal | None,
+        action: AuditAction,
+        target: AuditObject,
+        *,
+        outcome: AuditOutcome = AuditOutcome.GRANTED,
+        entry_id: str | None = None,
+        **details: Any,
+    ) -> str:
+        """Write an entry before an action, and return its id."""
+        entry = self._entry(principal, action, target, current_origin(), outcome, details)
+        if entry_id is not None:
+            entry = replace(entry, id=entry_id)
+        _log_entry(entry)
+        await self._queue.add(entry)
+        return entry.id
+
+    def count(self, principal: Principal, action: AuditAction, target: AuditObject, **numbers: int) -> None:
+        """Count a read."""
+        origin = current_origin()
+        key = (*_key(principal), origin, action, target)
+        counted = self._counted.get(key)
+        if counted is None:
+            counted = self._add(key, lambda: self._entry(principal, action, target, origin, AuditOutcome.GRANTED, {}))
+        totals = counted.numbers
+        totals["requests"] = totals.get("requests", 0) + 1
+        for name, number in numbers.items():
+            totals[name] = totals.get(name, 0) + number
+
+    def refuse(
+        self, principal: Principal | None, action: AuditAction, target: AuditObject, refused: Refused, **details: Any
+    ) -> None:
+        """Note a refused request, with its reason."""
+        origin = current_origin()
+        outcome = AuditOutcome.DENIED if isinstance(refused, _DENIED) else AuditOutcome.FAILED
+        if outcome is AuditOutcome.DENIED and principal is not None:
+            # The trail of the caller's account has it: that of another account must not show a foreign caller. An
+            # object that the caller may not access and one that does not exist look the same.
+            target = replace(target, id=shown(target.id or ""), account_id=principal.account_id)
+        why = {"reason": refused.code, **details}
+        key = (*(_key(principal) if principal else ("",)), origin, action, target, *why.items())
+        counted = self._counted.get(key)
+        if counted is None:
+            counted = self._add(key, lambda: self._entry(principal, action, target, origin, outcome, why))
+        counted.numbers["requests"] = counted.numbers.get("requests", 0) + 1
+
+    def complete(self, entry_id: str, principal: Principal, target: AuditObject, **details: Any) -> None:
+        """Complete the entry of an export, with its results."""
+        details = {"export": entry_id, **details}
+        entry = self._entry(
+            principal, AuditAction.EXPORT_ENDED, target, current_origin(), AuditOutcome.GRANTED, details
+        )
+        self._queue.add_later(replace(entry, id=end_of(entry_id)))
+
+    def play(self, principal: Principal, recording: Recording, action: AuditAction, way: Way | None) -> "Playing":
+        """Return the play of a recording by a caller."""
+        origin = current_origin()
+        if way is not None:
+            origin = replace(origin, way=way)
+        target = recording_object(recording)
+
+        def make() -> AuditEntry:
+            entry = self._entry(principal, action, target, origin, AuditOutcome.GRANTED, {"format": recording.format})
+            _log_entry(entry)
+            return entry
+
+        player = replace(origin, request_id=None)
+        media = recording.media
+        key = (*_key(principal), player, action, recording.id, media.sha256 if media else "")
+        return Playing(self._plays, key, recording, make)
+
+    def running_plays(self) -> dict[str, dict[str, Any]]:
+        """Return the details of the plays that go on, by the id of their entry."""
+        return self._plays.running()
+
+    async def flush(self) -> None:
+        """Write everything that was counted so far."""
+        self._write_counted()
+        await self._queue.flush()
+
+    async def close(self) -> None:
+        """End all plays, and write everything that waits."""
+        self._plays.end_all()
+        self._write_counted()
+        await self._queue.close()
+
+    def _add(self, key: Hashable, make: Callable[[], AuditEntry]) -> _Counted:
+        if len(self._counted) >= MAX_COUNTED:
+            self._write_counted()
+        counted = self._counted[key] = _Counted(make())
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(COUNT_SECONDS, self._write_counted)
+        return counted
+
+    def _write_counted(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        counted, self._counted = self._counted, {}
+        for each in counted.values():
+            entry = replace(each.entry, details={**each.entry.details, **each.numbers})
+            _log_entry(entry)
+            self._queue.add_later(entry)
+
+    def _end_play(self, session: Session) -> None:
+        first = session.entry
+        self._queue.add_later(
+            replace(
+                first,
+                id=end_of(first.id),
+                at=self._clock.now(),
+                action=AuditAction.PLAY_ENDED,
+                details=session.details(),
+            )
+        )
+
+    def _entry(
+        self,
+        principal: Principal | None,
+        action: AuditAction,
+        target: AuditObject,
+        origin: Origin,
+        outcome: AuditOutcome,
+        details: dict[str, Any],
+    ) -> AuditEntry:
+        now: Millis = self._clock.now()
+        account_id = target.account_id or (principal.account_id if principal else "")
+        return AuditEntry(
+            id=new_id(),
+            at=now,
+            account_id=account_id,
+            actor=_actor(principal, origin),
+            origin=origin,
+            action=action,
+            object=target,
+            outcome=outcome,
+            details=details,
+        )
+
+
+class Playing:
+    """A `Play` of the audit trail."""
+
+    def __init__(
+        self, plays: PlaySessions, key: Hashable, recording: Recording, make: Callable[[], AuditEntry]
+    ) -> None:
+        self._plays = plays
+        self._key = key
+        self._recording = recording
+        self._make = make
+        self._session: Session | None = None
+
+    async def begin(self, start: int) -> None:
+        """Write the entry, unless this play has it already."""
+        media = self._recording.media
+        if media is None:
+            raise ValueError(f"recording {self._recording.id} has no media")
+        self._session = await self._plays.begin(self._key, start, media, self._make)
+
+    def heard(self, start: int, end: int) -> None:
+        """Note that these bytes were sent."""
+        if self._session is not None:
+            self._session.add(start, end)
+
+    def pause(self) -> None:
+        """Note the end of one request."""
+        if self._session is not None:
+            self._plays.pause(self._key, self._session)
+            self._session = None
+
+
+def end_of(entry_id: str) -> str:
+    """Return the id of the entry that completes another one."""
+    return f"{entry_id}-end"
+
+
+def _key(principal: Principal) -> tuple[Hashable, ...]:
+    # Two principals are equal if they have the same rights. Here, they must also have the same credentials.
+    return (
+        principal.account_id, principal.owner_id, principal.user_id, principal.key_id, principal.token_id,
+        principal.name,
+    )  # fmt: skip
+
+
+def _actor(principal: Principal | None, origin: Origin) -> Actor:
+    if principal is not None:
+        return actor_of(principal, operator=origin.way is Way.CLI)
+    return SYSTEM if origin.way is Way.SYSTEM else Actor(ActorKind.ANONYMOUS, origin.ip or "unknown", "")
+
+
+def _log_entry(entry: AuditEntry) -> None:
+    if entry.action in _LOGGED and entry.outcome is AuditOutcome.GRANTED:
+        return
+    fields = {
+        "account_id": entry.account_id,
+        "owner_id": entry.actor.owner_id,
+        "principal": entry.actor.name,
+        f"{entry.object.type}_id": entry.object.id,
+        "outcome": None if entry.outcome is AuditOutcome.GRANTED else entry.outcome.value,
+        **entry.details,
+    }
+    _log.info(entry.action.value.lower(), **{name: value for name, value in fields.items() if value not in {None, ""}})

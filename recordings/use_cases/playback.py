@@ -1,0 +1,102 @@
+"""Playing recordings. Each play leaves one entry in the audit trail, before its first byte is sent."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from recordings.model.account import Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject, Way
+from recordings.model.errors import MediaUnavailable
+from recordings.model.recording import Recording, Shelf, State
+from recordings.ports.audit import Audit, Play, Refusals
+from recordings.ports.recording_store import MetadataStore
+from recordings.rules.access import require_scope
+from recordings.rules.media_grants import Grant
+from recordings.use_cases.access_control import AccessControl
+from recordings.use_cases.authorized import Authorized, no_recording
+
+Read = Callable[[str, int, int | None], AsyncIterator[bytes]]
+"""`MediaStore.read`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """A recording that a caller may hear. Its audio is read through `audio`, so that the audit trail has the play."""
+
+    recording: Recording
+    principal: Principal
+    audit: Audit
+    way: Way | None = None
+
+    def audio(self, read: Read, *, recording: Recording | None = None, download: bool = False) -> Read:
+        """Return the function that reads the audio for the caller.
+
+        Args:
+            read: reads the bytes.
+            recording: the recording with other media, if the caller hears a converted copy.
+            download: whether the caller saves the audio instead of playing it.
+        """
+        action = AuditAction.DOWNLOAD if download else AuditAction.PLAY
+        play = self.audit.play(self.principal, recording or self.recording, action, self.way)
+        return partial(_followed, play, read)
+
+
+class Plays:
+    """Checks who may hear a recording."""
+
+    def __init__(self, store: MetadataStore, audit: Audit) -> None:
+        self._audit = audit
+        self._authorized = Authorized(store)
+        self._access = AccessControl(store)
+
+    async def listen(self, principal: Principal, recording_id: str) -> Playback:
+        """Return a recording for playing its audio."""
+        with Refusals(self._audit, principal, AuditAction.PLAY, AuditObject("recording", recording_id)):
+            require_scope(principal, Scope.LISTEN)
+            recording = _playable(await self._authorized.recording(principal, recording_id))
+        return Playback(recording, principal, self._audit)
+
+    async def listen_with_grant(self, grant: Grant) -> Playback:
+        """Return a recording for playing its audio to the holder of a grant, as long as its caller may listen to it.
+
+        Raises:
+            Unauthenticated: the credentials of the caller who requested the grant are no longer valid.
+        """
+        target = AuditObject("recording", grant.recording_id)
+        with Refusals(self._audit, grant.principal, AuditAction.PLAY, target):
+            await self._access.check(grant.principal)
+            recording = await self._authorized.recording(grant.principal, grant.recording_id)
+            if recording.shelf is not Shelf.LIVE:
+                raise no_recording(grant.recording_id)
+            return Playback(_playable(recording), grant.principal, self._audit, Way.SIGNED_URL)
+
+
+async def _followed(play: Play, read: Read, url: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
+    """Return the bytes. The entry is written after the first bytes were read, and before they are returned."""
+    position = start
+    # Every reader is a generator, so that it can be closed.
+    async with aclosing(cast("AsyncGenerator[bytes]", read(url, start, end))) as chunks:
+        first = await anext(chunks, None)
+        if first is None:
+            return
+        await play.begin(start)
+        try:
+            yield first
+            # The server has sent a piece when it asks for the next one.
+            position += len(first)
+            play.heard(start, position)
+            async for chunk in chunks:
+                yield chunk
+                play.heard(position, position + len(chunk))
+                position += len(chunk)
+        finally:
+            play.pause()
+
+
+def _playable(recording: Recording) -> Recording:
+    if recording.state is not State.STORED or recording.media is None:
+        message = f"recording {recording.id} has no audio to play: it is {recording.state}"
+        raise MediaUnavailable(message, recording_id=recording.id)
+    return recording
