@@ -218,26 +218,37 @@ class AsteriskRecorder(SwitchBase):
         if (age := self._connection.switch_age) is not None:
             self._switch_started = self._clock.now() - age
         self._ended_meanwhile.clear()
-        known = set(self._legs)
+        # What begins while the lists are under way may not be in them.
+        legs, bridged = set(self._legs), set(self._bridged)
+        parts = {state.recording_id: state.current for state in self._snoops.takes.values()}
         channels, bridges = await self._connection.channels(), await self._connection.bridges()
         live = {channel.id: channel for channel in channels if channel.id not in self._ended_meanwhile}
-        for channel_id in known - live.keys():
+        for channel_id in legs - live.keys():
             self._forget_leg(channel_id)
         for channel in live.values():
             self._see(channel)
-        self._bridged &= frozenset[str]().union(*(bridge.connected for bridge in bridges))
+        self._bridged -= bridged.difference(*(bridge.connected for bridge in bridges))
         self._see_bridges(bridges)
-        for take in tuple(self._takes.values()):
-            if not take.lock.locked() and take.intent is None:
-                try:
-                    await self._compare_take(take, live, is_first=is_first)
-                except TakeRefused as refused:
-                    raise ConnectionLost(str(refused)) from refused
+        try:
+            for part in parts.values():
+                await self._compare_part(part, live, is_first=is_first)
+            for take in tuple(self._takes.values()):
+                if not take.lock.locked() and take.intent is None:
+                    await self._compare_take(take)
+        except TakeRefused as refused:
+            raise ConnectionLost(str(refused)) from refused
         self._remove_unknown(live.values())
         await self._snoops.remove_leftovers()
         self._retry_ends()
 
-    async def _compare_take(self, take: SwitchTake, live: Mapping[str, Channel], *, is_first: bool) -> None:
+    async def _compare_part(self, part: Part | None, live: Mapping[str, Channel], *, is_first: bool) -> None:
+        for side in part.sides if part is not None else ():
+            side.gone = side.gone or side.name not in live
+            if is_first and not side.ended:
+                # It may have ended while no events came.
+                side.ended = side.gone or not await self._connection.is_recording(side.name)
+
+    async def _compare_take(self, take: SwitchTake) -> None:
         if isinstance(take.result, Armed):
             take.call = self._calls.get(self._legs.get(take.take.call_id, ("", "")))
             if take.call is None:
@@ -248,13 +259,8 @@ class AsteriskRecorder(SwitchBase):
             state = await self._state_of(take)
             if state is None:
                 self._finish_soon(take, EndCause.HANGUP)
-                return
-            for side in state.current.sides if state.current is not None else ():
-                side.gone = side.gone or side.name not in live
-                if is_first and not side.gone:
-                    # It may have ended while no events came.
-                    side.ended = side.ended or not await self._connection.is_recording(side.name)
-            self._check_end(state)
+            else:
+                self._check_end(state)
 
     async def _state_of(self, take: SwitchTake) -> SnoopTake | None:
         """Return the state of a take that began; `None` if the switch has nothing of it."""
@@ -319,7 +325,7 @@ class AsteriskRecorder(SwitchBase):
     async def _discard(self, take: SwitchTake) -> None:
         state = self._snoops.takes.pop(take.id, None)
         if state is not None:
-            await self._snoops.remove_soon([side.name for side in state.sides()])
+            await self._snoops.delete_files(state)
 
     async def pause(self, recording_id: str) -> Millis:
         """Leave out the audio from now on. Return the offset in the take. Raises `TakeRefused`."""

@@ -5,9 +5,9 @@ removal is tried again until Asterisk confirms it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from adapters.recorders.asterisk import ari_requests
 from adapters.recorders.asterisk.ari_client import AriClient, Reply
@@ -29,6 +29,7 @@ LOOK: Final = 0.1
 _EXISTS: Final = 409
 _NO_FORMAT: Final = 422
 _NOT_CREATED: Final = 500
+_Result = TypeVar("_Result")
 
 
 class SnoopSwitch:
@@ -146,7 +147,7 @@ class SnoopSwitch:
 
     async def treat(self, part: Part, make: Callable[..., AriRequest], *, on: bool) -> None:
         """Pause or mute all sides, or end that. Raises `TakeRefused`; then no side is paused or muted."""
-        replies = [await self.command(make(side.name, on=on)) for side in part.sides]
+        replies = await _all(self.command(make(side.name, on=on)) for side in part.sides)
         failed = next((reply for reply in replies if not reply.is_ok), None)
         if failed is not None:
             for side in part.sides:
@@ -199,6 +200,18 @@ class SnoopSwitch:
                 channel = ari_requests.snooped_channel(_name_of(snoop)) or channel
         return Part(number, channel, tuple(sides)) if sides else None
 
+    async def delete_files(self, state: SnoopTake) -> None:
+        """Delete the files of an ended take. What fails is tried again later."""
+        names = {side.name for side in state.sides() if side.ended}
+        self._leftovers |= {side.name for side in state.sides()} - names
+        for name in names:
+            try:
+                reply = await self.command(ari_requests.delete_file(name))
+            except TakeRefused:
+                reply = Reply(_NOT_CREATED)
+            if not reply.is_ok and not reply.is_missing:
+                self._leftovers.add(name)
+
     def remove_soon(self, names: Iterable[str]) -> "asyncio.Task[None]":
         """Remove sides in the background: their recordings, files and snoop channels."""
         self._leftovers.update(names)
@@ -243,12 +256,13 @@ class SnoopSwitch:
             raise TakeRefused(str(error)) from error
 
 
-async def _all(steps: Iterable[Any]) -> None:
+async def _all(steps: Iterable[Coroutine[None, None, _Result]]) -> list[_Result]:
     """Do steps at the same time. Raise the first error after all have ended: none of them may go on after it."""
     results = await asyncio.gather(*steps, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def _name_of(reply: Reply) -> str:

@@ -53,7 +53,7 @@ class Part:
     @property
     def has_ended(self) -> bool:
         """Whether a side has ended: its audio is not recorded any more."""
-        return any(side.ended or side.gone for side in self.sides)
+        return any(side.entered and (side.ended or side.gone) for side in self.sides)
 
     @property
     def error(self) -> str:
@@ -110,6 +110,9 @@ class SnoopTake:
 
 def _note(side: Side, event: AriEvent) -> None:
     if event.type is EventType.STASIS_START:
+        if side.gone:
+            # What came before was about a snoop channel of an earlier attempt, with the same id.
+            side.started = side.ended = side.gone = False
         side.entered = True
     elif event.type is EventType.RECORDING_STARTED:
         side.started = True

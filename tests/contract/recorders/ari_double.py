@@ -1,7 +1,6 @@
 """A double of Asterisk: its REST interface, its events, and WAV files of known tones. It misbehaves on request.
 
-It follows Asterisk 23, as `tests/contract/recorders/captured/asterisk_ari.jsonl` has it: `test_ari_double.py` compares
-them.
+It follows a real Asterisk 23: `test_ari_double.py` compares it with captured traffic.
 """
 
 import asyncio
@@ -125,6 +124,8 @@ class AriDouble:
     - `lost`: the types of events that are not sent. `repeated`: every event is sent twice. `delay`: seconds before it.
     - `slow`: seconds before the response to a snoop. `fails`: the paths, by their end, that answer with 500.
     - `silent`: requests are accepted and not answered; nothing is sent on the WebSocket, not even pongs.
+    - `closing`: every event WebSocket is closed at once, without an error.
+    - `ahead`: how many seconds its clock is ahead.
     - `rate`: the sampling rate of the calls in kHz.
     """
 
@@ -137,10 +138,13 @@ class AriDouble:
         """The applications, and the WebSocket of each active one."""
         self.missed: list[str] = []
         """The types of events that no WebSocket got."""
+        self.sent: list[str] = []
+        """The types of events that were sent."""
         self.requests: list[str] = []
         self.sockets = 0
         self.port = 0
-        self.vanishing = self.repeated = self.silent = self.read_only = False
+        self.vanishing = self.repeated = self.silent = self.read_only = self.closing = False
+        self.ahead = 0.0
         self.password = PASSWORD
         self.lost: set[str] = set()
         self.fails: set[str] = set()
@@ -212,6 +216,9 @@ class AriDouble:
         await socket.prepare(request)
         name = request.query["app"]
         self.sockets += 1
+        if self.closing:
+            await socket.close()
+            return socket
         if (previous := self.apps.get(name)) is not None:
             # The earlier WebSocket stays open, but gets nothing any more.
             await previous.send_json({"type": "ApplicationReplaced", "timestamp": now_text(), "application": name})
@@ -243,7 +250,7 @@ class AriDouble:
             if socket is None or self.silent:
                 self.missed.append(type)
                 continue
-            message = {"type": type, "timestamp": now_text(), **fields}
+            message = {"type": type, "timestamp": now_text(time.time() + self.ahead), **fields}
             text = json.dumps(message | {"asterisk_id": "02:fc:00:00:00:01", "application": name})
             for _ in range(times):
                 self._spawn(self._send(socket, text))
@@ -252,6 +259,7 @@ class AriDouble:
         if self.delay:
             await asyncio.sleep(self.delay)
         if not socket.closed:
+            self.sent.append(json.loads(text)["type"])
             await socket.send_str(text)
 
     def _spawn(self, work: Any) -> None:
@@ -264,6 +272,7 @@ class AriDouble:
     def ring(self, call_id: str, name: str = "", state: str = "Up", **given: Any) -> Chan:
         """Begin a call of one leg."""
         chan = Chan(call_id, name or f"PJSIP/100-{next(self._numbers):08x}", state, **given)
+        chan.created = now_text(time.time() + self.ahead)
         self.channels[call_id] = chan
         self.emit("ChannelCreated", channel=chan.json())
         if chan.app:
@@ -351,7 +360,7 @@ class AriDouble:
             case "GET", "bridges":
                 return web.json_response(list(self.bridges.values()))
             case "GET", "asterisk", "info":
-                return web.json_response({"status": {"startup_time": now_text(self.started)}})
+                return web.json_response({"status": {"startup_time": now_text(self.started + self.ahead)}})
             case "PUT", "applications", name, "eventFilter":
                 self._filters[name] = {each["type"] for each in (await request.json())["allowed"]}
                 return web.json_response({"name": name})
@@ -391,8 +400,8 @@ class AriDouble:
             case "GET", "variable":
                 return web.json_response({"value": "slin" if self.rate == 8 else f"slin{self.rate}"})
             case "POST", "snoop":
-                await asyncio.shield(asyncio.ensure_future(asyncio.sleep(self.slow)))
-                return self._snoop(chan, request)
+                # It goes on if the client does not wait for the response.
+                return await asyncio.shield(asyncio.ensure_future(self._slow_snoop(chan, request)))
             case "POST", "record":
                 return self._record(chan, request)
         return _error(404, "Resource not found")
@@ -417,6 +426,12 @@ class AriDouble:
             args = [chan.args] if chan.args else []
             self.emit("StasisStart", app, args=args, channel=chan.json())
         return web.json_response(created)
+
+    async def _slow_snoop(self, chan: Chan, request: web.Request) -> web.Response:
+        await asyncio.sleep(self.slow)
+        if chan.id not in self.channels:
+            return _error(404, "Provided channel was not found")
+        return self._snoop(chan, request)
 
     def _snoop(self, chan: Chan, request: web.Request) -> web.Response:
         query = request.query
