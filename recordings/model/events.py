@@ -262,5 +262,12 @@ class Withdrawn:
     at: Millis
 
 
-Cause = Event | Created | Rescheduled | Withdrawn
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyStored:
+    """The idempotency key of an action was stored. The action itself changed nothing."""
+
+    at: Millis
+
+
+Cause = Event | Created | Rescheduled | Withdrawn | KeyStored
 """The cause of one write of a recording."""

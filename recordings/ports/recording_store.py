@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from recordings.model.feed_event import FeedEvent
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.query import MAX_COUNTED, Count, Page, PageRequest, Query
 from recordings.model.recording import Recording, State
 from recordings.ports.account_stores import AccessStore, AccountStore, LocationStore, UserStore
 from recordings.ports.audit_store import AuditStore
+from recordings.ports.event_store import EventStore
 from recordings.ports.policy_store import PolicyStore
 from recordings.ports.secret_store import SecretStore
 from recordings.ports.stats_store import StatsStore
@@ -83,16 +85,18 @@ class RecordingStore(Protocol):
         A reader that shows only rows with a `changed` before it, and then continues there, misses no change.
         """
 
-    async def insert(self, recording: Recording) -> None:
-        """Insert a new recording.
+    async def insert(self, recording: Recording, event: FeedEvent | None = None) -> None:
+        """Insert a new recording and its event.
 
         Raises:
             Taken: its `id` exists, or another recording of its account has its `active_call`, `start_key` or
                 `held_source`.
         """
 
-    async def save(self, recording: Recording, expected: int) -> bool:
-        """Replace the recording if its revision is `expected`. Otherwise write nothing and return false.
+    async def save(self, recording: Recording, expected: int, event: FeedEvent | None = None) -> bool:
+        """Replace the recording, and add its event, if its revision is `expected`. Otherwise write nothing.
+
+        Return whether it was written.
 
         Raises:
             Taken: another recording of its account has its `active_call`, `start_key` or `held_source`.
@@ -155,6 +159,7 @@ class RecordingStore(Protocol):
 
 class MetadataStore(
     RecordingStore,
+    EventStore,
     StatsStore,
     AccountStore,
     AccessStore,

@@ -35,7 +35,7 @@ class Authorized:
         This reads only the account's tree, which is cached.
         """
         wanted = principal.account_id if account_id is None else account_id
-        tree = await self._tree(wanted)
+        tree = await self.tree(wanted)
         if tree is None or not can_access_account(principal, wanted, tree):
             raise no_account(wanted)
         return wanted
@@ -52,7 +52,7 @@ class Authorized:
 
         The row needs `account_id`, `owner_id` and `shelf`.
         """
-        tree = await self._tree(row["account_id"])
+        tree = await self.tree(row["account_id"])
         return tree is not None and row["shelf"] != Shelf.GONE and can_access_row(principal, row, tree)
 
     async def narrow(self, principal: Principal, query: Query) -> Query:
@@ -79,15 +79,8 @@ class Authorized:
             raise NotFound(message, path=("ownerId",))
         return replace(query, owner_id=principal.owner_id)
 
-    async def _may_see(self, principal: Principal, recording: Recording) -> bool:
-        row: RecordingRow = {
-            "account_id": recording.account_id,
-            "owner_id": recording.owner_id,
-            "shelf": recording.shelf.value,
-        }
-        return await self.can_see(principal, row)
-
-    async def _tree(self, account_id: str) -> tuple[str, ...] | None:
+    async def tree(self, account_id: str) -> tuple[str, ...] | None:
+        """Return the ids of an account's ancestors, for the rules of access. `None` if there is no such account."""
         # Only the tree may be cached, because it never changes. A name or a retention rule can change at any time.
         tree = self._trees.get(account_id)
         if tree is None and is_hex_id(account_id):
@@ -96,6 +89,14 @@ class Authorized:
                 tree = account.tree
                 self._remember(account_id, tree)
         return tree
+
+    async def _may_see(self, principal: Principal, recording: Recording) -> bool:
+        row: RecordingRow = {
+            "account_id": recording.account_id,
+            "owner_id": recording.owner_id,
+            "shelf": recording.shelf.value,
+        }
+        return await self.can_see(principal, row)
 
     def _remember(self, account_id: str, tree: tuple[str, ...]) -> None:
         if len(self._trees) >= MAX_CACHED:

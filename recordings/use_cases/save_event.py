@@ -2,16 +2,17 @@
 
 `RecordingWriter` loads a recording, applies an event, and saves the result with a compare-and-set on the revision. A
 write that loses a race loads and applies again; it never overwrites. Each write is a `Change` with its cause, and all
-of them pass through `RecordingWriter._write`.
+of them pass through `RecordingWriter._write`. The same write stores the event that clients get (`rules.event_types`).
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 from recordings.model.errors import Conflict
-from recordings.model.events import Cause, Created, Event, Rescheduled, Withdrawn
+from recordings.model.events import Cause, Created, Event, KeyStored, Rescheduled, Withdrawn
 from recordings.model.recording import Lease, Recording, State
 from recordings.ports.recording_store import RecordingStore
+from recordings.rules.event_types import event_of
 from recordings.rules.idempotency import remember, was_applied
 from recordings.rules.lifecycle import apply, leased, reschedule
 
@@ -87,8 +88,10 @@ class RecordingWriter:
                 break
             if was_applied(current, key, action):
                 return current, False
-            changed = remember(apply(current, event), current, key, action)
-            if changed is current or await self._write(Change(event, current, changed)):
+            applied = apply(current, event)
+            changed = remember(applied, current, key, action)
+            cause = KeyStored(at=event.at) if applied is current else event
+            if changed is current or await self._write(Change(cause, current, changed)):
                 return changed, True
             current = await self._store.load(recording.id)
         raise _keeps_changing(recording.id)
@@ -123,13 +126,14 @@ class RecordingWriter:
 
     async def _write(self, change: Change) -> bool:
         """Write one change. Return false if the recording's revision is no longer that of `change.before`."""
+        event = event_of(change.cause, change.after)
         match change:
             case Change(before=None, after=Recording() as new):
-                await self._store.insert(new)
+                await self._store.insert(new, event)
             case Change(before=Recording() as old, after=None):
                 await self._store.remove(old.id)
             case Change(before=Recording() as old, after=Recording() as new):
-                return await self._store.save(new, old.revision)
+                return await self._store.save(new, old.revision, event)
         return True
 
 

@@ -34,11 +34,13 @@ PLACES: Final = "places"
 PEERS: Final = "peers"
 CALLS: Final = "live_calls"
 SWITCHES: Final = "switches"
+EVENTS: Final = "events"
 META: Final = "meta"
 
 DUE: Final = "due"
 OVERDUE: Final = "stranded"
 LEASED: Final = "leased"
+BY_STAMP: Final = "by_stamp"
 MIGRATION_SECONDS: Final = 3_600.0
 """The maximum time (seconds) that one process spends on indexes and migrations in `open`."""
 _CONFLICTS: Final = frozenset({85, 86})
@@ -123,8 +125,13 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         _index(DUE, "node", "due_at", "_id", partialFilterExpression=HAS_DUE),
         _index(OVERDUE, "due_at", "_id", partialFilterExpression={**HAS_DUE, "node": {"$gte": ""}}),
         _index(LEASED, "lease.holder", partialFilterExpression={"lease.holder": {"$gte": ""}}),
+        # One entry for each event of the document.
+        _index(
+            BY_STAMP, "account_id", "events.stamp", partialFilterExpression={"events": {"$exists": True}},
+        ),
         _index("held", "node", "state", "created", "_id", partialFilterExpression={"node": {"$gte": ""}}),
     ),
+    EVENTS: (_index(BY_STAMP, "account_id", "stamp"),),
     ACCOUNTS: (
         _index("by_created", "created", "_id"),
         _index("of_tree", "tree", "created", "_id"),

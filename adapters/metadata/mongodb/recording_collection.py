@@ -12,11 +12,13 @@ from pymongo.read_concern import ReadConcern
 from adapters.metadata.mongodb.bson_document import projection, readable_recordings, to_document, to_recordings, to_rows
 from adapters.metadata.mongodb.change_clock import CHANGED, WRITE_MS, ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Document, to_cursor
+from adapters.metadata.mongodb.event_collection import SPILLED, EventCollection, with_event
 from adapters.metadata.mongodb.indexes import DUE, HAS_DUE, OVERDUE, RECORDINGS, lookup_index
 from adapters.metadata.mongodb.rollup_documents import COUNTED_FIELDS, changed_slots
 from adapters.metadata.mongodb.slot_marks import SlotMarks
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import fields_to_read
+from recordings.model.feed_event import FeedEvent
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import SECOND, Millis
 from recordings.model.query import prefix_end
@@ -31,10 +33,11 @@ _NEWEST_FIRST: Final = [("created", DESCENDING), ("_id", DESCENDING)]
 
 
 @raises_store_unavailable
-class RecordingCollection:
-    """The collection of recordings."""
+class RecordingCollection(EventCollection):
+    """The collection of recordings, whose documents have their events."""
 
     def __init__(self, connection: Connection, clock: ChangeClock, marks: SlotMarks) -> None:
+        EventCollection.__init__(self, connection, clock)
         self._connection = connection
         self._clock = clock
         self._collection = connection.database[RECORDINGS]
@@ -42,30 +45,33 @@ class RecordingCollection:
         self._slot_marks = marks
         self._unconfirmed_claim: tuple[list[str], str] | None = None
 
-    async def insert(self, recording: Recording) -> None:
-        """Insert a recording, or raise `Taken`."""
+    async def insert(self, recording: Recording, event: FeedEvent | None = None) -> None:
+        """Insert a recording and its event, or raise `Taken`."""
         # An insert cannot compute `changed`. No document has this revision, so the upsert always inserts.
         selector = {"_id": recording.id, "account_id": recording.account_id, "revision": _NO_REVISION}
         try:
             async with self._slot_marks.writing(changed_slots(None, recording.to_row())):
-                await self._replace(selector, recording, upsert=True)
+                await self._replace(selector, with_event(to_document(recording), event), upsert=True)
         except DuplicateKeyError as error:
             raise _to_taken(error) from error
 
-    async def save(self, recording: Recording, expected: int) -> bool:
-        """Replace a recording if its revision is still the expected one."""
+    async def save(self, recording: Recording, expected: int, event: FeedEvent | None = None) -> bool:
+        """Replace a recording, and add its event, if its revision is still the expected one."""
         selector = {"_id": recording.id, "account_id": recording.account_id, "revision": expected}
-        before = await self._collection.find_one(selector, COUNTED_FIELDS)
+        before = await self._collection.find_one(selector, COUNTED_FIELDS | SPILLED)
         if before is None:
             return False
+        spilled = before["spilled"] if event is not None else None
+        if spilled:
+            await self.move_events(recording.account_id, recording.id, spilled)
+        document = with_event(to_document(recording), event, len(spilled or ()))
         try:
             async with self._slot_marks.writing(changed_slots(before, recording.to_row())):
-                return await self._replace(selector, recording) is not None
+                return await self._replace(selector, document) is not None
         except DuplicateKeyError as error:
             raise _to_taken(error) from error
 
-    async def _replace(self, selector: Document, recording: Recording, *, upsert: bool = False) -> Document | None:
-        document = {"$mergeObjects": [{"$literal": to_document(recording)}, {"changed": CHANGED}]}
+    async def _replace(self, selector: Document, document: Document, *, upsert: bool = False) -> Document | None:
         found: Document | None = await self._collection.find_one_and_update(
             selector, [{"$replaceWith": document}], {"_id": 1}, upsert=upsert, maxTimeMS=WRITE_MS
         )

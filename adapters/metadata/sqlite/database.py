@@ -73,6 +73,7 @@ class Database:
         self._reader: ConnectionThreads | None = None
         self._slow_reader: ConnectionThreads | None = None
         self._writer: ConnectionThreads | None = None
+        self._watcher: ConnectionThreads | None = None
 
     async def open(self) -> None:
         """Create the file if it does not exist, migrate its schema and start the threads."""
@@ -137,7 +138,7 @@ class Database:
         """Finish all queued calls and close the file."""
         if self._checking is not None:
             self._checking.cancel()
-        for threads in (self._reader, self._slow_reader, self._writer):
+        for threads in (self._watcher, self._reader, self._slow_reader, self._writer):
             if threads is not None:
                 await threads.close()
 
@@ -146,6 +147,13 @@ class Database:
         result = await self._run_call(self._reader if account_id is None else self._slow_reader, call, account_id)
         self._health.require_trusted(result)
         return result
+
+    async def watch(self, call: Call) -> Any:
+        """Run a read that waits for a commit. It has a thread of its own, which no other read waits for."""
+        if self._watcher is None:
+            connection = await asyncio.to_thread(connect, self._path, "ro")
+            self._watcher = ConnectionThreads("sqlite-watcher", [connection], read_one)
+        return await self._run_call(self._watcher, call)
 
     async def write(self, call: Call) -> Any:
         """Run a write in a transaction that it may share with other writes. It is on the disk when this returns."""

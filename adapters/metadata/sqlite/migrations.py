@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from adapters.metadata.sqlite import audit_schema, secret_schema, stats_schema, terms_schema
+from adapters.metadata.sqlite import audit_schema, event_table, secret_schema, stats_schema, terms_schema
 from recordings.model.query import OrderField
 
 TABLE: Final = "recordings"
@@ -345,6 +345,7 @@ MIGRATIONS: Final = (
     terms_schema.STATEMENTS,
     secret_schema.STATEMENTS,
     audit_schema.STATEMENTS,
+    event_table.STATEMENTS,
 )
 """Step n migrates `user_version` n to n + 1."""
 

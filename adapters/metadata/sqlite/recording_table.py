@@ -13,7 +13,9 @@ from adapters.metadata.facets import facets_of
 from adapters.metadata.metadata_terms import TERMS, terms_of
 from adapters.metadata.row_fields import decode_column, encode
 from adapters.metadata.selections import FACETS
+from adapters.metadata.sqlite import event_table
 from adapters.metadata.sqlite.migrations import CHANGE_CLOCK, DUE, LEASED, OVERDUE, TABLE, column
+from recordings.model.feed_event import FeedEvent
 from recordings.model.fields import FIELDS, PARTS, FieldType, RecordingRow, names_of, value_of
 from recordings.model.instants import Millis
 from recordings.model.query import prefix_end
@@ -107,12 +109,14 @@ def _readable(cursor: Iterable[tuple[Any, ...]]) -> list[Recording]:
     return found
 
 
-def insert(connection: sqlite3.Connection, recording: Recording) -> None:
-    """Insert a recording, or raise `Taken` with the value that exists."""
+def insert(connection: sqlite3.Connection, recording: Recording, event: FeedEvent | None = None) -> None:
+    """Insert a recording and its event, or raise `Taken` with the value that exists."""
     try:
         connection.execute(INSERT, values_of(recording))
     except sqlite3.IntegrityError as error:
         raise _taken(connection, recording) or error from error
+    if event is not None:
+        event_table.add(connection, event)
 
 
 def _taken(connection: sqlite3.Connection, recording: Recording, own: str = "") -> Taken | None:
@@ -125,12 +129,18 @@ def _taken(connection: sqlite3.Connection, recording: Recording, own: str = "") 
     return next((Taken(unique) for unique in duplicates), None)
 
 
-def save(connection: sqlite3.Connection, recording: Recording, expected: int) -> bool:
-    """Replace a recording if its revision is the expected one. Raise `Taken` if another one has a unique value."""
+def save(connection: sqlite3.Connection, recording: Recording, expected: int, event: FeedEvent | None = None) -> bool:
+    """Replace a recording, and add its event, if its revision is the expected one.
+
+    Raise `Taken` if another recording has a unique value.
+    """
     try:
-        return connection.execute(_SAVE, [*values_of(recording), recording.id, expected]).rowcount == 1
+        is_written = connection.execute(_SAVE, [*values_of(recording), recording.id, expected]).rowcount == 1
     except sqlite3.IntegrityError as error:
         raise _taken(connection, recording, own=recording.id) or error from error
+    if is_written and event is not None:
+        event_table.add(connection, event)
+    return is_written
 
 
 def remove(connection: sqlite3.Connection, recording_id: str) -> None:

@@ -1,26 +1,36 @@
 """The metadata store on SQLite. Each method makes one call in a thread."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from adapters.metadata.access_path import is_in_order
 from adapters.metadata.row_fields import fields_to_read
-from adapters.metadata.sqlite import account_tables, list_table, policy_table, recording_table, user_table
+from adapters.metadata.sqlite import (
+    account_tables,
+    event_table,
+    list_table,
+    policy_table,
+    recording_table,
+    user_table,
+)
 from adapters.metadata.sqlite.access_tables import AccessTables
 from adapters.metadata.sqlite.audit_tables import AuditTables
 from adapters.metadata.sqlite.database import Database
 from adapters.metadata.sqlite.rollup_store import RollupStore
 from adapters.metadata.sqlite.secret_tables import SecretTables
 from recordings.model.account import Account, ApiKey, IngestAddress
+from recordings.model.feed_event import EventPosition, FeedEvent
 from recordings.model.fields import RecordingRow
 from recordings.model.installation import Installation
-from recordings.model.instants import Millis
+from recordings.model.instants import EARLIEST, Millis
 from recordings.model.query import MAX_COUNTED, MAX_EXAMINED, Count, Page, PageRequest, Query
 from recordings.model.recording import Recording
 from recordings.model.recording_policy import DocumentKind, PolicyDocument
 from recordings.model.user import Method, User
 from recordings.ports.account_stores import PAGE
+from recordings.ports.event_store import NewEvents
 from recordings.ports.recording_store import Claim, DueState
 
 FILE = "recordings.sqlite3"
@@ -64,13 +74,32 @@ class SqliteStore(RollupStore, AccessTables, SecretTables, AuditTables):
         """Return an instant that no later write is before."""
         return int(await self._read(recording_table.watermark))
 
-    async def insert(self, recording: Recording) -> None:
-        """Insert a recording, or raise `Taken`."""
-        await self._write(recording_table.insert, recording)
+    async def insert(self, recording: Recording, event: FeedEvent | None = None) -> None:
+        """Insert a recording and its event, or raise `Taken`."""
+        await self._write(recording_table.insert, recording, event)
 
-    async def save(self, recording: Recording, expected: int) -> bool:
-        """Replace a recording if its revision is still the expected one."""
-        return bool(await self._write(recording_table.save, recording, expected))
+    async def save(self, recording: Recording, expected: int, event: FeedEvent | None = None) -> bool:
+        """Replace a recording, and add its event, if its revision is still the expected one."""
+        return bool(await self._write(recording_table.save, recording, expected, event))
+
+    async def events(
+        self, account_ids: Collection[str], after: EventPosition, below: Millis | None, limit: int
+    ) -> Sequence[FeedEvent]:
+        """Return the first events of these accounts after a position."""
+        found: list[FeedEvent] = await self._read(event_table.events, account_ids, after, below, limit)
+        return found
+
+    async def add_event(self, event: FeedEvent) -> None:
+        """Store an event of an account's settings."""
+        await self._write(event_table.add_once, event)
+
+    async def watch_events(self) -> AsyncGenerator[NewEvents]:
+        """Yield the new events of all accounts, of all processes that use the file."""
+        seq = int(await self._read(event_table.last_seq))
+        yield NewEvents((), EARLIEST)
+        while True:
+            found, seq = await self._database.watch(partial(event_table.wait_for_events, seq=seq))
+            yield found
 
     async def remove(self, recording_id: str) -> None:
         """Remove a recording."""

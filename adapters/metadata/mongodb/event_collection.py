@@ -1,0 +1,221 @@
+"""Events in MongoDB.
+
+One atomic update is the only transaction, so the write of a recording stores the event, too: a recording's document has
+its last events (`EMBEDDED`). Before the list is full, the writer copies the older half to the collection `events`, and
+only then removes it from the document. So a reader that looks into the documents first, and then into the collection,
+finds each event at least once. The collection also has the events of accounts.
+
+The stamp of an event is the `changed` of its write (`change_clock.py`), so the watermark of changes is that of events.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from bson.int64 import Int64
+from pymongo.errors import BulkWriteError
+from pymongo.read_concern import ReadConcern
+
+from adapters.metadata.mongodb.change_clock import CHANGED, ChangeClock
+from adapters.metadata.mongodb.driver import Connection, Document
+from adapters.metadata.mongodb.event_stream import EventStream
+from adapters.metadata.mongodb.indexes import BY_STAMP, EVENTS, RECORDINGS
+from adapters.metadata.mongodb.unavailable import raises_store_unavailable
+from recordings.model.feed_event import EventPosition, EventType, FeedEvent
+from recordings.model.instants import LATEST, Millis
+from recordings.ports.event_store import NewEvents
+
+EMBEDDED: Final = 32
+"""How many events a document has at most."""
+MOVED: Final = EMBEDDED // 2
+SPILLED: Final = {
+    "spilled": {
+        "$cond": [{"$gte": [{"$size": {"$ifNull": ["$events", []]}}, EMBEDDED]}, {"$slice": ["$events", MOVED]}, None]
+    }
+}
+"""The projection of the events that must be moved before the document gets another one."""
+_READ_MS: Final = 8_000
+_DUPLICATE: Final = 11_000
+_PAGE: Final = 100
+"""How many documents are read at once, at least."""
+_FIELDS: Final = {"account_id": 1, "events": 1}
+_VALUES: Final = ("state", "reason", "duration_ms")
+
+
+def with_event(document: Document, event: FeedEvent | None, moved: int = 0) -> Document:
+    """Return the expression of a document with its `changed`, and with its events: the former ones and a new one.
+
+    The oldest `moved` of the former ones are left out.
+    """
+    if event is None:
+        return {"$mergeObjects": [{"$literal": document}, {"changed": CHANGED, "events": "$events"}]}
+    former: Any = {"$ifNull": ["$events", []]}
+    kept = {"$slice": [former, moved - EMBEDDED]} if moved else former
+    added = {"$mergeObjects": [{"$literal": _embedded(event)}, {"stamp": "$$changed"}]}
+    stamped = {"changed": "$$changed", "events": {"$concatArrays": [kept, [added]]}}
+    return {"$let": {"vars": {"changed": CHANGED}, "in": {"$mergeObjects": [{"$literal": document}, stamped]}}}
+
+
+def _embedded(event: FeedEvent) -> Document:
+    values = {name: value for name in _VALUES if (value := getattr(event, name)) is not None}
+    return {"revision": event.revision, "type": event.type.value, "time": event.time, **values}
+
+
+def read_event(account_id: str, subject: str, stored: Mapping[str, Any]) -> FeedEvent:
+    """Return the event that a document has."""
+    values: dict[str, Any] = {name: int(value) if type(value) is Int64 else value for name, value in stored.items()}
+    return FeedEvent(
+        account_id=account_id,
+        subject=subject,
+        revision=values["revision"],
+        type=EventType(values["type"]),
+        time=values["time"],
+        stamp=values["stamp"],
+        state=values.get("state"),
+        reason=values.get("reason"),
+        duration_ms=values.get("duration_ms"),
+    )
+
+
+@raises_store_unavailable
+class EventCollection:
+    """The events of recordings and of accounts."""
+
+    def __init__(self, connection: Connection, clock: ChangeClock) -> None:
+        self._stamps = clock
+        self._causal_session = connection.session
+        majority = ReadConcern("majority")
+        self._watched = connection.database.with_options(read_concern=majority)
+        self._with_events = connection.database[RECORDINGS].with_options(read_concern=majority)
+        self._events = connection.database[EVENTS]
+        self._events_final = self._events.with_options(read_concern=majority)
+
+    async def events(
+        self, account_ids: Collection[str], after: EventPosition, below: Millis | None, limit: int
+    ) -> Sequence[FeedEvent]:
+        """Return the first events of these accounts after a position."""
+        end = LATEST if below is None else below
+        async with await self._causal_session() as session:
+            if self._stamps.last_entry is not None:
+                # All changes before the watermark are visible after this entry.
+                session.advance_operation_time(self._stamps.last_entry)
+            # The order matters: an event that is moved meanwhile is found in the second place.
+            embedded = await self._embedded_events(list(account_ids), after.stamp, end, limit, session)
+            own = await self._own_events(list(account_ids), after.stamp, embedded.end, limit, session)
+        complete_to = min(embedded.end, own.end)
+        found = {event.key: event for event in (*embedded.events, *own.events)}
+        wanted = (event for event in found.values() if event.position > after and event.stamp < complete_to)
+        return list(islice(sorted(wanted, key=lambda event: event.position), limit))
+
+    async def _embedded_events(
+        self, accounts: list[str], start: Millis, end: Millis, limit: int, session: Any
+    ) -> "_Found":
+        def read(start: Millis, end: Millis, limit: int) -> Any:
+            return self._with_events.find(
+                of_accounts(accounts, start, end), _FIELDS, limit=limit, hint=BY_STAMP, max_time_ms=_READ_MS,
+                session=session,
+            )  # fmt: skip
+
+        def events_of(document: Document) -> list[FeedEvent]:
+            return [read_event(document["account_id"], document["_id"], each) for each in document["events"]]
+
+        return await _first(read, events_of, start, end, limit)
+
+    async def _own_events(self, accounts: list[str], start: Millis, end: Millis, limit: int, session: Any) -> "_Found":
+        def read(start: Millis, end: Millis, limit: int) -> Any:
+            return self._events_final.find(
+                {"account_id": {"$in": accounts}, "stamp": {"$gte": start, "$lt": end}}, limit=limit, hint=BY_STAMP,
+                max_time_ms=_READ_MS, session=session,
+            )  # fmt: skip
+
+        return await _first(read, lambda document: [_own_event(document)], start, end, limit)
+
+    async def add_event(self, event: FeedEvent) -> None:
+        """Store an event of an account's settings."""
+        new = {"$literal": {"account_id": event.account_id, "subject": event.subject, **_embedded(event)}}
+        document = {"$mergeObjects": [new, {"stamp": CHANGED, "of_account": True}, "$$ROOT"]}
+        await self._events.update_one(
+            {"_id": _id_of(event.subject, event.revision)}, [{"$replaceWith": document}], upsert=True
+        )
+
+    async def move_events(self, account_id: str, subject: str, events: Sequence[Document]) -> None:
+        """Copy the oldest events of a document to the collection. A repeated copy changes nothing."""
+        copies = [
+            {"_id": _id_of(subject, each["revision"]), "account_id": account_id, "subject": subject, **each}
+            for each in events
+        ]
+        try:
+            await self._events.insert_many(copies, ordered=False)
+        except BulkWriteError as error:
+            failed = error.details.get("writeErrors", ())
+            if error.details.get("writeConcernErrors") or any(each["code"] != _DUPLICATE for each in failed):
+                raise
+
+    async def watch_events(self) -> AsyncGenerator[NewEvents]:
+        """Yield the new events of all accounts, of all servers."""
+        stream = EventStream(self._watched, self._stamps, self._events_by_key)
+        async for batch in stream.batches():
+            yield batch
+
+    async def _events_by_key(self, keys: Collection[tuple[str, int]]) -> list[FeedEvent]:
+        """Return the events with these subjects and revisions. A revision without an event has none."""
+        subjects = {subject for subject, _ in keys}
+        found: dict[tuple[str, int], FeedEvent] = {}
+        async for document in self._with_events.find({"_id": {"$in": list(subjects)}}, _FIELDS):
+            for each in document.get("events", ()):
+                event = read_event(document["account_id"], document["_id"], each)
+                found[event.key] = event
+        missing = [_id_of(*key) for key in keys if key not in found]
+        if missing:
+            async for document in self._events_final.find({"_id": {"$in": missing}}):
+                event = _own_event(document)
+                found[event.key] = event
+        return [found[key] for key in keys if key in found]
+
+
+def of_accounts(accounts: list[str], start: Millis, end: Millis) -> Document:
+    """Return the filter for the documents with an event in a range of stamps. It contains that of the index."""
+    in_range = {"$elemMatch": {"stamp": {"$gte": start, "$lt": end}}}
+    return {"account_id": {"$in": accounts}, "events": {"$exists": True, **in_range}}
+
+
+def _id_of(subject: str, revision: int) -> str:
+    return f"{subject}:{revision}"
+
+
+def _own_event(document: Document) -> FeedEvent:
+    return read_event(document["account_id"], document["subject"], document)
+
+
+class _Found:
+    """Events of a range. They are complete up to `end`, which may be before the end of the range."""
+
+    def __init__(self, events: list[FeedEvent], end: Millis) -> None:
+        self.events = events
+        self.end = end
+
+
+async def _first(
+    read: Callable[[Millis, Millis, int], Any],
+    events_of: Callable[[Document], list[FeedEvent]],
+    start: Millis,
+    end: Millis,
+    limit: int,
+) -> _Found:
+    """Read the events at the start of a range: all events of a range that ends earlier, if there are many.
+
+    A query has no order, because MongoDB does not sort documents by the matching one of several events. So the range is
+    halved until a query finds all its documents.
+    """
+    most = max(limit, _PAGE)
+    while True:
+        # Events of one millisecond are not divided. They are few: each is a write of its own.
+        is_shortest = end <= start + 1
+        documents = await read(start, end, 0 if is_shortest else most + 1).to_list(None)
+        events = [event for each in documents for event in events_of(each) if start <= event.stamp < end]
+        if is_shortest or len(documents) <= most:
+            return _Found(events, end)
+        first: dict[str, Millis] = {}
+        for event in events:
+            first[event.subject] = min(event.stamp, first.get(event.subject, end))
+        end = max(sorted(first.values())[len(first) // 2], start + 1)

@@ -1,0 +1,121 @@
+"""Readers of events, against a store whose writes commit in any order: no gap, nothing twice, recordings in order."""
+
+from typing import Any, cast
+from unittest.mock import patch
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from recordings.model.feed_event import EventCursor, EventSelection, EventType, FeedEvent
+from recordings.ports.recording_store import MetadataStore
+from recordings.use_cases import event_reader
+from recordings.use_cases.event_reader import EventReader, EventsLost, ReadEvent
+from tests.support.memory_events import ACCOUNT, MemoryEvents
+
+SUBJECTS = st.sampled_from(["r1", "r2", "r3"])
+WANTED = frozenset({EventType.AMENDED, EventType.STORED})
+
+
+def run(coroutine: Any) -> Any:
+    """Run a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("it waits")
+
+
+class Readers(RuleBasedStateMachine):
+    """One client reads, and reconnects at any time with its last cursor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small_pages = patch.object(event_reader, "PAGE", 5)
+        self.small_pages.start()
+        self.store = MemoryEvents()
+        self.received: list[FeedEvent] = []
+        self.cursor = EventCursor()
+        self.reader = self.opened()
+
+    def opened(self) -> EventReader:
+        selection = EventSelection(account_id=ACCOUNT, types=WANTED)
+        return EventReader(cast("MetadataStore", self.store), self.store, selection, self.cursor, max_queued=4)
+
+    @rule(subject=SUBJECTS, kind=st.sampled_from([EventType.AMENDED, EventType.STORED, EventType.HELD]))
+    def begin(self, subject: str, kind: EventType) -> None:
+        self.store.begin(subject, kind)
+
+    @rule(place=st.integers(0, 9))
+    def commit(self, place: int) -> None:
+        self.store.commit(place)
+
+    @rule()
+    def ring(self) -> None:
+        self.store.ring()
+
+    @rule()
+    def advance(self) -> None:
+        self.store.advance()
+
+    @rule()
+    def lose(self) -> None:
+        self.store.lose()
+
+    @rule(place=st.integers(0, 9), subject=SUBJECTS, advances=st.booleans())
+    def while_reading(self, place: int, subject: str, advances: bool) -> None:
+        def act() -> None:
+            self.store.begin(subject)
+            self.store.commit(place)
+            if advances:
+                self.store.advance()
+            self.store.ring()
+
+        self.store.between.append(act)
+
+    @rule(most=st.integers(1, 9))
+    def read(self, most: int) -> None:
+        for _ in range(most):
+            found = run(self.reader.next(0))
+            if isinstance(found, ReadEvent):
+                self.received.append(found.event)
+                self.cursor = found.cursor
+            elif isinstance(found, EventsLost):
+                self.cursor = found.cursor
+            else:
+                return
+
+    @rule(of_event=st.booleans())
+    def reconnect(self, of_event: bool) -> None:
+        if not of_event:
+            self.cursor = self.reader.cursor
+        run(self.reader.aclose())
+        self.reader = self.opened()
+
+    @invariant()
+    def has_each_event_once_and_in_order(self) -> None:
+        assert len({event.key for event in self.received}) == len(self.received)
+        for subject in ("r1", "r2", "r3"):
+            revisions = [event.revision for event in self.received if event.subject == subject]
+            assert revisions == sorted(revisions)
+
+    def teardown(self) -> None:
+        try:
+            self.receives_everything()
+        finally:
+            self.small_pages.stop()
+
+    def receives_everything(self) -> None:
+        self.store.between.clear()
+        while self.store.begun:
+            self.store.commit(0)
+        self.store.advance()
+        self.store.ring()
+        self.read(10_000)
+        self.has_each_event_once_and_in_order()
+        wanted = {event.key for event in self.store.visible if event.type in WANTED}
+        assert {event.key for event in self.received} == wanted
+
+
+Readers.TestCase.settings = settings(max_examples=100, stateful_step_count=30)
+TestReaders = Readers.TestCase
