@@ -21,6 +21,7 @@ from graph.server.audit_trail import AuditTrail
 from graph.server.background_work import WakeSignal
 from graph.server.clock_file import ClockFile
 from graph.server.data_folder import foreign_entries
+from graph.server.event_hub import EventHub
 from graph.server.switch_control import SwitchControl
 from graph.server.system_clock import SystemClock
 from graph.server.work_log import LogReporter
@@ -37,6 +38,7 @@ from recordings.use_cases.account_settings import AccountSettings
 from recordings.use_cases.accounts import ManageAccounts
 from recordings.use_cases.count_slots import SlotCounter
 from recordings.use_cases.doctor import Doctor
+from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.export_recordings import Exports
 from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.import_recording import RecordingImporter
@@ -73,6 +75,8 @@ class Services:
     recordings: Recordings
     slot_counter: SlotCounter
     exports: Exports
+    hub: EventHub
+    events: EventFeed
     ingest: Ingest
     upkeep: Upkeep
     accounts: ManageAccounts
@@ -110,7 +114,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         CannotOpenError: the data folder cannot be used, a store is unreachable, or a setting is invalid.
     """
     async with open_parts(settings) as parts:
-        yield _connect(settings, parts)
+        services = _connect(settings, parts)
+        try:
+            yield services
+        finally:
+            await services.hub.stop()
 
 
 def _reporter(settings: Settings) -> Reporter:
@@ -186,7 +194,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
     )
     peers = store if isinstance(store, PeerStore) else None
     servers = None if peers is None else Servers(peers, store, clock)
-    tokens = Tokens(key.derive("jwt"), clock)
+    tokens, hub = Tokens(key.derive("jwt"), clock), EventHub(store)
     return Services(
         settings=settings,
         clock=clock,
@@ -210,6 +218,8 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         recordings=recordings,
         slot_counter=SlotCounter(store, clock),
         exports=Exports(store, audit),
+        hub=hub,
+        events=EventFeed(store, hub),
         ingest=Ingest(
             store=store,
             spool=spool,

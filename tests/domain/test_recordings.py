@@ -28,6 +28,7 @@ from recordings.model.errors import (
     UnsupportedByRecorder,
 )
 from recordings.model.events import Begun, Ended, Purged, Stored
+from recordings.model.feed_event import FeedEvent
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import CLOCK_TOLERANCE, DAY
 from recordings.model.options import RecordingOptions
@@ -140,8 +141,8 @@ async def test_a_repeated_start_begins_the_take_if_the_first_one_did_not(
 ) -> None:
     insert = installation.store.insert
 
-    async def insert_without_reply(recording: Recording) -> None:
-        await insert(recording)
+    async def insert_without_reply(*arguments: Any) -> None:
+        await insert(*arguments)
         message = "no reply"
         raise StoreUnavailableError(message)
 
@@ -484,13 +485,13 @@ async def test_a_lost_race_reloads_and_reapplies(installation: Installation, mon
     save = installation.store.save
     lost: list[int] = []
 
-    async def save_after_another_writer(recording: Recording, expected: int) -> bool:
+    async def save_after_another_writer(recording: Recording, expected: int, event: FeedEvent | None) -> bool:
         if len(lost) < 3:
             lost.append(expected)
             current = await installation.store.load(recording.id)
             assert current is not None
             await save(replace(current, revision=current.revision + 1), current.revision)
-        return await save(recording, expected)
+        return await save(recording, expected, event)
 
     monkeypatch.setattr(installation.store, "save", save_after_another_writer)
     annotated = await installation.service.update(CALLER, kept.id, {"user_metadata": {"a": 1}})
@@ -502,7 +503,7 @@ async def test_a_recording_that_keeps_changing_is_a_conflict(
 ) -> None:
     kept = await stored(installation)
 
-    async def always_lose(_recording: Recording, _expected: int) -> bool:
+    async def always_lose(*_arguments: Any) -> bool:
         return False
 
     monkeypatch.setattr(installation.store, "save", always_lose)

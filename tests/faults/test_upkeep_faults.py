@@ -251,9 +251,9 @@ async def test_the_spool_is_freed_although_the_response_of_the_last_save_was_los
     (ended,) = await upkeep.claim(8)
     save = node.store.save
 
-    async def save_without_response(saved: Recording, expected: int) -> bool:
+    async def save_without_response(saved: Recording, *others: Any) -> bool:
         if saved.state is State.STORED:
-            await save(saved, expected)
+            await save(saved, *others)
         message = "no response"
         raise StoreUnavailableError(message)
 

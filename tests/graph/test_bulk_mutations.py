@@ -145,10 +145,10 @@ async def test_a_fault_of_the_store_is_a_top_level_error_and_the_others_are_done
     kept = [await api.keep() for _ in range(20)]
     save = api.installation.store.save
 
-    async def broken(recording: Any, revision: int) -> bool:
+    async def broken(recording: Any, *others: Any) -> bool:
         if recording.id == kept[3].id:
             raise OSError("disk /secret is full")
-        return await save(recording, revision)
+        return await save(recording, *others)
 
     monkeypatch.setattr(api.installation.store, "save", broken)
     ids = [item.id for item in kept]

@@ -1,9 +1,11 @@
 """A metadata store in memory: queries and compare-and-set, implemented in the simplest way."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from recordings.model.account import AccessState, Account
+from recordings.model.feed_event import EventPosition, FeedEvent
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import LATEST
 from recordings.model.item_list import take_page
@@ -26,6 +28,7 @@ class MemoryStore:
         self.known: dict[str, Account] = {}
         self.disabled: set[str | None] = set()
         self.not_before = 0
+        self.written: list[FeedEvent] = []
         self.policies: dict[tuple[str, DocumentKind, str], PolicyDocument] = {}
 
     async def add_account(self, account: Account) -> bool:
@@ -54,20 +57,33 @@ class MemoryStore:
         """Return the number of accounts directly below an account."""
         return len([account for account in self.known.values() if account.parent_id == parent_id])
 
-    async def insert(self, recording: Recording) -> None:
-        """Insert a recording, or raise `Taken`."""
+    async def insert(self, recording: Recording, event: FeedEvent | None = None) -> None:
+        """Insert a recording and its event, or raise `Taken`."""
         if recording.id in self.recordings:
             raise Taken(Unique.ID)
         if recording.active_call and await self.find_active(recording.account_id, recording.active_call):
             raise Taken(Unique.ACTIVE_CALL)
         self.recordings[recording.id] = recording
+        self.add(event)
 
-    async def save(self, recording: Recording, expected: int) -> bool:
-        """Replace the recording if its revision is `expected`."""
+    async def save(self, recording: Recording, expected: int, event: FeedEvent | None = None) -> bool:
+        """Replace the recording, and add its event, if its revision is `expected`."""
         if self.recordings[recording.id].revision != expected:
             return False
         self.recordings[recording.id] = recording
+        self.add(event)
         return True
+
+    def add(self, event: FeedEvent | None) -> None:
+        """Add an event."""
+        if event is not None:
+            self.written.append(replace(event, stamp=len(self.written) + 1))
+
+    async def events(
+        self, account_ids: Collection[str], after: EventPosition, below: int | None, limit: int
+    ) -> Sequence[FeedEvent]:
+        """Return the first events of these accounts after a position."""
+        return [event for event in self.written if event.account_id in account_ids and event.position > after][:limit]
 
     async def load(self, recording_id: str) -> Recording | None:
         """Return a recording."""
