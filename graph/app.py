@@ -190,6 +190,7 @@ def _graphql(services: Services) -> GraphQLEndpoint:
     parts = GraphQLServices(
         recordings=services.recordings,
         policy_use_cases=services.policy,
+        account_secrets=services.secrets,
         cursors=services.cursors,
         grants=services.grants,
         clock=services.clock,

@@ -27,6 +27,7 @@ from recordings.ports.clock import Clock
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
+from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.recordings import Recordings
 
 Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
@@ -50,6 +51,7 @@ class GraphQLServices:
     presign: Presign | None = None
     policy_use_cases: PolicyUseCases | None = None
     observe_cost: Callable[[int], None] | None = None
+    account_secrets: AccountSecrets | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,7 @@ def context_factory(services: GraphQLServices, settings: GraphQLSettings) -> Cal
             principal=await services.authenticate(request.headers),
             recordings=services.recordings,
             policy_use_cases=services.policy_use_cases,
+            account_secrets=services.account_secrets,
             cursors=services.cursors,
             grants=services.grants,
             clock=services.clock,

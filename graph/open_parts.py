@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from adapters.audio import AudioWorkers, Renditions
 from adapters.delivery import UrlCourier, full_prefixes
-from adapters.identity import InstallationKey
+from adapters.identity import InstallationKey, SealedSecrets
 from adapters.media import MediaRouter, open_media_store
 from adapters.metadata.sqlite import SqliteStore
 from adapters.net import Guard
@@ -28,6 +28,7 @@ from recordings.model.audit_entry import Way
 from recordings.model.installation import Installation
 from recordings.ports.peers import PeerStore
 from recordings.ports.recording_store import MetadataStore
+from recordings.use_cases.account_secrets import AccountSecrets
 
 if TYPE_CHECKING:
     from adapters.identity.jwks_issuer import Issuer
@@ -61,6 +62,7 @@ class OpenParts:
     renditions: Renditions
     issuer: "Issuer | None"
     audit: AuditTrail
+    secrets: AccountSecrets
 
 
 @asynccontextmanager
@@ -86,7 +88,17 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         media = _media_router(settings, guard, options, store)
         exit_stack.push_async_callback(media.close)
         allowed_urls = _delivery_urls(settings)
-        courier = UrlCourier(media.read, guard, settings.data / DELIVERY_FOLDER, prefixes=allowed_urls, options=options)
+        audit = _audit(settings, store, node)
+        exit_stack.push_async_callback(audit.close)
+        secrets = AccountSecrets(store, secret_sealer(key), audit)
+        courier = UrlCourier(
+            media.read,
+            guard,
+            settings.data / DELIVERY_FOLDER,
+            prefixes=allowed_urls,
+            options=options,
+            signing_keys=secrets.signing_keys,
+        )
         exit_stack.push_async_callback(courier.close)
         audio_workers = AudioWorkers(settings.data / "work", workers=settings.audio_workers + _SPARE_WORKERS)
         exit_stack.push_async_callback(audio_workers.close)
@@ -94,9 +106,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         issuer = _issuer(settings)
         if issuer is not None:
             exit_stack.push_async_callback(issuer.close)
-        audit = _audit(settings, store, node)
-        exit_stack.push_async_callback(audit.close)
-        yield OpenParts(key, node, store, peers, media, courier, allowed_urls, audio_workers, renditions, issuer, audit)
+        yield OpenParts(
+            key, node, store, peers, media, courier, allowed_urls, audio_workers, renditions, issuer, audit, secrets
+        )
 
 
 def _audit(settings: Settings, store: MetadataStore, node: str) -> AuditTrail:
@@ -139,6 +151,11 @@ async def open_key(settings: Settings, store: MetadataStore) -> InstallationKey:
         message = f"the key file {path} does not belong to this metadata store: it has the key {', '.join(key.ids)}"
         raise CannotOpenError(f"{message}; {_foreign_key_advice(installation)}")
     return key
+
+
+def secret_sealer(key: InstallationKey) -> SealedSecrets:
+    """Return the encryption of stored secrets."""
+    return SealedSecrets(key.derive("secrets"))
 
 
 def key_path(settings: Settings) -> Path:

@@ -34,6 +34,7 @@ from recordings.ports.recording_store import MetadataStore
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
 from recordings.use_cases.account_closing import AccountClosing
+from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.account_settings import AccountSettings
 from recordings.use_cases.accounts import ManageAccounts
 from recordings.use_cases.count_slots import SlotCounter
@@ -82,6 +83,7 @@ class Services:
     accounts: ManageAccounts
     users: ManageUsers
     account_settings: AccountSettings
+    secrets: AccountSecrets
     closing: AccountClosing
     policy: PolicyUseCases
     doctor: Doctor
@@ -234,6 +236,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         accounts=ManageAccounts(store, clock),
         users=ManageUsers(store, clock),
         account_settings=AccountSettings(store, clock),
+        secrets=parts.secrets,
         closing=AccountClosing(store, clock),
         policy=policy_use_cases,
         doctor=Doctor(

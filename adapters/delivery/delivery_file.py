@@ -3,13 +3,14 @@
 import asyncio
 from asyncio import Task
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
 
 from adapters.delivery.target_url import file_name, query_parameters
 from recordings.model.recording import Media, Recording
+from recordings.rules.webhook_signature import MessageSignature
 
 Read = Callable[[str], AsyncIterator[bytes]]
 """`MediaStore.read` of the whole audio."""
@@ -47,6 +48,18 @@ class DeliveryFile:
             "Repr-Digest": f"sha-256=:{digest}:",
             "Recording-Delivery-Id": self.delivery_id,
         }
+
+    async def signature(self, keys: Sequence[bytes], timestamp: int) -> dict[str, str]:
+        """Return the headers with the signature of the body. This reads the audio once more, in bounded memory.
+
+        Raises:
+            SourceError: as in `body`.
+        """
+        signature = MessageSignature(keys, self.delivery_id, timestamp)
+        async with aclosing(self.body()) as chunks:
+            async for chunk in chunks:
+                signature.update(chunk)
+        return signature.headers()
 
     async def body(self) -> AsyncGenerator[bytes, None]:
         """Yield the audio. The next chunk is read while one is sent.

@@ -1,6 +1,8 @@
 """Delivery over HTTP: PUT or POST of the audio. Redirects are followed with the same method and body."""
 
 import asyncio
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -28,8 +30,8 @@ class WebSender:
         self._limits = limits
         self._session: aiohttp.ClientSession | None = None
 
-    async def send(self, file: DeliveryFile, url: str) -> DeliveryResult:
-        """Make one attempt, and follow redirects.
+    async def send(self, file: DeliveryFile, url: str, keys: Sequence[bytes] = ()) -> DeliveryResult:
+        """Make one attempt, and follow redirects. With `keys`, sign the body (`recordings.rules.webhook_signature`).
 
         Raises:
             AddressRefusedError: the guard does not allow a host, or the host has no address.
@@ -38,20 +40,23 @@ class WebSender:
             OSError: the connection failed. Also `aiohttp.ClientError` and `TimeoutError`.
         """
         chain = RedirectChain(web_address(url, file.name, file.query))
+        headers = file.headers() | (await file.signature(keys, int(time.time())) if keys else {})
         while True:
-            result, location = await self._request(file, url, chain.url)
+            result, location = await self._request(file, url, chain.url, headers)
             if result is not None:
                 return result
             chain = chain.follow(location)
 
-    async def _request(self, file: DeliveryFile, url: str, target: str) -> tuple[DeliveryResult | None, str | None]:
+    async def _request(
+        self, file: DeliveryFile, url: str, target: str, headers: Mapping[str, str]
+    ) -> tuple[DeliveryResult | None, str | None]:
         """Send one request. Return its result, or the location of a redirect."""
         body = file.body()
         try:
             async with self._opened().request(
                 file.recording.options.method.upper(),
                 URL(target, encoded=True),
-                headers=file.headers(),
+                headers=headers,
                 data=body,
                 allow_redirects=False,
             ) as response:

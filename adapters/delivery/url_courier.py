@@ -3,7 +3,7 @@
 import asyncio
 import ftplib
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +16,19 @@ from adapters.net import AddressRefusedError, Guard, Limits, RedirectRefusedErro
 from recordings.model.recording import Recording
 from recordings.ports.audio import MediaMissing
 from recordings.ports.courier import DeliveryOutcome, DeliveryResult
+from recordings.ports.recording_store import StoreUnavailableError
+from recordings.ports.sealer import CannotUnsealError
 
 _PREFIX: Final = "delivery."
 _SUFFIX: Final = ".part"
 LIMITS: Final = Limits(idle=60.0, total=840.0)
 """An attempt ends before the lease of its background step (30 minutes), so no other process starts it again."""
+SigningKeysOf = Callable[[str], Awaitable[Sequence[bytes]]]
+
+
+async def no_keys(_account_id: str) -> Sequence[bytes]:
+    """Return no keys."""
+    return ()
 
 
 class UrlCourier:
@@ -35,6 +43,7 @@ class UrlCourier:
         options: fsspec's options by the beginning of a URL, except for http and ftp. The longest beginning counts.
         limits: the limits of an attempt.
         concurrency: the maximum number of simultaneous attempts.
+        signing_keys: returns the keys that sign an account's deliveries by HTTP. Without keys, they are not signed.
     """
 
     def __init__(
@@ -47,6 +56,7 @@ class UrlCourier:
         options: Mapping[str, Mapping[str, Any]] | None = None,
         limits: Limits = LIMITS,
         concurrency: int = 16,
+        signing_keys: SigningKeysOf = no_keys,
     ) -> None:
         self._read = read
         self._guard = guard
@@ -54,6 +64,7 @@ class UrlCourier:
         self._prefixes = full_prefixes(prefixes)
         self._options = dict(options or {})
         self._limits = limits
+        self._signing_keys = signing_keys
         self._web = WebSender(guard, limits)
         self._slots = asyncio.Semaphore(concurrency)
 
@@ -81,7 +92,7 @@ class UrlCourier:
             error = f"{redact_url(url)} is not allowed: an operator can allow it with RECORDINGS_DELIVERY_PLACES"
             return DeliveryResult(DeliveryOutcome.REJECTED, error)
         if scheme in WEB:
-            return await self._web.send(file, url)
+            return await self._web.send(file, url, await self._keys(file.recording.account_id))
         idle, options = self._limits.idle, self._options_for(url)
         async with _temporary_copy(file, self._work) as path:
             if scheme in FTP:
@@ -91,6 +102,13 @@ class UrlCourier:
             else:
                 await fsspec_delivery.deliver(path, url, file.name, options)
         return DeliveryResult(DeliveryOutcome.DELIVERED)
+
+    async def _keys(self, account_id: str) -> Sequence[bytes]:
+        try:
+            return await self._signing_keys(account_id)
+        except (CannotUnsealError, StoreUnavailableError) as error:
+            # Nothing is sent without its signature: the receiver relies on it.
+            raise SourceError(f"the delivery cannot be signed now: {error}") from error
 
     def _options_for(self, url: str) -> Mapping[str, Any]:
         beginnings = [beginning for beginning in self._options if url.startswith(beginning)]

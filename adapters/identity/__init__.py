@@ -8,6 +8,7 @@ from adapters.identity.hashed_credentials import Credentials
 from adapters.identity.installation_key import InstallationKey, SecretFileError
 from adapters.identity.private_file import read_or_create
 from adapters.identity.revoked_tokens import Revocations
+from adapters.identity.sealed_secrets import SealedSecrets
 from adapters.identity.tokens import Tokens
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Identity",
     "InstallationKey",
     "Revocations",
+    "SealedSecrets",
     "SecretFileError",
     "Tokens",
     "read_or_create",

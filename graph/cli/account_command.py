@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from graph.cli.account_secret_command import delivery_secret, twilio_token
 from graph.cli.close_account_command import delete_account, disable_account, enable_account
 from graph.cli.shared_options import STORAGE, print_json, setting_options, with_new_services, with_services
 from recordings.model.account import Account
@@ -22,7 +23,7 @@ def account() -> None:
     """
 
 
-for _command in (disable_account, enable_account, delete_account):
+for _command in (disable_account, enable_account, delete_account, delivery_secret, twilio_token):
     account.add_command(_command)
 
 

@@ -141,7 +141,8 @@ async def _show(settings: "Settings", store: "MetadataStore") -> None:
 
 async def _drop(settings: "Settings", store: "MetadataStore", key_id: str, *, yes: bool) -> None:
     from adapters.identity.key_rotation import drop_key
-    from graph.open_parts import open_key
+    from graph.open_parts import open_key, secret_sealer
+    from recordings.use_cases.account_secrets import encrypt_again
 
     key = await open_key(settings, store)
     if key_id not in key.ids:
@@ -154,6 +155,8 @@ async def _drop(settings: "Settings", store: "MetadataStore", key_id: str, *, ye
         f"not expired. The present key signs since {'?' if since is None else to_iso(since)}.",
         yes=yes,
     )
+    # Stored secrets, such as those that sign deliveries, must not depend on the old key.
+    await encrypt_again(store, secret_sealer(key))
     await asyncio.to_thread(drop_key, key.path, key_id)
     key.reload()
     _print(key, await store.installation())

@@ -235,6 +235,10 @@ SetRecordingPolicyError = Annotated[
     InvalidInputError | ForbiddenError | NotFoundError | ConflictError,
     strawberry.union("SetRecordingPolicyError", description="An error of `setRecordingPolicy`."),
 ]
+DeliverySecretError = Annotated[
+    InvalidInputError | ForbiddenError | NotFoundError | ConflictError,
+    strawberry.union("DeliverySecretError", description="An error of `rotateDeliverySecret` or `clearDeliverySecret`."),
+]
 
 
 def user_errors(refused: Refused) -> list[UserError]:

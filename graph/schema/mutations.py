@@ -5,8 +5,8 @@ from typing import Annotated, Any, TypeVar, cast
 
 import strawberry
 
+from graph.schema import delivery_secret, payloads
 from graph.schema import mutation_inputs as inputs
-from graph.schema import payloads
 from graph.schema.error_types import user_errors
 from graph.schema.field_info import Info
 from graph.schema.global_id import RECORDING, plain
@@ -303,4 +303,16 @@ class Mutation:
             "Send a stored recording to its `url` again, with a new delivery id. If it has no `url` or no stored "
             "audio, the error is `NotDeliverableError`. Needs the scope CONTROL."
         ),
+    )
+    rotate_delivery_secret: delivery_secret.RotateDeliverySecretPayload = strawberry.mutation(
+        resolver=delivery_secret.rotate,
+        description=(
+            "Set the secret that signs the deliveries of an account to `url`, as Standard Webhooks defines it. "
+            "Deliveries are also signed with the secret before, until `clearDeliverySecret` with `onlyOld`. Needs the "
+            "scope ADMIN."
+        ),
+    )
+    clear_delivery_secret: delivery_secret.ClearDeliverySecretPayload = strawberry.mutation(
+        resolver=delivery_secret.clear,
+        description="Delete the secret that signs the deliveries of an account. Needs the scope ADMIN.",
     )

@@ -16,6 +16,7 @@ from recordings.model.recording import Media
 from recordings.ports.clock import Clock
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants, requester_of
+from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.recordings import Recordings
 
@@ -48,6 +49,7 @@ class Context:
     draw: Draw | None = None
     presign: Presign | None = None
     policy_use_cases: PolicyUseCases | None = None
+    account_secrets: AccountSecrets | None = None
     max_page: int = MAX_PAGE
     examined: ExaminedRows = field(default_factory=ExaminedRows)
     presigned: dict[str, str] = field(default_factory=dict)
@@ -58,6 +60,13 @@ class Context:
     def bulk(self) -> BulkActions:
         """The use cases for several recordings at once."""
         return BulkActions(self.recordings, run_parallel)
+
+    @property
+    def secrets(self) -> AccountSecrets:
+        """The use cases for the secrets of accounts."""
+        if self.account_secrets is None:
+            raise RuntimeError("this API was made without secrets of accounts")
+        return self.account_secrets
 
     @property
     def policy(self) -> PolicyUseCases:

@@ -44,6 +44,7 @@ class AuditAction(StrEnum):
     USER = "USER"
     KEY = "KEY"
     INGEST_ADDRESS = "INGEST_ADDRESS"
+    SECRET = "SECRET"  # noqa: S105 - the name of an action
     TOKEN = "TOKEN"  # noqa: S105 - the name of an action
     LOGIN = "LOGIN"
     LOGOUT = "LOGOUT"

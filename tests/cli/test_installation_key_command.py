@@ -13,7 +13,7 @@ from tests.cli.test_end_of_access import is_accepted, token
 
 
 @pytest.fixture(autouse=True)
-def _no_running_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_running_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "INTERVAL", 0)
     monkeypatch.setattr(commands, "_MARGIN_SECONDS", 0)
 

@@ -10,7 +10,7 @@ import httpx
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from adapters.identity import token_in
+from adapters.identity import SealedSecrets, token_in
 from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from graph.stats.stats_endpoint import StatsEndpoint
 from recordings.model.account import GRANTABLE, Principal, Scope
@@ -23,6 +23,8 @@ from recordings.ports.recording_store import RecordingStore
 from recordings.rules.cursor import Cursors
 from recordings.rules.lifecycle import apply
 from recordings.rules.media_grants import Grants
+from recordings.rules.signing_keys import SigningKeys
+from recordings.use_cases.account_secrets import AccountSecrets
 from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, Installation, open_installation, principal
 
 URL: Final = "http://api.test/graphql"
@@ -167,6 +169,9 @@ async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> Asy
             clock=installation.clock,
             authenticate=authenticate,
             policy_use_cases=installation.policy,
+            account_secrets=AccountSecrets(
+                installation.store, SealedSecrets(SigningKeys.of(b"s" * 32)), installation.audit
+            ),
         )
         graphql = graphql_app(services, settings)
         app = Starlette(routes=[Route("/graphql", graphql), Route("/stats", StatsEndpoint(graphql), methods=["GET"])])

@@ -14,6 +14,7 @@ from recordings.model.recording import Recording
 from recordings.model.recording_policy import DocumentKind, PolicyDocument
 from recordings.model.rollup import COUNTED, CountedRow, Level, RowSelection, Slot
 from recordings.ports.recording_store import Taken, Unique
+from recordings.ports.secret_store import AccountSecret
 
 
 def _row(recording: Recording) -> RecordingRow:
@@ -30,6 +31,7 @@ class MemoryStore:
         self.not_before = 0
         self.written: list[FeedEvent] = []
         self.policies: dict[tuple[str, DocumentKind, str], PolicyDocument] = {}
+        self.secrets: dict[tuple[str, str], tuple[str, ...]] = {}
 
     async def add_account(self, account: Account) -> bool:
         """Add an account."""
@@ -168,3 +170,15 @@ class MemoryStore:
     async def descendants(self, account_id: str, limit: int) -> Sequence[str]:
         """Return the ids of the accounts below an account."""
         return [item.id for item in self.known.values() if account_id in item.tree][:limit]
+
+    async def account_secret(self, account_id: str, name: str) -> Sequence[str]:
+        """Return the encrypted values of a secret."""
+        return self.secrets.get((account_id, name), ())
+
+    async def save_account_secret(self, secret: AccountSecret, expected: Sequence[str]) -> bool:
+        """Replace a secret if its stored values are `expected`."""
+        key = (secret.account_id, secret.name)
+        if tuple(expected) != self.secrets.get(key, ()):
+            return False
+        self.secrets[key] = secret.sealed
+        return True

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from fsspec.implementations.memory import MemoryFileSystem
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from adapters.delivery import UrlCourier
 from adapters.net import Guard, Limits
@@ -20,6 +21,9 @@ from recordings.model.options import RecordingOptions
 from recordings.model.recording import Delivery, DeliveryState, Media, Recording
 from recordings.ports.audio import MediaMissing
 from recordings.ports.courier import DeliveryOutcome
+from recordings.ports.recording_store import StoreUnavailableError
+from recordings.ports.sealer import CannotUnsealError
+from recordings.rules.webhook_signature import new_signing_secret, read_signing_secret
 from tests.adapters.delivery.receiver import Receiver, receiving
 from tests.contract.metadata.samples import NOW
 from tests.contract.metadata.samples import recording as sample
@@ -100,6 +104,46 @@ async def test_the_audio_arrives_with_its_description(receiver: Receiver, courie
     assert heard.headers["Recording-Delivery-Id"] == "d" * 32
     assert heard.headers["Repr-Digest"] == f"sha-256=:{b64encode(hashlib.sha256(DATA).digest()).decode()}:"
     assert "Transfer-Encoding" not in heard.headers
+
+
+async def test_a_delivery_is_signed_with_every_secret_of_its_account(receiver: Receiver, courier: Make) -> None:
+    secrets, asked, body = [new_signing_secret() for _ in range(2)], [], b'{"audio": "' + b"x" * 2_000_000 + b'"}'
+
+    async def signing_keys(account_id: str) -> list[bytes]:
+        asked.append(account_id)
+        return [read_signing_secret(secret) for secret in secrets]
+
+    receiver.answers = [web.Response(status=307, headers={"Location": "/moved"}), web.Response()]
+    source = Source(body)
+    result = await courier(source, signing_keys=signing_keys).deliver(recording(receiver.url, data=body))
+    assert (result.outcome, len(asked), source.read_times) == (DeliveryOutcome.DELIVERED, 1, 3)
+    first, second = receiver.heard
+    assert second.headers["webhook-id"] == second.headers["Recording-Delivery-Id"] == "d" * 32
+    for secret in secrets:
+        Webhook(secret).verify(second.body, second.headers)
+    # Only the body is signed, so a redirected request has the same signature.
+    assert first.headers["webhook-signature"] == second.headers["webhook-signature"]
+    with pytest.raises(WebhookVerificationError):
+        Webhook(new_signing_secret()).verify(second.body, second.headers)
+
+
+async def test_a_delivery_without_a_secret_has_no_signature(receiver: Receiver, courier: Make) -> None:
+    source = Source()
+    await courier(source).deliver(recording(receiver.url))
+    assert not [name for name in receiver.heard[0].headers if name.lower().startswith("webhook")]
+    assert source.read_times == 1
+
+
+@pytest.mark.parametrize("error", [CannotUnsealError("the key x is lost"), StoreUnavailableError("away")])
+async def test_a_delivery_that_cannot_be_signed_is_not_sent(
+    receiver: Receiver, courier: Make, error: Exception
+) -> None:
+    async def signing_keys(_account_id: str) -> list[bytes]:
+        raise error
+
+    result = await courier(signing_keys=signing_keys).deliver(recording(receiver.url))
+    assert (result.outcome, result.error) == (DeliveryOutcome.RETRY, f"the delivery cannot be signed now: {error}")
+    assert receiver.heard == []
 
 
 async def test_an_empty_file_arrives(receiver: Receiver, courier: Make) -> None:
