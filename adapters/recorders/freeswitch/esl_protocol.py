@@ -129,13 +129,11 @@ class EslProtocol:
 
 
 def _parse(block: str) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for line in block.split("\n"):
-        name, colon, value = line.partition(":")
-        if not colon:
-            raise ProtocolError("a header has no colon")
-        headers.setdefault(name, value.strip())
-    return headers
+    """Return the headers of a block. This is fast, because a busy switch sends thousands of events a second."""
+    try:
+        return dict([line.split(": ", 1) for line in block.split("\n")])
+    except ValueError as error:
+        raise ProtocolError("a header has no colon") from error
 
 
 def _body_length(headers: Mapping[str, str]) -> int:

@@ -70,6 +70,13 @@ class FreeSwitchRecorder(EslSwitch):
         self._completions: dict[str, str] = {}
         self._gaps: dict[str, _Gap] = {}
 
+    async def _serve(self) -> None:
+        try:
+            await super()._serve()
+        finally:
+            for proof in self._proofs.values():
+                _fail(proof, "the connection to the switch was lost")
+
     # Start
 
     async def _start_on_switch(self, take: SwitchTake) -> Armed | Begun:
@@ -166,9 +173,8 @@ class FreeSwitchRecorder(EslSwitch):
         for take in tuple(self._takes.values()):
             if self._channel_of(take) != channel.uuid:
                 continue
-            proof = self._proofs.get(take.id)
-            if proof is not None and not proof.done():
-                proof.set_exception(TakeRefused(f"the call {take.take.call_id} has ended"))
+            if (proof := self._proofs.get(take.id)) is not None:
+                _fail(proof, f"the call {take.take.call_id} has ended")
             if _follows(take) and channel.other in self._channels:
                 self._spawn(self._follow(take, channel.other))
             else:
@@ -327,6 +333,11 @@ class FreeSwitchRecorder(EslSwitch):
             return await self._connection.ask(*parts)
         except ConnectionLost as error:
             raise TakeRefused(str(error)) from error
+
+
+def _fail(proof: "asyncio.Future[None]", detail: str) -> None:
+    if not proof.done():
+        proof.set_exception(TakeRefused(detail))
 
 
 def _may_begin(take: SwitchTake, channel: Channel) -> bool:

@@ -34,12 +34,12 @@ class Recording:
     def is_set(self, name: str) -> bool:
         return self.variables.get(name, "").lower() == "true"
 
-    def samples(self, now: float) -> list[bool]:
+    def samples(self, answered: float, now: float) -> list[bool]:
         """Return a value for each recorded frame: true if it is audible, false if it is masked."""
         frames: list[bool] = []
         paused = masked = False
         changes = [*self.stretches, (now, "")]
-        at = self.begun
+        at = max(self.begun, answered) if self.is_set("RECORD_ANSWER_REQ") else self.begun
         for until, change in changes:
             if not paused:
                 frames += [not masked] * round((until - at) / FRAME)
@@ -168,6 +168,7 @@ class DoubleCalls:
             return "+OK Success\n"
         file = Path(path)
         if not file.parent.is_dir() or file.suffix != ".wav":
+            channel.variables["record_completion_cause"] = "uri-failure"
             return "-ERR Cannot record session!\n"
         each = channel.recordings[path] = Recording(file, self.now(), limit, variables)
         file.write_bytes(b"")
@@ -210,7 +211,7 @@ class DoubleCalls:
             self._emit("RECORD_STOP", channel, {**_about(each), "Record-Completion-Cause": cause})
 
     def _write(self, channel: DoubleChannel, each: Recording) -> int:
-        frames = [] if self.no_audio else each.samples(self.now())
+        frames = [] if self.no_audio else each.samples(channel.answered, self.now())
         rate = int(each.variables.get("record_sample_rate", self.rate))
         loud = np.repeat(np.array(frames, bool), round(FRAME * rate))
         times = np.arange(len(loud)) / rate

@@ -1,19 +1,25 @@
 """FreeSWITCH as a plant of the contract tests: the double, and a real one at `RECORDER_ESL_URL`."""
 
 import asyncio
+import io
 import os
 import shutil
 import tempfile
 import uuid
+import wave
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
+
+import numpy as np
 
 from adapters.recorders.freeswitch.esl_connection import EslConnection
 from adapters.recorders.open_switch import open_switch
 from adapters.recorders.switch_url import parse_switch_url
 from graph.server.system_clock import SystemClock
+from recordings.model.instants import SECOND, Millis
 from recordings.ports.recorder import SwitchRecorder, SwitchState, Take
 from tests.contract.recorders.esl_double import PASSWORD, EslDouble
 from tests.contract.recorders.plants import ACCOUNT, NAME, SwitchPlant
@@ -21,6 +27,15 @@ from tests.contract.recorders.relay import HOST, Relay
 
 OTHER_ACCOUNT = "b" * 32
 ESL_URL = os.environ.get("RECORDER_ESL_URL", "")
+
+
+class ShiftedClock(SystemClock):
+    """A clock that a test can advance."""
+
+    shift = 0
+
+    def now(self) -> Millis:
+        return super().now() + self.shift
 
 
 class EslPlant(SwitchPlant):
@@ -31,6 +46,7 @@ class EslPlant(SwitchPlant):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.folder = root / "freeswitch"
+        self.clock = ShiftedClock()
 
     @abstractmethod
     def url(self) -> str:
@@ -40,7 +56,7 @@ class EslPlant(SwitchPlant):
     async def close(self) -> None: ...
 
     def recorder_of(self, text: str) -> SwitchRecorder:
-        return open_switch(parse_switch_url(text), spool=self.spool, clock=SystemClock())
+        return open_switch(parse_switch_url(text), spool=self.spool, clock=self.clock)
 
     async def connect(self, takes: Sequence[Take] = ()) -> SwitchRecorder:
         switch = self.recorder_of(self.url())
@@ -63,6 +79,29 @@ class EslPlant(SwitchPlant):
 
     def files(self) -> int:
         return len(list(self.folder.iterdir()))
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Decoded audio: its length, its rate, and its samples with a column for each channel."""
+
+    rate: int
+    samples: "np.ndarray[tuple[int, int], np.dtype[np.float64]]"
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.rate
+
+    def pitch(self, side: int) -> int:
+        """Return the loudest frequency (Hz) of a channel."""
+        spectrum = np.abs(np.fft.rfft(self.samples[:, side]))
+        return round(int(spectrum.argmax()) * self.rate / len(self.samples))
+
+
+def read_sound(data: bytes) -> Sound:
+    with wave.open(io.BytesIO(data)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
+        return Sound(file.getframerate(), samples.astype(float))
 
 
 class EslDoublePlant(EslPlant):
@@ -90,6 +129,26 @@ class EslDoublePlant(EslPlant):
 
     async def lose_connection(self) -> None:
         self.double.drop()
+
+    def pass_time(self, seconds: float) -> None:
+        """Advance the clocks of the switch and of this service."""
+        self.clock.shift += round(seconds * SECOND)
+        self.double.calls.advance(seconds)
+
+    @property
+    def bugs(self) -> int:
+        """The number of recordings in progress on the switch."""
+        return len(list(self.double.calls.all_recordings()))
+
+    def commands(self, beginning: str) -> list[str]:
+        """Return the API commands that the switch got, and that begin with a text."""
+        return [each for each in self.double.commands if each.startswith(f"api {beginning}")]
+
+    async def heard(self, take: Take) -> "Sound":
+        """Return the audio of a take in the spool."""
+        spooled = await self.spool.audio(take.recording_id)
+        assert spooled is not None
+        return read_sound(await asyncio.to_thread(Path(spooled.tracks[0].path).read_bytes))
 
 
 class RealEslPlant(EslPlant):
