@@ -122,7 +122,7 @@ class AriClient:
 
         Raises:
             SwitchRejected: the user or the password is wrong, or the user may only read.
-            ConnectionLost: Asterisk does not answer. It may have done what was requested.
+            ConnectionLost: Asterisk does not answer. It may have executed the request.
         """
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT), self._send(request) as response:

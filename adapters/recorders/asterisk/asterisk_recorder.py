@@ -1,8 +1,8 @@
 """The recorder of an Asterisk: it snoops on the legs of calls, and records the snoop channels.
 
 The calls stay in their dialplan: snooping needs no change there, and the calls go on without this service. Each leg is
-a call of its own, by the id of its channel. Events of a lost connection are lost for ever, so everything is compared
-with the switch after each connection, and then every 30 seconds.
+a call of its own, by the id of its channel. Asterisk never repeats the events of a lost connection, so everything is
+compared with the switch after each connection, and then every 30 seconds.
 """
 
 import asyncio

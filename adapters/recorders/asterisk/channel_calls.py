@@ -45,7 +45,7 @@ def call_of(channel: Channel, url: SwitchUrl, now: Millis) -> Call | None:
     account_id = url.account_of(stated)
     if account_id is None:
         return None
-    # Repeated starts of policies are told by this time, so it must be the same after a restart of this service.
+    # A policy recognizes a repeated start by this time, so it stays the same after a restart of this service.
     created = time_of(channel.creationtime)
     fields = _fields(channel)
     others = {key: value for key, value in channel.channelvars.items() if key not in _KNOWN and key != LINKED_ID}

@@ -1,7 +1,7 @@
 """Makes, uses and removes the snoop channels and recordings of takes on an Asterisk.
 
-Everything that is made is known by its name before it is requested. What is not needed any more is removed, and the
-removal is tried again until Asterisk confirms it.
+The names of all snoop channels and recordings are known before they are requested. When a take does not need them any
+more, they are removed, and the removal is tried again until Asterisk confirms it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from recordings.ports.recorder import TakeRefused
 START_DEADLINE: Final = 3.0
 """Seconds until Asterisk must prove that it records."""
 UNDO_DEADLINE: Final = 1.0
-"""Seconds that a failed start waits for the removal. After that, the removal goes on in the background."""
+"""Seconds that a failed start waits for the removal. After that, the removal continues in the background."""
 FILE_DEADLINE: Final = 5.0
 """Seconds until the files of an ended take must exist."""
 LOOK: Final = 0.1
@@ -221,7 +221,7 @@ class SnoopSwitch:
         return task
 
     async def remove_leftovers(self) -> None:
-        """Remove what is not needed any more. What fails is tried again by the next call."""
+        """Remove all sides that no take needs. The next call tries failed removals again."""
         async with self._removing:
             for name in tuple(self._leftovers):
                 try:

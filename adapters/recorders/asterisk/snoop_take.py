@@ -111,7 +111,7 @@ class SnoopTake:
 def _note(side: Side, event: AriEvent) -> None:
     if event.type is EventType.STASIS_START:
         if side.gone:
-            # What came before was about a snoop channel of an earlier attempt, with the same id.
+            # The earlier events are about the snoop channel of an earlier attempt, with the same id.
             side.started = side.ended = side.gone = False
         side.entered = True
     elif event.type is EventType.RECORDING_STARTED:

@@ -179,7 +179,7 @@ class AriDouble:
             task.cancel()
 
     def drop(self) -> None:
-        """Cut the event WebSockets. HTTP goes on."""
+        """Cut the event WebSockets. HTTP continues."""
         for socket in tuple(self._open):
             _abort(socket)
 
@@ -400,7 +400,7 @@ class AriDouble:
             case "GET", "variable":
                 return web.json_response({"value": "slin" if self.rate == 8 else f"slin{self.rate}"})
             case "POST", "snoop":
-                # It goes on if the client does not wait for the response.
+                # It continues if the client does not wait for the response.
                 return await asyncio.shield(asyncio.ensure_future(self._slow_snoop(chan, request)))
             case "POST", "record":
                 return self._record(chan, request)

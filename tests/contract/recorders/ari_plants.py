@@ -7,6 +7,7 @@ by default `Local/tone@default`.
 
 import asyncio
 import os
+from abc import abstractmethod
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,12 +68,12 @@ class AriPlant(SwitchPlant):
         await self.disconnect()
         for call_id in tuple(self._rung):
             await self.hang_up(call_id)
-        await self._session.close()
         await self.relay.stop()
         await self.close()
 
+    @abstractmethod
     async def close(self) -> None:
-        """Stop the switch, if it is ours."""
+        """Leave nothing on the switch, or stop it."""
 
     async def request(self, method: str, path: str, **query: str) -> Any:
         """Send a request to the switch itself."""
@@ -114,6 +115,7 @@ class AriDoublePlant(AriPlant):
         return await super().open()
 
     async def close(self) -> None:
+        await self._session.close()
         await self.double.stop()
 
     def files(self) -> int:
@@ -126,3 +128,10 @@ class RealAriPlant(AriPlant):
         parts = urlsplit(REAL_URL)
         self.host, self.port = parts.hostname or HOST, parts.port or 8088
         self.user, self.secret = unquote(parts.username or ""), unquote(parts.password or "")
+
+    async def close(self) -> None:
+        """Delete the files of takes that the test left in progress."""
+        stored = await self._session.get("/ari/recordings/stored")
+        for name in [each["name"] for each in await stored.json() if each["name"].startswith("rec-202611-")]:
+            await self.request("DELETE", f"/recordings/stored/{name}")
+        await self._session.close()

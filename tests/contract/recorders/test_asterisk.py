@@ -17,7 +17,7 @@ from adapters.recorders.asterisk import snoop_switch
 from recordings.model.events import Armed, Begun, Ended, Lost
 from recordings.model.recording import EndCause, Reason
 from recordings.ports.recorder import Capability, SwitchRecorder, SwitchState, Take, TakeRefused
-from tests.contract.recorders.ari_plants import AriDoublePlant
+from tests.contract.recorders.ari_plants import AriDoublePlant, AriPlant
 from tests.contract.recorders.plants import ACCOUNT, NAME
 from tests.contract.recorders.test_recorders import Listener, begin, listening, ring, take_on, until
 
@@ -105,7 +105,7 @@ async def test_row_03_an_end_whose_event_was_lost_is_found(plant: AriDoublePlant
     plant.double.drop()
     end = await said.end_of(take)
     assert isinstance(end, Ended)
-    # The call goes on, and its snoop channels are gone.
+    # The call is live, and its snoop channels are gone.
     assert await plant.recorder.find_call(ACCOUNT, "one") is not None
     await eventually(lambda: not plant.files())
 
@@ -123,7 +123,7 @@ async def test_row_04_a_start_after_the_application_was_destroyed_works(plant: A
 
 
 async def test_row_05_no_call_enters_the_application(plant: AriDoublePlant) -> None:
-    """A call in Stasis would depend on this service: its dialplan goes on only if Stasis fails."""
+    """A call in Stasis would depend on this service: its dialplan continues only if Stasis fails."""
     await ring(plant, "one")
     take = await begin(plant, "one")
     assert not plant.double.channels["one"].app
@@ -271,22 +271,28 @@ async def test_a_failed_pause_leaves_both_sides_recording(plant: AriDoublePlant)
     await plant.recorder.stop(take.recording_id)
 
 
+class SecondServer(AriPlant):
+    """Another server of the installation, with the same switch."""
+
+    node = "f" * 32
+
+    def __init__(self, root: Path, first: AriDoublePlant) -> None:
+        super().__init__(root)
+        self.port = first.port
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
 async def test_row_16_two_servers_have_applications_of_their_own(plant: AriDoublePlant, tmp_path: Path) -> None:
-    other = AriDoublePlant(tmp_path / "other")
-    other.node = "f" * 32
-    other.double, other.port = plant.double, plant.port
-    other.close = _nothing  # type: ignore[method-assign]
-    other.recorder = await super(AriDoublePlant, other).open()
-    assert len(plant.double.apps) == 2
     await ring(plant, "one")
-    takes = await begin(plant, "one", 1), await begin(other, "one", 2)
-    for take, server in zip(takes, (plant, other), strict=True):
-        await server.recorder.stop(take.recording_id)
-        assert await server.spool.audio(take.recording_id) is not None
-    await other.__aexit__()
-
-
-async def _nothing() -> None: ...
+    async with SecondServer(tmp_path / "second", plant) as other:
+        assert len(plant.double.apps) == 2
+        await until(lambda: other.recorder.find_call(ACCOUNT, "one"))
+        takes = await begin(plant, "one", 1), await begin(other, "one", 2)
+        for take, server in zip(takes, (plant, other), strict=True):
+            await server.recorder.stop(take.recording_id)
+            assert await server.spool.audio(take.recording_id) is not None
 
 
 async def test_row_16_a_replaced_websocket_is_a_lost_connection(plant: AriDoublePlant, said: Listener) -> None:
