@@ -17,7 +17,14 @@ from starlette.types import ASGIApp
 
 from adapters.http.cross_origin import CrossOrigin
 from adapters.http.error_body import routing_error
-from adapters.recorders.embedded import AudioSocketCalls, AudioSocketServer, MediaSockets, Uploads, ingest_routes
+from adapters.recorders.embedded import (
+    AudioSocketCalls,
+    AudioSocketServer,
+    MediaSockets,
+    StreamSignatures,
+    Uploads,
+    ingest_routes,
+)
 from adapters.rest_v2.v2_app import rest_v2_app
 from adapters.rest_v2.v2_settings import V2Settings
 from adapters.rest_v2.version_mount import mount_versions
@@ -245,6 +252,7 @@ def _ingest(services: Services, sockets: MediaSockets, calls: AudioSocketCalls |
         audiosocket=calls,
         is_draining=lambda: drain.is_active,
         clock=services.clock,
+        signatures=StreamSignatures(services.clock, services.secrets.twilio_tokens, services.settings.public_url),
     )
 
 

@@ -63,6 +63,15 @@ class AccountSecrets:
         """Return the keys that sign the deliveries of an account. Raises `CannotUnsealError`."""
         return tuple(read_signing_secret(each) for each in await self.values(account_id, SecretKind.DELIVERY))
 
+    async def twilio_tokens(self, account_id: str, address_id: str) -> tuple[str, ...]:
+        """Return the auth tokens for the streams to an ingest address: its own, or else those of the account.
+
+        Raises:
+            CannotUnsealError: a token cannot be decrypted.
+        """
+        own = await self.values(account_id, SecretKind.TWILIO, address_id)
+        return own or await self.values(account_id, SecretKind.TWILIO)
+
     async def put(self, account_id: str, kind: SecretKind, value: str, part: str = "") -> None:
         """Add a value to a secret. The newest value before stays valid until `clear`, so that others can change over.
 

@@ -18,6 +18,7 @@ from adapters.recorders.embedded.embedded_recorder import EmbeddedRecorder
 from adapters.recorders.embedded.ingest_responses import Authenticate
 from adapters.recorders.embedded.ingest_routes import ingest_routes
 from adapters.recorders.embedded.recorder_limits import Limits
+from adapters.recorders.embedded.stream_signature import StreamSignatures
 from adapters.recorders.embedded.stream_sockets import MediaSockets
 from adapters.recorders.embedded.uploads import Uploads
 from adapters.recorders.embedded.uvicorn_protocols import HttpProtocol, WebSocketProtocol
@@ -30,6 +31,7 @@ __all__ = [
     "HttpProtocol",
     "Limits",
     "MediaSockets",
+    "StreamSignatures",
     "Uploads",
     "WebSocketProtocol",
     "ingest_routes",

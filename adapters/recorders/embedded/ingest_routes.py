@@ -15,17 +15,16 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from adapters.http.error_body import unavailable
-from adapters.recorders.dialects import audiohook_signature, kazoo_upload
-from adapters.recorders.dialects.detect import SESSION_HEADER
+from adapters.recorders.dialects import kazoo_upload
 from adapters.recorders.dialects.loose_json import to_bytes
 from adapters.recorders.embedded.audiosocket_calls import AudioSocketCalls
 from adapters.recorders.embedded.audiosocket_route import audiosocket_route
 from adapters.recorders.embedded.ingest_responses import Authenticate, not_found, reject, unauthenticated
-from adapters.recorders.embedded.stream_sockets import MediaSockets, handshake_of
+from adapters.recorders.embedded.stream_signature import StreamSignatures
+from adapters.recorders.embedded.stream_sockets import MediaSockets
 from adapters.recorders.embedded.uploads import Uploads
 from recordings.model.account import Principal
 from recordings.model.errors import ForbiddenByPolicy, Refused
-from recordings.model.instants import Millis
 from recordings.ports.clock import Clock
 
 
@@ -37,12 +36,14 @@ def ingest_routes(
     clock: Clock,
     is_draining: Callable[[], bool] = bool,
     audiosocket: AudioSocketCalls | None = None,
+    signatures: StreamSignatures | None = None,
 ) -> list[BaseRoute]:
     """Return the routes for the app's router.
 
     While `is_draining` returns true, new streams are refused. `audiosocket` is `None` if this server does not listen
-    for AudioSocket.
+    for AudioSocket. By default, `signatures` knows no auth tokens of Twilio.
     """
+    signatures = signatures or StreamSignatures(clock)
 
     async def upload(request: Request) -> Response:
         principal = await _principal(authenticate, request)
@@ -67,7 +68,7 @@ def ingest_routes(
         if principal is None:
             is_in_path = "address" in websocket.path_params
             await websocket.send_denial_response(not_found() if is_in_path else unauthenticated())
-        elif (fault := _audiohook_fault(websocket, address, secret, clock.now())) is not None:
+        elif (fault := await signatures.fault(websocket, principal, address, secret)) is not None:
             await websocket.send_denial_response(reject(401, "UNAUTHENTICATED", fault))
         elif is_draining():
             # A balancer tries the next server after a 503.
@@ -100,13 +101,3 @@ def _credentials(websocket: WebSocket) -> tuple[str, str]:
     given = (to_bytes(encoded.strip()) or b"") if scheme.lower() == "basic" else b""
     address, _, secret = given.decode("latin-1").partition(":")
     return address, secret
-
-
-def _audiohook_fault(websocket: WebSocket, address: str, secret: str, now: Millis) -> str | None:
-    """Return why the signature of an AudioHook handshake is wrong; `None` if it is right, or if there is none."""
-    headers = handshake_of(websocket).headers
-    if SESSION_HEADER not in headers or not audiohook_signature.is_signed(headers):
-        return None
-    query = websocket.url.query
-    target = websocket.scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
-    return audiohook_signature.fault(headers, target, address, secret, now)

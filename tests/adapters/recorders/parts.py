@@ -23,10 +23,12 @@ from adapters.recorders.embedded import (
     HttpProtocol,
     Limits,
     MediaSockets,
+    StreamSignatures,
     Uploads,
     WebSocketProtocol,
     ingest_routes,
 )
+from adapters.recorders.embedded.stream_signature import TokensOf, no_tokens
 from adapters.spool import FolderSpool
 from recordings.model.account import Account, Principal, Scope
 from recordings.model.call import Call
@@ -197,7 +199,13 @@ class World:
 
 
 @asynccontextmanager
-async def world(root: Path, limits: Limits | None = None, **changes: Any) -> AsyncIterator[World]:
+async def world(
+    root: Path,
+    limits: Limits | None = None,
+    twilio_tokens: TokensOf = no_tokens,
+    public_url: str | None = None,
+    **changes: Any,
+) -> AsyncIterator[World]:
     """Serve the ingest routes on a free port of the loopback interface."""
     limits = replace(limits or Limits(), **changes)
     clock, notes, accounts = FakeClock(), Notes(), Accounts()
@@ -213,6 +221,7 @@ async def world(root: Path, limits: Limits | None = None, **changes: Any) -> Asy
         sockets=sockets,
         clock=clock,
         audiosocket=calls,
+        signatures=StreamSignatures(clock, twilio_tokens, public_url),
     )
     said: list[TakeEvent] = []
     audiosocket, listener = AudioSocketServer(sockets.host, calls), socket.create_server(("127.0.0.1", 0))
