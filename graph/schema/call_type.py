@@ -4,10 +4,15 @@ from typing import Any
 
 import strawberry
 
-from graph.schema.enums import Direction
+from graph.schema.enums import Capability, Direction
+from graph.schema.field_info import Info
 from graph.schema.global_id import Node
 from graph.schema.scalars import DateTime
 from recordings.model.call import Call
+
+
+def _resolve_capabilities(call: strawberry.Parent[Call], info: Info) -> list[Capability]:
+    return list(info.context.recordings.lists.capabilities_of(call))
 
 
 @strawberry.type(
@@ -34,6 +39,10 @@ class LiveCall(Node):
     )
     recorder: str = strawberry.field(
         description="The recorder of this call: `embedded`, or the name of the switch in the settings."
+    )
+    capabilities: list[Capability] = strawberry.field(
+        resolver=_resolve_capabilities,
+        description="What this recorder supports. A request for anything else fails before the switch gets a command.",
     )
     caller_id_name: str | None = strawberry.field(description="The caller's name.")
     caller_id_number: str | None = strawberry.field(description="The caller's number.")

@@ -64,6 +64,9 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
     ("LiveCall", "id"): _column(lambda call: global_id(LIVE_CALL, call_identity(call))),
     # The plain text: a plan checks the type of each value exactly.
     ("LiveCall", "direction"): _column(lambda call: call.direction and call.direction.value),
+    ("LiveCall", "capabilities"): lambda calls, context: [
+        [each.value for each in context.recordings.lists.capabilities_of(call)] for call in calls
+    ],
     ("Account", "id"): _column(lambda account: global_id(ACCOUNT, account.id)),
     ("Recording", "id"): _column_with_context(lambda row, _context: global_id(RECORDING, row["id"])),
     ("Account", "parentId"): _column_with_context(parent_id_of),

@@ -21,8 +21,10 @@ from recordings.model.stats import Bucket as StatsBucket
 from recordings.model.stats import Dimension as StatsDimension
 from recordings.model.stats import Measure as StatsMeasure
 from recordings.model.stats import PeriodField as StatsPeriodField
+from recordings.ports.recorder import Capability
 
 __all__ = [
+    "Capability",
     "ConsentNeed",
     "ConsentState",
     "Decision",
@@ -379,5 +381,18 @@ _describe(
         ConsentState.WAITING: "No answer yet. The recording waits.",
         ConsentState.GIVEN: "The parties consent.",
         ConsentState.REFUSED: "The parties do not consent. The recording is discarded.",
+    },
+)
+_describe(
+    Capability,
+    "RecorderCapability",
+    "A feature that the recorder of a call has, in addition to start and stop.",
+    {
+        Capability.PAUSE: "`pauseRecording` and `resumeRecording`.",
+        Capability.MASK: "`maskRecording` and `unmaskRecording`.",
+        Capability.ON_ANSWER: "The option `recordOnAnswer`.",
+        Capability.ON_BRIDGE: "The option `recordOnBridge`.",
+        Capability.FOLLOW_TRANSFER: "The option `shouldFollowTransfer`.",
+        Capability.CONTINUES: "Recordings continue while this service restarts.",
     },
 )

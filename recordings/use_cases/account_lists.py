@@ -9,7 +9,7 @@ from recordings.model.call import Call
 from recordings.model.errors import InvalidInput
 from recordings.model.item_list import Slice, cut, one_more
 from recordings.model.query import MAX_DESCENDANTS, MAX_PAGE, PageRequest
-from recordings.ports.recorder import Recorder
+from recordings.ports.recorder import Capability, Recorder
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
 from recordings.use_cases.authorized import Authorized
@@ -70,6 +70,11 @@ class AccountLists:
         """Return the number of live calls that can be recorded now."""
         account_id = await self._checked(principal, account_id)
         return await self._recorder.count_calls(account_id, principal.owner_id)
+
+    def capabilities_of(self, call: Call) -> Sequence[Capability]:
+        """Return what the recorder of a live call supports, in the order of `Capability`."""
+        has = self._recorder.capabilities_of(call.recorder)
+        return [capability for capability in Capability if capability in has]
 
     async def _checked(self, principal: Principal, account_id: str | None, request: PageRequest = FIRST_PAGE) -> str:
         require_scope(principal, Scope.READ)

@@ -172,6 +172,19 @@ async def test_a_live_call_has_a_global_id(api: Api) -> None:
     ]
 
 
+async def test_a_live_call_says_what_its_recorder_supports(api: Api) -> None:
+    await ring(api, 1)
+    ask = "{ viewer { account { calls(first: 9) { nodes { recorder capabilities } } } } }"
+    all_of_them = ["PAUSE", "MASK", "ON_ANSWER", "ON_BRIDGE", "FOLLOW_TRANSFER", "CONTINUES"]
+    call = {"recorder": "scripted", "capabilities": all_of_them}
+    assert (await api.ask(ask))["viewer"]["account"]["calls"]["nodes"] == [call]
+    # The same in a request that is not compiled.
+    ids = "{ viewer { account { calls(first: 9) { nodes { id } } } } }"
+    ((found),) = (await api.ask(ids))["viewer"]["account"]["calls"]["nodes"]
+    node = "query($id: ID!) { node(id: $id) { ... on LiveCall { recorder capabilities } } }"
+    assert (await api.ask(node, id=found["id"]))["node"] == call
+
+
 async def test_lists_need_the_scope_read(api: Api) -> None:
     for kind in ("children", "calls"):
         answer = await api.send(f"{{ viewer {{ account {{ {kind}(first: 1) {{ totalCount }} }} }} }}", "no_read")
