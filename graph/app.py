@@ -81,7 +81,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
     publisher = _presence_publisher(services)
 
     async def claim(call: Call) -> bool:
-        await services.policy.starts.admit(call)
+        await services.policy.starts.admit_stream(call)
         return publisher is None or await publisher.claim(call)
 
     sockets, calls = MediaSockets(services.embedded, services.clock, claim), AudioSocketCalls()

@@ -12,6 +12,8 @@ from recordings.use_cases.consents import Consents
 from recordings.use_cases.policies import Policies
 from recordings.use_cases.policy_reader import PolicyReader
 from recordings.use_cases.policy_starts import PolicyStarts
+from recordings.use_cases.quotas import Quotas
+from recordings.use_cases.start import RecordingStarter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,7 @@ class PolicyUseCases:
     """The use cases of policies. They share one `reader`, so that a change takes effect on this server at once."""
 
     reader: PolicyReader
+    starter: RecordingStarter
     policies: Policies
     starts: PolicyStarts
     consents: Consents
@@ -34,11 +37,16 @@ class PolicyUseCases:
         *,
         node: str,
         url_prefixes: tuple[str, ...] = (),
+        quotas: Quotas | None = None,
     ) -> Self:
         """Return the use cases on a store and a recorder."""
         reader = PolicyReader(store, clock)
+        starter = RecordingStarter(
+            store=store, recorder=recorder, clock=clock, audit=audit, node=node, policies=reader, quotas=quotas
+        )
         return cls(
             reader=reader,
+            starter=starter,
             policies=Policies(store=store, reader=reader, clock=clock, audit=audit, url_prefixes=url_prefixes),
             starts=PolicyStarts(
                 store=store,
@@ -48,6 +56,7 @@ class PolicyUseCases:
                 audit=audit,
                 node=node,
                 url_prefixes=url_prefixes,
+                starter=starter,
             ),
             consents=Consents(store=store, recorder=recorder, clock=clock, audit=audit, wake=wake),
         )

@@ -44,6 +44,7 @@ from recordings.use_cases.export_recordings import Exports
 from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.import_recording import RecordingImporter
 from recordings.use_cases.ingest import Ingest
+from recordings.use_cases.quotas import Quotas
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.servers import Servers
 from recordings.use_cases.switch_takes import SwitchTakes
@@ -181,8 +182,9 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         policy=policy,
         mark=ClockFile(settings.data),
     )
+    quotas = Quotas(store, clock, embedded.live_calls)
     policy_use_cases = PolicyUseCases.connect(
-        store, recorder_of_all, clock, audit, wake, node=node, url_prefixes=parts.allowed_urls
+        store, recorder_of_all, clock, audit, wake, node=node, url_prefixes=parts.allowed_urls, quotas=quotas
     )
     recordings = Recordings(
         store=store,
@@ -192,7 +194,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         wake=wake,
         node=node,
         policy=policy,
-        policies=policy_use_cases.reader,
+        starter=policy_use_cases.starter,
     )
     peers = store if isinstance(store, PeerStore) else None
     servers = None if peers is None else Servers(peers, store, clock)
@@ -230,6 +232,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
             wake=wake,
             node=node,
             admit=policy_use_cases.starts.admit,
+            quotas=quotas,
             undo_later=upkeep.undo_later,
         ),
         upkeep=upkeep,

@@ -10,6 +10,7 @@ from graph.cli.close_account_command import delete_account, disable_account, ena
 from graph.cli.shared_options import STORAGE, print_json, setting_options, with_new_services, with_services
 from recordings.model.account import Account
 from recordings.model.instants import to_iso
+from recordings.model.quota import STORED_KINDS
 
 if TYPE_CHECKING:
     from graph.services import Services
@@ -72,6 +73,14 @@ def create(
     metavar="DOMAIN",
     help="The account's SIP realm. An empty text means the default realm. It applies to new recordings.",
 )
+@click.option(
+    "--quota",
+    "quotas",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="A quota of the account: bytes, recordings_per_day, streams, uploads or decoding_seconds (a day). Can be "
+    "given several times. `NAME=` removes it.",
+)
 @setting_options([*(name for name in STORAGE if name != "media"), "allowed_hosts", "private_hosts"])
 def set_(
     id: str,
@@ -79,12 +88,22 @@ def set_(
     media: str | None,
     numbers: tuple[str, ...],
     realm: str | None,
+    quotas: tuple[str, ...],
     options: Mapping[str, str | None],
 ) -> None:
     """Change the account with this ID. A new media store is tested before it is set."""
-    if name is None and media is None and realm is None and not numbers:
-        raise click.UsageError("nothing to change: give --name, --media, --number or --realm")
-    _set(options, id, name, media, [number for number in numbers if number] if numbers else None, realm)
+    if name is None and media is None and realm is None and not numbers and not quotas:
+        raise click.UsageError("nothing to change: give --name, --media, --number, --realm or --quota")
+    kept = [number for number in numbers if number] if numbers else None
+    _set(options, id, name, media, kept, realm, dict(map(_read_quota, quotas)))
+
+
+@account.command()
+@click.argument("id")
+@setting_options(STORAGE)
+def show(id: str, options: Mapping[str, str | None]) -> None:
+    """Show the account with this ID, its quotas and what it uses."""
+    _show(options, id)
 
 
 @account.command("list")
@@ -109,6 +128,7 @@ async def _set(
     media: str | None,
     numbers: Sequence[str] | None,
     realm: str | None,
+    quotas: Mapping[str, int | None],
 ) -> None:
     from graph.media.check_store import MediaStoreCheckError, check_media_store
 
@@ -118,8 +138,25 @@ async def _set(
             await check_media_store(services, account, media)
         except MediaStoreCheckError as error:
             raise click.ClickException(str(error)) from error
-    changed = await services.account_settings.amend(account.id, name=name, media=media, numbers=numbers, realm=realm)
+    changed = await services.account_settings.amend(
+        account.id, name=name, media=media, numbers=numbers, realm=realm, quota=quotas
+    )
     print_json(_as_json(changed))
+
+
+@with_services
+async def _show(services: "Services", account_id: str) -> None:
+    account = await services.accounts.account(account_id)
+    usage = await services.recordings.quotas.usage_of(account.id)
+    # Only a server knows its open streams and uploads.
+    print_json({**_as_json(account), "usage": {kind.value: usage.of(kind) for kind in STORED_KINDS}})
+
+
+def _read_quota(text: str) -> tuple[str, int | None]:
+    name, separator, number = text.partition("=")
+    if not separator or (number and not number.isascii()) or (number and not number.isdigit()):
+        raise click.UsageError(f"--quota must be NAME=NUMBER, such as streams=10, not {text!r}")
+    return name, int(number) if number else None
 
 
 @with_services
@@ -138,4 +175,5 @@ def _as_json(found: Account) -> Mapping[str, Any]:
         "media": found.media,
         "numbers": list(found.numbers),
         "realm": found.realm,
+        "quota": found.quota.as_mapping(),
     }

@@ -26,6 +26,7 @@ from recordings.model.errors import (
     NotTrashed,
     OnHold,
     Problem,
+    QuotaExceeded,
     RecorderFailed,
     RecordingInProgress,
     Refused,
@@ -73,6 +74,11 @@ class ForbiddenError(UserError):
 
 @strawberry.type(description="A lock of the account forbids this: to record the call, or to stop its recording.")
 class ForbiddenByPolicyError(UserError):
+    pass
+
+
+@strawberry.type(description="A quota of the account is used up. `Account.quota` and `Account.usage` have the numbers.")
+class QuotaExceededError(UserError):
     pass
 
 
@@ -181,6 +187,7 @@ TYPES: Final[Mapping[type[Refused], type[UserError]]] = {
     UnsupportedByRecorder: UnsupportedByRecorderError,
     RecorderFailed: RecorderFailedError,
     Conflict: ConflictError,
+    QuotaExceeded: QuotaExceededError,
 }
 """The error type of each refusal. An `InvalidInput` is one `InvalidInputError` for each of its problems."""
 
@@ -192,7 +199,8 @@ StartRecordingError = Annotated[
     | AlreadyRecordingError
     | UnsupportedByRecorderError
     | RecorderFailedError
-    | ForbiddenByPolicyError,
+    | ForbiddenByPolicyError
+    | QuotaExceededError,
     strawberry.union("StartRecordingError", description="An error of `startRecording`."),
 ]
 StopRecordingError = Annotated[

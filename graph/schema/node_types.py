@@ -19,6 +19,7 @@ from graph.schema.global_id import Node
 from graph.schema.item_page import ItemPage, load_page
 from graph.schema.page_arguments import After, Before, First, Last, PageArguments
 from graph.schema.policy_types import RecordingConsent, RecordingPolicyDecision
+from graph.schema.quota_types import AccountQuota, AccountUsage, resolve_quota, resolve_usage
 from graph.schema.recording_page import RecordingPage
 from graph.schema.recording_parts import Delivery, Hold, RecordingOptions, Span
 from graph.schema.recordings_field import resolve_recordings
@@ -347,6 +348,12 @@ class Account(Node):
     )
     recording_stats: RecordingStats = strawberry.field(
         resolver=resolve_stats, description="Figures of the recordings of this account."
+    )
+    quota: AccountQuota | None = strawberry.field(
+        resolver=resolve_quota, description="The quotas of this account. Null for the credentials of one owner."
+    )
+    usage: AccountUsage | None = strawberry.field(
+        resolver=resolve_usage, description="What this account uses. Null for the credentials of one owner."
     )
     calls: LiveCallConnection = strawberry.field(
         resolver=_resolve_calls,

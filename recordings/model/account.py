@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from recordings.model.instants import Millis
+from recordings.model.quota import NO_QUOTA, Quota
 from recordings.model.realm import default_realm
 from recordings.model.retention import Retention
 
@@ -77,6 +78,7 @@ class Account:
     media: str | None = None
     numbers: tuple[str, ...] = ()
     sip_realm: str | None = None
+    quota: Quota = NO_QUOTA
 
     @property
     def parent_id(self) -> str | None:

@@ -90,6 +90,18 @@ class ForbiddenByPolicy(Refused):
     code = "FORBIDDEN_BY_POLICY"
 
 
+class QuotaExceeded(Refused):
+    """A quota of the account is used up."""
+
+    code = "QUOTA_EXCEEDED"
+
+    def __init__(self, kind: str, used: int, limit: int) -> None:
+        super().__init__(f"the quota `{kind}` of the account is used up: {used} of {limit}")
+        self.kind = kind
+        self.used = used
+        self.limit = limit
+
+
 class NotFound(Refused):
     """The object does not exist, or the credentials may not access it. A client cannot distinguish the two."""
 

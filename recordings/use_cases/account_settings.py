@@ -6,7 +6,7 @@ These use cases have no principal. Anyone who can open the store on the server's
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from recordings.model.ids import MAX_ID, is_hex_id
 from recordings.model.instants import Millis, to_iso
 from recordings.model.options import MAX_URL
 from recordings.model.query import MAX_PAGE, UNLIMITED, Order, OrderField, PageRequest, Query, position_of
+from recordings.model.quota import MAX_QUOTA, Quota, QuotaKind
 from recordings.model.realm import check_realm
 from recordings.model.recording import IN_PROGRESS, Shelf, State
 from recordings.model.retention import Retention, check_rules, delete_at, retention_end
@@ -84,15 +85,16 @@ class AccountSettings:
         media: str | None = None,
         numbers: Sequence[str] | None = None,
         realm: str | None = None,
+        quota: Mapping[str, int | None] | None = None,
     ) -> Account:
         """Change the name, the media store for new audio, the phone numbers, or the realm. Return the changed account.
 
         An empty `media` means the installation's own media store. An empty `realm` means the default realm. A new realm
-        does not change the recordings that exist.
+        does not change the recordings that exist. `quota` has the quotas to set, by name; `None` removes one.
 
         Raises:
-            InvalidInput: the name, a number or the realm is not valid, or the media URL is not absolute or contains a
-                password.
+            InvalidInput: the name, a number, a quota or the realm is not valid, or the media URL is not absolute or
+                contains a password.
             InvalidState: another account has the realm.
             NotFound: there is no such account.
         """
@@ -107,6 +109,8 @@ class AccountSettings:
             account = replace(account, numbers=check_numbers(numbers))
         if realm is not None:
             account = replace(account, sip_realm=check_realm(realm) if realm else None)
+        if quota is not None:
+            account = replace(account, quota=changed_quota(account.quota, quota))
         try:
             await self._store.save_account(account)
         except RealmTaken as error:
@@ -213,6 +217,17 @@ def check_media_url(url: str) -> str:
     if url and not (plain and "://" in url and len(url) <= MAX_URL and url.isprintable() and " " not in url):
         raise InvalidInput.of(("media",), "pattern", url, "an absolute URL without user, password, query and fragment")
     return url
+
+
+def changed_quota(quota: Quota, changes: Mapping[str, int | None]) -> Quota:
+    """Return a quota with changes. Raise `InvalidInput` for an unknown name or a number that is not allowed."""
+    names = [kind.value for kind in QuotaKind]
+    for name, limit in changes.items():
+        if name not in names:
+            raise InvalidInput.of(("quota",), "enum", name, f"one of {', '.join(names)}")
+        if limit is not None and not 0 <= limit <= MAX_QUOTA:
+            raise InvalidInput.of(("quota", name), "maximum", limit, f"an integer from 0 to {MAX_QUOTA}")
+    return replace(quota, **changes)
 
 
 def check_numbers(numbers: Sequence[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ is acknowledged. So a crash never leaves audio without a recording.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Final
 
@@ -24,6 +25,7 @@ from recordings.rules.access import require_scope
 from recordings.rules.held_source import first_of, has_stored_audio
 from recordings.rules.lifecycle import apply, due_at
 from recordings.use_cases.authorized import Authorized, no_recording
+from recordings.use_cases.quotas import Quotas
 from recordings.use_cases.save_event import MAX_TRIES, RecordingWriter
 from recordings.use_cases.start import describe_origin, recording_of_call, with_retention
 
@@ -34,7 +36,7 @@ EMPTY_SHA256: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7
 class Ingest:
     """Receives uploads from switches, for the account of an ingest address."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each dependency by its name
         self,
         *,
         store: MetadataStore,
@@ -44,6 +46,7 @@ class Ingest:
         wake: WakeUp,
         node: str,
         admit: Callable[[Call], Awaitable[None]] | None = None,
+        quotas: Quotas | None = None,
         undo_later: Callable[[Recording], None] | None = None,
     ) -> None:
         """Make the use cases.
@@ -52,6 +55,7 @@ class Ingest:
         - `undo_later` receives a recording that the store may have written without a confirmation.
         """
         self._admit = admit
+        self._quotas = quotas or Quotas(store, clock)
         self._undo_later = undo_later or (lambda _recording: None)
         self._store = store
         self._writer = RecordingWriter(store)
@@ -61,6 +65,10 @@ class Ingest:
         self._wake = wake
         self._node = node
         self._authorized = Authorized(store)
+
+    def slot(self, principal: Principal) -> AbstractAsyncContextManager[None]:
+        """Return the context in which an upload of an account is received. Its entry raises `QuotaExceeded`."""
+        return self._quotas.upload(principal.account_id)
 
     async def open(
         self,
@@ -81,10 +89,12 @@ class Ingest:
         Raises:
             Forbidden: the principal does not have the scope INGEST.
             ForbiddenByPolicy: a lock of the account forbids to record the call.
+            QuotaExceeded: a quota of the account is used up.
         """
         require_scope(principal, Scope.INGEST)
         if self._admit is not None:
             await self._admit(call)
+        await self._quotas.require_recording(principal.account_id)
         recording = await self._reopen(principal.account_id, source_key)
         if recording is None:
             fresh = await self._new(principal, call, label)

@@ -12,7 +12,14 @@ from typing import Final
 from recordings.model.account import Principal, Scope
 from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.call import Call, position_of_call
-from recordings.model.errors import AlreadyRecording, CallNotFound, Conflict, ForbiddenByPolicy, RecorderFailed
+from recordings.model.errors import (
+    AlreadyRecording,
+    CallNotFound,
+    Conflict,
+    ForbiddenByPolicy,
+    QuotaExceeded,
+    RecorderFailed,
+)
 from recordings.model.events import Ended
 from recordings.model.instants import Millis
 from recordings.model.options import RecordingOptions
@@ -46,7 +53,10 @@ class PolicyStarts:
         audit: Audit,
         node: str,
         url_prefixes: tuple[str, ...] = (),
+        starter: RecordingStarter,
     ) -> None:
+        self._starter = starter
+        self._quotas = starter.quotas
         self._store = store
         self._recorder = recorder
         self._reader = reader
@@ -55,9 +65,6 @@ class PolicyStarts:
         self._node = node
         self._url_prefixes = url_prefixes
         self._writer = RecordingWriter(store)
-        self._starter = RecordingStarter(
-            store=store, recorder=recorder, clock=clock, audit=audit, node=node, policies=reader
-        )
 
     async def admit(self, call: Call) -> None:
         """Check a call before its first audio is received. `ForbiddenByPolicy` if a lock forbids to record it.
@@ -76,6 +83,11 @@ class PolicyStarts:
                 _principal(call), AuditAction.FORBID_CALL, target, refused, decision=decided.decision.value
             )
             raise refused
+
+    async def admit_stream(self, call: Call) -> None:
+        """Check the stream of a call before its first audio. Raises as `admit`, and `QuotaExceeded`."""
+        await self.admit(call)
+        await self._quotas.require_stream(call)
 
     async def on_change(self, event: CallEvent) -> None:
         """Evaluate the policies for a change of a live call.
@@ -119,6 +131,9 @@ class PolicyStarts:
             except (ForbiddenByPolicy, RecorderFailed):
                 # A lock was set in this moment, or the recorder refused: the recording shows the reason.
                 continue
+            except QuotaExceeded as exceeded:
+                self._audit.record(_principal(call), "refuse", None, call_id=call.call_id, because=exceeded.message)
+                return
             except AlreadyRecording as already:
                 await self._check_active(call, already)
 

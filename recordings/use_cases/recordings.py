@@ -52,7 +52,6 @@ from recordings.use_cases.authorized import Authorized, no_recording
 from recordings.use_cases.changes import page_of_changes
 from recordings.use_cases.merged_lists import count_of, page_of
 from recordings.use_cases.playback import Plays
-from recordings.use_cases.policy_reader import PolicyReader
 from recordings.use_cases.recording_stats import RecordingStats
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import RecordingStarter, StartRequest, require_capability, with_retention
@@ -74,7 +73,7 @@ class Recordings:
         wake: WakeUp,
         node: str,
         policy: InstallationPolicy | None = None,
-        policies: PolicyReader | None = None,
+        starter: RecordingStarter | None = None,
     ) -> None:
         self._store = store
         self._writer = RecordingWriter(store)
@@ -88,9 +87,8 @@ class Recordings:
         self.plays = Plays(store, audit)
         self.stats = RecordingStats(store, clock, audit)
         self.lists = AccountLists(store=store, recorder=recorder, authorized=self._authorized, node=node)
-        self._starts = RecordingStarter(
-            store=store, recorder=recorder, clock=clock, audit=audit, node=node, policies=policies
-        )
+        self._starts = starter or RecordingStarter(store=store, recorder=recorder, clock=clock, audit=audit, node=node)
+        self.quotas = self._starts.quotas
 
     @property
     def url_prefixes(self) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from recordings.rules.amendments import NO_CONSENT
 from recordings.rules.idempotency import fingerprint, same_request, start_key
 from recordings.rules.lifecycle import due_at
 from recordings.use_cases.policy_reader import PolicyReader
+from recordings.use_cases.quotas import Quotas
 from recordings.use_cases.save_event import RecordingWriter
 
 _MAX_PARTY: Final = 64
@@ -74,7 +75,9 @@ class RecordingStarter:
         audit: Audit,
         node: str,
         policies: PolicyReader | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
+        self.quotas = quotas or Quotas(store, clock)
         self._policies = policies or PolicyReader(store, clock)
         self._store = store
         self._writer = RecordingWriter(store)
@@ -97,6 +100,7 @@ class RecordingStarter:
         self._require_capabilities(call, request.options)
         await self._check_server(call)
         consent = await self._consent(principal, call)
+        await self.quotas.require_recording(account.id)
         recording = replace(self._new(account, call, request, key), consent=consent)
         recording = await with_retention(self._store, recording)
         self._starting.add(recording.id)

@@ -50,6 +50,24 @@ def test_the_realm_of_an_account(cli: CommandLine) -> None:
     assert [found["realm"].partition(".")[2] for found in cli.json("account", "list")] == ["sip.invalid", "example.com"]
 
 
+def test_the_quotas_of_an_account(cli: CommandLine) -> None:
+    (made,) = cli.json("account", "create", "Acme")
+    assert made["quota"] == {}
+    cli.run("account", "set", made["id"], "--quota", "bytes=1000", "--quota", "streams=2")
+    (shown,) = cli.json("account", "show", made["id"])
+    assert shown["quota"] == {"bytes": 1_000, "streams": 2}
+    assert shown["usage"] == {"bytes": 0, "recordings_per_day": 0, "decoding_seconds": 0}
+    assert cli.json("account", "set", made["id"], "--quota", "bytes=")[0]["quota"] == {"streams": 2}
+    for wrong, message in (
+        ("disk=1", "one of bytes, recordings_per_day, streams, uploads, decoding_seconds"),
+        ("bytes", "NAME=NUMBER"),
+        ("bytes=-1", "NAME=NUMBER"),
+        ("bytes=9007199254740993", "an integer from 0 to 9007199254740991"),
+    ):
+        assert message in cli.run("account", "set", made["id"], "--quota", wrong, expected=2).stderr
+    assert cli.json("account", "show", made["id"])[0]["quota"] == {"streams": 2}
+
+
 def test_an_account_id_cannot_be_used_twice(cli: CommandLine) -> None:
     cli.run("account", "create", "One", "--id", "ab" * 16)
     assert "already" in cli.run("account", "create", "Two", "--id", "ab" * 16, expected=1).stderr

@@ -171,6 +171,8 @@ BY_ACCOUNT = {
     "descendants": Case(Scope.READ, lambda service, caller, id: service.lists.descendants(caller, id)),
     "calls": Case(Scope.READ, lambda service, caller, id: service.lists.calls(caller, id)),
     "count_calls": Case(Scope.READ, lambda service, caller, id: service.lists.count_calls(caller, id)),
+    "quota": Case(Scope.READ, lambda service, caller, id: service.quotas.quota(caller, id)),
+    "usage": Case(Scope.READ, lambda service, caller, id: service.quotas.usage(caller, id)),
 }
 OF_CHANGES = {"page of changes", "count of changes"}
 BY_CALL = {
@@ -216,6 +218,7 @@ def test_every_use_case_is_checked() -> None:
     checked = {name for name, function in use_cases().items() if "principal" in inspect.signature(function).parameters}
     checked |= use_cases(AccountLists).keys()
     checked |= use_cases(Plays).keys() - BY_GRANT.keys()
+    checked |= {"quota", "usage"}
     assert checked == BY_RECORDING.keys() | READS.keys() | (BY_ACCOUNT.keys() - OF_CHANGES) | BY_CALL.keys()
     assert use_cases().keys() - checked == WITHOUT_PRINCIPAL
     assert BY_GRANT.keys() < use_cases(Plays).keys()
@@ -323,7 +326,10 @@ async def test_access_to_accounts(world: World) -> None:
 def _has_only_accessible_items(name: str, result: Any, world: World, account_id: str) -> None:
     here = {item.id for item in world.recordings if item.account_id == account_id and world.can_access(item)}
     live = {item.id for item in world.recordings if item.id in here and item.shelf is Shelf.LIVE}
-    if name == "page":
+    if name in {"quota", "usage"}:
+        # One owner cannot read them.
+        assert isinstance(result, Forbidden) == (world.principal.owner_id is not None)
+    elif name == "page":
         assert {row["id"] for row in result.rows} == live
     elif name == "count":
         assert result.number == len(live)

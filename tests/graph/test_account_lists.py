@@ -1,5 +1,6 @@
 """`Account.parent`, and the connections `Account.children` and `Account.calls`."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from recordings.model.account import Account
 from recordings.model.call import position_of_call
 from recordings.model.ids import new_id
 from recordings.model.query import Position
+from recordings.model.quota import Quota
 from recordings.rules.cursor import TimeList
 from tests.graph.api import CURSORS, Api
 from tests.support.memory_installation import ACCOUNT, CHILD
@@ -189,3 +191,30 @@ async def test_lists_need_the_scope_read(api: Api) -> None:
     for kind in ("children", "calls"):
         answer = await api.send(f"{{ viewer {{ account {{ {kind}(first: 1) {{ totalCount }} }} }} }}", "no_read")
         assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+QUOTAS = """{ viewer { account {
+  quota { bytes recordingsPerDay streams uploads decodingSeconds }
+  usage { bytes recordingsPerDay streams uploads decodingSeconds } } } }"""
+
+
+async def test_the_quotas_and_the_usage_of_an_account(api: Api) -> None:
+    store = api.installation.store
+    account = await store.account(ACCOUNT)
+    assert account is not None
+    await store.save_account(replace(account, quota=Quota(bytes=2**40, recordings_per_day=1)))
+    api.installation.recorder.ring(ACCOUNT, "one")
+    api.installation.recorder.ring(ACCOUNT, "two")
+    start = """mutation($call: ID!) { startRecording(input: {callId: $call}) {
+      recording { state } errors { __typename ... on UserError { code message } } } }"""
+    assert (await api.ask(start, call="one"))["startRecording"]["errors"] == []
+    refused = (await api.ask(start, call="two"))["startRecording"]
+    assert refused["recording"] is None
+    (error,) = refused["errors"]
+    assert (error["__typename"], error["code"]) == ("QuotaExceededError", "QUOTA_EXCEEDED")
+    assert error["message"] == "the quota `recordingsPerDay` of the account is used up: 1 of 1"
+    found = (await api.ask(QUOTAS))["viewer"]["account"]
+    assert found["quota"] == {
+        "bytes": 2**40, "recordingsPerDay": 1, "streams": None, "uploads": None, "decodingSeconds": None
+    }  # fmt: skip
+    assert found["usage"] == {"bytes": 0, "recordingsPerDay": 1, "streams": 0, "uploads": 0, "decodingSeconds": 0}

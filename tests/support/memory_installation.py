@@ -61,7 +61,7 @@ async def open_installation(folder: Path, policy: InstallationPolicy | None = No
         wake=lambda: woken.append(True),
         node=NODE,
         policy=policy,
-        policies=policy_use_cases.reader,
+        starter=policy_use_cases.starter,
     )
     try:
         yield Installation(store, recorder, clock, audit, service, woken, policy_use_cases)

@@ -15,10 +15,11 @@ from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.instants import SECOND, Millis
 from recordings.model.query import PageRequest, Position
+from recordings.model.quota import Quota
 from recordings.model.retention import Retention
 from recordings.ports.account_stores import PAGE, RealmTaken
 
-_SETTINGS: Final = ("name", "retention", "media", "numbers", "sip_realm")
+_SETTINGS: Final = ("name", "retention", "media", "numbers", "sip_realm", "quota")
 _OLDEST_FIRST: Final = [("created", ASCENDING), ("_id", ASCENDING)]
 
 
@@ -168,10 +169,12 @@ def _values(document: Document) -> Document:
 def _account(document: Document) -> Account:
     values = _values(document)
     rules = tuple(Retention(**{**rule, "days": int(rule["days"])}) for rule in values["retention"])
-    # Documents of older releases have no `numbers` and no `sip_realm`.
+    # Documents of older releases have no `numbers`, no `sip_realm` and no `quota`.
     numbers = tuple(values.get("numbers", ()))
     values.pop("parent_id", None)
-    return Account(**values | {"tree": tuple(values["tree"]), "retention": rules, "numbers": numbers})
+    limits = {name: None if limit is None else int(limit) for name, limit in values.get("quota", {}).items()}
+    made = {"tree": tuple(values["tree"]), "retention": rules, "numbers": numbers, "quota": Quota(**limits)}
+    return Account(**values | made)
 
 
 def _key(document: Document) -> ApiKey:

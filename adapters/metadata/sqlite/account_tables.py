@@ -12,11 +12,12 @@ from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.installation import Installation
 from recordings.model.instants import Millis
 from recordings.model.query import PageRequest, Position
+from recordings.model.quota import Quota
 from recordings.model.retention import Retention
 from recordings.model.user import User
 from recordings.ports.account_stores import RealmTaken
 
-_ACCOUNT = "SELECT id, name, created, tree, retention, media, numbers, realm FROM accounts"
+_ACCOUNT = "SELECT id, name, created, tree, retention, media, numbers, realm, quota FROM accounts"
 _KEY = "SELECT id, account_id, scopes, secret_sha256, created, owner_id, revoked FROM api_keys"
 _INGEST = "SELECT id, account_id, secret_sha256, created, revoked, record_all FROM ingest_addresses"
 OLDEST_FIRST = "ORDER BY created, id"
@@ -39,7 +40,10 @@ _DELETE_EXPIRED: Final = (
 def add_account(connection: sqlite3.Connection, account: Account) -> bool:
     """Add an account. Return `False` if the id exists. `RealmTaken` if another account has its realm."""
     values = (account.id, account.name, account.created, encode(account.tree), *_settings_columns(account))
-    statement = "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    statement = (
+        "INSERT INTO accounts (id, name, created, tree, retention, media, numbers, realm, quota, parent_id) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    )
     return _write(connection, statement, (*values, account.parent_id))
 
 
@@ -49,7 +53,7 @@ def save_account(connection: sqlite3.Connection, account: Account) -> bool:
     Raises:
         RealmTaken: another account has its realm.
     """
-    statement = "UPDATE accounts SET name = ?, retention = ?, media = ?, numbers = ?, realm = ? WHERE id = ?"
+    statement = "UPDATE accounts SET name = ?, retention = ?, media = ?, numbers = ?, realm = ?, quota = ? WHERE id = ?"
     return _write(connection, statement, (account.name, *_settings_columns(account), account.id))
 
 
@@ -60,9 +64,9 @@ def _write(connection: sqlite3.Connection, statement: str, values: Sequence[Any]
         raise RealmTaken from error
 
 
-def _settings_columns(account: Account) -> tuple[str, str | None, str, str | None]:
+def _settings_columns(account: Account) -> tuple[str, str | None, str, str | None, str]:
     rules = encode([asdict(rule) for rule in account.retention])
-    return rules, account.media, encode(account.numbers), account.sip_realm
+    return rules, account.media, encode(account.numbers), account.sip_realm, encode(account.quota.as_mapping())
 
 
 def account(connection: sqlite3.Connection, account_id: str) -> Account | None:
@@ -114,18 +118,11 @@ def following(item: Account | ApiKey | IngestAddress | User | None) -> tuple[str
     return _within(PageRequest(limit=1, after=None if item is None else Position(item.created, item.id)))
 
 
-def _account(
-    account_id: str,
-    name: str,
-    created: Millis,
-    tree: str,
-    retention: str,
-    media: str | None,
-    numbers: str,
-    realm: str | None,
-) -> Account:
+def _account(*row: Any) -> Account:
+    account_id, name, created, tree, retention, media, numbers, realm, quota = row
     rules = tuple(Retention(**rule) for rule in decode(retention))
-    return Account(account_id, name, created, tuple(decode(tree)), rules, media, tuple(decode(numbers)), realm)
+    limits = Quota(**decode(quota))
+    return Account(account_id, name, created, tuple(decode(tree)), rules, media, tuple(decode(numbers)), realm, limits)
 
 
 def add_key(connection: sqlite3.Connection, key: ApiKey) -> None:

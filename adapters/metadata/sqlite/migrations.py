@@ -323,6 +323,8 @@ _EIGHTEENTH: Final = (
     ) STRICT, WITHOUT ROWID""",
 )
 
+_QUOTAS: Final = ("ALTER TABLE accounts ADD COLUMN quota TEXT NOT NULL DEFAULT '{}'",)
+
 MIGRATIONS: Final = (
     _FIRST,
     _SECOND,
@@ -346,6 +348,7 @@ MIGRATIONS: Final = (
     secret_schema.STATEMENTS,
     audit_schema.STATEMENTS,
     event_table.STATEMENTS,
+    _QUOTAS,
 )
 """Step n migrates `user_version` n to n + 1."""
 

@@ -1,6 +1,6 @@
 """The authentication of ingest addresses, and the responses that refuse a sender."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.responses import Response
 
@@ -23,6 +23,6 @@ def unauthenticated() -> Response:
     return error_response(401, "UNAUTHENTICATED", message, {"WWW-Authenticate": "Basic", "Connection": "close"})
 
 
-def reject(status: int, code: str, message: str) -> Response:
+def reject(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error. The connection is closed, because the rest of a body may follow."""
-    return error_response(status, code, message, {"Connection": "close"})
+    return error_response(status, code, message, {"Connection": "close", **(headers or {})})

@@ -22,9 +22,9 @@ from adapters.recorders.embedded.audiosocket_route import audiosocket_route
 from adapters.recorders.embedded.ingest_responses import Authenticate, not_found, reject, unauthenticated
 from adapters.recorders.embedded.stream_signature import StreamSignatures
 from adapters.recorders.embedded.stream_sockets import MediaSockets
-from adapters.recorders.embedded.uploads import Uploads
+from adapters.recorders.embedded.uploads import RETRY_AFTER, Uploads
 from recordings.model.account import Principal
-from recordings.model.errors import ForbiddenByPolicy, Refused
+from recordings.model.errors import ForbiddenByPolicy, QuotaExceeded, Refused
 from recordings.ports.clock import Clock
 
 
@@ -53,10 +53,8 @@ def ingest_routes(
         read_address = partial(kazoo_upload.read, tail, query, principal.account_id, clock.now())
         try:
             return await uploads.receive(principal, request, read_address)
-        except ForbiddenByPolicy as forbidden:
-            return reject(403, forbidden.code, forbidden.message)
         except Refused as refused:
-            return reject(409, refused.code, refused.message)
+            return _refusal(refused)
 
     async def stream(websocket: WebSocket) -> None:
         address, secret = _credentials(websocket)
@@ -87,6 +85,12 @@ def ingest_routes(
         Route("/ingest/{address}/{secret}", upload, methods=methods),
         Route("/ingest/{address}/{secret}/{tail:path}", upload, methods=methods),
     ]
+
+
+def _refusal(refused: Refused) -> Response:
+    if isinstance(refused, QuotaExceeded):
+        return reject(429, refused.code, refused.message, {"Retry-After": str(RETRY_AFTER)})
+    return reject(403 if isinstance(refused, ForbiddenByPolicy) else 409, refused.code, refused.message)
 
 
 async def _principal(authenticate: Authenticate, connection: Request | WebSocket) -> Principal | None:

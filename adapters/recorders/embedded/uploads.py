@@ -17,6 +17,7 @@ How an upload ends, for its sender and as a recording:
     this server shuts down                  -                       FAILED(INCOMPLETE), the received part is set aside
     more than `max_uploads` at once         503, Retry-After        nothing is stored
     a lock NEVER forbids to record the call 403                     nothing is stored
+    a quota of the account is used up       429, Retry-After        nothing is stored
 
 `docs/ingest.md` describes the forms of a body that are accepted.
 """
@@ -88,7 +89,8 @@ class Uploads:
                 if upload is None:
                     await self._read_head(body)
                     upload = read_address(body.file)
-                return await self._receive(principal, upload, body)
+                async with self._ingest.slot(principal):
+                    return await self._receive(principal, upload, body)
             finally:
                 self._open -= 1
         except BodyRefused as refused:

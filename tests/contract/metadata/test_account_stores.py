@@ -10,6 +10,7 @@ from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.instants import LATEST
 from recordings.model.item_list import take_page
 from recordings.model.query import PageRequest, Position
+from recordings.model.quota import Quota
 from recordings.model.retention import Retention
 from recordings.ports.account_stores import RealmTaken, all_accounts, all_locations
 from recordings.ports.recording_store import MetadataStore
@@ -112,6 +113,7 @@ async def test_the_settings_of_an_account_can_change_but_not_its_position_in_the
     assert not await store.save_account(ROOT)
     await store.add_account(ROOT)
     changed = replace(ROOT, name="Other", retention=rules, media="s3://bucket/x", numbers=("+49", "1"))
+    changed = replace(changed, quota=Quota(bytes=2**40, streams=0))
     assert await store.save_account(replace(changed, tree=("elsewhere",), created=1))
     assert await store.account("root") == changed
     full = replace(ROOT, id="full", retention=rules, media="s3://bucket/y", numbers=("+4930",))
