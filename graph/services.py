@@ -182,7 +182,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         policy=policy,
         mark=ClockFile(settings.data),
     )
-    quotas = Quotas(store, clock, embedded.live_calls)
+    quotas = Quotas(store, clock, audit, embedded.live_calls)
     policy_use_cases = PolicyUseCases.connect(
         store, recorder_of_all, clock, audit, wake, node=node, url_prefixes=parts.allowed_urls, quotas=quotas
     )

@@ -10,14 +10,14 @@ from dataclasses import replace
 from typing import Final
 
 from recordings.model.account import Principal, Scope
-from recordings.model.audit_entry import AuditAction
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.call import Call
 from recordings.model.errors import Conflict
 from recordings.model.events import Created, Discarded, Ended, Failed, Reopened, Withdrawn
 from recordings.model.options import FORMATS, MAX_TIME_LIMIT, RecordingOptions
 from recordings.model.recording import EndCause, Reason, Recording, State
 from recordings.ports.audio import Spool
-from recordings.ports.audit import Audit, list_object
+from recordings.ports.audit import Audit, Refusals, list_object
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore, StoreUnavailableError, Taken, Unique
 from recordings.ports.wake_up import WakeUp
@@ -55,7 +55,7 @@ class Ingest:
         - `undo_later` receives a recording that the store may have written without a confirmation.
         """
         self._admit = admit
-        self._quotas = quotas or Quotas(store, clock)
+        self._quotas = quotas or Quotas(store, clock, audit)
         self._undo_later = undo_later or (lambda _recording: None)
         self._store = store
         self._writer = RecordingWriter(store)
@@ -94,7 +94,8 @@ class Ingest:
         require_scope(principal, Scope.INGEST)
         if self._admit is not None:
             await self._admit(call)
-        await self._quotas.require_recording(principal.account_id)
+        with Refusals(self._audit, principal, AuditAction.RECEIVE, AuditObject("call", call.call_id, call.account_id)):
+            await self._quotas.require_recording(principal.account_id)
         recording = await self._reopen(principal.account_id, source_key)
         if recording is None:
             fresh = await self._new(principal, call, label)

@@ -132,7 +132,8 @@ class PolicyStarts:
                 # A lock was set in this moment, or the recorder refused: the recording shows the reason.
                 continue
             except QuotaExceeded as exceeded:
-                self._audit.record(_principal(call), "refuse", None, call_id=call.call_id, because=exceeded.message)
+                target = AuditObject("call", call.call_id, call.account_id)
+                self._audit.refuse(_principal(call), AuditAction.START, target, exceeded)
                 return
             except AlreadyRecording as already:
                 await self._check_active(call, already)

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from recordings.model.account import Account, Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.call import Call
 from recordings.model.errors import Forbidden, QueryTooBroad, QuotaExceeded
 from recordings.model.instants import DAY, SECOND, Millis
 from recordings.model.quota import STORED_KINDS, Quota, QuotaKind, Usage
-from recordings.model.stats import Figures, Period, PeriodField, StatsQuery
+from recordings.model.stats import Figures, Period, PeriodField
+from recordings.ports.audit import Audit, Refusals
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
@@ -38,11 +40,12 @@ class _Measured:
 class Quotas:
     """Checks the quotas of accounts. Accounts without quotas cost one read of the account."""
 
-    def __init__(self, store: MetadataStore, clock: Clock, streams: LiveCalls = tuple) -> None:
+    def __init__(self, store: MetadataStore, clock: Clock, audit: Audit, streams: LiveCalls = tuple) -> None:
         """`streams` returns the calls whose streams this server receives now."""
+        self._audit = audit
         self._store = store
         self._clock = clock
-        self._stats = RecordingStats(store, clock)
+        self._stats = RecordingStats(store, clock, audit)
         self._authorized = Authorized(store)
         self._uploads: Counter[str] = Counter()
         self._streams = streams
@@ -107,10 +110,12 @@ class Quotas:
         return sum(call.account_id == account_id and call.call_id != besides for call in self._streams())
 
     async def _account(self, principal: Principal, account_id: str | None) -> Account:
-        require_scope(principal, Scope.READ)
-        account = await self._authorized.account(principal, account_id)
-        if principal.owner_id is not None:
-            raise Forbidden("the credentials of one owner cannot read the quotas of the account")
+        with Refusals(self._audit, principal, AuditAction.LIST, AuditObject("quotas", None, account_id)):
+            require_scope(principal, Scope.READ)
+            account = await self._authorized.account(principal, account_id)
+            if principal.owner_id is not None:
+                raise Forbidden("the credentials of one owner cannot read the quotas of the account")
+        self._audit.count(principal, AuditAction.LIST, AuditObject("quotas", None, account.id))
         return account
 
     async def _figures(self, account_id: str) -> _Measured:
@@ -138,11 +143,9 @@ class Quotas:
             return await self._sum(account_id, replace(period, field=PeriodField.START))
 
     async def _sum(self, account_id: str, period: Period) -> Figures:
-        reader = Principal(account_id, frozenset({Scope.READ}), name="quota")
         total = Figures()
         for trashed in (False, True):
-            query = StatsQuery(period=period, trashed=trashed, histograms=False)
-            part = (await self._stats.figures(reader, query)).total
+            part = await self._stats.total(account_id, period, trashed=trashed)
             total.count += part.count
             total.bytes += part.bytes
             total.audio_ms += part.audio_ms

@@ -27,7 +27,7 @@ from recordings.model.rollup import (
     Run,
     Slot,
 )
-from recordings.model.stats import MAX_ACCOUNTS, Dimension, Figures, PeriodField, StatsQuery, StatsResult
+from recordings.model.stats import MAX_ACCOUNTS, Dimension, Figures, Period, PeriodField, StatsQuery, StatsResult
 from recordings.ports.audit import Audit, Refusals
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
@@ -64,10 +64,15 @@ class RecordingStats:
         as_of = self._clock.now()
         sums = _Sums(query, edges, principal.owner_id)
         await self._add_all(sums, await self._accounts(principal, account_id, query))
-        total = Figures()
-        for figures in sums.groups.values():
-            add_figures(total, figures)
-        return StatsResult(StatsTable(query, zone, edges).rows(sums.groups), total, as_of, sums.examined)
+        rows = StatsTable(query, zone, edges).rows(sums.groups)
+        return StatsResult(rows, sums.total(), as_of, sums.examined)
+
+    async def total(self, account_id: str, period: Period, *, trashed: bool) -> Figures:
+        """Return the figures of all recordings of an account, for the service itself. Raises `QueryTooBroad`."""
+        query = StatsQuery(period=period, trashed=trashed, histograms=False)
+        sums = _Sums(query, edges_of(query, check_query(query)), None)
+        await self._add_all(sums, [account_id])
+        return sums.total()
 
     async def _accounts(self, principal: Principal, account_id: str, query: StatsQuery) -> list[str]:
         # A principal with an owner can access one account only.
@@ -143,6 +148,13 @@ class _Sums:
         self._cells = 0
         self.examined = 0
         """The recordings that are counted one by one."""
+
+    def total(self) -> Figures:
+        """Return the figures of all groups together."""
+        total = Figures()
+        for figures in self.groups.values():
+            add_figures(total, figures)
+        return total
 
     def selection(self, account_id: str, ranges: Sequence[Range]) -> RowSelection:
         """Return the recordings of an account to count in ranges of the period."""

@@ -77,7 +77,7 @@ class RecordingStarter:
         policies: PolicyReader | None = None,
         quotas: Quotas | None = None,
     ) -> None:
-        self.quotas = quotas or Quotas(store, clock)
+        self.quotas = quotas or Quotas(store, clock, audit)
         self._policies = policies or PolicyReader(store, clock)
         self._store = store
         self._writer = RecordingWriter(store)

@@ -13,6 +13,7 @@ from recordings.model.quota import Quota
 from recordings.model.recording import Media, Recording, State
 from recordings.use_cases.quotas import FRESH, Quotas
 from recordings.use_cases.start import StartRequest
+from tests.support.memory_audit import MemoryAudit
 from tests.support.memory_installation import ACCOUNT, CHILD, NODE, Installation, open_installation, principal
 
 
@@ -33,15 +34,25 @@ async def stored(
 ) -> None:
     at = installation.clock.now() - age
     media = Media("local:x", "audio/mpeg", size, seconds * SECOND, 8_000, 1, "00", at)
-    parties = {"call_id": f"call-{number}", "from_": "a@b", "to": "c@d"}
-    times = {"start": at, "created": at, "modified": at, "duration_ms": seconds * SECOND}
     await installation.store.insert(
-        Recording(id=f"202611-{number:032x}", account_id=ACCOUNT, state=State.STORED, media=media, **parties, **times)
+        Recording(
+            id=f"202611-{number:032x}",
+            account_id=ACCOUNT,
+            state=State.STORED,
+            start=at,
+            created=at,
+            modified=at,
+            call_id=f"call-{number}",
+            from_="a@b",
+            to="c@d",
+            duration_ms=seconds * SECOND,
+            media=media,
+        )
     )
 
 
 def quotas(installation: Installation, *calls: Call) -> Quotas:
-    return Quotas(installation.store, installation.clock, lambda: calls)
+    return Quotas(installation.store, installation.clock, MemoryAudit(), lambda: calls)
 
 
 def call(installation: Installation, name: str, account_id: str = ACCOUNT) -> Call:
@@ -130,5 +141,4 @@ async def test_a_policy_over_quota_records_nothing_and_says_why(installation: In
     live = installation.recorder.ring(ACCOUNT, "live", record=True, node=NODE)
     await installation.policy.starts.apply_now(live.account_id)
     assert installation.recorder.commands == []
-    entries = [entry for entry in installation.audit.entries if "refuse" in entry]
-    assert len(entries) == 1
+    assert installation.audit.refusals == [("start", "live")]
