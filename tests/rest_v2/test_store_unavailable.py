@@ -127,7 +127,8 @@ async def test_requests_after_the_server_is_back(on_mongodb: V2Client, mongod: M
 
 
 async def test_every_interface_while_the_store_is_unavailable(mongod: Mongod, stop_server: Any, tmp_path: Path) -> None:
-    uri = uri_of(mongod).replace("/?", "/whole?")
+    # A database belongs to the key of its first server, which is in its data folder.
+    uri = uri_of(mongod).replace("/?", f"/{tmp_path.name[-20:]}?")
     async with open_services(load({}, {"data": str(tmp_path), "mongodb": uri})) as services:
         account = await services.accounts.create_account("Acme")
         token = services.tokens.issue(Principal(account.id, frozenset(DEFAULT_SCOPES)))
