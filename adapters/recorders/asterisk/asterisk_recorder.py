@@ -184,6 +184,9 @@ class AsteriskRecorder(SwitchBase):
                 await self._treat_as_before(state)
             except TakeRefused as refused:
                 self._log.warning("recording does not follow the transfer", recording_id=take.id, error=str(refused))
+                if state.current is not old:
+                    # It would record what must be left out.
+                    self._snoops.remove_soon([side.name for side in state.parts.pop().sides])
             state.moves_to = None
             if state.current is not old:
                 with suppress(TakeRefused):
@@ -218,9 +221,11 @@ class AsteriskRecorder(SwitchBase):
         if (age := self._connection.switch_age) is not None:
             self._switch_started = self._clock.now() - age
         self._ended_meanwhile.clear()
-        # What begins while the lists are under way may not be in them.
+        # A call or a take that begins while the lists are under way may not be in them.
         legs, bridged = set(self._legs), set(self._bridged)
-        parts = {state.recording_id: state.current for state in self._snoops.takes.values()}
+        begun = [
+            part for state in self._snoops.takes.values() if (part := state.current) is not None and part.has_begun
+        ]
         channels, bridges = await self._connection.channels(), await self._connection.bridges()
         live = {channel.id: channel for channel in channels if channel.id not in self._ended_meanwhile}
         for channel_id in legs - live.keys():
@@ -230,7 +235,7 @@ class AsteriskRecorder(SwitchBase):
         self._bridged -= bridged.difference(*(bridge.connected for bridge in bridges))
         self._see_bridges(bridges)
         try:
-            for part in parts.values():
+            for part in begun:
                 await self._compare_part(part, live, is_first=is_first)
             for take in tuple(self._takes.values()):
                 if not take.lock.locked() and take.intent is None:
@@ -241,8 +246,8 @@ class AsteriskRecorder(SwitchBase):
         await self._snoops.remove_leftovers()
         self._retry_ends()
 
-    async def _compare_part(self, part: Part | None, live: Mapping[str, Channel], *, is_first: bool) -> None:
-        for side in part.sides if part is not None else ():
+    async def _compare_part(self, part: Part, live: Mapping[str, Channel], *, is_first: bool) -> None:
+        for side in part.sides:
             side.gone = side.gone or side.name not in live
             if is_first and not side.ended:
                 # It may have ended while no events came.

@@ -3,21 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from typing import Final
 
 from adapters.recorders.asterisk.ari_client import AriClient, Download
 from adapters.recorders.asterisk.ari_requests import LEFT, RIGHT
-from adapters.recorders.asterisk.snoop_take import MAX_PARTS, WIDEBAND, Side
+from adapters.recorders.asterisk.snoop_take import WIDEBAND, Side
 from adapters.recorders.asterisk.stereo_wav import HEADER, Interleaver, WavBody, wav_header
 from adapters.recorders.switch_base import ConnectionLost
 from recordings.ports.recorder import TakeRefused
 
-MAX_FILES: Final = 2 * MAX_PARTS
-"""Maximum number of files that are open at the same time: all those of one take."""
-
 
 class SnoopAudio:
-    """The downloads of one Asterisk. One take is downloaded at a time, so that requests of others find connections."""
+    """The downloads of one Asterisk.
+
+    All files of a take are open at the same time, because their lengths are in the header. One take is downloaded at a
+    time, so that the requests of other takes find connections.
+    """
 
     def __init__(self, client: AriClient) -> None:
         self._client = client

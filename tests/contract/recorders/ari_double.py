@@ -122,7 +122,8 @@ class AriDouble:
 
     - `vanishing`: snoop channels vanish after the response 200, as if the application did not exist.
     - `lost`: the types of events that are not sent. `repeated`: every event is sent twice. `delay`: seconds before it.
-    - `slow`: seconds before the response to a snoop. `fails`: the paths, by their end, that answer with 500.
+    - `slow`, `slow_list`: seconds before the response to a snoop, and to a list of channels.
+    - `fails`: the paths, by their end, that answer with 500.
     - `silent`: requests are accepted and not answered; nothing is sent on the WebSocket, not even pongs.
     - `closing`: every event WebSocket is closed at once, without an error.
     - `ahead`: how many seconds its clock is ahead.
@@ -148,7 +149,7 @@ class AriDouble:
         self.password = PASSWORD
         self.lost: set[str] = set()
         self.fails: set[str] = set()
-        self.delay = self.slow = 0.0
+        self.delay = self.slow = self.slow_list = 0.0
         self.rate = 8
         self.started = time.time() - 3_600
         self._numbers = itertools.count()
@@ -356,7 +357,9 @@ class AriDouble:
         parts = [part for part in request.match_info["path"].split("/") if part]
         match request.method, *parts:
             case "GET", "channels":
-                return web.json_response([each.json() for each in self.channels.values()])
+                listed = [each.json() for each in self.channels.values()]
+                await asyncio.sleep(self.slow_list)
+                return web.json_response(listed)
             case "GET", "bridges":
                 return web.json_response(list(self.bridges.values()))
             case "GET", "asterisk", "info":

@@ -484,6 +484,19 @@ async def test_a_take_follows_an_attended_transfer_paused(plant: AriDoublePlant,
     assert not plant.files()
 
 
+async def test_a_paused_take_that_cannot_be_paused_again_does_not_follow(plant: AriDoublePlant, said: Listener) -> None:
+    """Otherwise the new part would record what must be left out."""
+    for leg in ("agent", "customer"):
+        plant.double.ring(leg)
+    await until(lambda: plant.recorder.find_call(ACCOUNT, "customer"))
+    take = await begin(plant, "agent")
+    await plant.recorder.mask(take.recording_id)
+    plant.double.fails = {"2-right/mute"}
+    plant.double.transfer_blind("agent", "customer")
+    assert isinstance(await said.end_of(take), Ended)
+    await eventually(lambda: not plant.files())
+
+
 async def test_a_take_that_must_not_follow_ends_with_its_leg(plant: AriDoublePlant, said: Listener) -> None:
     for leg in ("agent", "customer"):
         plant.double.ring(leg)

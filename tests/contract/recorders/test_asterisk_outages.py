@@ -63,6 +63,19 @@ async def test_outages_of_any_length_lose_and_double_no_take(plant: AriDoublePla
     assert sum(each.endswith("/snoop") for each in plant.double.requests) == 50
 
 
+async def test_a_comparison_during_a_start_ends_nothing(plant: AriDoublePlant, said: Listener) -> None:
+    """The list of channels is older than the snoop channel."""
+    recorder: Any = plant.recorder
+    await ring(plant, "one")
+    plant.double.slow, plant.double.slow_list = 0.1, 0.3
+    starting = asyncio.create_task(begin(plant, "one"))
+    await eventually(lambda: plant.double.requests[-1].endswith("/snoop"))
+    await recorder._compare(is_first=True)
+    take = await starting
+    assert [type(each) for each in said.of(take.recording_id)] == [Begun]
+    await plant.recorder.stop(take.recording_id)
+
+
 async def test_twenty_reconnections_make_one_take(
     plant: AriDoublePlant, said: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
