@@ -29,6 +29,7 @@ from adapters.rest_v2.v2_app import rest_v2_app
 from adapters.rest_v2.v2_settings import V2Settings
 from adapters.rest_v2.version_mount import mount_versions
 from graph import graphiql
+from graph.events.events_endpoint import EventsEndpoint
 from graph.execution.endpoint import GraphQLEndpoint
 from graph.execution.trusted_documents import read_trusted
 from graph.export.export_endpoint import ExportEndpoint
@@ -182,6 +183,7 @@ def _routes(
         *health.routes(checks, reports, services.switches.states),
         Route("/graphql", graphql),
         Route("/stats", StatsEndpoint(graphql), methods=["GET"]),
+        *EventsEndpoint(graphql, services.settings.public_url).routes(),
         *(graphiql.routes() if services.settings.graphiql else ()),
         _media(services).route(),
         _exports(services).route(),
@@ -198,6 +200,7 @@ def _graphql(services: Services) -> GraphQLEndpoint:
         recordings=services.recordings,
         policy_use_cases=services.policy,
         account_secrets=services.secrets,
+        events=services.events,
         cursors=services.cursors,
         grants=services.grants,
         clock=services.clock,

@@ -8,6 +8,7 @@ import click
 from graph.cli.account_command import account
 from graph.cli.call_command import call
 from graph.cli.doctor_command import doctor, verify
+from graph.cli.events_command import event_schemas, events
 from graph.cli.export_command import export
 from graph.cli.import_command import import_
 from graph.cli.ingest_command import ingest
@@ -51,6 +52,8 @@ for command in (
     ingest,
     import_,
     export,
+    events,
+    event_schemas,
     list_,
     show,
     call,

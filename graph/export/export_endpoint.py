@@ -44,7 +44,8 @@ class TooManyExportsError(Exception):
 class ExportSlots:
     """Counts the running exports of one server."""
 
-    def __init__(self, per_account: int = PER_ACCOUNT, per_server: int = PER_SERVER) -> None:
+    def __init__(self, per_account: int = PER_ACCOUNT, per_server: int = PER_SERVER, what: str = "exports") -> None:
+        self._what = what
         self._per_account = per_account
         self._per_server = per_server
         self._running: Counter[str] = Counter()
@@ -57,10 +58,10 @@ class ExportSlots:
             TooManyExportsError: no slot is free.
         """
         if self._running[account_id] >= self._per_account:
-            message = f"this account already runs {self._per_account} exports: wait until one of them ends"
+            message = f"this account already runs {self._per_account} {self._what}: wait until one of them ends"
             raise TooManyExportsError(message)
         if self._running.total() >= self._per_server:
-            raise TooManyExportsError("the server already runs as many exports as it may: try again later")
+            raise TooManyExportsError(f"the server already runs as many {self._what} as it may: try again later")
         self._running[account_id] += 1
         try:
             yield

@@ -26,6 +26,8 @@ _WRITE_COST: Final = 10
 """The cost of a mutation, in fields, for each recording that it changes."""
 STATS_COST: Final = 1_000
 """The cost of figures, in fields: they may take as long as ten pages of 100 recordings."""
+EVENTS_COST: Final = 200
+"""The cost of a request for events, in fields."""
 _WAVEFORM_COST: Final = 50
 """The cost of a waveform, in fields. A page of 100 recordings may then have one waveform for each recording."""
 

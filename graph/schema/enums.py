@@ -13,6 +13,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 from recordings.model.account import Scope
 from recordings.model.call import Network
+from recordings.model.feed_event import EventType
 from recordings.model.policy_trace import ConsentNeed, ConsentState, Decision, Fill, PolicySource
 from recordings.model.query import OrderField
 from recordings.model.recording import DeliveryState, Direction, EndCause, Reason, SpanKind, State
@@ -22,6 +23,7 @@ from recordings.model.stats import Dimension as StatsDimension
 from recordings.model.stats import Measure as StatsMeasure
 from recordings.model.stats import PeriodField as StatsPeriodField
 from recordings.ports.recorder import Capability
+from recordings.rules.event_document import MEANINGS
 
 __all__ = [
     "Capability",
@@ -33,6 +35,7 @@ __all__ = [
     "Direction",
     "Duplicates",
     "EndCause",
+    "EventType",
     "Fill",
     "LockKind",
     "Network",
@@ -105,7 +108,7 @@ class PolicyNetwork(Enum):
     OFFNET = strawberry.enum_value("offnet", description="A carrier.")
 
 
-def _describe(kind: EnumMeta, name: str, description: str, values: Mapping[Enum, str]) -> None:
+def _describe(kind: EnumMeta, name: str, description: str, values: Mapping[Any, str]) -> None:
     """Register an enumeration of the domain. Raise `KeyError` if a value has no description."""
     strawberry.enum(kind, name=name, description=description)
     described: Any = kind
@@ -396,3 +399,4 @@ _describe(
         Capability.CONTINUES: "Recordings continue while this service restarts.",
     },
 )
+_describe(EventType, "RecordingEventType", "What happened to a recording, or to an account's settings.", MEANINGS)

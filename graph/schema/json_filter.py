@@ -22,10 +22,11 @@ def condition_of(text: str | None, name: str = "filter") -> Condition:
     Raises:
         InvalidInput: the text is not JSON, or not a `RecordingFilter`.
     """
-    return to_condition(None if text is None else _filter_of(text, name))
+    return to_condition(None if text is None else filter_of(text, name))
 
 
-def _filter_of(text: str, name: str) -> RecordingFilter:
+def filter_of(text: str, name: str = "filter") -> RecordingFilter:
+    """Return the filter of a parameter. Raises as `condition_of`."""
     if len(text) > MAX_FILTER:
         raise InvalidInput.of((name,), "maxLength", len(text), f"at most {MAX_FILTER} characters")
     try:

@@ -18,6 +18,7 @@ from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants, requester_of
 from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.bulk_actions import BulkActions
+from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.recordings import Recordings
 
 Draw = Callable[[str, Media, int, str], Awaitable[Mapping[str, Any]]]
@@ -50,6 +51,7 @@ class Context:
     presign: Presign | None = None
     policy_use_cases: PolicyUseCases | None = None
     account_secrets: AccountSecrets | None = None
+    feed: EventFeed | None = None
     max_page: int = MAX_PAGE
     examined: ExaminedRows = field(default_factory=ExaminedRows)
     presigned: dict[str, str] = field(default_factory=dict)
@@ -74,6 +76,13 @@ class Context:
         if self.policy_use_cases is None:
             raise RuntimeError("this API was made without policies")
         return self.policy_use_cases
+
+    @property
+    def events(self) -> EventFeed:
+        """The use cases of events."""
+        if self.feed is None:
+            raise RuntimeError("this API was made without events")
+        return self.feed
 
     @cached_property
     def base_url(self) -> str:

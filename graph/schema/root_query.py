@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, cast
 import strawberry
 
 from graph.execution.compiler import PlanInput
+from graph.schema.event_connection import RecordingEventConnection, resolve_events
 from graph.schema.federation import Representation, Service, parse_representation, resolve_service
 from graph.schema.field_info import Info
 from graph.schema.global_id import ACCOUNT, LIVE_CALL, RECORDING, Node, parse_id, plain
@@ -147,6 +148,12 @@ class Query:
         resolver=resolve_stats,
         description="Figures of the recordings of the account of the credentials. Credentials that are limited to a "
         "user get the figures of that user's recordings only.",
+    )
+    recording_events: RecordingEventConnection = strawberry.field(
+        resolver=resolve_events,
+        description="The changes of recordings since a place in the feed, oldest first: a client that continues with "
+        "`cursor` misses none. Events of one recording are in order; those of different recordings nearly. With "
+        "MongoDB, an event appears here some seconds after the change.",
     )
     account: Account | None = strawberry.field(
         resolver=_resolve_account,

@@ -19,6 +19,7 @@ from json.encoder import encode_basestring
 from typing import Any, Final
 
 from recordings.model.errors import InvalidCursor
+from recordings.model.feed_event import EventCursor, EventPosition
 from recordings.model.ids import MAX_ID
 from recordings.model.query import MAX_TEXT, Order, OrderField, Position, position_of
 from recordings.rules.signing_keys import SigningKeys
@@ -35,6 +36,8 @@ _CODES: Final[Mapping[OrderField | TimeList, bytes]] = {
     OrderField.START: b"s", OrderField.CREATED: b"c", OrderField.ENDED: b"e", OrderField.DURATION: b"d",
     OrderField.CALLER: b"n", OrderField.MODIFIED: b"m", TimeList.ACCOUNTS: b"a", TimeList.CALLS: b"l",
 }  # fmt: skip
+_EVENTS: Final = b"v"
+"""The code of a place in the feed of events."""
 _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _TAG: Final = 8
@@ -94,6 +97,23 @@ class Cursors:
             raise InvalidCursor.of(path, "pattern", text, f"a cursor of {of}")
         key, identity = json.loads(body[1:])
         return Position(key, identity)
+
+    def write_event(self, cursor: EventCursor) -> str:
+        """Return the text of a place in the feed of events."""
+        body = _EVENTS + _encode([*cursor.position, *cursor.seen]).encode()
+        return b2a_base64(_tag(self._started()[0], body) + body, newline=False).translate(_URL_SAFE, b"=").decode()
+
+    def read_event(self, text: str, path: Sequence[str]) -> EventCursor:
+        """Return the place in the feed of events that a text names.
+
+        Raises:
+            InvalidCursor: this installation did not make it, or it belongs to a list.
+        """
+        body = self._body(text)
+        if body is None or body[:1] != _EVENTS:
+            raise InvalidCursor.of(path, "pattern", text, "a cursor of the feed of events that this service returned")
+        stamp, subject, revision, *seen = json.loads(body[1:])
+        return EventCursor(EventPosition(stamp, subject, revision), tuple(seen))
 
     def _body(self, text: str) -> bytes | None:
         if len(text) > _MAX or not text.isascii():

@@ -12,15 +12,18 @@ from hypothesis import strategies as st
 
 from recordings.model.account import GRANTABLE, Account, Principal, Scope
 from recordings.model.errors import Forbidden, NotFound, NotRecording, Refused
+from recordings.model.feed_event import EventCursor, EventSelection, EventType, FeedEvent
 from recordings.model.ids import new_id, new_recording_id
 from recordings.model.query import MAX_PAGE, And, Count, Order, OrderField, Page, PageRequest, Query
 from recordings.model.recording import Media, Recording, Shelf, State
 from recordings.model.stats import Dimension, Period, StatsQuery
+from recordings.ports.live_events import LiveEvents
 from recordings.ports.parallel import Action
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.media_grants import Grant
 from recordings.use_cases.account_lists import AccountLists
 from recordings.use_cases.bulk_actions import BulkActions
+from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.export_recordings import BY_CHANGE, BY_START, ExportRequest, Exports
 from recordings.use_cases.playback import Playback, Plays
 from recordings.use_cases.recordings import Recordings
@@ -348,6 +351,48 @@ def _has_only_accessible_items(name: str, result: Any, world: World, account_id:
         assert result == (world.principal.owner_id in {None, "ada"})
     else:
         assert result.id == account_id
+
+
+async def _events_of(world: World, account_id: str, *, descendants: bool) -> Any:
+    installation = Installation(world)
+    for item in world.recordings:
+        event = FeedEvent(
+            account_id=item.account_id, subject=item.id, revision=0, type=EventType.AMENDED, time=0, state=item.state
+        )
+        installation.store.add(event)
+    policy = FeedEvent(account_id=account_id, subject="policy", revision=0, type=EventType.POLICY_CHANGED, time=0)
+    installation.store.add(policy)
+    feed = EventFeed(cast("MetadataStore", installation.store), cast("LiveEvents", None))
+    selection = EventSelection(account_id=account_id, descendants=descendants)
+    try:
+        return (await feed.page(world.principal, selection, EventCursor(), MAX_PAGE)).events
+    except Refused as refused:
+        return refused
+
+
+@given(world=worlds(), descendants=st.booleans())
+@settings(max_examples=80)
+async def test_access_to_events(world: World, descendants: bool) -> None:
+    owner = world.principal.owner_id
+    for account_id in world.parents:
+        result = await _events_of(world, account_id, descendants=descendants)
+        if not world.has_scope(Scope.READ):
+            assert isinstance(result, Forbidden)
+        elif not world.can_access_account(account_id):
+            unknown = new_id()
+            missing = await _events_of(world, unknown, descendants=descendants)
+            assert isinstance(result, NotFound)
+            assert comparable(result, account_id) == comparable(missing, unknown)
+        else:
+            below = [each for each in world.parents if account_id in world.lineage(each)]
+            accounts = below if descendants and owner is None else [account_id]
+            expected = {
+                item.id for item in world.recordings if item.account_id in accounts and owner in {None, item.owner_id}
+            }
+            assert {read.event.subject for read in result} == expected | ({"policy"} if owner is None else set())
+            for read in result:
+                if read.row is not None and read.row["state"] == State.PURGED:
+                    assert (read.row["call_id"], read.row["owner_id"], read.row["trashed_from"]) == ("", None, None)
 
 
 async def _exported(world: World, account_id: str, order: Order) -> Any:

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from adapters.identity import SealedSecrets, token_in
+from graph.events.events_endpoint import EventsEndpoint
 from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from graph.stats.stats_endpoint import StatsEndpoint
 from recordings.model.account import GRANTABLE, Principal, Scope
@@ -172,9 +173,11 @@ async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> Asy
             account_secrets=AccountSecrets(
                 installation.store, SealedSecrets(SigningKeys.of(b"s" * 32)), installation.audit
             ),
+            events=installation.events,
         )
         graphql = graphql_app(services, settings)
-        app = Starlette(routes=[Route("/graphql", graphql), Route("/stats", StatsEndpoint(graphql), methods=["GET"])])
+        stats = Route("/stats", StatsEndpoint(graphql), methods=["GET"])
+        app = Starlette(routes=[Route("/graphql", graphql), stats, *EventsEndpoint(graphql).routes()])
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport) as http:
             yield Api(installation, http)

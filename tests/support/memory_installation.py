@@ -7,8 +7,10 @@ from pathlib import Path
 
 from adapters.metadata.sqlite import SqliteStore
 from graph.policy_use_cases import PolicyUseCases
+from graph.server.event_hub import EventHub
 from recordings.model.account import DEFAULT_SCOPES, Account, Principal, Scope
 from recordings.model.installation import InstallationPolicy
+from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.recordings import Recordings
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
@@ -29,6 +31,8 @@ class Installation:
     service: Recordings
     woken: list[bool]
     policy: PolicyUseCases
+    hub: EventHub
+    events: EventFeed
 
 
 def principal(account_id: str = ACCOUNT, *scopes: Scope, owner_id: str | None = None) -> Principal:
@@ -63,7 +67,9 @@ async def open_installation(folder: Path, policy: InstallationPolicy | None = No
         policy=policy,
         starter=policy_use_cases.starter,
     )
+    hub = EventHub(store)
     try:
-        yield Installation(store, recorder, clock, audit, service, woken, policy_use_cases)
+        yield Installation(store, recorder, clock, audit, service, woken, policy_use_cases, hub, EventFeed(store, hub))
     finally:
+        await hub.stop()
         await store.close()

@@ -1,0 +1,1 @@
+"""The feed of events over HTTP and on the command line."""
