@@ -63,14 +63,14 @@ def fail(client: Client, command: str, **how: Any) -> None:
 
 
 @pytest.mark.parametrize("code", MAY_PASS, ids=lambda code: f"{code} {MAY_PASS[code]}")
-@pytest.mark.parametrize("command", ["findAndModify", "update", "find"])
+@pytest.mark.parametrize("command", ["insert", "update", "find"])
 async def test_an_error_that_may_pass_is_unavailable(
     store: MongoStore, client: Client, command: str, code: int
 ) -> None:
     fail(client, command, errorCode=code)
     given = recording()
     calls: dict[str, Callable[[], Awaitable[object]]] = {
-        "findAndModify": lambda: store.insert(given),
+        "insert": lambda: store.insert(given),
         "update": lambda: store.release_leases("node", 1),
         "find": lambda: store.load(given.id),
     }
@@ -80,7 +80,7 @@ async def test_an_error_that_may_pass_is_unavailable(
 
 @pytest.mark.parametrize("code", [2, 9, 13, 18, 59, 73, 121, 10334])
 async def test_an_error_that_does_not_pass_is_an_error_of_its_own(store: MongoStore, client: Client, code: int) -> None:
-    fail(client, "findAndModify", errorCode=code)
+    fail(client, "insert", errorCode=code)
     with pytest.raises(OperationFailure):
         await store.insert(recording())
 
@@ -134,7 +134,7 @@ async def test_an_upload_whose_insert_is_not_confirmed_leaves_no_recording(
     store: MongoStore, client: Client, tmp_path: Any
 ) -> None:
     installation = Installation(store, tmp_path)
-    fail(client, "findAndModify", writeConcernError=CONCERN)
+    fail(client, "insert", writeConcernError=CONCERN)
     with pytest.raises(StoreUnavailableError):
         await installation.open()
     client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
@@ -151,7 +151,7 @@ async def test_an_upload_whose_second_attempt_is_not_confirmed_is_incomplete_aga
     installation = Installation(store, tmp_path)
     first = await installation.open()
     await installation.ingest.break_off(first, "the sender stopped")
-    fail(client, "findAndModify", writeConcernError=CONCERN)
+    fail(client, "update", writeConcernError=CONCERN)
     with pytest.raises(StoreUnavailableError):
         await installation.open()
     client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})

@@ -5,7 +5,10 @@ after the last `changed` that it has seen would miss the slow one. So readers st
 that no later write can be behind. No clock of this service is used, and MongoDB's clocks may step or differ.
 
 1. The server that does a write computes `changed`, in the same atomic update (`CHANGED`). It is the latest of the
-   server's clock, the cluster time in whole seconds, and one more than the document's former `changed`.
+   server's clock, the cluster time in whole seconds, and one more than the document's former `changed`. An insert has
+   an estimate of the server's clock instead, and `ticked`, which the server sets to the cluster time. A validator of
+   the collection rejects a `changed` before `ticked` in whole seconds (`GUARD`). `grouped_inserts.py` repeats it as an
+   update.
 2. The cluster time never decreases on one server. A new primary has every entry of the oplog that a majority had. So
    after a majority has an entry with the time T, every write that starts later has a `changed` of at least T. The
    exception is a write on a former primary that a majority no longer follows: it is rolled back and never visible.
@@ -28,15 +31,16 @@ import logging
 import time
 from collections import deque
 from contextlib import suppress
+from datetime import UTC
 from typing import Final
 
 from bson.timestamp import Timestamp
 from pymongo import ReadPreference
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
-from adapters.metadata.mongodb.driver import Database, Document
-from adapters.metadata.mongodb.indexes import META
-from recordings.model.instants import SECOND, Millis
+from adapters.metadata.mongodb.driver import Database, Document, to_cursor
+from adapters.metadata.mongodb.indexes import META, RECORDINGS
+from recordings.model.instants import SECOND, Millis, to_millis
 from recordings.ports.recording_store import StoreUnavailableError
 
 log: Final = logging.getLogger(__name__)
@@ -57,6 +61,13 @@ CHANGED: Final = {
     ]
 }
 """The aggregation expression for the `changed` of a document in an update."""
+TICKED: Final = "ticked"
+GUARD: Final = {"$expr": {"$gte": ["$changed", {"$multiply": [{"$tsSecond": f"${TICKED}"}, SECOND]}]}}
+"""The validator of the collection. It accepts documents without `ticked`: null is less than each number."""
+ESTIMATE_SECONDS: Final = 10.0
+"""Maximum age of a sample of the server's clock in an estimate."""
+_UNSUPPORTED: Final = frozenset({13, 59, 115})
+"""The codes of MongoDB for a command that the user may not run, or that the service does not have."""
 
 
 class ChangeClock:
@@ -70,7 +81,8 @@ class ChangeClock:
         self._watermark: Millis | None = None
         self._last_entry: Timestamp | None = None
         self._found = asyncio.Event()
-        self._is_awaited = self._is_stopped = False
+        self._is_awaited = self._is_stopped = self._is_guarded = False
+        self._clock_sample: tuple[float, Millis] | None = None
         self._sampling: asyncio.Task[None] | None = None
 
     @property
@@ -78,9 +90,11 @@ class ChangeClock:
         """The entry of the oplog that a read up to the watermark must include."""
         return self._last_entry
 
-    def start(self) -> None:
-        """Start to sample. A second call does nothing."""
+    async def start(self) -> None:
+        """Set the validator, and start to sample. A second call does nothing."""
+        self._is_guarded = await _guard(self._database)
         if self._sampling is None:
+            await self._sample()
             self._sampling = asyncio.create_task(self._sample_periodically(), name="change clock")
 
     async def stop(self) -> None:
@@ -91,6 +105,14 @@ class ChangeClock:
             self._sampling.cancel()
             with suppress(asyncio.CancelledError):
                 await self._sampling
+
+    def estimate(self) -> Millis | None:
+        """Return an estimate of the server's clock; `None` without a validator or a recent sample."""
+        if not self._is_guarded or self._clock_sample is None:
+            return None
+        sampled, at = self._clock_sample
+        age = time.monotonic() - sampled
+        return at + int(age * SECOND) if age < ESTIMATE_SECONDS else None
 
     async def watermark(self) -> Millis:
         """Return the watermark. Wait for it if this process has just started.
@@ -122,6 +144,7 @@ class ChangeClock:
             await self._database[META].update_one({"_id": "clock"}, {"$inc": {"ticks": 1}}, upsert=True)
         begun = time.monotonic()
         hello = await self._database.command("hello", read_preference=ReadPreference.PRIMARY)
+        self._clock_sample = begun, to_millis(hello["localTime"].replace(tzinfo=UTC))
         committed, last = _times_of(hello)
         self._age += min(begun - self._answered, MAX_GAP)
         self._answered = time.monotonic()
@@ -130,6 +153,20 @@ class ChangeClock:
             self._last_entry = max(last, self._last_entry or last)
             self._found.set()
         self._samples.append((self._age, committed))
+
+
+async def _guard(database: Database) -> bool:
+    """Set the validator of the recordings. Return false if that is not possible, or if they have another one."""
+    try:
+        (found,) = await (await to_cursor(database.list_collections(filter={"name": RECORDINGS}))).to_list(None)
+        validator = found["options"].get("validator")
+        if not validator:
+            await database.command("collMod", RECORDINGS, validator=GUARD)
+    except OperationFailure as error:
+        if error.code not in _UNSUPPORTED:
+            raise
+        return False
+    return not validator or validator == GUARD
 
 
 def _times_of(hello: Document) -> tuple[Millis, Timestamp]:

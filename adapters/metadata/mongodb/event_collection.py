@@ -56,6 +56,12 @@ def with_event(document: Document, event: FeedEvent | None, moved: int = 0) -> D
     return {"$let": {"vars": {"changed": CHANGED}, "in": {"$mergeObjects": [{"$literal": document}, stamped]}}}
 
 
+def with_first_event(document: Document, event: FeedEvent | None, changed: Millis) -> Document:
+    """Return a new document with its `changed` and its event."""
+    events = {} if event is None else {"events": [{**_embedded(event), "stamp": changed}]}
+    return {**document, "changed": changed, **events}
+
+
 def _embedded(event: FeedEvent) -> Document:
     values = {name: value for name in _VALUES if (value := getattr(event, name)) is not None}
     return {"revision": event.revision, "type": event.type.value, "time": event.time, **values}

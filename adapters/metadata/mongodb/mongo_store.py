@@ -74,7 +74,7 @@ class MongoStore(
     async def open(self) -> None:
         """Connect, create missing indexes and migrate the schema. Other processes may do the same at the same time."""
         await migrate(self._connection.database)
-        self._change_clock.start()
+        await self._change_clock.start()
 
     async def close(self) -> None:
         """Close the connections."""

@@ -13,6 +13,7 @@ from adapters.metadata.mongodb.bson_document import projection, readable_recordi
 from adapters.metadata.mongodb.change_clock import CHANGED, WRITE_MS, ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Document, to_cursor
 from adapters.metadata.mongodb.event_collection import SPILLED, EventCollection, with_event
+from adapters.metadata.mongodb.grouped_inserts import GroupedInserts
 from adapters.metadata.mongodb.indexes import DUE, HAS_DUE, OVERDUE, RECORDINGS, lookup_index
 from adapters.metadata.mongodb.rollup_documents import COUNTED_FIELDS, changed_slots
 from adapters.metadata.mongodb.slot_marks import SlotMarks
@@ -27,7 +28,6 @@ from recordings.ports.recording_store import Claim, DueState, Taken, Unique
 
 CLAIM_ROUNDS: Final = 8
 """How many times a claimer searches again after others took all recordings that it found."""
-_NO_REVISION: Final = -1
 _WHOLE: Final = projection(ROW_FIELDS)
 _NEWEST_FIRST: Final = [("created", DESCENDING), ("_id", DESCENDING)]
 
@@ -43,15 +43,14 @@ class RecordingCollection(EventCollection):
         self._collection = connection.database[RECORDINGS]
         self._majority = self._collection.with_options(read_concern=ReadConcern("majority"))
         self._slot_marks = marks
+        self._inserts = GroupedInserts(self._collection, clock, marks)
         self._unconfirmed_claim: tuple[list[str], str] | None = None
 
     async def insert(self, recording: Recording, event: FeedEvent | None = None) -> None:
         """Insert a recording and its event, or raise `Taken`."""
-        # An insert cannot compute `changed`. No document has this revision, so the upsert always inserts.
-        selector = {"_id": recording.id, "account_id": recording.account_id, "revision": _NO_REVISION}
+        document = to_document(recording)
         try:
-            async with self._slot_marks.writing(changed_slots(None, recording.to_row())):
-                await self._replace(selector, with_event(to_document(recording), event), upsert=True)
+            await self._inserts.insert(document, event, changed_slots(None, document))
         except DuplicateKeyError as error:
             raise _to_taken(error) from error
 
@@ -64,18 +63,15 @@ class RecordingCollection(EventCollection):
         spilled = before["spilled"] if event is not None else None
         if spilled:
             await self.move_events(recording.account_id, recording.id, spilled)
-        document = with_event(to_document(recording), event, len(spilled or ()))
+        document = to_document(recording)
+        change = {"$replaceWith": with_event(document, event, len(spilled or ()))}
         try:
-            async with self._slot_marks.writing(changed_slots(before, recording.to_row())):
-                return await self._replace(selector, document) is not None
+            async with self._slot_marks.writing(changed_slots(before, document)):
+                with pymongo.timeout(WRITE_MS / SECOND):
+                    done = await self._collection.update_one(selector, [change], hint="_id_")
         except DuplicateKeyError as error:
             raise _to_taken(error) from error
-
-    async def _replace(self, selector: Document, document: Document, *, upsert: bool = False) -> Document | None:
-        found: Document | None = await self._collection.find_one_and_update(
-            selector, [{"$replaceWith": document}], {"_id": 1}, upsert=upsert, maxTimeMS=WRITE_MS
-        )
-        return found
+        return bool(done.matched_count)
 
     async def watermark(self) -> Millis:
         """Return an instant that no later write can be behind."""

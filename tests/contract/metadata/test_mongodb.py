@@ -134,10 +134,10 @@ async def test_a_write_with_a_lost_connection_is_done_once(
     failing: tuple[MongoStore, Client], how: dict[str, Any]
 ) -> None:
     store, client = failing
-    fail(client, "findAndModify", 1, **how)
+    fail(client, "insert", 1, **how)
     given = recording()
     await store.insert(given)
-    fail(client, "findAndModify", 1, **how)
+    fail(client, "update", 1, **how)
     assert await store.save(replace(given, revision=1), 0)
     assert (await store.count(Query(account_id="account"))).number == 1
 
@@ -146,7 +146,7 @@ async def test_a_write_without_a_majority_raises_store_unavailable(failing: tupl
     store, client = failing
     concern = {"code": 64, "errmsg": "waiting for replication timed out"}
     given = recording()
-    fail(client, "findAndModify", 1, writeConcernError=concern)
+    fail(client, "insert", 1, writeConcernError=concern)
     with pytest.raises(StoreUnavailableError, match="replication"):
         await store.insert(given)
     assert await store.load(given.id) == given
@@ -194,7 +194,7 @@ async def test_a_claim_with_a_lost_response_expires_with_its_lease(failing: tupl
 async def test_a_write_interrupted_by_a_step_down_raises_store_unavailable(failing: tuple[MongoStore, Client]) -> None:
     store, client = failing
     # The driver retries once, and the retry is interrupted, too.
-    fail(client, "findAndModify", 2, writeConcernError={"code": 11602, "errmsg": "operation was interrupted"})
+    fail(client, "insert", 2, writeConcernError={"code": 11602, "errmsg": "operation was interrupted"})
     with pytest.raises(StoreUnavailableError, match="interrupted"):
         await store.insert(recording())
     client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
