@@ -66,6 +66,8 @@ GUARD: Final = {"$expr": {"$gte": ["$changed", {"$multiply": [{"$tsSecond": f"${
 """The validator of the collection. It accepts documents without `ticked`: null is less than each number."""
 ESTIMATE_SECONDS: Final = 10.0
 """Maximum age of a sample of the server's clock in an estimate."""
+MAX_LEAD: Final = 100
+"""How much (milliseconds) an estimate may be after the server's clock."""
 _UNSUPPORTED: Final = frozenset({13, 59, 115})
 """The codes of MongoDB for a command that the user may not run, or that the service does not have."""
 
@@ -82,6 +84,7 @@ class ChangeClock:
         self._last_entry: Timestamp | None = None
         self._found = asyncio.Event()
         self._is_awaited = self._is_stopped = self._is_guarded = False
+        self._estimate = 0
         self._clock_sample: tuple[float, Millis] | None = None
         self._sampling: asyncio.Task[None] | None = None
 
@@ -107,12 +110,19 @@ class ChangeClock:
                 await self._sampling
 
     def estimate(self) -> Millis | None:
-        """Return an estimate of the server's clock; `None` without a validator or a recent sample."""
+        """Return an estimate of the server's clock; `None` without a validator or a recent sample.
+
+        Each estimate is later than the one before. Only if there are many in a short time, some are equal.
+        """
         if not self._is_guarded or self._clock_sample is None:
             return None
         sampled, at = self._clock_sample
         age = time.monotonic() - sampled
-        return at + int(age * SECOND) if age < ESTIMATE_SECONDS else None
+        if age > ESTIMATE_SECONDS:
+            return None
+        now = at + int(age * SECOND)
+        self._estimate = self._estimate + 1 if now <= self._estimate < now + MAX_LEAD else now
+        return self._estimate
 
     async def watermark(self) -> Millis:
         """Return the watermark. Wait for it if this process has just started.

@@ -103,10 +103,13 @@ class GroupedInserts:
         """Insert documents in one request. Return the error of each."""
         async with self._marks.writing({slot for each in group for slot in each.slots}):
             with pymongo.timeout(WRITE_MS / SECOND):
-                estimate = self._clock.estimate()
-                if estimate is None:
+                times = [time for _ in group if (time := self._clock.estimate()) is not None]
+                if len(times) < len(group):
                     return await self._upsert(group)
-                new = [{**with_first_event(each.document, each.event, estimate), TICKED: _NOW} for each in group]
+                new = [
+                    {**with_first_event(each.document, each.event, changed), TICKED: _NOW}
+                    for each, changed in zip(group, times, strict=True)
+                ]
                 inserts = self._collection
                 writing = inserts.insert_one(*new) if len(new) == 1 else inserts.insert_many(new, ordered=False)
                 errors = await _errors_of(writing, len(new))
