@@ -306,7 +306,7 @@ async def test_documents_of_version_3_are_changes_of_their_last_revision(
     given = recording(modified=4_000_000_000_000)
     await store.insert(given)
     database = mongodb_client[mongodb_database]
-    database[RECORDINGS].update_many({}, {"$unset": {"changed": ""}})
+    database[RECORDINGS].update_many({}, {"$unset": {"changed": "", "ticked": ""}})
     database[META].update_one({}, {"$set": {"version": 3}})
     await store.open()
     assert (await store.rows([given.id], frozenset({"changed"})))[given.id]["changed"] == given.modified
