@@ -4,8 +4,8 @@ A page is read in one of three ways:
 
 1. In order. The filter is a range of the sort key, or one value of a field whose index has the order of `start`. The
    store reads the page from that index, and nothing else.
-2. Candidates. Some conditions select few rows by their indexes. The store loads these rows, tests the whole filter on
-   each, and sorts them.
+2. Candidates. Some conditions select few rows by their indexes, or two conditions have few rows in common. The store
+   loads these rows, tests the whole filter on each, and sorts them.
 3. A walk. The store reads rows in order and tests the filter on each, until the page is full.
 
 Candidates and walks examine a limited number of rows. A few candidates come first. Then comes a short walk, because a
@@ -16,7 +16,7 @@ ends with an error that names the conditions that make the query fast.
 answers all but `Read` and `Tested` from index entries only.
 """
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -40,13 +40,18 @@ from recordings.model.query import (
 FEW: Final = 1_000
 """A condition with at most so many rows is used at once. With more, other conditions are tried first."""
 MAX_FACETS: Final = 500
+ENTRIES_PER_ROW: Final = 5
+"""How many index entries cost as much as the examination of one row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The question for the keys of the rows of a selection: a collection, or `None` if they are more than `limit`."""
+    """The question for the rows that are in each of these sets: their number and the store's keys, or `None` for more.
 
-    selection: Selection
+    A row is in a set if it is in at least one of its selections. The number may count it once for each of them.
+    """
+
+    sets: Sequence[Sequence[Selection]]
     limit: int
 
 
@@ -91,24 +96,33 @@ class Tested:
 
 Question = Scan | Tally | Facets | Skip | Read | Tested
 Asked = Generator[Question, Any, Any]
-Keys = Collection[Any] | None
-"""The store's keys of rows, or `None` if they are too many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """How to read a page.
 
-    `keys` are the store's keys of the candidates; `None` means that the rows are read in order, from the index of the
-    `anchor`, or else from that of the order. `parts` are the ranges of the sort key, in the order to read them.
+    The candidates are the rows of the selection `within`, or those with the store's own `keys`. Without both, the rows
+    are read in order, from the index of the `anchor`, or else from that of the order. `parts` are the ranges of the
+    sort key, in the order to read them.
     """
 
     parts: Sequence[IndexRange]
     descending: bool
     anchor: Selection | None = None
-    keys: Collection[Any] | None = None
+    within: Selection | None = None
+    keys: Any = None
     is_cut: bool = False
     """Whether the walk ends at its limit, and not at the end of the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The rows of some selections, which contain all rows of a condition, or their keys. They are at most `number`."""
+
+    number: int
+    selections: tuple[Selection, ...] = ()
+    keys: Any = None
 
 
 def is_in_order(query: Query) -> bool:
@@ -140,20 +154,27 @@ def _filtered(node: Node, query: Query, path: Access, request: PageRequest, limi
     few = min(FEW, limit)
     # The range of the sort key bounds the walk, too.
     others = [item for item in conjuncts(node) if not is_range(item, query.order.field)]
-    keys = yield from _best(others, (few,))
-    if keys is None:
+    best = yield from _best(others, (few,))
+    if best is None:
         short = yield from _cut(path, few)
         found = yield Read(short)
         if len(found) > request.limit or not short.is_cut:
             return found, few
-        keys = yield from _candidates(node, limit)
-    if keys is not None:
-        return (yield Read(replace(path, keys=keys, anchor=None))), len(keys)
+        best = (yield from _best(conjuncts(node), (limit,))) or (yield from _common(conjuncts(node), limit))
+    if best is not None:
+        return (yield Read(_chosen(best, path))) if best.number else [], best.number
     long = yield from _cut(path, limit)
     found = yield Read(long)
     if long.is_cut and len(found) <= request.limit:
         raise too_broad(query, limit)
     return found, limit
+
+
+def _chosen(candidates: Candidates, path: Access) -> Access:
+    """Return the access path of candidates."""
+    if candidates.keys is None:
+        return replace(path, within=candidates.selections[0], anchor=None)
+    return replace(path, keys=candidates.keys, anchor=None)
 
 
 def _node(query: Query) -> Node:
@@ -205,28 +226,19 @@ def _until(part: IndexRange, end: Position, *, descending: bool) -> IndexRange:
     return replace(part, low=bound) if descending else replace(part, high=bound)
 
 
-def _candidates(node: Node, limit: int) -> Generator[Question, Any, Keys]:
-    """Return the keys of rows that contain all rows of a node, or `None` if they are more than `limit`."""
+def _candidates(node: Node, limit: int) -> Generator[Question, Any, Candidates | None]:
+    """Return a set that contains all rows of a node, or `None` if the index entries are more than `limit`."""
     match node:
-        case Selection():
-            return (yield from _scanned(node, limit))
-        case Test(condition):
-            selection = yield from _facets(condition)
-            return None if selection is None else (yield from _scanned(selection, limit))
-        case Unindexed():
-            return None
+        case Selection() | Test() | Unindexed():
+            selection = yield from _indexed(node)
+            if selection is None:
+                return None
+            number: int = yield Tally(selection, (), limit + 1)
+            return None if number > limit else Candidates(number, (selection,))
         case AnyOf(items):
             return (yield from _union(items, limit))
         case AllOf(items):
             return (yield from _best(items, (min(FEW, limit), limit)))
-
-
-def _scanned(selection: Selection, limit: int) -> Generator[Question, Any, Keys]:
-    # Counting index entries is cheaper than reading too many keys. Single values rarely have too many.
-    if _rank(selection) > 0 and (yield Tally(selection, (), limit + 1)) > limit:
-        return None
-    found: Keys = yield Scan(selection, limit)
-    return found
 
 
 def _facets(condition: Condition) -> Generator[Question, Any, Selection | None]:
@@ -236,25 +248,57 @@ def _facets(condition: Condition) -> Generator[Question, Any, Selection | None]:
     return Selection(FACETS, tuple(each for each in known if matches(condition, row_of(each))))
 
 
-def _union(items: Sequence[Node], limit: int) -> Generator[Question, Any, Keys]:
-    found: set[Any] = set()
+def _union(items: Sequence[Node], limit: int) -> Generator[Question, Any, Candidates | None]:
+    selections: list[Selection] = []
     for item in items:
-        keys = yield from _candidates(item, limit)
-        if keys is None:
+        if (selection := (yield from _indexed(item))) is not None:
+            selections.append(selection)
+        elif (found := (yield from _candidates(item, limit))) is not None:
+            selections += found.selections
+        else:
             return None
-        found.update(keys)
-        if len(found) > limit:
-            return None
-    return found
+    return (yield from _scanned((selections,), limit)) if selections else Candidates(0)
 
 
-def _best(items: Sequence[Node], limits: Sequence[int]) -> Generator[Question, Any, Keys]:
-    """Return the keys of the first item within a limit. Try all items with a small limit before a large one."""
+def _scanned(sets: Sequence[Sequence[Selection]], limit: int) -> Generator[Question, Any, Candidates | None]:
+    found = yield Scan(sets, limit)
+    return None if found is None else Candidates(found[0], tuple(sets[0]), found[1])
+
+
+def _common(items: Sequence[Node], limit: int) -> Generator[Question, Any, Candidates | None]:
+    """Return the rows that two conditions have in common: those with the fewest index entries.
+
+    This is for two conditions that have many rows each, but few in common.
+    """
+    most = limit * ENTRIES_PER_ROW
+    sizes: list[tuple[int, Selection]] = []
+    for item in items:
+        selection = yield from _indexed(item)
+        if selection is not None and (number := (yield Tally(selection, (), most))) < most:
+            sizes.append((number, selection))
+    sizes.sort(key=lambda each: each[0])
+    entries = sum(number for number, _ in sizes[:2])
+    if len(sizes) < 2 or entries > most:  # noqa: PLR2004 - two conditions
+        return None
+    cost = entries // ENTRIES_PER_ROW
+    found = yield from _scanned([(selection,) for _, selection in sizes[:2]], limit - cost)
+    return None if found is None else replace(found, number=found.number + cost)
+
+
+def _indexed(node: Node) -> Generator[Question, Any, Selection | None]:
+    """Return the index ranges of one condition, if an index has them."""
+    if isinstance(node, Test):
+        return (yield from _facets(node.condition))
+    return node if isinstance(node, Selection) else None
+
+
+def _best(items: Sequence[Node], limits: Sequence[int]) -> Generator[Question, Any, Candidates | None]:
+    """Return the candidates of the first item within a limit. Try all items with a small limit before a large one."""
     for limit in dict.fromkeys(limits):
         for item in sorted(items, key=_rank):
-            keys = yield from _candidates(item, limit)
-            if keys is not None:
-                return keys
+            found = yield from _candidates(item, limit)
+            if found is not None:
+                return found
     return None
 
 
@@ -280,9 +324,9 @@ def count_rows(query: Query, counted: int, limit: int = FEW) -> Generator[Questi
         node = (yield from _facets(node.condition)) or node
     if query.owner_id is None and isinstance(node, Selection):
         return _tallied((yield Tally(node, (), counted + 1)), counted)
-    keys = yield from _candidates(_with_owner(node, query), limit)
-    if keys is not None:
-        return Count((yield Tested(replace(path, keys=keys))))
+    found = yield from _candidates(_with_owner(node, query), limit)
+    if found is not None:
+        return Count((yield Tested(_chosen(found, path))) if found.number else 0)
     short = yield from _cut(path, limit)
     return Count((yield Tested(short)), is_exact=not short.is_cut)
 

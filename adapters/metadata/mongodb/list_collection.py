@@ -1,6 +1,7 @@
 """Pages and counts of recordings in MongoDB."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from asyncio import gather
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from pymongo.read_concern import ReadConcern
@@ -23,16 +24,27 @@ from adapters.metadata.mongodb import where
 from adapters.metadata.mongodb.account_slots import AccountSlots
 from adapters.metadata.mongodb.bson_document import projection, to_rows
 from adapters.metadata.mongodb.change_clock import ChangeClock
-from adapters.metadata.mongodb.driver import Connection, Document
+from adapters.metadata.mongodb.driver import Connection, Document, to_cursor
 from adapters.metadata.mongodb.indexes import RECORDINGS
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from adapters.metadata.row_fields import fields_to_read
-from recordings.model.query import MAX_COUNTED, MAX_EXAMINED, Count, OrderField, Page, PageRequest, Position, Query
+from adapters.metadata.selections import Selection
+from recordings.model.query import (
+    MAX_COUNTED,
+    MAX_EXAMINED,
+    UNLIMITED,
+    Count,
+    OrderField,
+    Page,
+    PageRequest,
+    Position,
+    Query,
+)
 
 READ_MS: Final = 8_000
 """The maximum time (milliseconds) of one read. All reads are bounded, so only an overloaded server needs so long."""
 
-SLOW_PER_ACCOUNT: Final = 4
+SLOW_PER_ACCOUNT: Final = 2
 """How many counts, and pages that examine more than their own rows, of one account may run at the same time."""
 
 
@@ -55,8 +67,6 @@ class RecordingLists:
         async def answer(question: Question) -> Any:
             if not isinstance(question, Read):
                 return await self._answer(query, question)
-            if question.path.keys is not None and not question.path.keys:
-                return []
             find, limit = where.find(query, question.path), request.limit + 1
             if query.order.field is OrderField.MODIFIED:
                 return await self._read_final(find, projection(names), limit)
@@ -107,10 +117,23 @@ class RecordingLists:
                 return int(await self._listed.count_documents(find.filter, hint=find.hint, maxTimeMS=READ_MS))
         raise TypeError(question)
 
-    async def _scanned(self, query: Query, question: Scan) -> Collection[str] | None:
+    async def _scanned(self, query: Query, question: Scan) -> tuple[int, Sequence[str]] | None:
         limit = question.limit
-        found = await self._read(where.scan(query, question.selection), {"_id": 1}, limit + 1)
-        return None if len(found) > limit else [document["_id"] for document in found]
+        # Of two sets, the caller knows that each has few enough entries.
+        most = limit if len(question.sets) == 1 else UNLIMITED
+        found = await gather(*(self._ids(query, each, most) for each in question.sets))
+        common = set.intersection(*found)
+        return None if len(common) > limit else (len(common), list(common))
+
+    async def _ids(self, query: Query, selections: Sequence[Selection], limit: int) -> set[str]:
+        """Return the ids of the rows of selections. Many ids are one array, because documents take longer to read."""
+        found = await gather(*(self._array(where.scan(query, each), limit + 1) for each in selections))
+        return set().union(*found)
+
+    async def _array(self, find: where.Find, limit: int) -> Sequence[str]:
+        stages = [{"$match": find.filter}, {"$limit": limit}, {"$group": {"_id": None, "ids": {"$push": "$_id"}}}]
+        cursor = await to_cursor(self._listed.aggregate(stages, hint=find.hint, maxTimeMS=READ_MS))
+        return [identity async for document in cursor for identity in document["ids"]]
 
     async def _facets(self, query: Query, limit: int) -> Sequence[str]:
         selected = where.on_any_shelf(query)

@@ -116,12 +116,17 @@ def _all(*filters: Filter) -> Filter:
 def find(query: Query, way: Access) -> Find:
     """Return one `find` for all ranges of a page: rows without and with the sort key are adjacent in an index."""
     where = condition(query.where)
-    if way.keys is not None:
+    if way.keys is not None or way.within is not None:
         direction = DESCENDING if way.descending else ASCENDING
         key = query.order.field.value
-        within = {"$or": [_all(*_beyond(key, index_range)) for index_range in way.parts]}
-        selection = _all({"_id": {"$in": list(way.keys)}}, _selected(query), where, within)
-        return Find(selection, "_id_", [(key, direction), ("_id", direction)])
+        parts = {"$or": [_all(*_beyond(key, index_range)) for index_range in way.parts]}
+        if way.within is None:
+            found = Find({"_id": {"$in": way.keys}, **_selected(query)}, "_id_")
+        else:
+            found = scan(query, way.within)
+        of_owner = {} if query.owner_id is None else {"owner_id": query.owner_id}
+        selection = _all(found.filter, of_owner, where, parts)
+        return Find(selection, found.hint, [(key, direction), ("_id", direction)])
     # The index bounds already contain account, owner and shelf. A router of a sharded cluster needs `account_id`.
     found = ordered(query, way, way.parts)
     return replace(found, filter=_all(found.filter, where))
@@ -239,7 +244,7 @@ def _side(key: str, sign: str, bound: Bound) -> Filter:
 
 def count(query: Query, way: Access) -> Find:
     """Return the filter and the index to count the rows of an access path that the query selects."""
-    if way.keys is not None:
+    if way.keys is not None or way.within is not None:
         return find(query, way)
     within = [_all(*_beyond(query.order.field.value, part)) for part in way.parts]
     hint = index_of(query.order.field, owner=query.owner_id is not None)

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - the names in these statements are constants, the values are parameters
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,6 @@ from adapters.metadata.access_path import (
 )
 from adapters.metadata.row_fields import fields_to_read
 from adapters.metadata.sqlite import where
-from adapters.metadata.sqlite.migrations import TABLE
 from adapters.metadata.sqlite.recording_table import read
 from recordings.model.fields import RecordingRow
 from recordings.model.query import Count, Page, PageRequest, Position, Query
@@ -74,8 +73,9 @@ def _answered(asked: Asked, answer: Callable[[Question], Any]) -> Any:
 
 def _answer(connection: sqlite3.Connection, query: Query, question: Question) -> Any:
     match question:
-        case Scan(selection, limit):
-            return _keys(connection, where.scans(query, selection), limit)
+        case Scan(_, limit):
+            number, keys = connection.execute(*where.keys(query, question)).fetchone()
+            return None if number > limit else (number, keys)
         case Tally(_, _, limit):
             return _number(connection, where.tallies(query, question), limit)
         case Facets(limit):
@@ -86,16 +86,6 @@ def _answer(connection: sqlite3.Connection, query: Query, question: Question) ->
         case Tested(path):
             return sum(connection.execute(*where.count(query, path, part)).fetchone()[0] for part in path.parts)
     raise TypeError(question)
-
-
-def _keys(connection: sqlite3.Connection, ranges: Iterator[where.Sql], limit: int) -> Collection[int] | None:
-    found: set[int] = set()
-    for source, values in ranges:
-        rows = connection.execute(f"SELECT {TABLE}.rowid {source} LIMIT ?", [*values, limit + 1 - len(found)])
-        found.update(number for (number,) in rows)
-        if len(found) > limit:
-            return None
-    return found
 
 
 def _number(connection: sqlite3.Connection, ranges: Iterator[where.Sql], limit: int) -> int:

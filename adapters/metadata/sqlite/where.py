@@ -10,7 +10,7 @@ the index and its range, so the choice does not change as the table grows.
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from adapters.metadata.access_path import Access, Skip, Tally
+from adapters.metadata.access_path import Access, Scan, Skip, Tally
 from adapters.metadata.index_ranges import MIN_INTEGER, IndexRange, RowsWithoutKey
 from adapters.metadata.metadata_terms import TERMS, term_of
 from adapters.metadata.row_fields import encode
@@ -103,10 +103,13 @@ def _on_shelves(query: Query) -> tuple[str, list[Any]]:
 def _source(query: Query, path: Access) -> Sql:
     """Return `FROM ... WHERE ...` for the rows of an access path, with the index to use."""
     text, values = _selected(query)
+    # The candidates are rowids. `NOT INDEXED` leaves SQLite only the look-up by rowid.
+    if path.within is not None:
+        wanted, keys = rowids(query, [path.within])
+        return f"FROM {TABLE} NOT INDEXED WHERE rowid IN ({wanted}) AND {text}", [*keys, *values]
     if path.keys is not None:
-        # The candidates are rowids. `NOT INDEXED` leaves SQLite only the look-up by rowid.
         wanted = "rowid IN (SELECT value FROM json_each(?))"
-        return f"FROM {TABLE} NOT INDEXED WHERE {wanted} AND {text}", [encode(list(path.keys)), *values]
+        return f"FROM {TABLE} NOT INDEXED WHERE {wanted} AND {text}", [path.keys, *values]
     if path.anchor is not None:
         value = path.anchor.values[0] if path.anchor.values else None
         if path.anchor.field == TERMS:
@@ -184,6 +187,25 @@ def skip(query: Query, asked: Skip) -> Sql:
     columns = f"{column(query.order.field.value)}, id"
     text = f"SELECT {columns} {source}{terms} {_ordered(query, asked.path)} LIMIT 1 OFFSET ?"
     return text, [*values, *range_values, asked.rows]
+
+
+def rowids(query: Query, selections: Sequence[Selection]) -> Sql:
+    """Return the statement for the rowids of all rows of selections. A rowid may be in it several times."""
+    found = [scan for selection in selections for scan in scans(query, selection)]
+    text = " UNION ALL ".join(f"SELECT {TABLE}.rowid AS key {source}" for source, _ in found)
+    return text or "SELECT 0 AS key WHERE 0", [value for _, values in found for value in values]
+
+
+def keys(query: Query, asked: Scan) -> Sql:
+    """Return the statement for the rowids of the rows that are in each set: their number, and a JSON list.
+
+    The list is one value. Python's threads change after each row that SQLite returns, which takes a long time if
+    another thread computes.
+    """
+    parts = [rowids(query, each) for each in asked.sets]
+    common = " INTERSECT ".join(f"SELECT key FROM ({text})" for text, _ in parts)
+    values = [value for _, parameters in parts for value in parameters]
+    return f"SELECT count(*), json_group_array(key) FROM ({common} LIMIT ?)", [*values, asked.limit + 1]
 
 
 def scans(query: Query, selection: Selection) -> Iterator[tuple[str, list[Any]]]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from adapters.metadata.access_path import Access, Tally
+from adapters.metadata.access_path import Access, Scan, Tally
 from adapters.metadata.facets import FACET_FIELDS
 from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.metadata_terms import TERMS, term_of
@@ -173,9 +173,16 @@ class TestSqlite:
 
     def test_candidates_are_looked_up(self, filled: MetadataStore, tmp_path: Path) -> None:
         query = Query(account_id="account", where=Equal("label", "x"))
-        path = replace(path_of(query, PageRequest(limit=10)), keys=[1, 2])
-        plan = SqlitePlans(tmp_path / FILE).explain(*sqlite_where.page(query, path, path.parts[0], ["id"], 11))
-        assert plan[0] == "SEARCH recordings USING INTEGER PRIMARY KEY (rowid=?)"
+        path, plans = path_of(query, PageRequest(limit=10)), SqlitePlans(tmp_path / FILE)
+        label, cdr = Selection("label", ("x",), (Span("y", "z"),)), Selection("cdr_id", ("x",))
+        for chosen in (replace(path, keys="[1, 2]"), replace(path, within=label), replace(path, within=TERM)):
+            plan = plans.explain(*sqlite_where.page(query, chosen, path.parts[0], ["id"], 11))
+            assert plan[0] == "SEARCH recordings USING INTEGER PRIMARY KEY (rowid=?)"
+            assert not any("SCAN recordings" in step for step in plan), plan
+        plan = plans.explain(*sqlite_where.keys(query, Scan(((label, TERM), (cdr,)), 10)))
+        read = [step for step in plan if "recordings" in step]
+        assert len(read) == 5
+        assert all(step.startswith(("SEARCH recordings USING COVERING", "SEARCH recordings_terms")) for step in read)
 
     @pytest.mark.parametrize("node", [None, "n1"])
     def test_due_work_is_a_range(self, filled: MetadataStore, tmp_path: Path, node: str | None) -> None:

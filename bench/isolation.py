@@ -1,0 +1,202 @@
+"""Measure how much the slow queries of one account slow plain pages, over HTTP, on both metadata stores.
+
+    python -m bench.isolation                      100 000 recordings in each of two accounts
+    python -m bench.isolation --store MongoDB      one store only
+    python -m bench.isolation --clients 16         more clients that send slow queries
+
+A real server runs in a process of its own, and so do the clients of account A that send slow queries without a pause:
+lists that end in QUERY_TOO_BROAD or examine thousands of rows, with and without `totalCount`. Another client reads
+plain pages of account A and of account B in turns. Rounds without and with slow queries alternate. The rate limit is
+raised, because it would end the slow queries.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from bench import tables
+from bench.tables import Mongo, Sqlite, StoreBench, opened
+from graph.services import Services, open_services
+from graph.settings import load
+from recordings.model.account import DEFAULT_SCOPES, Principal
+from tests.e2e.server import Server
+from tests.servers.mongod import Mongod
+
+ACCOUNTS: Final = {"A": "a" * 32, "B": "b" * 32}
+ROUNDS: Final = 3
+PAGES: Final = 60
+"""How many pages of each account one round reads."""
+NO_RATE_LIMIT: Final = {"RECORDINGS_GRAPHQL_BURST": "1000000000", "RECORDINGS_GRAPHQL_PER_SECOND": "1000000000"}
+FIELDS: Final = (
+    "plainId accountId state start created callId from to origin name format ownerId interactionId direction "
+    "callerIdName callerIdNumber calleeIdNumber label durationMs"
+)
+PLAIN: Final = f"{{ recordings(first: 100) {{ nodes {{ {FIELDS} }} }} }}"
+_FILTERS: Final = (
+    '{origin: {equal: "odd"}, label: {prefix: "even"}}',
+    '{origin: {equal: "even"}, callerIdName: {prefix: "odd"}}',
+    '{not: {userMetadata: [{key: "case"}]}}',
+    '{durationMs: {gte: 1000, lt: 500000}, label: {prefix: "even"}, origin: {equal: "odd"}}',
+)
+_SLOW: Final = "recordings(first: 100, filter: %s, orderBy: {field: %s, direction: DESC}) { %s nodes { plainId } }"
+SLOW: Final = tuple(
+    f"{{ {_SLOW % (each, order, count)} }}"
+    for each in _FILTERS
+    for order in ("START", "DURATION", "MODIFIED")
+    for count in ("", "totalCount")
+)
+
+
+def varied(count: int) -> Iterator[dict[str, Any]]:
+    """Yield the varying fields of the recordings of both accounts. Half of an account's recordings are odd."""
+    for number, values in enumerate(tables.varied(count)):
+        kind = "odd" if number // 2 % 2 else "even"
+        yield {
+            **values,
+            "account_id": ACCOUNTS["AB"[number % 2]],
+            "origin": kind,
+            "label": f"{kind} {number}",
+            "caller_id_name": f"{kind} {number}",
+            "user_metadata": {"case": number},
+        }
+
+
+@dataclass
+class Times:
+    """The seconds of the plain pages of one account, without and with slow queries."""
+
+    quiet: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+
+
+def send_slow(url: str, token: str, clients: int, run: Event, end: Event, sent: Any) -> None:
+    """Send slow queries while `run` is set, until `end`. This is the process of account A's slow clients."""
+    asyncio.run(_send_slow(url, token, clients, run, end, sent))
+
+
+async def _send_slow(url: str, token: str, clients: int, run: Event, end: Event, sent: Any) -> None:
+    async def send(client: httpx.AsyncClient, first: int) -> None:
+        number = first
+        while not end.is_set():
+            if not run.is_set():
+                await asyncio.sleep(0.01)
+                continue
+            body = {"query": SLOW[number % len(SLOW)]}
+            response = await client.post(f"{url}/graphql", json=body)
+            number += 1
+            codes = {error["extensions"]["code"] for error in response.json().get("errors", ())}
+            sent[0] += 1
+            sent[1] += bool(codes - {"QUERY_TOO_BROAD"})
+
+    limits = httpx.Limits(max_connections=clients)
+    async with httpx.AsyncClient(headers={"x-auth-token": token}, timeout=60, limits=limits) as client:
+        await asyncio.gather(*(send(client, number) for number in range(clients)))
+
+
+async def plain_pages(url: str, tokens: dict[str, str], times: dict[str, list[float]]) -> None:
+    """Read plain pages of both accounts in turns."""
+    async with httpx.AsyncClient(timeout=60) as client:
+        for number in range(PAGES + 5):
+            for name, token in tokens.items():
+                start = time.perf_counter()
+                response = await client.post(f"{url}/graphql", json={"query": PLAIN}, headers={"x-auth-token": token})
+                seconds = time.perf_counter() - start
+                assert len(response.json()["data"]["recordings"]["nodes"]) == 100, response.text
+                # The first pages open the connection.
+                if number >= 5:
+                    times[name].append(seconds)
+
+
+async def measure(name: str, server: Server, tokens: dict[str, str], clients: int) -> None:
+    """Print the ratios of the plain pages of both accounts."""
+    context = multiprocessing.get_context("spawn")
+    run, end, sent = context.Event(), context.Event(), context.Array("l", 2)
+    slow = context.Process(target=send_slow, args=(server.url, tokens["A"], clients, run, end, sent), daemon=True)
+    slow.start()
+    found = {name: Times() for name in tokens}
+    busy_seconds = 0.0
+    for _ in range(ROUNDS):
+        await plain_pages(server.url, tokens, {name: times.quiet for name, times in found.items()})
+        run.set()
+        start = time.perf_counter()
+        await asyncio.sleep(0.5)
+        await plain_pages(server.url, tokens, {name: times.busy for name, times in found.items()})
+        busy_seconds += time.perf_counter() - start
+        run.clear()
+        # The running queries end.
+        await asyncio.sleep(1)
+    end.set()
+    await asyncio.to_thread(slow.join)
+    print(f"{name}: {clients} clients of A sent {sent[0] / busy_seconds:.0f} slow queries/s, {sent[1]} failed")
+    for account, times in found.items():
+        for percent in (50, 99):
+            quiet, busy = (statistics.quantiles(each, n=100)[percent - 1] for each in (times.quiet, times.busy))
+            print(
+                f"{name}: plain page of {account}, p{percent}: {quiet * 1e3:7.2f} ms, "
+                f"{busy * 1e3:7.2f} ms with slow queries of A: {busy / quiet:5.2f}x",
+                flush=True,
+            )
+
+
+async def make_tokens(services: Services) -> dict[str, str]:
+    """Create the accounts, and return a token for each."""
+    for account_id in ACCOUNTS.values():
+        await services.accounts.create_account("bench", account_id=account_id)
+    scopes = frozenset(DEFAULT_SCOPES)
+    return {name: services.tokens.issue(Principal(account, scopes), 86_400) for name, account in ACCOUNTS.items()}
+
+
+async def run_store(bench: StoreBench, data: Path, mongodb: str | None, rows: int, clients: int) -> None:
+    """Fill a store, serve it, and measure."""
+    async with opened(bench):
+        await bench.fill(2 * rows)
+    options = {"data": str(data), **({} if mongodb is None else {"mongodb": mongodb})}
+    async with open_services(load({}, options)) as services:
+        tokens = await make_tokens(services)
+    server = Server(data, *(() if mongodb is None else ("--mongodb", mongodb)), **NO_RATE_LIMIT)
+    server.launch_unforked()
+    try:
+        await asyncio.to_thread(server.wait_until_ready)
+        await measure(bench.name, server, tokens, clients)
+    finally:
+        server.kill()
+
+
+async def run(rows: int, wanted: str | None, clients: int) -> None:
+    """Measure the wanted stores, one after the other."""
+    with tempfile.TemporaryDirectory(prefix="recordings-bench-") as folder:
+        async with AsyncExitStack() as stack:
+            if wanted in {None, "SQLite"}:
+                data = Path(folder, "sqlite")
+                await run_store(Sqlite(data, varied), data, None, rows, clients)
+            if wanted in {None, "MongoDB"}:
+                mongod = stack.enter_context(Mongod(Path(folder, "mongod")))
+                data = Path(folder, "data")
+                data.mkdir()
+                uri = mongod.uri.replace("/?", "/isolation?", 1)
+                await run_store(Mongo(mongod.uri, "isolation", varied), data, uri, rows, clients)
+
+
+def main() -> None:
+    """Read the arguments, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000, help="in each account")
+    parser.add_argument("--store", choices=["SQLite", "MongoDB"])
+    parser.add_argument("--clients", type=int, default=8)
+    options = parser.parse_args()
+    asyncio.run(run(options.rows, options.store, options.clients))
+
+
+if __name__ == "__main__":
+    main()
