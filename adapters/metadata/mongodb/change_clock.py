@@ -62,8 +62,13 @@ CHANGED: Final = {
 }
 """The aggregation expression for the `changed` of a document in an update."""
 TICKED: Final = "ticked"
-GUARD: Final = {"$expr": {"$gte": ["$changed", {"$multiply": [{"$tsSecond": f"${TICKED}"}, SECOND]}]}}
-"""The validator of the collection. It accepts documents without `ticked`: null is less than each number."""
+GUARD: Final = {
+    "$or": [
+        {TICKED: {"$exists": False}},
+        {"$expr": {"$gte": ["$changed", {"$multiply": [{"$tsSecond": f"${TICKED}"}, SECOND]}]}},
+    ]
+}
+"""The validator of the collection. Only inserts have `ticked`."""
 ESTIMATE_SECONDS: Final = 10.0
 """Maximum age of a sample of the server's clock in an estimate."""
 MAX_LEAD: Final = 100
