@@ -117,7 +117,7 @@ class RequestChecks:
         # A valid token costs nothing in the client's bucket, which slows down guesses, requests without a token, and
         # password hashing.
         if credential is not None and credential.scheme is Scheme.TOKEN:
-            principal = await self._principal(credential)
+            principal = await self._principal(credential, context.client)
             if principal is not None and self._principals.take(rate_key(principal), COST):
                 raise too_many_requests()
         if principal is None:
@@ -125,14 +125,14 @@ class RequestChecks:
             if credential is None or credential.scheme is Scheme.TOKEN:
                 raise not_authenticated()
             self._charge_hashing(context, credential)
-            principal = await self._principal(credential)
+            principal = await self._principal(credential, context.client)
         if principal is None:
             raise not_authenticated()
         return _check_account_header(context, principal)
 
-    async def _principal(self, credential: Credential) -> Principal | None:
+    async def _principal(self, credential: Credential, client: str) -> Principal | None:
         if credential.scheme is Scheme.BASIC:
-            return await self._logins.basic(*credential.basic) if credential.basic else None
+            return await self._logins.basic(*credential.basic, client) if credential.basic else None
         if credential.token is None:
             return None
         try:

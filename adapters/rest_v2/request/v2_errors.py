@@ -196,9 +196,12 @@ def unpaged_too_large() -> V2Error:
     return V2Error(416, "range not satisfiable")
 
 
-def too_many_requests() -> V2Error:
-    """429."""
-    return message_error(429, "too_many_requests")
+def too_many_requests(wait: int | None = None) -> V2Error:
+    """429. Kazoo does not say how many seconds to wait. After failed logins, this service does."""
+    error = message_error(429, "too_many_requests")
+    if wait is not None:
+        error.headers["retry-after"] = str(wait)
+    return error
 
 
 def conflict(**more: Any) -> V2Error:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 
+from adapters.rest_v2.request.v2_errors import too_many_requests
 from recordings.model.account import DEFAULT_SCOPES, GRANTABLE, Principal
 from recordings.model.user import Method, PrivLevel, User, hash_credential
+from recordings.rules.login_delays import LoginDelays
 from recordings.use_cases.users import ManageUsers
 
 _MAX_HASHES: Final = 2
@@ -16,6 +18,7 @@ _MAX_HASHES: Final = 2
 _MAX_CACHED: Final = 1_024
 _TTL: Final = 60.0
 _SHA1_DIGITS: Final = 40
+_MAX_NAME: Final = 128
 
 
 class LoginDigests:
@@ -25,6 +28,7 @@ class LoginDigests:
     """
 
     def __init__(self, users: ManageUsers, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._delays = LoginDelays(seconds)
         self._users = users
         self._seconds = seconds
         self._slots = asyncio.Semaphore(_MAX_HASHES)
@@ -34,28 +38,49 @@ class LoginDigests:
         self,
         credentials: str,
         method: Method,
+        client: str,
         *,
         name: str | None = None,
         realm: str | None = None,
         number: str | None = None,
     ) -> User | None:
-        """Return the user with these credentials in the account with a phone number, a realm or a name."""
+        """Return the user with these credentials in the account with a phone number, a realm or a name.
+
+        `client` is the client's address. Raises `V2Error` (429) if the login must wait after failures.
+        """
         if name is None and realm is None and number is None:
             return None
-        for account in await self._users.find_accounts(name=name, realm=realm, number=number):
+        accounts = await self._users.find_accounts(name=name, realm=realm, number=number)
+        if not accounts:
+            # It waits like an account that exists.
+            self._begin(f"?{number or realm or name}"[:_MAX_NAME], client, credentials)
+        for account in accounts:
+            self._begin(account.id, client, credentials)
+        for account in accounts:
             hashed = await self._hash(account.id, method, credentials)
             if user := await self._find_user(account.id, method, hashed):
+                for each in accounts:
+                    self._delays.succeed(each.id, client, credentials)
                 return user
         return None
 
-    async def basic(self, account_id: str, credentials: str) -> Principal | None:
-        """Return the principal of Basic credentials. Their length tells which digest they are."""
+    async def basic(self, account_id: str, credentials: str, client: str) -> Principal | None:
+        """Return the principal of Basic credentials. Their length tells which digest they are.
+
+        Raises `V2Error` (429) if the login must wait after failures.
+        """
         method = Method.SHA if len(credentials) == _SHA1_DIGITS else Method.MD5
         key = _key(account_id, credentials)
-        hashed = self._cached(key) or await self._hash(account_id, method, credentials)
+        hashed = self._cached(key)
+        is_cached = hashed is not None
+        if hashed is None:
+            self._begin(account_id, client, credentials)
+            hashed = await self._hash(account_id, method, credentials)
         user = await self._find_user(account_id, method, hashed)
         if user is None:
             return None
+        if not is_cached:
+            self._delays.succeed(account_id, client, credentials)
         self._remember(key, hashed)
         return self.principal(user)
 
@@ -71,6 +96,11 @@ class LoginDigests:
         if user.priv_level is PrivLevel.ADMIN:
             return Principal(user.account_id, frozenset(GRANTABLE), name=user.username[:64], user_id=user.id)
         return Principal(user.account_id, frozenset(DEFAULT_SCOPES), user.id, user.username[:64], user_id=user.id)
+
+    def _begin(self, account: str, client: str, guess: str) -> None:
+        wait = self._delays.begin(account, client, guess)
+        if wait:
+            raise too_many_requests(wait)
 
     async def _hash(self, account_id: str, method: Method, credentials: str) -> str:
         async with self._slots:

@@ -64,7 +64,7 @@ class AuthEndpoint:
         """Return a token for the digest of a user's name and password."""
         context.accepted_types()
         credentials, method, names = read_credentials(context.parameters.body())
-        user = await self._logins.find(credentials, method, **names)
+        user = await self._logins.find(credentials, method, context.client, **names)
         if user is None:
             raise not_authenticated()
         return await self._start_session(context, self._logins.principal(user), user.id)
