@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from typing import Self
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -20,6 +21,8 @@ class StreamCall:
 
     def __init__(self, base_url: str, ingest: str, call_id: str, **parameters: str) -> None:
         """`parameters` are added to the parameters of the stream."""
+        self.headers: Mapping[str, str] = {}
+        """The headers of the handshake."""
         self.call_id = call_id
         self.close_reason = ""
         self._parameters = {"from": "+14155550123", "to": "1001", "direction": "inbound"} | parameters
@@ -57,7 +60,7 @@ class StreamCall:
 
     def _run(self) -> None:
         try:
-            with connect(self._url, compression=None, proxy=None) as connection:
+            with connect(self._url, additional_headers=self.headers, compression=None, proxy=None) as connection:
                 self._send(connection)
                 connection.close()
         except ConnectionClosed as closed:

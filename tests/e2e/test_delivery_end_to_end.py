@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,25 @@ def shown(client: Client, identity: str) -> Any:
 
 def delivered(client: Client, identity: str, state: str = "DELIVERED") -> Any:
     return until(lambda: found if (found := shown(client, identity))["delivery"]["state"] == state else None)
+
+
+def test_a_delivery_is_signed_as_the_page_says(sender: Server, client: Client, customer: Customer) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    snippet = textwrap.dedent(text.partition("  ```python\n")[2].partition("  ```\n")[0])
+    names: dict[str, Any] = {}
+    exec(snippet, names)  # noqa: S102 - the page of this repository
+    customer.start()
+    rotate = "mutation { rotateDeliverySecret(input: {}) { secret errors { __typename } } }"
+    secrets = [client.graphql(rotate)["rotateDeliverySecret"]["secret"] for _ in range(2)]
+    begun = recorded(sender, client, url=f"{customer.url}/in")
+    delivered(client, begun["plainId"])
+    (received,) = customer.received
+    headers = {name.lower(): value for name, value in received.headers.items()}
+    assert [names["is_signed"](secret, headers, received.body) for secret in secrets] == [True, True]
+    assert not names["is_signed"](secrets[0], headers, received.body + b"x")
+    clear = "mutation { clearDeliverySecret(input: {}) { remaining } }"
+    assert client.graphql(clear)["clearDeliverySecret"]["remaining"] == 0
+    assert not [secret for secret in secrets if secret[6:] in sender.log.read_text()]
 
 
 @pytest.mark.parametrize("method", ["put", "post"])

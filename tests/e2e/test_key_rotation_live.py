@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import jwt
 
+from adapters.recorders.dialects.twilio_signature import signature
 from tests.adapters.audio.made_files import make
 from tests.e2e.installation import ACCOUNT, make_account, make_ingest
 from tests.e2e.pair import Pair, codes, live
@@ -54,6 +55,25 @@ def test_a_rotation_interrupts_nothing(tmp_path: Path) -> None:
         until(lambda: _status(server, token) == 401, seconds=APPLIES_SECONDS)
         assert _status(server, new) == 200
         assert server.client(new).http.get(media).status_code == 401
+
+
+def test_streams_need_the_signature_of_twilio_after_the_token_is_set(tmp_path: Path) -> None:
+    with Server(tmp_path / "data").start() as server:
+        token, ingest = make_account(server.data), make_ingest(server.data)
+        client = server.client(token)
+        words = ("account", "twilio-token", "set", ACCOUNT, "--token", "my-auth-token")
+        assert _run(server, *words).returncode == 0
+        with StreamCall(server.url, ingest, "unsigned") as call:
+            assert call.wait_for_close() == 1006
+        url = f"{server.url.replace('http', 'wss', 1)}{ingest}/ws"
+        signed = StreamCall(server.url, ingest, "signed")
+        signed.headers = {"X-Twilio-Signature": signature(url, "my-auth-token")}
+        with signed:
+            until(lambda: live(client) == ["signed"])
+        log = server.log.read_text()
+        assert "stream refused" in log
+        assert "my-auth-token" not in log
+        assert ingest.rsplit("/", 1)[1] not in log
 
 
 def _run(server: Server, *words: str) -> "subprocess.CompletedProcess[str]":
