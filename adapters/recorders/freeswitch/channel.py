@@ -46,6 +46,8 @@ _ROW: Final = {
     "dest": "Caller-Destination-Number",
 }
 """Columns of `show channels`, and the headers of events with the same value."""
+_STATES: Final = {"ACTIVE": "answered", "HELD": "answered", "UNHELD": "answered", "EARLY": "early"}
+"""The `callstate` of `show channels` as an `Answer-State`."""
 
 
 @dataclass(slots=True)
@@ -54,12 +56,14 @@ class Channel:
 
     - `originator`: the channel that made this one, for the second leg of a call.
     - `other`: the channel to which it was bridged last.
+    - `has_media`: whether it has audio already: it is answered, or it has early media.
     - `is_shown`: whether it is a call of this service. A second leg is not, while the first one is live.
     """
 
     call: Call
     is_outbound: bool
     is_answered: bool
+    has_media: bool
     is_bridged: bool
     is_own_leg: bool
     originator: str
@@ -88,6 +92,7 @@ def read_channel(event: SwitchEvent, url: SwitchUrl, now: Millis) -> Channel | N
         call=make_call(fields, account_id=account_id, call_id=uuid, started=_created(event, now), others=others),
         is_outbound=event.get("Call-Direction") == "outbound",
         is_answered=event.get("Answer-State") == "answered",
+        has_media=event.get("Answer-State") in {"answered", "early"},
         is_bridged=bool(event.variable("bridge_uuid")),
         is_own_leg=event.variable(f"{PREFIX}leg") == "true",
         originator=originator,
@@ -121,7 +126,7 @@ def _created(event: SwitchEvent, now: Millis) -> Millis:
 def event_of_row(row: Mapping[str, object]) -> SwitchEvent:
     """Return a row of `show channels` as an event. It has no variables."""
     headers = {header: str(row.get(column) or "") for column, header in _ROW.items()}
-    headers["Answer-State"] = "answered" if row.get("callstate") in {"ACTIVE", "HELD", "UNHELD"} else "ringing"
+    headers["Answer-State"] = _STATES.get(str(row.get("callstate")), "ringing")
     created = str(row.get("created_epoch") or "")
     headers["Caller-Channel-Created-Time"] = f"{created}000000" if created else ""
     return SwitchEvent(headers, is_encoded=False)

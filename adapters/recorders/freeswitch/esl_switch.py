@@ -122,8 +122,10 @@ class EslSwitch(SwitchBase):
         """Find out how long the switch has run, and how much its clock differs."""
         uptime = read_number(await connection.ask("uptime", "ms"))
         core = await connection.ask("global_getvar", "core_uuid")
-        if uptime is not None and (core != self._core or not core):
+        if uptime is not None:
             self._switch_started = self._clock.now() - uptime
+        elif self._core not in {"", core}:
+            self._switch_started = self._clock.now()
         self._core = core
         seconds = read_number(await connection.ask("strepoch"))
         if seconds is not None:
@@ -175,6 +177,7 @@ class EslSwitch(SwitchBase):
             known.call = replace(found.call, started=known.call.started)
             known.is_own_leg = found.is_own_leg
         known.is_bridged |= found.is_bridged
+        known.has_media |= found.has_media
         self._show(known)
         if found.is_answered:
             self._answer(known)
@@ -189,7 +192,7 @@ class EslSwitch(SwitchBase):
             self._answer_call(channel.call)
 
     def _answer(self, channel: Channel) -> None:
-        is_new, channel.is_answered = not channel.is_answered, True
+        is_new, channel.is_answered, channel.has_media = not channel.is_answered, True, True
         if is_new and channel.is_shown:
             self._answer_call(channel.call)
         self._channel_answered(channel)
@@ -245,13 +248,12 @@ class EslSwitch(SwitchBase):
         """Add a channel of which no event was seen."""
         if not is_argument(uuid):
             return
-        text = await connection.ask("uuid_dump", uuid, "json")
-        if "No such channel" in text:
-            return
         try:
-            event = parse_json_event(text)
+            event = parse_json_event(await connection.ask("uuid_dump", uuid, "json"))
         except ProtocolError:
-            # A restricted user may be able to list channels and nothing else.
+            # The channel has ended, or the user of the Event Socket may list channels and nothing else.
+            if await self._is_gone(connection, uuid):
+                return
             event = row
         self._on_channel(event)
         if uuid not in self._channels and event.get("Answer-State") == "answered":

@@ -341,10 +341,11 @@ def _fail(proof: "asyncio.Future[None]", detail: str) -> None:
 
 
 def _may_begin(take: SwitchTake, channel: Channel) -> bool:
+    """Return true if a take need not wait. To record a call without audio, FreeSWITCH would answer it early."""
     options = take.take.options
     if options.record_on_answer:
         return channel.is_answered
-    return channel.is_bridged or not options.record_on_bridge
+    return channel.is_bridged if options.record_on_bridge else channel.has_media
 
 
 def _follows(take: SwitchTake) -> bool:

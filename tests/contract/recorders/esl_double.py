@@ -232,9 +232,11 @@ class EslDouble:
         return json.dumps({"row_count": len(rows), **({"rows": rows} if rows else {})}) + "\n"
 
     def _originate(self, text: str) -> str:
-        found = re.search(r"origination_uuid=([^,}]+)", text)
-        name = found[1] if found else str(uuid.uuid4())
-        self.calls.ring(name, direction="outbound", answered="late" not in text)
+        found = re.match(r"\{([^}]*)\}", text)
+        pairs = (pair.partition("=") for pair in (found[1] if found else "").split(",") if pair)
+        variables = {name: value for name, _, value in pairs}
+        name = variables.get("origination_uuid") or str(uuid.uuid4())
+        self.calls.ring(name, direction="outbound", answered="late" not in text, variables=variables)
         return f"+OK {name}\n"
 
     def _kill(self, channel: DoubleChannel, _words: list[str]) -> str:

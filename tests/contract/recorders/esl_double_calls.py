@@ -61,12 +61,15 @@ class DoubleChannel:
     variables: dict[str, str] = field(default_factory=dict)
     recordings: dict[str, Recording] = field(default_factory=dict)
     is_ending: bool = False
+    is_ringing: bool = False
+    """Whether it has no early media before the answer."""
 
     @property
     def answer_state(self) -> str:
         if self.is_ending:
             return "hangup"
-        return "answered" if self.answered else "early"
+        waiting = "ringing" if self.is_ringing else "early"
+        return "answered" if self.answered else waiting
 
 
 Emit = Callable[[str, DoubleChannel, Mapping[str, str]], None]
@@ -80,6 +83,8 @@ class DoubleCalls:
     def __init__(self, emit: Emit, epoch: float | None = None) -> None:
         self.channels: dict[str, DoubleChannel] = {}
         self.core_uuid = str(uuid.uuid4())
+        self.pre_answered: set[str] = set()
+        """Channels that a recording answered early."""
         self.no_record_start = False
         self.no_audio = False
         self._emit = emit
@@ -167,6 +172,8 @@ class DoubleCalls:
         if path in channel.recordings:
             return "+OK Success\n"
         file = Path(path)
+        if channel.answer_state == "ringing":
+            self.pre_answered.add(channel.uuid)
         if not file.parent.is_dir() or file.suffix != ".wav":
             channel.variables["record_completion_cause"] = "uri-failure"
             return "-ERR Cannot record session!\n"

@@ -5,7 +5,6 @@ import io
 import os
 import shutil
 import tempfile
-import uuid
 import wave
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -27,6 +26,13 @@ from tests.contract.recorders.relay import HOST, Relay
 
 OTHER_ACCOUNT = "b" * 32
 ESL_URL = os.environ.get("RECORDER_ESL_URL", "")
+
+CALLS = (
+    (os.environ.get("RECORDER_ESL_ENDPOINT", "loopback/tone/default"), "&park()"),
+    ("null/test", "&endless_playback(tone_stream://%(1000,0,440);loops=-1)"),
+    ("loopback/9664/default", "&park()"),
+)
+"""Calls that need no telephony: an extension that answers and plays a tone, as in the captured traffic, or none."""
 
 
 class ShiftedClock(SystemClock):
@@ -155,8 +161,8 @@ class RealEslPlant(EslPlant):
     """A real FreeSWITCH, with the calls of `originate`.
 
     `RECORDER_ESL_URL` is like a URL of the settings; its name and accounts do not matter. Without `folder`, a folder in
-    `/tmp` is used, which FreeSWITCH must be able to reach. Two accounts and a variable of the channel keep other calls
-    of the switch out of the tests.
+    `/tmp` is used, which FreeSWITCH must be able to reach. `RECORDER_ESL_ENDPOINT` is an endpoint that answers. Two
+    accounts and a variable of the channel keep other calls of the switch out of the tests.
     """
 
     async def open(self) -> SwitchRecorder:
@@ -170,10 +176,9 @@ class RealEslPlant(EslPlant):
         self._before = set(self.folder.iterdir())
         settings = parse_switch_url(f"esl://{parts.netloc}?name=real&account={ACCOUNT}&folder={self.folder}")
         host, port = settings.host, settings.port
-        self._secrets = parts.netloc.rpartition("@")[0]
-        self._control = await EslConnection.open(host, port, settings.user, settings.secret)
+        self._secrets = parts.netloc.rpartition("@")[0] or ":ClueCon"
+        self._control = await EslConnection.open(host, port, settings.user, settings.secret or "ClueCon")
         self._reading = asyncio.create_task(self._control.read(lambda _event: None))
-        self._mark = uuid.uuid4().hex[:8]
         self._uuids: list[str] = []
         self._relay = Relay(host, port)
         await self._relay.start()
@@ -187,6 +192,9 @@ class RealEslPlant(EslPlant):
     async def close(self) -> None:
         for each in self._uuids:
             await self._control.ask("uuid_kill", each)
+            async with asyncio.timeout(10):
+                while await self._control.ask("uuid_exists", each) != "false":  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
         await self._relay.stop()
@@ -194,14 +202,17 @@ class RealEslPlant(EslPlant):
             await asyncio.to_thread(shutil.rmtree, self._made)
 
     async def ring(self, call_id: str) -> None:
-        variables = f"origination_uuid={call_id},recordings_account={ACCOUNT},ignore_early_media=true"
-        playing = "&endless_playback(tone_stream://%(1000,0,440);loops=-1)"
-        for endpoint in (f"null/{call_id}", "loopback/tone/default", f"loopback/{call_id}/default"):
-            reply = await self._control.ask("originate", f"{{{variables}}}{endpoint}", playing)
-            if reply.startswith("+OK"):
-                self._uuids.append(call_id)
-                return
-        raise AssertionError(f"the switch cannot originate a call: {reply}")
+        variables = f"origination_uuid={call_id},recordings_account={ACCOUNT},originate_timeout=5"
+        self._uuids.append(call_id)
+        reply = ""
+        async with asyncio.timeout(30):
+            # A switch limits the calls per second.
+            while not reply.startswith("+OK"):
+                for endpoint, application in CALLS:
+                    reply = await self._control.ask("originate", f"{{{variables}}}{endpoint}", application)
+                    if reply.startswith("+OK"):
+                        return
+                await asyncio.sleep(0.2)
 
     async def hang_up(self, call_id: str) -> None:
         await self._control.ask("uuid_kill", call_id)

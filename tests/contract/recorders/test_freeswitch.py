@@ -175,6 +175,19 @@ async def test_a_take_waits_for_the_bridge(plant: EslDoublePlant, said: Listener
     await plant.recorder.stop(take.recording_id)
 
 
+async def test_a_call_without_audio_is_not_answered_early(plant: EslDoublePlant, said: Listener) -> None:
+    plant.double.calls.ring("one", answered=False, is_ringing=True)
+    plant.double.calls.ring("early", answered=False)
+    for call_id in ("one", "early"):
+        await until(lambda call_id=call_id: plant.recorder.find_call(ACCOUNT, call_id))  # type: ignore[misc]
+    assert isinstance(await plant.recorder.start(take_on(plant, "early", 2)), Begun)
+    take = take_on(plant, "one", 1)
+    assert isinstance(await plant.recorder.start(take), Armed)
+    plant.double.calls.answer("one")
+    await said.until(lambda: began(said, take.recording_id))
+    assert not plant.double.calls.pre_answered
+
+
 async def test_a_call_that_is_never_answered_ends_the_take(plant: EslDoublePlant, said: Listener) -> None:
     plant.double.calls.ring("one", answered=False)
     await until(lambda: plant.recorder.find_call(ACCOUNT, "one"))
