@@ -164,9 +164,10 @@ def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
 
     shim = rest_v2_app(
         recordings=service,
-        users=ManageUsers(store, clock),
+        users=ManageUsers(store, clock, MemoryAudit()),
         policies=Policies(store=store, reader=PolicyReader(store, clock), clock=clock, audit=MemoryAudit()),
         accounts=store,
+        audit=MemoryAudit(),
         authenticate=identity.authenticate_token,
         end_token=identity.end_token,
         issue_token=tokens.issue,

@@ -39,6 +39,7 @@ from graph.media.presigned_urls import UrlPresigner
 from graph.metrics.counters import GRAPHQL_COST, count_request
 from graph.metrics.watch import watched
 from graph.server import health_checks as health
+from graph.server.audit_sealing import AuditSealing
 from graph.server.background_work import BackgroundWork
 from graph.server.disk_reserve import DiskReserve
 from graph.server.drain import Drain
@@ -89,6 +90,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
     audiosocket = AudioSocketServer(sockets.host, calls, lambda: drain.is_active)
     media_check = MediaCheck(services)
     services.media.on_first_put(media_check.claim)
+    sealing = AuditSealing(services.audit_sealer, services.audit.close)
     counting = SlotCounting(services.slot_counter, services.store)
     key_watch = KeyWatch(services.key, services.store)
     cross_origin = CrossOrigin(services.settings.cors_origins)
@@ -110,6 +112,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
         tasks = (
             asyncio.create_task(media_check.run(), name="media check"),
             asyncio.create_task(counting.run(), name="figures"),
+            asyncio.create_task(sealing.run(), name="audit seals"),
             asyncio.create_task(key_watch.run(), name="installation key"),
         )
         if publisher is not None:
@@ -126,6 +129,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
             await services.switches.stop()
             await background.stop(services.settings.shutdown_timeout)
             await audiosocket.stop()
+            await sealing.stop()
 
     app = Starlette(
         routes=_routes(
@@ -195,12 +199,13 @@ def _routes(
 
 def _graphql(services: Services) -> GraphQLEndpoint:
     settings = services.settings
-    presigner = UrlPresigner(services.media, settings.media_url_ttl * SECOND)
+    presigner = UrlPresigner(services.media, settings.media_url_ttl * SECOND, services.audit)
     parts = GraphQLServices(
         recordings=services.recordings,
         policy_use_cases=services.policy,
         account_secrets=services.secrets,
         events=services.events,
+        audit_log=services.audit_log,
         cursors=services.cursors,
         grants=services.grants,
         clock=services.clock,
@@ -290,6 +295,7 @@ def _rest_v2(services: Services) -> ASGIApp:
         users=services.users,
         policies=services.policy.policies,
         accounts=services.store,
+        audit=services.audit,
         authenticate=services.identity.authenticate_token,
         end_token=services.identity.end_token,
         issue_token=services.tokens.issue,

@@ -28,6 +28,7 @@ from recordings.ports.recording_store import StoreUnavailableError
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
 from recordings.use_cases.account_secrets import AccountSecrets
+from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.recordings import Recordings
 
@@ -39,8 +40,8 @@ Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
 class GraphQLServices:
     """The services that the resolvers use.
 
-    Without `draw` there are no waveforms. Without `policy_use_cases` and `events`, their fields fail. `presign`
-    returns the media store's own URLs. `observe_cost` is called with the cost of each operation.
+    Without `draw` there are no waveforms. Without `policy_use_cases`, `events` or `audit_log`, their fields fail.
+    `presign` returns the media store's own URLs. `observe_cost` is called with the cost of each operation.
     """
 
     recordings: Recordings
@@ -52,6 +53,7 @@ class GraphQLServices:
     presign: Presign | None = None
     policy_use_cases: PolicyUseCases | None = None
     events: EventFeed | None = None
+    audit_log: AuditLog | None = None
     observe_cost: Callable[[int], None] | None = None
     account_secrets: AccountSecrets | None = None
 
@@ -125,6 +127,7 @@ def context_factory(services: GraphQLServices, settings: GraphQLSettings) -> Cal
             policy_use_cases=services.policy_use_cases,
             account_secrets=services.account_secrets,
             feed=services.events,
+            audit_log=services.audit_log,
             cursors=services.cursors,
             grants=services.grants,
             clock=services.clock,

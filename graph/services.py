@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from adapters.audio import AudioWorkers, Renditions
 from adapters.delivery import delete_copies
-from adapters.identity import Credentials, Identity, InstallationKey, Tokens
-from adapters.media import MediaRouter
+from adapters.identity import AuditSigner, Credentials, Identity, InstallationKey, Tokens
+from adapters.media import MediaRouter, MediaSealArchive
 from adapters.recorders.embedded import EmbeddedRecorder, Limits
 from adapters.recorders.open_switch import open_switch
 from adapters.recorders.recorder_registry import RecorderRegistry
@@ -37,6 +37,7 @@ from recordings.use_cases.account_closing import AccountClosing
 from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.account_settings import AccountSettings
 from recordings.use_cases.accounts import ManageAccounts
+from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.count_slots import SlotCounter
 from recordings.use_cases.doctor import Doctor
 from recordings.use_cases.event_feed import EventFeed
@@ -46,11 +47,13 @@ from recordings.use_cases.import_recording import RecordingImporter
 from recordings.use_cases.ingest import Ingest
 from recordings.use_cases.quotas import Quotas
 from recordings.use_cases.recordings import Recordings
+from recordings.use_cases.seal_audit import AuditSealer
 from recordings.use_cases.servers import Servers
 from recordings.use_cases.switch_takes import SwitchTakes
 from recordings.use_cases.unclear_writes import Reporter
 from recordings.use_cases.upkeep import Upkeep
 from recordings.use_cases.users import ManageUsers
+from recordings.use_cases.verify_audit import AuditVerifier
 
 if TYPE_CHECKING:
     from adapters.peers import PeerClient
@@ -74,6 +77,9 @@ class Services:
     peer_client: "PeerClient | None"
     wake: WakeSignal
     audit: AuditTrail
+    audit_log: AuditLog
+    audit_sealer: AuditSealer
+    audit_verifier: AuditVerifier
     recordings: Recordings
     slot_counter: SlotCounter
     exports: Exports
@@ -146,6 +152,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
     key, node = parts.key, parts.node
     store, media, audio_workers = parts.store, parts.media, parts.audio_workers
     clock, audit, wake = SystemClock(), parts.audit, WakeSignal()
+    archive, signer = MediaSealArchive(media), AuditSigner(key.derive("audit"))
     spool = FolderSpool(settings.data)
     limits = Limits(
         max_body=settings.max_body * MIB,
@@ -171,6 +178,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
             spool=spool,
             audio_processor=audio_workers,
             clock=clock,
+            audit=audit,
             forget=parts.renditions.forget,
             policy=policy,
         ),
@@ -219,6 +227,11 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         peer_client=parts.peers,
         wake=wake,
         audit=audit,
+        audit_log=AuditLog(store, audit, audit.running_plays),
+        audit_sealer=AuditSealer(
+            store=store, archive=archive, signer=signer, clock=clock, node=node, days=settings.audit_days
+        ),
+        audit_verifier=AuditVerifier(store, archive, signer),
         recordings=recordings,
         slot_counter=SlotCounter(store, clock),
         exports=Exports(store, audit),
@@ -236,11 +249,11 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
             undo_later=upkeep.undo_later,
         ),
         upkeep=upkeep,
-        accounts=ManageAccounts(store, clock),
-        users=ManageUsers(store, clock),
-        account_settings=AccountSettings(store, clock),
+        accounts=ManageAccounts(store, clock, audit),
+        users=ManageUsers(store, clock, audit),
+        account_settings=AccountSettings(store, clock, audit),
         secrets=parts.secrets,
-        closing=AccountClosing(store, clock),
+        closing=AccountClosing(store, clock, audit),
         policy=policy_use_cases,
         doctor=Doctor(
             store=store,
@@ -252,7 +265,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         ),
         servers=servers,
         importer=RecordingImporter(store, upkeep, clock, node),
-        identity=Identity(store, tokens, Credentials(store), parts.issuer),
+        identity=Identity(store, tokens, Credentials(store), parts.issuer, audit=audit),
         tokens=tokens,
         cursors=Cursors(key.derive("cursor")),
         grants=Grants(key.derive("media")),

@@ -81,11 +81,13 @@ class FolderCache:
             self._index()[key] = added
             return added
 
-    def remove(self, key_prefix: str) -> None:
-        """Delete every file with this key prefix."""
+    def remove(self, key_prefix: str) -> int:
+        """Delete every file with this key prefix. Return their number."""
         with self._lock:
-            for key in [key for key in self._index() if key.startswith(key_prefix)]:
+            found = [key for key in self._index() if key.startswith(key_prefix)]
+            for key in found:
                 self._drop(key)
+        return len(found)
 
     def sweep(self) -> None:
         """Delete every file that is too old, also if no client asks for it again."""

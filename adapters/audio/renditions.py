@@ -127,13 +127,13 @@ class Renditions:
             raise AudioWorkersBusyError(message) from error
         return cast("Waveform", json.loads(text))
 
-    async def forget(self, sha256: str) -> None:
-        """Delete every rendition of audio with this hash, including those in progress."""
+    async def forget(self, sha256: str) -> int:
+        """Delete every rendition and waveform of audio with this hash, also those in progress. Return their number."""
         key_prefix = f"{sha256}."
         if running := [task for key, task in self._jobs.items() if key.startswith(key_prefix)]:
             # Otherwise a running job would add its file after the deletion.
             await asyncio.wait(running)
-        await asyncio.to_thread(self._cache.remove, key_prefix)
+        return await asyncio.to_thread(self._cache.remove, key_prefix)
 
     async def open(self) -> None:
         """Delete the unfinished files of an earlier process, and start to delete old renditions at intervals."""

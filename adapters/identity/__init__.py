@@ -3,6 +3,7 @@
 Import the issuer from its module, `adapters.identity.jwks_issuer`: few installations have one.
 """
 
+from adapters.identity.audit_signer import AuditSigner
 from adapters.identity.authenticate import Identity, token_in
 from adapters.identity.hashed_credentials import Credentials
 from adapters.identity.installation_key import InstallationKey, SecretFileError
@@ -12,6 +13,7 @@ from adapters.identity.sealed_secrets import SealedSecrets
 from adapters.identity.tokens import Tokens
 
 __all__ = [
+    "AuditSigner",
     "Credentials",
     "Identity",
     "InstallationKey",

@@ -11,7 +11,10 @@ from adapters.identity.hashed_credentials import Credentials
 from adapters.identity.revoked_tokens import Revocations
 from adapters.identity.tokens import Tokens
 from recordings.model.account import Principal
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import Unauthenticated
+from recordings.model.ids import is_hex_id
+from recordings.ports.audit import Audit
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.access_control import AccessControl
 
@@ -35,12 +38,15 @@ class Identity:
         issuer: "Issuer | None" = None,
         revocations: Revocations | None = None,
         access: AccessControl | None = None,
+        audit: Audit | None = None,
     ) -> None:
+        """Without `audit`, refused credentials leave no entry in the audit trail."""
         self._tokens = tokens
         self._credentials = credentials
         self._revocations = revocations or Revocations(store)
         self._issuer = issuer
         self._access = access or AccessControl(store)
+        self._audit = audit
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
         """Return the principal of a request with `X-Auth-Token` or `Authorization: Bearer`.
@@ -59,12 +65,16 @@ class Identity:
         Raises:
             Unauthenticated: it is not valid.
         """
-        if len(token) > MAX_TOKEN:
-            raise invalid_credentials()
-        principal = await self._principal(token)
-        if principal is None:
-            raise invalid_credentials()
-        await self._access.check(principal)
+        principal = None
+        try:
+            principal = await self._principal(token) if len(token) <= MAX_TOKEN else None
+            if principal is None:
+                raise invalid_credentials()
+            await self._access.check(principal)
+        except Unauthenticated as error:
+            if self._audit is not None:
+                self._audit.refuse(principal, AuditAction.LOGIN, AuditObject("credentials"), error)
+            raise
         return principal
 
     async def end_token(self, token: str) -> bool:
@@ -86,6 +96,9 @@ class Identity:
         """Return the principal of an ingest address. `None` if the address, its secret or its account is not valid."""
         principal = await self._credentials.ingest(address_id, secret)
         if principal is None or not await self._access.is_valid(principal):
+            if self._audit is not None:
+                target = AuditObject("ingest address", address_id if is_hex_id(address_id) else None)
+                self._audit.refuse(principal, AuditAction.LOGIN, target, invalid_credentials())
             return None
         return principal
 

@@ -4,6 +4,7 @@ from adapters.media.folder_store import FolderMedia
 from adapters.media.fsspec_store import RemoteMedia
 from adapters.media.http_store import HttpMedia
 from adapters.media.media_router import MediaRouter, open_media_store
+from adapters.media.seal_archive import MediaSealArchive
 from adapters.media.store_errors import AccessRefusedError, BrokenTransferError, MediaFaultError
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "HttpMedia",
     "MediaFaultError",
     "MediaRouter",
+    "MediaSealArchive",
     "RemoteMedia",
     "open_media_store",
 ]

@@ -30,6 +30,7 @@ from adapters.rest_v2.v2_routes import methods
 from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.errors import Refused
 from recordings.ports.account_stores import AccountStore
+from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.use_cases.policies import Policies
@@ -54,6 +55,7 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
     users: ManageUsers,
     policies: Policies,
     accounts: AccountStore,
+    audit: Audit,
     authenticate: Authenticate,
     end_token: EndToken,
     issue_token: IssueToken,
@@ -72,6 +74,7 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
         users: the use cases of users.
         policies: the use cases of recording policies.
         accounts: the metadata store. It distinguishes an unknown account (404) from an inaccessible one (403).
+        audit: the audit trail, for logins.
         authenticate: returns the principal of a token or an API key.
         end_token: ends a token.
         issue_token: issues a token.
@@ -97,6 +100,7 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
             issue_token=issue_token,
             logins=logins,
             accounts=accounts,
+            audit=audit,
             settings=settings,
         ),
         one_recording,
@@ -107,6 +111,7 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
         authenticate=authenticate,
         logins=logins,
         accounts=accounts,
+        audit=audit,
         buckets=buckets,
         principals=TokenBuckets(settings.token_rate, seconds),
         clock=clock,

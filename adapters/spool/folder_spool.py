@@ -105,10 +105,13 @@ class FolderSpool:
         """
         await asyncio.to_thread(self._set_aside, recording_id)
 
-    async def forget(self, recording_id: str) -> None:
-        """Delete the spooled audio of a recording, also what was set aside. It is no error if there is none."""
+    async def forget(self, recording_id: str) -> Sequence[str]:
+        """Delete the spooled audio of a recording, also what was set aside. Return the paths of the deleted folders."""
+        spooled = self._folder(recording_id)
+        found = [spooled] if await asyncio.to_thread(spooled.is_dir) else []
         await self.remove(recording_id)
-        await asyncio.to_thread(self._forget, recording_id)
+        aside = await asyncio.to_thread(self._forget, recording_id)
+        return [f"{folder.parent.name}/{folder.name}" for folder in (*found, *aside)]
 
     async def ids(self) -> Sequence[str]:
         """Return the ids of all recordings with spooled audio, sorted."""
@@ -167,11 +170,12 @@ class FolderSpool:
         for number in count(1):
             yield self._aside / f"{recording_id}-{number}"
 
-    def _forget(self, recording_id: str) -> None:
+    def _forget(self, recording_id: str) -> list[Path]:
         folders = list(takewhile(Path.is_dir, self._folders_aside(recording_id)))
         # The last one first, so that a crash in between leaves no gap.
         for folder in reversed(folders):
             _remove(folder)
+        return folders
 
     def _ids(self) -> Sequence[str]:
         return _folders(self._takes)

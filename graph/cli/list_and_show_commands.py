@@ -105,7 +105,7 @@ def list_(
 
     The reason of a failed recording is in `reason` and `reasonDetail`. `recordings show ID` shows all of a recording.
     """
-    start = None if since is None else _since(since)
+    start = None if since is None else parse_since(since)
     conditions = _conditions(start, **filters)
     _list(options, account_id, tuple(State(state.upper()) for state in states), conditions, limit, _is_table(form))
 
@@ -126,7 +126,7 @@ def _is_table(form: str) -> bool:
     return form == "table" or (form == "auto" and sys.stdout.isatty())
 
 
-def _since(text: str) -> Millis:
+def parse_since(text: str) -> Millis:
     """Return the instant of an option. A time without an offset is in UTC."""
     now = datetime.now(UTC)
     if (age := _AGO.fullmatch(text)) is not None:

@@ -6,6 +6,7 @@ import sys
 import click
 
 from graph.cli.account_command import account
+from graph.cli.audit_command import audit
 from graph.cli.call_command import call
 from graph.cli.doctor_command import doctor, verify
 from graph.cli.events_command import event_schemas, events
@@ -63,6 +64,7 @@ for command in (
     stats,
     doctor,
     verify,
+    audit,
     schema,
     openapi,
 ):

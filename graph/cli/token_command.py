@@ -17,6 +17,7 @@ from graph.cli.shared_options import (
     with_services,
 )
 from recordings.model.account import Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.use_cases.accounts import check_owner
 
 if TYPE_CHECKING:
@@ -83,4 +84,9 @@ async def _issue(
 ) -> str:
     check_owner(owner_id)
     account = await services.accounts.account(account_id)
-    return services.tokens.issue(Principal(account.id, scopes, owner_id), seconds)
+    made = services.tokens.issue(Principal(account.id, scopes, owner_id), seconds)
+    target = AuditObject("token", services.tokens.verify(made).id, account.id)
+    await services.audit.record(
+        None, AuditAction.TOKEN, target, change="issue", owner=owner_id, scopes=sorted(scopes), seconds=seconds
+    )
+    return made

@@ -1,7 +1,7 @@
 """The enumerations of the schema, with a description of each value.
 
-The other modules of this package import all enumerations from here, also those that the domain defines. If Strawberry
-found one of them elsewhere first, it would register it under its Python name and without descriptions.
+The other modules of this package import all enumerations from here or from `audit_enums`. If Strawberry found one of
+the domain's elsewhere first, it would register it under its Python name and without descriptions.
 """
 
 from collections.abc import Mapping
@@ -56,6 +56,7 @@ __all__ = [
     "StatsDimension",
     "StatsMeasure",
     "StatsPeriodField",
+    "describe",
 ]
 
 
@@ -108,7 +109,7 @@ class PolicyNetwork(Enum):
     OFFNET = strawberry.enum_value("offnet", description="A carrier.")
 
 
-def _describe(kind: EnumMeta, name: str, description: str, values: Mapping[Any, str]) -> None:
+def describe(kind: EnumMeta, name: str, description: str, values: Mapping[Any, str]) -> None:
     """Register an enumeration of the domain. Raise `KeyError` if a value has no description."""
     strawberry.enum(kind, name=name, description=description)
     described: Any = kind
@@ -117,7 +118,7 @@ def _describe(kind: EnumMeta, name: str, description: str, values: Mapping[Any, 
         value.description = values[described(value.value)]
 
 
-_describe(
+describe(
     State,
     "RecordingState",
     "The state of a recording. The usual order is REQUESTED, ARMED (optional), RECORDING, FINALIZING, STORED.",
@@ -136,7 +137,7 @@ _describe(
         State.PURGED: "Permanently deleted: the audio cannot be restored.",
     },
 )
-_describe(
+describe(
     Reason,
     "RecordingReason",
     "The reason why a recording was discarded, failed or was lost.",
@@ -158,7 +159,7 @@ _describe(
         Reason.SWITCH_RESTARTED: "The switch restarted during the call.",
     },
 )
-_describe(
+describe(
     EndCause,
     "RecordingEndCause",
     "The event that ended the audio of a recording.",
@@ -176,7 +177,7 @@ _describe(
         EndCause.SPOOL_FULL: "The server's disk for audio in progress was full.",
     },
 )
-_describe(
+describe(
     DeliveryState,
     "DeliveryState",
     "The state of the delivery of a recording to its `url`.",
@@ -186,7 +187,7 @@ _describe(
         DeliveryState.FAILED: "The delivery failed. The service tries again only if a client requests it.",
     },
 )
-_describe(
+describe(
     Direction,
     "CallDirection",
     "The direction of a call, as seen from the switch.",
@@ -195,7 +196,7 @@ _describe(
         Direction.OUTBOUND: "The switch placed the call.",
     },
 )
-_describe(
+describe(
     SpanKind,
     "SpanKind",
     "The reason why a part of a call is not in the audio.",
@@ -208,7 +209,7 @@ _describe(
         SpanKind.GAP: "The sender sent no audio for this part: the audio has silence in it.",
     },
 )
-_describe(
+describe(
     Scope,
     "Scope",
     "A permission of the credentials. It applies to all recordings that the credentials can access.",
@@ -221,7 +222,7 @@ _describe(
         Scope.INGEST: "Upload audio. Only the upload addresses of switches have this scope; they have no other scope.",
     },
 )
-_describe(
+describe(
     OrderField,
     "RecordingOrderField",
     "A field by which recordings can be sorted.",
@@ -239,7 +240,7 @@ _describe(
         "MongoDB. Uploads are listed when they are complete.",
     },
 )
-_describe(
+describe(
     StatsPeriodField,
     "StatsPeriodField",
     "The time of a recording that decides to which period and bucket it belongs.",
@@ -251,7 +252,7 @@ _describe(
         "CREATED.",
     },
 )
-_describe(
+describe(
     StatsBucket,
     "StatsBucket",
     "A part of time in a time zone.",
@@ -263,7 +264,7 @@ _describe(
         StatsBucket.MONTH: "A month.",
     },
 )
-_describe(
+describe(
     StatsDimension,
     "StatsDimension",
     "A field by which recordings can be grouped.",
@@ -279,7 +280,7 @@ _describe(
         StatsDimension.FORMAT: "The format of the audio.",
     },
 )
-_describe(
+describe(
     StatsMeasure,
     "StatsOrderField",
     "A value by which the rows of figures can be sorted.",
@@ -295,7 +296,7 @@ _describe(
         StatsMeasure.FAILURE_RATE: "`failureRate`.",
     },
 )
-_describe(
+describe(
     Network,
     "CallNetwork",
     "The network of a party of a call.",
@@ -304,7 +305,7 @@ _describe(
         Network.OFFNET: "A carrier.",
     },
 )
-_describe(
+describe(
     PolicyScope,
     "RecordingPolicyScope",
     "The calls that a recording policy is for.",
@@ -316,7 +317,7 @@ _describe(
         PolicyScope.DEVICE: "The calls of a device.",
     },
 )
-_describe(
+describe(
     PolicySource,
     "RecordingPolicySource",
     "The setting that decided whether a call is recorded.",
@@ -330,7 +331,7 @@ _describe(
         PolicySource.DEFAULT: "No setting: the call is not recorded.",
     },
 )
-_describe(
+describe(
     Decision,
     "RecordingDecision",
     "Whether calls are recorded.",
@@ -339,7 +340,7 @@ _describe(
         Decision.DO_NOT_RECORD: "Calls are not recorded.",
     },
 )
-_describe(
+describe(
     Fill,
     "RecordingPolicyFill",
     "The meaning of a cell that a policy does not have.",
@@ -348,7 +349,7 @@ _describe(
         Fill.INHERIT: "The same as in the document above.",
     },
 )
-_describe(
+describe(
     LockKind,
     "RecordingLockKind",
     "What a lock does.",
@@ -357,7 +358,7 @@ _describe(
         LockKind.NEVER: "Calls are not recorded, and their streams are rejected. It takes precedence over FORCE.",
     },
 )
-_describe(
+describe(
     Duplicates,
     "RecordingDuplicates",
     "How many recordings a call gets if the account's policy and the endpoint's policy both record it.",
@@ -366,7 +367,7 @@ _describe(
         Duplicates.SEPARATE: "Two, one for each policy.",
     },
 )
-_describe(
+describe(
     ConsentNeed,
     "RecordingConsentNeed",
     "The consent that an account needs before it records a call.",
@@ -376,7 +377,7 @@ _describe(
         ConsentNeed.ALL_PARTIES: "All parties agreed.",
     },
 )
-_describe(
+describe(
     ConsentState,
     "RecordingConsentState",
     "The answer of the parties of a call.",
@@ -386,7 +387,7 @@ _describe(
         ConsentState.REFUSED: "The parties do not consent. The recording is discarded.",
     },
 )
-_describe(
+describe(
     Capability,
     "RecorderCapability",
     "A feature that the recorder of a call has, in addition to start and stop.",
@@ -399,4 +400,4 @@ _describe(
         Capability.CONTINUES: "Recordings continue while this service restarts.",
     },
 )
-_describe(EventType, "RecordingEventType", "What happened to a recording, or to an account's settings.", MEANINGS)
+describe(EventType, "RecordingEventType", "What happened to a recording, or to an account's settings.", MEANINGS)

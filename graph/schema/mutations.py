@@ -31,7 +31,7 @@ async def _payload(info: Info, payload_type: type[Payload], action: Awaitable[Re
         payload: Payload = make(recording=None, errors=user_errors(refused))
     else:
         row = recording.to_row()
-        if is_selected(info, "recording", "media"):
+        if is_selected(info, "recording", "media", "url"):
             await presign(info.context, [row])
         payload = make(recording=row, errors=[])
     return payload
@@ -53,7 +53,7 @@ async def _bulk_payload(
     except Refused as refused:
         return cast("Payload", make(results=[], errors=user_errors(refused)))
     rows = [None if isinstance(result, Refused) else result.to_row() for result in done]
-    if is_selected(info, "results", "recording", "media"):
+    if is_selected(info, "results", "recording", "media", "url"):
         await presign(info.context, [row for row in rows if row is not None])
     errors = [_errors_of(result, index) for index, result in enumerate(done)]
     results = [make_result(recording=row, errors=found) for row, found in zip(rows, errors, strict=True)]

@@ -20,7 +20,7 @@ from recordings.model.errors import Refused
 from recordings.model.fields import RecordingRow
 
 Path = tuple[str, ...]
-_PREFETCHED: Final = frozenset({"account", "peaks"})
+_PREFETCHED: Final = frozenset({"account", "peaks", "url"})
 _PAGE: Final = (("nodes",), ("edges", "node"))
 """The paths from a connection to its recordings."""
 _ITSELF: Final = ((),)
@@ -29,14 +29,12 @@ _ITSELF: Final = ((),)
 
 async def prefetch_for_page(info: Info, rows: Sequence[RecordingRow]) -> None:
     """Fetch the selected results for the rows of a connection."""
-    await presign(info.context, rows)
     if selected := cached(info, _selected_in_page):
         await _fetch(info, rows, _PAGE, selected)
 
 
 async def prefetch_for_recordings(info: Info, rows: Sequence[RecordingRow | None]) -> None:
     """Fetch the selected results for the rows that the field itself returns."""
-    await presign(info.context, rows)
     if selected := cached(info, _selected_directly):
         await _fetch(info, [row for row in rows if row is not None], _ITSELF, selected)
 
@@ -59,6 +57,8 @@ _selected_directly: Final = _selected(*_ITSELF)
 
 async def _fetch(info: Info, rows: Sequence[RecordingRow], paths: Sequence[Path], selected: frozenset[str]) -> None:
     type_name = "RecordingConnection" if paths is _PAGE else "Recording"
+    if "url" in selected:
+        await presign(info.context, rows)
     if "account" in selected and any(is_included(info, type_name, *path, "account") for path in paths):
         await _fetch_accounts(info, rows)
     if "peaks" in selected:

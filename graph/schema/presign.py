@@ -14,4 +14,4 @@ async def presign(context: Context, rows: Iterable[RecordingRow | None]) -> None
     """
     if context.presign is not None and Scope.LISTEN in context.principal.scopes:
         with_media = [row for row in rows if row is not None and "media" in row]
-        context.presigned.update(await context.presign(with_media))
+        context.presigned.update(await context.presign(context.principal, with_media))

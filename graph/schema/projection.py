@@ -20,7 +20,7 @@ ROW_FIELDS_OF: Final[Mapping[str, frozenset[str]]] = {
     "plainId": frozenset({"id"}),
     "account": frozenset({"account_id"}),
     "modified": frozenset({"changed"}),
-    "media": frozenset({"id", "state", "media"}),
+    "media": frozenset({"id", "account_id", "state", "media"}),
 }
 """The row fields that each field of GraphQL's `Recording` needs, by GraphQL name.
 

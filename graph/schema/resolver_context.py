@@ -1,6 +1,6 @@
 """The context of one request: everything that its resolvers use."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from recordings.ports.clock import Clock
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants, requester_of
 from recordings.use_cases.account_secrets import AccountSecrets
+from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.recordings import Recordings
@@ -26,8 +27,8 @@ Draw = Callable[[str, Media, int, str], Awaitable[Mapping[str, Any]]]
 
 It raises `Refused` if there is none.
 """
-Presign = Callable[[Iterable[RecordingRow]], Awaitable[Mapping[str, str]]]
-"""Returns the media store's own signed URLs for rows, by recording id. Rows without such a URL are left out."""
+Presign = Callable[[Principal, Sequence[RecordingRow]], Awaitable[Mapping[str, str]]]
+"""Returns the media store's own signed URLs for a caller, by recording id. Rows without such a URL are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,7 @@ class Context:
     policy_use_cases: PolicyUseCases | None = None
     account_secrets: AccountSecrets | None = None
     feed: EventFeed | None = None
+    audit_log: AuditLog | None = None
     max_page: int = MAX_PAGE
     examined: ExaminedRows = field(default_factory=ExaminedRows)
     presigned: dict[str, str] = field(default_factory=dict)
@@ -69,6 +71,13 @@ class Context:
         if self.account_secrets is None:
             raise RuntimeError("this API was made without secrets of accounts")
         return self.account_secrets
+
+    @property
+    def audit(self) -> AuditLog:
+        """The use cases of the audit trail."""
+        if self.audit_log is None:
+            raise RuntimeError("this API was made without an audit trail")
+        return self.audit_log
 
     @property
     def policy(self) -> PolicyUseCases:

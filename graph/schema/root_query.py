@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final, cast
 import strawberry
 
 from graph.execution.compiler import PlanInput
+from graph.schema.audit_field import resolve_audit_log
+from graph.schema.audit_types import AuditEntryConnection
 from graph.schema.event_connection import RecordingEventConnection, resolve_events
 from graph.schema.federation import Representation, Service, parse_representation, resolve_service
 from graph.schema.field_info import Info
@@ -168,6 +170,11 @@ class Query:
         resolver=resolve_explanation,
         description="Why a call is or is not recorded: a call in progress, or any call that you describe. Needs the "
         "scope READ.",
+    )
+    audit_log: AuditEntryConnection = strawberry.field(
+        resolver=resolve_audit_log,
+        description="The audit trail of the account of the credentials, or of an account below it, newest first. Needs "
+        "the scope ADMIN, and credentials without an owner.",
     )
     viewer: Viewer = strawberry.field(resolver=_resolve_viewer, description="The credentials of this request.")
     entities: list[Entity | None] = strawberry.field(

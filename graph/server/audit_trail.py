@@ -1,8 +1,11 @@
 """The audit trail of this process: it makes the entries, counts reads, and follows plays."""
 
 import asyncio
+import getpass
+import os
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Final
 
 from graph.server.audit_queue import AuditQueue
@@ -21,6 +24,7 @@ from recordings.model.audit_entry import (
     Origin,
     Way,
     actor_of,
+    end_of,
 )
 from recordings.model.errors import Forbidden, NotFound, Refused, Unauthenticated
 from recordings.model.ids import new_id
@@ -229,11 +233,6 @@ class Playing:
             self._session = None
 
 
-def end_of(entry_id: str) -> str:
-    """Return the id of the entry that completes another one."""
-    return f"{entry_id}-end"
-
-
 def _key(principal: Principal) -> tuple[Hashable, ...]:
     # Two principals are equal if they have the same rights. Here, they must also have the same credentials.
     return (
@@ -244,8 +243,21 @@ def _key(principal: Principal) -> tuple[Hashable, ...]:
 
 def _actor(principal: Principal | None, origin: Origin) -> Actor:
     if principal is not None:
-        return actor_of(principal, operator=origin.way is Way.CLI)
+        return replace(operator(), account_id=principal.account_id) if origin.way is Way.CLI else actor_of(principal)
+    if origin.way is Way.CLI:
+        return operator()
     return SYSTEM if origin.way is Way.SYSTEM else Actor(ActorKind.ANONYMOUS, origin.ip or "unknown", "")
+
+
+@cache
+def operator() -> Actor:
+    """Return the actor of a command on the server's own machine: the user of the system."""
+    try:
+        name = shown(getpass.getuser())
+    except (OSError, KeyError):
+        # A container may run as a user without a name.
+        name = str(os.getuid())
+    return Actor(ActorKind.OPERATOR, name or "unknown", "", name=name)
 
 
 def _log_entry(entry: AuditEntry) -> None:
@@ -259,4 +271,7 @@ def _log_entry(entry: AuditEntry) -> None:
         "outcome": None if entry.outcome is AuditOutcome.GRANTED else entry.outcome.value,
         **entry.details,
     }
-    _log.info(entry.action.value.lower(), **{name: value for name, value in fields.items() if value not in {None, ""}})
+    _log.info(
+        entry.action.value.lower(),
+        **{name: value for name, value in fields.items() if value is not None and value != ""},
+    )

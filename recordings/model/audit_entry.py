@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from recordings.model.account import Principal
+from recordings.model.account import Principal, Scope
 from recordings.model.instants import Millis
 
 
@@ -216,17 +216,22 @@ SYSTEM: Final = Actor(ActorKind.SYSTEM, "system", "")
 """The service itself, in its background work."""
 
 
-def actor_of(principal: Principal, *, operator: bool = False) -> Actor:
-    """Return the actor of a principal. `operator` is true for a command on the server's own machine."""
-    if operator:
-        return Actor(ActorKind.OPERATOR, principal.name, principal.account_id, name=principal.name)
+def end_of(entry_id: str) -> str:
+    """Return the id of the entry that completes another one."""
+    return f"{entry_id}-end"
+
+
+def actor_of(principal: Principal) -> Actor:
+    """Return the actor of a principal."""
     known = (
         (ActorKind.USER, principal.user_id),
         (ActorKind.OWNER, principal.owner_id),
         (ActorKind.KEY, principal.key_id),
         (ActorKind.TOKEN, principal.token_id),
     )
-    kind, identity = next((each for each in known if each[1]), (ActorKind.TOKEN, principal.name))
+    is_ingest = principal.scopes == {Scope.INGEST}
+    unnamed = (ActorKind.INGEST_ADDRESS if is_ingest else ActorKind.TOKEN, principal.name)
+    kind, identity = next((each for each in known if each[1]), unnamed)
     return Actor(
         kind,
         identity or principal.account_id,

@@ -158,8 +158,8 @@ class Spool(Protocol):
     async def set_aside(self, recording_id: str) -> None:
         """Move the audio of a recording to the folder for operators. It is not served from there."""
 
-    async def forget(self, recording_id: str) -> None:
-        """Delete the audio of a recording, also if it was set aside. It is no error if there is none."""
+    async def forget(self, recording_id: str) -> Sequence[str]:
+        """Delete the audio of a recording, also if it was set aside. Return the locations that had some."""
 
     async def ids(self) -> Sequence[str]:
         """Return the ids of recordings that have audio here."""

@@ -208,14 +208,20 @@ def _restored(event: Restored, recording: Recording) -> Recording:
 
 @amend.register
 def _purged(_event: Purged, recording: Recording) -> Recording:
-    # A tombstone keeps ids, times, the state, the reason, and who deleted it and why. It has no names and no phone
-    # numbers, and it does not show where the audio was.
+    # A tombstone keeps its own id, its account, its owner, times, the state and the reason. It has no names, no phone
+    # numbers, no ids of the switch, and no texts of a client. It does not show where the audio was.
     return replace(
         recording,
+        call_id="",
         from_="",
         to="",
         name="",
         origin="",
+        interaction_id=None,
+        cdr_id=None,
+        trashed_by=None,
+        trashed_reason=None,
+        source_sha256=None,
         caller_id_name=None,
         caller_id_number=None,
         callee_id_name=None,

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 MARK: Final = ".recordings-installation"
 """The key of the object that names the installation to which a media store belongs."""
+AUDIT_FOLDER: Final = "audit"
+"""The folder of the seals of the audit trail in a media store. No account has this id."""
 DIGEST: Final = 64
 """Length of a SHA-256 in hex digits. A key has it instead of an id that is not safe as a file name."""
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import InvalidState
 from recordings.model.instants import SECOND, Millis
 from recordings.model.query import Query
 from recordings.model.recording import Shelf
+from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 
@@ -18,16 +20,19 @@ _SHOWN: Final = {Shelf.LIVE: "recordings", Shelf.TRASH: "deleted recordings that
 class AccountClosing:
     """Disables, enables and deletes accounts. No recording is ever deleted by this."""
 
-    def __init__(self, store: MetadataStore, clock: Clock) -> None:
+    def __init__(self, store: MetadataStore, clock: Clock, audit: Audit) -> None:
         self._store = store
         self._clock = clock
+        self._audit = audit
 
     async def disable(self, account_id: str) -> None:
         """Disable an account. Its credentials, signed URLs and ingest addresses are not valid until `enable`."""
+        await self._record(account_id, "disable")
         await self._store.set_disabled(account_id, "", self._clock.now())
 
     async def enable(self, account_id: str) -> None:
         """Enable a disabled account. Its credentials are valid again."""
+        await self._record(account_id, "enable")
         await self._store.set_disabled(account_id, "", None)
 
     async def recordings(self, account_id: str) -> Mapping[str, str]:
@@ -59,6 +64,7 @@ class AccountClosing:
             message = f"the account {account_id} cannot be deleted yet: disable it {SETTLED // SECOND} seconds before"
             raise InvalidState(message, path=("account",))
         await self.check_empty(account_id)
+        await self._record(account_id, "delete")
         # A later account may have the same id. The old tokens must not be valid for it.
         await self._store.end_tokens(account_id, "", self._clock.now())
         await self._store.delete_account(account_id)
@@ -68,6 +74,10 @@ class AccountClosing:
         """Return how long it takes until every server knows that the account is disabled. It must be disabled."""
         since = (await self._store.disabled(account_id)).get("")
         return SETTLED if since is None else max(0, since + SETTLED - self._clock.now())
+
+    async def _record(self, account_id: str, change: str) -> None:
+        target = AuditObject("account", account_id, account_id)
+        await self._audit.record(None, AuditAction.ACCOUNT, target, change=change)
 
     async def _number(self, account_id: str, shelf: Shelf) -> str:
         count = await self._store.count(Query(account_id=account_id, shelf=shelf))

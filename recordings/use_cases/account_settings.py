@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from recordings.model.account import Account
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import InvalidInput, NotFound
 from recordings.model.events import Retained
 from recordings.model.fields import RecordingRow
@@ -24,6 +25,7 @@ from recordings.model.realm import check_realm
 from recordings.model.recording import IN_PROGRESS, Shelf, State
 from recordings.model.retention import Retention, check_rules, delete_at, retention_end
 from recordings.ports.account_stores import RealmTaken
+from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.accounts import MAX_NAME, realm_taken
@@ -72,7 +74,8 @@ class RetentionEffect:
 class AccountSettings:
     """Changes account settings. New retention rules apply to existing recordings, page by page. A retry is safe."""
 
-    def __init__(self, store: MetadataStore, clock: Clock) -> None:
+    def __init__(self, store: MetadataStore, clock: Clock, audit: Audit) -> None:
+        self._audit = audit
         self._store = store
         self._writer = RecordingWriter(store)
         self._clock = clock
@@ -111,6 +114,10 @@ class AccountSettings:
             account = replace(account, sip_realm=check_realm(realm) if realm else None)
         if quota is not None:
             account = replace(account, quota=changed_quota(account.quota, quota))
+        given = {"name": name, "media": media, "numbers": numbers, "realm": realm, "quota": quota}
+        target = AuditObject("account", account.id, account.id)
+        fields = [each for each, value in given.items() if value is not None]
+        await self._audit.record(None, AuditAction.ACCOUNT, target, change="amend", fields=fields)
         try:
             await self._store.save_account(account)
         except RealmTaken as error:
@@ -168,6 +175,9 @@ class AccountSettings:
         query = Query(account_id=account.id, shelf=Shelf.LIVE, order=Order(OrderField.CREATED, descending=False))
         effect = RetentionEffect()
         if not dry_run:
+            target = AuditObject("account", account.id, account.id)
+            days = [[rule.label, rule.days] for rule in rules]
+            await self._audit.record(None, AuditAction.RETENTION, target, rules=days)
             # The rules are saved first, so recordings that are stored from now on follow them. And the count below may
             # take long: saving after it could overwrite another change of the account.
             await self._store.save_account(replace(account, retention=rules))

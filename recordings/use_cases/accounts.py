@@ -8,13 +8,15 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import InvalidInput, InvalidState, NotFound
 from recordings.model.ids import MAX_ID, is_hex_id, new_id, new_secret
 from recordings.model.realm import check_realm
 from recordings.ports.account_stores import RealmTaken, all_accounts, pages
+from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 
@@ -45,9 +47,10 @@ def hash_secret(secret: str) -> str:
 class ManageAccounts:
     """Creates and lists accounts. Creates, lists and revokes API keys and ingest addresses."""
 
-    def __init__(self, store: MetadataStore, clock: Clock) -> None:
+    def __init__(self, store: MetadataStore, clock: Clock, audit: Audit) -> None:
         self._store = store
         self._clock = clock
+        self._audit = audit
 
     async def account(self, account_id: str) -> Account:
         """Return an account by id. `NotFound` if it does not exist."""
@@ -80,6 +83,7 @@ class ManageAccounts:
         account = Account(
             account_id or new_id(), name, self._clock.now(), tree, sip_realm=check_realm(realm) if realm else None
         )
+        await self._record(AuditAction.ACCOUNT, "account", account.id, account.id, change="create")
         try:
             added = await self._store.add_account(account)
         except RealmTaken as error:
@@ -95,6 +99,9 @@ class ManageAccounts:
         check_owner(owner_id)
         secret, ordered = new_secret(), tuple(sorted(scopes))
         key = ApiKey(new_id(), account.id, ordered, hash_secret(secret), self._clock.now(), owner_id)
+        await self._record(
+            AuditAction.KEY, "key", key.id, account.id, change="create", owner=owner_id, scopes=[*map(str, ordered)]
+        )
         await self._store.add_key(key)
         return NewKey(key, secret)
 
@@ -104,6 +111,7 @@ class ManageAccounts:
 
     async def revoke_key(self, key_id: str) -> None:
         """Revoke an API key. A second call is no error. `NotFound` if it does not exist."""
+        await self._record(AuditAction.KEY, "key", key_id[:MAX_ID], None, change="revoke")
         if not await self._store.revoke_key(key_id, self._clock.now()):
             message = f"there is no API key {key_id[:MAX_ID]!r}"
             raise NotFound(message, path=("id",))
@@ -115,6 +123,7 @@ class ManageAccounts:
         """
         account = await self.account(account_id)
         check_owner(owner_id)
+        await self._record(AuditAction.TOKEN, "tokens", owner_id, account.id, change="revoke")
         await self._store.end_tokens(account.id, owner_id or "", self._clock.now())
 
     async def create_ingest(self, account_id: str, *, record_all: bool = False) -> NewIngest:
@@ -125,6 +134,7 @@ class ManageAccounts:
         account = await self.account(account_id)
         secret = new_secret()
         address = IngestAddress(new_id(), account.id, hash_secret(secret), self._clock.now(), record_all=record_all)
+        await self._record(AuditAction.INGEST_ADDRESS, "ingest address", address.id, account.id, change="create")
         await self._store.add_ingest(address)
         return NewIngest(address, secret)
 
@@ -134,9 +144,15 @@ class ManageAccounts:
 
     async def revoke_ingest(self, address_id: str) -> None:
         """Revoke an ingest address. A second call is no error. `NotFound` if it does not exist."""
+        await self._record(AuditAction.INGEST_ADDRESS, "ingest address", address_id[:MAX_ID], None, change="revoke")
         if not await self._store.revoke_ingest(address_id, self._clock.now()):
             message = f"there is no ingest address {address_id[:MAX_ID]!r}"
             raise NotFound(message, path=("id",))
+
+    async def _record(
+        self, action: AuditAction, kind: str, identity: str | None, account_id: str | None, **details: Any
+    ) -> None:
+        await self._audit.record(None, action, AuditObject(kind, identity, account_id), **details)
 
 
 def realm_taken(realm: str) -> InvalidState:

@@ -30,7 +30,7 @@ from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.fault_words import describe_fault
 from recordings.rules.lifecycle import is_being_purged
-from recordings.rules.media_keys import MARK, id_of, plain_location
+from recordings.rules.media_keys import AUDIT_FOLDER, MARK, id_of, plain_location
 from recordings.use_cases.doctor_findings import (
     Examination,
     Finding,
@@ -301,7 +301,8 @@ class Doctor:
     ) -> Finding | None:
         identity, name = id_of(item.url), file_name(item.url)
         is_partial = name.startswith(".") and item.url.endswith(".part")
-        if identity is None and not is_partial and name != MARK:
+        is_seal = f"{AUDIT_FOLDER}/" in item.url and name.endswith(".json")
+        if identity is None and not is_partial and not is_seal and name != MARK:
             examination.notes.not_own(item.url)
         if item.modified is None or self._clock.now() - item.modified < self._safety:
             return None

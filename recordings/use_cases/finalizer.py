@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
+from recordings.model.audit_entry import AuditAction
 from recordings.model.events import Discarded, Event, Failed, Lost, Purged, Stored
 from recordings.model.ids import new_id
 from recordings.model.installation import InstallationPolicy
@@ -26,17 +27,21 @@ from recordings.ports.audio import (
     Target,
     TooLong,
 )
+from recordings.ports.audit import Audit, recording_object
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.amendments import NO_CONSENT
 from recordings.rules.held_source import first_of, has_stored_audio
-from recordings.rules.media_keys import provider_of
+from recordings.rules.media_keys import plain_location, provider_of
 
 COPY_WAIT: Final = 2 * MINUTE
 """How long a copy of a file waits for the first copy, which another server stores. Then this copy is stored."""
 
-Forget = Callable[[str], Awaitable[None]]
-"""Deletes the files that were converted from audio with this SHA-256, so that no copy of deleted audio remains."""
+Forget = Callable[[str], Awaitable[int]]
+"""Deletes the files that were made from audio with this SHA-256, so that no copy of deleted audio remains.
+
+Returns their number.
+"""
 
 
 class Damaged(Exception):  # noqa: N818 - temporary; the step is retried
@@ -62,6 +67,7 @@ class Finalizer:
         spool: Spool,
         audio_processor: AudioProcessor,
         clock: Clock,
+        audit: Audit,
         forget: Forget | None = None,
         policy: InstallationPolicy | None = None,
     ) -> None:
@@ -70,6 +76,7 @@ class Finalizer:
         self.spool = spool
         self._audio_processor = audio_processor
         self._clock = clock
+        self._audit = audit
         self._forget = forget
         self._policy = policy or InstallationPolicy()
 
@@ -244,13 +251,32 @@ class Finalizer:
             raise Damaged(message)
 
     async def purge(self, recording: Recording) -> Event:
-        """Delete all audio of a recording that this service stored. Audio at an external storage provider stays."""
-        if recording.media is not None and is_stored_here(recording, recording.media):
-            await self._media.delete(recording.media.url)
-        if recording.media is not None and self._forget is not None:
-            await self._forget(recording.media.sha256)
-        await self.spool.forget(recording.id)
+        """Delete all audio of a recording that this service stored. Audio at an external storage provider stays.
+
+        The audit trail gets an entry with the erased parts and their locations. A repeated purge has the same entry.
+        """
+        media = recording.media
+        erased: dict[str, Any] = {"metadata": "the recording is a tombstone"}
+        if media is not None and is_stored_here(recording, media):
+            await self._media.delete(media.url)
+            erased["audio"] = plain_location(media.url)
+        elif media is not None:
+            erased["kept"] = plain_location(media.url)
+        if media is not None and self._forget is not None:
+            erased["renditions"] = await self._forget(media.sha256)
+        spooled = await self.spool.forget(recording.id)
+        erased["spool"] = [path for path in spooled if path.startswith("spool/")]
+        erased["aside"] = [path for path in spooled if not path.startswith("spool/")]
+        await self._audit.record(
+            None, AuditAction.ERASE, recording_object(recording), entry_id=f"{recording.id}-erased", erased=erased
+        )
         return Purged(at=self._clock.now())
+
+    async def note_expiry(self, recording: Recording) -> None:
+        """Write an entry of the audit trail before a recording is deleted because its retention is over."""
+        due = recording.delete_at
+        entry_id = f"{recording.id}-expired-{due}"
+        await self._audit.record(None, AuditAction.EXPIRE, recording_object(recording), entry_id=entry_id, due=due)
 
     async def clear(self, recording: Recording) -> None:
         """Delete the files on the node's disk that a recording in this state does not need."""

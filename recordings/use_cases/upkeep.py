@@ -177,6 +177,7 @@ class Upkeep:
             return await self._writer.save_event(recording, await self._finalizer.discard_copy(event, original))
 
     async def _trash(self, recording: Recording, event: Trashed) -> Recording:
+        await self._finalizer.note_expiry(recording)
         # If another process wins the race, it may have set another `delete_at`. Its own due date is right then.
         trashed = await self._writer.save_event_once(recording, event)
         return trashed or await self._store.load(recording.id) or recording

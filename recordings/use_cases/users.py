@@ -5,12 +5,14 @@ from string import digits
 from typing import Final, TypeVar
 
 from recordings.model.account import Account, Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import InvalidInput, InvalidState, NotFound
 from recordings.model.ids import MAX_ID, is_hex_id, new_id
 from recordings.model.query import PageRequest, Query, is_storable
 from recordings.model.recording import Shelf
 from recordings.model.user import Method, PrivLevel, User, hash_password
 from recordings.ports.account_stores import all_accounts, all_users
+from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
@@ -30,9 +32,10 @@ MAX_MATCHES: Final = 8
 class ManageUsers:
     """Creates and finds the users of accounts."""
 
-    def __init__(self, store: MetadataStore, clock: Clock) -> None:
+    def __init__(self, store: MetadataStore, clock: Clock, audit: Audit) -> None:
         self._store = store
         self._clock = clock
+        self._audit = audit
         self._authorized = Authorized(store)
         self._access = AccessControl(store)
 
@@ -73,6 +76,7 @@ class ManageUsers:
             passwords=None if password is None else hash_password(account_id, username, password),
             **texts,
         )
+        await self._record(user, "create")
         if not await self._store.add_user(user):
             message = f"the account already has a user {username!r}, or a user with this id"
             raise InvalidState(message, path=("username",))
@@ -102,6 +106,7 @@ class ManageUsers:
         """
         check_password(password)
         hashes = hash_password(user.account_id, user.username, password)
+        await self._record(user, "set-password")
         if not await self._store.save_passwords(user.account_id, user.id, hashes):
             message = f"there is no user {user.id}"
             raise NotFound(message, path=("user",))
@@ -109,16 +114,22 @@ class ManageUsers:
 
     async def disable(self, user: User) -> None:
         """Disable a user, for the operator. None of the user's credentials is valid until `enable`."""
+        await self._record(user, "disable")
         await self._store.set_disabled(user.account_id, user.id, self._clock.now())
 
     async def enable(self, user: User) -> None:
         """Enable a disabled user, for the operator. The credentials are valid again."""
+        await self._record(user, "enable")
         await self._store.set_disabled(user.account_id, user.id, None)
 
     async def delete(self, user: User) -> None:
         """Delete a user, for the operator. The user's recordings stay. Credentials with this owner are not valid."""
         await self.disable(user)
+        await self._record(user, "delete")
         await self._store.delete_user(user.account_id, user.id)
+
+    async def _record(self, user: User, change: str) -> None:
+        await self._audit.record(None, AuditAction.USER, AuditObject("user", user.id, user.account_id), change=change)
 
     async def may_sign_in(self, principal: Principal) -> bool:
         """Return true if neither the account nor the user of a principal is disabled."""

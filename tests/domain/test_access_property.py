@@ -11,17 +11,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recordings.model.account import GRANTABLE, Account, Principal, Scope
+from recordings.model.audit_entry import (
+    SYSTEM,
+    AuditAction,
+    AuditEntry,
+    AuditFilter,
+    AuditObject,
+    Link,
+    Origin,
+)
 from recordings.model.errors import Forbidden, NotFound, NotRecording, Refused
 from recordings.model.feed_event import EventCursor, EventSelection, EventType, FeedEvent
 from recordings.model.ids import new_id, new_recording_id
 from recordings.model.query import MAX_PAGE, And, Count, Order, OrderField, Page, PageRequest, Query
 from recordings.model.recording import Media, Recording, Shelf, State
 from recordings.model.stats import Dimension, Period, StatsQuery
+from recordings.ports.audit_store import TrailPage
 from recordings.ports.live_events import LiveEvents
 from recordings.ports.parallel import Action
 from recordings.ports.recording_store import MetadataStore
+from recordings.rules.audit_chain import link
 from recordings.rules.media_grants import Grant
 from recordings.use_cases.account_lists import AccountLists
+from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.export_recordings import BY_CHANGE, BY_START, ExportRequest, Exports
@@ -439,6 +451,51 @@ def _has_all_shelves(result: Any, world: World, account_id: str) -> None:
             assert (row["call_id"], row["owner_id"], row["trashed_from"]) == ("", None, None)
         else:
             assert row["call_id"] == expected[row["id"]].call_id
+
+
+@given(world=worlds(), descendants=st.booleans())
+@settings(max_examples=60)
+async def test_the_audit_trail_of_accessible_accounts_needs_the_scope_admin(world: World, descendants: bool) -> None:
+    for account_id in (*world.parents, new_id()):
+        installation = Installation(world)
+        store = cast("MetadataStore", TrailStore(world))
+        log = AuditLog(store, installation.audit)
+        try:
+            wanted = AuditFilter(account_id=account_id)
+            result: Any = await log.page(world.principal, wanted, MAX_PAGE, descendants=descendants)
+        except Refused as refused:
+            result = refused
+        is_known = account_id in world.parents and world.can_access_account(account_id)
+        if not world.has_scope(Scope.ADMIN) or world.principal.owner_id is not None:
+            assert isinstance(result, Forbidden)
+        elif not is_known:
+            assert isinstance(result, NotFound)
+        else:
+            below = {here for here in world.parents if account_id in world.lineage(here)}
+            expected = below if descendants else {account_id}
+            assert {item.entry.account_id for item in result.items} == expected
+        refused_entries = [("read_trail", None)] if isinstance(result, Refused) else []
+        assert installation.audit.refusals == refused_entries
+
+
+class TrailStore(MemoryStore):
+    """A store that has one entry in the trail of each account."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.known = Installation(world).store.known
+
+    async def trail_page(self, filter: AuditFilter, limit: int, after: Any = None) -> TrailPage:
+        entry = AuditEntry(
+            id=filter.account_id,
+            at=1,
+            account_id=filter.account_id,
+            actor=SYSTEM,
+            origin=Origin(),
+            action=AuditAction.HOLD,
+            object=AuditObject("recording"),
+        )
+        return TrailPage([link(entry, "n", Link())], None)
 
 
 @given(world=worlds(), descendants=st.booleans(), trashed=st.booleans())

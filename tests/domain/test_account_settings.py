@@ -29,7 +29,7 @@ async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
 
 @pytest.fixture
 def settings(installation: Installation) -> AccountSettings:
-    return AccountSettings(installation.store, installation.clock)
+    return AccountSettings(installation.store, installation.clock, installation.audit)
 
 
 async def add(installation: Installation, age: int = 0, **fields: Any) -> Recording:

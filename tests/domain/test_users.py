@@ -28,7 +28,7 @@ async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
 
 @pytest.fixture
 def users(installation: Installation) -> ManageUsers:
-    return ManageUsers(installation.store, installation.clock)
+    return ManageUsers(installation.store, installation.clock, installation.audit)
 
 
 def digest(method: Method, text: str) -> str:

@@ -1,5 +1,6 @@
 """Audio in a real S3 store, played with the store's own signed URLs."""
 
+import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,3 +96,17 @@ def test_a_signed_url_needs_the_same_scope(server: Server, client: Client) -> No
 def test_the_doctor_finds_the_audio_in_the_store(server: Server, client: Client, tmp_path: Path) -> None:
     ended = command("doctor", "--verify", "1", data=server.data, seconds=60.0, **server.variables)
     assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
+
+
+def test_each_url_of_the_store_has_an_entry_in_the_audit_trail(server: Server, client: Client, presigns: bool) -> None:
+    before = len(given_urls(server))
+    client.graphql("{ recordings(first: 9) { nodes { media { sha256 } } } }")
+    assert len(given_urls(server)) == before
+    urls = [node["media"]["url"] for node in pages(client) if node["media"]]
+    assert len(given_urls(server)) - before == (len(urls) if presigns else 0)
+
+
+def given_urls(server: Server) -> list[dict[str, Any]]:
+    """Return the entries about given URLs."""
+    words = ("audit", "list", "--account", DEMO_ACCOUNT, "--action", "URL_GIVEN", "--first", "1000")
+    return [json.loads(line) for line in command(*words, data=server.data).stdout.splitlines()]

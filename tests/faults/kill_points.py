@@ -68,7 +68,7 @@ def check(installation: Installation, lives: Mapping[str, Life], deleted: Collec
         assert len(set(delivery_ids)) == 1, step
         if step in deleted:
             assert (recording.state, recording.media, recording.delivery) == (State.PURGED, None, None), step
-            assert recording.trashed_by, step
+            assert recording.trashed_by is None, step
             continue
         assert recording.delivery is not None
         assert (recording.state, recording.delivery.state) == (State.STORED, DeliveryState.DELIVERED), step

@@ -19,6 +19,7 @@ from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.upkeep import Upkeep
 from tests.contract.metadata.samples import recording as sample
 from tests.support.fake_clock import FakeClock
+from tests.support.memory_audit import MemoryAudit
 
 NODE = "n" * 32
 SECONDS = 2
@@ -85,11 +86,12 @@ class Node:
         self.reporter = ListReporter()
         self.courier = ListCourier()
         self.mark = ClockFile(folder)
+        self.audit = MemoryAudit()
 
     def upkeep(self) -> Upkeep:
         parts: Any = {"media": self.media, "spool": self.spool, "audio_processor": self.audio_workers}
         others: Any = {"recorder": self.recorder, "reporter": self.reporter, "courier": self.courier}
-        finalizer = Finalizer(store=self.store, clock=self.clock, **parts)
+        finalizer = Finalizer(store=self.store, clock=self.clock, audit=self.audit, **parts)
         return Upkeep(store=self.store, finalizer=finalizer, clock=self.clock, node=NODE, mark=self.mark, **others)
 
     async def run(self, upkeep: Upkeep) -> None:

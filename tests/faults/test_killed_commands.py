@@ -24,6 +24,7 @@ from tests.e2e.server import command
 from tests.e2e.sound import wav
 from tests.faults.killed_process import Control
 from tests.support.fake_clock import FakeClock
+from tests.support.memory_audit import MemoryAudit
 from tests.support.old_installation import set_created
 
 ACCOUNT = "ab" * 16
@@ -95,7 +96,7 @@ async def data_folder(tmp_path: Path) -> AsyncIterator[DataFolder]:
 
 async def test_retention_set_after_a_kill_gives_every_recording_its_date(data_folder: DataFolder) -> None:
     kept = [await data_folder.add(label=label) for label in (None, "a", "b")]
-    keeping = AccountSettings(data_folder.store, FakeClock())
+    keeping = AccountSettings(data_folder.store, FakeClock(), MemoryAudit())
     for step in data_folder.kill_at_each_step("retention", "set", "--account", ACCOUNT, "--days", "30000"):
         if step:
             assert await keeping.rules(ACCOUNT) == (Retention(30_000),)

@@ -381,3 +381,29 @@ def test_a_key_is_made_of_ids_alone(identity: str) -> None:
     assert key.count("/") == 2
     assert ".." not in key
     assert key.isascii()
+
+
+async def test_a_purge_leaves_an_entry_with_the_erased_parts_and_no_name_or_number(node: Node) -> None:
+    assert await node.store.add_account(Account("a" * 32, "a", 1))
+    recording = await node.record(start=node.clock.now(), from_="+4930@x", caller_id_name="Ada", call_id="+4930-1")
+    await node.run(node.upkeep())
+    stored = await state_of(node, recording)
+    assert stored.media is not None
+    deleted = apply(stored, Trashed(at=node.clock.now(), by="Ada", purge_at=node.clock.now(), reason="Ada asked"))
+    assert await node.store.save(deleted, stored.revision)
+    aside = node.folder / "aside" / recording.id
+    aside.mkdir(parents=True)
+    (aside / "upload").write_bytes(b"x")
+    node.audit.entries.clear()
+    await node.run(node.upkeep())
+    assert node.audit.entries == [("erase", recording.id)]
+    assert node.audit.details[-1] == {
+        "erased": {
+            "audio": stored.media.url,
+            "metadata": "the recording is a tombstone",
+            "spool": [],
+            "aside": [f"aside/{recording.id}"],
+        }
+    }
+    shown = f"{node.audit.details} {await state_of(node, recording)}"
+    assert not [text for text in ("Ada", "+4930") if text in shown]

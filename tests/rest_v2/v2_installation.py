@@ -69,8 +69,8 @@ class Installation:
         self.tokens = Tokens(b"k" * 32, self.clock)
         credentials = Credentials(self.store, self.ticks)
         self.identity = Identity(self.store, self.tokens, credentials, revocations=Revocations(self.store, self.ticks))
-        self.administration = ManageAccounts(self.store, self.clock)
-        self.users = ManageUsers(self.store, self.clock)
+        self.administration = ManageAccounts(self.store, self.clock, self.audit)
+        self.users = ManageUsers(self.store, self.clock, self.audit)
         self.reader = PolicyReader(self.store, self.clock)
         self.policies = Policies(store=self.store, reader=self.reader, clock=self.clock, audit=self.audit)
         self.woken = 0
@@ -106,6 +106,7 @@ class Installation:
             "users": self.users,
             "policies": self.policies,
             "accounts": self.store,
+            "audit": self.audit,
             "authenticate": self.identity.authenticate_token,
             "end_token": self.identity.end_token,
             "issue_token": self.tokens.issue,

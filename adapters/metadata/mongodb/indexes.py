@@ -247,6 +247,13 @@ async def _set_terms(database: Database) -> None:
         await collection.bulk_write(changes, ordered=False)
 
 
+async def _bare_tombstones(database: Database) -> None:
+    # Tombstones of earlier releases have ids of the switch, the name of who deleted them, and a text.
+    names = ("interaction_id", "cdr_id", "trashed_by", "trashed_reason", "source_sha256")
+    change = {"$set": {"call_id": "", **dict.fromkeys(names)}}
+    await database[RECORDINGS].update_many({"state": "PURGED", "call_id": {"$ne": ""}}, change)
+
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _set_ended,
     _set_held_source,
@@ -255,6 +262,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _set_parent_id,
     _set_facets,
     _set_terms,
+    _bare_tombstones,
 )
 """The first step migrates version 1 to 2, and so on. A new database needs no step: it starts with the latest form."""
 

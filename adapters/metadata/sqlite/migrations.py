@@ -325,6 +325,12 @@ _EIGHTEENTH: Final = (
 
 _QUOTAS: Final = ("ALTER TABLE accounts ADD COLUMN quota TEXT NOT NULL DEFAULT '{}'",)
 
+_BARE_TOMBSTONES: Final = (
+    # Tombstones of earlier releases have ids of the switch, the name of who deleted them, and a text.
+    """UPDATE recordings SET call_id = '', interaction_id = NULL, cdr_id = NULL, trashed_by = NULL,
+        trashed_reason = NULL, source_sha256 = NULL WHERE state = 'PURGED'""",
+)
+
 MIGRATIONS: Final = (
     _FIRST,
     _SECOND,
@@ -349,6 +355,7 @@ MIGRATIONS: Final = (
     audit_schema.STATEMENTS,
     event_table.STATEMENTS,
     _QUOTAS,
+    _BARE_TOMBSTONES,
 )
 """Step n migrates `user_version` n to n + 1."""
 

@@ -37,11 +37,13 @@ from adapters.rest_v2.request.v2_errors import (
 from adapters.rest_v2.session.login_digests import LoginDigests
 from adapters.rest_v2.v2_routes import find
 from recordings.model.account import Account, Principal
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import Unauthenticated
 from recordings.model.ids import is_hex_id
 from recordings.ports.account_stores import AccountStore
+from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
-from recordings.rules.access import can_access_account
+from recordings.rules.access import can_access_account, no_account
 
 COST: Final = 1
 LOGIN_COST: Final = 35
@@ -64,6 +66,7 @@ class RequestChecks:
         authenticate: Authenticate,
         logins: LoginDigests,
         accounts: AccountStore,
+        audit: Audit,
         buckets: TokenBuckets,
         principals: TokenBuckets,
         clock: Clock,
@@ -71,6 +74,7 @@ class RequestChecks:
         self._authenticate = authenticate
         self._logins = logins
         self._accounts = accounts
+        self._audit = audit
         self._buckets = buckets
         self._principals = principals
         self._clock = clock
@@ -127,6 +131,8 @@ class RequestChecks:
             self._charge_hashing(context, credential)
             principal = await self._principal(credential, context.client)
         if principal is None:
+            refused = Unauthenticated("unknown user or wrong password")
+            self._audit.refuse(None, AuditAction.LOGIN, AuditObject("user"), refused)
             raise not_authenticated()
         return _check_account_header(context, principal)
 
@@ -149,6 +155,7 @@ class RequestChecks:
         if account is None:
             raise bad_identifier(account_id)
         if not can_access_account(principal, account.id, account.tree):
+            self._audit.refuse(principal, AuditAction.READ, AuditObject("account", account.id), no_account(account.id))
             raise forbidden()
         return account
 

@@ -21,9 +21,11 @@ from adapters.rest_v2.request.v2_errors import (
 from adapters.rest_v2.session.login_digests import LoginDigests
 from adapters.rest_v2.v2_settings import V2Settings
 from recordings.model.account import Account, Principal
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import Unauthenticated
 from recordings.model.user import Method
 from recordings.ports.account_stores import AccountStore
+from recordings.ports.audit import Audit
 
 KEY_LENGTH: Final = 64
 MAX_CREDENTIALS: Final = 64
@@ -41,6 +43,7 @@ class AuthEndpoint:
         issue_token: IssueToken,
         logins: LoginDigests,
         accounts: AccountStore,
+        audit: Audit,
         settings: V2Settings,
     ) -> None:
         self._authenticate = authenticate
@@ -48,6 +51,7 @@ class AuthEndpoint:
         self._issue_token = issue_token
         self._logins = logins
         self._accounts = accounts
+        self._audit = audit
         self._settings = settings
 
     async def api_auth(self, context: RequestContext) -> Response:
@@ -66,7 +70,9 @@ class AuthEndpoint:
         credentials, method, names = read_credentials(context.parameters.body())
         user = await self._logins.find(credentials, method, context.client, **names)
         if user is None:
-            raise not_authenticated()
+            error = Unauthenticated("unknown user or wrong password")
+            self._audit.refuse(None, AuditAction.LOGIN, AuditObject("user"), error)
+            raise not_authenticated() from error
         return await self._start_session(context, self._logins.principal(user), user.id)
 
     async def get_token_auth(self, context: RequestContext) -> Response:
@@ -81,6 +87,9 @@ class AuthEndpoint:
         context.accepted_types()
         token = context.credential.token if context.credential else None
         if token is not None:
+            principal = context.principal
+            target = AuditObject("token", principal.token_id, principal.account_id)
+            await self._audit.record(principal, AuditAction.LOGOUT, target)
             await self._end_token(token)
         return context.reply({})
 
@@ -88,6 +97,8 @@ class AuthEndpoint:
         account = await self._accounts.account(principal.account_id)
         if account is None:
             raise not_authenticated()
+        target = AuditObject("user" if principal.user_id else "key", principal.user_id or principal.key_id, account.id)
+        await self._audit.record(principal, AuditAction.LOGIN, target)
         context.show_token(self._issue_token(principal, self._settings.token_seconds))
         return context.reply(session(account, owner_id, self._settings), status=201)
 

@@ -10,6 +10,7 @@ from adapters.metadata.sqlite import SqliteStore
 from graph.server.system_clock import SystemClock
 from recordings.model.account import Account
 from recordings.use_cases.accounts import ManageAccounts
+from tests.support.memory_audit import MemoryAudit
 
 KEY = bytes(range(32))
 
@@ -34,7 +35,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 @pytest.fixture
 def administration(store: SqliteStore) -> ManageAccounts:
-    return ManageAccounts(store, SystemClock())
+    return ManageAccounts(store, SystemClock(), MemoryAudit())
 
 
 @pytest.fixture

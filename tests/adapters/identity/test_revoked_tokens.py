@@ -17,6 +17,7 @@ from recordings.model.instants import HOUR, SECOND, Millis
 from recordings.use_cases.access_control import TTL
 from recordings.use_cases.accounts import ManageAccounts
 from tests.adapters.identity.conftest import Seconds
+from tests.support.memory_audit import MemoryAudit
 
 
 class CountingStore(SqliteStore):
@@ -112,7 +113,7 @@ async def test_other_credentials_cannot_be_revoked_as_tokens(
 async def test_the_store_is_queried_rarely_and_only_for_valid_signatures(
     counting_store: CountingStore, seconds: Seconds, tokens: Tokens
 ) -> None:
-    account = await ManageAccounts(counting_store, SystemClock()).create_account("Acme")
+    account = await ManageAccounts(counting_store, SystemClock(), MemoryAudit()).create_account("Acme")
     here = process(counting_store, tokens, seconds)
     token = tokens.issue(Principal(account.id, frozenset({Scope.READ})))
     for _ in range(10):
@@ -131,7 +132,7 @@ async def test_the_store_is_queried_rarely_and_only_for_valid_signatures(
 async def test_a_concurrent_query_does_not_undo_a_revocation(
     counting_store: CountingStore, seconds: Seconds, tokens: Tokens
 ) -> None:
-    account = await ManageAccounts(counting_store, SystemClock()).create_account("Acme")
+    account = await ManageAccounts(counting_store, SystemClock(), MemoryAudit()).create_account("Acme")
     here = process(counting_store, tokens, seconds)
     token = tokens.issue(Principal(account.id, frozenset({Scope.READ})))
     counting_store.hold = asyncio.Event()

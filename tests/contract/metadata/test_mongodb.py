@@ -312,6 +312,17 @@ async def test_documents_of_version_3_are_changes_of_their_last_revision(
     assert (await store.rows([given.id], frozenset({"changed"})))[given.id]["changed"] == given.modified
 
 
+async def test_tombstones_of_earlier_releases_lose_names_and_texts(
+    store: MongoStore, mongodb_client: Client, mongodb_database: str
+) -> None:
+    given = recording(state=State.PURGED, trashed_by="Ada", trashed_reason="Ada asked", call_id="+4930", cdr_id="c")
+    await store.insert(given)
+    mongodb_client[mongodb_database][META].update_one({}, {"$inc": {"version": -1}})
+    await store.open()
+    bare = replace(given, trashed_by=None, trashed_reason=None, call_id="", cdr_id=None, interaction_id=None)
+    assert await store.load(given.id) == replace(bare, source_sha256=None)
+
+
 async def test_a_field_missing_in_older_documents_is_null(
     store: MongoStore, mongodb_client: Client, mongodb_database: str
 ) -> None:

@@ -26,7 +26,7 @@ from recordings.model.events import Purged, Trashed
 from recordings.model.fields import PARTS
 from recordings.model.instants import LATEST
 from recordings.model.query import HasMetadata, PageRequest, Query
-from recordings.model.recording import ROW_FIELDS, Applied
+from recordings.model.recording import ROW_FIELDS, Applied, State
 from recordings.ports.recording_store import StoreUnavailableError, Taken
 from recordings.rules.lifecycle import apply
 from tests.contract.metadata.samples import AUDIO, NOW, full, loaded, put_copies, put_older, recording
@@ -247,6 +247,19 @@ async def test_one_of_the_copies_of_version_8_holds_its_file(tmp_path: Path) -> 
     rewrite_as_version(8, tmp_path)
     await made.open()
     assert {name: (await loaded(made, name)).held_source for name in expected} == expected
+    await made.close()
+
+
+async def test_tombstones_of_earlier_versions_lose_names_and_texts(tmp_path: Path) -> None:
+    made = SqliteStore(tmp_path)
+    await made.open()
+    given = recording(state=State.PURGED, trashed_by="Ada", trashed_reason="Ada asked", call_id="+4930", cdr_id="c")
+    await made.insert(given)
+    await made.close()
+    rewrite_as_version(len(MIGRATIONS) - 1, tmp_path)
+    await made.open()
+    bare = replace(given, trashed_by=None, trashed_reason=None, call_id="", cdr_id=None, interaction_id=None)
+    assert await made.load(given.id) == replace(bare, source_sha256=None)
     await made.close()
 
 
