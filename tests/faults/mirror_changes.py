@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,29 @@ async def write(place: str, process: int, changes: int) -> None:
         await asyncio.gather(*(change(store, f"writer-{name}", changes, skewed(name)) for name in names))
     finally:
         await store.close()
+
+
+async def start_writers(place: str, changes: int) -> list[asyncio.subprocess.Process]:
+    """Start the processes that write. `changes` is the number of changes of each writer."""
+    return [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.faults.mirror_changes", "write", place,
+            "--process", str(process), "--changes", str(changes),
+            env=os.environ,
+        )
+        for process in range(PROCESSES)
+    ]  # fmt: skip
+
+
+async def until_written(
+    writers: Sequence[asyncio.subprocess.Process], disturbing: Sequence[asyncio.Task[None]]
+) -> None:
+    """Wait for the writers, and end the disturbances then."""
+    codes = [await each.wait() for each in writers]
+    for each in disturbing:
+        each.cancel()
+    if any(codes):
+        raise subprocess.CalledProcessError(max(codes, key=abs), "writers")
 
 
 def uri_of(members: ReplicaSet) -> str:
@@ -99,28 +123,15 @@ async def run(place: str, members: ReplicaSet | None, options: argparse.Namespac
     await store.open()
     mirror = Mirror(store)
     begun = time.monotonic()
-    writers = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.faults.mirror_changes", "write", place,
-            "--process", str(process), "--changes", str(options.changes),
-            env=os.environ,
-        )
-        for process in range(PROCESSES)
-    ]  # fmt: skip
+    writers = await start_writers(place, options.changes)
     disturbing = []
     if members is not None and (options.kill_primary or options.pause_primary):
         disturbing = [asyncio.create_task(disturb(members, kill=options.kill_primary, pause=options.pause_primary))]
     if options.slow_writes:
         disturbing += [asyncio.create_task(hold(place, random.Random(number))) for number in range(HOLDERS)]
 
-    async def until_written() -> None:
-        codes = [await each.wait() for each in writers]
-        for each in disturbing:
-            each.cancel()
-        if any(codes):
-            raise subprocess.CalledProcessError(max(codes, key=abs), "writers")
-
-    await follow(mirror, [asyncio.create_task(until_written())], random.Random(options.seed))
+    written = asyncio.create_task(until_written(writers, disturbing))
+    await follow(mirror, [written], random.Random(options.seed))
     missing = await mirror.missing()
     seconds = time.monotonic() - begun
     found = f"{mirror.received} changes received of {len(mirror.rows)} recordings, {len(missing)} missing, none twice"

@@ -160,7 +160,7 @@ class ChangeClock:
         begun = time.monotonic()
         hello = await self._database.command("hello", read_preference=ReadPreference.PRIMARY)
         self._clock_sample = begun, to_millis(hello["localTime"].replace(tzinfo=UTC))
-        committed, last = _times_of(hello)
+        committed, last = times_of(hello)
         self._age += min(begun - self._answered, MAX_GAP)
         self._answered = time.monotonic()
         while self._samples and self._age - self._samples[0][0] >= LONGEST_WRITE:
@@ -184,7 +184,7 @@ async def _guard(database: Database) -> bool:
     return not validator or validator == GUARD
 
 
-def _times_of(hello: Document) -> tuple[Millis, Timestamp]:
+def times_of(hello: Document) -> tuple[Millis, Timestamp]:
     """Return the time of the last entry that a majority has, and the primary's last entry."""
     if "lastWrite" in hello:
         written = hello["lastWrite"]

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Final
 
 from bson.int64 import Int64
+from bson.timestamp import Timestamp
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
@@ -93,6 +94,7 @@ class EventCollection:
         majority = ReadConcern("majority")
         self._watched = connection.database.with_options(read_concern=majority)
         self._with_events = connection.database[RECORDINGS].with_options(read_concern=majority)
+        self._stream: EventStream | None = None
         self._events = connection.database[EVENTS]
         self._events_final = self._events.with_options(read_concern=majority)
 
@@ -102,9 +104,11 @@ class EventCollection:
         """Return the first events of these accounts after a position."""
         end = LATEST if below is None else below
         async with await self._causal_session() as session:
-            if self._stamps.last_entry is not None:
-                # All changes before the watermark are visible after this entry.
-                session.advance_operation_time(self._stamps.last_entry)
+            begun = None if self._stream is None else self._stream.begun
+            # The changes before the watermark, and those before the watch, are visible after these entries.
+            for entry in (self._stamps.last_entry, begun):
+                if entry is not None:
+                    session.advance_operation_time(entry)
             # The order matters: an event that is moved meanwhile is found in the second place.
             embedded = await self._embedded_events(list(account_ids), after.stamp, end, limit, session)
             own = await self._own_events(list(account_ids), after.stamp, embedded.end, limit, session)
@@ -159,23 +163,30 @@ class EventCollection:
 
     async def watch_events(self) -> AsyncGenerator[NewEvents]:
         """Yield the new events of all accounts, of all servers."""
-        stream = EventStream(self._watched, self._stamps, self._events_by_key)
-        async for batch in stream.batches():
+        self._stream = EventStream(self._watched, self._stamps, self._events_by_key)
+        async for batch in self._stream.batches():
             yield batch
 
-    async def _events_by_key(self, keys: Collection[tuple[str, int]]) -> list[FeedEvent]:
-        """Return the events with these subjects and revisions. A revision without an event has none."""
+    async def _events_by_key(self, keys: Collection[tuple[str, int]], entry: Timestamp) -> list[FeedEvent]:
+        """Return the events with these subjects and revisions, read after an entry of the oplog.
+
+        A revision without an event has none.
+        """
         subjects = {subject for subject, _ in keys}
         found: dict[tuple[str, int], FeedEvent] = {}
-        async for document in self._with_events.find({"_id": {"$in": list(subjects)}}, _FIELDS):
-            for each in document.get("events", ()):
-                event = read_event(document["account_id"], document["_id"], each)
-                found[event.key] = event
-        missing = [_id_of(*key) for key in keys if key not in found]
-        if missing:
-            async for document in self._events_final.find({"_id": {"$in": missing}}):
-                event = _own_event(document)
-                found[event.key] = event
+        async with await self._causal_session() as session:
+            # After a failover, the new primary may show these changes later than the stream did.
+            session.advance_operation_time(entry)
+            options = {"max_time_ms": _READ_MS, "session": session}
+            async for document in self._with_events.find({"_id": {"$in": list(subjects)}}, _FIELDS, **options):
+                for each in document.get("events", ()):
+                    event = read_event(document["account_id"], document["_id"], each)
+                    found[event.key] = event
+            missing = [_id_of(*key) for key in keys if key not in found]
+            if missing:
+                async for document in self._events_final.find({"_id": {"$in": missing}}, **options):
+                    event = _own_event(document)
+                    found[event.key] = event
         return [found[key] for key in keys if key in found]
 
 

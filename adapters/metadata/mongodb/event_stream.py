@@ -15,9 +15,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 from bson.timestamp import Timestamp
+from pymongo import ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
 
-from adapters.metadata.mongodb.change_clock import ChangeClock
+from adapters.metadata.mongodb.change_clock import ChangeClock, times_of
 from adapters.metadata.mongodb.driver import Database, Document, to_cursor
 from adapters.metadata.mongodb.indexes import EVENTS, META, RECORDINGS
 from adapters.metadata.mongodb.unavailable import is_unavailable
@@ -28,7 +29,7 @@ from recordings.ports.recording_store import StoreUnavailableError
 
 log: Final = logging.getLogger(__name__)
 Key = tuple[str, int]
-ReadEvents = Callable[[Collection[Key]], Awaitable[list[FeedEvent]]]
+ReadEvents = Callable[[Collection[Key], Timestamp], Awaitable[list[FeedEvent]]]
 MAX_BATCH: Final = 512
 """How many changes are read together."""
 TICK_SECONDS: Final = 0.5
@@ -61,12 +62,14 @@ _PIPELINE: Final = [
 
 
 class EventStream:
-    """One watch. `read` returns the events of subjects and revisions; a revision may have none."""
+    """One watch. `read` returns the events of subjects and revisions, as they are after an entry of the oplog."""
 
     def __init__(self, database: Database, clock: ChangeClock, read: ReadEvents) -> None:
         self._database = database
         self._clock = clock
         self._read = read
+        self.begun: Timestamp | None = None
+        """The entry of the oplog behind which the stream shows all changes. Reads of earlier ones must include it."""
         self._token: Document | None = None
         self._changes: asyncio.Queue[Document] = asyncio.Queue(MAX_BATCH)
         self._awaited: tuple[Timestamp, Millis] | None = None
@@ -94,18 +97,31 @@ class EventStream:
         """Receive the changes, and open the stream again after an error."""
         while True:
             try:
-                async with await to_cursor(self._database.watch(_PIPELINE, start_after=self._token)) as stream:
+                async with await to_cursor(self._database.watch(_PIPELINE, **await self._start())) as stream:
                     opened.set()
                     async for change in stream:
-                        await self._changes.put(change)
+                        # The stream begins with that entry itself.
+                        if self.begun is None or change["clusterTime"] > self.begun:
+                            await self._changes.put(change)
                         self._token = change["_id"]
             except PyMongoError as error:
                 if isinstance(error, OperationFailure) and error.code in _HISTORY_LOST:
                     log.warning("the change stream has lost its place in the oplog: readers catch up")
-                    self._token, self._has_gap = None, True
+                    self._token, self.begun, self._has_gap = None, None, True
                 elif not is_unavailable(error):
                     raise
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _start(self) -> dict[str, Any]:
+        """Return where the stream starts: behind the last change, or now."""
+        if self._token is not None:
+            return {"start_after": self._token}
+        if self.begun is None:
+            # The primary's last entry, which a majority may not have yet. By itself, a stream would start there, too,
+            # but it would not tell. A read that follows must wait for that entry.
+            hello = await self._database.command("hello", read_preference=ReadPreference.PRIMARY)
+            _, self.begun = times_of(hello)
+        return {"start_at_operation_time": self.begun}
 
     async def _next_batch(self) -> NewEvents:
         changes: list[Document] = []
@@ -116,15 +132,15 @@ class EventStream:
             changes.append(self._changes.get_nowait())
         has_gap, self._has_gap = self._has_gap, False
         keys = dict.fromkeys(key for change in changes if (key := _key_of(change)) is not None)
-        events = await self._events(list(keys)) if keys else []
+        events = await self._events(list(keys), changes[-1]["clusterTime"]) if keys else []
         if changes:
             self._note_seen(changes[-1]["clusterTime"])
         return NewEvents(sorted(events, key=lambda event: event.position), self._complete_to, has_gap)
 
-    async def _events(self, keys: list[Key]) -> list[FeedEvent]:
+    async def _events(self, keys: list[Key], entry: Timestamp) -> list[FeedEvent]:
         while True:
             try:
-                return await self._read(keys)
+                return await self._read(keys, entry)
             except PyMongoError as error:
                 if not is_unavailable(error):
                     raise

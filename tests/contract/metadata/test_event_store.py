@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from graph.server.event_hub import EventHub
 from recordings.model.feed_event import BEGINNING, EventPosition, EventType, FeedEvent
 from recordings.model.recording import Recording
 from recordings.ports.event_store import NewEvents
@@ -14,6 +15,8 @@ from recordings.ports.recording_store import MetadataStore
 from tests.contract.metadata.conftest import Stores
 from tests.contract.metadata.samples import NOW, recording
 from tests.contract.metadata.test_change_order import shorten_limits
+from tests.support.event_followers import follow_live, follow_pages
+from tests.support.mirror import change, skewed
 
 ACCOUNTS = ("a" * 32, "b" * 32, "c" * 32)
 
@@ -171,3 +174,23 @@ async def test_a_watch_tells_up_to_when_it_is_complete(stores: Stores, monkeypat
         assert seen == [EventPosition(stamp, given.id, 0)]
     finally:
         await watch.aclose()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "pymongo"])
+async def test_readers_of_a_store_under_load_get_every_event(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_limits(monkeypatch)
+    opened = [await stores.open() for _ in range(3)]
+    hub = EventHub(opened[2])
+    writing = [
+        asyncio.ensure_future(change(opened[number % 2], f"writer-{number}", 30, skewed(number)))
+        for number in range(16)
+    ]
+    try:
+        for received in await asyncio.gather(
+            follow_pages(opened[2], hub, writing, random.Random(1)),
+            follow_live(opened[2], hub, writing, random.Random(2)),
+        ):
+            assert await received.missing(opened[2]) == []
+            assert received.events == 16 * 30
+    finally:
+        await hub.stop()
