@@ -12,9 +12,9 @@ Result = TypeVar("Result")
 
 
 def add_key(path: Path, signing_id: str) -> str:
-    """Add a key to a key file, and return its id. If the file has a key after the signing key, return that one's id.
+    """Add a key to a key file, and return its id. If a key follows the signing key, return the id of the last key.
 
-    So a rotation that was interrupted continues with the same key.
+    So an interrupted rotation continues with the same key.
 
     Raises:
         SecretFileError: the file cannot be changed, or it has too many keys.

@@ -37,7 +37,7 @@ _MARGIN_SECONDS: Final = 0.5
 @click.command("rotate-installation")
 @setting_options(STORAGE)
 def rotate_installation(options: Mapping[str, str | None]) -> None:
-    """Replace the installation's key: sign with a new key, and accept what older keys signed.
+    """Replace the installation's key: sign with a new key, and accept signatures of older keys.
 
     The command adds a key to the key file. When all running servers have read it, they sign with it. No restart is
     needed. Servers whose key file is a copy need the changed file: copy it to them, and run this command again. It
@@ -119,7 +119,7 @@ async def _rotate(settings: "Settings", store: "MetadataStore") -> None:
 
 
 async def _servers_without(key_id: str, store: "MetadataStore") -> Collection[str]:
-    """Wait until all running servers have a key. Return the names of those that do not get it."""
+    """Wait until all running servers have a key. Return the names of the servers without it."""
     if not isinstance(store, PeerStore):
         # If a server runs on this data folder, it reads the file within this time.
         await asyncio.sleep(INTERVAL + _MARGIN_SECONDS)
@@ -151,11 +151,11 @@ async def _drop(settings: "Settings", store: "MetadataStore", key_id: str, *, ye
         raise click.ClickException(f"the key {key_id} signs now: run `recordings key rotate-installation` first")
     since = (await store.installation()).key_since
     confirm(
-        f"Tokens, signed URLs and cursors that the key {key_id} signed are rejected from now on, also those that have "
+        f"Tokens, signed URLs and cursors that the key {key_id} signed are rejected from now on, even if they have "
         f"not expired. The present key signs since {'?' if since is None else to_iso(since)}.",
         yes=yes,
     )
-    # Stored secrets, such as those that sign deliveries, must not depend on the old key.
+    # Stored secrets of accounts must not depend on the old key.
     await encrypt_again(store, secret_sealer(key))
     await asyncio.to_thread(drop_key, key.path, key_id)
     key.reload()
@@ -167,8 +167,9 @@ async def _adopt(settings: "Settings", store: "MetadataStore", *, yes: bool) -> 
     from graph.open_parts import key_path
 
     before = await store.installation()
+    owner = "no key yet" if before.key_id is None else f"the key {before.key_id}"
     confirm(
-        f"The metadata store belongs to the key {before.key_id}. From now on it belongs to the newest key of "
+        f"The metadata store belongs to {owner}. From now on it belongs to the newest key of "
         f"{key_path(settings)}. Tokens, signed URLs and cursors of other keys are rejected, and servers without this "
         "key do not start.",
         yes=yes,

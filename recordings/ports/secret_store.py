@@ -36,4 +36,4 @@ class SecretStore(Protocol):
         """
 
     async def account_secrets(self, limit: int, after: AccountSecret | None = None) -> Sequence[AccountSecret]:
-        """Return the secrets of all accounts, sorted by account and name; with `after`, only those that follow it."""
+        """Return the secrets of all accounts, sorted by account and name; with `after`, the secrets after it."""

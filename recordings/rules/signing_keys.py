@@ -15,8 +15,8 @@ class SigningKey:
 class SigningKeys:
     """The keys of one purpose. They change while the process runs, when the installation's key is rotated.
 
-    `accepted` has the signing key first. It is another object after each change, so a user can keep what it computed
-    from the keys until then.
+    `accepted` has the signing key first. It is another object after each change, so a user can keep values that
+    it computed from the keys until then.
     """
 
     def __init__(self, accepted: Iterable[SigningKey]) -> None:

@@ -1,6 +1,6 @@
-"""The secrets of accounts that must be usable: those that sign deliveries, and the auth tokens of Twilio.
+"""The secrets of accounts that must be usable: secrets that sign deliveries, and auth tokens of Twilio.
 
-They are stored encrypted. A secret has a second value during a rotation: the one before.
+They are stored encrypted. During a rotation a secret has two values: the new one and the former one.
 """
 
 from collections.abc import Callable, Sequence

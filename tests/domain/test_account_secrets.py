@@ -1,4 +1,4 @@
-"""The secrets of accounts: who may change them, rotations, and what is stored."""
+"""The secrets of accounts: access to them, rotations, and their stored form."""
 
 import asyncio
 from base64 import b64encode
@@ -121,6 +121,18 @@ async def test_simultaneous_rotations_keep_the_last_two(opened: Opened) -> None:
     kept = await opened.secrets.values(ACCOUNT, SecretKind.DELIVERY)
     assert len(set(kept)) == 2
     assert set(kept) <= set(made)
+
+
+async def test_an_ingest_address_uses_its_own_auth_token_or_that_of_the_account(opened: Opened) -> None:
+    one, other = "1" * 32, "2" * 32
+    for address in (one, other):
+        await opened.store.add_ingest(IngestAddress(address, ACCOUNT, "0" * 64, 0))
+    await opened.secrets.put(ACCOUNT, SecretKind.TWILIO, "own", one)
+    assert [await opened.secrets.twilio_tokens(ACCOUNT, each) for each in (one, other)] == [("own",), ()]
+    await opened.secrets.put(ACCOUNT, SecretKind.TWILIO, "all")
+    assert [await opened.secrets.twilio_tokens(ACCOUNT, each) for each in (one, other)] == [("own",), ("all",)]
+    await opened.secrets.clear(ACCOUNT, SecretKind.TWILIO, one)
+    assert await opened.secrets.twilio_tokens(ACCOUNT, one) == ("all",)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Delays after failed logins: guesses are slowed down, and nobody is locked out for long."""
+"""Delays after failed logins: guesses are slowed down, and no client is locked out for long."""
 
 import sys
 

@@ -372,6 +372,8 @@ async def test_logins_cost_more(v2: V2Client) -> None:
     data = {"data": {"api_key": "0" * 64}}
     answers = [await v2.send("PUT", "/v2/api_auth", headers=NOBODY, json=data) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [404, 404, 429]
+    # The bucket has 30 tokens, and gains 10 per second.
+    assert answers[2].headers["retry-after"] == "1"
     assert answers[0].json()["tokens"] == {"consumed": 35, "remaining": 65}
 
 

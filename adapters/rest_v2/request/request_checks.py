@@ -163,7 +163,7 @@ class RequestChecks:
         wait = self._buckets.take(_bucket(context), cost)
         self._show_tokens(context, 0 if wait else cost)
         if wait:
-            raise too_many_requests()
+            raise too_many_requests(wait if context.operation.login else None)
 
     def _charge_hashing(self, context: RequestContext, credential: Credential) -> None:
         """Also charge the client's own bucket for a password guess, because the client chooses the account."""

@@ -197,7 +197,7 @@ def unpaged_too_large() -> V2Error:
 
 
 def too_many_requests(wait: int | None = None) -> V2Error:
-    """429. Kazoo does not say how many seconds to wait. After failed logins, this service does."""
+    """429. Kazoo does not say how many seconds to wait. For logins, this service does."""
     error = message_error(429, "too_many_requests")
     if wait is not None:
         error.headers["retry-after"] = str(wait)

@@ -11,7 +11,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from adapters.recorders.dialects.twilio_signature import fault, signature
+from adapters.recorders.embedded import StreamSignatures
 from recordings.ports.sealer import CannotUnsealError
+from recordings.use_cases.access_control import TTL
 from tests.adapters.recorders.parts import ACCOUNT, ADDRESS, SECRET, World, world
 from tests.adapters.recorders.senders import base64_credentials
 
@@ -155,3 +157,22 @@ async def test_a_token_that_cannot_be_read_refuses_the_stream(tmp_path: Path) ->
 
     async with world(tmp_path, twilio_tokens=broken) as here:
         assert "cannot be checked" in await refusal(here, {"X-Twilio-Signature": signature(here.ws, TOKEN)})
+
+
+async def test_a_new_auth_token_applies_within_seconds_and_is_read_once_until_then(tmp_path: Path) -> None:
+    asked: list[str] = []
+    valid = [TOKEN]
+
+    async def changing(_account_id: str, address: str) -> Sequence[str]:
+        asked.append(address)
+        return list(valid)
+
+    now = [0.0]
+    async with world(tmp_path) as here:
+        signatures = StreamSignatures(here.clock, changing, seconds=lambda: now[0])
+        for _ in range(3):
+            assert await signatures._tokens(ACCOUNT, ADDRESS) == [TOKEN]
+        valid[:] = ["newer"]
+        now[0] += TTL
+        assert await signatures._tokens(ACCOUNT, ADDRESS) == ["newer"]
+    assert (len(asked), TTL < 5) == (2, True)
