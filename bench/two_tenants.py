@@ -6,7 +6,6 @@ Each attack runs against a real server of its own. B uploads a second of audio a
 table has the time until B's upload is STORED, and B's median and slowest page.
 """
 
-import asyncio
 import socket
 import statistics
 import tempfile
@@ -14,76 +13,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final
 
-from adapters.metadata.sqlite import SqliteStore
-from graph.services import Services, open_services
-from graph.settings import load
-from recordings.model.account import DEFAULT_SCOPES, Principal
-from recordings.model.recording import Recording, State
-from tests.contract.metadata.samples import recording
 from tests.e2e.server import Server
 from tests.e2e.sound import opus_silence, wav
+from tests.e2e.tenants import Tenant, add_due_purges, ask, make_tenants, upload
 
-ACCOUNTS: Final = {"A": "aa" * 16, "B": "bb" * 16}
 UPLOADS: Final = 3
 WAIT: Final = 300.0
 """Seconds after which an upload of B is given up."""
 _PAGE: Final = b'{"query": "{ recordings(first: 20) { nodes { id state } } }"}'
-
-
-@dataclass(frozen=True)
-class Tenant:
-    """An account, with its ingest addresses and a token."""
-
-    account_id: str
-    addresses: tuple[str, ...]
-    token: str
-
-
-def make_tenants(data: Path) -> Mapping[str, Tenant]:
-    """Create the two accounts in a data folder."""
-
-    async def make(services: Services) -> dict[str, Tenant]:
-        made = {}
-        for name, account_id in ACCOUNTS.items():
-            await services.accounts.create_account(name, account_id=account_id)
-            addresses = [await services.accounts.create_ingest(account_id) for _ in range(2)]
-            token = services.tokens.issue(Principal(account_id, frozenset(DEFAULT_SCOPES)), 86_400)
-            paths = tuple(f"/ingest/{each.address.id}/{each.secret}" for each in addresses)
-            made[name] = Tenant(account_id, paths, token)
-        return made
-
-    async def run() -> dict[str, Tenant]:
-        async with open_services(load({}, {"data": str(data)})) as services:
-            return await make(services)
-
-    return asyncio.run(run())
-
-
-def upload(port: int, address: str, call_id: str, body: bytes, extension: str = "wav") -> tuple[int, bytes]:
-    """Send a file and return the status and the body of the response."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=WAIT)
-    try:
-        connection.request("PUT", f"{address}/{call_id}.{extension}?call_id={call_id}", body)
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
-
-
-def ask(port: int, token: str, body: bytes) -> bytes:
-    """Send a GraphQL request and return the body of the response."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=WAIT)
-    try:
-        headers = {"X-Auth-Token": token, "Content-Type": "application/json"}
-        connection.request("POST", "/graphql", body, headers)
-        return connection.getresponse().read()
-    finally:
-        connection.close()
 
 
 def seconds_until_stored(port: int, tenant: Tenant, call_id: str, body: bytes, wait: float = WAIT) -> float:
@@ -184,30 +124,8 @@ def slow_heads(stack: ExitStack, server: Server, _tenant: Tenant) -> None:
 def due_purges(_stack: ExitStack, server: Server, tenant: Tenant) -> None:
     """Restart the server with many recordings of A whose purge is due."""
     server.stop()
-    asyncio.run(_insert(server.data, [_due(tenant.account_id, number) for number in range(DUE)]))
+    add_due_purges(server.data, tenant.account_id, DUE)
     server.start()
-
-
-def _due(account_id: str, number: int) -> Recording:
-    due = 1_700_000_000_000 + number
-    return replace(
-        recording(account_id=account_id),
-        state=State.TRASHED,
-        trashed_from=State.FAILED,
-        purge_at=due,
-        due_at=due,
-        node=None,
-    )
-
-
-async def _insert(data: Path, recordings: list[Recording]) -> None:
-    store = SqliteStore(data)
-    await store.open()
-    try:
-        for start in range(0, len(recordings), 500):
-            await asyncio.gather(*(store.insert(each) for each in recordings[start : start + 500]))
-    finally:
-        await store.close()
 
 
 DUE: Final = 60_000

@@ -47,6 +47,7 @@ from graph.server.http_host import CheckedHost
 from graph.server.key_watch import KeyWatch
 from graph.server.media_check import MediaCheck
 from graph.server.request_log import RequestLog, masked, unavailable
+from graph.server.retention_work import RetentionWork
 from graph.server.slot_counting import SlotCounting
 from graph.services import Services
 from graph.stats.stats_endpoint import StatsEndpoint
@@ -59,7 +60,6 @@ from recordings.ports.recording_store import StoreUnavailableError
 if TYPE_CHECKING:
     from adapters.peers import PresencePublisher
 
-_EXTRA_STEPS: Final = 4
 VERSION: Final = version("call-recording-api")
 """The running release."""
 
@@ -70,14 +70,11 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
     `listener` is the bound socket for AudioSocket.
     """
     drain = drain or Drain(0, 0, services.embedded.live_calls)
-    # Steps that wait for a store must not leave the audio workers idle.
-    max_steps = services.settings.audio_workers + _EXTRA_STEPS
     background = BackgroundWork(
         services.upkeep,
         services.recorder,
         services.recordings,
         services.wake,
-        max_steps,
         policies=services.policy.starts,
     )
     publisher = _presence_publisher(services)
@@ -113,6 +110,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
             asyncio.create_task(media_check.run(), name="media check"),
             asyncio.create_task(counting.run(), name="figures"),
             asyncio.create_task(sealing.run(), name="audit seals"),
+            asyncio.create_task(RetentionWork(services.retention_runs).run(), name="retention"),
             asyncio.create_task(key_watch.run(), name="installation key"),
         )
         if publisher is not None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from adapters.audio import AudioWorkers, Renditions
@@ -18,10 +19,10 @@ from graph.media.convert import Converter
 from graph.open_parts import DELIVERY_FOLDER, MIB, OpenParts, open_parts
 from graph.policy_use_cases import PolicyUseCases
 from graph.server.audit_trail import AuditTrail
-from graph.server.background_work import WakeSignal
 from graph.server.clock_file import ClockFile
 from graph.server.data_folder import foreign_entries
 from graph.server.event_hub import EventHub
+from graph.server.step_runner import WakeSignal
 from graph.server.switch_control import SwitchControl
 from graph.server.system_clock import SystemClock
 from graph.server.work_log import LogReporter
@@ -47,6 +48,7 @@ from recordings.use_cases.import_recording import RecordingImporter
 from recordings.use_cases.ingest import Ingest
 from recordings.use_cases.quotas import Quotas
 from recordings.use_cases.recordings import Recordings
+from recordings.use_cases.retention_runs import RetentionRuns
 from recordings.use_cases.seal_audit import AuditSealer
 from recordings.use_cases.servers import Servers
 from recordings.use_cases.switch_takes import SwitchTakes
@@ -91,6 +93,7 @@ class Services:
     users: ManageUsers
     account_settings: AccountSettings
     secrets: AccountSecrets
+    retention_runs: RetentionRuns
     closing: AccountClosing
     policy: PolicyUseCases
     doctor: Doctor
@@ -157,6 +160,9 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
     limits = Limits(
         max_body=settings.max_body * MIB,
         max_streams=settings.max_streams,
+        max_uploads=settings.max_uploads,
+        account_share=settings.account_share,
+        min_speed=settings.upload_min_speed,
         max_received=settings.max_received_hours * HOUR / SECOND,
     )
     embedded = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
@@ -207,6 +213,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
     peers = store if isinstance(store, PeerStore) else None
     servers = None if peers is None else Servers(peers, store, clock)
     tokens, hub = Tokens(key.derive("jwt"), clock), EventHub(store)
+    account_settings = AccountSettings(store, clock, audit)
     return Services(
         settings=settings,
         clock=clock,
@@ -251,8 +258,9 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         upkeep=upkeep,
         accounts=ManageAccounts(store, clock, audit),
         users=ManageUsers(store, clock, audit),
-        account_settings=AccountSettings(store, clock, audit),
+        account_settings=account_settings,
         secrets=parts.secrets,
+        retention_runs=RetentionRuns(store, account_settings, clock, f"{parts.node}-{token_hex(4)}"),
         closing=AccountClosing(store, clock, audit),
         policy=policy_use_cases,
         doctor=Doctor(

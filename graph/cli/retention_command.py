@@ -7,6 +7,7 @@ import click
 
 from graph.cli.progress_bar import progress_bar
 from graph.cli.shared_options import STORAGE, account_option, print_json, setting_options, with_services
+from recordings.model.instants import to_iso
 from recordings.model.retention import MAX_DAYS, Retention
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 _label: Final = click.option(
     "--label", help="The label to which the rule applies. [default: all labels that have no rule]"
+)
+_wait: Final = click.option(
+    "--wait", is_flag=True, help="Apply the rules in this command, and print their effect. No server is needed."
 )
 _dry_run: Final = click.option("--dry-run", is_flag=True, help="Change nothing. Only print the expected changes.")
 
@@ -35,24 +39,39 @@ def retention() -> None:
     help="Days to keep a recording, counted from its start.",
 )
 @_dry_run
+@_wait
 @setting_options(STORAGE)
-def set_(account_id: str, label: str | None, days: int, dry_run: bool, options: Mapping[str, str | None]) -> None:
+def set_(
+    account_id: str, label: str | None, days: int, dry_run: bool, wait: bool, options: Mapping[str, str | None]
+) -> None:
     """Set a rule. It applies to existing and future recordings.
 
-    For each day, one line shows how many recordings will now be deleted on that day. The last line is a summary.
-    Deleted recordings go to the trash, from which they can be restored as usual.
+    The command answers at once. A server applies the rule to the existing recordings in the background; `retention
+    progress` shows how far it is. Deleted recordings go to the trash, from which they can be restored as usual.
+
+    With --dry-run and --wait, one line for each day shows how many recordings will be deleted on that day. The last
+    line is a summary.
     """
-    _set(options, account_id, Retention(days, label), dry_run)
+    _set(options, account_id, Retention(days, label), dry_run, wait)
 
 
 @retention.command()
 @account_option
 @_label
 @_dry_run
+@_wait
 @setting_options(STORAGE)
-def clear(account_id: str, label: str | None, dry_run: bool, options: Mapping[str, str | None]) -> None:
+def clear(account_id: str, label: str | None, dry_run: bool, wait: bool, options: Mapping[str, str | None]) -> None:
     """Remove a rule, for existing and future recordings. The output is that of `set`."""
-    _clear(options, account_id, label, dry_run)
+    _clear(options, account_id, label, dry_run, wait)
+
+
+@retention.command()
+@account_option
+@setting_options(STORAGE)
+def progress(account_id: str, options: Mapping[str, str | None]) -> None:
+    """Show how far the rules of an account are applied to its existing recordings."""
+    _progress(options, account_id)
 
 
 @retention.command("list")
@@ -64,23 +83,58 @@ def list_(account_id: str, options: Mapping[str, str | None]) -> None:
 
 
 @with_services
-async def _set(services: "Services", account_id: str, rule: Retention, dry_run: bool) -> None:
+async def _set(services: "Services", account_id: str, rule: Retention, dry_run: bool, wait: bool) -> None:
+    shown = {"account": account_id, "label": rule.label, "days": rule.days, "dry_run": dry_run}
+    in_background = not (dry_run or wait)
     with progress_bar() as progress:
-        effect = await services.account_settings.set_rule(account_id, rule, dry_run=dry_run, progress=progress)
-    _print_effect(effect, {"account": account_id, "label": rule.label, "days": rule.days, "dry_run": dry_run})
+        effect = await services.account_settings.set_rule(
+            account_id, rule, dry_run=dry_run, progress=progress, in_background=in_background
+        )
+    _print_result(effect, shown, in_background)
 
 
 @with_services
-async def _clear(services: "Services", account_id: str, label: str | None, dry_run: bool) -> None:
+async def _clear(services: "Services", account_id: str, label: str | None, dry_run: bool, wait: bool) -> None:
+    shown = {"account": account_id, "label": label, "days": None, "dry_run": dry_run}
+    in_background = not (dry_run or wait)
     with progress_bar() as progress:
-        effect = await services.account_settings.clear_rule(account_id, label, dry_run=dry_run, progress=progress)
-    _print_effect(effect, {"account": account_id, "label": label, "days": None, "dry_run": dry_run})
+        effect = await services.account_settings.clear_rule(
+            account_id, label, dry_run=dry_run, progress=progress, in_background=in_background
+        )
+    _print_result(effect, shown, in_background)
+
+
+@with_services
+async def _progress(services: "Services", account_id: str) -> None:
+    run = await services.account_settings.run_of(account_id)
+    if run is None:
+        print_json({"account": account_id, "state": "NONE"})
+        return
+    print_json(
+        {
+            "account": account_id,
+            "state": "RUNNING" if run.finished is None else "FINISHED",
+            "started": to_iso(run.started),
+            "finished": None if run.finished is None else to_iso(run.finished),
+            "recordings": run.total,
+            "checked": run.seen,
+            "changed": run.changed,
+            "deleted_at_once": run.at_once,
+        }
+    )
 
 
 @with_services
 async def _list(services: "Services", account_id: str) -> None:
     for rule in await services.account_settings.rules(account_id):
         print_json({"account": account_id, "label": rule.label, "days": rule.days})
+
+
+def _print_result(effect: "RetentionEffect", rule: Mapping[str, Any], in_background: bool) -> None:
+    if in_background:
+        print_json({**rule, "state": "RUNNING"})
+    else:
+        _print_effect(effect, rule)
 
 
 def _print_effect(effect: "RetentionEffect", rule: Mapping[str, Any]) -> None:

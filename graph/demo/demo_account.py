@@ -19,7 +19,7 @@ from recordings.ports.recording_store import Taken
 from recordings.use_cases.accounts import hash_secret
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import describe_origin, recording_of_call
-from recordings.use_cases.upkeep import LEASE
+from recordings.use_cases.work_claims import LEASE
 
 DEMO_ACCOUNT: Final = "de30acc0de30acc0de30acc0de30acc0"
 TOKEN_SECONDS: Final = 86_400

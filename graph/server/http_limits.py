@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+from collections import OrderedDict
 from typing import Any, Final
 
 from adapters.recorders.embedded import HttpProtocol
@@ -11,7 +12,7 @@ MAX_HEAD: Final = 64 * 1024
 
 In a chunked body, the same limit applies to the bytes between two chunks and after the last one (chunk extensions and
 trailers)."""
-HEAD_SECONDS: Final = 30.0
+HEAD_SECONDS: Final = 10.0
 """Maximum time for a head (request line and headers), from the connection or from the head's first byte."""
 BODY_SECONDS: Final = 120.0
 """Maximum time without any byte of an expected body. The upload endpoint has a shorter timeout of its own."""
@@ -20,6 +21,7 @@ RESPONSE_SECONDS: Final = 300.0
 
 Waiting bytes are kept in memory. A paused player can continue later, from the same position, on another connection."""
 MAX_CONNECTIONS: Final = 10_000
+_IDLE: Final = "idle connections"
 
 
 def raise_file_limit() -> None:
@@ -42,6 +44,9 @@ def max_connections() -> int:
 class LimitedHttpProtocol(HttpProtocol):
     """Closes a connection if its request or its client is too slow, or if there are too many connections.
 
+    If there are too many, the one that waits longest for the head of a request is closed. So a client that only opens
+    connections keeps no other client out. A connection with a request in progress is never closed for another one.
+
     Too slow means: the head does not arrive in time, the body stops, or the client does not read the response.
     """
 
@@ -57,10 +62,11 @@ class LimitedHttpProtocol(HttpProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Handle a new connection: expect the head of a request."""
         super().connection_made(transport)
+        self._idle_connections()[self] = None
+        self._expect_head()
         if len(self.connections) > max_connections():
-            transport.abort()
-        else:
-            self._expect_head()
+            # If all others have a request, this is the connection itself.
+            next(iter(self._idle_connections())).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Count and parse received bytes, and check the limits."""
@@ -97,6 +103,7 @@ class LimitedHttpProtocol(HttpProtocol):
     def on_headers_complete(self) -> None:
         """Handle the end of a head."""
         self._in_body, self._head_bytes, self._bytes_outside_chunks = True, 0, 0
+        self._idle_connections().pop(self, None)
         self._cancel_request_timer()
         super().on_headers_complete()
 
@@ -108,9 +115,22 @@ class LimitedHttpProtocol(HttpProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle the end of the connection."""
+        self._idle_connections().pop(self, None)
         self._cancel_request_timer()
         self._cancel_response_timer()
         super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Handle the end of a response. The connection waits for the next request."""
+        self._idle_connections()[self] = None
+        super().on_response_complete()
+        if self.transport.is_closing() or not self.cycle.response_complete:
+            self._idle_connections().pop(self, None)
+
+    def _idle_connections(self) -> "OrderedDict[LimitedHttpProtocol, None]":
+        """Return this server's connections without a request. The one that waits longest comes first."""
+        idle: OrderedDict[LimitedHttpProtocol, None] = self.app_state.setdefault(_IDLE, OrderedDict())
+        return idle
 
     def pause_writing(self) -> None:
         """Handle a full write buffer: expect the client to read."""

@@ -27,6 +27,8 @@ from graph.settings.setting import split_address
 MAX_MESSAGE: Final = 64 * 1024
 """Maximum size of a WebSocket message, in bytes."""
 _KEEP_ALIVE: Final = 30
+_PING_SECONDS: Final = 30
+"""After this long without data, a WebSocket gets a ping. If it does not answer for as long, it is closed."""
 _BACKLOG: Final = 2_048
 LAST_REQUEST_SECONDS: Final = 0.3
 """Seconds to receive the requests of the last connections."""
@@ -156,8 +158,8 @@ def _config(settings: Settings, services: Services, drain: Drain, audiosocket: s
         log_config=None,
         server_header=False,
         ws=WebSocketProtocol,
-        # A slowed-down stream may answer pings late. A dead stream is closed because it sends no audio.
-        ws_ping_timeout=None,
+        ws_ping_interval=_PING_SECONDS,
+        ws_ping_timeout=_PING_SECONDS,
         ws_max_size=MAX_MESSAGE,
         # Audio does not compress well, and a small message must not expand into a large one.
         ws_per_message_deflate=False,

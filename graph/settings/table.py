@@ -156,6 +156,24 @@ SETTINGS: Final = (
         repeatable=True,
     ),
     Setting("max_streams", int, 250, "Maximum number of live calls that this server receives.", maximum=100_000),
+    Setting("max_uploads", int, 100, "Maximum number of files that this server receives at once.", maximum=10_000),
+    Setting(
+        "account_share",
+        int,
+        80,
+        "How many percent of the live calls, of the uploads and of the free disk one account can use. For calls and "
+        "uploads, this also limits one client address. 100 gives one account everything.",
+        maximum=100,
+    ),
+    Setting(
+        "upload_min_speed",
+        int,
+        200,
+        "Minimum speed of an upload, in bytes per second, as an average of 20 seconds. A slower upload gets 408. "
+        "0 accepts any speed.",
+        minimum=0,
+        maximum=1_000_000_000,
+    ),
     Setting(
         "audio_workers",
         int,

@@ -40,6 +40,9 @@ class Settings:
     metrics_accounts: bool
     switch: tuple[SwitchUrl, ...]
     max_streams: int
+    max_uploads: int
+    account_share: int
+    upload_min_speed: int
     audio_workers: int
     renditions_mb: int
     graphiql: bool

@@ -1,7 +1,7 @@
 """The port for the metadata of recordings: insert, save, load, page and claim."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -10,10 +10,12 @@ from recordings.model.fields import RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.query import MAX_COUNTED, Count, Page, PageRequest, Query
 from recordings.model.recording import Recording, State
+from recordings.model.work import Work
 from recordings.ports.account_stores import AccessStore, AccountStore, LocationStore, UserStore
 from recordings.ports.audit_store import AuditStore
 from recordings.ports.event_store import EventStore
 from recordings.ports.policy_store import PolicyStore
+from recordings.ports.retention_runs import RetentionRunStore
 from recordings.ports.secret_store import SecretStore
 from recordings.ports.stats_store import StatsStore
 
@@ -51,16 +53,33 @@ class Unique(StrEnum):
 class Claim:
     """A request to lease due recordings to a `holder`.
 
-    It selects the recordings that any node can work on, those whose audio is on this `node`, and those of any node that
+    It selects the recordings that any node can work on and those whose audio is on this `node`. With `work`, it selects
+    only this kind of work, and the accounts take turns: the first one is the next after `after` by its id. `running`
+    says how many steps of an account this process runs; one account may have up to `most_of_account`.
+
+    Without `work`, it selects all kinds, oldest first. Without `node`, it selects only the recordings of any node that
     were due before `overdue_before`, because their own node did not return.
     """
 
     now: Millis
     until: Millis
     holder: str
-    node: str
+    node: str | None
     limit: int
     overdue_before: Millis
+    work: Work | None = None
+    after: str = ""
+    running: Mapping[str, int] = field(default_factory=dict)
+    most_of_account: int = 1 << 30
+
+    def room_of(self, account_id: str) -> int:
+        """Return how many recordings of this account may be claimed."""
+        return min(self.limit, self.most_of_account - self.running.get(account_id, 0))
+
+    @property
+    def full_accounts(self) -> list[str]:
+        """The accounts of which nothing may be claimed."""
+        return [account_id for account_id in self.running if self.room_of(account_id) <= 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +160,7 @@ class RecordingStore(Protocol):
         """Return the recordings in progress whose audio is on this node, oldest first."""
 
     async def claim_due(self, claim: "Claim") -> Sequence[Recording]:
-        """Lease due recordings, oldest first. Each recording is leased to one claimer only.
+        """Lease due recordings in the order of `Claim`. Each recording is leased to one claimer only.
 
         One atomic update sets the lease, moves `due_at` to the end of the lease, and increases the revision. So the
         recording is due again if the claimer dies.
@@ -168,6 +187,7 @@ class MetadataStore(
     PolicyStore,
     SecretStore,
     AuditStore,
+    RetentionRunStore,
     Protocol,
 ):
     """Stores everything except audio."""

@@ -6,30 +6,31 @@ These use cases have no principal. Anyone who can open the store on the server's
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
 from recordings.model.account import Account
 from recordings.model.audit_entry import AuditAction, AuditObject
-from recordings.model.errors import InvalidInput, NotFound
+from recordings.model.errors import Conflict, InvalidInput, NotFound
 from recordings.model.events import Retained
 from recordings.model.fields import RecordingRow
 from recordings.model.ids import MAX_ID, is_hex_id
 from recordings.model.instants import Millis, to_iso
 from recordings.model.options import MAX_URL
-from recordings.model.query import MAX_PAGE, UNLIMITED, Order, OrderField, PageRequest, Query, position_of
+from recordings.model.query import MAX_PAGE, UNLIMITED, Order, OrderField, PageRequest, Position, Query, position_of
 from recordings.model.quota import MAX_QUOTA, Quota, QuotaKind
 from recordings.model.realm import check_realm
 from recordings.model.recording import IN_PROGRESS, Shelf, State
 from recordings.model.retention import Retention, check_rules, delete_at, retention_end
+from recordings.model.retention_run import RetentionRun
 from recordings.ports.account_stores import RealmTaken
 from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.accounts import MAX_NAME, realm_taken
-from recordings.use_cases.save_event import RecordingWriter
+from recordings.use_cases.save_event import MAX_TRIES, RecordingWriter
 
 Progress = Callable[[str, int, int | None], None]
 """Called after each page: the kind of item, the number of finished items, and the total number."""
@@ -69,6 +70,11 @@ class RetentionEffect:
             return
         self.dates[to_iso(at)[:10]] += 1
         self.at_once += at <= now and row["hold"] is None
+
+
+def live_recordings(account_id: str) -> Query:
+    """Return the query for the recordings to which rules apply, in the order of their creation."""
+    return Query(account_id=account_id, shelf=Shelf.LIVE, order=Order(OrderField.CREATED, descending=False))
 
 
 class AccountSettings:
@@ -129,9 +135,17 @@ class AccountSettings:
         return (await self._account(account_id)).retention
 
     async def set_rule(
-        self, account_id: str, rule: Retention, *, dry_run: bool = False, progress: Progress | None = None
+        self,
+        account_id: str,
+        rule: Retention,
+        *,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+        in_background: bool = False,
     ) -> RetentionEffect:
         """Set the rule for a label, or for all labels without a rule. Apply it to the existing recordings.
+
+        With `in_background`, a server applies it, and this returns at once.
 
         Raises:
             Conflict: a recording kept changing. The recordings before it are done; set the rule again.
@@ -140,12 +154,18 @@ class AccountSettings:
         """
         account = await self._account(account_id)
         others = [found for found in account.retention if found.label != rule.label]
-        return await self._apply(account, check_rules([*others, rule]), dry_run, progress)
+        return await self._apply(account, check_rules([*others, rule]), dry_run, progress, in_background)
 
     async def clear_rule(
-        self, account_id: str, label: str | None, *, dry_run: bool = False, progress: Progress | None = None
+        self,
+        account_id: str,
+        label: str | None,
+        *,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+        in_background: bool = False,
     ) -> RetentionEffect:
-        """Remove the rule for a label. Apply the remaining rules to the existing recordings.
+        """Remove the rule for a label. Apply the remaining rules to the existing recordings, as `set_rule` does.
 
         Raises:
             Conflict: as in `set_rule`.
@@ -156,7 +176,7 @@ class AccountSettings:
         if len(others) == len(account.retention):
             message = f"there is no rule for {'all labels' if label is None else repr(label[:MAX_ID])}"
             raise NotFound(message, path=("label",))
-        return await self._apply(account, others, dry_run, progress)
+        return await self._apply(account, others, dry_run, progress, in_background)
 
     async def _account(self, account_id: str) -> Account:
         found = await self._store.account(account_id) if is_hex_id(account_id) else None
@@ -165,14 +185,30 @@ class AccountSettings:
             raise NotFound(message, path=("account",))
         return found
 
+    async def begin_run(self, account_id: str) -> RetentionRun:
+        """Let a server apply the rules of an account to its existing recordings, from the first one on."""
+        now = self._clock.now()
+        for _ in range(MAX_TRIES):
+            before = await self._store.retention_run(account_id)
+            revision = 0 if before is None else before.revision + 1
+            run = RetentionRun(account_id=account_id, started=now, revision=revision)
+            if await self._store.save_retention_run(run, None if before is None else before.revision):
+                return run
+        message = f"the retention of account {account_id} keeps changing: try again"
+        raise Conflict(message)
+
+    async def run_of(self, account_id: str) -> RetentionRun | None:
+        """Return how far the rules of an account are applied. Raise `NotFound` if there is no such account."""
+        return await self._store.retention_run((await self._account(account_id)).id)
+
     async def _apply(
         self,
         account: Account,
         rules: tuple[Retention, ...],
         dry_run: bool,  # noqa: FBT001 - private
         progress: Progress | None,
+        in_background: bool,  # noqa: FBT001 - private
     ) -> RetentionEffect:
-        query = Query(account_id=account.id, shelf=Shelf.LIVE, order=Order(OrderField.CREATED, descending=False))
         effect = RetentionEffect()
         if not dry_run:
             target = AuditObject("account", account.id, account.id)
@@ -181,28 +217,38 @@ class AccountSettings:
             # The rules are saved first, so recordings that are stored from now on follow them. And the count below may
             # take long: saving after it could overwrite another change of the account.
             await self._store.save_account(replace(account, retention=rules))
-        total = (await self._store.count(query, UNLIMITED)).number
-        async for rows in self._pages(query):
-            for row in rows:
-                at = retention_end(rules, row["label"], row["start"])
-                if State(row["state"]) in _LATER or at == row["delete_at"]:
-                    continue
-                if dry_run or await self._retain(row["id"], rules):
-                    effect.note(row, at, self._clock.now())
-            effect.seen += len(rows)
-            if progress is not None:
-                progress("recordings", effect.seen, max(total, effect.seen))
-        return effect
-
-    async def _pages(self, query: Query) -> AsyncIterator[Sequence[RecordingRow]]:
+            if in_background:
+                await self.begin_run(account.id)
+                return effect
+        total = (await self._store.count(live_recordings(account.id), UNLIMITED)).number
         after = None
         while True:
-            page = await self._store.page(query, PageRequest(limit=MAX_PAGE, after=after, fields=_FIELDS))
-            if page.rows:
-                yield page.rows
-            if not page.has_more:
-                return
-            after = position_of(query.order, page.rows[-1])
+            after = await self.apply_page(account, rules, after, effect, dry_run=dry_run)
+            if progress is not None and effect.seen:
+                progress("recordings", effect.seen, max(total, effect.seen))
+            if after is None:
+                return effect
+
+    async def apply_page(
+        self,
+        account: Account,
+        rules: Sequence[Retention],
+        after: Position | None,
+        effect: RetentionEffect,
+        *,
+        dry_run: bool = False,
+    ) -> Position | None:
+        """Apply rules to the page of recordings after a position. Return the position of its end if more follow."""
+        query = live_recordings(account.id)
+        page = await self._store.page(query, PageRequest(limit=MAX_PAGE, after=after, fields=_FIELDS))
+        for row in page.rows:
+            at = retention_end(rules, row["label"], row["start"])
+            if State(row["state"]) in _LATER or at == row["delete_at"]:
+                continue
+            if dry_run or await self._retain(row["id"], rules):
+                effect.note(row, at, self._clock.now())
+        effect.seen += len(page.rows)
+        return position_of(query.order, page.rows[-1]) if page.has_more else None
 
     async def _retain(self, recording_id: str, rules: Sequence[Retention]) -> bool:
         recording = await self._store.load(recording_id)

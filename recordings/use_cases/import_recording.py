@@ -17,7 +17,8 @@ from recordings.ports.clock import Clock
 from recordings.ports.recording_store import RecordingStore, Taken
 from recordings.rules.lifecycle import apply, leased
 from recordings.use_cases.save_event import RecordingWriter
-from recordings.use_cases.upkeep import LEASE, Upkeep
+from recordings.use_cases.upkeep import Upkeep
+from recordings.use_cases.work_claims import LEASE
 
 
 class Imported(StrEnum):

@@ -13,7 +13,7 @@ from recordings.ports.peers import PeerStore, RegisteredServer
 from recordings.ports.recording_store import RecordingStore
 from recordings.use_cases.clock_repair import ClockRepair
 from recordings.use_cases.save_event import RecordingWriter
-from recordings.use_cases.upkeep import LEASE
+from recordings.use_cases.work_claims import LEASE
 
 _PAGE: Final = 1_000
 _UNFINISHED: Final = frozenset(state.value for state in IN_PROGRESS | {State.FINALIZING})

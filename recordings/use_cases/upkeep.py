@@ -6,7 +6,6 @@ step, its lease expires, and the next process that claims the recording does the
 server starts. It ends what the last process of this node left open.
 """
 
-import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Final
 
@@ -23,14 +22,14 @@ from recordings.model.events import (
     Trashed,
 )
 from recordings.model.installation import InstallationPolicy
-from recordings.model.instants import DAY, MINUTE, SECOND, Millis
+from recordings.model.instants import SECOND, Millis
 from recordings.model.policy_trace import ConsentState
 from recordings.model.recording import IN_PROGRESS, DeliveryState, EndCause, Reason, Recording, State
 from recordings.ports.audio import SpoolDamaged
 from recordings.ports.clock import Clock, ClockMark
 from recordings.ports.courier import Courier, DeliveryOutcome
 from recordings.ports.recorder import Capability, Recorder
-from recordings.ports.recording_store import Claim, MetadataStore, StoreUnavailableError, Taken
+from recordings.ports.recording_store import MetadataStore, StoreUnavailableError, Taken
 from recordings.rules.backoff import full_jitter
 from recordings.rules.fault_words import describe_fault
 from recordings.rules.lifecycle import WITH_AUDIO, due_at, retry_later
@@ -38,11 +37,8 @@ from recordings.use_cases.clock_repair import ClockRepair
 from recordings.use_cases.finalizer import CannotRender, Finalizer, Unreadable
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.unclear_writes import Reporter, UnclearWrites
+from recordings.use_cases.work_claims import LEASE, NODE_GONE_AFTER, WorkClaims
 
-LEASE: Final = 30 * MINUTE
-"""The time for a step. After that, another process may start it again. This process never starts a step twice."""
-NODE_GONE_AFTER: Final = DAY
-"""After a node's work is overdue for this long, other nodes treat that node as gone."""
 MAX_ATTEMPTS: Final = 20
 """How often the audio processor tries audio that it fails on, and how often a storage provider is tried.
 
@@ -70,6 +66,7 @@ class Upkeep:
         mark: ClockMark | None = None,
     ) -> None:
         self._store = store
+        self.claims = WorkClaims(store, clock, node)
         self._writer = RecordingWriter(store)
         self._clock_repair = ClockRepair(store, clock, LEASE, mark)
         self._unclear = UnclearWrites(store=store, finalizer=finalizer, clock=clock, reporter=reporter, node=node)
@@ -90,21 +87,15 @@ class Upkeep:
             **dict.fromkeys(IN_PROGRESS, self._check_take),
         }
 
-    async def claim(self, limit: int) -> Sequence[Recording]:
-        """Lease up to `limit` due recordings to this node."""
+    async def prepare(self) -> None:
+        """Repair what a wrong clock or an unclear write has left. Call it before a claim."""
         await self._clock_repair.run(self._running.keys)
         await self._unclear.resolve(self._running.keys())
-        now = self._clock.now()
-        return await self._store.claim_due(
-            Claim(
-                now=now,
-                until=now + LEASE,
-                holder=self._node,
-                node=self._node,
-                limit=limit,
-                overdue_before=now - NODE_GONE_AFTER,
-            )
-        )
+
+    async def claim(self, limit: int) -> Sequence[Recording]:
+        """Lease up to `limit` due recordings to this node, of all kinds of work. The oldest come first."""
+        await self.prepare()
+        return await self.claims.claim_all(limit)
 
     def check_later(self, recording_id: str) -> None:
         """Check a recording before the next claim: its audio may still be on this node's disk without need."""
@@ -113,18 +104,6 @@ class Upkeep:
     def undo_later(self, recording: Recording) -> None:
         """Undo a write of a new upload before a later claim, if the store did it without a confirmation."""
         self._unclear.undo_later(recording)
-
-    @staticmethod
-    def is_delivery(recording: Recording) -> bool:
-        """Return true if the step of a claimed recording is a delivery, which may wait for the receiver for long."""
-        delivery = recording.delivery
-        return recording.state is State.STORED and delivery is not None and delivery.state is DeliveryState.PENDING
-
-    async def postpone(self, recording: Recording) -> None:
-        """Release a claimed recording without a step. It is due again in 30 to 90 seconds."""
-        now = self._clock.now()
-        later = now + MINUTE // 2 + secrets.randbelow(MINUTE)
-        await self._writer.reschedule(recording, Rescheduled(at=now, due_at=later))
 
     async def step(self, recording: Recording) -> Recording:
         """Do the step that a claimed recording needs. A step that fails is retried; see `MAX_ATTEMPTS`."""

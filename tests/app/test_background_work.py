@@ -1,20 +1,31 @@
 """The background work: it claims steps, continues after errors, and stops without losing claimed steps."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
 
-from graph.server.background_work import MAX_FAILED_CLAIMS, BackgroundWork, StepRunner, WakeSignal
+from graph.server.background_work import MAX_FAILED_CLAIMS, BackgroundWork
+from graph.server.step_runner import Share, StepRunner, WakeSignal
 from recordings.model.errors import Conflict, InvalidState
 from recordings.model.events import Begun, Ended, Event
 from recordings.model.recording import EndCause, Recording, State
+from recordings.model.work import Work as Kind
 from recordings.ports.recorder import LocalRecorder, TakeEvent
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.upkeep import Upkeep
 from tests.contract.metadata.samples import recording
+
+
+@dataclass(frozen=True)
+class Due:
+    """A due step of an account."""
+
+    kind: Kind
+    account_id: str = "a"
 
 
 class Work:
@@ -33,17 +44,23 @@ class Work:
         self.recovered = True
         return ()
 
-    async def claim(self, limit: int) -> Sequence[Any]:
+    @property
+    def claims(self) -> "Work":
+        return self
+
+    async def prepare(self) -> None:
         if self.faults:
             self.faults -= 1
             message = "the store is unreachable"
             raise ConnectionError(message)
-        taken = min(self.due, limit)
-        self.due -= taken
-        return [object()] * taken
 
-    def is_delivery(self, recording: Any) -> bool:
-        return False
+    async def claim(self, work: Kind, limit: int, *_: Any) -> Sequence[Any]:
+        taken = min(self.due, limit) if work is Kind.FINALIZE else 0
+        self.due -= taken
+        return [Due(Kind.FINALIZE)] * taken
+
+    async def claim_stranded(self, _limit: int) -> Sequence[Any]:
+        return ()
 
     def check_later(self, recording_id: str) -> None:
         self.checked_later.append(recording_id)
@@ -100,7 +117,7 @@ async def until(condition: Any) -> None:
 
 async def test_all_due_steps_run_a_few_at_a_time() -> None:
     work, wake = Work(due=50), WakeSignal()
-    steps = StepRunner(cast("Upkeep", work), wake, max_steps=3)
+    steps = StepRunner(cast("Upkeep", work), wake, {Kind.FINALIZE: Share(3)})
     running = asyncio.create_task(steps.run())
     await until(lambda: work.done == 50)
     assert work.most == 3
@@ -108,74 +125,72 @@ async def test_all_due_steps_run_a_few_at_a_time() -> None:
     await running
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """A due delivery of an account."""
+class KindsOfWork(Work):
+    """Work of several kinds and accounts, claimed as from a store. The steps of a kind in `held` wait for the gate."""
 
-    account_id: str
-    id: str = "202611-a"
-
-
-class DeliveryWork(Work):
-    """Work with many deliveries to servers that never answer, each for another account."""
-
-    def __init__(self, deliveries: int, others: int) -> None:
+    def __init__(self, *due: Due, held: Kind) -> None:
         super().__init__()
-        self.queue: list[Any] = [Delivery(str(number)) for number in range(deliveries)] + ["other"] * others
-        self.postponed = 0
-        self.sent = 0
+        self.gate.clear()
+        self.queue = list(due)
+        self.held = held
+        self.steps: list[Due] = []
 
-    async def claim(self, limit: int) -> Sequence[Any]:
-        taken, self.queue = self.queue[:limit], self.queue[limit:]
-        return taken
-
-    def is_delivery(self, recording: Any) -> bool:
-        return isinstance(recording, Delivery)
-
-    async def postpone(self, recording: Any) -> None:
-        assert isinstance(recording, Delivery)
-        self.postponed += 1
+    async def claim(self, work: Kind, limit: int, turn: Any, running: Any = None, most: int = 0) -> Sequence[Any]:
+        counts, claimed = Counter(running), list[Due]()
+        for due in [each for each in self.queue if each.kind is work]:
+            if len(claimed) < limit and counts[due.account_id] < most:
+                counts[due.account_id] += 1
+                claimed.append(due)
+                self.queue.remove(due)
+        return claimed
 
     async def step(self, recording: Any) -> Any:
-        if isinstance(recording, Delivery):
-            self.sent += 1
+        self.steps.append(recording)
+        if recording.kind is self.held:
             await self.gate.wait()
         self.done += 1
         return recording
 
 
-async def test_unreachable_receivers_do_not_delay_other_steps() -> None:
-    work, wake = DeliveryWork(deliveries=500, others=20), WakeSignal()
-    work.gate.clear()
-    steps = StepRunner(cast("Upkeep", work), wake, max_steps=3, max_deliveries=5)
+@pytest.mark.parametrize("held", [Kind.DELIVER, Kind.PURGE, Kind.EXPIRE])
+async def test_no_kind_of_work_delays_another_one(held: Kind) -> None:
+    others = [Due(kind, str(number)) for kind in Kind if kind is not held for number in range(20)]
+    work, wake = KindsOfWork(*[Due(held)] * 500, *others, held=held), WakeSignal()
+    steps = StepRunner(cast("Upkeep", work), wake)
     running = asyncio.create_task(steps.run())
-    began = asyncio.get_running_loop().time()
-    await until(lambda: work.done == 20)
-    assert asyncio.get_running_loop().time() - began < 5
-    assert (work.sent, work.postponed) == (5, 495)
+    await until(lambda: work.done == len(others))
     steps.stop()
     await running
+    assert 1 <= sum(each.kind is held for each in work.steps) <= 16
     work.gate.set()
     await steps.finish(5)
-    assert work.done == 25
 
 
-async def test_deliveries_of_one_account_leave_slots_for_others() -> None:
-    work = DeliveryWork(deliveries=0, others=0)
-    work.gate.clear()
-    work.queue = [Delivery("large")] * 20 + [Delivery("small"), Delivery("tiny")]
-    steps = StepRunner(cast("Upkeep", work), WakeSignal(), max_steps=30, max_deliveries=8)
+async def test_one_account_leaves_slots_to_others() -> None:
+    due = [Due(Kind.DELIVER, "large")] * 20 + [Due(Kind.DELIVER, "small"), Due(Kind.DELIVER, "tiny")]
+    work = KindsOfWork(*due, held=Kind.DELIVER)
+    steps = StepRunner(cast("Upkeep", work), WakeSignal(), {Kind.DELIVER: Share(8, 6)})
     await steps.claim()
-    await until(lambda: work.sent == 8)
-    assert work.postponed == 14
+    await until(lambda: len(work.steps) == 8)
+    assert [each.account_id for each in work.steps] == ["large"] * 6 + ["small", "tiny"]
     work.gate.set()
     await steps.finish(5)
-    # A finished delivery frees a slot, also for the same account.
-    work.queue = [Delivery("large")] * 6
+    # A finished step frees a slot, also for the same account.
     await steps.claim()
-    await until(lambda: work.sent == 14)
+    await until(lambda: work.done == 14)
     await steps.finish(5)
-    assert work.done == 14
+
+
+async def test_old_work_runs_one_after_another() -> None:
+    work = KindsOfWork(*[Due(Kind.PURGE, str(number)) for number in range(40)], held=Kind.PURGE)
+    steps = StepRunner(cast("Upkeep", work), WakeSignal(), {Kind.PURGE: Share(1, batch=16)})
+    await steps.claim()
+    await until(lambda: work.steps)
+    await steps.claim()
+    assert (len(work.steps), len(work.queue)) == (1, 24)
+    work.gate.set()
+    await steps.finish(5)
+    assert work.done == 16
 
 
 async def test_a_wake_signal_ends_the_wait_immediately() -> None:
@@ -317,30 +332,8 @@ async def test_an_unreachable_store_at_the_end_does_not_cancel_running_steps() -
     assert work.done == 1
 
 
-class FailingPostponeWork(DeliveryWork):
-    """Work whose deliveries cannot be postponed."""
-
-    async def postpone(self, recording: Any) -> None:
-        await super().postpone(recording)
-        message = "the store is unreachable"
-        raise ConnectionError(message)
-
-
-async def test_a_failed_postpone_does_not_delay_other_steps() -> None:
-    work = FailingPostponeWork(deliveries=0, others=0)
-    work.gate.clear()
-    work.queue = [Delivery(str(number)) for number in range(4)] + ["other"]
-    steps = StepRunner(cast("Upkeep", work), WakeSignal(), max_steps=5, max_deliveries=2)
-    await steps.claim()
-    await until(lambda: work.done == 1)
-    assert (work.sent, work.postponed) == (2, 2)
-    work.gate.set()
-    await steps.finish(5)
-    assert work.done == 3
-
-
 async def test_claims_that_keep_failing_end_the_readiness_until_one_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graph.server.background_work._POLL_SECONDS", 0.01)
+    monkeypatch.setattr("graph.server.step_runner._POLL_SECONDS", 0.01)
     work, wake = Work(), WakeSignal()
     running = background(work, Recorder(), Listener(), wake)
     await running.start()

@@ -182,21 +182,6 @@ async def test_a_response_that_the_client_does_not_read_is_aborted(port: int, mo
             await SENT.wait()
 
 
-async def test_the_number_of_connections_is_limited(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "max_connections", lambda: 2)
-    first, second = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
-    # The server has accepted both connections: it responds.
-    for reader, writer in (first, second):
-        writer.write(request(7, last=False))
-        assert (await reader.readuntil(b"\r\n\r\n7")).startswith(b"HTTP/1.1 200")
-    assert await responses(port, request(7)) == b""
-    first[1].write(request(8))
-    assert (await first[0].read()).endswith(b"8")
-    first[1].close()
-    assert (await responses(port, request(9))).endswith(b"9")
-    second[1].close()
-
-
 @pytest.fixture
 def files() -> Iterator[Callable[[int, int], None]]:
     """Return a function that sets the limits of open files. Restore them after the test."""
@@ -256,3 +241,34 @@ def test_a_slow_reader_keeps_its_connection_while_it_makes_progress() -> None:
     connection.pause_writing()
     connection.resume_writing()
     assert not other.due
+
+
+async def test_connections_without_a_request_give_way_to_new_ones(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "max_connections", lambda: 4)
+    # Two have not sent a head, and one waits for its next request.
+    waiting = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+    waiting[1][1].write(b"GET / HTTP/1.1\r\n")
+    waiting[2][1].write(request(1, last=False))
+    assert await waiting[2][0].readuntil(b"\r\n\r\n1")
+    # One has a request in progress, which nothing ends.
+    busy, sender = await asyncio.open_connection("127.0.0.1", port)
+    sender.write(request(9)[:-4])
+    for _ in range(3):
+        assert b"200 OK" in await responses(port, request(5))
+    closed = [await asyncio.wait_for(reader.read(), 20) for reader, _writer in waiting[:1]]
+    assert closed == [b""]
+    sender.write(b"bbbb")
+    assert b"200 OK" in await asyncio.wait_for(busy.read(), 20)
+    for _reader, writer in [*waiting, (busy, sender)]:
+        writer.close()
+
+
+async def test_without_a_waiting_connection_a_further_one_is_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "max_connections", lambda: 1)
+    busy, sender = await asyncio.open_connection("127.0.0.1", port)
+    sender.write(request(9)[:-4])
+    await asyncio.sleep(0.1)
+    assert await responses(port, request(1)) == b""
+    sender.write(b"bbbb")
+    assert b"200 OK" in await asyncio.wait_for(busy.read(), 20)
+    sender.close()

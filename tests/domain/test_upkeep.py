@@ -16,7 +16,8 @@ from recordings.model.recording import Delivery, DeliveryState, Lease, Media, Re
 from recordings.ports.courier import DeliveryOutcome, DeliveryResult
 from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.save_event import RecordingWriter
-from recordings.use_cases.upkeep import LEASE, NODE_GONE_AFTER, Upkeep
+from recordings.use_cases.upkeep import Upkeep
+from recordings.use_cases.work_claims import LEASE, NODE_GONE_AFTER
 from tests.contract.metadata.samples import recording as sample
 from tests.support.memory_installation import ACCOUNT, NODE, Installation, open_installation
 
@@ -220,36 +221,6 @@ async def test_a_claim_during_a_running_step_is_released(installation: Installat
     # The lease had expired, so the second claim is the new lease of the same step.
     assert second is claimed
     assert (await found(installation, kept)).state is State.DISCARDED
-
-
-async def test_a_postponed_delivery_is_due_again_in_about_a_minute(installation: Installation, parts: Parts) -> None:
-    delivery = Delivery("d", DeliveryState.PENDING, installation.clock.now())
-    kept = [await add(installation, State.STORED, media=MEDIA, delivery=delivery) for _ in range(20)]
-    upkeep = upkeep_of(installation, parts)
-    claimed = await upkeep.claim(20)
-    for each in claimed:
-        await upkeep.postpone(each)
-    released = [await found(installation, each) for each in kept]
-    waits = [(each.due_at or 0) - installation.clock.now() for each in released]
-    assert min(waits) >= 30 * SECOND
-    assert max(waits) < 90 * SECOND
-    assert len(set(waits)) > 10
-    assert {(each.lease, each.revision) for each in released} == {(None, claimed[0].revision + 1)}
-
-
-@pytest.mark.parametrize(
-    ("state", "delivery", "is_delivery"),
-    [
-        (State.STORED, Delivery("d", DeliveryState.PENDING, 1), True),
-        (State.STORED, Delivery("d", DeliveryState.DELIVERED, None), False),
-        (State.STORED, None, False),
-        (State.TRASHED, Delivery("d", DeliveryState.PENDING, 1), False),
-    ],
-)
-def test_only_a_pending_delivery_of_a_stored_recording_is_a_delivery_step(
-    state: State, delivery: Delivery | None, is_delivery: bool
-) -> None:
-    assert Upkeep.is_delivery(sample(state=state, delivery=delivery)) is is_delivery
 
 
 async def test_each_step_is_reported_once_and_a_failed_step_is_retried_later(

@@ -51,7 +51,12 @@ def test_a_retention_rule_deletes_expired_recordings_without_a_legal_hold(server
         "deleted_at_once": 1, "kept_for_good": 0, "on_hold": 1,
     }  # fmt: skip
     assert {node["deleteAt"] for node in client.graphql(recordings)["recordings"]["nodes"]} == {None}
-    assert run(server, *rule)[-1] == dry | {"dry_run": False}
+    assert run(server, *rule) == [
+        {"account": DEMO_ACCOUNT, "label": None, "days": 2, "dry_run": False, "state": "RUNNING"}
+    ]
+    progress = ("retention", "progress", "--account", DEMO_ACCOUNT)
+    done = until(lambda: found if (found := run(server, *progress)[0])["state"] == "FINISHED" else None)
+    assert (done["recordings"], done["checked"], done["changed"], done["deleted_at_once"]) == (5, 5, 5, 1)
     assert run(server, "retention", "list", "--account", DEMO_ACCOUNT) == [
         {"account": DEMO_ACCOUNT, "label": None, "days": 2}
     ]
@@ -59,7 +64,7 @@ def test_a_retention_rule_deletes_expired_recordings_without_a_legal_hold(server
     left = {node["plainId"]: node for node in client.graphql(recordings)["recordings"]["nodes"]}
     assert len(left) == 4
     assert left[held["plainId"]]["deleteAt"] < left[newest["plainId"]]["deleteAt"]
-    cleared = run(server, "retention", "clear", "--account", DEMO_ACCOUNT)[-1]
+    cleared = run(server, "retention", "clear", "--account", DEMO_ACCOUNT, "--wait")[-1]
     assert (cleared["changed"], cleared["kept_for_good"]) == (4, 4)
 
 

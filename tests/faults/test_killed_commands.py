@@ -97,7 +97,7 @@ async def data_folder(tmp_path: Path) -> AsyncIterator[DataFolder]:
 async def test_retention_set_after_a_kill_gives_every_recording_its_date(data_folder: DataFolder) -> None:
     kept = [await data_folder.add(label=label) for label in (None, "a", "b")]
     keeping = AccountSettings(data_folder.store, FakeClock(), MemoryAudit())
-    for step in data_folder.kill_at_each_step("retention", "set", "--account", ACCOUNT, "--days", "30000"):
+    for step in data_folder.kill_at_each_step("retention", "set", "--account", ACCOUNT, "--days", "30000", "--wait"):
         if step:
             assert await keeping.rules(ACCOUNT) == (Retention(30_000),)
             assert {(await data_folder.load(each)).delete_at for each in kept} == {

@@ -23,7 +23,8 @@ from recordings.ports.recording_store import StoreUnavailableError
 from recordings.rules.lifecycle import GRACE, apply, due_at
 from recordings.use_cases.finalizer import media_key
 from recordings.use_cases.save_event import RecordingWriter
-from recordings.use_cases.upkeep import LEASE, MAX_ATTEMPTS
+from recordings.use_cases.upkeep import MAX_ATTEMPTS
+from recordings.use_cases.work_claims import LEASE
 from tests.contract.metadata.samples import recording as sample
 from tests.faults.real_node import NODE, SECONDS, Node, state_of
 
@@ -47,27 +48,6 @@ async def test_a_delivery_is_retried_and_then_fails(node: Node) -> None:
     assert given_up.delivery is not None
     assert (given_up.delivery.state, given_up.delivery.attempts, given_up.due_at) == (DeliveryState.FAILED, 2, None)
     assert given_up.media is not None
-
-
-async def test_a_postponed_delivery_is_sent_later(node: Node) -> None:
-    recording = await node.record(options=RecordingOptions(format="wav", url="https://example.com/in"))
-    upkeep = node.upkeep()
-    await upkeep.recover()
-    (ended,) = await upkeep.claim(8)
-    assert not upkeep.is_delivery(ended)
-    await upkeep.step(ended)
-    (stored,) = await upkeep.claim(8)
-    assert upkeep.is_delivery(stored)
-    await upkeep.postpone(stored)
-    assert await upkeep.claim(8) == []
-    put_back = await state_of(node, recording)
-    assert (put_back.delivery, put_back.lease, put_back.attempts) == (stored.delivery, None, 0)
-    node.clock.move(2 * MINUTE)
-    await node.run(upkeep)
-    assert [name for name, _ in node.courier.sent] == [recording.id]
-    sent = await state_of(node, recording)
-    assert sent.delivery is not None
-    assert (sent.delivery.state, sent.delivery.attempts) == (DeliveryState.DELIVERED, 1)
 
 
 async def test_the_next_step_does_not_wait_for_the_lease_of_the_last_one(

@@ -17,8 +17,9 @@ from adapters.metadata.facets import facets_of
 from adapters.metadata.metadata_terms import TERMS, terms_of
 from adapters.metadata.mongodb.driver import Document
 from adapters.metadata.row_fields import FREE_FORM, decode_column, encode
-from recordings.model.fields import FieldType, RecordingRow, names_of
+from recordings.model.fields import FieldType, RecordingRow, names_of, value_of
 from recordings.model.recording import Recording
+from recordings.model.work import work_of
 
 log: Final = logging.getLogger(__name__)
 _NUMBERS: Final = frozenset(names_of(FieldType.NUMBER))
@@ -34,6 +35,7 @@ def to_document(recording: Recording) -> Document:
     """Return the document that stores a recording."""
     row = cast("dict[str, Any]", recording.to_row())
     row["facets"] = facets_of(row)
+    row["work"] = work_of(row["state"], value_of(row, "delivery_state")).value
     if (terms := terms_of(row["user_metadata"])) is not None:
         row[TERMS] = terms
     for name in FREE_FORM:

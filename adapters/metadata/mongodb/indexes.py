@@ -29,6 +29,7 @@ USERS: Final = "users"
 ACCESS_LIMITS: Final = "access_limits"
 POLICIES: Final = "policy_documents"
 SECRETS: Final = "account_secrets"
+RETENTION_RUNS: Final = "retention_runs"
 REVOKED_TOKENS: Final = "revoked_tokens"
 PLACES: Final = "places"
 PEERS: Final = "peers"
@@ -37,7 +38,7 @@ SWITCHES: Final = "switches"
 EVENTS: Final = "events"
 META: Final = "meta"
 
-DUE: Final = "due"
+DUE: Final = "due_by_account"
 OVERDUE: Final = "stranded"
 LEASED: Final = "leased"
 BY_STAMP: Final = "by_stamp"
@@ -122,7 +123,7 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
             lookup_index("source_key"), "account_id", "source_key", "created", "_id",
             partialFilterExpression={"source_key": {"$gte": ""}},
         ),
-        _index(DUE, "node", "due_at", "_id", partialFilterExpression=HAS_DUE),
+        _index(DUE, "work", "account_id", "node", "due_at", "_id", partialFilterExpression=HAS_DUE),
         _index(OVERDUE, "due_at", "_id", partialFilterExpression={**HAS_DUE, "node": {"$gte": ""}}),
         _index(LEASED, "lease.holder", partialFilterExpression={"lease.holder": {"$gte": ""}}),
         # One entry for each event of the document.
@@ -155,6 +156,7 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
     ),
     ACCESS_LIMITS: (_index("of_account", "account_id"),),
     SECRETS: (_index("of_account", "account_id"),),
+    RETENTION_RUNS: (_index("by_start", "finished", "started"),),
     POLICIES: (_index("of_id", "account_id", "kind", "id", unique=True),),
     # The server deletes expired documents.
     REVOKED_TOKENS: (_index("by_until", "until", expireAfterSeconds=0),),
@@ -254,6 +256,21 @@ async def _bare_tombstones(database: Database) -> None:
     await database[RECORDINGS].update_many({"state": "PURGED", "call_id": {"$ne": ""}}, change)
 
 
+async def _set_work(database: Database) -> None:
+    # See `recordings.model.work`.
+    is_delivery = {"$and": [{"$eq": ["$state", "STORED"]}, {"$eq": ["$delivery.state", "PENDING"]}]}
+    branches = [
+        {"case": {"$eq": ["$state", "FINALIZING"]}, "then": "FINALIZE"},
+        {"case": {"$in": ["$state", sorted(IN_PROGRESS)]}, "then": "CHECK"},
+        {"case": {"$eq": ["$state", "TRASHED"]}, "then": "PURGE"},
+        {"case": is_delivery, "then": "DELIVER"},
+    ]
+    work = {"$switch": {"branches": branches, "default": "EXPIRE"}}
+    await database[RECORDINGS].update_many({"work": {"$exists": False}, **HAS_DUE}, [{"$set": {"work": work}}])
+    with suppress(OperationFailure):
+        await database[RECORDINGS].drop_index("due")
+
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     _set_ended,
     _set_held_source,
@@ -263,6 +280,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _set_facets,
     _set_terms,
     _bare_tombstones,
+    _set_work,
 )
 """The first step migrates version 1 to 2, and so on. A new database needs no step: it starts with the latest form."""
 

@@ -14,6 +14,7 @@ from adapters.metadata.mongodb.list_collection import RecordingLists
 from adapters.metadata.mongodb.peer_collections import PeerCollections
 from adapters.metadata.mongodb.policy_collection import PolicyCollection
 from adapters.metadata.mongodb.recording_collection import RecordingCollection
+from adapters.metadata.mongodb.retention_run_collection import RetentionRunCollection
 from adapters.metadata.mongodb.rollup_collections import RollupCollections
 from adapters.metadata.mongodb.secret_collection import SecretCollection
 from adapters.metadata.mongodb.user_collection import UserCollection
@@ -29,6 +30,7 @@ class MongoStore(
     AccountCollections,
     AccessCollection,
     SecretCollection,
+    RetentionRunCollection,
     UserCollection,
     PolicyCollection,
     AuditCollections,
@@ -66,6 +68,7 @@ class MongoStore(
         AccountCollections.__init__(self, self._connection.database)
         AccessCollection.__init__(self, self._connection.database)
         SecretCollection.__init__(self, self._connection.database)
+        RetentionRunCollection.__init__(self, self._connection.database)
         UserCollection.__init__(self, self._connection.database)
         PolicyCollection.__init__(self, self._connection.database)
         AuditCollections.__init__(self, self._connection.database)

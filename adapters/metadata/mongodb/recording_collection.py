@@ -9,6 +9,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
+from adapters.metadata.account_turns import take_turns
 from adapters.metadata.mongodb.bson_document import projection, readable_recordings, to_document, to_recordings, to_rows
 from adapters.metadata.mongodb.change_clock import CHANGED, WRITE_MS, ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Document, to_cursor
@@ -24,6 +25,7 @@ from recordings.model.fields import RecordingRow
 from recordings.model.instants import SECOND, Millis
 from recordings.model.query import prefix_end
 from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording, State
+from recordings.model.work import Work
 from recordings.ports.recording_store import Claim, DueState, Taken, Unique
 
 CLAIM_ROUNDS: Final = 8
@@ -139,11 +141,36 @@ class RecordingCollection(EventCollection):
         return []
 
     async def _due(self, claim: Claim) -> list[str]:
+        if claim.work is not None:
+            return take_turns(await self._due_by_account(claim, claim.work), claim.limit)
         # Stranded recordings have waited longest, so they come before other due work.
         found = await self._first_due(overdue(claim), OVERDUE, claim.limit)
-        if len(found) < claim.limit:
-            found += await self._first_due(due(claim), DUE, claim.limit)
+        if len(found) < claim.limit and claim.node is not None:
+            for work in Work:
+                for of_account in await self._due_by_account(claim, work):
+                    found += of_account
         return list(dict.fromkeys(found))[: claim.limit]
+
+    async def _due_by_account(self, claim: Claim, work: Work) -> list[list[str]]:
+        """Return the oldest due recordings of one account after another, until there are enough."""
+        found: list[list[str]] = []
+        for after, last in ((claim.after, None), ("", claim.after)) if claim.after else (("", None),):
+            account_id: str | None = after
+            while len(found) < claim.limit:
+                account_id = await self._next_account(claim, work, account_id or "", last)
+                if account_id is None:
+                    break
+                selector = due(claim, work) | {"account_id": account_id}
+                found.append(await self._first_due(selector, DUE, claim.room_of(account_id)))
+        return found
+
+    async def _next_account(self, claim: Claim, work: Work, after: str, last: str | None) -> str | None:
+        """Return the first account after another one that has due work; `None` if there is none up to `last`."""
+        wanted: Document = {"$gt": after, "$nin": claim.full_accounts} | ({} if last is None else {"$lte": last})
+        selector = due(claim, work) | {"account_id": wanted}
+        order = [("account_id", ASCENDING)]
+        found = await self._collection.find_one(selector, {"account_id": 1}, sort=order, hint=DUE)
+        return None if found is None else str(found["account_id"])
 
     async def _first_due(self, selector: Document, index: str, limit: int) -> list[str]:
         order = [("due_at", ASCENDING), ("_id", ASCENDING)]
@@ -202,12 +229,14 @@ def _next_revision(values: Document) -> list[Document]:
     return [{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"$literal": values}, computed]}}]
 
 
-def due(claim: Claim) -> Document:
-    """Return the filter for the recordings that are due for a claimer."""
-    return due_for(claim.node, claim.now)
+def due(claim: Claim, work: Work) -> Document:
+    """Return the filter for the recordings that are due for a claimer and need this kind of work."""
+    # A server of an earlier release does not write the kind of work.
+    kinds: Any = {"$in": [work.value, None]} if work is Work.FINALIZE else work.value
+    return {"work": kinds, **due_for(claim.node, claim.now)}
 
 
-def due_for(node: str, now: Millis) -> Document:
+def due_for(node: str | None, now: Millis) -> Document:
     """Return the filter for recordings due for any node or for this one. It contains the filter of the due index."""
     return {"node": {"$in": [None, node]}, "due_at": {**HAS_DUE["due_at"], "$lte": now}}
 

@@ -4,11 +4,12 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import starmap
+from itertools import islice, starmap
 from typing import Any, Final, cast
 
+from adapters.metadata.account_turns import MAX_ACCOUNTS, take_turns
 from adapters.metadata.facets import facets_of
 from adapters.metadata.metadata_terms import TERMS, terms_of
 from adapters.metadata.row_fields import decode_column, encode
@@ -20,16 +21,17 @@ from recordings.model.fields import FIELDS, PARTS, FieldType, RecordingRow, name
 from recordings.model.instants import Millis
 from recordings.model.query import prefix_end
 from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording, State
+from recordings.model.work import Work, work_of
 from recordings.ports.recording_store import Claim, DueState, Taken, Unique
 
 log: Final = logging.getLogger(__name__)
 _JSON: Final = frozenset(names_of(FieldType.OBJECT, FieldType.FREE_FORM))
 _COLUMNS: Final = ", ".join(column(name) for name in ROW_FIELDS)
 _ID: Final = ROW_FIELDS.index("id")
-_WRITTEN: Final = ", ".join((_COLUMNS, *PARTS, FACETS, TERMS, "changed"))
-"""The columns of a row, those of the parts of its objects, its facets, its terms, and the time of the change."""
+_WRITTEN: Final = ", ".join((_COLUMNS, *PARTS, FACETS, TERMS, "work", "changed"))
+"""The columns of a row, the parts of its objects, its facets, its terms, its work, and the time of the change."""
 _NOW: Final = f"(SELECT at FROM {CHANGE_CLOCK})"
-_VALUES: Final = ", ".join((*["?"] * (len(ROW_FIELDS) + len(PARTS) + 2), _NOW))
+_VALUES: Final = ", ".join((*["?"] * (len(ROW_FIELDS) + len(PARTS) + 3), _NOW))
 INSERT: Final = f"INSERT INTO {TABLE} ({_WRITTEN}) VALUES ({_VALUES})"
 _SAVE: Final = f"UPDATE {TABLE} SET ({_WRITTEN}) = ({_VALUES}) WHERE id = ? AND revision = ?"
 _OTHER_ROW: Final = f"SELECT 1 FROM {TABLE} WHERE id != :own AND"
@@ -46,9 +48,16 @@ HELD: Final = (
     f"SELECT {_COLUMNS} FROM {TABLE} WHERE node = ? AND state IN ({', '.join('?' * len(IN_PROGRESS))}) "
     "ORDER BY created, id LIMIT ?"
 )
+NEXT_ACCOUNT: Final = (
+    f"SELECT min(account_id) FROM {TABLE} INDEXED BY {DUE} WHERE due_at IS NOT NULL AND work = ? AND account_id > ?"
+)
 DUE_FIRST: Final = (
     f"SELECT rowid, id, due_at FROM {TABLE} INDEXED BY {DUE} "
-    "WHERE node IS ? AND due_at <= ? ORDER BY due_at, id LIMIT ?"
+    "WHERE work = ? AND account_id = ? AND node IS ? AND due_at <= ? ORDER BY due_at, id LIMIT ?"
+)
+_DUE_STATES: Final = (
+    f"SELECT state, count(*), min(due_at) FROM (SELECT state, due_at FROM {TABLE} INDEXED BY {DUE} "
+    "WHERE work = ? AND account_id = ? AND node IS ? AND due_at <= ? ORDER BY due_at LIMIT ?) GROUP BY state"
 )
 OVERDUE_FIRST: Final = (
     f"SELECT rowid, id, due_at FROM {TABLE} INDEXED BY {OVERDUE} "
@@ -69,7 +78,8 @@ def values_of(recording: Recording) -> list[Any]:
     row = recording.to_row()
     values = [encode(value) if name in _JSON and value is not None else value for name, value in row.items()]
     terms = terms_of(row["user_metadata"])
-    indexed = (facets_of(row), None if terms is None else encode(terms))
+    work = work_of(row["state"], value_of(row, "delivery_state"))
+    indexed = (facets_of(row), None if terms is None else encode(terms), work)
     return [*values, *(value_of(row, name) for name in PARTS), *indexed]
 
 
@@ -183,28 +193,69 @@ def held_by(connection: sqlite3.Connection, node: str, limit: int) -> list[Recor
 
 
 def claim_due(connection: sqlite3.Connection, claim: Claim) -> list[Recording]:
-    """Lease due recordings to the claimer, oldest first. The transaction around this call blocks other claimers."""
-    due = {
-        item for node in (None, claim.node) for item in connection.execute(DUE_FIRST, (node, claim.now, claim.limit))
-    }
-    due.update(connection.execute(OVERDUE_FIRST, (claim.overdue_before, claim.limit)))
+    """Lease due recordings to the claimer. The transaction around this call blocks other claimers."""
+    if claim.work is not None:
+        due = take_turns(_due_by_account(connection, claim, claim.work), claim.limit)
+    else:
+        found = set(connection.execute(OVERDUE_FIRST, (claim.overdue_before, claim.limit)))
+        if claim.node is not None:
+            found.update(item for work in Work for each in _due_by_account(connection, claim, work) for item in each)
+        due = sorted(found, key=_age)[: claim.limit]
     lease = encode({"holder": claim.holder, "until": claim.until})
-    oldest = sorted(due, key=lambda item: (item[2], item[1]))[: claim.limit]
     # By `rowid`, which the due index also holds: an update by id would need another index look-up for each row.
-    claims = ((lease, claim.until, number) for number, _, _ in oldest)
+    claims = ((lease, claim.until, number) for number, _, _ in due)
     return [item for each in claims for item in _readable(connection.execute(_CLAIM, each).fetchall())]
 
 
+_Due = tuple[int, str, Millis]
+"""The `rowid`, `id` and `due_at` of a due recording."""
+
+
+def _age(item: _Due) -> tuple[Millis, str]:
+    return item[2], item[1]
+
+
+def _due_by_account(connection: sqlite3.Connection, claim: Claim, work: Work) -> Iterator[list[_Due]]:
+    """Yield the oldest due recordings of one account after another, until there are enough."""
+    found = 0
+    for account_id in islice(_accounts_with(connection, work, claim.after), MAX_ACCOUNTS):
+        room = claim.room_of(account_id)
+        if room > 0:
+            of_account = [
+                item
+                for node in (None, claim.node)
+                for item in connection.execute(DUE_FIRST, (work, account_id, node, claim.now, room))
+            ]
+            if of_account:
+                yield sorted(of_account, key=_age)[:room]
+                found += 1
+        # Without `work` the oldest ones are wanted, and they may be of any account.
+        if found >= claim.limit and claim.work is not None:
+            return
+
+
+def _accounts_with(connection: sqlite3.Connection, work: Work, first: str) -> Iterator[str]:
+    """Yield the accounts that have this kind of work, due or not, from the one after `first` on, and around."""
+    for after, last in ((first, None), ("", first)) if first else (("", None),):
+        account_id = after
+        while (account_id := connection.execute(NEXT_ACCOUNT, (work, account_id)).fetchone()[0]) is not None:
+            if last is not None and account_id > last:
+                return
+            yield account_id
+
+
 def due_states(connection: sqlite3.Connection, node: str, now: Millis, limit: int) -> list[DueState]:
-    """Return how many of the first `limit` due recordings are in each state."""
-    statement = (
-        f"SELECT state, count(*), min(due_at) FROM (SELECT state, due_at FROM {TABLE} INDEXED BY {DUE} "
-        "WHERE node IS :none AND due_at <= :now UNION ALL "
-        f"SELECT state, due_at FROM {TABLE} INDEXED BY {DUE} WHERE node IS :node AND due_at <= :now LIMIT :limit) "
-        "GROUP BY state"
-    )
-    values = {"none": None, "node": node, "now": now, "limit": limit}
-    return [DueState(State(state), *figures) for state, *figures in connection.execute(statement, values)]
+    """Return how many due recordings are in each state. Up to `limit` are counted, of up to `MAX_ACCOUNTS` accounts."""
+    counted: dict[str, DueState] = {}
+    left = limit
+    for work in Work:
+        for account_id in islice(_accounts_with(connection, work, ""), MAX_ACCOUNTS):
+            for holder in (None, node):
+                for name, count, first in connection.execute(_DUE_STATES, (work, account_id, holder, now, left)):
+                    before = counted.get(name, DueState(State(name), 0, first))
+                    counted[name] = DueState(before.state, before.count + count, min(before.first_due, first))
+                    left -= count
+    return list(counted.values())
 
 
 def release_leases(connection: sqlite3.Connection, holder: str, now: Millis) -> int:

@@ -13,6 +13,9 @@ LIFETIME: Final = 60
 MAX_PENDING: Final = 10_000
 """Maximum number of calls that are expected at once."""
 
+MAX_PENDING_OF_ACCOUNT: Final = 1_000
+"""How many of them one account may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExpectedCall:
@@ -36,7 +39,8 @@ class AudioSocketCalls:
         # The oldest ones come first, because all have the same lifetime.
         while self._expected and (oldest := next(iter(self._expected.items())))[1].expires <= now:
             del self._expected[oldest[0]]
-        if len(self._expected) >= MAX_PENDING:
+        of_account = sum(each.account_id == account_id for each in self._expected.values())
+        if len(self._expected) >= MAX_PENDING or of_account >= MAX_PENDING_OF_ACCOUNT:
             return None
         uuid = uuid4()
         self._expected[uuid] = ExpectedCall(account_id, parameters, is_allowed, now + LIFETIME)

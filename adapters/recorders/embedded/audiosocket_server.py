@@ -17,6 +17,7 @@ from adapters.recorders.dialects.stream_events import Event
 from adapters.recorders.dialects.stream_limits import ProtocolError
 from adapters.recorders.embedded.audiosocket_calls import AudioSocketCalls
 from adapters.recorders.embedded.live_call import StreamEnd
+from adapters.recorders.embedded.slot_shares import NoSlot, SlotShares
 from adapters.recorders.embedded.stream_session import NORMAL, Disconnected, StreamHost
 from recordings.model.recording import EndCause
 
@@ -26,6 +27,8 @@ FIRST_FRAME: Final = 5
 """Seconds in which the first frame must come."""
 MAX_UNKNOWN: Final = 100
 """Maximum number of connections that have not sent a known UUID yet."""
+UNKNOWN_SHARE: Final = 50
+"""How many percent of these one client address may have."""
 READ_SIZE: Final = 16_384
 HANG_UP: Final = b"\x00\x00\x00"
 """The frame that ends a call from our side."""
@@ -39,7 +42,8 @@ class AudioSocketServer:
         self._calls = calls
         self._is_draining = is_draining
         self._server: asyncio.Server | None = None
-        self._unknown = 0
+        # Before its first frame, a connection belongs to no account.
+        self._unknown = SlotShares("new AudioSocket connections", MAX_UNKNOWN, UNKNOWN_SHARE, "MAX_UNKNOWN")
         self._open: set[asyncio.Task[Any]] = set()
 
     async def start(self, listener: socket.socket) -> None:
@@ -61,26 +65,26 @@ class AudioSocketServer:
             self._open.add(task)
             task.add_done_callback(self._open.discard)
         try:
-            if not self._is_draining() and not self._host.is_full and self._unknown < MAX_UNKNOWN:
+            if not self._is_draining() and not self._host.is_full:
                 await self._run(reader, writer)
+        except NoSlot as no_slot:
+            _log.info("audiosocket refused", reason=str(no_slot))
         finally:
             with suppress(OSError):
                 writer.close()
 
     async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frames = AudioSocketFrames()
-        self._unknown += 1
-        try:
+        client = str((writer.get_extra_info("peername") or ("",))[0])
+        with self._unknown.slot(client, client):
             await self._read_uuid(frames, reader)
-        finally:
-            self._unknown -= 1
         call = None if frames.uuid is None else self._calls.take(frames.uuid)
         if call is None or not await call.is_allowed():
             _log.info("audiosocket refused", reason="no expected UUID in the first frame")
             return
         frames.parameters = call.parameters
         connection = _TcpConnection(reader, frames)
-        end = await self._host.run(connection, call.account_id, call.is_allowed)
+        end = await self._host.run(connection, call.account_id, call.is_allowed, client)
         if end.cause is not EndCause.DISCONNECTED:
             with suppress(OSError):
                 writer.write(HANG_UP)

@@ -54,3 +54,6 @@ class FileSpool(Protocol):
 
     async def free_bytes(self) -> int:
         """Return the bytes that can still be written to the disk. Raises `OSError`."""
+
+    async def ids(self) -> Sequence[str]:
+        """Return the ids of the recordings that have files in the spool. Raises `OSError`."""

@@ -26,6 +26,7 @@ from adapters.recorders.dialects.stream_limits import ProtocolError, UnknownDial
 from adapters.recorders.embedded.arrival_clock import ArrivalClock
 from adapters.recorders.embedded.embedded_recorder import CallIsLive, EmbeddedRecorder
 from adapters.recorders.embedded.live_call import POLICY_VIOLATION, RESTARTING, LiveCall, StreamEnd
+from adapters.recorders.embedded.slot_shares import SlotShares
 from recordings.model.call import Call
 from recordings.model.errors import Refused
 from recordings.model.recording import EndCause, SpanKind
@@ -74,27 +75,28 @@ class StreamHost:
         self.recorder = recorder
         self.clock = clock
         self.claim = claim or _claim_always
-        self._open = 0
+        limits = recorder.limits
+        self._slots = SlotShares("streams", limits.max_streams, limits.account_share, "--max-streams")
 
     @property
     def is_full(self) -> bool:
         """Whether no further stream may be opened now."""
-        return self._open >= self.recorder.limits.max_streams
+        return self._slots.is_full
 
     async def run(
-        self, connection: Connection, account_id: str, is_allowed: IsAllowed, *, record_all: bool = False
+        self, connection: Connection, account_id: str, is_allowed: IsAllowed, client: str, *, record_all: bool = False
     ) -> StreamEnd:
-        """Run a stream to its end, and return the reason of the end.
+        """Run a stream of a client address to its end, and return the reason of the end.
 
         With `record_all`, the call is recorded, unless the sender says not to.
+
+        Raises:
+            NoSlot: the account or the client address has too many streams, or the server has.
         """
-        self._open += 1
-        try:
+        with self._slots.slot(account_id, client):
             session = _StreamSession(connection, account_id, self, record_all=record_all)
             async with session.closed_on_revocation(is_allowed):
                 return await session.run()
-        finally:
-            self._open -= 1
 
 
 class _StreamSession:
@@ -110,6 +112,7 @@ class _StreamSession:
         self._arrivals: ArrivalClock | None = None
         self._requested_end: StreamEnd | None = None
         self._deadline: asyncio.Timeout | None = None
+        self._wait = 0.0
 
     async def run(self) -> StreamEnd:
         end = StreamEnd(EndCause.SHUTDOWN, RESTARTING, "")
@@ -153,13 +156,14 @@ class _StreamSession:
             return
 
     async def _receive_until_end(self) -> StreamEnd:
-        idle = self._recorder.limits.stream_idle
+        limits = self._recorder.limits
+        self._wait = min(limits.first_message, limits.stream_idle)
         try:
-            async with asyncio.timeout(idle) as self._deadline:
+            async with asyncio.timeout(self._wait) as self._deadline:
                 return await self._receive()
         except TimeoutError:
-            not_started = StreamEnd(EndCause.IDLE, POLICY_VIOLATION, f"no stream was started for {idle:g} seconds")
-            return self._requested_end or not_started
+            reason = f"no stream was started for {self._wait:g} seconds"
+            return self._requested_end or StreamEnd(EndCause.IDLE, POLICY_VIOLATION, reason)
         except (CallIsLive, Refused) as error:
             return StreamEnd(EndCause.HANGUP, POLICY_VIOLATION, str(error))
         except UnknownDialect as error:
@@ -171,9 +175,11 @@ class _StreamSession:
 
     async def _receive(self) -> StreamEnd:
         receive = self._connection.receive
+        events = await receive()
+        self._expect_start()
         while True:
             untimed: list[Audio] = []
-            for event in await receive():
+            for event in events:
                 if isinstance(event, Audio):
                     if event.at_ms is not None:
                         await self._record(event)
@@ -189,6 +195,15 @@ class _StreamSession:
                     await self._handle(event)
             if untimed:
                 await self._record_untimed(untimed)
+            events = await receive()
+
+    def _expect_start(self) -> None:
+        """After the first message, wait longer for the one that says which call it is."""
+        limits = self._recorder.limits
+        more = min(limits.stream_start, limits.stream_idle) - self._wait
+        if self._live is None and self._deadline is not None and self._requested_end is None and more > 0:
+            self._wait += more
+            self._deadline.reschedule((self._deadline.when() or 0.0) + more)
 
     async def _record_untimed(self, audios: Sequence[Audio]) -> None:
         """Record the tracks of one message, whose time is that of their arrival."""

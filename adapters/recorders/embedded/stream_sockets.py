@@ -14,7 +14,11 @@ How a stream ends, for its sender (close code) and for its takes (cause):
     another stream of the call sends audio, here    1008   (the first stream stays open)
     or on another server
     another stream continues the call               1008   (its takes stay open)
-    more than `max_streams`                         1013   (no take begins)
+    more than `max_streams`, or than the share      1013   (no take begins)
+    of the account or the client address
+    no message for `first_message`, or no start     1008   (no take begins)
+    for `stream_start`
+    no answer to a ping after 30 s of silence       -      DISCONNECTED
     this server shuts down                          1012   SHUTDOWN
 """
 
@@ -30,6 +34,7 @@ from adapters.recorders.dialects.stream_events import Event
 from adapters.recorders.dialects.stream_limits import UnknownDialect
 from adapters.recorders.embedded.embedded_recorder import EmbeddedRecorder
 from adapters.recorders.embedded.live_call import RESTARTING, StreamEnd
+from adapters.recorders.embedded.slot_shares import NoSlot
 from adapters.recorders.embedded.stream_session import (
     INVALID_DATA,
     NORMAL,
@@ -62,15 +67,19 @@ class MediaSockets:
         """Serve one authenticated connection, from its handshake to its end."""
         handshake = handshake_of(websocket)
         await websocket.accept(handshake.subprotocol)
-        if self.host.is_full:
-            await websocket.close(TRY_AGAIN_LATER, "too many streams: try again later")
-            return
         try:
             connection = _WebSocketConnection(websocket, AnyStream(handshake))
         except UnknownDialect as error:
             await websocket.close(UNSUPPORTED_DATA, _short(str(error)))
             return
-        end = await self.host.run(connection, principal.account_id, is_allowed, record_all=principal.record_all)
+        client = websocket.client.host if websocket.client is not None else ""
+        try:
+            end = await self.host.run(
+                connection, principal.account_id, is_allowed, client, record_all=principal.record_all
+            )
+        except NoSlot as no_slot:
+            await websocket.close(TRY_AGAIN_LATER, _short(f"try again later: {no_slot}"))
+            return
         # The sender may be disconnected, or may have closed at the same moment.
         with suppress(WebSocketDisconnect, RuntimeError):
             await websocket.close(end.code, _short(end.reason))

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from adapters.recorders.dialects.content_coding import CODINGS, DamagedCoding, Unpacker, unpacker
 from adapters.recorders.dialects.kazoo_upload import KNOWN_PARAMETERS, ReceivedFile
 from adapters.recorders.dialects.not_a_file import FORM, HEAD, SEND, RemovedBytes, describe, is_suspicious
+from adapters.recorders.embedded.recorder_limits import Limits
 
 if TYPE_CHECKING:
     from adapters.recorders.dialects.multipart_form import MultipartForm
@@ -46,10 +47,10 @@ class UploadBody:
         BodyRefused: the service cannot unpack the body.
     """
 
-    def __init__(self, request: Request, idle: float) -> None:
+    def __init__(self, request: Request, limits: Limits) -> None:
         headers = request.headers
         self._request = request
-        self._idle = idle
+        self._limits = limits
         self._media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         self._form = _form(headers, self._media_type)
         self._removed = RemovedBytes() if self._media_type == FORM else None
@@ -134,20 +135,37 @@ class UploadBody:
             raise UploadIncomplete(400, str(error)) from error
 
     async def _received_chunks(self) -> AsyncIterator[bytes]:
-        received = self._request.stream()
+        received, time = self._request.stream(), asyncio.get_running_loop().time
+        limits, waited, arrived = self._limits, 0.0, 0
+        enough = limits.min_speed * limits.speed_window
         while True:
+            # Only the time in which this server waits for the sender counts.
+            started, wait = time(), limits.body_idle
+            if arrived < enough:
+                wait = min(wait, limits.speed_window - waited)
             try:
-                async with asyncio.timeout(self._idle):
+                async with asyncio.timeout(wait):
                     chunk = await anext(received, None)
             except TimeoutError as error:
-                raise UploadIncomplete(408, f"no data was received for {self._idle:g} seconds") from error
+                raise self._too_slow(wait) from error
             except ClientDisconnect as error:
                 raise UploadIncomplete(400, "the connection broke before the body was complete") from error
             if chunk is None:
                 return
+            waited, arrived = waited + time() - started, arrived + len(chunk)
+            if waited >= limits.speed_window:
+                if arrived < enough:
+                    raise self._too_slow(limits.speed_window)
+                waited, arrived = 0.0, 0
             self._received += len(chunk)
             if chunk:
                 yield chunk
+
+    def _too_slow(self, wait: float) -> UploadIncomplete:
+        if wait >= self._limits.body_idle:
+            return UploadIncomplete(408, f"no data was received for {wait:g} seconds")
+        limit = f"{self._limits.min_speed} bytes per second on average (--upload-min-speed)"
+        return UploadIncomplete(408, f"the upload is too slow: it must send at least {limit}")
 
 
 def _form(headers: Headers, media_type: str) -> "MultipartForm | None":

@@ -16,6 +16,9 @@ How an upload ends, for its sender and as a recording:
     the disk is full                        503, Retry-After        FAILED(INCOMPLETE), the received part is set aside
     this server shuts down                  -                       FAILED(INCOMPLETE), the received part is set aside
     more than `max_uploads` at once         503, Retry-After        nothing is stored
+    more than the share of the account or   429, Retry-After        nothing is stored
+      the client address
+    slower than `min_speed`                 408                     FAILED(INCOMPLETE), the received part is set aside
     a lock NEVER forbids to record the call 403                     nothing is stored
     a quota of the account is used up       429, Retry-After        nothing is stored
 
@@ -28,7 +31,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
 from adapters.http.error_body import error_response
@@ -36,7 +39,9 @@ from adapters.recorders.dialects.content_coding import CODINGS
 from adapters.recorders.dialects.kazoo_upload import NotAnUpload, ReceivedFile, Upload
 from adapters.recorders.dialects.wav_length import wav_length
 from adapters.recorders.embedded.recorder_limits import Limits
+from adapters.recorders.embedded.slot_shares import NoSlot, SlotShares
 from adapters.recorders.embedded.spool_ports import FileSpool, FileWriter
+from adapters.recorders.embedded.spool_use import SpoolUse
 from adapters.recorders.embedded.upload_body import BodyRefused, UploadBody, UploadIncomplete
 from recordings.model.account import Principal
 from recordings.model.instants import HOUR, SECOND, Millis
@@ -51,6 +56,8 @@ RETRY_AFTER: Final = 30
 """Seconds after which a rejected sender may try again."""
 MIN_FREE: Final = 1 << 20
 """Bytes that stay free on the disk of the spool. An upload that would need them is rejected."""
+NOTED: Final = 16 << 20
+"""The use of the disk is checked after this many bytes."""
 DRAIN: Final = 1.0
 """For how many seconds a refused body is read and dropped, so that its sender can read the response."""
 
@@ -69,30 +76,28 @@ class Uploads:
         self._ingest = ingest
         self._spool = spool
         self._limits = limits or Limits()
-        self._open = 0
+        self._slots = SlotShares("uploads", self._limits.max_uploads, self._limits.account_share, "--max-uploads")
+        self._use = SpoolUse(self._limits.account_share, spool.ids)
         self._receiving: set[str] = set() if receiving is None else receiving
 
     async def receive(self, principal: Principal, request: Request, read_address: ReadAddress) -> Response:
         """Receive the body of a request. A success means that the file and the recording are stored durably."""
         try:
-            body = UploadBody(request, self._limits.body_idle)
+            body = UploadBody(request, self._limits)
             # A form may have the parameters that the address lacks.
             upload = None if body.needs_head else read_address(body.file)
             if not body.check_length(self._limits.max_body):
                 raise self._too_long()
-            if await self._is_disk_full(body.content_length or 0):
-                return _reject(503, "UNAVAILABLE", "the disk of this server is full: try again later")
-            if self._open >= self._limits.max_uploads:
-                return _reject(503, "BUSY", "too many uploads at once: try again later")
-            self._open += 1
-            try:
+            if (refused := await self._refused_by_disk(principal, body.content_length or 0)) is not None:
+                return refused
+            with self._slots.slot(principal.account_id, client_of(request)):
                 if upload is None:
                     await self._read_head(body)
                     upload = read_address(body.file)
                 async with self._ingest.slot(principal):
                     return await self._receive(principal, upload, body)
-            finally:
-                self._open -= 1
+        except NoSlot as no_slot:
+            return _reject(429 if no_slot.is_share else 503, "BUSY", str(no_slot))
         except BodyRefused as refused:
             return await self._refuse(request, refused)
         except NotAnUpload as error:
@@ -100,12 +105,18 @@ class Uploads:
         except UploadIncomplete as incomplete:
             return _reject(incomplete.status, "INCOMPLETE", str(incomplete))
 
-    async def _is_disk_full(self, content_length: int) -> bool:
+    async def _refused_by_disk(self, principal: Principal, content_length: int) -> Response | None:
         # Checked before the recording is created, so that the space that is left serves the deletion of recordings.
         try:
-            return await self._spool.free_bytes() < content_length + MIN_FREE
+            free = await self._spool.free_bytes()
         except OSError as error:
-            return is_disk_full(error)
+            return _full_disk() if is_disk_full(error) else None
+        if free < content_length + MIN_FREE:
+            return _full_disk()
+        if not await self._use.is_over_share(principal.account_id, content_length, free):
+            return None
+        share = f"{self._limits.account_share} percent of the free space (--account-share)"
+        return _reject(429, "DISK_SHARE", f"the uploads of this account that wait to be stored have reached {share}")
 
     async def _read_head(self, body: UploadBody) -> None:
         try:
@@ -153,7 +164,7 @@ class Uploads:
             raise _disk_full(recording, error) from error
         try:
             async with asyncio.timeout(self._limits.body_total):
-                await self._write_chunks(writer, body)
+                await self._write_chunks(recording, writer, body)
             await writer.close()
         except OSError as error:
             raise _too_slow() if isinstance(error, TimeoutError) else _disk_full(recording, error) from error
@@ -163,14 +174,22 @@ class Uploads:
                 await writer.close(sync=False)
         return writer.sha256
 
-    async def _write_chunks(self, writer: FileWriter, body: UploadBody) -> None:
+    async def _write_chunks(self, recording: Recording, writer: FileWriter, body: UploadBody) -> None:
+        noted = 0
         async for chunk in body.chunks():
+            if writer.length >= noted:
+                # An upload without a length counts as it arrives.
+                noted = writer.length + NOTED
+                self._use.note(recording.id, recording.account_id, body.content_length or writer.length)
+                if await self._use.is_over_share(recording.account_id, 0, await self._spool.free_bytes()):
+                    raise UploadIncomplete(429, "the uploads of this account have reached their share of the disk")
             if not writer.length and body.content_length is not None:
                 self._check_duration(wav_length(chunk, body.content_length), "the header")
             if writer.length + len(chunk) > self._limits.max_body:
                 raise self._too_long()
             if chunk:
                 await writer.write(chunk)
+        self._use.note(recording.id, recording.account_id, writer.length)
 
     def _check_duration(self, duration: Millis | None, source: str) -> None:
         limit = self._limits.max_received * SECOND
@@ -200,6 +219,15 @@ class Uploads:
         return _reject(refused.status, refused.code, refused.message)
 
 
+def client_of(connection: HTTPConnection) -> str:
+    """Return the address of a client, behind trusted proxies that of their client."""
+    return connection.client.host if connection.client is not None else ""
+
+
+def _full_disk() -> Response:
+    return _reject(503, "UNAVAILABLE", "the disk of this server is full: try again later")
+
+
 def _too_slow() -> UploadIncomplete:
     return UploadIncomplete(408, "the upload took too long")
 
@@ -212,7 +240,7 @@ def _disk_full(recording: Recording, error: OSError) -> UploadIncomplete:
 
 def _reject(status: int, code: str, message: str) -> Response:
     # The rest of the body is not read, so the connection cannot be used again.
-    headers = {"Connection": "close"} | ({"Retry-After": str(RETRY_AFTER)} if status == 503 else {})  # noqa: PLR2004
+    headers = {"Connection": "close"} | ({"Retry-After": str(RETRY_AFTER)} if status in {429, 503} else {})
     if code == "UNSUPPORTED_CODING":
         # RFC 9110, section 12.5.3: the codings that a new request may use.
         headers["Accept-Encoding"] = CODINGS

@@ -50,7 +50,36 @@ class HttpProtocol(HttpToolsProtocol, _SmallReads):
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
-    """uvicorn's WebSocket protocol. It aborts a connection that fills this server's memory."""
+    """uvicorn's WebSocket protocol. It aborts a connection that fills this server's memory.
+
+    It sends a ping only after `ping_interval` seconds without data. A late pong is no fault while data arrives, or
+    while this server does not read.
+    """
+
+    _last_data = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Handle data."""
+        self._last_data = self.loop.time()
+        super().data_received(data)
+
+    def send_keepalive_ping(self) -> None:
+        """Send a ping if the client is silent."""
+        assert self.ping_interval is not None  # noqa: S101 - uvicorn calls this only with an interval
+        silence = self.loop.time() - self._last_data
+        if self.read_paused or silence < self.ping_interval:
+            wait = self.ping_interval - (0.0 if self.read_paused else silence)
+            self.ping_timer = self.loop.call_later(wait, self.send_keepalive_ping)
+        else:
+            super().send_keepalive_ping()
+
+    def keepalive_timeout(self) -> None:
+        """Close the connection if the client has sent nothing since the ping."""
+        if self.read_paused or self._last_data > self.ping_sent_at:
+            self.pending_ping_payload = None
+            self.schedule_ping()
+        else:
+            super().keepalive_timeout()
 
     def handle_ping(self) -> None:
         """Answer a ping; abort the connection if the client does not read the pongs."""

@@ -336,6 +336,32 @@ async def test_the_number_of_streams_is_limited(tmp_path: Path) -> None:
             await third.begin()
 
 
+async def test_an_account_cannot_take_all_streams(tmp_path: Path) -> None:
+    async with world(tmp_path, max_streams=4, account_share=50) as here, Streams(here, "a") as first:
+        await first.begin()
+        async with Streams(here, "b") as second, Streams(here, "c") as third:
+            await second.begin()
+            code, reason = await third.closed()
+            assert (code, "the account has 2 open streams" in reason) == (1013, True)
+
+
+async def test_a_stream_must_send_soon_and_start_soon(tmp_path: Path) -> None:
+    async with world(tmp_path, first_message=0.2, stream_start=0.6) as here:
+        began = asyncio.get_running_loop().time()
+        async with Streams(here) as silent:
+            assert await silent.closed() == (1008, "no stream was started for 0.2 seconds")
+        async with Streams(here) as client:
+            await client.send(client.encoder.connected())
+            code, _reason = await client.closed()
+            assert code == 1008
+        assert asyncio.get_running_loop().time() - began >= 0.8
+        async with Streams(here) as client:
+            await client.begin()
+            await asyncio.sleep(0.8)
+            await client.play(tone(1))
+            assert [call.call_id for call in here.recorder.live_calls()] == ["call-1"]
+
+
 @pytest.mark.parametrize("begun", [False, True])
 async def test_a_silent_stream_is_closed(tmp_path: Path, begun: bool) -> None:
     async with world(tmp_path, stream_idle=0.3) as here, Streams(here) as client:

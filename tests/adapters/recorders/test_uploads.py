@@ -307,6 +307,62 @@ async def test_uploads_over_the_limit_get_retry_after(tmp_path: Path) -> None:
         assert (await put(here)).status_code == 201
 
 
+async def test_an_account_cannot_take_all_uploads(tmp_path: Path) -> None:
+    async with world(tmp_path, max_uploads=4, account_share=50) as here, Sender(here) as one, Sender(here) as two:
+        for sender in (one, two):
+            sender.head("Content-Length: 10")
+            sender.send(b"x")
+        await here.until_all(lambda all_: len(all_) == 2)
+        answer = await put(here)
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
+        assert answer.json()["error"]["code"] == "BUSY"
+        assert "--account-share" in answer.json()["error"]["message"]
+        one.send(b"x" * 9)
+        assert await one.status() == 201
+        assert (await put(here)).status_code == 201
+
+
+@pytest.mark.parametrize("head", ["Content-Length: 300000", "Transfer-Encoding: chunked"])
+async def test_a_slow_upload_is_broken_off(tmp_path: Path, head: str) -> None:
+    async with world(tmp_path, min_speed=1_000, speed_window=0.5) as here, Sender(here) as sender:
+        sender.head(head)
+        trickle = b"1\r\nx\r\n" if "chunked" in head else b"x"
+
+        async def send_slowly() -> None:
+            while True:
+                sender.send(trickle)
+                await asyncio.sleep(0.05)
+
+        sending = asyncio.create_task(send_slowly())
+        assert await sender.status() == 408
+        sending.cancel()
+        (broken,) = await here.until_all(lambda all_: all_[0].state is State.FAILED)
+        assert "1000 bytes per second" in str(broken.reason_detail)
+
+
+async def test_a_sender_that_is_silent_within_its_average_speed_is_not_slow(tmp_path: Path) -> None:
+    async with world(tmp_path, min_speed=1_000, speed_window=0.3, body_idle=20) as here, Sender(here) as sender:
+        sender.head("Content-Length: 300000")
+        sender.send(BODY[:200_000])
+        await here.until_all(lambda all_: all_ and spooled(here, all_[0].id) == BODY[:200_000])
+        await asyncio.sleep(0.5)
+        sender.send(BODY[200_000:])
+        assert await sender.status() == 201
+
+
+async def test_uploads_of_one_account_leave_a_part_of_the_disk(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def free_bytes() -> int:
+        return 2_000_000
+
+    monkeypatch.setattr(here.spool, "free_bytes", free_bytes)
+    assert (await put(here)).status_code == 201
+    answer = await put(here, bytes(1_950_000), f"{PATH}&x=1")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "UNAVAILABLE")
+    monkeypatch.setattr("adapters.recorders.embedded.uploads.MIN_FREE", 0)
+    answer = await put(here, bytes(1_950_000), f"{PATH}&x=1")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "DISK_SHARE")
+
+
 async def test_a_full_disk_is_reported_and_the_retry_succeeds(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from adapters.spool.upload_file import BodyWriter
 

@@ -3,11 +3,15 @@
 import asyncio
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from recordings.model.instants import DAY
-from recordings.model.recording import Lease, Recording, State
+from recordings.model.recording import Delivery, DeliveryState, Lease, Recording, State
+from recordings.model.work import Work
 from recordings.ports.recording_store import Claim, MetadataStore
 from tests.contract.metadata.conftest import Stores
 from tests.contract.metadata.samples import NOW, full, recording
@@ -127,3 +131,73 @@ async def test_eight_claimers_never_get_the_same_recording(stores: Stores, toget
     # A claimer that often loses the race may give up early. The recordings that it did not get are still due.
     claimed += await work(0, first)
     assert sorted(claimed) == sorted(each.id for each in given)
+
+
+def of_account(account: str, work: Work, number: int = 0) -> Recording:
+    """Return a recording of an account that needs a kind of work. A lower number is due earlier."""
+    state = {
+        Work.FINALIZE: State.FINALIZING,
+        Work.CHECK: State.RECORDING,
+        Work.PURGE: State.TRASHED,
+        Work.EXPIRE: State.FAILED,
+        Work.DELIVER: State.STORED,
+    }[work]
+    delivery = Delivery("d", DeliveryState.PENDING, NOW) if work is Work.DELIVER else None
+    return recording(account_id=account, state=state, delivery=delivery, due_at=NOW - 10_000 + number, node=None)
+
+
+@pytest.mark.parametrize("work", Work)
+async def test_accounts_take_turns_in_each_kind_of_work(store: MetadataStore, work: Work) -> None:
+    flood = [of_account("a", kind, number) for kind in Work for number in range(12)]
+    late = [of_account(account, work, 5_000) for account in "bcd"]
+    await insert(store, *flood, *late)
+    claimed = await claim(store, work=work, limit=6)
+    assert [each.account_id for each in claimed] == [*"abcd", "a", "a"]
+    assert all(each.state is late[0].state for each in claimed)
+    # Oldest first in the account.
+    assert [each.due_at for each in flood if each.id in {claimed[0].id, claimed[4].id}] == [NOW - 10_000, NOW - 9_999]
+
+
+async def test_a_turn_goes_on_after_the_last_account_and_around(store: MetadataStore) -> None:
+    await insert(store, *(of_account(account, Work.PURGE, number) for account in "abcd" for number in range(2)))
+    assert [each.account_id for each in await claim(store, work=Work.PURGE, after="b", limit=3)] == [*"cda"]
+    assert [each.account_id for each in await claim(store, work=Work.PURGE, after="a", limit=9)] == [*"bcdab"]
+
+
+async def test_an_account_with_enough_running_steps_waits(store: MetadataStore) -> None:
+    await insert(store, *(of_account(account, Work.FINALIZE, number) for account in "abc" for number in range(4)))
+    limits: dict[str, Any] = {"work": Work.FINALIZE, "most_of_account": 3, "running": {"a": 3, "b": 2}}
+    claimed = await claim(store, **limits)
+    assert [each.account_id for each in claimed] == [*"bc", "c", "c"]
+
+
+async def test_one_kind_of_work_is_limited_to_its_nodes_and_to_what_is_due(store: MetadataStore) -> None:
+    ours, theirs = (replace(of_account("a", Work.FINALIZE), node=node) for node in ("n1", "n2"))
+    await insert(store, ours, theirs, replace(of_account("a", Work.FINALIZE), due_at=NOW + 1))
+    assert [each.id for each in await claim(store, work=Work.FINALIZE)] == [ours.id]
+    assert await claim(store, work=Work.PURGE) == []
+
+
+async def test_without_a_node_only_stranded_work_is_claimed(store: MetadataStore) -> None:
+    old = recording(due_at=NOW - DAY, node="n2")
+    await insert(store, old, recording(due_at=NOW), recording(due_at=NOW, node="n1"))
+    assert [each.id for each in await claim(store, node=None)] == [old.id]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=20), st.integers(1, 6), st.data())
+async def test_claims_one_after_another_are_fair_and_complete(
+    store: MetadataStore, wanted: list[tuple[str, int]], limit: int, data: st.DataObject
+) -> None:
+    batch = uuid4().hex
+    given_work = [of_account(f"{batch}{account}", Work.PURGE, number) for account, number in wanted]
+    await insert(store, *given_work)
+    after, claimed = data.draw(st.sampled_from(["", batch, f"{batch}b", "~"])), list[Recording]()
+    while found := await claim(store, work=Work.PURGE, after=after, limit=limit):
+        assert len(found) <= limit
+        claimed += found
+        after = found[-1].account_id
+    assert sorted(each.id for each in claimed) == sorted(each.id for each in given_work)
+    # No account gets a second turn while another one with due work has had none.
+    first = [each.account_id for each in claimed[: len({each.account_id for each in given_work})]]
+    assert len(set(first)) == len(first)

@@ -69,7 +69,7 @@ async def test_the_fields_of_a_document(store: MongoStore, mongodb_client: Clien
     given = full()
     await store.insert(given)
     document = mongodb_client[mongodb_database][RECORDINGS].find_one() or {}
-    assert set(document) == {"_id", "changed", "facets", "metadata_terms", "ticked", *ROW_FIELDS} - {"id"}
+    assert set(document) == {"_id", "changed", "facets", "metadata_terms", "ticked", "work", *ROW_FIELDS} - {"id"}
     assert document["_id"] == given.id
     assert json.loads(document["user_metadata"]) == given.user_metadata
     assert document["media"]["length"] == 2**33

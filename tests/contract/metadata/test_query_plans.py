@@ -38,6 +38,7 @@ from recordings.model.query import (
     Range,
 )
 from recordings.model.recording import Recording, State
+from recordings.model.work import Work
 from recordings.ports.recording_store import Claim, MetadataStore
 from tests.contract.metadata.samples import NOW, recording
 
@@ -186,8 +187,12 @@ class TestSqlite:
 
     @pytest.mark.parametrize("node", [None, "n1"])
     def test_due_work_is_a_range(self, filled: MetadataStore, tmp_path: Path, node: str | None) -> None:
-        plan = SqlitePlans(tmp_path / FILE).explain(sqlite_recordings.DUE_FIRST, (node, NOW, 10))
-        assert plan == ["SEARCH recordings USING COVERING INDEX recordings_due (node=? AND due_at<?)"]
+        plans = SqlitePlans(tmp_path / FILE)
+        index = "SEARCH recordings USING COVERING INDEX recordings_due"
+        plan = plans.explain(sqlite_recordings.DUE_FIRST, (Work.PURGE, "account", node, NOW, 10))
+        assert plan == [f"{index} (work=? AND account_id=? AND node=? AND due_at<?)"]
+        plan = plans.explain(sqlite_recordings.NEXT_ACCOUNT, (Work.PURGE, "account"))
+        assert plan == [f"{index} (work=? AND account_id>?)"]
 
     def test_overdue_work_and_leases_are_ranges(self, filled: MetadataStore, tmp_path: Path) -> None:
         plans = SqlitePlans(tmp_path / FILE)
@@ -293,11 +298,16 @@ class TestMongo:
     def test_due_work_is_a_range(self, collection: Any) -> None:
         now = NOW + MANY
         claim = Claim(now=now, until=now + 1, holder="me", node="n1", limit=10, overdue_before=now)
-        find = mongo_where.Find(due(claim), DUE, [("due_at", 1), ("_id", 1)])
+        of_account = due(claim, Work.EXPIRE) | {"account_id": "account"}
+        find = mongo_where.Find(of_account, DUE, [("due_at", 1), ("_id", 1)])
         plan = self.explained(collection, find, 10)
         assert "SORT" not in plan["stages"]
         assert "SORT_MERGE" in plan["stages"]
         assert plan["totalKeysExamined"] <= 12
+        next_account = due(claim, Work.EXPIRE) | {"account_id": {"$gt": "a", "$nin": []}}
+        plan = self.explained(collection, mongo_where.Find(next_account, DUE, [("account_id", 1)]), 1)
+        assert "SORT" not in plan["stages"]
+        assert plan["totalKeysExamined"] <= 6
         find = mongo_where.Find(overdue(claim), OVERDUE, [("due_at", 1), ("_id", 1)])
         plan = self.explained(collection, find, 10)
         assert "SORT" not in plan["stages"]

@@ -63,7 +63,9 @@ def run_python(program: str, *arguments: str) -> "subprocess.Popen[str]":
 def test_every_field_has_a_column(beside: sqlite3.Connection) -> None:
     columns = beside.execute("SELECT name FROM pragma_table_info('recordings')").fetchall()
     # In any order: all statements name their columns.
-    assert sorted(name for (name,) in columns) == sorted((*ROW_FIELDS, *PARTS, "facets", "metadata_terms", "changed"))
+    assert sorted(name for (name,) in columns) == sorted(
+        (*ROW_FIELDS, *PARTS, "facets", "metadata_terms", "work", "changed")
+    )
 
 
 def test_only_the_owner_can_read_the_file(beside: sqlite3.Connection, tmp_path: Path) -> None:

@@ -1,0 +1,168 @@
+"""Claims and runs due steps. Each kind of work has its own share of the server, and the accounts take turns."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from graph.server.error_log import ErrorLog
+from graph.server.log_setup import logger
+from recordings.model.recording import Recording
+from recordings.model.work import Work
+from recordings.use_cases.upkeep import Upkeep
+from recordings.use_cases.work_claims import Turn
+
+_POLL_SECONDS: Final = 1.0
+_LONGEST_WAIT: Final = 30.0
+_log: Final = logger("background")
+
+
+class WakeSignal:
+    """A `WakeUp` that wakes a waiting loop. Several calls before the loop wakes count as one."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def __call__(self) -> None:
+        """Wake the loop."""
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for a call, or until the timeout in seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        self._event.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many steps of a kind run at once, and how many of them for one account.
+
+    With a `batch`, one step after the other runs, and this many are claimed together.
+    """
+
+    slots: int
+    most_of_account: int = 1 << 30
+    batch: int = 0
+
+
+SHARES: Final[Mapping[Work | None, Share]] = {
+    # Most of these steps wait for a process that decodes. They must not keep other accounts from that queue.
+    Work.FINALIZE: Share(256, 4),
+    # A delivery may wait minutes for a customer's server.
+    Work.DELIVER: Share(16, 12),
+    Work.CHECK: Share(4),
+    # Old work: a client does not wait for it.
+    Work.PURGE: Share(1, batch=16),
+    Work.EXPIRE: Share(1, batch=16),
+    # The work of servers that have not come back.
+    None: Share(1, batch=16),
+}
+"""The kinds of work, the most urgent first."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The running steps of one kind, with their accounts. An empty lane of old work rests until `next_claim`."""
+
+    work: Work | None
+    share: Share
+    turn: Turn = field(default_factory=Turn)
+    running: dict[asyncio.Task[None], str] = field(default_factory=dict)
+    next_claim: float = 0.0
+
+    @property
+    def free(self) -> int:
+        return self.share.slots - len(self.running)
+
+
+class StepRunner:
+    """Claims and runs due steps, by the shares of each kind of work."""
+
+    def __init__(self, upkeep: Upkeep, wake: WakeSignal, shares: Mapping[Work | None, Share] = SHARES) -> None:
+        self._upkeep = upkeep
+        self._wake = wake
+        self._lanes = [_Lane(work, share) for work, share in shares.items()]
+        self._stopping = False
+        self._errors = ErrorLog(_log)
+        self.failed_claims = 0
+        """How many claims in sequence have failed."""
+
+    @property
+    def running(self) -> tuple[int, int]:
+        """How many steps run: deliveries, and others. A batch counts as one."""
+        counts = {lane.work: len(lane.running) for lane in self._lanes}
+        deliveries = counts.get(Work.DELIVER, 0)
+        return sum(counts.values()) - deliveries, deliveries
+
+    async def run(self) -> None:
+        """Run until `stop`. While the store is unreachable, the wait between two claims grows."""
+        wait = _POLL_SECONDS
+        while not self._stopping:
+            try:
+                await self.claim()
+            except Exception as error:  # noqa: BLE001 - no error may end the loop
+                self.failed_claims += 1
+                self._errors.write("claim failed", error)
+                wait = min(wait * 2, _LONGEST_WAIT)
+            else:
+                self.failed_claims = 0
+                wait = _POLL_SECONDS
+            await self._wake.wait(wait)
+
+    def stop(self) -> None:
+        """Stop claiming. The loop is not cancelled: a cancelled claim would leave its recordings leased but not run."""
+        self._stopping = True
+        self._wake()
+
+    async def claim(self) -> None:
+        """Start as many due steps as there are free slots. A finished step wakes the loop, which starts more steps."""
+        await self._upkeep.prepare()
+        for lane in self._lanes:
+            # A server that stops claims no old work.
+            is_resting = time.monotonic() < lane.next_claim or (self._stopping and lane.share.batch)
+            if lane.free > 0 and not is_resting:
+                claimed = await self._claim(lane)
+                if lane.share.batch and claimed:
+                    self._start(lane, "", claimed)
+                elif lane.share.batch:
+                    # A step of another kind wakes the loop often.
+                    lane.next_claim = time.monotonic() + _POLL_SECONDS / 2
+                else:
+                    for recording in claimed:
+                        self._start(lane, recording.account_id, [recording])
+
+    async def _claim(self, lane: _Lane) -> Sequence[Recording]:
+        limit = lane.share.batch or lane.free
+        if lane.work is None:
+            return await self._upkeep.claims.claim_stranded(limit)
+        running = Counter(lane.running.values())
+        return await self._upkeep.claims.claim(lane.work, limit, lane.turn, running, lane.share.most_of_account)
+
+    def _start(self, lane: _Lane, account_id: str, recordings: Sequence[Recording]) -> None:
+        task = asyncio.create_task(self._run(recordings))
+        lane.running[task] = account_id
+        task.add_done_callback(lambda done: self._done(lane, done))
+
+    async def _run(self, recordings: Sequence[Recording]) -> None:
+        for recording in recordings:
+            await self._upkeep.step(recording)
+
+    async def finish(self, seconds: float) -> None:
+        """Wait up to so many seconds for running steps, then cancel the rest. The next process runs those again."""
+        # A cancelled delivery is repeated with the same id.
+        if running := {task for lane in self._lanes for task in lane.running}:
+            await asyncio.wait(running, timeout=seconds)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _done(self, lane: _Lane, task: asyncio.Task[None]) -> None:
+        del lane.running[task]
+        self._wake()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._errors.write("step crashed", error if isinstance(error, Exception) else RuntimeError(repr(error)))
