@@ -22,10 +22,12 @@ from graph.server.disk_reserve import DiskReserve
 from graph.server.log_setup import scrub
 from graph.server.node_id import read_node_id
 from graph.server.request_origin import current_origin
+from graph.server.step_runner import SHARES
 from graph.server.system_clock import SystemClock
 from graph.settings import Settings
 from recordings.model.audit_entry import Way
 from recordings.model.installation import Installation
+from recordings.model.work import Work
 from recordings.ports.peers import PeerStore
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.account_secrets import AccountSecrets
@@ -100,7 +102,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
             signing_keys=secrets.signing_keys,
         )
         exit_stack.push_async_callback(courier.close)
-        audio_workers = AudioWorkers(settings.data / "work", workers=settings.audio_workers + _SPARE_WORKERS)
+        audio_workers = AudioWorkers(
+            settings.data / "work", workers=settings.audio_workers + _SPARE_WORKERS, waiting=SHARES[Work.FINALIZE].slots
+        )
         exit_stack.push_async_callback(audio_workers.close)
         renditions = _renditions(settings, media, exit_stack)
         issuer = _issuer(settings)

@@ -17,6 +17,8 @@ from recordings.use_cases.work_claims import Turn
 
 _POLL_SECONDS: Final = 1.0
 _LONGEST_WAIT: Final = 30.0
+_MAX_CLAIMED: Final = 64
+"""The next claim follows at once, so that one claim does not block other writers for long."""
 _log: Final = logger("background")
 
 
@@ -51,8 +53,8 @@ class Share:
 
 
 SHARES: Final[Mapping[Work | None, Share]] = {
-    # Most of these steps wait for a process that decodes. They must not keep other accounts from that queue.
-    Work.FINALIZE: Share(256, 4),
+    # Most of these steps wait for a process that decodes. Long files must keep no short file from that queue.
+    Work.FINALIZE: Share(2_048, 64),
     # A delivery may wait minutes for a customer's server.
     Work.DELIVER: Share(16, 12),
     Work.CHECK: Share(4),
@@ -135,9 +137,11 @@ class StepRunner:
                 else:
                     for recording in claimed:
                         self._start(lane, recording.account_id, [recording])
+                    if len(claimed) == _MAX_CLAIMED:
+                        self._wake()
 
     async def _claim(self, lane: _Lane) -> Sequence[Recording]:
-        limit = lane.share.batch or lane.free
+        limit = lane.share.batch or min(lane.free, _MAX_CLAIMED)
         if lane.work is None:
             return await self._upkeep.claims.claim_stranded(limit)
         running = Counter(lane.running.values())

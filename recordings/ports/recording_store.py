@@ -15,7 +15,7 @@ from recordings.ports.account_stores import AccessStore, AccountStore, LocationS
 from recordings.ports.audit_store import AuditStore
 from recordings.ports.event_store import EventStore
 from recordings.ports.policy_store import PolicyStore
-from recordings.ports.retention_runs import RetentionRunStore
+from recordings.ports.retention_run_store import RetentionRunStore
 from recordings.ports.secret_store import SecretStore
 from recordings.ports.stats_store import StatsStore
 
