@@ -2,8 +2,9 @@
 
     python -m bench.attacks --tenants
 
-Each attack runs against a real server of its own. B uploads a second of audio and reads a page, again and again. The
-table has the time until B's upload is STORED, and B's median and slowest page.
+Each attack runs against a real server of its own. B uploads a second of audio, opens a media stream and reads pages.
+The table has the time until B's first and slowest uploads are STORED, until a stream of B is accepted, and B's median
+and slowest page.
 """
 
 import socket
@@ -13,16 +14,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.e2e.server import Server
+from tests.e2e.server import Server, command
 from tests.e2e.sound import opus_silence, wav
-from tests.e2e.tenants import Tenant, add_due_purges, ask, make_tenants, upload
+from tests.e2e.stream_call import StreamCall
+from tests.e2e.tenants import Tenant, add_due_purges, add_failed, ask, make_tenants, upload
 
 UPLOADS: Final = 3
-WAIT: Final = 300.0
-"""Seconds after which an upload of B is given up."""
+WAIT: Final = 120.0
+"""Seconds after which an upload or a stream of B is given up."""
 _PAGE: Final = b'{"query": "{ recordings(first: 20) { nodes { id state } } }"}'
 
 
@@ -39,6 +42,18 @@ def seconds_until_stored(port: int, tenant: Tenant, call_id: str, body: bytes, w
             return time.monotonic() - started
         time.sleep(0.05)
     return wait
+
+
+def seconds_until_streaming(server: Server, tenant: Tenant) -> float:
+    """Return how long it takes until the server accepts a media stream. A refused stream is tried again."""
+    started = time.monotonic()
+    while time.monotonic() - started < WAIT:
+        opened = time.monotonic()
+        with StreamCall(server.url, tenant.addresses[0], f"call-{opened}") as call:
+            time.sleep(0.5)
+            if call.is_open:
+                return opened - started
+    return WAIT
 
 
 @contextmanager
@@ -124,11 +139,21 @@ def slow_heads(stack: ExitStack, server: Server, _tenant: Tenant) -> None:
 def due_purges(_stack: ExitStack, server: Server, tenant: Tenant) -> None:
     """Restart the server with many recordings of A whose purge is due."""
     server.stop()
-    add_due_purges(server.data, tenant.account_id, DUE)
+    add_due_purges(server.data, tenant.account_id, MANY)
     server.start()
 
 
-DUE: Final = 60_000
+def new_retention(_stack: ExitStack, server: Server, tenant: Tenant) -> None:
+    """Set a rule for many recordings of A."""
+    server.stop()
+    add_failed(server.data, tenant.account_id, MANY)
+    server.start()
+    started = time.monotonic()
+    command("retention", "set", "--account", tenant.account_id, "--days", "90", data=server.data, seconds=WAIT)
+    print(f"  retention set: {time.monotonic() - started:.1f} s")
+
+
+MANY: Final = 60_000
 ATTACKS: Final[Mapping[str, Attack | None]] = {
     "quiet": None,
     "12 files of 4 hours": long_files,
@@ -136,11 +161,21 @@ ATTACKS: Final[Mapping[str, Attack | None]] = {
     "260 silent streams": silent_streams,
     "2,000 slow heads": slow_heads,
     "60,000 due purges": due_purges,
+    "retention of 60,000": new_retention,
 }
 
 
-def measure(attack: Attack | None) -> tuple[list[float], list[float]]:
-    """Return B's seconds until STORED and B's seconds for a page, under an attack of A."""
+@dataclass(frozen=True)
+class Waits:
+    """How long B waited, in seconds."""
+
+    stored: list[float]
+    stream: float
+    pages: list[float]
+
+
+def measure(attack: Attack | None) -> Waits:
+    """Measure B under an attack of A."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         data = Path(folder, "data")
         server = stack.enter_context(Server(data, "--log-level", "warning"))
@@ -151,15 +186,20 @@ def measure(attack: Attack | None) -> tuple[list[float], list[float]]:
             attack(stack, server, tenants["A"])
         read: list[float] = []
         with pages(server.port, tenants["B"].token, read):
+            stream = seconds_until_streaming(server, tenants["B"])
             stored = [seconds_until_stored(server.port, tenants["B"], f"b{number}", body) for number in range(UPLOADS)]
-        return stored, read
+        return Waits(stored, stream, read)
 
 
 def print_table(only: str | None = None) -> None:
     """Print a line for each attack: B's times, beside those of a quiet server."""
-    print(f"{'attack of A':24} {'B STORED, first':>16} {'slowest':>9} {'page p50':>10} {'page max':>10}")
+    print(f"{'attack of A':24} {'STORED: first':>14} {'slowest':>9} {'stream':>9} {'page: p50':>11} {'slowest':>10}")
     for name, attack in ATTACKS.items():
         if only is None or only in name or attack is None:
-            stored, read = measure(attack)
-            page = f"{statistics.median(read) * 1e3:7.0f} ms {max(read) * 1e3:7.0f} ms"
-            print(f"{name:24} {stored[0]:14.1f} s {max(stored):7.1f} s {page}", flush=True)
+            waits = measure(attack)
+            median, slowest = statistics.median(waits.pages) * 1e3, max(waits.pages) * 1e3
+            print(
+                f"{name:24} {waits.stored[0]:12.1f} s {max(waits.stored):7.1f} s {waits.stream:7.1f} s "
+                f"{median:8.0f} ms {slowest:7.0f} ms",
+                flush=True,
+            )

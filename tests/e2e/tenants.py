@@ -86,6 +86,11 @@ def add_due_purges(data: Path, account_id: str, count: int) -> None:
     asyncio.run(_insert(data, [_due(account_id, number) for number in range(count)]))
 
 
+def add_failed(data: Path, account_id: str, count: int) -> None:
+    """Add failed recordings to the SQLite file of a server that does not run."""
+    asyncio.run(_insert(data, [recording(account_id=account_id, state=State.FAILED, node=None) for _ in range(count)]))
+
+
 async def _insert(data: Path, recordings: list[Recording]) -> None:
     store = SqliteStore(data)
     await store.open()
