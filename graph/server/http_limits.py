@@ -44,7 +44,7 @@ def max_connections() -> int:
 class LimitedHttpProtocol(HttpProtocol):
     """Closes a connection if its request or its client is too slow, or if there are too many connections.
 
-    If there are too many, the one that waits longest for the head of a request is closed. So a client that only opens
+    If there are too many, the connection that waits longest for a request is closed. So a client that only opens
     connections keeps no other client out. A connection with a request in progress is never closed for another one.
 
     Too slow means: the head does not arrive in time, the body stops, or the client does not read the response.
@@ -128,7 +128,7 @@ class LimitedHttpProtocol(HttpProtocol):
             self._idle_connections().pop(self, None)
 
     def _idle_connections(self) -> "OrderedDict[LimitedHttpProtocol, None]":
-        """Return this server's connections without a request. The one that waits longest comes first."""
+        """Return this server's connections without a request, in the order in which they began to wait."""
         idle: OrderedDict[LimitedHttpProtocol, None] = self.app_state.setdefault(_IDLE, OrderedDict())
         return idle
 

@@ -59,7 +59,7 @@ SHARES: Final[Mapping[Work | None, Share]] = {
     Work.DELIVER: Share(16, 12),
     Work.CHECK: Share(4),
     # Old work: a client does not wait for it.
-    Work.PURGE: Share(1, batch=16),
+    Work.PURGE: Share(4, batch=4),
     Work.EXPIRE: Share(1, batch=16),
     # The work of servers that have not come back.
     None: Share(1, batch=16),

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 
 class SpoolUse:
-    """The bytes of uploads on the disk, by recording and account: those that arrive, and those that wait to be stored.
+    """The bytes of uploads on the disk, by recording and account, from their arrival until they are stored.
 
     It knows the uploads of this process. `ids` returns the recordings that still have files in the spool.
     """
