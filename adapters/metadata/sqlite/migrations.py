@@ -3,14 +3,7 @@
 import sqlite3
 from typing import Final
 
-from adapters.metadata.sqlite import (
-    audit_schema,
-    background_schema,
-    event_table,
-    secret_schema,
-    stats_schema,
-    terms_schema,
-)
+from adapters.metadata.sqlite import audit_schema, event_table, secret_schema, stats_schema, terms_schema, work_schema
 from recordings.model.query import OrderField
 
 TABLE: Final = "recordings"
@@ -363,7 +356,7 @@ MIGRATIONS: Final = (
     event_table.STATEMENTS,
     _QUOTAS,
     _BARE_TOMBSTONES,
-    background_schema.STATEMENTS,
+    work_schema.STATEMENTS,
 )
 """Step n migrates `user_version` n to n + 1."""
 
