@@ -1,7 +1,8 @@
-"""Compare a v2 page of 50 with GraphQL's page of the same rows and with a bare handler; measure a list of a month.
+"""Compare a v2 page of 50 with GraphQL's page of the same rows and with a bare handler; measure filters and a month.
 
     python -m bench.rest_v2                 100 000 recordings
     python -m bench.rest_v2 --rows 10000    fewer
+    python -m bench.rest_v2 --only-filters  the ratios of filtered pages to the plain page
 
 Requests call the apps directly, without a socket: a server and a network add the same time to all. The rounds
 alternate, and the results are medians. Memory is the resident set of this process without mapped files, because SQLite
@@ -21,6 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
@@ -51,8 +53,9 @@ from tests.support.memory_audit import MemoryAudit
 ACCOUNT = "a" * 32
 PAGE = 50
 BATCH = 5_000
-STEP = 20_000
-"""Milliseconds between two recordings: 100 000 fit into the 31 days of a list."""
+MONTH = 30 * 86_400_000
+"""Milliseconds between the first and the last recording: a list has at most 31 days."""
+FILTER_ROUNDS = 15
 FIELDS = (
     "plainId callId from to request direction start durationMs callerIdName callerIdNumber calleeIdName "
     "calleeIdNumber interactionId cdrId ownerId endpointId origin name format created"
@@ -121,7 +124,7 @@ async def fill(store: SqliteStore, rows: int, now: int) -> None:
     for first in range(0, rows, BATCH):
         batch = []
         for number in range(first, min(first + BATCH, rows)):
-            at = now - number * STEP
+            at = now - number * MONTH // rows
             batch.append(
                 replace(
                     model,
@@ -131,6 +134,11 @@ async def fill(store: SqliteStore, rows: int, now: int) -> None:
                     modified=at,
                     ended=at,
                     call_id=f"{number}@10.26.0.91",
+                    interaction_id=f"{number // 2}-3f2a1b9c",
+                    cdr_id=f"{number:032x}",
+                    caller_id_number=f"+4930{number:08d}",
+                    endpoint_id=f"{number // 200:032x}",
+                    label=f"order {number}",
                 )
             )
         await store._database.write(partial(insert_all, recordings=batch))
@@ -217,13 +225,49 @@ async def pages(shim: ASGIApp, graphql: ASGIApp, headers: dict[str, str], second
     return times
 
 
-async def measure(rows: int, seconds: float, console: Console) -> None:
+async def filters(shim: ASGIApp, headers: dict[str, str], rows: int, console: Console) -> None:
+    """Print the ratio of filtered pages to the plain page. The requests take turns."""
+    path = f"/v2/accounts/{ACCOUNT}/recordings"
+    number = rows // 2
+    listed = json.loads((await ask(shim, "GET", path, "page_size=50", headers)).body)["data"]
+    queries = {"": "plain page", f"filter_id={listed[7]['id']}": "filter_id"} | {
+        f"filter_{name}={quote(value)}": f"filter_{name}"
+        for name, value in (
+            ("call_id", f"{number}@10.26.0.91"),
+            ("interaction_id", f"{number // 2}-3f2a1b9c"),
+            ("cdr_id", f"{number:032x}"),
+            ("caller_id_number", f"+4930{number:08d}"),
+            ("endpoint_id", f"{number // 200:032x}"),
+            ("owner_id", "8e24" * 8),
+            ("label", f"order {number}"),
+            ("origin", "no such origin"),
+            ("callee_id_number", "none"),
+        )
+    }
+    times: dict[str, list[float]] = {query: [] for query in queries}
+    for _ in range(FILTER_ROUNDS):
+        for query, found in times.items():
+            answer = await ask(shim, "GET", path, query, headers)
+            assert answer.status == 200, (query, answer.body[:300])
+            found.append(answer.seconds * 1_000)
+    table, plain = Table("filter", "ms, median", "ratio"), statistics.median(times[""])
+    for query, name in queries.items():
+        one = statistics.median(times[query])
+        table.add_row(name, f"{one:.2f}", f"{one / plain:.2f}x")
+    console.print(table)
+
+
+async def measure(rows: int, seconds: float, console: Console, *, only_filters: bool) -> None:
     """Fill a store, run all measurements and print their tables."""
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder))
         await store.open()
         await fill(store, rows, SystemClock().now())
         shim, graphql, headers = apps(store)
+        await filters(shim, headers, rows, console)
+        if only_filters:
+            await store.close()
+            return
         table = Table("page", "ms, median", "ms, 99 %")
         for name, times in (await pages(shim, graphql, headers, seconds)).items():
             table.add_row(name, f"{statistics.median(times):.2f}", f"{statistics.quantiles(times, n=100)[98]:.2f}")
@@ -257,8 +301,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--only-filters", action="store_true")
     options = parser.parse_args()
-    asyncio.run(measure(options.rows, options.seconds, Console(width=120)))
+    asyncio.run(measure(options.rows, options.seconds, Console(width=120), only_filters=options.only_filters))
 
 
 if __name__ == "__main__":

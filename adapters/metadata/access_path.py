@@ -23,7 +23,7 @@ from typing import Any, Final
 from adapters.metadata.facets import row_of
 from adapters.metadata.index_ranges import IndexRange, RowsWithoutKey, is_range, page_ranges, reads_descending
 from adapters.metadata.metadata_terms import TERMS
-from adapters.metadata.selections import FACETS, AllOf, AnyOf, Node, Selection, Test, Unindexed, conjuncts, to_node
+from adapters.metadata.selections import FACETS, AllOf, AnyOf, Node, Selection, Span, Test, Without, conjuncts, to_node
 from recordings.model.errors import QueryTooBroad
 from recordings.model.query import (
     MAX_EXAMINED,
@@ -42,17 +42,20 @@ FEW: Final = 1_000
 MAX_FACETS: Final = 500
 ENTRIES_PER_ROW: Final = 5
 """How many index entries cost as much as the examination of one row."""
+EVERY_ROW: Final = Selection("start", spans=(Span(),))
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
     """The question for the rows that are in each of these sets: their number and the store's keys, or `None` for more.
 
-    A row is in a set if it is in at least one of its selections. The number may count it once for each of them.
+    A row is in a set if it is in at least one of its selections. The number may count it once for each of them. The
+    rows of the selections `without` are left out.
     """
 
     sets: Sequence[Sequence[Selection]]
     limit: int
+    without: Sequence[Selection] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +232,7 @@ def _until(part: IndexRange, end: Position, *, descending: bool) -> IndexRange:
 def _candidates(node: Node, limit: int) -> Generator[Question, Any, Candidates | None]:
     """Return a set that contains all rows of a node, or `None` if the index entries are more than `limit`."""
     match node:
-        case Selection() | Test() | Unindexed():
+        case Selection() | Test() | Without():
             selection = yield from _indexed(node)
             if selection is None:
                 return None
@@ -257,32 +260,40 @@ def _union(items: Sequence[Node], limit: int) -> Generator[Question, Any, Candid
             selections += found.selections
         else:
             return None
-    return (yield from _scanned((selections,), limit)) if selections else Candidates(0)
-
-
-def _scanned(sets: Sequence[Sequence[Selection]], limit: int) -> Generator[Question, Any, Candidates | None]:
-    found = yield Scan(sets, limit)
-    return None if found is None else Candidates(found[0], tuple(sets[0]), found[1])
+    if not selections:
+        return Candidates(0)
+    scanned = yield Scan((selections,), limit)
+    return None if scanned is None else Candidates(scanned[0], tuple(selections), scanned[1])
 
 
 def _common(items: Sequence[Node], limit: int) -> Generator[Question, Any, Candidates | None]:
-    """Return the rows that two conditions have in common: those with the fewest index entries.
+    """Return the rows that two conditions have in common, or that one condition has and another one excludes.
 
-    This is for two conditions that have many rows each, but few in common.
+    This is for conditions that have many rows each. Those with the fewest index entries are chosen.
     """
     most = limit * ENTRIES_PER_ROW
-    sizes: list[tuple[int, Selection]] = []
-    for item in items:
-        selection = yield from _indexed(item)
-        if selection is not None and (number := (yield Tally(selection, (), most))) < most:
-            sizes.append((number, selection))
-    sizes.sort(key=lambda each: each[0])
-    entries = sum(number for number, _ in sizes[:2])
-    if len(sizes) < 2 or entries > most:  # noqa: PLR2004 - two conditions
+    wanted = yield from _sized([item for item in items if not isinstance(item, Without)], most)
+    excluded = yield from _sized([item.selection for item in items if isinstance(item, Without)], most)
+    if excluded and not wanted:
+        wanted = yield from _sized([EVERY_ROW], most)
+    chosen, without = wanted[:2], excluded[:1] if len(wanted) == 1 else []
+    entries = sum(number for number, _ in (*chosen, *without))
+    if len(chosen) + len(without) < 2 or entries > most:  # noqa: PLR2004 - two conditions
         return None
     cost = entries // ENTRIES_PER_ROW
-    found = yield from _scanned([(selection,) for _, selection in sizes[:2]], limit - cost)
-    return None if found is None else replace(found, number=found.number + cost)
+    sets = [(selection,) for _, selection in chosen]
+    found = yield Scan(sets, limit - cost, [selection for _, selection in without])
+    return None if found is None else Candidates(found[0] + cost, keys=found[1])
+
+
+def _sized(items: Sequence[Node], most: int) -> Generator[Question, Any, list[tuple[int, Selection]]]:
+    """Return the index ranges of those conditions that have at most `most` entries, the smallest first."""
+    found: list[tuple[int, Selection]] = []
+    for item in items:
+        selection = yield from _indexed(item)
+        if selection is not None and (number := (yield Tally(selection, (), most + 1))) <= most:
+            found.append((number, selection))
+    return sorted(found, key=lambda each: each[0])
 
 
 def _indexed(node: Node) -> Generator[Question, Any, Selection | None]:

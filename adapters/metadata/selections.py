@@ -75,10 +75,10 @@ class Test:
 
 
 @dataclass(frozen=True, slots=True)
-class Unindexed:
-    """The rows that meet a condition for which no index has a range."""
+class Without:
+    """The rows that are not in a selection. No index has a range of them."""
 
-    condition: Condition
+    selection: Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class AnyOf:
     items: tuple["Node", ...]
 
 
-Node = Selection | Test | Unindexed | AllOf | AnyOf
+Node = Selection | Test | Without | AllOf | AnyOf
 
 
 def conjuncts(node: Node) -> tuple[Node, ...]:
@@ -116,7 +116,8 @@ def to_node(condition: Condition, *, negated: bool = False) -> Node:
         case Equal(field) | In(field) | Prefix(field) | Range(field) if field in FACET_FIELDS:
             return Test(Not(condition) if negated else condition)
         case HasMetadata():
-            return Unindexed(Not(condition)) if negated else Selection(TERMS, (term_of(condition),))
+            having = Selection(TERMS, (term_of(condition),))
+            return Without(having) if negated else having
     found = _selection(condition)
     return _opposite(found) if negated else found
 
@@ -189,7 +190,7 @@ def _any(nodes: list[Node]) -> Node:
     tests = [node.condition for node in flat if isinstance(node, Test)]
     joined: dict[str, Selection] = {}
     # A row may have several terms. So those stay apart, and each row counts once.
-    items: list[Node] = [node for node in flat if isinstance(node, AllOf | Unindexed) or _is_term(node)]
+    items: list[Node] = [node for node in flat if isinstance(node, AllOf | Without) or _is_term(node)]
     for node in flat:
         if isinstance(node, Selection) and not _is_term(node):
             joined[node.field] = _joined(joined.get(node.field, Selection(node.field)), node)

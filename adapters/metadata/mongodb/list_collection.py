@@ -119,10 +119,12 @@ class RecordingLists:
 
     async def _scanned(self, query: Query, question: Scan) -> tuple[int, Sequence[str]] | None:
         limit = question.limit
-        # Of two sets, the caller knows that each has few enough entries.
-        most = limit if len(question.sets) == 1 else UNLIMITED
-        found = await gather(*(self._ids(query, each, most) for each in question.sets))
-        common = set.intersection(*found)
+        sets = (*question.sets, *((each,) for each in question.without))
+        # Of several sets, the caller knows that each has few enough entries.
+        most = limit if len(sets) == 1 else UNLIMITED
+        found = await gather(*(self._ids(query, each, most) for each in sets))
+        wanted = len(question.sets)
+        common = set.intersection(*found[:wanted]).difference(*found[wanted:])
         return None if len(common) > limit else (len(common), list(common))
 
     async def _ids(self, query: Query, selections: Sequence[Selection], limit: int) -> set[str]:

@@ -197,14 +197,16 @@ def rowids(query: Query, selections: Sequence[Selection]) -> Sql:
 
 
 def keys(query: Query, asked: Scan) -> Sql:
-    """Return the statement for the rowids of the rows that are in each set: their number, and a JSON list.
+    """Return the statement for the rowids of a scan: their number, and a JSON list.
 
     The list is one value. Python's threads change after each row that SQLite returns, which takes a long time if
     another thread computes.
     """
-    parts = [rowids(query, each) for each in asked.sets]
-    common = " INTERSECT ".join(f"SELECT key FROM ({text})" for text, _ in parts)
-    values = [value for _, parameters in parts for value in parameters]
+    parts = [(" INTERSECT ", rowids(query, each)) for each in asked.sets]
+    parts += [(" EXCEPT ", rowids(query, [each])) for each in asked.without]
+    common = "".join(f"{operator if number else ''}SELECT key FROM ({text})"
+                     for number, (operator, (text, _)) in enumerate(parts))  # fmt: skip
+    values = [value for _, (_, parameters) in parts for value in parameters]
     return f"SELECT count(*), json_group_array(key) FROM ({common} LIMIT ?)", [*values, asked.limit + 1]
 
 

@@ -46,7 +46,7 @@ from recordings.model.recording import (
     State,
 )
 from recordings.ports.recording_store import MetadataStore
-from tests.contract.metadata.samples import AUDIO, at, ordered, recording, reference
+from tests.contract.metadata.samples import AUDIO, NOW, at, ordered, recording, reference
 
 # Motor runs the same code as pymongo. The other contract tests cover the differences.
 pytestmark = pytest.mark.parametrize("kind", ["sqlite", "pymongo"])
@@ -258,6 +258,42 @@ async def test_a_limit_of_examined_rows_changes_no_page_and_no_exact_count(
         assert count.number == expected if count.is_exact else count.number <= expected
         few = await store.count(query, size)
         assert few.number == expected if few.is_exact else few.number <= expected
+
+
+FEW_IN_COMMON = (
+    And((Equal("origin", "a"), Prefix("label", "b"))),
+    And((Range("start", NOW), Equal("origin", "a"), Prefix("label", "b"), Not(Equal("name", "x")))),
+    And((Equal("format", "wav"), Prefix("label", "b"))),
+    And((Not(HasMetadata("case", 7)), Equal("origin", "a"))),
+    Not(HasMetadata("case")),
+)
+
+
+def in_two_halves(size: int) -> list[Recording]:
+    """Return recordings in two halves, and one that is in both."""
+    halves = [
+        recording(start=NOW + number, origin="a", format="wav", label="c", user_metadata={"case": 7})
+        if number % 2
+        else recording(start=NOW + number, origin="c", label=f"b {number}", user_metadata={"case": 7})
+        for number in range(size)
+    ]
+    return [*halves, recording(start=NOW + size // 2, origin="a", format="wav", label="b", user_metadata={"x": 1})]
+
+
+@pytest.mark.parametrize("where", FEW_IN_COMMON, ids=str)
+async def test_two_broad_conditions_with_few_rows_in_common_are_intersected(
+    store: MetadataStore, where: Condition
+) -> None:
+    store._max_examined = 10  # type: ignore[attr-defined]
+    one, many = await Listing.of(store, in_two_halves(23)), await Listing.of(store, in_two_halves(60))
+    for order in (Order(field, descending) for field in OrderField for descending in (True, False)):
+        query, request = Query(account_id=one.account, where=where, order=order), PageRequest(limit=2)
+        page = await store.page(query, request)
+        assert page == reference(list(one.rows.values()), query, request)
+        assert len(page.rows) == 1
+        assert 0 < page.examined <= 10
+        with pytest.raises(QueryTooBroad):
+            await store.page(replace(query, account_id=many.account), request)
 
 
 def next_request(position: Position | None, size: int, *, backward: bool) -> PageRequest:
