@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType
@@ -14,6 +15,7 @@ from graph.execution.ast_limits import check_ids
 from graph.execution.document_cache import Document, DocumentCache
 from graph.execution.executor import CompiledExecutor
 from graph.execution.persisted_queries import find_document
+from graph.execution.reading_turns import ReadingTurns
 from graph.execution.request_errors import HttpError, LimitError, RefusedDocumentError
 from graph.execution.request_params import RequestParams
 from graph.execution.single_field import NeedsExecutorError, ResolvedField, SingleFieldExecutor
@@ -41,6 +43,7 @@ class OperationRunner:
     rate: TokenBuckets | None = None
     may_introspect: Callable[[Any], bool] = field(default=lambda _context: True)
     observe_cost: Callable[[int], None] | None = None
+    turns: ReadingTurns = field(default_factory=ReadingTurns)
 
     async def run(self, params: RequestParams, context: Any, *, payer: Hashable, only_queries: bool) -> OperationResult:
         """Run an operation. `payer` is the key of the token bucket that pays its cost.
@@ -49,7 +52,7 @@ class OperationRunner:
             HttpError: The error has an HTTP status of its own.
             RefusedDocumentError: The operation was not started.
         """
-        document = self._read(params, payer)
+        document = await self._document(params, payer)
         operation = document.operation(params.operation_name)
         if only_queries and operation.operation is OperationType.MUTATION:
             message = "a GET request may only send queries: send mutations with POST"
@@ -69,25 +72,37 @@ class OperationRunner:
         charged = {**cost, "requested": cost["requested"] + points}
         return charged if self.rate is None else {**charged, "available": self.rate.charge(payer, points)}
 
-    def _read(self, params: RequestParams, payer: Hashable) -> Document:
-        """Return the document of a request, and charge for reading a text that is not in the cache.
+    async def _document(self, params: RequestParams, payer: Hashable) -> Document:
+        """Return the document of a request. One that is not in the cache is read in the caller's turn, and charged.
 
         Reading a text is most of the work of a request, and a rejected text is read again each time. So a rejected text
         costs one point for each character, up to a full bucket. A valid document costs only its fields. A text above a
         limit costs nothing, because little of it was read.
         """
-        if self.rate is None or not params.query or params.query in self.documents:
+        if not params.query or params.query in self.documents:
+            self.turns.note_other_work()
             return find_document(params, self.documents)
-        price = min(len(params.query), self.rate.capacity)
-        _spend(self.rate, payer, price)
+        price = 0 if self.rate is None else min(len(params.query), self.rate.capacity)
+        if self.rate is not None:
+            _spend(self.rate, payer, price)
+        is_paid = False
         try:
-            document = find_document(params, self.documents)
+            return await self._read(params, payer)
         except RefusedDocumentError as refused:
-            if isinstance(refused.errors[0], LimitError):
-                self.rate.give(payer, price)
+            is_paid = not isinstance(refused.errors[0], LimitError)
             raise
-        self.rate.give(payer, price)
-        return document
+        finally:
+            if self.rate is not None and not is_paid:
+                self.rate.give(payer, price)
+
+    async def _read(self, params: RequestParams, payer: Hashable) -> Document:
+        seconds = self.documents.limits.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.turns.read(payer, partial(find_document, params, self.documents))
+        except TimeoutError as error:
+            message = f"no turn within {seconds:g} s: there are too many new documents; send known ones, or try again"
+            raise HttpError(429, "RATE_LIMITED", message, RETRY) from error
 
     def _admit(
         self,
