@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -136,6 +137,26 @@ def slow_heads(stack: ExitStack, server: Server, _tenant: Tenant) -> None:
         open_socket(stack, server, "GET / HTTP/1.1\nHost: x\n")
 
 
+def unknown_fields(stack: ExitStack, server: Server, tenant: Tenant) -> None:
+    """Let eight clients send documents with 480 unknown fields."""
+    over = threading.Event()
+    stack.callback(over.set)
+
+    def send(token: str) -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            names = " ".join(f"unknown{number}x{place}" for place in range(480))
+            try:
+                ask(server.port, token, b'{"query": "{ recordings(first: 1) { nodes { %s } } }"}' % names.encode())
+            except (OSError, HTTPException):
+                # The server has stopped.
+                return
+
+    for token in tenant.owners:
+        threading.Thread(target=send, args=(token,), daemon=True).start()
+
+
 def due_purges(_stack: ExitStack, server: Server, tenant: Tenant) -> None:
     """Restart the server with many recordings of A whose purge is due."""
     server.stop()
@@ -160,6 +181,7 @@ ATTACKS: Final[Mapping[str, Attack | None]] = {
     "100 slow uploads": slow_uploads,
     "260 silent streams": silent_streams,
     "2,000 slow heads": slow_heads,
+    "480 unknown fields, 8 x": unknown_fields,
     "60,000 due purges": due_purges,
     "retention of 60,000": new_retention,
 }

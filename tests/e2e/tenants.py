@@ -25,6 +25,8 @@ class Tenant:
     account_id: str
     addresses: tuple[str, ...]
     token: str
+    owners: tuple[str, ...]
+    """Tokens of eight owners."""
 
 
 def make_tenants(data: Path) -> Mapping[str, Tenant]:
@@ -35,9 +37,12 @@ def make_tenants(data: Path) -> Mapping[str, Tenant]:
         for name, account_id in ACCOUNTS.items():
             await services.accounts.create_account(name, account_id=account_id)
             addresses = [await services.accounts.create_ingest(account_id) for _ in range(2)]
-            token = services.tokens.issue(Principal(account_id, frozenset(DEFAULT_SCOPES)), 86_400)
+            token, *owners = [
+                services.tokens.issue(Principal(account_id, frozenset(DEFAULT_SCOPES), owner), 86_400)
+                for owner in (None, *(f"owner{number}" for number in range(8)))
+            ]
             paths = tuple(f"/ingest/{each.address.id}/{each.secret}" for each in addresses)
-            made[name] = Tenant(account_id, paths, token)
+            made[name] = Tenant(account_id, paths, token, tuple(owners))
         return made
 
     async def run() -> dict[str, Tenant]:
