@@ -25,6 +25,7 @@ from adapters.recorders.embedded import (
     Uploads,
     ingest_routes,
 )
+from adapters.recorders.take_file_route import take_file_route
 from adapters.rest_v2.v2_app import rest_v2_app
 from adapters.rest_v2.v2_settings import V2Settings
 from adapters.rest_v2.version_mount import mount_versions
@@ -249,7 +250,7 @@ def _media(services: Services) -> MediaEndpoint:
 
 def _ingest(services: Services, sockets: MediaSockets, calls: AudioSocketCalls | None, drain: Drain) -> list[BaseRoute]:
     recorder = services.embedded
-    return ingest_routes(
+    routes = ingest_routes(
         authenticate=services.identity.ingest,
         uploads=Uploads(
             ingest=services.ingest, spool=services.spool, limits=recorder.limits, receiving=recorder.uploads
@@ -260,6 +261,7 @@ def _ingest(services: Services, sockets: MediaSockets, calls: AudioSocketCalls |
         clock=services.clock,
         signatures=StreamSignatures(services.clock, services.secrets.twilio_tokens, services.settings.public_url),
     )
+    return [take_file_route(services.switches.receive_file, recorder.limits), *routes]
 
 
 def _presence_publisher(services: Services) -> "PresencePublisher | None":

@@ -15,6 +15,7 @@ import structlog
 
 from adapters.recorders.switch_calls import SwitchCalls
 from adapters.recorders.switch_url import SwitchUrl
+from adapters.recorders.take_files import TakeFiles
 from recordings.model.call import Call
 from recordings.model.events import Armed, Begun, Ended, Event, Failed, Lost
 from recordings.model.instants import SECOND, Millis
@@ -77,6 +78,8 @@ class SwitchBase(SwitchCalls, ABC):
         self._takes: dict[str, SwitchTake] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready_at: float | None = None
+        self._take_files: TakeFiles | None = None
+        """The files that the switch sends. An adapter sets it, if its switch sends files."""
         self._switch_started: Millis | None = None
         """When the switch started, by this server's clock. An adapter sets it when it connects, if it can."""
         self._log = _log.bind(switch=url.name)
@@ -296,6 +299,10 @@ class SwitchBase(SwitchCalls, ABC):
     def _require_ready(self) -> None:
         if self.state is not SwitchState.READY:
             raise TakeRefused(f"the switch {self.name} cannot be used now: {self.state.value}")
+
+    async def receive_file(self, recording_id: str, token: str, chunks: AsyncIterator[bytes]) -> bool:
+        """Receive the file of a take that the switch sends. Return false if it is not expected."""
+        return self._take_files is not None and await self._take_files.deliver(recording_id, token, chunks)
 
     # The connection
 

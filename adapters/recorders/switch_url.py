@@ -20,7 +20,7 @@ OPTIONS: Final[Mapping[str, frozenset[str]]] = {
     "ari": frozenset({"prefix", "tracks"}),
     "aris": frozenset({"prefix", "tracks"}),
     "ng": frozenset({"folder"}),
-    "esl": frozenset({"folder", "switch_folder"}),
+    "esl": frozenset({"folder", "switch_folder", "upload"}),
 }
 """The parameters of each scheme besides `name` and `account`."""
 NEEDED: Final[Mapping[str, frozenset[str]]] = {
@@ -91,6 +91,8 @@ def parse_switch_url(text: str) -> SwitchUrl:
         allowed = "account=ID, once for each account, with an id of 32 hexadecimal digits (`recordings account list`)"
         raise ValueError(f"the accounts must be {allowed}; given: {given}")
     options = _options(parts.scheme, parameters)
+    if options.get("upload") and not parts.password:
+        raise ValueError("the parameter upload needs the password of the switch in the URL: addresses depend on it")
     return SwitchUrl(
         scheme=parts.scheme,
         host=parts.hostname,
@@ -117,4 +119,6 @@ def _options(scheme: str, parameters: list[tuple[str, str]]) -> Mapping[str, str
     if scheme == "esl" and not _PATH.fullmatch(folder := options.get("switch_folder") or options["folder"]):
         form = "a path that begins with / and has only letters, digits and /._-, because FreeSWITCH splits at spaces"
         raise ValueError(f"the folder on the switch must be {form}; given: {folder}")
+    if not re.fullmatch(r"(https?://[!-~]+)?", options.get("upload", "")):
+        raise ValueError("the parameter upload must be the http:// or https:// URL of this service for the switch")
     return options

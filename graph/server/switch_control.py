@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 from graph.server.error_log import ErrorLog
@@ -41,6 +41,13 @@ class SwitchControl:
         """Return the switches that cannot be used now, in words; `None` if there are none."""
         bad = [f"{each.name} is {each.state.value.lower()}" for each in self._switches if each.state not in _GOOD]
         return ", ".join(bad) or None
+
+    async def receive_file(self, recording_id: str, token: str, chunks: AsyncIterator[bytes]) -> bool:
+        """Receive the file of a take from a switch. Return false if no recorder expects it. Raises `TakeRefused`."""
+        for switch in self._switches:
+            if await switch.receive_file(recording_id, token, chunks):
+                return True
+        return False
 
     def start(self) -> None:
         """Start to control the switches."""

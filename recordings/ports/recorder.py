@@ -188,6 +188,13 @@ class SwitchRecorder(LocalRecorder, Protocol):
     def state(self) -> SwitchState:
         """The state of its connection."""
 
+    async def receive_file(self, recording_id: str, token: str, chunks: AsyncIterator[bytes]) -> bool:
+        """Receive the file of a take that the switch sends. Return false if this recorder does not expect it.
+
+        Raises:
+            TakeRefused: the file could not be read or stored.
+        """
+
     async def run(self, takes: Sequence[Take]) -> None:
         """Control the switch until cancelled. Continue `takes`: an earlier process or another server started them.
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from adapters.recorders.take_files import TakeFiles
 from tests.contract.recorders.esl_double import PASSWORD, EslDouble
 from tests.e2e.installation import ACCOUNT, make_account
 from tests.e2e.server import Client, Server, command, until
@@ -29,7 +30,10 @@ async def test_a_policy_records_calls_on_freeswitch_although_the_server_is_kille
     await double.start()
     secret = quote(PASSWORD, safe="")
     url = f"esl://:{secret}@127.0.0.1:{double.port}?name=pbx1&account={ACCOUNT}&folder={folder}"
-    with Server(tmp_path / "data", RECORDINGS_SWITCH=url) as server:
+    server = Server(tmp_path / "data")
+    # The double sends its file by HTTP.
+    server.variables["RECORDINGS_SWITCH"] = f"{url}&upload={server.url}"
+    with server:
         client = server.client(await asyncio.to_thread(make_account, server.data))
         policy = ("policy", "set", "--account", ACCOUNT, "--on", "any.any")
         await asyncio.to_thread(lambda: command(*policy, data=server.data))
@@ -57,9 +61,11 @@ async def test_a_policy_records_calls_on_freeswitch_although_the_server_is_kille
         assert stored["media"]["durationMs"] / 1_000 == pytest.approx(seconds, abs=0.1)
         content = await asyncio.to_thread(lambda: httpx.get(stored["media"]["url"], trust_env=False).content)
         assert decode(content).seconds == pytest.approx(seconds, abs=0.2)
-        await asyncio.to_thread(until, lambda: not list(folder.iterdir()) or None)
+        assert double.put_results == [201]
+        token = TakeFiles(PASSWORD).path_of(stored["plainId"]).split("/")[3]
         for file in (server.log, server.output):
             text = await asyncio.to_thread(file.read_text)
+            assert token not in text
             assert PASSWORD not in text
             assert secret not in text
     await double.stop()

@@ -15,12 +15,14 @@ from typing import ClassVar, Final
 
 from adapters.recorders.freeswitch.channel import Channel
 from adapters.recorders.freeswitch.esl_connection import EslConnection
-from adapters.recorders.freeswitch.esl_protocol import SwitchEvent, variables
+from adapters.recorders.freeswitch.esl_protocol import Reply, SwitchEvent
 from adapters.recorders.freeswitch.esl_switch import EslSwitch, for_each
 from adapters.recorders.freeswitch.recording_files import FILE_DEADLINE, RecordingFiles
 from adapters.recorders.freeswitch.switch_lists import read_targets
+from adapters.recorders.freeswitch.uuid_record import describe_refusal, is_stopped, variables_of
 from adapters.recorders.switch_base import ConnectionLost, SwitchTake
 from adapters.recorders.switch_url import SwitchUrl
+from adapters.recorders.take_files import TakeFiles
 from recordings.model.events import Armed, Begun, Discarded, Event
 from recordings.model.instants import SECOND, Millis
 from recordings.model.recording import EndCause, Reason
@@ -32,12 +34,12 @@ START_DEADLINE: Final = 3.0
 """Seconds until RECORD_START must prove that a take began."""
 UNDO_DEADLINE: Final = 2.0
 """Seconds that a failed start waits until it is undone. Later, it is undone in the background."""
+UPLOAD_DEADLINE: Final = 60.0
+"""Seconds until the switch must begin to send a file."""
 CONFIRM: Final = 0.5
 """Seconds until a recording that is missing on the switch is looked for again."""
 _BEFORE_LIMIT: Final[Millis] = 2 * SECOND
 """A recording that the switch ends this close to its time limit ended by the limit: the switch counts whole seconds."""
-_GONE: Final = ("-ERR Cannot stop record session", "-ERR Cannot locate session")
-"""Replies to a stop: the recording or its channel has ended."""
 _NO_FILE: Final = {
     "empty-file": (Reason.EMPTY, "the switch recorded no audio"),
     "input-too-short": (Reason.TOO_SHORT, "the switch discarded the take because it was too short"),
@@ -63,6 +65,9 @@ class FreeSwitchRecorder(EslSwitch):
         super().__init__(url, spool=spool, clock=clock, node=node)
         folder = url.options["folder"]
         self._files = RecordingFiles(folder, url.options.get("switch_folder") or folder)
+        self._upload = url.options.get("upload", "").rstrip("/")
+        if self._upload:
+            self._take_files = TakeFiles(url.secret)
         self._proofs: dict[str, asyncio.Future[None]] = {}
         """The starts in progress."""
         self._moved: dict[str, str] = {}
@@ -113,9 +118,11 @@ class FreeSwitchRecorder(EslSwitch):
         for name in ("recording_follow_transfer", "recording_follow_attxfer"):
             await self._ask("uuid_setvar", channel.uuid, name, follow)
         path, limit = self._files.path_on_switch(take.id), str(take.take.options.time_limit + 1)
-        reply = await self._ask("uuid_record", channel.uuid, "start", path, limit, _variables(take, channel))
+        reply = await self._ask(
+            "uuid_record", channel.uuid, "start", path, limit, variables_of(take.take, is_outbound=channel.is_outbound)
+        )
         if not reply.startswith("+OK"):
-            raise TakeRefused(_refusal(reply, take.take.call_id))
+            raise TakeRefused(describe_refusal(reply, take.take.call_id))
 
     async def _undo(self, uuid: str, recording_id: str) -> None:
         """Remove everything of a failed start."""
@@ -129,7 +136,8 @@ class FreeSwitchRecorder(EslSwitch):
         except TakeRefused as refused:
             # The comparison after the next connection finds the recording.
             self._log.warning("recording without a take not stopped yet", recording_id=recording_id, error=str(refused))
-        await self._files.remove(recording_id)
+        if self._take_files is None:
+            await self._files.remove(recording_id)
 
     def _channel_answered(self, channel: Channel) -> None:
         for take in tuple(self._takes.values()):
@@ -209,11 +217,33 @@ class FreeSwitchRecorder(EslSwitch):
         if not isinstance(take.result, Begun):
             return
         reply = await self._ask("uuid_record", self._channel_of(take), "stop", self._files.path_on_switch(take.id))
-        if reply.startswith("-") and not reply.startswith(_GONE):
+        if not is_stopped(reply):
             raise TakeRefused(f"the switch does not stop the recording: {reply[:80]}")
 
     async def _collect(self, take: SwitchTake) -> AsyncIterator[bytes] | None:
-        return await self._files.wait_for(take.id, 0 if self._completions.get(take.id) in _NO_FILE else FILE_DEADLINE)
+        is_deleted = self._completions.get(take.id) in _NO_FILE
+        if self._take_files is None:
+            return await self._files.wait_for(take.id, 0 if is_deleted else FILE_DEADLINE)
+        return None if is_deleted else await self._request_file(take, self._take_files)
+
+    async def _request_file(self, take: SwitchTake, files: TakeFiles) -> AsyncIterator[bytes] | None:
+        """Let the switch send the file of a take to this server. Raises `TakeRefused` if it does not."""
+        path = self._files.path_on_switch(take.id)
+        if await self._ask("file_exists", path) == "false":
+            return None
+        expected = files.expect(take.id)
+        try:
+            async with asyncio.timeout(UPLOAD_DEADLINE):
+                await self._command("bgapi", "http_put", f"{self._upload}{files.path_of(take.id)}", path)
+                return await expected
+        except TimeoutError:
+            # The file stays on the switch, and the next comparison tries again.
+            detail = (
+                f"the switch sent no file in {UPLOAD_DEADLINE:g} s: is mod_http_cache loaded, and {self._upload} its"
+            )
+            raise TakeRefused(f"{detail} way to this service?") from None
+        finally:
+            expected.cancel()
 
     def _without_file(self, take: SwitchTake, at: Millis) -> Event:
         reason = _NO_FILE.get(self._completions.get(take.id, ""))
@@ -222,7 +252,8 @@ class FreeSwitchRecorder(EslSwitch):
         return Discarded(at=at, reason=reason[0], detail=reason[1])
 
     async def _discard(self, take: SwitchTake) -> None:
-        await self._files.remove(take.id)
+        if self._take_files is None:
+            await self._files.remove(take.id)
 
     def _close_take(self, take: SwitchTake, event: Event) -> None:
         super()._close_take(take, event)
@@ -326,11 +357,14 @@ class FreeSwitchRecorder(EslSwitch):
         return False
 
     async def _ask(self, *parts: str) -> str:
-        """Run a command for a take. Raises `TakeRefused` if the switch does not answer."""
+        """Run an API command for a take. Raises `TakeRefused` if the switch does not answer."""
+        return (await self._command("api", *parts)).text.strip()
+
+    async def _command(self, *parts: str) -> Reply:
         if self._connection is None:
             raise TakeRefused(f"the switch {self.name} is not connected")
         try:
-            return await self._connection.ask(*parts)
+            return await self._connection.send(*parts)
         except ConnectionLost as error:
             raise TakeRefused(str(error)) from error
 
@@ -350,32 +384,3 @@ def _may_begin(take: SwitchTake, channel: Channel) -> bool:
 
 def _follows(take: SwitchTake) -> bool:
     return take.take.options.should_follow_transfer and isinstance(take.result, Begun)
-
-
-def _variables(take: SwitchTake, channel: Channel) -> str:
-    """Return the variables of a recording. They replace those of the dialplan, which belong to other recordings."""
-    values = {
-        "recording_id": take.id,
-        "RECORD_STEREO": "true",
-        # The leg of a called party has the caller on the other side.
-        "RECORD_STEREO_SWAP": "true" if channel.is_outbound else "false",
-        "RECORD_READ_ONLY": "false",
-        "RECORD_WRITE_ONLY": "false",
-        "RECORD_ANSWER_REQ": "false",
-        "RECORD_BRIDGE_REQ": "false",
-        "RECORD_APPEND": "false",
-        "RECORD_MIN_SEC": "0",
-        # The default of 25 frames loses half a second.
-        "RECORD_PRE_BUFFER_FRAMES": "1",
-    }
-    if take.take.options.record_sample_rate is not None:
-        values["record_sample_rate"] = str(take.take.options.record_sample_rate)
-    return variables(values)
-
-
-def _refusal(reply: str, call_id: str) -> str:
-    if "Cannot locate" in reply:
-        return f"the call {call_id} has ended"
-    if "Cannot record" in reply:
-        return "the switch cannot write the recording: does its folder exist, and may FreeSWITCH write there?"
-    return f"the switch does not record the call {call_id}: {reply[:80]}"

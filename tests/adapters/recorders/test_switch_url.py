@@ -48,6 +48,8 @@ def test_a_call_belongs_to_the_stated_account_or_to_the_only_one() -> None:
         (f"ng://pbx?name=p&account={A}", "the parameter folder is required for ng://"),
         (f"ng://pbx?name=p&account={A}&folder=", "the parameter folder is required for ng://"),
         (f"esl://:hunter2@pbx?name=p&account={A}", "the parameter folder is required for esl://"),
+        (f"esl://:hunter2@pbx?name=p&account={A}&folder=/a&upload=ftp://x", "the parameter upload must be"),
+        (f"esl://pbx?name=p&account={A}&folder=/a&upload=http://x", "upload needs the password"),
         (f"esl://:hunter2@pbx?name=p&account={A}&folder=/a b", "given: /a b"),
         (f"esl://:hunter2@pbx?name=p&account={A}&folder=/a b&switch_folder=rec", "given: rec"),
         (f"esl://:hunter2@pbx?name=p&account={A}&folder=/a&switch_folder=/a,b", "given: /a,b"),

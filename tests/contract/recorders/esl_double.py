@@ -7,8 +7,11 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import httpx
 
 from tests.contract.recorders.esl_double_calls import DoubleCalls, DoubleChannel
 
@@ -59,6 +62,9 @@ class EslDouble:
         self.connections = 0
         self.clients: list[Client] = []
         self.tampered: Callable[[bytes], bytes] = lambda data: data
+        self.transport: httpx.AsyncBaseTransport | None = None
+        self.put_results: list[int] = []
+        self._jobs: set[asyncio.Task[None]] = set()
         self._sequence = 400
         self._server: asyncio.Server | None = None
 
@@ -131,7 +137,7 @@ class EslDouble:
                 case "bgapi":
                     job = str(uuid.uuid4())
                     self._reply(client, f"+OK Job-UUID: {job}", {"Job-UUID": job})
-                    self.execute(rest)
+                    self._run_job(rest)
                 case "exit":
                     self._reply(client, "+OK bye")
                     return
@@ -204,6 +210,7 @@ class EslDouble:
             "strepoch": lambda: str(int(self.calls.now())),
             "show": self._show,
             "originate": lambda: self._originate(rest),
+            "file_exists": lambda: "true" if Path(rest).is_file() else "false",
             "uuid_exists": lambda: "true" if rest in self.calls.channels else "false",
         }
         of_channel: Mapping[str, Callable[[DoubleChannel, list[str]], str]] = {
@@ -226,6 +233,21 @@ class EslDouble:
         if channel is None:
             return "-ERR No such channel!\n" if name in {"uuid_dump", "uuid_kill"} else "-ERR Cannot locate session!\n"
         return of_channel[name](channel, words[1:])
+
+    def _run_job(self, text: str) -> None:
+        name, _, rest = text.partition(" ")
+        if name == "http_put" and name not in self.unknown:
+            url, _, path = rest.partition(" ")
+            job = asyncio.create_task(self.put(url, Path(path).read_bytes()))
+            self._jobs.add(job)
+            job.add_done_callback(self._jobs.discard)
+        else:
+            self.execute(text)
+
+    async def put(self, url: str, content: bytes) -> None:
+        """Send a file, as mod_http_cache does."""
+        async with httpx.AsyncClient(transport=self.transport, trust_env=False) as client:
+            self.put_results.append((await client.put(url, content=content)).status_code)
 
     def _show(self) -> str:
         rows = [self._row(channel) for channel in self.calls.channels.values() if channel.uuid not in self.unlisted]
