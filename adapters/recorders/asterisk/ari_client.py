@@ -101,7 +101,9 @@ class AriClient:
                 self._session = None
 
     async def _open_socket(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
-        query = {"app": self._application, "subscribeAll": "true"}
+        # With `subscribeAll`, Asterisk 23.4.1 subscribes to all device states. If one of them changes while the
+        # WebSocket is being closed, ARI blocks until Asterisk is restarted.
+        query = {"app": self._application}
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 return await session.ws_connect(

@@ -96,6 +96,8 @@ class AriConnection:
 
     async def _watch(self, compare: Compare, is_ready: Callable[[], None]) -> None:
         """Compare, and then probe the events and compare from time to time."""
+        # Asterisk forgets the subscriptions of a closed WebSocket, even if it keeps the application.
+        await self._need(ari_requests.subscribe(self._application))
         filtered = await self._client.ask(ari_requests.filter_events(self._application))
         if not filtered.is_ok:
             self._log.warning("events not filtered", error=filtered.reason)

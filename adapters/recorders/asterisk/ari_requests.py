@@ -66,6 +66,11 @@ def show_status() -> AriRequest:
     return AriRequest("GET", "/asterisk/info", {"only": "status"})
 
 
+def subscribe(application: str) -> AriRequest:
+    """Send the events of all channels and bridges to an application, until its WebSocket is closed."""
+    return AriRequest("POST", f"/applications/{_part(application)}/subscription", {"eventSource": "channel:,bridge:"})
+
+
 def filter_events(application: str) -> AriRequest:
     """Send only the needed types of events to an application."""
     allowed = [{"type": each.value} for each in EventType]

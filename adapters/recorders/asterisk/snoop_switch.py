@@ -232,13 +232,11 @@ class SnoopSwitch:
                 self._leftovers.discard(name)
 
     async def _remove(self, name: str) -> None:
-        for request in (
-            ari_requests.cancel_recording(name),
-            ari_requests.hang_up(name),
-            ari_requests.delete_file(name),
-        ):
+        # Asterisk cannot cancel a recording that is just ending. The two others are enough then.
+        await self.command(ari_requests.cancel_recording(name))
+        for request in (ari_requests.hang_up(name), ari_requests.delete_file(name)):
             reply = await self.command(request)
-            if not reply.is_ok and not reply.is_missing and reply.status != _EXISTS:
+            if not reply.is_ok and not reply.is_missing:
                 raise TakeRefused(f"Asterisk does not remove {name}: {reply.reason}")
 
     def forget(self) -> None:

@@ -157,6 +157,8 @@ class AriDouble:
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: set[web.WebSocketResponse] = set()
         self._filters: dict[str, set[str]] = {}
+        self.subscribed: set[str] = set()
+        """The applications that get the events of all channels and bridges. The others get those of their channels."""
 
     # The server
 
@@ -216,6 +218,8 @@ class AriDouble:
         socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
         name = request.query["app"]
+        if request.query.get("subscribeAll") == "true":
+            self.subscribed.add(name)
         self.sockets += 1
         if self.closing:
             await socket.close()
@@ -234,6 +238,7 @@ class AriDouble:
             if self.apps.get(name) is socket:
                 self.apps[name] = None
                 self._filters.pop(name, None)
+                self.subscribed.discard(name)
                 self._retire(name)
         return socket
 
@@ -248,6 +253,8 @@ class AriDouble:
         for name, socket in self.apps.items():
             if application not in {None, name} or (self._filters.get(name) and type not in self._filters[name]):
                 continue
+            if application is None and name not in self.subscribed and not self._has(name, fields):
+                continue
             if socket is None or self.silent:
                 self.missed.append(type)
                 continue
@@ -255,6 +262,12 @@ class AriDouble:
             text = json.dumps(message | {"asterisk_id": "02:fc:00:00:00:01", "application": name})
             for _ in range(times):
                 self._spawn(self._send(socket, text))
+
+    def _has(self, application: str, fields: Json) -> bool:
+        """Return true if an event is about a channel of an application."""
+        identity = fields.get("channel", {}).get("id") or fields.get("recording", {}).get("target_uri", "")[8:]
+        chan = self.channels.get(identity)
+        return chan is not None and chan.app == application
 
     async def _send(self, socket: web.WebSocketResponse, text: str) -> None:
         if self.delay:
@@ -364,6 +377,10 @@ class AriDouble:
                 return web.json_response(list(self.bridges.values()))
             case "GET", "asterisk", "info":
                 return web.json_response({"status": {"startup_time": now_text(self.started + self.ahead)}})
+            case "POST", "applications", name, "subscription":
+                assert request.query["eventSource"] == "channel:,bridge:"
+                self.subscribed.add(name)
+                return web.json_response({"name": name})
             case "PUT", "applications", name, "eventFilter":
                 self._filters[name] = {each["type"] for each in (await request.json())["allowed"]}
                 return web.json_response({"name": name})

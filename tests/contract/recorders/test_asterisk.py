@@ -295,6 +295,18 @@ async def test_row_16_two_servers_have_applications_of_their_own(plant: AriDoubl
             assert await server.spool.audio(take.recording_id) is not None
 
 
+async def test_subscriptions_are_made_again_after_a_connection_was_lost(plant: AriDoublePlant, said: Listener) -> None:
+    """Asterisk forgets them, although it keeps the application for the snoop channels in it."""
+    await ring(plant, "one")
+    take = await begin(plant, "one")
+    plant.double.drop()
+    await eventually(lambda: plant.double.sockets == 2)
+    await until_state(plant, SwitchState.READY)
+    plant.double.ring("two")
+    await said.until(lambda: bool(said.changes("two")))
+    await plant.recorder.stop(take.recording_id)
+
+
 async def test_row_16_a_replaced_websocket_is_a_lost_connection(plant: AriDoublePlant, said: Listener) -> None:
     """It stays open and gets no events any more."""
     await ring(plant, "one")
