@@ -90,8 +90,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         media = _media_router(settings, guard, options, store)
         exit_stack.push_async_callback(media.close)
         allowed_urls = _delivery_urls(settings)
-        audit = _audit(settings, store, node)
-        exit_stack.push_async_callback(audit.close)
+        audit = await exit_stack.enter_async_context(open_audit(settings, store, node))
         secrets = AccountSecrets(store, secret_sealer(key), audit)
         courier = UrlCourier(
             media.read,
@@ -115,9 +114,15 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         )
 
 
-def _audit(settings: Settings, store: MetadataStore, node: str) -> AuditTrail:
-    clock = SystemClock()
-    return AuditTrail(AuditQueue(store, clock, writer_of(node), strict=settings.audit == "strict"), clock)
+@asynccontextmanager
+async def open_audit(settings: Settings, store: MetadataStore, node: str | None = None) -> AsyncIterator[AuditTrail]:
+    """Open the audit trail, and write at the end what was counted. By default, the node is that of the data folder."""
+    clock, writer = SystemClock(), writer_of(node or read_node_id(settings.data))
+    trail = AuditTrail(AuditQueue(store, clock, writer, strict=settings.audit == "strict"), clock)
+    try:
+        yield trail
+    finally:
+        await trail.close()
 
 
 def writer_of(node: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -18,7 +19,9 @@ from graph.cli.shared_options import (
 )
 from graph.server import log_setup as logs
 from graph.server.key_watch import INTERVAL
+from graph.server.request_origin import begin_command
 from graph.server.system_clock import SystemClock
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.instants import to_iso
 from recordings.ports.peers import PeerStore
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from adapters.identity import InstallationKey
     from graph.settings import Settings
     from recordings.model.installation import Installation
+    from recordings.ports.audit import Audit
     from recordings.ports.recording_store import MetadataStore
 
 _WAIT_SECONDS: Final = 6.0
@@ -65,7 +69,7 @@ def drop_installation(id: str, yes: bool, options: Mapping[str, str | None]) -> 
     Tokens, signed URLs and cursors that this key signed are rejected from then on. The signing key cannot be dropped.
     Run the command for each copy of the key file.
     """
-    _run(options, lambda settings, store: _drop(settings, store, id, yes=yes))
+    _run(options, lambda opened: _drop(opened, id, yes=yes))
 
 
 @click.command("adopt-installation")
@@ -77,20 +81,34 @@ def adopt_installation(yes: bool, options: Mapping[str, str | None]) -> None:
     All tokens, signed URLs and cursors that the lost key signed are rejected. Servers with other key files no longer
     start.
     """
-    _run(options, lambda settings, store: _adopt(settings, store, yes=yes))
+    _run(options, lambda opened: _adopt(opened, yes=yes))
 
 
-def _run(options: Mapping[str, str | None], work: "Callable[[Settings, MetadataStore], Awaitable[None]]") -> None:
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The parts that these commands need. A command that adopts a key cannot open the others."""
+
+    settings: "Settings"
+    store: "MetadataStore"
+    audit: "Audit"
+
+    async def note(self, key_id: str, change: str) -> None:
+        """Write an audit entry, before a change."""
+        await self.audit.record(None, AuditAction.KEY, AuditObject("installation_key", key_id), change=change)
+
+
+def _run(options: Mapping[str, str | None], work: Callable[[_Opened], Awaitable[None]]) -> None:
     from adapters.identity import SecretFileError
-    from graph.open_parts import CannotOpenError, open_metadata
+    from graph.open_parts import CannotOpenError, open_audit, open_metadata
 
     settings = settings_from(options)
     check_exists(settings)
     logs.configure(settings.log_format, "warning")
+    begin_command()
 
     async def run() -> None:
-        async with open_metadata(settings) as store:
-            await work(settings, store)
+        async with open_metadata(settings) as store, open_audit(settings, store) as audit:
+            await work(_Opened(settings, store, audit))
 
     try:
         asyncio.run(run())
@@ -98,18 +116,19 @@ def _run(options: Mapping[str, str | None], work: "Callable[[Settings, MetadataS
         raise click.ClickException(str(error)) from error
 
 
-async def _rotate(settings: "Settings", store: "MetadataStore") -> None:
+async def _rotate(opened: _Opened) -> None:
     from adapters.identity.key_rotation import add_key
     from graph.open_parts import open_key
 
-    key = await open_key(settings, store)
+    key = await open_key(opened.settings, opened.store)
     signing = key.signing_id
     new = await asyncio.to_thread(add_key, key.path, signing)
-    lacking = await _servers_without(new, store)
+    lacking = await _servers_without(new, opened.store)
     if not lacking:
-        await store.claim_key(new, SystemClock().now(), instead_of=signing)
+        await opened.note(new, "signs")
+        await opened.store.claim_key(new, SystemClock().now(), instead_of=signing)
     key.reload()
-    _print(key, await store.installation())
+    _print(key, await opened.store.installation())
     if lacking:
         message = (
             f"the new key {new} is in {key.path}, but does not sign yet: these servers do not have it: "
@@ -133,49 +152,51 @@ async def _servers_without(key_id: str, store: "MetadataStore") -> Collection[st
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _show(settings: "Settings", store: "MetadataStore") -> None:
+async def _show(opened: _Opened) -> None:
     from graph.open_parts import open_key
 
-    _print(await open_key(settings, store), await store.installation())
+    _print(await open_key(opened.settings, opened.store), await opened.store.installation())
 
 
-async def _drop(settings: "Settings", store: "MetadataStore", key_id: str, *, yes: bool) -> None:
+async def _drop(opened: _Opened, key_id: str, *, yes: bool) -> None:
     from adapters.identity.key_rotation import drop_key
     from graph.open_parts import open_key, secret_sealer
     from recordings.use_cases.account_secrets import encrypt_again
 
-    key = await open_key(settings, store)
+    key = await open_key(opened.settings, opened.store)
     if key_id not in key.ids:
         raise click.ClickException(f"{key.path} has no key {key_id!r}: its keys are {', '.join(key.ids)}")
     if key_id == key.signing_id:
         raise click.ClickException(f"the key {key_id} signs now: run `recordings key rotate-installation` first")
-    since = (await store.installation()).key_since
+    since = (await opened.store.installation()).key_since
     confirm(
         f"Tokens, signed URLs and cursors that the key {key_id} signed are rejected from now on, even if they have "
         f"not expired. The present key signs since {'?' if since is None else to_iso(since)}.",
         yes=yes,
     )
+    await opened.note(key_id, "dropped")
     # Stored secrets of accounts must not depend on the old key.
-    await encrypt_again(store, secret_sealer(key))
+    await encrypt_again(opened.store, secret_sealer(key))
     await asyncio.to_thread(drop_key, key.path, key_id)
     key.reload()
-    _print(key, await store.installation())
+    _print(key, await opened.store.installation())
 
 
-async def _adopt(settings: "Settings", store: "MetadataStore", *, yes: bool) -> None:
+async def _adopt(opened: _Opened, *, yes: bool) -> None:
     from adapters.identity import InstallationKey
     from graph.open_parts import key_path
 
-    before = await store.installation()
+    before = await opened.store.installation()
     owner = "no key yet" if before.key_id is None else f"the key {before.key_id}"
     confirm(
         f"The metadata store belongs to {owner}. From now on it belongs to the newest key of "
-        f"{key_path(settings)}. Tokens, signed URLs and cursors of other keys are rejected, and servers without this "
-        "key do not start.",
+        f"{key_path(opened.settings)}. Tokens, signed URLs and cursors of other keys are rejected, and servers without "
+        "this key do not start.",
         yes=yes,
     )
-    key = await asyncio.to_thread(InstallationKey.open, key_path(settings))
-    after = await store.claim_key(key.ids[-1], SystemClock().now(), instead_of=before.key_id)
+    key = await asyncio.to_thread(InstallationKey.open, key_path(opened.settings))
+    await opened.note(key.ids[-1], "adopted")
+    after = await opened.store.claim_key(key.ids[-1], SystemClock().now(), instead_of=before.key_id)
     key.sign_with(str(after.key_id))
     _print(key, after)
 

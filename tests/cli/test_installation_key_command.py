@@ -117,3 +117,45 @@ def test_a_store_of_an_earlier_release_is_claimed_by_the_first_key(cli: CommandL
         connection.execute("UPDATE installation SET key_id = NULL, key_since = NULL")
     assert is_accepted(cli, before)
     assert cli.json("key", "show-installation")[0]["signs"]
+
+
+def test_changes_of_the_key_are_in_the_audit_trail(cli: CommandLine, account: str) -> None:
+    assert account
+    old = cli.json("key", "show-installation")[0]["id"]
+    new = cli.json("key", "rotate-installation")[1]["id"]
+    cli.run("key", "drop-installation", "--yes", old)
+    cli.run("key", "adopt-installation", "--yes")
+    entries = cli.json("audit", "list", "--account", "installation", "--action", "key")
+    found = [(entry["object"], entry["details"], entry["way"], entry["outcome"]) for entry in entries]
+    assert sorted(map(str, found)) == sorted(
+        str((key_id, {"change": change}, "CLI", "GRANTED"))
+        for key_id, change in ((new, "signs"), (old, "dropped"), (new, "adopted"))
+    )
+
+
+@pytest.mark.parametrize("step", ["os.write", "os.fsync", "pathlib.Path.replace", "note", "claim_key"])
+def test_a_rotation_that_is_killed_at_any_step_is_continued(
+    cli: CommandLine, account: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    before = token(cli, account)
+    old = cli.json("key", "show-installation")[0]["id"]
+    targets = {
+        "note": "graph.cli.installation_key_command._Opened.note",
+        "claim_key": "adapters.metadata.sqlite.sqlite_store.SqliteStore.claim_key",
+    }
+    with monkeypatch.context() as killed:
+        killed.setattr(targets.get(step, step), _kill)
+        cli.run("key", "rotate-installation", expected=137)
+    assert is_accepted(cli, before)
+    shown = cli.json("key", "show-installation")
+    assert [key["id"] for key in shown if key["signs"]] == [old]
+    waiting = [key["id"] for key in shown if not key["signs"]]
+    after = cli.json("key", "rotate-installation")
+    assert [key["signs"] for key in after] == [False, True]
+    assert waiting in ([], [after[1]["id"]])
+    assert is_accepted(cli, before)
+    assert [path.name for path in cli.data.iterdir() if "secret.key" in path.name] == ["secret.key"]
+
+
+def _kill(*_: object, **__: object) -> None:
+    raise SystemExit(137)
