@@ -71,22 +71,24 @@ def ours(uri: str) -> ASGIApp:
     """This service: the endpoint, the compiled execution, the use cases and the store."""
     from adapters.metadata.mongodb import MongoStore
     from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
+    from graph.server.audit_queue import AuditQueue
+    from graph.server.audit_trail import AuditTrail
     from recordings.model.account import DEFAULT_SCOPES, Principal
     from recordings.rules.cursor import Cursors
     from recordings.rules.media_grants import Grants
     from recordings.use_cases.recordings import Recordings
     from tests.support.fake_clock import FakeClock
     from tests.support.fake_recorder import FakeRecorder
-    from tests.support.memory_audit import MemoryAudit
 
     clock, store = FakeClock(), MongoStore(uri, DATABASE)
+    audit = AuditTrail(AuditQueue(store, clock, "n", strict=False), clock)
     principal = Principal(ACCOUNT, frozenset(DEFAULT_SCOPES), None, "bench")
 
     async def authenticate(_headers: Any) -> Principal:
         return principal
 
     service = Recordings(
-        store=store, recorder=FakeRecorder(clock), clock=clock, audit=MemoryAudit(), wake=lambda: None, node="n"
+        store=store, recorder=FakeRecorder(clock), clock=clock, audit=audit, wake=lambda: None, node="n"
     )
     services = GraphQLServices(
         recordings=service, cursors=Cursors(b"c" * 32), grants=Grants(b"g" * 32), clock=clock, authenticate=authenticate

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -137,8 +138,13 @@ def _with_services(
         if not create:
             check_exists(settings)
         logs.configure(settings.log_format, "warning")
-        begin_command()
-        return asyncio.run(_work(settings, lambda services: work(services, *args, **kwargs)))
+
+        def command() -> Result:
+            begin_command()
+            return asyncio.run(_work(settings, lambda services: work(services, *args, **kwargs)))
+
+        # In a context of its own, because this process may be a server, too.
+        return copy_context().run(command)
 
     return run
 

@@ -82,7 +82,7 @@ class AuditTrail:
     def count(self, principal: Principal, action: AuditAction, target: AuditObject, **numbers: int) -> None:
         """Count a read."""
         origin = current_origin()
-        key = (*_key(principal), origin, action, target)
+        key = (*_key(principal), *_place(origin), action, target)
         counted = self._counted.get(key)
         if counted is None:
             counted = self._add(key, lambda: self._entry(principal, action, target, origin, AuditOutcome.GRANTED, {}))
@@ -102,7 +102,7 @@ class AuditTrail:
             # object that the caller may not access and one that does not exist look the same.
             target = replace(target, id=shown(target.id or ""), account_id=principal.account_id)
         why = {"reason": refused.code, **details}
-        key = (*(_key(principal) if principal else ("",)), origin, action, target, *why.items())
+        key = (*(_key(principal) if principal else ("",)), *_place(origin), action, target, *why.items())
         counted = self._counted.get(key)
         if counted is None:
             counted = self._add(key, lambda: self._entry(principal, action, target, origin, outcome, why))
@@ -128,9 +128,8 @@ class AuditTrail:
             _log_entry(entry)
             return entry
 
-        player = replace(origin, request_id=None)
         media = recording.media
-        key = (*_key(principal), player, action, recording.id, media.sha256 if media else "")
+        key = (*_key(principal), *_place(origin), recording.id, media.sha256 if media else "")
         return Playing(self._plays, key, recording, make)
 
     def running_plays(self) -> dict[str, dict[str, Any]]:
@@ -239,6 +238,11 @@ def _key(principal: Principal) -> tuple[Hashable, ...]:
         principal.account_id, principal.owner_id, principal.user_id, principal.key_id, principal.token_id,
         principal.name,
     )  # fmt: skip
+
+
+def _place(origin: Origin) -> tuple[Hashable, ...]:
+    """Return where a client is. Each of its requests has an id of its own."""
+    return origin.way, origin.ip, origin.user_agent
 
 
 def _actor(principal: Principal | None, origin: Origin) -> Actor:

@@ -119,8 +119,13 @@ async def test_tokens_without_an_owner_are_told_apart(store: BreakableStore) -> 
 
 async def test_reads_of_a_second_are_one_entry(store: BreakableStore) -> None:
     trail = trail_on(store)
-    for rows in (50, 20):
+
+    async def request(rows: int) -> None:
+        begin_request(SCOPE, f"r{rows}")
         trail.count(CALLER, AuditAction.LIST, list_object(ACCOUNT), rows=rows)
+
+    for rows in (50, 20):
+        await asyncio.create_task(request(rows))
     trail.count(CALLER, AuditAction.READ, recording_object(PLAYED))
     await trail.flush()
     found = await entries(store)

@@ -122,6 +122,15 @@ async def test_each_way_to_hear_a_recording_leaves_one_entry(world: World) -> No
     assert signed["requestId"]
 
 
+async def test_the_query_in_the_documents_works(world: World) -> None:
+    assert (await world.get(f"/media/{world.recording.id}?inline=true", world.token())).status_code == 200
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
+    query = page.split("```graphql\n")[1].split("```")[0]
+    answer = await world.ask(query, id=world.recording.id)
+    (found,) = answer["data"]["auditLog"]["nodes"]
+    assert (found["action"], found["seconds"], found["actor"]["name"]) == ("PLAY", 60.0, "app")
+
+
 async def test_ranges_of_a_player_are_one_play_with_the_seconds_heard(world: World) -> None:
     token, path, half = world.token(), f"/media/{world.recording.id}", len(AUDIO) // 2
     for part in (f"0-{half - 1}", "0-99", f"{half - 50}-{half - 1}"):

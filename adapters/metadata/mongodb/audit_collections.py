@@ -1,13 +1,12 @@
 """The audit trail in MongoDB: a document for each entry, and one for each seal."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import BulkWriteError
 
-from adapters.metadata.audit_columns import COLUMNS, ENTRIES, HIDDEN, PRUNED, SEALS, TrailRange, trail_range
+from adapters.metadata.audit_columns import COLUMNS, ENTRIES, HIDDEN, PRUNED, SEALS, TrailRange, to_values, trail_range
 from adapters.metadata.mongodb.driver import Database, Document, to_cursor
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from recordings.model.audit_entry import AuditFilter, ChainName, Link, Seal, StoredEntry
@@ -154,7 +153,7 @@ def _rest(wanted: TrailRange) -> Document:
 
 
 def _document(entry: StoredEntry) -> Document:
-    values = asdict(entry)
+    values = dict(zip(COLUMNS, to_values(entry), strict=True))
     return {"_id": values.pop("id"), **values}
 
 

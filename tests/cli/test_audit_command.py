@@ -1,0 +1,52 @@
+"""`recordings audit` on the command line."""
+
+import csv
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from graph.server.request_origin import current_origin
+from recordings.model.audit_entry import Way
+from recordings.rules.audit_chain import hash_of
+from tests.cli.conftest import CommandLine
+
+
+def test_commands_are_in_the_trail_and_a_change_of_it_is_named(cli: CommandLine, account: str, tmp_path: Path) -> None:
+    (key,) = cli.json("key", "create", "--account", account, "--owner", "ada")
+    cli.run("user", "create", "--account", account, "--username", "ada")
+    listed = cli.json("audit", "list", "--account", account)
+    assert [(each["action"], each["actor_kind"], each["way"]) for each in listed] == [
+        ("USER", "OPERATOR", "CLI"), ("KEY", "OPERATOR", "CLI"), ("ACCOUNT", "OPERATOR", "CLI")
+    ]  # fmt: skip
+    assert listed[1]["object"] == key["id"]
+    assert cli.json("audit", "list", "--account", account, "--action", "key", "--since", "1h") == [listed[1]]
+    assert cli.json("audit", "list", "--account", account, "--object", key["id"], "--first", "1") == [listed[1]]
+    assert cli.json("audit", "list", "--account", account, "--before", "1h") == []
+    assert cli.json("audit", "seal")[0]["seal"].endswith(":00000001")
+    (report,) = cli.json("audit", "verify")
+    assert (report["entries"], report["unsealed"], report["breaks"]) == (3, 0, [])
+    with closing(sqlite3.connect(cli.data / "recordings.sqlite3")) as file:
+        file.execute("UPDATE audit_entries SET body = replace(body, 'ada', 'eve') WHERE action = 'KEY'")
+        file.commit()
+    result = cli.run("audit", "verify", expected=1)
+    assert "The first break: chain" in result.stderr
+    assert f"entry 2 ({listed[1]['id']}" in result.stderr
+    assert current_origin().way is Way.SYSTEM
+
+
+def test_an_export_has_the_hashes_and_what_they_cover(cli: CommandLine, account: str, tmp_path: Path) -> None:
+    cli.run("account", "create", "=1+2", "--parent", account)
+    exported = cli.json("audit", "export", "--account", account)
+    assert [hash_of(each["prev"], each["body"]) for each in exported] == [each["hash"] for each in exported]
+    assert json.loads(exported[0]["body"])["seq"] == exported[0]["seq"] == 1
+    file = tmp_path / "trail.csv"
+    cli.run("audit", "export", "--account", account, "--format", "csv", "--output", file)
+    (row,) = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    assert (row["action"], row["hash"]) == ("ACCOUNT", exported[0]["hash"])
+    assert cli.json("audit", "export", "--account", "installation") == []
+
+
+def test_wrong_arguments_are_refused(cli: CommandLine, account: str) -> None:
+    assert "there is no account" in cli.run("audit", "list", "--account", "0" * 32, expected=1).stderr
+    assert "is not a time" in cli.run("audit", "list", "--account", account, "--since", "x", expected=2).stderr
