@@ -35,6 +35,7 @@ class EventHub:
         self._queues: dict[str, set[EventQueue]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._begun = asyncio.Event()
+        self._is_stopped = False
         self._errors = ErrorLog(_log)
         self.complete_to: Millis = EARLIEST
 
@@ -42,8 +43,10 @@ class EventHub:
         """Return a queue of the events that are committed from now on.
 
         Raises:
-            StoreUnavailableError: the store cannot be watched.
+            StoreUnavailableError: the store cannot be watched, or the server stops.
         """
+        if self._is_stopped:
+            raise StoreUnavailableError("the server stops")
         queue = EventQueue(self, selection, max_queued)
         self._queues.setdefault(selection.account_id, set()).add(queue)
         if self._watching is None:
@@ -68,7 +71,8 @@ class EventHub:
             self._queues.pop(account_id, None)
 
     async def stop(self) -> None:
-        """End the watch. Waiting readers return."""
+        """End the watch. Waiting readers fail with `StoreUnavailableError`."""
+        self._is_stopped = True
         watching, self._watching = self._watching, None
         if watching is not None:
             watching.cancel()
@@ -103,8 +107,9 @@ class EventHub:
             async for batch in watch:
                 await self._dispatch(batch)
                 self._begun.set()
-                last_used = loop.time() if self._queues else last_used
-                if loop.time() - last_used > LINGER_SECONDS:
+                if self._queues:
+                    last_used = loop.time()
+                elif loop.time() - last_used > LINGER_SECONDS:
                     return
 
     async def _dispatch(self, batch: NewEvents) -> None:

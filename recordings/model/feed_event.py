@@ -67,7 +67,7 @@ BEGINNING: Final = EventPosition(EARLIEST)
 class FeedEvent:
     """One event.
 
-    - `subject`: the id of the recording, or of the object of an account event.
+    - `subject`: the id of the recording. That of an account event is unique in the store, too.
     - `revision`: the revision of the subject that the event made.
     - `time`: when it happened, by the clock of the server that reported it.
     - `stamp`: when the store wrote it, by the store's clock. 0 until the store has set it.

@@ -8,6 +8,7 @@ from typing import Any, Final
 from recordings.model.account import Principal, Scope
 from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import Conflict, Forbidden, InvalidInput, NotFound, problem
+from recordings.model.feed_event import EventType, FeedEvent
 from recordings.model.ids import MAX_ID
 from recordings.model.options import is_in
 from recordings.model.policy_trace import ConsentNeed, Fill
@@ -223,6 +224,7 @@ class Policies:
             await self._audit.record(principal, AuditAction.POLICY, target, kind=kind.value, revision=changed.revision)
             if await self._store.save_policy_document(changed):
                 self._reader.forget(changed.account_id)
+                await self._store.add_event(_event_of(changed))
                 return changed
         message = f"the document of the {kind} {identity or ''} keeps changing: try again"
         raise Conflict(message)
@@ -356,3 +358,14 @@ def _pruned(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     return {name: _pruned(item) for name, item in value.items() if name != "url"}
+
+
+def _event_of(document: PolicyDocument) -> FeedEvent:
+    return FeedEvent(
+        account_id=document.account_id,
+        # Two accounts may have users with the same id.
+        subject=f"{document.account_id}:{document.kind}:{document.id}",
+        revision=document.revision,
+        type=EventType.POLICY_CHANGED,
+        time=document.modified,
+    )

@@ -225,3 +225,14 @@ async def test_a_wrong_parameter_is_named(api: Api, name: str, value: str) -> No
     response = await get(api, **{name: value})
     assert response.status_code == 400
     assert name in response.json()["error"]["message"]
+
+
+async def test_a_changed_policy_is_an_event_of_the_account(api: Api) -> None:
+    text = """mutation { setRecordingPolicy(input: {scope: ACCOUNT, cells: []}) {
+      policy { revision } errors { __typename } } }"""
+    payload = (await api.ask(text, "root"))["setRecordingPolicy"]
+    assert payload["errors"] == []
+    (edge,) = (await page(api, filter={"types": ["POLICY_CHANGED"]}))["edges"]
+    assert (edge["node"]["accountId"], edge["node"]["revision"]) == (ACCOUNT, payload["policy"]["revision"])
+    assert edge["node"]["recording"] is None
+    assert (await page(api, "ada"))["edges"] == []

@@ -76,6 +76,10 @@ class MemoryStore:
         self.add(event)
         return True
 
+    async def add_event(self, event: FeedEvent) -> None:
+        """Store an event of an account's settings."""
+        self.add(event)
+
     def add(self, event: FeedEvent | None) -> None:
         """Add an event."""
         if event is not None:
