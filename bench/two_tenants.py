@@ -7,6 +7,7 @@ The table has the time until B's first and slowest uploads are STORED, until a s
 and slowest page.
 """
 
+import logging
 import socket
 import statistics
 import tempfile
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from tests.e2e.server import Server, command
 from tests.e2e.sound import opus_silence, wav
@@ -215,6 +218,7 @@ def measure(attack: Attack | None) -> Waits:
 
 def print_table(only: str | None = None) -> None:
     """Print a line for each attack: B's times, beside those of a quiet server."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     print(f"{'attack of A':24} {'STORED: first':>14} {'slowest':>9} {'stream':>9} {'page: p50':>11} {'slowest':>10}")
     for name, attack in ATTACKS.items():
         if only is None or only in name or attack is None:

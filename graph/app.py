@@ -50,6 +50,7 @@ from graph.server.media_check import MediaCheck
 from graph.server.request_log import RequestLog, masked, unavailable
 from graph.server.retention_work import RetentionWork
 from graph.server.slot_counting import SlotCounting
+from graph.server.trusted_proxies import client_finder
 from graph.services import Services
 from graph.stats.stats_endpoint import StatsEndpoint
 from recordings.model.call import Call
@@ -84,7 +85,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
         await services.policy.starts.admit_stream(call)
         return publisher is None or await publisher.claim(call)
 
-    sockets, calls = MediaSockets(services.embedded, services.clock, claim), AudioSocketCalls()
+    sockets, calls = MediaSockets(services.embedded, services.clock, claim, client_finder()), AudioSocketCalls()
     audiosocket = AudioSocketServer(sockets.host, calls, lambda: drain.is_active)
     media_check = MediaCheck(services)
     services.media.on_first_put(media_check.claim)
@@ -253,7 +254,11 @@ def _ingest(services: Services, sockets: MediaSockets, calls: AudioSocketCalls |
     routes = ingest_routes(
         authenticate=services.identity.ingest,
         uploads=Uploads(
-            ingest=services.ingest, spool=services.spool, limits=recorder.limits, receiving=recorder.uploads
+            ingest=services.ingest,
+            spool=services.spool,
+            limits=recorder.limits,
+            receiving=recorder.uploads,
+            client_of=client_finder(),
         ),
         sockets=sockets,
         audiosocket=calls,

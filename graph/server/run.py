@@ -8,18 +8,16 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any, Final, cast
+from typing import Final
 
 import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from adapters.recorders.embedded import WebSocketProtocol
 from graph.app import create_app
 from graph.server.data_lock import DataFolderError, lock_data_folder
 from graph.server.drain import Drain
-from graph.server.http_host import FirstForwardedProto
 from graph.server.http_limits import LimitedHttpProtocol, raise_file_limit
+from graph.server.trusted_proxies import behind_proxies
 from graph.services import Services, open_services
 from graph.settings import Settings
 from graph.settings.setting import split_address
@@ -140,18 +138,10 @@ def _listen(host: str, port: int, advice: str) -> socket.socket:
     return listener
 
 
-def _behind_proxies(app: ASGIApp) -> ASGIApp:
-    """Return an app that takes the client's address and scheme from the headers of trusted proxies."""
-    proxies = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
-    # uvicorn has stricter types for the same interface.
-    translated: Any = ProxyHeadersMiddleware(cast("Any", app), proxies)
-    return FirstForwardedProto(translated)
-
-
 def _config(settings: Settings, services: Services, drain: Drain, audiosocket: socket.socket | None) -> uvicorn.Config:
     return uvicorn.Config(
-        _behind_proxies(create_app(services, drain, audiosocket)),
-        # Done by `_behind_proxies`.
+        behind_proxies(create_app(services, drain, audiosocket)),
+        # Done by `behind_proxies`.
         proxy_headers=False,
         # `graph.server.request_log` writes the access log, without query strings.
         access_log=False,

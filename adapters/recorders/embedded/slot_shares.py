@@ -7,11 +7,21 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import structlog
+from starlette.requests import HTTPConnection
 
 _log: Final[Any] = structlog.get_logger("recorder")
 _LOG_SECONDS: Final = 60.0
 _FEW: Final = 20
 """Beyond the share of one account, only accounts with less than a twentieth of the slots get another one."""
+
+
+ClientOf = Callable[[HTTPConnection], str]
+"""Returns the address of a client; empty if only its proxy is known."""
+
+
+def client_of(connection: HTTPConnection) -> str:
+    """Return the address of a client that connects without a proxy."""
+    return connection.client.host if connection.client is not None else ""
 
 
 class NoSlot(Exception):  # noqa: N818 - an expected result
@@ -52,7 +62,7 @@ class SlotShares:
 
     @contextmanager
     def slot(self, account_id: str, client: str) -> Iterator[None]:
-        """Use a slot until the block ends. `client` is the address of the client.
+        """Use a slot until the block ends. `client` is the address of the client; empty if only its proxy is known.
 
         Raises:
             NoSlot: there is none for this account or client now.
@@ -78,7 +88,7 @@ class SlotShares:
         if of_account >= self._most or is_reserved:
             most = f"an account may have {self._most}, and {self._few} while other accounts have {self._most}"
             return self._over_share(f"the account has {of_account} open {self._what}", most)
-        if self._clients[client] >= self._most:
+        if client and self._clients[client] >= self._most:
             most = f"a client address may have {self._most}"
             return self._over_share(f"this client address has {self._clients[client]} open {self._what}", most)
         return None

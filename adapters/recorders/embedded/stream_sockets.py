@@ -34,7 +34,7 @@ from adapters.recorders.dialects.stream_events import Event
 from adapters.recorders.dialects.stream_limits import UnknownDialect
 from adapters.recorders.embedded.embedded_recorder import EmbeddedRecorder
 from adapters.recorders.embedded.live_call import RESTARTING, StreamEnd
-from adapters.recorders.embedded.slot_shares import NoSlot
+from adapters.recorders.embedded.slot_shares import ClientOf, NoSlot, client_of
 from adapters.recorders.embedded.stream_session import (
     INVALID_DATA,
     NORMAL,
@@ -60,8 +60,11 @@ MAX_REASON: Final = 120
 class MediaSockets:
     """Serves WebSockets with media streams."""
 
-    def __init__(self, recorder: EmbeddedRecorder, clock: Clock, claim: Claim | None = None) -> None:
+    def __init__(
+        self, recorder: EmbeddedRecorder, clock: Clock, claim: Claim | None = None, client_of: ClientOf = client_of
+    ) -> None:
         self.host = StreamHost(recorder, clock, claim)
+        self._client_of = client_of
 
     async def serve(self, websocket: WebSocket, principal: Principal, is_allowed: IsAllowed) -> None:
         """Serve one authenticated connection, from its handshake to its end."""
@@ -72,7 +75,7 @@ class MediaSockets:
         except UnknownDialect as error:
             await websocket.close(UNSUPPORTED_DATA, _short(str(error)))
             return
-        client = websocket.client.host if websocket.client is not None else ""
+        client = self._client_of(websocket)
         try:
             end = await self.host.run(
                 connection, principal.account_id, is_allowed, client, record_all=principal.record_all

@@ -31,7 +31,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import structlog
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from adapters.http.error_body import error_response
@@ -39,7 +39,7 @@ from adapters.recorders.dialects.content_coding import CODINGS
 from adapters.recorders.dialects.kazoo_upload import NotAnUpload, ReceivedFile, Upload
 from adapters.recorders.dialects.wav_length import wav_length
 from adapters.recorders.embedded.recorder_limits import Limits
-from adapters.recorders.embedded.slot_shares import NoSlot, SlotShares
+from adapters.recorders.embedded.slot_shares import ClientOf, NoSlot, SlotShares, client_of
 from adapters.recorders.embedded.spool_ports import FileSpool, FileWriter
 from adapters.recorders.embedded.spool_use import SpoolUse
 from adapters.recorders.embedded.upload_body import BodyRefused, UploadBody, UploadIncomplete
@@ -70,9 +70,16 @@ class Uploads:
     """Receives files for the accounts of ingest addresses, up to `max_uploads` at once."""
 
     def __init__(
-        self, *, ingest: Ingest, spool: FileSpool, limits: Limits | None = None, receiving: set[str] | None = None
+        self,
+        *,
+        ingest: Ingest,
+        spool: FileSpool,
+        limits: Limits | None = None,
+        receiving: set[str] | None = None,
+        client_of: ClientOf = client_of,
     ) -> None:
         """`receiving` has the recordings whose uploads are received now."""
+        self._client_of = client_of
         self._ingest = ingest
         self._spool = spool
         self._limits = limits or Limits()
@@ -90,7 +97,7 @@ class Uploads:
                 raise self._too_long()
             if (refused := await self._refused_by_disk(principal, body.content_length or 0)) is not None:
                 return refused
-            with self._slots.slot(principal.account_id, client_of(request)):
+            with self._slots.slot(principal.account_id, self._client_of(request)):
                 if upload is None:
                     await self._read_head(body)
                     upload = read_address(body.file)
@@ -217,11 +224,6 @@ class Uploads:
                     while (await request.receive()).get("more_body"):
                         pass
         return _reject(refused.status, refused.code, refused.message)
-
-
-def client_of(connection: HTTPConnection) -> str:
-    """Return the address of a client, behind trusted proxies that of their client."""
-    return connection.client.host if connection.client is not None else ""
 
 
 def _full_disk() -> Response:

@@ -44,6 +44,13 @@ def test_one_client_address_leaves_a_part_to_others() -> None:
         assert opened(stack, slots, "d", "10.0.0.2", 1) == 1
 
 
+def test_a_proxy_that_does_not_say_its_clients_is_no_client() -> None:
+    slots = shares()
+    with ExitStack() as stack:
+        assert opened(stack, slots, "a", "", 99) == 16
+        assert opened(stack, slots, "b", "", 1) == 1
+
+
 def test_two_large_accounts_leave_a_part_to_others() -> None:
     slots = shares(100)
     with ExitStack() as stack:

@@ -27,8 +27,10 @@ from recordings.model.account import Account
 from recordings.model.call import Call
 from recordings.model.query import HasMetadata, PageRequest, Query
 from recordings.model.recording import ROW_FIELDS, State
+from recordings.model.work import Work
 from recordings.ports.recording_store import Claim, StoreUnavailableError
 from tests.contract.metadata.samples import NOW, full, loaded, put_copies, put_older, recording, unique
+from tests.contract.metadata.test_claims import claim, of_account
 from tests.servers.mongod import Mongod
 
 Client = MongoClient[dict[str, Any]]
@@ -317,10 +319,32 @@ async def test_tombstones_of_earlier_releases_lose_names_and_texts(
 ) -> None:
     given = recording(state=State.PURGED, trashed_by="Ada", trashed_reason="Ada asked", call_id="+4930", cdr_id="c")
     await store.insert(given)
-    mongodb_client[mongodb_database][META].update_one({}, {"$inc": {"version": -1}})
+    mongodb_client[mongodb_database][META].update_one({}, {"$inc": {"version": -2}})
     await store.open()
     bare = replace(given, trashed_by=None, trashed_reason=None, call_id="", cdr_id=None, interaction_id=None)
     assert await store.load(given.id) == replace(bare, source_sha256=None)
+
+
+@pytest.mark.parametrize("work", Work)
+async def test_due_work_of_earlier_releases_is_claimed_by_its_kind(
+    store: MongoStore, mongodb_client: Client, mongodb_database: str, work: Work
+) -> None:
+    due = of_account("a", work)
+    await store.insert(due)
+    database = mongodb_client[mongodb_database]
+    database[RECORDINGS].update_one({}, {"$unset": {"work": ""}})
+    database[META].update_one({}, {"$inc": {"version": -1}})
+    await store.open()
+    assert [each.id for each in await claim(store, work=work)] == [due.id]
+
+
+async def test_an_upload_to_a_server_of_an_earlier_release_is_finalized(
+    store: MongoStore, mongodb_client: Client, mongodb_database: str
+) -> None:
+    due = of_account("a", Work.FINALIZE)
+    await store.insert(due)
+    mongodb_client[mongodb_database][RECORDINGS].update_one({}, {"$unset": {"work": ""}})
+    assert [each.id for each in await claim(store, work=Work.FINALIZE)] == [due.id]
 
 
 async def test_a_field_missing_in_older_documents_is_null(

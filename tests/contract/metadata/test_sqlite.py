@@ -27,9 +27,11 @@ from recordings.model.fields import PARTS
 from recordings.model.instants import LATEST
 from recordings.model.query import HasMetadata, PageRequest, Query
 from recordings.model.recording import ROW_FIELDS, Applied, State
+from recordings.model.work import Work
 from recordings.ports.recording_store import StoreUnavailableError, Taken
 from recordings.rules.lifecycle import apply
 from tests.contract.metadata.samples import AUDIO, NOW, full, loaded, put_copies, put_older, recording
+from tests.contract.metadata.test_claims import claim, of_account
 
 ROOT = Path(__file__).parents[3]
 PERSON = "+4930123456789"
@@ -258,10 +260,23 @@ async def test_tombstones_of_earlier_versions_lose_names_and_texts(tmp_path: Pat
     given = recording(state=State.PURGED, trashed_by="Ada", trashed_reason="Ada asked", call_id="+4930", cdr_id="c")
     await made.insert(given)
     await made.close()
-    rewrite_as_version(len(MIGRATIONS) - 1, tmp_path)
+    rewrite_as_version(23, tmp_path)
     await made.open()
     bare = replace(given, trashed_by=None, trashed_reason=None, call_id="", cdr_id=None, interaction_id=None)
     assert await made.load(given.id) == replace(bare, source_sha256=None)
+    await made.close()
+
+
+@pytest.mark.parametrize("work", Work)
+async def test_due_work_of_version_24_is_claimed_by_its_kind(tmp_path: Path, work: Work) -> None:
+    made = SqliteStore(tmp_path)
+    await made.open()
+    due = of_account("a", work)
+    await made.insert(due)
+    await made.close()
+    rewrite_as_version(24, tmp_path)
+    await made.open()
+    assert [each.id for each in await claim(made, work=work)] == [due.id]
     await made.close()
 
 
