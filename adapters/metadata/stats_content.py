@@ -1,17 +1,19 @@
 """The stored form of the parts of rollups: MessagePack, which is decoded ten times faster than rows of a table."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from recordings.model.rollup import Bins, Cell, Part, Slot
+from recordings.model.instants import Millis
+from recordings.model.rollup import Bins, Cell, Level, Part, Slot
 
 MAX_BATCH_CELLS: Final = 4_000
 """Maximum number of cells in a batch. Adding up a cell takes about a microsecond, and blocks the event loop."""
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_cells: Final = msgspec.msgpack.Decoder(list[Cell]).decode
+_decode_hours: Final = msgspec.msgpack.Decoder(list[tuple[Millis, list[Cell]]]).decode
 _decode_bins: Final = msgspec.msgpack.Decoder(list[Bins]).decode
 
 
@@ -23,6 +25,17 @@ def encode_cells(part: Part) -> bytes | None:
 def encode_bins(part: Part) -> bytes:
     """Return the content of the histograms of a part."""
     return _encode(part.bins or ())
+
+
+def encode_hours(part: Part) -> bytes | None:
+    """Return the content of the hours of a day; `None` for other parts."""
+    return _encode(part.hours) if part.hours else None
+
+
+def decode_hours(account_id: str, cube: str, hours: bytes | None) -> Iterator[tuple[Slot, Part]]:
+    """Yield the hours of a day from their content."""
+    for at, cells in _decode_hours(hours) if hours else ():
+        yield Slot(account_id, Level.HOUR, at), Part(cube, cells, ())
 
 
 def decode_part(cube: str, cells: bytes | None, bins: bytes | None) -> Part:

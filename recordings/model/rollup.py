@@ -56,6 +56,8 @@ CUBES: Final[Mapping[str, tuple[str, ...]]] = {
 
 A change needs a migration of both stores that marks all slots: a slot without parts has no recordings.
 """
+BY_HOUR: Final = ("direction", "outcome")
+"""The cubes of which the part of a day has the cells of its hours, too: a question reads them in one piece."""
 LABELS: Final = "label"
 COUNTED: Final = (
     "shelf",
@@ -105,11 +107,15 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The cells of one cube in a slot, or their histograms. `None` if there are too many."""
+    """The cells of one cube in a slot, or their histograms. `None` if there are too many.
+
+    `hours` has the cells of the hours of a day, by the start of the hour, for the cubes of `BY_HOUR`.
+    """
 
     cube: str
     cells: Sequence[Cell] | None
     bins: Sequence[Bins] | None
+    hours: Sequence[tuple[Millis, Sequence[Cell]]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +128,15 @@ class CountedSlot:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Adjacent slots of one level: from `first` up to, but not including, `end`."""
+    """Adjacent slots of one level: from `first` up to, but not including, `end`.
+
+    With `by_hour`, they are days, and the cells of their hours are wanted.
+    """
 
     level: Level
     first: Millis
     end: Millis
+    by_hour: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

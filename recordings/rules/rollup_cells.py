@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from recordings.model.histogram import add_all, bin_of
 from recordings.model.instants import Millis
 from recordings.model.query import And, Condition, HasMedia, HasMetadata, Held, Not, Or
 from recordings.model.recording import State
-from recordings.model.rollup import COUNTED, CUBES, LABELS, MAX_LABELS, CountedRow, Key, Level, Part, Run, Slot
+from recordings.model.rollup import BY_HOUR, COUNTED, CUBES, LABELS, MAX_LABELS, CountedRow, Key, Level, Part, Run, Slot
 from recordings.model.stats import Figures
 
 Range = tuple[Millis, Millis]
@@ -18,6 +19,7 @@ _DURATION: Final = COUNTED.index("duration_ms")
 _STATE: Final = COUNTED.index("state")
 _TRASHED_FROM: Final = COUNTED.index("trashed_from")
 _HOUR: Final = Level.HOUR.length
+_DAY: Final = Level.DAY.length
 _FAILED: Final = frozenset({State.FAILED.value, State.LOST.value})
 
 
@@ -86,6 +88,16 @@ def add_parts(parts: Iterable[Part]) -> list[Part]:
     return [to_part(cube, found) for cube, found in cells.items()]
 
 
+def with_hours(parts: Iterable[Part], hours: Sequence[tuple[Slot, Part]]) -> list[Part]:
+    """Return the parts of a day with the cells of its hours, which are all slots of `hours`."""
+    return [
+        replace(part, hours=[(slot.at, each.cells or ()) for slot, each in hours if each.cube == part.cube])
+        if part.cube in BY_HOUR
+        else part
+        for part in parts
+    ]
+
+
 def smallest_cube(needed: Collection[str]) -> str | None:
     """Return the first cube that has these dimensions, or `None`."""
     return next((cube for cube, names in CUBES.items() if set(names).issuperset(needed)), None)
@@ -113,10 +125,18 @@ class Cover:
     """The slots and the ranges that together are a period, without a gap and without an overlap.
 
     A slot lies in one bucket. `runs` has the slots of each level. `ranges` has the rest: it is shorter than a slot, or
-    its slots are not counted yet.
+    its slots are not counted yet. With `by_hour`, the hours of whole days are read from the parts of the days.
     """
 
-    def __init__(self, edges: Sequence[Millis], gte: Millis, lt: Millis, marked: Collection[Slot] = ()) -> None:
+    def __init__(
+        self,
+        edges: Sequence[Millis],
+        gte: Millis,
+        lt: Millis,
+        marked: Collection[Slot] = (),
+        *,
+        by_hour: bool = False,
+    ) -> None:
         self._runs: dict[Level, list[Range]] = {level: [] for level in Level}
         ranges: list[Range] = []
         for first, end in pairwise(edges):
@@ -128,7 +148,8 @@ class Cover:
             below = ranges if level is Level.QUARTER else self._runs[Level(level - 1)]
             below += removed
         self.ranges: Sequence[Range] = joined(ranges)
-        self.runs: Sequence[Run] = [Run(level, *found) for level in Level for found in self._runs[level]]
+        runs = [Run(level, *found) for level in Level for found in self._runs[level]]
+        self.runs: Sequence[Run] = _in_days(runs, {Level.DAY.start(slot.at) for slot in marked}) if by_hour else runs
 
     def _add_bucket(self, first: Millis, end: Millis, ranges: list[Range]) -> None:
         if first % _HOUR == 0 == end % _HOUR and Level.DAY.start(first - 1) + 2 * Level.DAY.length > end:
@@ -146,6 +167,21 @@ class Cover:
             low, high = inner
             outside = self._runs[level]
         _append(outside, (low, high))
+
+
+def _in_days(runs: Iterable[Run], stale: Collection[Millis]) -> list[Run]:
+    """Return the runs with the hours of whole days as runs of days, except those of stale days."""
+    found: list[Run] = []
+    days: list[Range] = []
+    for run in runs:
+        low, high = -(-run.first // _DAY) * _DAY, run.end - run.end % _DAY
+        if run.level is not Level.HOUR or low >= high:
+            found.append(run)
+            continue
+        kept, removed = _without([(low, high)], sorted(day for day in stale if low <= day < high), _DAY)
+        days += kept
+        found += [Run(Level.HOUR, *each) for each in ((run.first, low), *removed, (high, run.end)) if each[0] < each[1]]
+    return [*found, *(Run(Level.DAY, *each, by_hour=True) for each in days)]
 
 
 def _append(into: list[Range], added: Range) -> None:

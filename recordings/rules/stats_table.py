@@ -16,6 +16,7 @@ from recordings.model.stats import (
     MAX_ROWS,
     MAX_TOP,
     Bucket,
+    Dimension,
     Figures,
     Measure,
     StatsOrder,
@@ -123,9 +124,13 @@ class StatsTable:
             wanted = [(edge, key) for edge in self.edges[:-1] for key in keys]
         texts = [iso_in_zone(self.zone, edge) for edge in self.edges]
         ends = dict(zip(self.edges, pairwise(texts), strict=False))
-        names = [dimension.value for dimension in self.query.group_by]
         entries = self._sorted([(*place, chosen.get(place) or Figures()) for place in wanted])
-        return [self._row(names, ends[at], key, figures) for at, key, figures in entries]
+        dimensions = {key: self._dimensions(key) for key in keys}
+        return [
+            # By position: a result may have thousands of rows, and names take twice as long.
+            StatsRow(*figures.values(), figures.histogram, *ends[at], *dimensions[key])
+            for at, key, figures in entries
+        ]
 
     def _count(self, groups: Groups, keys: set[Key], edges: Sequence[Millis]) -> int:
         if self.query.fill:
@@ -156,13 +161,11 @@ class StatsTable:
             entries.sort(key=lambda entry: entry[0], reverse=True)
         return entries
 
-    def _row(self, names: Sequence[str], ends: tuple[str, str], key: Key, figures: Figures) -> StatsRow:
-        is_other = self.query.top is not None and key == OTHER
-        # By position: a result may have thousands of rows, and names take twice as long.
-        row = StatsRow(*figures.values(), figures.histogram, *ends, is_other)
-        for name, value in zip(names, key, strict=False):
-            setattr(row, name, value)
-        return row
+    def _dimensions(self, key: Key) -> tuple[Any, ...]:
+        """Return `other` and the dimensions of the rows of a group, in the order of `StatsRow`."""
+        names = [dimension.value for dimension in self.query.group_by]
+        values = dict(zip(names, key, strict=False))
+        return (self.query.top is not None and key == OTHER, *(values.get(each.value) for each in Dimension))
 
 
 def add_figures(into: Figures, figures: Figures) -> None:

@@ -67,6 +67,7 @@ def bucket_edges(zone: ZoneInfo, bucket: Bucket, gte: Millis, lt: Millis) -> lis
     return edges
 
 
+@lru_cache(maxsize=16_384)
 def iso_in_zone(zone: ZoneInfo, at: Millis) -> str:
     """Return an instant as RFC 3339 text with the offset of the zone: `2026-10-25T02:00:00.000+01:00`."""
     return _local(zone, at).isoformat(timespec="milliseconds")

@@ -10,11 +10,11 @@ from typing import Final
 
 from recordings.model.query import EVERYTHING
 from recordings.model.recording import Shelf
-from recordings.model.rollup import CUBES, CountedRow, CountedSlot, Level, Mark, Part, RowSelection, Run
+from recordings.model.rollup import CUBES, CountedRow, CountedSlot, Level, Mark, Part, RowSelection, Run, Slot
 from recordings.model.stats import PeriodField
 from recordings.ports.clock import Clock
 from recordings.ports.stats_store import StatsStore
-from recordings.rules.rollup_cells import add_parts, count_rows
+from recordings.rules.rollup_cells import add_parts, count_rows, with_hours
 
 BATCH: Final = 16
 """How many slots are counted between two writes."""
@@ -47,7 +47,9 @@ class SlotCounter:
         inside = await self._store.marked_slots([slot.account_id], slot.at, end)
         if any(each.level < slot.level for each in inside):
             return None
-        return CountedSlot(mark, add_parts(await self._shorter_parts(mark)))
+        shorter = await self._shorter_parts(mark)
+        parts = add_parts(part for _, part in shorter)
+        return CountedSlot(mark, with_hours(parts, shorter) if slot.level is Level.DAY else parts)
 
     async def _rows(self, mark: Mark) -> Sequence[CountedRow]:
         slot = mark.slot
@@ -60,12 +62,12 @@ class SlotCounter:
         )
         return [row async for batch in self._store.rows_to_count(selection) for row in batch]
 
-    async def _shorter_parts(self, mark: Mark) -> list[Part]:
+    async def _shorter_parts(self, mark: Mark) -> list[tuple[Slot, Part]]:
         slot = mark.slot
         run = Run(Level(slot.level - 1), slot.at, slot.at + slot.level.length)
         return [
-            part
+            each
             for cube in CUBES
             async for batch in self._store.parts([slot.account_id], cube, [run], bins=True)
-            for _, part in batch
+            for each in batch
         ]

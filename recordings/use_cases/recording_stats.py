@@ -16,6 +16,7 @@ from recordings.model.instants import Millis
 from recordings.model.query import EVERYTHING, And, Condition, Equal, check, matches
 from recordings.model.recording import Shelf
 from recordings.model.rollup import (
+    BY_HOUR,
     CUBES,
     MAX_CELLS,
     MAX_EXAMINED,
@@ -94,13 +95,12 @@ class RecordingStats:
         marked: dict[str, list[Slot]] = {account_id: [] for account_id in account_ids}
         for slot in await self._store.marked_slots(account_ids, first, end):
             marked[slot.account_id].append(slot)
-        unmarked = [account_id for account_id, slots in marked.items() if not slots]
         ranges: dict[str, list[Range]] = {}
-        for together, slots in (
-            (unmarked, []),
-            *(([account_id], slots) for account_id, slots in marked.items() if slots),
-        ):
-            cover = Cover(sums.edges, period.gte, period.lt, slots)
+        by_hour = sums.cube in BY_HOUR and not sums.query.histograms
+        unmarked = [account_id for account_id, slots in marked.items() if not slots]
+        alone = [([account_id], slots) for account_id, slots in marked.items() if slots]
+        for together, slots in [(unmarked, []), *alone] if unmarked else alone:
+            cover = Cover(sums.edges, period.gte, period.lt, slots, by_hour=by_hour)
             ranges.update({account_id: list(cover.ranges) for account_id in together})
             await self._add_parts(sums, together, cover.runs, ranges)
         await self._add_rows(sums, ranges)
@@ -173,12 +173,15 @@ class _Sums:
         if self._cells > MAX_CELLS:
             raise self.too_broad()
         at = self._bucket_of(slot.at)
+        groups, known = self.groups, self._groups_of_cells
+        has_account = self._account_at is not None
         for key, values in part.cells or ():
-            if (group := self._group_of(key)) is not None:
-                place = (at, self._with_account(slot.account_id, group))
-                if (figures := self.groups.get(place)) is None:
+            group = known[key] if key in known else self._group_of(key)
+            if group is not None:
+                place = (at, self._with_account(slot.account_id, group) if has_account else group)
+                if (figures := groups.get(place)) is None:
                     # Most groups of a fine bucket have one cell.
-                    self.groups[place] = Figures(*values)
+                    groups[place] = Figures(*values)
                 else:
                     figures.add(*values)
         for key, histogram in part.bins or ():

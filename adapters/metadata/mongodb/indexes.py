@@ -16,7 +16,7 @@ from adapters.metadata.audit_columns import ENTRIES
 from adapters.metadata.metadata_terms import TERMS, terms_of_json
 from adapters.metadata.mongodb.audit_collections import INDEXES as AUDIT_INDEXES
 from adapters.metadata.mongodb.driver import Database
-from adapters.metadata.mongodb.slot_marks import MARKS, PARTS, SLOT_OF_RECORDING, mark_all
+from adapters.metadata.mongodb.slot_marks import MARKS, PARTS, SLOT_OF_DAY, SLOT_OF_RECORDING, mark_all
 from recordings.model.instants import EARLIEST
 from recordings.model.query import OrderField
 from recordings.model.recording import IN_PROGRESS
@@ -214,6 +214,11 @@ async def _mark_slots(database: Database) -> None:
     await mark_all(MARKS, (database[RECORDINGS], SLOT_OF_RECORDING))
 
 
+async def _mark_days(database: Database) -> None:
+    # The parts of days have the cells of their hours, too.
+    await mark_all(MARKS, (database[PARTS], SLOT_OF_DAY))
+
+
 async def _set_parent_id(database: Database) -> None:
     has_none = {"parent_id": {"$exists": False}}
     parent = {"$ifNull": [{"$arrayElemAt": ["$tree", -1]}, None]}
@@ -281,6 +286,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     _set_terms,
     _bare_tombstones,
     _set_work,
+    _mark_days,
 )
 """The first step migrates version 1 to 2, and so on. A new database needs no step: it starts with the latest form."""
 

@@ -19,7 +19,14 @@ from adapters.metadata.mongodb.slot_marks import (
     mark_all,
 )
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
-from adapters.metadata.stats_content import decode_part, encode_bins, encode_cells, in_batches
+from adapters.metadata.stats_content import (
+    decode_hours,
+    decode_part,
+    encode_bins,
+    encode_cells,
+    encode_hours,
+    in_batches,
+)
 from recordings.model.instants import Millis
 from recordings.model.query import OrderField
 from recordings.model.rollup import CountedRow, CountedSlot, Level, Mark, Part, RowSelection, Run, Slot
@@ -30,6 +37,7 @@ _SLOTS: Final = 1_024
 _RUNS: Final = 32
 """How many slots, and runs of slots, are read at once."""
 _DUPLICATE: Final = 11_000
+_HOURS: Final = {"_id": 0, "account_id": 1, "hours": 1}
 _CELLS: Final = {"_id": 0, "account_id": 1, "level": 1, "at": 1, "cells": 1}
 
 
@@ -51,8 +59,9 @@ class RollupCollections:
         self, account_ids: Sequence[str], cube: str, runs: Sequence[Run], *, bins: bool
     ) -> AsyncIterator[Sequence[tuple[Slot, Part]]]:
         """Yield the parts of one cube."""
-        for together in _together(runs):
-            async for batch in in_batches(await self.read_parts(account_ids, cube, together, bins=bins)):
+        together = [[run] for run in runs if run.by_hour] + [*_together([run for run in runs if not run.by_hour])]
+        for some in together:
+            async for batch in in_batches(await self.read_parts(account_ids, cube, some, bins=bins)):
                 yield batch
 
     async def read_parts(
@@ -62,8 +71,11 @@ class RollupCollections:
         base = {"account_id": {"$in": list(account_ids)}, "cube": cube}
         ranges = [{**base, "level": int(run.level), "at": {"$gte": run.first, "$lt": run.end}} for run in runs]
         selector = ranges[0] if len(ranges) == 1 else {"$or": ranges}
-        projection = {**_CELLS, "bins": 1} if bins else _CELLS
-        found = await self._parts.find(selector, projection, batch_size=2 * _SLOTS).to_list(None)
+        by_hour = runs[0].by_hour
+        projection = _HOURS if by_hour else {**_CELLS, "bins": 1} if bins else _CELLS
+        found = await self._parts.find(selector, projection, batch_size=2 * _SLOTS, hint="of_slot").to_list(None)
+        if by_hour:
+            return [each for days in found for each in decode_hours(days["account_id"], cube, days.get("hours"))]
         return [
             (
                 Slot(document["account_id"], Level(document["level"]), int(document["at"])),
@@ -170,4 +182,6 @@ def _replacements(counted: CountedSlot) -> Iterator[UpdateOne]:
         # A part of a later version is not selected. Then the insert fails, because the part exists.
         selector = {**place, "version": {"$lte": version}}
         change = {"cells": encode_cells(part), "bins": encode_bins(part), "version": version}
+        if (hours := encode_hours(part)) is not None:
+            change["hours"] = hours
         yield UpdateOne(selector, {"$set": change}, upsert=True)

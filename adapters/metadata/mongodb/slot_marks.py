@@ -177,13 +177,18 @@ async def mark_all(marks: str, *sources: tuple[MongoCollection, Document]) -> No
         await (await to_cursor(collection.aggregate(pipeline, allowDiskUse=True))).to_list(None)
 
 
-_LENGTH: Final = Level.QUARTER.length
-SLOT_OF_RECORDING: Final[Document] = {
-    "account_id": "$account_id",
-    "level": {"$literal": int(Level.QUARTER)},
+def _slot_of(at: str, level: Level) -> Document:
+    length = level.length
     # `$mod` rounds towards zero.
-    "at": {
-        "$toLong": {"$subtract": ["$start", {"$mod": [{"$add": [{"$mod": ["$start", _LENGTH]}, _LENGTH]}, _LENGTH]}]}
-    },
-}
+    since = {"$mod": [{"$add": [{"$mod": [at, length]}, length]}, length]}
+    return {
+        "account_id": "$account_id",
+        "level": {"$literal": int(level)},
+        "at": {"$toLong": {"$subtract": [at, since]}},
+    }
+
+
+SLOT_OF_RECORDING: Final = _slot_of("$start", Level.QUARTER)
+SLOT_OF_DAY: Final = _slot_of("$at", Level.DAY)
+"""The day that contains the slot of a part."""
 SLOT_OF_PART: Final[Document] = {"account_id": "$account_id", "level": "$level", "at": "$at"}

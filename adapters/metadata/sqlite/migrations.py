@@ -357,6 +357,7 @@ MIGRATIONS: Final = (
     _QUOTAS,
     _BARE_TOMBSTONES,
     work_schema.STATEMENTS,
+    stats_schema.MARK_DAYS,
 )
 """Step n migrates `user_version` n to n + 1."""
 

@@ -1,6 +1,7 @@
 """Rollups in the SQLite store. Each method makes one call in a thread, or one for each batch."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from adapters.metadata.sqlite import rollup_tables
@@ -30,7 +31,7 @@ class RollupStore:
         for run in runs:
             step = _SLOTS * run.level.length
             for first in range(run.first, run.end, step):
-                piece = Run(run.level, first, min(first + step, run.end))
+                piece = replace(run, first=first, end=min(first + step, run.end))
                 read = rollup_tables.parts
                 found = await self._database.read(lambda each: read(each, account_ids, cube, piece, bins=bins))  # noqa: B023 - awaited here
                 async for batch in in_batches(found):

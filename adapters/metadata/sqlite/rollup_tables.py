@@ -10,15 +10,34 @@ from adapters.metadata.row_fields import encode
 from adapters.metadata.sqlite import where
 from adapters.metadata.sqlite.migrations import TABLE, column, index_of
 from adapters.metadata.sqlite.stats_schema import MARK_EXISTING, MARKS, PARTS
-from adapters.metadata.stats_content import decode_part, encode_bins, encode_cells, is_stored
+from adapters.metadata.stats_content import (
+    decode_hours,
+    decode_part,
+    encode_bins,
+    encode_cells,
+    encode_hours,
+    is_stored,
+)
 from recordings.model.instants import Millis
 from recordings.model.query import OrderField
-from recordings.model.rollup import COUNTED, CountedRow, CountedSlot, Level, Mark, Part, RowSelection, Run, Slot
+from recordings.model.rollup import (
+    BY_HOUR,
+    COUNTED,
+    CountedRow,
+    CountedSlot,
+    Level,
+    Mark,
+    Part,
+    RowSelection,
+    Run,
+    Slot,
+)
 
 ROWS: Final = 2_000
 """How many recordings are read at once."""
 _COLUMNS: Final = ", ".join(column(name) for name in COUNTED)
 _BINS: Final = ".bins"
+_HOURS: Final = ".hours"
 _MARK: Final = (
     f"INSERT INTO {MARKS} (level, at, account_id, version) VALUES (?, ?, ?, random()) "
     "ON CONFLICT (level, at, account_id) DO UPDATE SET version = excluded.version"
@@ -64,6 +83,15 @@ def parts(
     connection: sqlite3.Connection, account_ids: Sequence[str], cube: str, run: Run, *, bins: bool
 ) -> list[tuple[Slot, Part]]:
     """Return the parts of one cube in a run of slots."""
+    if run.by_hour:
+        return [
+            each
+            for account_id in account_ids
+            for _, hours, _ in connection.execute(
+                _CELLS, (account_id, cube + _HOURS, int(Level.DAY), run.first, run.end)
+            )
+            for each in decode_hours(account_id, cube, hours)
+        ]
     statement = _CELLS_AND_BINS if bins else _CELLS
     return [
         (Slot(account_id, run.level, at), decode_part(cube, cells, histograms))
@@ -130,7 +158,10 @@ def save_counted(connection: sqlite3.Connection, slots: Sequence[CountedSlot]) -
 
 def _replace_parts(connection: sqlite3.Connection, slot: Slot, counted: Sequence[Part]) -> None:
     for part in counted:
-        for name, content in ((part.cube, encode_cells(part)), (part.cube + _BINS, encode_bins(part))):
+        contents = {part.cube: encode_cells(part), part.cube + _BINS: encode_bins(part)}
+        if part.cube in BY_HOUR and slot.level is Level.DAY:
+            contents[part.cube + _HOURS] = encode_hours(part)
+        for name, content in contents.items():
             place = (slot.account_id, name, int(slot.level), slot.at)
             connection.execute(_CLEAR, place)
             if is_stored(part):

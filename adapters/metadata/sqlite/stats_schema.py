@@ -27,7 +27,7 @@ CREATE TABLE {MARKS} (
 _PARTS: Final = f"""
 CREATE TABLE {PARTS} (
     account_id TEXT NOT NULL,
-    -- The name of a cube, or of its histograms.
+    -- The name of a cube, or of its histograms, or of the hours of its days.
     name TEXT NOT NULL,
     level INTEGER NOT NULL,
     at INTEGER NOT NULL,
@@ -73,3 +73,11 @@ STATEMENTS: Final = (
     MARK_EXISTING,
 )
 """The migration step."""
+MARK_DAYS: Final = (
+    (
+        f"INSERT INTO {MARKS} (level, at, account_id, version) "
+        f"SELECT DISTINCT level, at, account_id, random() FROM {PARTS} WHERE level = {int(Level.DAY)} "
+        "ON CONFLICT (level, at, account_id) DO UPDATE SET version = excluded.version"
+    ),
+)
+"""The migration step that gives the days the cells of their hours."""

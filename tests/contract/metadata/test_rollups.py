@@ -1,6 +1,7 @@
 """Rollups on every store: after any history, the figures are those of the recordings."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from recordings.model.account import Account, Principal, Scope
 from recordings.model.instants import DAY, HOUR, MINUTE, Millis
 from recordings.model.query import And, Condition, Equal, In, Prefix, Range
 from recordings.model.recording import Direction, EndCause, Reason, Recording, State
-from recordings.model.rollup import Level, Mark, Slot
+from recordings.model.rollup import Level, Mark, Run, Slot
 from recordings.model.stats import Bucket, Dimension, Period, PeriodField, StatsQuery
 from recordings.ports.recording_store import MetadataStore, Taken
 from recordings.use_cases.count_slots import SlotCounter
@@ -153,6 +154,7 @@ class History:
             where=choose(FILTERS),
             descendants=choose([True, False]),
             trashed=choose([True, False, False]),
+            histograms=choose([True, False]),
         )
 
     async def check(self, questions: int) -> None:
@@ -226,6 +228,38 @@ async def test_a_slot_that_has_not_ended_is_not_counted(two: list[MetadataStore]
     assert await two[1].marks_to_count(Level.QUARTER, at + 15 * MINUTE - 1, 9) == []
     (mark,) = await two[1].marks_to_count(Level.QUARTER, at + 15 * MINUTE, 9)
     assert mark == Mark(Slot(found.account_id, Level.QUARTER, at), mark.version)
+
+
+async def test_hours_of_whole_days_are_read_from_the_days(two: list[MetadataStore]) -> None:
+    history = History(two, 3)
+    for _ in range(40):
+        await history.insert()
+    await count_all(history)
+    read: list[Run] = []
+
+    class Reading:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(two[0], name)
+
+        def parts(self, account_ids: Any, cube: str, runs: Sequence[Run], *, bins: bool) -> Any:
+            read.extend(runs)
+            return two[0].parts(account_ids, cube, runs, bins=bins)
+
+    store: Any = Reading()
+    stats = RecordingStats(store, history.clock, MemoryAudit())
+    query = StatsQuery(
+        period=Period(DAY_START - HOUR, DAY_START + 3 * DAY + HOUR),
+        bucket=Bucket.HOUR,
+        group_by=(Dimension.DIRECTION,),
+        histograms=False,
+    )
+    for marked in (False, True):
+        read.clear()
+        assert_result(await stats.figures(CALLER, query), history.kept.values(), query, [PARENT])
+        days = [run for run in read if run.by_hour]
+        assert sum(run.end - run.first for run in days) == (2 if marked else 3) * DAY
+        await history.store.insert(made := recording(account_id=PARENT, start=DAY_START + DAY + 5))
+        history.kept[made.id] = made
 
 
 async def test_too_many_labels_in_a_slot_are_read_from_the_recordings(
