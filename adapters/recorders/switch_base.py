@@ -42,6 +42,10 @@ class ConnectionLost(Exception):  # noqa: N818 - an expected result
     """The switch closed the connection, or does not answer. The message has no secret."""
 
 
+class SwitchLost(TakeRefused):
+    """The connection was lost during a command. The switch may have executed it."""
+
+
 @dataclass(slots=True)
 class SwitchTake:
     """A take on a switch. `intent` is the cause that this server chose for its end, before the switch reports it."""
@@ -174,6 +178,9 @@ class SwitchBase(SwitchCalls, ABC):
                 return
             try:
                 self._note_start(take, await self._start_on_switch(take))
+            except SwitchLost as lost:
+                # The comparison after the next connection begins it, or finds that it has begun.
+                self._log.warning("armed take not begun yet", recording_id=take.id, error=str(lost))
             except TakeRefused as refused:
                 self._close_take(take, Failed(at=self._clock.now(), reason=refused.reason, detail=str(refused)))
 
@@ -323,7 +330,7 @@ class SwitchBase(SwitchCalls, ABC):
     async def _stay_connected(self) -> None:
         wait = FIRST_WAIT
         while True:
-            self._ready_at = None
+            self._ready_at, self._is_reporting = None, False
             self.state = SwitchState.CONNECTING
             try:
                 await self._serve()
@@ -345,7 +352,8 @@ class SwitchBase(SwitchCalls, ABC):
     def _is_ready(self) -> None:
         """Note that all calls and takes of the switch are known now."""
         self.state = SwitchState.READY
-        self._ready_at = asyncio.get_running_loop().time()
+        self._ready_at, self._is_reporting = asyncio.get_running_loop().time(), True
+        self._report_later()
         self._log.info("switch connected", calls=len(self._calls), takes=len(self._takes))
         self._retry_ends()
 

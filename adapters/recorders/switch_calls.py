@@ -23,7 +23,8 @@ class SwitchCalls:
     """The calls of a switch.
 
     If the store is unavailable, changes of calls wait in a queue of limited length. Calls that arrive while the queue
-    is full are reported later, if they are still live then.
+    is full are reported later, if they are still live then. So are calls that are found before the switch is ready: a
+    policy could not record them yet.
     """
 
     _capabilities: frozenset[Capability]
@@ -33,7 +34,8 @@ class SwitchCalls:
         self._calls: dict[Key, Call] = {}
         self._events = EventQueue()
         self._unreported: dict[Key, bool] = {}
-        """Calls that arrived while the queue was full, and whether they were answered."""
+        """Calls that are not reported yet, and whether they were answered."""
+        self._is_reporting = False
         self._reporting: asyncio.Task[None] | None = None
         self._calls_changed: Callable[[], None] = lambda: None
 
@@ -100,11 +102,12 @@ class SwitchCalls:
             return
         self._calls[key] = replace(call, recorder=self.name)
         self._calls_changed()
-        if self._events.has_space:
+        if self._is_reporting and self._events.has_space:
             self._events.add(CallEvent(self._calls[key], CallChange.ARRIVED))
         else:
             self._unreported[key] = False
-            self._report_later()
+            if self._is_reporting:
+                self._report_later()
 
     def _answer_call(self, call: Call) -> None:
         """Report that a known call was answered. More may be known about it than before."""
@@ -138,6 +141,8 @@ class SwitchCalls:
     async def _report(self) -> None:
         while self._unreported:
             await self._events.wait_for_space()
+            if not self._is_reporting or not self._unreported:
+                return
             key, is_answered = next(iter(self._unreported.items()))
             del self._unreported[key]
             self._events.add(CallEvent(self._calls[key], CallChange.ARRIVED))

@@ -20,7 +20,7 @@ from adapters.recorders.freeswitch.esl_switch import EslSwitch, for_each
 from adapters.recorders.freeswitch.recording_files import FILE_DEADLINE, RecordingFiles
 from adapters.recorders.freeswitch.switch_lists import read_targets
 from adapters.recorders.freeswitch.uuid_record import describe_refusal, is_stopped, variables_of
-from adapters.recorders.switch_base import ConnectionLost, SwitchTake
+from adapters.recorders.switch_base import ConnectionLost, SwitchLost, SwitchTake
 from adapters.recorders.switch_url import SwitchUrl
 from adapters.recorders.take_files import TakeFiles
 from recordings.model.events import Armed, Begun, Discarded, Event
@@ -80,7 +80,7 @@ class FreeSwitchRecorder(EslSwitch):
             await super()._serve()
         finally:
             for proof in self._proofs.values():
-                _fail(proof, "the connection to the switch was lost")
+                _fail(proof, SwitchLost("the connection to the switch was lost"))
 
     # Start
 
@@ -134,8 +134,9 @@ class FreeSwitchRecorder(EslSwitch):
         try:
             await self._ask("uuid_record", uuid, "stop", self._files.path_on_switch(recording_id))
         except TakeRefused as refused:
-            # The comparison after the next connection finds the recording.
+            # The comparison after the next connection finds the recording, and needs its file.
             self._log.warning("recording without a take not stopped yet", recording_id=recording_id, error=str(refused))
+            return
         if self._take_files is None:
             await self._files.remove(recording_id)
 
@@ -182,7 +183,7 @@ class FreeSwitchRecorder(EslSwitch):
             if self._channel_of(take) != channel.uuid:
                 continue
             if (proof := self._proofs.get(take.id)) is not None:
-                _fail(proof, f"the call {take.take.call_id} has ended")
+                _fail(proof, TakeRefused(f"the call {take.take.call_id} has ended"))
             if _follows(take) and channel.other in self._channels:
                 self._spawn(self._follow(take, channel.other))
             else:
@@ -362,16 +363,16 @@ class FreeSwitchRecorder(EslSwitch):
 
     async def _command(self, *parts: str) -> Reply:
         if self._connection is None:
-            raise TakeRefused(f"the switch {self.name} is not connected")
+            raise SwitchLost(f"the switch {self.name} is not connected")
         try:
             return await self._connection.send(*parts)
         except ConnectionLost as error:
-            raise TakeRefused(str(error)) from error
+            raise SwitchLost(str(error)) from error
 
 
-def _fail(proof: "asyncio.Future[None]", detail: str) -> None:
+def _fail(proof: "asyncio.Future[None]", refused: TakeRefused) -> None:
     if not proof.done():
-        proof.set_exception(TakeRefused(detail))
+        proof.set_exception(refused)
 
 
 def _may_begin(take: SwitchTake, channel: Channel) -> bool:

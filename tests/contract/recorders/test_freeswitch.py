@@ -223,6 +223,25 @@ async def test_an_armed_take_of_another_process_begins_at_the_answer(plant: EslD
         await plant.recorder.stop(take.recording_id)
 
 
+async def test_an_armed_take_survives_a_loss_of_the_connection_at_its_start(
+    plant: EslDoublePlant, said: Listener
+) -> None:
+    plant.double.calls.ring("one", answered=False)
+    await until(lambda: plant.recorder.find_call(ACCOUNT, "one"))
+    take = take_on(plant, "one", record_on_answer=True)
+    await plant.recorder.start(take)
+    plant.double.dropped = {"RECORD_START"}
+    plant.double.calls.answer("one")
+    await until(lambda: _is(plant.bugs == 1))
+    await plant.lose_connection()
+    await said.until(lambda: began(said, take.recording_id))
+    plant.double.calls.advance(1)
+    await plant.hang_up("one")
+    assert isinstance(await said.end_of(take), Ended)
+    assert (await plant.heard(take)).seconds > 0.9
+    assert len(plant.commands("uuid_record one start")) == 1
+
+
 # Audio
 
 
@@ -336,56 +355,12 @@ async def test_a_switch_with_few_commands_still_records(plant: EslDoublePlant, s
     plant.double.calls.ring("before", quiet=True)
     await plant.lose_connection()
     await until(lambda: plant.recorder.find_call(ACCOUNT, "before"))
+    await until(lambda: _is(plant.recorder.state.value == "READY"))  # type: ignore[attr-defined]
     take = await begin(plant, "before")
     await plant.hang_up("before")
     end = await said.end_of(take)
     assert isinstance(end, Ended)
     assert end.cause is EndCause.HANGUP
-
-
-# Legs
-
-
-async def test_a_second_leg_is_a_call_only_after_the_first_one(plant: EslDoublePlant, said: Listener) -> None:
-    await ring(plant, "first")
-    plant.double.calls.ring("second", originator="first", direction="outbound")
-    plant.double.calls.ring("own", originator="first", variables={"recordings_leg": "true"})
-    plant.double.calls.bridge("first", "second")
-    await until(lambda: plant.recorder.find_call(ACCOUNT, "own"))
-    assert await plant.recorder.find_call(ACCOUNT, "second") is None
-    plant.double.calls.transfer("first")
-    await until(lambda: plant.recorder.find_call(ACCOUNT, "second"))
-    await said.until(lambda: said.changes("second") == [CallChange.ARRIVED, CallChange.ANSWERED])
-    call = await plant.recorder.find_call(ACCOUNT, "second")
-    assert call is not None
-    assert call.interaction_id == "first"
-
-
-async def test_a_take_follows_a_transfer(plant: EslDoublePlant, said: Listener) -> None:
-    await ring(plant, "first")
-    plant.double.calls.ring("second", originator="first", direction="outbound")
-    plant.double.calls.bridge("first", "second")
-    follows = await begin(plant, "first", 1)
-    plant.double.calls.transfer("first")
-    await until(lambda: plant.recorder.find_call(ACCOUNT, "second"))
-    assert await plant.recorder.is_open(follows.recording_id)
-    await plant.lose_connection()
-    await until(lambda: _is(plant.recorder.state.value == "READY"))  # type: ignore[attr-defined]
-    plant.double.calls.advance(1)
-    await plant.hang_up("second")
-    end = await said.end_of(follows)
-    assert isinstance(end, Ended)
-    assert (await plant.heard(follows)).seconds > 1.4
-
-
-async def test_a_take_ends_with_its_leg_if_it_must_not_follow(plant: EslDoublePlant, said: Listener) -> None:
-    await ring(plant, "first")
-    plant.double.calls.ring("second", originator="first", direction="outbound")
-    plant.double.calls.bridge("first", "second")
-    stays = await begin(plant, "first", 1, should_follow_transfer=False)
-    plant.double.calls.transfer("first")
-    assert isinstance(await said.end_of(stays), Ended)
-    assert "api uuid_setvar first recording_follow_transfer false" in plant.double.commands
 
 
 async def _is(value: bool) -> bool:

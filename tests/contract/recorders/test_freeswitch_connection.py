@@ -181,6 +181,22 @@ async def test_the_switch_is_not_ready_before_everything_is_known(
     assert not running.done()
 
 
+async def test_a_call_is_reported_when_it_can_be_recorded(plant: EslDoublePlant) -> None:
+    await plant.disconnect()
+    plant.double.calls.ring("before")
+    plant.double.slow["api uuid_buglist"] = 0.1
+    switch = switch_of(plant)
+    async with listening(switch) as said:
+        plant._running = asyncio.create_task(switch.run([]))
+        await until(lambda: switch.find_call(ACCOUNT, "before"))
+        assert switch.state.value == "CONNECTING"
+        assert said.changes("before") == []
+        await said.until(lambda: CallChange.ANSWERED in said.changes("before"))
+        assert switch.state.value == "READY"
+        assert said.changes("before") == [CallChange.ARRIVED, CallChange.ANSWERED]
+        await begin(plant, "before")
+
+
 async def test_a_new_connection_subscribes_again(plant: EslDoublePlant) -> None:
     await plant.lose_connection()
     await until(lambda: _is(plant.double.connections > 1))
