@@ -9,7 +9,7 @@ import click
 
 from graph.cli.list_and_show_commands import parse_since
 from graph.cli.shared_options import STORAGE, print_json, setting_options, with_services
-from recordings.model.audit_entry import AuditAction, AuditFilter, AuditOutcome
+from recordings.model.audit_entry import AuditAction, AuditFilter, AuditOutcome, ChainName, Link
 from recordings.model.instants import Millis, to_iso
 from recordings.model.query import MAX_PAGE
 
@@ -83,15 +83,19 @@ def list_(first: int, options: Mapping[str, str | None], **given: Any) -> None:
 @click.option("--output", "file", type=click.File("w"), default="-", metavar="FILE", help="[default: stdout]")
 @setting_options(STORAGE)
 def export(form: str, file: TextIO, options: Mapping[str, str | None], **given: Any) -> None:
-    """Export the entries of an account, newest first, with their hashes."""
+    """Export the entries of an account, chain by chain, oldest first, with their hashes.
+
+    The last line of NDJSON is a signed statement about the ends of the exported chains. `verify --file` checks it all.
+    """
     _export(options, form, file, given)
 
 
 @audit.command()
+@click.option("--file", type=click.File("r"), metavar="FILE", help="Verify this NDJSON export instead of the stores.")
 @setting_options(STORAGE)
-def verify(options: Mapping[str, str | None]) -> None:
+def verify(file: TextIO | None, options: Mapping[str, str | None]) -> None:
     """Verify all entries, chains and seals. Exit with 1 and name the first break if anything was changed."""
-    _verify(options)
+    _verify(options, file)
 
 
 @audit.command()
@@ -116,16 +120,23 @@ async def _export(services: "Services", form: str, file: TextIO, given: Mapping[
     writer = csv.DictWriter(file, _COLUMNS) if form == "csv" else None
     if writer is not None:
         writer.writeheader()
-    async for item in _items(services, given):
+    ends: dict[ChainName, Link] = {}
+    async for item in services.audit_log.chains_of(await _filter(services, given)):
         if writer is None:
             file.write(json.dumps({**_shown(item), "body": item.stored.body}) + "\n")
+            ends[item.stored.chain] = item.stored.link
         else:
             writer.writerow({name: _cell(value) for name, value in _shown(item).items()})
+    if writer is None:
+        file.write(json.dumps({"statement": services.audit_verifier.statement(ends, services.clock.now())}) + "\n")
 
 
 @with_services
-async def _verify(services: "Services") -> None:
-    report = await services.audit_verifier.verify()
+async def _verify(services: "Services", file: TextIO | None) -> None:
+    if file is None:
+        report = await services.audit_verifier.verify()
+    else:
+        report = services.audit_verifier.verify_export(map(json.loads, file))
     print_json(
         {
             "entries": report.entries,

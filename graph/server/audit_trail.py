@@ -271,7 +271,7 @@ def _log_entry(entry: AuditEntry) -> None:
         "account_id": entry.account_id,
         "owner_id": entry.actor.owner_id,
         "principal": entry.actor.name,
-        f"{entry.object.type}_id": entry.object.id,
+        f"{entry.object.type.replace(' ', '_')}_id": entry.object.id,
         "outcome": None if entry.outcome is AuditOutcome.GRANTED else entry.outcome.value,
         **entry.details,
     }

@@ -1,11 +1,19 @@
 """Reading the audit trail of an account. It needs the scope ADMIN, because it shows what other people did."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from recordings.model.account import Principal, Scope
-from recordings.model.audit_entry import AuditAction, AuditEntry, AuditFilter, AuditObject, StoredEntry, end_of
+from recordings.model.audit_entry import (
+    AuditAction,
+    AuditEntry,
+    AuditFilter,
+    AuditObject,
+    ChainName,
+    StoredEntry,
+    end_of,
+)
 from recordings.model.errors import Forbidden, InvalidInput
 from recordings.model.query import MAX_DESCENDANTS, MAX_PAGE, Position
 from recordings.ports.audit import Audit, Refusals
@@ -94,6 +102,19 @@ class AuditLog:
         """Return entries of an account, or of the installation, for the operator."""
         found = await self._store.trail_page(filter, limit, after)
         return TrailSlice(await self._complete(found.entries), found.rest)
+
+    async def chains_of(self, filter: AuditFilter) -> AsyncIterator[TrailItem]:
+        """Return all entries of an account in a period, chain by chain, for the operator."""
+        after = ChainName(filter.account_id, "")
+        names = [name for name in await self._store.chains(after) if name.account_id == filter.account_id]
+        for name in names:
+            last = 0
+            while entries := await self._store.chain_entries(name, last):
+                last = entries[-1].seq
+                for each in entries:
+                    late = filter.before is not None and each.at >= filter.before
+                    if each.body and not late and each.at >= (filter.since or 0):
+                        yield TrailItem(read_entry(each), each)
 
     async def _complete(self, entries: Sequence[StoredEntry]) -> list[TrailItem]:
         """Add what the entries of ended plays and exports say."""

@@ -1,17 +1,18 @@
 """Verifying the audit trail: every entry, every chain and every seal."""
 
+import json
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from recordings.model.audit_entry import ChainName, Link, Seal, StoredEntry
-from recordings.model.instants import to_iso
+from recordings.model.instants import Millis, to_iso
 from recordings.ports.audio import MediaStoreUnavailableError
 from recordings.ports.audit_seals import SealArchive, SealSigner
 from recordings.ports.audit_store import AuditStore
-from recordings.rules.audit_chain import problem_of
-from recordings.use_cases.audit_seal import SealContent, digest_of, number_of, read_seal, seal_id
+from recordings.rules.audit_chain import hash_of, problem_of
+from recordings.use_cases.audit_seal import SealContent, digest_of, number_of, read_seal, seal_id, write_seal
 from recordings.use_cases.seal_audit import last_seal
 
 PAGE: Final = 1_000
@@ -61,6 +62,42 @@ class AuditVerifier:
             after = names[-1]
         for name in sorted(unseen):
             await self._check_chain(report, name, statements[name])
+        return report
+
+    def statement(self, ends: Mapping[ChainName, Link], now: Millis) -> str:
+        """Return a signed statement about the ends of exported chains."""
+        content = SealContent(
+            writer="", number=0, at=now, prev="", keys=tuple(self._signer.keys()), ends=ends, roots={}
+        )
+        return write_seal(content, self._signer).text
+
+    def verify_export(self, lines: Iterable[Mapping[str, Any]]) -> AuditReport:
+        """Verify the lines of an export: the hashes, the links of each chain, and the statement at the end.
+
+        The first entry of a chain may follow others, if the export is of a period.
+        """
+        report, ends = AuditReport(), dict[ChainName, Link]()
+        content = None
+        for line in lines:
+            if "statement" in line:
+                content = read_seal(str(line["statement"]), self._signer, self._signer.keys())
+                continue
+            report.entries += 1
+            name = ChainName(line["account"] or "", line["writer"])
+            before, values = ends.get(name), _claimed(line)
+            is_same = all(line.get(key) == value for key, value in values.items())
+            if hash_of(line["prev"], line["body"]) != line["hash"] or not is_same:
+                report.breaks.append(f"line {report.entries}, entry {line['id']}: its content does not match its hash")
+            elif before is not None and (line["seq"], line["prev"]) != (before.seq + 1, before.hash):
+                report.breaks.append(
+                    f"line {report.entries}, entry {line['id']}: it does not continue the one before it"
+                )
+            ends[name] = Link(line["seq"], line["hash"])
+        report.chains = len(ends)
+        if content is None:
+            report.breaks.append("the statement at the end is missing, or its signature is not valid")
+        elif dict(content.ends) != ends:
+            report.breaks.append("the ends of the chains differ from the statement: entries are missing at an end")
         return report
 
     async def _read_seals(self, report: AuditReport) -> Mapping[ChainName, _Statements]:
@@ -162,6 +199,21 @@ class AuditVerifier:
         if entry is not None:
             where += f", entry {entry.seq} ({entry.id}, {to_iso(entry.at)})"
         report.breaks.append(f"{where}: {problem}")
+
+
+def _claimed(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the values of a line that its body has, too."""
+    try:
+        body = json.loads(line["body"])
+        return {
+            "at": to_iso(body["at"]), "account": body["account_id"] or None, "action": body["action"],
+            "outcome": body["outcome"], "object_type": body["object"]["type"], "object": body["object"]["id"],
+            "actor": body["actor"]["id"], "actor_kind": body["actor"]["kind"], "name": body["actor"]["name"],
+            "way": body["origin"]["way"], "ip": body["origin"]["ip"], "id": body["id"], "seq": body["seq"],
+            "writer": body["writer"], "details": body["details"],
+        }  # fmt: skip
+    except (ValueError, KeyError, TypeError):
+        return {"body": None}
 
 
 def _note(statements: dict[ChainName, _Statements], content: SealContent) -> None:

@@ -37,14 +37,35 @@ def test_commands_are_in_the_trail_and_a_change_of_it_is_named(cli: CommandLine,
 
 def test_an_export_has_the_hashes_and_what_they_cover(cli: CommandLine, account: str, tmp_path: Path) -> None:
     cli.run("account", "create", "=1+2", "--parent", account)
-    exported = cli.json("audit", "export", "--account", account)
+    cli.run("key", "create", "--account", account)
+    *exported, end = cli.json("audit", "export", "--account", account)
+    assert list(end) == ["statement"]
     assert [hash_of(each["prev"], each["body"]) for each in exported] == [each["hash"] for each in exported]
     assert json.loads(exported[0]["body"])["seq"] == exported[0]["seq"] == 1
     file = tmp_path / "trail.csv"
     cli.run("audit", "export", "--account", account, "--format", "csv", "--output", file)
-    (row,) = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
-    assert (row["action"], row["hash"]) == ("ACCOUNT", exported[0]["hash"])
-    assert cli.json("audit", "export", "--account", "installation") == []
+    rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+    assert [(row["action"], row["hash"]) for row in rows] == [(each["action"], each["hash"]) for each in exported]
+    assert len(cli.json("audit", "export", "--account", "installation")) == 1
+
+
+def test_a_changed_export_is_found_out(cli: CommandLine, account: str, tmp_path: Path) -> None:
+    for owner in ("ada", "bob"):
+        cli.run("key", "create", "--account", account, "--owner", owner)
+    file = tmp_path / "trail.ndjson"
+    cli.run("audit", "export", "--account", account, "--output", file)
+    assert cli.json("audit", "verify", "--file", file)[0]["breaks"] == []
+    first, second, third, end = file.read_text(encoding="utf-8").splitlines()
+    for changed, expected in (
+        ((first.replace("ACCOUNT", "USER"), second, third, end), "does not match its hash"),
+        ((first, second.replace('"CLI"', '"REST"', 1), third, end), "does not match its hash"),
+        ((first, third, end), "does not continue"),
+        ((first, second, end), "missing at an end"),
+        ((first, second, third), "the statement at the end is missing"),
+        ((first, second, third, end.replace(json.loads(third)["hash"], "0" * 64)), "its signature is not valid"),
+    ):
+        file.write_text("\n".join(changed), encoding="utf-8")
+        assert expected in cli.run("audit", "verify", "--file", file, expected=1).stderr
 
 
 def test_wrong_arguments_are_refused(cli: CommandLine, account: str) -> None:

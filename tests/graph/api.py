@@ -26,6 +26,7 @@ from recordings.rules.lifecycle import apply
 from recordings.rules.media_grants import Grants
 from recordings.rules.signing_keys import SigningKeys
 from recordings.use_cases.account_secrets import AccountSecrets
+from recordings.use_cases.audit_log import AuditLog
 from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, Installation, open_installation, principal
 
 URL: Final = "http://api.test/graphql"
@@ -170,6 +171,7 @@ async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> Asy
             clock=installation.clock,
             authenticate=authenticate,
             policy_use_cases=installation.policy,
+            audit_log=AuditLog(installation.store, installation.audit),
             account_secrets=AccountSecrets(
                 installation.store, SealedSecrets(SigningKeys.of(b"s" * 32)), installation.audit
             ),

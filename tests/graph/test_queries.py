@@ -261,7 +261,8 @@ async def test_the_delivery_url_needs_the_scope_control(api: Api) -> None:
         ("{ recordings(first: 1) { nodes { id from } } }", {"id", "from"}),
         (
             "{ recordings(first: 1) { edges { node { start media { sha256 } } } nodes { to } } }",
-            {"start", "media", "id", "state", "to"},
+            # An entry of the audit trail about a given URL needs the account.
+            {"start", "media", "id", "account_id", "state", "to"},
         ),
         ("{ recordings(first: 1) { nodes { account { name } } } }", {"account_id"}),
         (
