@@ -45,6 +45,7 @@ class AriPlant(SwitchPlant):
         self._headers = {"Authorization": f"Basic {b64encode(f'{self.user}:{self.secret}'.encode()).decode()}"}
         self._session = aiohttp.ClientSession(f"http://{self.host}:{self.port}", headers=self._headers)
         self._rung: set[str] = set()
+        self._all: set[str] = set()
         self.relay = Relay(self.host, self.port)
         await self.relay.start()
         return await self.connect()
@@ -89,6 +90,7 @@ class AriPlant(SwitchPlant):
 
     async def ring(self, call_id: str) -> None:
         self._rung.add(call_id)
+        self._all.add(call_id)
         await self.request("POST", "/channels", endpoint=ENDPOINT, channelId=call_id, **self.first_half)
 
     async def hang_up(self, call_id: str) -> None:
@@ -140,7 +142,10 @@ class RealAriPlant(AriPlant):
         return recorder
 
     async def close(self) -> None:
-        """Delete the files of takes that the test left in progress."""
+        """Wait for the end of all channels, and delete the files of takes that the test left in progress."""
+        async with asyncio.timeout(DEADLINE):
+            while self._all & {each["id"] for each in await self.request("GET", "/channels")}:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         stored = await self._session.get("/ari/recordings/stored")
         for name in [each["name"] for each in await stored.json() if each["name"].startswith("rec-202611-")]:
             await self.request("DELETE", f"/recordings/stored/{name}")

@@ -17,7 +17,7 @@ from adapters.recorders.asterisk import snoop_switch
 from recordings.model.events import Armed, Begun, Ended, Lost
 from recordings.model.recording import EndCause, Reason
 from recordings.ports.recorder import Capability, SwitchRecorder, SwitchState, Take, TakeRefused
-from tests.contract.recorders.ari_plants import AriDoublePlant, AriPlant
+from tests.contract.recorders.ari_plants import REAL_URL, AriDoublePlant, AriPlant, RealAriPlant
 from tests.contract.recorders.plants import ACCOUNT, NAME
 from tests.contract.recorders.test_recorders import Listener, begin, listening, ring, take_on, until
 
@@ -56,7 +56,7 @@ async def refused(start: Awaitable[object]) -> TakeRefused:
     return raised.value
 
 
-async def heard(plant: AriDoublePlant, take: Take) -> "np.ndarray[Any, np.dtype[np.float64]]":
+async def heard(plant: AriPlant, take: Take) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """Return the samples of a take in the spool: a row for each moment, a column for each channel."""
     spooled = await plant.spool.audio(take.recording_id)
     assert spooled is not None
@@ -65,6 +65,14 @@ async def heard(plant: AriDoublePlant, take: Take) -> "np.ndarray[Any, np.dtype[
         channels = opened.streams.audio[0].channels
         parts = [frame.to_ndarray().reshape(-1, channels) for frame in opened.decode(audio=0)]
     return np.concatenate(parts).astype(float)
+
+
+async def rate_of(plant: AriPlant, take: Take) -> int:
+    """Return the sampling rate of a take in the spool, from the header of its file."""
+    spooled = await plant.spool.audio(take.recording_id)
+    assert spooled is not None
+    content = await asyncio.to_thread(Path(spooled.tracks[0].path).read_bytes)
+    return int.from_bytes(content[24:28], "little")
 
 
 def frequency(samples: "np.ndarray[Any, np.dtype[np.float64]]", rate: int) -> float:
@@ -83,6 +91,39 @@ async def test_row_01_a_take_has_the_length_and_the_tones_of_its_call(plant: Ari
     assert len(samples) / 8_000 == pytest.approx(sum(each[0] for each in live.pieces), abs=0.03)
     assert frequency(samples[:, 0], 8_000) == pytest.approx(1_000, abs=10)
     assert not plant.files()
+
+
+@pytest.mark.parametrize("kind", [AriDoublePlant, *([RealAriPlant] if REAL_URL else [])])
+async def test_the_audio_of_both_sides_with_a_pause_a_mask_and_a_lost_connection(
+    tmp_path: Path, kind: type[AriPlant]
+) -> None:
+    async with kind(tmp_path) as plant:
+        await ring(plant, "one")
+        await asyncio.sleep(0.3)
+        take = await begin(plant, "one")
+        await asyncio.sleep(0.5)
+        await plant.recorder.pause(take.recording_id)
+        await asyncio.sleep(0.5)
+        paused = (await plant.recorder.resume(take.recording_id) or 0) / 1_000
+        await plant.lose_connection()
+        await asyncio.sleep(0.2)
+        await plant.until_state(plant.recorder, SwitchState.READY)  # type: ignore[arg-type]
+        await plant.recorder.mask(take.recording_id)
+        await asyncio.sleep(0.5)
+        masked = (await plant.recorder.unmask(take.recording_id) or 0) / 1_000
+        begun = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.5)
+        await plant.recorder.stop(take.recording_id)
+        samples, rate = await heard(plant, take), await rate_of(plant, take)
+        assert not plant.files()
+    # The party of this channel was dialled, so it is the callee.
+    voice = samples[:, 1]
+    rest = asyncio.get_running_loop().time() - begun
+    assert paused >= 0.5
+    assert 0.9 + masked < len(voice) / rate < 1.2 + masked + rest
+    # The first audio of a real call may come a little later than the answer.
+    assert masked - 0.1 < np.sum(voice == 0) / rate < masked + 0.5
+    assert frequency(voice[-rate // 4 :], rate) == pytest.approx(440, abs=10)
 
 
 async def test_row_02_takes_go_on_without_the_event_websocket(plant: AriDoublePlant, said: Listener) -> None:
