@@ -4,6 +4,7 @@
     python -m bench.filters --rows 1000000     more
     python -m bench.filters --store SQLite     one store only
     python -m bench.filters --part inserts     one part only
+    python -m bench.filters --cpu              CPU times, for SQLite on a busy machine
     python -m bench.filters --folder DIR       keep the stores, and use them again in the next run
 
 Each filter selects at most 1 000 rows, unless its name begins with "wide". The limits are those of docs/queries.md: ten
@@ -50,9 +51,12 @@ from tests.servers.mongod import Mongod
 ACCOUNT: Final = tables.TEMPLATE.account_id
 PAGE: Final = PageRequest(limit=100, fields=LISTED)
 ROUNDS: Final = 5
+MORE_ROUNDS: Final = 25
+"""For a filter that seems to be above its limit."""
 INSERTS: Final = 640
 ID_LIMIT, LIMIT = 3.0, 10.0
 PARTS: Final = ("filters", "inserts")
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -132,19 +136,19 @@ def filters(row: Recording, count: int) -> list[Filter]:
     return few
 
 
-async def timed(actions: list[Callable[[], Awaitable[Any]]]) -> list[float]:
+async def timed(actions: list[Callable[[], Awaitable[Any]]], clock: Clock, rounds: int = ROUNDS) -> list[float]:
     """Return the median seconds of each action. The actions take turns."""
     times: list[list[float]] = [[] for _ in actions]
-    for _ in range(ROUNDS + 1):
+    for _ in range(rounds + 1):
         for action, found in zip(actions, times, strict=True):
-            start = time.perf_counter()
+            start = clock()
             with suppress(QueryTooBroad):
                 await action()
-            found.append(time.perf_counter() - start)
+            found.append(clock() - start)
     return [statistics.median(found[1:]) for found in times]
 
 
-async def measure(bench: StoreBench, rows: int) -> None:
+async def measure(bench: StoreBench, rows: int, clock: Clock) -> None:
     """Print the ratio of each filter, the worst one, and those above their limits."""
     plain = Query(account_id=ACCOUNT)
     later = (await bench.store.page(replace(plain, where=Range("start", tables.NOW + rows * 500)), PAGE)).rows
@@ -154,13 +158,15 @@ async def measure(bench: StoreBench, rows: int) -> None:
     for each in filters(row, rows):
         for order in (Order(field, descending) for field in OrderField for descending in (True, False)):
             query = Query(account_id=ACCOUNT, where=each.where, order=order)
-            one, page, count = await timed(
-                [
-                    lambda: bench.store.page(plain, PAGE),
-                    lambda: bench.store.page(query, PAGE),  # noqa: B023 - awaited in this iteration
-                    lambda: bench.store.count(query),  # noqa: B023 - awaited in this iteration
-                ]
-            )
+            actions: list[Callable[[], Awaitable[Any]]] = [
+                lambda: bench.store.page(plain, PAGE),
+                lambda: bench.store.page(query, PAGE),  # noqa: B023 - awaited in this iteration
+                lambda: bench.store.count(query),  # noqa: B023 - awaited in this iteration
+            ]
+            one, page, count = await timed(actions, clock)
+            if page > (each.limit or LIMIT) * one or count > ID_LIMIT * one:
+                # Other programs on the machine disturb a short measurement.
+                one, page, count = await timed(actions, clock, MORE_ROUNDS)
             name = f"{each.name}, {order.field.name} {'DESC' if order.descending else 'ASC'}"
             ratio, counted = page / one, count / one
             worst = max(worst, (ratio, name)) if each.limit else worst
@@ -190,12 +196,13 @@ def _later(turn: int) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to measure: the number of rows, the store, the parts, and the folder of the stores that are kept."""
+    """What to measure: the number of rows, the store, the parts, the folder of the kept stores, and the clock."""
 
     rows: int
     store: str | None
     parts: Sequence[str]
     folder: Path
+    clock: Clock
 
 
 async def run(wanted: Wanted) -> None:
@@ -213,7 +220,7 @@ async def _measure_store(wanted: Wanted, store_of: Callable[[str], Any]) -> None
         if not await measured.store.scan("", 1):
             await measured.fill(wanted.rows)
         if "filters" in wanted.parts:
-            await measure(measured, wanted.rows)
+            await measure(measured, wanted.rows, wanted.clock)
         if "inserts" in wanted.parts:
             former = await stack.enter_async_context(opened(store_of("former")))
             await former.fill(wanted.rows)
@@ -227,10 +234,12 @@ def main() -> None:
     parser.add_argument("--store", choices=["SQLite", "MongoDB"])
     parser.add_argument("--part", choices=PARTS, action="append", help="may be given several times; default: all")
     parser.add_argument("--folder", type=Path, help="keep the stores here, and use them again in the next run")
+    parser.add_argument("--cpu", action="store_true", help="compare CPU times: for SQLite on a busy machine")
     options = parser.parse_args()
+    clock = time.process_time if options.cpu else time.perf_counter
     with tempfile.TemporaryDirectory(prefix="recordings-bench-") as folder:
         parts = options.part or PARTS
-        asyncio.run(run(Wanted(options.rows, options.store, parts, options.folder or Path(folder))))
+        asyncio.run(run(Wanted(options.rows, options.store, parts, options.folder or Path(folder), clock)))
 
 
 if __name__ == "__main__":

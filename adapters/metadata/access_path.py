@@ -49,8 +49,7 @@ EVERY_ROW: Final = Selection("start", spans=(Span(),))
 class Scan:
     """The question for the rows that are in each of these sets: their number and the store's keys, or `None` for more.
 
-    A row is in a set if it is in at least one of its selections. The number may count it once for each of them. The
-    rows of the selections `without` are left out.
+    A row is in a set if it is in at least one of its selections. The rows of the selections `without` are left out.
     """
 
     sets: Sequence[Sequence[Selection]]
@@ -335,11 +334,20 @@ def count_rows(query: Query, counted: int, limit: int = FEW) -> Generator[Questi
         node = (yield from _facets(node.condition)) or node
     if query.owner_id is None and isinstance(node, Selection):
         return _tallied((yield Tally(node, (), counted + 1)), counted)
+    if query.owner_id is None and _is_union(node):
+        union = yield from _candidates(node, limit)
+        if union is not None:
+            return Count(union.number)
     found = yield from _candidates(_with_owner(node, query), limit)
     if found is not None:
         return Count((yield Tested(_chosen(found, path))) if found.number else 0)
     short = yield from _cut(path, limit)
     return Count((yield Tested(short)), is_exact=not short.is_cut)
+
+
+def _is_union(node: Node) -> bool:
+    """Return true if the rows of a node are exactly those of some index ranges, each row once."""
+    return isinstance(node, AnyOf) and all(isinstance(item, Selection | Test) for item in node.items)
 
 
 def _tallied(number: int, counted: int) -> Count:

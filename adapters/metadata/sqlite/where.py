@@ -204,7 +204,7 @@ def keys(query: Query, asked: Scan) -> Sql:
     """
     parts = [(" INTERSECT ", rowids(query, each)) for each in asked.sets]
     parts += [(" EXCEPT ", rowids(query, [each])) for each in asked.without]
-    common = "".join(f"{operator if number else ''}SELECT key FROM ({text})"
+    common = "".join(f"{operator if number else ''}SELECT DISTINCT key FROM ({text})"
                      for number, (operator, (text, _)) in enumerate(parts))  # fmt: skip
     values = [value for _, (_, parameters) in parts for value in parameters]
     return f"SELECT count(*), json_group_array(key) FROM ({common} LIMIT ?)", [*values, asked.limit + 1]
