@@ -4,8 +4,8 @@ Each channel is a call. The second leg of a call is not, while the first one is 
 both sides. The recording of a channel is a media bug of it, and can move to another channel by a transfer.
 
 FreeSWITCH decides nothing about a take. It gets no minimum length, because `RECORD_MIN_SEC` counts samples at a wrong
-rate, and `RECORD_APPEND` turns it off. Its limit is in whole seconds, so it is longer than the take's own limit. The variables
-`record_ms` and `RECORD_DISCARDED` belong to the channel, not to the recording, so nothing reads them.
+rate, and `RECORD_APPEND` turns it off. Its limit is in whole seconds, so it is longer than the take's own limit. The
+variables `record_ms` and `RECORD_DISCARDED` belong to the channel, not to the recording, so nothing reads them.
 """
 
 import asyncio
