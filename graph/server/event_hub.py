@@ -191,6 +191,8 @@ class EventQueue:
         if self._items or self._is_full or self._has_gap:
             return True
         self._changed.clear()
+        if seconds is None:
+            return await self._changed.wait()
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()

@@ -99,7 +99,7 @@ class FeedEvent:
 class EventCursor:
     """A place from which a reader continues.
 
-    It has got all events up to `position`, and behind it the events with the marks `seen`. `mark_of` makes them.
+    It has got all events up to `position`, and behind it the events with the marks `seen`.
     """
 
     position: EventPosition = BEGINNING
@@ -134,4 +134,4 @@ class EventSelection:
             return event.type.is_of_account and self.owner_id is None and self.where == EVERYTHING
         if self.owner_id is not None and row["owner_id"] != self.owner_id:
             return False
-        return self.where == EVERYTHING or row["state"] == "PURGED" or matches(self.where, row)
+        return self.where is EVERYTHING or row["state"] == "PURGED" or matches(self.where, row)

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -38,9 +39,10 @@ MAX_ACCOUNTS: Final = 10_000
 """How many accounts a selection may have."""
 
 
-def mark_of(event: FeedEvent) -> str:
-    """Return the short mark of an event in a cursor."""
-    return blake2b(f"{event.subject}:{event.revision}".encode(), digest_size=8).hexdigest()
+@lru_cache(maxsize=1_024)
+def _mark_of(subject: str, revision: int) -> str:
+    """Return the short mark of an event in a cursor. It is cached, because all readers get the same new events."""
+    return blake2b(f"{subject}:{revision}".encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class EventReader:
             self._advance(event.position)
         else:
             self._advance(EventPosition(complete_to))
-            self._seen[mark_of(event)] = event.position
+            self._seen[_mark_of(*event.key)] = event.position
             if len(self._seen) > MAX_SEEN:
                 del self._seen[next(iter(self._seen))]
         return ReadEvent(event, None if row is None else shown(row), EventCursor(self._cursor, tuple(self._seen)))
@@ -206,7 +208,7 @@ class EventReader:
         if event.stamp >= self._watermark:
             self._ahead.add(event.key)
             self._tail_end = event.stamp
-        if self._seen and (mark := mark_of(event)) in self._seen:
+        if self._seen and (mark := _mark_of(*event.key)) in self._seen:
             self._seen[mark] = event.position
         elif self._selection.selects(event, row):
             self._ready.append((event, row, self._watermark))
