@@ -10,7 +10,7 @@ __all__ = ["AuditAction", "AuditActorKind", "AuditOutcome", "AuditWay"]
 describe(
     AuditAction,
     "AuditAction",
-    "What was done.",
+    "The action.",
     {
         AuditAction.LIST: "Recordings were listed, searched or counted. `details` has the numbers of a second.",
         AuditAction.READ: "An object was read.",

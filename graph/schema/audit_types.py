@@ -22,7 +22,7 @@ class AuditActor:
     name: str | None = strawberry.field(description="The name of the credentials.")
 
 
-@strawberry.type(description="What it was done to.")
+@strawberry.type(description="The object of the action.")
 class AuditObject:
     type: str = strawberry.field(description="The type, such as `recording`, `recordings` (a list), `key` or `user`.")
     id: strawberry.ID | None = strawberry.field(description="The plain id. Null for a list.")
@@ -37,8 +37,8 @@ class AuditEntry:
     at: DateTime = strawberry.field(description="The time.")
     account_id: strawberry.ID = strawberry.field(description="The account whose trail has the entry.")
     actor: AuditActor = strawberry.field(description="Who did it.")
-    action: AuditAction = strawberry.field(description="What was done.")
-    object: AuditObject = strawberry.field(description="What it was done to.")
+    action: AuditAction = strawberry.field(description="The action.")
+    object: AuditObject = strawberry.field(description="The object of the action.")
     way: AuditWay = strawberry.field(description="The way by which the request came.")
     ip: str | None = strawberry.field(description="The client's address.")
     user_agent: str | None = strawberry.field(description="The client's program, as it names itself.")

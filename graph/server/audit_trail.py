@@ -99,7 +99,7 @@ class AuditTrail:
         outcome = AuditOutcome.DENIED if isinstance(refused, _DENIED) else AuditOutcome.FAILED
         if outcome is AuditOutcome.DENIED and principal is not None:
             # The trail of the caller's account has it: that of another account must not show a foreign caller. An
-            # object that the caller may not access and one that does not exist look the same.
+            # object that the caller may not access looks the same as a missing one.
             target = replace(target, id=shown(target.id or ""), account_id=principal.account_id)
         why = {"reason": refused.code, **details}
         key = (*(_key(principal) if principal else ("",)), *_place(origin), action, target, *why.items())

@@ -52,7 +52,7 @@ class Session:
         self.ranges = merge([*self.ranges, (start, end)])
 
     def details(self) -> dict[str, Any]:
-        """Return what was heard."""
+        """Return the ranges and the seconds that were sent."""
         self.ranges = merge(self.ranges)
         covered = sum(end - start for start, end in self.ranges)
         seconds = covered / self.media.length * self.media.duration_ms / 1_000 if self.media.length else 0.0

@@ -10,7 +10,7 @@ from recordings.model.instants import Millis
 
 
 class AuditAction(StrEnum):
-    """What was done."""
+    """The action of an entry."""
 
     LIST = "LIST"
     READ = "READ"
@@ -101,7 +101,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did it. `id` is the user, the owner, the key or the token (`jti`), whichever is known first."""
+    """Who did it. `id` is the user, the owner, the key or the token (`jti`), the first one that is known."""
 
     kind: ActorKind
     id: str
@@ -115,7 +115,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class AuditObject:
-    """What it was done to: its type, its id, and its account."""
+    """The object of an action: its type, its id, and its account."""
 
     type: str
     id: str | None = None

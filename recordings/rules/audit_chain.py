@@ -72,7 +72,7 @@ def read_entry(stored: StoredEntry) -> AuditEntry:
 
 
 def problem_of(entry: StoredEntry, before: Link | None) -> str | None:
-    """Return what is wrong with an entry, in words; `None` if nothing is.
+    """Return the problem of an entry in words; `None` if there is none.
 
     Args:
         entry: the entry to check.

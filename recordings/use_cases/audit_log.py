@@ -25,12 +25,12 @@ from recordings.use_cases.authorized import Authorized
 
 _COMPLETED: Final = {AuditAction.PLAY, AuditAction.DOWNLOAD, AuditAction.EXPORT}
 Running = Callable[[], Mapping[str, Mapping[str, Any]]]
-"""Returns what was heard in the plays that go on in this process, by the id of their entry."""
+"""Returns the ranges and seconds of the running plays of this process, by the id of their entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrailItem:
-    """An entry, with its position. A play has what was heard, and an export its number of rows."""
+    """An entry, with its position. A play has its ranges and seconds, and an export its number of rows."""
 
     entry: AuditEntry
     stored: StoredEntry

@@ -65,7 +65,7 @@ class AuditSealer:
             after = names[-1]
 
     async def _new_root(self, chain: ChainName, cutoff: int) -> StoredEntry | None:
-        """Return the last entry before the first one that must be kept."""
+        """Return the last entry that may be deleted, with all entries before it."""
         last, root = 0, None
         while entries := await self._store.chain_entries(chain, last, PAGE):
             for entry in entries:
@@ -95,7 +95,7 @@ class AuditSealer:
         return seal
 
     async def _last(self) -> Seal | None:
-        """Return the last seal of the node. One that a dead process only put into the archive is added to the store."""
+        """Return the last seal of the node. Add the seals that a dead process put into the archive only."""
         after = last = await last_seal(self._store, self._node)
         number = 0 if after is None else number_of(after)
         while (text := await self._archived(number + 1)) is not None:

@@ -35,7 +35,7 @@ class AuditReport:
 
 @dataclass(slots=True)
 class _Statements:
-    """What all seals say about one chain."""
+    """The statements of all seals about a chain."""
 
     ends: deque[tuple[Link, str]] = field(default_factory=lambda: deque(maxlen=_ENDS_PER_CHAIN))
     root: Link = field(default_factory=Link)
@@ -50,7 +50,7 @@ class AuditVerifier:
         self._signer = signer
 
     async def verify(self) -> AuditReport:
-        """Verify the trail. It may grow meanwhile."""
+        """Verify the trail. It may grow during the verification."""
         report = AuditReport()
         statements = await self._read_seals(report)
         unseen = set(statements)
@@ -142,7 +142,7 @@ class AuditVerifier:
             return None
 
     async def _add_archived(self, report: AuditReport, writer: str, texts: list[str], broken: set[str]) -> None:
-        """Compare the seals with the archive, and add those that only the archive has."""
+        """Compare the seals with the archive, and add the seals that only the archive has."""
         for number, text in enumerate(texts, 1):
             archived = await self._archive.get(writer, number)
             if archived != text and writer not in broken:

@@ -1,4 +1,4 @@
-"""The verification of the audit trail: it names the first break, whatever was changed."""
+"""The verification of the audit trail: it names the first break after each kind of change."""
 
 import asyncio
 import json
@@ -67,7 +67,7 @@ class Trail:
         return (await self.report()).breaks
 
     def change(self, statement: str, *values: Any) -> None:
-        """Change the file as somebody who can write it."""
+        """Change the file, as an attacker who can write it."""
         with closing(sqlite3.connect(self.folder / "recordings.sqlite3")) as connection:
             connection.execute(statement, values)
             connection.commit()
