@@ -87,7 +87,10 @@ class InstallationKey:
         except OSError as error:
             raise _unusable(self.path, error) from error
         if status.st_mode & _OTHERS:
-            message = f"every user of this machine can read {self.path}: chmod 600 it, or delete it and lose all tokens"
+            message = (
+                f"every user of this machine can read {self.path}: chmod 600 it, and replace the key with "
+                "`recordings key rotate-installation`"
+            )
             raise SecretFileError(message)
         roots = parse_keys(self.path, text)
         self._version = version
