@@ -9,11 +9,13 @@
 
 Each filter selects at most 1 000 rows, unless its name begins with "wide". The limits are those of docs/queries.md: ten
 plain pages, or three if the filter is equal to an id. A wide filter has no limit but must not end in a timeout. The
-last lines compare inserts with those into a store without the indexes of fields.
+last lines compare inserts with those before the indexes of fields: into a table with the former indexes, without
+triggers and marks. MongoDB's former inserts are those of the bare driver.
 """
 
 import argparse
 import asyncio
+import itertools
 import random
 import statistics
 import tempfile
@@ -21,6 +23,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,7 +48,7 @@ from recordings.model.query import (
     Query,
     Range,
 )
-from recordings.model.recording import Recording
+from recordings.model.recording import Recording, State
 from tests.servers.mongod import Mongod
 
 ACCOUNT: Final = tables.TEMPLATE.account_id
@@ -54,6 +57,7 @@ ROUNDS: Final = 5
 MORE_ROUNDS: Final = 25
 """For a filter that seems to be above its limit."""
 INSERTS: Final = 640
+LIFE: Final = (State.ARMED, State.RECORDING, State.FINALIZING, State.FINALIZING, State.STORED)
 ID_LIMIT, LIMIT = 3.0, 10.0
 PARTS: Final = ("filters", "inserts")
 Clock = Callable[[], float]
@@ -176,15 +180,34 @@ async def measure(bench: StoreBench, rows: int, clock: Clock) -> None:
 
 
 async def inserts(bench: StoreBench, former: Any) -> None:
-    """Compare durable inserts with those into the same store without the indexes of fields. The two take turns."""
-    rates: tuple[list[float], list[float]] = ([], [])
-    await former.drop_field_indexes()
-    for turn in range(ROUNDS):
-        items = [replace(tables.TEMPLATE, **values) for values in _later(turn)]
-        for each, found in zip((bench, former), rates, strict=True):
-            found.append(await rate(each.store.insert, items))
-    with_indexes, without = (statistics.median(found) for found in rates)
-    print(f"{bench.name}: an insert takes {without / with_indexes:.2f}x as long as without the indexes of fields")
+    """Compare durable inserts with those before the indexes of fields. The two take turns."""
+    await former.make_former()
+    turns = itertools.count()
+    for at_once, size in ((1, INSERTS // 8), (16, INSERTS)):
+        ratios, times = [], []
+        for _ in range(ROUNDS * 3):
+            items = [replace(tables.TEMPLATE, **values) for values in itertools.islice(_later(next(turns)), size)]
+            new, old = [await rate(insert, items, at_once) for insert in (bench.store.insert, former.former_insert)]
+            ratios.append(old / new)
+            times.append(1e6 / new)
+        print(
+            f"{bench.name}: an insert, {at_once} at once, takes {statistics.median(times):.0f} µs, "
+            f"{statistics.median(ratios):.2f}x as long as before the indexes of fields",
+            flush=True,
+        )
+    items = [replace(tables.TEMPLATE, **values) for values in itertools.islice(_later(next(turns)), INSERTS // 8)]
+    lives = await rate(partial(_live, bench.store), items, 1)
+    print(f"{bench.name}: a recording's life, an insert and {len(LIFE)} saves, takes {1e3 / lives:.1f} ms", flush=True)
+
+
+async def _live(store: Any, recording: Recording) -> None:
+    """Write a recording as often as a call does, up to STORED."""
+    now = replace(recording, state=State.REQUESTED, media=None, ended=None, duration_ms=None)
+    await store.insert(now)
+    for state in LIFE:
+        ended: dict[str, Any] = {"media": recording.media, "duration_ms": 60_000} if state is State.STORED else {}
+        now = replace(now, state=state, revision=now.revision + 1, **ended)
+        assert await store.save(now, now.revision - 1)
 
 
 def _later(turn: int) -> Iterator[dict[str, Any]]:

@@ -129,8 +129,10 @@ async def driver(bench: Any, size: int, how: Rounds) -> None:
         show(bench.name, size, "CPU, point read, 20 fields: driver, store", *times, "us")
 
 
-async def rate(insert: Callable[[Recording], Awaitable[Any]], recordings: list[Recording]) -> float:
-    """Insert recordings from `AT_ONCE` tasks. Return the inserts a second."""
+async def rate(
+    insert: Callable[[Recording], Awaitable[Any]], recordings: list[Recording], at_once: int = AT_ONCE
+) -> float:
+    """Insert recordings from some tasks at once. Return the inserts a second."""
     remaining = iter(recordings)
 
     async def work() -> None:
@@ -138,7 +140,7 @@ async def rate(insert: Callable[[Recording], Awaitable[Any]], recordings: list[R
             await insert(each)
 
     start = time.perf_counter()
-    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(work() for _ in range(at_once)))
     return len(recordings) / (time.perf_counter() - start)
 
 

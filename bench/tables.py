@@ -17,6 +17,7 @@ from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.mongodb import MongoStore
 from adapters.metadata.mongodb import where as mongo_where
 from adapters.metadata.mongodb.bson_document import projection, to_document
+from adapters.metadata.row_fields import FREE_FORM, encode
 from adapters.metadata.sqlite import SqliteStore
 from adapters.metadata.sqlite import recording_table as sqlite_recordings
 from adapters.metadata.sqlite import where as sqlite_where
@@ -33,6 +34,8 @@ BACKLOG = 2_000
 """How many recordings are due, in a table of any size. They are the newest, as in a real installation."""
 BATCH = 20_000
 """How many recordings one transaction writes when a table is filled."""
+FORMER_FIELDS = ("call_id", "interaction_id")
+"""The only fields that had an index before."""
 OWNERS_DUE = tuple(f"{number:032x}" for number in range(0, OWNERS, 10))
 """The owners of one recording in ten."""
 
@@ -144,16 +147,22 @@ class Sqlite(StoreBench):
         for changes in self._varied(size):
             yield sqlite_recordings.values_of(changed(changes))
 
-    async def drop_field_indexes(self) -> None:
-        """Drop the indexes that serve filters."""
-        await asyncio.to_thread(self._drop_field_indexes)
+    async def make_former(self) -> None:
+        """Give the table the indexes that it had before the indexes of fields, and no triggers."""
+        await asyncio.to_thread(self._make_former)
 
-    def _drop_field_indexes(self) -> None:
+    def _make_former(self) -> None:
         connection = sqlite3.connect(self._path, timeout=60)
-        found = connection.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'recordings!_on!_%' ESCAPE '!'")
-        for (name,) in found.fetchall():
-            connection.execute(f"DROP INDEX {name}")
+        where = "name LIKE 'recordings!_on!_%' ESCAPE '!' OR name LIKE '%!_changed' ESCAPE '!' OR type = 'trigger'"
+        for kind, name in connection.execute(f"SELECT type, name FROM sqlite_schema WHERE {where}").fetchall():  # noqa: S608 - constants
+            connection.execute(f"DROP {kind} {name}")
+        for field in FORMER_FIELDS:
+            connection.execute(f"CREATE INDEX recordings_of_{field} ON recordings (account_id, {field})")
         connection.close()
+
+    async def former_insert(self, recording: Recording) -> None:
+        """Insert a recording as before the indexes of fields."""
+        await self.store.insert(recording)
 
     async def fall_due(self) -> None:
         await asyncio.to_thread(self._fall_due)
@@ -213,16 +222,26 @@ class Mongo(StoreBench):
             while batch := list(islice(documents, 5_000)):
                 collection.insert_many(batch, ordered=False)
 
-    async def drop_field_indexes(self) -> None:
-        """Drop the indexes that serve filters."""
-        await asyncio.to_thread(self._drop_field_indexes)
+    async def make_former(self) -> None:
+        """Give the collection the indexes that it had before the indexes of fields."""
+        await asyncio.to_thread(self._make_former)
+        self.connect()
 
-    def _drop_field_indexes(self) -> None:
+    def _make_former(self) -> None:
         with MongoClient[Any](self._uri) as client:
             collection = client[self._database]["recordings"]
             for name in collection.index_information():
-                if name.startswith("on_"):
+                if name.startswith("on_") or name.endswith(("_changed", "_stamp")):
                     collection.drop_index(name)
+            for field in FORMER_FIELDS:
+                collection.create_index([("account_id", 1), (field, 1)], name=f"of_{field}")
+
+    async def former_insert(self, recording: Recording) -> None:
+        """Insert a recording as before the indexes of fields: in a request of its own, without marks."""
+        row: Any = recording.to_row()
+        for name in FREE_FORM:
+            row[name] = None if row[name] is None else encode(row[name])
+        await self._bare.insert_one({"_id": row.pop("id"), **row})
 
     async def fall_due(self) -> None:
         await asyncio.to_thread(self._fall_due)
