@@ -187,7 +187,7 @@ def _routes(
         *health.routes(checks, reports, services.switches.states),
         Route("/graphql", graphql),
         Route("/stats", StatsEndpoint(graphql), methods=["GET"]),
-        *EventsEndpoint(graphql, services.settings.public_url).routes(),
+        *EventsEndpoint(graphql, services.settings.public_url, is_draining=lambda: drain.is_active).routes(),
         *(graphiql.routes() if services.settings.graphiql else ()),
         _media(services).route(),
         _exports(services).route(),

@@ -19,14 +19,15 @@ PATHS: Final = {
     "/media": "GET, HEAD",
     "/stats": "GET, HEAD",
     "/export": "GET, HEAD",
+    "/events": "GET, HEAD",
 }
 """The methods that pages may use, by the beginning of the path."""
 _MAX_AGE: Final = "86400"
 """Seconds for which a browser keeps the answer to a preflight request. Chromium keeps it for two hours at most."""
 _USUAL_HEADERS: Final = "authorization, content-type, if-none-match, if-range, range, x-auth-token, x-request-id"
 _EXPOSED: Final = (
-    "accept-ranges, content-disposition, content-encoding, content-length, content-range, etag, export-cursor, "
-    "last-modified, range, repr-digest, retry-after, www-authenticate, x-request-id"
+    "accept-ranges, content-disposition, content-encoding, content-length, content-range, etag, events-cursor, "
+    "export-cursor, last-modified, range, repr-digest, retry-after, www-authenticate, x-request-id"
 )
 """The response headers that a page may read. Browsers allow a few others for every page."""
 

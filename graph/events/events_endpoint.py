@@ -6,7 +6,7 @@ are no lines. Authentication and rate limit are those of `/graphql`.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -41,10 +41,15 @@ class EventsEndpoint:
     """Answers requests for events. `graphql` authenticates them and has the rate limit."""
 
     def __init__(
-        self, graphql: GraphQLEndpoint, public_url: str | None = None, slots: ExportSlots | None = None
+        self,
+        graphql: GraphQLEndpoint,
+        public_url: str | None = None,
+        slots: ExportSlots | None = None,
+        is_draining: Callable[[], bool] = lambda: False,
     ) -> None:
         self._graphql = graphql
         self._public_url = public_url
+        self._is_draining = is_draining
         self._slots = slots or ExportSlots(PER_ACCOUNT, PER_SERVER, "requests that wait for events")
 
     def routes(self) -> list[Route]:
@@ -83,7 +88,7 @@ class EventsEndpoint:
             return error_response(429, "RATE_LIMITED", message, {"retry-after": str(wait)})
         if wanted.wait:
             with self._slots.take(context.principal.account_id):
-                events, cursor = await _live(context, wanted, request)
+                events, cursor = await self._live(context, wanted, request)
         else:
             page = await context.events.page(context.principal, wanted.selection, wanted.cursor, wanted.limit)
             events, cursor = page.events, page.cursor
@@ -91,24 +96,25 @@ class EventsEndpoint:
         headers = {CURSOR_HEADER: context.cursors.write_event(cursor), "cache-control": "no-store"}
         return Response(body, headers=headers, media_type=NDJSON)
 
-
-async def _live(context: Context, wanted: WantedEvents, request: Request) -> tuple[Sequence[ReadEvent], EventCursor]:
-    """Return the events that are there, or wait for the first one."""
-    events: list[ReadEvent] = []
-    reader = await context.events.follow(context.principal, wanted.selection, wanted.cursor)
-    loop = asyncio.get_running_loop()
-    end = loop.time() + wanted.wait
-    try:
-        while len(events) < wanted.limit:
-            remaining = 0.0 if events else min(end - loop.time(), _LOOK_SECONDS)
-            found = await reader.next(max(remaining, 0.0))
-            if isinstance(found, ReadEvent):
-                events.append(found)
-            elif events or loop.time() >= end or await request.is_disconnected():
-                break
-        return events, events[-1].cursor if events else reader.cursor
-    finally:
-        await reader.aclose()
+    async def _live(
+        self, context: Context, wanted: WantedEvents, request: Request
+    ) -> tuple[Sequence[ReadEvent], EventCursor]:
+        """Return the events that are there, or wait for the first one."""
+        events: list[ReadEvent] = []
+        reader = await context.events.follow(context.principal, wanted.selection, wanted.cursor)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + wanted.wait
+        try:
+            while len(events) < wanted.limit:
+                remaining = 0.0 if events else min(end - loop.time(), _LOOK_SECONDS)
+                found = await reader.next(max(remaining, 0.0))
+                if isinstance(found, ReadEvent):
+                    events.append(found)
+                elif events or loop.time() >= end or self._is_draining() or await request.is_disconnected():
+                    break
+            return events, events[-1].cursor if events else reader.cursor
+        finally:
+            await reader.aclose()
 
 
 def line_of(context: Context, read: ReadEvent, include: Sequence[EventInclude]) -> bytes:

@@ -45,10 +45,23 @@ def open_store(place: str) -> MetadataStore:
     return MongoStore(place, "mirrored") if place.startswith("mongodb:") else SqliteStore(Path(place))
 
 
+async def opened(place: str) -> MetadataStore:
+    """Return an open store. The primary may be killed meanwhile."""
+    for _ in range(10):
+        store = open_store(place)
+        try:
+            await store.open()
+        except PyMongoError:
+            await store.close()
+            await asyncio.sleep(1)
+        else:
+            return store
+    raise TimeoutError("the store could not be opened")
+
+
 async def write(place: str, process: int, changes: int) -> None:
     """Run the writers of one process."""
-    store = open_store(place)
-    await store.open()
+    store = await opened(place)
     try:
         names = (process * WRITERS + number for number in range(WRITERS))
         await asyncio.gather(*(change(store, f"writer-{name}", changes, skewed(name)) for name in names))
