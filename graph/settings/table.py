@@ -84,9 +84,9 @@ SETTINGS: Final = (
         "cors_origins",
         tuple,
         (),
-        "The origins whose web pages may use /graphql, /media, /stats, /export and /events (CORS): `*` for all, or a list "
-        "such as https://app.example.org, http://localhost:3000. Pages send their token in a header. Default: none. The v2 "
-        "paths do not need it.",
+        "The origins whose web pages may use /graphql, /media, /stats, /export and /events (CORS): `*` for all, or a "
+        "list such as https://app.example.org, http://localhost:3000. Pages send their token in a header. Default: "
+        "none. The v2 paths do not need it.",
     ),
     Setting(
         "peer_url",
