@@ -104,9 +104,9 @@ def _run(options: Mapping[str, str | None], work: Callable[[_Opened], Awaitable[
     settings = settings_from(options)
     check_exists(settings)
     logs.configure(settings.log_format, "warning")
-    begin_command()
 
     async def run() -> None:
+        begin_command()
         async with open_metadata(settings) as store, open_audit(settings, store) as audit:
             await work(_Opened(settings, store, audit))
 

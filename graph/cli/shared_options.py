@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from contextvars import copy_context
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -138,13 +137,7 @@ def _with_services(
         if not create:
             check_exists(settings)
         logs.configure(settings.log_format, "warning")
-
-        def command() -> Result:
-            begin_command()
-            return asyncio.run(_work(settings, lambda services: work(services, *args, **kwargs)))
-
-        # In a context of its own, because this process may be a server, too.
-        return copy_context().run(command)
+        return asyncio.run(_work(settings, lambda services: work(services, *args, **kwargs)))
 
     return run
 
@@ -167,6 +160,7 @@ def check_exists(settings: Settings) -> None:
 
 
 async def _work(settings: Settings, work: "Callable[[Services], Awaitable[Result]]") -> Result:
+    begin_command()
     # A late import: `--help` and `schema` must not load all libraries.
     from adapters.identity import SecretFileError
     from graph.open_parts import CannotOpenError

@@ -43,7 +43,7 @@ def begin_request(scope: Scope, request_id: str) -> None:
 
 
 def begin_command() -> None:
-    """Set the origin for a command on the server's own machine."""
+    """Set the origin for a command on the server's own machine. Call it in the task that runs the command."""
     _origin.set(replace(_SYSTEM, way=Way.CLI))
 
 
