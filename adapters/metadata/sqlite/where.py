@@ -160,11 +160,13 @@ def page(query: Query, path: Access, part: IndexRange, names: Sequence[str], lim
     source, values = _source(query, path)
     where, where_values = condition(query.where)
     range_terms, range_values = bounds(query.order.field, part)
-    columns = ", ".join(column(name) for name in names)
-    return (
-        f"SELECT {columns} {source} AND {where}{range_terms} {_ordered(query, path)} LIMIT ?",
-        [*values, *where_values, *range_values, limit],
-    )
+    columns = ", ".join(f"{TABLE}.{column(name)}" for name in names)
+    rest = f"{source} AND {where}{range_terms} {_ordered(query, path)} LIMIT ?"
+    parameters = [*values, *where_values, *range_values, limit]
+    if path.within is None and path.keys is None:
+        return f"SELECT {columns} {rest}", parameters
+    # SQLite sorts the rowids of all candidates, and reads the other columns of this page only.
+    return f"SELECT {columns} FROM (SELECT rowid AS key {rest}) CROSS JOIN {TABLE} ON {TABLE}.rowid = key", parameters
 
 
 def _ordered(query: Query, path: Access) -> str:
