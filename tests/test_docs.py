@@ -147,7 +147,12 @@ def test_the_backup_commands_make_a_complete_copy(server: Server, tmp_path: Path
     [(README, 6), (OPERATIONS, 9), (POLICIES, 2), (AUDIT, 4)],
     ids=["README", "operations", "policies", "audit"],
 )
-def test_the_commands_in_the_documents_exist(page: str, least: int) -> None:
+def test_the_commands_in_the_documents_exist(
+    page: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A command reads the file that the line before it writes.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trail.ndjson").touch()
     lines = [line for language, text in BLOCK.findall(page) if language == "sh" for line in text.splitlines()]
     called = [shlex.split(line.rsplit("&& ")[-1]) for line in lines if "/recordings " in line]
     assert len(called) >= least
@@ -159,7 +164,7 @@ def test_the_commands_in_the_documents_exist(page: str, least: int) -> None:
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options
         # This raises an error if the arguments do not parse.
-        command.make_context(command.name, words)
+        command.make_context(command.name, words).close()
 
 
 @pytest.mark.parametrize(("page", "least"), [("README.md", 25), ("CONTRIBUTING.md", 15), ("docs/architecture.md", 25)])
