@@ -91,7 +91,9 @@ def export(form: str, file: TextIO, options: Mapping[str, str | None], **given: 
 
 
 @audit.command()
-@click.option("--file", type=click.File("r"), metavar="FILE", help="Verify this NDJSON export instead of the stores.")
+@click.option(
+    "--file", type=click.File("r", lazy=True), metavar="FILE", help="Verify this NDJSON export instead of the stores."
+)
 @setting_options(STORAGE)
 def verify(file: TextIO | None, options: Mapping[str, str | None]) -> None:
     """Verify all entries, chains and seals. Exit with 1 and name the first break if anything was changed."""
