@@ -135,6 +135,41 @@ async def test_a_job_that_takes_too_long_is_not_audio(tmp_path: Path) -> None:
     await audio_workers.close()
 
 
+async def test_work_that_takes_longer_than_short_work_starts_again_with_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.audio.audio_workers.SHORT_SECONDS", 0.05)
+    audio_workers = AudioWorkers(tmp_path / "work", workers=1)
+    path = tmp_path / "minutes"
+    path.write_bytes(bytes(16_000 * 120))
+    made = await audio_workers.render("id", SpooledAudio((Track(str(path), Codec.S16, 8_000),)), TO_MP3)
+    assert made.duration_ms == 120_000
+    assert [each.name for each in (tmp_path / "work").iterdir()] == ["id.mp3"]
+    await audio_workers.close()
+
+
+async def test_short_work_does_not_wait_for_files_that_take_longer_than_they_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.audio.audio_workers.SHORT_SECONDS", 0.2)
+    monkeypatch.setattr("adapters.audio.audio_workers.LONG_BYTES", 1 << 40)
+    audio_workers = AudioWorkers(tmp_path / "work", workers=3)
+    bomb = hours(tmp_path, 48)
+    bombs = [
+        asyncio.create_task(audio_workers.render(f"{account}{number}", bomb, TO_MP3, account))
+        for account in ("a", "b")
+        for number in range(4)
+    ]
+    for number in range(3):
+        made = await audio_workers.render(f"c{number}", moment(tmp_path), TO_WAV, "c")
+        assert made.duration_ms == 1_000
+    # Short files of a busy account do not wait, either.
+    assert (await audio_workers.render("a", moment(tmp_path), TO_WAV, "a")).duration_ms == 1_000
+    assert not any(job.done() for job in bombs)
+    await audio_workers.close()
+    await asyncio.gather(*bombs, return_exceptions=True)
+
+
 async def test_the_queue_is_limited(audio_workers: AudioWorkers, held: HeldAudio, tmp_path: Path) -> None:
     jobs = [asyncio.create_task(audio_workers.render(f"id{i}", held.audio, TO_MP3)) for i in range(2)]
     await held.begun()
