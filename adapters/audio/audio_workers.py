@@ -16,7 +16,7 @@ from recordings.model.ids import check_file_name
 from recordings.ports.audio import NotAudio, Rendered, SpooledAudio, Target
 
 _GIB: Final = 1 << 30
-SHORT_SECONDS: Final = 2.0
+SHORT_SECONDS: Final = 3.0
 """The CPU time of short work. A job that needs more starts again as long work."""
 LONG_BYTES: Final = 16 << 20
 """A job with more audio than this is long work from its start."""

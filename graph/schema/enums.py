@@ -78,6 +78,11 @@ class PlayedFormat(Enum):
 class RecordingFormat(Enum):
     MP3 = strawberry.enum_value("mp3", description="MP3.")
     WAV = strawberry.enum_value("wav", description="WAV: uncompressed samples.")
+    OPUS = strawberry.enum_value(
+        "opus",
+        description="Opus in Ogg: received audio that would be more than eight times as large as MP3. It cannot be "
+        "requested.",
+    )
 
 
 @strawberry.enum(description="The HTTP method with which a recording is sent to its `url`.")

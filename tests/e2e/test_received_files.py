@@ -12,6 +12,7 @@ import pytest
 
 from tests.adapters.audio.made_files import make
 from tests.e2e.server import Client, Server, command, until
+from tests.e2e.sound import opus_silence
 
 FIELDS = "plainId state reason reasonDetail durationMs media { url length damaged damage expectedMs durationMs }"
 
@@ -22,7 +23,7 @@ class Receiver:
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
         self.folder = folder
-        account = self.run("account", "create", "Acme")["id"]
+        self.account = account = self.run("account", "create", "Acme")["id"]
         self.address = self.run("ingest", "create", "--account", account, "--port", str(server.port))["url"]
         words = ("token", "--account", account, "--scope", "read", "--scope", "listen", "--scope", "delete")
         token = command(*words, data=server.data).stdout.strip()
@@ -162,3 +163,24 @@ def test_a_purge_deletes_the_original_of_a_damaged_file(tmp_path: Path) -> None:
         assert receiver.aside(found)
         receiver.client.do("deleteRecording", id=found["plainId"])
         until(lambda: not receiver.aside(found) or None)
+
+
+def test_silence_that_would_grow_as_mp3_stays_small_and_plays_in_every_way(receiver: Receiver) -> None:
+    sent, http = opus_silence(150), receiver.client.http
+    response = http.put(f"{receiver.address}/call_recording_s.opus?call_id=s", content=sent)
+    identity = response.json()["id"]
+    assert receiver.client.wait_for(identity, "STORED")["media"]["contentType"] == "audio/ogg"
+    fields = "format media { url(format: MP3) length }"
+    listed = "recordings(first: 9, filter: {format: {equal: OPUS}}) { nodes { plainId format } }"
+    query = f"query Q($id: ID!) {{ recording(id: $id) {{ {fields} }} {listed} }}"
+    found = receiver.client.graphql(query, id=identity)
+    assert found["recordings"]["nodes"] == [{"plainId": identity, "format": "OPUS"}]
+    assert found["recording"]["media"]["length"] == len(sent)
+    assert http.get(f"/media/{identity}").content == sent
+    assert http.get(found["recording"]["media"]["url"]).headers["content-type"] == "audio/mpeg"
+
+
+def test_opus_cannot_be_requested_for_a_recording(receiver: Receiver) -> None:
+    token = command("token", "--account", receiver.account, "--scope", "control", data=receiver.server.data)
+    payload = receiver.server.client(token.stdout.strip()).mutate("startRecording", callId="c", format="OPUS")
+    assert [(each["code"], "mp3" in each["message"]) for each in payload["errors"]] == [("INVALID_INPUT", True)]
