@@ -42,14 +42,11 @@ class WakeSignal:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How many steps of a kind run at once, and how many of them for one account.
-
-    With a `batch`, one step after the other runs, and this many are claimed together.
-    """
+    """How many steps of a kind run at once, and how many of them for one account. No client waits for old work."""
 
     slots: int
     most_of_account: int = 1 << 30
-    batch: int = 0
+    is_old: bool = False
 
 
 SHARES: Final[Mapping[Work | None, Share]] = {
@@ -58,28 +55,33 @@ SHARES: Final[Mapping[Work | None, Share]] = {
     # A delivery may wait minutes for a customer's server.
     Work.DELIVER: Share(16, 12),
     Work.CHECK: Share(4),
-    # Old work: a client does not wait for it.
-    Work.PURGE: Share(4, batch=4),
-    Work.EXPIRE: Share(1, batch=16),
+    # A purge may wait for a media store.
+    Work.PURGE: Share(24, 18, is_old=True),
+    Work.EXPIRE: Share(4, 3, is_old=True),
     # The work of servers that have not come back.
-    None: Share(1, batch=16),
+    None: Share(4, is_old=True),
 }
 """The kinds of work, the most urgent first."""
 
 
 @dataclass(slots=True)
 class _Lane:
-    """The running steps of one kind, with their accounts. An empty lane of old work rests until `next_claim`."""
+    """The running steps of one kind, with their accounts. Old work of which nothing is due rests until `next_claim`."""
 
     work: Work | None
     share: Share
     turn: Turn = field(default_factory=Turn)
-    running: dict[asyncio.Task[None], str] = field(default_factory=dict)
+    running: dict[asyncio.Task[Recording], str] = field(default_factory=dict)
     next_claim: float = 0.0
 
     @property
     def free(self) -> int:
         return self.share.slots - len(self.running)
+
+    @property
+    def can_claim(self) -> bool:
+        """Whether to claim now. The end of a step of old work is no reason for a claim, but that of several is."""
+        return self.free > 0 if not self.share.is_old else self.free * 4 >= self.share.slots
 
 
 class StepRunner:
@@ -96,7 +98,7 @@ class StepRunner:
 
     @property
     def running(self) -> tuple[int, int]:
-        """How many steps run: deliveries, and others. A batch counts as one."""
+        """How many steps run: others than deliveries, and deliveries."""
         counts = {lane.work: len(lane.running) for lane in self._lanes}
         deliveries = counts.get(Work.DELIVER, 0)
         return sum(counts.values()) - deliveries, deliveries
@@ -126,35 +128,29 @@ class StepRunner:
         await self._upkeep.prepare()
         for lane in self._lanes:
             # A server that stops claims no old work.
-            is_resting = time.monotonic() < lane.next_claim or (self._stopping and lane.share.batch)
-            if lane.free > 0 and not is_resting:
-                claimed = await self._claim(lane)
-                if lane.share.batch and claimed:
-                    self._start(lane, "", claimed)
-                elif lane.share.batch:
-                    # A step of another kind wakes the loop often.
-                    lane.next_claim = time.monotonic() + _POLL_SECONDS / 2
-                else:
-                    for recording in claimed:
-                        self._start(lane, recording.account_id, [recording])
-                    if len(claimed) == _MAX_CLAIMED:
-                        self._wake()
+            is_resting = time.monotonic() < lane.next_claim or (self._stopping and lane.share.is_old)
+            if is_resting or not lane.can_claim:
+                continue
+            claimed = await self._claim(lane)
+            for recording in claimed:
+                self._start(lane, recording)
+            if len(claimed) == _MAX_CLAIMED:
+                self._wake()
+            if lane.share.is_old and not claimed:
+                # Steps of other kinds wake the loop often.
+                lane.next_claim = time.monotonic() + _POLL_SECONDS / 2
 
     async def _claim(self, lane: _Lane) -> Sequence[Recording]:
-        limit = lane.share.batch or min(lane.free, _MAX_CLAIMED)
+        limit = min(lane.free, _MAX_CLAIMED)
         if lane.work is None:
             return await self._upkeep.claims.claim_stranded(limit)
         running = Counter(lane.running.values())
         return await self._upkeep.claims.claim(lane.work, limit, lane.turn, running, lane.share.most_of_account)
 
-    def _start(self, lane: _Lane, account_id: str, recordings: Sequence[Recording]) -> None:
-        task = asyncio.create_task(self._run(recordings))
-        lane.running[task] = account_id
+    def _start(self, lane: _Lane, recording: Recording) -> None:
+        task = asyncio.create_task(self._upkeep.step(recording))
+        lane.running[task] = recording.account_id
         task.add_done_callback(lambda done: self._done(lane, done))
-
-    async def _run(self, recordings: Sequence[Recording]) -> None:
-        for recording in recordings:
-            await self._upkeep.step(recording)
 
     async def finish(self, seconds: float) -> None:
         """Wait up to so many seconds for running steps, then cancel the rest. The next process runs those again."""
@@ -165,7 +161,7 @@ class StepRunner:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _done(self, lane: _Lane, task: asyncio.Task[None]) -> None:
+    def _done(self, lane: _Lane, task: asyncio.Task[Recording]) -> None:
         del lane.running[task]
         self._wake()
         if not task.cancelled() and (error := task.exception()) is not None:
