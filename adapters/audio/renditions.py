@@ -64,9 +64,10 @@ class Renditions:
     """Makes renditions with audio workers of its own, so that converting for playback never delays a new recording.
 
     Renditions are kept in `folder`, each for at most `seconds`. Together with the files of the jobs in progress they
-    take at most `max_bytes`: a job waits until its space is free. At most `at_once` are made at the same time. One
-    account may have `waiting` more in the queue, and all accounts together eight times as many.
-    The accounts take turns by `FairQueue`. Two requests for the same rendition share one. It belongs to one event loop.
+    take at most `max_bytes`: a job waits until its space is free. At most `at_once` are made at the same time for one
+    account, and one more for others. One account may have `waiting` more in the queue, and all accounts together eight
+    times as many. The accounts take turns by `FairQueue`. Two requests for the same rendition share one. It belongs to
+    one event loop.
     """
 
     def __init__(
@@ -86,7 +87,8 @@ class Renditions:
         self._space = asyncio.Condition()
         self._audio_workers = audio_workers
         self._read = read
-        self._queue = FairQueue(at_once)
+        # One slot more than one account can use.
+        self._queue = FairQueue(at_once + 1)
         self._max_per_account = at_once + waiting
         self._max_jobs = at_once + waiting * _ACCOUNTS
         self._jobs: dict[str, Task[Any]] = {}
