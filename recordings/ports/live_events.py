@@ -1,6 +1,6 @@
 """The port for events as they happen: bounded queues that one watcher of the store fills.
 
-A queue only has what was committed after it was opened, and it may overflow. So it is never read alone:
+A queue only has the events that were committed after it was opened, and it may overflow. So it is never read alone:
 `recordings.use_cases.event_reader` first reads the stored events, and returns to them after an overflow.
 """
 

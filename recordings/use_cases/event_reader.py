@@ -7,9 +7,9 @@ and the cursor remembers them as seen, so that a client that continues there doe
 
 Three stages, in this order:
 
-1. *Pages*: the stored events up to the watermark, a page at a time. Nothing is queued meanwhile.
+1. *Pages*: the stored events up to the watermark, a page at a time. There is no queue yet.
 2. *Tail*: the queue of live events is opened, and then all visible events are read, also those behind the watermark.
-   What is committed later is in the queue.
+   The queue has the events that are committed later.
 3. *Live*: events from the queue. After an overflow, `EventsLost` is returned, and the reader begins again with stage 1
    at its cursor.
 """
@@ -92,7 +92,7 @@ class EventReader:
         self._max_queued = max_queued
         self._queue: LiveQueue | None = None
         self.examined = 0
-        """How many stored events were read, also those that the selection does not want."""
+        """How many stored events were read, also those outside the selection."""
         self._restart(cursor)
 
     def _restart(self, cursor: EventCursor) -> None:
@@ -107,7 +107,7 @@ class EventReader:
 
     @property
     def cursor(self) -> EventCursor:
-        """The place behind the last returned event, and behind those that the selection does not want."""
+        """The place behind the last returned event, and behind later ones outside the selection."""
         if not self._ready:
             self._advance(self._safe)
             if self._stage is _Stage.LIVE and self._queue is not None and self._queue.is_empty:
@@ -131,7 +131,7 @@ class EventReader:
                 return found
 
     async def next(self, seconds: float | None) -> ReadEvent | EventsLost | None:
-        """Return the next event. Wait at most `seconds` for one that has not happened yet; then return `None`.
+        """Return the next event. Wait at most `seconds` for a new event; then return `None`.
 
         Raises:
             StoreUnavailableError: the store does not answer. The reader can be used again.

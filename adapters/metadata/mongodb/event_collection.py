@@ -109,7 +109,7 @@ class EventCollection:
             for entry in (self._stamps.last_entry, begun):
                 if entry is not None:
                     session.advance_operation_time(entry)
-            # The order matters: an event that is moved meanwhile is found in the second place.
+            # The order matters: an event that is moved between the two reads is found in the second place.
             embedded = await self._embedded_events(list(account_ids), after.stamp, end, limit, session)
             own = await self._own_events(list(account_ids), after.stamp, embedded.end, limit, session)
         complete_to = min(embedded.end, own.end)

@@ -153,7 +153,7 @@ class EventStream:
             self._awaited = None
 
     async def _follow_watermark(self) -> None:
-        """Ask for the watermark periodically. This also makes the change clock write, so that the stream goes on."""
+        """Ask for the watermark periodically. This also makes the change clock write, so that the stream has an entry."""
         while True:
             with suppress(StoreUnavailableError):
                 watermark = await self._clock.watermark()
