@@ -153,7 +153,7 @@ class EventStream:
             self._awaited = None
 
     async def _follow_watermark(self) -> None:
-        """Ask for the watermark periodically. This also makes the change clock write, so that the stream has an entry."""
+        """Ask for the watermark periodically. This also makes the change clock write: the stream shows it."""
         while True:
             with suppress(StoreUnavailableError):
                 watermark = await self._clock.watermark()
