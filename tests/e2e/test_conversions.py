@@ -129,7 +129,10 @@ def test_a_rendition_of_a_recording_that_another_server_purged_is_never_served(t
         (rendition,) = kept.glob(f"{media['sha256']}.opus*")
         data = rendition.read_bytes()
         client.do("deleteRecording", id=identity)
-        until(lambda: not rendition.exists())
+        order = "orderBy: {field: MODIFIED, direction: DESC}"
+        changes = f"{{ recordings(first: 99, includeDeleted: true, {order}) {{ nodes {{ state }} }} }}"
+        until(lambda: {"state": "PURGED"} in client.graphql(changes)["recordings"]["nodes"])
+        assert not rendition.exists()
         server.kill()
         # A server that did not do the purge itself still has the rendition.
         rendition.write_bytes(data)
