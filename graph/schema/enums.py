@@ -56,6 +56,7 @@ __all__ = [
     "StatsDimension",
     "StatsMeasure",
     "StatsPeriodField",
+    "StoredFormat",
     "describe",
 ]
 
@@ -74,14 +75,18 @@ class PlayedFormat(Enum):
     FLAC = strawberry.enum_value("flac", description="FLAC: `audio/flac`. Lossless, about half the size of WAV.")
 
 
-@strawberry.enum(description="A file format in which recordings are stored.")
+@strawberry.enum(description="A file format that can be requested for a recording.")
 class RecordingFormat(Enum):
     MP3 = strawberry.enum_value("mp3", description="MP3.")
     WAV = strawberry.enum_value("wav", description="WAV: uncompressed samples.")
+
+
+@strawberry.enum(description="A file format in which recordings are stored.")
+class StoredFormat(Enum):
+    MP3 = strawberry.enum_value("mp3", description="MP3.")
+    WAV = strawberry.enum_value("wav", description="WAV: uncompressed samples.")
     OPUS = strawberry.enum_value(
-        "opus",
-        description="Opus in Ogg: received audio that would be more than eight times as large as MP3. It cannot be "
-        "requested.",
+        "opus", description="Opus in Ogg: received audio that would be more than eight times as large as MP3."
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import strawberry
 from strawberry import UNSET
 
-from graph.schema.enums import DeliveryState, Direction, EndCause, Reason, RecordingFormat, State
+from graph.schema.enums import DeliveryState, Direction, EndCause, Reason, State, StoredFormat
 from graph.schema.partial_input import PartialInput
 from graph.schema.scalars import JSON, BigInt, DateTime
 from recordings.model.query import Condition, Equal, HasMetadata, In, Not, Prefix, Range
@@ -53,8 +53,8 @@ class CallDirectionFilter(ChoiceFilter):
 
 @strawberry.input(description=_choice("format"))
 class RecordingFormatFilter(ChoiceFilter):
-    equal: RecordingFormat | None = given("Equal to this format.")
-    in_: list[RecordingFormat] | None = given("Equal to one of these formats. The empty list matches nothing.", "in")
+    equal: StoredFormat | None = given("Equal to this format.")
+    in_: list[StoredFormat] | None = given("Equal to one of these formats. The empty list matches nothing.", "in")
     known: bool | None = _known()
 
 

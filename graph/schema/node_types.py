@@ -13,7 +13,7 @@ from graph.execution.compiler import PlanInput
 from graph.schema.audio_type import Media, resolve_media
 from graph.schema.call_type import LiveCall
 from graph.schema.camel_case import parameter_description
-from graph.schema.enums import Direction, EndCause, Reason, RecordingFormat, State
+from graph.schema.enums import Direction, EndCause, Reason, State, StoredFormat
 from graph.schema.field_info import Info
 from graph.schema.global_id import Node
 from graph.schema.item_page import ItemPage, load_page
@@ -89,7 +89,7 @@ class Recording(Node):
     origin: str = strawberry.field(description=parameter_description("origin"))
     label: str | None = strawberry.field(description=parameter_description("label"))
     name: str = strawberry.field(description="The name for display and download. It is never a path.")
-    format: RecordingFormat = strawberry.field(description="The format of the audio.")
+    format: StoredFormat = strawberry.field(description="The format of the audio.")
     recorder: str = strawberry.field(
         description="The recorder that recorded the call: the part of the service that is connected to its switch."
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import strawberry
 
 from graph.execution.compiler import PlanInput
-from graph.schema.enums import Direction, EndCause, Reason, RecordingFormat, State
+from graph.schema.enums import Direction, EndCause, Reason, State, StoredFormat
 from graph.schema.scalars import BigInt, DateTime
 from recordings.model import stats as domain
 from recordings.model.errors import InvalidInput
@@ -84,7 +84,7 @@ class RecordingStatsRow(Figures):
     reason: Reason | None = strawberry.field(description=_only_if_grouped("The reason of the state."))
     end_cause: EndCause | None = strawberry.field(description=_only_if_grouped("The event that ended the audio."))
     label: str | None = strawberry.field(description=_only_if_grouped("The label."))
-    format: RecordingFormat | None = strawberry.field(description=_only_if_grouped("The format of the audio."))
+    format: StoredFormat | None = strawberry.field(description=_only_if_grouped("The format of the audio."))
 
     @classmethod
     def is_type_of(cls, source: Any, *_: Any) -> bool:

@@ -21,7 +21,7 @@ from graph.execution.endpoint import GraphQLEndpoint
 from graph.execution.response import GraphQLResponse, encode
 from graph.schema.build import STATS_COST
 from graph.schema.camel_case import explain
-from graph.schema.enums import Direction, RecordingFormat
+from graph.schema.enums import Direction, StoredFormat
 from graph.schema.stats_field import figures_of
 from graph.stats.stats_parameters import WantedStats, read_parameters
 from recordings.model.errors import Forbidden, NotFound, Refused, Unauthenticated
@@ -39,7 +39,7 @@ _COLUMNS: Final[Mapping[Dimension, tuple[str, type[Enum] | None]]] = {
     Dimension.REASON: ("reason", None),
     Dimension.END_CAUSE: ("endCause", None),
     Dimension.LABEL: ("label", None),
-    Dimension.FORMAT: ("format", RecordingFormat),
+    Dimension.FORMAT: ("format", StoredFormat),
 }
 """The column of each dimension, and the enumeration whose GraphQL names differ from the stored values."""
 _FIGURES: Final = {

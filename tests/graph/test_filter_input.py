@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strawberry import UNSET
 
-from graph.schema.enums import RecordingFormat
+from graph.schema.enums import StoredFormat
 from graph.schema.filter_input import RecordingFilter, required_owner, to_condition
 from graph.schema.filter_types import (
     BigIntRange,
@@ -299,7 +299,7 @@ CONDITIONS: dict[str, st.SearchStrategy[Any]] = {
     "duration_ms": filters_of(IntRange, **BOUNDS),
     "state": choices_of(RecordingStateFilter, State),
     "direction": choices_of(CallDirectionFilter, Direction),
-    "format": choices_of(RecordingFormatFilter, RecordingFormat),
+    "format": choices_of(RecordingFormatFilter, StoredFormat),
     "reason": choices_of(RecordingReasonFilter, Reason),
     "delivery_state": choices_of(DeliveryStateFilter, DeliveryState),
     "media_length": filters_of(BigIntRange, **BOUNDS),
