@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import graphql
 import pytest
 
 from graph.cli.main import recordings
@@ -178,6 +179,22 @@ def test_the_files_that_a_page_names_exist(page: str, least: int) -> None:
         path.name for package in ("recordings", "adapters", "graph") for path in (REPOSITORY / package).rglob("*.py")
     }
     assert set(re.findall(r"`([a-z_0-9]+\.py)`", read(page))) <= files
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
+def test_every_code_block_is_closed(page: str) -> None:
+    fences = re.findall(r"^( *)```(\w*)$", read(page), re.MULTILINE)
+    blocks = list(zip(fences[::2], fences[1::2], strict=True))
+    assert [start for start, end in blocks if end != (start[0], "")] == []
+
+
+@pytest.mark.parametrize("system", ["Asterisk", "FreeSWITCH", "rtpengine"])
+def test_the_guide_of_each_switch_is_complete(system: str) -> None:
+    chapter = read("docs/switches.md").split(f"\n## {system}\n")[1].split("\n## ")[0]
+    queries = [text for language, text in re.findall(r"```(\w+)\n(.*?)```", chapter, re.DOTALL) if language == "graphql"]
+    assert [graphql.parse(text).to_dict()["kind"] for text in queries] == ["document"]
+    others = {"Asterisk", "FreeSWITCH", "rtpengine"} - {system}
+    assert [other for other in others if other in chapter] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
