@@ -191,7 +191,9 @@ def test_every_code_block_is_closed(page: str) -> None:
 @pytest.mark.parametrize("system", ["Asterisk", "FreeSWITCH", "rtpengine"])
 def test_the_guide_of_each_switch_is_complete(system: str) -> None:
     chapter = read("docs/switches.md").split(f"\n## {system}\n")[1].split("\n## ")[0]
-    queries = [text for language, text in re.findall(r"```(\w+)\n(.*?)```", chapter, re.DOTALL) if language == "graphql"]
+    queries = [
+        text for language, text in re.findall(r"```(\w+)\n(.*?)```", chapter, re.DOTALL) if language == "graphql"
+    ]
     assert [graphql.parse(text).to_dict()["kind"] for text in queries] == ["document"]
     others = {"Asterisk", "FreeSWITCH", "rtpengine"} - {system}
     assert [other for other in others if other in chapter] == []

@@ -45,6 +45,7 @@ class EslDouble:
     - `slow`: seconds until it executes a command that begins with this text.
     - `dropped`, `doubled`: names of events that it drops, or sends twice.
     - `late`: seconds by which the times of events are in the past.
+    - `no_route`: endpoints to which it makes no call.
     """
 
     def __init__(self, epoch: float | None = None) -> None:
@@ -57,6 +58,7 @@ class EslDouble:
         self.dropped: set[str] = set()
         self.doubled: set[str] = set()
         self.late = 0.0
+        self.no_route: set[str] = set()
         self.password = PASSWORD
         self.port = 0
         self.connections = 0
@@ -258,7 +260,13 @@ class EslDouble:
         pairs = (pair.partition("=") for pair in (found[1] if found else "").split(",") if pair)
         variables = {name: value for name, _, value in pairs}
         name = variables.get("origination_uuid") or str(uuid.uuid4())
-        self.calls.ring(name, direction="outbound", answered="late" not in text, variables=variables)
+        if name in self.calls.channels:
+            return "-ERR DESTINATION_OUT_OF_ORDER\n"
+        is_reached = text.rpartition("}")[2].split()[0] not in self.no_route
+        self.calls.ring(name, direction="outbound", answered=is_reached and "late" not in text, variables=variables)
+        if not is_reached:
+            self.calls.hang_up(name)
+            return "-ERR NO_ROUTE_DESTINATION\n"
         return f"+OK {name}\n"
 
     def _kill(self, channel: DoubleChannel, _words: list[str]) -> str:

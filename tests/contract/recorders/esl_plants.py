@@ -26,13 +26,17 @@ from tests.contract.recorders.relay import HOST, Relay
 
 OTHER_ACCOUNT = "b" * 32
 ESL_URL = os.environ.get("RECORDER_ESL_URL", "")
+ATTEMPTS = 150
 
 CALLS = (
-    (os.environ.get("RECORDER_ESL_ENDPOINT", "loopback/tone/default"), "&park()"),
+    ("loopback/tone/default", "&park()"),
+    ("loopback/9197/default", "&park()"),
     ("null/test", "&endless_playback(tone_stream://%(1000,0,440);loops=-1)"),
-    ("loopback/9664/default", "&park()"),
 )
-"""Calls that need no telephony: an extension that answers and plays a tone, as in the captured traffic, or none."""
+"""Calls that need no telephony: an extension that answers and plays a tone, or none.
+
+The first one is that of the captured traffic, and the second one is in FreeSWITCH's default configuration.
+"""
 
 
 class ShiftedClock(SystemClock):
@@ -165,8 +169,12 @@ class RealEslPlant(EslPlant):
     accounts and a variable of the channel keep other calls of the switch out of the tests.
     """
 
+    def __init__(self, root: Path, url: str = ESL_URL) -> None:
+        super().__init__(root)
+        self._given = url
+
     async def open(self) -> SwitchRecorder:
-        parts = urlsplit(ESL_URL)
+        parts = urlsplit(self._given)
         options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         self._made = "" if options.get("folder") else tempfile.mkdtemp(prefix="recordings-")
         self.folder = Path(options.get("folder") or self._made)
@@ -180,6 +188,7 @@ class RealEslPlant(EslPlant):
         self._control = await EslConnection.open(host, port, settings.user, settings.secret or "ClueCon")
         self._reading = asyncio.create_task(self._control.read(lambda _event: None))
         self._uuids: list[str] = []
+        self._call = await self._find_call()
         self._relay = Relay(host, port)
         await self._relay.start()
         return await self.connect()
@@ -198,21 +207,40 @@ class RealEslPlant(EslPlant):
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
         await self._relay.stop()
+        for path in set(self.folder.iterdir()) - self._before:
+            path.unlink()
         if self._made:
             await asyncio.to_thread(shutil.rmtree, self._made)
 
+    async def _find_call(self) -> tuple[str, str]:
+        """Return the first call that the switch can make. Each attempt needs a new UUID: a failed one ends it."""
+        given = os.environ.get("RECORDER_ESL_ENDPOINT")
+        failed = []
+        for endpoint, application in ((given, "&park()"),) if given else CALLS:
+            uuid = await self._control.ask("create_uuid")
+            reply = await self._originate(uuid, endpoint, application)
+            if reply.startswith("+OK"):
+                await self._control.ask("uuid_kill", uuid)
+                return endpoint, application
+            failed.append(f"{endpoint}: {reply}")
+        raise AssertionError(f"FreeSWITCH makes no call, set RECORDER_ESL_ENDPOINT: {'; '.join(failed)}")
+
+    async def _originate(self, uuid: str, endpoint: str, application: str, more: str = "") -> str:
+        variables = f"{{origination_uuid={uuid},originate_timeout=5{more}}}"
+        return await self._control.ask("originate", variables + endpoint, application)
+
     async def ring(self, call_id: str) -> None:
-        variables = f"origination_uuid={call_id},recordings_account={ACCOUNT},originate_timeout=5"
+        if await self._control.ask("uuid_exists", call_id) == "true":
+            return
         self._uuids.append(call_id)
         reply = ""
-        async with asyncio.timeout(30):
-            # A switch limits the calls per second.
-            while not reply.startswith("+OK"):
-                for endpoint, application in CALLS:
-                    reply = await self._control.ask("originate", f"{{{variables}}}{endpoint}", application)
-                    if reply.startswith("+OK"):
-                        return
-                await asyncio.sleep(0.2)
+        # A switch limits the calls per second.
+        for _ in range(ATTEMPTS):
+            reply = await self._originate(call_id, *self._call, more=f",recordings_account={ACCOUNT}")
+            if reply.startswith("+OK"):
+                return
+            await asyncio.sleep(0.2)
+        raise AssertionError(f"FreeSWITCH makes no call to {self._call[0]}: {reply}")
 
     async def hang_up(self, call_id: str) -> None:
         await self._control.ask("uuid_kill", call_id)
@@ -229,6 +257,9 @@ class RealEslPlant(EslPlant):
 
 
 async def wait_for_state(switch: SwitchRecorder, state: SwitchState) -> None:
-    async with asyncio.timeout(20):
-        while switch.state is not state:  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0.01)
+    try:
+        async with asyncio.timeout(20):
+            while switch.state is not state:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"the switch {switch.name} is {switch.state}, expected: {state}") from None
