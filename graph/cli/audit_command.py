@@ -122,15 +122,18 @@ async def _export(services: "Services", form: str, file: TextIO, given: Mapping[
     writer = csv.DictWriter(file, _COLUMNS) if form == "csv" else None
     if writer is not None:
         writer.writeheader()
+    starts: dict[ChainName, Link] = {}
     ends: dict[ChainName, Link] = {}
     async for item in services.audit_log.chains_of(await _filter(services, given)):
         if writer is None:
             file.write(json.dumps({**_shown(item), "body": item.stored.body}) + "\n")
+            starts.setdefault(item.stored.chain, Link(item.stored.seq - 1, item.stored.prev))
             ends[item.stored.chain] = item.stored.link
         else:
             writer.writerow({name: _cell(value) for name, value in _shown(item).items()})
     if writer is None:
-        file.write(json.dumps({"statement": services.audit_verifier.statement(ends, services.clock.now())}) + "\n")
+        statement = services.audit_verifier.statement(starts, ends, services.clock.now())
+        file.write(json.dumps({"statement": statement}) + "\n")
 
 
 @with_services

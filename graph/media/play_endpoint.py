@@ -13,6 +13,7 @@ from graph.media.convert import Converter
 from graph.media.wanted_format import wanted_format
 from recordings.model.account import Principal
 from recordings.model.errors import Busy, Forbidden, MediaUnavailable, NotFound, Refused, Unauthenticated
+from recordings.model.instants import Millis
 from recordings.ports.audio import MediaMissing, MediaStore
 from recordings.ports.clock import Clock
 from recordings.rules.media_grants import Grant, Grants
@@ -40,8 +41,11 @@ class PlayUseCases(Protocol):
     async def listen(self, principal: Principal, recording_id: str) -> Playback:
         """Return a recording with media for a principal. Raises `Refused`."""
 
-    async def listen_with_grant(self, grant: Grant) -> Playback:
+    async def listen_with_grant(self, grant: Grant, now: Millis) -> Playback:
         """Return a recording with media for the holder of a grant. Raises `Refused`."""
+
+    def refuse_signature(self, refused: Unauthenticated) -> None:
+        """Note a URL whose signature is not valid."""
 
 
 class MediaEndpoint:
@@ -109,8 +113,12 @@ class MediaEndpoint:
             return await self._service.listen(await self._authenticate(request), recording_id)
         expires = _expiry(request.query_params.get("expires", ""))
         requester = request.query_params.get("by", "")[:_MAX_REQUESTER]
-        grant = self._grants.check(recording_id, expires, requester, signature, self._clock.now())
-        return await self._service.listen_with_grant(grant)
+        try:
+            grant = self._grants.check(recording_id, expires, requester, signature)
+        except Unauthenticated as error:
+            self._service.refuse_signature(error)
+            raise
+        return await self._service.listen_with_grant(grant, self._clock.now())
 
 
 def _expiry(text: str) -> int:

@@ -89,15 +89,16 @@ class Ingest:
         Raises:
             Forbidden: the principal does not have the scope INGEST.
             ForbiddenByPolicy: a lock of the account forbids to record the call.
-            QuotaExceeded: a quota of the account is used up.
+            QuotaExceeded: a quota of the account is used up. The next attempt of an accepted upload is not refused.
         """
         require_scope(principal, Scope.INGEST)
         if self._admit is not None:
             await self._admit(call)
-        with Refusals(self._audit, principal, AuditAction.RECEIVE, AuditObject("call", call.call_id, call.account_id)):
-            await self._quotas.require_recording(principal.account_id)
         recording = await self._reopen(principal.account_id, source_key)
         if recording is None:
+            target = AuditObject("call", call.call_id, call.account_id)
+            with Refusals(self._audit, principal, AuditAction.RECEIVE, target):
+                await self._quotas.require_recording(principal.account_id)
             fresh = await self._new(principal, call, label)
             audio_format = extension if extension in FORMATS else "mp3"
             fresh = replace(fresh, name=name, format=audio_format, source_key=source_key)

@@ -8,7 +8,8 @@ from typing import cast
 
 from recordings.model.account import Principal, Scope
 from recordings.model.audit_entry import AuditAction, AuditObject, Way
-from recordings.model.errors import MediaUnavailable
+from recordings.model.errors import MediaUnavailable, Unauthenticated
+from recordings.model.instants import Millis
 from recordings.model.recording import Recording, Shelf, State
 from recordings.ports.audit import Audit, Play, Refusals
 from recordings.ports.recording_store import MetadataStore
@@ -58,19 +59,25 @@ class Plays:
             recording = _playable(await self._authorized.recording(principal, recording_id))
         return Playback(recording, principal, self._audit)
 
-    async def listen_with_grant(self, grant: Grant) -> Playback:
+    async def listen_with_grant(self, grant: Grant, now: Millis) -> Playback:
         """Return a recording for playing its audio to the holder of a grant, as long as its caller may listen to it.
 
         Raises:
-            Unauthenticated: the credentials of the caller who requested the grant are no longer valid.
+            Unauthenticated: the grant has expired, or the credentials of its caller are no longer valid.
         """
         target = AuditObject("recording", grant.recording_id)
         with Refusals(self._audit, grant.principal, AuditAction.PLAY, target):
+            if grant.expires <= now:
+                raise Unauthenticated("this URL has expired: request a new one")
             await self._access.check(grant.principal)
             recording = await self._authorized.recording(grant.principal, grant.recording_id)
             if recording.shelf is not Shelf.LIVE:
                 raise no_recording(grant.recording_id)
             return Playback(_playable(recording), grant.principal, self._audit, Way.SIGNED_URL)
+
+    def refuse_signature(self, refused: Unauthenticated) -> None:
+        """Note a URL whose signature is not valid. Its id and its caller are not proven, so the entry has neither."""
+        self._audit.refuse(None, AuditAction.PLAY, AuditObject("signed URL"), refused)
 
 
 async def _followed(play: Play, read: Read, url: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:

@@ -242,9 +242,11 @@ class Recordings:
 
     async def restore(self, principal: Principal, recording_id: str, key: str | None = None) -> Recording:
         """Take a recording out of the trash. `NotTrashed` if it is not in the trash."""
-        require_scope(principal, Scope.DELETE)
+        with Refusals(self._audit, principal, AuditAction.RESTORE, AuditObject("recording", recording_id)):
+            require_scope(principal, Scope.DELETE)
+            recording = await self._authorized.recording(principal, recording_id)
         # Changes of the retention rules do not apply to recordings in the trash, so they apply now.
-        dates = await with_retention(self._store, await self._authorized.recording(principal, recording_id))
+        dates = await with_retention(self._store, recording)
         event = Restored(at=self._clock.now(), delete_at=dates.delete_at)
         return await self._write(principal, Scope.DELETE, recording_id, event, AuditAction.RESTORE, key)
 

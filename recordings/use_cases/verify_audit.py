@@ -17,6 +17,8 @@ from recordings.use_cases.seal_audit import last_seal
 
 PAGE: Final = 1_000
 MAX_BREAKS: Final = 100
+_EXPORT: Final = "export"
+"""The writer of a statement. No node has this id."""
 _ENDS_PER_CHAIN: Final = 32
 """How many of the latest seals of a chain are compared with it. Each of them covers all entries before it."""
 
@@ -64,10 +66,10 @@ class AuditVerifier:
             await self._check_chain(report, name, statements[name])
         return report
 
-    def statement(self, ends: Mapping[ChainName, Link], now: Millis) -> str:
-        """Return a signed statement about the ends of exported chains."""
+    def statement(self, starts: Mapping[ChainName, Link], ends: Mapping[ChainName, Link], now: Millis) -> str:
+        """Return a signed statement about exported chains: the links before their first entries, and their ends."""
         content = SealContent(
-            writer="", number=0, at=now, prev="", keys=tuple(self._signer.keys()), ends=ends, roots={}
+            writer=_EXPORT, number=0, at=now, prev="", keys=tuple(self._signer.keys()), ends=ends, roots=starts
         )
         return write_seal(content, self._signer).text
 
@@ -76,7 +78,7 @@ class AuditVerifier:
 
         The first entry of a chain may follow others, if the export is of a period.
         """
-        report, ends = AuditReport(), dict[ChainName, Link]()
+        report, starts, ends = AuditReport(), dict[ChainName, Link](), dict[ChainName, Link]()
         content = None
         for line in lines:
             if "statement" in line:
@@ -85,6 +87,7 @@ class AuditVerifier:
             report.entries += 1
             name = ChainName(line["account"] or "", line["writer"])
             before, values = ends.get(name), _claimed(line)
+            starts.setdefault(name, Link(line["seq"] - 1, line["prev"]))
             is_same = all(line.get(key) == value for key, value in values.items())
             if hash_of(line["prev"], line["body"]) != line["hash"] or not is_same:
                 report.breaks.append(f"line {report.entries}, entry {line['id']}: its content does not match its hash")
@@ -94,10 +97,13 @@ class AuditVerifier:
                 )
             ends[name] = Link(line["seq"], line["hash"])
         report.chains = len(ends)
-        if content is None:
+        if content is None or content.writer != _EXPORT:
+            # A seal has a valid signature, too, but it says nothing about an export.
             report.breaks.append("the statement at the end is missing, or its signature is not valid")
         elif dict(content.ends) != ends:
             report.breaks.append("the ends of the chains differ from the statement: entries are missing at an end")
+        elif dict(content.roots) != starts:
+            report.breaks.append("the first entries differ from the statement: entries are missing at a beginning")
         return report
 
     async def _read_seals(self, report: AuditReport) -> Mapping[ChainName, _Statements]:
@@ -211,6 +217,8 @@ def _claimed(line: Mapping[str, Any]) -> Mapping[str, Any]:
             "actor": body["actor"]["id"], "actor_kind": body["actor"]["kind"], "name": body["actor"]["name"],
             "way": body["origin"]["way"], "ip": body["origin"]["ip"], "id": body["id"], "seq": body["seq"],
             "writer": body["writer"], "details": body["details"],
+            "actor_account": body["actor"]["account_id"] or None, "user_agent": body["origin"]["user_agent"],
+            "request": body["origin"]["request_id"],
         }  # fmt: skip
     except (ValueError, KeyError, TypeError):
         return {"body": None}

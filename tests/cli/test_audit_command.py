@@ -61,6 +61,11 @@ def test_a_changed_export_is_found_out(cli: CommandLine, account: str, tmp_path:
         ((first, second.replace('"CLI"', '"REST"', 1), third, end), "does not match its hash"),
         ((first, third, end), "does not continue"),
         ((first, second, end), "missing at an end"),
+        ((second, third, end), "missing at a beginning"),
+        (
+            (first, second.replace('"actor_account": ', '"actor_account": "x", "was": ', 1), third, end),
+            "does not match its hash",
+        ),
         ((first, second, third), "the statement at the end is missing"),
         ((first, second, third, end.replace(json.loads(third)["hash"], "0" * 64)), "its signature is not valid"),
     ):

@@ -94,4 +94,13 @@ async def test_a_signed_url_ends_with_the_credentials_of_its_caller(tmp_path: Pa
         elif ended != "nothing":
             await here.store.set_disabled(ACCOUNT, "ada" if ended == "owner" else "", 1)
         with pytest.raises(NotFound if ended == "nothing" else Unauthenticated):
-            await here.service.plays.listen_with_grant(Grant("unknown", 10, caller))
+            await here.service.plays.listen_with_grant(Grant("unknown", 10, caller), 0)
+
+
+async def test_an_expired_url_and_a_forged_one_are_refused_attempts(tmp_path: Path) -> None:
+    caller = Principal(ACCOUNT, frozenset({Scope.LISTEN}), "ada", issued=5)
+    async with open_installation(tmp_path) as here:
+        with pytest.raises(Unauthenticated, match="expired"):
+            await here.service.plays.listen_with_grant(Grant("one", 10, caller), 10)
+        here.service.plays.refuse_signature(Unauthenticated("the signature of this URL is not valid"))
+        assert here.audit.refusals == [("play", "one"), ("play", None)]

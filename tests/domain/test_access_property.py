@@ -133,7 +133,9 @@ class Case:
 
 BY_GRANT = {
     # The scope was checked when the grant was made.
-    "listen_with_grant": Case(None, lambda service, caller, id: service.plays.listen_with_grant(Grant(id, 1, caller)))
+    "listen_with_grant": Case(
+        None, lambda service, caller, id: service.plays.listen_with_grant(Grant(id, 1, caller), 0)
+    )
 }
 BY_RECORDING = {
     "listen": Case(Scope.LISTEN, lambda service, caller, id: service.plays.listen(caller, id)),
@@ -288,6 +290,8 @@ async def test_access_to_recordings(world: World) -> None:
         for item in world.recordings:
             installation = Installation(world)
             result = await installation.call(case, item.id)
+            if name in BY_RECORDING | BY_GRANT and isinstance(result, Refused):
+                assert len(installation.audit.refusals) == 1, name
             if case.scope is not None and not world.has_scope(case.scope):
                 unknown = new_recording_id(0)
                 assert comparable(result, item.id) == comparable(await installation.call(case, unknown), unknown), name

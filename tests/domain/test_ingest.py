@@ -14,9 +14,10 @@ from adapters.metadata.sqlite import SqliteStore
 from adapters.spool import FolderSpool
 from recordings.model.account import Account, Principal, Scope
 from recordings.model.call import Call
-from recordings.model.errors import Forbidden, NotFound, NotRecording
+from recordings.model.errors import Forbidden, NotFound, NotRecording, QuotaExceeded
 from recordings.model.events import Discarded, Failed, Lost, Missing, Purged, Restored, Stored, Trashed
 from recordings.model.instants import SECOND
+from recordings.model.quota import Quota
 from recordings.model.recording import EndCause, Reason, Recording, State
 from recordings.ports.recording_store import Taken
 from recordings.use_cases.ingest import EMPTY_SHA256, Ingest
@@ -292,6 +293,15 @@ async def test_a_refused_upload_is_removed(receiver: Receiver) -> None:
     await receiver.ingest().refuse(opened.id)
     assert await receiver.store.load(opened.id) is None
     assert await receiver.spool.ids() == []
+
+
+async def test_the_next_attempt_of_an_upload_is_not_over_quota(receiver: Receiver) -> None:
+    await receiver.store.save_account(Account(ACCOUNT, "x", 0, quota=Quota(recordings_per_day=1)))
+    opened = await receiver.open()
+    await receiver.ingest().break_off(opened.id, "gone")
+    assert (await receiver.open()).id == opened.id
+    with pytest.raises(QuotaExceeded):
+        await receiver.open(source_key="other")
 
 
 async def test_after_a_refused_retry_the_recording_is_incomplete_again(receiver: Receiver) -> None:

@@ -48,6 +48,7 @@ class Service:
     recordings: dict[str, Recording] = field(default_factory=dict)
     calls: list[object] = field(default_factory=list)
     audit: MemoryAudit = field(default_factory=MemoryAudit)
+    refused: list[Unauthenticated] = field(default_factory=list)
 
     async def listen(self, principal: Principal, recording_id: str) -> Playback:
         self.calls.append(principal)
@@ -55,9 +56,16 @@ class Service:
             raise Forbidden("this needs the scope 'listen'")
         return Playback(self._playable(recording_id), principal, self.audit)
 
-    async def listen_with_grant(self, grant: Grant) -> Playback:
+    async def listen_with_grant(self, grant: Grant, now: int) -> Playback:
+        if grant.expires <= now:
+            # The use case notes it itself.
+            self.refuse_signature(Unauthenticated("this URL has expired"))
+            raise self.refused[-1]
         self.calls.append(grant)
         return Playback(self._playable(grant.recording_id), grant.principal, self.audit)
+
+    def refuse_signature(self, refused: Unauthenticated) -> None:
+        self.refused.append(refused)
 
     def _playable(self, recording_id: str) -> Recording:
         if recording_id not in self.recordings:
@@ -272,6 +280,7 @@ async def test_an_invalid_signature_is_rejected_even_with_credentials(
     answer = await client.get(f"/media/{recording_id}?{query}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
     assert installation.service.calls == []
+    assert len(installation.service.refused) == 1
 
 
 async def test_cors_and_other_methods_are_not_allowed(client: httpx.AsyncClient) -> None:
