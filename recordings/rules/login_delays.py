@@ -48,7 +48,8 @@ class LoginDelays:
         self._seconds = seconds
         self._max = max_entries
         self._failures: OrderedDict[Hashable, _Failures] = OrderedDict()
-        self._known: OrderedDict[Hashable, None] = OrderedDict()
+        self._known: OrderedDict[Hashable, float] = OrderedDict()
+        """The clients that logged in, and when their failures were last forgotten."""
         self._secret = token_bytes(16)
 
     def begin(self, account: str, client: str, guess: str) -> int:
@@ -73,13 +74,24 @@ class LoginDelays:
         return 0
 
     def succeed(self, account: str, client: str, guess: str) -> None:
-        """End a login with success. The client's failures are forgotten, and those of the account stay."""
-        key = (account, network_of(client))
-        self._known[key] = None
+        """End a login with success. The client's failures are forgotten, and those of the account stay.
+
+        They are forgotten once in `FORGET` seconds, because a user who knows one password could otherwise guess others.
+        """
+        key, now = (account, network_of(client)), self._seconds()
+        self.undo(account, client, guess)
+        if now - self._known.get(key, now - FORGET) >= FORGET:
+            self._known[key] = now
+            self._failures.pop(key, None)
         self._known.move_to_end(key)
         if len(self._known) > self._max:
             self._known.popitem(last=False)
-        self._failures.pop(key, None)
+
+    def undo(self, account: str, client: str, guess: str) -> None:
+        """Uncount a login, for example because its user is one of another account. The client's failures stay."""
+        key = (account, network_of(client))
+        if (own := self._failures.get(key)) is not None:
+            own.number -= 1
         of_account, mark = self._failures.get((account, None)), self._mark(key, guess)
         if of_account is not None and mark in of_account.guesses:
             # `begin` counted this login.

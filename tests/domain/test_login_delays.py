@@ -106,6 +106,27 @@ def test_success_resets_the_client_and_not_the_account() -> None:
     assert tried <= ACCOUNT_FREE
 
 
+def test_one_valid_password_does_not_make_room_for_guesses_of_another() -> None:
+    watch = Watch()
+    delays, tried = LoginDelays(watch), 0
+    for number in range(600):
+        tried += delays.begin("acme", "1.1.1.1", f"guess {number}") == 0
+        if delays.begin("acme", "1.1.1.1", "own") == 0:
+            delays.succeed("acme", "1.1.1.1", "own")
+        watch.now += 1
+    assert tried <= 2 * CLIENT_FREE + 10 + 600 / CLIENT_MAX
+
+
+def test_a_login_to_another_account_of_the_same_name_counts_neither_as_failure_nor_as_success() -> None:
+    delays = LoginDelays(Watch())
+    for number in range(100):
+        assert delays.begin("acme", "1.1.1.1", "own") == 0
+        delays.undo("acme", "1.1.1.1", "own")
+        assert delays.begin("acme", f"2.2.2.{number}", "own") == 0
+        delays.undo("acme", f"2.2.2.{number}", "own")
+    assert [delays.begin("acme", "1.1.1.1", str(each)) for each in range(CLIENT_FREE + 1)].count(0) == CLIENT_FREE
+
+
 def test_a_program_with_an_old_password_delays_only_itself() -> None:
     watch = Watch()
     delays = LoginDelays(watch)

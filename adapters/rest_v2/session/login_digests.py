@@ -59,8 +59,10 @@ class LoginDigests:
         for account in accounts:
             hashed = await self._hash(account.id, method, credentials)
             if user := await self._find_user(account.id, method, hashed):
-                for each in accounts:
-                    self._delays.succeed(each.id, client, credentials)
+                self._delays.succeed(account.id, client, credentials)
+                for other in accounts:
+                    if other.id != account.id:
+                        self._delays.undo(other.id, client, credentials)
                 return user
         return None
 
