@@ -238,7 +238,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         audit_sealer=AuditSealer(
             store=store, archive=archive, signer=signer, clock=clock, node=node, days=settings.audit_days
         ),
-        audit_verifier=AuditVerifier(store, archive, signer),
+        audit_verifier=AuditVerifier(store, archive, signer, node),
         recordings=recordings,
         slot_counter=SlotCounter(store, clock),
         exports=Exports(store, audit),

@@ -129,7 +129,7 @@ class AuditTrail:
             return entry
 
         media = recording.media
-        key = (*_key(principal), *_place(origin), recording.id, media.sha256 if media else "")
+        key = (*_key(principal), *_place(origin), action, recording.id, media.sha256 if media else "")
         return Playing(self._plays, key, recording, make)
 
     def running_plays(self) -> dict[str, dict[str, Any]]:

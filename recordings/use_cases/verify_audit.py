@@ -46,7 +46,9 @@ class _Statements:
 class AuditVerifier:
     """Verifies the trails of all accounts, by all writers."""
 
-    def __init__(self, store: AuditStore, archive: SealArchive, signer: SealSigner) -> None:
+    def __init__(self, store: AuditStore, archive: SealArchive, signer: SealSigner, node: str) -> None:
+        """`node` is a writer whose seals are expected, even if the metadata store has nothing of it."""
+        self._node = node
         self._store = store
         self._archive = archive
         self._signer = signer
@@ -130,15 +132,15 @@ class AuditVerifier:
                 yield seal
             after = found[-1].id
         # The seals of a writer may all be gone from the metadata store.
-        seen: set[str] = set()
+        writers = {self._node}
         chain: ChainName | None = None
         while names := await self._store.chains(chain, PAGE):
-            for writer in {name.writer.removesuffix("-cli") for name in names} - seen:
-                seen.add(writer)
-                first = None if await last_seal(self._store, writer) else await self._first_archived(writer)
-                if first is not None:
-                    yield Seal(id=seal_id(writer, 1), writer=writer, at=0, text=first)
+            writers |= {name.writer.removesuffix("-cli") for name in names}
             chain = names[-1]
+        for writer in sorted(writers):
+            first = None if await last_seal(self._store, writer) else await self._first_archived(writer)
+            if first is not None:
+                yield Seal(id=seal_id(writer, 1), writer=writer, at=0, text=first)
 
     async def _first_archived(self, writer: str) -> str | None:
         try:

@@ -61,7 +61,7 @@ class Trail:
             await trail.record(CALLER, AuditAction.PLAY, AuditObject("recording", f"r{each}", account))
 
     async def report(self) -> AuditReport:
-        return await AuditVerifier(self.store, self.archive, AuditSigner(self.keys)).verify()
+        return await AuditVerifier(self.store, self.archive, AuditSigner(self.keys), NODE).verify()
 
     async def breaks(self) -> list[str]:
         return (await self.report()).breaks
@@ -153,6 +153,15 @@ async def test_a_trail_and_its_seals_that_were_set_back_differ_from_the_media_st
     trail.change("DELETE FROM audit_seals WHERE id LIKE '%2'")
     (found,) = await trail.breaks()
     assert "the entries 4 to 5 are missing at the end, but a seal has them" in found
+
+
+async def test_an_emptied_metadata_store_differs_from_the_media_store(trail: Trail) -> None:
+    await trail.write(3)
+    await trail.sealer.seal()
+    trail.change("DELETE FROM audit_entries")
+    trail.change("DELETE FROM audit_seals")
+    (found,) = await trail.breaks()
+    assert "the entries 1 to 3 are missing at the end, but a seal has them" in found
 
 
 async def test_a_seal_of_another_key_is_forged(trail: Trail) -> None:

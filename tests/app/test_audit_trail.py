@@ -282,6 +282,18 @@ async def test_other_callers_ways_and_second_plays_are_plays_of_their_own(store:
     ]
 
 
+async def test_a_download_during_a_play_is_an_entry_of_its_own(store: BreakableStore) -> None:
+    trail = trail_on(store)
+    await heard(trail, 0, 300)
+    await heard(trail, download=True)
+    await heard(trail, 300, 400)
+    await trail.close()
+    assert [(each[0], each[2]) for each in await plays(store)] == [
+        (AuditAction.PLAY, 8.0),
+        (AuditAction.DOWNLOAD, 20.0),
+    ]
+
+
 async def test_an_idle_play_ends(store: BreakableStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(play_sessions, "IDLE_SECONDS", 0.01)
     trail = trail_on(store)
