@@ -55,7 +55,7 @@ class _Gap:
 @dataclass(slots=True)
 class _Waiting:
     entry: AuditEntry
-    written: "asyncio.Future[None] | None"
+    written: "asyncio.Future[bool] | None"
 
 
 class AuditQueue:
@@ -74,8 +74,11 @@ class AuditQueue:
         self.written = 0
         """How many entries were written."""
 
-    async def add(self, entry: AuditEntry) -> None:
+    async def add(self, entry: AuditEntry) -> bool:
         """Write an entry. On return it is stored, or it waits because the installation is not strict.
+
+        Returns:
+            False if the trail had an entry with this id already.
 
         Raises:
             AuditUnavailableError: it cannot be written, and the installation is strict.
@@ -86,11 +89,11 @@ class AuditQueue:
                 raise AuditUnavailableError(_UNAVAILABLE)
             self._gap.late += 1
             self._keep(_Waiting(entry, None))
-            return
+            return True
         written = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(entry, written))
         self._start()
-        await written
+        return await written
 
     def add_later(self, entry: AuditEntry) -> None:
         """Write an entry soon."""
@@ -143,14 +146,15 @@ class AuditQueue:
                 self._end_gap()
             batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
             try:
-                await self._write([each.entry for each in batch], is_retry=self._gap is not None)
+                new = await self._write([each.entry for each in batch], is_retry=self._gap is not None)
             except Exception as error:  # noqa: BLE001 - whatever it is, the trail cannot be written
                 self._fail(batch, error)
                 return
             self.written += len(batch)
             for each in batch:
                 if each.written is not None and not each.written.done():
-                    each.written.set_result(None)
+                    each.written.set_result(each.entry.id in new)
+                    new.discard(each.entry.id)
 
     def _fail(self, batch: Sequence[_Waiting], error: Exception) -> None:
         if self._gap is None:
@@ -164,7 +168,7 @@ class AuditQueue:
                 each.written.set_exception(AuditUnavailableError(_UNAVAILABLE))  # type: ignore[union-attr]
                 continue
             if waits:
-                each.written.set_result(None)  # type: ignore[union-attr]
+                each.written.set_result(True)  # type: ignore[union-attr]
                 gap.late += 1
             kept.append(_Waiting(each.entry, None))
         self._waiting.extendleft(reversed(kept))
@@ -193,7 +197,8 @@ class AuditQueue:
             )
         )
 
-    async def _write(self, entries: Sequence[AuditEntry], *, is_retry: bool) -> None:
+    async def _write(self, entries: Sequence[AuditEntry], *, is_retry: bool) -> set[str]:
+        """Write entries, and return the ids of those that the trail did not have."""
         entries = list({each.id: each for each in entries}.values())
         for number in range(_MAX_TRIES):
             if number or is_retry:
@@ -210,7 +215,7 @@ class AuditQueue:
             except BaseException:
                 self._ends.clear()
                 raise
-            return
+            return {each.id for each in entries}
         message = "the chains keep moving"
         raise AuditUnavailableError(message)
 

@@ -75,8 +75,9 @@ class AuditTrail:
         entry = self._entry(principal, action, target, current_origin(), outcome, details)
         if entry_id is not None:
             entry = replace(entry, id=entry_id)
-        _log_entry(entry)
-        await self._queue.add(entry)
+        if await self._queue.add(entry):
+            # A repeated request, also one through another server, has one entry and one line in the log.
+            _log_entry(entry)
         return entry.id
 
     def count(self, principal: Principal, action: AuditAction, target: AuditObject, **numbers: int) -> None:

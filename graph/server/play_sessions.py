@@ -83,7 +83,7 @@ def merge(ranges: list[Range]) -> list[Range]:
 class PlaySessions:
     """The plays of this server. `write` writes an entry before it returns; `ended` is called once for each play."""
 
-    def __init__(self, write: Callable[[AuditEntry], Awaitable[None]], ended: Callable[[Session], None]) -> None:
+    def __init__(self, write: Callable[[AuditEntry], Awaitable[object]], ended: Callable[[Session], None]) -> None:
         self._write = write
         self._ended = ended
         self._sessions: OrderedDict[Hashable, Session] = OrderedDict()

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from recordings.model.account import Principal, Scope
+from recordings.model.audit_entry import AuditAction
 from recordings.model.errors import InvalidInput, Refused
 from recordings.model.query import MAX_PAGE
 from recordings.model.recording import Recording
 from recordings.model.recording_changes import check_reason
 from recordings.ports.parallel import Parallel
-from recordings.rules.access import require_scope
 from recordings.rules.idempotency import check_key
 from recordings.use_cases.recordings import Recordings
 
@@ -32,19 +32,19 @@ class BulkActions:
         self, principal: Principal, ids: Sequence[str], key: str | None = None, *, reason: str | None = None
     ) -> list[Result]:
         """Put recordings into the trash: see `Recordings.delete`."""
-        require_scope(principal, Scope.DELETE)
+        self._recordings.require(principal, Scope.DELETE, AuditAction.DELETE)
         if reason is not None:
             check_reason(reason)
         return await self._for_each(ids, key, lambda each: self._recordings.delete(principal, each, key, reason=reason))
 
     async def restore(self, principal: Principal, ids: Sequence[str], key: str | None = None) -> list[Result]:
         """Take recordings out of the trash: see `Recordings.restore`."""
-        require_scope(principal, Scope.DELETE)
+        self._recordings.require(principal, Scope.DELETE, AuditAction.RESTORE)
         return await self._for_each(ids, key, lambda each: self._recordings.restore(principal, each, key))
 
     async def hold(self, principal: Principal, ids: Sequence[str], reason: str, key: str | None = None) -> list[Result]:
         """Place a legal hold on recordings: see `Recordings.hold`."""
-        require_scope(principal, Scope.ADMIN)
+        self._recordings.require(principal, Scope.ADMIN, AuditAction.HOLD)
         check_reason(reason)
         return await self._for_each(ids, key, lambda each: self._recordings.hold(principal, each, reason, key))
 

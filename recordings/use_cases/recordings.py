@@ -95,6 +95,11 @@ class Recordings:
         """The allowed beginnings of a recording's `url`; see `recordings.model.options.parse_options`."""
         return self._policy.url_prefixes
 
+    def require(self, principal: Principal, scope: Scope, action: AuditAction) -> None:
+        """Raise `Forbidden` without a scope. The audit trail has the refusal."""
+        with Refusals(self._audit, principal, action, list_object(None)):
+            require_scope(principal, scope)
+
     # Find
 
     async def account(self, principal: Principal, account_id: str | None = None) -> Account:
@@ -113,8 +118,7 @@ class Recordings:
         self, principal: Principal, ids: Sequence[str], fields: Iterable[str] | None = None
     ) -> list[RecordingRow | None]:
         """Return recordings as rows, in the order of the ids, with one request to the store. `None` as in `find`."""
-        with Refusals(self._audit, principal, AuditAction.READ, list_object(None)):
-            require_scope(principal, Scope.READ)
+        self.require(principal, Scope.READ, AuditAction.READ)
         if len(ids) > MAX_PAGE:
             raise InvalidInput.of(("ids",), "maxItems", len(ids), f"at most {MAX_PAGE} ids")
         wanted = {identity for identity in ids if 0 < len(identity) <= MAX_ID}
@@ -155,22 +159,20 @@ class Recordings:
 
     async def call(self, principal: Principal, call_id: str, account_id: str | None = None) -> Call:
         """Return a live call. `CallNotFound` if there is none."""
-        require_scope(principal, Scope.READ)
+        self.require(principal, Scope.READ, AuditAction.READ)
         account_id = await self._authorized.account_id(principal, account_id)
         call = await self._recorder.find_call(account_id, call_id)
         if call is None or principal.owner_id not in {None, call.owner_id}:
-            message = f"there is no live call {call_id!r}"
-            raise CallNotFound(message, path=("callId",))
+            raise CallNotFound(f"there is no live call {call_id!r}", path=("callId",))
         return with_node([call], self._node)[0]
 
     async def active(self, principal: Principal, call_id: str, account_id: str | None = None) -> Recording:
         """Return the recording in progress of a call. `NotRecording` if there is none."""
-        require_scope(principal, Scope.READ)
+        self.require(principal, Scope.READ, AuditAction.READ)
         account_id = await self._authorized.account_id(principal, account_id)
         recording = await self._store.find_active(account_id, call_id)
         if recording is None or principal.owner_id not in {None, recording.owner_id}:
-            message = f"call {call_id!r} is not being recorded"
-            raise NotRecording(message, path=("callId",))
+            raise NotRecording(f"call {call_id!r} is not being recorded", path=("callId",))
         return recording
 
     # Control
@@ -246,8 +248,7 @@ class Recordings:
             require_scope(principal, Scope.DELETE)
             recording = await self._authorized.recording(principal, recording_id)
         # Changes of the retention rules do not apply to recordings in the trash, so they apply now.
-        dates = await with_retention(self._store, recording)
-        event = Restored(at=self._clock.now(), delete_at=dates.delete_at)
+        event = Restored(at=self._clock.now(), delete_at=(await with_retention(self._store, recording)).delete_at)
         return await self._write(principal, Scope.DELETE, recording_id, event, AuditAction.RESTORE, key)
 
     async def update(
@@ -302,8 +303,9 @@ class Recordings:
             request = f"{action.lower()} {digest}".rstrip()
             if was_applied(recording, key, request):
                 return recording
-            # A change that is not allowed leaves no entry that says that it was done.
-            apply(recording, event)
+            # A request that is not allowed, or that changes nothing, has no entry that says that it was done.
+            if apply(recording, event) is recording and key is None:
+                return recording
         await self._record(principal, action, recording, key)
         with Refusals(self._audit, principal, action, recording_object(recording)):
             changed, is_new = await self._writer.save_action(recording, event, key, request)
@@ -338,17 +340,16 @@ class Recordings:
         key: str | None,
         act: Callable[[Recording], Awaitable[Event]],
     ) -> Recording:
-        request = action.lower()
         with Refusals(self._audit, principal, action, AuditObject("recording", recording_id)):
             require_scope(principal, Scope.CONTROL)
             recording = await self._authorized.recording(principal, recording_id)
-        if was_applied(recording, key, request):
+        if was_applied(recording, key, action.lower()):
             return recording
         with Refusals(self._audit, principal, action, recording_object(recording)):
             event = await self._done(principal, recording, action, key, act)
             if isinstance(event, Recording):
                 return event
-            changed, _is_new = await self._writer.save_action(recording, event, key, request)
+            changed, _is_new = await self._writer.save_action(recording, event, key, action.lower())
         if changed.state is State.FINALIZING:
             self._wake()
         return changed

@@ -318,6 +318,7 @@ async def test_delete_restore_and_delete_again(installation: Installation) -> No
     )
     assert (await installation.service.delete(CALLER, kept.id, "k")) == deleted
     assert (await installation.service.delete(CALLER, kept.id)) == deleted
+    assert installation.audit.entries.count(("delete", kept.id)) == 1
     restored = await installation.service.restore(CALLER, kept.id)
     assert (restored.state, restored.media, restored.due_at) == (State.STORED, MEDIA, None)
     with pytest.raises(NotTrashed):
