@@ -90,7 +90,7 @@ class AuditQueue:
             self._gap.late += 1
             self._keep(_Waiting(entry, None))
             return True
-        written = asyncio.get_running_loop().create_future()
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(entry, written))
         self._start()
         return await written
