@@ -20,6 +20,8 @@ _LENGTH: Final = re.compile(r"[0-9]{1,9}")
 _ARGUMENT: Final = re.compile(r"[!-~]{1,1024}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _END: Final = b"\n\n"
+_EMPTY: Final = "_undef_"
+"""An empty value in a plain event."""
 
 
 class ProtocolError(Exception):
@@ -59,7 +61,9 @@ class SwitchEvent:
     def get(self, header: str) -> str:
         """Return the value of a header; the empty text if there is none."""
         value = self.headers.get(header, "")
-        return unquote(value) if self.is_encoded and "%" in value else value
+        if not self.is_encoded:
+            return value
+        return "" if value == _EMPTY else unquote(value) if "%" in value else value
 
     def variable(self, name: str) -> str:
         """Return a variable of the channel; the empty text if there is none."""

@@ -33,8 +33,6 @@ COMPARE: Final = 30.0
 """Seconds between two comparisons with the switch: it may drop events under load."""
 WATCH: Final = 1.0
 """Seconds between two looks at the heartbeat."""
-HEARTBEAT: Final = 20.0
-"""Seconds between two heartbeats, unless the switch states another time."""
 MAX_LAG: Final[Millis] = 10 * SECOND
 """If events are later than this, a new connection gets a new queue on the switch."""
 LEG_GRACE: Final = 1.0
@@ -58,7 +56,10 @@ class EslSwitch(SwitchBase):
         self._offset: Millis | None = None
         """This server's clock minus the switch's."""
         self._heard = 0.0
-        self._heartbeat = HEARTBEAT
+        self._beat: float | None = None
+        """When the last heartbeat came."""
+        self._heartbeat: float | None = None
+        """Seconds between two heartbeats; `None` until two have come. They are a setting of the switch."""
         self._core = ""
 
     # Takes
@@ -100,7 +101,7 @@ class EslSwitch(SwitchBase):
 
     async def _stay_equal(self, connection: EslConnection) -> None:
         """Subscribe, compare, and report the switch as ready. Then compare from time to time."""
-        self._heard, self._heartbeat, self._offset = time.monotonic(), HEARTBEAT, None
+        self._heard, self._beat, self._heartbeat, self._offset = time.monotonic(), None, None, None
         reply = await connection.send("event", "plain", *EVENTS)
         if not reply.text.startswith("+OK"):
             raise ConnectionLost(f"the switch rejects the subscription: {reply.text[:80]}")
@@ -112,7 +113,8 @@ class EslSwitch(SwitchBase):
         while True:
             await asyncio.sleep(WATCH)
             silent = time.monotonic() - self._heard
-            if silent > 2 * self._heartbeat + WATCH:
+            # Before that, the next comparison finds a connection that is dead.
+            if self._heartbeat is not None and silent > 2 * self._heartbeat + WATCH:
                 raise ConnectionLost(f"no heartbeat for {silent:.0f} s")
             if time.monotonic() - compared >= COMPARE:
                 await self._compare(connection, is_first=False)
@@ -120,10 +122,11 @@ class EslSwitch(SwitchBase):
 
     async def _read_clocks(self, connection: EslConnection) -> None:
         """Find out how long the switch has run, and how much its clock differs."""
-        uptime = read_number(await connection.ask("uptime", "ms"))
+        # FreeSWITCH prints 32 bits, so milliseconds would begin again after 49 days.
+        uptime = read_number(await connection.ask("uptime", "s"))
         core = await connection.ask("global_getvar", "core_uuid")
         if uptime is not None:
-            self._switch_started = self._clock.now() - uptime
+            self._switch_started = self._clock.now() - (uptime + 1) * SECOND
         elif self._core not in {"", core}:
             self._switch_started = self._clock.now()
         self._core = core
@@ -147,7 +150,9 @@ class EslSwitch(SwitchBase):
             case "RECORD_START" | "RECORD_STOP":
                 self._recording_changed(event)
             case "HEARTBEAT":
-                self._heartbeat = float(read_number(event.get("Heartbeat-Interval")) or HEARTBEAT)
+                if self._beat is not None:
+                    self._heartbeat = max(WATCH, self._heard - self._beat, self._heartbeat or 0)
+                self._beat = self._heard
 
     def _check_lag(self, event: SwitchEvent) -> None:
         """Raise `ConnectionLost` if events are late. The clocks of the two machines may differ."""

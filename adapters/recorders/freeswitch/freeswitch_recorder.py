@@ -132,7 +132,7 @@ class FreeSwitchRecorder(EslSwitch):
     async def _remove(self, uuid: str, recording_id: str) -> None:
         """Stop a recording that has no take, and delete its file."""
         try:
-            await self._ask("uuid_record", uuid, "stop", self._files.path_on_switch(recording_id))
+            await self._stop_recording(uuid, recording_id)
         except TakeRefused as refused:
             # The comparison after the next connection finds the recording, and needs its file.
             self._log.warning("recording without a take not stopped yet", recording_id=recording_id, error=str(refused))
@@ -217,9 +217,20 @@ class FreeSwitchRecorder(EslSwitch):
     async def _stop_on_switch(self, take: SwitchTake) -> None:
         if not isinstance(take.result, Begun):
             return
-        reply = await self._ask("uuid_record", self._channel_of(take), "stop", self._files.path_on_switch(take.id))
+        await self._stop_recording(self._channel_of(take), take.id)
+
+    async def _stop_recording(self, uuid: str, recording_id: str) -> None:
+        """Stop a recording, if it has not ended. FreeSWITCH 1.10 does not find it by its path after a transfer."""
+        path = self._files.path_on_switch(recording_id)
+        reply = await self._ask("uuid_record", uuid, "stop", path)
         if not is_stopped(reply):
             raise TakeRefused(f"the switch does not stop the recording: {reply[:80]}")
+        targets = None if reply.startswith("+OK") else read_targets(await self._ask("uuid_buglist", uuid))
+        if targets is None or path not in targets:
+            return
+        if len(targets) > 1:
+            raise TakeRefused("after a transfer, the switch cannot stop this recording without others of its channel")
+        await self._ask("uuid_record", uuid, "stop", "all")
 
     async def _collect(self, take: SwitchTake) -> AsyncIterator[bytes] | None:
         is_deleted = self._completions.get(take.id) in _NO_FILE

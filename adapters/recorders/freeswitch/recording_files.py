@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import structlog
+
+from recordings.ports.recorder import TakeRefused
 
 FILE_DEADLINE: Final = 5.0
 """Seconds until the file of an ended recording must exist."""
 LOOK: Final = 0.05
 """Seconds between two looks into the folder."""
 _CHUNK: Final = 1 << 20
+_log: Final[Any] = structlog.get_logger("recorder")
 
 
 class RecordingFiles:
@@ -29,7 +34,11 @@ class RecordingFiles:
         return name.removesuffix(".wav") if folder == self._there and name.endswith(".wav") else None
 
     async def wait_for(self, recording_id: str, deadline: float) -> AsyncIterator[bytes] | None:
-        """Return the bytes of a file as soon as it exists; `None` if there is none after `deadline` seconds."""
+        """Return the bytes of a file as soon as it exists; `None` if there is none after `deadline` seconds.
+
+        Raises:
+            TakeRefused: this server may not read the folder, or the file while its bytes are read.
+        """
         path = self._path(recording_id)
         try:
             async with asyncio.timeout(deadline):
@@ -37,17 +46,30 @@ class RecordingFiles:
                     await asyncio.sleep(LOOK)
         except TimeoutError:
             return None
+        except PermissionError as error:
+            raise _unreadable(path) from error
         return _read(path)
 
     async def remove(self, recording_id: str) -> None:
-        """Delete the file of a recording, if there is one."""
-        await asyncio.to_thread(self._path(recording_id).unlink, missing_ok=True)
+        """Delete the file of a recording, if there is one. A failure is only logged, because the audio is stored."""
+        try:
+            await asyncio.to_thread(self._path(recording_id).unlink, missing_ok=True)
+        except OSError as error:
+            _log.error("file not deleted", recording_id=recording_id, error=error.strerror)
 
     def _path(self, recording_id: str) -> Path:
         return self._here / f"{recording_id}.wav"
 
 
 async def _read(path: Path) -> AsyncIterator[bytes]:
-    with await asyncio.to_thread(path.open, "rb") as file:
+    try:
+        file = await asyncio.to_thread(path.open, "rb")
+    except PermissionError as error:
+        raise _unreadable(path) from error
+    with file:
         while chunk := await asyncio.to_thread(file.read, _CHUNK):
             yield chunk
+
+
+def _unreadable(path: Path) -> TakeRefused:
+    return TakeRefused(f"the service may not read {path}: its group must be able to, see docs/switches.md")

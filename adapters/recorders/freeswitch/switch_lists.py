@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapters.recorders.freeswitch.esl_protocol import ProtocolError
 
-_TARGET: Final = re.compile(r"<target>([^<]*)</target>")
+_TARGET: Final = re.compile(r"<function>session_record</function>\s*<target>([^<]*)</target>")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 
 
@@ -25,7 +25,7 @@ def read_channels(text: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 def read_targets(text: str) -> frozenset[str] | None:
-    """Return the files that `uuid_buglist` shows. `None` after an error: mostly, the channel does not exist."""
+    """Return the files of the recordings in `uuid_buglist`; `None` after an error: mostly, the channel has ended."""
     if text.startswith("-"):
         return None
     return frozenset(unescape(target) for target in _TARGET.findall(text))

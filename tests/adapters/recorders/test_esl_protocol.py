@@ -70,6 +70,14 @@ def test_values_are_decoded() -> None:
     assert event.get("none") == event.variable("none") == ""
 
 
+def test_an_empty_value_is_empty() -> None:
+    """FreeSWITCH writes `_undef_` for it in a plain event."""
+    body = b"Event-Name: CHANNEL_CREATE\nvariable_recordings_account: _undef_\n\n"
+    (event,) = decode([b"Content-Length: %d\nContent-Type: text/event-plain\n\n%b" % (len(body), body)])
+    assert isinstance(event, SwitchEvent)
+    assert event.variable("recordings_account") == ""
+
+
 def test_other_messages() -> None:
     assert decode([OTHERS]) == [
         Farewell("Goodbye"),

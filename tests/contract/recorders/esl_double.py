@@ -179,8 +179,8 @@ class EslDouble:
         )
         return _block("text/event-plain", body + "\n")
 
-    def beat(self, interval: int = 20) -> None:
-        self.emit("HEARTBEAT", None, {"Heartbeat-Interval": str(interval), "Event-Info": "System Ready"})
+    def beat(self) -> None:
+        self.emit("HEARTBEAT", None, {"Event-Info": "System Ready"})
 
     def _describe(self, channel: DoubleChannel) -> dict[str, str]:
         other = channel.originator or channel.bridged
@@ -207,7 +207,7 @@ class EslDouble:
         own: Mapping[str, Callable[[], str]] = {
             "version": lambda: VERSION,
             "create_uuid": lambda: str(uuid.uuid4()),
-            "uptime": lambda: f"{int((self.calls.now() - self.calls.started) * 1_000)}\n",
+            "uptime": lambda: self._uptime(rest),
             "global_getvar": lambda: self.calls.core_uuid,
             "strepoch": lambda: str(int(self.calls.now())),
             "show": self._show,
@@ -233,6 +233,8 @@ class EslDouble:
             return USAGE
         channel = self.calls.channels.get(words[0])
         if channel is None:
+            if name == "uuid_buglist":
+                return "-ERR no reply\n"
             return "-ERR No such channel!\n" if name in {"uuid_dump", "uuid_kill"} else "-ERR Cannot locate session!\n"
         return of_channel[name](channel, words[1:])
 
@@ -250,6 +252,10 @@ class EslDouble:
         """Send a file, as mod_http_cache does."""
         async with httpx.AsyncClient(transport=self.transport, trust_env=False) as client:
             self.put_results.append((await client.put(url, content=content)).status_code)
+
+    def _uptime(self, unit: str) -> str:
+        """Return the lowest 32 bits, as FreeSWITCH does."""
+        return f"{int((self.calls.now() - self.calls.started) * {'ms': 1_000, 's': 1}[unit]) % (1 << 32)}\n"
 
     def _show(self) -> str:
         rows = [self._row(channel) for channel in self.calls.channels.values() if channel.uuid not in self.unlisted]

@@ -25,6 +25,8 @@ class Recording:
     variables: Mapping[str, str]
     stretches: list[tuple[float, str]] = field(default_factory=list)
     """When it was paused, resumed, masked and unmasked."""
+    is_moved: bool = False
+    """A transfer moved it: its new channel does not find it by its path."""
 
     @property
     def limit_at(self) -> float:
@@ -151,6 +153,8 @@ class DoubleCalls:
         channel = self.channels[name]
         other = self.channels[channel.bridged]
         if channel.variables.get("recording_follow_transfer") == "true":
+            for each in channel.recordings.values():
+                each.is_moved = True
             other.recordings.update(channel.recordings)
             channel.recordings.clear()
         other.bridged = ""
@@ -185,13 +189,15 @@ class DoubleCalls:
 
     def change(self, channel: DoubleChannel, path: str, action: str) -> str:
         each = channel.recordings.get(path)
-        if each is None:
-            return f"-ERR Cannot {action} record session!\n"
+        if each is None or each.is_moved:
+            return f"-ERR Cannot {action} recording session!\n"
         each.stretches.append((self.now(), action))
         return "+OK Success\n"
 
     def stop(self, channel: DoubleChannel, path: str) -> str:
-        found = list(channel.recordings) if path == "all" else [path] if path in channel.recordings else []
+        found = [
+            key for key, each in channel.recordings.items() if path == "all" or (key == path and not each.is_moved)
+        ]
         for each in found:
             self.end(channel, channel.recordings[each], "success-maxtime")
         return "+OK Success\n" if found else "-ERR Cannot stop record session!\n"

@@ -3,9 +3,11 @@
 import asyncio
 import random
 import socket
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -96,20 +98,35 @@ async def test_a_lost_network_without_a_fin_is_noticed_by_the_heartbeat(
     await ring(plant, "one")
     take = await begin(plant, "one")
     monkeypatch.setattr(esl_switch, "WATCH", 0.02)
-    monkeypatch.setattr(esl_switch, "HEARTBEAT", 0.05)
     await plant.restart_recorder([replace(take, begun=SystemClock().now())])
+    await hear_two_heartbeats(plant)
     plant.double.freeze()
     with capture_logs() as logs:
         await until(lambda: _is(plant.double.connections > 2))
     assert any("no heartbeat" in line.get("error", "") for line in logs)
-    monkeypatch.setattr(esl_switch, "HEARTBEAT", 20)
     await state_of(plant, SwitchState.READY)
     assert await plant.recorder.is_open(take.recording_id)
 
 
-async def test_a_heartbeat_states_its_interval(plant: EslDoublePlant) -> None:
-    plant.double.beat(60)
-    await until(lambda: _is(switch_of(plant)._heartbeat == 60))
+async def test_the_interval_of_heartbeats_is_that_of_the_switch(
+    plant: EslDoublePlant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FreeSWITCH does not state it. A long one is no loss of the connection."""
+    clock = [time.monotonic()]
+    monkeypatch.setattr(esl_switch, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    plant.double.beat()
+    await until(lambda: _is(switch_of(plant)._beat == clock[0]))
+    clock[0] += 120
+    plant.double.beat()
+    await until(lambda: _is(switch_of(plant)._heartbeat == 120))
+    assert plant.double.connections == 1
+
+
+async def hear_two_heartbeats(plant: EslDoublePlant) -> None:
+    plant.double.beat()
+    await until(lambda: _is(switch_of(plant)._beat is not None))
+    plant.double.beat()
+    await until(lambda: _is(switch_of(plant)._heartbeat is not None))
 
 
 async def test_the_connection_has_tcp_keepalive(plant: EslDoublePlant) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from recordings.model.events import Ended
-from recordings.ports.recorder import CallChange
+from recordings.model.recording import EndCause
+from recordings.ports.recorder import CallChange, TakeRefused
 from tests.contract.recorders.esl_plants import EslDoublePlant
 from tests.contract.recorders.plants import ACCOUNT
 from tests.contract.recorders.test_recorders import Listener, begin, listening, ring, until
@@ -54,6 +55,27 @@ async def test_a_take_follows_a_transfer(plant: EslDoublePlant, said: Listener) 
     end = await said.end_of(follows)
     assert isinstance(end, Ended)
     assert (await plant.heard(follows)).seconds > 1.4
+
+
+async def test_a_take_that_moved_is_stopped(plant: EslDoublePlant, said: Listener) -> None:
+    """FreeSWITCH 1.10 does not find it by its path any more, so it replies that it cannot stop it."""
+    await ring(plant, "first")
+    plant.double.calls.ring("second", originator="first", direction="outbound")
+    plant.double.calls.bridge("first", "second")
+    take = await begin(plant, "first", 1)
+    plant.double.calls.transfer("first")
+    await until(lambda: plant.recorder.find_call(ACCOUNT, "second"))
+    alien = plant.root / "other.wav"
+    plant.double.calls.record(plant.double.calls.channels["second"], str(alien), 0, {})
+    with pytest.raises(TakeRefused, match="without others of its channel"):
+        await plant.recorder.stop(take.recording_id)
+    assert plant.bugs == 2
+    plant.double.execute(f"uuid_record second stop {alien}")
+    await plant.recorder.stop(take.recording_id)
+    assert plant.bugs == plant.files() == 0
+    end = await said.end_of(take)
+    assert isinstance(end, Ended)
+    assert end.cause is EndCause.STOPPED
 
 
 async def test_a_take_ends_with_its_leg_if_it_must_not_follow(plant: EslDoublePlant, said: Listener) -> None:

@@ -184,6 +184,19 @@ async def test_trap_10_after_a_restart_of_the_switch_takes_are_lost_or_have_thei
     assert plant.files() == 0
 
 
+async def test_an_uptime_of_49_days_is_no_restart(plant: EslDoublePlant, said: Listener) -> None:
+    """The switch prints 32 bits of its uptime: in milliseconds, it begins again with 0."""
+    plant.double.calls.started = plant.double.calls.now() - (1 << 32) / 1_000 + 60
+    await ring(plant, "one")
+    take = await begin(plant, "one")
+    plant.pass_time(120)
+    await plant.lose_connection()
+    await until(lambda: _is(len(plant.commands("uptime")) == 2))
+    await until(lambda: plant.recorder.find_call(ACCOUNT, "one"))
+    await plant.hang_up("one")
+    assert await cause_of(said, take) is EndCause.HANGUP
+
+
 async def test_trap_10_also_after_a_restart_of_both(plant: EslDoublePlant) -> None:
     await ring(plant, "gone")
     take = await begin(plant, "gone")
@@ -200,3 +213,7 @@ async def test_trap_10_also_after_a_restart_of_both(plant: EslDoublePlant) -> No
         lost = await later.end_of(take)
     assert isinstance(lost, Lost)
     assert lost.reason is Reason.SWITCH_RESTARTED
+
+
+async def _is(value: bool) -> bool:
+    return value
