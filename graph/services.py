@@ -243,7 +243,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         slot_counter=SlotCounter(store, clock),
         exports=Exports(store, audit),
         hub=hub,
-        events=EventFeed(store, hub),
+        events=EventFeed(store, hub, audit),
         ingest=Ingest(
             store=store,
             spool=spool,

@@ -5,10 +5,12 @@ from dataclasses import replace
 from typing import Final
 
 from recordings.model.account import Account, Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.call import Call
 from recordings.model.errors import InvalidInput
 from recordings.model.item_list import Slice, cut, one_more
 from recordings.model.query import MAX_DESCENDANTS, MAX_PAGE, PageRequest
+from recordings.ports.audit import Audit, Refusals
 from recordings.ports.recorder import Capability, Recorder
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
@@ -23,7 +25,10 @@ class AccountLists:
     A principal with an owner gets that owner's calls and no accounts.
     """
 
-    def __init__(self, *, store: MetadataStore, recorder: Recorder, authorized: Authorized, node: str) -> None:
+    def __init__(
+        self, *, store: MetadataStore, recorder: Recorder, authorized: Authorized, node: str, audit: Audit
+    ) -> None:
+        self._audit = audit
         self._store = store
         self._recorder = recorder
         self._authorized = authorized
@@ -64,6 +69,8 @@ class AccountLists:
         """Return a page of the live calls that can be recorded now, newest first."""
         account_id = await self._checked(principal, account_id, request)
         page = cut(await self._recorder.calls(account_id, one_more(request), principal.owner_id), request)
+        # A call has the numbers of its parties.
+        self._audit.count(principal, AuditAction.LIST, AuditObject("calls", None, account_id), rows=len(page.items))
         return Slice(with_node(page.items, self._node), page.has_more)
 
     async def count_calls(self, principal: Principal, account_id: str | None = None) -> int:
@@ -77,10 +84,12 @@ class AccountLists:
         return [capability for capability in Capability if capability in has]
 
     async def _checked(self, principal: Principal, account_id: str | None, request: PageRequest = FIRST_PAGE) -> str:
-        require_scope(principal, Scope.READ)
-        if not 0 <= request.limit <= MAX_PAGE:
-            raise InvalidInput.of(("first",), "maximum", request.limit, f"an integer from 0 to {MAX_PAGE}")
-        return await self._authorized.account_id(principal, account_id)
+        target = AuditObject("account", account_id or principal.account_id)
+        with Refusals(self._audit, principal, AuditAction.LIST, target):
+            require_scope(principal, Scope.READ)
+            if not 0 <= request.limit <= MAX_PAGE:
+                raise InvalidInput.of(("first",), "maximum", request.limit, f"an integer from 0 to {MAX_PAGE}")
+            return await self._authorized.account_id(principal, account_id)
 
 
 def with_node(calls: Sequence[Call], node: str) -> list[Call]:

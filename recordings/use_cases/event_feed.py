@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from recordings.model.account import Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import InvalidInput
 from recordings.model.feed_event import EventCursor, EventPosition, EventSelection
 from recordings.model.query import Query
+from recordings.ports.audit import Audit, Refusals
 from recordings.ports.live_events import MAX_QUEUED, LiveEvents
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
@@ -37,7 +39,8 @@ class EventPage:
 class EventFeed:
     """Reads events for a principal."""
 
-    def __init__(self, store: MetadataStore, live: LiveEvents) -> None:
+    def __init__(self, store: MetadataStore, live: LiveEvents, audit: Audit) -> None:
+        self._audit = audit
         self._store = store
         self._live = live
         self._authorized = Authorized(store)
@@ -64,9 +67,12 @@ class EventFeed:
         self, principal: Principal, selection: EventSelection, cursor: EventCursor, *, max_queued: int = MAX_QUEUED
     ) -> EventReader:
         """Return a reader of all events of a selection after a cursor. The caller closes it. Raises as `page`."""
-        require_scope(principal, Scope.READ)
         query = Query(account_id=selection.account_id, owner_id=selection.owner_id, where=selection.where)
-        narrowed = await self._authorized.narrow(principal, query)
+        target = AuditObject("events", None, selection.account_id)
+        with Refusals(self._audit, principal, AuditAction.LIST, target):
+            require_scope(principal, Scope.READ)
+            narrowed = await self._authorized.narrow(principal, query)
+        self._audit.count(principal, AuditAction.LIST, target)
         allowed = replace(
             selection,
             owner_id=narrowed.owner_id,

@@ -86,7 +86,7 @@ class Recordings:
         self._authorized = Authorized(store)
         self.plays = Plays(store, audit)
         self.stats = RecordingStats(store, clock, audit)
-        self.lists = AccountLists(store=store, recorder=recorder, authorized=self._authorized, node=node)
+        self.lists = AccountLists(store=store, recorder=recorder, authorized=self._authorized, node=node, audit=audit)
         self._starts = starter or RecordingStarter(store=store, recorder=recorder, clock=clock, audit=audit, node=node)
         self.quotas = self._starts.quotas
 

@@ -378,7 +378,7 @@ async def _events_of(world: World, account_id: str, *, descendants: bool) -> Any
         installation.store.add(event)
     policy = FeedEvent(account_id=account_id, subject="policy", revision=0, type=EventType.POLICY_CHANGED, time=0)
     installation.store.add(policy)
-    feed = EventFeed(cast("MetadataStore", installation.store), cast("LiveEvents", None))
+    feed = EventFeed(cast("MetadataStore", installation.store), cast("LiveEvents", None), installation.audit)
     selection = EventSelection(account_id=account_id, descendants=descendants)
     try:
         return (await feed.page(world.principal, selection, EventCursor(), MAX_PAGE)).events

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from graph.execution.run_parallel import run_parallel
 from recordings.model.account import Principal, Scope
 from recordings.model.errors import (
     AlreadyRecording,
@@ -28,7 +29,7 @@ from recordings.model.errors import (
     UnsupportedByRecorder,
 )
 from recordings.model.events import Begun, Ended, Purged, Stored
-from recordings.model.feed_event import FeedEvent
+from recordings.model.feed_event import EventCursor, EventSelection, FeedEvent
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import CLOCK_TOLERANCE, DAY
 from recordings.model.options import RecordingOptions
@@ -38,6 +39,7 @@ from recordings.model.retention import Retention
 from recordings.ports.recorder import Capability
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.rules.lifecycle import apply
+from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.start import StartRequest
 from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, Installation, open_installation, principal
 
@@ -530,3 +532,22 @@ async def test_metadata_that_cannot_be_stored_is_refused(installation: Installat
     with pytest.raises(InvalidInput):
         await installation.service.update(CALLER, kept.id, {"user_metadata": changes})
     assert await installation.store.load(kept.id) == kept
+
+
+async def test_reads_of_live_calls_and_events_are_counted_and_refused_ones_are_noted(
+    installation: Installation,
+) -> None:
+    nobody, feed = Principal(ACCOUNT, frozenset()), EventSelection(account_id=ACCOUNT)
+    await installation.service.lists.calls(CALLER)
+    await installation.events.page(CALLER, feed, EventCursor(), 1)
+    assert installation.audit.counted == [("list", None), ("list", None)]
+    for refused in (
+        installation.service.lists.calls(nobody),
+        installation.events.page(nobody, feed, EventCursor(), 1),
+        installation.service.call(nobody, "c"),
+        installation.service.active(nobody, "c"),
+        BulkActions(installation.service, run_parallel).delete(nobody, ["one"]),
+    ):
+        with pytest.raises(Forbidden):
+            await refused
+    assert [action for action, _ in installation.audit.refusals] == ["list", "list", "read", "read", "delete"]

@@ -69,7 +69,9 @@ async def open_installation(folder: Path, policy: InstallationPolicy | None = No
     )
     hub = EventHub(store)
     try:
-        yield Installation(store, recorder, clock, audit, service, woken, policy_use_cases, hub, EventFeed(store, hub))
+        yield Installation(
+            store, recorder, clock, audit, service, woken, policy_use_cases, hub, EventFeed(store, hub, audit)
+        )
     finally:
         await hub.stop()
         await store.close()
