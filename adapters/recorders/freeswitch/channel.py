@@ -11,6 +11,7 @@ from adapters.recorders.freeswitch.esl_protocol import SwitchEvent
 from adapters.recorders.switch_url import SwitchUrl
 from recordings.model.call import Call
 from recordings.model.instants import Millis
+from recordings.model.options import RecordingOptions
 
 PREFIX: Final = "recordings_"
 """The beginning of the names of our channel variables, such as `recordings_account`."""
@@ -74,6 +75,12 @@ class Channel:
     def uuid(self) -> str:
         """The id of the channel, which is the id of its call."""
         return self.call.call_id
+
+    def may_begin(self, options: RecordingOptions) -> bool:
+        """Return true if a take need not wait. To record a call without audio, FreeSWITCH would answer it early."""
+        if options.record_on_answer:
+            return self.is_answered
+        return self.is_bridged if options.record_on_bridge else self.has_media
 
 
 def read_channel(event: SwitchEvent, url: SwitchUrl, now: Millis) -> Channel | None:

@@ -9,7 +9,7 @@ variables `record_ms` and `RECORD_DISCARDED` belong to the channel, not to the r
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -19,7 +19,7 @@ from adapters.recorders.freeswitch.esl_protocol import Reply, SwitchEvent
 from adapters.recorders.freeswitch.esl_switch import EslSwitch, for_each
 from adapters.recorders.freeswitch.recording_files import FILE_DEADLINE, RecordingFiles
 from adapters.recorders.freeswitch.switch_lists import read_targets
-from adapters.recorders.freeswitch.uuid_record import describe_refusal, is_stopped, variables_of
+from adapters.recorders.freeswitch.uuid_record import NO_FILE, describe_refusal, is_stopped, variables_of
 from adapters.recorders.switch_base import ConnectionLost, SwitchLost, SwitchTake
 from adapters.recorders.switch_url import SwitchUrl
 from adapters.recorders.take_files import TakeFiles
@@ -40,11 +40,6 @@ CONFIRM: Final = 0.5
 """Seconds until a recording that is missing on the switch is looked for again."""
 _BEFORE_LIMIT: Final[Millis] = 2 * SECOND
 """A recording that the switch ends this close to its time limit ended by the limit: the switch counts whole seconds."""
-_NO_FILE: Final = {
-    "empty-file": (Reason.EMPTY, "the switch recorded no audio"),
-    "input-too-short": (Reason.TOO_SHORT, "the switch discarded the take because it was too short"),
-}
-"""The `Record-Completion-Cause` of recordings that the switch deletes."""
 
 
 @dataclass(slots=True)
@@ -88,7 +83,7 @@ class FreeSwitchRecorder(EslSwitch):
         channel = self._channels.get(take.take.call_id)
         if channel is None:
             raise TakeRefused(f"the call {take.take.call_id} has ended")
-        if not _may_begin(take, channel):
+        if not channel.may_begin(take.take.options):
             return Armed(at=self._clock.now())
         return await self._record(take, channel)
 
@@ -143,7 +138,7 @@ class FreeSwitchRecorder(EslSwitch):
     def _channel_answered(self, channel: Channel) -> None:
         for take in tuple(self._takes.values()):
             is_waiting = take.take.call_id == channel.uuid and isinstance(take.result, Armed)
-            if is_waiting and _may_begin(take, channel):
+            if is_waiting and channel.may_begin(take.take.options):
                 self._spawn(self._begin_armed(take))
 
     # Events of the switch
@@ -217,6 +212,7 @@ class FreeSwitchRecorder(EslSwitch):
     async def _stop_on_switch(self, take: SwitchTake) -> None:
         if not isinstance(take.result, Begun):
             return
+        await self._has_moved(take, self._ask)
         await self._stop_recording(self._channel_of(take), take.id)
 
     async def _stop_recording(self, uuid: str, recording_id: str) -> None:
@@ -233,7 +229,7 @@ class FreeSwitchRecorder(EslSwitch):
         await self._ask("uuid_record", uuid, "stop", "all")
 
     async def _collect(self, take: SwitchTake) -> AsyncIterator[bytes] | None:
-        is_deleted = self._completions.get(take.id) in _NO_FILE
+        is_deleted = self._completions.get(take.id) in NO_FILE
         if self._take_files is None:
             return await self._files.wait_for(take.id, 0 if is_deleted else FILE_DEADLINE)
         return None if is_deleted else await self._request_file(take, self._take_files)
@@ -258,7 +254,7 @@ class FreeSwitchRecorder(EslSwitch):
             expected.cancel()
 
     def _without_file(self, take: SwitchTake, at: Millis) -> Event:
-        reason = _NO_FILE.get(self._completions.get(take.id, ""))
+        reason = NO_FILE.get(self._completions.get(take.id, ""))
         if reason is None:
             return super()._without_file(take, at)
         return Discarded(at=at, reason=reason[0], detail=reason[1])
@@ -335,7 +331,7 @@ class FreeSwitchRecorder(EslSwitch):
                     self._finish_soon(take, EndCause.STOPPED if is_live else EndCause.HANGUP)
             elif (channel := self._channels.get(take.take.call_id)) is None:
                 self._finish_soon(take, EndCause.HANGUP)
-            elif _may_begin(take, channel):
+            elif channel.may_begin(take.take.options):
                 self._spawn(self._begin_armed(take))
 
     async def _find_recordings(self, connection: EslConnection) -> None:
@@ -366,7 +362,18 @@ class FreeSwitchRecorder(EslSwitch):
             if path in targets:
                 return True
             await asyncio.sleep(CONFIRM)
-        return False
+        return await self._has_moved(take, connection.ask)
+
+    async def _has_moved(self, take: SwitchTake, ask: Callable[..., Awaitable[str]]) -> bool:
+        """Find a recording that an attended transfer moved to the other leg. The first leg may be live still."""
+        channel = self._channels.get(self._channel_of(take))
+        if channel is None or not channel.other or not _follows(take):
+            return False
+        targets = read_targets(await ask("uuid_buglist", channel.other))
+        if targets is None or self._files.path_on_switch(take.id) not in targets:
+            return False
+        self._moved[take.id] = channel.other
+        return True
 
     async def _ask(self, *parts: str) -> str:
         """Run an API command for a take. Raises `TakeRefused` if the switch does not answer."""
@@ -384,14 +391,6 @@ class FreeSwitchRecorder(EslSwitch):
 def _fail(proof: "asyncio.Future[None]", refused: TakeRefused) -> None:
     if not proof.done():
         proof.set_exception(refused)
-
-
-def _may_begin(take: SwitchTake, channel: Channel) -> bool:
-    """Return true if a take need not wait. To record a call without audio, FreeSWITCH would answer it early."""
-    options = take.take.options
-    if options.record_on_answer:
-        return channel.is_answered
-    return channel.is_bridged if options.record_on_bridge else channel.has_media
 
 
 def _follows(take: SwitchTake) -> bool:

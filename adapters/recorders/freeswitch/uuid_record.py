@@ -3,10 +3,16 @@
 from typing import Final
 
 from adapters.recorders.freeswitch.esl_protocol import variables
+from recordings.model.recording import Reason
 from recordings.ports.recorder import Take
 
 _GONE: Final = ("-ERR Cannot stop record session", "-ERR Cannot locate session")
 """Replies to a stop: the recording or its channel has ended."""
+NO_FILE: Final = {
+    "empty-file": (Reason.EMPTY, "the switch recorded no audio"),
+    "input-too-short": (Reason.TOO_SHORT, "the switch discarded the take because it was too short"),
+}
+"""The `Record-Completion-Cause` of recordings that the switch deletes."""
 
 
 def variables_of(take: Take, *, is_outbound: bool) -> str:

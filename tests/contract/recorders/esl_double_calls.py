@@ -87,6 +87,8 @@ class DoubleCalls:
         self.core_uuid = str(uuid.uuid4())
         self.pre_answered: set[str] = set()
         """Channels that a recording answered early."""
+        self.moved_from: set[tuple[str, str]] = set()
+        """Recordings that left a channel, which still replies that it stops them."""
         self.no_record_start = False
         self.no_audio = False
         self._emit = emit
@@ -151,14 +153,19 @@ class DoubleCalls:
     def transfer(self, name: str) -> None:
         """Transfer the other party of a channel: recordings that follow transfers move there, and the channel ends."""
         channel = self.channels[name]
-        other = self.channels[channel.bridged]
         if channel.variables.get("recording_follow_transfer") == "true":
-            for each in channel.recordings.values():
-                each.is_moved = True
-            other.recordings.update(channel.recordings)
-            channel.recordings.clear()
-        other.bridged = ""
+            self.move_recordings(name)
+        self.channels[channel.bridged].bridged = ""
         self.hang_up(name)
+
+    def move_recordings(self, name: str) -> None:
+        """Move the recordings to the other leg, as an attended transfer does when it begins."""
+        channel = self.channels[name]
+        for each in channel.recordings.values():
+            each.is_moved = True
+        self.channels[channel.bridged].recordings.update(channel.recordings)
+        self.moved_from.update((name, path) for path in channel.recordings)
+        channel.recordings.clear()
 
     def crash(self) -> None:
         """End the process: all calls end without an event, and their files keep what was written."""
@@ -195,9 +202,10 @@ class DoubleCalls:
         return "+OK Success\n"
 
     def stop(self, channel: DoubleChannel, path: str) -> str:
-        found = [
-            key for key, each in channel.recordings.items() if path == "all" or (key == path and not each.is_moved)
-        ]
+        if (channel.uuid, path) in self.moved_from:
+            return "+OK Success\n"
+        has_path = path in channel.recordings and not channel.recordings[path].is_moved
+        found = list(channel.recordings) if path == "all" else [path] if has_path else []
         for each in found:
             self.end(channel, channel.recordings[each], "success-maxtime")
         return "+OK Success\n" if found else "-ERR Cannot stop record session!\n"

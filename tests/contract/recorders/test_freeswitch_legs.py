@@ -1,7 +1,9 @@
 """The two legs of a call on FreeSWITCH, and transfers."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +78,27 @@ async def test_a_take_that_moved_is_stopped(plant: EslDoublePlant, said: Listene
     end = await said.end_of(take)
     assert isinstance(end, Ended)
     assert end.cause is EndCause.STOPPED
+
+
+@pytest.mark.parametrize("is_compared", [False, True])
+async def test_a_take_that_moved_while_its_leg_is_live_is_stopped(
+    plant: EslDoublePlant, said: Listener, is_compared: bool
+) -> None:
+    """Its first leg still replies that it stops the recording."""
+    await ring(plant, "first")
+    plant.double.calls.ring("second", originator="first", direction="outbound")
+    plant.double.calls.bridge("first", "second")
+    take = await begin(plant, "first", 1)
+    plant.double.calls.move_recordings("first")
+    if is_compared:
+        switch: Any = plant.recorder
+        await switch._compare(switch._connection, is_first=False)
+        await asyncio.sleep(0)
+        assert await plant.recorder.is_open(take.recording_id)
+    assert plant.bugs == 1
+    await plant.recorder.stop(take.recording_id)
+    assert plant.bugs == plant.files() == 0
+    assert isinstance(await said.end_of(take), Ended)
 
 
 async def test_a_take_ends_with_its_leg_if_it_must_not_follow(plant: EslDoublePlant, said: Listener) -> None:
