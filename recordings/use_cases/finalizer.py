@@ -261,7 +261,7 @@ class Finalizer:
             await self._media.delete(media.url)
             erased["audio"] = plain_location(media.url)
         elif media is not None:
-            erased["kept"] = plain_location(media.url)
+            erased["kept"] = provider_of(media.url)
         if media is not None and self._forget is not None:
             erased["renditions"] = await self._forget(media.sha256)
         spooled = await self.spool.forget(recording.id)

@@ -16,7 +16,7 @@ from recordings.model.account import Account
 from recordings.model.instants import DAY, HOUR
 from recordings.model.recording import Media, Reason, Recording, State
 from recordings.ports.audio import MediaAccessError, StoredObject
-from recordings.rules.media_keys import id_of, location_of, plain_location
+from recordings.rules.media_keys import id_of, location_of, plain_location, provider_of
 from recordings.use_cases.doctor import MOST_LOST, Doctor
 from recordings.use_cases.doctor_findings import Finding, Issue, Notes
 from recordings.use_cases.finalizer import media_key
@@ -478,6 +478,19 @@ def test_a_location_is_read_only_from_urls_that_this_service_made(url: str, loca
 )
 def test_a_location_is_noted_without_its_user(location: str, plain: str) -> None:
     assert plain_location(location) == plain
+
+
+@pytest.mark.parametrize(
+    ("url", "provider"),
+    [
+        ("https://ada:secret@files.example.org/4930123456/ada.mp3?X-Amz-Signature=1", "https://files.example.org"),
+        ("https://files.example.org?number=4930123456", "https://files.example.org"),
+        ("file:///var/audio/ada.mp3", "file://"),
+        ("local:ada.mp3", "local"),
+    ],
+)
+def test_a_purge_names_only_the_provider_of_audio_that_stays(url: str, provider: str) -> None:
+    assert provider_of(url) == provider
 
 
 @pytest.mark.parametrize(
