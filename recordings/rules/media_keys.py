@@ -46,14 +46,6 @@ def plain_location(location: str) -> str:
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
-def provider_of(url: str) -> str:
-    """Return the scheme and the host of a URL. In another system, a path can have numbers, and a query a signature."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url.partition(":")[0]
-    return f"{scheme}://{rest.partition('/')[0].partition('?')[0].rpartition('@')[2]}"
-
-
 def is_digest(name: str) -> bool:
     """Return true if a name is a SHA-256, not an id."""
     return len(name) == DIGEST and all(character in "0123456789abcdef" for character in name)

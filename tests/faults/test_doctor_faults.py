@@ -486,7 +486,7 @@ def test_a_location_is_noted_without_its_user(location: str, plain: str) -> None
         ("https://ada:secret@files.example.org/4930123456/ada.mp3?X-Amz-Signature=1", "https://files.example.org"),
         ("https://files.example.org?number=4930123456", "https://files.example.org"),
         ("file:///var/audio/ada.mp3", "file://"),
-        ("local:ada.mp3", "local"),
+        ("local:ada.mp3", "local://"),
     ],
 )
 def test_a_purge_names_only_the_provider_of_audio_that_stays(url: str, provider: str) -> None:
