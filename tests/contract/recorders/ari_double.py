@@ -124,6 +124,7 @@ class AriDouble:
     - `lost`: the types of events that are not sent. `repeated`: every event is sent twice. `delay`: seconds before it.
     - `slow`, `slow_list`: seconds before the response to a snoop, and to a list of channels.
     - `fails`: the paths, by their end, that answer with 500.
+    - `has_no_extension`: calls are accepted and dropped.
     - `silent`: requests are accepted and not answered; nothing is sent on the WebSocket, not even pongs.
     - `closing`: every event WebSocket is closed at once, without an error.
     - `ahead`: how many seconds its clock is ahead.
@@ -145,6 +146,7 @@ class AriDouble:
         self.sockets = 0
         self.port = 0
         self.vanishing = self.repeated = self.silent = self.read_only = self.closing = False
+        self.has_no_extension = False
         self.ahead = 0.0
         self.password = PASSWORD
         self.lost: set[str] = set()
@@ -434,7 +436,7 @@ class AriDouble:
         chan = Chan(identity, f"{name};1", "Down", pair=f"{identity};2", appl="AppDial2", exten="tone")
         created = chan.json()
         other = Chan(f"{identity};2", f"{name};2", appl="Wait", exten="tone", pair=identity)
-        if app and app not in self.apps:
+        if (app and app not in self.apps) or self.has_no_extension:
             # The response is a success, but the call is dropped.
             return web.json_response(created)
         for each in (chan, other):

@@ -28,6 +28,7 @@ from tests.contract.recorders.relay import HOST, Relay
 REAL_URL = os.environ.get("RECORDER_ARI_URL", "")
 ENDPOINT = os.environ.get("RECORDER_ARI_ENDPOINT", "Local/tone@default")
 DEADLINE = 20
+ATTEMPTS = 100
 OTHER_APPLICATION = "test-calls"
 
 
@@ -130,16 +131,33 @@ class RealAriPlant(AriPlant):
     # If the first half played audio, too, the two halves would answer each other's frames without a pause.
     first_half: ClassVar[Mapping[str, str]] = {"app": OTHER_APPLICATION}
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, url: str = REAL_URL) -> None:
         super().__init__(root)
-        parts = urlsplit(REAL_URL)
+        parts = urlsplit(url)
         self.host, self.port = parts.hostname or HOST, parts.port or 8088
         self.user, self.secret = unquote(parts.username or ""), unquote(parts.password or "")
 
     async def open(self) -> SwitchRecorder:
         recorder = await super().open()
         self._socket = await self._session.ws_connect("/ari/events", params={"app": OTHER_APPLICATION})
+        await self._try_call(recorder)
         return recorder
+
+    async def _try_call(self, recorder: SwitchRecorder) -> None:
+        """Make a call. Asterisk accepts a call to an extension that does not exist, and drops it."""
+        await self.ring("trial")
+        for _ in range(ATTEMPTS):
+            async with self._session.get("/ari/channels/trial") as response:
+                found = await response.json()
+            if found.get("state") == "Up":
+                await self.hang_up("trial")
+                while await recorder.find_call(ACCOUNT, "trial"):  # noqa: ASYNC110 - the recorder has events, not this
+                    await asyncio.sleep(0.01)
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(
+            f"{ENDPOINT} does not answer: add this extension of docs/switches.md, or set RECORDER_ARI_ENDPOINT"
+        )
 
     async def close(self) -> None:
         """Wait for the end of all channels, and delete the files of takes that the test left in progress."""
