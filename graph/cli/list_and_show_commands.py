@@ -12,6 +12,7 @@ import click
 
 from graph.cli.recording_view import FIELDS, full_view, line_of, short_view, table_of
 from graph.cli.shared_options import STORAGE, print_json, setting_options, with_services
+from recordings.model.audit_entry import AuditAction
 from recordings.model.errors import InvalidInput
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import DAY, HOUR, MINUTE, Millis, to_millis
@@ -32,6 +33,7 @@ from recordings.model.query import (
 from recordings.model.recording import SHELVES, DeliveryState, Reason, Shelf, State
 from recordings.model.user_metadata import values_of_text
 from recordings.ports.account_stores import all_accounts
+from recordings.ports.audit import list_object, recording_object
 
 if TYPE_CHECKING:
     from graph.services import Services
@@ -207,6 +209,8 @@ async def _rows(services: "Services", query: Query, limit: int) -> AsyncIterator
     after, left = None, limit
     while left > 0:
         page = await services.store.page(query, PageRequest(limit=min(left, MAX_PAGE), after=after, fields=FIELDS))
+        if page.rows:
+            await services.audit.record(None, AuditAction.LIST, list_object(query.account_id), rows=len(page.rows))
         for row in page.rows:
             yield row
         left -= len(page.rows)
@@ -221,6 +225,7 @@ async def _show(services: "Services", recording_id: str, is_table: bool) -> None
     if recording is None:
         message = f"there is no recording {recording_id!r}: `recordings list` shows the ids"
         raise click.ClickException(message)
+    await services.audit.record(None, AuditAction.READ, recording_object(recording))
     aside: Sequence[Path] = await services.spool.folders_aside(recording.id) if _is_safe(recording.id) else ()
     view: dict[str, Any] = full_view(recording, services.settings.data) | {"aside": [str(path) for path in aside]}
     if is_table:

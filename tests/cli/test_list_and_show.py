@@ -142,6 +142,14 @@ def test_one_recording_is_shown_with_its_files(cli: CommandLine) -> None:
     assert any(line.split() == ["reason", "NOT_AUDIO"] for line in table)
 
 
+def test_what_an_operator_reads_is_in_the_trail(cli: CommandLine, archive: str) -> None:
+    shown = cli.json("list", "--account", archive)
+    cli.json("show", shown[0]["id"])
+    read, listed = cli.json("audit", "list", "--account", archive, "--first", "2")
+    assert (read["action"], read["object"], read["actor_kind"]) == ("READ", shown[0]["id"], "OPERATOR")
+    assert (listed["action"], listed["details"]) == ("LIST", {"rows": len(shown)})
+
+
 def test_an_unknown_recording_is_an_error(cli: CommandLine, account: str) -> None:
     assert account
     for identity in ("202403-x", "../../etc/passwd", ""):
