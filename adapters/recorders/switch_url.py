@@ -28,6 +28,8 @@ NEEDED: Final[Mapping[str, frozenset[str]]] = {
     "esl": frozenset({"folder"}),
 }
 """The parameters that a scheme requires."""
+PROTECTED: Final[Mapping[str, str]] = {"ari": "USER:PASSWORD", "aris": "USER:PASSWORD", "esl": ":PASSWORD"}
+"""The schemes with credentials, and their form in the URL. Without a user, `esl` has the password of the module."""
 CHOICES: Final[Mapping[str, frozenset[str]]] = {"tracks": frozenset({"1", "2"})}
 """The allowed values of a parameter, if they are few."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
@@ -90,9 +92,10 @@ def parse_switch_url(text: str) -> SwitchUrl:
         given = ", ".join(accounts) or "none"
         allowed = "account=ID, once for each account, with an id of 32 hexadecimal digits (`recordings account list`)"
         raise ValueError(f"the accounts must be {allowed}; given: {given}")
+    if parts.scheme in PROTECTED and not (parts.password and (parts.username or parts.scheme == "esl")):
+        form = f"{parts.scheme}://{PROTECTED[parts.scheme]}@{parts.hostname}"
+        raise ValueError(f"it must have the credentials of the switch, such as {form}?name={names[0]}")
     options = _options(parts.scheme, parameters)
-    if options.get("upload") and not parts.password:
-        raise ValueError("the parameter upload needs the password of the switch in the URL: addresses depend on it")
     return SwitchUrl(
         scheme=parts.scheme,
         host=parts.hostname,

@@ -18,7 +18,7 @@ def test_the_parts_of_a_url() -> None:
 @pytest.mark.parametrize("scheme", PORTS)
 def test_the_usual_port(scheme: str) -> None:
     needed = "".join(f"&{name}=/x" for name in NEEDED.get(scheme, ()))
-    assert parse_switch_url(f"{scheme}://pbx?name=p&account={A}{needed}").port == PORTS[scheme]
+    assert parse_switch_url(f"{scheme}://u:hunter2@pbx?name=p&account={A}{needed}").port == PORTS[scheme]
 
 
 def test_a_call_belongs_to_the_stated_account_or_to_the_only_one() -> None:
@@ -49,7 +49,8 @@ def test_a_call_belongs_to_the_stated_account_or_to_the_only_one() -> None:
         (f"ng://pbx?name=p&account={A}&folder=", "the parameter folder is required for ng://"),
         (f"esl://:hunter2@pbx?name=p&account={A}", "the parameter folder is required for esl://"),
         (f"esl://:hunter2@pbx?name=p&account={A}&folder=/a&upload=ftp://x", "the parameter upload must be"),
-        (f"esl://pbx?name=p&account={A}&folder=/a&upload=http://x", "upload needs the password"),
+        (f"esl://pbx?name=p&account={A}&folder=/a", "credentials of the switch, such as esl://:PASSWORD@pbx?name=p"),
+        (f"ari://:hunter2@pbx?name=p&account={A}", "credentials of the switch, such as ari://USER:PASSWORD@pbx?name=p"),
         (f"esl://:hunter2@pbx?name=p&account={A}&folder=/a b", "given: /a b"),
         (f"esl://:hunter2@pbx?name=p&account={A}&folder=/a b&switch_folder=rec", "given: rec"),
         (f"esl://:hunter2@pbx?name=p&account={A}&folder=/a&switch_folder=/a,b", "given: /a,b"),

@@ -182,10 +182,11 @@ class RealEslPlant(EslPlant):
             self.folder.chmod(0o777)
         self._there = options.get("switch_folder") or str(self.folder)
         self._before = set(self.folder.iterdir())
-        settings = parse_switch_url(f"esl://{parts.netloc}?name=real&account={ACCOUNT}&folder={self.folder}")
-        host, port = settings.host, settings.port
         self._secrets = parts.netloc.rpartition("@")[0] or ":ClueCon"
-        self._control = await EslConnection.open(host, port, settings.user, settings.secret or "ClueCon")
+        address = f"{self._secrets}@{parts.netloc.rpartition('@')[2]}"
+        settings = parse_switch_url(f"esl://{address}?name=real&account={ACCOUNT}&folder={self.folder}")
+        host, port = settings.host, settings.port
+        self._control = await EslConnection.open(host, port, settings.user, settings.secret)
         self._reading = asyncio.create_task(self._control.read(lambda _event: None))
         self._uuids: list[str] = []
         self._call = await self._find_call()
