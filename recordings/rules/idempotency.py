@@ -70,3 +70,12 @@ def remember(changed: Recording, before: Recording, key: str | None, action: str
         return changed
     applied = (*changed.applied[1 - KEPT :], Applied(key, action))
     return replace(changed, applied=applied, revision=before.revision + 1)
+
+
+def entry_id_of(recording: Recording, action: str, key: str | None) -> str | None:
+    """Return the id of the audit entry of an action with a key. A repeated request has the same one, on each server.
+
+    A recording forgets old keys. The same key at a later revision is another action.
+    """
+    values = {"id": recording.id, "revision": recording.revision, "action": action, "key": key}
+    return None if key is None else fingerprint(values)[:32]

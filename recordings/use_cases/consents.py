@@ -12,7 +12,7 @@ from recordings.ports.recorder import Recorder, ServerUnreachable, TakeRefused
 from recordings.ports.recording_store import MetadataStore
 from recordings.ports.wake_up import WakeUp
 from recordings.rules.access import require_scope
-from recordings.rules.idempotency import was_applied
+from recordings.rules.idempotency import entry_id_of, was_applied
 from recordings.rules.lifecycle import apply
 from recordings.use_cases.authorized import Authorized
 from recordings.use_cases.save_event import RecordingWriter
@@ -55,8 +55,10 @@ class Consents:
             by = principal.name or principal.account_id
             event = Consented(at=self._clock.now(), state=state, by=by)
             apply(recording, event)
-        await self._audit.record(principal, AuditAction.CONSENT, recording_object(recording), state=state.value)
-        recording, _is_new = await self._writer.save_action(recording, event, key, action)
+        target, entry_id = recording_object(recording), entry_id_of(recording, action, key)
+        await self._audit.record(principal, AuditAction.CONSENT, target, entry_id=entry_id, state=state.value)
+        with Refusals(self._audit, principal, AuditAction.CONSENT, target):
+            recording, _is_new = await self._writer.save_action(recording, event, key, action)
         try:
             changed = await (self._begin(recording) if given else self._end(recording))
         except TakeRefused as refused:

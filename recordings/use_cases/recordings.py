@@ -44,7 +44,7 @@ from recordings.ports.recording_store import MetadataStore, choose_fields
 from recordings.ports.wake_up import WakeUp
 from recordings.rules.access import require_scope
 from recordings.rules.change_feed import final_changes
-from recordings.rules.idempotency import fingerprint, short_digest, was_applied
+from recordings.rules.idempotency import entry_id_of, short_digest, was_applied
 from recordings.rules.lifecycle import apply
 from recordings.rules.take_actions import TAKE_ACTIONS
 from recordings.use_cases.account_lists import AccountLists, with_node
@@ -314,8 +314,7 @@ class Recordings:
         return changed
 
     async def _record(self, principal: Principal, action: AuditAction, recording: Recording, key: str | None) -> None:
-        # A repeated request, also through another server, has the same entry.
-        entry_id = None if key is None else fingerprint({"id": recording.id, "action": action, "key": key})[:32]
+        entry_id = entry_id_of(recording, action, key)
         await self._audit.record(principal, action, recording_object(recording), entry_id=entry_id)
 
     # Recorder events

@@ -30,6 +30,7 @@ from recordings.model.errors import (
 )
 from recordings.model.events import Begun, Ended, Purged, Stored
 from recordings.model.feed_event import EventCursor, EventSelection, FeedEvent
+from recordings.model.ids import new_id
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import CLOCK_TOLERANCE, DAY
 from recordings.model.options import RecordingOptions
@@ -38,6 +39,7 @@ from recordings.model.recording import DeliveryState, EndCause, Hold, Media, Rea
 from recordings.model.retention import Retention
 from recordings.ports.recorder import Capability
 from recordings.ports.recording_store import StoreUnavailableError
+from recordings.rules.idempotency import KEPT
 from recordings.rules.lifecycle import apply
 from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.start import StartRequest
@@ -551,3 +553,14 @@ async def test_reads_of_live_calls_and_events_are_counted_and_refused_ones_are_n
         with pytest.raises(Forbidden):
             await refused
     assert [action for action, _ in installation.audit.refusals] == ["list", "list", "read", "read", "delete"]
+
+
+async def test_a_key_that_the_recording_forgot_makes_a_new_entry(installation: Installation) -> None:
+    kept = await stored(installation)
+    for _ in range(2):
+        await installation.service.delete(CALLER, kept.id, "k")
+        await installation.service.delete(CALLER, kept.id, "k")
+        await installation.service.restore(CALLER, kept.id)
+        for number in range(KEPT):
+            await installation.service.update(CALLER, kept.id, {"label": f"{number}"}, new_id())
+    assert installation.audit.entries.count(("delete", kept.id)) == 2
