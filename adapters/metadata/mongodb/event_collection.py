@@ -101,21 +101,24 @@ class EventCollection:
     async def events(
         self, account_ids: Collection[str], after: EventPosition, below: Millis | None, limit: int
     ) -> Sequence[FeedEvent]:
-        """Return the first events of these accounts after a position."""
-        end = LATEST if below is None else below
+        """Return the first `limit` events of these accounts after a position, or all if there are fewer."""
+        start, end = after.stamp, LATEST if below is None else below
+        wanted: dict[tuple[str, int], FeedEvent] = {}
         async with await self._causal_session() as session:
             begun = None if self._stream is None else self._stream.begun
             # The changes before the watermark, and those before the watch, are visible after these entries.
             for entry in (self._stamps.last_entry, begun):
                 if entry is not None:
                     session.advance_operation_time(entry)
-            # The order matters: an event that is moved between the two reads is found in the second place.
-            embedded = await self._embedded_events(list(account_ids), after.stamp, end, limit, session)
-            own = await self._own_events(list(account_ids), after.stamp, embedded.end, limit, session)
-        complete_to = min(embedded.end, own.end)
-        found = {event.key: event for event in (*embedded.events, *own.events)}
-        wanted = (event for event in found.values() if event.position > after and event.stamp < complete_to)
-        return list(islice(sorted(wanted, key=lambda event: event.position), limit))
+            while start < end and len(wanted) < limit:
+                # The order matters: an event that is moved between the two reads is found in the second place.
+                embedded = await self._embedded_events(list(account_ids), start, end, limit, session)
+                own = await self._own_events(list(account_ids), start, embedded.end, limit, session)
+                found = (event for event in (*embedded.events, *own.events) if event.position > after)
+                wanted |= {event.key: event for event in found if event.stamp < own.end}
+                # A range with many events was divided.
+                start = own.end
+        return list(islice(sorted(wanted.values(), key=lambda event: event.position), limit))
 
     async def _embedded_events(
         self, accounts: list[str], start: Millis, end: Millis, limit: int, session: Any

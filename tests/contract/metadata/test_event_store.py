@@ -107,6 +107,18 @@ async def test_pages_have_each_event_once_and_in_order(store: MetadataStore) -> 
     ]
 
 
+async def test_a_page_is_only_shorter_at_the_end(store: MetadataStore) -> None:
+    # A reader takes a short page for the end of the feed.
+    many = [recording(account_id=ACCOUNTS[0]) for _ in range(450)]
+    await asyncio.gather(*(store.insert(each, event_of(each)) for each in many))
+    sizes, after = list[int](), BEGINNING
+    while not sizes or sizes[-1]:
+        found = await store.events(ACCOUNTS[:1], after, None, 200)
+        sizes.append(len(found))
+        after = found[-1].position if found else after
+    assert sizes == [200, 200, 50, 0]
+
+
 async def test_an_event_of_an_account_is_stored_once(store: MetadataStore) -> None:
     given = FeedEvent(account_id=ACCOUNTS[0], subject="account", revision=3, type=EventType.POLICY_CHANGED, time=NOW)
     await store.add_event(given)
