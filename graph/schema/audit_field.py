@@ -8,6 +8,7 @@ from strawberry import UNSET
 
 from graph.execution.compiler import PlanInput
 from graph.schema.audit_enums import AuditAction, AuditOutcome
+from graph.schema.audit_types import AuditPageSource
 from graph.schema.field_info import Info
 from graph.schema.global_id import ACCOUNT, RECORDING, plain
 from graph.schema.page_arguments import PageArguments
@@ -59,16 +60,11 @@ async def resolve_audit_log(
     page = await context.audit.page(
         context.principal, wanted, request.limit, request.after, descendants=bool(descendants)
     )
-    nodes = [_node(item) for item in page.items]
-    cursors = [context.cursors.encode(TimeList.AUDIT, item.position) for item in page.items]
-    end = None if page.rest is None else context.cursors.encode(TimeList.AUDIT, page.rest)
-    return PlanInput(
-        {
-            "edges": [{"node": node, "cursor": cursor} for node, cursor in zip(nodes, cursors, strict=True)],
-            "nodes": nodes,
-            "page_info": {"has_next_page": end is not None, "end_cursor": end},
-        }
-    )
+    edges = [
+        {"node": _node(item), "cursor": context.cursors.encode(TimeList.AUDIT, item.position)} for item in page.items
+    ]
+    rest = None if page.rest is None else context.cursors.encode(TimeList.AUDIT, page.rest)
+    return PlanInput(AuditPageSource(edges, rest, is_start=request.after is None))
 
 
 def _filter(given: AuditLogFilter, own_account: str) -> AuditFilter:

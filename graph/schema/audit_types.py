@@ -1,10 +1,12 @@
 """The types of the audit trail. Their sources are entries of the domain."""
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 import strawberry
 
 from graph.schema.audit_enums import AuditAction, AuditActorKind, AuditOutcome, AuditWay
+from graph.schema.node_types import PageInfo
 from graph.schema.scalars import JSON, DateTime
 
 
@@ -67,19 +69,45 @@ class AuditEntryEdge:
     node: AuditEntry = strawberry.field(resolver=_node, description="The entry.")
 
 
-@strawberry.type(description="The position of a page in the audit trail.")
-class AuditPageInfo:
-    has_next_page: bool = strawberry.field(
-        description="Whether older entries may follow. A page with a filter examines a limited number of entries, so "
-        "it can have fewer entries than `first`, or none, although older ones follow."
-    )
-    end_cursor: str | None = strawberry.field(
-        description="The cursor after which the next page begins. Null if no entries follow."
-    )
+@dataclass(frozen=True, slots=True)
+class AuditPageSource:
+    """The source of an `AuditEntryConnection`, and of its `PageInfo`. `rest` is the cursor before the older entries."""
+
+    edges: list[dict[str, Any]]
+    rest: str | None
+    is_start: bool
+
+    @property
+    def nodes(self) -> list[Any]:
+        """The entries."""
+        return [edge["node"] for edge in self.edges]
+
+    @property
+    def start_cursor(self) -> str | None:
+        """The cursor of the first entry, or `None` on an empty page."""
+        return self.edges[0]["cursor"] if self.edges else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """The cursor after which the next page begins, or that of the last entry."""
+        return self.rest or (self.edges[-1]["cursor"] if self.edges else None)
+
+    @property
+    def ends(self) -> dict[str, bool]:
+        """The values of `hasNextPage` and `hasPreviousPage`."""
+        return {"hasNextPage": self.rest is not None, "hasPreviousPage": not self.is_start}
+
+
+def _page_info(page: strawberry.Parent[Any]) -> Any:
+    return page
 
 
 @strawberry.type(description="A page of the audit trail, newest first.")
 class AuditEntryConnection:
     edges: list[AuditEntryEdge] = strawberry.field(description="The entries of the page with their cursors.")
     nodes: list[AuditEntry] = strawberry.field(description="The entries of the page.")
-    page_info: AuditPageInfo = strawberry.field(description="The position of the page in the trail.")
+    page_info: PageInfo = strawberry.field(
+        resolver=_page_info,
+        description="The position of the page in the trail. A page with a filter examines a limited number of entries, "
+        "so it can have fewer entries than `first`, or none, although older ones follow.",
+    )

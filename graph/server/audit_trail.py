@@ -26,7 +26,7 @@ from recordings.model.audit_entry import (
     actor_of,
     end_of,
 )
-from recordings.model.errors import Forbidden, NotFound, Refused, Unauthenticated
+from recordings.model.errors import Forbidden, ForbiddenByPolicy, NotFound, Refused, Unauthenticated
 from recordings.model.ids import new_id
 from recordings.model.instants import Millis
 from recordings.model.recording import Recording
@@ -37,7 +37,7 @@ COUNT_SECONDS: Final = 1.0
 """How long reads and refusals are counted together."""
 MAX_COUNTED: Final = 1_000
 """How many different reads and refusals are counted at once. Then they are written early."""
-_DENIED: Final = (Forbidden, NotFound, Unauthenticated)
+_DENIED: Final = (Forbidden, ForbiddenByPolicy, NotFound, Unauthenticated)
 _LOGGED: Final = frozenset({AuditAction.LIST, AuditAction.READ})
 """Actions without a log line: the access log has each request."""
 _log: Final = logger("audit")

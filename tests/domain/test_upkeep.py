@@ -33,6 +33,7 @@ class Parts:
         self.finalize_result: Callable[[Recording], Awaitable[Event | None]] | None = None
         self.delivery_result: Callable[[Recording], Awaitable[DeliveryResult]] | None = None
         self.cleared: list[str] = []
+        self.expired: list[str] = []
         self.moves: list[tuple[State, str]] = []
         self.faults: list[tuple[str, str]] = []
         self.unknown: list[str] = []
@@ -47,6 +48,9 @@ class Parts:
         return (
             await self.delivery_result(recording) if self.delivery_result else DeliveryResult(DeliveryOutcome.DELIVERED)
         )
+
+    async def note_expiry(self, recording: Recording) -> None:
+        self.expired.append(recording.id)
 
     async def clear(self, recording: Recording) -> None:
         self.cleared.append(recording.id)
@@ -147,6 +151,7 @@ async def test_any_node_does_steps_that_need_no_audio_of_a_gone_node(installatio
     (claimed,) = await upkeep.claim(8)
     await upkeep.step(claimed)
     trashed = await found(installation, kept)
+    assert (parts.faults, parts.expired) == ([], [kept.id])
     assert (trashed.state, trashed.trashed_from) == (State.TRASHED, State.FAILED)
     assert trashed.purge_at == installation.clock.now() + 3 * DAY
 

@@ -22,6 +22,9 @@ FIND = """query Find($id: String!) {
     nodes { plainId state reason endCause origin policy { source documentId cell } }
   }
 }"""
+REFUSED = """{ auditLog(first: 10, filter: {outcome: DENIED, action: [FORBID_CALL]}) {
+  nodes { action object { id } actor { name } details }
+} }"""
 ON = [{"decision": "RECORD"}]
 
 
@@ -84,9 +87,9 @@ def test_bar_6_a_stream_under_never_is_refused_before_its_first_audio(
     assert call.close_reason.startswith(f"the account {DEMO_ACCOUNT} has a lock NEVER")
     assert client.graphql(FIND, id="secret-call")["recordings"]["nodes"] == []
     until(lambda: not list((server.data / "spool").rglob("*.mulaw")))
-    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
-    (line,) = [line for line in lines if line.get("call_id") == "secret-call" and line["event"] == "refuse"]
-    assert (line["principal"], line["decision"]) == ("policy", "DO_NOT_RECORD")
+    (entry,) = until(lambda: client.graphql(REFUSED)["auditLog"]["nodes"])
+    assert (entry["action"], entry["object"]["id"], entry["actor"]["name"]) == ("FORBID_CALL", "secret-call", "policy")
+    assert entry["details"]["decision"] == "DO_NOT_RECORD"
 
 
 def test_an_upload_under_never_is_refused_and_nothing_is_stored(server: Server, client: Client, ingest: str) -> None:

@@ -120,7 +120,7 @@ def test_a_stop_during_the_start_is_clean(data: Path) -> None:
     server.launch_unforked()
     try:
         # The server creates this file right before it opens the store, which is unreachable.
-        until((data / "secret.key").exists)
+        until((data / "node").exists)
         assert server.stop() == 0
         assert server.log.read_text() == ""
     finally:

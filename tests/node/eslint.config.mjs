@@ -20,7 +20,7 @@ export default [
           acceptedIdTypes: ["ID"],
           exceptions: {
             types: [
-              "Hold", "Media", "PageInfo", "PlannedRecording", "PolicyCell", "PolicyLevel", "PolicyLock",
+              "AccountQuota", "AccountUsage", "AuditObject", "Hold", "Media", "PageInfo", "PlannedRecording", "PolicyCell", "PolicyLevel", "PolicyLock",
               "RecordingConsent", "RecordingOptions", "Span", "Viewer", "_Service",
             ],
             suffixes: [

@@ -12,13 +12,13 @@ from tests.graph.api import CURSORS, GRANTS, authenticate, recording
 from tests.support.memory_installation import open_installation
 
 
-async def run(folder: Path, *command: str) -> str:
-    """Return the output of a command. Fail the test if the command fails."""
+async def run(folder: Path, *command: str, expected: int = 0) -> str:
+    """Return the output of a command. Fail the test if its exit status is not the expected one."""
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     said, _ = await asyncio.wait_for(process.communicate(), 120)
-    assert process.returncode == 0, said.decode()
+    assert process.returncode == expected, said.decode()
     return said.decode()
 
 

@@ -21,6 +21,14 @@ HERE: Final = Path(__file__).parent
 REPOSITORY: Final = HERE.parents[1]
 COMMITTED: Final = REPOSITORY / "schema.graphql"
 EDITOR: Final = REPOSITORY / "scripts" / "graphiql"
+EXCEPTIONS: Final = {
+    # Entries and events are read as pages only, in one direction, and events after a place in the feed.
+    ("relay-edge-types", "type AuditEntryEdge"),
+    ("relay-edge-types", "type RecordingEventEdge"),
+    ("relay-arguments", "auditLog"),
+    ("relay-arguments", "recordingEvents"),
+}
+"""The findings of eslint that are accepted: the rule, and the line of the schema."""
 
 
 async def test_the_graphql_over_http_audit_passes(folder: Path, tmp_path: Path) -> None:
@@ -29,8 +37,17 @@ async def test_the_graphql_over_http_audit_passes(folder: Path, tmp_path: Path) 
     assert json.loads(said.splitlines()[-1]) == {"ok": 61, "of": 61}, said
 
 
-async def test_eslint_has_no_findings_in_the_schema(folder: Path) -> None:
-    await run(folder, "node_modules/.bin/eslint", "schema.graphql")
+async def test_eslint_has_no_other_findings_in_the_schema(folder: Path) -> None:
+    said = await run(folder, "node_modules/.bin/eslint", "-f", "json", "schema.graphql", expected=1)
+    lines = (folder / "schema.graphql").read_text(encoding="utf-8").splitlines()
+    found = {(each["ruleId"].partition("/")[2], lines[each["line"] - 1].strip("( {")) for each in _messages(said)}
+    assert found == EXCEPTIONS
+
+
+def _messages(said: str) -> list[dict[str, Any]]:
+    (report,) = json.loads(said)
+    messages: list[dict[str, Any]] = report["messages"]
+    return messages
 
 
 async def walk(folder: Path, installation: Path, settings: GraphQLSettings | None = None) -> None:
