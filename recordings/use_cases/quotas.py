@@ -12,6 +12,7 @@ from recordings.model.call import Call
 from recordings.model.errors import Forbidden, QueryTooBroad, QuotaExceeded
 from recordings.model.instants import DAY, SECOND, Millis
 from recordings.model.quota import STORED_KINDS, Quota, QuotaKind, Usage
+from recordings.model.recording import Shelf
 from recordings.model.stats import Figures, Period, PeriodField
 from recordings.ports.audit import Audit, Refusals
 from recordings.ports.clock import Clock
@@ -124,7 +125,7 @@ class Quotas:
         if found is not None and found.at <= now < found.at + FRESH:
             return found
         self._accepted.pop(account_id, None)
-        stored = await self._sum(account_id, _ALL_TIME)
+        stored = await self._sum(account_id, _ALL_TIME, Shelf.LIVE, Shelf.TRASH)
         today = await self._today(account_id, now)
         measured = _Measured(now, stored.bytes, today.count, today.audio_ms)
         self._measured[account_id] = measured
@@ -137,15 +138,16 @@ class Quotas:
     async def _today(self, account_id: str, now: Millis) -> Figures:
         period = Period(now // DAY * DAY, now // DAY * DAY + DAY, PeriodField.CREATED)
         try:
-            return await self._sum(account_id, period)
+            # A purge makes no room for another recording on the same day.
+            return await self._sum(account_id, period, *Shelf)
         except QueryTooBroad:
             # So many recordings that they are not counted one by one. Their starts are nearly the same times.
-            return await self._sum(account_id, replace(period, field=PeriodField.START))
+            return await self._sum(account_id, replace(period, field=PeriodField.START), *Shelf)
 
-    async def _sum(self, account_id: str, period: Period) -> Figures:
+    async def _sum(self, account_id: str, period: Period, *shelves: Shelf) -> Figures:
         total = Figures()
-        for trashed in (False, True):
-            part = await self._stats.total(account_id, period, trashed=trashed)
+        for shelf in shelves:
+            part = await self._stats.total(account_id, period, shelf)
             total.count += part.count
             total.bytes += part.bytes
             total.audio_ms += part.audio_ms

@@ -63,15 +63,16 @@ class RecordingStats:
         check(query.where)
         edges = edges_of(query, zone)
         as_of = self._clock.now()
-        sums = _Sums(query, edges, principal.owner_id)
+        shelf = Shelf.TRASH if query.trashed else Shelf.LIVE
+        sums = _Sums(query, edges, principal.owner_id, shelf)
         await self._add_all(sums, await self._accounts(principal, account_id, query))
         rows = StatsTable(query, zone, edges).rows(sums.groups)
         return StatsResult(rows, sums.total(), as_of, sums.examined)
 
-    async def total(self, account_id: str, period: Period, *, trashed: bool) -> Figures:
-        """Return the figures of all recordings of an account, for the service itself. Raises `QueryTooBroad`."""
-        query = StatsQuery(period=period, trashed=trashed, histograms=False)
-        sums = _Sums(query, edges_of(query, check_query(query)), None)
+    async def total(self, account_id: str, period: Period, shelf: Shelf) -> Figures:
+        """Return the figures of an account's recordings, for the service itself. Raises `QueryTooBroad`."""
+        query = StatsQuery(period=period, histograms=False)
+        sums = _Sums(query, edges_of(query, check_query(query)), None, shelf)
         await self._add_all(sums, [account_id])
         return sums.total()
 
@@ -130,14 +131,14 @@ class RecordingStats:
 class _Sums:
     """The sums of one question, by bucket and group."""
 
-    def __init__(self, query: StatsQuery, edges: Sequence[Millis], owner_id: str | None) -> None:
+    def __init__(self, query: StatsQuery, edges: Sequence[Millis], owner_id: str | None, shelf: Shelf) -> None:
         self.query = query
         self.edges = edges
         self.groups: dict[tuple[Millis, Key], Figures] = {}
         self._owner_id = owner_id
         owner: Condition = EVERYTHING if owner_id is None else Equal(Dimension.OWNER.value, owner_id)
         self._where = And((owner, query.where))
-        self._shelf = (Shelf.TRASH if query.trashed else Shelf.LIVE).value
+        self._shelf = shelf.value
         self._account_at = query.group_by.index(Dimension.ACCOUNT) if Dimension.ACCOUNT in query.group_by else None
         names = [dimension.value for dimension in query.group_by if dimension is not Dimension.ACCOUNT]
         self._read_group = key_reader(names)

@@ -74,6 +74,17 @@ async def test_the_usage_counts_all_bytes_and_the_recordings_of_this_day(install
     assert (await checked.usage(principal(CHILD))).recordings_per_day == 0
 
 
+async def test_a_purge_makes_no_room_on_the_same_day(installation: Installation) -> None:
+    installation.clock.move(-(installation.clock.now() % DAY) + DAY // 2)
+    await stored(installation, 1)
+    found = await installation.store.load(f"202611-{1:032x}")
+    assert found is not None
+    gone = replace(found, state=State.PURGED, media=None, revision=found.revision + 1)
+    assert await installation.store.save(gone, found.revision)
+    usage = await quotas(installation).usage(principal())
+    assert (usage.bytes, usage.recordings_per_day) == (0, 1)
+
+
 @pytest.mark.parametrize("kind", ["bytes", "recordings_per_day", "decoding_seconds"])
 async def test_a_used_up_quota_refuses_starts(installation: Installation, kind: str) -> None:
     await stored(installation, 1, size=60, seconds=60)
