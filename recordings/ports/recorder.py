@@ -173,7 +173,7 @@ class SwitchState(StrEnum):
 
 
 class SwitchRecorder(LocalRecorder, Protocol):
-    """The recorder of one switch. It is never in the path of a call: the call goes on if this process dies.
+    """The recorder of one switch. It is never in the path of a call: the call continues if this process dies.
 
     It reports every call of its accounts, also those that began before it connected. After a lost connection it
     connects again, with a longer wait each time, and compares its takes with those on the switch: a take that ended
