@@ -1,14 +1,15 @@
-"""Signatures of outgoing requests: HMAC-SHA256, with the headers and secrets of Standard Webhooks 1.0.
+"""Signatures of outgoing requests, with the headers, keys and secrets of Standard Webhooks 1.0.
 
-The signed text is the id of the message, its time and its body, separated by dots. During a rotation a request has one
-signature for each secret, so the receiver can use either.
+The signed text is the id of the message, its time and its body, separated by dots. A secret `whsec_` signs with
+HMAC-SHA256 (`v1`), a private key `whsk_` with Ed25519 (`v1a`). A request has one signature for each of them, so during
+a rotation the receiver can use either. Ed25519 needs a library, so the caller passes the function that signs.
 """
 
 import binascii
 import hmac
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -16,17 +17,31 @@ from recordings.model.errors import InvalidInput
 
 PREFIX: Final = "whsec_"
 """The beginning of a secret."""
+PRIVATE_PREFIX: Final = "whsk_"
+"""The beginning of a private key."""
+PUBLIC_PREFIX: Final = "whpk_"
+"""The beginning of a public key."""
 MIN_BYTES: Final = 24
 MAX_BYTES: Final = 64
+KEY_BYTES: Final = 32
+"""The length of a private key and of a public key."""
 ID_HEADER: Final = "webhook-id"
 TIME_HEADER: Final = "webhook-timestamp"
 SIGNATURE_HEADER: Final = "webhook-signature"
 _NEW_BYTES: Final = 32
 
+SignEd25519 = Callable[[bytes, bytes], bytes]
+"""Return the signature of a text by a private key of 32 bytes. The key comes first."""
+
 
 def new_signing_secret() -> str:
     """Return a new secret."""
     return PREFIX + b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
+
+
+def new_signing_key() -> str:
+    """Return a new private key for Ed25519. Any 32 random bytes are one."""
+    return PRIVATE_PREFIX + b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def read_signing_secret(text: str) -> bytes:
@@ -35,14 +50,34 @@ def read_signing_secret(text: str) -> bytes:
     Raises:
         InvalidInput: it is not `whsec_` with 24 to 64 bytes in base64.
     """
+    return _read(text, PREFIX, MIN_BYTES, MAX_BYTES)
+
+
+def read_signing_key(text: str) -> bytes:
+    """Return the bytes of a private key. The error does not contain the key.
+
+    Raises:
+        InvalidInput: it is not `whsk_` with 32 bytes in base64.
+    """
+    return _read(text, PRIVATE_PREFIX, KEY_BYTES, KEY_BYTES)
+
+
+def _read(text: str, prefix: str, least: int, most: int) -> bytes:
     try:
-        key = b64decode(text.removeprefix(PREFIX), validate=True)
+        key = b64decode(text.removeprefix(prefix), validate=True)
     except (binascii.Error, ValueError):
         key = b""
-    if not text.startswith(PREFIX) or not MIN_BYTES <= len(key) <= MAX_BYTES:
-        allowed = f"{PREFIX} and {MIN_BYTES} to {MAX_BYTES} bytes in base64"
-        raise InvalidInput.of(("secret",), "pattern", f"{len(text)} characters", allowed)
+    if not text.startswith(prefix) or not least <= len(key) <= most:
+        length = f"{least}" if least == most else f"{least} to {most}"
+        raise InvalidInput.of(
+            ("secret",), "pattern", f"{len(text)} characters", f"{prefix} and {length} bytes in base64"
+        )
     return key
+
+
+def public_key(key: bytes) -> str:
+    """Return the text of a public key."""
+    return PUBLIC_PREFIX + b64encode(key).decode()
 
 
 class MessageSignature:
@@ -53,7 +88,7 @@ class MessageSignature:
 
     def __init__(self, keys: Sequence[bytes], message_id: str, timestamp: int) -> None:
         self._id, self._timestamp = message_id, timestamp
-        start = f"{message_id}.{timestamp}.".encode()
+        start = _start(message_id, timestamp)
         self._macs = [hmac.new(key, start, sha256) for key in keys]
 
     def update(self, part: bytes) -> None:
@@ -67,8 +102,23 @@ class MessageSignature:
         return {ID_HEADER: self._id, TIME_HEADER: str(self._timestamp), SIGNATURE_HEADER: " ".join(signatures)}
 
 
-def signature_headers(keys: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the headers for a request whose whole body is in memory."""
-    signature = MessageSignature(keys, message_id, timestamp)
+def signature_headers(
+    secrets: Sequence[str], message_id: str, timestamp: int, body: bytes, sign_ed25519: SignEd25519
+) -> dict[str, str]:
+    """Return the headers for a request whose whole body is in memory.
+
+    `secrets` are secrets and private keys as text, the newest first. The signatures by secrets are the first ones,
+    because a receiver that knows only these may read no further.
+    """
+    macs = [read_signing_secret(each) for each in secrets if each.startswith(PREFIX)]
+    signature = MessageSignature(macs, message_id, timestamp)
     signature.update(body)
-    return signature.headers()
+    headers = signature.headers()
+    text = _start(message_id, timestamp) + body
+    keys = [read_signing_key(each) for each in secrets if each.startswith(PRIVATE_PREFIX)]
+    lists = [headers[SIGNATURE_HEADER], *(f"v1a,{b64encode(sign_ed25519(key, text)).decode()}" for key in keys)]
+    return headers | {SIGNATURE_HEADER: " ".join(filter(None, lists))}
+
+
+def _start(message_id: str, timestamp: int) -> bytes:
+    return f"{message_id}.{timestamp}.".encode()

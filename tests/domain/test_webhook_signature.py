@@ -1,24 +1,34 @@
 """Signatures of outgoing requests, checked by the library of Standard Webhooks for receivers."""
 
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from adapters.identity import ed25519
 from recordings.model.errors import InvalidInput
 from recordings.rules.webhook_signature import (
     MessageSignature,
+    new_signing_key,
     new_signing_secret,
+    public_key,
+    read_signing_key,
     read_signing_secret,
     signature_headers,
 )
 
 KEYS = st.binary(min_size=24, max_size=64)
+
+
+def _secret(key: bytes) -> str:
+    return f"whsec_{b64encode(key).decode()}"
 
 
 @given(keys=st.lists(KEYS, min_size=1, max_size=2), body=st.text(max_size=2_000), cuts=st.lists(st.integers(0, 2_000)))
@@ -31,7 +41,7 @@ def test_every_secret_verifies_the_message_however_its_body_arrives(
     for start, end in pairwise(edges):
         signature.update(data[start:end])
     headers = signature.headers()
-    assert headers == signature_headers(keys, "msg", now, data)
+    assert headers == signature_headers([_secret(key) for key in keys], "msg", now, data, ed25519.sign)
     for key in keys:
         # Its `verify` also parses the body as JSON.
         expected = Webhook(b64encode(key).decode()).sign("msg", datetime.fromtimestamp(now, UTC), body)
@@ -40,16 +50,16 @@ def test_every_secret_verifies_the_message_however_its_body_arrives(
 
 def test_the_library_accepts_the_message_and_rejects_changes_of_it() -> None:
     secret, body, now = new_signing_secret(), b'{"a": 1}', int(time.time())
-    headers = signature_headers([read_signing_secret(secret)], "msg_1", now, body)
+    headers = signature_headers([secret], "msg_1", now, body, ed25519.sign)
     receiver = Webhook(secret)
     receiver.verify(body, headers)
     wrong = [
         (body + b" ", headers),
         (body, headers | {"webhook-id": "msg_2"}),
         (body, headers | {"webhook-timestamp": str(now + 1)}),
-        (body, signature_headers([read_signing_secret(new_signing_secret())], "msg_1", now, body)),
+        (body, signature_headers([new_signing_secret()], "msg_1", now, body, ed25519.sign)),
         # Older than five minutes.
-        (body, signature_headers([read_signing_secret(secret)], "msg_1", now - 400, body)),
+        (body, signature_headers([secret], "msg_1", now - 400, body, ed25519.sign)),
     ]
     for each_body, each_headers in wrong:
         with pytest.raises(WebhookVerificationError):
@@ -57,8 +67,9 @@ def test_the_library_accepts_the_message_and_rejects_changes_of_it() -> None:
 
 
 def test_the_signature_is_the_one_of_the_specification() -> None:
-    key = read_signing_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    headers = signature_headers([key], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}')
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    body = b'{"test": 2432232314}'
+    headers = signature_headers([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body, ed25519.sign)
     assert headers == {
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
         "webhook-timestamp": "1614265330",
@@ -68,7 +79,7 @@ def test_the_signature_is_the_one_of_the_specification() -> None:
 
 @given(KEYS)
 def test_a_secret_of_24_to_64_bytes_is_read(key: bytes) -> None:
-    assert read_signing_secret(f"whsec_{b64encode(key).decode()}") == key
+    assert read_signing_secret(_secret(key)) == key
 
 
 @pytest.mark.parametrize(
@@ -92,5 +103,45 @@ def test_another_secret_is_rejected_and_not_shown(secret: str) -> None:
     assert len(secret) < 10 or secret not in str(refused.value)
 
 
+@pytest.mark.parametrize("length", [31, 33, 64])
+def test_a_private_key_has_32_bytes(length: int) -> None:
+    text = f"whsk_{b64encode(bytes(length)).decode()}"
+    with pytest.raises(InvalidInput, match="whsk_ and 32 bytes in base64") as refused:
+        read_signing_key(text)
+    assert text not in str(refused.value)
+    with pytest.raises(InvalidInput):
+        read_signing_key(new_signing_secret())
+
+
+def test_a_request_has_a_signature_for_each_secret_and_key_of_a_rotation() -> None:
+    body, now = b'{"type": "recording.stored"}', int(time.time())
+    values = [new_signing_secret(), new_signing_key(), new_signing_secret(), new_signing_key()]
+    headers = signature_headers(values, "evt_1", now, body, ed25519.sign)
+    signatures = headers["webhook-signature"].split(" ")
+    assert [each.partition(",")[0] for each in signatures] == ["v1", "v1", "v1a", "v1a"]
+    for secret in values[::2]:
+        Webhook(secret).verify(body, headers)
+    for text, signature in zip(values[1::2], signatures[2:], strict=True):
+        shown = public_key(ed25519.public_key(read_signing_key(text)))
+        assert shown.startswith("whpk_")
+        verifier = Ed25519PublicKey.from_public_bytes(b64decode(shown.removeprefix("whpk_")))
+        signed = b64decode(signature.removeprefix("v1a,"))
+        verifier.verify(signed, f"evt_1.{now}.".encode() + body)
+        with pytest.raises(InvalidSignature):
+            verifier.verify(signed, f"evt_1.{now}.".encode() + body + b" ")
+    # The library knows no Ed25519, so it rejects a request with these signatures only.
+    alone = signature_headers(values[1::2], "evt_1", now, body, ed25519.sign)
+    assert [each.partition(",")[0] for each in alone["webhook-signature"].split(" ")] == ["v1a", "v1a"]
+    with pytest.raises(WebhookVerificationError):
+        Webhook(values[0]).verify(body, alone)
+
+
+def test_the_ed25519_signature_is_that_of_rfc_8032() -> None:
+    # RFC 8032, section 7.1, test 3.
+    key = bytes.fromhex("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7")
+    assert ed25519.public_key(key).hex() == "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025"
+    assert ed25519.sign(key, bytes.fromhex("af82")).hex().startswith("6291d657deec24024827e69c3abe01a30ce548a284743a44")
+
+
 def test_each_new_secret_is_another_one() -> None:
-    assert len({new_signing_secret() for _ in range(100)}) == 100
+    assert len({new_signing_secret() for _ in range(100)} | {new_signing_key() for _ in range(100)}) == 200
