@@ -7,6 +7,8 @@ import hypothesis
 import pytest
 import structlog
 
+from recordings.model import user
+
 pytest_plugins = ["tests.servers.fixtures"]
 
 LONG = (
@@ -21,6 +23,9 @@ LONG = (
 # Test machines can be slow. No test proves anything about time with a deadline of hypothesis.
 hypothesis.settings.register_profile("unhurried", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("unhurried")
+
+# Hundreds of tests make users. `test_a_guess_is_expensive` proves the real cost, in a process of its own.
+user._COST = 2**4  # type: ignore[misc]
 
 # The default renderer shows all local variables of a traceback with rich. That takes a second for each error.
 _renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

@@ -1,6 +1,8 @@
 """Users: the stored hashes of a password, and the use cases."""
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -154,6 +156,14 @@ async def test_a_user_stays_known_after_its_last_recording_is_deleted(
     assert await users.is_known(principal(), ACCOUNT, "owner")
     await RecordingWriter(installation.store).save_event(trashed, Purged(at=now))
     assert await users.is_known(principal(), ACCOUNT, "owner")
+
+
+def test_a_guess_is_expensive() -> None:
+    # In a process of its own, because the tests hash cheaply (`tests/conftest.py`).
+    code = f"from recordings.model.user import *; print(hash_credential({ACCOUNT!r}, Method.MD5, 'f' * 32))"
+    hashed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    salt = f"v2 user:{ACCOUNT}:md5".encode()
+    assert hashed == hashlib.scrypt(b"f" * 32, salt=salt, n=2**14, r=8, p=1, dklen=32).hex()
 
 
 async def test_accounts_are_found_by_name_realm_or_number(installation: Installation, users: ManageUsers) -> None:
