@@ -9,6 +9,8 @@ from graph.execution.request_errors import HttpError
 
 JSON: Final = "application/json"
 RESPONSE: Final = "application/graphql-response+json"
+EVENT_STREAM: Final = "text/event-stream"
+MULTIPART: Final = "multipart/mixed"
 _SAFE_HEADERS: Final = (
     "authorization", "x-auth-token", "x-requested-with", "apollo-require-preflight", "graphql-require-preflight",
 )  # fmt: skip
@@ -34,6 +36,22 @@ def response_type(accept: str | None) -> str:
             best, found = rank, offered
     if found is None:
         raise HttpError(406, "NOT_ACCEPTABLE", f"no accepted media type is available: accept {RESPONSE} or {JSON}")
+    return found
+
+
+@lru_cache(maxsize=256)
+def stream_type(accept: str | None) -> str | None:
+    """Return the media type of a stream of results for an `Accept` header: `EVENT_STREAM`, `MULTIPART` or `None`.
+
+    A wildcard does not count: most clients that send one cannot read a stream. `MULTIPART` needs the parameter
+    `subscriptionSpec=1.0`, because other protocols use the same media type. Of two types with the same quality, the
+    first one is chosen.
+    """
+    best, found = 0.0, None
+    for each in parse_accept(accept or "", max_length=None):
+        is_stream = each.name == EVENT_STREAM or (each.name == MULTIPART and each.values("subscriptionspec") == ["1.0"])
+        if is_stream and each.quality > best:
+            best, found = each.quality, each.name
     return found
 
 

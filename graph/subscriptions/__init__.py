@@ -1,0 +1,1 @@
+"""Subscriptions: their execution, and the protocols that stream their results."""
