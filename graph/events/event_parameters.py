@@ -11,8 +11,7 @@ from graph.schema.event_connection import RecordingEventFilter, cursor_of, selec
 from graph.schema.json_filter import filter_of
 from graph.schema.resolver_context import Context
 from recordings.model.errors import InvalidInput
-from recordings.model.feed_event import EventCursor, EventSelection, EventType
-from recordings.rules.event_document import EventInclude
+from recordings.model.feed_event import EventCursor, EventInclude, EventSelection, EventType
 from recordings.use_cases.event_feed import MAX_EVENTS
 
 NAMES: Final = ("account", "descendants", "types", "recording", "filter", "include", "since", "limit", "wait")

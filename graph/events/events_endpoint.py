@@ -22,8 +22,8 @@ from graph.schema.build import EVENTS_COST
 from graph.schema.camel_case import explain
 from graph.schema.resolver_context import Context
 from recordings.model.errors import Forbidden, NotFound, Refused, Unauthenticated
-from recordings.model.feed_event import EventCursor, EventType
-from recordings.rules.event_document import SCHEMA_PATH, VERSION, EventInclude, cloud_event, schema_of
+from recordings.model.feed_event import EventCursor, EventInclude, EventType
+from recordings.rules.event_document import SCHEMA_PATH, VERSION, cloud_event, schema_of
 from recordings.use_cases.event_reader import ReadEvent
 
 CURSOR_HEADER: Final = "events-cursor"

@@ -45,6 +45,7 @@ describe(
         AuditAction.KEY: "An API key was created or revoked.",
         AuditAction.INGEST_ADDRESS: "An ingest address was created or revoked.",
         AuditAction.SECRET: "A secret of an account was set or removed.",
+        AuditAction.WEBHOOK: "A webhook was created, changed, deleted, tested or replayed.",
         AuditAction.TOKEN: "A token was issued by a command, or all tokens were ended.",
         AuditAction.LOGIN: "A client signed in, or its credentials were refused.",
         AuditAction.LOGOUT: "A client ended its token.",

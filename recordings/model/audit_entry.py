@@ -45,6 +45,7 @@ class AuditAction(StrEnum):
     KEY = "KEY"
     INGEST_ADDRESS = "INGEST_ADDRESS"
     SECRET = "SECRET"  # noqa: S105 - the name of an action
+    WEBHOOK = "WEBHOOK"
     TOKEN = "TOKEN"  # noqa: S105 - the name of an action
     LOGIN = "LOGIN"
     LOGOUT = "LOGOUT"

@@ -51,6 +51,13 @@ class EventType(StrEnum):
 ACCOUNT_EVENTS: Final = frozenset({EventType.POLICY_CHANGED, EventType.WEBHOOK_DISABLED, EventType.WEBHOOK_TEST})
 
 
+class EventInclude(StrEnum):
+    """A part of the recording that a receiver may add to the data."""
+
+    PARTIES = "PARTIES"
+    METADATA = "METADATA"
+
+
 class EventPosition(NamedTuple):
     """The place of an event in the order of all events. It is comparable."""
 

@@ -18,6 +18,7 @@ from recordings.ports.policy_store import PolicyStore
 from recordings.ports.retention_run_store import RetentionRunStore
 from recordings.ports.secret_store import SecretStore
 from recordings.ports.stats_store import StatsStore
+from recordings.ports.webhook_store import WebhookStore
 
 
 class StoreUnavailableError(Exception):
@@ -188,6 +189,7 @@ class MetadataStore(
     SecretStore,
     AuditStore,
     RetentionRunStore,
+    WebhookStore,
     Protocol,
 ):
     """Stores everything except audio."""

@@ -4,11 +4,11 @@ The data has ids and the outcome, but no phone number, no name, no signed URL an
 `schema_of` describes the data of a type as JSON Schema. Both use the same tables of fields, so they cannot differ.
 """
 
+import re
 from collections.abc import Collection, Mapping
-from enum import StrEnum
 from typing import Any, Final
 
-from recordings.model.feed_event import EventType, FeedEvent
+from recordings.model.feed_event import EventInclude, EventType, FeedEvent
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import to_iso
 from recordings.model.recording import Direction, Reason, State
@@ -18,15 +18,10 @@ VERSION: Final = "v1"
 SPEC_VERSION: Final = "1.0"
 SCHEMA_PATH: Final = "/events/schemas"
 _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_:-]")
+"""Standard Webhooks does not allow a full stop in an id, and a header no other letters. Imported ids may have them."""
 _STAMP_DIGITS: Final = 10
 """Digits of a stamp in an id. They are enough until the year 37,000."""
-
-
-class EventInclude(StrEnum):
-    """A part of the recording that a receiver may add to the data."""
-
-    PARTIES = "PARTIES"
-    METADATA = "METADATA"
 
 
 MEANINGS: Final[Mapping[EventType, str]] = {
@@ -86,9 +81,12 @@ _INCLUDED: Final[Mapping[EventInclude, Mapping[str, tuple[str, Mapping[str, Any]
 def event_id(event: FeedEvent) -> str:
     """Return the id of an event. It is the same however often the event is sent."""
     stamp = "".join(_BASE32[event.stamp >> shift & 31] for shift in range(5 * _STAMP_DIGITS - 5, -1, -5))
-    # Standard Webhooks does not allow a full stop in an id.
     subject = event.subject.partition("-")[2] or event.subject
-    return f"evt_{stamp}_{subject.replace('.', '-')}_{event.revision}"
+    return f"evt_{stamp}_{_UNSAFE.sub(_code, subject)}_{event.revision}"
+
+
+def _code(found: re.Match[str]) -> str:
+    return f"~{ord(found[0]):x}"
 
 
 def event_data(

@@ -34,6 +34,8 @@ class SecretKind(StrEnum):
     """Signs deliveries to `url`."""
     TWILIO = "twilio"
     """Checks the signatures of Twilio's media streams."""
+    WEBHOOK = "webhook"
+    """Signs the events of one webhook, which is the `part`."""
 
 
 class AccountSecrets:
@@ -72,18 +74,28 @@ class AccountSecrets:
         own = await self.values(account_id, SecretKind.TWILIO, address_id)
         return own or await self.values(account_id, SecretKind.TWILIO)
 
-    async def put(self, account_id: str, kind: SecretKind, value: str, part: str = "") -> None:
+    async def put(
+        self, account_id: str, kind: SecretKind, value: str, part: str = "", principal: Principal | None = None
+    ) -> None:
         """Add a value to a secret. The newest value before stays valid until `clear`, so that others can change over.
 
         Raises:
             InvalidInput: the value is not allowed.
             NotFound: there is no such account, or no such part of it.
         """
-        await self._put(account_id, kind, value, part, None)
+        await self._put(account_id, kind, value, part, principal)
 
-    async def clear(self, account_id: str, kind: SecretKind, part: str = "", *, only_old: bool = False) -> int:
+    async def clear(
+        self,
+        account_id: str,
+        kind: SecretKind,
+        part: str = "",
+        principal: Principal | None = None,
+        *,
+        only_old: bool = False,
+    ) -> int:
         """Delete a secret, or with `only_old` all values but the newest. Return how many values remain."""
-        return await self._clear(account_id, kind, part, only_old, None)
+        return await self._clear(account_id, kind, part, only_old, principal)
 
     async def rotate_delivery_secret(
         self, principal: Principal, account_id: str | None = None, secret: str | None = None
@@ -118,7 +130,7 @@ class AccountSecrets:
 
     async def _put(self, account_id: str, kind: SecretKind, value: str, part: str, principal: Principal | None) -> None:
         _check_value(kind, value)
-        await self._check_account(account_id, part)
+        await self._check_account(account_id, kind, part)
         name = _name(kind, part)
         target = AuditObject("secret", name, account_id)
         await self._audit.record(principal, AuditAction.SECRET, target, change="set")
@@ -140,7 +152,7 @@ class AccountSecrets:
         only_old: bool,  # noqa: FBT001 - private
         principal: Principal | None,
     ) -> int:
-        await self._check_account(account_id, part)
+        await self._check_account(account_id, kind, part)
         name = _name(kind, part)
         target = AuditObject("secret", name, account_id)
         await self._audit.record(principal, AuditAction.SECRET, target, change="old cleared" if only_old else "cleared")
@@ -154,11 +166,11 @@ class AccountSecrets:
             raise Forbidden(message)
         return account_id
 
-    async def _check_account(self, account_id: str, part: str) -> None:
+    async def _check_account(self, account_id: str, kind: SecretKind, part: str) -> None:
         if not is_hex_id(account_id) or await self._store.account(account_id) is None:
             message = f"there is no account {account_id[:MAX_ID]!r}"
             raise NotFound(message, path=("account",))
-        if part:
+        if part and kind is SecretKind.TWILIO:
             address = await self._store.ingest_address(part)
             if address is None or address.account_id != account_id:
                 message = f"the account has no ingest address {part[:MAX_ID]!r}"
@@ -215,7 +227,7 @@ def _name(kind: SecretKind, part: str) -> str:
 
 
 def _check_value(kind: SecretKind, value: str) -> None:
-    if kind is SecretKind.DELIVERY:
+    if kind in {SecretKind.DELIVERY, SecretKind.WEBHOOK}:
         read_signing_secret(value)
     elif not (0 < len(value) <= MAX_TOKEN and value.isascii() and value.isprintable() and " " not in value):
         allowed = f"1 to {MAX_TOKEN} printable ASCII characters without spaces"

@@ -15,16 +15,18 @@ from recordings.model.recording_policy import DocumentKind, PolicyDocument
 from recordings.model.rollup import COUNTED, CountedRow, Level, RowSelection, Slot
 from recordings.ports.recording_store import Taken, Unique
 from recordings.ports.secret_store import AccountSecret
+from tests.support.memory_webhooks import MemoryWebhooks
 
 
 def _row(recording: Recording) -> RecordingRow:
     return {**recording.to_row(), "changed": recording.modified}
 
 
-class MemoryStore:
+class MemoryStore(MemoryWebhooks):
     """The part of a `MetadataStore` that the use cases need."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.recordings: dict[str, Recording] = {}
         self.known: dict[str, Account] = {}
         self.disabled: set[str | None] = set()

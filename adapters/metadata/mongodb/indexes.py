@@ -36,6 +36,8 @@ PEERS: Final = "peers"
 CALLS: Final = "live_calls"
 SWITCHES: Final = "switches"
 EVENTS: Final = "events"
+WEBHOOKS: Final = "webhooks"
+WEBHOOK_ATTEMPTS: Final = "webhook_attempts"
 META: Final = "meta"
 
 DUE: Final = "due_by_account"
@@ -133,6 +135,11 @@ INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
         _index("held", "node", "state", "created", "_id", partialFilterExpression={"node": {"$gte": ""}}),
     ),
     EVENTS: (_index(BY_STAMP, "account_id", "stamp"),),
+    WEBHOOKS: (
+        _index("of_account", "account_id", "created", "_id"),
+        _index("due", "due_at", partialFilterExpression={**HAS_DUE, "enabled": True}),
+    ),
+    WEBHOOK_ATTEMPTS: (_index("of_webhook", "webhook_id", "number"),),
     ACCOUNTS: (
         _index("by_created", "created", "_id"),
         _index("of_tree", "tree", "created", "_id"),

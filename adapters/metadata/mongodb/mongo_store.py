@@ -18,6 +18,7 @@ from adapters.metadata.mongodb.retention_run_collection import RetentionRunColle
 from adapters.metadata.mongodb.rollup_collections import RollupCollections
 from adapters.metadata.mongodb.secret_collection import SecretCollection
 from adapters.metadata.mongodb.user_collection import UserCollection
+from adapters.metadata.mongodb.webhook_collections import WebhookCollections
 from recordings.model.query import MAX_EXAMINED
 
 PING_SECONDS: Final = 4.0
@@ -31,6 +32,7 @@ class MongoStore(
     AccessCollection,
     SecretCollection,
     RetentionRunCollection,
+    WebhookCollections,
     UserCollection,
     PolicyCollection,
     AuditCollections,
@@ -69,6 +71,7 @@ class MongoStore(
         AccessCollection.__init__(self, self._connection.database)
         SecretCollection.__init__(self, self._connection.database)
         RetentionRunCollection.__init__(self, self._connection.database)
+        WebhookCollections.__init__(self, self._connection.database)
         UserCollection.__init__(self, self._connection.database)
         PolicyCollection.__init__(self, self._connection.database)
         AuditCollections.__init__(self, self._connection.database)

@@ -3,7 +3,15 @@
 import sqlite3
 from typing import Final
 
-from adapters.metadata.sqlite import audit_schema, event_table, secret_schema, stats_schema, terms_schema, work_schema
+from adapters.metadata.sqlite import (
+    audit_schema,
+    event_table,
+    secret_schema,
+    stats_schema,
+    terms_schema,
+    webhook_schema,
+    work_schema,
+)
 from recordings.model.query import OrderField
 
 TABLE: Final = "recordings"
@@ -358,6 +366,7 @@ MIGRATIONS: Final = (
     _BARE_TOMBSTONES,
     work_schema.STATEMENTS,
     stats_schema.MARK_DAYS,
+    webhook_schema.STATEMENTS,
 )
 """Step n migrates `user_version` n to n + 1."""
 

@@ -21,6 +21,7 @@ from adapters.metadata.sqlite.database import Database
 from adapters.metadata.sqlite.retention_run_table import RetentionRunTable
 from adapters.metadata.sqlite.rollup_store import RollupStore
 from adapters.metadata.sqlite.secret_tables import SecretTables
+from adapters.metadata.sqlite.webhook_tables import WebhookTables
 from recordings.model.account import Account, ApiKey, IngestAddress
 from recordings.model.feed_event import EventPosition, FeedEvent
 from recordings.model.fields import RecordingRow
@@ -37,7 +38,7 @@ from recordings.ports.recording_store import Claim, DueState
 FILE = "recordings.sqlite3"
 
 
-class SqliteStore(RollupStore, AccessTables, SecretTables, AuditTables, RetentionRunTable):
+class SqliteStore(RollupStore, AccessTables, SecretTables, AuditTables, RetentionRunTable, WebhookTables):
     """A `MetadataStore` in the file `recordings.sqlite3` of a folder.
 
     Args:

@@ -1,0 +1,383 @@
+"""The use cases for webhooks: create, change, delete, read, test, rotate the secret, replay, enable again.
+
+All of them need the scope ADMIN, because a webhook gets the events of all owners, and its URL may contain a secret.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+from recordings.model.account import Principal, Scope
+from recordings.model.audit_entry import AuditAction, AuditObject
+from recordings.model.errors import Conflict, Forbidden, InvalidInput, InvalidState, NotFound, Problem, problem
+from recordings.model.feed_event import EventInclude, EventType
+from recordings.model.ids import MAX_ID, is_hex_id, new_id
+from recordings.model.instants import DAY, LATEST, MINUTE, SECOND, Millis, to_iso
+from recordings.model.options import MAX_URL, WEB
+from recordings.model.query import check
+from recordings.model.webhook import (
+    MAX_ATTEMPTS_KEPT,
+    MAX_WEBHOOKS,
+    DisabledReason,
+    HttpVerb,
+    Replay,
+    Webhook,
+    WebhookAttempt,
+    WebhookFormat,
+    WebhookProgress,
+    start_of,
+)
+from recordings.ports.audit import Audit, Refusals
+from recordings.ports.clock import Clock
+from recordings.ports.recording_store import MetadataStore
+from recordings.ports.webhook_store import Endpoint
+from recordings.rules.access import require_scope
+from recordings.rules.webhook_signature import new_signing_secret
+from recordings.use_cases.account_secrets import AccountSecrets, SecretKind
+from recordings.use_cases.authorized import Authorized
+from recordings.use_cases.save_event import MAX_TRIES
+from recordings.use_cases.webhook_attempt import WebhookRequests
+
+MAX_NAME: Final = 128
+MAX_OVERLAP: Final[Millis] = 7 * DAY
+MAX_CUSTOM: Final = 4_096
+"""Maximum size of `custom_data` and of `kazoo` as JSON, in bytes."""
+FIRST_CHECK: Final[Millis] = 30 * SECOND
+"""After this time, some server looks for the events of a new webhook, also if every server missed its creation."""
+_CHANGEABLE: Final = frozenset(each.name for each in fields(Webhook)) - {
+    "id", "account_id", "created", "modified", "revision", "old_secret_until", "disabled", "disabled_at",
+    "disabled_detail",
+} | {"enabled"}  # fmt: skip
+CheckUrl = Callable[[str], str | None]
+"""Returns why no request may be sent to a URL, or `None` if it is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """A webhook, and its secret. The secret is shown only once."""
+
+    endpoint: Endpoint
+    secret: str
+
+
+class Webhooks:
+    """Reads and changes webhooks for a principal. Anything that the principal may not access is `NotFound`.
+
+    Values are given by name: `url`, `name`, `types`, `where` and `filter`, `include`, `format`, `verb`, `descendants`,
+    `kazoo`, `custom_data`, `overlap`, `enabled`. Only given values change. `types` of `None` means all types.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: MetadataStore,
+        secrets: AccountSecrets,
+        requests: WebhookRequests,
+        clock: Clock,
+        audit: Audit,
+        check_url: CheckUrl,
+        ring: Callable[[str], None],
+    ) -> None:
+        """`ring` tells the sender of this process that a webhook has work."""
+        self._store = store
+        self._secrets = secrets
+        self._requests = requests
+        self._clock = clock
+        self._audit = audit
+        self._check_url = check_url
+        self._ring = ring
+        self._authorized = Authorized(store)
+
+    # Read
+
+    async def find(self, principal: Principal, webhook_id: str) -> Endpoint:
+        """Return a webhook. `NotFound` without access."""
+        with Refusals(self._audit, principal, AuditAction.READ, AuditObject("webhook", webhook_id[:MAX_ID])):
+            found = await self._load(principal, webhook_id)
+        self._audit.count(principal, AuditAction.READ, AuditObject("webhook", webhook_id, found.webhook.account_id))
+        return found
+
+    async def of_account(self, principal: Principal, account_id: str | None = None) -> Sequence[Endpoint]:
+        """Return the webhooks of an account, the oldest first."""
+        target = AuditObject("webhooks", None, account_id or principal.account_id)
+        with Refusals(self._audit, principal, AuditAction.LIST, target):
+            account_id = await self._account_of(principal, account_id)
+        self._audit.count(principal, AuditAction.LIST, target)
+        return await self._store.webhooks(account_id, MAX_WEBHOOKS)
+
+    async def attempts(
+        self, principal: Principal, webhook_id: str, limit: int = MAX_ATTEMPTS_KEPT
+    ) -> Sequence[WebhookAttempt]:
+        """Return the last attempts of a webhook, the newest first."""
+        if not 1 <= limit <= MAX_ATTEMPTS_KEPT:
+            raise InvalidInput.of(("first",), "maximum", limit, f"an integer from 1 to {MAX_ATTEMPTS_KEPT}")
+        await self.find(principal, webhook_id)
+        return await self._store.webhook_attempts(webhook_id, limit)
+
+    # Change
+
+    async def create(
+        self,
+        principal: Principal,
+        values: Mapping[str, Any],
+        account_id: str | None = None,
+        secret: str | None = None,
+    ) -> NewSecret:
+        """Create a webhook. It gets the events from now on. Without `secret`, make one.
+
+        Raises:
+            Forbidden: the scope ADMIN is missing, or the credentials belong to one owner.
+            NotFound: the principal may not access the account.
+            InvalidInput: a value or the secret is not allowed, or the account has `MAX_WEBHOOKS` webhooks.
+        """
+        target = AuditObject("webhook", None, account_id or principal.account_id)
+        with Refusals(self._audit, principal, AuditAction.WEBHOOK, target):
+            account_id = await self._account_of(principal, account_id)
+            now = self._clock.now()
+            blank = Webhook(id=new_id(), account_id=account_id, url="", created=now, modified=now)
+            webhook = self._changed(blank, {"url": "", **values})
+            if len(await self._store.webhooks(account_id, MAX_WEBHOOKS)) >= MAX_WEBHOOKS:
+                allowed = f"one of {MAX_WEBHOOKS} webhooks at most: delete one first"
+                raise InvalidInput.of(("accountId",), "maxItems", account_id, allowed)
+            target = AuditObject("webhook", webhook.id, account_id)
+            value = new_signing_secret() if secret is None else secret
+            await self._secrets.put(account_id, SecretKind.WEBHOOK, value, webhook.id, principal)
+            await self._audit.record(principal, AuditAction.WEBHOOK, target, change="create")
+            progress = WebhookProgress(
+                webhook_id=webhook.id, cursor=start_of(await self._store.watermark()), due_at=now + FIRST_CHECK
+            )
+            await self._store.insert_webhook(webhook, progress)
+        self._ring(webhook.id)
+        return NewSecret(Endpoint(webhook, progress), value)
+
+    async def update(
+        self, principal: Principal, webhook_id: str, values: Mapping[str, Any], revision: int | None = None
+    ) -> Endpoint:
+        """Change a webhook, if it has this `revision`.
+
+        A webhook that is enabled again continues where its delivery stopped. Raises as `create`, and `Conflict` if the
+        revision is another one.
+        """
+        with self._refusals(principal, webhook_id):
+            for _ in range(MAX_TRIES):
+                found = await self._load(principal, webhook_id)
+                if revision not in {None, found.webhook.revision}:
+                    message = f"the webhook has the revision {found.webhook.revision}, not {revision}: read it again"
+                    raise Conflict(message, path=("revision",))
+                changed = self._changed(found.webhook, values)
+                await self._record(principal, changed, "update", fields=sorted(values))
+                if await self._store.save_webhook(changed):
+                    await self._restart(webhook_id, is_fresh=changed.enabled and not found.webhook.enabled)
+                    return await self._load(principal, webhook_id)
+            raise _keeps_changing(webhook_id)
+
+    async def delete(self, principal: Principal, webhook_id: str) -> Webhook:
+        """Delete a webhook, its attempts and its secret."""
+        with self._refusals(principal, webhook_id):
+            webhook = (await self._load(principal, webhook_id)).webhook
+            await self._record(principal, webhook, "delete")
+            await self._store.delete_webhook(webhook_id)
+            await self._secrets.clear(webhook.account_id, SecretKind.WEBHOOK, webhook_id, principal)
+        self._ring(webhook_id)
+        return webhook
+
+    async def rotate_secret(
+        self, principal: Principal, webhook_id: str, secret: str | None = None, overlap: Millis | None = None
+    ) -> NewSecret:
+        """Set a new secret, and return it. Without `secret`, make one. The former one signs, too, for `overlap`.
+
+        Raises:
+            InvalidInput: the secret or the overlap is not allowed.
+        """
+        value = new_signing_secret() if secret is None else secret
+        with self._refusals(principal, webhook_id):
+            given = {} if overlap is None else {"overlap": overlap}
+            for _ in range(MAX_TRIES):
+                found = await self._load(principal, webhook_id)
+                changed = self._changed(found.webhook, given)
+                changed = replace(changed, old_secret_until=self._clock.now() + changed.overlap)
+                await self._record(principal, changed, "rotate secret")
+                # First the time: a secret is never without the signature of the former one.
+                if await self._store.save_webhook(changed):
+                    await self._secrets.put(changed.account_id, SecretKind.WEBHOOK, value, webhook_id, principal)
+                    return NewSecret(await self._load(principal, webhook_id), value)
+            raise _keeps_changing(webhook_id)
+
+    async def replay(
+        self,
+        principal: Principal,
+        webhook_id: str,
+        since: Millis,
+        until: Millis | None = None,
+        types: Collection[str] | None = None,
+    ) -> Endpoint:
+        """Send the events from `since` to before `until` again, of all types of the webhook or of these.
+
+        Waiting events are tried again at once.
+
+        Raises:
+            InvalidInput: a time or a type is not allowed.
+            InvalidState: the webhook is disabled, or another replay is running.
+        """
+        with self._refusals(principal, webhook_id):
+            now = self._clock.now()
+            if not 0 <= since < (end := now if until is None else until) <= LATEST:
+                raise InvalidInput.of(("since",), "maximum", since, f"a time before {to_iso(min(end, LATEST))}")
+            for _ in range(MAX_TRIES):
+                webhook, progress = await self._enabled(principal, webhook_id)
+                wanted = None if types is None else _types_of(types, webhook.wanted)
+                if progress.replay is not None:
+                    running = f"from {to_iso(progress.replay.since)} to {to_iso(progress.replay.until)}"
+                    raise InvalidState(f"a replay {running} is running: wait for its end", path=("id",))
+                await self._record(principal, webhook, "replay", since=to_iso(since), until=to_iso(end))
+                changed = replace(
+                    progress,
+                    cursor=start_of(since),
+                    replay=Replay(since=since, until=end, types=wanted, resume=progress.cursor),
+                    waiting=tuple(replace(each, due_at=now) for each in progress.waiting),
+                    pause_until=0,
+                    given_up=0,
+                    given_up_since=None,
+                    due_at=now,
+                    holder="",
+                    revision=progress.revision + 1,
+                )
+                if await self._store.save_progress(changed):
+                    self._ring(webhook_id)
+                    return Endpoint(webhook, changed)
+            raise _keeps_changing(webhook_id)
+
+    async def test(self, principal: Principal, webhook_id: str) -> WebhookAttempt:
+        """Send an event of the type `webhook.test` now, also to a disabled webhook. Return the attempt."""
+        with self._refusals(principal, webhook_id):
+            webhook = (await self._load(principal, webhook_id)).webhook
+            await self._record(principal, webhook, "test")
+            attempt = await self._requests.test(webhook)
+            for _ in range(MAX_TRIES):
+                progress = (await self._load(principal, webhook_id)).progress
+                numbered = replace(attempt, number=progress.sent)
+                changed = replace(progress, sent=progress.sent + 1, revision=progress.revision + 1)
+                if await self._store.save_progress(changed, [numbered]):
+                    return numbered
+            raise _keeps_changing(webhook_id)
+
+    # Parts
+
+    async def _account_of(self, principal: Principal, account_id: str | None) -> str:
+        require_scope(principal, Scope.ADMIN)
+        account_id = await self._authorized.account_id(principal, account_id)
+        if principal.owner_id is not None:
+            message = "the credentials of one owner cannot access the webhooks of the account"
+            raise Forbidden(message)
+        return account_id
+
+    async def _load(self, principal: Principal, webhook_id: str) -> Endpoint:
+        require_scope(principal, Scope.ADMIN)
+        found = await self._store.webhook(webhook_id) if is_hex_id(webhook_id) else None
+        if found is not None and principal.owner_id is None:
+            tree = await self._authorized.tree(found.webhook.account_id)
+            if principal.account_id in (found.webhook.account_id, *(tree or ())):
+                return found
+        raise NotFound(f"there is no webhook {webhook_id[:MAX_ID]!r}", path=("id",))
+
+    async def _enabled(self, principal: Principal, webhook_id: str) -> tuple[Webhook, WebhookProgress]:
+        found = await self._load(principal, webhook_id)
+        if not found.webhook.enabled:
+            raise InvalidState(f"the webhook {webhook_id} is disabled: enable it first", path=("id",))
+        return found.webhook, found.progress
+
+    async def _restart(self, webhook_id: str, *, is_fresh: bool) -> None:
+        """End the lease of a webhook, so that a server starts it with its new settings. A fresh one has no failures."""
+        for _ in range(MAX_TRIES):
+            found = await self._store.webhook(webhook_id)
+            if found is None:
+                break
+            progress, now = found.progress, self._clock.now()
+            if is_fresh:
+                waiting = tuple(replace(each, attempts=0, due_at=now) for each in progress.waiting)
+                progress = replace(progress, waiting=waiting, failures=0, failing_since=None, pause_until=0)
+            progress = replace(progress, due_at=now, holder="", revision=progress.revision + 1)
+            if await self._store.save_progress(progress):
+                break
+        self._ring(webhook_id)
+
+    async def _record(self, principal: Principal, webhook: Webhook, change: str, **details: Any) -> None:
+        target = AuditObject("webhook", webhook.id, webhook.account_id)
+        await self._audit.record(principal, AuditAction.WEBHOOK, target, change=change, **details)
+
+    def _refusals(self, principal: Principal, webhook_id: str) -> Refusals:
+        return Refusals(self._audit, principal, AuditAction.WEBHOOK, AuditObject("webhook", webhook_id[:MAX_ID]))
+
+    def _changed(self, webhook: Webhook, values: Mapping[str, Any]) -> Webhook:
+        """Return the webhook with other values and the next revision; a blank one with its first revision."""
+        if unknown := sorted(values.keys() - _CHANGEABLE):
+            raise InvalidInput.of(
+                (unknown[0],), "additionalProperties", None, f"one of {', '.join(sorted(_CHANGEABLE))}"
+            )
+        given = dict(values)
+        now = self._clock.now()
+        enabled = given.pop("enabled", webhook.enabled)
+        if given.get("types") is not None:
+            given["types"] = _types_of(given["types"], frozenset(EventType))
+        if "include" in given:
+            given["include"] = frozenset(_choices(("include",), given["include"], EventInclude))
+        for name, kind in (("format", WebhookFormat), ("verb", HttpVerb)):
+            if name in given:
+                (given[name],) = _choices((name,), [given[name]], kind)
+        changed = replace(webhook, **given)
+        if enabled and not webhook.enabled:
+            changed = replace(changed, disabled=None, disabled_at=None, disabled_detail="")
+        elif webhook.enabled and not enabled:
+            changed = replace(changed, disabled=DisabledReason.BY_CLIENT, disabled_at=now)
+        problems = [*self._url_problems(changed.url), *_problems(changed)]
+        if problems:
+            raise InvalidInput(problems)
+        check(changed.where)
+        revision = webhook.revision + 1 if webhook.url else webhook.revision
+        return replace(changed, modified=now, revision=revision)
+
+    def _url_problems(self, url: str) -> list[Problem]:
+        allowed = f"an absolute http or https URL of at most {MAX_URL} characters"
+        if not url.lower().startswith(WEB) or len(url) > MAX_URL or not url.isprintable() or " " in url:
+            return [problem(("url",), "pattern", url, allowed)]
+        refused = self._check_url(url)
+        return [] if refused is None else [problem(("url",), "pattern", url, f"an allowed URL ({refused})")]
+
+
+def _problems(webhook: Webhook) -> list[Problem]:
+    found = []
+    if len(webhook.name) > MAX_NAME or not (webhook.name.isprintable() or not webhook.name):
+        found.append(problem(("name",), "maxLength", webhook.name, f"at most {MAX_NAME} printable characters"))
+    if webhook.types is not None and not webhook.types:
+        found.append(problem(("types",), "minItems", [], "at least one type, or null for all"))
+    if webhook.verb is not HttpVerb.POST and webhook.format is not WebhookFormat.KAZOO:
+        found.append(problem(("verb",), "enum", webhook.verb.value, "POST: only the format KAZOO has others"))
+    if not 0 <= webhook.overlap <= MAX_OVERLAP:
+        allowed = f"a time of at most {MAX_OVERLAP // MINUTE} minutes"
+        found.append(problem(("overlap",), "maximum", webhook.overlap, allowed))
+    for name in ("custom_data", "kazoo"):
+        size = len(json.dumps(getattr(webhook, name)).encode())
+        if size > MAX_CUSTOM:
+            found.append(problem((name,), "maxLength", f"{size} bytes", f"at most {MAX_CUSTOM} bytes as JSON"))
+    return found
+
+
+def _types_of(names: Collection[str], allowed: Collection[EventType]) -> frozenset[EventType]:
+    known = {each.value: each for each in allowed}
+    for name in names:
+        if str(name) not in known:
+            raise InvalidInput.of(("types",), "enum", str(name), f"one of {', '.join(sorted(known))}")
+    return frozenset(known[str(name)] for name in names)
+
+
+def _choices(path: Sequence[str], names: Collection[Any], kind: type[Any]) -> list[Any]:
+    known = {each.value: each for each in kind}
+    for name in names:
+        if name not in known:
+            raise InvalidInput.of(path, "enum", str(name), f"one of {', '.join(known)}")
+    return [known[name] for name in names]
+
+
+def _keeps_changing(webhook_id: str) -> Conflict:
+    return Conflict(f"the webhook {webhook_id} keeps changing: try again")

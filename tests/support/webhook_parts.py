@@ -1,0 +1,55 @@
+"""The use cases of webhooks on a store, with a receiver that a test scripts."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from adapters.identity import SealedSecrets
+from recordings.model.webhook import WebhookAnswer, WebhookRequest
+from recordings.ports.clock import Clock
+from recordings.ports.recording_store import MetadataStore
+from recordings.rules.signing_keys import SigningKey, SigningKeys
+from recordings.use_cases.account_secrets import AccountSecrets
+from recordings.use_cases.webhook_attempt import HmacSigner, WebhookRequests
+from recordings.use_cases.webhooks import Webhooks
+from tests.support.memory_audit import MemoryAudit
+
+BASE_URL = "https://recordings.example.org"
+
+
+class ScriptedReceiver:
+    """A `WebhookSender`. `answer` makes the answer to each request."""
+
+    def __init__(self, answer: Callable[[WebhookRequest], WebhookAnswer] = lambda _: WebhookAnswer(200)) -> None:
+        self.answer = answer
+        self.requests: list[WebhookRequest] = []
+
+    async def send(self, request: WebhookRequest) -> WebhookAnswer:
+        """Note the request, and return its answer."""
+        self.requests.append(request)
+        return self.answer(request)
+
+
+def sealer() -> SealedSecrets:
+    """Return the encryption of secrets."""
+    return SealedSecrets(SigningKeys([SigningKey("key", b"k" * 32)]))
+
+
+def webhooks_on(
+    store: Any,
+    clock: Clock,
+    audit: MemoryAudit,
+    receiver: ScriptedReceiver,
+    ring: Callable[[str], None] = lambda _: None,
+) -> Webhooks:
+    """Return the use cases. The host `internal.example` is not allowed."""
+    typed = cast("MetadataStore", store)
+    secrets = AccountSecrets(typed, sealer(), audit)
+    return Webhooks(
+        store=typed,
+        secrets=secrets,
+        requests=WebhookRequests(receiver, HmacSigner(secrets, clock), clock, BASE_URL),
+        clock=clock,
+        audit=audit,
+        check_url=lambda url: "the host is private" if "internal.example" in url else None,
+        ring=ring,
+    )
