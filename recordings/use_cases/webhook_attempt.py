@@ -1,7 +1,7 @@
 """One request of a webhook: encode the event, sign it, send it, and note the attempt."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -14,28 +14,25 @@ from recordings.ports.webhook_store import WebhookSender, WebhookSigner
 from recordings.rules.event_document import event_id
 from recordings.rules.webhook_request import encode
 from recordings.rules.webhook_retries import Verdict, verdict_of
-from recordings.rules.webhook_signature import read_signing_secret, signature_headers
+from recordings.rules.webhook_signature import SignEd25519, signature_headers
 from recordings.use_cases.account_secrets import AccountSecrets, SecretKind
 
 _MAX_TEST: Final = 1 << 31
 
 
-class HmacSigner:
+class SecretSigner:
     """A `WebhookSigner` with the secrets of the webhook: the newest one, and for a while after a rotation both."""
 
-    def __init__(self, secrets: AccountSecrets, clock: Clock) -> None:
+    def __init__(self, secrets: AccountSecrets, clock: Clock, sign_ed25519: SignEd25519) -> None:
         self._secrets = secrets
         self._clock = clock
+        self._sign_ed25519 = sign_ed25519
 
-    async def keys(self, webhook: Webhook) -> Sequence[bytes]:
-        """Return the keys that are valid now, the newest first. Raises `CannotUnsealError`."""
+    async def sign(self, webhook: Webhook, message_id: str, timestamp: int, body: bytes) -> Mapping[str, str]:
+        """Return the id, the time and the signatures as headers."""
         values = await self._secrets.values(webhook.account_id, SecretKind.WEBHOOK, webhook.id)
         valid = values if self._clock.now() < webhook.old_secret_until else values[:1]
-        return [read_signing_secret(each) for each in valid]
-
-    async def sign(self, webhook: Webhook, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-        """Return the id, the time and the signatures as headers."""
-        return signature_headers(await self.keys(webhook), message_id, timestamp, body)
+        return signature_headers(valid, message_id, timestamp, body, self._sign_ed25519)
 
 
 class WebhookRequests:

@@ -222,7 +222,8 @@ class Webhooks:
         """
         with self._refusals(principal, webhook_id):
             now = self._clock.now()
-            if not 0 <= since < (end := now if until is None else until) <= LATEST:
+            end = now if until is None else until
+            if not 0 <= since < end <= LATEST:
                 raise InvalidInput.of(("since",), "maximum", since, f"a time before {to_iso(min(end, LATEST))}")
             for _ in range(MAX_TRIES):
                 webhook, progress = await self._enabled(principal, webhook_id)

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from adapters.identity import SealedSecrets
+from adapters.identity import SealedSecrets, ed25519
 from recordings.model.webhook import WebhookAnswer, WebhookRequest
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.signing_keys import SigningKey, SigningKeys
 from recordings.use_cases.account_secrets import AccountSecrets
-from recordings.use_cases.webhook_attempt import HmacSigner, WebhookRequests
+from recordings.use_cases.webhook_attempt import SecretSigner, WebhookRequests
 from recordings.use_cases.webhooks import Webhooks
 from tests.support.memory_audit import MemoryAudit
 
@@ -47,7 +47,7 @@ def webhooks_on(
     return Webhooks(
         store=typed,
         secrets=secrets,
-        requests=WebhookRequests(receiver, HmacSigner(secrets, clock), clock, BASE_URL),
+        requests=WebhookRequests(receiver, SecretSigner(secrets, clock, ed25519.sign), clock, BASE_URL),
         clock=clock,
         audit=audit,
         check_url=lambda url: "the host is private" if "internal.example" in url else None,
