@@ -28,6 +28,7 @@ from graph.settings import Settings
 from recordings.model.audit_entry import Way
 from recordings.model.installation import Installation
 from recordings.model.work import Work
+from recordings.ports.copied_store import CopiedStore, CopyError
 from recordings.ports.peers import PeerStore
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.account_secrets import AccountSecrets
@@ -132,8 +133,13 @@ def writer_of(node: str) -> str:
 
 @asynccontextmanager
 async def open_metadata(settings: Settings) -> AsyncIterator[MetadataStore]:
-    """Open the metadata store, and close it at the end. Raises `CannotOpenError`."""
-    store = await _open_store(_metadata_store(settings), settings.data)
+    """Open the metadata store, and close it at the end.
+
+    Raises:
+        CannotOpenError: it cannot be opened, or it is closed because a restore or a migration is not complete.
+    """
+    store = metadata_store(settings)
+    await open_store(store, settings.data)
     try:
         yield store
     finally:
@@ -179,7 +185,8 @@ def _foreign_key_advice(installation: Installation) -> str:
     )
 
 
-def _metadata_store(settings: Settings) -> MetadataStore:
+def metadata_store(settings: Settings) -> MetadataStore:
+    """Return the metadata store that the settings name. It is not open yet. `CannotOpenError` for a wrong URL."""
     if settings.mongodb is None:
         return SqliteStore(settings.data, DiskReserve(settings.data).release)
     # A late import: an installation with SQLite does not need the driver.
@@ -195,8 +202,16 @@ def _metadata_store(settings: Settings) -> MetadataStore:
         raise CannotOpenError(message) from error
 
 
-async def _open_store(store: MetadataStore, data: Path) -> MetadataStore:
+async def open_store(store: MetadataStore, data: Path, *, task: str | None = None) -> None:
+    """Open a metadata store. One that is closed is opened only for the `task` that closed it.
+
+    Raises:
+        CannotOpenError: it cannot be opened, or it is closed.
+    """
     try:
+        closure = await store.closure() if isinstance(store, CopiedStore) else None
+        if closure is not None and closure.task != task:
+            raise CopyError(closure.reason)  # noqa: TRY301 - the handler closes the store
         await store.open()
     except Exception as error:
         await store.close()
@@ -205,7 +220,6 @@ async def _open_store(store: MetadataStore, data: Path) -> MetadataStore:
         reason = reason[:_MAX_DRIVER_MESSAGE] or type(error).__name__
         message = f"the metadata store cannot be opened: {reason}{_disk_full_note(data)}"
         raise CannotOpenError(message) from error
-    return store
 
 
 def _disk_full_note(data: Path) -> str:
@@ -238,6 +252,11 @@ def _media_options(settings: Settings) -> MediaOptions:
     except MediaOptionsError as error:
         message = f"RECORDINGS_MEDIA_OPTIONS cannot be used: {error}"
         raise CannotOpenError(message) from error
+
+
+def open_media(settings: Settings, store: MetadataStore) -> MediaRouter:
+    """Return the media stores of an installation. `CannotOpenError` for a wrong setting."""
+    return _media_router(settings, _guard(settings), _media_options(settings), store)
 
 
 def _media_router(settings: Settings, guard: Guard, options: MediaOptions, store: MetadataStore) -> MediaRouter:

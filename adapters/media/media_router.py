@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from adapters.media.installation_mark import read_mark, write_mark
 from adapters.media.open_store import LOCAL, WEB, Opener, Store, check_scheme
 from adapters.media.store_errors import MediaFaultError
+from adapters.media.store_keys import unquoted
 from adapters.net import Guard
 from recordings.ports.audio import MediaAccessError, StoredObject
 from recordings.rules.media_keys import plain_location
@@ -106,6 +107,18 @@ class MediaRouter:
             ValueError: the URL is not absolute.
         """
         return self._stores[self._add(url)]
+
+    def writer_of(self, url: str) -> tuple[Store, str]:
+        """Return the store and the key to write an object at a URL that this service made.
+
+        Raises:
+            ValueError: this service does not make such URLs.
+        """
+        if url.startswith(LOCAL):
+            return self._stores[LOCAL], unquoted(url.removeprefix(LOCAL))
+        # A key has three parts: account, month and name.
+        location, *key = url.rsplit("/", 3)
+        return self.include(location), unquoted("/".join(key))
 
     def locations(self) -> Sequence[str]:
         """Return the URL prefixes of all locations, without those inside another location."""

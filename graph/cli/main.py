@@ -7,6 +7,7 @@ import click
 
 from graph.cli.account_command import account
 from graph.cli.audit_command import audit
+from graph.cli.backup_command import backup, restore
 from graph.cli.call_command import call
 from graph.cli.doctor_command import doctor, verify
 from graph.cli.events_command import event_schemas, events
@@ -65,6 +66,8 @@ for command in (
     doctor,
     verify,
     audit,
+    backup,
+    restore,
     schema,
     openapi,
 ):

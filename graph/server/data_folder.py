@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from graph.settings import Settings
 
 _OWN: Final = re.compile(
-    r"aside|clock(\.draft)?|delivery|import\.lock|media(\.installation)?|node|recordings\.sqlite3(-shm|-wal|-journal)?"
+    r"aside|clock(\.draft)?|delivery|import\.lock|media(\.installation)?|node|recordings\.sqlite3(-shm|-wal|-journal|\.closed)?"
     r"|renditions|reserve|secret\.key|server\.lock|spool|work|\.(node|secret\.key)\.[0-9a-f]{16}"
 )
 

@@ -87,6 +87,11 @@ class Connection:
         # Motor's `start_session` is a coroutine.
         return await started if isawaitable(started) else started
 
+    async def snapshot_session(self) -> Any:
+        """Return a session whose reads all see the same instant."""
+        started = self._client.start_session(snapshot=True)
+        return await started if isawaitable(started) else started
+
     async def close(self) -> None:
         """Close the connections."""
         closing = self._client.close()

@@ -8,6 +8,7 @@ from adapters.metadata.mongodb.access_collection import AccessCollection
 from adapters.metadata.mongodb.account_collections import AccountCollections
 from adapters.metadata.mongodb.audit_collections import AuditCollections
 from adapters.metadata.mongodb.change_clock import ChangeClock
+from adapters.metadata.mongodb.database_copy import DatabaseCopy
 from adapters.metadata.mongodb.driver import Connection, Driver
 from adapters.metadata.mongodb.indexes import META, migrate
 from adapters.metadata.mongodb.list_collection import RecordingLists
@@ -37,6 +38,7 @@ class MongoStore(
     PolicyCollection,
     AuditCollections,
     PeerCollections,
+    DatabaseCopy,
 ):
     """A `MetadataStore` in a MongoDB database, and the `PeerStore` of the servers that share it.
 

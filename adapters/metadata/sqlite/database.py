@@ -75,6 +75,11 @@ class Database:
         self._writer: ConnectionThreads | None = None
         self._watcher: ConnectionThreads | None = None
 
+    @property
+    def path(self) -> Path:
+        """The path of the file."""
+        return self._path
+
     async def open(self) -> None:
         """Create the file if it does not exist, migrate its schema and start the threads."""
         writing, reading = await asyncio.to_thread(self._connect_with_reserve)
