@@ -33,7 +33,7 @@ class DumpedFile:
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """The files of a dump. `schema` is the version of the store's form. `left_out` names collections of other programs."""
+    """The files of a dump. `schema` is the version of the store's form. `left_out` are collections of others."""
 
     schema: int
     files: Sequence[DumpedFile]
