@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -29,7 +29,7 @@ from adapters.recorders.take_file_route import take_file_route
 from adapters.rest_v2.v2_app import rest_v2_app
 from adapters.rest_v2.v2_settings import V2Settings
 from adapters.rest_v2.version_mount import mount_versions
-from graph import graphiql
+from graph import console, graphiql
 from graph.events.events_endpoint import EventsEndpoint
 from graph.execution.endpoint import GraphQLEndpoint
 from graph.execution.trusted_documents import read_trusted
@@ -52,6 +52,7 @@ from graph.server.retention_work import RetentionWork
 from graph.server.slot_counting import SlotCounting
 from graph.server.trusted_proxies import client_finder
 from graph.services import Services
+from graph.settings import Settings
 from graph.stats.stats_endpoint import StatsEndpoint
 from recordings.model.call import Call
 from recordings.model.instants import SECOND
@@ -183,12 +184,13 @@ def _routes(
     if publisher is not None:
         reports["clock"] = publisher.report_clock
     return [
-        Route("/", _start),
+        Route("/", _redirect_to(console.PATH if services.settings.console else "/graphql")),
         *health.routes(checks, reports, services.switches.states),
         Route("/graphql", graphql),
         Route("/stats", StatsEndpoint(graphql), methods=["GET"]),
         *EventsEndpoint(graphql, services.settings.public_url, is_draining=lambda: drain.is_active).routes(),
         *(graphiql.routes() if services.settings.graphiql else ()),
+        *_console(services.settings),
         _media(services).route(),
         _exports(services).route(),
         *ingest,
@@ -317,5 +319,12 @@ def _rest_v2(services: Services) -> ASGIApp:
     )
 
 
-async def _start(_request: Request) -> RedirectResponse:
-    return RedirectResponse("/graphql")
+def _console(settings: Settings) -> list[Route]:
+    return console.routes(public_url=settings.public_url, presigns=settings.media_presign) if settings.console else []
+
+
+def _redirect_to(path: str) -> Callable[[Request], Awaitable[RedirectResponse]]:
+    async def redirect(_request: Request) -> RedirectResponse:
+        return RedirectResponse(path)
+
+    return redirect

@@ -15,7 +15,7 @@ QUERY: Final = "{ recordings(first: 3) { nodes { plainId label durationMs state 
 _TEXT: Final = """
 The demo account is ready. {recordings}
 
-{graphiql}{headers_of}  {headers}
+{console}{graphiql}{headers_of}  {headers}
              (the token expires in {hours} hours)
 
 a query      {query}
@@ -25,8 +25,8 @@ with curl    {curl}
 a live call  {call}
              (it prints the call's id; record the call with startRecording)
 """
-_GRAPHIQL: Final = """GraphiQL     {address}
-             (this address contains the token: open it in a browser)
+_PAGE: Final = """{name:13}{address}
+             ({purpose}; the address contains the token)
 
 """
 
@@ -36,7 +36,10 @@ def welcome_text(settings: Settings, demo: Demo, token: str, program: Sequence[s
     endpoint = f"{settings.address}/graphql"
     return _TEXT.format(
         recordings=_recordings(demo),
-        graphiql=_GRAPHIQL.format(address=graphiql_address(endpoint, token)) if settings.graphiql else "",
+        console=_page("console", "find and play the recordings", f"{settings.address}/console", token)
+        if settings.console
+        else "",
+        graphiql=_page("GraphiQL", "try queries", endpoint, token) if settings.graphiql else "",
         headers_of="its headers" if settings.graphiql else "the headers",
         headers=json.dumps({"X-Auth-Token": token}),
         hours=TOKEN_SECONDS // 3_600,
@@ -46,12 +49,16 @@ def welcome_text(settings: Settings, demo: Demo, token: str, program: Sequence[s
     )
 
 
-def graphiql_address(endpoint: str, token: str) -> str:
-    """Return the address that opens GraphiQL with a token.
+def _page(name: str, purpose: str, url: str, token: str) -> str:
+    return _PAGE.format(name=name, purpose=purpose, address=address_with_token(url, token))
+
+
+def address_with_token(url: str, token: str) -> str:
+    """Return the address that opens a page with a token.
 
     The token is in the fragment. A browser does not send the fragment, so no server or proxy can log it.
     """
-    return f"{endpoint}#token={quote(token, safe='')}"
+    return f"{url}#token={quote(token, safe='')}"
 
 
 def _recordings(demo: Demo) -> str:

@@ -191,6 +191,7 @@ SETTINGS: Final = (
         minimum=16,
         maximum=1_048_576,
     ),
+    Setting("console", bool, default=True, description="Serve the console for users at /console."),
     Setting("graphiql", bool, default=True, description="Serve the query editor GraphiQL at /graphql."),
     Setting("graphql_body", int, _LIMITS.body, "Maximum size of a GraphQL request's body, in bytes.", maximum=1 << 26),
     Setting(

@@ -45,6 +45,7 @@ class Settings:
     upload_min_speed: int
     audio_workers: int
     renditions_mb: int
+    console: bool
     graphiql: bool
     graphql_body: int
     graphql_batch: int

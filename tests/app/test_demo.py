@@ -18,7 +18,7 @@ from graph.demo.demo_account import (
     demo_token,
     make_demo,
 )
-from graph.demo.welcome import QUERY, curl, exposure_warning, graphiql_address, welcome_text
+from graph.demo.welcome import QUERY, address_with_token, curl, exposure_warning, welcome_text
 from graph.services import Services, open_services
 from graph.settings import load
 from recordings.model.account import GRANTABLE
@@ -110,6 +110,7 @@ def test_the_printed_text_can_be_pasted() -> None:
     lines = text({"port": "9000", "data": "/srv/my data"}).splitlines()
     printed = {line[:13].strip(): line[13:] for line in lines if line[:13].strip()}
     endpoint = "http://127.0.0.1:9000/graphql"
+    assert printed["console"] == "http://127.0.0.1:9000/console#token=a-token"
     assert printed["GraphiQL"] == f"{endpoint}#token=a-token"
     assert json.loads(printed["its headers"]) == {"X-Auth-Token": "a-token"}
     assert printed["a query"] == QUERY
@@ -137,13 +138,14 @@ def test_the_address_of_graphiql_is_the_one_of_the_clients(options: dict[str, st
 
 
 def test_the_token_is_in_the_fragment_and_is_escaped_there() -> None:
-    parts = urlsplit(graphiql_address("https://calls.example.org/graphql", "a+b/c&d"))
+    parts = urlsplit(address_with_token("https://calls.example.org/graphql", "a+b/c&d"))
     assert (parts.path, parts.query, parts.fragment) == ("/graphql", "", "token=a%2Bb%2Fc%26d")
 
 
-def test_without_graphiql_no_address_of_it_is_printed() -> None:
-    printed = text({"graphiql": "off"})
+def test_without_pages_no_address_of_them_is_printed() -> None:
+    printed = text({"graphiql": "off", "console": "off"})
     assert "GraphiQL" not in printed
+    assert "console" not in printed
     assert "#token=" not in printed
     assert "its headers" not in printed
     assert 'the headers  {"X-Auth-Token": "a-token"}' in printed

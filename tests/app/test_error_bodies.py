@@ -29,6 +29,8 @@ ROUTES = {
     "/healthz": ["GET", "HEAD"],
     "/readyz": ["GET", "HEAD"],
     "/graphiql/{name}": ["GET", "HEAD"],
+    "/console": ["GET", "HEAD"],
+    "/console/{name}": ["GET", "HEAD"],
     "/media/{id}": ["GET", "HEAD"],
     "/export/recordings": ["GET", "HEAD"],
     "/stats": ["GET", "HEAD"],
@@ -154,6 +156,7 @@ async def test_unknown_paths_names_and_ids(site: Site) -> None:
     for method, path in (
         ("GET", "/nothing"),
         ("GET", "/graphiql/nothing"),
+        ("GET", "/console/nothing"),
         ("GET", "/media/nothing"),
         ("PUT", "/ingest/nothing/secret"),
         ("POST", "/ingest/nothing/secret/call.mp3"),

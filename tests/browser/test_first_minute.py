@@ -18,7 +18,7 @@ DOCS = "document.querySelector('.graphiql-doc-explorer')?.innerText"
 
 
 def printed_address(demo: Server) -> str:
-    found = re.search(r"http\S+#token=\S+", demo.printed())
+    found = re.search(r"http\S+/graphql#token=\S+", demo.printed())
     assert found is not None
     return found[0]
 

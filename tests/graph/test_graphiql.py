@@ -66,7 +66,7 @@ async def test_the_web_workers_of_the_script_exist(http: httpx.AsyncClient) -> N
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("name", graphiql.FILES)
+@pytest.mark.parametrize("name", graphiql.FILES.names)
 async def test_a_file_is_sent_with_or_without_gzip_and_cached_by_etag(http: httpx.AsyncClient, name: str) -> None:
     plain = await http.get(f"/graphiql/{name}", headers={"accept-encoding": "identity"})
     packed = await http.get(f"/graphiql/{name}", headers={"accept-encoding": "gzip"})
@@ -84,8 +84,8 @@ async def test_other_files_are_not_found(http: httpx.AsyncClient, name: str) -> 
 
 
 def test_the_files_are_small_and_have_their_licences() -> None:
-    assert sum(len(graphiql._file(name).compressed) for name in graphiql.FILES) < 2_500_000
-    licences = gzip.decompress(graphiql._file("licences.txt").compressed).decode()
+    assert sum(len(graphiql.FILES.compressed(name)) for name in graphiql.FILES.names) < 2_500_000
+    licences = gzip.decompress(graphiql.FILES.compressed("licences.txt")).decode()
     named = set(re.findall(r"^== (\S+) \S+ \((.+)\)$", licences, re.MULTILINE))
     assert {("graphiql", "MIT"), ("monaco-editor", "MIT"), ("react", "MIT"), ("graphql", "MIT")} <= named
     assert {licence for _, licence in named} <= {"MIT", "Apache-2.0", "BSD-2-Clause", "0BSD"}

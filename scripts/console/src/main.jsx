@@ -1,0 +1,121 @@
+// The page at /console.
+import "./console.css";
+
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+
+import { Accounts } from "./accounts.jsx";
+import { ZONE } from "./format.js";
+import { Recordings } from "./recordings.jsx";
+import { href, useRoute } from "./route.js";
+import { credential, signOut, takeToken, whenSessionEnds } from "./session.js";
+import { SignIn } from "./sign_in.jsx";
+import { text } from "./texts.js";
+import { Failure, Title } from "./ui.jsx";
+import { useQuery } from "./use_query.js";
+import { ViewerProvider } from "./viewer.js";
+
+const VIEWER = /* GraphQL */ `
+  query Viewer {
+    viewer { name ownerId scopes account { plainId name } }
+  }
+`;
+const ACCOUNT = /* GraphQL */ `
+  query Account($id: ID!) {
+    account(id: $id) { plainId name }
+  }
+`;
+const PAGES = { recordings: Recordings, accounts: Accounts };
+const NAVIGATION = ["recordings"];
+
+function App() {
+  const [session, setSession] = useState({ number: 0, isOpen: Boolean(credential()) });
+  const restart = () => setSession(({ number }) => ({ number: number + 1, isOpen: Boolean(credential()) }));
+  const accepted = () => setSession((before) => ({ ...before, hasWorked: true }));
+  useEffect(() => {
+    whenSessionEnds(() => setSession(({ number, hasWorked }) => ({ number: number + 1, hasEnded: hasWorked, wasRefused: !hasWorked })));
+    // An address with a token that is opened in this tab only changes the fragment.
+    const changed = () => window.location.hash.startsWith("#token=") && (takeToken(), restart());
+    window.addEventListener("hashchange", changed);
+    return () => window.removeEventListener("hashchange", changed);
+  }, []);
+  const leave = async () => {
+    await signOut();
+    window.location.hash = "";
+    restart();
+  };
+  if (session.isOpen) return <Session key={session.number} onAccepted={accepted} onSignOut={leave} />;
+  const error = session.wasRefused ? { code: "UNAUTHENTICATED" } : undefined;
+  return <SignIn key={session.number} error={error} hasEnded={session.hasEnded} onSignedIn={restart} />;
+}
+
+function Session({ onAccepted, onSignOut }) {
+  const route = useRoute();
+  const viewer = useQuery(VIEWER, {});
+  const other = route.params.account;
+  const account = useQuery(ACCOUNT, { id: other }, { skip: !other });
+  const found = viewer.data?.viewer;
+  useEffect(() => {
+    if (found) onAccepted();
+  }, [found]);
+  const shown = other ? account.data?.account : found?.account;
+  const error = viewer.error ?? (other ? (account.error ?? (account.data && !shown && { code: "NOT_FOUND" })) : undefined);
+  return (
+    <>
+      <Header account={shown} page={route.page} onSignOut={onSignOut} />
+      <main id="content">
+        <Failure error={error} onRetry={() => (viewer.error ? viewer : account).reload()} />
+        {!found && !error && <p role="status">{text("loading")}</p>}
+        {found && shown && (
+          <ViewerProvider value={{ viewer: found, account: shown }}>
+            <Page key={`${route.page} ${route.id} ${shown.plainId}`} route={route} />
+          </ViewerProvider>
+        )}
+      </main>
+      <footer>{text("times", { zone: ZONE })}</footer>
+    </>
+  );
+}
+
+function Page({ route }) {
+  const Shown = PAGES[route.page];
+  if (Shown) return <Shown route={route} />;
+  return (
+    <>
+      <Title>{text("noPage")}</Title>
+      <a href={href("recordings")}>{text("home")}</a>
+    </>
+  );
+}
+
+function Header({ account, page, onSignOut }) {
+  return (
+    <header>
+      <a class="skip" href="#content" onClick={skipToContent}>
+        {text("skip")}
+      </a>
+      <nav aria-label={text("nav.label")}>
+        {NAVIGATION.map((each) => (
+          <a key={each} href={href(each)} aria-current={page === each ? "page" : undefined}>
+            {text(`nav.${each}`)}
+          </a>
+        ))}
+      </nav>
+      <div class="row">
+        {account && <a href={href("accounts")}>{text("accountOf", { name: account.name })}</a>}
+        <button type="button" onClick={onSignOut}>
+          {text("signIn.out")}
+        </button>
+      </div>
+    </header>
+  );
+}
+
+function skipToContent(event) {
+  // The fragment of the address is the page's state.
+  event.preventDefault();
+  document.querySelector("#content h1")?.focus();
+}
+
+takeToken();
+render(<App />, document.getElementById("console"));
