@@ -31,13 +31,12 @@ from adapters.rest_v2.v2_settings import V2Settings
 from adapters.rest_v2.version_mount import mount_versions
 from graph import console, graphiql
 from graph.events.events_endpoint import EventsEndpoint
-from graph.execution.endpoint import GraphQLEndpoint
 from graph.execution.trusted_documents import read_trusted
 from graph.export.export_endpoint import ExportEndpoint
-from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
+from graph.graphql_app import GraphQLApp, GraphQLServices, GraphQLSettings, graphql_app
 from graph.media.play_endpoint import MediaEndpoint
 from graph.media.presigned_urls import UrlPresigner
-from graph.metrics.counters import GRAPHQL_COST, count_request
+from graph.metrics.counters import EVENTS_LOST, GRAPHQL_COST, count_request
 from graph.metrics.watch import watched
 from graph.server import health_checks as health
 from graph.server.audit_sealing import AuditSealing
@@ -187,8 +186,8 @@ def _routes(
         Route("/", _redirect_to(console.PATH if services.settings.console else "/graphql")),
         *health.routes(checks, reports, services.switches.states),
         Route("/graphql", graphql),
-        Route("/stats", StatsEndpoint(graphql), methods=["GET"]),
-        *EventsEndpoint(graphql, services.settings.public_url, is_draining=lambda: drain.is_active).routes(),
+        Route("/stats", StatsEndpoint(graphql.endpoint), methods=["GET"]),
+        *EventsEndpoint(graphql.endpoint, services.settings.public_url, is_draining=lambda: drain.is_active).routes(),
         *(graphiql.routes() if services.settings.graphiql else ()),
         *_console(services.settings),
         _media(services).route(),
@@ -199,7 +198,7 @@ def _routes(
     ]
 
 
-def _graphql(services: Services) -> GraphQLEndpoint:
+def _graphql(services: Services) -> GraphQLApp:
     settings = services.settings
     presigner = UrlPresigner(services.media, settings.media_url_ttl * SECOND, services.audit)
     parts = GraphQLServices(
@@ -215,6 +214,7 @@ def _graphql(services: Services) -> GraphQLEndpoint:
         draw=services.converter.waveform,
         presign=presigner.urls if settings.media_presign else None,
         observe_cost=GRAPHQL_COST.observe if settings.metrics else None,
+        count_lost=EVENTS_LOST.inc,
     )
     choices = GraphQLSettings(
         graphiql=settings.graphiql,

@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
+from starlette.types import Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from adapters.http.error_body import RETRY
 from adapters.http.request_ids import current_request_id
@@ -18,8 +20,9 @@ from graph.execution.run_operation import OperationRunner
 from graph.execution.trusted_documents import TrustedDocument
 from graph.policy_use_cases import PolicyUseCases
 from graph.schema import error_format
-from graph.schema.build import schema_with
+from graph.schema.build import SUBSCRIPTION_COST, schema_with
 from graph.schema.resolver_context import Context, Draw, Presign
+from graph.subscriptions import OperationStreams
 from recordings.model.account import Principal, Scope
 from recordings.model.errors import Unauthenticated
 from recordings.model.instants import MINUTE, Millis
@@ -41,7 +44,8 @@ class GraphQLServices:
     """The services that the resolvers use.
 
     Without `draw` there are no waveforms. Without `policy_use_cases`, `events` or `audit_log`, their fields fail.
-    `presign` returns the media store's own URLs. `observe_cost` is called with the cost of each operation.
+    `presign` returns the media store's own URLs. `observe_cost` is called with the cost of each operation, and
+    `count_lost` when a subscription reports lost events.
     """
 
     recordings: Recordings
@@ -55,6 +59,7 @@ class GraphQLServices:
     events: EventFeed | None = None
     audit_log: AuditLog | None = None
     observe_cost: Callable[[int], None] | None = None
+    count_lost: Callable[[], None] = lambda: None
     account_secrets: AccountSecrets | None = None
 
 
@@ -85,8 +90,20 @@ class GraphQLSettings:
     compress: bool = True
 
 
-def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = None) -> GraphQLEndpoint:
-    """Return the ASGI app for a route at `/graphql`."""
+@dataclass(frozen=True, slots=True)
+class GraphQLApp:
+    """The ASGI app for a route at `/graphql`: requests over HTTP, and operations with several results."""
+
+    endpoint: GraphQLEndpoint
+    streams: OperationStreams
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self.endpoint(scope, receive, send)
+
+
+def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = None) -> GraphQLApp:
+    """Return the app of an installation."""
     chosen = settings or GraphQLSettings()
     schema = schema_with(
         limits=chosen.limits,
@@ -104,9 +121,21 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
         may_introspect=lambda context: needed is None or needed in context.principal.scopes,
         observe_cost=services.observe_cost,
     )
-    return GraphQLEndpoint(
+    contexts = ContextFactory(services, chosen)
+    streams = OperationStreams(
         operations=operations,
-        context=context_factory(services, chosen),
+        authenticate=services.authenticate,
+        context=contexts.make,
+        payer=_payer,
+        request_id=request_id_of,
+        format_error=error_format.format_error,
+        to_http_error=to_http_error,
+        count_lost=services.count_lost,
+        subscription_cost=SUBSCRIPTION_COST,
+    )
+    endpoint = GraphQLEndpoint(
+        operations=operations,
+        context=contexts.of_request,
         payer=_payer,
         request_id=request_id_of,
         format_error=error_format.format_error,
@@ -115,14 +144,30 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
         partial_status=chosen.partial_status,
         compress=chosen.compress,
     )
+    return GraphQLApp(endpoint, streams)
 
 
-def context_factory(services: GraphQLServices, settings: GraphQLSettings) -> Callable[[Request], Awaitable[Context]]:
-    """Return a function that makes the context of a request's resolvers. It raises `Unauthenticated`."""
+@dataclass(frozen=True, slots=True)
+class ContextFactory:
+    """Makes the contexts of resolvers."""
 
-    async def context_of(request: Request) -> Context:
+    services: GraphQLServices
+    settings: GraphQLSettings
+
+    async def of_request(self, request: Request) -> Context:
+        """Return the context of a request's resolvers. Raises `Unauthenticated`."""
+        principal = await self.services.authenticate(request.headers)
+        # A function, because few requests need it: reading the address takes as long as the rest of this.
+        return self._make(principal, lambda: self.settings.public_url or str(request.base_url))
+
+    def make(self, principal: Principal, base_url: str) -> Context:
+        """Return a context for a principal that reaches this service at an address."""
+        return self._make(principal, lambda: self.settings.public_url or base_url)
+
+    def _make(self, principal: Principal, locate: Callable[[], str]) -> Context:
+        services = self.services
         return Context(
-            principal=await services.authenticate(request.headers),
+            principal=principal,
             recordings=services.recordings,
             policy_use_cases=services.policy_use_cases,
             account_secrets=services.account_secrets,
@@ -131,18 +176,15 @@ def context_factory(services: GraphQLServices, settings: GraphQLSettings) -> Cal
             cursors=services.cursors,
             grants=services.grants,
             clock=services.clock,
-            # A function, because few requests need it: reading the address takes as long as the rest of this.
-            locate=lambda: settings.public_url or str(request.base_url),
-            media_ttl=settings.media_ttl,
+            locate=locate,
+            media_ttl=self.settings.media_ttl,
             draw=services.draw,
             presign=services.presign,
-            max_page=settings.limits.page,
+            max_page=self.settings.limits.page,
         )
 
-    return context_of
 
-
-def request_id_of(request: Request) -> str:
+def request_id_of(request: HTTPConnection) -> str:
     """Return the id of the request. If it has none, create one and keep it."""
     state: dict[str, Any] = request.scope.setdefault("state", {})
     known = state.get("request_id")

@@ -18,7 +18,7 @@ from graph.execution.persisted_queries import find_document
 from graph.execution.reading_turns import ReadingTurns
 from graph.execution.request_errors import HttpError, LimitError, RefusedDocumentError
 from graph.execution.request_params import RequestParams
-from graph.execution.single_field import NeedsExecutorError, ResolvedField, SingleFieldExecutor
+from graph.execution.single_field import NeedsExecutorError, SingleFieldExecutor
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,20 @@ class OperationResult:
 
     result: ExecutionResult
     cost: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundOperation:
+    """The operation of a request, in its document."""
+
+    params: RequestParams
+    document: Document
+    operation: OperationDefinitionNode
+
+    @property
+    def kind(self) -> OperationType:
+        """Whether it is a query, a mutation or a subscription."""
+        return self.operation.operation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,19 +60,30 @@ class OperationRunner:
     turns: ReadingTurns = field(default_factory=ReadingTurns)
 
     async def run(self, params: RequestParams, context: Any, *, payer: Hashable, only_queries: bool) -> OperationResult:
-        """Run an operation. `payer` is the key of the token bucket that pays its cost.
+        """Run a query or a mutation. `payer` is the key of the token bucket that pays its cost.
 
         Raises:
             HttpError: The error has an HTTP status of its own.
             RefusedDocumentError: The operation was not started.
         """
-        document = await self._document(params, payer)
-        operation = document.operation(params.operation_name)
-        if only_queries and operation.operation is OperationType.MUTATION:
+        found = await self.find(params, payer)
+        if found.kind is OperationType.SUBSCRIPTION:
+            message = "a subscription has more than one result: send it over a WebSocket, or accept text/event-stream"
+            raise HttpError(400, "BAD_REQUEST", message)
+        if only_queries and found.kind is OperationType.MUTATION:
             message = "a GET request may only send queries: send mutations with POST"
             raise HttpError(405, "METHOD_NOT_ALLOWED", message, {"allow": "POST"})
-        cost = self._admit(document, operation, params, context, payer)
-        result = await self._execute(document, operation, params, context)
+        return await self.run_found(found, context, payer)
+
+    async def find(self, params: RequestParams, payer: Hashable) -> FoundOperation:
+        """Find the document and the operation of a request. Raises as `run`."""
+        document = await self._document(params, payer)
+        return FoundOperation(params, document, document.operation(params.operation_name))
+
+    async def run_found(self, found: FoundOperation, context: Any, payer: Hashable) -> OperationResult:
+        """Run a query or a mutation. Raises as `run`."""
+        cost = self.admit(found, context, payer)
+        result = await self._execute(found, context)
         charged = self._with_rows(cost, context, payer)
         if self.observe_cost is not None:
             self.observe_cost(charged["requested"])
@@ -104,20 +129,17 @@ class OperationRunner:
             message = f"no turn within {seconds:g} s: there are too many new documents; send known ones, or try again"
             raise HttpError(429, "RATE_LIMITED", message, RETRY) from error
 
-    def _admit(
-        self,
-        document: Document,
-        operation: OperationDefinitionNode,
-        params: RequestParams,
-        context: Any,
-        payer: Hashable,
-    ) -> dict[str, int]:
-        limits = self.documents.limits
-        variables: Mapping[str, Any] = params.variables or {}
+    def admit(self, found: FoundOperation, context: Any, payer: Hashable) -> dict[str, int]:
+        """Check the limits that depend on variables, and charge the cost. Return the cost as the response reports it.
+
+        Raises as `run`.
+        """
+        limits, document = self.documents.limits, found.document
+        variables: Mapping[str, Any] = found.params.variables or {}
         if document.summary.introspects and not self.may_introspect(context):
             message = "these credentials may not read the schema"
             raise _refused(GraphQLError(message, extensions={"code": "INTROSPECTION_REFUSED"}))
-        cost = document.cost(operation, variables)
+        cost = document.cost(found.operation, variables)
         if cost > limits.cost:
             raise _refused(LimitError("points of cost", cost, limits.cost))
         try:
@@ -128,39 +150,41 @@ class OperationRunner:
         report = {"requested": cost, "limit": limits.cost}
         return report if self.rate is None else {**report, "available": _spend(self.rate, payer, cost)}
 
-    async def _execute(
-        self, document: Document, operation: OperationDefinitionNode, params: RequestParams, context: Any
-    ) -> ExecutionResult:
+    async def _execute(self, found: FoundOperation, context: Any) -> ExecutionResult:
         seconds = self.documents.limits.seconds
         try:
             async with asyncio.timeout(seconds):
-                return await self._result(document, operation, params, context)
+                return await self._result(found, context)
         except TimeoutError as error:
-            if operation.operation is OperationType.MUTATION:
+            if found.kind is OperationType.MUTATION:
                 # A mutation asks for little data. It waited for a store, another server or a recorder.
                 message = f"no result within {seconds:g} s: the mutation may have been done, so repeat it with its key"
                 raise HttpError(503, "UNAVAILABLE", message, RETRY) from error
             message = f"the operation took longer than {seconds:g} s: ask for less data"
             raise HttpError(503, "TIMEOUT", message) from error
 
-    async def _result(
-        self, document: Document, operation: OperationDefinitionNode, params: RequestParams, context: Any
-    ) -> ExecutionResult:
-        fields = document.node.single_fields
+    async def _result(self, found: FoundOperation, context: Any) -> ExecutionResult:
+        fields = found.document.node.single_fields
         try:
-            data = await self.single_field.execute(fields, operation, params.variables, context)
+            data = await self.single_field.execute(fields, found.operation, found.params.variables, context)
             return ExecutionResult(data, None)
         except NeedsExecutorError as error:
             resolved = error.resolved
         # Outside the handler, so that the executor's exceptions do not have this one as their context.
-        return await self._complete(document, params, context, resolved)
+        executor = self.executor(found, context)
+        if resolved is not None:
+            executor.middleware_manager = resolved
+        result: Any = executor.execute_operation()
+        if optimized_is_awaitable(result):
+            result = await result
+        return result  # type: ignore[no-any-return]
 
-    async def _complete(
-        self, document: Document, params: RequestParams, context: Any, resolved: ResolvedField | None
-    ) -> ExecutionResult:
+    def executor(self, found: FoundOperation, context: Any) -> Any:
+        """Return graphql-core's executor of an operation. Raises `RefusedDocumentError`."""
+        params = found.params
         executor = CompiledExecutor.build(
             self.schema,
-            document.node,
+            found.document.node,
             context_value=context,
             raw_variable_values=params.variables,
             operation_name=params.operation_name,
@@ -169,13 +193,8 @@ class OperationRunner:
             operation_extensions=params.extensions,
         )
         if isinstance(executor, list):
-            raise RefusedDocumentError(executor, document.node)
-        if resolved is not None:
-            executor.middleware_manager = resolved
-        result: Any = executor.execute_operation()
-        if optimized_is_awaitable(result):
-            result = await result
-        return result  # type: ignore[no-any-return]
+            raise RefusedDocumentError(executor, found.document.node)
+        return executor
 
 
 def _spend(rate: TokenBuckets, payer: Hashable, cost: int) -> int:

@@ -77,6 +77,11 @@ FAULTS: Final = Counter(
 STORE_ERRORS: Final = Counter(
     "recordings_store_errors", "Requests and steps for which a store was unavailable.", ("store",), registry=REGISTRY
 )
+EVENTS_LOST: Final = Counter(
+    "recordings_subscription_events_lost",
+    "How often a subscription reported lost events, because its client was too slow.",
+    registry=REGISTRY,
+)
 
 
 def count_request(scope: MutableMapping[str, Any], status: int | None, seconds: float) -> None:

@@ -19,6 +19,7 @@ from graph.schema.mutations import Mutation
 from graph.schema.root_query import Query
 from graph.schema.row_resolver import read
 from graph.schema.scalars import SCALARS
+from graph.schema.subscriptions import Subscription
 
 _COUNT_COST: Final = 100
 """The cost of `totalCount`, in fields: the store counts up to 10 000 entries of an index."""
@@ -28,6 +29,8 @@ STATS_COST: Final = 1_000
 """The cost of figures, in fields: they may take as long as ten pages of 100 recordings."""
 EVENTS_COST: Final = 200
 """The cost of a request for events, in fields."""
+SUBSCRIPTION_COST: Final = 200
+"""The cost of a subscription, in fields. It is paid once."""
 _WAVEFORM_COST: Final = 50
 """The cost of a waveform, in fields. A page of 100 recordings may then have one waveform for each recording."""
 
@@ -67,6 +70,7 @@ class Schema(strawberry.Schema):
         super().__init__(
             query=Query,
             mutation=Mutation,
+            subscription=Subscription,
             config=StrawberryConfig(default_resolver=read, info_class=Info, scalar_map=scalars),
             execution_context_class=CompiledExecutor,
         )
@@ -88,6 +92,7 @@ class Schema(strawberry.Schema):
                 ("Media", "peaks"): _WAVEFORM_COST,
                 ("Account", "recordingStats"): STATS_COST,
                 ("Query", "recordingStats"): STATS_COST,
+                ("Subscription", "recordingChanged"): SUBSCRIPTION_COST,
                 **dict.fromkeys((("Mutation", name) for name in mutations), _WRITE_COST),
             },
             **document_options,
@@ -111,5 +116,6 @@ schema: Final = Schema()
 
 def sdl() -> str:
     """Return the schema as text: the content of `schema.graphql`."""
-    definition = f'"""\n{DESCRIPTION}\n"""\nschema {{\n  query: Query\n  mutation: Mutation\n}}'
+    roots = "".join(f"  {name.lower()}: {name}\n" for name in ("Query", "Mutation", "Subscription"))
+    definition = f'"""\n{DESCRIPTION}\n"""\nschema {{\n{roots}}}'
     return f"{definition}\n\n{schema.as_str().strip()}\n"

@@ -39,6 +39,11 @@ class EventHub:
         self._errors = ErrorLog(_log)
         self.complete_to: Millis = EARLIEST
 
+    @property
+    def readers(self) -> int:
+        """How many queues are open."""
+        return sum(map(len, self._queues.values()))
+
     async def open(self, selection: EventSelection, max_queued: int = MAX_QUEUED) -> "EventQueue":
         """Return a queue of the events that are committed from now on.
 

@@ -49,6 +49,7 @@ class EventType(StrEnum):
 
 
 ACCOUNT_EVENTS: Final = frozenset({EventType.POLICY_CHANGED, EventType.WEBHOOK_DISABLED, EventType.WEBHOOK_TEST})
+RECORDING_EVENTS: Final = frozenset(EventType) - ACCOUNT_EVENTS
 
 
 class EventInclude(StrEnum):

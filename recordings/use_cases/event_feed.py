@@ -18,7 +18,7 @@ from recordings.ports.live_events import MAX_QUEUED, LiveEvents
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
 from recordings.use_cases.authorized import Authorized
-from recordings.use_cases.event_reader import EventReader, ReadEvent
+from recordings.use_cases.event_reader import EventReader, ReadEvent, cursor_behind_visible
 
 MAX_EVENTS: Final = 1_000
 """How many events one page has at most."""
@@ -64,9 +64,17 @@ class EventFeed:
         return EventPage(events, end, reader.has_stored, reader.examined)
 
     async def follow(
-        self, principal: Principal, selection: EventSelection, cursor: EventCursor, *, max_queued: int = MAX_QUEUED
+        self,
+        principal: Principal,
+        selection: EventSelection,
+        cursor: EventCursor | None,
+        *,
+        max_queued: int = MAX_QUEUED,
     ) -> EventReader:
-        """Return a reader of all events of a selection after a cursor. The caller closes it. Raises as `page`."""
+        """Return a reader of all events of a selection after a cursor. The caller closes it. Raises as `page`.
+
+        Without a cursor, it reads the events that become visible from now on.
+        """
         query = Query(account_id=selection.account_id, owner_id=selection.owner_id, where=selection.where)
         target = AuditObject("events", None, selection.account_id)
         with Refusals(self._audit, principal, AuditAction.LIST, target):
@@ -78,6 +86,8 @@ class EventFeed:
             owner_id=narrowed.owner_id,
             descendants=selection.descendants and principal.owner_id is None,
         )
+        if cursor is None:
+            cursor = await cursor_behind_visible(self._store, allowed)
         return EventReader(self._store, self._live, allowed, cursor, max_queued=max_queued)
 
     async def now(self) -> EventCursor:

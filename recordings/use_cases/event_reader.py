@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import islice
 from typing import Final
 
 from recordings.model.errors import InvalidInput
@@ -31,10 +32,15 @@ from recordings.ports.recording_store import MetadataStore
 from recordings.rules.change_feed import shown
 
 MAX_SEEN: Final = 64
+"""How many events behind the watermark a cursor names as seen."""
+MAX_REMEMBERED: Final = 512
+"""How many of them a reader remembers itself, so that it returns none twice after an overflow."""
 PAGE: Final = 200
 """How many events are read at once."""
 _UNKNOWN: Final = EventPosition(LATEST)
 """The position of a seen event until it is read again."""
+MAX_VISIBLE: Final = 10_000
+"""How many events behind the watermark a new reader skips. They are those of a few seconds."""
 MAX_ACCOUNTS: Final = 10_000
 """How many accounts a selection may have."""
 
@@ -112,7 +118,7 @@ class EventReader:
             self._advance(self._safe)
             if self._stage is _Stage.LIVE and self._queue is not None and self._queue.is_empty:
                 self._advance(EventPosition(self._queue.complete_to))
-        return EventCursor(self._cursor, tuple(self._seen))
+        return self._place()
 
     @property
     def has_stored(self) -> bool:
@@ -168,9 +174,13 @@ class EventReader:
         else:
             self._advance(EventPosition(complete_to))
             self._seen[_mark_of(*event.key)] = event.position
-            if len(self._seen) > MAX_SEEN:
+            while len(self._seen) > MAX_REMEMBERED and self._stage is _Stage.LIVE:
                 del self._seen[next(iter(self._seen))]
-        return ReadEvent(event, None if row is None else shown(row), EventCursor(self._cursor, tuple(self._seen)))
+        return ReadEvent(event, None if row is None else shown(row), self._place())
+
+    def _place(self) -> EventCursor:
+        skipped = max(0, len(self._seen) - MAX_SEEN)
+        return EventCursor(self._cursor, tuple(islice(self._seen, skipped, None)))
 
     def _advance(self, position: EventPosition) -> None:
         if position <= self._cursor:
@@ -221,6 +231,14 @@ class EventReader:
     async def aclose(self) -> None:
         """Stop to read. The cursor stays valid."""
         self._close_queue()
+
+
+async def cursor_behind_visible(store: MetadataStore, selection: EventSelection) -> EventCursor:
+    """Return the cursor behind all events that are visible now: behind the watermark, it names them as seen."""
+    watermark = await store.watermark()
+    position = EventPosition(watermark)
+    visible = await store.events(await _accounts_of(store, selection), position, None, MAX_VISIBLE)
+    return EventCursor(position, tuple(_mark_of(*event.key) for event in visible))
 
 
 async def _accounts_of(store: MetadataStore, selection: EventSelection) -> Sequence[str]:

@@ -14,6 +14,7 @@ from adapters.identity import SealedSecrets, token_in
 from graph.events.events_endpoint import EventsEndpoint
 from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from graph.stats.stats_endpoint import StatsEndpoint
+from graph.subscriptions import OperationStreams
 from recordings.model.account import GRANTABLE, Principal, Scope
 from recordings.model.errors import Unauthenticated
 from recordings.model.events import Trashed
@@ -92,6 +93,7 @@ class Api:
 
     installation: Installation
     http: httpx.AsyncClient
+    streams: OperationStreams
     made: int = field(default=0)
 
     async def send(self, query: str, caller: str = "me", **variables: Any) -> dict[str, Any]:
@@ -178,8 +180,8 @@ async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> Asy
             events=installation.events,
         )
         graphql = graphql_app(services, settings)
-        stats = Route("/stats", StatsEndpoint(graphql), methods=["GET"])
-        app = Starlette(routes=[Route("/graphql", graphql), stats, *EventsEndpoint(graphql).routes()])
+        stats = Route("/stats", StatsEndpoint(graphql.endpoint), methods=["GET"])
+        app = Starlette(routes=[Route("/graphql", graphql), stats, *EventsEndpoint(graphql.endpoint).routes()])
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport) as http:
-            yield Api(installation, http)
+            yield Api(installation, http, graphql.streams)

@@ -24,7 +24,7 @@ from graph import graphiql
 from graph.execution.document_cache import DocumentCache
 from graph.execution.request_errors import HttpError, RefusedDocumentError
 from graph.execution.response import encode
-from graph.graphql_app import GraphQLServices, GraphQLSettings, context_factory, request_id_of, to_http_error
+from graph.graphql_app import ContextFactory, GraphQLServices, GraphQLSettings, request_id_of, to_http_error
 from graph.schema.build import Schema
 from graph.schema.error_format import BAD_REQUEST, format_error
 from graph.schema.resolver_context import Context
@@ -77,7 +77,7 @@ class StrawberryView(GraphQL[Context, None]):
 
     def __init__(self, services: GraphQLServices, settings: GraphQLSettings, schema: StrawberrySchema) -> None:
         super().__init__(schema, graphql_ide=None)
-        self._context_of = context_factory(services, settings)
+        self._context_of = ContextFactory(services, settings).of_request
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

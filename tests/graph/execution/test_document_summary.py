@@ -72,7 +72,7 @@ DOCUMENTS: dict[str, tuple[str, tuple[int, int, int, int], list[int]]] = {
     "several operations": (
         """query A { viewer { name } } query B { recordings(first: 9) { totalCount } }
         mutation C { stopRecording { recording { id } } } subscription D { viewer { name } }""",
-        (9, 0, 0, 0), [2, 101, 12, 0],
+        (9, 0, 0, 0), [2, 101, 12, 1],
     ),
     "waveforms": (
         "{ recordings(first: 10) { nodes { media { peaks(pixels: 3) { channels } url } } } }",

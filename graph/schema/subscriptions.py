@@ -1,0 +1,146 @@
+"""The subscriptions: their types, and the streams that their fields return."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, cast
+
+import strawberry
+from strawberry import UNSET
+
+from graph.execution.compiler import PlanInput
+from graph.schema.change_kinds import ChangeKind
+from graph.schema.event_connection import (
+    NOW,
+    AccountId,
+    Filter,
+    RecordingEvent,
+    cursor_of,
+    event_source,
+    selection_of,
+)
+from graph.schema.field_info import Info
+from graph.schema.node_types import Recording
+from graph.schema.partial_input import value_or_none
+from graph.schema.prefetch import prefetch_for_recordings
+from recordings.model.feed_event import RECORDING_EVENTS
+from recordings.rules.cursor import Cursors
+from recordings.use_cases.event_reader import EventReader, EventsLost, ReadEvent
+
+Since = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Begin after this place: the `cursor` of an item or of an event, or a time such as "
+        "`2026-11-22T08:19:00Z`. Default: now. A client that subscribes again with the `cursor` of the last item that "
+        "it has got misses no change, and gets none twice."
+    ),
+]
+Descendants = Annotated[
+    bool | None, strawberry.argument(description="Whether to follow the recordings of all accounts below, too.")
+]
+
+
+async def _resolve_recording(change: strawberry.Parent[Any], info: Info) -> Recording | None:
+    row = change.recording
+    if row is None:
+        return None
+    await prefetch_for_recordings(info, [row])
+    return cast("Recording", PlanInput(row))
+
+
+@strawberry.type(description="An item of `recordingChanged`.")
+class RecordingChange:
+    kind: ChangeKind = strawberry.field(description="What happened.")
+    recording: Recording | None = strawberry.field(
+        resolver=_resolve_recording,
+        description="The recording after the change, or with its later changes, too. Null if it was purged, and for "
+        "`EVENTS_LOST`.",
+    )
+    event: RecordingEvent | None = strawberry.field(
+        description="The event of the change, as in `recordingEvents`. Null for `EVENTS_LOST`."
+    )
+    cursor: str = strawberry.field(description="The place behind this item, for `since`.")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSource:
+    """The source of a `RecordingChange`."""
+
+    read: ReadEvent | EventsLost
+    cursors: Cursors
+
+    @property
+    def identity(self) -> Hashable:
+        """A value that is equal for sources with the same fields. It is valid while this source exists."""
+        read = self.read
+        return read.cursor if isinstance(read, EventsLost) else (read.cursor, read.event.key, id(read.row))
+
+    @property
+    def is_lost(self) -> bool:
+        """True if the item reports lost events."""
+        return isinstance(self.read, EventsLost)
+
+    @property
+    def kind(self) -> ChangeKind:
+        """The type of the event."""
+        return ChangeKind.EVENTS_LOST if isinstance(self.read, EventsLost) else ChangeKind(self.read.event.type)
+
+    @property
+    def event(self) -> dict[str, Any] | None:
+        """The values of the event."""
+        return None if isinstance(self.read, EventsLost) else event_source(self.read)
+
+    @property
+    def recording(self) -> Any:
+        """The row of the recording."""
+        return None if (event := self.event) is None else event["recording"]
+
+    @property
+    def cursor(self) -> str:
+        """The text of the cursor."""
+        return self.cursors.write_event(self.read.cursor)
+
+
+class ChangeStream(AsyncIterator[ChangeSource]):
+    """The items of one subscription. Close it with `aclose`."""
+
+    def __init__(self, reader: EventReader, cursors: Cursors) -> None:
+        self._reader = reader
+        self._cursors = cursors
+
+    async def __anext__(self) -> ChangeSource:
+        """Return the next item. After a `StoreUnavailableError`, this can be called again."""
+        return ChangeSource(await anext(self._reader), self._cursors)
+
+    async def aclose(self) -> None:
+        """End the subscription."""
+        await self._reader.aclose()
+
+
+async def _subscribe_to_recordings(
+    info: Info,
+    filter: Filter = UNSET,
+    account_id: AccountId = UNSET,
+    descendants: Descendants = False,
+    since: Since = UNSET,
+) -> AsyncGenerator[RecordingChange]:
+    context = info.context
+    selection = selection_of(context, value_or_none(filter), value_or_none(account_id), descendants=bool(descendants))
+    if selection.types is None:
+        selection = replace(selection, types=RECORDING_EVENTS)
+    place = value_or_none(since)
+    cursor = None if place in {None, NOW} else await cursor_of(context, place)
+    reader = await context.events.follow(context.principal, selection, cursor)
+    return cast("AsyncGenerator[RecordingChange]", ChangeStream(reader, context.cursors))
+
+
+@strawberry.type(
+    description="The subscriptions: over a WebSocket (the protocol `graphql-transport-ws`), with server-sent events, "
+    "or as a multipart response. The same limits and prices apply as to queries. A subscription ends when its "
+    "credentials expire or are revoked."
+)
+class Subscription:
+    recording_changed = strawberry.subscription(
+        resolver=_subscribe_to_recordings,
+        description="The changes of recordings as they happen. Changes of one recording are in order. A client that "
+        "subscribes again with `since` misses none. Needs the scope READ.",
+    )

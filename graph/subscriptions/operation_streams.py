@@ -1,0 +1,241 @@
+"""The results of an operation, one after the other, encoded as JSON. It knows no transport.
+
+The document passes the same cache, limits, trusted documents and rate limit as over HTTP. A subscription pays its cost
+when it begins. Each of its results then costs its fields, as a query for them would. If the points are used up, the
+next result waits for them; meanwhile the bounded queue of the subscription fills.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from graphql import ExecutionResult, GraphQLError, OperationType, create_source_event_stream
+from starlette.requests import HTTPConnection
+from strawberry.execution import optimized_is_awaitable
+
+from graph.execution.request_errors import HttpError, RefusedDocumentError
+from graph.execution.request_params import RequestParams
+from graph.execution.response import encode
+from graph.execution.run_operation import FoundOperation, OperationRunner
+from graph.subscriptions.caller import Caller, http_url
+from graph.subscriptions.shared_results import SharedResults
+from graph.subscriptions.stream_slots import StreamSlots
+from recordings.model.account import Principal
+from recordings.model.errors import Unauthenticated
+from recordings.ports.recording_store import StoreUnavailableError
+
+CHECK_SECONDS: Final = 2.0
+"""How often credentials are checked again. With the time that a lookup is cached, this is less than five seconds."""
+_FIRST_WAIT: Final = 0.5
+_LONGEST_WAIT: Final = 5.0
+
+
+class OperationError(Exception):
+    """The operation was not started, or a subscription ended early. `errors` are as a response shows them."""
+
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        super().__init__("; ".join(error["message"] for error in errors))
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationStreams:
+    """Opens operations.
+
+    - `authenticate`: returns the principal of credentials. It raises `Unauthenticated`.
+    - `context`: returns the context of the resolvers, given a principal and a base URL.
+    - `payer`, `format_error` and `to_http_error`: see `graph.execution.endpoint`.
+    - `request_id`: returns the id of a request.
+    - `subscription_cost`: the part of a subscription's cost that is paid only once.
+    """
+
+    operations: OperationRunner
+    authenticate: Callable[[Mapping[str, str]], Awaitable[Principal]]
+    context: Callable[[Principal, str], Any]
+    payer: Callable[[Any], Hashable]
+    request_id: Callable[[HTTPConnection], str]
+    format_error: Callable[[GraphQLError, str], dict[str, Any]]
+    to_http_error: Callable[[Exception, str], HttpError]
+    subscription_cost: int = 0
+    slots: StreamSlots = field(default_factory=StreamSlots)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    shared: SharedResults = field(default_factory=SharedResults)
+    count_lost: Callable[[], None] = lambda: None
+    """Called when a subscription reports lost events."""
+    subscriptions: "set[ResultStream]" = field(default_factory=set)
+    """The subscriptions that are open now."""
+
+    async def caller(self, connection: HTTPConnection, credentials: Mapping[str, str] | None = None) -> Caller:
+        """Return the caller on a connection, by these credentials; without any, by the headers of the connection.
+
+        Raises:
+            Unauthenticated: the credentials are missing or not valid.
+        """
+        headers = credentials or connection.headers
+        principal = await self.authenticate(headers)
+        return Caller(principal, headers, http_url(str(connection.base_url)), self.request_id(connection))
+
+    async def end_of_access(self, caller: Caller) -> str:
+        """Wait until the credentials of a caller are no longer valid, or have other rights. Return the reason."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            try:
+                principal = await self.authenticate(caller.headers)
+            except Unauthenticated as error:
+                return error.message
+            except Exception:  # noqa: BLE001, S112 - while the store is unavailable, the connection stays open
+                continue
+            if principal != caller.principal:
+                return "these credentials have changed"
+
+    async def open(self, params: RequestParams, caller: Caller) -> "ResultStream":
+        """Start an operation.
+
+        Raises:
+            OperationError: it is not valid, exceeds a limit, or cannot be started.
+        """
+        try:
+            return await self._opened(params, caller)
+        except Exception as error:
+            raise self.as_operation_error(error, caller) from error
+
+    async def _opened(self, params: RequestParams, caller: Caller) -> "ResultStream":
+        context = self.context(caller.principal, caller.base_url)
+        payer = self.payer(context)
+        found = await self.operations.find(params, payer)
+        if found.kind is not OperationType.SUBSCRIPTION:
+            result = await self.operations.run_found(found, context, payer)
+            return _OneResult(self.encoded(result.result, caller, {"cost": result.cost}))
+        executor = self.operations.executor(found, context)
+        cost = self.operations.admit(found, context, payer)["requested"]
+        source = await self._source(executor)
+        return _Subscription(self, caller, found, executor, source, cost)
+
+    async def _source(self, executor: Any) -> Any:
+        """Return the source stream of a subscription."""
+        seconds = self.operations.documents.limits.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                source: Any = create_source_event_stream(executor)
+                if optimized_is_awaitable(source):
+                    source = await source
+        except TimeoutError as error:
+            message = f"the subscription did not begin within {seconds:g} s: try again"
+            raise HttpError(503, "TIMEOUT", message) from error
+        if isinstance(source, ExecutionResult):
+            raise RefusedDocumentError(list(source.errors or ()))
+        return source
+
+    def encoded(self, result: ExecutionResult, caller: Caller, extensions: Mapping[str, Any] | None = None) -> bytes:
+        """Return the JSON of an execution result."""
+        content: dict[str, Any] = {"data": result.data}
+        if result.errors:
+            content["errors"] = [self.format_error(error, caller.request_id) for error in result.errors]
+        if extensions:
+            content["extensions"] = extensions
+        return encode(content)
+
+    def as_operation_error(self, error: Exception, caller: Caller) -> OperationError:
+        """Return the error that a client gets for any exception. Details of an unexpected one are only logged."""
+        if isinstance(error, OperationError):
+            return error
+        if isinstance(error, RefusedDocumentError):
+            return OperationError([self.format_error(each, caller.request_id) for each in error.errors])
+        if not isinstance(error, HttpError):
+            error = self.to_http_error(error, caller.request_id)
+        return OperationError([error.formatted(caller.request_id)])
+
+
+class ResultStream(AsyncIterator[bytes]):
+    """The results of one operation: the JSON of each. Close it with `aclose`."""
+
+    async def aclose(self) -> None:
+        """End the operation."""
+
+
+class _OneResult(ResultStream):
+    """The result of a query or a mutation."""
+
+    def __init__(self, result: bytes) -> None:
+        self._results = iter((result,))
+
+    async def __anext__(self) -> bytes:
+        try:
+            return next(self._results)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+
+class _Subscription(ResultStream):
+    """The results of a subscription."""
+
+    def __init__(
+        self, streams: OperationStreams, caller: Caller, found: FoundOperation, executor: Any, source: Any, cost: int
+    ) -> None:
+        self._streams = streams
+        self._caller = caller
+        self._executor = executor
+        self._source = source
+        # The weight of a subscription is paid once.
+        self._price = max(1, cost - streams.subscription_cost)
+        principal = caller.principal
+        self._group = (
+            found.document,
+            found.params.operation_name,
+            encode(found.params.variables),
+            (principal, principal.token_id, principal.key_id, principal.user_id),
+            caller.base_url,
+        )
+        streams.subscriptions.add(self)
+
+    async def __anext__(self) -> bytes:
+        try:
+            source = await self._next_source()
+            await self._pay()
+            return await self._streams.shared.get(self._group, source, lambda: self._made(source))
+        except StopAsyncIteration:
+            raise
+        except Exception as error:
+            raise self._streams.as_operation_error(error, self._caller) from error
+
+    async def aclose(self) -> None:
+        self._streams.subscriptions.discard(self)
+        await self._source.aclose()
+
+    async def _next_source(self) -> Any:
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                source = await anext(self._source)
+            except StoreUnavailableError:
+                # The source continues at the same place later.
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT)
+            else:
+                if source.is_lost:
+                    self._streams.count_lost()
+                return source
+
+    async def _pay(self) -> None:
+        rate = self._streams.operations.rate
+        payer = self._streams.payer(self._executor.context_value)
+        while rate is not None and (wait := rate.take(payer, self._price)):  # noqa: ASYNC110 - a bucket has no event
+            await asyncio.sleep(wait)
+
+    async def _made(self, source: Any) -> tuple[bytes, bool]:
+        """Return the result of a source, and whether other subscribers may get it, too."""
+        executor = self._executor.build_per_event_executor(source)
+        # A new context for each result: the old one has the media URLs of an earlier time.
+        executor.context_value = self._streams.context(self._caller.principal, self._caller.base_url)
+        seconds = self._streams.operations.documents.limits.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                result = executor.execute_operation(serially=False)
+                if optimized_is_awaitable(result):
+                    result = await result
+        except TimeoutError:
+            message = f"the result took longer than {seconds:g} s: select less data"
+            error = GraphQLError(message, extensions={"code": "TIMEOUT"})
+            result = ExecutionResult(None, [error])
+        return self._streams.encoded(result, self._caller), not result.errors

@@ -1,0 +1,221 @@
+"""The results of subscriptions, without a transport."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graph.execution.request_limits import Limits
+from graph.execution.request_params import RequestParams
+from graph.execution.trusted_documents import TrustedDocument
+from graph.graphql_app import GraphQLSettings
+from graph.subscriptions import Caller, OperationError, ResultStream
+from recordings.model.events import Annotated, Created, Purged, Trashed
+from recordings.model.recording import Recording
+from recordings.use_cases.save_event import RecordingWriter
+from tests.graph.api import PRINCIPALS, Api, open_api, recording
+from tests.support.memory_installation import CHILD, SIBLING
+
+CHANGES = """subscription Changes($filter: RecordingEventFilter, $account: ID, $below: Boolean, $since: String) {
+  recordingChanged(filter: $filter, accountId: $account, descendants: $below, since: $since) {
+    kind cursor event { revision subject } recording { plainId label account { name } media { url } } } }"""
+SHORT = "subscription { recordingChanged { kind cursor recording { plainId } } }"
+
+
+def caller_of(name: str) -> Caller:
+    return Caller(PRINCIPALS[name], {"authorization": f"Bearer {name}"}, "http://api.test/", "the-request")
+
+
+async def opened(api: Api, document: str = CHANGES, caller: str = "me", **variables: Any) -> ResultStream:
+    return await api.streams.open(RequestParams(document, variables=variables), caller_of(caller))
+
+
+async def following(results: ResultStream) -> dict[str, Any]:
+    async with asyncio.timeout(20):
+        result: dict[str, Any] = json.loads(await anext(results))
+    assert "errors" not in result, result
+    found: dict[str, Any] = result["data"]["recordingChanged"]
+    return found
+
+
+async def create(api: Api, **fields: Any) -> Recording:
+    api.made += 1
+    new = replace(recording(api.installation.clock.now() + api.made), **fields)
+    return await RecordingWriter(api.installation.store).create(new, Created(at=new.created))
+
+
+async def save(api: Api, item: Recording, event: Any) -> Recording:
+    return await RecordingWriter(api.installation.store).save_event(item, event)
+
+
+async def amend(api: Api, item: Recording, label: str) -> Recording:
+    return await save(api, item, Annotated(at=item.created, changes={"label": label}))
+
+
+async def live(api: Api, number: int = 1) -> None:
+    """Wait until so many subscriptions wait for new events."""
+    async with asyncio.timeout(20):
+        while api.installation.hub.readers < number:  # noqa: ASYNC110 - the hub has no event for it
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def tight(tmp_path: Path) -> AsyncIterator[Api]:
+    """An API with small limits, and with one trusted document."""
+    settings = GraphQLSettings(
+        limits=Limits(cost=250, characters=500), trusted=(TrustedDocument("changes", SHORT),), burst=500, per_second=1
+    )
+    async with open_api(tmp_path, settings) as opened:
+        yield opened
+
+
+async def test_changes_come_in_their_order_with_their_recording(api: Api) -> None:
+    await create(api)
+    async with aclosing(await opened(api)) as results:
+        item = await create(api)
+        await amend(api, item, "a")
+        first, second = await following(results), await following(results)
+    assert [each["event"] for each in (first, second)] == [
+        {"revision": 0, "subject": item.id},
+        {"revision": 1, "subject": item.id},
+    ]
+    assert second["kind"] == "AMENDED"
+    assert second["recording"]["label"] == "a"
+    assert second["recording"]["account"] is not None
+    assert second["recording"]["media"]["url"].startswith("http://api.test/media/")
+
+
+async def test_a_subscription_continues_after_any_item_without_gap_or_repetition(api: Api) -> None:
+    async with aclosing(await opened(api)) as results:
+        item = await create(api)
+        for number in range(9):
+            item = await amend(api, item, str(number))
+        found = [await following(results) for _ in range(10)]
+    item = await amend(api, item, "later")
+    for place, each in enumerate(found):
+        async with aclosing(await opened(api, since=each["cursor"])) as results:
+            rest = [(await following(results))["event"]["revision"] for _ in range(10 - place)]
+        assert rest == list(range(place + 1, 11))
+
+
+async def test_callers_get_only_what_they_may_read(api: Api) -> None:
+    async with (
+        aclosing(await opened(api, caller="ada")) as ada,
+        aclosing(await opened(api, below=True)) as below,
+        aclosing(await opened(api, caller="child")) as child,
+    ):
+        others = await create(api)
+        hers = await create(api, owner_id="ada")
+        theirs = await create(api, account_id=CHILD)
+        assert (await following(ada))["event"]["subject"] == hers.id
+        assert [(await following(below))["event"]["subject"] for _ in range(3)] == [others.id, hers.id, theirs.id]
+        assert (await following(child))["event"]["subject"] == theirs.id
+
+
+async def test_a_purged_recording_is_named_by_its_event_only(api: Api) -> None:
+    item = await create(api)
+    async with aclosing(await opened(api, filter={"types": ["PURGED"]})) as results:
+        item = await save(api, item, Trashed(at=item.created, by="me", purge_at=item.created))
+        await save(api, item, Purged(at=item.created))
+        found = await following(results)
+    assert (found["kind"], found["recording"], found["event"]["subject"]) == ("PURGED", None, item.id)
+
+
+async def test_a_slow_client_is_told_that_events_were_lost_and_misses_none(api: Api) -> None:
+    async with aclosing(await opened(api)) as results:
+        pending = asyncio.create_task(following(results))
+        await live(api)
+        item = await create(api)
+        await pending
+        for number in range(300):
+            item = await amend(api, item, str(number))
+        found = [await following(results) for _ in range(301)]
+    (place,) = [place for place, each in enumerate(found) if each["kind"] == "EVENTS_LOST"]
+    assert found[place]["recording"] is None
+    lost = found.pop(place)
+    assert [each["event"]["revision"] for each in found] == list(range(1, 301))
+    async with aclosing(await opened(api, since=lost["cursor"])) as results:
+        assert (await following(results))["event"]["revision"] == place + 1
+
+
+@pytest.mark.parametrize(
+    ("document", "caller", "variables", "code"),
+    [
+        ("subscription { recordingChanged { x } }", "me", {}, "BAD_REQUEST"),
+        (CHANGES, "me", {"since": "yesterday"}, "INVALID_CURSOR"),
+        (CHANGES, "me", {"account": SIBLING}, "NOT_FOUND"),
+        (CHANGES, "no_read", {}, "FORBIDDEN"),
+        (CHANGES, "me", {"below": "x"}, "BAD_REQUEST"),
+        ("", "me", {}, "BAD_REQUEST"),
+    ],
+)
+async def test_an_operation_that_cannot_start_has_errors(
+    api: Api, document: str, caller: str, variables: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(OperationError) as raised:
+        await opened(api, document, caller, **variables)
+    assert [error["extensions"]["code"] for error in raised.value.errors] == [code]
+    assert not api.streams.subscriptions
+
+
+async def test_the_limits_and_the_price_are_those_of_http(tight: Api) -> None:
+    for document in ("{ recordings(first: 100) { nodes { id start label } } }", CHANGES + "#" * 500):
+        with pytest.raises(OperationError) as raised:
+            await opened(tight, document)
+        assert raised.value.errors[0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+    first, second = [await opened(tight, SHORT) for _ in range(2)]
+    with pytest.raises(OperationError) as raised:
+        await opened(tight, SHORT)
+    assert raised.value.errors[0]["extensions"]["code"] == "RATE_LIMITED"
+    for each in (first, second):
+        await each.aclose()
+
+
+async def test_documents_are_found_by_their_ids(tight: Api) -> None:
+    digest = sha256(SHORT.encode()).hexdigest()
+    persisted = {"persistedQuery": {"version": 1, "sha256Hash": digest}}
+    for params in (RequestParams(document_id="changes"), RequestParams(extensions=persisted)):
+        async with aclosing(await tight.streams.open(params, caller_of("me"))) as results:
+            item = await create(tight)
+            assert (await following(results))["recording"] == {"plainId": item.id}
+    unknown = {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}
+    with pytest.raises(OperationError, match="PersistedQueryNotFound"):
+        await tight.streams.open(RequestParams(extensions=unknown), caller_of("me"))
+
+
+async def test_queries_and_mutations_have_one_result(api: Api) -> None:
+    async with aclosing(await opened(api, "{ viewer { name } }")) as results:
+        (found,) = [json.loads(each) async for each in results]
+    assert found["data"]["viewer"] is not None
+    assert found["extensions"]["cost"]["requested"] == 2
+    item = await api.keep()
+    text = f'mutation {{ deleteRecording(input: {{id: "{item.id}"}}) {{ recording {{ state }} }} }}'
+    async with aclosing(await opened(api, text)) as results:
+        (found,) = [json.loads(each) async for each in results]
+    assert found["data"] == {"deleteRecording": {"recording": {"state": "TRASHED"}}}
+
+
+async def test_subscribers_with_equal_rights_share_each_result(api: Api) -> None:
+    streams = [await opened(api) for _ in range(20)]
+    others = [await opened(api, caller="reader"), await opened(api, SHORT)]
+    reading = [asyncio.create_task(_take(each, 3)) for each in (*streams, *others)]
+    await live(api, 22)
+    for _ in range(3):
+        await create(api)
+    *same, reader, short = [await each for each in reading]
+    assert all(found == same[0] for found in same)
+    assert len({id(result) for found in same for result in found}) == 3
+    assert not {id(result) for result in (*reader, *short)} & {id(result) for result in same[0]}
+    for stream in (*streams, *others):
+        await stream.aclose()
+    assert not api.streams.subscriptions
+
+
+async def _take(results: ResultStream, number: int) -> list[bytes]:
+    return [await anext(results) for _ in range(number)]
