@@ -1,8 +1,8 @@
 """Signatures of outgoing requests, with the headers, keys and secrets of Standard Webhooks 1.0.
 
 The signed text is the id of the message, its time and its body, separated by dots. A secret `whsec_` signs with
-HMAC-SHA256 (`v1`), a private key `whsk_` with Ed25519 (`v1a`). A request has one signature for each of them, so during
-a rotation the receiver can use either. Ed25519 needs a library, so the caller passes the function that signs.
+HMAC-SHA256 (`v1`), a private key `whsk_` with Ed25519 (`v1a`). During a rotation a request also has the signatures of
+the former ones, so the receiver can use either. Ed25519 needs a library, so the caller passes the function.
 """
 
 import binascii
@@ -10,6 +10,7 @@ import hmac
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
@@ -75,6 +76,42 @@ def _read(text: str, prefix: str, least: int, most: int) -> bytes:
     return key
 
 
+@dataclass(frozen=True, slots=True)
+class SecretPair:
+    """The secret and the private key of a webhook, which are replaced together."""
+
+    secret: str = field(repr=False)
+    key: str = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """Both, separated by a space."""
+        return f"{self.secret} {self.key}"
+
+
+def new_secret_pair(secret: str | None = None) -> SecretPair:
+    """Return a pair with a new key. Without `secret`, make one.
+
+    Raises:
+        InvalidInput: the secret is not allowed.
+    """
+    if secret is not None:
+        read_signing_secret(secret)
+    return SecretPair(secret or new_signing_secret(), new_signing_key())
+
+
+def read_secret_pair(text: str) -> SecretPair:
+    """Return the pair of a text.
+
+    Raises:
+        InvalidInput: the secret or the key is not allowed.
+    """
+    pair = SecretPair(*text.partition(" ")[::2])
+    read_signing_secret(pair.secret)
+    read_signing_key(pair.key)
+    return pair
+
+
 def public_key(key: bytes) -> str:
     """Return the text of a public key."""
     return PUBLIC_PREFIX + b64encode(key).decode()
@@ -103,21 +140,19 @@ class MessageSignature:
 
 
 def signature_headers(
-    secrets: Sequence[str], message_id: str, timestamp: int, body: bytes, sign_ed25519: SignEd25519
+    pairs: Sequence[SecretPair], message_id: str, timestamp: int, body: bytes, sign_ed25519: SignEd25519
 ) -> dict[str, str]:
-    """Return the headers for a request whose whole body is in memory.
+    """Return the headers for a request whose whole body is in memory. `pairs` are the newest first.
 
-    `secrets` are secrets and private keys as text, the newest first. The signatures by secrets are the first ones,
-    because a receiver that knows only these may read no further.
+    The signatures by HMAC are the first ones, because a receiver that knows no others may read no further.
     """
-    macs = [read_signing_secret(each) for each in secrets if each.startswith(PREFIX)]
-    signature = MessageSignature(macs, message_id, timestamp)
+    signature = MessageSignature([read_signing_secret(pair.secret) for pair in pairs], message_id, timestamp)
     signature.update(body)
     headers = signature.headers()
     text = _start(message_id, timestamp) + body
-    keys = [read_signing_key(each) for each in secrets if each.startswith(PRIVATE_PREFIX)]
-    lists = [headers[SIGNATURE_HEADER], *(f"v1a,{b64encode(sign_ed25519(key, text)).decode()}" for key in keys)]
-    return headers | {SIGNATURE_HEADER: " ".join(filter(None, lists))}
+    keys = [read_signing_key(pair.key) for pair in pairs]
+    signatures = [f"v1a,{b64encode(sign_ed25519(key, text)).decode()}" for key in keys]
+    return headers | {SIGNATURE_HEADER: " ".join([headers[SIGNATURE_HEADER], *signatures])}
 
 
 def _start(message_id: str, timestamp: int) -> bytes:

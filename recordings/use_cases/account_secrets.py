@@ -18,7 +18,7 @@ from recordings.ports.recording_store import MetadataStore
 from recordings.ports.sealer import CannotUnsealError, Sealer
 from recordings.ports.secret_store import AccountSecret, SecretStore
 from recordings.rules.access import require_scope
-from recordings.rules.webhook_signature import new_signing_secret, read_signing_secret
+from recordings.rules.webhook_signature import new_signing_secret, read_secret_pair, read_signing_secret
 from recordings.use_cases.authorized import Authorized
 
 MAX_VALUES: Final = 2
@@ -227,8 +227,10 @@ def _name(kind: SecretKind, part: str) -> str:
 
 
 def _check_value(kind: SecretKind, value: str) -> None:
-    if kind in {SecretKind.DELIVERY, SecretKind.WEBHOOK}:
+    if kind is SecretKind.DELIVERY:
         read_signing_secret(value)
+    elif kind is SecretKind.WEBHOOK:
+        read_secret_pair(value)
     elif not (0 < len(value) <= MAX_TOKEN and value.isascii() and value.isprintable() and " " not in value):
         allowed = f"1 to {MAX_TOKEN} printable ASCII characters without spaces"
         raise InvalidInput.of(("token",), "pattern", f"{len(value)} characters", allowed)

@@ -3,7 +3,6 @@
 All of them need the scope ADMIN, because a webhook gets the events of all owners, and its URL may contain a secret.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
@@ -13,7 +12,7 @@ from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import Conflict, Forbidden, InvalidInput, InvalidState, NotFound, Problem, problem
 from recordings.model.feed_event import EventInclude, EventType
 from recordings.model.ids import MAX_ID, is_hex_id, new_id
-from recordings.model.instants import DAY, LATEST, MINUTE, SECOND, Millis, to_iso
+from recordings.model.instants import LATEST, SECOND, Millis, to_iso
 from recordings.model.options import MAX_URL, WEB
 from recordings.model.query import check
 from recordings.model.webhook import (
@@ -33,16 +32,13 @@ from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.ports.webhook_store import Endpoint
 from recordings.rules.access import require_scope
-from recordings.rules.webhook_signature import new_signing_secret
-from recordings.use_cases.account_secrets import AccountSecrets, SecretKind
+from recordings.rules.webhook_settings import problems_of, with_values
+from recordings.rules.webhook_signature import new_secret_pair
 from recordings.use_cases.authorized import Authorized
 from recordings.use_cases.save_event import MAX_TRIES
 from recordings.use_cases.webhook_attempt import WebhookRequests
+from recordings.use_cases.webhook_secrets import WebhookSecrets
 
-MAX_NAME: Final = 128
-MAX_OVERLAP: Final[Millis] = 7 * DAY
-MAX_CUSTOM: Final = 4_096
-"""Maximum size of `custom_data` and of `kazoo` as JSON, in bytes."""
 FIRST_CHECK: Final[Millis] = 30 * SECOND
 """After this time, some server looks for the events of a new webhook, also if every server missed its creation."""
 _CHANGEABLE: Final = frozenset(each.name for each in fields(Webhook)) - {
@@ -72,7 +68,7 @@ class Webhooks:
         self,
         *,
         store: MetadataStore,
-        secrets: AccountSecrets,
+        secrets: WebhookSecrets,
         requests: WebhookRequests,
         clock: Clock,
         audit: Audit,
@@ -115,6 +111,10 @@ class Webhooks:
         await self.find(principal, webhook_id)
         return await self._store.webhook_attempts(webhook_id, limit)
 
+    async def public_keys(self, principal: Principal, webhook_id: str) -> Sequence[str]:
+        """Return the public keys for the signatures of a webhook, the newest first. Raises `CannotUnsealError`."""
+        return await self._secrets.public_keys((await self.find(principal, webhook_id)).webhook)
+
     # Change
 
     async def create(
@@ -141,15 +141,15 @@ class Webhooks:
                 allowed = f"one of {MAX_WEBHOOKS} webhooks at most: delete one first"
                 raise InvalidInput.of(("accountId",), "maxItems", account_id, allowed)
             target = AuditObject("webhook", webhook.id, account_id)
-            value = new_signing_secret() if secret is None else secret
-            await self._secrets.put(account_id, SecretKind.WEBHOOK, value, webhook.id, principal)
+            pair = new_secret_pair(secret)
+            await self._secrets.replace(principal, webhook, pair)
             await self._audit.record(principal, AuditAction.WEBHOOK, target, change="create")
             progress = WebhookProgress(
                 webhook_id=webhook.id, cursor=start_of(await self._store.watermark()), due_at=now + FIRST_CHECK
             )
             await self._store.insert_webhook(webhook, progress)
         self._ring(webhook.id)
-        return NewSecret(Endpoint(webhook, progress), value)
+        return NewSecret(Endpoint(webhook, progress), pair.secret)
 
     async def update(
         self, principal: Principal, webhook_id: str, values: Mapping[str, Any], revision: int | None = None
@@ -178,30 +178,30 @@ class Webhooks:
             webhook = (await self._load(principal, webhook_id)).webhook
             await self._record(principal, webhook, "delete")
             await self._store.delete_webhook(webhook_id)
-            await self._secrets.clear(webhook.account_id, SecretKind.WEBHOOK, webhook_id, principal)
+            await self._secrets.delete(principal, webhook)
         self._ring(webhook_id)
         return webhook
 
     async def rotate_secret(
         self, principal: Principal, webhook_id: str, secret: str | None = None, overlap: Millis | None = None
     ) -> NewSecret:
-        """Set a new secret, and return it. Without `secret`, make one. The former one signs, too, for `overlap`.
+        """Set a new secret and a new key. Without `secret`, make one. The former ones sign, too, for `overlap`.
 
         Raises:
             InvalidInput: the secret or the overlap is not allowed.
         """
-        value = new_signing_secret() if secret is None else secret
         with self._refusals(principal, webhook_id):
             given = {} if overlap is None else {"overlap": overlap}
             for _ in range(MAX_TRIES):
                 found = await self._load(principal, webhook_id)
+                pair = new_secret_pair(secret)
                 changed = self._changed(found.webhook, given)
                 changed = replace(changed, old_secret_until=self._clock.now() + changed.overlap)
                 await self._record(principal, changed, "rotate secret")
                 # First the time: a secret is never without the signature of the former one.
                 if await self._store.save_webhook(changed):
-                    await self._secrets.put(changed.account_id, SecretKind.WEBHOOK, value, webhook_id, principal)
-                    return NewSecret(await self._load(principal, webhook_id), value)
+                    await self._secrets.replace(principal, changed, pair)
+                    return NewSecret(await self._load(principal, webhook_id), pair.secret)
             raise _keeps_changing(webhook_id)
 
     async def replay(
@@ -326,12 +326,12 @@ class Webhooks:
         for name, kind in (("format", WebhookFormat), ("verb", HttpVerb)):
             if name in given:
                 (given[name],) = _choices((name,), [given[name]], kind)
-        changed = replace(webhook, **given)
+        changed = with_values(webhook, given)
         if enabled and not webhook.enabled:
             changed = replace(changed, disabled=None, disabled_at=None, disabled_detail="")
         elif webhook.enabled and not enabled:
             changed = replace(changed, disabled=DisabledReason.BY_CLIENT, disabled_at=now)
-        problems = [*self._url_problems(changed.url), *_problems(changed)]
+        problems = [*self._url_problems(changed.url), *problems_of(changed)]
         if problems:
             raise InvalidInput(problems)
         check(changed.where)
@@ -344,24 +344,6 @@ class Webhooks:
             return [problem(("url",), "pattern", url, allowed)]
         refused = self._check_url(url)
         return [] if refused is None else [problem(("url",), "pattern", url, f"an allowed URL ({refused})")]
-
-
-def _problems(webhook: Webhook) -> list[Problem]:
-    found = []
-    if len(webhook.name) > MAX_NAME or not (webhook.name.isprintable() or not webhook.name):
-        found.append(problem(("name",), "maxLength", webhook.name, f"at most {MAX_NAME} printable characters"))
-    if webhook.types is not None and not webhook.types:
-        found.append(problem(("types",), "minItems", [], "at least one type, or null for all"))
-    if webhook.verb is not HttpVerb.POST and webhook.format is not WebhookFormat.KAZOO:
-        found.append(problem(("verb",), "enum", webhook.verb.value, "POST: only the format KAZOO has others"))
-    if not 0 <= webhook.overlap <= MAX_OVERLAP:
-        allowed = f"a time of at most {MAX_OVERLAP // MINUTE} minutes"
-        found.append(problem(("overlap",), "maximum", webhook.overlap, allowed))
-    for name in ("custom_data", "kazoo"):
-        size = len(json.dumps(getattr(webhook, name)).encode())
-        if size > MAX_CUSTOM:
-            found.append(problem((name,), "maxLength", f"{size} bytes", f"at most {MAX_CUSTOM} bytes as JSON"))
-    return found
 
 
 def _types_of(names: Collection[str], allowed: Collection[EventType]) -> frozenset[EventType]:

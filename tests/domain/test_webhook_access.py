@@ -10,7 +10,7 @@ from recordings.model.errors import Forbidden, NotFound, Refused
 from recordings.model.ids import new_id
 from recordings.model.webhook import Webhook, WebhookProgress, start_of
 from recordings.ports.secret_store import AccountSecret
-from recordings.rules.webhook_signature import new_signing_secret
+from recordings.rules.webhook_signature import new_secret_pair
 from recordings.use_cases.webhooks import Webhooks
 from tests.domain.test_access_property import Installation, World, comparable, use_cases, worlds
 from tests.support.webhook_parts import ScriptedReceiver, sealer, webhooks_on
@@ -18,6 +18,7 @@ from tests.support.webhook_parts import ScriptedReceiver, sealer, webhooks_on
 WEBHOOK = "f" * 32
 BY_WEBHOOK: dict[str, Callable[[Webhooks, Principal, str], Awaitable[Any]]] = {
     "find": Webhooks.find,
+    "public_keys": Webhooks.public_keys,
     "attempts": Webhooks.attempts,
     "update": lambda service, caller, id: service.update(caller, id, {"name": "new"}),
     "delete": Webhooks.delete,
@@ -42,7 +43,7 @@ async def _webhook_call(world: World, owner: str, call: Callable[[Webhooks, Prin
     service = webhooks_on(store, installation.clock, installation.audit, receiver)
     webhook = Webhook(id=WEBHOOK, account_id=owner, url="https://example.org", created=0, modified=0)
     await store.insert_webhook(webhook, WebhookProgress(webhook_id=WEBHOOK, cursor=start_of(0)))
-    secret = sealer().seal(new_signing_secret(), f"{owner}:webhook/{WEBHOOK}")
+    secret = sealer().seal(new_secret_pair().text, f"{owner}:webhook/{WEBHOOK}")
     await store.save_account_secret(AccountSecret(owner, f"webhook/{WEBHOOK}", (secret,)), ())
     before = dict(store.endpoints), dict(store.secrets)
     try:

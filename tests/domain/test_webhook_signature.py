@@ -16,9 +16,11 @@ from adapters.identity import ed25519
 from recordings.model.errors import InvalidInput
 from recordings.rules.webhook_signature import (
     MessageSignature,
+    new_secret_pair,
     new_signing_key,
     new_signing_secret,
     public_key,
+    read_secret_pair,
     read_signing_key,
     read_signing_secret,
     signature_headers,
@@ -41,7 +43,8 @@ def test_every_secret_verifies_the_message_however_its_body_arrives(
     for start, end in pairwise(edges):
         signature.update(data[start:end])
     headers = signature.headers()
-    assert headers == signature_headers([_secret(key) for key in keys], "msg", now, data, ed25519.sign)
+    whole = signature_headers([new_secret_pair(_secret(key)) for key in keys], "msg", now, data, ed25519.sign)
+    assert whole["webhook-signature"].startswith(f"{headers['webhook-signature']} v1a,")
     for key in keys:
         # Its `verify` also parses the body as JSON.
         expected = Webhook(b64encode(key).decode()).sign("msg", datetime.fromtimestamp(now, UTC), body)
@@ -50,16 +53,16 @@ def test_every_secret_verifies_the_message_however_its_body_arrives(
 
 def test_the_library_accepts_the_message_and_rejects_changes_of_it() -> None:
     secret, body, now = new_signing_secret(), b'{"a": 1}', int(time.time())
-    headers = signature_headers([secret], "msg_1", now, body, ed25519.sign)
+    headers = signature_headers([new_secret_pair(secret)], "msg_1", now, body, ed25519.sign)
     receiver = Webhook(secret)
     receiver.verify(body, headers)
     wrong = [
         (body + b" ", headers),
         (body, headers | {"webhook-id": "msg_2"}),
         (body, headers | {"webhook-timestamp": str(now + 1)}),
-        (body, signature_headers([new_signing_secret()], "msg_1", now, body, ed25519.sign)),
+        (body, signature_headers([new_secret_pair()], "msg_1", now, body, ed25519.sign)),
         # Older than five minutes.
-        (body, signature_headers([secret], "msg_1", now - 400, body, ed25519.sign)),
+        (body, signature_headers([new_secret_pair(secret)], "msg_1", now - 400, body, ed25519.sign)),
     ]
     for each_body, each_headers in wrong:
         with pytest.raises(WebhookVerificationError):
@@ -69,12 +72,10 @@ def test_the_library_accepts_the_message_and_rejects_changes_of_it() -> None:
 def test_the_signature_is_the_one_of_the_specification() -> None:
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     body = b'{"test": 2432232314}'
-    headers = signature_headers([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body, ed25519.sign)
-    assert headers == {
-        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
-        "webhook-timestamp": "1614265330",
-        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
-    }
+    message, at = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330
+    headers = signature_headers([new_secret_pair(secret)], message, at, body, ed25519.sign)
+    assert (headers["webhook-id"], headers["webhook-timestamp"]) == (message, str(at))
+    assert headers["webhook-signature"].startswith("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE= v1a,")
 
 
 @given(KEYS)
@@ -113,27 +114,35 @@ def test_a_private_key_has_32_bytes(length: int) -> None:
         read_signing_key(new_signing_secret())
 
 
-def test_a_request_has_a_signature_for_each_secret_and_key_of_a_rotation() -> None:
+def test_a_request_has_the_signatures_of_both_pairs_of_a_rotation() -> None:
     body, now = b'{"type": "recording.stored"}', int(time.time())
-    values = [new_signing_secret(), new_signing_key(), new_signing_secret(), new_signing_key()]
-    headers = signature_headers(values, "evt_1", now, body, ed25519.sign)
+    pairs = [new_secret_pair(), new_secret_pair()]
+    headers = signature_headers(pairs, "evt_1", now, body, ed25519.sign)
     signatures = headers["webhook-signature"].split(" ")
     assert [each.partition(",")[0] for each in signatures] == ["v1", "v1", "v1a", "v1a"]
-    for secret in values[::2]:
-        Webhook(secret).verify(body, headers)
-    for text, signature in zip(values[1::2], signatures[2:], strict=True):
-        shown = public_key(ed25519.public_key(read_signing_key(text)))
+    text = f"evt_1.{now}.".encode() + body
+    for pair, signature in zip(pairs, signatures[2:], strict=True):
+        Webhook(pair.secret).verify(body, headers)
+        shown = public_key(ed25519.public_key(read_signing_key(pair.key)))
         assert shown.startswith("whpk_")
         verifier = Ed25519PublicKey.from_public_bytes(b64decode(shown.removeprefix("whpk_")))
         signed = b64decode(signature.removeprefix("v1a,"))
-        verifier.verify(signed, f"evt_1.{now}.".encode() + body)
+        verifier.verify(signed, text)
         with pytest.raises(InvalidSignature):
-            verifier.verify(signed, f"evt_1.{now}.".encode() + body + b" ")
+            verifier.verify(signed, text + b" ")
     # The library knows no Ed25519, so it rejects a request with these signatures only.
-    alone = signature_headers(values[1::2], "evt_1", now, body, ed25519.sign)
-    assert [each.partition(",")[0] for each in alone["webhook-signature"].split(" ")] == ["v1a", "v1a"]
     with pytest.raises(WebhookVerificationError):
-        Webhook(values[0]).verify(body, alone)
+        Webhook(pairs[0].secret).verify(body, headers | {"webhook-signature": " ".join(signatures[2:])})
+
+
+def test_a_pair_is_stored_as_text_and_not_shown() -> None:
+    pair = new_secret_pair()
+    assert read_secret_pair(pair.text) == pair
+    assert pair.secret not in repr(pair)
+    assert pair.key not in repr(pair)
+    for text in (pair.secret, pair.key, f"{pair.key} {pair.secret}", f"{pair.text} {pair.key}", ""):
+        with pytest.raises(InvalidInput):
+            read_secret_pair(text)
 
 
 def test_the_ed25519_signature_is_that_of_rfc_8032() -> None:

@@ -13,6 +13,7 @@ from recordings.model.errors import Conflict, InvalidInput, InvalidState, NotFou
 from recordings.model.feed_event import EventInclude, EventType
 from recordings.model.instants import DAY, HOUR
 from recordings.model.webhook import MAX_WEBHOOKS, DisabledReason, HttpVerb, WebhookAnswer, WebhookFormat, start_of
+from recordings.rules.kazoo_webhook import types_of
 from recordings.use_cases.webhooks import Webhooks
 from tests.support.fake_clock import FakeClock
 from tests.support.memory_audit import MemoryAudit
@@ -22,6 +23,7 @@ from tests.support.webhook_parts import ScriptedReceiver, webhooks_on
 
 ADMIN = principal(ACCOUNT, Scope.ADMIN)
 URL = {"url": "https://example.org/hook"}
+KAZOO = {**URL, "format": "KAZOO"}
 
 
 class Opened:
@@ -71,10 +73,14 @@ async def test_all_types_are_those_that_a_receiver_expects(opened: Opened) -> No
         ({**URL, "types": []}, "types must be at least one type, or null for all"),
         ({**URL, "include": ["AUDIO"]}, "include must be one of PARTIES, METADATA, not 'AUDIO'"),
         ({**URL, "format": "XML"}, "format must be one of STANDARD, CLOUDEVENTS_BINARY, CLOUDEVENTS_STRUCTURED, KAZOO"),
-        ({**URL, "verb": "GET"}, "verb must be POST: only the format KAZOO has others, not 'GET'"),
+        ({**URL, "verb": "GET"}, "kazoo must be left out with this format, not 'STANDARD'"),
         ({**URL, "verb": "DELETE", "format": "KAZOO"}, "verb must be one of GET, POST, PUT"),
-        ({**URL, "overlap": 8 * DAY}, "overlap must be a time of at most 10080 minutes"),
-        ({**URL, "custom_data": {"a": "x" * 5_000}}, "custom_data must be at most 4096 bytes as JSON"),
+        ({**URL, "overlap": 8 * DAY}, "secret_overlap_seconds must be an integer from 0 to 604800, not 691200"),
+        ({**URL, "custom_data": {"a": "x"}}, "kazoo must be left out with this format"),
+        ({**KAZOO, "custom_data": {"a": "x" * 5_000}}, "kazoo.custom_data must be at most 4096 bytes as JSON"),
+        ({**KAZOO, "custom_data": {"a": 1}}, "kazoo.custom_data must be an object of texts"),
+        ({**KAZOO, "custom_data": ["a"]}, "kazoo.custom_data must be an object of texts"),
+        ({**KAZOO, "types": ["recording.failed"]}, "types must be types that Kazoo knows: recording.amended, "),
         ({**URL, "name": "a\nb"}, "name must be at most 128 printable characters"),
         ({**URL, "secret": "x"}, "secret must be one of custom_data, descendants, enabled"),
     ],
@@ -196,3 +202,30 @@ async def test_a_deleted_webhook_is_gone_with_its_secret(opened: Opened) -> None
     assert opened.store.secrets == {(ACCOUNT, f"webhook/{identity}"): ()}
     with pytest.raises(NotFound):
         await opened.use_cases.find(ADMIN, identity)
+
+
+async def test_the_other_settings_of_kazoo_go_with_its_format(opened: Opened) -> None:
+    kazoo = {**KAZOO, "verb": "PUT", "custom_data": {"a": "b"}, "kazoo": {"format": "json"}}
+    created = (await opened.use_cases.create(ADMIN, kazoo)).endpoint.webhook
+    assert (created.verb, created.types) == (HttpVerb.PUT, types_of(None))
+    changed = (await opened.use_cases.update(ADMIN, created.id, {"format": "STANDARD"})).webhook
+    assert (changed.verb, changed.custom_data, changed.kazoo) == (HttpVerb.POST, {}, {})
+
+
+async def test_a_rotation_with_a_wrong_secret_changes_nothing(opened: Opened) -> None:
+    created = await opened.use_cases.create(ADMIN, URL)
+    before = dict(opened.store.endpoints), dict(opened.store.secrets)
+    with pytest.raises(InvalidInput, match="secret must be whsec_"):
+        await opened.use_cases.rotate_secret(ADMIN, created.endpoint.webhook.id, "wrong")
+    assert (opened.store.endpoints, opened.store.secrets) == before
+
+
+async def test_public_keys_follow_a_rotation(opened: Opened) -> None:
+    created = await opened.use_cases.create(ADMIN, URL)
+    webhook_id = created.endpoint.webhook.id
+    (first,) = await opened.use_cases.public_keys(ADMIN, webhook_id)
+    await opened.use_cases.rotate_secret(ADMIN, webhook_id)
+    second, former = await opened.use_cases.public_keys(ADMIN, webhook_id)
+    assert former == first != second
+    await opened.use_cases.rotate_secret(ADMIN, webhook_id, overlap=0)
+    assert first not in await opened.use_cases.public_keys(ADMIN, webhook_id)

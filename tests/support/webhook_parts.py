@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from adapters.identity import SealedSecrets, ed25519
+from recordings.model.installation import Installation
 from recordings.model.webhook import WebhookAnswer, WebhookRequest
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.signing_keys import SigningKey, SigningKeys
 from recordings.use_cases.account_secrets import AccountSecrets
-from recordings.use_cases.webhook_attempt import SecretSigner, WebhookRequests
+from recordings.use_cases.webhook_attempt import WebhookRequests
+from recordings.use_cases.webhook_secrets import WebhookSecrets
 from recordings.use_cases.webhooks import Webhooks
 from tests.support.memory_audit import MemoryAudit
 
@@ -34,6 +36,11 @@ def sealer() -> SealedSecrets:
     return SealedSecrets(SigningKeys([SigningKey("key", b"k" * 32)]))
 
 
+async def installation() -> Installation:
+    """Return an installation."""
+    return Installation("1" * 32, 0)
+
+
 def webhooks_on(
     store: Any,
     clock: Clock,
@@ -43,11 +50,11 @@ def webhooks_on(
 ) -> Webhooks:
     """Return the use cases. The host `internal.example` is not allowed."""
     typed = cast("MetadataStore", store)
-    secrets = AccountSecrets(typed, sealer(), audit)
+    secrets = WebhookSecrets(AccountSecrets(typed, sealer(), audit), clock, ed25519)
     return Webhooks(
         store=typed,
         secrets=secrets,
-        requests=WebhookRequests(receiver, SecretSigner(secrets, clock, ed25519.sign), clock, BASE_URL),
+        requests=WebhookRequests(receiver, secrets, clock, BASE_URL, installation),
         clock=clock,
         audit=audit,
         check_url=lambda url: "the host is private" if "internal.example" in url else None,
