@@ -160,11 +160,11 @@ class ContextFactory:
         # A function, because few requests need it: reading the address takes as long as the rest of this.
         return self._make(principal, lambda: self.settings.public_url or str(request.base_url))
 
-    def make(self, principal: Principal, base_url: str) -> Context:
-        """Return a context for a principal that reaches this service at an address."""
-        return self._make(principal, lambda: self.settings.public_url or base_url)
+    def make(self, principal: Principal, base_url: str, since: str | None) -> Context:
+        """Return a context for a principal and the address of this service. A subscription begins at `since`."""
+        return self._make(principal, lambda: self.settings.public_url or base_url, since)
 
-    def _make(self, principal: Principal, locate: Callable[[], str]) -> Context:
+    def _make(self, principal: Principal, locate: Callable[[], str], since: str | None = None) -> Context:
         services = self.services
         return Context(
             principal=principal,
@@ -181,6 +181,7 @@ class ContextFactory:
             draw=services.draw,
             presign=services.presign,
             max_page=self.settings.limits.page,
+            since=since,
         )
 
 

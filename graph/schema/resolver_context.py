@@ -36,7 +36,8 @@ class Context:
     """The caller, the use cases, and the results that were prefetched for the response.
 
     `locate` returns the URL under which clients reach this service; media URLs begin with it. `max_page` is the largest
-    number of recordings in one page or one list of ids. `examined` counts rows for the cost. `presigned`, `waveforms`
+    number of recordings in one page or one list of ids. `since` is the place at which the transport of a subscription
+    continues it. `examined` counts rows for the cost. `presigned`, `waveforms`
     and `accounts` hold prefetched results: see `graph.schema.prefetch`. A waveform that could not be drawn is an
     exception there.
     """
@@ -55,6 +56,7 @@ class Context:
     feed: EventFeed | None = None
     audit_log: AuditLog | None = None
     max_page: int = MAX_PAGE
+    since: str | None = None
     examined: ExaminedRows = field(default_factory=ExaminedRows)
     presigned: dict[str, str] = field(default_factory=dict)
     waveforms: dict[tuple[str, int], Mapping[str, Any] | Exception] = field(default_factory=dict)

@@ -127,7 +127,7 @@ async def _subscribe_to_recordings(
     selection = selection_of(context, value_or_none(filter), value_or_none(account_id), descendants=bool(descendants))
     if selection.types is None:
         selection = replace(selection, types=RECORDING_EVENTS)
-    place = value_or_none(since)
+    place = context.since or value_or_none(since)
     cursor = None if place in {None, NOW} else await cursor_of(context, place)
     reader = await context.events.follow(context.principal, selection, cursor)
     return cast("AsyncGenerator[RecordingChange]", ChangeStream(reader, context.cursors))

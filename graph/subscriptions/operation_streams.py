@@ -19,7 +19,7 @@ from graph.execution.request_params import RequestParams
 from graph.execution.response import encode
 from graph.execution.run_operation import FoundOperation, OperationRunner
 from graph.subscriptions.caller import Caller, http_url
-from graph.subscriptions.shared_results import SharedResults
+from graph.subscriptions.shared_results import SharedResults, StreamedResult
 from graph.subscriptions.stream_slots import StreamSlots
 from recordings.model.account import Principal
 from recordings.model.errors import Unauthenticated
@@ -44,7 +44,8 @@ class OperationStreams:
     """Opens operations.
 
     - `authenticate`: returns the principal of credentials. It raises `Unauthenticated`.
-    - `context`: returns the context of the resolvers, given a principal and a base URL.
+    - `context`: returns the context of the resolvers for a principal and a base URL. A subscription begins at the
+      cursor in the third argument, if there is one.
     - `payer`, `format_error` and `to_http_error`: see `graph.execution.endpoint`.
     - `request_id`: returns the id of a request.
     - `subscription_cost`: the part of a subscription's cost that is paid only once.
@@ -52,7 +53,7 @@ class OperationStreams:
 
     operations: OperationRunner
     authenticate: Callable[[Mapping[str, str]], Awaitable[Principal]]
-    context: Callable[[Principal, str], Any]
+    context: Callable[[Principal, str, str | None], Any]
     payer: Callable[[Any], Hashable]
     request_id: Callable[[HTTPConnection], str]
     format_error: Callable[[GraphQLError, str], dict[str, Any]]
@@ -89,24 +90,24 @@ class OperationStreams:
             if principal != caller.principal:
                 return "these credentials have changed"
 
-    async def open(self, params: RequestParams, caller: Caller) -> "ResultStream":
-        """Start an operation.
+    async def open(self, params: RequestParams, caller: Caller, since: str | None = None) -> "ResultStream":
+        """Start an operation. A subscription begins at the cursor `since`, if it is given.
 
         Raises:
             OperationError: it is not valid, exceeds a limit, or cannot be started.
         """
         try:
-            return await self._opened(params, caller)
+            return await self._opened(params, caller, since)
         except Exception as error:
             raise self.as_operation_error(error, caller) from error
 
-    async def _opened(self, params: RequestParams, caller: Caller) -> "ResultStream":
-        context = self.context(caller.principal, caller.base_url)
+    async def _opened(self, params: RequestParams, caller: Caller, since: str | None) -> "ResultStream":
+        context = self.context(caller.principal, caller.base_url, since)
         payer = self.payer(context)
         found = await self.operations.find(params, payer)
         if found.kind is not OperationType.SUBSCRIPTION:
             result = await self.operations.run_found(found, context, payer)
-            return _OneResult(self.encoded(result.result, caller, {"cost": result.cost}))
+            return _OneResult(StreamedResult(self.encoded(result.result, caller, {"cost": result.cost})))
         executor = self.operations.executor(found, context)
         cost = self.operations.admit(found, context, payer)["requested"]
         source = await self._source(executor)
@@ -147,8 +148,8 @@ class OperationStreams:
         return OperationError([error.formatted(caller.request_id)])
 
 
-class ResultStream(AsyncIterator[bytes]):
-    """The results of one operation: the JSON of each. Close it with `aclose`."""
+class ResultStream(AsyncIterator[StreamedResult]):
+    """The results of one operation. Close it with `aclose`."""
 
     async def aclose(self) -> None:
         """End the operation."""
@@ -157,10 +158,10 @@ class ResultStream(AsyncIterator[bytes]):
 class _OneResult(ResultStream):
     """The result of a query or a mutation."""
 
-    def __init__(self, result: bytes) -> None:
+    def __init__(self, result: StreamedResult) -> None:
         self._results = iter((result,))
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> StreamedResult:
         try:
             return next(self._results)
         except StopIteration:
@@ -189,7 +190,7 @@ class _Subscription(ResultStream):
         )
         streams.subscriptions.add(self)
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> StreamedResult:
         try:
             source = await self._next_source()
             await self._pay()
@@ -223,11 +224,11 @@ class _Subscription(ResultStream):
         while rate is not None and (wait := rate.take(payer, self._price)):  # noqa: ASYNC110 - a bucket has no event
             await asyncio.sleep(wait)
 
-    async def _made(self, source: Any) -> tuple[bytes, bool]:
-        """Return the result of a source, and whether other subscribers may get it, too."""
+    async def _made(self, source: Any) -> StreamedResult:
+        """Return the result of a source."""
         executor = self._executor.build_per_event_executor(source)
         # A new context for each result: the old one has the media URLs of an earlier time.
-        executor.context_value = self._streams.context(self._caller.principal, self._caller.base_url)
+        executor.context_value = self._streams.context(self._caller.principal, self._caller.base_url, None)
         seconds = self._streams.operations.documents.limits.seconds
         try:
             async with asyncio.timeout(seconds):
@@ -238,4 +239,5 @@ class _Subscription(ResultStream):
             message = f"the result took longer than {seconds:g} s: select less data"
             error = GraphQLError(message, extensions={"code": "TIMEOUT"})
             result = ExecutionResult(None, [error])
-        return self._streams.encoded(result, self._caller), not result.errors
+        body = self._streams.encoded(result, self._caller)
+        return StreamedResult(body, source.cursor, has_errors=bool(result.errors))

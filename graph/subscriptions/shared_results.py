@@ -13,15 +13,24 @@ from typing import Any, Final
 MAX_RESULTS: Final = 512
 MAX_BYTES: Final = 4 << 20
 
-Make = Callable[[], Awaitable[tuple[bytes, bool]]]
-"""Returns a result, and whether it may be shared."""
+
+@dataclass(frozen=True, slots=True)
+class StreamedResult:
+    """One result: its JSON, and the cursor behind it. A result with errors is not shared."""
+
+    body: bytes
+    cursor: str | None = None
+    has_errors: bool = False
+
+
+Make = Callable[[], Awaitable[StreamedResult]]
 
 
 @dataclass(slots=True)
 class _Entry:
     # The source is kept, because its identity is valid only while it exists.
     source: Any
-    task: "asyncio.Task[tuple[bytes, bool]]"
+    task: "asyncio.Task[StreamedResult]"
     size: int = 0
 
 
@@ -34,25 +43,25 @@ class SharedResults:
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._bytes = 0
 
-    async def get(self, group: Hashable, source: Any, make: Make) -> bytes:
+    async def get(self, group: Hashable, source: Any, make: Make) -> StreamedResult:
         """Return the result of a source for a group of subscribers. Make it, unless another subscriber did."""
         key = (group, source.identity)
         entry = self._entries.get(key)
         if entry is not None:
-            found, may_share = await asyncio.shield(entry.task)
-            return found if may_share else (await make())[0]
+            found = await asyncio.shield(entry.task)
+            return await make() if found.has_errors else found
         # A task of its own: the first subscriber may leave while others wait.
         entry = _Entry(source, asyncio.ensure_future(_awaited(make)))
         self._entries[key] = entry
         try:
-            found, may_share = await asyncio.shield(entry.task)
+            found = await asyncio.shield(entry.task)
         except BaseException:
             self._drop(key)
             raise
-        if may_share:
-            self._count(key, len(found))
-        else:
+        if found.has_errors:
             self._drop(key)
+        else:
+            self._count(key, len(found.body))
         return found
 
     def _count(self, key: Hashable, size: int) -> None:
@@ -67,5 +76,5 @@ class SharedResults:
             self._bytes -= entry.size
 
 
-async def _awaited(make: Make) -> tuple[bytes, bool]:
+async def _awaited(make: Make) -> StreamedResult:
     return await make()

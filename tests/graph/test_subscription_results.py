@@ -15,7 +15,7 @@ from graph.execution.request_limits import Limits
 from graph.execution.request_params import RequestParams
 from graph.execution.trusted_documents import TrustedDocument
 from graph.graphql_app import GraphQLSettings
-from graph.subscriptions import Caller, OperationError, ResultStream
+from graph.subscriptions import Caller, OperationError, ResultStream, StreamedResult
 from recordings.model.events import Annotated, Created, Purged, Trashed
 from recordings.model.recording import Recording
 from recordings.use_cases.save_event import RecordingWriter
@@ -38,7 +38,7 @@ async def opened(api: Api, document: str = CHANGES, caller: str = "me", **variab
 
 async def following(results: ResultStream) -> dict[str, Any]:
     async with asyncio.timeout(20):
-        result: dict[str, Any] = json.loads(await anext(results))
+        result: dict[str, Any] = json.loads((await anext(results)).body)
     assert "errors" not in result, result
     found: dict[str, Any] = result["data"]["recordingChanged"]
     return found
@@ -102,6 +102,9 @@ async def test_a_subscription_continues_after_any_item_without_gap_or_repetition
         async with aclosing(await opened(api, since=each["cursor"])) as results:
             rest = [(await following(results))["event"]["revision"] for _ in range(10 - place)]
         assert rest == list(range(place + 1, 11))
+    params = RequestParams(CHANGES, variables={"since": "2020-01-01T00:00:00Z"})
+    async with aclosing(await api.streams.open(params, caller_of("me"), found[8]["cursor"])) as results:
+        assert (await anext(results)).cursor == found[9]["cursor"]
 
 
 async def test_callers_get_only_what_they_may_read(api: Api) -> None:
@@ -191,13 +194,13 @@ async def test_documents_are_found_by_their_ids(tight: Api) -> None:
 
 async def test_queries_and_mutations_have_one_result(api: Api) -> None:
     async with aclosing(await opened(api, "{ viewer { name } }")) as results:
-        (found,) = [json.loads(each) async for each in results]
+        (found,) = [json.loads(each.body) async for each in results]
     assert found["data"]["viewer"] is not None
     assert found["extensions"]["cost"]["requested"] == 2
     item = await api.keep()
     text = f'mutation {{ deleteRecording(input: {{id: "{item.id}"}}) {{ recording {{ state }} }} }}'
     async with aclosing(await opened(api, text)) as results:
-        (found,) = [json.loads(each) async for each in results]
+        (found,) = [json.loads(each.body) async for each in results]
     assert found["data"] == {"deleteRecording": {"recording": {"state": "TRASHED"}}}
 
 
@@ -217,5 +220,5 @@ async def test_subscribers_with_equal_rights_share_each_result(api: Api) -> None
     assert not api.streams.subscriptions
 
 
-async def _take(results: ResultStream, number: int) -> list[bytes]:
+async def _take(results: ResultStream, number: int) -> list[StreamedResult]:
     return [await anext(results) for _ in range(number)]
