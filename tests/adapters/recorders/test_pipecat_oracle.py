@@ -5,17 +5,17 @@ decoded samples, and its replies to Genesys. The package itself has too many dep
 """
 
 import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.audio.pcm import from_g711
+from adapters.audio.pcm import read_track
 from adapters.recorders.dialects.audiohook import AudioHookStream
 from adapters.recorders.dialects.detect import AnyStream
 from adapters.recorders.dialects.stream_events import Audio, Event, Reply, StreamStarted
-from recordings.ports.audio import Codec
 
 ORACLE: dict[str, Any] = json.loads((Path(__file__).parent / "captured" / "pipecat.json").read_text(encoding="utf-8"))
 STARTS = {
@@ -45,7 +45,8 @@ def decoded(case: dict[str, Any]) -> bytes:
     events = [event for message in (first, frame) for event in stream.receive(message)]
     (codec,) = [event.format.codec for event in events if isinstance(event, StreamStarted)]
     (audio,) = [event for event in events if isinstance(event, Audio)]
-    return audio.payload if codec is Codec.S16 else from_g711(audio.payload, codec)
+    frames = list(read_track(io.BytesIO(audio.payload), codec, 8_000, 1_000))
+    return b"".join(bytes(frame.planes[0])[: 2 * frame.samples] for frame in frames)
 
 
 @pytest.mark.parametrize("case", ORACLE["decode"], ids=lambda case: f"{case['dialect']} {case.get('encoding', '')}")
