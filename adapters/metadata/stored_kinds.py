@@ -3,9 +3,10 @@
 This is the only list. A test compares it with the tables of SQLite and with the collections of MongoDB.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 
 class Care(Enum):
@@ -23,13 +24,20 @@ class Care(Enum):
 class StoredKind:
     """One kind: its table in SQLite and its collection in MongoDB. `None` means that the store needs none.
 
-    `key` are the columns of its primary key in SQLite.
+    `key` are the columns of its primary key in SQLite. `identity` are the values that identify a row in both stores, if
+    they are others. `expires` is the value with the time after which a store may delete a row by itself.
     """
 
     table: str | None
     collection: str | None
     care: Care = Care.COPIED
     key: tuple[str, ...] = ("id",)
+    identity: tuple[str, ...] = ()
+    expires: str = ""
+
+    def identify(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return what identifies a row among those of its kind."""
+        return tuple(row[name] for name in self.identity or self.key)
 
     @property
     def is_copied(self) -> bool:
@@ -44,11 +52,11 @@ KINDS: Final = (
     StoredKind("ingest_addresses", "ingest_addresses"),
     StoredKind("access_limits", "access_limits", key=("account_id", "person")),
     StoredKind("account_secrets", "account_secrets", key=("account_id", "name")),
-    StoredKind("revoked_tokens", "revoked_tokens"),
+    StoredKind("revoked_tokens", "revoked_tokens", expires="until"),
     StoredKind("policy_documents", "policy_documents", key=("account_id", "kind", "id")),
     StoredKind("places", "places", key=("url",)),
     StoredKind("recordings", "recordings"),
-    StoredKind("events", "events", key=("seq",)),
+    StoredKind("events", "events", key=("seq",), identity=("subject", "revision")),
     StoredKind("retention_runs", "retention_runs", key=("account_id",)),
     StoredKind("webhooks", "webhooks"),
     StoredKind("webhook_attempts", "webhook_attempts", key=("webhook_id", "slot")),

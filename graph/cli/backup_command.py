@@ -78,7 +78,7 @@ async def _backup(services: "Services", target: str, *, with_key: bool, verify: 
 
     with progress_bar() as progress:
         maker = BackupMaker(services, target, with_key=with_key, verify=verify, progress=progress)
-        made = await _explained(maker.make)
+        made = await explained(maker.make)
     for name in made.left_out:
         click.echo(f"Warning: the collection {name!r} was not made by this service, and is not in the backup", err=True)
     if not with_key:
@@ -97,7 +97,7 @@ def _restore(settings: "Settings", source: str, backup_id: str | None, *, check:
         begin_command()
         with progress_bar() as progress:
             restorer = Restorer(settings, source, backup_id, progress)
-            done = await _explained(restorer.check if check else restorer.restore)
+            done = await explained(restorer.check if check else restorer.restore)
         if done.needs_key:
             note = f"copy the key file with the key {done.manifest.key_id} before you start the server"
             click.echo(f"Note: the backup does not contain the installation's key: {note}", err=True)
@@ -112,7 +112,7 @@ def _restore(settings: "Settings", source: str, backup_id: str | None, *, check:
         raise click.ClickException(str(error)) from error
 
 
-async def _explained(act: Callable[[], Awaitable[Any]]) -> Any:
+async def explained(act: Callable[[], Awaitable[Any]]) -> Any:
     """Run a part of the command. Turn the errors of stores into messages."""
     from graph.backup.backup_manifest import BackupError
     from graph.open_parts import CannotOpenError

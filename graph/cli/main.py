@@ -16,6 +16,7 @@ from graph.cli.import_command import import_
 from graph.cli.ingest_command import ingest
 from graph.cli.key_command import key
 from graph.cli.list_and_show_commands import list_, show
+from graph.cli.migrate_command import migrate
 from graph.cli.node_command import node
 from graph.cli.openapi_command import openapi
 from graph.cli.policy_command import policy
@@ -68,6 +69,7 @@ for command in (
     audit,
     backup,
     restore,
+    migrate,
     schema,
     openapi,
 ):

@@ -1,8 +1,9 @@
 """The port of a metadata store whose content is copied as a whole: by a backup, a restore or a migration."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 
 class CopyError(Exception):
@@ -68,6 +69,34 @@ class CopiedStore(Protocol):
         Raises:
             CopyError: the loaded content differs from the dump.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    """Rows of one kind as plain values, in a form that is the same for all stores.
+
+    `after` is the position behind them; `None` if no rows follow.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    after: str | None
+
+
+@runtime_checkable
+class MigratedStore(CopiedStore, Protocol):
+    """A store whose content can be moved to a store of another technology, kind by kind."""
+
+    def without_writes(self) -> AbstractAsyncContextManager[None]:
+        """Prevent writes of other processes, as far as the store can. Raise `CopyError` if a server is running."""
+
+    async def plain_rows(self, kind: str, after: str | None, limit: int) -> RowPage:
+        """Return the rows of a kind behind a position. A kind has the name of its table in SQLite."""
+
+    async def add_plain_rows(self, kind: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows. Rows that exist stay as they are."""
+
+    async def finish_plain_rows(self) -> None:
+        """Make what depends on the added rows, such as the marks of the figures."""
 
 
 AUDIO_LIST = "audio.ndjson.gz"

@@ -1,11 +1,15 @@
 """An installation with one of each kind of thing, and as many recordings as a test wants."""
 
 import hashlib
+import json
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from adapters.media import FolderMedia
+from adapters.metadata.sqlite.database import connect
+from adapters.metadata.sqlite.sqlite_store import FILE
 from recordings.model.account import Account, ApiKey, IngestAddress, Scope
 from recordings.model.audit_entry import Actor, ActorKind, AuditAction, AuditEntry, AuditObject, Link, Origin, Seal
 from recordings.model.events import Annotated, Created, Held, Trashed
@@ -18,6 +22,7 @@ from recordings.model.recording_policy import DocumentKind, PolicyDocument
 from recordings.model.retention import Retention
 from recordings.model.retention_run import RetentionRun
 from recordings.model.user import Passwords, User
+from recordings.model.webhook import Webhook, WebhookAttempt, WebhookProgress, start_of
 from recordings.ports.recording_store import MetadataStore
 from recordings.ports.secret_store import AccountSecret
 from recordings.rules.audit_chain import link
@@ -97,6 +102,13 @@ async def _add_settings(store: MetadataStore) -> None:
     assert await store.save_policy_document(document)
     await store.note_location("s3://bucket/folder/", NOW)
     assert await store.save_retention_run(RetentionRun(account_id=ACCOUNT, started=NOW, after=(5, "id")), None)
+    hook = Webhook(id="w1", account_id=ACCOUNT, url="https://hooks.example.org/", created=NOW, modified=NOW)
+    progress = WebhookProgress(webhook_id="w1", cursor=start_of(NOW))
+    await store.insert_webhook(hook, progress)
+    attempt = WebhookAttempt(
+        number=7, event_id="e1", type=EventType.STORED, subject="r1", attempt=1, at=NOW, duration_ms=5, succeeded=True
+    )  # fmt: skip
+    assert await store.save_progress(replace(progress, due_at=NOW, revision=progress.revision + 1), [attempt])
     event = FeedEvent(
         account_id=ACCOUNT, subject="p1", revision=1, type=EventType.POLICY_CHANGED, time=NOW,
     )  # fmt: skip
@@ -115,3 +127,28 @@ async def _add_trail(store: MetadataStore) -> None:
         end = entries[-1].link
     await store.append_entries(entries)
     await store.add_seal(Seal(id=seal_id("n1", 1), writer="n1", at=NOW, text='{"body": "b"}'))
+
+
+def with_many(data: Path, rows: int) -> None:
+    """Add copies of stored recordings with audio of their own to a SQLite file, until it has this many recordings."""
+    with closing(connect(data / FILE, "rw")) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        (existing,) = connection.execute("SELECT count(*) FROM recordings").fetchone()
+        (sample,) = connection.execute("SELECT min(id) FROM recordings WHERE state = 'STORED'").fetchone()
+        names = [row[1] for row in connection.execute("PRAGMA table_info(recordings)")]
+        (values,) = connection.execute("SELECT * FROM recordings WHERE id = ?", (sample,)).fetchall()
+        row = dict(zip(names, values, strict=True))
+        insert = f"INSERT INTO recordings VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - a constant
+        for number in range(existing, rows):
+            recording_id = f"202611-{number:032x}"
+            content = b"audio %d" % number
+            key = f"{row['account_id']}/202611/{recording_id}.mp3"
+            media = json.loads(row["media"]) | {
+                "url": f"local:{key}", "length": len(content), "sha256": hashlib.sha256(content).hexdigest()
+            }  # fmt: skip
+            changed = {"id": recording_id, "media": json.dumps(media), "held_source": None, "start": NOW + number}
+            connection.execute(insert, list((row | changed).values()))
+            path = data / "media" / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        connection.execute("COMMIT")

@@ -13,6 +13,7 @@ from adapters.metadata.mongodb.driver import Connection, Driver
 from adapters.metadata.mongodb.indexes import META, migrate
 from adapters.metadata.mongodb.list_collection import RecordingLists
 from adapters.metadata.mongodb.peer_collections import PeerCollections
+from adapters.metadata.mongodb.plain_documents import PlainDocuments
 from adapters.metadata.mongodb.policy_collection import PolicyCollection
 from adapters.metadata.mongodb.recording_collection import RecordingCollection
 from adapters.metadata.mongodb.retention_run_collection import RetentionRunCollection
@@ -39,6 +40,7 @@ class MongoStore(
     AuditCollections,
     PeerCollections,
     DatabaseCopy,
+    PlainDocuments,
 ):
     """A `MetadataStore` in a MongoDB database, and the `PeerStore` of the servers that share it.
 

@@ -33,6 +33,10 @@ _WRITTEN: Final = ", ".join((_COLUMNS, *PARTS, FACETS, TERMS, "work", "changed")
 _NOW: Final = f"(SELECT at FROM {CHANGE_CLOCK})"
 _VALUES: Final = ", ".join((*["?"] * (len(ROW_FIELDS) + len(PARTS) + 3), _NOW))
 INSERT: Final = f"INSERT INTO {TABLE} ({_WRITTEN}) VALUES ({_VALUES})"
+INSERT_CHANGED: Final = (
+    f"INSERT OR IGNORE INTO {TABLE} ({_WRITTEN}) VALUES ({', '.join('?' * (len(ROW_FIELDS) + len(PARTS) + 4))})"
+)
+"""Inserts a row of another store, with its own time of the change."""
 _SAVE: Final = f"UPDATE {TABLE} SET ({_WRITTEN}) = ({_VALUES}) WHERE id = ? AND revision = ?"
 _OTHER_ROW: Final = f"SELECT 1 FROM {TABLE} WHERE id != :own AND"
 _FIND_DUPLICATE: Final = {

@@ -19,6 +19,7 @@ from adapters.metadata.sqlite.access_tables import AccessTables
 from adapters.metadata.sqlite.audit_tables import AuditTables
 from adapters.metadata.sqlite.database import Database
 from adapters.metadata.sqlite.file_copy import FileCopy
+from adapters.metadata.sqlite.plain_rows import PlainRows
 from adapters.metadata.sqlite.retention_run_table import RetentionRunTable
 from adapters.metadata.sqlite.rollup_store import RollupStore
 from adapters.metadata.sqlite.secret_tables import SecretTables
@@ -39,7 +40,9 @@ from recordings.ports.recording_store import Claim, DueState
 FILE = "recordings.sqlite3"
 
 
-class SqliteStore(RollupStore, AccessTables, SecretTables, AuditTables, RetentionRunTable, WebhookTables, FileCopy):
+class SqliteStore(
+    RollupStore, AccessTables, SecretTables, AuditTables, RetentionRunTable, WebhookTables, FileCopy, PlainRows
+):
     """A `MetadataStore` in the file `recordings.sqlite3` of a folder.
 
     Args:
