@@ -92,7 +92,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
     sealing = AuditSealing(services.audit_sealer, services.audit.close)
     counting = SlotCounting(services.slot_counter, services.store)
     key_watch = KeyWatch(services.key, services.store)
-    cross_origin = CrossOrigin(services.settings.cors_origins)
+    cross_origin = CrossOrigin(services.settings.cors_origins, services.settings.public_url)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -138,6 +138,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
             (media_check, counting, key_watch),
             publisher,
             drain,
+            cross_origin,
             _ingest(services, sockets, calls if listener is not None else None, drain),
         ),
         lifespan=lifespan,
@@ -162,6 +163,7 @@ def _routes(
     watched: tuple[MediaCheck, SlotCounting, KeyWatch],
     publisher: "PresencePublisher | None",
     drain: Drain,
+    cross_origin: CrossOrigin,
     ingest: Sequence[BaseRoute],
 ) -> list[BaseRoute]:
     checks = {
@@ -171,7 +173,7 @@ def _routes(
         "drain": drain.check,
     }
     media_check, counting, key_watch = watched
-    graphql = _graphql(services)
+    graphql = _graphql(services, cross_origin, drain)
     reports = {
         "installation": media_check.owner_problem,
         "media": media_check.fault,
@@ -198,7 +200,7 @@ def _routes(
     ]
 
 
-def _graphql(services: Services) -> GraphQLApp:
+def _graphql(services: Services, cross_origin: CrossOrigin, drain: Drain) -> GraphQLApp:
     settings = services.settings
     presigner = UrlPresigner(services.media, settings.media_url_ttl * SECOND, services.audit)
     parts = GraphQLServices(
@@ -215,6 +217,8 @@ def _graphql(services: Services) -> GraphQLApp:
         presign=presigner.urls if settings.media_presign else None,
         observe_cost=GRAPHQL_COST.observe if settings.metrics else None,
         count_lost=EVENTS_LOST.inc,
+        may_connect=cross_origin.may_connect,
+        stopping=drain.ending,
     )
     choices = GraphQLSettings(
         graphiql=settings.graphiql,

@@ -1,10 +1,12 @@
 """The GraphQL endpoint, assembled: the schema, its execution, the callers' credentials and GraphiQL."""
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
@@ -23,6 +25,7 @@ from graph.schema import error_format
 from graph.schema.build import SUBSCRIPTION_COST, schema_with
 from graph.schema.resolver_context import Context, Draw, Presign
 from graph.subscriptions import OperationStreams
+from graph.subscriptions.socket_endpoint import SocketEndpoint
 from recordings.model.account import Principal, Scope
 from recordings.model.errors import Unauthenticated
 from recordings.model.instants import MINUTE, Millis
@@ -45,7 +48,8 @@ class GraphQLServices:
 
     Without `draw` there are no waveforms. Without `policy_use_cases`, `events` or `audit_log`, their fields fail.
     `presign` returns the media store's own URLs. `observe_cost` is called with the cost of each operation, and
-    `count_lost` when a subscription reports lost events.
+    `count_lost` when a subscription reports lost events. `may_connect` decides by the headers which web pages may
+    open a WebSocket. When `stopping` is set, streams and sockets end.
     """
 
     recordings: Recordings
@@ -60,6 +64,8 @@ class GraphQLServices:
     audit_log: AuditLog | None = None
     observe_cost: Callable[[int], None] | None = None
     count_lost: Callable[[], None] = lambda: None
+    may_connect: Callable[[Headers], bool] = lambda _headers: True
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     account_secrets: AccountSecrets | None = None
 
 
@@ -96,10 +102,11 @@ class GraphQLApp:
 
     endpoint: GraphQLEndpoint
     streams: OperationStreams
+    sockets: SocketEndpoint
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        await self.endpoint(scope, receive, send)
+        """Answer one request, or serve one WebSocket."""
+        await (self.sockets if scope["type"] == "websocket" else self.endpoint)(scope, receive, send)
 
 
 def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = None) -> GraphQLApp:
@@ -132,6 +139,7 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
         to_http_error=to_http_error,
         count_lost=services.count_lost,
         subscription_cost=SUBSCRIPTION_COST,
+        stopping=services.stopping,
     )
     endpoint = GraphQLEndpoint(
         operations=operations,
@@ -144,7 +152,7 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
         partial_status=chosen.partial_status,
         compress=chosen.compress,
     )
-    return GraphQLApp(endpoint, streams)
+    return GraphQLApp(endpoint, streams, SocketEndpoint(streams, services.may_connect))
 
 
 @dataclass(frozen=True, slots=True)

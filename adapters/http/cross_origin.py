@@ -6,6 +6,7 @@ headers, and the service has no cookies. v2 has the fixed CORS headers of `docs/
 
 from collections.abc import Collection
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -35,8 +36,9 @@ _EXPOSED: Final = (
 class CrossOrigin:
     """Lets pages of these origins use `PATHS`. Origins are compared exactly. Without any, nothing changes."""
 
-    def __init__(self, origins: Collection[str]) -> None:
+    def __init__(self, origins: Collection[str], public_url: str | None = None) -> None:
         self._origins = frozenset(origins)
+        self._public_host = urlsplit(public_url or "").netloc.lower()
 
     def add_headers(self, app: ASGIApp) -> ASGIApp:
         """Return an app that adds the CORS headers to every response, errors and preflights included."""
@@ -72,6 +74,18 @@ class CrossOrigin:
             await response(scope, receive, send)
 
         return serve if self._origins else app
+
+    def may_connect(self, request: Headers) -> bool:
+        """Return true if a WebSocket may be opened: by a program, by a page of this server, or by one of the origins.
+
+        Browsers open WebSockets to any server. A page of another origin has no credentials for this one, but it could
+        use up the connections of a server in the network of its user.
+        """
+        origin = request.get("origin")
+        if origin is None or self._allowed(origin) is not None:
+            return True
+        host = urlsplit(origin).netloc.lower()
+        return bool(host) and host in {request.get("host", "").lower(), self._public_host}
 
     def _allowed(self, origin: str | None) -> str | None:
         """Return the `Access-Control-Allow-Origin` for an `Origin`, or `None` if its pages are not allowed."""

@@ -26,6 +26,8 @@ class Drain:
         self._call_seconds = call_seconds
         self._live_calls = live_calls
         self._is_active = False
+        self.ending = asyncio.Event()
+        """Set when balancers send no more requests here: then connections that stay open for long must end."""
 
     @property
     def is_active(self) -> bool:
@@ -45,6 +47,7 @@ class Drain:
         now = asyncio.get_running_loop().time
         started = now()
         await asyncio.sleep(self._seconds)
+        self.ending.set()
         while self._live_calls() and now() - started < self._call_seconds:  # noqa: ASYNC110 - calls have no common event
             await asyncio.sleep(_POLL_SECONDS)
         _log.info("drained", calls=len(self._live_calls()))

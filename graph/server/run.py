@@ -150,7 +150,8 @@ def _config(settings: Settings, services: Services, drain: Drain, audiosocket: s
         ws=WebSocketProtocol,
         ws_ping_interval=_PING_SECONDS,
         ws_ping_timeout=_PING_SECONDS,
-        ws_max_size=MAX_MESSAGE,
+        # A document may be as large as over HTTP.
+        ws_max_size=max(MAX_MESSAGE, settings.graphql_limits.body),
         # Audio does not compress well, and a small message must not expand into a large one.
         ws_per_message_deflate=False,
         http=LimitedHttpProtocol,

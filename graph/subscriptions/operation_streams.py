@@ -81,14 +81,19 @@ class OperationStreams:
         """Wait until the credentials of a caller are no longer valid, or have other rights. Return the reason."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            try:
+            if (reason := await self.lost_access(caller)) is not None:
+                return reason
+
+    async def lost_access(self, caller: Caller) -> str | None:
+        """Return why the credentials of a caller are no longer valid; `None` if they are."""
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
                 principal = await self.authenticate(caller.headers)
-            except Unauthenticated as error:
-                return error.message
-            except Exception:  # noqa: BLE001, S112 - while the store is unavailable, the connection stays open
-                continue
-            if principal != caller.principal:
-                return "these credentials have changed"
+        except Unauthenticated as error:
+            return error.message
+        except Exception:  # noqa: BLE001 - while the store is unavailable, the connection stays open
+            return None
+        return None if principal == caller.principal else "these credentials have changed"
 
     async def open(self, params: RequestParams, caller: Caller, since: str | None = None) -> "ResultStream":
         """Start an operation. A subscription begins at the cursor `since`, if it is given.

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from adapters.identity import SealedSecrets, token_in
 from graph.events.events_endpoint import EventsEndpoint
-from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
+from graph.graphql_app import GraphQLApp, GraphQLServices, GraphQLSettings, graphql_app
 from graph.stats.stats_endpoint import StatsEndpoint
 from graph.subscriptions import OperationStreams
 from recordings.model.account import GRANTABLE, Principal, Scope
@@ -93,8 +93,13 @@ class Api:
 
     installation: Installation
     http: httpx.AsyncClient
-    streams: OperationStreams
+    app: GraphQLApp
     made: int = field(default=0)
+
+    @property
+    def streams(self) -> OperationStreams:
+        """The operations with several results."""
+        return self.app.streams
 
     async def send(self, query: str, caller: str = "me", **variables: Any) -> dict[str, Any]:
         """Return the complete response to a document."""
@@ -184,4 +189,4 @@ async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> Asy
         app = Starlette(routes=[Route("/graphql", graphql), stats, *EventsEndpoint(graphql.endpoint).routes()])
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport) as http:
-            yield Api(installation, http, graphql.streams)
+            yield Api(installation, http, graphql)

@@ -7,7 +7,7 @@ An event loop passes up to 256 KiB of a connection to uvicorn at once. While one
 """
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -18,8 +18,9 @@ READ_SIZE: Final = 16_384
 MAX_BUFFERED_BODY: Final = 32_768
 """When more bytes of a body wait for the app, reading stops. uvicorn's own value is twice as large."""
 MAX_UNREAD: Final = 65_536
-"""Maximum number of sent bytes that a stream's client has not read. The server sends only pongs and a close frame, so
-the buffer of a healthy client stays empty."""
+"""Maximum number of bytes in pongs that a client has not read. The buffer of a healthy client is often empty."""
+ABORT_SECONDS: Final = 15.0
+"""Seconds between the end of the app and that of the connection. uvicorn waits 10 s for the client's close frame."""
 MAX_FRAGMENTS: Final = 1_024
 """Maximum number of fragments in a message. `ws_max_size` limits the bytes, but a fragment can be empty."""
 
@@ -57,6 +58,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
     """
 
     _last_data = 0.0
+    _unread_pongs = 0
 
     def data_received(self, data: bytes) -> None:
         """Handle data."""
@@ -83,9 +85,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
 
     def handle_ping(self) -> None:
         """Answer a ping; abort the connection if the client does not read the pongs."""
+        before = self.transport.get_write_buffer_size()
         super().handle_ping()
-        if self.transport.get_write_buffer_size() > MAX_UNREAD:
+        # What the app sends has a limit of its own: it waits while the buffer is full.
+        pong = self.transport.get_write_buffer_size() - before
+        self._unread_pongs = self._unread_pongs + pong if before else pong
+        if self._unread_pongs > MAX_UNREAD:
             self.transport.abort()
+
+    async def send(self, message: Any) -> None:
+        """Send a message when there is space in the buffer; close the socket at once."""
+        if message["type"] == "websocket.close":
+            # Otherwise a client that does not read could not be disconnected.
+            self.writable.set()
+        await super().send(message)
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Handle the end of the app: the client has `ABORT_SECONDS` to read the rest."""
+        super().on_task_complete(task)
+        self.loop.call_later(ABORT_SECONDS, self.transport.abort)
 
     def handle_cont(self, event: Frame) -> None:
         """Add a fragment to a message; abort the connection if the message has too many."""
