@@ -15,7 +15,7 @@ from adapters.http.error_body import RETRY
 from adapters.http.request_ids import current_request_id
 from adapters.http.token_bucket import Rate, TokenBuckets, rate_key
 from graph import graphiql
-from graph.execution.endpoint import GraphQLEndpoint
+from graph.execution.endpoint import GraphQLEndpoint, StreamNeededError
 from graph.execution.request_errors import HttpError
 from graph.execution.request_limits import Limits
 from graph.execution.run_operation import OperationRunner
@@ -25,6 +25,7 @@ from graph.schema import error_format
 from graph.schema.build import SUBSCRIPTION_COST, schema_with
 from graph.schema.resolver_context import Context, Draw, Presign
 from graph.subscriptions import OperationStreams
+from graph.subscriptions.http_streams import HttpStreams
 from graph.subscriptions.socket_endpoint import SocketEndpoint
 from recordings.model.account import Principal, Scope
 from recordings.model.errors import Unauthenticated
@@ -103,10 +104,21 @@ class GraphQLApp:
     endpoint: GraphQLEndpoint
     streams: OperationStreams
     sockets: SocketEndpoint
+    http_streams: HttpStreams
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one WebSocket."""
-        await (self.sockets if scope["type"] == "websocket" else self.endpoint)(scope, receive, send)
+        if scope["type"] == "websocket":
+            await self.sockets(scope, receive, send)
+            return
+        request = Request(scope)
+        if self.http_streams.wants(request):
+            await self.http_streams.respond(request, receive, send)
+            return
+        try:
+            await self.endpoint(scope, receive, send)
+        except StreamNeededError as needed:
+            await self.http_streams.respond(request, receive, send, needed.params)
 
 
 def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = None) -> GraphQLApp:
@@ -152,7 +164,8 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
         partial_status=chosen.partial_status,
         compress=chosen.compress,
     )
-    return GraphQLApp(endpoint, streams, SocketEndpoint(streams, services.may_connect))
+    sockets = SocketEndpoint(streams, services.may_connect)
+    return GraphQLApp(endpoint, streams, sockets, HttpStreams(streams, chosen.limits.body))
 
 
 @dataclass(frozen=True, slots=True)

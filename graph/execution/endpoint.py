@@ -1,8 +1,7 @@
 """The ASGI application at `/graphql`: GraphQL over HTTP.
 
 Each operation has one response and a timeout; nothing is streamed. The operations of a batch run one after the other,
-if batches are enabled, and their responses are one array in `application/json`. There are no subscriptions, so
-websockets are refused.
+if batches are enabled, and their responses are one array in `application/json`.
 """
 
 import asyncio
@@ -17,9 +16,16 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from adapters.http.error_body import RETRY
-from graph.execution.content_negotiation import JSON, RESPONSE, check_content_type, check_forgery, response_type
+from graph.execution.content_negotiation import (
+    JSON,
+    RESPONSE,
+    check_content_type,
+    check_forgery,
+    response_type,
+    stream_type,
+)
 from graph.execution.persisted_queries import no_query
-from graph.execution.request_errors import HttpError, RefusedDocumentError
+from graph.execution.request_errors import HttpError, RefusedDocumentError, SubscriptionError
 from graph.execution.request_params import RequestParams, from_body, from_url
 from graph.execution.response import GraphQLResponse
 from graph.execution.run_operation import OperationResult, OperationRunner
@@ -30,6 +36,14 @@ PARTIAL: Final = 294
 Only for clients that accept `application/graphql-response+json`: other clients take a status other than 200 for a
 failed request.
 """
+
+
+class StreamNeededError(Exception):
+    """A request that accepts a stream, too, has a subscription. `params` are its parameters."""
+
+    def __init__(self, params: RequestParams) -> None:
+        super().__init__()
+        self.params = params
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +89,7 @@ class GraphQLEndpoint:
             return await answer
         except HttpError as error:
             return self._error(error, request)
-        except ClientDisconnect:
+        except (ClientDisconnect, StreamNeededError):
             raise
         except Exception as error:  # noqa: BLE001 - `to_http_error` logs it and hides its details
             return self._error(self.to_http_error(error, self.request_id(request)), request)
@@ -126,6 +140,10 @@ class GraphQLEndpoint:
             # Older clients take any other status for a failed connection, so application/json always has 200.
             status, refused_type = (400, RESPONSE) if media_type == RESPONSE else (200, JSON)
             return GraphQLResponse.of(status, {"errors": errors}, refused_type)
+        except SubscriptionError as error:
+            if stream_type(request.headers.get("accept")) is None:
+                raise
+            raise StreamNeededError(params) from error
         response = self._response(result, request, media_type)
         return response.revalidated(request.headers.get("if-none-match")) if is_get else response
 

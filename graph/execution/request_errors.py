@@ -30,6 +30,14 @@ class HttpError(Exception):
         return created
 
 
+class SubscriptionError(HttpError):
+    """A subscription in a request that accepts one response only."""
+
+    def __init__(self) -> None:
+        message = "a subscription has more than one result: send it over a WebSocket, or accept text/event-stream"
+        super().__init__(406, "NOT_ACCEPTABLE", message)
+
+
 class RefusedDocumentError(Exception):
     """A document that is not executed, with its GraphQL errors; `node` is set if the document could be parsed."""
 

@@ -16,7 +16,7 @@ from graph.execution.document_cache import Document, DocumentCache
 from graph.execution.executor import CompiledExecutor
 from graph.execution.persisted_queries import find_document
 from graph.execution.reading_turns import ReadingTurns
-from graph.execution.request_errors import HttpError, LimitError, RefusedDocumentError
+from graph.execution.request_errors import HttpError, LimitError, RefusedDocumentError, SubscriptionError
 from graph.execution.request_params import RequestParams
 from graph.execution.single_field import NeedsExecutorError, SingleFieldExecutor
 
@@ -68,11 +68,9 @@ class OperationRunner:
         """
         found = await self.find(params, payer)
         if found.kind is OperationType.SUBSCRIPTION:
-            message = "a subscription has more than one result: send it over a WebSocket, or accept text/event-stream"
-            raise HttpError(400, "BAD_REQUEST", message)
+            raise SubscriptionError
         if only_queries and found.kind is OperationType.MUTATION:
-            message = "a GET request may only send queries: send mutations with POST"
-            raise HttpError(405, "METHOD_NOT_ALLOWED", message, {"allow": "POST"})
+            raise mutation_refused()
         return await self.run_found(found, context, payer)
 
     async def find(self, params: RequestParams, payer: Hashable) -> FoundOperation:
@@ -195,6 +193,12 @@ class OperationRunner:
         if isinstance(executor, list):
             raise RefusedDocumentError(executor, found.document.node)
         return executor
+
+
+def mutation_refused() -> HttpError:
+    """Return the error of a mutation in a GET request."""
+    message = "a GET request may only send queries: send mutations with POST"
+    return HttpError(405, "METHOD_NOT_ALLOWED", message, {"allow": "POST"})
 
 
 def _spend(rate: TokenBuckets, payer: Hashable, cost: int) -> int:

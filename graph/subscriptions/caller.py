@@ -31,6 +31,11 @@ def http_url(url: str) -> str:
     return urlunsplit(parts._replace(scheme=_HTTP.get(parts.scheme, parts.scheme)))
 
 
+def has_credentials(headers: Mapping[str, str]) -> bool:
+    """Return true if a request has credentials, valid or not."""
+    return any(name in headers for name in _CREDENTIALS)
+
+
 def credentials_in(payload: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the credentials in the payload of a WebSocket's first message, as headers.
 

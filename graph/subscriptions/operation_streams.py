@@ -17,7 +17,7 @@ from strawberry.execution import optimized_is_awaitable
 from graph.execution.request_errors import HttpError, RefusedDocumentError
 from graph.execution.request_params import RequestParams
 from graph.execution.response import encode
-from graph.execution.run_operation import FoundOperation, OperationRunner
+from graph.execution.run_operation import FoundOperation, OperationRunner, mutation_refused
 from graph.subscriptions.caller import Caller, http_url
 from graph.subscriptions.shared_results import SharedResults, StreamedResult
 from graph.subscriptions.stream_slots import StreamSlots
@@ -32,11 +32,15 @@ _LONGEST_WAIT: Final = 5.0
 
 
 class OperationError(Exception):
-    """The operation was not started, or a subscription ended early. `errors` are as a response shows them."""
+    """The operation was not started, or a subscription ended early. `errors` are as a response shows them.
 
-    def __init__(self, errors: list[dict[str, Any]]) -> None:
+    `http` has the HTTP status and the headers of the error, if it has its own.
+    """
+
+    def __init__(self, errors: list[dict[str, Any]], http: HttpError | None = None) -> None:
         super().__init__("; ".join(error["message"] for error in errors))
         self.errors = errors
+        self.http = http
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,21 +99,27 @@ class OperationStreams:
             return None
         return None if principal == caller.principal else "these credentials have changed"
 
-    async def open(self, params: RequestParams, caller: Caller, since: str | None = None) -> "ResultStream":
+    async def open(
+        self, params: RequestParams, caller: Caller, since: str | None = None, *, no_mutations: bool = False
+    ) -> "ResultStream":
         """Start an operation. A subscription begins at the cursor `since`, if it is given.
 
         Raises:
             OperationError: it is not valid, exceeds a limit, or cannot be started.
         """
         try:
-            return await self._opened(params, caller, since)
+            return await self._opened(params, caller, since, no_mutations=no_mutations)
         except Exception as error:
             raise self.as_operation_error(error, caller) from error
 
-    async def _opened(self, params: RequestParams, caller: Caller, since: str | None) -> "ResultStream":
+    async def _opened(
+        self, params: RequestParams, caller: Caller, since: str | None, *, no_mutations: bool
+    ) -> "ResultStream":
         context = self.context(caller.principal, caller.base_url, since)
         payer = self.payer(context)
         found = await self.operations.find(params, payer)
+        if no_mutations and found.kind is OperationType.MUTATION:
+            raise mutation_refused()
         if found.kind is not OperationType.SUBSCRIPTION:
             result = await self.operations.run_found(found, context, payer)
             return _OneResult(StreamedResult(self.encoded(result.result, caller, {"cost": result.cost})))
@@ -150,7 +160,7 @@ class OperationStreams:
             return OperationError([self.format_error(each, caller.request_id) for each in error.errors])
         if not isinstance(error, HttpError):
             error = self.to_http_error(error, caller.request_id)
-        return OperationError([error.formatted(caller.request_id)])
+        return OperationError([error.formatted(caller.request_id)], error)
 
 
 class ResultStream(AsyncIterator[StreamedResult]):
