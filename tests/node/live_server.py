@@ -37,6 +37,7 @@ async def served(
             grants=GRANTS,
             clock=installation.clock,
             authenticate=authenticate,
+            events=installation.events,
         )
         config = uvicorn.Config(
             graphql_app(services, settings), port=0, log_config=None, ws="websockets-sansio", lifespan="off"

@@ -3,9 +3,10 @@ import apollo from "./apollo.mjs";
 import { codegen, houdini, inspector, tada } from "./code_generators.mjs";
 import { federation, stitching } from "./gateways.mjs";
 import { graphqlRequest, villus } from "./small_clients.mjs";
+import subscriptions from "./subscriptions.mjs";
 import urql from "./urql.mjs";
 
-const CLIENTS = { apollo, urql, graphqlRequest, villus, federation, stitching, codegen, inspector, tada, houdini };
+const CLIENTS = { apollo, urql, graphqlRequest, villus, federation, stitching, codegen, inspector, tada, houdini, subscriptions };
 const [input, ...names] = process.argv.slice(2);
 const results = {};
 for (const name of names) {
