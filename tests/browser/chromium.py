@@ -202,6 +202,12 @@ class Page:
             "document.activeElement.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true })); })()"
         )
 
+    def press(self, key: str) -> None:
+        """Press a key, such as `ArrowLeft` or a space."""
+        text = {"text": key} if len(key) == 1 else {}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, **text)
+
     def press_enter(self) -> None:
         """Press the Enter key."""
         for kind in ("keyDown", "keyUp"):

@@ -23,27 +23,14 @@ IDLE = "!document.querySelector('[aria-busy=true]')"
 ERROR = "document.querySelector('[role=alert]')?.innerText"
 
 
-@pytest.fixture(scope="module")
-def link(mongodb_uri: str) -> Iterator[NetworkLink]:
-    with NetworkLink(urlsplit(mongodb_uri).port or 27017) as opened:
-        yield opened
+@pytest.fixture
+def address(demo: Server) -> str:
+    return console_address(demo)
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, mongodb_uri: str, link: NetworkLink) -> Iterator[Server]:
-    (port,) = link.ports.values()
-    replica_set = re.search(r"replicaSet=(\w+)", mongodb_uri)
-    assert replica_set is not None
-    data = tmp_path_factory.mktemp("console") / "data"
-    uri = f"mongodb://127.0.0.1:{port}/console_{data.parent.name}?{replica_set[0]}&serverSelectionTimeoutMS=500"
-    with Server(data, "--demo", RECORDINGS_MONGODB=uri) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def address(service: Server) -> str:
-    """The address of the console that the demo prints."""
-    found = re.search(r"http\S+/console#token=\S+", service.printed())
+def console_address(demo: Server) -> str:
+    """Return the address of the console that the demo prints."""
+    found = re.search(r"http\S+/console#token=\S+", demo.printed())
     assert found is not None
     return found[0]
 
@@ -53,9 +40,9 @@ class _EarlierClock(SystemClock):
         return super().now() - 600 * SECOND
 
 
-def token_for(service: Server, seconds: int, *scopes: Scope) -> str:
+def token_for(demo: Server, seconds: int, *scopes: Scope) -> str:
     """Return a token that the service accepts for a number of seconds more. It tolerates clocks that differ by 30 s."""
-    key = InstallationKey.open(service.data / "secret.key")
+    key = InstallationKey.open(demo.data / "secret.key")
     principal = Principal(ACCOUNT, frozenset(scopes or GRANTABLE), name="test")
     return Tokens(key.derive("jwt"), _EarlierClock()).issue(principal, 600 - 30 + seconds)
 
@@ -67,15 +54,15 @@ def page(chromium: Chromium, address: str) -> Iterator[Page]:
     page.close()
 
 
-def test_the_printed_address_signs_in_and_lists_the_recordings(page: Page, service: Server) -> None:
+def test_the_printed_address_signs_in_and_lists_the_recordings(page: Page, demo: Server) -> None:
     page.until(f"{ROWS} === 5")
-    assert page.evaluate("location.href") == f"{service.url}/console"
+    assert page.evaluate("location.href") == f"{demo.url}/console"
     page.reload()
     page.until(f"{ROWS} === 5")
     assert {urlsplit(each["url"]).netloc for each in page.requests() if not each["url"].startswith("data:")} == {
-        urlsplit(service.url).netloc
+        urlsplit(demo.url).netloc
     }
-    assert service.shown_token() not in service.log.read_text()
+    assert demo.shown_token() not in demo.log.read_text()
     press(page, "Sign out")
     page.until(f"{TITLE} === 'Sign in'")
     page.reload()
@@ -120,11 +107,11 @@ def test_the_address_has_the_search_and_the_filters_and_the_order(page: Page) ->
     assert page.complaints() == []
 
 
-def test_a_user_signs_in_with_a_password(chromium: Chromium, service: Server) -> None:
+def test_a_user_signs_in_with_a_password(chromium: Chromium, demo: Server) -> None:
     words = ("user", "create", "--account", ACCOUNT, "--username", "maya", "--password", "correct horse", "--admin")
-    made = command(*words, data=service.data, RECORDINGS_MONGODB=service.variables["RECORDINGS_MONGODB"])
+    made = command(*words, data=demo.data)
     assert made.returncode == 0, made.stderr
-    page = opened(chromium, f"{service.url}/console", "Sign in")
+    page = opened(chromium, f"{demo.url}/console", "Sign in")
     press(page, "User name and password")
     for password in ("wrong horse", "correct horse"):
         for label, text in (("Name or realm of the account", "Demo"), ("User name", "maya"), ("Password", password)):
@@ -142,15 +129,15 @@ def test_a_user_signs_in_with_a_password(chromium: Chromium, service: Server) ->
     page.close()
 
 
-def test_a_token_that_expires_asks_for_another_one_and_the_page_continues(chromium: Chromium, service: Server) -> None:
-    token = token_for(service, 3)
-    page = opened(chromium, f"{service.url}/console#token={token}", "Recordings")
+def test_a_token_that_expires_asks_for_another_one_and_the_page_continues(chromium: Chromium, demo: Server) -> None:
+    token = token_for(demo, 3)
+    page = opened(chromium, f"{demo.url}/console#token={token}", "Recordings")
     go(page, "#/recordings?q=Order&in=label", "Recordings")
     page.until(f"{ROWS} === 2")
     refresh = "[...document.querySelectorAll('button')].find(each => each.innerText === 'Refresh')?.click()"
     page.until(f"{refresh}, {TITLE} === 'Sign in'")
     assert "Your session has ended" in page.text()
-    for text, message in (("nonsense", "does not accept this token"), (service.shown_token(), "")):
+    for text, message in (("nonsense", "does not accept this token"), (demo.shown_token(), "")):
         fill(page, "Token or API key", text)
         page.press_enter()
         if message:
@@ -159,35 +146,130 @@ def test_a_token_that_expires_asks_for_another_one_and_the_page_continues(chromi
     page.close()
 
 
-def test_an_unreachable_store_and_an_unreachable_server_say_what_to_do(
-    page: Page, service: Server, link: NetworkLink
-) -> None:
-    page.until(f"{ROWS} === 5")
-    link.cut(refuse=True)
-    try:
-        press(page, "Refresh")
-        assert "The store of the recordings cannot be reached" in page.until(ERROR)
-    finally:
-        link.heal()
-    press(page, "Try again")
-    page.until(f"{ROWS} === 5 && !{ERROR}")
-    page.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+def test_an_unreachable_store_says_what_to_do(chromium: Chromium, mongodb_uri: str, tmp_path: Path) -> None:
+    replica_set = re.search(r"replicaSet=\w+", mongodb_uri)
+    assert replica_set is not None
+    with NetworkLink(urlsplit(mongodb_uri).port or 27017) as link:
+        (port,) = link.ports.values()
+        uri = f"mongodb://127.0.0.1:{port}/{tmp_path.name}?{replica_set[0]}&serverSelectionTimeoutMS=500"
+        with Server(tmp_path / "data", "--demo", RECORDINGS_MONGODB=uri) as server:
+            page = opened(chromium, console_address(server), "Recordings")
+            page.until(f"{ROWS} === 5")
+            link.cut(refuse=True)
+            press(page, "Refresh")
+            assert "The store of the recordings cannot be reached" in page.until(ERROR)
+            link.heal()
+            press(page, "Try again")
+            page.until(f"{ROWS} === 5 && !{ERROR}")
+            page.close()
+
+
+def test_an_unreachable_server_says_what_to_do(page: Page) -> None:
+    page.until(f"{ROWS} >= 5")
+    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.call("Network.emulateNetworkConditions", offline=True, **network)
     press(page, "Refresh")
     assert "The server cannot be reached" in page.until(ERROR)
-    page.call("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+    page.call("Network.emulateNetworkConditions", offline=False, **network)
     press(page, "Try again")
-    page.until(f"{ROWS} === 5 && !{ERROR}")
+    page.until(f"{ROWS} >= 5 && !{ERROR}")
 
 
-def test_actions_that_the_scopes_forbid_are_not_offered(chromium: Chromium, service: Server) -> None:
-    token = token_for(service, 600, Scope.LISTEN)
-    page = opened(chromium, f"{service.url}/console#token={token}", "Recordings")
+def test_actions_that_the_scopes_forbid_are_not_offered(chromium: Chromium, demo: Server) -> None:
+    token = token_for(demo, 600, Scope.LISTEN)
+    page = opened(chromium, f"{demo.url}/console#token={token}", "Recordings")
     assert "lack the scope READ" in page.text()
     assert [each for each in page.requests() if "recordings(" in str(each.get("postData"))] == []
     page.close()
 
 
-PAGES = {"#/recordings": "Recordings", "#/accounts": "Switch accounts", "#/nothing": "There is no such page."}
+def test_a_live_call_is_recorded_found_played_changed_deleted_and_restored(page: Page, demo: Server) -> None:
+    go(page, "#/live", "Live calls")
+    page.until("document.body.innerText.includes('No call is in progress')")
+    with demo.call(60) as call:
+        press(page, "Record")
+        page.until("document.querySelector('[data-label=Recording]')?.innerText === 'Recording'")
+        time.sleep(1.5)  # the least duration of the audio
+        press(page, "Mask")
+        press(page, "Unmask")
+        press(page, "Pause")
+        press(page, "Resume")
+        press(page, "Stop")
+        page.until("document.querySelector('[data-label=Recording]')?.innerText === 'Not recorded'")
+    page.until("document.body.innerText.includes('No call is in progress')")
+    go(page, f"#/recordings?{urlencode({'in': 'call', 'q': call.id})}", "Recordings")
+    page.until(f"{ROWS} === 1")
+    page.click("tbody a")
+    page.until(f"{TITLE}?.includes(' to ')")
+    page.until(
+        "document.querySelector('.waveform > div')?.firstChild?.shadowRoot.querySelectorAll('canvas').length > 1"
+    )
+    assert "Masked at 0:0" in page.text()
+    assert "Paused at 0:0" in page.text()
+    press(page, "Play")
+    page.until("document.querySelector('audio').currentTime > 0.2")
+    page.until("/^0:0[1-9] /.test(document.querySelector('.time').innerText)")
+    fill(page, "Label", "Complaint")
+    fill(page, "Metadata", '{"case": 7}')
+    press(page, "Save")
+    page.until("document.body.innerText.includes('Data changed')")
+    press(page, "Delete …")
+    fill(page, "Reason", "a test")
+    press(page, "Delete the recording")
+    page.until("document.body.innerText.includes('Restore it to play it')")
+    assert page.evaluate("document.querySelector('audio')") is None
+    press(page, "Restore")
+    page.until("document.body.innerText.includes('The recording is restored') && !!document.querySelector('audio')")
+    for index, word in ((1, "Listened"), (0, "Masked"), (0, "Data changed"), (0, "Deleted"), (0, "Restored")):
+        page.until(f"document.querySelectorAll('.history')[{index}]?.innerText.includes('{word}')")
+    go(page, "#/recordings?in=label&q=Complaint", "Recordings")
+    page.until(f"{ROWS} === 1")
+    assert page.complaints() == []
+
+
+def test_the_keyboard_controls_the_player(page: Page) -> None:
+    page.until(f"{ROWS} >= 5")
+    go(page, "#/recordings?in=label&q=Survey", "Recordings")
+    page.until(f"{ROWS} === 1")
+    page.click("tbody a")
+    page.until(f"{TITLE}?.includes('Jana Vogel') && document.activeElement.tagName === 'H1'")
+    page.until("!!document.querySelector('audio')?.src")
+    time_shown = "document.querySelector('.time').innerText"
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft"):
+        page.press(key)
+    page.until(f"{time_shown} === '0:05 / 0:15'")
+    page.press("+")
+    page.press(" ")
+    page.until(
+        "document.querySelector('audio').currentTime > 5.3 && document.querySelector('audio').playbackRate === 1.25"
+    )
+    page.press(" ")
+    page.until("document.querySelector('audio').paused")
+
+
+def test_a_policy_is_set_and_explained(page: Page) -> None:
+    go(page, "#/policies?scope=USER&id=ada", "Recording policies")
+    press(page, "Add calls")
+    choose(page, "Decision", "DO_NOT_RECORD")
+    press(page, "Save the policy")
+    page.until("document.body.innerText.includes('The policy is saved')")
+    fill(page, "Id of the user", "")
+    page.evaluate("document.querySelector('[name=ownerId]').value = 'ada'")
+    press(page, "Explain")
+    page.until("document.body.innerText.includes('Do not record: ')")
+    page.reload()
+    page.until("document.body.innerText.includes('Minimum in seconds')")
+    assert page.complaints() == []
+
+
+PAGES = {
+    "#/live": "Live calls",
+    "#/policies?scope=USER&id=ada": "Recording policies",
+    "#/policies": "Recording policies",
+    "#/recordings": "Recordings",
+    "#/accounts": "Switch accounts",
+    "#/nothing": "There is no such page.",
+}
 
 
 @pytest.mark.parametrize("fragment", PAGES)
@@ -196,16 +278,16 @@ def test_axe_finds_nothing(page: Page, fragment: str) -> None:
     assert findings(page) == []
 
 
-def test_axe_finds_nothing_in_the_form_that_signs_in(chromium: Chromium, service: Server) -> None:
-    page = opened(chromium, f"{service.url}/console", "Sign in")
+def test_axe_finds_nothing_in_the_form_that_signs_in(chromium: Chromium, demo: Server) -> None:
+    page = opened(chromium, f"{demo.url}/console", "Sign in")
     assert findings(page) == []
     page.close()
 
 
 @pytest.mark.parametrize("path", ["/console", "/graphql", "/"])
-def test_another_origin_cannot_embed_a_page(chromium: Chromium, service: Server, path: str, tmp_path: Path) -> None:
+def test_another_origin_cannot_embed_a_page(chromium: Chromium, demo: Server, path: str, tmp_path: Path) -> None:
     outer = tmp_path / "outer.html"
-    outer.write_text(f'<!doctype html><iframe src="{service.url}{path}"></iframe>', encoding="utf-8")
+    outer.write_text(f'<!doctype html><iframe src="{demo.url}{path}"></iframe>', encoding="utf-8")
     page = chromium.page()
     page.open(outer.as_uri())
     deadline = time.monotonic() + 20

@@ -25,7 +25,23 @@ DOCUMENTS: Final = {
 SCHEMA: Final = build_schema(sdl())
 MAX_BYTES: Final = 80_000
 """The size of the console's files, compressed. Preact, wavesurfer.js and uPlot are about half of it."""
-WORDS: Final = {"state": "RecordingState", "reason": "RecordingReason"}
+WORDS: Final = {
+    "state": "RecordingState",
+    "reason": "RecordingReason",
+    "end": "RecordingEndCause",
+    "direction": "CallDirection",
+    "network": "CallNetwork",
+    "span": "SpanKind",
+    "delivery": "DeliveryState",
+    "consent": "RecordingConsentState",
+    "decision": "RecordingDecision",
+    "source": "RecordingPolicySource",
+    "event": "RecordingEventType",
+    "audit": "AuditAction",
+    "actor": "AuditActorKind",
+    "outcome": "AuditOutcome",
+    "way": "AuditWay",
+}
 """The texts of enums: the beginning of their keys, and the enum of the schema."""
 
 

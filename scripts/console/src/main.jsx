@@ -6,6 +6,9 @@ import { useEffect, useState } from "preact/hooks";
 
 import { Accounts } from "./accounts.jsx";
 import { ZONE } from "./format.js";
+import { Live } from "./live.jsx";
+import { Policies } from "./policies.jsx";
+import { Recording } from "./recording.jsx";
 import { Recordings } from "./recordings.jsx";
 import { href, useRoute } from "./route.js";
 import { credential, signOut, takeToken, whenSessionEnds } from "./session.js";
@@ -25,8 +28,8 @@ const ACCOUNT = /* GraphQL */ `
     account(id: $id) { plainId name }
   }
 `;
-const PAGES = { recordings: Recordings, accounts: Accounts };
-const NAVIGATION = ["recordings"];
+const PAGES = { recordings: Recordings, recording: Recording, accounts: Accounts, live: Live, policies: Policies };
+const NAVIGATION = ["recordings", "live", "policies"];
 
 function App() {
   const [session, setSession] = useState({ number: 0, isOpen: Boolean(credential()) });

@@ -1,0 +1,87 @@
+// The recording policies of an account, its users and its devices, and the explanation of a decision.
+import { useState } from "preact/hooks";
+
+import { Explain } from "./explain.jsx";
+import { PolicyForm } from "./policy_form.jsx";
+import { go } from "./route.js";
+import { text } from "./texts.js";
+import { Choice, Empty, Line, Loaded, Title } from "./ui.jsx";
+import { useQuery } from "./use_query.js";
+import { useViewer } from "./viewer.js";
+
+const POLICY = /* GraphQL */ `
+  query Policy($scope: RecordingPolicyScope!, $id: ID, $account: ID!) {
+    recordingPolicy(scope: $scope, id: $id, accountId: $account) {
+      id fill consent duplicates revision modified
+      cells { direction network decision format recordMinSec recordOnAnswer recordOnBridge recordSampleRate timeLimit url }
+      locks { kind direction network numbers exceptions }
+    }
+  }
+`;
+const SCOPES = ["ACCOUNT", "ENDPOINT_DEFAULT", "USER", "DEVICE"];
+const WITH_ID = ["USER", "DEVICE"];
+
+export function Policies({ route }) {
+  const { account } = useViewer();
+  const scope = SCOPES.includes(route.params.scope) ? route.params.scope : SCOPES[0];
+  const { id } = route.params;
+  const needsId = WITH_ID.includes(scope);
+  const variables = { scope, id: needsId ? id : null, account: account.plainId };
+  const query = useQuery(POLICY, variables, { skip: needsId && !id });
+  return (
+    <>
+      <Title>{text("policy.title")}</Title>
+      <Chooser key={`${scope} ${id}`} scope={scope} id={id} />
+      {needsId && !id ? (
+        <Empty>{text("policy.whose")}</Empty>
+      ) : (
+        <Loaded query={query}>
+          {({ recordingPolicy }) =>
+            recordingPolicy ? (
+              <PolicyForm
+                key={`${scope} ${id}`}
+                scope={scope}
+                id={variables.id}
+                policy={recordingPolicy}
+                onSaved={query.reload}
+              />
+            ) : (
+              <Empty>{text("policy.unknown")}</Empty>
+            )
+          }
+        </Loaded>
+      )}
+      <Explain />
+    </>
+  );
+}
+
+function Chooser({ scope, id }) {
+  const [chosen, setChosen] = useState(scope);
+  const submit = (event) => {
+    event.preventDefault();
+    go("policies", { scope: chosen, id: new FormData(event.target).get("id") });
+  };
+  const choose = (event) => {
+    setChosen(event.target.value);
+    if (!WITH_ID.includes(event.target.value)) go("policies", { scope: event.target.value });
+  };
+  return (
+    <form class="card filters" onSubmit={submit}>
+      <Choice
+        label={text("policy.scope")}
+        value={chosen}
+        onChange={choose}
+        options={SCOPES.map((each) => [each, text(`policy.scope.${each}`)])}
+      />
+      {WITH_ID.includes(chosen) && (
+        <>
+          <Line label={text(`policy.id.${chosen}`)} name="id" defaultValue={id ?? ""} required />
+          <div class="row">
+            <button class="primary">{text("policy.show")}</button>
+          </div>
+        </>
+      )}
+    </form>
+  );
+}
