@@ -81,6 +81,8 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
     )
     publisher = _presence_publisher(services)
 
+    _report_calls(services, publisher)
+
     async def claim(call: Call) -> bool:
         await services.policy.starts.admit_stream(call)
         return publisher is None or await publisher.claim(call)
@@ -208,6 +210,7 @@ def _graphql(services: Services, cross_origin: CrossOrigin, drain: Drain) -> Gra
         policy_use_cases=services.policy,
         account_secrets=services.secrets,
         events=services.events,
+        calls=services.calls,
         audit_log=services.audit_log,
         cursors=services.cursors,
         grants=services.grants,
@@ -283,11 +286,20 @@ def _presence_publisher(services: Services) -> "PresencePublisher | None":
     from adapters.peers import PresencePublisher
 
     server = Peer(services.node, services.settings.peer_url or "", VERSION)
-    publisher = PresencePublisher(
+    return PresencePublisher(
         store, server, recorder.live_calls, client=client, clock=services.clock, keys=lambda: services.key.ids
     )
-    recorder.on_calls_changed(publisher.notify_change)
-    return publisher
+
+
+def _report_calls(services: Services, publisher: "PresencePublisher | None") -> None:
+    """Report each change of this server's calls to its subscribers and to the other servers."""
+
+    def report() -> None:
+        services.call_hub.note_change()
+        if publisher is not None:
+            publisher.notify_change()
+
+    services.recorder.on_calls_changed(report)
 
 
 def _peers(services: Services) -> list[BaseRoute]:

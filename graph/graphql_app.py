@@ -36,6 +36,7 @@ from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
 from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.audit_log import AuditLog
+from recordings.use_cases.call_feed import CallFeed
 from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.recordings import Recordings
 
@@ -47,7 +48,8 @@ Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
 class GraphQLServices:
     """The services that the resolvers use.
 
-    Without `draw` there are no waveforms. Without `policy_use_cases`, `events` or `audit_log`, their fields fail.
+    Without `draw` there are no waveforms. Without `policy_use_cases`, `events`, `calls` or `audit_log`, their fields
+    fail.
     `presign` returns the media store's own URLs. `observe_cost` is called with the cost of each operation, and
     `count_lost` when a subscription reports lost events. `may_connect` decides by the headers which web pages may
     open a WebSocket. When `stopping` is set, streams and sockets end.
@@ -62,6 +64,7 @@ class GraphQLServices:
     presign: Presign | None = None
     policy_use_cases: PolicyUseCases | None = None
     events: EventFeed | None = None
+    calls: CallFeed | None = None
     audit_log: AuditLog | None = None
     observe_cost: Callable[[int], None] | None = None
     count_lost: Callable[[], None] = lambda: None
@@ -193,6 +196,7 @@ class ContextFactory:
             policy_use_cases=services.policy_use_cases,
             account_secrets=services.account_secrets,
             feed=services.events,
+            call_feed=services.calls,
             audit_log=services.audit_log,
             cursors=services.cursors,
             grants=services.grants,

@@ -19,6 +19,7 @@ from graph.media.convert import Converter
 from graph.open_parts import DELIVERY_FOLDER, MIB, OpenParts, open_parts
 from graph.policy_use_cases import PolicyUseCases
 from graph.server.audit_trail import AuditTrail
+from graph.server.call_hub import CallHub
 from graph.server.clock_file import ClockFile
 from graph.server.data_folder import foreign_entries
 from graph.server.event_hub import EventHub
@@ -39,6 +40,7 @@ from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.account_settings import AccountSettings
 from recordings.use_cases.accounts import ManageAccounts
 from recordings.use_cases.audit_log import AuditLog
+from recordings.use_cases.call_feed import CallFeed
 from recordings.use_cases.count_slots import SlotCounter
 from recordings.use_cases.doctor import Doctor
 from recordings.use_cases.event_feed import EventFeed
@@ -87,6 +89,8 @@ class Services:
     exports: Exports
     hub: EventHub
     events: EventFeed
+    call_hub: CallHub
+    calls: CallFeed
     ingest: Ingest
     upkeep: Upkeep
     accounts: ManageAccounts
@@ -131,6 +135,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             yield services
         finally:
             await services.hub.stop()
+            await services.call_hub.stop()
 
 
 def _reporter(settings: Settings) -> Reporter:
@@ -213,6 +218,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
     peers = store if isinstance(store, PeerStore) else None
     servers = None if peers is None else Servers(peers, store, clock)
     tokens, hub = Tokens(key.derive("jwt"), clock), EventHub(store)
+    call_hub = CallHub(recorder.live_calls, node, None if parts.peers is None else peers)
     account_settings = AccountSettings(store, clock, audit)
     return Services(
         settings=settings,
@@ -244,6 +250,8 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         exports=Exports(store, audit),
         hub=hub,
         events=EventFeed(store, hub, audit),
+        call_hub=call_hub,
+        calls=CallFeed(store, call_hub, audit),
         ingest=Ingest(
             store=store,
             spool=spool,

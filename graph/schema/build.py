@@ -93,6 +93,7 @@ class Schema(strawberry.Schema):
                 ("Account", "recordingStats"): STATS_COST,
                 ("Query", "recordingStats"): STATS_COST,
                 ("Subscription", "recordingChanged"): SUBSCRIPTION_COST,
+                ("Subscription", "callsChanged"): SUBSCRIPTION_COST,
                 **dict.fromkeys((("Mutation", name) for name in mutations), _WRITE_COST),
             },
             **document_options,

@@ -4,7 +4,10 @@ from enum import StrEnum
 from typing import Final
 
 from graph.schema.enums import EventType, describe
+from recordings.ports.call_updates import CallUpdateKind
 from recordings.rules.event_document import MEANINGS
+
+__all__ = ["CallUpdateKind", "ChangeKind"]
 
 _LOST: Final = (
     "The client was too slow, and its queue was full. The subscription continues with the stored events after "
@@ -47,4 +50,18 @@ describe(
     "RecordingChangeKind",
     "What an item of `recordingChanged` reports: the type of an event, or that events were lost.",
     {**{ChangeKind(each): text for each, text in MEANINGS.items()}, ChangeKind.EVENTS_LOST: _LOST},
+)
+describe(
+    CallUpdateKind,
+    "CallChangeKind",
+    "What an item of `callsChanged` reports.",
+    {
+        CallUpdateKind.CURRENT: "The call is in progress. The calls in progress come first, and again after "
+        "`EVENTS_LOST`.",
+        CallUpdateKind.STARTED: "The call started.",
+        CallUpdateKind.CHANGED: "The call has other data: its parties, or the server that receives its audio.",
+        CallUpdateKind.ENDED: "The call ended. `call` has its last data.",
+        CallUpdateKind.EVENTS_LOST: "Changes may be missing: the client was too slow, or the place in `since` is too "
+        "old. Forget all calls: those in progress follow.",
+    },
 )

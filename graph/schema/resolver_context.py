@@ -19,6 +19,7 @@ from recordings.rules.media_grants import Grants, requester_of
 from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.bulk_actions import BulkActions
+from recordings.use_cases.call_feed import CallFeed
 from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.recordings import Recordings
 
@@ -54,6 +55,7 @@ class Context:
     policy_use_cases: PolicyUseCases | None = None
     account_secrets: AccountSecrets | None = None
     feed: EventFeed | None = None
+    call_feed: CallFeed | None = None
     audit_log: AuditLog | None = None
     max_page: int = MAX_PAGE
     since: str | None = None
@@ -94,6 +96,13 @@ class Context:
         if self.feed is None:
             raise RuntimeError("this API was made without events")
         return self.feed
+
+    @property
+    def calls(self) -> CallFeed:
+        """The use cases of changes of live calls."""
+        if self.call_feed is None:
+            raise RuntimeError("this API was made without changes of live calls")
+        return self.call_feed
 
     @cached_property
     def base_url(self) -> str:

@@ -8,6 +8,7 @@ import strawberry
 from strawberry import UNSET
 
 from graph.execution.compiler import PlanInput
+from graph.schema.call_subscription import subscribe_to_calls
 from graph.schema.change_kinds import ChangeKind
 from graph.schema.event_connection import (
     NOW,
@@ -143,4 +144,9 @@ class Subscription:
         resolver=_subscribe_to_recordings,
         description="The changes of recordings as they happen. Changes of one recording are in order. A client that "
         "subscribes again with `since` misses none. Needs the scope READ.",
+    )
+    calls_changed = strawberry.subscription(
+        resolver=subscribe_to_calls,
+        description="The calls of an account in progress, and then each change as it happens, on all servers of the "
+        "installation. Needs the scope READ.",
     )

@@ -5,7 +5,7 @@ lease and its calls expire within seconds. Its entry remains, so that an operato
 server needs no such entries.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -101,6 +101,13 @@ class PeerStore(Protocol):
         """Return a page of the live calls on all running servers that others can reach, newest first.
 
         The calls are those of an account, or of one owner in it. The server `other_than` is left out.
+        """
+
+    def watch_calls(self) -> AsyncGenerator[Collection[str]]:
+        """Yield the ids of accounts whose live calls changed on any server, soon after the change.
+
+        The first batch is empty. Every change after it is yielded. An empty batch follows at least once a second. A
+        server that dies is no change.
         """
 
     async def count_held_calls(self, account_id: str, *, owner_id: str | None = None, other_than: str = "") -> int:

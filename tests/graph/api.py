@@ -28,6 +28,7 @@ from recordings.rules.media_grants import Grants
 from recordings.rules.signing_keys import SigningKeys
 from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.audit_log import AuditLog
+from recordings.use_cases.call_feed import CallFeed
 from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, Installation, open_installation, principal
 
 URL: Final = "http://api.test/graphql"
@@ -183,6 +184,7 @@ async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> Asy
                 installation.store, SealedSecrets(SigningKeys.of(b"s" * 32)), installation.audit
             ),
             events=installation.events,
+            calls=CallFeed(installation.store, installation.call_hub, installation.audit),
         )
         graphql = graphql_app(services, settings)
         stats = Route("/stats", StatsEndpoint(graphql.endpoint), methods=["GET"])

@@ -20,7 +20,7 @@ from recordings.model.events import Annotated, Created, Purged, Trashed
 from recordings.model.recording import Recording
 from recordings.use_cases.save_event import RecordingWriter
 from tests.graph.api import PRINCIPALS, Api, open_api, recording
-from tests.support.memory_installation import CHILD, SIBLING
+from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING
 
 CHANGES = """subscription Changes($filter: RecordingEventFilter, $account: ID, $below: Boolean, $since: String) {
   recordingChanged(filter: $filter, accountId: $account, descendants: $below, since: $since) {
@@ -222,3 +222,44 @@ async def test_subscribers_with_equal_rights_share_each_result(api: Api) -> None
 
 async def _take(results: ResultStream, number: int) -> list[StreamedResult]:
     return [await anext(results) for _ in range(number)]
+
+
+CALLS = """subscription ($account: ID, $since: String) { callsChanged(accountId: $account, since: $since) {
+  kind cursor call { callId id node capabilities } } }"""
+
+
+async def call_update(results: ResultStream) -> tuple[str, str | None, str]:
+    async with asyncio.timeout(20):
+        result = json.loads((await anext(results)).body)
+    assert "errors" not in result, result
+    found = result["data"]["callsChanged"]
+    return found["kind"], found["call"] and found["call"]["callId"], found["cursor"]
+
+
+async def test_changes_of_calls(api: Api) -> None:
+    recorder, hub = api.installation.recorder, api.installation.call_hub
+    recorder.ring(ACCOUNT, "first")
+    async with (
+        aclosing(await opened(api, CALLS)) as results,
+        aclosing(await opened(api, CALLS, "ada")) as hers,
+        aclosing(await opened(api, CALLS, account=CHILD)) as below,
+    ):
+        assert (await call_update(results))[:2] == ("CURRENT", "first")
+        recorder.ring(ACCOUNT, "second", "ada")
+        recorder.ring(CHILD, "third")
+        hub.note_change()
+        *found, cursor = await call_update(results)
+        assert found == ["STARTED", "second"]
+        assert (await call_update(hers))[:2] == ("STARTED", "second")
+        assert (await call_update(below))[:2] == ("STARTED", "third")
+    recorder.hang_up(ACCOUNT, "first")
+    async with aclosing(await opened(api, CALLS, since=cursor)) as results:
+        assert (await call_update(results))[:2] == ("ENDED", "first")
+    for caller, variables, code in (
+        ("me", {"account": SIBLING}, "NOT_FOUND"),
+        ("no_read", {}, "FORBIDDEN"),
+        ("me", {"since": "x"}, "INVALID_CURSOR"),
+    ):
+        with pytest.raises(OperationError) as raised:
+            await opened(api, CALLS, caller, **variables)
+        assert raised.value.errors[0]["extensions"]["code"] == code

@@ -42,6 +42,10 @@ class FakeRecorder:
         """Remove a live call."""
         del self._calls[account_id, call_id]
 
+    def live_calls(self) -> Sequence[Call]:
+        """Return the live calls of all accounts."""
+        return list(self._calls.values())
+
     def capabilities_of(self, recorder: str) -> frozenset[Capability]:
         """Return `capabilities` for its own calls."""
         return self.capabilities if recorder == self.name else frozenset()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from adapters.metadata.sqlite import SqliteStore
 from graph.policy_use_cases import PolicyUseCases
+from graph.server.call_hub import CallHub
 from graph.server.event_hub import EventHub
 from recordings.model.account import DEFAULT_SCOPES, Account, Principal, Scope
 from recordings.model.installation import InstallationPolicy
@@ -33,6 +34,7 @@ class Installation:
     policy: PolicyUseCases
     hub: EventHub
     events: EventFeed
+    call_hub: CallHub
 
 
 def principal(account_id: str = ACCOUNT, *scopes: Scope, owner_id: str | None = None) -> Principal:
@@ -67,11 +69,11 @@ async def open_installation(folder: Path, policy: InstallationPolicy | None = No
         policy=policy,
         starter=policy_use_cases.starter,
     )
-    hub = EventHub(store)
+    hub, call_hub = EventHub(store), CallHub(recorder.live_calls, NODE, None)
     try:
-        yield Installation(
-            store, recorder, clock, audit, service, woken, policy_use_cases, hub, EventFeed(store, hub, audit)
-        )
+        events = EventFeed(store, hub, audit)
+        yield Installation(store, recorder, clock, audit, service, woken, policy_use_cases, hub, events, call_hub)
     finally:
+        await call_hub.stop()
         await hub.stop()
         await store.close()

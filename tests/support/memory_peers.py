@@ -1,8 +1,9 @@
 """A peer store in memory: the running servers and their calls, implemented in the simplest way."""
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from recordings.model.call import Call, position_of_call
@@ -50,6 +51,17 @@ class MemoryPeers:
             for node, (peer, until) in found
             if nodes is None or node in nodes
         ]
+
+    async def watch_calls(self) -> AsyncGenerator[Collection[str]]:
+        """Yield the accounts whose calls changed."""
+        before = self.held.copy()
+        yield ()
+        while True:
+            await asyncio.sleep(0.01)
+            now = self.held.copy()
+            names = [name for name in before.keys() | now.keys() if before.get(name) is not now.get(name)]
+            before = now
+            yield {account_id for account_id, _ in names}
 
     async def hold_switch(self, switch: str, node: str, lease: Millis) -> str:
         """Lease a switch to a server, unless another server has it."""

@@ -7,7 +7,7 @@ minute late. They only keep the collections small.
 A live call has one document, with the account and the call's id as its key. So it belongs to one server at a time.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pymongo import ASCENDING, DeleteOne, ReplaceOne, ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.read_concern import ReadConcern
 
 from adapters.metadata.mongodb.driver import Database, Document, to_cursor
 from adapters.metadata.mongodb.indexes import CALLS, PEERS, SWITCHES
@@ -33,6 +34,11 @@ KEPT: Final[Millis] = 30 * DAY
 """The time after which a server that did not return is forgotten."""
 _DUPLICATE: Final = 11_000
 _CLAIM_TRIES: Final = 3
+_CHANGED_CALL: Final[list[Document]] = [
+    {"$match": {"operationType": {"$in": ["insert", "replace", "update", "delete"]}}},
+    {"$project": {"documentKey": 1}},
+]
+_WATCH_MS: Final = 500
 _LEASE: Final[Document] = {"$ifNull": ["$lease", "$until"]}
 _ALIVE: Final[Document] = {"$expr": {"$gt": [_LEASE, "$$NOW"]}}
 _REACHABLE: Final[Document] = {**_ALIVE, "url": {"$gt": ""}}
@@ -52,6 +58,8 @@ class PeerCollections:
     def __init__(self, database: Database) -> None:
         self._peers = database[PEERS]
         self._calls = database[CALLS]
+        # Change streams exist with this read concern only.
+        self._watched_calls = self._calls.with_options(read_concern=ReadConcern("majority"))
         self._switches = database[SWITCHES]
 
     async def register(self, peer: Peer, lease: Millis) -> Millis:
@@ -168,6 +176,16 @@ class PeerCollections:
         found = self._calls.find({**selector, **within}, sort=order(request, "started", descending=True))
         calls = [_call(document) for document in await found.limit(request.limit).to_list(None)]
         return calls[::-1] if request.backward else calls
+
+    async def watch_calls(self) -> AsyncGenerator[Collection[str]]:
+        """Yield the ids of accounts whose live calls changed."""
+        async with await to_cursor(self._watched_calls.watch(_CHANGED_CALL, max_await_time_ms=_WATCH_MS)) as stream:
+            # Motor opens the stream only here.
+            change = await stream.try_next()
+            yield ()
+            while True:
+                yield () if change is None else (change["documentKey"]["_id"]["account_id"],)
+                change = await stream.try_next()
 
     async def count_held_calls(self, account_id: str, *, owner_id: str | None = None, other_than: str = "") -> int:
         """Return the number of live calls of an account."""

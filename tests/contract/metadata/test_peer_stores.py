@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from random import Random
 
@@ -195,6 +196,26 @@ async def test_many_concurrent_calls(peers: PeerStore) -> None:
     assert await peers.held_calls("root", ALL) == at(ONE, *calls[:-101:-1])
     await peers.remove_calls("one", [(call.account_id, call.call_id) for call in calls[1:]])
     assert await peers.held_calls("root", ALL) == at(ONE, calls[0])
+
+
+async def test_changes_of_calls_are_reported_by_account(peers: PeerStore) -> None:
+    await peers.register(ONE, MINUTE)
+    async with aclosing(peers.watch_calls()) as watch:
+        assert not await anext(watch)
+
+        async def reported(account_id: str) -> None:
+            async with asyncio.timeout(20):
+                while account_id not in await anext(watch):
+                    pass
+
+        await peers.add_calls("one", [CALL], HOUR)
+        await reported("root")
+        await peers.claim_call("one", replace(CALL, account_id="child"), HOUR)
+        await reported("child")
+        await peers.remove_calls("one", [("root", "call")])
+        await reported("root")
+        await peers.end_lease("one")
+        await reported("child")
 
 
 async def test_mongodb_deletes_expired_servers_and_calls(
