@@ -175,8 +175,13 @@ def check_method(request: Request) -> None:
     elif request.method == "GET":
         check_forgery(request.headers)
     else:
-        message = f"the method is {request.method}; GET and POST are allowed"
-        raise HttpError(405, "METHOD_NOT_ALLOWED", message, {"allow": "GET, POST"})
+        raise method_refused(request.method)
+
+
+def method_refused(method: str) -> HttpError:
+    """Return the error of a method that is not allowed. PUT and DELETE are for streams: `graph.subscriptions`."""
+    allowed = "GET, POST, PUT, DELETE"
+    return HttpError(405, "METHOD_NOT_ALLOWED", f"the method is {method}; {allowed} are allowed", {"allow": allowed})
 
 
 async def read_body(request: Request, receive: Receive, max_bytes: int) -> bytes:

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Send
 
+from adapters.http.accept import ANY, parse_accept
 from adapters.http.error_body import RETRY
 from graph.execution.content_negotiation import (
     EVENT_STREAM,
@@ -25,7 +26,7 @@ from graph.execution.content_negotiation import (
     response_type,
     stream_type,
 )
-from graph.execution.endpoint import read_body
+from graph.execution.endpoint import method_refused, read_body
 from graph.execution.request_errors import HttpError
 from graph.execution.request_params import RequestParams, from_body, from_url
 from graph.execution.response import encode
@@ -39,7 +40,6 @@ from graph.subscriptions.stream_slots import TooManyStreamsError
 TOKEN_HEADER: Final = "x-graphql-event-stream-token"  # noqa: S105 - the name of a header
 TOKEN_PARAMETER: Final = "token"  # noqa: S105 - the name of a parameter
 LAST_EVENT_ID: Final = "last-event-id"
-_METHODS: Final = "GET, POST, PUT, DELETE"
 _NOT_CACHED: Final = {"cache-control": "no-store"}
 _EVENT_STREAM: Final = EventStream()
 _MULTIPART: Final = Multipart()
@@ -84,13 +84,11 @@ class HttpStreams:
             raise HttpError(503, "UNAVAILABLE", "this server is stopping: try again", RETRY)
         token = None if params is not None else _token_of(request)
         if request.method == "PUT":
-            token = self._reserved.reserve(await self._streams.caller(request))
-            response: Response = PlainTextResponse(token, 201, _NOT_CACHED)
+            response: Response = await self._reserve(request)
         elif request.method == "DELETE":
             response = await self._stop(request, token)
         elif request.method not in {"GET", "POST"}:
-            message = f"the method is {request.method}; {_METHODS} are allowed"
-            raise HttpError(405, "METHOD_NOT_ALLOWED", message, {"allow": _METHODS})
+            raise method_refused(request.method)
         elif token is None:
             await self._stream(request, receive, send, params)
             return
@@ -128,6 +126,13 @@ class HttpStreams:
         params = from_body(await read_body(request, receive, self._max_body))
         assert isinstance(params, RequestParams)  # noqa: S101 - there are no batches here
         return params
+
+    async def _reserve(self, request: Request) -> Response:
+        """Reserve a stream. The response is its token."""
+        ranges = parse_accept(request.headers.get("accept") or ANY)
+        if not any(each.name in {ANY, "text/*", "text/plain"} and each.quality > 0 for each in ranges):
+            raise HttpError(406, "NOT_ACCEPTABLE", "the response to PUT is the token of an event stream, as text/plain")
+        return PlainTextResponse(self._reserved.reserve(await self._streams.caller(request)), 201, _NOT_CACHED)
 
     async def _connect(self, token: str, request: Request, receive: Receive, send: Send) -> None:
         """Send the results of all operations of a reserved stream."""

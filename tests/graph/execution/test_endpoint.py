@@ -265,7 +265,7 @@ async def test_an_error_before_the_execution_has_the_accepted_media_type(
             await api.http.post(URL, content=body, headers=headers | {"authorization": "Bearer wrong"}),
             await api.http.post(URL, content=b"x" * 2_000, headers=headers),
             await api.http.post(URL, content=body, headers=headers | {"content-type": "text/plain"}),
-            await api.http.put(URL, content=body, headers=headers),
+            await api.http.patch(URL, content=body, headers=headers),
             await api.http.post(URL, content=body, headers=headers),
         ]
         monkeypatch.setattr("tests.graph.api.token_in", Mock(side_effect=StoreUnavailableError("down")))
@@ -333,10 +333,9 @@ async def test_the_limits_apply_to_clients_that_also_accept_streams(tmp_path: Pa
         assert answers[0].json()["extensions"]["cost"]["requested"] == 2
 
 
-@pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed", "multipart/mixed, text/event-stream"])
-async def test_a_client_that_accepts_only_streams_gets_406(api: Api, accept: str) -> None:
+async def test_a_client_that_accepts_no_available_type_gets_406(api: Api) -> None:
     watched = api.watch()
-    response = await post(api, query="{ recordings(first: 1) { nodes { id } } }", accept=accept)
+    response = await post(api, query="{ recordings(first: 1) { nodes { id } } }", accept="multipart/mixed")
     assert (response.status_code, code(response)) == (406, "NOT_ACCEPTABLE")
     assert watched.rows_fields == []
 

@@ -133,6 +133,7 @@ async def test_reservations_count_as_connections_until_they_expire(api: Api, mon
     assert await status_of(request(api, "PUT", accept="*/*")) == 429
     assert await status_of(request(api, "POST", body={"query": FOLLOW})) == 429
     assert await status_of(request(api, "PUT", accept="*/*", caller="nobody")) == 401
+    assert await status_of(request(api, "PUT", accept="application/json")) == 406
     await freed(api)
     assert await status_of(request(api, "GET", token=tokens[0])) == 404
 
