@@ -38,12 +38,12 @@ def retry_after(value: str | None, now: datetime) -> Millis | None:
     return min(max(wait, 0), MAX_WAIT)
 
 
-def printable_text(body: bytes, url: str) -> str:
+def printable_text(body: bytes, url: str, max_text: int = MAX_TEXT) -> str:
     """Return the beginning of a response body as one line of text, without the secrets of the URL."""
     text = " ".join("".join(c if c.isprintable() else " " for c in body.decode("utf-8", "replace")).split())
     for secret in _secrets(url):
         text = text.replace(secret, "***")
-    return text[:MAX_TEXT]
+    return text[:max_text]
 
 
 def _secrets(url: str) -> list[str]:

@@ -24,9 +24,16 @@ class Limits:
 
 
 def open_session(
-    guard: Guard, limits: Limits | None = None, *, resolver: AbstractResolver | None = None
+    guard: Guard,
+    limits: Limits | None = None,
+    *,
+    resolver: AbstractResolver | None = None,
+    connections: int = 200,
+    per_host: int = 16,
 ) -> aiohttp.ClientSession:
     """Return a session that a guard checks. Belongs to the running event loop; close it there.
+
+    It has at most `connections` at once, and `per_host` of them to one host and port. 0 means no limit.
 
     It uses no proxy from the environment, because a proxy would connect without a check. It keeps no cookies. It does
     not decompress bodies, because a compressed body could have any size.
@@ -36,7 +43,7 @@ def open_session(
         total=seconds.total, connect=seconds.connect, sock_connect=seconds.connect, sock_read=seconds.idle
     )
     return aiohttp.ClientSession(
-        connector=GuardedConnector(guard, resolver or aiohttp.ThreadedResolver()),
+        connector=GuardedConnector(guard, resolver or aiohttp.ThreadedResolver(), connections, per_host),
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -49,9 +56,11 @@ def open_session(
 class GuardedConnector(aiohttp.TCPConnector):
     """Checks the host of every request, also of a redirect or on an open connection, and every resolved address."""
 
-    def __init__(self, guard: Guard, resolver: AbstractResolver) -> None:
+    def __init__(
+        self, guard: Guard, resolver: AbstractResolver, connections: int = 200, per_host: int = 16
+    ) -> None:
         # No DNS cache: each connection resolves the name, checks the addresses, and connects to one of them.
-        super().__init__(resolver=GuardedResolver(guard, resolver), use_dns_cache=False, limit=200, limit_per_host=16)
+        super().__init__(resolver=GuardedResolver(guard, resolver), use_dns_cache=False, limit=connections, limit_per_host=per_host)
         self._guard = guard
 
     async def connect(self, req: aiohttp.ClientRequest, *arguments: Any, **named: Any) -> Any:

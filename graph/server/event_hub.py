@@ -6,6 +6,7 @@ the row of its recording, however many queues get it.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Final
 
@@ -26,6 +27,12 @@ _RETRY_SECONDS: Final = 0.5
 _log: Final = logger("events")
 
 
+HeardEvent = tuple[FeedEvent, tuple[str, ...]]
+"""An event, and the ids of the ancestors of its account."""
+Listener = Callable[[Sequence[HeardEvent] | None], None]
+"""Hears all new events of all accounts. `None` means that events before may have been missed."""
+
+
 class EventHub:
     """A `LiveEvents` for one store. Call `stop` at the end."""
 
@@ -35,6 +42,7 @@ class EventHub:
         self._queues: dict[str, set[EventQueue]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._begun = asyncio.Event()
+        self._listeners: set[Listener] = set()
         self._is_stopped = False
         self._errors = ErrorLog(_log)
         self.complete_to: Millis = EARLIEST
@@ -54,8 +62,7 @@ class EventHub:
             raise StoreUnavailableError("the server stops")
         queue = EventQueue(self, selection, max_queued)
         self._queues.setdefault(selection.account_id, set()).add(queue)
-        if self._watching is None:
-            self._watching = asyncio.create_task(self._watch(), name="event watch")
+        self._start()
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._begun.wait()
@@ -66,6 +73,22 @@ class EventHub:
             queue.close()
             raise
         return queue
+
+    def listen(self, listener: Listener) -> None:
+        """Tell a listener about all new events, until `unlisten`. It must not block."""
+        if listener not in self._listeners and not self._is_stopped:
+            self._listeners.add(listener)
+            self._start()
+            if self._begun.is_set():
+                listener(None)
+
+    def unlisten(self, listener: Listener) -> None:
+        """Stop to tell a listener about events."""
+        self._listeners.discard(listener)
+
+    def _start(self) -> None:
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch(), name="event watch")
 
     def remove(self, queue: "EventQueue") -> None:
         """Stop to fill a queue."""
@@ -111,8 +134,10 @@ class EventHub:
         async with aclosing(self._store.watch_events()) as watch:
             async for batch in watch:
                 await self._dispatch(batch)
-                self._begun.set()
-                if self._queues:
+                if not self._begun.is_set():
+                    self._begun.set()
+                    self._tell(None)
+                if self._queues or self._listeners:
                     last_used = loop.time()
                 elif loop.time() - last_used > LINGER_SECONDS:
                     return
@@ -120,13 +145,18 @@ class EventHub:
     async def _dispatch(self, batch: NewEvents) -> None:
         if batch.has_gap:
             self._end()
-        if batch.events and self._queues:
-            ids = {event.subject for event in batch.events if not event.type.is_of_account}
+        if batch.events and (self._queues or self._listeners):
+            ids = {event.subject for event in batch.events if not event.type.is_of_account and self._queues}
             rows = await self._store.rows(ids) if ids else {}
             trees = {event.account_id: await self._tree(event.account_id) for event in batch.events}
             for event in batch.events:
                 self._push(event, rows.get(event.subject), trees[event.account_id], batch.complete_to)
+            self._tell([(event, trees[event.account_id]) for event in batch.events])
         self.complete_to = batch.complete_to
+
+    def _tell(self, heard: Sequence[HeardEvent] | None) -> None:
+        for listener in tuple(self._listeners):
+            listener(heard)
 
     async def _tree(self, account_id: str) -> tuple[str, ...]:
         return await self._authorized.tree(account_id) or ()

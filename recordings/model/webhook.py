@@ -138,9 +138,10 @@ class WebhookProgress:
 
     - `cursor`: the receiver got all events up to it, except `waiting` ones.
     - `replay`: the replay that runs now.
-    - `waiting`: at most `MAX_WAITING`, by position.
+    - `waiting`: events that failed, and the later ones of their recordings, by position.
     - `failures`, `failing_since`: the attempts since the last success, all of them failed.
-    - `pause_until`: no attempt is made before this time.
+    - `pauses`, `pause_until`: the receiver is down or throttles. No attempt is made before this time. `pauses` counts
+      the pauses since the last success.
     - `given_up`, `given_up_since`: how many events were given up after all attempts, and the stamp of the first one.
       A replay sends them again.
     - `sent`: how many attempts were made in all.
@@ -155,6 +156,7 @@ class WebhookProgress:
     waiting: tuple[WaitingEvent, ...] = ()
     failures: int = 0
     failing_since: Millis | None = None
+    pauses: int = 0
     pause_until: Millis = 0
     given_up: int = 0
     given_up_since: Millis | None = None

@@ -39,8 +39,8 @@ class Verdict(Enum):
 
 
 def verdict_of(answer: WebhookAnswer) -> Verdict:
-    """Return the meaning of a response. Only 200 to 299 is success: a redirect is a failure."""
-    if answer.status is None:
+    """Return the meaning of a response. Only a whole one with 200 to 299 is success: a redirect is a failure."""
+    if answer.status is None or answer.error:
         return Verdict.FAILED
     if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of success
         return Verdict.DELIVERED
@@ -60,9 +60,9 @@ def wait_after(attempts: int, retry_after: Millis | None = None) -> Millis | Non
     return max(_with_jitter(WAITS[attempts - 1]), min(retry_after or 0, LONGEST_WAIT))
 
 
-def pause_after(failures: int, retry_after: Millis | None = None) -> Millis:
-    """Return the wait of a receiver that is down or throttled, after a number of failures in sequence (1 or more)."""
-    return max(_with_jitter(WAITS[min(failures, len(WAITS)) - 1]), min(retry_after or 0, LONGEST_WAIT))
+def pause_after(pauses: int, retry_after: Millis | None = None) -> Millis:
+    """Return the length of the next pause of a receiver, after a number of pauses in sequence (0 or more)."""
+    return max(_with_jitter(WAITS[min(pauses, len(WAITS) - 1)]), min(retry_after or 0, LONGEST_WAIT))
 
 
 def _with_jitter(wait: Millis) -> Millis:

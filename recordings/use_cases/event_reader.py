@@ -3,7 +3,7 @@
 A reader never skips an event. Its cursor only moves behind an event when no earlier one can appear any more: up to the
 store's watermark, which is some seconds behind in MongoDB. New events do not wait for that. They are returned at once,
 and the cursor remembers them as seen, so that a client that continues there does not get them again. It remembers
-`MAX_SEEN` of them; under a higher load a client may get an event again, with the same id.
+`max_seen` of them; under a higher load a client may get an event again, with the same id.
 
 Three stages, in this order:
 
@@ -46,7 +46,7 @@ MAX_ACCOUNTS: Final = 10_000
 
 
 @lru_cache(maxsize=1_024)
-def _mark_of(subject: str, revision: int) -> str:
+def mark_of(subject: str, revision: int) -> str:
     """Return the short mark of an event in a cursor. It is cached, because all readers get the same new events."""
     return blake2b(f"{subject}:{revision}".encode(), digest_size=8).hexdigest()
 
@@ -91,11 +91,13 @@ class EventReader:
         cursor: EventCursor,
         *,
         max_queued: int = MAX_QUEUED,
+        max_seen: int = MAX_SEEN,
     ) -> None:
         self._store = store
         self._live = live
         self._selection = selection
         self._max_queued = max_queued
+        self._max_seen = max_seen
         self._queue: LiveQueue | None = None
         self.examined = 0
         """How many stored events were read, also those outside the selection."""
@@ -173,13 +175,13 @@ class EventReader:
             self._advance(event.position)
         else:
             self._advance(EventPosition(complete_to))
-            self._seen[_mark_of(*event.key)] = event.position
+            self._seen[mark_of(*event.key)] = event.position
             while len(self._seen) > MAX_REMEMBERED and self._stage is _Stage.LIVE:
                 del self._seen[next(iter(self._seen))]
         return ReadEvent(event, None if row is None else shown(row), self._place())
 
     def _place(self) -> EventCursor:
-        skipped = max(0, len(self._seen) - MAX_SEEN)
+        skipped = max(0, len(self._seen) - self._max_seen)
         return EventCursor(self._cursor, tuple(islice(self._seen, skipped, None)))
 
     def _advance(self, position: EventPosition) -> None:
@@ -218,7 +220,7 @@ class EventReader:
         if event.stamp >= self._watermark:
             self._ahead.add(event.key)
             self._tail_end = event.stamp
-        if self._seen and (mark := _mark_of(*event.key)) in self._seen:
+        if self._seen and (mark := mark_of(*event.key)) in self._seen:
             self._seen[mark] = event.position
         elif self._selection.selects(event, row):
             self._ready.append((event, row, self._watermark))
@@ -238,7 +240,7 @@ async def cursor_behind_visible(store: MetadataStore, selection: EventSelection)
     watermark = await store.watermark()
     position = EventPosition(watermark)
     visible = await store.events(await _accounts_of(store, selection), position, None, MAX_VISIBLE)
-    return EventCursor(position, tuple(_mark_of(*event.key) for event in visible))
+    return EventCursor(position, tuple(mark_of(*event.key) for event in visible))
 
 
 async def _accounts_of(store: MetadataStore, selection: EventSelection) -> Sequence[str]:

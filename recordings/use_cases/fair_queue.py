@@ -44,8 +44,11 @@ class FairQueue:
     long work. A queue that is too small for these rules gives at least one slot to each kind and owner.
     """
 
-    def __init__(self, at_once: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, at_once: int, clock: Callable[[], float] = time.monotonic, *, most_of_owner: int | None = None
+    ) -> None:
         self._at_once = at_once
+        self._most_of_owner = max(1, at_once - 1) if most_of_owner is None else most_of_owner
         self._clock = clock
         self._uses: dict[str, _Use] = {}
         self._running = {False: 0, True: 0}
@@ -78,7 +81,7 @@ class FairQueue:
 
     def _can_start(self, owner: str, is_long: bool) -> bool:  # noqa: FBT001 - private
         own = self._uses[owner].running if owner in self._uses else {False: 0, True: 0}
-        if sum(self._running.values()) >= self._at_once or sum(own.values()) >= max(1, self._at_once - 1):
+        if sum(self._running.values()) >= self._at_once or sum(own.values()) >= self._most_of_owner:
             return False
         return not is_long or (
             self._running[True] < max(1, self._at_once - 1) and own[True] < max(1, self._at_once - 2)

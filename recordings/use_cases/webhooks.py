@@ -35,6 +35,7 @@ from recordings.rules.access import require_scope
 from recordings.rules.webhook_settings import problems_of, with_values
 from recordings.rules.webhook_signature import new_secret_pair
 from recordings.use_cases.authorized import Authorized
+from recordings.use_cases.event_reader import cursor_behind_visible
 from recordings.use_cases.save_event import MAX_TRIES
 from recordings.use_cases.webhook_attempt import WebhookRequests
 from recordings.use_cases.webhook_secrets import WebhookSecrets
@@ -144,9 +145,8 @@ class Webhooks:
             pair = new_secret_pair(secret)
             await self._secrets.replace(principal, webhook, pair)
             await self._audit.record(principal, AuditAction.WEBHOOK, target, change="create")
-            progress = WebhookProgress(
-                webhook_id=webhook.id, cursor=start_of(await self._store.watermark()), due_at=now + FIRST_CHECK
-            )
+            cursor = await cursor_behind_visible(self._store, webhook.selection)
+            progress = WebhookProgress(webhook_id=webhook.id, cursor=cursor, due_at=now + FIRST_CHECK)
             await self._store.insert_webhook(webhook, progress)
         self._ring(webhook.id)
         return NewSecret(Endpoint(webhook, progress), pair.secret)
@@ -237,6 +237,7 @@ class Webhooks:
                     cursor=start_of(since),
                     replay=Replay(since=since, until=end, types=wanted, resume=progress.cursor),
                     waiting=tuple(replace(each, due_at=now) for each in progress.waiting),
+                    pauses=0,
                     pause_until=0,
                     given_up=0,
                     given_up_since=None,
@@ -297,7 +298,7 @@ class Webhooks:
             progress, now = found.progress, self._clock.now()
             if is_fresh:
                 waiting = tuple(replace(each, attempts=0, due_at=now) for each in progress.waiting)
-                progress = replace(progress, waiting=waiting, failures=0, failing_since=None, pause_until=0)
+                progress = replace(progress, waiting=waiting, failures=0, failing_since=None, pauses=0, pause_until=0)
             progress = replace(progress, due_at=now, holder="", revision=progress.revision + 1)
             if await self._store.save_progress(progress):
                 break

@@ -78,6 +78,9 @@ class WebhookTables:
 
     async def claim_webhooks(self, claim: WebhookClaim) -> Sequence[Endpoint]:
         """Lease webhooks."""
+        # Most looks find nothing, and a transaction that writes waits for others.
+        if not await self._database.read(lambda connection: _free_ids(connection, claim)):
+            return []
         found: list[Endpoint] = await self._database.write(lambda connection: _claim(connection, claim))
         return found
 
@@ -120,14 +123,16 @@ def _delete(connection: sqlite3.Connection, webhook_id: str) -> bool:
     return connection.execute("DELETE FROM webhooks WHERE id = ?", (webhook_id,)).rowcount == 1
 
 
-def _claim(connection: sqlite3.Connection, claim: WebhookClaim) -> list[Endpoint]:
+def _free_ids(connection: sqlite3.Connection, claim: WebhookClaim) -> list[str]:
     if claim.ids is None:
-        ids = connection.execute(_DUE, (claim.now, claim.limit)).fetchall()
-    else:
-        free = (connection.execute(_FREE, (each, claim.now)).fetchone() for each in claim.ids)
-        ids = [found for found in free if found is not None][: claim.limit]
-    rows = [connection.execute(_LEASE, (claim.until, claim.holder, identity)).fetchone() for (identity,) in ids]
-    return _endpoints(rows)
+        return [found for (found,) in connection.execute(_DUE, (claim.now, claim.limit))]
+    free = (connection.execute(_FREE, (each, claim.now)).fetchone() for each in claim.ids)
+    return [found for (found,) in filter(None, free)][: claim.limit]
+
+
+def _claim(connection: sqlite3.Connection, claim: WebhookClaim) -> list[Endpoint]:
+    ids = _free_ids(connection, claim)
+    return _endpoints(connection.execute(_LEASE, (claim.until, claim.holder, each)).fetchone() for each in ids)
 
 
 def _endpoints(rows: Iterable[tuple[Any, ...]]) -> list[Endpoint]:
