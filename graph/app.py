@@ -115,6 +115,8 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
             asyncio.create_task(counting.run(), name="figures"),
             asyncio.create_task(sealing.run(), name="audit seals"),
             asyncio.create_task(RetentionWork(services.retention_runs).run(), name="retention"),
+            asyncio.create_task(services.webhook_work.run(), name="webhooks"),
+            asyncio.create_task(services.webhook_bell.run(), name="webhook bell"),
             asyncio.create_task(key_watch.run(), name="installation key"),
         )
         if publisher is not None:
@@ -126,6 +128,8 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
         finally:
             for task in tasks:
                 task.cancel()
+            # The leases of webhooks end now.
+            await asyncio.gather(*tasks, return_exceptions=True)
             if publisher is not None:
                 await publisher.stop()
             await services.switches.stop()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from adapters.audio import AudioWorkers, Renditions
-from adapters.delivery import UrlCourier, full_prefixes
+from adapters.delivery import HttpWebhookSender, UrlCourier, full_prefixes
 from adapters.identity import InstallationKey, SealedSecrets
 from adapters.media import MediaRouter, open_media_store
 from adapters.metadata.sqlite import SqliteStore
@@ -60,6 +60,7 @@ class OpenParts:
     peers: "PeerClient | None"
     media: MediaRouter
     courier: UrlCourier
+    webhook_sender: HttpWebhookSender
     allowed_urls: tuple[str, ...]
     audio_workers: AudioWorkers
     renditions: Renditions
@@ -102,6 +103,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
             signing_keys=secrets.signing_keys,
         )
         exit_stack.push_async_callback(courier.close)
+        webhook_sender = HttpWebhookSender(guard)
+        exit_stack.push_async_callback(webhook_sender.close)
         audio_workers = AudioWorkers(
             settings.data / "work", workers=settings.audio_workers + _SPARE_WORKERS, waiting=SHARES[Work.FINALIZE].slots
         )
@@ -111,7 +114,19 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         if issuer is not None:
             exit_stack.push_async_callback(issuer.close)
         yield OpenParts(
-            key, node, store, peers, media, courier, allowed_urls, audio_workers, renditions, issuer, audit, secrets
+            key,
+            node,
+            store,
+            peers,
+            media,
+            courier,
+            webhook_sender,
+            allowed_urls,
+            audio_workers,
+            renditions,
+            issuer,
+            audit,
+            secrets,
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from adapters.audio import AudioWorkers, Renditions
 from adapters.delivery import delete_copies
-from adapters.identity import AuditSigner, Credentials, Identity, InstallationKey, Tokens
+from adapters.identity import AuditSigner, Credentials, Identity, InstallationKey, Tokens, ed25519
 from adapters.media import MediaRouter, MediaSealArchive
 from adapters.recorders.embedded import EmbeddedRecorder, Limits
 from adapters.recorders.open_switch import open_switch
@@ -26,7 +26,9 @@ from graph.server.event_hub import EventHub
 from graph.server.step_runner import WakeSignal
 from graph.server.switch_control import SwitchControl
 from graph.server.system_clock import SystemClock
-from graph.server.work_log import LogReporter
+from graph.server.webhook_bell import WebhookBell
+from graph.server.webhook_work import WebhookWork
+from graph.server.work_log import LogReporter, WebhookLog
 from graph.settings import Settings
 from recordings.model.installation import InstallationPolicy
 from recordings.model.instants import DAY, HOUR, SECOND
@@ -58,6 +60,10 @@ from recordings.use_cases.unclear_writes import Reporter
 from recordings.use_cases.upkeep import Upkeep
 from recordings.use_cases.users import ManageUsers
 from recordings.use_cases.verify_audit import AuditVerifier
+from recordings.use_cases.webhook_attempt import WebhookRequests
+from recordings.use_cases.webhook_run import WebhookReporter
+from recordings.use_cases.webhook_secrets import WebhookSecrets
+from recordings.use_cases.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from adapters.peers import PeerClient
@@ -97,6 +103,9 @@ class Services:
     users: ManageUsers
     account_settings: AccountSettings
     secrets: AccountSecrets
+    webhooks: Webhooks
+    webhook_work: WebhookWork
+    webhook_bell: WebhookBell
     retention_runs: RetentionRuns
     closing: AccountClosing
     policy: PolicyUseCases
@@ -145,6 +154,14 @@ def _reporter(settings: Settings) -> Reporter:
     from graph.metrics.counters import CountingReporter
 
     return CountingReporter(LogReporter(), by_account=settings.metrics_accounts)
+
+
+def _webhook_reporter(settings: Settings) -> WebhookReporter:
+    if settings.metrics is None:
+        return WebhookLog()
+    from graph.metrics.counters import CountingWebhookReporter
+
+    return CountingWebhookReporter(WebhookLog())
 
 
 def _recorder_of_all_servers(own: LocalRecorder, node: str, parts: OpenParts) -> Recorder:
@@ -220,6 +237,13 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
     tokens, hub = Tokens(key.derive("jwt"), clock), EventHub(store)
     call_hub = CallHub(recorder.live_calls, node, None if parts.peers is None else peers)
     account_settings = AccountSettings(store, clock, audit)
+    webhook_secrets = WebhookSecrets(parts.secrets, clock, ed25519)
+    webhook_requests = WebhookRequests(
+        parts.webhook_sender, webhook_secrets, clock, settings.address, store.installation
+    )
+    webhook_work = WebhookWork(
+        store=store, live=hub, requests=webhook_requests, clock=clock, reporter=_webhook_reporter(settings), node=node
+    )
     return Services(
         settings=settings,
         clock=clock,
@@ -268,6 +292,17 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         users=ManageUsers(store, clock, audit),
         account_settings=account_settings,
         secrets=parts.secrets,
+        webhooks=Webhooks(
+            store=store,
+            secrets=webhook_secrets,
+            requests=webhook_requests,
+            clock=clock,
+            audit=audit,
+            check_url=parts.webhook_sender.problem_of,
+            ring=webhook_work.ring,
+        ),
+        webhook_work=webhook_work,
+        webhook_bell=WebhookBell(store, hub, webhook_work.ring_for_event),
         retention_runs=RetentionRuns(store, account_settings, clock, f"{parts.node}-{token_hex(4)}"),
         closing=AccountClosing(store, clock, audit),
         policy=policy_use_cases,

@@ -24,7 +24,9 @@ MAX_BODY: Final = 1 << 20
 """Bytes that a response may have. A longer one is a failure."""
 _CHUNK: Final = 65_536
 _RESOLVERS: Final = 32
-_SHOWN: Final = frozenset({"content-length", "content-type", "date", "location", "request-id", "retry-after", "server", "via", "x-request-id"})
+_SHOWN: Final = frozenset(
+    {"content-length", "content-type", "date", "location", "request-id", "retry-after", "server", "via", "x-request-id"}
+)
 """Headers of the response that an attempt keeps. Others may have secrets."""
 _MAX_HEADER: Final = 200
 

@@ -56,11 +56,11 @@ def open_session(
 class GuardedConnector(aiohttp.TCPConnector):
     """Checks the host of every request, also of a redirect or on an open connection, and every resolved address."""
 
-    def __init__(
-        self, guard: Guard, resolver: AbstractResolver, connections: int = 200, per_host: int = 16
-    ) -> None:
+    def __init__(self, guard: Guard, resolver: AbstractResolver, connections: int = 200, per_host: int = 16) -> None:
         # No DNS cache: each connection resolves the name, checks the addresses, and connects to one of them.
-        super().__init__(resolver=GuardedResolver(guard, resolver), use_dns_cache=False, limit=connections, limit_per_host=per_host)
+        super().__init__(
+            resolver=GuardedResolver(guard, resolver), use_dns_cache=False, limit=connections, limit_per_host=per_host
+        )
         self._guard = guard
 
     async def connect(self, req: aiohttp.ClientRequest, *arguments: Any, **named: Any) -> Any:

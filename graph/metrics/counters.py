@@ -13,11 +13,14 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from recordings.model.feed_event import FeedEvent
 from recordings.model.instants import SECOND
 from recordings.model.recording import DeliveryState, Recording, State
+from recordings.model.webhook import Webhook, WebhookAttempt
 from recordings.ports.audio import MediaStoreUnavailableError
 from recordings.ports.recording_store import StoreUnavailableError
 from recordings.use_cases.unclear_writes import Reporter
+from recordings.use_cases.webhook_run import WebhookReporter
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY: Final = CollectorRegistry()
@@ -73,6 +76,18 @@ DELIVERY_SECONDS: Final = Histogram(
 )
 FAULTS: Final = Counter(
     "recordings_step_faults", "Background steps that failed and are tried again, by step.", ("step",), registry=REGISTRY
+)
+WEBHOOK_ATTEMPTS: Final = Counter(
+    "recordings_webhook_attempts",
+    "Requests of webhooks, by result: delivered or failed.",
+    ("result",),
+    registry=REGISTRY,
+)
+WEBHOOK_EVENTS_GIVEN_UP: Final = Counter(
+    "recordings_webhook_events_given_up", "Events that webhooks gave up after all attempts.", registry=REGISTRY
+)
+WEBHOOKS_DISABLED: Final = Counter(
+    "recordings_webhooks_disabled", "Webhooks that the server disabled, by reason.", ("reason",), registry=REGISTRY
 )
 STORE_ERRORS: Final = Counter(
     "recordings_store_errors", "Requests and steps for which a store was unavailable.", ("store",), registry=REGISTRY
@@ -131,6 +146,28 @@ class CountingReporter:
     def left_alone(self, name: str) -> None:
         """Count nothing."""
         self._next.left_alone(name)
+
+
+class CountingWebhookReporter:
+    """A `WebhookReporter` that counts, and passes everything on to another one."""
+
+    def __init__(self, reporter: WebhookReporter) -> None:
+        self._next = reporter
+
+    def attempted(self, webhook: Webhook, attempt: WebhookAttempt) -> None:
+        """Count an attempt."""
+        self._next.attempted(webhook, attempt)
+        WEBHOOK_ATTEMPTS.labels("delivered" if attempt.succeeded else "failed").inc()
+
+    def given_up(self, webhook: Webhook, event: FeedEvent) -> None:
+        """Count an event that was given up."""
+        self._next.given_up(webhook, event)
+        WEBHOOK_EVENTS_GIVEN_UP.inc()
+
+    def disabled(self, webhook: Webhook) -> None:
+        """Count a disabled webhook."""
+        self._next.disabled(webhook)
+        WEBHOOKS_DISABLED.labels(_word(webhook.disabled)).inc()
 
 
 def _word(value: Any) -> str:

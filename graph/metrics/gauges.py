@@ -42,8 +42,8 @@ class Gauges(Collector):
         yield _family("live_calls", "Live calls, by recorder.", "recorder", {EMBEDDED: 0, **calls})
         yield _single("uploads_open", "Uploads that are received now.", len(self._services.embedded.uploads))
         steps, deliveries = self._background.running
-        running = {"steps": steps, "deliveries": deliveries}
-        yield _family("running", "Background steps and deliveries that run now.", "kind", running)
+        running = {"steps": steps, "deliveries": deliveries, "webhooks": self._services.webhook_work.running}
+        yield _family("running", "Background steps, deliveries and webhooks that run now.", "kind", running)
         waiting = {state: each.count for state, each in self._backlog.waiting.items()}
         yield _family("due", "Recordings that wait for a background step, by state.", "state", waiting)
         late = {state: each.late_seconds for state, each in self._backlog.waiting.items()}

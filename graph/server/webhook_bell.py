@@ -1,7 +1,7 @@
 """The bell of webhooks: it rings for the webhooks that want a new event.
 
-It hears the events of the process's one watch of the store. It looks for webhooks only in accounts that have events, and
-remembers them for a few seconds. Without any enabled webhook, it does not listen.
+It hears the events of the process's one watch of the store. It looks for webhooks only in accounts that have events,
+and remembers them for a few seconds. Without any enabled webhook, it does not listen.
 """
 
 import asyncio

@@ -1,10 +1,13 @@
-"""Log lines for the steps of the background work."""
+"""Log lines for the steps of the background work, and for the delivery of webhooks."""
 
 from typing import Final
 
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
+from recordings.model.feed_event import FeedEvent
 from recordings.model.recording import Recording, State
+from recordings.model.webhook import Webhook, WebhookAttempt
+from recordings.rules.event_document import event_id
 
 _NEW_STATES: Final = {
     State.FINALIZING: "recording ended",
@@ -16,6 +19,7 @@ _NEW_STATES: Final = {
     State.PURGED: "recording purged",
 }
 _UPKEEP: Final = logger("upkeep")
+_WEBHOOKS: Final = logger("webhooks")
 
 
 class LogReporter:
@@ -47,3 +51,22 @@ class LogReporter:
     def left_alone(self, name: str) -> None:
         """Log a file or a folder in the data folder that this service did not make."""
         _UPKEEP.warning("unknown entry left alone", path=name)
+
+
+class WebhookLog:
+    """A `WebhookReporter` that writes to the log. A URL may contain a secret, so no line has one."""
+
+    def attempted(self, webhook: Webhook, attempt: WebhookAttempt) -> None:
+        """Log a failed attempt."""
+        if not attempt.succeeded:
+            fields = {"webhook": webhook.id, "event_id": attempt.event_id, "attempt": attempt.attempt}
+            _WEBHOOKS.info("webhook attempt failed", **fields, status=attempt.status, error=attempt.error)
+
+    def given_up(self, webhook: Webhook, event: FeedEvent) -> None:
+        """Log an event that is not sent again."""
+        _WEBHOOKS.warning("webhook event given up", webhook=webhook.id, event_id=event_id(event))
+
+    def disabled(self, webhook: Webhook) -> None:
+        """Log that a webhook gets no more events."""
+        reason = "" if webhook.disabled is None else webhook.disabled.value
+        _WEBHOOKS.error("webhook disabled", webhook=webhook.id, account_id=webhook.account_id, reason=reason)

@@ -20,7 +20,6 @@ from recordings.model.webhook import (
     Webhook,
     WebhookAnswer,
     WebhookAttempt,
-    WebhookProgress,
 )
 from recordings.ports.clock import Clock
 from recordings.ports.live_events import LiveEvents
@@ -51,7 +50,6 @@ MAX_WAITING: Final = 1_000
 """Events that wait in the progress. When there are so many, no further events are read."""
 DOWN_FOR: Final[Millis] = MINUTE
 """A receiver that was paused and failed for so long was down. All its waiting events are then tried at once."""
-_MAX_RECENT: Final = 4_096
 _MAX_PAGES: Final = 8
 """Pages without an event for this webhook that are read at once."""
 
@@ -114,7 +112,6 @@ class WebhookRun:
         for each in endpoint.progress.waiting:
             self._waiting.setdefault(each.event.subject, deque()).append(each)
         self._in_flight: dict[str, Job] = {}
-        self._recent: dict[tuple[str, int], None] = {}
         self._attempts: list[WebhookAttempt] = []
         self._disabled: tuple[DisabledReason, str] | None = None
         self._is_caught_up = self._is_dirty = self._is_lost = False
@@ -227,9 +224,8 @@ class WebhookRun:
             # The others follow after the replay.
             and (event.position <= replay.resume.position or mark_of(*event.key) in replay.resume.seen)
         )
-        is_known = event.key in self._recent or any(
-            each.event.key == event.key for each in self._waiting.get(event.subject, ())
-        )
+        # After a crash, the cursor may be before an event that waits.
+        is_known = any(each.event.key == event.key for each in self._waiting.get(event.subject, ()))
         self._read.append(_Read(event, found.row, found.cursor, is_settled=is_known or not is_wanted))
 
     def _settle_read(self) -> None:
@@ -245,7 +241,6 @@ class WebhookRun:
             cursor = self._progress.replay.resume
             self._progress = replace(self._progress, replay=None)
             self._has_replayed, self._must_reopen = False, True
-            self._recent.clear()
         elif not self._read and self._reader is not None and not self._must_reopen:
             cursor = self._reader.cursor
         if cursor != self._progress.cursor:
@@ -338,9 +333,6 @@ class WebhookRun:
         now, since = self._clock.now(), self._progress.failing_since
         was_down = self._progress.pauses > 0 and since is not None and now - since >= DOWN_FOR
         self._settle(job)
-        self._recent[job.event.key] = None
-        if len(self._recent) > _MAX_RECENT:
-            del self._recent[next(iter(self._recent))]
         self._progress = replace(
             self._progress, failures=0, failing_since=None, pauses=0, pause_until=0, last_success=now
         )
