@@ -89,7 +89,15 @@ def test_the_page_of_metrics_lists_all_of_them(server: Server, port: int) -> Non
     # These have labels, and nothing to count yet.
     silent = {
         f"recordings_{name}"
-        for name in ("deliveries_total", "step_faults_total", "store_errors_total", "due", "due_late_seconds")
+        for name in (
+            "deliveries_total",
+            "step_faults_total",
+            "store_errors_total",
+            "due",
+            "due_late_seconds",
+            "webhook_attempts_total",
+            "webhooks_disabled_total",
+        )
     }
     assert listed - silent <= served <= listed
 
