@@ -8,8 +8,10 @@ from typing import Any, Final, TypeVar
 from adapters.media.installation_mark import read_mark, write_mark
 from adapters.media.open_store import LOCAL, WEB, Opener, Store, check_scheme
 from adapters.media.store_errors import MediaFaultError
-from adapters.media.store_keys import unquoted
+from adapters.media.store_keys import quoted, unquoted
+from adapters.media.verified_copy import Content, copy_verified, has_content
 from adapters.net import Guard
+from recordings.model.recording import Media
 from recordings.ports.audio import MediaAccessError, StoredObject
 from recordings.rules.media_keys import plain_location
 
@@ -52,7 +54,7 @@ class MediaRouter:
     async def put(self, key: str, path: str, content_type: str) -> str:
         """Store a file at the configured location of its account."""
         url = await self._location_of(key.partition("/")[0]) if self._location_of is not None else None
-        prefix = self._default if url is None else self._add(url)
+        prefix = self._default if url is None else self.add(url)
         if self._note is not None and prefix not in self._noted:
             await self._note(plain_location(prefix))
             self._noted.add(prefix)
@@ -106,7 +108,7 @@ class MediaRouter:
         Raises:
             ValueError: the URL is not absolute.
         """
-        return self._stores[self._add(url)]
+        return self._stores[self.add(url)]
 
     def writer_of(self, url: str) -> tuple[Store, str]:
         """Return the store and the key to write an object at a URL that this service made.
@@ -119,6 +121,16 @@ class MediaRouter:
         # A key has three parts: account, month and name.
         location, *key = url.rsplit("/", 3)
         return self.include(location), unquoted("/".join(key))
+
+    async def copy(self, url: str, location: str, media: Media) -> str:
+        """Copy audio to one of the `locations`, under the same key, unless it is there. Return the new URL."""
+        content = Content(media.length, media.sha256, media.content_type)
+        key = self.writer_of(url)[1]
+        target = self._stores[location]
+        copy = f"{location}{quoted(key)}"
+        if await _in_time(target.length(copy)) == content.length and await has_content(target, copy, content):
+            return copy
+        return await copy_verified(self.read(url), content, target, key)
 
     def locations(self) -> Sequence[str]:
         """Return the URL prefixes of all locations, without those inside another location."""
@@ -168,7 +180,7 @@ class MediaRouter:
         for store in {id(store): store for store in (*self._stores.values(), *self._readers.values())}.values():
             await store.close()
 
-    def _add(self, url: str) -> str:
+    def add(self, url: str) -> str:
         """Add a location and return its URL prefix."""
         prefix, store = self._opener.writer(url)
         self._stores.setdefault(prefix, store)

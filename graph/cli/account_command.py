@@ -135,7 +135,7 @@ async def _set(
     account = await services.accounts.account(account_id)
     if media:
         try:
-            await check_media_store(services, account, media)
+            await check_media_store(services, account.id, media)
         except MediaStoreCheckError as error:
             raise click.ClickException(str(error)) from error
     changed = await services.account_settings.amend(

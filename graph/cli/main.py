@@ -17,6 +17,7 @@ from graph.cli.ingest_command import ingest
 from graph.cli.key_command import key
 from graph.cli.list_and_show_commands import list_, show
 from graph.cli.migrate_command import migrate
+from graph.cli.move_media_command import move_media
 from graph.cli.node_command import node
 from graph.cli.openapi_command import openapi
 from graph.cli.policy_command import policy
@@ -70,6 +71,7 @@ for command in (
     backup,
     restore,
     migrate,
+    move_media,
     schema,
     openapi,
 ):

@@ -7,7 +7,6 @@ from typing import Final
 
 from graph.server.log_setup import scrub
 from graph.services import Services
-from recordings.model.account import Account
 from recordings.model.ids import new_secret
 from recordings.ports.audio import MediaAccessError
 from recordings.use_cases.account_settings import check_media_url
@@ -19,7 +18,7 @@ class MediaStoreCheckError(Exception):
     """A media store does not work. The message gives the reason."""
 
 
-async def check_media_store(services: Services, account: Account, url: str) -> None:
+async def check_media_store(services: Services, account_id: str, url: str) -> None:
     """Write, read and delete a small object at a URL, in the same way as the account's audio.
 
     Raises:
@@ -32,7 +31,7 @@ async def check_media_store(services: Services, account: Account, url: str) -> N
         with tempfile.TemporaryDirectory(dir=services.settings.data) as folder:
             path = Path(folder) / "check"
             await asyncio.to_thread(path.write_bytes, _CONTENT)
-            written = await store.put(f"{account.id}/trial/{new_secret()[:32]}.txt", str(path), "text/plain")
+            written = await store.put(f"{account_id}/trial/{new_secret()[:32]}.txt", str(path), "text/plain")
         read = b"".join([chunk async for chunk in store.read(written)])
         await store.delete(written)
         try:

@@ -263,11 +263,19 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """The same audio is at another URL now, or the copy at its former URL was deleted. No client gets this event."""
+
+    at: Millis
+    media: Media
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyStored:
     """The idempotency key of an action was stored. The action itself changed nothing."""
 
     at: Millis
 
 
-Cause = Event | Created | Rescheduled | Withdrawn | KeyStored
+Cause = Event | Created | Rescheduled | Withdrawn | Moved | KeyStored
 """The cause of one write of a recording."""

@@ -7,7 +7,7 @@ from it. To add a field, add it here and to `recordings.model.recording.Recordin
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 
 class FieldType(Enum):
@@ -198,6 +198,7 @@ class MediaRow(TypedDict):
     damage: str | None
     expected_ms: int | None
     place: str | None
+    former_url: NotRequired[str | None]
 
 
 class ReferenceRow(TypedDict):

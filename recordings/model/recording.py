@@ -130,6 +130,8 @@ class Media:
     """The storage provider that keeps the audio. The service reads it there and never deletes it. `None` if the audio
     is in a media store of this service.
     """
+    former_url: str | None = None
+    """The URL of a copy in the media store from which the audio was moved, until that copy is deleted."""
 
 
 @dataclass(frozen=True, slots=True)

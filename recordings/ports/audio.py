@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from recordings.model.instants import Millis
+from recordings.model.recording import Media
 
 
 class MediaMissing(Exception):  # noqa: N818 - a result, not a fault
@@ -87,6 +88,22 @@ class ExaminedMedia(Protocol):
 
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """As `MediaStore.read`."""
+
+    async def delete(self, url: str) -> None:
+        """As `MediaStore.delete`."""
+
+
+class MovableMedia(Protocol):
+    """The media stores of an installation, with the methods that moving audio needs."""
+
+    async def copy(self, url: str, location: str, media: Media) -> str:
+        """Copy audio to another media store, under the same key. Compare the bytes on both sides. Return the new URL.
+
+        Raises:
+            MediaMissing: there is no audio at the URL.
+            MediaDamaged: the audio has other bytes.
+            MediaStoreUnavailableError: a store failed.
+        """
 
     async def delete(self, url: str) -> None:
         """As `MediaStore.delete`."""

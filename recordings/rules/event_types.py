@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from recordings.model import events
-from recordings.model.events import Cause, Created, Event, KeyStored, Rescheduled, Withdrawn
+from recordings.model.events import Cause, Created, Event, KeyStored, Moved, Rescheduled, Withdrawn
 from recordings.model.feed_event import EventType, FeedEvent
 from recordings.model.recording import Recording, State
 
@@ -45,10 +45,10 @@ _BY_STATE: Final[Mapping[State, EventType]] = {
 def event_of(cause: Cause, after: Recording | None) -> FeedEvent | None:
     """Return the event of a change. Return `None` if clients do not get one.
 
-    There is none for a new due date, for an idempotency key alone, and for the beginning of an upload: until its file
-    is complete, an upload may be withdrawn without a trace.
+    There is none for a new due date, for audio at another URL, for an idempotency key alone, and for the beginning of
+    an upload: until its file is complete, an upload may be withdrawn without a trace.
     """
-    if after is None or isinstance(cause, Rescheduled | Withdrawn | KeyStored):
+    if after is None or isinstance(cause, Rescheduled | Withdrawn | Moved | KeyStored):
         return None
     if isinstance(cause, Created) and after.source_key is not None and after.in_progress:
         return None

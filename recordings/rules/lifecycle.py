@@ -40,6 +40,7 @@ from recordings.model.events import (
     Lost,
     Masked,
     Missing,
+    Moved,
     Paused,
     Purged,
     Redelivered,
@@ -288,6 +289,17 @@ def reschedule(recording: Recording, event: Rescheduled) -> Recording:
         reason_detail=recording.reason_detail if event.detail is None else event.detail,
         revision=recording.revision + 1,
     )
+
+
+def move(recording: Recording, event: Moved) -> Recording:
+    """Return the next revision of a recording whose audio is at another URL.
+
+    Return the same object if a step works with its audio now, or if its audio is gone or not the same.
+    """
+    is_same = recording.media is not None and recording.media.sha256 == event.media.sha256
+    if not is_same or recording.lease is not None or is_being_purged(recording, event.at):
+        return recording
+    return replace(recording, media=event.media, revision=recording.revision + 1)
 
 
 def retry_later(recording: Recording, now: Millis, detail: str | None = None) -> Rescheduled:

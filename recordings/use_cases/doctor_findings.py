@@ -142,7 +142,7 @@ def finding_of(item: StoredObject, identity: str, row: RecordingRow | None) -> F
     if media is None:
         detail = "no recording has this id" if row is None else f"its recording is {row['state']} and has no audio"
         return Finding(Issue.ORPHAN_AUDIO, identity, item.url, detail)
-    if media["url"] == item.url:
+    if item.url in {media["url"], media.get("former_url")}:
         return None
     if file_name(media["url"]) == file_name(item.url):
         return Finding(Issue.COPY, identity, item.url, f"its recording has it at {media['url']}")

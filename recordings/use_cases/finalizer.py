@@ -260,6 +260,9 @@ class Finalizer:
         if media is not None and is_stored_here(recording, media):
             await self._media.delete(media.url)
             erased["audio"] = plain_location(media.url)
+            if media.former_url is not None:
+                await self._media.delete(media.former_url)
+                erased["former_audio"] = plain_location(media.former_url)
         elif media is not None:
             erased["kept"] = provider_of(media.url)
         if media is not None and self._forget is not None:

@@ -1,6 +1,6 @@
 """Playing recordings. Each play leaves one entry in the audit trail, before its first byte is sent."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from recordings.model.audit_entry import AuditAction, AuditObject, Way
 from recordings.model.errors import MediaUnavailable, Unauthenticated
 from recordings.model.instants import Millis
 from recordings.model.recording import Recording, Shelf, State
+from recordings.ports.audio import MediaMissing
 from recordings.ports.audit import Audit, Play, Refusals
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
@@ -18,6 +19,8 @@ from recordings.rules.media_grants import Grant
 from recordings.use_cases.access_control import AccessControl
 from recordings.use_cases.authorized import Authorized, no_recording
 
+Find = Callable[[], Awaitable[str | None]]
+"""Returns the URL of the audio as it is now."""
 Read = Callable[[str, int, int | None], AsyncIterator[bytes]]
 """`MediaStore.read`."""
 
@@ -30,6 +33,7 @@ class Playback:
     principal: Principal
     audit: Audit
     way: Way | None = None
+    find: Find | None = None
 
     def audio(self, read: Read, *, recording: Recording | None = None, download: bool = False) -> Read:
         """Return the function that reads the audio for the caller.
@@ -41,6 +45,9 @@ class Playback:
         """
         action = AuditAction.DOWNLOAD if download else AuditAction.PLAY
         play = self.audit.play(self.principal, recording or self.recording, action, self.way)
+        # A converted copy has a URL of its own.
+        if self.find is not None and recording is None:
+            read = partial(_relocated, read, self.find)
         return partial(_followed, play, read)
 
 
@@ -49,6 +56,7 @@ class Plays:
 
     def __init__(self, store: MetadataStore, audit: Audit) -> None:
         self._audit = audit
+        self._store = store
         self._authorized = Authorized(store)
         self._access = AccessControl(store)
 
@@ -57,7 +65,7 @@ class Plays:
         with Refusals(self._audit, principal, AuditAction.PLAY, AuditObject("recording", recording_id)):
             require_scope(principal, Scope.LISTEN)
             recording = _playable(await self._authorized.recording(principal, recording_id))
-        return Playback(recording, principal, self._audit)
+        return Playback(recording, principal, self._audit, find=self._finder(recording))
 
     async def listen_with_grant(self, grant: Grant, now: Millis) -> Playback:
         """Return a recording for playing its audio to the holder of a grant, as long as its caller may listen to it.
@@ -73,11 +81,37 @@ class Plays:
             recording = await self._authorized.recording(grant.principal, grant.recording_id)
             if recording.shelf is not Shelf.LIVE:
                 raise no_recording(grant.recording_id)
-            return Playback(_playable(recording), grant.principal, self._audit, Way.SIGNED_URL)
+            find = self._finder(recording)
+            return Playback(_playable(recording), grant.principal, self._audit, Way.SIGNED_URL, find)
+
+    def _finder(self, recording: Recording) -> Find:
+        async def find() -> str | None:
+            row = (await self._store.rows((recording.id,), frozenset({"media"}))).get(recording.id)
+            return None if row is None or row["media"] is None else row["media"]["url"]
+
+        return find
 
     def refuse_signature(self, refused: Unauthenticated) -> None:
         """Note a URL whose signature is not valid. Its id and its caller are not proven, so the entry has neither."""
         self._audit.refuse(None, AuditAction.PLAY, AuditObject("signed URL"), refused)
+
+
+async def _relocated(read: Read, find: Find, url: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
+    """Return the bytes. If the audio is moved meanwhile, continue at its new URL."""
+    position = start
+    while True:
+        try:
+            async with aclosing(cast("AsyncGenerator[bytes]", read(url, position, end))) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+                    position += len(chunk)
+        except MediaMissing:
+            present = await find()
+            if present is None or present == url:
+                raise
+            url = present
+        else:
+            return
 
 
 async def _followed(play: Play, read: Read, url: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from recordings.model.errors import Conflict
-from recordings.model.events import Cause, Created, Event, KeyStored, Rescheduled, Withdrawn
+from recordings.model.events import Cause, Created, Event, KeyStored, Moved, Rescheduled, Withdrawn
 from recordings.model.recording import Lease, Recording, State
 from recordings.ports.recording_store import RecordingStore
 from recordings.rules.event_types import event_of
 from recordings.rules.idempotency import remember, was_applied
-from recordings.rules.lifecycle import apply, leased, reschedule
+from recordings.rules.lifecycle import apply, leased, move, reschedule
 
 MAX_TRIES: Final = 8
 """How often a write is tried while other processes win the race. Then the caller gets `Conflict`."""
@@ -119,6 +119,11 @@ class RecordingWriter:
         """
         changed = reschedule(recording, event)
         return changed if await self._write(Change(event, recording, changed)) else None
+
+    async def move(self, recording: Recording, event: Moved) -> Recording | None:
+        """Save another URL of the same audio. Return `None` after a lost race, or while a step works with the audio."""
+        changed = move(recording, event)
+        return changed if changed is not recording and await self._write(Change(event, recording, changed)) else None
 
     async def withdraw(self, recording: Recording, event: Withdrawn) -> None:
         """Remove a new recording, as if it had never existed."""
