@@ -193,7 +193,7 @@ def _routes(
     return [
         Route("/", _redirect_to(console.PATH if services.settings.console else "/graphql")),
         *health.routes(checks, reports, services.switches.states),
-        Route("/graphql", graphql),
+        *graphql.routes(),
         Route("/stats", StatsEndpoint(graphql.endpoint), methods=["GET"]),
         *EventsEndpoint(graphql.endpoint, services.settings.public_url, is_draining=lambda: drain.is_active).routes(),
         *(graphiql.routes() if services.settings.graphiql else ()),

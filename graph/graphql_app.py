@@ -4,10 +4,11 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
@@ -40,6 +41,7 @@ from recordings.use_cases.call_feed import CallFeed
 from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.recordings import Recordings
 
+PATH: Final = "/graphql"
 Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
 """Returns the caller of a request by its headers. Raises `Unauthenticated`."""
 
@@ -108,6 +110,10 @@ class GraphQLApp:
     streams: OperationStreams
     sockets: SocketEndpoint
     http_streams: HttpStreams
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of the API."""
+        return [Route(PATH, self, name="graphql"), WebSocketRoute(PATH, self, name="graphql sockets")]
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one WebSocket."""

@@ -49,11 +49,11 @@ class SocketEndpoint:
         if (await receive())["type"] != "websocket.connect":
             return
         if SUBPROTOCOL not in scope["subprotocols"]:
-            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.accept", "headers": []})
             reason = f"Subprotocol not acceptable: use {SUBPROTOCOL}"
             await send({"type": "websocket.close", "code": Code.SUBPROTOCOL_NOT_ACCEPTABLE, "reason": reason})
             return
-        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL, "headers": []})
         await _Session(self._streams, scope, receive, send).run()
 
 

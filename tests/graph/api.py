@@ -9,10 +9,11 @@ from typing import Any, Final
 import httpx
 from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from adapters.identity import SealedSecrets, token_in
 from graph.events.events_endpoint import EventsEndpoint
-from graph.graphql_app import GraphQLApp, GraphQLServices, GraphQLSettings, graphql_app
+from graph.graphql_app import GraphQLServices, GraphQLSettings, graphql_app
 from graph.stats.stats_endpoint import StatsEndpoint
 from graph.subscriptions import OperationStreams
 from recordings.model.account import GRANTABLE, Principal, Scope
@@ -94,13 +95,9 @@ class Api:
 
     installation: Installation
     http: httpx.AsyncClient
-    app: GraphQLApp
+    app: ASGIApp
+    streams: OperationStreams
     made: int = field(default=0)
-
-    @property
-    def streams(self) -> OperationStreams:
-        """The operations with several results."""
-        return self.app.streams
 
     async def send(self, query: str, caller: str = "me", **variables: Any) -> dict[str, Any]:
         """Return the complete response to a document."""
@@ -188,7 +185,7 @@ async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> Asy
         )
         graphql = graphql_app(services, settings)
         stats = Route("/stats", StatsEndpoint(graphql.endpoint), methods=["GET"])
-        app = Starlette(routes=[Route("/graphql", graphql), stats, *EventsEndpoint(graphql.endpoint).routes()])
+        app = Starlette(routes=[*graphql.routes(), stats, *EventsEndpoint(graphql.endpoint).routes()])
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport) as http:
-            yield Api(installation, http, graphql)
+            yield Api(installation, http, app, graphql.streams)

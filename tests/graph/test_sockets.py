@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 
 from adapters.http.cross_origin import CrossOrigin
+from graph.server.request_log import RequestLog
 from graph.subscriptions import socket_endpoint, transport_ws
 from graph.subscriptions.socket_endpoint import SocketEndpoint
 from recordings.model.events import Annotated, Created
@@ -52,7 +53,7 @@ class Service:
 async def service(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     monkeypatch.setattr(socket_endpoint, "TICK_SECONDS", 0.05)
     monkeypatch.setattr(socket_endpoint, "CHECK_SECONDS", 0.2)
-    async with serving(api.app) as url:
+    async with serving(RequestLog(api.app)) as url:
         yield Service(api, url)
 
 
