@@ -40,6 +40,7 @@ from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.call_feed import CallFeed
 from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.recordings import Recordings
+from recordings.use_cases.webhooks import Webhooks
 
 PATH: Final = "/graphql"
 Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
@@ -50,9 +51,8 @@ Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
 class GraphQLServices:
     """The services that the resolvers use.
 
-    Without `draw` there are no waveforms. Without `policy_use_cases`, `events`, `calls` or `audit_log`, their fields
-    fail.
-    `presign` returns the media store's own URLs. `observe_cost` is called with the cost of each operation, and
+    Without `draw` there are no waveforms. Without `policy_use_cases`, `events`, `calls`, `audit_log` or `webhooks`, their
+    fields fail. `presign` returns the media store's own URLs. `observe_cost` is called with the cost of each operation, and
     `count_lost` when a subscription reports lost events. `may_connect` decides by the headers which web pages may
     open a WebSocket. When `stopping` is set, streams and sockets end.
     """
@@ -73,6 +73,7 @@ class GraphQLServices:
     may_connect: Callable[[Headers], bool] = lambda _headers: True
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     account_secrets: AccountSecrets | None = None
+    webhooks: Webhooks | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +205,7 @@ class ContextFactory:
             feed=services.events,
             call_feed=services.calls,
             audit_log=services.audit_log,
+            webhook_use_cases=services.webhooks,
             cursors=services.cursors,
             grants=services.grants,
             clock=services.clock,

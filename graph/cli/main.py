@@ -27,6 +27,7 @@ from graph.cli.serve_command import serve
 from graph.cli.stats_command import stats
 from graph.cli.token_command import token
 from graph.cli.user_command import user
+from graph.cli.webhook_command import webhook
 
 _HELP = """Start, stop, find, play and delete call recordings.
 
@@ -58,6 +59,7 @@ for command in (
     export,
     events,
     event_schemas,
+    webhook,
     list_,
     show,
     call,

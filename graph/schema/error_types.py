@@ -247,6 +247,10 @@ DeliverySecretError = Annotated[
     InvalidInputError | ForbiddenError | NotFoundError | ConflictError,
     strawberry.union("DeliverySecretError", description="An error of `rotateDeliverySecret` or `clearDeliverySecret`."),
 ]
+WebhookError = Annotated[
+    InvalidInputError | ForbiddenError | NotFoundError | ConflictError | InvalidStateError,
+    strawberry.union("WebhookError", description="An error of a mutation of webhooks."),
+]
 
 
 def user_errors(refused: Refused) -> list[UserError]:

@@ -7,6 +7,7 @@ import strawberry
 
 from graph.schema import delivery_secret, payloads
 from graph.schema import mutation_inputs as inputs
+from graph.schema import webhook_fields as webhooks
 from graph.schema.error_types import user_errors
 from graph.schema.field_info import Info
 from graph.schema.global_id import RECORDING, plain
@@ -315,4 +316,33 @@ class Mutation:
     clear_delivery_secret: delivery_secret.ClearDeliverySecretPayload = strawberry.mutation(
         resolver=delivery_secret.clear,
         description="Delete the secret that signs the deliveries of an account. Needs the scope ADMIN.",
+    )
+    create_webhook: webhooks.CreateWebhookPayload = strawberry.mutation(
+        resolver=webhooks.create,
+        description="Create a webhook: a URL that gets the events of an account from now on. Its requests are signed "
+        "as Standard Webhooks defines it. Needs the scope ADMIN, and credentials without an owner.",
+    )
+    update_webhook: webhooks.UpdateWebhookPayload = strawberry.mutation(
+        resolver=webhooks.update,
+        description="Change, enable or disable a webhook. Its secret stays the same. Needs the scope ADMIN.",
+    )
+    delete_webhook: webhooks.DeleteWebhookPayload = strawberry.mutation(
+        resolver=webhooks.delete,
+        description="Delete a webhook. Events that wait are not sent. Needs the scope ADMIN.",
+    )
+    test_webhook: webhooks.TestWebhookPayload = strawberry.mutation(
+        resolver=webhooks.test,
+        description="Send an event of the type `webhook.test` at once, also to a disabled webhook, and return the "
+        "response. Needs the scope ADMIN.",
+    )
+    rotate_webhook_secret: webhooks.RotateWebhookSecretPayload = strawberry.mutation(
+        resolver=webhooks.rotate,
+        description="Give a webhook a new secret and a new key. For a while, its requests have the signatures of the "
+        "former ones, too. Needs the scope ADMIN.",
+    )
+    replay_webhook: webhooks.ReplayWebhookPayload = strawberry.mutation(
+        resolver=webhooks.replay,
+        description="Send the events of a time range to a webhook again, with the same ids. Events that wait for "
+        "another attempt are sent at once. If the webhook is disabled, or another replay is running, the error is "
+        "`InvalidStateError`. Needs the scope ADMIN.",
     )

@@ -22,6 +22,7 @@ from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.call_feed import CallFeed
 from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.recordings import Recordings
+from recordings.use_cases.webhooks import Webhooks
 
 Draw = Callable[[str, Media, int, str], Awaitable[Mapping[str, Any]]]
 """Returns a waveform. Arguments: recording id, its media, width in pixels, id of the caller's account.
@@ -57,6 +58,7 @@ class Context:
     feed: EventFeed | None = None
     call_feed: CallFeed | None = None
     audit_log: AuditLog | None = None
+    webhook_use_cases: Webhooks | None = None
     max_page: int = MAX_PAGE
     since: str | None = None
     examined: ExaminedRows = field(default_factory=ExaminedRows)
@@ -103,6 +105,13 @@ class Context:
         if self.call_feed is None:
             raise RuntimeError("this API was made without changes of live calls")
         return self.call_feed
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """The use cases of webhooks."""
+        if self.webhook_use_cases is None:
+            raise RuntimeError("this API was made without webhooks")
+        return self.webhook_use_cases
 
     @cached_property
     def base_url(self) -> str:

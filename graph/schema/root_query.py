@@ -21,6 +21,8 @@ from graph.schema.recordings_field import resolve_recordings
 from graph.schema.stats_field import resolve_stats
 from graph.schema.stats_type import RecordingStats
 from graph.schema.viewer_type import Viewer
+from graph.schema.webhook_fields import resolve_webhook, resolve_webhooks
+from graph.schema.webhook_types import Webhook, WebhookConnection
 from recordings.model.errors import InvalidInput, NotFound
 from recordings.model.query import MAX_PAGE
 
@@ -174,6 +176,16 @@ class Query:
     audit_log: AuditEntryConnection = strawberry.field(
         resolver=resolve_audit_log,
         description="The audit trail of the account of the credentials, or of an account below it, newest first. Needs "
+        "the scope ADMIN, and credentials without an owner.",
+    )
+    webhook: Webhook | None = strawberry.field(
+        resolver=resolve_webhook,
+        description="A webhook by its id. Null if it does not exist or the credentials cannot access it. Needs the "
+        "scope ADMIN, and credentials without an owner.",
+    )
+    webhooks: WebhookConnection = strawberry.field(
+        resolver=resolve_webhooks,
+        description="The webhooks of the account of the credentials, or of an account below it, oldest first. Needs "
         "the scope ADMIN, and credentials without an owner.",
     )
     viewer: Viewer = strawberry.field(resolver=_resolve_viewer, description="The credentials of this request.")

@@ -32,12 +32,13 @@ class TimeList(StrEnum):
     CALLS = "calls"
     AUDIT = "audit entries"
     CALL_CHANGES = "changes of calls"
+    WEBHOOKS = "webhooks"
 
 
 _CODES: Final[Mapping[OrderField | TimeList, bytes]] = {
     OrderField.START: b"s", OrderField.CREATED: b"c", OrderField.ENDED: b"e", OrderField.DURATION: b"d",
     OrderField.CALLER: b"n", OrderField.MODIFIED: b"m", TimeList.ACCOUNTS: b"a", TimeList.CALLS: b"l",
-    TimeList.AUDIT: b"u", TimeList.CALL_CHANGES: b"h",
+    TimeList.AUDIT: b"u", TimeList.CALL_CHANGES: b"h", TimeList.WEBHOOKS: b"w",
 }  # fmt: skip
 _EVENTS: Final = b"v"
 """The code of a place in the feed of events."""

@@ -21,7 +21,7 @@ _JSON: Final = "application/json"
 _CLOUD_EVENT: Final = "application/cloudevents+json"
 _FORM: Final = "application/x-www-form-urlencoded"
 _UNENCODED: Final = "".join(map(chr, range(0x21, 0x7F))).replace('"', "").replace("%", "")
-"""The characters that a header of CloudEvents has unencoded (HTTP binding, section 3.1.3.2)."""
+"""The characters that the HTTP binding of CloudEvents does not encode in headers."""
 
 
 @dataclass(frozen=True, slots=True)

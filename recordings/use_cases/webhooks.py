@@ -224,7 +224,8 @@ class Webhooks:
             now = self._clock.now()
             end = now if until is None else until
             if not 0 <= since < end <= LATEST:
-                raise InvalidInput.of(("since",), "maximum", since, f"a time before {to_iso(min(end, LATEST))}")
+                given = to_iso(since) if 0 <= since <= LATEST else since
+                raise InvalidInput.of(("since",), "maximum", given, f"a time before {to_iso(min(end, LATEST))}")
             for _ in range(MAX_TRIES):
                 webhook, progress = await self._enabled(principal, webhook_id)
                 wanted = None if types is None else _types_of(types, webhook.wanted)
@@ -259,8 +260,16 @@ class Webhooks:
             for _ in range(MAX_TRIES):
                 progress = (await self._load(principal, webhook_id)).progress
                 numbered = replace(attempt, number=progress.sent)
-                changed = replace(progress, sent=progress.sent + 1, revision=progress.revision + 1)
+                # This ends the lease of a server that delivers now, so it must be free for the next one.
+                changed = replace(
+                    progress,
+                    sent=progress.sent + 1,
+                    due_at=self._clock.now(),
+                    holder="",
+                    revision=progress.revision + 1,
+                )
                 if await self._store.save_progress(changed, [numbered]):
+                    self._ring(webhook_id)
                     return numbered
             raise _keeps_changing(webhook_id)
 

@@ -31,6 +31,7 @@ from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.call_feed import CallFeed
 from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, Installation, open_installation, principal
+from tests.support.webhook_parts import ScriptedReceiver, webhooks_on
 
 URL: Final = "http://api.test/graphql"
 MEDIA: Final = Media(
@@ -97,6 +98,7 @@ class Api:
     http: httpx.AsyncClient
     app: ASGIApp
     streams: OperationStreams
+    receiver: ScriptedReceiver
     made: int = field(default=0)
 
     async def send(self, query: str, caller: str = "me", **variables: Any) -> dict[str, Any]:
@@ -169,6 +171,7 @@ async def fill(store: RecordingStore, kept: list[Recording]) -> None:
 async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> AsyncIterator[Api]:
     """Open a test installation with the API."""
     async with open_installation(folder) as installation:
+        receiver = ScriptedReceiver()
         services = GraphQLServices(
             recordings=installation.service,
             cursors=CURSORS,
@@ -182,10 +185,11 @@ async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> Asy
             ),
             events=installation.events,
             calls=CallFeed(installation.store, installation.call_hub, installation.audit),
+            webhooks=webhooks_on(installation.store, installation.clock, installation.audit, receiver),
         )
         graphql = graphql_app(services, settings)
         stats = Route("/stats", StatsEndpoint(graphql.endpoint), methods=["GET"])
         app = Starlette(routes=[*graphql.routes(), stats, *EventsEndpoint(graphql.endpoint).routes()])
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport) as http:
-            yield Api(installation, http, app, graphql.streams)
+            yield Api(installation, http, app, graphql.streams, receiver)
