@@ -49,6 +49,7 @@ from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.users import ManageUsers
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.memory_audit import MemoryAudit
+from tests.support.webhook_parts import ScriptedReceiver, webhooks_on
 
 ACCOUNT = "a" * 32
 PAGE = 50
@@ -173,6 +174,7 @@ def apps(store: SqliteStore) -> tuple[ASGIApp, ASGIApp, dict[str, str]]:
     shim = rest_v2_app(
         recordings=service,
         users=ManageUsers(store, clock, MemoryAudit()),
+        webhooks=webhooks_on(store, clock, MemoryAudit(), ScriptedReceiver()),
         policies=Policies(store=store, reader=PolicyReader(store, clock), clock=clock, audit=MemoryAudit()),
         accounts=store,
         audit=MemoryAudit(),

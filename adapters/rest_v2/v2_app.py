@@ -28,6 +28,7 @@ from adapters.rest_v2.session.policy_documents import DocumentEndpoint
 from adapters.rest_v2.session.token_auth import AuthEndpoint
 from adapters.rest_v2.v2_routes import methods
 from adapters.rest_v2.v2_settings import V2Settings
+from adapters.rest_v2.webhook.webhook_endpoint import WebhookEndpoint
 from recordings.model.errors import Refused
 from recordings.ports.account_stores import AccountStore
 from recordings.ports.audit import Audit
@@ -36,6 +37,7 @@ from recordings.ports.recording_store import StoreUnavailableError
 from recordings.use_cases.policies import Policies
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.users import ManageUsers
+from recordings.use_cases.webhooks import Webhooks
 
 Handler = Callable[[RequestContext], Awaitable[Response]]
 _COMPRESSED_TYPES: Final = frozenset({JSON_TYPE, "text/csv"})
@@ -54,6 +56,7 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
     recordings: Recordings,
     users: ManageUsers,
     policies: Policies,
+    webhooks: Webhooks,
     accounts: AccountStore,
     audit: Audit,
     authenticate: Authenticate,
@@ -73,6 +76,7 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
         recordings: the use cases of recordings.
         users: the use cases of users.
         policies: the use cases of recording policies.
+        webhooks: the use cases of webhooks.
         accounts: the metadata store. It distinguishes an unknown account (404) from an inaccessible one (403).
         audit: the audit trail, for logins.
         authenticate: returns the principal of a token or an API key.
@@ -94,6 +98,7 @@ def rest_v2_app(  # noqa: PLR0913 - each dependency by its name
         ChannelEndpoint(recordings),
         AccountEndpoint(users=users, settings=settings),
         DocumentEndpoint(policies=policies, users=users, settings=settings),
+        WebhookEndpoint(webhooks=webhooks, users=users, clock=clock),
         AuthEndpoint(
             authenticate=authenticate,
             end_token=end_token,

@@ -30,6 +30,8 @@ class Operation:
     offers: Offers = JSON
     login: bool = False
     """Whether the operation issues tokens and so needs none."""
+    public: bool = False
+    """Whether the operation needs no token."""
 
     @property
     def takes_body(self) -> bool:
@@ -45,7 +47,10 @@ class Target:
     arguments: Mapping[str, str] = field(default_factory=dict)
 
 
+PUBLIC: Final = (*COMMON, 404)
+
 _A, _R = "/accounts/{account_id}", "/accounts/{account_id}/recordings/{recording_id}"
+_W = "/accounts/{account_id}/webhooks/{webhook_id}"
 _U = "/accounts/{account_id}/users/{user_id}/recordings"
 _LIST: Final = (
     "page_size", "start_key", "end_key", "paginate", "ascending", "descending", "created_from", "created_to",
@@ -53,6 +58,7 @@ _LIST: Final = (
     "filter_", "filter_not_", "accept", "file_name", "is_chunked", "chunk_size", "pretty_print",
 )  # fmt: skip
 _PAGES: Final = ("page_size", "start_key", "paginate", "pretty_print")
+_ATTEMPTS: Final = (*_PAGES, "created_from", "created_to")
 _READ: Final = ("If-None-Match", "If-Match")
 
 
@@ -156,6 +162,64 @@ OPERATIONS: Final = (
         name="put_storage", method="PUT", path=f"{_A}/storage",
         summary="Describe the media store of an account. A request for another one is 400.",
         success=(201,), statuses=(*SCOPED, 415), data="Storage", body="StorageRequest",
+    ),
+    Operation(
+        name="list_webhooks", method="GET", path=f"{_A}/webhooks", summary="List the webhooks of an account.",
+        statuses=SCOPED, data="WebhookList", parameters=_PAGES,
+    ),
+    Operation(
+        name="put_webhook", method="PUT", path=f"{_A}/webhooks", summary="Create a webhook.",
+        success=(201,), statuses=(*SCOPED, 409, 415), data="Webhook", body="WebhookRequest",
+    ),
+    Operation(
+        name="enable_webhooks", method="PATCH", path=f"{_A}/webhooks",
+        summary="Enable the webhooks of an account that the service disabled.",
+        statuses=(*SCOPED, 409, 415), data="Text", body="ReEnable",
+    ),
+    Operation(
+        name="enable_webhooks_below", method="PATCH", path=f"{_A}/descendants/webhooks",
+        summary="Enable the webhooks of an account, and of all accounts below it, that the service disabled.",
+        statuses=(*SCOPED, 409, 415), data="Text", body="ReEnable",
+    ),
+    Operation(
+        name="list_attempts", method="GET", path=f"{_A}/webhooks/attempts",
+        summary="List the last attempts of all webhooks of an account, newest first.",
+        statuses=SCOPED, data="AttemptList", parameters=_ATTEMPTS,
+    ),
+    Operation(
+        name="get_webhook", method="GET", path=_W, summary="Get a webhook.",
+        statuses=SCOPED, data="Webhook", parameters=("pretty_print",),
+    ),
+    Operation(
+        name="post_webhook", method="POST", path=_W, summary="Replace the document of a webhook.",
+        statuses=(*SCOPED, 409, 415), data="Webhook", body="WebhookRequest",
+    ),
+    Operation(
+        name="patch_webhook", method="PATCH", path=_W,
+        summary="Change the document of a webhook. Objects are merged; null removes a key.",
+        statuses=(*SCOPED, 409, 415), data="Webhook", body="DocumentRequest",
+    ),
+    Operation(
+        name="delete_webhook", method="DELETE", path=_W, summary="Delete a webhook.",
+        statuses=(*SCOPED, 409), data="Webhook",
+    ),
+    Operation(
+        name="list_attempts_of_webhook", method="GET", path=f"{_W}/attempts",
+        summary="List the last attempts of a webhook, newest first.",
+        statuses=SCOPED, data="AttemptList", parameters=_ATTEMPTS,
+    ),
+    Operation(
+        name="list_hooks", method="GET", path="/webhooks", summary="List the webhooks that this service offers.",
+        statuses=PUBLIC, data="HookList", parameters=_PAGES, public=True,
+    ),
+    Operation(
+        name="list_samples", method="GET", path="/webhooks/samples", summary="List the ids of sample requests.",
+        statuses=PUBLIC, data="TextList", parameters=("pretty_print",), public=True,
+    ),
+    Operation(
+        name="get_samples", method="GET", path="/webhooks/samples/{sample_id}",
+        summary="Get samples of the requests of a webhook.",
+        statuses=PUBLIC, data="ObjectList", parameters=("filter_", "filter_not_", "pretty_print"), public=True,
     ),
     Operation(
         name="api_auth", method="PUT", path="/api_auth", summary="Get a token for an API key.",

@@ -20,6 +20,8 @@ def test_every_operation_is_in_the_guide(operation: Operation) -> None:
             ("recording_id", "R"),
             ("device_id", "D"),
             ("channel_id", "UUID"),
+            ("webhook_id", "W"),
+            ("sample_id", "S"),
         ):
             path = path.replace(f"{{{name}}}", f"{{{letter}}}")
         assert f"`{operation.method} /v2{path}`" in PAGE

@@ -35,6 +35,7 @@ from recordings.use_cases.users import ManageUsers
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.memory_audit import MemoryAudit
+from tests.support.webhook_parts import ScriptedReceiver, webhooks_on
 
 OFFSET = 62_167_219_200
 AUDIO = bytes(range(256)) * 40
@@ -73,6 +74,8 @@ class Installation:
         self.users = ManageUsers(self.store, self.clock, self.audit)
         self.reader = PolicyReader(self.store, self.clock)
         self.policies = Policies(store=self.store, reader=self.reader, clock=self.clock, audit=self.audit)
+        self.receiver = ScriptedReceiver()
+        self.webhooks = webhooks_on(self.store, self.clock, self.audit, self.receiver)
         self.woken = 0
         # Its process starts with the first conversion.
         self.audio_workers = AudioWorkers(self.folder / "work", workers=1)
@@ -105,6 +108,7 @@ class Installation:
             "recordings": self.service,
             "users": self.users,
             "policies": self.policies,
+            "webhooks": self.webhooks,
             "accounts": self.store,
             "audit": self.audit,
             "authenticate": self.identity.authenticate_token,

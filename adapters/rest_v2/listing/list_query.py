@@ -70,7 +70,7 @@ def read_list_query(parameters: Parameters, now: Millis, owner: str | None = Non
     """
     page_size = read_page_size(parameters)
     chunk_size = _chunk_size(parameters)
-    time_range = _time_range(parameters, to_gregorian(now))
+    time_range = read_time_range(parameters, now)
     descending = _is_descending(parameters)
     start_key = parameters.find("start_key")
     first: tuple[Element, ...] = (time_range.last, HIGH) if descending else (time_range.first,)
@@ -121,8 +121,9 @@ def _size(parameters: Parameters, name: str, words: str, default: int) -> int:
     return size
 
 
-def _time_range(parameters: Parameters, now: int) -> TimeRange:
-    last = _time(parameters, "created_to", lambda: now)
+def read_time_range(parameters: Parameters, now: Millis) -> TimeRange:
+    """Return the time range (`docs/v2_contract.md`, section 1.5). Raises `V2Error`."""
+    last = _time(parameters, "created_to", lambda: to_gregorian(now))
     first = _time(parameters, "created_from", lambda: last - MAX_RANGE)
     if last < first:
         message = f"created_to {last} is prior to created_from {first}"

@@ -5,9 +5,11 @@ from typing import Any, Final
 from adapters.rest_v2.recording.live_calls import ACTIONS, MODULE
 from adapters.rest_v2.recording.start_parameters import ANY_INTEGER
 from adapters.rest_v2.session.token_auth import KEY_LENGTH, MAX_CREDENTIALS
+from adapters.rest_v2.webhook.webhook_document import RETRIES, SELECTIONS, VERBS
 from recordings.model.fields import FIELDS, FieldType
 from recordings.model.options import FORMATS, MAX_TIME_LIMIT, MIN_TIME_LIMIT, PARAMETERS, Parameter
 from recordings.model.user import Method, PrivLevel
+from recordings.rules.kazoo_webhook import HOOK, KazooBody
 from recordings.rules.policy_schema import SETTINGS, TYPE_NAMES
 
 Schema = dict[str, Any]
@@ -109,6 +111,37 @@ _USER: Final = object_schema(
     },
     required=("id", "username", "first_name", "last_name", "email", "features", "priv_level"),
 )
+_WEBHOOK: Final = object_schema(
+    {
+        **dict.fromkeys(("id", "name", "disable_reason"), TEXT),
+        "uri": {**TEXT, "format": "uri"},
+        "hook": {"const": HOOK},
+        "http_verb": {**TEXT, "enum": list(VERBS), "default": "post"},
+        "format": {**TEXT, "enum": [body.value for body in KazooBody], "default": KazooBody.FORM_DATA.value},
+        "retries": {**INTEGER, "minimum": RETRIES[0], "maximum": RETRIES[1], "default": 2},
+        **{name: {"type": "boolean", "default": True} for name in ("enabled", "include_internal_legs")},
+        "include_subaccounts": {"type": "boolean", "default": False},
+        "custom_data": object_schema(
+            {name: {**TEXT, "enum": list(values)} for name, values in SELECTIONS.items()},
+            required=tuple(SELECTIONS),
+            additionalProperties=TEXT,
+        ),
+    },
+    required=("name", "uri", "hook"),
+)
+_ATTEMPT: Final = object_schema(
+    {
+        **dict.fromkeys(
+            ("hook_id", "hook_event", "event_id", "method", "reason", "client_error", "resp_status_code", "resp_body"),
+            TEXT,
+        ),
+        "result": {**TEXT, "enum": ["success", "failure"]},
+        "timestamp": INTEGER,
+        "try": INTEGER,
+        "resp_headers": OBJECT,
+    },
+    required=("hook_id", "event_id", "timestamp", "result"),
+)
 _TOKENS: Final = object_schema({"consumed": INTEGER, "remaining": INTEGER}, required=("consumed", "remaining"))
 _META: Final[Schema] = {
     "request_id": TEXT,
@@ -170,6 +203,19 @@ SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "StorageRequest": request_schema(OBJECT),
     "Session": _SESSION,
+    "Webhook": _WEBHOOK,
+    "WebhookRequest": request_schema(_WEBHOOK | {"required": ["name", "uri", "hook", "custom_data"]}),
+    "WebhookList": array_schema(
+        object_schema(
+            {**dict.fromkeys(("id", "hook", "name", "uri", "disable_reason"), TEXT), "enabled": {"type": "boolean"}},
+            required=("id", "hook", "name", "uri", "enabled"),
+        )
+    ),
+    "ReEnable": request_schema(object_schema({"re-enable": {"const": True}}, required=("re-enable",))),
+    "AttemptList": array_schema(_ATTEMPT),
+    "HookList": array_schema(object_schema(dict.fromkeys(("id", "name", "description"), TEXT) | {"modifiers": OBJECT})),
+    "TextList": array_schema(TEXT),
+    "ObjectList": array_schema(OBJECT),
     "Success": object_schema(
         {"status": {"const": "success"}, **_META, **_PAGING}, required=("data", "status", *_ALWAYS)
     ),

@@ -96,6 +96,9 @@ class RequestChecks:
         if context.operation.login:
             self._charge(context, LOGIN_COST)
             return
+        if context.operation.public:
+            self._charge(context, COST)
+            return
         context.authenticated = await self._sign_in(context)
         context.found_account = await self._account(context)
         self._show_tokens(context)

@@ -1,0 +1,1 @@
+"""The webhooks of the v2 API: their documents, attempts, catalogue and samples."""
