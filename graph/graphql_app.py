@@ -51,10 +51,10 @@ Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
 class GraphQLServices:
     """The services that the resolvers use.
 
-    Without `draw` there are no waveforms. Without `policy_use_cases`, `events`, `calls`, `audit_log` or `webhooks`, their
-    fields fail. `presign` returns the media store's own URLs. `observe_cost` is called with the cost of each operation, and
-    `count_lost` when a subscription reports lost events. `may_connect` decides by the headers which web pages may
-    open a WebSocket. When `stopping` is set, streams and sockets end.
+    Without `draw` there are no waveforms. Without `policy_use_cases`, `events`, `calls`, `audit_log` or `webhooks`,
+    their fields fail. `presign` returns the media store's own URLs. `observe_cost` is called with the cost of each
+    operation, and `count_lost` when a subscription reports lost events. `may_connect` decides by the headers which web
+    pages may open a WebSocket. When `stopping` is set, streams and sockets end.
     """
 
     recordings: Recordings

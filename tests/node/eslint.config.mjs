@@ -20,8 +20,9 @@ export default [
           acceptedIdTypes: ["ID"],
           exceptions: {
             types: [
-              "AccountQuota", "AccountUsage", "AuditObject", "Hold", "Media", "PageInfo", "PlannedRecording", "PolicyCell", "PolicyLevel", "PolicyLock",
-              "RecordingConsent", "RecordingOptions", "Span", "Viewer", "_Service",
+              "AccountQuota", "AccountUsage", "AuditObject", "Hold", "KazooWebhook", "Media", "PageInfo", "PlannedRecording", "PolicyCell", "PolicyLevel", "PolicyLock",
+              "RecordingConsent", "RecordingOptions", "Span", "Viewer", "WebhookAttempt",
+              "WebhookReplay", "_Service",
             ],
             suffixes: [
               "Connection", "Decision", "Edge", "Error", "Explanation", "Figures", "Payload", "Stats", "StatsRow",

@@ -26,6 +26,8 @@ EXCEPTIONS: Final = {
     # Entries and events are read as pages only, in one direction, and events after a place in the feed.
     ("relay-edge-types", "type AuditEntryEdge"),
     ("relay-edge-types", "type RecordingEventEdge"),
+    # A webhook has no global id: nothing else refers to it.
+    ("relay-edge-types", "type WebhookEdge"),
     ("relay-arguments", "auditLog"),
     ("relay-arguments", "recordingEvents"),
 }

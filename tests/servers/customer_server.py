@@ -38,7 +38,7 @@ class Customer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_PUT(self) -> None:
-                body = self.rfile.read(length := int(self.headers["Content-Length"]))
+                body = self.rfile.read(length := int(self.headers["Content-Length"] or 0))
                 if len(body) < length:
                     # The sender closed the connection, and a partial body does not count.
                     return
@@ -50,7 +50,7 @@ class Customer:
                 self.send_response(204)
                 self.end_headers()
 
-            do_POST = do_PUT  # noqa: N815 - http.server's name
+            do_POST = do_GET = do_PUT  # noqa: N815 - http.server's names
 
             def log_message(self, *_: Any) -> None:
                 pass
