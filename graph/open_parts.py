@@ -130,6 +130,23 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         )
 
 
+def check_settings(settings: Settings) -> None:
+    """Check the settings that `open_parts` uses, without a connection. Raises `CannotOpenError`."""
+    _guard(settings)
+    _delivery_urls(settings)
+    try:
+        open_media_store(settings.media, settings.data, options_by_url=_media_options(settings))
+    except (ValueError, ImportError) as error:
+        raise CannotOpenError(f"the media store cannot be opened: {error}") from error
+    if settings.mongodb is not None:
+        from adapters.metadata.mongodb import WrongUriError, check_uri
+
+        try:
+            check_uri(settings.mongodb)
+        except WrongUriError as error:
+            raise _wrong_uri(error) from error
+
+
 @asynccontextmanager
 async def open_audit(settings: Settings, store: MetadataStore, node: str | None = None) -> AsyncIterator[AuditTrail]:
     """Open the audit trail, and write at the end what was counted. By default, the node is that of the data folder."""
@@ -213,8 +230,11 @@ def metadata_store(settings: Settings) -> MetadataStore:
     except DriverMissingError as error:
         raise CannotOpenError(str(error)) from error
     except WrongUriError as error:
-        message = f"RECORDINGS_MONGODB cannot be used: {scrub(str(error))[:_MAX_DRIVER_MESSAGE]}"
-        raise CannotOpenError(message) from error
+        raise _wrong_uri(error) from error
+
+
+def _wrong_uri(error: Exception) -> CannotOpenError:
+    return CannotOpenError(f"RECORDINGS_MONGODB cannot be used: {scrub(str(error))[:_MAX_DRIVER_MESSAGE]}")
 
 
 async def open_store(store: MetadataStore, data: Path, *, task: str | None = None) -> None:

@@ -9,6 +9,8 @@ from graph.cli.account_command import account
 from graph.cli.audit_command import audit
 from graph.cli.backup_command import backup, restore
 from graph.cli.call_command import call
+from graph.cli.completion_command import completion
+from graph.cli.config_command import config
 from graph.cli.doctor_command import doctor, verify
 from graph.cli.events_command import event_schemas, events
 from graph.cli.export_command import export
@@ -35,8 +37,8 @@ Start with `recordings serve --demo`: it prints the next steps. The other comman
 Commands that list or change data print JSON to stdout, one object on each line. All messages go to stderr. The exit
 code is 0 on success, 1 on failure and 2 on a usage error.
 
-An option can also be set by an environment variable if its help names one: --port by RECORDINGS_PORT. The option takes
-precedence. All other options, such as --account, have no variable.
+An option can also be set by an environment variable if its help names one: --port by RECORDINGS_PORT, or in the
+file of --config. The option takes precedence, then the variable. Other options, such as --account, have no variable.
 """
 
 
@@ -74,6 +76,8 @@ for command in (
     restore,
     migrate,
     move_media,
+    config,
+    completion,
     schema,
     openapi,
 ):

@@ -12,7 +12,7 @@ import click
 
 from graph.server import log_setup as logs
 from graph.server.request_origin import begin_command
-from graph.settings import BY_NAME, InvalidSettingError, Setting, Settings, load
+from graph.settings import BY_NAME, Setting, Settings, SettingsError, load
 from recordings.model.account import DEFAULT_SCOPES, GRANTABLE, Scope
 from recordings.model.errors import InvalidInput, Refused
 
@@ -36,13 +36,25 @@ def setting_options(names: Iterable[str]) -> Callable[[Command], Command]:
         @wraps(command)
         def collect(**arguments: Any) -> None:
             options = {setting.name: _joined(arguments.pop(setting.name)) for setting in settings}
+            options[_CONFIG] = arguments.pop(_CONFIG)
             command(options=options, **arguments)
 
+        _config_option(collect)
         for setting in reversed(settings):
             _option(setting)(collect)
         return collect
 
     return decorate
+
+
+_CONFIG: Final = "config"
+_config_option: Final = click.option(
+    "--config",
+    _CONFIG,
+    metavar="FILE",
+    help="A TOML file with settings by name, such as port = 8080. Options and variables take precedence. "
+    "[env: RECORDINGS_CONFIG]",
+)
 
 
 def _option(setting: Setting) -> Callable[[Command], Command]:
@@ -85,10 +97,10 @@ def _as_text(value: Any) -> str:
 
 
 def settings_from(options: Mapping[str, str | None]) -> Settings:
-    """Return the settings from environment and options. An invalid one ends the command with exit code 2."""
+    """Return the settings from options, environment and file. An invalid one ends the command with exit code 2."""
     try:
         return load(os.environ, options)
-    except InvalidSettingError as error:
+    except SettingsError as error:
         raise click.UsageError(str(error)) from error
 
 

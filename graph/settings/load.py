@@ -1,10 +1,12 @@
-"""Make `Settings` from options and environment variables. An option takes precedence over its variable."""
+"""Make `Settings` from options, environment variables and the configuration file, in this order of precedence."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from adapters.recorders.switch_url import PORTS, SwitchUrl, parse_switch_url
+from graph.settings.config_file import OPTION, VARIABLE, read_config
 from graph.settings.setting import PREFIX, InvalidSettingError, is_origin
 from graph.settings.table import BY_NAME, SETTINGS
 from graph.settings.values import Settings
@@ -13,15 +15,16 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def load(environment: Mapping[str, str], options: Mapping[str, str | None] | None = None) -> Settings:
-    """Return the settings from environment variables and from options by setting name.
+    """Return the settings from options by setting name, environment variables, and the configuration file.
 
-    An empty environment variable counts as not set.
+    The option `config` and the variable `RECORDINGS_CONFIG` name the file. An empty environment variable counts as not
+    set.
 
     Raises:
         InvalidSettingError: a value is invalid, or a setting that another one requires is missing.
+        ConfigFileError: the configuration file cannot be used.
     """
-    texts = {setting.name: environment.get(setting.environment, "") for setting in SETTINGS}
-    texts |= {name: text for name, text in (options or {}).items() if text is not None}
+    texts = dict.fromkeys(BY_NAME, "") | {name: text for name, (_, text) in sources(environment, options).items()}
     values = {name: BY_NAME[name].parse(text) if text else BY_NAME[name].default for name, text in texts.items()}
     if values["demo"] and not texts["graphql_suggestions"]:
         values["graphql_suggestions"] = True
@@ -32,6 +35,37 @@ def load(environment: Mapping[str, str], options: Mapping[str, str | None] | Non
     return Settings(**values)
 
 
+def sources(
+    environment: Mapping[str, str], options: Mapping[str, str | None] | None = None
+) -> Mapping[str, tuple[str, str]]:
+    """Return each setting that is set: its name, its source and its text.
+
+    The source is the name of the option or of the variable, or the path of the configuration file.
+
+    Raises:
+        ConfigFileError: the configuration file cannot be used.
+    """
+    path, given = config_path(environment, options), options or {}
+    in_file = {} if path is None else read_config(path)
+    found: dict[str, tuple[str, str]] = {}
+    for setting in SETTINGS:
+        candidates = (
+            (setting.option, given.get(setting.name)),
+            (setting.environment, environment.get(setting.environment) or None),
+            (str(path), in_file.get(setting.name)),
+        )
+        chosen = next(((source, text) for source, text in candidates if text is not None), None)
+        if chosen is not None:
+            found[setting.name] = chosen
+    return found
+
+
+def config_path(environment: Mapping[str, str], options: Mapping[str, str | None] | None = None) -> Path | None:
+    """Return the path of the configuration file; `None` if there is none."""
+    text = (options or {}).get(OPTION) or environment.get(VARIABLE)
+    return Path(text) if text else None
+
+
 def environment_names() -> tuple[str, ...]:
     """Return the names of all environment variables that are read."""
     return tuple(setting.environment for setting in SETTINGS)
@@ -39,7 +73,8 @@ def environment_names() -> tuple[str, ...]:
 
 def unknown_names(environment: Iterable[str]) -> tuple[str, ...]:
     """Return the `RECORDINGS_*` variables that are not settings. Each may be a misspelled setting."""
-    return tuple(sorted(name for name in environment if name.startswith(PREFIX) and name not in environment_names()))
+    known = {*environment_names(), VARIABLE}
+    return tuple(sorted(name for name in environment if name.startswith(PREFIX) and name not in known))
 
 
 def _check_requirements(values: Mapping[str, Any]) -> None:

@@ -15,7 +15,11 @@ _ADDRESS: Final = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
-class InvalidSettingError(Exception):
+class SettingsError(Exception):
+    """The settings cannot be used. The message says what to change."""
+
+
+class InvalidSettingError(SettingsError):
     """A setting is missing or has an invalid value. The message names the setting, the value and the allowed values.
 
     `required_by` is the option that requires a missing setting. `allowed` replaces the general list of allowed values.
@@ -25,7 +29,7 @@ class InvalidSettingError(Exception):
         if required_by:
             super().__init__(f"{setting.names} is required when {required_by} is set")
         else:
-            super().__init__(f"{setting.names} must be {allowed or setting.allowed}, not {_without_user(value)!r}")
+            super().__init__(f"{setting.names} must be {allowed or setting.allowed}, not {without_user(value)!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,7 @@ def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
     return parts.scheme in schemes and bool(parts.netloc)
 
 
-def _without_user(value: str) -> str:
+def without_user(value: str) -> str:
     """Return a value without user and password. The value need not be a valid URL."""
     _, user, rest = value.rpartition("@")
     return f"…@{rest}" if user else value

@@ -16,6 +16,7 @@ from graph.cli.main import recordings
 from graph.cli.shared_options import setting_options
 from graph.services import Services, open_services
 from graph.settings import BY_NAME, load
+from graph.settings.config_file import VARIABLE
 from recordings.model.account import Principal, Scope
 from recordings.model.errors import Unauthenticated
 from tests.cli.conftest import CommandLine
@@ -248,7 +249,9 @@ def test_help_names_a_variable_exactly_for_the_settings(cli: CommandLine, words:
     is_own_media = words in {("import",), ("account", "set")}
     for option in options_of(words):
         setting = BY_NAME.get(option.opts[0].removeprefix("--").replace("-", "_"))
-        if setting is None or (setting.name == "media" and is_own_media):
+        if option.name == "config":
+            assert f"env: {VARIABLE}" in (option.help or "")
+        elif setting is None or (setting.name == "media" and is_own_media):
             assert "RECORDINGS_" not in (option.help or "")
         else:
             assert f"env: {setting.environment}" in (option.help or "")
@@ -397,7 +400,7 @@ def test_an_on_off_option_needs_no_value() -> None:
 
     for words in (["--demo", "--graphiql", "off"], ["--demo", "on", "--graphiql=off"], ["--graphiql", "off", "--demo"]):
         assert CliRunner().invoke(probe, words).exit_code == 0
-        assert received.pop() == {"graphiql": "off", "demo": "on", "media_presign": None}
+        assert received.pop() == {"graphiql": "off", "demo": "on", "media_presign": None, "config": None}
 
 
 async def test_services_can_be_opened_twice_at_the_same_time(cli: CommandLine) -> None:

@@ -13,6 +13,7 @@ from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
+from pymongo.uri_parser import parse_uri
 
 Document = dict[str, Any]
 Database = Any
@@ -103,6 +104,17 @@ class Connection:
 async def to_cursor(result: Any) -> Any:
     """Return the cursor of an `aggregate`. pymongo's is a coroutine, and Motor's is the cursor itself."""
     return await result if isawaitable(result) else result
+
+
+def check_uri(uri: str) -> None:
+    """Check the form of a connection string, without a connection. Raises `WrongUriError`."""
+    if uri.startswith("mongodb+srv:"):
+        # The rest of this form is in DNS.
+        return
+    try:
+        parse_uri(uri)
+    except (PyMongoError, ValueError) as error:
+        raise WrongUriError(_uri_error_text(error)) from error
 
 
 def _client(driver: Driver) -> Any:
