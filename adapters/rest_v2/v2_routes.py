@@ -251,9 +251,7 @@ def find(method: str, path: str) -> Target:
     segments = [unquote(segment) for segment in path.strip("/").split("/")]
     if segments[0] == OWN_ACCOUNT:
         segments[:1] = ["accounts", ""]
-    found = [
-        (operation, arguments) for operation, pattern in _SPLIT if (arguments := _match(pattern, segments)) is not None
-    ]
+    found = _matching(segments)
     if not found:
         raise not_found()
     for operation, arguments in found:
@@ -262,10 +260,19 @@ def find(method: str, path: str) -> Target:
     raise not_allowed(", ".join(operation.method for operation, _ in found))
 
 
+def _matching(segments: Sequence[str]) -> list[tuple[Operation, Mapping[str, str]]]:
+    """Return the operations of a path, with the variable parts of it. A fixed path hides one with a variable part."""
+    found = [
+        (operation, arguments) for operation, pattern in _SPLIT if (arguments := _match(pattern, segments)) is not None
+    ]
+    fewest = min((len(arguments) for _, arguments in found), default=0)
+    return [each for each in found if len(each[1]) == fewest]
+
+
 def methods(path: str) -> str:
     """Return the methods of a path for CORS. For an unknown path, return the methods of all paths."""
     segments = path.strip("/").split("/")
-    found = [operation.method for operation, pattern in _SPLIT if _match(pattern, segments) is not None]
+    found = [operation.method for operation, _ in _matching(segments)]
     return ", ".join(["OPTIONS", *(found or dict.fromkeys(operation.method for operation in OPERATIONS))])
 
 

@@ -46,7 +46,7 @@ def enable_account(id: str, options: Mapping[str, str | None]) -> None:
 @yes_option
 @setting_options(STORAGE)
 def delete_account(id: str, yes: bool, options: Mapping[str, str | None]) -> None:
-    """Delete the account with this ID, with its users, API keys, ingest addresses and policies.
+    """Delete the account with this ID, with its users, API keys, ingest addresses, policies and webhooks.
 
     An account that has recordings, also deleted ones that are not purged yet, or accounts below it cannot be deleted.
     An account that is not disabled is disabled first; then the command waits five seconds until every server knows it.

@@ -8,6 +8,7 @@ from recordings.model.errors import InvalidState
 from recordings.model.instants import SECOND, Millis
 from recordings.model.query import Query
 from recordings.model.recording import Shelf
+from recordings.model.webhook import MAX_WEBHOOKS
 from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
@@ -53,7 +54,7 @@ class AccountClosing:
             raise InvalidState(message, path=("account",))
 
     async def delete(self, account_id: str) -> None:
-        """Delete an empty account with its users, keys, ingest addresses and policies.
+        """Delete an empty account with its users, keys, ingest addresses, policies and webhooks.
 
         A server may accept audio for `SETTLED` after `disable`, so the account must have been disabled for that long.
 
@@ -67,6 +68,8 @@ class AccountClosing:
         await self._record(account_id, "delete")
         # A later account may have the same id. The old tokens must not be valid for it.
         await self._store.end_tokens(account_id, "", self._clock.now())
+        for each in await self._store.webhooks(account_id, MAX_WEBHOOKS):
+            await self._store.delete_webhook(each.webhook.id)
         await self._store.delete_account(account_id)
         await self._store.set_disabled(account_id, "", None)
 

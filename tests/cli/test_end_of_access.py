@@ -135,6 +135,7 @@ def test_an_empty_account_is_deleted(cli: CommandLine, account: str, monkeypatch
     monkeypatch.setattr("recordings.use_cases.account_closing.SETTLED", 20)
     old = token(cli, account)
     cli.run("account", "create", "Below", "--parent", account, "--id", "b" * 32)
+    cli.run("webhook", "create", "--account", account, "--url", "https://93.184.216.34/hook")
     assert "1 accounts below it" in cli.run("account", "delete", account, "--yes", expected=1).stderr
     for identity in ("b" * 32, account):
         assert cli.json("account", "delete", identity, "--yes") == [{"id": identity, "deleted": True}]
@@ -143,6 +144,7 @@ def test_an_empty_account_is_deleted(cli: CommandLine, account: str, monkeypatch
     cli.run("account", "create", "Again", "--id", account)
     assert not is_accepted(cli, old)
     assert is_accepted(cli, token(cli, account))
+    assert cli.json("webhook", "list", "--account", account) == []
 
 
 def test_a_user_gets_a_new_password_and_is_disabled_and_deleted(cli: CommandLine, account: str) -> None:

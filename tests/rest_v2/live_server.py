@@ -15,8 +15,9 @@ from adapters.http.token_bucket import Rate
 from adapters.media import FolderMedia
 from adapters.metadata.sqlite import SqliteStore
 from adapters.rest_v2.v2_settings import V2Settings
-from recordings.model.account import DEFAULT_SCOPES
+from recordings.model.account import DEFAULT_SCOPES, GRANTABLE
 from recordings.model.user import PrivLevel
+from recordings.model.webhook import WebhookFormat
 from tests.rest_v2.v2_installation import Installation, V2Client, client_of, new_account
 
 
@@ -29,6 +30,7 @@ class Live:
     token: str
     api_key: str
     recordings: list[str]
+    webhook_id: str
 
 
 @contextmanager
@@ -92,4 +94,6 @@ async def _fill(installation: Installation, count: int, listener: socket.socket)
         await installation.users.create(account.id, "admin", "secret", priv_level=PrivLevel.ADMIN)
         key = await installation.administration.create_key(account.id, None, frozenset(DEFAULT_SCOPES))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        return Live(address, account.id, v2.token(), key.secret, made)
+        values = {"url": "https://hooks.example.org/in", "format": WebhookFormat.KAZOO}
+        hook = await installation.webhooks.create(v2.principal(*GRANTABLE), values)
+        return Live(address, account.id, v2.token(), key.secret, made, hook.endpoint.webhook.id)

@@ -14,6 +14,12 @@ from tests.rest_v2.v2_installation import AUDIO, V2Client
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 DEVICE = "d" * 32
+WEBHOOK = {
+    "name": "CRM",
+    "uri": "https://crm.example.org/hook",
+    "hook": "object",
+    "custom_data": {"type": "all", "action": "all"},
+}
 ANYTHING = [JAVA, "*", "*; q=.2", "text/html, *; q=.2", "application/json;q=1.,*;q=0."]
 
 
@@ -34,10 +40,16 @@ async def send(v2: V2Client, operation: Operation, accept: str) -> Any:
         "RecordingPatch": {"data": {"user_metadata": {"a": 1}}},
         "StorageRequest": {"data": {}},
         "DocumentRequest": {"data": {"call_recording": {}}},
+        "WebhookRequest": {"data": WEBHOOK},
+        "ReEnable": {"data": {"re-enable": True}},
     }
     body = {"json": bodies[operation.body]} if operation.body else {}
     if "{device_id}" in operation.path:
         await v2.send("POST", f"{v2.path}/devices/{DEVICE}", json=bodies["DocumentRequest"])
+    if "{webhook_id}" in operation.path:
+        made_webhook = await v2.send("PUT", f"{v2.path}/webhooks", json=bodies["WebhookRequest"])
+        names["webhook_id"] = made_webhook.json()["data"]["id"]
+    names["sample_id"] = "webhooks_object"
     path = "/v2" + operation.path.format(**names)
     return await v2.send(operation.method, path, headers={"Accept": accept}, **body)
 

@@ -59,6 +59,8 @@ def _check_operation(server: Live, operation: Any, mode: Any, excluded_checks: l
             "channel_id": "live",
             "user_id": "0" * 32,
             "device_id": "d" * 32,
+            "webhook_id": server.webhook_id,
+            "sample_id": "webhooks_object",
             "recording_id": next(unused_ids),
         }
         case.path_parameters.update({name: known[name] for name in case.path_parameters})

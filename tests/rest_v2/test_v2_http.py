@@ -95,7 +95,8 @@ async def test_the_verb_parameter_of_a_post(v2: V2Client) -> None:
 @pytest.mark.parametrize("path", sorted({operation.path for operation in OPERATIONS}))
 async def test_unsupported_methods(v2: V2Client, path: str) -> None:
     has = {operation.method for operation in OPERATIONS if operation.path == path}
-    names = {"account_id": v2.account.id, "recording_id": "x", "user_id": "x", "channel_id": "x", "device_id": "x"}
+    variables = ("recording_id", "user_id", "channel_id", "device_id", "webhook_id", "sample_id")
+    names = {"account_id": v2.account.id, **dict.fromkeys(variables, "x")}
     for method in {"GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "BREW"} - has:
         response = await v2.send(method, "/v2" + path.format(**names))
         assert response.status_code == 405, method
