@@ -20,6 +20,8 @@ DEPLOY = Path(__file__).parents[1] / "deploy" / "grafana"
 BLOCK = re.compile(r"^```([\w-]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RECORDING_ID = re.compile(r"\b\d{6}-[0-9a-f]{32}\b")
 """The id in the examples. The tests replace it by that of a recording of the demo."""
+WEBHOOK_ID = "5f3a9c0d7b1e4c2a8d6f0e9b1a2c3d4e"
+"""The id of a webhook in the examples. The tests replace it by that of the webhook of an earlier example."""
 
 
 YEAR = datetime.now(UTC).year
@@ -57,16 +59,20 @@ def contains(whole: Any, part: Any) -> bool:
     return bool(whole == part)
 
 
-@pytest.mark.parametrize("page", ["graphql.md", "stats.md"])
+@pytest.mark.parametrize("page", ["graphql.md", "stats.md", "events.md"])
 def test_every_operation_works(http: httpx.Client, page: str) -> None:
     first = http.post("/graphql", json={"query": "{ recordings(first: 1) { nodes { plainId } } }"}).json()
     recording_id = first["data"]["recordings"]["nodes"][0]["plainId"]
     found = blocks(page)
-    assert sum(language == "graphql" for language, _ in found) >= 4
+    assert sum(language == "graphql" for language, _ in found) >= 3
+    webhook_id = WEBHOOK_ID
     for (language, text), (following, expected) in zip(found, [*found[1:], ("", "")], strict=True):
         if language != "graphql":
             continue
-        response = http.post("/graphql", json={"query": RECORDING_ID.sub(recording_id, text)}).json()
+        query = RECORDING_ID.sub(recording_id, text).replace(WEBHOOK_ID, webhook_id)
+        response = http.post("/graphql", json={"query": query}).json()
+        if "createWebhook" in text:
+            webhook_id = response["data"]["createWebhook"]["webhook"]["id"]
         assert following == "json" or not list(errors_in(response)), (text, response)
         assert following != "json" or contains(response, json.loads(expected)), (text, response)
 

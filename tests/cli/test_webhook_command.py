@@ -1,8 +1,14 @@
 """`recordings webhook`. The test of requests to a real receiver is tests/e2e/test_webhook_receivers.py."""
 
+import re
+import shlex
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
+import click
+
+from graph.cli.main import recordings
 from tests.cli.conftest import CommandLine
 
 URL = "https://93.184.216.34/hook"
@@ -74,3 +80,18 @@ def test_errors_name_the_value(cli: CommandLine, account: str) -> None:
         (("replay", "x", "--since", "yesterday"), "--since must be a time such as 2026-11-22T08:19:00Z", 2),
     ):
         assert message in cli.run("webhook", *words, expected=code).stderr
+
+
+def test_the_commands_of_the_page_exist() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    lines = [shlex.split(line) for block in blocks for line in block.splitlines() if line.startswith("recordings ")]
+    named = [shlex.split(words) for words in re.findall(r"`recordings (webhook \w+)`", page)]
+    assert (len(lines), len(named)) == (3, 8)
+    for words in (*(line[1:] for line in lines), *named):
+        command: click.Command = recordings
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        if words:
+            # This raises an error if the arguments do not parse.
+            command.make_context(command.name, words).close()

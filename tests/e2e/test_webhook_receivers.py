@@ -1,4 +1,4 @@
-"""Receivers of webhooks, each in the way that its users write them, get the events of a real server."""
+"""Receivers of webhooks get the events of a real server: those of the page, of CloudEvents' SDK, and of Kazoo."""
 
 import json
 import os
@@ -165,6 +165,7 @@ def test_every_receiver_gets_the_events_of_a_recording_in_order(
     for secret in (hook["secret"] for hook in hooks.values()):
         assert secret not in log
     assert "key=a" not in log
+    assert "whsk_" not in log
 
 
 def check_kazoo(requests: list[ReceivedRequest], method: str, identity: str, hook_id: str, tag: str) -> None:
