@@ -23,7 +23,7 @@ DOCUMENTS: Final = {
     for found in re.findall(r"/\* GraphQL \*/ `(.+?)`", module, re.DOTALL)
 }
 SCHEMA: Final = build_schema(sdl())
-MAX_BYTES: Final = 80_000
+MAX_BYTES: Final = 100_000
 """The size of the console's files, compressed. Preact, wavesurfer.js and uPlot are about half of it."""
 WORDS: Final = {
     "state": "RecordingState",

@@ -1,4 +1,5 @@
 // The page at /console.
+import "uplot/dist/uPlot.min.css";
 import "./console.css";
 
 import { render } from "preact";
@@ -13,6 +14,7 @@ import { Recordings } from "./recordings.jsx";
 import { href, useRoute } from "./route.js";
 import { credential, signOut, takeToken, whenSessionEnds } from "./session.js";
 import { SignIn } from "./sign_in.jsx";
+import { Statistics } from "./statistics.jsx";
 import { text } from "./texts.js";
 import { Failure, Title } from "./ui.jsx";
 import { useQuery } from "./use_query.js";
@@ -28,8 +30,8 @@ const ACCOUNT = /* GraphQL */ `
     account(id: $id) { plainId name }
   }
 `;
-const PAGES = { recordings: Recordings, recording: Recording, accounts: Accounts, live: Live, policies: Policies };
-const NAVIGATION = ["recordings", "live", "policies"];
+const PAGES = { recordings: Recordings, recording: Recording, accounts: Accounts, live: Live, policies: Policies, statistics: Statistics };
+const NAVIGATION = ["recordings", "live", "policies", "statistics"];
 
 function App() {
   const [session, setSession] = useState({ number: 0, isOpen: Boolean(credential()) });
