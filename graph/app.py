@@ -214,6 +214,7 @@ def _graphql(services: Services, cross_origin: CrossOrigin, drain: Drain) -> Gra
         policy_use_cases=services.policy,
         account_secrets=services.secrets,
         webhooks=services.webhooks,
+        administration=services.administration,
         events=services.events,
         calls=services.calls,
         audit_log=services.audit_log,

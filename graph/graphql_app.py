@@ -36,6 +36,7 @@ from recordings.ports.recording_store import StoreUnavailableError
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
 from recordings.use_cases.account_secrets import AccountSecrets
+from recordings.use_cases.administration import Administration
 from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.call_feed import CallFeed
 from recordings.use_cases.event_feed import EventFeed
@@ -74,6 +75,7 @@ class GraphQLServices:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     account_secrets: AccountSecrets | None = None
     webhooks: Webhooks | None = None
+    administration: Administration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +204,7 @@ class ContextFactory:
             recordings=services.recordings,
             policy_use_cases=services.policy_use_cases,
             account_secrets=services.account_secrets,
+            account_administration=services.administration,
             feed=services.events,
             call_feed=services.calls,
             audit_log=services.audit_log,

@@ -41,6 +41,7 @@ from recordings.use_cases.account_closing import AccountClosing
 from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.account_settings import AccountSettings
 from recordings.use_cases.accounts import ManageAccounts
+from recordings.use_cases.administration import Administration
 from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.call_feed import CallFeed
 from recordings.use_cases.count_slots import SlotCounter
@@ -102,6 +103,7 @@ class Services:
     accounts: ManageAccounts
     users: ManageUsers
     account_settings: AccountSettings
+    administration: Administration
     secrets: AccountSecrets
     webhooks: Webhooks
     webhook_work: WebhookWork
@@ -291,6 +293,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         accounts=ManageAccounts(store, clock, audit),
         users=ManageUsers(store, clock, audit),
         account_settings=account_settings,
+        administration=Administration(store, clock, audit),
         secrets=parts.secrets,
         webhooks=Webhooks(
             store=store,

@@ -110,7 +110,7 @@ class NotRecordingError(UserError):
 
 
 @strawberry.type(
-    description="The state of the recording does not allow this. Example: a masked recording cannot be resumed."
+    description="The state of the object does not allow this. Example: a masked recording cannot be resumed."
 )
 class InvalidStateError(UserError):
     pass
@@ -250,6 +250,14 @@ DeliverySecretError = Annotated[
 WebhookError = Annotated[
     InvalidInputError | ForbiddenError | NotFoundError | ConflictError | InvalidStateError,
     strawberry.union("WebhookError", description="An error of a mutation of webhooks."),
+]
+
+
+ManageAccountError = Annotated[
+    InvalidInputError | ForbiddenError | NotFoundError | ConflictError | InvalidStateError,
+    strawberry.union(
+        "ManageAccountError", description="An error of a mutation with which an administrator manages an account."
+    ),
 ]
 
 

@@ -8,6 +8,7 @@ import strawberry
 from graph.schema import delivery_secret, payloads
 from graph.schema import mutation_inputs as inputs
 from graph.schema import webhook_fields as webhooks
+from graph.schema.admin_mutations import AdminMutations
 from graph.schema.error_types import user_errors
 from graph.schema.field_info import Info
 from graph.schema.global_id import RECORDING, plain
@@ -195,7 +196,7 @@ _EACH = (
     description="The mutations. A request that is rejected has its errors in the payload. Top-level errors of the "
     "response mean that the request is malformed or that the service failed."
 )
-class Mutation:
+class Mutation(AdminMutations):
     start_recording: payloads.StartRecordingPayload = strawberry.mutation(
         resolver=_start,
         description=(

@@ -17,6 +17,7 @@ from recordings.ports.clock import Clock
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants, requester_of
 from recordings.use_cases.account_secrets import AccountSecrets
+from recordings.use_cases.administration import Administration
 from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.call_feed import CallFeed
@@ -55,6 +56,7 @@ class Context:
     presign: Presign | None = None
     policy_use_cases: PolicyUseCases | None = None
     account_secrets: AccountSecrets | None = None
+    account_administration: Administration | None = None
     feed: EventFeed | None = None
     call_feed: CallFeed | None = None
     audit_log: AuditLog | None = None
@@ -77,6 +79,13 @@ class Context:
         if self.account_secrets is None:
             raise RuntimeError("this API was made without secrets of accounts")
         return self.account_secrets
+
+    @property
+    def administration(self) -> Administration:
+        """The use cases of an account's administrator."""
+        if self.account_administration is None:
+            raise RuntimeError("this API was made without the administration of accounts")
+        return self.account_administration
 
     @property
     def audit(self) -> AuditLog:

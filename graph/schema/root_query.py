@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final, cast
 import strawberry
 
 from graph.execution.compiler import PlanInput
+from graph.schema.admin_fields import resolve_addresses, resolve_keys, resolve_rules, resolve_users
+from graph.schema.admin_types import ApiKey, Connection, IngestAddress, RetentionRule, User
 from graph.schema.audit_field import resolve_audit_log
 from graph.schema.audit_types import AuditEntryConnection
 from graph.schema.event_connection import RecordingEventConnection, resolve_events
@@ -33,6 +35,7 @@ GlobalIds = Annotated[list[strawberry.ID], strawberry.argument(description=f"The
 Representations = Annotated[
     list[Representation], strawberry.argument(description=f"References to the objects, at most {MAX_PAGE}.")
 ]
+_FOR_ADMINISTRATORS: Final = "Needs the scope ADMIN, and credentials without an owner."
 Id = tuple[str, str]
 """The type and the plain id of an object."""
 Entity = Annotated[
@@ -187,6 +190,20 @@ class Query:
         resolver=resolve_webhooks,
         description="The webhooks of the account of the credentials, or of an account below it, oldest first. Needs "
         "the scope ADMIN, and credentials without an owner.",
+    )
+    users: Connection[User] = strawberry.field(
+        resolver=resolve_users, description=f"The users of an account, oldest first. {_FOR_ADMINISTRATORS}"
+    )
+    api_keys: Connection[ApiKey] = strawberry.field(
+        resolver=resolve_keys,
+        description=f"The API keys of an account, also revoked ones, oldest first. {_FOR_ADMINISTRATORS}",
+    )
+    ingest_addresses: Connection[IngestAddress] = strawberry.field(
+        resolver=resolve_addresses,
+        description=f"The ingest addresses of an account, also revoked ones, oldest first. {_FOR_ADMINISTRATORS}",
+    )
+    retention_rules: list[RetentionRule] = strawberry.field(
+        resolver=resolve_rules, description=f"How long an account's recordings are kept. {_FOR_ADMINISTRATORS}"
     )
     viewer: Viewer = strawberry.field(resolver=_resolve_viewer, description="The credentials of this request.")
     entities: list[Entity | None] = strawberry.field(

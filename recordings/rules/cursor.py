@@ -33,12 +33,16 @@ class TimeList(StrEnum):
     AUDIT = "audit entries"
     CALL_CHANGES = "changes of calls"
     WEBHOOKS = "webhooks"
+    USERS = "users"
+    KEYS = "API keys"
+    INGEST_ADDRESSES = "ingest addresses"
 
 
 _CODES: Final[Mapping[OrderField | TimeList, bytes]] = {
     OrderField.START: b"s", OrderField.CREATED: b"c", OrderField.ENDED: b"e", OrderField.DURATION: b"d",
     OrderField.CALLER: b"n", OrderField.MODIFIED: b"m", TimeList.ACCOUNTS: b"a", TimeList.CALLS: b"l",
     TimeList.AUDIT: b"u", TimeList.CALL_CHANGES: b"h", TimeList.WEBHOOKS: b"w",
+    TimeList.USERS: b"p", TimeList.KEYS: b"k", TimeList.INGEST_ADDRESSES: b"i",
 }  # fmt: skip
 _EVENTS: Final = b"v"
 """The code of a place in the feed of events."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
-from recordings.model.account import Account
+from recordings.model.account import Account, Principal
 from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import Conflict, InvalidInput, NotFound
 from recordings.model.events import Retained
@@ -80,7 +80,9 @@ def live_recordings(account_id: str) -> Query:
 class AccountSettings:
     """Changes account settings. New retention rules apply to existing recordings, page by page. A retry is safe."""
 
-    def __init__(self, store: MetadataStore, clock: Clock, audit: Audit) -> None:
+    def __init__(self, store: MetadataStore, clock: Clock, audit: Audit, principal: Principal | None = None) -> None:
+        """`principal` is the caller for the audit trail; `None` is the operator."""
+        self._principal = principal
         self._audit = audit
         self._store = store
         self._writer = RecordingWriter(store)
@@ -123,7 +125,7 @@ class AccountSettings:
         given = {"name": name, "media": media, "numbers": numbers, "realm": realm, "quota": quota}
         target = AuditObject("account", account.id, account.id)
         fields = [each for each, value in given.items() if value is not None]
-        await self._audit.record(None, AuditAction.ACCOUNT, target, change="amend", fields=fields)
+        await self._audit.record(self._principal, AuditAction.ACCOUNT, target, change="amend", fields=fields)
         try:
             await self._store.save_account(account)
         except RealmTaken as error:
@@ -213,7 +215,7 @@ class AccountSettings:
         if not dry_run:
             target = AuditObject("account", account.id, account.id)
             days = [[rule.label, rule.days] for rule in rules]
-            await self._audit.record(None, AuditAction.RETENTION, target, rules=days)
+            await self._audit.record(self._principal, AuditAction.RETENTION, target, rules=days)
             # The rules are saved first, so recordings that are stored from now on follow them. And the count below may
             # take long: saving after it could overwrite another change of the account.
             await self._store.save_account(replace(account, retention=rules))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from recordings.model.account import Account, ApiKey, IngestAddress, Scope
+from recordings.model.account import Account, ApiKey, IngestAddress, Principal, Scope
 from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import InvalidInput, InvalidState, NotFound
 from recordings.model.ids import MAX_ID, is_hex_id, new_id, new_secret
@@ -47,7 +47,9 @@ def hash_secret(secret: str) -> str:
 class ManageAccounts:
     """Creates and lists accounts. Creates, lists and revokes API keys and ingest addresses."""
 
-    def __init__(self, store: MetadataStore, clock: Clock, audit: Audit) -> None:
+    def __init__(self, store: MetadataStore, clock: Clock, audit: Audit, principal: Principal | None = None) -> None:
+        """`principal` is the caller for the audit trail; `None` is the operator."""
+        self._principal = principal
         self._store = store
         self._clock = clock
         self._audit = audit
@@ -152,7 +154,7 @@ class ManageAccounts:
     async def _record(
         self, action: AuditAction, kind: str, identity: str | None, account_id: str | None, **details: Any
     ) -> None:
-        await self._audit.record(None, action, AuditObject(kind, identity, account_id), **details)
+        await self._audit.record(self._principal, action, AuditObject(kind, identity, account_id), **details)
 
 
 def realm_taken(realm: str) -> InvalidState:

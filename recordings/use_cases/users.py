@@ -32,7 +32,9 @@ MAX_MATCHES: Final = 8
 class ManageUsers:
     """Creates and finds the users of accounts."""
 
-    def __init__(self, store: MetadataStore, clock: Clock, audit: Audit) -> None:
+    def __init__(self, store: MetadataStore, clock: Clock, audit: Audit, principal: Principal | None = None) -> None:
+        """`principal` is the caller for the audit trail; `None` is the operator."""
+        self._principal = principal
         self._store = store
         self._clock = clock
         self._audit = audit
@@ -129,7 +131,9 @@ class ManageUsers:
         await self._store.delete_user(user.account_id, user.id)
 
     async def _record(self, user: User, change: str) -> None:
-        await self._audit.record(None, AuditAction.USER, AuditObject("user", user.id, user.account_id), change=change)
+        await self._audit.record(
+            self._principal, AuditAction.USER, AuditObject("user", user.id, user.account_id), change=change
+        )
 
     async def may_sign_in(self, principal: Principal) -> bool:
         """Return true if neither the account nor the user of a principal is disabled."""
