@@ -30,10 +30,20 @@ def _errors() -> Any:
     return strawberry.field(description="The errors. Empty if the mutation succeeded.")
 
 
-@strawberry.type(description="The result of a change of retention rules.")
-class RetentionRulesPayload:
+@strawberry.type
+class _RulesPayload:
     rules: list[RetentionRule] = strawberry.field(description="All rules now. Empty if there are errors.")
     errors: list[ManageAccountError] = _errors()
+
+
+@strawberry.type(description="The result of `setRetentionRule`.")
+class SetRetentionRulePayload(_RulesPayload):
+    pass
+
+
+@strawberry.type(description="The result of `clearRetentionRule`.")
+class ClearRetentionRulePayload(_RulesPayload):
+    pass
 
 
 @strawberry.type(description="The result of `createApiKey`.")
@@ -66,12 +76,32 @@ class RevokeIngestAddressPayload:
     errors: list[ManageAccountError] = _errors()
 
 
-@strawberry.type(description="The result of a change of a user.")
-class UserPayload:
+@strawberry.type
+class _UserPayload:
     user: User | None = strawberry.field(
         description="The user now, or the user that was deleted. Null if there are errors."
     )
     errors: list[ManageAccountError] = _errors()
+
+
+@strawberry.type(description="The result of `createUser`.")
+class CreateUserPayload(_UserPayload):
+    pass
+
+
+@strawberry.type(description="The result of `setUserPassword`.")
+class SetUserPasswordPayload(_UserPayload):
+    pass
+
+
+@strawberry.type(description="The result of `setUserDisabled`.")
+class SetUserDisabledPayload(_UserPayload):
+    pass
+
+
+@strawberry.type(description="The result of `deleteUser`.")
+class DeleteUserPayload(_UserPayload):
+    pass
 
 
 async def _payload(kind: type[Payload], action: Awaitable[dict[str, Any]], **without: Any) -> Payload:
@@ -84,7 +114,7 @@ async def _payload(kind: type[Payload], action: Awaitable[dict[str, Any]], **wit
     return payload
 
 
-async def _set_rule(info: Info, input: Annotated[inputs.SetRetentionRuleInput, _input]) -> RetentionRulesPayload:
+async def _set_rule(info: Info, input: Annotated[inputs.SetRetentionRuleInput, _input]) -> SetRetentionRulePayload:
     async def act() -> dict[str, Any]:
         rule = Retention(input.days, input.label)
         context = info.context
@@ -92,15 +122,17 @@ async def _set_rule(info: Info, input: Annotated[inputs.SetRetentionRuleInput, _
             "rules": await context.administration.set_rule(context.principal, plain_account(input.account_id), rule)
         }
 
-    return await _payload(RetentionRulesPayload, act(), rules=[])
+    return await _payload(SetRetentionRulePayload, act(), rules=[])
 
 
-async def _clear_rule(info: Info, input: Annotated[inputs.ClearRetentionRuleInput, _input]) -> RetentionRulesPayload:
+async def _clear_rule(
+    info: Info, input: Annotated[inputs.ClearRetentionRuleInput, _input]
+) -> ClearRetentionRulePayload:
     async def act() -> dict[str, Any]:
         context, account_id = info.context, plain_account(input.account_id)
         return {"rules": await context.administration.clear_rule(context.principal, account_id, input.label)}
 
-    return await _payload(RetentionRulesPayload, act(), rules=[])
+    return await _payload(ClearRetentionRulePayload, act(), rules=[])
 
 
 async def _create_key(info: Info, input: Annotated[inputs.CreateApiKeyInput, _input]) -> CreateApiKeyPayload:
@@ -146,17 +178,18 @@ async def _revoke_address(
     return await _payload(RevokeIngestAddressPayload, act(), ingest_address=None)
 
 
-async def _user_payload(action: Awaitable[ManagedUser]) -> UserPayload:
+async def _user_payload(kind: type[Payload], action: Awaitable[ManagedUser]) -> Payload:
     async def act() -> dict[str, Any]:
         return {"user": user_source(await action)}
 
-    return await _payload(UserPayload, act(), user=None)
+    return await _payload(kind, act(), user=None)
 
 
-async def _create_user(info: Info, input: Annotated[inputs.CreateUserInput, _input]) -> UserPayload:
+async def _create_user(info: Info, input: Annotated[inputs.CreateUserInput, _input]) -> CreateUserPayload:
     context = info.context
     texts = {"first_name": input.first_name, "last_name": input.last_name, "email": input.email}
     return await _user_payload(
+        CreateUserPayload,
         context.administration.create_user(
             context.principal,
             plain_account(input.account_id),
@@ -164,37 +197,39 @@ async def _create_user(info: Info, input: Annotated[inputs.CreateUserInput, _inp
             password=input.password,
             is_admin=input.is_admin,
             texts={name: value for name, value in texts.items() if value is not None},
-        )
+        ),
     )
 
 
-async def _set_password(info: Info, input: Annotated[inputs.SetUserPasswordInput, _input]) -> UserPayload:
+async def _set_password(info: Info, input: Annotated[inputs.SetUserPasswordInput, _input]) -> SetUserPasswordPayload:
     context, account_id = info.context, plain_account(input.account_id)
     action = context.administration.set_password(context.principal, account_id, input.id, input.password)
-    return await _user_payload(action)
+    return await _user_payload(SetUserPasswordPayload, action)
 
 
-async def _set_disabled(info: Info, input: Annotated[inputs.SetUserDisabledInput, _input]) -> UserPayload:
+async def _set_disabled(info: Info, input: Annotated[inputs.SetUserDisabledInput, _input]) -> SetUserDisabledPayload:
     context, account_id = info.context, plain_account(input.account_id)
     action = context.administration.set_disabled(context.principal, account_id, input.id, is_disabled=input.disabled)
-    return await _user_payload(action)
+    return await _user_payload(SetUserDisabledPayload, action)
 
 
-async def _delete_user(info: Info, input: Annotated[inputs.DeleteUserInput, _input]) -> UserPayload:
+async def _delete_user(info: Info, input: Annotated[inputs.DeleteUserInput, _input]) -> DeleteUserPayload:
     context, account_id = info.context, plain_account(input.account_id)
-    return await _user_payload(context.administration.delete_user(context.principal, account_id, input.id))
+    return await _user_payload(
+        DeleteUserPayload, context.administration.delete_user(context.principal, account_id, input.id)
+    )
 
 
 @strawberry.type
 class AdminMutations:
     """The part of `Mutation` for administrators."""
 
-    set_retention_rule: RetentionRulesPayload = strawberry.mutation(
+    set_retention_rule: SetRetentionRulePayload = strawberry.mutation(
         resolver=_set_rule,
         description="Set how long the recordings with a label are kept. A server also applies the rule to the existing "
         "recordings, in the background. Needs the scopes ADMIN and DELETE.",
     )
-    clear_retention_rule: RetentionRulesPayload = strawberry.mutation(
+    clear_retention_rule: ClearRetentionRulePayload = strawberry.mutation(
         resolver=_clear_rule,
         description="Remove the rule for a label. Its recordings follow the rule without a label, or are kept for "
         "good. Needs the scopes ADMIN and DELETE.",
@@ -214,21 +249,21 @@ class AdminMutations:
         resolver=_revoke_address,
         description="Revoke an ingest address. No server accepts it after five seconds. Needs the scope ADMIN.",
     )
-    create_user: UserPayload = strawberry.mutation(
+    create_user: CreateUserPayload = strawberry.mutation(
         resolver=_create_user,
         description="Create a user who signs in with a name and a password. Needs the scope ADMIN, and the scopes that "
         "the user gets: all for an administrator, else READ, LISTEN, CONTROL and DELETE.",
     )
-    set_user_password: UserPayload = strawberry.mutation(
+    set_user_password: SetUserPasswordPayload = strawberry.mutation(
         resolver=_set_password,
         description="Replace the password of a user. This ends the user's tokens and signed URLs. Needs the same "
         "scopes as `createUser`.",
     )
-    set_user_disabled: UserPayload = strawberry.mutation(
+    set_user_disabled: SetUserDisabledPayload = strawberry.mutation(
         resolver=_set_disabled,
         description="Disable or enable a user. Needs the same scopes as `createUser`.",
     )
-    delete_user: UserPayload = strawberry.mutation(
+    delete_user: DeleteUserPayload = strawberry.mutation(
         resolver=_delete_user,
         description="Delete a user. The user's recordings stay. Needs the same scopes as `createUser`.",
     )

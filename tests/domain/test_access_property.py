@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recordings.model.account import GRANTABLE, Account, Principal, Scope
+from recordings.model.account import DEFAULT_SCOPES, GRANTABLE, Account, Principal, Scope
 from recordings.model.audit_entry import (
     SYSTEM,
     AuditAction,
@@ -25,7 +25,9 @@ from recordings.model.feed_event import EventCursor, EventSelection, EventType, 
 from recordings.model.ids import new_id, new_recording_id
 from recordings.model.query import MAX_PAGE, And, Count, Order, OrderField, Page, PageRequest, Query
 from recordings.model.recording import Media, Recording, Shelf, State
+from recordings.model.retention import Retention
 from recordings.model.stats import Dimension, Period, StatsQuery
+from recordings.model.user import PrivLevel, User
 from recordings.ports.audit_store import TrailPage
 from recordings.ports.live_events import LiveEvents
 from recordings.ports.parallel import Action
@@ -33,6 +35,7 @@ from recordings.ports.recording_store import MetadataStore
 from recordings.rules.audit_chain import link
 from recordings.rules.media_grants import Grant
 from recordings.use_cases.account_lists import AccountLists
+from recordings.use_cases.administration import Administration
 from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.bulk_actions import BulkActions
 from recordings.use_cases.event_feed import EventFeed
@@ -532,6 +535,115 @@ async def test_figures_are_of_accessible_recordings_only(world: World, descendan
 
 def _figures_of(query: StatsQuery) -> Case:
     return Case(Scope.READ, lambda service, caller, _id: service.stats.figures(caller, query))
+
+
+# The administration of accounts
+
+ADMINISTRATOR = f"{1:032x}"
+USER = f"{2:032x}"
+LEVELS = {ADMINISTRATOR: PrivLevel.ADMIN, USER: PrivLevel.USER}
+Manage = Callable[[Administration, Principal, str], Awaitable[Any]]
+ADMINISTRATION: dict[str, tuple[set[Scope], Manage]] = {
+    "rules": (set(), Administration.rules),
+    "set_rule": ({Scope.DELETE}, lambda admin, caller, id: admin.set_rule(caller, id, Retention(7))),
+    "clear_rule": ({Scope.DELETE}, lambda admin, caller, id: admin.clear_rule(caller, id, None)),
+    "keys": (set(), Administration.keys),
+    "create_key": ({Scope.LISTEN}, lambda admin, caller, id: admin.create_key(caller, id, None, {Scope.LISTEN})),  # type: ignore[arg-type]
+    "revoke_key": (set(), lambda admin, caller, id: admin.revoke_key(caller, id, new_id())),
+    "ingest_addresses": (set(), Administration.ingest_addresses),
+    "create_ingest": (set(), lambda admin, caller, id: admin.create_ingest(caller, id, record_all=True)),
+    "revoke_ingest": (set(), lambda admin, caller, id: admin.revoke_ingest(caller, id, new_id())),
+    "users": (set(), Administration.users),
+    "create_user": (
+        set(GRANTABLE),
+        lambda admin, caller, id: admin.create_user(
+            caller, id, username="x", password="short", is_admin=True, texts={}
+        ),
+    ),
+    "set_password": (set(GRANTABLE), lambda admin, caller, id: admin.set_password(caller, id, ADMINISTRATOR, "short")),
+    "set_disabled": (
+        set(DEFAULT_SCOPES),
+        lambda admin, caller, id: admin.set_disabled(caller, id, USER, is_disabled=True),
+    ),
+    "delete_user": (set(DEFAULT_SCOPES), lambda admin, caller, id: admin.delete_user(caller, id, USER)),
+}
+"""The scopes that each use case needs in addition to ADMIN."""
+
+
+class AdminStore:
+    """A store with the accounts of a world. Each has two users. `changes` has the names of all writes."""
+
+    def __init__(self, world: World) -> None:
+        self.known = Installation(world).store.known
+        self.changes: list[str] = []
+
+    async def account(self, account_id: str) -> Account | None:
+        return self.known.get(account_id)
+
+    async def user(self, account_id: str, user_id: str) -> User:
+        return User(id=user_id, account_id=account_id, username="ada", created=0, priv_level=LEVELS[user_id])
+
+    async def users(self, *_: Any) -> list[User]:
+        return []
+
+    keys = ingest_addresses = users
+
+    async def disabled(self, _account_id: str) -> dict[str, int]:
+        return {}
+
+    async def retention_run(self, _account_id: str) -> None:
+        """There was no run before."""
+
+    def __getattr__(self, name: str) -> Any:
+        async def change(*_: Any) -> bool:
+            self.changes.append(name)
+            return True
+
+        return change
+
+
+class WatchedAudit(MemoryAudit):
+    """An audit trail that also has the callers of all entries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.callers: list[Principal | None] = []
+
+    async def record(self, principal: Principal | None, *arguments: Any, **details: Any) -> str:
+        """Append the caller and the action."""
+        self.callers.append(principal)
+        return await super().record(principal, *arguments, **details)
+
+
+def test_every_use_case_of_administration_is_checked() -> None:
+    assert use_cases(Administration).keys() == ADMINISTRATION.keys()
+
+
+@given(world=worlds(), name=st.sampled_from(sorted(ADMINISTRATION)))
+@settings(max_examples=200)
+async def test_administration_needs_the_scopes_and_access_to_the_whole_account(world: World, name: str) -> None:
+    scopes, call = ADMINISTRATION[name]
+    for account_id in (*world.parents, new_id()):
+        store, audit = AdminStore(world), WatchedAudit()
+        administration = Administration(cast("MetadataStore", store), FakeClock(), audit)
+        try:
+            result = await call(administration, world.principal, account_id)
+        except Refused as refused:
+            result = refused
+        is_known = account_id in world.parents and world.can_access_account(account_id)
+        may = is_known and world.principal.owner_id is None
+        has_scopes = all(world.has_scope(scope) for scope in {Scope.ADMIN, *scopes})
+        if not world.has_scope(Scope.ADMIN) or (may and not has_scopes):
+            assert isinstance(result, Forbidden)
+        elif not may:
+            assert isinstance(result, Forbidden | NotFound)
+        if not (may and has_scopes):
+            assert store.changes == []
+            assert audit.entries == []
+            assert len(audit.refusals) == 1
+        else:
+            assert not isinstance(result, Forbidden)
+            assert set(audit.callers) <= {world.principal}
 
 
 def children_of(world: World, account_id: str) -> set[str]:

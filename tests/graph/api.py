@@ -28,6 +28,7 @@ from recordings.rules.lifecycle import apply
 from recordings.rules.media_grants import Grants
 from recordings.rules.signing_keys import SigningKeys
 from recordings.use_cases.account_secrets import AccountSecrets
+from recordings.use_cases.administration import Administration
 from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.call_feed import CallFeed
 from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING, Installation, open_installation, principal
@@ -179,6 +180,7 @@ async def open_api(folder: Path, settings: GraphQLSettings | None = None) -> Asy
             clock=installation.clock,
             authenticate=authenticate,
             policy_use_cases=installation.policy,
+            administration=Administration(installation.store, installation.clock, installation.audit),
             audit_log=AuditLog(installation.store, installation.audit),
             account_secrets=AccountSecrets(
                 installation.store, SealedSecrets(SigningKeys.of(b"s" * 32)), installation.audit

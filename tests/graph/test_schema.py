@@ -118,7 +118,7 @@ def test_names_follow_the_conventions() -> None:
 
 
 def test_the_schema_stays_small() -> None:
-    assert len(OWN_TYPES) <= 205
+    assert len(OWN_TYPES) <= 232
 
 
 def test_every_scalar_has_the_url_of_its_specification() -> None:
@@ -127,16 +127,20 @@ def test_every_scalar_has_the_url_of_its_specification() -> None:
             assert kind.specified_by_url
 
 
+OF_ACCOUNTS = {f"[{name}Error!]!" for name in ("SetRecordingPolicy", "DeliverySecret", "Webhook", "ManageAccount")}
+"""The types of the errors of mutations that change no recording."""
+
+
 def test_a_mutation_has_one_input_and_a_payload_with_typed_errors() -> None:
     mutation = CORE.mutation_type
     assert mutation is not None
     for name, field in mutation.fields.items():
-        if name in {"setRecordingPolicy", "rotateDeliverySecret", "clearDeliverySecret"} or "Webhook" in name:
-            # They change no recording. To set a policy or to clear a secret twice changes nothing.
-            continue
         upper = name[0].upper() + name[1:]
         assert [(argument, str(item.type)) for argument, item in field.args.items()] == [("input", f"{upper}Input!")]
         assert str(field.type) == f"{upper}Payload!"
+        if str(OWN_TYPES[f"{upper}Payload"].fields["errors"].type) in OF_ACCOUNTS:  # type: ignore[attr-defined]
+            # They change no recording. To set a policy or to clear a secret twice changes nothing.
+            continue
         payload: Any = OWN_TYPES[f"{upper}Payload"]
         result = {"results": f"[{upper[:-1]}Payload!]!"} if name.endswith("s") else {"recording": "Recording"}
         assert set(payload.fields) == {*result, "errors"}
