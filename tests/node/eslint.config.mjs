@@ -21,11 +21,11 @@ export default [
           exceptions: {
             types: [
               "AccountQuota", "AccountUsage", "AuditObject", "Hold", "KazooWebhook", "Media", "PageInfo", "PlannedRecording", "PolicyCell", "PolicyLevel", "PolicyLock",
-              "RecordingConsent", "RecordingOptions", "Span", "Viewer", "WebhookAttempt",
+              "RecordingConsent", "RecordingOptions", "RetentionRule", "Span", "Viewer", "WebhookAttempt",
               "WebhookReplay", "_Service",
             ],
             suffixes: [
-              "Connection", "Decision", "Edge", "Error", "Explanation", "Figures", "Payload", "Stats", "StatsRow",
+              "Change", "Connection", "Decision", "Edge", "Error", "Explanation", "Figures", "Payload", "Stats", "StatsRow",
             ],
           },
         },

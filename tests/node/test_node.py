@@ -25,6 +25,12 @@ CONSOLE: Final = REPOSITORY / "scripts" / "console"
 EXCEPTIONS: Final = {
     # Entries and events are read as pages only, in one direction, and events after a place in the feed.
     ("relay-edge-types", "type AuditEntryEdge"),
+    # The usual word, as in the v2 API.
+    ("no-typename-prefix", "username: String!"),
+    # They belong to an account, and no client reads one of them alone.
+    ("relay-edge-types", "type ApiKeyEdge"),
+    ("relay-edge-types", "type IngestAddressEdge"),
+    ("relay-edge-types", "type UserEdge"),
     ("relay-edge-types", "type RecordingEventEdge"),
     # A webhook has no global id: nothing else refers to it.
     ("relay-edge-types", "type WebhookEdge"),
