@@ -1,4 +1,4 @@
-"""Three servers behind nginx, configured as in docs/deployment.md: a restart loses no request and cuts no call."""
+"""Three servers behind nginx with the file in deploy/: a restart loses no request and cuts no call."""
 
 import threading
 import time

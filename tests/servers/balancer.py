@@ -1,4 +1,4 @@
-"""nginx in front of three servers, configured as in docs/deployment.md."""
+"""nginx in front of three servers, configured as in deploy/nginx/recordings.conf."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from tests.servers.free_ports import free_port
 from tests.servers.nginx import binary
 from tests.servers.server_process import Process, answers
 
-PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
+FILE = Path(__file__).parents[2] / "deploy" / "nginx" / "recordings.conf"
 
 
 class Balancer(NamedTuple):
@@ -30,11 +30,13 @@ def start_balancer(folder: Path, ports: Sequence[int]) -> Balancer:
 
 
 def configuration(folder: Path, port: int, ports: Sequence[int]) -> str:
-    """Return the configuration of the page, with the addresses of this test and without TLS."""
-    (text,) = re.findall(r"```nginx\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    addresses = re.findall(r"10\.0\.0\.\d:8000", text)
-    for address, server_port in zip(addresses, ports, strict=True):
-        text = text.replace(address, f"127.0.0.1:{server_port}")
+    """Return the configuration in deploy/, with the addresses of this test and without TLS."""
+    text = FILE.read_text()
+    servers = "".join(f"    server 127.0.0.1:{each} max_fails=1 fail_timeout=2s;\n" for each in ports)
+    text, count = re.subn(r"(    server 10\.0\.0\.\d:8000 [^\n]*\n)+", servers, text)
+    assert count == 1
+    text = re.sub(r"server {\n    listen 80;.*?\n}\n", "", text, flags=re.DOTALL)
+    text = re.sub(r"^ *ssl_.*\n", "", text, flags=re.MULTILINE)
     text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
     paths = "".join(
         f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
