@@ -16,6 +16,7 @@ from yarl import URL
 from adapters.delivery.http_outcome import printable_text, retry_after
 from adapters.delivery.url_courier import result_of_error
 from adapters.net import AddressRefusedError, Guard, Limits, UnresolvedHostError, open_session
+from recordings.model.instants import SECOND, Millis
 from recordings.model.webhook import MAX_ANSWER, WebhookAnswer, WebhookRequest
 
 SECONDS: Final = 15.0
@@ -50,7 +51,7 @@ class HttpWebhookSender:
             return "the URL is malformed"
         return None
 
-    async def send(self, request: WebhookRequest) -> WebhookAnswer:
+    async def send(self, request: WebhookRequest, limit: Millis | None = None) -> WebhookAnswer:
         """Make one attempt. Every failure is in the answer."""
         started = time.monotonic()
         status: int | None = None
@@ -58,7 +59,7 @@ class HttpWebhookSender:
         wait, body, error = None, bytearray(), ""
         try:
             async with (
-                asyncio.timeout(self._seconds),
+                asyncio.timeout(self._seconds if limit is None else limit / SECOND),
                 self._opened().request(
                     request.method,
                     URL(request.url),

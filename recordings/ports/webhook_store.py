@@ -87,5 +87,8 @@ class WebhookSigner(Protocol):
 class WebhookSender(Protocol):
     """Sends the requests of webhooks."""
 
-    async def send(self, request: WebhookRequest) -> WebhookAnswer:
-        """Make one attempt. Every failure is in the answer. It follows no redirect and takes a bounded time."""
+    async def send(self, request: WebhookRequest, limit: Millis | None = None) -> WebhookAnswer:
+        """Make one attempt. Every failure is in the answer. It follows no redirect.
+
+        It ends after `limit`. By default, it has the time that Standard Webhooks asks for.
+        """

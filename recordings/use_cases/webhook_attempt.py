@@ -8,7 +8,7 @@ from typing import Final
 from recordings.model.feed_event import EventType, FeedEvent
 from recordings.model.fields import RecordingRow
 from recordings.model.installation import Installation
-from recordings.model.instants import SECOND
+from recordings.model.instants import SECOND, Millis
 from recordings.model.webhook import Webhook, WebhookAnswer, WebhookAttempt
 from recordings.ports.clock import Clock
 from recordings.ports.webhook_store import WebhookSender, WebhookSigner
@@ -17,6 +17,8 @@ from recordings.rules.webhook_request import Origin, encode
 from recordings.rules.webhook_retries import Verdict, verdict_of
 
 _MAX_TEST: Final = 1 << 31
+TEST_LIMIT: Final[Millis] = 8 * SECOND
+"""The time limit of a test. A client waits for it, and the requests of clients have limits, too."""
 
 
 class WebhookRequests:
@@ -38,7 +40,9 @@ class WebhookRequests:
         self._installation = installation
         self._origin: Origin | None = None
 
-    async def send(self, webhook: Webhook, event: FeedEvent, row: RecordingRow | None) -> WebhookAnswer | None:
+    async def send(
+        self, webhook: Webhook, event: FeedEvent, row: RecordingRow | None, limit: Millis | None = None
+    ) -> WebhookAnswer | None:
         """Send an event once. Every failure of the receiver is in the answer.
 
         Return `None`, and send nothing, if the format of the webhook has no request for the event.
@@ -53,7 +57,7 @@ class WebhookRequests:
         if request is None:
             return None
         signed = await self._signer.sign(webhook, event_id(event), self._clock.now() // SECOND, request.body)
-        return await self._sender.send(replace(request, headers={**request.headers, **signed}))
+        return await self._sender.send(replace(request, headers={**request.headers, **signed}), limit)
 
     async def test(self, webhook: Webhook) -> WebhookAttempt:
         """Send an event of the type `webhook.test`, and return the attempt. Its number is 0."""
@@ -66,7 +70,7 @@ class WebhookRequests:
             time=now,
             stamp=now,
         )
-        answer = await self.send(webhook, event, None)
+        answer = await self.send(webhook, event, None, TEST_LIMIT)
         if answer is None:
             raise RuntimeError("the test event has no request")
         return attempt_of(event, answer, at=now, number=0, attempt=1)

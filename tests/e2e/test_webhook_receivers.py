@@ -130,7 +130,7 @@ def kazoo(customer: Customer, path: str, **kazoo: Any) -> dict[str, Any]:
     return {"url": f"{customer.url}/{path}?key=a", "format": "KAZOO", "kazoo": {**custom, **kazoo}}
 
 
-def test_every_receiver_gets_the_events_of_a_recording_in_order(
+def test_bar_3_and_12_every_receiver_gets_the_events_of_a_recording_in_order(
     sender: Server, client: Client, receivers: list[DocumentedReceiver], customer: Customer
 ) -> None:
     hooks: dict[str, Any] = {
@@ -197,7 +197,7 @@ def check_kazoo(requests: list[ReceivedRequest], method: str, identity: str, hoo
     assert values == [{**same, "action": action} for action in actions]
 
 
-def test_a_receiver_of_the_page_accepts_the_former_secret_until_the_rotation_is_over(
+def test_bar_3_a_receiver_of_the_page_accepts_the_former_secret_until_the_rotation_is_over(
     client: Client, receivers: list[DocumentedReceiver]
 ) -> None:
     statuses = []

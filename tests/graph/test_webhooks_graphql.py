@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from graph.execution.request_limits import Limits
 from recordings.model.webhook import MAX_WEBHOOKS, WebhookAnswer
 from tests.graph.api import Api
 from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING
@@ -211,6 +212,9 @@ async def test_a_test_is_sent_at_once_and_noted(api: Api) -> None:
     attempt = (await do(api, "testWebhook", id=webhook_id))["attempt"]
     assert attempt == attempt | {"succeeded": True, "status": 200, "type": "WEBHOOK_TEST", "attempt": 1}
     (request,) = api.receiver.requests
+    # A receiver that hangs must not end the request of the client first.
+    assert api.receiver.limit is not None
+    assert api.receiver.limit < Limits().seconds * 1_000
     assert _verifies(done["secret"], request)
     event = json.loads(request.body)
     assert (event["type"], event["data"]["id"]) == ("webhook.test", webhook_id)

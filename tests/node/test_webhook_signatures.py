@@ -9,7 +9,7 @@ from recordings.rules.webhook_signature import new_secret_pair, public_key, read
 from tests.node.live_server import run
 
 
-async def test_node_verifies_both_kinds_of_signatures_during_a_rotation(folder: Path) -> None:
+async def test_bar_3_node_verifies_both_kinds_of_signatures_during_a_rotation(folder: Path) -> None:
     pairs = [new_secret_pair(), new_secret_pair()]
     stranger = new_secret_pair()
     body = '{"type":"recording.stored","data":{"label":"Grüße"}}'

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from adapters.identity import SealedSecrets, ed25519
 from recordings.model.installation import Installation
+from recordings.model.instants import Millis
 from recordings.model.webhook import WebhookAnswer, WebhookRequest
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
@@ -24,9 +25,11 @@ class ScriptedReceiver:
     def __init__(self, answer: Callable[[WebhookRequest], WebhookAnswer] = lambda _: WebhookAnswer(200)) -> None:
         self.answer = answer
         self.requests: list[WebhookRequest] = []
+        self.limit: Millis | None = None
 
-    async def send(self, request: WebhookRequest) -> WebhookAnswer:
+    async def send(self, request: WebhookRequest, limit: Millis | None = None) -> WebhookAnswer:
         """Note the request, and return its answer."""
+        self.limit = limit
         self.requests.append(request)
         return self.answer(request)
 
