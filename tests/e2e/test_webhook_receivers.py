@@ -1,12 +1,14 @@
 """Receivers of webhooks get the events of a real server: those of the page, of CloudEvents' SDK, and of Kazoo."""
 
+import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -15,7 +17,12 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from standardwebhooks import Webhook
 
+from graph.services import Services, open_services
+from graph.settings import load
+from recordings.model.events import Created
+from recordings.use_cases.save_event import RecordingWriter
 from tests.e2e.server import Client, Server, command, until
+from tests.graph.api import recording
 from tests.node.packages import installed_packages
 from tests.servers.customer_server import Customer, ReceivedRequest
 from tests.servers.free_ports import free_port
@@ -211,6 +218,39 @@ def test_bar_3_a_receiver_of_the_page_accepts_the_former_secret_until_the_rotati
         statuses.append(attempt["status"])
     # The receiver in Python closes the connection, the one in Node answers.
     assert statuses == [None, 400]
+
+
+def test_a_webhook_gets_the_events_of_the_accounts_below_on_request(
+    sender: Server, client: Client, customer: Customer
+) -> None:
+    account = client.graphql("{ viewer { account { plainId } } }")["viewer"]["account"]["plainId"]
+    hooks: dict[str, dict[str, Any]] = {
+        "own": {},
+        "below": {"descendants": True},
+        "vip": {"descendants": True, "filter": {"label": {"equal": "vip"}}},
+    }
+    for path, settings in hooks.items():
+        mutate(client, CREATE, url=f"{customer.url}/{path}", **settings)
+
+    async def record_below(services: Services) -> None:
+        child = (await services.accounts.create_account("Child", parent_id=account)).id
+        for label in ("vip", "other"):
+            now = services.clock.now()
+            new = replace(recording(now), account_id=child, label=label)
+            await RecordingWriter(services.store).create(new, Created(at=now))
+
+    asyncio.run(with_services(sender.data, record_below))
+
+    def labels() -> list[tuple[str, str]]:
+        found = [(each.path, json.loads(each.body)["data"]) for each in customer.received]
+        return sorted((path, data["label"]) for path, data in found if data["accountId"] != account)
+
+    until(lambda: labels() == [("/below", "other"), ("/below", "vip"), ("/vip", "vip")])
+
+
+async def with_services(data: Path, work: Callable[[Services], Awaitable[None]]) -> None:
+    async with open_services(load({}, {"data": str(data)})) as services:
+        await work(services)
 
 
 def test_the_command_line_creates_tests_and_replays(sender: Server, client: Client, customer: Customer) -> None:
