@@ -52,6 +52,7 @@ class WebhookWork:
         reporter: WebhookReporter,
         node: str,
         linger: float = LINGER_SECONDS,
+        slots: tuple[int, int] = (SLOTS, FAILING_SLOTS),
     ) -> None:
         self._store = store
         self._live = live
@@ -61,8 +62,8 @@ class WebhookWork:
         self._holder = f"{node}-{token_hex(4)}"
         """A restarted process is another holder: what it leased before is due at the end of the lease."""
         self._linger_seconds = linger
-        self._slots = FairQueue(SLOTS, most_of_owner=SLOTS // 4)
-        self._failing_slots = FairQueue(FAILING_SLOTS, most_of_owner=FAILING_SLOTS // 4)
+        # No account has more than a quarter of them.
+        self._slots, self._failing_slots = (FairQueue(each, most_of_owner=max(1, each // 4)) for each in slots)
         self._rung: OrderedDict[str, float] = OrderedDict()
         """The webhooks to lease, and from when on, in seconds."""
         self._runs: dict[str, asyncio.Task[None]] = {}
@@ -78,9 +79,10 @@ class WebhookWork:
         return len(self._runs)
 
     def ring(self, webhook_id: str) -> None:
-        """Note that a webhook has work."""
+        """Note that a webhook has work, or that a client changed it."""
         self._quiet.pop(webhook_id, None)
         self._ring(webhook_id)
+        self._wake.set()
 
     def ring_for_event(self, webhook_id: str) -> None:
         """Note that there is a new event for a webhook. It waits if the receiver is down."""
