@@ -162,6 +162,7 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
         format_error=error_format.format_error,
         to_http_error=to_http_error,
         count_lost=services.count_lost,
+        is_personal=lambda context: context.has_signed_urls,
         subscription_cost=SUBSCRIPTION_COST,
         stopping=services.stopping,
     )

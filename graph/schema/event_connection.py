@@ -18,7 +18,7 @@ from graph.schema.scalars import BigInt, DateTime
 from recordings.model.errors import InvalidCursor, InvalidInput
 from recordings.model.feed_event import BEGINNING, EventCursor, EventPosition, EventSelection
 from recordings.model.instants import from_iso
-from recordings.model.query import MAX_PAGE
+from recordings.model.query import EVERYTHING, MAX_PAGE
 from recordings.model.recording import Shelf
 from recordings.rules.event_document import event_id
 from recordings.use_cases.event_feed import EventPage
@@ -158,7 +158,7 @@ def selection_of(
     context: Context, filter: RecordingEventFilter | None, account_id: str | None, *, descendants: bool
 ) -> EventSelection:
     """Return the selection of a client."""
-    where = to_condition(None if filter is None else filter.recording)
+    where = EVERYTHING if filter is None or filter.recording is None else to_condition(filter.recording)
     types = None if filter is None or filter.types is None else frozenset(filter.types)
     recording_id = None if filter is None else filter.recording_id
     return EventSelection(

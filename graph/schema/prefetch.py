@@ -39,6 +39,11 @@ async def prefetch_for_recordings(info: Info, rows: Sequence[RecordingRow | None
         await _fetch(info, [row for row in rows if row is not None], _ITSELF, selected)
 
 
+def needs_prefetch(info: Info) -> bool:
+    """Return true if `prefetch_for_recordings` has something to fetch."""
+    return bool(cached(info, _selected_directly))
+
+
 def is_included(info: Info, type_name: str, *path: str) -> bool:
     """Return whether the response will have the field at this path below the field, which is of this type.
 

@@ -132,6 +132,11 @@ class Context:
         """The expiry of the media URLs in this response: the same time for all of them."""
         return self.clock.now() + self.media_ttl
 
+    @property
+    def has_signed_urls(self) -> bool:
+        """True if the response has a media URL: such a URL names the caller's credentials."""
+        return "media_requester" in vars(self) or bool(self.presigned)
+
     @cached_property
     def media_requester(self) -> str:
         """The caller, as the media URLs in this response name it."""

@@ -22,8 +22,9 @@ from graph.schema.event_connection import (
 from graph.schema.field_info import Info
 from graph.schema.node_types import Recording
 from graph.schema.partial_input import value_or_none
-from graph.schema.prefetch import prefetch_for_recordings
+from graph.schema.prefetch import needs_prefetch, prefetch_for_recordings
 from recordings.model.feed_event import RECORDING_EVENTS
+from recordings.model.fields import RecordingRow
 from recordings.rules.cursor import Cursors
 from recordings.use_cases.event_reader import EventReader, EventsLost, ReadEvent
 
@@ -40,12 +41,18 @@ Descendants = Annotated[
 ]
 
 
-async def _resolve_recording(change: strawberry.Parent[Any], info: Info) -> Recording | None:
+def _resolve_recording(change: strawberry.Parent[Any], info: Info) -> Recording | None:
     row = change.recording
     if row is None:
         return None
+    # Usually there is nothing to wait for. Then the result needs no task.
+    found: Any = _prefetched(info, row) if needs_prefetch(info) else PlanInput(row)
+    return cast("Recording", found)
+
+
+async def _prefetched(info: Info, row: RecordingRow) -> PlanInput:
     await prefetch_for_recordings(info, [row])
-    return cast("Recording", PlanInput(row))
+    return PlanInput(row)
 
 
 @strawberry.type(description="An item of `recordingChanged`.")

@@ -52,6 +52,7 @@ class OperationStreams:
       cursor in the third argument, if there is one.
     - `payer`, `format_error` and `to_http_error`: see `graph.execution.endpoint`.
     - `request_id`: returns the id of a request.
+    - `is_personal`: returns true if a result with this context names the credentials, as signed URLs do.
     - `subscription_cost`: the part of a subscription's cost that is paid only once.
     """
 
@@ -62,6 +63,7 @@ class OperationStreams:
     request_id: Callable[[HTTPConnection], str]
     format_error: Callable[[GraphQLError, str], dict[str, Any]]
     to_http_error: Callable[[Exception, str], HttpError]
+    is_personal: Callable[[Any], bool] = lambda _context: False
     subscription_cost: int = 0
     slots: StreamSlots = field(default_factory=StreamSlots)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -195,21 +197,24 @@ class _Subscription(ResultStream):
         self._source = source
         # The weight of a subscription is paid once.
         self._price = max(1, cost - streams.subscription_cost)
+        self._payer = streams.payer(executor.context_value)
         principal = caller.principal
-        self._group = (
+        key = (
             found.document,
             found.params.operation_name,
             encode(found.params.variables),
-            (principal, principal.token_id, principal.key_id, principal.user_id),
+            principal,
             caller.base_url,
         )
+        self._group = streams.shared.group(key)
+        self._own_group = streams.shared.group((*key, principal.token_id, principal.key_id, principal.user_id))
         streams.subscriptions.add(self)
 
     async def __anext__(self) -> StreamedResult:
         try:
             source = await self._next_source()
             await self._pay()
-            return await self._streams.shared.get(self._group, source, lambda: self._made(source))
+            return await self._streams.shared.get(self._group, self._own_group, source, self._made)
         except StopAsyncIteration:
             raise
         except Exception as error:
@@ -235,24 +240,32 @@ class _Subscription(ResultStream):
 
     async def _pay(self) -> None:
         rate = self._streams.operations.rate
-        payer = self._streams.payer(self._executor.context_value)
-        while rate is not None and (wait := rate.take(payer, self._price)):  # noqa: ASYNC110 - a bucket has no event
+        while rate is not None and (wait := rate.take(self._payer, self._price)):  # noqa: ASYNC110 - a bucket has no event
             await asyncio.sleep(wait)
 
-    async def _made(self, source: Any) -> StreamedResult:
-        """Return the result of a source."""
+    def _made(self, source: Any) -> StreamedResult | Awaitable[StreamedResult]:
+        """Return the result of a source: at once, unless something must be read for it."""
         executor = self._executor.build_per_event_executor(source)
         # A new context for each result: the old one has the media URLs of an earlier time.
         executor.context_value = self._streams.context(self._caller.principal, self._caller.base_url, None)
+        result = executor.execute_operation(serially=False)
+        if optimized_is_awaitable(result):
+            return self._read(source, result, executor.context_value)
+        return self._encoded(source, result, executor.context_value)
+
+    async def _read(self, source: Any, result: Awaitable[ExecutionResult], context: Any) -> StreamedResult:
         seconds = self._streams.operations.documents.limits.seconds
         try:
             async with asyncio.timeout(seconds):
-                result = executor.execute_operation(serially=False)
-                if optimized_is_awaitable(result):
-                    result = await result
+                return self._encoded(source, await result, context)
         except TimeoutError:
             message = f"the result took longer than {seconds:g} s: select less data"
             error = GraphQLError(message, extensions={"code": "TIMEOUT"})
-            result = ExecutionResult(None, [error])
-        body = self._streams.encoded(result, self._caller)
-        return StreamedResult(body, source.cursor, has_errors=bool(result.errors))
+            return self._encoded(source, ExecutionResult(None, [error]), context)
+
+    def _encoded(self, source: Any, result: ExecutionResult, context: Any) -> StreamedResult:
+        is_shared = not result.errors
+        if self._streams.is_personal(context) and not self._group.is_personal:
+            # Until now, all subscribers of the principal were one group.
+            self._group.is_personal, is_shared = True, False
+        return StreamedResult(self._streams.encoded(result, self._caller), source.cursor, is_shared)

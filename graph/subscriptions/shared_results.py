@@ -1,14 +1,16 @@
 """Results that several subscribers get: each is executed and encoded once.
 
 Subscribers share a result if they have the same principal, document, variables and address of the service, and if they
-get the same source: the same event with the same row and cursor.
+get the same source: the same event with the same row and cursor. A result with signed URLs names the credentials, so
+only subscribers with the same token share it.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 MAX_RESULTS: Final = 512
 MAX_BYTES: Final = 4 << 20
@@ -16,65 +18,95 @@ MAX_BYTES: Final = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class StreamedResult:
-    """One result: its JSON, and the cursor behind it. A result with errors is not shared."""
+    """One result: its JSON, and the cursor behind it. Subscribers of a group share it if `is_shared`."""
 
     body: bytes
     cursor: str | None = None
-    has_errors: bool = False
+    is_shared: bool = field(default=False, compare=False)
 
 
-Make = Callable[[], Awaitable[StreamedResult]]
+Make = Callable[[Any], StreamedResult | Awaitable[StreamedResult]]
+"""Makes the result of a source."""
+
+
+@dataclass(eq=False)
+class Group:
+    """Subscribers that share results. If `is_personal`, results name the credentials, and smaller groups share them."""
+
+    key: Hashable
+    is_personal: bool = False
 
 
 @dataclass(slots=True)
 class _Entry:
     # The source is kept, because its identity is valid only while it exists.
     source: Any
-    task: "asyncio.Task[StreamedResult]"
-    size: int = 0
+    result: StreamedResult | None = None
+    task: "asyncio.Future[StreamedResult] | None" = None
 
 
+@dataclass
 class SharedResults:
     """The last results of a process."""
 
-    def __init__(self, max_results: int = MAX_RESULTS, max_bytes: int = MAX_BYTES) -> None:
-        self._max_results = max_results
-        self._max_bytes = max_bytes
-        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
-        self._bytes = 0
+    max_results: int = MAX_RESULTS
+    max_bytes: int = MAX_BYTES
+    _entries: "OrderedDict[Hashable, _Entry]" = field(default_factory=OrderedDict)
+    _groups: "WeakValueDictionary[Hashable, Group]" = field(default_factory=WeakValueDictionary)
+    _bytes: int = 0
 
-    async def get(self, group: Hashable, source: Any, make: Make) -> StreamedResult:
-        """Return the result of a source for a group of subscribers. Make it, unless another subscriber did."""
-        key = (group, source.identity)
-        entry = self._entries.get(key)
-        if entry is not None:
-            found = await asyncio.shield(entry.task)
-            return await make() if found.has_errors else found
-        # A task of its own: the first subscriber may leave while others wait.
-        entry = _Entry(source, asyncio.ensure_future(_awaited(make)))
-        self._entries[key] = entry
-        try:
-            found = await asyncio.shield(entry.task)
-        except BaseException:
-            self._drop(key)
-            raise
-        if found.has_errors:
-            self._drop(key)
-        else:
-            self._count(key, len(found.body))
+    def group(self, key: Hashable) -> Group:
+        """Return the group of subscribers with this key."""
+        found = self._groups.get(key)
+        if found is None:
+            found = self._groups[key] = Group(key)
         return found
 
-    def _count(self, key: Hashable, size: int) -> None:
-        if (entry := self._entries.get(key)) is not None:
-            entry.size = size
-            self._bytes += size
-        while len(self._entries) > self._max_results or self._bytes > self._max_bytes:
-            self._drop(next(iter(self._entries)))
+    async def get(self, group: Group, own: Group, source: Any, make: Make) -> StreamedResult:
+        """Return the result of a source for a group. Make it, unless another subscriber did.
 
-    def _drop(self, key: Hashable) -> None:
-        if (entry := self._entries.pop(key, None)) is not None:
-            self._bytes -= entry.size
+        `own` is the smaller group of the subscriber, for personal results.
+        """
+        key = (own if group.is_personal else group, source.identity)
+        entry = self._entries.get(key)
+        if entry is None:
+            return await self._made(key, source, make)
+        if entry.result is not None:
+            return entry.result
+        assert entry.task is not None  # noqa: S101 - an entry has one of the two
+        found = await asyncio.shield(entry.task)
+        if found.is_shared:
+            return found
+        if group.is_personal and key[0] is group:
+            return await self.get(group, own, source, make)
+        made = make(source)
+        return made if isinstance(made, StreamedResult) else await made
 
+    async def _made(self, key: Hashable, source: Any, make: Make) -> StreamedResult:
+        made = make(source)
+        if isinstance(made, StreamedResult):
+            if made.is_shared:
+                self._entries[key] = _Entry(source, made)
+                self._count(len(made.body))
+            return made
+        # A task of its own: the first subscriber may leave while others wait.
+        task = asyncio.ensure_future(made)
+        entry = self._entries[key] = _Entry(source, task=task)
+        try:
+            found = await asyncio.shield(task)
+        except BaseException:
+            self._entries.pop(key, None)
+            raise
+        if self._entries.get(key) is entry:
+            if found.is_shared:
+                entry.result, entry.task = found, None
+                self._count(len(found.body))
+            else:
+                del self._entries[key]
+        return found
 
-async def _awaited(make: Make) -> StreamedResult:
-    return await make()
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        while len(self._entries) > self.max_results or self._bytes > self.max_bytes:
+            _, dropped = self._entries.popitem(last=False)
+            self._bytes -= len(dropped.result.body) if dropped.result is not None else 0
