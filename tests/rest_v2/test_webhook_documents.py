@@ -120,7 +120,7 @@ async def test_webhooks_of_other_formats_and_accounts_are_not_shown(admin: V2Cli
     webhooks, principal = admin.installation.webhooks, admin.principal(*GRANTABLE)
     other = (await webhooks.create(principal, {"url": "https://a.example.org"})).endpoint.webhook.id
     child = await new_account(admin.installation, tree=(admin.account.id,))
-    values = {"url": "https://a.example.org", "format": WebhookFormat.KAZOO}
+    values = {"url": "https://a.example.org", "format": WebhookFormat.KAZOO, "custom_data": {"type": "x"}}
     below = (await webhooks.create(principal, values, child.id)).endpoint.webhook.id
     own = (await webhooks.create(principal, values)).endpoint.webhook.id
     assert [each["id"] for each in await get(admin)] == [own]

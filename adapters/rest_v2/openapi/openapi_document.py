@@ -88,7 +88,7 @@ def _operation(operation: Operation) -> Schema:
     if operation.body is not None:
         content = {"application/json": {"schema": reference(operation.body)}}
         described["requestBody"] = {"required": True, "content": content}
-    if operation.login:
+    if operation.login or operation.public:
         described["security"] = []
     return described
 

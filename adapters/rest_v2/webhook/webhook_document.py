@@ -38,6 +38,8 @@ SELECTIONS: Final = {"type": (ALL, OBJECT_TYPE), "action": (ALL, *(action.value 
 _OWN: Final = frozenset({"id", "disable_reason", "ui_metadata"})
 """Fields that a client may send back, without effect."""
 _PRIVATE: Final = ("_", "pvt_")
+_LISTED: Final = ("id", "hook", "name", "uri", "group", "enabled", "disable_reason")
+"""The fields of a webhook in a list."""
 _INTEGER: Final = re.compile(r"-?[0-9]{1,9}")
 _REASONS: Final = {
     DisabledReason.GONE: "the receiver answered 410",
@@ -70,7 +72,7 @@ def document_of(webhook: Webhook) -> Document:
         "http_verb": webhook.verb.value.lower(),
         "enabled": webhook.enabled,
         "include_subaccounts": webhook.descendants,
-        "custom_data": {**selection, **webhook.custom_data},
+        "custom_data": {**webhook.custom_data, **selection},
     }
     return {**_DEFAULTS, **document, **_reason(webhook)}
 
@@ -79,9 +81,6 @@ def summary_of(webhook: Webhook) -> Document:
     """Return the document of a webhook as a list has it."""
     document = document_of(webhook)
     return {name: document[name] for name in _LISTED if name in document}
-
-
-_LISTED: Final = ("id", "hook", "name", "uri", "group", "enabled", "disable_reason")
 
 
 def _reason(webhook: Webhook) -> Document:
