@@ -101,11 +101,16 @@ EVENTS_LOST: Final = Counter(
 
 def count_request(scope: MutableMapping[str, Any], status: int | None, seconds: float) -> None:
     """Count a request. Its route is the first part of the path, so that there are few."""
-    first = scope["path"].split("/", 2)[1] if "/" in scope["path"] else ""
-    route = f"/{first}" if first in _ROUTES else OTHER
+    route = route_of(scope["path"])
     method = scope.get("method", "WEBSOCKET")
     REQUESTS.labels(route, method if method in _METHODS else OTHER, str(status or "none")).inc()
     REQUEST_SECONDS.labels(route).observe(seconds)
+
+
+def route_of(path: str) -> str:
+    """Return the first part of a path, if it is one of the service's."""
+    first = path.split("/", 2)[1] if "/" in path else ""
+    return f"/{first}" if first in _ROUTES else OTHER
 
 
 def count_store_error(error: Exception) -> None:

@@ -14,9 +14,11 @@ import uvicorn
 
 from adapters.recorders.embedded import WebSocketProtocol
 from graph.app import create_app
+from graph.open_parts import CannotOpenError
 from graph.server.data_lock import DataFolderError, lock_data_folder
 from graph.server.drain import Drain
 from graph.server.http_limits import LimitedHttpProtocol, raise_file_limit
+from graph.server.node_id import read_node_id
 from graph.server.trusted_proxies import behind_proxies
 from graph.services import Services, open_services
 from graph.settings import Settings
@@ -61,6 +63,7 @@ def run(settings: Settings, prepare: Prepare, ready: Ready) -> None:
         if audiosocket is not None:
             stack.enter_context(audiosocket)
         _serve_metrics(settings, stack)
+        _trace(settings, stack)
         loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(_serve(settings, (listener, audiosocket), prepare, ready))
@@ -122,6 +125,22 @@ def _serve_metrics(settings: Settings, stack: ExitStack) -> None:
     except OSError as error:
         message = f"cannot listen on {settings.metrics}: {error.strerror}; choose another address with --metrics"
         raise CannotListenError(message) from error
+
+
+def _trace(settings: Settings, stack: ExitStack) -> None:
+    if settings.otel is None:
+        return
+    # A late import: without traces, nothing of OpenTelemetry is loaded.
+    try:
+        from graph.tracing.exporter import exported_traces
+    except ModuleNotFoundError as error:
+        message = "the packages for traces are not installed: install the extra 'otel', or remove --otel"
+        raise CannotOpenError(message) from error
+    try:
+        node = read_node_id(settings.data)
+    except ValueError as error:
+        raise CannotOpenError(str(error)) from error
+    stack.enter_context(exported_traces(settings.otel, node))
 
 
 def _listen(host: str, port: int, advice: str) -> socket.socket:

@@ -146,6 +146,15 @@ SETTINGS: Final = (
         description="Count the ended recordings of each account: one series an account.",
     ),
     Setting(
+        "otel",
+        str,
+        None,
+        "The URL of an OpenTelemetry collector that gets traces by OTLP over HTTP, such as http://127.0.0.1:4318. "
+        "Needs the extra `otel`. Default: no traces.",
+        schemes=("http", "https"),
+        base_url=True,
+    ),
+    Setting(
         "switch",
         tuple,
         (),

@@ -38,6 +38,7 @@ class Settings:
     audiosocket: str | None
     metrics: str | None
     metrics_accounts: bool
+    otel: str | None
     switch: tuple[SwitchUrl, ...]
     max_streams: int
     max_uploads: int
