@@ -20,6 +20,8 @@ from adapters.metadata.sqlite.database import connect
 from adapters.metadata.stored_kinds import COLLECTIONS, TABLES, Care
 from recordings.ports.copied_store import Closure
 from tests.cli.conftest import CommandLine
+from tests.servers.seaweedfs import BUCKET
+from tests.servers.shared_server import Address
 from tests.support.filled_installation import add_recordings, fill
 
 KINDS = ("sqlite", "mongodb")
@@ -224,3 +226,18 @@ def test_audio_goes_back_to_its_own_store(cli: CommandLine, tmp_path: Path) -> N
     gone.unlink()
     assert target.report("restore", tmp_path / "backup")["copied"] == 1
     assert gone.exists()
+
+
+def test_a_backup_in_s3_is_restored_from_there(places: tuple[Place, Place], tmp_path: Path, seaweedfs: Address) -> None:
+    source, target = places
+    source.fill(10)
+    options = tmp_path / "options.json"
+    options.touch(mode=0o600)
+    names = {"endpoint_url": "s3", "key": "key", "secret": "secret"}
+    options.write_text(json.dumps({"s3://": {option: seaweedfs[name] for option, name in names.items()}}))
+    place, more = f"s3://{BUCKET}/{tmp_path.name}", ("--media-options", options)
+    made = source.report("backup", place, *more)
+    assert source.report("backup", place, *more)["copied"] == 0
+    assert target.report("restore", place, "--check", *more)["audio"] == made["audio"]
+    assert target.report("restore", place, *more)["copied"] == made["audio"]
+    assert (target.rows(), target.audio()) == (source.rows(), source.audio())

@@ -20,6 +20,7 @@ from recordings.ports.audio import MediaMissing
 from recordings.use_cases.save_event import RecordingWriter
 from tests.cli.conftest import CommandLine
 from tests.cli.test_backup_command import Place
+from tests.servers.seaweedfs import BUCKET
 from tests.servers.shared_server import Address
 from tests.support.filled_installation import ACCOUNT
 
@@ -96,7 +97,7 @@ def test_s3_and_a_damaged_file(cli: CommandLine, tmp_path: Path, seaweedfs: Addr
     options.touch(mode=0o600)
     names = {"endpoint_url": "s3", "key": "key", "secret": "secret"}
     options.write_text(json.dumps({"s3://": {option: seaweedfs[name] for option, name in names.items()}}))
-    bucket = f"s3://recordings/{tmp_path.name}"
+    bucket = f"s3://{BUCKET}/{tmp_path.name}"
     made = json.loads(cli.run("move-media", "--to", bucket, "--media-options", options, expected=1).stdout)
     assert (made["moved"], made["failed_count"]) == (len(others), 2)
     assert {each["recording"] for each in made["failed"]} == {damaged, missing}
