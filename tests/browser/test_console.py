@@ -197,6 +197,8 @@ def test_a_live_call_is_recorded_found_played_changed_deleted_and_restored(page:
         press(page, "Stop")
         page.until("document.querySelector('[data-label=Recording]')?.innerText === 'Not recorded'")
     page.until("document.body.innerText.includes('No call is in progress')")
+    streams = [each for each in page.requests() if "text/event-stream" in each["headers"].values()]
+    assert len(streams) == 2
     go(page, f"#/recordings?{urlencode({'in': 'call', 'q': call.id})}", "Recordings")
     page.until(f"{ROWS} === 1")
     page.click("tbody a")
@@ -262,7 +264,63 @@ def test_a_policy_is_set_and_explained(page: Page) -> None:
     assert page.complaints() == []
 
 
+def test_a_click_on_a_bar_opens_the_list_of_its_recordings(page: Page) -> None:
+    go(page, "#/statistics?by=user&days=month", "Statistics")
+    page.until("document.querySelectorAll('.chart canvas').length === 4")
+    assert "No user" in page.evaluate("document.querySelector('details').textContent")
+    page.click(".chart .u-over")
+    page.until(f"{TITLE} === 'Recordings' && {ROWS} >= 5")
+    assert page.evaluate("new URLSearchParams(location.hash.split('?')[1]).get('time')") == "custom"
+    assert page.complaints() == []
+
+
+def test_an_administrator_manages_keys_addresses_users_and_retention(
+    page: Page, demo: Server, chromium: Chromium
+) -> None:
+    go(page, "#/administration/keys", "API keys")
+    press(page, "Create an API key")
+    key = page.until("document.querySelector('pre')?.innerText")
+    other = opened(chromium, f"{demo.url}/console", "Sign in")
+    fill(other, "Token or API key", key)
+    other.press_enter()
+    other.until(f"{ROWS} >= 5")
+    other.click("tbody a")
+    other.until("document.body.innerText.includes('lack the scope LISTEN')")
+    assert not other.evaluate(
+        "[...document.querySelectorAll('button')].some(each => each.innerText.includes('Delete'))"
+    )
+    other.close()
+    go(page, "#/administration/ingest", "Ingest addresses")
+    press(page, "Create an ingest address")
+    url = page.until("document.querySelector('pre')?.innerText")
+    lines = page.evaluate("[...document.querySelectorAll('pre')].map(each => each.innerText)")
+    assert lines[1].startswith(f'curl -sS -T call.wav "{url}/')
+    assert f'<Stream url="{url.replace("http", "ws", 1)}/ws"' in lines[2]
+    upload = f"{url}/call.wav?from=%2B14155550123&to=1001&call_id=console"
+    body = page.evaluate(f"fetch('{upload}', {{method: 'PUT', body: new Uint8Array(9)}}).then(answer => answer.status)")
+    assert body < 300
+    go(page, "#/administration/retention", "Retention")
+    fill(page, "Label", "Survey")
+    fill(page, "Days", "3000")
+    page.press_enter()
+    page.until(f"{ROWS} === 1 && document.querySelector('tbody').innerText.includes('3000')")
+    go(page, "#/administration/users", "Users")
+    fill(page, "User name", "ben")
+    fill(page, "Password", "battery staple")
+    page.press_enter()
+    page.until("document.querySelector('tbody')?.innerText.includes('ben')")
+    press(page, "Disable")
+    page.until("document.querySelector('tbody').innerText.includes('Disabled')")
+    assert page.complaints() == []
+
+
 PAGES = {
+    "#/statistics": "Statistics",
+    "#/administration/users": "Users",
+    "#/administration/keys": "API keys",
+    "#/administration/ingest": "Ingest addresses",
+    "#/administration/retention": "Retention",
+    "#/administration/webhooks": "Webhooks",
     "#/live": "Live calls",
     "#/policies?scope=USER&id=ada": "Recording policies",
     "#/policies": "Recording policies",

@@ -41,6 +41,8 @@ WORDS: Final = {
     "actor": "AuditActorKind",
     "outcome": "AuditOutcome",
     "way": "AuditWay",
+    "webhook": "WebhookFormat",
+    "disabled": "WebhookDisabledReason",
 }
 """The texts of enums: the beginning of their keys, and the enum of the schema."""
 

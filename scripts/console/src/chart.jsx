@@ -41,7 +41,7 @@ export function Chart({ label, times, names, values, format, onOpen }) {
       [positions, values],
       container.current,
     );
-    const clicked = () => chart.cursor.idx !== null && chart.cursor.idx !== undefined && opened.current(chart.cursor.idx);
+    const clicked = ({ offsetX }) => opened.current(chart.posToIdx(offsetX));
     chart.over.addEventListener("click", clicked);
     const observer = new ResizeObserver(([{ contentRect }]) => chart.setSize({ width: contentRect.width, height: HEIGHT }));
     observer.observe(container.current);

@@ -1,11 +1,12 @@
 // The calls in progress and their recordings.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
 import { mutate } from "./api.js";
 import { party, when } from "./format.js";
 import { LIVE_ACTIONS, liveActionsOf } from "./live_actions.js";
 import { policyText } from "./recording_facts.jsx";
 import { href } from "./route.js";
+import { useChangesOf } from "./subscribe.js";
 import { text, word } from "./texts.js";
 import { Empty, Failure, Loaded, Title } from "./ui.jsx";
 import { useQuery } from "./use_query.js";
@@ -37,8 +38,21 @@ const START = /* GraphQL */ `
     startRecording(input: $input) { errors { ... on UserError { code message } } }
   }
 `;
+const CHANGES = [
+  /* GraphQL */ `
+    subscription CallChanges($account: ID!) {
+      callsChanged(accountId: $account) { kind }
+    }
+  `,
+  /* GraphQL */ `
+    subscription RecordingChanges($account: ID!) {
+      recordingChanged(accountId: $account) { cursor }
+    }
+  `,
+];
 const COLUMNS = ["started", "caller", "callee", "direction", "user", "state", "policy", "actions"];
 const POLL_MS = 2000;
+const REFRESH_MS = 30_000;
 
 /** Return the calls with their recordings, and the recordings whose call has ended. */
 export function withRecordings(calls, recordings) {
@@ -50,7 +64,10 @@ export function withRecordings(calls, recordings) {
 
 export function Live() {
   const { account } = useViewer();
-  const query = useQuery(LIVE, { account: account.plainId }, { every: POLL_MS });
+  const [every, setEvery] = useState(POLL_MS);
+  const query = useQuery(LIVE, { account: account.plainId }, { every });
+  const isFollowing = useChangesOf(CHANGES, { account: account.plainId }, query.reload);
+  useEffect(() => setEvery(isFollowing ? REFRESH_MS : POLL_MS), [isFollowing]);
   return (
     <>
       <Title>{text("live.title")}</Title>

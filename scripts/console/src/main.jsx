@@ -6,6 +6,7 @@ import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
 import { Accounts } from "./accounts.jsx";
+import { Administration } from "./administration.jsx";
 import { ZONE } from "./format.js";
 import { Live } from "./live.jsx";
 import { Policies } from "./policies.jsx";
@@ -30,8 +31,8 @@ const ACCOUNT = /* GraphQL */ `
     account(id: $id) { plainId name }
   }
 `;
-const PAGES = { recordings: Recordings, recording: Recording, accounts: Accounts, live: Live, policies: Policies, statistics: Statistics };
-const NAVIGATION = ["recordings", "live", "policies", "statistics"];
+const PAGES = { recordings: Recordings, recording: Recording, accounts: Accounts, live: Live, policies: Policies, statistics: Statistics, administration: Administration };
+const NAVIGATION = ["recordings", "live", "policies", "statistics", "administration"];
 
 function App() {
   const [session, setSession] = useState({ number: 0, isOpen: Boolean(credential()) });

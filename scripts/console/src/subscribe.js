@@ -1,0 +1,64 @@
+// Changes of the API as they happen, over server-sent events.
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import { failureOf } from "./api_error.js";
+import { credential, send } from "./session.js";
+
+const RETRY_MS = 5000;
+const GROUP_MS = 150;
+
+/** Call `onItem` for each item of a subscription, until it ends. */
+async function follow(query, variables, signal, onItem) {
+  const response = await send("graphql", {
+    method: "POST",
+    signal,
+    headers: { "content-type": "application/json", accept: "text/event-stream", "x-auth-token": credential() ?? "" },
+    body: JSON.stringify({ query, variables }),
+  });
+  if (!response.ok) throw failureOf(response);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const events = (rest + value).split(/\r?\n\r?\n/);
+    rest = events.pop();
+    for (const event of events) if (/^event: ?next$/m.test(event)) onItem();
+  }
+}
+
+/**
+ * Call `onChange` after the items of subscriptions. Return true while all of them are open.
+ *
+ * Items that arrive together cause one call. A subscription that ends is opened again after some seconds.
+ */
+export function useChangesOf(queries, variables, onChange) {
+  const [open, setOpen] = useState(0);
+  const changed = useRef(onChange);
+  changed.current = onChange;
+  const key = JSON.stringify(variables);
+  useEffect(() => {
+    const controller = new AbortController();
+    let timer;
+    const note = () => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        changed.current();
+      }, GROUP_MS);
+    };
+    const keep = async (query) => {
+      while (!controller.signal.aborted) {
+        setOpen((count) => count + 1);
+        await follow(query, JSON.parse(key), controller.signal, note).catch(() => {});
+        setOpen((count) => count - 1);
+        await new Promise((resume) => setTimeout(resume, RETRY_MS));
+      }
+    };
+    queries.forEach(keep);
+    return () => {
+      controller.abort();
+      clearTimeout(timer);
+    };
+  }, [queries, key]);
+  return open === queries.length;
+}
