@@ -16,7 +16,7 @@ from adapters.http.error_body import error_response
 
 ANY_ORIGIN: Final = "*"
 PATHS: Final = {
-    "/graphql": "GET, POST",
+    "/graphql": "GET, POST, PUT, DELETE",
     "/media": "GET, HEAD",
     "/stats": "GET, HEAD",
     "/export": "GET, HEAD",
@@ -25,7 +25,10 @@ PATHS: Final = {
 """The methods that pages may use, by the beginning of the path."""
 _MAX_AGE: Final = "86400"
 """Seconds for which a browser keeps the answer to a preflight request. Chromium keeps it for two hours at most."""
-_USUAL_HEADERS: Final = "authorization, content-type, if-none-match, if-range, range, x-auth-token, x-request-id"
+_USUAL_HEADERS: Final = (
+    "authorization, content-type, if-none-match, if-range, last-event-id, range, x-auth-token, "
+    "x-graphql-event-stream-token, x-request-id"
+)
 _EXPOSED: Final = (
     "accept-ranges, content-disposition, content-encoding, content-length, content-range, etag, events-cursor, "
     "export-cursor, last-modified, range, repr-digest, retry-after, www-authenticate, x-request-id"

@@ -2,10 +2,13 @@
 
 import asyncio
 import resource
+import socket
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any, Final
 
 from adapters.recorders.embedded import HttpProtocol
+from graph.subscriptions.stream_response import DEAD_PEER
 
 MAX_HEAD: Final = 64 * 1024
 """Maximum size of a request line with headers, in bytes; exact up to the size of one read from the socket.
@@ -103,6 +106,7 @@ class LimitedHttpProtocol(HttpProtocol):
     def on_headers_complete(self) -> None:
         """Handle the end of a head."""
         self._in_body, self._head_bytes, self._bytes_outside_chunks = True, 0, 0
+        self.scope["extensions"] = {DEAD_PEER: self._limit_unacknowledged}  # type: ignore[dict-item]
         self._idle_connections().pop(self, None)
         self._cancel_request_timer()
         super().on_headers_complete()
@@ -141,6 +145,16 @@ class LimitedHttpProtocol(HttpProtocol):
         """Handle a write buffer that has space again."""
         super().resume_writing()
         self._cancel_response_timer()
+
+    def _limit_unacknowledged(self, seconds: float | None) -> None:
+        """Close the connection if the client acknowledges no sent bytes for so long; `None` for the system's limit.
+
+        The system's limit is about a quarter of an hour: so long a vanished client would keep its stream.
+        """
+        connection = self.transport.get_extra_info("socket")
+        if hasattr(socket, "TCP_USER_TIMEOUT") and connection.family in {socket.AF_INET, socket.AF_INET6}:
+            with suppress(OSError):  # the connection is closed
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int((seconds or 0) * 1_000))
 
     def _expect_head(self) -> None:
         self._request_timer = self.loop.call_later(HEAD_SECONDS, self._close)

@@ -200,6 +200,7 @@ class Server(uvicorn.Server):
         if sig == signal.SIGTERM and self._draining is None and self.started:
             self._draining = asyncio.get_running_loop().create_task(self._stop_after_drain(sig, frame))
         else:
+            self._drain.ending.set()
             super().handle_exit(sig, frame)
 
     async def _stop_after_drain(self, sig: int, frame: FrameType | None) -> None:

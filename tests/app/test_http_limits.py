@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from adapters.recorders.embedded.uvicorn_protocols import MAX_BUFFERED_BODY
 from graph.server import http_limits as protocol
+from graph.subscriptions.stream_response import DEAD_PEER
 
 LONG = 32_000_000
 SENT = asyncio.Event()
@@ -24,7 +25,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
     `/unread` responds without reading, as soon as uvicorn stops receiving the body. `/headers` reads the body and
     responds with the number of headers. `/before-body` responds before any part of the body arrives. `/long` sends more
-    than a socket accepts at once.
+    than a socket accepts at once. `/unacknowledged` responds with the limits that it sets.
     """
     if scope["path"] == "/long":
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -32,6 +33,15 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
         # Waits until the client has read most of it, or has disconnected.
         await send({"type": "http.response.body", "body": b""})
         SENT.set()
+        return
+    if scope["path"] == "/unacknowledged":
+        connection = receive.__self__.transport.get_extra_info("socket")
+        limits = []
+        for seconds in (45.0, None):
+            scope["extensions"][DEAD_PEER](seconds)
+            limits.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(limits).encode()})
         return
     if scope["path"] == "/before-body":
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -272,3 +282,9 @@ async def test_without_a_waiting_connection_a_further_one_is_closed(port: int, m
     sender.write(b"bbbb")
     assert b"200 OK" in await asyncio.wait_for(busy.read(), 20)
     sender.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has this limit")
+async def test_an_app_can_limit_how_long_sent_bytes_stay_unacknowledged(port: int) -> None:
+    head = b"GET /unacknowledged HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert b"[45000, 0]" in await responses(port, head)

@@ -1,5 +1,6 @@
 """Three servers behind nginx with the file in deploy/: a restart loses no request and cuts no call."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from tests.e2e.stream_call import StreamCall
 from tests.servers.balancer import start_balancer
 
 CALL = "a long call"
+AMEND = "mutation($input: UpdateRecordingInput!) { updateRecording(input: $input) { recording { revision } } }"
 COUNT = "{ viewer { account { recordings(first: 1) { nodes { plainId } } } } }"
 
 
@@ -106,6 +108,73 @@ class Load:
         return client.put(f"{self._cluster.ingest}/{name}", content=b"RIFF" + bytes(2_000) + str(number).encode())
 
 
+class Follower:
+    """Amends a recording, and follows its changes as server-sent events through nginx, until the end of the block.
+
+    It connects again with `Last-Event-ID` whenever the stream ends, as `EventSource` does.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        call = f"{cluster.ingest}/call_recording_followed.mp3?call_id=followed"
+        assert cluster.client.http.put(call, content=b"RIFF" + bytes(2_000)).status_code in {200, 201}
+        (self._recording,) = cluster.client.ids()
+        self._over = threading.Event()
+        self._last_id = ""
+        self.amended: list[int] = []
+        self.followed: list[int] = []
+        self.connections = 0
+        self._threads = [threading.Thread(target=each, daemon=True) for each in (self._follow, self._amend)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _amend(self) -> None:
+        until(lambda: self.connections)
+        with httpx.Client(base_url=self._cluster.url, headers=self._cluster.client.http.headers, timeout=30) as http:
+            while not self._over.is_set():
+                variables = {"input": {"id": self._recording, "label": str(len(self.amended))}}
+                answer = http.post("/graphql", json={"query": AMEND, "variables": variables}).json()
+                self.amended.append(answer["data"]["updateRecording"]["recording"]["revision"])
+                time.sleep(0.2)
+            until(lambda: self.followed[-1:] == self.amended[-1:] or None)
+
+    def _follow(self) -> None:
+        query = (
+            f'subscription {{ recordingChanged(filter: {{ types: [AMENDED], recordingId: "{self._recording}" }}) '
+            "{ event { revision } } }"
+        )
+        while self.followed[-1:] != self.amended[-1:] or not self._over.is_set():
+            headers = {**self._cluster.client.http.headers, "accept": "text/event-stream"}
+            headers |= {"last-event-id": self._last_id} if self._last_id else {}
+            with (
+                httpx.Client(base_url=self._cluster.url, timeout=30) as http,
+                http.stream("POST", "/graphql", json={"query": query}, headers=headers) as stream,
+            ):
+                if stream.status_code == 200:
+                    self._read(stream)
+            time.sleep(0.05)
+
+    def _read(self, stream: httpx.Response) -> None:
+        for line in stream.iter_lines():
+            # The first bytes are a comment. The subscription has begun before them.
+            self.connections += line == ":" and not self.followed
+            name, _, value = line.partition(": ")
+            if name == "id":
+                self._last_id = value
+            elif name == "data" and value:
+                self.followed.append(json.loads(value)["data"]["recordingChanged"]["event"]["revision"])
+                if self._over.is_set() and self.followed[-1] == self.amended[-1]:
+                    return
+
+
 def receiver_of(cluster: Cluster, call_id: str) -> Server:
     """Return the server that receives a call."""
     query = "{ viewer { account { calls(first: 100) { nodes { callId node } } } } }"
@@ -116,7 +185,7 @@ def receiver_of(cluster: Cluster, call_id: str) -> Server:
 
 
 def test_a_rolling_restart_loses_no_request_and_cuts_no_call(cluster: Cluster) -> None:
-    with Load(cluster) as load:
+    with Follower(cluster) as follower, Load(cluster) as load:
         for number, server in enumerate(cluster.servers):
             assert server.stop() == 0
             if number == 0:
@@ -125,6 +194,8 @@ def test_a_rolling_restart_loses_no_request_and_cuts_no_call(cluster: Cluster) -
             time.sleep(2.5)
     assert load.failures == []
     assert load.done > 100
+    assert follower.followed == follower.amended
+    assert len(follower.followed) > 30
 
 
 def test_a_call_goes_on_while_its_server_drains(cluster: Cluster) -> None:
