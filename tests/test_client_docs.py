@@ -69,6 +69,12 @@ def test_every_operation_works(http: httpx.Client, page: str) -> None:
     for (language, text), (following, expected) in zip(found, [*found[1:], ("", "")], strict=True):
         if language != "graphql":
             continue
+        if text.startswith("subscription"):
+            headers = {"accept": "text/event-stream"}
+            with http.stream("POST", "/graphql", json={"query": text}, headers=headers) as stream:
+                # An error would be in the first piece, too.
+                assert (stream.status_code, next(stream.iter_bytes())) == (200, b":\n\n"), text
+            continue
         query = RECORDING_ID.sub(recording_id, text).replace(WEBHOOK_ID, webhook_id)
         response = http.post("/graphql", json={"query": query}).json()
         if "createWebhook" in text:
@@ -85,7 +91,7 @@ def errors_in(value: Any) -> Iterator[Any]:
             yield from errors_in(each)
 
 
-@pytest.mark.parametrize("page", ["graphql.md", "dashboards.md", "exports.md"])
+@pytest.mark.parametrize("page", ["graphql.md", "dashboards.md", "events.md", "exports.md"])
 def test_the_requests_with_curl_work(environment: dict[str, str], page: str, tmp_path: Path) -> None:
     examples = [text for language, text in blocks(page) if language == "sh" and text.startswith("curl")]
     assert examples

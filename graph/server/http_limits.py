@@ -153,7 +153,7 @@ class LimitedHttpProtocol(HttpProtocol):
         """
         connection = self.transport.get_extra_info("socket")
         if hasattr(socket, "TCP_USER_TIMEOUT") and connection.family in {socket.AF_INET, socket.AF_INET6}:
-            with suppress(OSError):  # the connection is closed
+            with suppress(OSError, ValueError):  # the connection is closed
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int((seconds or 0) * 1_000))
 
     def _expect_head(self) -> None:

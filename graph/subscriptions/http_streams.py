@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 
 from adapters.http.accept import ANY, parse_accept
 from adapters.http.error_body import RETRY
@@ -69,13 +69,22 @@ class HttpStreams:
     ) -> None:
         """Answer a request. `params` are its parameters, if they were already read."""
         request_id = self._streams.request_id(request)
+        is_begun = False
+
+        async def note_begin(message: Message) -> None:
+            nonlocal is_begun
+            is_begun = True
+            await send(message)
+
         try:
-            await self._respond(request, receive, send, params)
+            await self._respond(request, receive, note_begin, params)
         except ClientDisconnect:
             raise
         except OperationError as error:
             await _refusal(request, error.errors, error.http)(request.scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - `to_http_error` logs it and hides its details
+        except Exception as error:
+            if is_begun:
+                raise
             http = _limit_error(error) or self._streams.to_http_error(error, request_id)
             await _refusal(request, [http.formatted(request_id)], http)(request.scope, receive, send)
 
