@@ -40,7 +40,7 @@ async def copy_verified(chunks: AsyncIterator[bytes], content: Content, store: S
         file.flush()
         url = await store.put(key, file.name, content.content_type)
     if not await has_content(store, url, content):
-        raise MediaFaultError(f"the store returns other bytes than those that were stored at {url}")
+        raise MediaFaultError(f"the store returns other bytes than it has received for {url}")
     return url
 
 
@@ -50,7 +50,7 @@ async def put_file(path: Path, store: Store, key: str) -> Content:
     content = Content(length, digest)
     url = await store.put(key, str(path), content.content_type)
     if not await has_content(store, url, content):
-        raise MediaFaultError(f"the store returns other bytes than those that were stored at {url}")
+        raise MediaFaultError(f"the store returns other bytes than it has received for {url}")
     return content
 
 

@@ -49,8 +49,8 @@ class Part(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     """The description of a backup.
 
-    `store` is `sqlite` or `mongodb`. `missing` and `damaged` are the recordings whose audio could not be copied, and
-    `purged` are those that were purged while it was copied.
+    `store` is `sqlite` or `mongodb`. `missing` and `damaged` are the recordings whose audio could not be copied.
+    `purged` recordings were purged during the backup.
     """
 
     id: str

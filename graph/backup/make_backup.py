@@ -1,7 +1,7 @@
 """Make a backup while the server runs.
 
-The metadata are copied first, as of one instant, and then the audio that they name. Audio never changes, so all of it
-is still there, except what was purged in the meantime.
+The metadata are copied first, as of one instant, and then the audio that they name. Audio never changes. Only audio of
+recordings that were purged during the backup is missing.
 """
 
 import asyncio

@@ -61,7 +61,7 @@ def restore(
 ) -> None:
     """Restore a backup from SOURCE into an empty installation.
 
-    The metadata go to --data, or to --mongodb if they were in MongoDB. The audio goes to where it was: to the data
+    The metadata go to --data, or to --mongodb if they were in MongoDB. The audio goes to its former place: to the data
     folder, or to the media store of its URL, unless it is still there. Each part is compared with its SHA-256.
 
     Until the restore is complete, no server and no command uses the installation. After an interruption, run the same

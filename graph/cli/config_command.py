@@ -24,7 +24,7 @@ def config() -> None:
 @config.command()
 @setting_options(setting.name for setting in SETTINGS)
 def check(options: Mapping[str, str | None]) -> None:
-    """Check all settings as `serve` does, and print those that are set, each with its source.
+    """Check all settings as `serve` does, and print each setting that has a source: an option, a variable or the file.
 
     Nothing is opened, and no server is reached. The exit code is 2 if a setting is invalid.
     """

@@ -26,8 +26,9 @@ _STORES: Final = click.Choice(["sqlite", "mongodb"])
 def migrate(source: str, target: str, abandon: bool, options: Mapping[str, str | None]) -> None:
     """Move the metadata from SQLite in --data to --mongodb, or back.
 
-    Stop all servers first. The command refuses to run while a server uses the data folder or the database. Meanwhile
-    both stores are closed: no server and no command uses them. After an interruption, run the same command again.
+    Stop all servers first. The command refuses to run while a server uses the data folder or the database. Both
+    stores are closed during the migration: no server and no command uses them. After an interruption, run the same
+    command again.
 
     It copies everything except the figures, which are counted again, and the state of running servers. Then it
     compares each row of both stores by its digest. It prints the number of rows of each kind.

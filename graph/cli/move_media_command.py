@@ -45,7 +45,7 @@ def move_media(
 
     Set --media of the servers to the new store first, so that new audio is stored there. Then run this command. Each
     recording is copied, compared with its SHA-256, and saved with its new URL. Then the former copy is deleted. Plays
-    continue meanwhile. After an interruption, run the command again: it continues.
+    continue. After an interruption, run the command again: it continues.
 
     `local:` is the data folder of a single server.
 

@@ -1,8 +1,8 @@
 """Move the metadata of an installation from SQLite to MongoDB, or from MongoDB to SQLite.
 
-Both stores are closed meanwhile, so no server and no command uses a store that is incomplete or that gets no more
-changes. The target keeps the progress, so an interrupted migration continues. At the end all rows of both stores are
-compared, and only then the target is opened.
+Both stores are closed during the migration, so no server and no command uses a store that is incomplete or that gets
+no more changes. The target keeps the progress, so an interrupted migration continues. At the end all rows of both
+stores are compared, and only then the target is opened.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping

@@ -96,7 +96,7 @@ class MigratedStore(CopiedStore, Protocol):
         """Add rows. Rows that exist stay as they are."""
 
     async def finish_plain_rows(self) -> None:
-        """Make what depends on the added rows, such as the marks of the figures."""
+        """Make the rows that depend on the added ones, such as the marks of the figures."""
 
 
 AUDIO_LIST = "audio.ndjson.gz"

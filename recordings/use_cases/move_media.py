@@ -2,7 +2,7 @@
 
 Each recording is moved by itself: its audio is copied and compared, its URL is saved together with the former one, and
 then the former copy is deleted. A play that has the former URL continues at the new one (`playback`). If the process
-dies, the recordings themselves say what is left to do.
+dies, the next run finds the rest of the work in the recordings themselves.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -119,7 +119,7 @@ class MediaMover:
             return False
         present = await self._store.load(recording.id)
         if present is None or present.media is None or url not in {present.media.url, present.media.former_url}:
-            # It was purged meanwhile, or a step is working with its audio. No copy may stay without a recording.
+            # It was purged in the meantime, or a step is working with its audio. No copy may stay without a recording.
             await self._media.delete(url)
         return False
 

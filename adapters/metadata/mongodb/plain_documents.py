@@ -81,7 +81,7 @@ class PlainDocuments:
         return RowPage([_to_plain(kind, document) for document in documents], following)
 
     async def add_plain_rows(self, kind: str, rows: Sequence[Row]) -> None:
-        """Insert documents. Those that exist stay as they are."""
+        """Insert documents. Existing documents stay as they are."""
         collection = self._connection.database[TABLES[kind].collection]
         try:
             await collection.insert_many([_from_plain(kind, row) for row in rows], ordered=False)
