@@ -11,6 +11,7 @@ from graph.demo.demo_account import TOKEN_SECONDS, Demo
 from graph.settings import BY_NAME, Settings
 
 QUERY: Final = "{ recordings(first: 3) { nodes { plainId label durationMs state media { url } } } }"
+SUBSCRIPTION: Final = "subscription { recordingChanged { kind cursor recording { plainId label state } } }"
 
 _TEXT: Final = """
 The demo account is ready. {recordings}
@@ -19,6 +20,9 @@ The demo account is ready. {recordings}
              (the token expires in {hours} hours)
 
 a query      {query}
+
+changes      {subscription}
+             (paste it into GraphiQL, run it there, and change a recording)
 
 with curl    {curl}
 
@@ -44,6 +48,7 @@ def welcome_text(settings: Settings, demo: Demo, token: str, program: Sequence[s
         headers=json.dumps({"X-Auth-Token": token}),
         hours=TOKEN_SECONDS // 3_600,
         query=QUERY,
+        subscription=SUBSCRIPTION,
         curl=shlex.join(curl(endpoint, token, QUERY)),
         call=shlex.join([*program, "call", *_installation_options(settings)]),
     )

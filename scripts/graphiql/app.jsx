@@ -6,6 +6,7 @@ import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { createGraphiQLFetcher } from "@graphiql/toolkit";
 import { GraphiQL } from "graphiql";
 import { useEffect, useMemo, useState } from "react";
+import { createClient } from "graphql-ws";
 import { createRoot } from "react-dom/client";
 
 import { EMPTY, credentialIn, historyStorage, parseHeaders, session, takeToken, tokenIn, withToken } from "./headers.js";
@@ -51,8 +52,28 @@ async function send(url, init) {
   return response;
 }
 
+/** Open sockets for subscriptions: one for each set of headers, whose token the first message has. */
+function subscriber() {
+  let client;
+  let used;
+  return {
+    subscribe: (payload, sink) => {
+      const headers = parseHeaders(session.text) ?? {};
+      const text = JSON.stringify(headers);
+      if (text !== used) {
+        client?.dispose();
+        const { protocol, host, pathname } = window.location;
+        const url = `${protocol === "https:" ? "wss" : "ws"}://${host}${pathname}`;
+        client = createClient({ url, connectionParams: headers });
+        used = text;
+      }
+      return client.subscribe(payload, sink);
+    },
+  };
+}
+
 function createFetcher() {
-  const fetcher = createGraphiQLFetcher({ url: window.location.pathname, fetch: send });
+  const fetcher = createGraphiQLFetcher({ url: window.location.pathname, fetch: send, wsClient: subscriber() });
   // GraphiQL loads the schema before its header editor exists. It then has no headers.
   return (params, options) => fetcher(params, { ...options, headers: options?.headers ?? parseHeaders(session.text) });
 }

@@ -18,7 +18,7 @@ from graph.demo.demo_account import (
     demo_token,
     make_demo,
 )
-from graph.demo.welcome import QUERY, address_with_token, curl, exposure_warning, welcome_text
+from graph.demo.welcome import QUERY, SUBSCRIPTION, address_with_token, curl, exposure_warning, welcome_text
 from graph.services import Services, open_services
 from graph.settings import load
 from recordings.model.account import GRANTABLE
@@ -114,6 +114,7 @@ def test_the_printed_text_can_be_pasted() -> None:
     assert printed["GraphiQL"] == f"{endpoint}#token=a-token"
     assert json.loads(printed["its headers"]) == {"X-Auth-Token": "a-token"}
     assert printed["a query"] == QUERY
+    assert printed["changes"] == SUBSCRIPTION
     assert shlex.split(printed["with curl"]) == curl(endpoint, "a-token", QUERY)
     assert shlex.split(printed["a live call"]) == [
         "/opt/recordings",

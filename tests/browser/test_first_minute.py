@@ -2,13 +2,15 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
+from graph.demo.welcome import SUBSCRIPTION
 from tests.browser.chromium import Chromium, Page
-from tests.e2e.server import Server, command
+from tests.e2e.server import Server, command, until
 
 HEADER_EDITOR = "[aria-label=Headers] .graphiql-editor:not(.hidden)"
 HEADERS = f"document.querySelector('{HEADER_EDITOR} .view-lines')?.innerText.replaceAll('\\u00a0', ' ').trim()"
@@ -55,6 +57,31 @@ def test_the_printed_address_opens_with_its_token_and_a_reload_keeps_it(page: Pa
     response = page.until(f"{RESPONSE}?.includes('totalCount') && {RESPONSE}")
     assert '"totalCount": 5' in response
     assert '"errors"' not in response
+    assert page.complaints() == []
+
+
+def test_the_printed_subscription_shows_each_change(page: Page, demo: Server) -> None:
+    page.open(printed_address(demo))
+    wait_for_schema(page)
+    page.click(".graphiql-query-editor .view-lines")
+    page.select_all()
+    page.paste(SUBSCRIPTION)
+    # GraphiQL takes over the text a moment later.
+    page.until("JSON.stringify(localStorage).includes('recordingChanged')")
+    page.click(".graphiql-execute-button")
+    client = demo.client(demo.shown_token())
+    (item,) = client.graphql("{ recordings(first: 1) { nodes { id label } } }")["recordings"]["nodes"]
+
+    def shown() -> bool:
+        # The browser may still open its socket.
+        client.mutate("updateRecording", id=item["id"], label=f"seen {time.monotonic()}")
+        return bool(page.evaluate(f"{RESPONSE}?.includes('AMENDED')"))
+
+    until(shown, pause=0.3)
+    client.mutate("updateRecording", id=item["id"], label=item["label"])
+    assert '"recordingChanged"' in page.evaluate(RESPONSE)
+    assert demo.shown_token() not in demo.log.read_text()
+    page.click(".graphiql-execute-button")
     assert page.complaints() == []
 
 
