@@ -35,6 +35,7 @@ from recordings.model.instants import DAY, HOUR, SECOND
 from recordings.ports.peers import PeerStore
 from recordings.ports.recorder import LocalRecorder, Recorder
 from recordings.ports.recording_store import MetadataStore
+from recordings.ports.webhook_store import WebhookReporter
 from recordings.rules.cursor import Cursors
 from recordings.rules.media_grants import Grants
 from recordings.use_cases.account_closing import AccountClosing
@@ -62,7 +63,6 @@ from recordings.use_cases.upkeep import Upkeep
 from recordings.use_cases.users import ManageUsers
 from recordings.use_cases.verify_audit import AuditVerifier
 from recordings.use_cases.webhook_attempt import WebhookRequests
-from recordings.use_cases.webhook_run import WebhookReporter
 from recordings.use_cases.webhook_secrets import WebhookSecrets
 from recordings.use_cases.webhooks import Webhooks
 

@@ -19,8 +19,8 @@ from recordings.model.recording import DeliveryState, Recording, State
 from recordings.model.webhook import Webhook, WebhookAttempt
 from recordings.ports.audio import MediaStoreUnavailableError
 from recordings.ports.recording_store import StoreUnavailableError
+from recordings.ports.webhook_store import WebhookReporter
 from recordings.use_cases.unclear_writes import Reporter
-from recordings.use_cases.webhook_run import WebhookReporter
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY: Final = CollectorRegistry()

@@ -18,10 +18,10 @@ from recordings.model.instants import SECOND, Millis
 from recordings.ports.clock import Clock
 from recordings.ports.live_events import LiveEvents
 from recordings.ports.recording_store import MetadataStore, StoreUnavailableError
-from recordings.ports.webhook_store import Endpoint, WebhookClaim
+from recordings.ports.webhook_store import Endpoint, WebhookClaim, WebhookReporter
 from recordings.use_cases.fair_queue import FairQueue
 from recordings.use_cases.webhook_attempt import WebhookRequests
-from recordings.use_cases.webhook_run import LEASE, Job, WebhookReporter, WebhookRun
+from recordings.use_cases.webhook_run import LEASE, Job, WebhookRun
 
 SLOTS: Final = 256
 """Requests to receivers that work, at once."""

@@ -1,9 +1,10 @@
-"""The ports of webhooks: their store, the signature and the sending of their requests."""
+"""The ports of webhooks: their store, the signature and the sending of their requests, and reports to an operator."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from recordings.model.feed_event import FeedEvent
 from recordings.model.instants import Millis
 from recordings.model.webhook import Webhook, WebhookAnswer, WebhookAttempt, WebhookProgress, WebhookRequest
 
@@ -92,3 +93,16 @@ class WebhookSender(Protocol):
 
         It ends after `limit`. By default, it has the time that Standard Webhooks asks for.
         """
+
+
+class WebhookReporter(Protocol):
+    """Is told what an operator should know."""
+
+    def attempted(self, webhook: Webhook, attempt: WebhookAttempt) -> None:
+        """Note an attempt."""
+
+    def given_up(self, webhook: Webhook, event: FeedEvent) -> None:
+        """Note an event that was given up after all attempts."""
+
+    def disabled(self, webhook: Webhook) -> None:
+        """Note that a webhook was disabled."""

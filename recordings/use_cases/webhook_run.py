@@ -9,22 +9,21 @@ While a receiver is down, one event is tried at a time, and the cursor stays. No
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
-from recordings.model.feed_event import EventCursor, EventType, FeedEvent
+from recordings.model.feed_event import EventCursor, FeedEvent
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import DAY, MINUTE, SECOND, Millis
 from recordings.model.webhook import (
     DisabledReason,
     WaitingEvent,
-    Webhook,
     WebhookAnswer,
     WebhookAttempt,
 )
 from recordings.ports.clock import Clock
 from recordings.ports.live_events import LiveEvents
 from recordings.ports.recording_store import MetadataStore
-from recordings.ports.webhook_store import Endpoint
+from recordings.ports.webhook_store import Endpoint, WebhookReporter
 from recordings.rules.change_feed import shown
 from recordings.rules.webhook_retries import (
     DISABLED_AFTER,
@@ -34,8 +33,10 @@ from recordings.rules.webhook_retries import (
     verdict_of,
     wait_after,
 )
+from recordings.rules.webhook_waiting import WaitingEvents
 from recordings.use_cases.event_reader import MAX_REMEMBERED, EventReader, ReadEvent, mark_of
 from recordings.use_cases.webhook_attempt import WebhookRequests, attempt_of
+from recordings.use_cases.webhook_disabling import disable_webhook
 
 LEASE: Final[Millis] = MINUTE
 """The time after which another server takes over from a server that died."""
@@ -52,19 +53,6 @@ DOWN_FOR: Final[Millis] = MINUTE
 """A receiver that was paused and failed for so long was down. All its waiting events are then tried at once."""
 _MAX_PAGES: Final = 8
 """Pages without an event for this webhook that are read at once."""
-
-
-class WebhookReporter(Protocol):
-    """Is told what an operator should know."""
-
-    def attempted(self, webhook: Webhook, attempt: WebhookAttempt) -> None:
-        """Note an attempt."""
-
-    def given_up(self, webhook: Webhook, event: FeedEvent) -> None:
-        """Note an event that was given up after all attempts."""
-
-    def disabled(self, webhook: Webhook) -> None:
-        """Note that a webhook was disabled."""
 
 
 @dataclass(slots=True, eq=False)
@@ -108,9 +96,7 @@ class WebhookRun:
         self._reporter = reporter
         self._reader: EventReader | None = None
         self._read: deque[_Read] = deque()
-        self._waiting: dict[str, deque[WaitingEvent]] = {}
-        for each in endpoint.progress.waiting:
-            self._waiting.setdefault(each.event.subject, deque()).append(each)
+        self._waiting = WaitingEvents(endpoint.progress.waiting)
         self._in_flight: dict[str, Job] = {}
         self._attempts: list[WebhookAttempt] = []
         self._disabled: tuple[DisabledReason, str] | None = None
@@ -159,7 +145,8 @@ class WebhookRun:
     @property
     def due_at(self) -> Millis | None:
         """The time of the next work, `None` if only a new event makes some."""
-        times = [heads[0].due_at for heads in self._waiting.values()]
+        next_due = self._waiting.next_due
+        times = [] if next_due is None else [next_due]
         if (self._read or not self._is_caught_up) and not self._is_full:
             times.append(0)
         due = [max(min(times), self._progress.pause_until)] if times else []
@@ -169,7 +156,7 @@ class WebhookRun:
 
     @property
     def _is_full(self) -> bool:
-        return sum(map(len, self._waiting.values())) >= MAX_WAITING
+        return len(self._waiting) >= MAX_WAITING
 
     # Read
 
@@ -225,14 +212,14 @@ class WebhookRun:
             and (event.position <= replay.resume.position or mark_of(*event.key) in replay.resume.seen)
         )
         # After a crash, the cursor may be before an event that waits.
-        is_known = any(each.event.key == event.key for each in self._waiting.get(event.subject, ()))
+        is_known = self._waiting.has(event)
         self._read.append(_Read(event, found.row, found.cursor, is_settled=is_known or not is_wanted))
 
     def _settle_read(self) -> None:
         """Put the events behind waiting ones of their recordings, and move the cursor behind the settled ones."""
         for each in self._read:
             if not each.is_settled and each.event.subject in self._waiting and not self._is_full:
-                self._waiting[each.event.subject].append(WaitingEvent(each.event, 0, 0))
+                self._waiting.put_behind(each.event)
                 each.is_settled = self._is_dirty = True
         cursor = self._progress.cursor
         while self._read and self._read[0].is_settled:
@@ -280,16 +267,8 @@ class WebhookRun:
         return None
 
     def _waiting_job(self) -> Job | None:
-        now = self._clock.now()
-        heads = [
-            heads[0]
-            for subject, heads in self._waiting.items()
-            if heads[0].due_at <= now and subject not in self._in_flight
-        ]
-        if not heads:
-            return None
-        head = min(heads, key=lambda each: (each.attempts, each.event.position))
-        return Job(head.event, None, head.attempts)
+        head = self._waiting.due(self._clock.now(), self._in_flight)
+        return None if head is None else Job(head.event, None, head.attempts)
 
     async def send(self, job: Job) -> None:
         """Send a job, and note the outcome.
@@ -337,10 +316,8 @@ class WebhookRun:
             self._progress, failures=0, failing_since=None, pauses=0, pause_until=0, last_success=now
         )
         if was_down:
-            # The receiver is back: it gets everything now. An attempt before its time does not count.
-            for waiting in self._waiting.values():
-                head = waiting[0]
-                waiting[0] = replace(head, attempts=max(0, head.attempts - 1), due_at=min(head.due_at, now))
+            # The receiver is back: it gets everything now.
+            self._waiting.make_due(now)
 
     def _failed(self, job: Job, answer: WebhookAnswer, verdict: Verdict) -> None:
         now, before = self._clock.now(), self._progress
@@ -352,8 +329,7 @@ class WebhookRun:
             self._progress = replace(before, given_up=before.given_up + 1, given_up_since=since)
             self._reporter.given_up(self.webhook, job.event)
         else:
-            waiting = WaitingEvent(job.event, attempts, now + wait)
-            self._waiting.setdefault(job.event.subject, deque()).appendleft(waiting)
+            self._waiting.put_first(WaitingEvent(job.event, attempts, now + wait))
         failures = before.failures + 1
         self._progress = replace(self._progress, failures=failures, failing_since=before.failing_since or now)
         if verdict is Verdict.THROTTLED or failures >= DOWN_AFTER:
@@ -370,11 +346,7 @@ class WebhookRun:
 
     def _settle(self, job: Job) -> None:
         """Remove an event from the waiting ones, or settle it among those that were read."""
-        waiting = self._waiting.get(job.event.subject)
-        if waiting and waiting[0].event.key == job.event.key:
-            waiting.popleft()
-            if not waiting:
-                del self._waiting[job.event.subject]
+        self._waiting.remove(job.event)
         for each in self._read:
             if each.event.key == job.event.key:
                 each.is_settled = True
@@ -390,12 +362,13 @@ class WebhookRun:
         if self._is_lost:
             return False
         if self._disabled is not None:
-            await self._disable(*self._disabled)
+            disabled = await disable_webhook(self._store, self.webhook.id, *self._disabled, self._clock.now())
+            if disabled is not None:
+                self._reporter.disabled(disabled)
         now, attempts = self._clock.now(), list(self._attempts)
-        ordered = sorted((each for waiting in self._waiting.values() for each in waiting), key=_position_of)
         saved = replace(
             self._progress,
-            waiting=tuple(ordered),
+            waiting=self._waiting.sorted,
             due_at=self.due_at if release else now + LEASE,
             holder="" if release else self._progress.holder,
             revision=self._progress.revision + 1,
@@ -414,35 +387,3 @@ class WebhookRun:
         await self._close_reader()
         if release:
             await self.save(release=True)
-
-    async def _disable(self, reason: DisabledReason, detail: str) -> None:
-        found = await self._store.webhook(self.webhook.id)
-        if found is None or not found.webhook.enabled:
-            return
-        now = self._clock.now()
-        disabled = replace(
-            found.webhook,
-            disabled=reason,
-            disabled_at=now,
-            disabled_detail=detail,
-            modified=now,
-            revision=found.webhook.revision + 1,
-        )
-        # First the event: a crash between the two writes repeats both.
-        await self._store.add_event(_event_of(disabled))
-        if await self._store.save_webhook(disabled):
-            self._reporter.disabled(disabled)
-
-
-def _position_of(waiting: WaitingEvent) -> tuple[object, ...]:
-    return waiting.event.position
-
-
-def _event_of(webhook: Webhook) -> FeedEvent:
-    return FeedEvent(
-        account_id=webhook.account_id,
-        subject=webhook.id,
-        revision=webhook.revision,
-        type=EventType.WEBHOOK_DISABLED,
-        time=webhook.modified,
-    )

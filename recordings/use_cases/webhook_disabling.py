@@ -1,0 +1,42 @@
+"""The server disables a webhook whose receiver is gone or fails for too long."""
+
+from dataclasses import replace
+
+from recordings.model.feed_event import EventType, FeedEvent
+from recordings.model.instants import Millis
+from recordings.model.webhook import DisabledReason, Webhook
+from recordings.ports.recording_store import MetadataStore
+
+
+async def disable_webhook(
+    store: MetadataStore, webhook_id: str, reason: DisabledReason, detail: str, now: Millis
+) -> Webhook | None:
+    """Disable a webhook, and store the event about it. Return the webhook, or `None` if nothing was changed.
+
+    Raises:
+        StoreUnavailableError: the store does not answer. The call can be repeated.
+    """
+    found = await store.webhook(webhook_id)
+    if found is None or not found.webhook.enabled:
+        return None
+    disabled = replace(
+        found.webhook,
+        disabled=reason,
+        disabled_at=now,
+        disabled_detail=detail,
+        modified=now,
+        revision=found.webhook.revision + 1,
+    )
+    # First the event: a crash between the two writes repeats both, and the event has the same id.
+    await store.add_event(_event_of(disabled))
+    return disabled if await store.save_webhook(disabled) else None
+
+
+def _event_of(webhook: Webhook) -> FeedEvent:
+    return FeedEvent(
+        account_id=webhook.account_id,
+        subject=webhook.id,
+        revision=webhook.revision,
+        type=EventType.WEBHOOK_DISABLED,
+        time=webhook.modified,
+    )
