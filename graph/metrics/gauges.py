@@ -41,6 +41,8 @@ class Gauges(Collector):
         calls = Counter(call.recorder for call in self._services.recorder.live_calls())
         yield _family("live_calls", "Live calls, by recorder.", "recorder", {EMBEDDED: 0, **calls})
         yield _single("uploads_open", "Uploads that are received now.", len(self._services.embedded.uploads))
+        readers = {"events": self._services.hub.readers, "calls": self._services.call_hub.readers}
+        yield _family("live_readers", "Open subscriptions and waiting requests for events, by kind.", "kind", readers)
         steps, deliveries = self._background.running
         running = {"steps": steps, "deliveries": deliveries, "webhooks": self._services.webhook_work.running}
         yield _family("running", "Background steps, deliveries and webhooks that run now.", "kind", running)

@@ -49,8 +49,8 @@ class EventHub:
 
     @property
     def readers(self) -> int:
-        """How many queues are open."""
-        return sum(map(len, self._queues.values()))
+        """How many queues are open. The thread of the metrics asks, too, so this iterates over a copy."""
+        return sum(map(len, list(self._queues.values())))
 
     async def open(self, selection: EventSelection, max_queued: int = MAX_QUEUED) -> "EventQueue":
         """Return a queue of the events that are committed from now on.

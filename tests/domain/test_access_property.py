@@ -29,6 +29,7 @@ from recordings.model.retention import Retention
 from recordings.model.stats import Dimension, Period, StatsQuery
 from recordings.model.user import PrivLevel, User
 from recordings.ports.audit_store import TrailPage
+from recordings.ports.call_updates import LiveCalls
 from recordings.ports.live_events import LiveEvents
 from recordings.ports.parallel import Action
 from recordings.ports.recording_store import MetadataStore
@@ -38,6 +39,7 @@ from recordings.use_cases.account_lists import AccountLists
 from recordings.use_cases.administration import Administration
 from recordings.use_cases.audit_log import AuditLog
 from recordings.use_cases.bulk_actions import BulkActions
+from recordings.use_cases.call_feed import CallFeed
 from recordings.use_cases.event_feed import EventFeed
 from recordings.use_cases.export_recordings import BY_CHANGE, BY_START, ExportRequest, Exports
 from recordings.use_cases.playback import Playback, Plays
@@ -412,6 +414,37 @@ async def test_access_to_events(world: World, descendants: bool) -> None:
             for read in result:
                 if read.row is not None and read.row["state"] == State.PURGED:
                     assert (read.row["call_id"], read.row["owner_id"], read.row["trashed_from"]) == ("", None, None)
+
+
+class _OpenedCalls:
+    """Live calls that only say whose calls a reader gets."""
+
+    async def open(self, account_id: str, owner_id: str | None, *_: Any) -> tuple[str, str | None]:
+        return account_id, owner_id
+
+
+async def _calls_of(world: World, account_id: str) -> Any:
+    installation = Installation(world)
+    feed = CallFeed(cast("MetadataStore", installation.store), cast("LiveCalls", _OpenedCalls()), installation.audit)
+    try:
+        return await feed.follow(world.principal, account_id)
+    except Refused as refused:
+        return refused
+
+
+@given(world=worlds())
+@settings(max_examples=40)
+async def test_access_to_changes_of_live_calls(world: World) -> None:
+    for account_id in world.parents:
+        result = await _calls_of(world, account_id)
+        if not world.has_scope(Scope.READ):
+            assert isinstance(result, Forbidden)
+        elif not world.can_access_account(account_id):
+            unknown = new_id()
+            assert isinstance(result, NotFound)
+            assert comparable(result, account_id) == comparable(await _calls_of(world, unknown), unknown)
+        else:
+            assert result == (account_id, world.principal.owner_id)
 
 
 async def _exported(world: World, account_id: str, order: Order) -> Any:
