@@ -34,6 +34,8 @@ _ROUTES: Final = frozenset(
 )
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 _ENDED: Final = frozenset({State.STORED, State.DISCARDED, State.FAILED, State.LOST})
+STREAMED: Final = "streamed"
+"""The key in the state of a request whose response is a stream of results."""
 _WAITS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200)
 
 REQUESTS: Final = Counter(
@@ -100,11 +102,15 @@ EVENTS_LOST: Final = Counter(
 
 
 def count_request(scope: MutableMapping[str, Any], status: int | None, seconds: float) -> None:
-    """Count a request. Its route is the first part of the path, so that there are few."""
+    """Count a request. Its route is the first part of the path, so that there are few.
+
+    The time of a WebSocket or of an event stream says nothing about this server: it ends when its client wants.
+    """
     route = route_of(scope["path"])
     method = scope.get("method", "WEBSOCKET")
     REQUESTS.labels(route, method if method in _METHODS else OTHER, str(status or "none")).inc()
-    REQUEST_SECONDS.labels(route).observe(seconds)
+    if scope["type"] == "http" and STREAMED not in scope.get("state", {}):
+        REQUEST_SECONDS.labels(route).observe(seconds)
 
 
 def route_of(path: str) -> str:

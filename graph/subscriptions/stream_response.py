@@ -9,6 +9,7 @@ from typing import Any, Final
 from starlette.types import Receive, Scope, Send
 
 from graph.execution.response import encode
+from graph.metrics.counters import STREAMED
 from graph.subscriptions.caller import Caller
 from graph.subscriptions.operation_streams import OperationError, OperationStreams, ResultStream
 from graph.subscriptions.stream_formats import StreamFormat
@@ -57,6 +58,7 @@ class StreamResponse:
 
     async def respond(self, chunks: AsyncGenerator[bytes], scope: Scope, receive: Receive, send: Send) -> None:
         """Send the chunks, until their end or until the client disconnects. Close them."""
+        scope.setdefault("state", {})[STREAMED] = True
         limit = scope.get("extensions", {}).get(DEAD_PEER)
         if limit is not None:
             limit(DEAD_PEER_SECONDS)

@@ -60,6 +60,12 @@ def test_requests_are_counted_by_route_and_status(server: Server, port: int) -> 
     assert value(port, "recordings_requests_total", route="/graphql", status="200") == before + 1
     assert value(port, "recordings_graphql_cost_count") == 1
     assert value(port, "recordings_request_seconds_count", route="/graphql") == before + 1
+    # The time of an event stream depends on its client.
+    body, accept = {"query": "subscription { recordingChanged { kind } }"}, {"accept": "text/event-stream"}
+    with client.http.stream("POST", "/graphql", json=body, headers=accept) as stream:
+        next(stream.iter_bytes())
+    until(lambda: value(port, "recordings_requests_total", route="/graphql", status="200") == before + 2)
+    assert value(port, "recordings_request_seconds_count", route="/graphql") == before + 1
 
 
 def test_a_call_is_counted_from_its_stream_to_its_result(server: Server, port: int) -> None:

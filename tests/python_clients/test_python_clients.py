@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import aclosing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from gql import Client, GraphQLRequest, gql
 from gql.transport.exceptions import TransportQueryError
 from gql.transport.httpx import HTTPXAsyncTransport
+from gql.transport.websockets import WebsocketsTransport
 from strawberry.codegen import QueryCodegen
 from strawberry.codegen.plugins.python import PythonPlugin
 
@@ -23,6 +25,8 @@ from tests.support.prepared_folder import prepared_folder
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 COUNT = 11
+AMEND = "mutation($input: UpdateRecordingInput!) { updateRecording(input: $input) { recording { revision } } }"
+FOLLOW = "subscription($since: String) { recordingChanged(since: $since) { cursor event { revision } } }"
 PAGE = """query Page($first: Int, $after: String) { recordings(first: $first, after: $after) {
     nodes { plainId start durationMs } pageInfo { endCursor hasNextPage } } }"""
 
@@ -75,6 +79,36 @@ async def test_gql_checks_queries_with_the_schema_of_the_server_and_shows_errors
     assert not page["pageInfo"]["hasNextPage"]
     assert error.value.errors is not None
     assert error.value.errors[0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_gql_continues_a_subscription_at_its_last_cursor(tmp_path: Path) -> None:
+    got: list[int] = []
+    revisions: list[int] = []
+    async with served(tmp_path / "installation", 1) as (url, ids):
+        headers = {"Authorization": "Bearer me"}
+
+        async def change(count: int) -> None:
+            async with Client(transport=HTTPXAsyncTransport(url=url, headers=headers)) as session:
+                for _ in range(count):
+                    variables = {"input": {"id": ids[0], "label": str(len(revisions))}}
+                    found = await session.execute(GraphQLRequest(AMEND, variable_values=variables))
+                    revisions.append(found["updateRecording"]["recording"]["revision"])
+
+        since = "2026-01-01T00:00:00Z"
+        for _ in range(3):
+            await change(2)
+            # Each connection is a new one. The changes before it happened without a subscription.
+            transport = WebsocketsTransport(url=url.replace("http", "ws", 1), init_payload=headers)
+            async with Client(transport=transport) as session:
+                request = GraphQLRequest(FOLLOW, variable_values={"since": since})
+                async with aclosing(session.subscribe(request)) as changes:
+                    async for result in changes:
+                        got.append(result["recordingChanged"]["event"]["revision"])
+                        since = result["recordingChanged"]["cursor"]
+                        if len(got) == len(revisions):
+                            break
+    assert got == revisions
+    assert len(got) == 6
 
 
 def test_strawberry_generates_types_of_a_query(tmp_path: Path) -> None:
