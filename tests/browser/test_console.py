@@ -264,6 +264,20 @@ def test_a_policy_is_set_and_explained(page: Page) -> None:
     assert page.complaints() == []
 
 
+def test_the_account_tree_switches_accounts(page: Page, demo: Server) -> None:
+    made = command("account", "create", "Branch", "--parent", ACCOUNT, data=demo.data)
+    assert made.returncode == 0, made.stderr
+    press(page, "Account: Demo")
+    press(page, "+")
+    press(page, "Branch")
+    page.until("document.body.innerText.includes('This account has no recordings yet')")
+    press(page, "Statistics")
+    page.until("document.body.innerText.includes('There are no recordings in this time')")
+    page.reload()
+    page.until("document.querySelector('header').innerText.includes('Account: Branch')")
+    assert page.complaints() == []
+
+
 def test_a_click_on_a_bar_opens_the_list_of_its_recordings(page: Page) -> None:
     go(page, "#/statistics?by=user&days=month", "Statistics")
     page.until("document.querySelectorAll('.chart canvas').length === 4")

@@ -59,8 +59,11 @@ def test_an_error_suggests_the_right_name(demo: Server) -> None:
     assert "Did you mean 'start' or 'state'?" in answer.json()["errors"][0]["message"]
 
 
+OFF = ("--graphql-suggestions", "off", "--graphiql", "off", "--console", "off")
+
+
 def test_suggestions_can_be_turned_off(tmp_path: Path) -> None:
-    with Server(tmp_path / "data", "--demo", "--graphql-suggestions", "off", "--graphiql", "off") as server:
+    with Server(tmp_path / "data", "--demo", *OFF) as server:
         client: Client = server.client(server.shown_token())
         answer = client.http.post("/graphql", json={"query": "{ recordings { nodes { stat } } }"})
         assert "Did you mean" not in answer.json()["errors"][0]["message"]

@@ -16,7 +16,7 @@ from graph.schema.build import sdl
 
 SOURCE: Final = Path(__file__).parents[2] / "scripts" / "console" / "src"
 MODULES: Final = {path.name: path.read_text(encoding="utf-8") for path in sorted(SOURCE.glob("*.js*"))}
-TEXTS: Final = dict(re.findall(r'^  "?([\w.-]+)"?: "(.+)",$', MODULES["texts.js"], re.MULTILINE))
+TEXTS: Final = dict(re.findall(r"""^  "?([\w.-]+)"?:\s+["'](.+)["'],$""", MODULES["texts.js"], re.MULTILINE))
 DOCUMENTS: Final = {
     re.search(r"(?:query|mutation|subscription) (\w+)", found)[1]: found  # type: ignore[index]
     for module in MODULES.values()
@@ -107,7 +107,7 @@ def test_each_query_is_one_of_the_public_schema(name: str) -> None:
 
 def test_each_text_exists_once_and_is_used() -> None:
     """Texts of enums and of choices have computed keys, such as `list.in.${kind}`."""
-    assert len(TEXTS) == len(re.findall(r"^  \S+: ", MODULES["texts.js"], re.MULTILINE))
+    assert len(TEXTS) == len(re.findall(r"^  \S+:\s", MODULES["texts.js"], re.MULTILINE))
     sources = "".join(source for name, source in MODULES.items() if name != "texts.js")
     used = set(re.findall(r'"([a-zA-Z]+(?:\.[\w-]+)*)"', sources))
     computed = (*re.findall(r"text\(`([\w.]+)\.\$\{", sources), *WORDS, "error")

@@ -11,8 +11,14 @@ const CHILDREN = /* GraphQL */ `
   query Children($id: ID!, $after: String) {
     account(id: $id) {
       children(first: 100, after: $after) {
-        nodes { plainId name children(first: 0) { totalCount } }
-        pageInfo { hasNextPage endCursor }
+        nodes {
+          plainId
+          name
+        }
+        pageInfo {
+          hasNextPage
+          endCursor
+        }
       }
     }
   }
@@ -26,13 +32,13 @@ export function Accounts() {
       <Title>{text("accounts.title")}</Title>
       <p>{text("accounts.hint")}</p>
       <ul class="tree card">
-        <Branch account={viewer.account} isRoot />
+        <Branch account={viewer.account} />
       </ul>
     </>
   );
 }
 
-function Branch({ account, isRoot = false }) {
+function Branch({ account }) {
   const current = useViewer().account;
   const [below, setBelow] = useState();
   const [error, setError] = useState();
@@ -45,21 +51,18 @@ function Branch({ account, isRoot = false }) {
       setError(caught);
     }
   };
-  const count = isRoot ? 1 : account.children.totalCount;
   const label = text(below ? "accounts.close" : "accounts.open", { name: account.name });
   return (
     <li>
-      {count > 0 && (
-        <button
-          type="button"
-          class="small"
-          aria-expanded={Boolean(below)}
-          aria-label={label}
-          onClick={() => (below ? setBelow(undefined) : load())}
-        >
-          {below ? "−" : "+"}
-        </button>
-      )}
+      <button
+        type="button"
+        class="small"
+        aria-expanded={Boolean(below)}
+        aria-label={label}
+        onClick={() => (below ? setBelow(undefined) : load())}
+      >
+        {below ? "−" : "+"}
+      </button>
       <a href={href("recordings", { account: account.plainId })}>{account.name}</a>{" "}
       {account.plainId === current.plainId && <small>({text("accounts.current")})</small>}
       <Failure error={error} onRetry={() => load()} />

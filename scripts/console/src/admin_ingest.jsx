@@ -10,17 +10,40 @@ import { useViewer } from "./viewer.js";
 
 const ADDRESSES = /* GraphQL */ `
   query Addresses($account: ID!) {
-    ingestAddresses(last: 100, accountId: $account) { nodes { id recordAll created revokedAt } totalCount }
+    ingestAddresses(last: 100, accountId: $account) {
+      nodes {
+        id
+        recordAll
+        created
+        revokedAt
+      }
+      totalCount
+    }
   }
 `;
 const CREATE = /* GraphQL */ `
   mutation CreateAddress($input: CreateIngestAddressInput!) {
-    createIngestAddress(input: $input) { url errors { ... on UserError { code message } } }
+    createIngestAddress(input: $input) {
+      url
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const REVOKE = /* GraphQL */ `
   mutation RevokeAddress($input: RevokeIngestAddressInput!) {
-    revokeIngestAddress(input: $input) { errors { ... on UserError { code message } } }
+    revokeIngestAddress(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 
@@ -60,7 +83,11 @@ export function IngestAddresses() {
                   address.revokedAt ? (
                     text("admin.revoked", { at: when(address.revokedAt) })
                   ) : (
-                    <Sure label={text("admin.revoke")} question={text("ingest.sure")} onSure={() => change.run(REVOKE, { id: address.id })} />
+                    <Sure
+                      label={text("admin.revoke")}
+                      question={text("ingest.sure")}
+                      onSure={() => change.run(REVOKE, { id: address.id })}
+                    />
                   ),
               ],
             ]}
@@ -73,7 +100,13 @@ export function IngestAddresses() {
         <p>{text("ingest.twiml")}</p>
         <pre tabIndex={0}>{url && twimlLines(url)}</pre>
       </Secret>
-      <Form title={text("ingest.create")} hint={text("ingest.hint")} error={creation.error ?? change.error} submit={text("ingest.create")} onSubmit={create}>
+      <Form
+        title={text("ingest.create")}
+        hint={text("ingest.hint")}
+        error={creation.error ?? change.error}
+        submit={text("ingest.create")}
+        onSubmit={create}
+      >
         <Tick label={text("ingest.recordAll")} name="recordAll" />
       </Form>
     </>

@@ -10,17 +10,41 @@ import { useViewer } from "./viewer.js";
 
 const KEYS = /* GraphQL */ `
   query Keys($account: ID!) {
-    apiKeys(last: 100, accountId: $account) { nodes { id ownerId scopes created revokedAt } totalCount }
+    apiKeys(last: 100, accountId: $account) {
+      nodes {
+        id
+        ownerId
+        scopes
+        created
+        revokedAt
+      }
+      totalCount
+    }
   }
 `;
 const CREATE = /* GraphQL */ `
   mutation CreateKey($input: CreateApiKeyInput!) {
-    createApiKey(input: $input) { secret errors { ... on UserError { code message } } }
+    createApiKey(input: $input) {
+      secret
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const REVOKE = /* GraphQL */ `
   mutation RevokeKey($input: RevokeApiKeyInput!) {
-    revokeApiKey(input: $input) { errors { ... on UserError { code message } } }
+    revokeApiKey(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 
@@ -55,7 +79,11 @@ export function Keys() {
                   key.revokedAt ? (
                     text("admin.revoked", { at: when(key.revokedAt) })
                   ) : (
-                    <Sure label={text("admin.revoke")} question={text("keys.sure")} onSure={() => change.run(REVOKE, { id: key.id })} />
+                    <Sure
+                      label={text("admin.revoke")}
+                      question={text("keys.sure")}
+                      onSure={() => change.run(REVOKE, { id: key.id })}
+                    />
                   ),
               ],
             ]}
@@ -63,7 +91,13 @@ export function Keys() {
         )}
       </Loaded>
       <Secret label={text("keys.new")} value={secret} />
-      <Form title={text("keys.create")} hint={text("keys.hint")} error={creation.error ?? change.error} submit={text("keys.create")} onSubmit={create}>
+      <Form
+        title={text("keys.create")}
+        hint={text("keys.hint")}
+        error={creation.error ?? change.error}
+        submit={text("keys.create")}
+        onSubmit={create}
+      >
         {offered.map((scope) => (
           <Tick key={scope} label={text(`scope.${scope}`)} name={scope} defaultChecked={scope === "READ"} />
         ))}

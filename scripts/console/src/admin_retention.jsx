@@ -7,17 +7,34 @@ import { useViewer } from "./viewer.js";
 
 const RULES = /* GraphQL */ `
   query Rules($account: ID!) {
-    retentionRules(accountId: $account) { label days }
+    retentionRules(accountId: $account) {
+      label
+      days
+    }
   }
 `;
 const SET = /* GraphQL */ `
   mutation SetRule($input: SetRetentionRuleInput!) {
-    setRetentionRule(input: $input) { errors { ... on UserError { code message } } }
+    setRetentionRule(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const CLEAR = /* GraphQL */ `
   mutation ClearRule($input: ClearRetentionRuleInput!) {
-    clearRetentionRule(input: $input) { errors { ... on UserError { code message } } }
+    clearRetentionRule(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 
@@ -27,7 +44,11 @@ export function Retention() {
   const { run, error } = useChanges(query.reload);
   const remove = ({ label }) =>
     can("DELETE") && (
-      <Sure label={text("retention.remove")} question={text("retention.sure")} onSure={() => run(CLEAR, { label: label ?? undefined })} />
+      <Sure
+        label={text("retention.remove")}
+        question={text("retention.sure")}
+        onSure={() => run(CLEAR, { label: label ?? undefined })}
+      />
     );
   return (
     <>

@@ -10,29 +10,66 @@ import { useViewer } from "./viewer.js";
 const USERS = /* GraphQL */ `
   query Users($account: ID!) {
     users(first: 100, accountId: $account) {
-      nodes { id username firstName lastName email isAdmin created disabledAt }
+      nodes {
+        id
+        username
+        firstName
+        lastName
+        email
+        isAdmin
+        created
+        disabledAt
+      }
       totalCount
     }
   }
 `;
 const CREATE = /* GraphQL */ `
   mutation CreateUser($input: CreateUserInput!) {
-    createUser(input: $input) { errors { ... on UserError { code message } } }
+    createUser(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const SET_PASSWORD = /* GraphQL */ `
   mutation SetPassword($input: SetUserPasswordInput!) {
-    setUserPassword(input: $input) { errors { ... on UserError { code message } } }
+    setUserPassword(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const SET_DISABLED = /* GraphQL */ `
   mutation SetDisabled($input: SetUserDisabledInput!) {
-    setUserDisabled(input: $input) { errors { ... on UserError { code message } } }
+    setUserDisabled(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const DELETE = /* GraphQL */ `
   mutation DeleteUser($input: DeleteUserInput!) {
-    deleteUser(input: $input) { errors { ... on UserError { code message } } }
+    deleteUser(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 
@@ -62,7 +99,9 @@ export function Users() {
                 [text("admin.actions"), (user) => <Actions user={user} onRun={change.run} />],
               ]}
             />
-            {users.totalCount > users.nodes.length && <p class="hint">{text("admin.more", { count: users.totalCount })}</p>}
+            {users.totalCount > users.nodes.length && (
+              <p class="hint">{text("admin.more", { count: users.totalCount })}</p>
+            )}
             <Form
               title={text("users.passwordTitle")}
               error={change.error ?? password.error}
@@ -70,14 +109,30 @@ export function Users() {
               onSubmit={(values) => password.run(SET_PASSWORD, values)}
             >
               <Line label={text("users.id")} name="id" required />
-              <Line label={text("users.newPassword")} hint={text("users.passwordHint")} name="password" type="password" autocomplete="new-password" minLength="8" required />
+              <Line
+                label={text("users.newPassword")}
+                hint={text("users.passwordHint")}
+                name="password"
+                type="password"
+                autocomplete="new-password"
+                minLength="8"
+                required
+              />
             </Form>
           </>
         )}
       </Loaded>
       <Form title={text("users.create")} error={creation.error} submit={text("users.create")} onSubmit={create}>
         <Line label={text("signIn.user")} name="username" maxLength="128" required />
-        <Line label={text("signIn.password")} hint={text("users.passwordHint")} name="password" type="password" autocomplete="new-password" minLength="8" required />
+        <Line
+          label={text("signIn.password")}
+          hint={text("users.passwordHint")}
+          name="password"
+          type="password"
+          autocomplete="new-password"
+          minLength="8"
+          required
+        />
         <Line label={text("users.firstName")} name="firstName" maxLength="128" />
         <Line label={text("users.lastName")} name="lastName" maxLength="128" />
         <Line label={text("users.email")} name="email" type="email" maxLength="128" />

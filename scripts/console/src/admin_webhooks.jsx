@@ -13,30 +13,80 @@ const WEBHOOKS = /* GraphQL */ `
   query Webhooks($account: ID!) {
     webhooks(first: 100, accountId: $account) {
       nodes {
-        id url name types format enabled disabledReason disabledDetail waiting failures givenUp lastSuccess
-        attempts(first: 1) { at status error succeeded }
+        id
+        url
+        name
+        types
+        format
+        enabled
+        disabledReason
+        disabledDetail
+        waiting
+        failures
+        givenUp
+        lastSuccess
+        attempts(first: 1) {
+          at
+          status
+          error
+          succeeded
+        }
       }
     }
   }
 `;
 const CREATE = /* GraphQL */ `
   mutation CreateWebhook($input: CreateWebhookInput!) {
-    createWebhook(input: $input) { secret errors { ... on UserError { code message } } }
+    createWebhook(input: $input) {
+      secret
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const UPDATE = /* GraphQL */ `
   mutation UpdateWebhook($input: UpdateWebhookInput!) {
-    updateWebhook(input: $input) { errors { ... on UserError { code message } } }
+    updateWebhook(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const DELETE = /* GraphQL */ `
   mutation DeleteWebhook($input: DeleteWebhookInput!) {
-    deleteWebhook(input: $input) { errors { ... on UserError { code message } } }
+    deleteWebhook(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const TEST = /* GraphQL */ `
   mutation TestWebhook($input: TestWebhookInput!) {
-    testWebhook(input: $input) { attempt { succeeded status error } errors { ... on UserError { code message } } }
+    testWebhook(input: $input) {
+      attempt {
+        succeeded
+        status
+        error
+      }
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const FORMATS = ["STANDARD", "CLOUDEVENTS_BINARY", "CLOUDEVENTS_STRUCTURED", "KAZOO"];
@@ -65,7 +115,10 @@ export function Webhooks() {
     <>
       <Failure error={result.error} />
       <p role="status">
-        {result.attempt && text(result.attempt.succeeded ? "webhooks.tested" : "webhooks.testFailed", { answer: answerOf(result.attempt) })}
+        {result.attempt &&
+          text(result.attempt.succeeded ? "webhooks.tested" : "webhooks.testFailed", {
+            answer: answerOf(result.attempt),
+          })}
       </p>
       <Loaded query={query}>
         {({ webhooks }) => (
@@ -75,7 +128,10 @@ export function Webhooks() {
             empty={text("webhooks.empty")}
             columns={[
               [text("webhooks.url"), (hook) => [hook.name, hook.url].filter(Boolean).join(": ")],
-              [text("webhooks.types"), ({ types }) => types?.map((type) => word("event", type)).join(", ") ?? text("webhooks.allTypes")],
+              [
+                text("webhooks.types"),
+                ({ types }) => types?.map((type) => word("event", type)).join(", ") ?? text("webhooks.allTypes"),
+              ],
               [text("webhooks.format"), ({ format }) => word("webhook", format)],
               [text("admin.status"), statusOf],
               [text("webhooks.last"), ({ attempts: [last] }) => (last ? `${when(last.at)}: ${answerOf(last)}` : "")],
@@ -89,7 +145,11 @@ export function Webhooks() {
                     <button type="button" onClick={() => run(UPDATE, { id: hook.id, enabled: !hook.enabled })}>
                       {text(hook.enabled ? "users.disable" : "users.enable")}
                     </button>
-                    <Sure label={text("users.delete")} question={text("webhooks.sure")} onSure={() => run(DELETE, { id: hook.id })} />
+                    <Sure
+                      label={text("users.delete")}
+                      question={text("webhooks.sure")}
+                      onSure={() => run(DELETE, { id: hook.id })}
+                    />
                   </div>
                 ),
               ],
@@ -98,10 +158,20 @@ export function Webhooks() {
         )}
       </Loaded>
       <Secret label={text("webhooks.secret")} value={secret} />
-      <Form title={text("webhooks.create")} hint={text("webhooks.hint")} error={creation.error} submit={text("webhooks.create")} onSubmit={create}>
+      <Form
+        title={text("webhooks.create")}
+        hint={text("webhooks.hint")}
+        error={creation.error}
+        submit={text("webhooks.create")}
+        onSubmit={create}
+      >
         <Line label={text("webhooks.url")} name="url" type="url" maxLength="2048" required />
         <Line label={text("users.name")} name="name" maxLength="128" />
-        <Choice label={text("webhooks.format")} name="format" options={FORMATS.map((each) => [each, word("webhook", each)])} />
+        <Choice
+          label={text("webhooks.format")}
+          name="format"
+          options={FORMATS.map((each) => [each, word("webhook", each)])}
+        />
       </Form>
     </>
   );
@@ -110,6 +180,8 @@ export function Webhooks() {
 const answerOf = ({ status, error }) => error ?? String(status);
 
 function statusOf({ enabled, disabledReason, disabledDetail, waiting, failures, givenUp }) {
-  const state = enabled ? text("users.enabled") : [text("users.disabled"), word("disabled", disabledReason), disabledDetail].filter(Boolean).join(": ");
+  const state = enabled
+    ? text("users.enabled")
+    : [text("users.disabled"), word("disabled", disabledReason), disabledDetail].filter(Boolean).join(": ");
   return [state, text("webhooks.counts", { waiting, failures, givenUp })].join(" · ");
 }

@@ -31,10 +31,20 @@ export function Chart({ label, times, names, values, format, onOpen }) {
           { ...axis, ...(times ? {} : nameAxis) },
           { ...axis, size: AXIS, values: (_, splits) => splits.map(format) },
         ],
-        series: [{}, { fill: color("accent"), stroke: color("accent"), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [BAR, 60] }) }],
+        series: [
+          {},
+          {
+            fill: color("accent"),
+            stroke: color("accent"),
+            width: 0,
+            points: { show: false },
+            paths: uPlot.paths.bars({ size: [BAR, 60] }),
+          },
+        ],
         hooks: {
           setCursor: [
-            ({ cursor: { idx } }) => setHint(idx === null || idx === undefined ? "" : `${names[idx]}: ${format(values[idx])}`),
+            ({ cursor: { idx } }) =>
+              setHint(idx === null || idx === undefined ? "" : `${names[idx]}: ${format(values[idx])}`),
           ],
         },
       },
@@ -43,7 +53,9 @@ export function Chart({ label, times, names, values, format, onOpen }) {
     );
     const clicked = ({ offsetX }) => opened.current(chart.posToIdx(offsetX));
     chart.over.addEventListener("click", clicked);
-    const observer = new ResizeObserver(([{ contentRect }]) => chart.setSize({ width: contentRect.width, height: HEIGHT }));
+    const observer = new ResizeObserver(([{ contentRect }]) =>
+      chart.setSize({ width: contentRect.width, height: HEIGHT }),
+    );
     observer.observe(container.current);
     return () => {
       observer.disconnect();

@@ -9,9 +9,29 @@ import { useViewer } from "./viewer.js";
 const EXPLAIN = /* GraphQL */ `
   query Explain($call: PolicyCallInput!) {
     explainRecordingPolicy(call: $call) {
-      decision source because refused consent warnings
-      recordings { source documentId cell reasons options { format timeLimit url } }
-      levels { scope documentId cell decision }
+      decision
+      source
+      because
+      refused
+      consent
+      warnings
+      recordings {
+        source
+        documentId
+        cell
+        reasons
+        options {
+          format
+          timeLimit
+          url
+        }
+      }
+      levels {
+        scope
+        documentId
+        cell
+        decision
+      }
     }
   }
 `;
@@ -74,7 +94,8 @@ function Explanation({ found }) {
       <ol>
         {found.levels.map((level) => (
           <li key={`${level.scope} ${level.documentId}`}>
-            {text(`policy.scope.${level.scope}`)}: {level.decision ? word("decision", level.decision) : text("policy.inherit")}{" "}
+            {text(`policy.scope.${level.scope}`)}:{" "}
+            {level.decision ? word("decision", level.decision) : text("policy.inherit")}{" "}
             <small>{[level.cell, level.documentId].filter(Boolean).join(", ")}</small>
           </li>
         ))}

@@ -17,7 +17,8 @@ export function ListForm({ params, onChange }) {
     onChange({ q: typed.trim(), from, to });
   };
   const stateText = (value) => (value === value.toUpperCase() ? word("state", value) : text(`list.state.${value}`));
-  const chosen = (name) => (event) => onChange({ [name]: event.target.value === "any" ? undefined : event.target.value });
+  const chosen = (name) => (event) =>
+    onChange({ [name]: event.target.value === "any" ? undefined : event.target.value });
   return (
     <form class="card filters" role="search" aria-label={text("list.title")} onSubmit={submit}>
       <Choice

@@ -34,7 +34,9 @@ export function timeRange({ time, from, to }, now = new Date()) {
     month: [day(-29)],
     custom: [from, to].map((local) => (local ? new Date(local) : undefined)),
   };
-  const [gte, lt] = (ranges[time] ?? []).map((each) => (each && !Number.isNaN(each.getTime()) ? each.toISOString() : undefined));
+  const [gte, lt] = (ranges[time] ?? []).map((each) =>
+    each && !Number.isNaN(each.getTime()) ? each.toISOString() : undefined,
+  );
   return gte || lt ? { gte, lt } : undefined;
 }
 
@@ -47,7 +49,8 @@ export function filterOf(params) {
   if (params.q) all.push({ or: fields.map((field) => ({ [field]: { [condition]: params.q } })) });
   if (GROUPS[params.state]) all.push({ state: { in: GROUPS[params.state] } });
   else if (params.state === "held") all.push({ held: true });
-  else if (params.state && params.state !== "trash" && params.state !== "any") all.push({ state: { equal: params.state } });
+  else if (params.state && params.state !== "trash" && params.state !== "any")
+    all.push({ state: { equal: params.state } });
   if (params.reason) all.push({ reason: { equal: params.reason } });
   if (params.label) all.push({ label: { equal: params.label } });
   return all.length === 0 ? undefined : all.length === 1 ? all[0] : { and: all };

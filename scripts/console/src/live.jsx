@@ -17,17 +17,47 @@ const LIVE = /* GraphQL */ `
     account(id: $account) {
       calls(first: 100) {
         nodes {
-          id callId started from to direction ownerId recorder capabilities
-          callerIdName callerIdNumber calleeIdName calleeIdNumber
+          id
+          callId
+          started
+          from
+          to
+          direction
+          ownerId
+          recorder
+          capabilities
+          callerIdName
+          callerIdNumber
+          calleeIdName
+          calleeIdNumber
         }
         totalCount
       }
       recordings(first: 100, filter: { state: { in: [REQUESTED, ARMED, RECORDING, PAUSED, MASKED] } }) {
         nodes {
-          plainId callId state start from to direction ownerId
-          callerIdName callerIdNumber calleeIdName calleeIdNumber
-          policy { source documentId cell decision reasons locked }
-          consent { state }
+          plainId
+          callId
+          state
+          start
+          from
+          to
+          direction
+          ownerId
+          callerIdName
+          callerIdNumber
+          calleeIdName
+          calleeIdNumber
+          policy {
+            source
+            documentId
+            cell
+            decision
+            reasons
+            locked
+          }
+          consent {
+            state
+          }
         }
       }
     }
@@ -35,18 +65,29 @@ const LIVE = /* GraphQL */ `
 `;
 const START = /* GraphQL */ `
   mutation Start($input: StartRecordingInput!) {
-    startRecording(input: $input) { errors { ... on UserError { code message } } }
+    startRecording(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const CHANGES = [
   /* GraphQL */ `
     subscription CallChanges($account: ID!) {
-      callsChanged(accountId: $account) { kind }
+      callsChanged(accountId: $account) {
+        kind
+      }
     }
   `,
   /* GraphQL */ `
     subscription RecordingChanges($account: ID!) {
-      recordingChanged(accountId: $account) { cursor }
+      recordingChanged(accountId: $account) {
+        cursor
+      }
     }
   `,
 ];
@@ -151,7 +192,12 @@ function Row({ call, recording, onRun }) {
   return (
     <tr role="row">
       {COLUMNS.map((name) => (
-        <td key={name} role="cell" data-label={text(`live.column.${name}`)} class={cells[name] ? undefined : "no-value"}>
+        <td
+          key={name}
+          role="cell"
+          data-label={text(`live.column.${name}`)}
+          class={cells[name] ? undefined : "no-value"}
+        >
           {cells[name]}
         </td>
       ))}

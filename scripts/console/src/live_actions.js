@@ -2,27 +2,62 @@
 
 const STOP = /* GraphQL */ `
   mutation Stop($input: StopRecordingInput!) {
-    stopRecording(input: $input) { errors { ... on UserError { code message } } }
+    stopRecording(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const PAUSE = /* GraphQL */ `
   mutation Pause($input: PauseRecordingInput!) {
-    pauseRecording(input: $input) { errors { ... on UserError { code message } } }
+    pauseRecording(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const RESUME = /* GraphQL */ `
   mutation Resume($input: ResumeRecordingInput!) {
-    resumeRecording(input: $input) { errors { ... on UserError { code message } } }
+    resumeRecording(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const MASK = /* GraphQL */ `
   mutation Mask($input: MaskRecordingInput!) {
-    maskRecording(input: $input) { errors { ... on UserError { code message } } }
+    maskRecording(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const UNMASK = /* GraphQL */ `
   mutation Unmask($input: UnmaskRecordingInput!) {
-    unmaskRecording(input: $input) { errors { ... on UserError { code message } } }
+    unmaskRecording(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 
@@ -39,5 +74,7 @@ const BY_STATE = {
 
 /** Return the actions in a state, without those that the recorder cannot do, if its capabilities are known. */
 export function liveActionsOf(state, capabilities = ["PAUSE", "MASK"]) {
-  return (BY_STATE[state] ?? []).filter((name) => !["pause", "mask"].includes(name) || capabilities.includes(name.toUpperCase()));
+  return (BY_STATE[state] ?? []).filter(
+    (name) => !["pause", "mask"].includes(name) || capabilities.includes(name.toUpperCase()),
+  );
 }

@@ -23,15 +23,34 @@ import { ViewerProvider } from "./viewer.js";
 
 const VIEWER = /* GraphQL */ `
   query Viewer {
-    viewer { name ownerId scopes account { plainId name } }
+    viewer {
+      name
+      ownerId
+      scopes
+      account {
+        plainId
+        name
+      }
+    }
   }
 `;
 const ACCOUNT = /* GraphQL */ `
   query Account($id: ID!) {
-    account(id: $id) { plainId name }
+    account(id: $id) {
+      plainId
+      name
+    }
   }
 `;
-const PAGES = { recordings: Recordings, recording: Recording, accounts: Accounts, live: Live, policies: Policies, statistics: Statistics, administration: Administration };
+const PAGES = {
+  recordings: Recordings,
+  recording: Recording,
+  accounts: Accounts,
+  live: Live,
+  policies: Policies,
+  statistics: Statistics,
+  administration: Administration,
+};
 const NAVIGATION = ["recordings", "live", "policies", "statistics", "administration"];
 
 function App() {
@@ -39,7 +58,9 @@ function App() {
   const restart = () => setSession(({ number }) => ({ number: number + 1, isOpen: Boolean(credential()) }));
   const accepted = () => setSession((before) => ({ ...before, hasWorked: true }));
   useEffect(() => {
-    whenSessionEnds(() => setSession(({ number, hasWorked }) => ({ number: number + 1, hasEnded: hasWorked, wasRefused: !hasWorked })));
+    whenSessionEnds(() =>
+      setSession(({ number, hasWorked }) => ({ number: number + 1, hasEnded: hasWorked, wasRefused: !hasWorked })),
+    );
     // An address with a token that is opened in this tab only changes the fragment.
     const changed = () => window.location.hash.startsWith("#token=") && (takeToken(), restart());
     window.addEventListener("hashchange", changed);
@@ -65,7 +86,8 @@ function Session({ onAccepted, onSignOut }) {
     if (found) onAccepted();
   }, [found]);
   const shown = other ? account.data?.account : found?.account;
-  const error = viewer.error ?? (other ? (account.error ?? (account.data && !shown && { code: "NOT_FOUND" })) : undefined);
+  const error =
+    viewer.error ?? (other ? (account.error ?? (account.data && !shown && { code: "NOT_FOUND" })) : undefined);
   return (
     <>
       <Header account={shown} page={route.page} onSignOut={onSignOut} />

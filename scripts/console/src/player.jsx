@@ -12,13 +12,24 @@ import { Waveform } from "./waveform.jsx";
 const AUDIO = /* GraphQL */ `
   query Audio($id: ID!) {
     recording(id: $id) {
-      media { url mp3: url(format: MP3) wav: url(format: WAV) opus: url(format: OPUS) flac: url(format: FLAC) contentType }
+      media {
+        url
+        mp3: url(format: MP3)
+        wav: url(format: WAV)
+        opus: url(format: OPUS)
+        flac: url(format: FLAC)
+        contentType
+      }
     }
   }
 `;
 const PEAKS = /* GraphQL */ `
   query Peaks($id: ID!) {
-    recording(id: $id) { media { peaks(pixels: 2000) } }
+    recording(id: $id) {
+      media {
+        peaks(pixels: 2000)
+      }
+    }
   }
 `;
 const SPEEDS = ["0.5", "0.75", "1", "1.25", "1.5", "2", "3"];
@@ -30,7 +41,7 @@ export function Player({ recording }) {
   const [audio, setAudio] = useState(null);
   const urls = useQuery(AUDIO, { id: recording.plainId });
   const peaks = useQuery(PEAKS, { id: recording.plainId });
-    const waveform = peaks.data?.recording?.media?.peaks;
+  const waveform = peaks.data?.recording?.media?.peaks;
   const channels = useMemo(() => (waveform ? loudness(waveform) : NO_CHANNELS), [waveform]);
   const seconds = recording.media.durationMs / 1000;
   const player = usePlayer(audio, recording.plainId, seconds);
@@ -45,7 +56,10 @@ export function Player({ recording }) {
     <section class="card" aria-label={text("player.title")}>
       {/* Without preloading, the audit trail has only what was played. */}
       <audio ref={setAudio} src={media && playable(media)} preload="none" />
-      <Failure error={urls.error ?? peaks.error ?? player.error} onRetry={urls.error ? urls.reload : peaks.error ? peaks.reload : undefined} />
+      <Failure
+        error={urls.error ?? peaks.error ?? player.error}
+        onRetry={urls.error ? urls.reload : peaks.error ? peaks.reload : undefined}
+      />
       {audio && channels.length > 0 && (
         <Waveform audio={audio} channels={channels} seconds={seconds} spans={spans} onSeek={player.setTime} />
       )}
@@ -153,7 +167,12 @@ function usePlayer(audio, id, length) {
       }
     };
     const handlers = {
-      timeupdate: moved, seeking: moved, play: started, error: failed, pause: () => setIsPlaying(false), ended: () => setIsPlaying(false),
+      timeupdate: moved,
+      seeking: moved,
+      play: started,
+      error: failed,
+      pause: () => setIsPlaying(false),
+      ended: () => setIsPlaying(false),
     };
     for (const [name, handle] of Object.entries(handlers)) audio.addEventListener(name, handle);
     return () => {
@@ -194,7 +213,11 @@ function useKeys({ speed, toggle, move, setSpeed }) {
       if (next) setSpeed(Number(next));
     };
     const actions = {
-      " ": toggle, ArrowLeft: () => move(-STEP), ArrowRight: () => move(STEP), "+": () => faster(1), "-": () => faster(-1),
+      " ": toggle,
+      ArrowLeft: () => move(-STEP),
+      ArrowRight: () => move(STEP),
+      "+": () => faster(1),
+      "-": () => faster(-1),
     };
     const pressed = (event) => {
       const action = actions[event.key];

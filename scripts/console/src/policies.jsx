@@ -12,9 +12,31 @@ import { useViewer } from "./viewer.js";
 const POLICY = /* GraphQL */ `
   query Policy($scope: RecordingPolicyScope!, $id: ID, $account: ID!) {
     recordingPolicy(scope: $scope, id: $id, accountId: $account) {
-      id fill consent duplicates revision modified
-      cells { direction network decision format recordMinSec recordOnAnswer recordOnBridge recordSampleRate timeLimit url }
-      locks { kind direction network numbers exceptions }
+      id
+      fill
+      consent
+      duplicates
+      revision
+      modified
+      cells {
+        direction
+        network
+        decision
+        format
+        recordMinSec
+        recordOnAnswer
+        recordOnBridge
+        recordSampleRate
+        timeLimit
+        url
+      }
+      locks {
+        kind
+        direction
+        network
+        numbers
+        exceptions
+      }
     }
   }
 `;

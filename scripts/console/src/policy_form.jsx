@@ -9,7 +9,18 @@ import { useViewer } from "./viewer.js";
 
 const SET = /* GraphQL */ `
   mutation SetPolicy($input: SetRecordingPolicyInput!) {
-    setRecordingPolicy(input: $input) { policy { revision } warnings errors { ... on UserError { code message } } }
+    setRecordingPolicy(input: $input) {
+      policy {
+        revision
+      }
+      warnings
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const FILLS = ["INHERIT", "COMPATIBLE"];
@@ -28,7 +39,16 @@ export function PolicyForm({ scope, id, policy, onSaved }) {
     event.preventDefault();
     const { cells, fill, locks, consent, duplicates } = draft;
     const ofAccount = isAccount ? { locks, consent, duplicates } : {};
-    const input = { scope, id, accountId: account.plainId, revision: policy.revision, cells, fill: fill ?? "INHERIT", applyNow, ...ofAccount };
+    const input = {
+      scope,
+      id,
+      accountId: account.plainId,
+      revision: policy.revision,
+      cells,
+      fill: fill ?? "INHERIT",
+      applyNow,
+      ...ofAccount,
+    };
     try {
       const { warnings } = await mutate(SET, input);
       setResult({ warnings });
@@ -68,7 +88,11 @@ export function PolicyForm({ scope, id, policy, onSaved }) {
         )}
         {can("ADMIN") && (
           <>
-            <Tick label={text("policy.applyNow")} checked={applyNow} onChange={(event) => setApplyNow(event.target.checked)} />
+            <Tick
+              label={text("policy.applyNow")}
+              checked={applyNow}
+              onChange={(event) => setApplyNow(event.target.checked)}
+            />
             <button class="primary">{text("policy.save")}</button>
           </>
         )}

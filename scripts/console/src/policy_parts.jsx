@@ -45,7 +45,14 @@ function Parts({ title, parts, addition, addText, empty, onChange, children }) {
 
 export function PolicyCells({ cells, onChange }) {
   return (
-    <Parts title={text("policy.cells")} parts={cells} addition={NEW_CELL} addText={text("policy.addCell")} empty={text("policy.noCells")} onChange={onChange}>
+    <Parts
+      title={text("policy.cells")}
+      parts={cells}
+      addition={NEW_CELL}
+      addText={text("policy.addCell")}
+      empty={text("policy.noCells")}
+      onChange={onChange}
+    >
       {(cell, change) => {
         const choice = (name, kind, options) => (
           <Choice
@@ -75,10 +82,17 @@ export function PolicyCells({ cells, onChange }) {
             <Choice
               label={text("policy.cell.begin")}
               value={cell.recordOnAnswer ? "answer" : cell.recordOnBridge ? "bridge" : ""}
-              onChange={({ target: { value } }) => change({ recordOnAnswer: value === "answer" || null, recordOnBridge: value === "bridge" || null })}
+              onChange={({ target: { value } }) =>
+                change({ recordOnAnswer: value === "answer" || null, recordOnBridge: value === "bridge" || null })
+              }
               options={withDefault(["answer", "bridge"].map((each) => [each, text(`policy.begin.${each}`)]))}
             />
-            <Line label={text("policy.cell.url")} type="url" value={cell.url ?? ""} onInput={(event) => change({ url: event.target.value || null })} />
+            <Line
+              label={text("policy.cell.url")}
+              type="url"
+              value={cell.url ?? ""}
+              onInput={(event) => change({ url: event.target.value || null })}
+            />
           </>
         );
       }}
@@ -91,7 +105,14 @@ const numbersIn = (line) => line.split(/[\s,;]+/).filter(Boolean);
 
 export function PolicyLocks({ locks, onChange }) {
   return (
-    <Parts title={text("policy.locks")} parts={locks} addition={NEW_LOCK} addText={text("policy.addLock")} empty={text("policy.noLocks")} onChange={onChange}>
+    <Parts
+      title={text("policy.locks")}
+      parts={locks}
+      addition={NEW_LOCK}
+      addText={text("policy.addLock")}
+      empty={text("policy.noLocks")}
+      onChange={onChange}
+    >
       {(lock, change) => {
         const choice = (name, options) => (
           <Choice

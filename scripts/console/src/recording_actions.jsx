@@ -10,30 +10,72 @@ import { useViewer } from "./viewer.js";
 
 const DELETE = /* GraphQL */ `
   mutation Delete($input: DeleteRecordingInput!) {
-    deleteRecording(input: $input) { errors { ... on UserError { code message } } }
+    deleteRecording(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const RESTORE = /* GraphQL */ `
   mutation Restore($input: RestoreRecordingInput!) {
-    restoreRecording(input: $input) { errors { ... on UserError { code message } } }
+    restoreRecording(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const HOLD = /* GraphQL */ `
   mutation Hold($input: HoldRecordingInput!) {
-    holdRecording(input: $input) { errors { ... on UserError { code message } } }
+    holdRecording(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const RELEASE = /* GraphQL */ `
   mutation Release($input: ReleaseRecordingInput!) {
-    releaseRecording(input: $input) { errors { ... on UserError { code message } } }
+    releaseRecording(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const REDELIVER = /* GraphQL */ `
   mutation Redeliver($input: RedeliverRecordingInput!) {
-    redeliverRecording(input: $input) { errors { ... on UserError { code message } } }
+    redeliverRecording(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
-const MUTATIONS = { delete: DELETE, restore: RESTORE, hold: HOLD, release: RELEASE, redeliver: REDELIVER, ...LIVE_ACTIONS };
+const MUTATIONS = {
+  delete: DELETE,
+  restore: RESTORE,
+  hold: HOLD,
+  release: RELEASE,
+  redeliver: REDELIVER,
+  ...LIVE_ACTIONS,
+};
 const WITH_REASON = ["delete", "hold"];
 
 /** Return the names of the actions that are possible now. */
@@ -88,7 +130,13 @@ export function RecordingActions({ recording, onChange }) {
       </div>
       {asked && (
         <form key={asked} class="card stack" onSubmit={submit}>
-          <Line label={text("action.reason")} hint={text(`action.${asked}.hint`)} name="reason" required={asked === "hold"} maxLength="256" />
+          <Line
+            label={text("action.reason")}
+            hint={text(`action.${asked}.hint`)}
+            name="reason"
+            required={asked === "hold"}
+            maxLength="256"
+          />
           <button class="primary">{text(`action.${asked}.submit`)}</button>
         </form>
       )}

@@ -8,7 +8,14 @@ import { Failure, Field, Line } from "./ui.jsx";
 
 const UPDATE = /* GraphQL */ `
   mutation Update($input: UpdateRecordingInput!) {
-    updateRecording(input: $input) { errors { ... on UserError { code message } } }
+    updateRecording(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 
@@ -46,10 +53,22 @@ export function RecordingEdit({ recording, onChange }) {
     <form class="card stack" onSubmit={submit} aria-label={text("edit.title")}>
       <h2>{text("edit.title")}</h2>
       <Line label={text("list.column.label")} name="label" defaultValue={recording.label ?? ""} maxLength="128" />
-      <Line label={text("edit.name")} hint={text("edit.nameHint")} name="name" defaultValue={recording.name} maxLength="255" />
+      <Line
+        label={text("edit.name")}
+        hint={text("edit.nameHint")}
+        name="name"
+        defaultValue={recording.name}
+        maxLength="255"
+      />
       <Field label={text("edit.metadata")} hint={text("edit.metadataHint")}>
         {(field) => (
-          <textarea {...field} name="metadata" rows="5" spellcheck={false} defaultValue={JSON.stringify(recording.userMetadata, undefined, 2)} />
+          <textarea
+            {...field}
+            name="metadata"
+            rows="5"
+            spellcheck={false}
+            defaultValue={JSON.stringify(recording.userMetadata, undefined, 2)}
+          />
         )}
       </Field>
       <Failure error={error} />

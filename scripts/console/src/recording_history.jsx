@@ -10,16 +10,38 @@ import { useViewer } from "./viewer.js";
 const EVENTS = /* GraphQL */ `
   query Events($account: ID!, $id: ID!, $since: String) {
     recordingEvents(first: 100, accountId: $account, since: $since, filter: { recordingId: $id }) {
-      nodes { id type time reason }
-      pageInfo { hasNextPage }
+      nodes {
+        id
+        type
+        time
+        reason
+      }
+      pageInfo {
+        hasNextPage
+      }
     }
   }
 `;
 const AUDIT = /* GraphQL */ `
   query Audit($account: ID!, $id: ID!) {
     auditLog(first: 100, filter: { accountId: $account, objectId: $id }) {
-      nodes { id at action outcome seconds ip way actor { kind id name } }
-      pageInfo { hasNextPage }
+      nodes {
+        id
+        at
+        action
+        outcome
+        seconds
+        ip
+        way
+        actor {
+          kind
+          id
+          name
+        }
+      }
+      pageInfo {
+        hasNextPage
+      }
     }
   }
 `;

@@ -78,7 +78,12 @@ function Row({ recording }) {
   return (
     <tr role="row">
       {COLUMNS.map(([name]) => (
-        <td key={name} role="cell" data-label={text(`list.column.${name}`)} class={cells[name] ? undefined : "no-value"}>
+        <td
+          key={name}
+          role="cell"
+          data-label={text(`list.column.${name}`)}
+          class={cells[name] ? undefined : "no-value"}
+        >
           {cells[name]}
         </td>
       ))}

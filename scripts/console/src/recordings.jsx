@@ -11,20 +11,54 @@ import { useViewer } from "./viewer.js";
 
 const RECORDINGS = /* GraphQL */ `
   query Recordings(
-    $account: ID!, $filter: RecordingFilter, $orderBy: RecordingOrder!, $trashed: Boolean!, $descendants: Boolean!
-    $first: Int, $after: String, $last: Int, $before: String
+    $account: ID!
+    $filter: RecordingFilter
+    $orderBy: RecordingOrder!
+    $trashed: Boolean!
+    $descendants: Boolean!
+    $first: Int
+    $after: String
+    $last: Int
+    $before: String
   ) {
     account(id: $account) {
       recordings(
-        filter: $filter, orderBy: $orderBy, trashed: $trashed, descendants: $descendants
-        first: $first, after: $after, last: $last, before: $before
+        filter: $filter
+        orderBy: $orderBy
+        trashed: $trashed
+        descendants: $descendants
+        first: $first
+        after: $after
+        last: $last
+        before: $before
       ) {
         nodes {
-          plainId accountId start durationMs label state reason ownerId from to
-          callerIdName callerIdNumber calleeIdName calleeIdNumber hold { at }
+          plainId
+          accountId
+          start
+          durationMs
+          label
+          state
+          reason
+          ownerId
+          from
+          to
+          callerIdName
+          callerIdNumber
+          calleeIdName
+          calleeIdNumber
+          hold {
+            at
+          }
         }
-        pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
-        totalCount totalCountIsExact
+        pageInfo {
+          hasNextPage
+          hasPreviousPage
+          startCursor
+          endCursor
+        }
+        totalCount
+        totalCountIsExact
       }
     }
   }

@@ -56,7 +56,9 @@ export function sessionEnded() {
 /** Use a pasted token or API key. Accept a header, and an address with a token, too. */
 export function useCredential(text) {
   const [, inAddress] = /#token=([^\s&]+)/.exec(text) ?? [];
-  const found = inAddress ? decodeURIComponent(inAddress) : text.trim().replace(/^(x-auth-token:|authorization:)?\s*(bearer\s)?\s*/i, "");
+  const found = inAddress
+    ? decodeURIComponent(inAddress)
+    : text.trim().replace(/^(x-auth-token:|authorization:)?\s*(bearer\s)?\s*/i, "");
   if (!PRINTABLE.test(found)) throw new ApiError("INVALID_INPUT");
   save({ credential: found });
 }

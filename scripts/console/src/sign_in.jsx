@@ -41,7 +41,8 @@ export function SignIn({ error, hasEnded, onSignedIn }) {
           <legend>{text("signIn.how")}</legend>
           {ways.map(([value, shown]) => (
             <label key={value} class="tick">
-              <input type="radio" name="way" value={value} checked={way === value} onChange={() => setWay(value)} /> {shown}
+              <input type="radio" name="way" value={value} checked={way === value} onChange={() => setWay(value)} />{" "}
+              {shown}
             </label>
           ))}
         </fieldset>

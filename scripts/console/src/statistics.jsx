@@ -9,16 +9,43 @@ import { useViewer } from "./viewer.js";
 
 const FIGURES = /* GraphQL */ `
   query Figures(
-    $account: ID!, $period: StatsPeriod!, $zone: String!, $bucket: StatsBucket, $groupBy: [StatsDimension!]
-    $orderBy: StatsOrder, $top: Int, $fill: Boolean!, $descendants: Boolean!
+    $account: ID!
+    $period: StatsPeriod!
+    $zone: String!
+    $bucket: StatsBucket
+    $groupBy: [StatsDimension!]
+    $orderBy: StatsOrder
+    $top: Int
+    $fill: Boolean!
+    $descendants: Boolean!
   ) {
     account(id: $account) {
       recordingStats(
-        period: $period, timeZone: $zone, bucket: $bucket, groupBy: $groupBy, orderBy: $orderBy, top: $top, fill: $fill
+        period: $period
+        timeZone: $zone
+        bucket: $bucket
+        groupBy: $groupBy
+        orderBy: $orderBy
+        top: $top
+        fill: $fill
         descendants: $descendants
       ) {
-        rows { bucketStart bucketEnd ownerId other count audioMs bytes failureRate }
-        total { count audioMs bytes failureRate }
+        rows {
+          bucketStart
+          bucketEnd
+          ownerId
+          other
+          count
+          audioMs
+          bytes
+          failureRate
+        }
+        total {
+          count
+          audioMs
+          bytes
+          failureRate
+        }
         asOf
       }
     }

@@ -55,7 +55,8 @@ const TEXTS = {
   "list.in.user": "User",
   "list.in.call": "Call",
   "list.searchHint.number": "The beginning of a number of the caller or the callee, such as +4930.",
-  "list.searchHint.name": "The beginning of the name of a caller, a callee or a recording. Upper and lower case are different.",
+  "list.searchHint.name":
+    "The beginning of the name of a caller, a callee or a recording. Upper and lower case are different.",
   "list.searchHint.label": "The beginning of the label. Upper and lower case are different.",
   "list.searchHint.user": "The id of the user.",
   "list.searchHint.call": "The id of the call, of its record (CDR) or of the whole interaction.",
@@ -169,7 +170,7 @@ const TEXTS = {
   "edit.name": "Name",
   "edit.nameHint": "For display and download. Leave it empty for the default name.",
   "edit.metadata": "Metadata",
-  "edit.metadataHint": "A JSON object, such as {\"case\": 7}.",
+  "edit.metadataHint": 'A JSON object, such as {"case": 7}.',
   "edit.submit": "Save",
 
   "player.title": "Audio",
@@ -393,16 +394,18 @@ const TEXTS = {
 
   "error.CONFLICT": "Another user changed it. Load the page again, and repeat your change.",
   "error.AUDIO": "The audio cannot be played. Try again, or download it.",
-  "error.NOT_JSON": "The metadata is not a JSON object. Write names and values in braces, such as {\"case\": 7}.",
+  "error.NOT_JSON": 'The metadata is not a JSON object. Write names and values in braces, such as {"case": 7}.',
   "error.title": "This did not work.",
   "error.UNREACHABLE": "The server cannot be reached. Check your connection, then try again.",
   "error.UNAVAILABLE": "The store of the recordings cannot be reached now. Nothing is lost. Try again in a moment.",
-  "error.UNAUTHENTICATED": "The server does not accept this token or key: it is wrong, expired or revoked. Get a new one.",
+  "error.UNAUTHENTICATED":
+    "The server does not accept this token or key: it is wrong, expired or revoked. Get a new one.",
   "error.WRONG_PASSWORD": "The account, the user name or the password is wrong.",
   "error.FORBIDDEN": "Your credentials do not allow this: {message}.",
   "error.NOT_FOUND": "It does not exist, or you have no access to it.",
   "error.RATE_LIMITED": "Too many requests. Wait a minute, then try again.",
-  "error.QUERY_TOO_BROAD": "The server would have to read too many recordings for this search. Choose a shorter time, or search for a full number or id.",
+  "error.QUERY_TOO_BROAD":
+    "The server would have to read too many recordings for this search. Choose a shorter time, or search for a full number or id.",
   "error.INVALID_CURSOR": "This page of the list no longer exists. Open the first page.",
   "error.INVALID_INPUT": "The server does not accept the input: {message}.",
   "error.INTERNAL": "The server failed: {message}. Try again. If it fails again, tell the operator of the server.",
