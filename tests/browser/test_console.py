@@ -247,6 +247,7 @@ def test_the_keyboard_controls_the_player(page: Page) -> None:
     )
     page.press(" ")
     page.until("document.querySelector('audio').paused")
+    assert findings(page) == []
 
 
 def test_a_policy_is_set_and_explained(page: Page) -> None:
