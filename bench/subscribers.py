@@ -2,8 +2,9 @@
 
     python -m bench.subscribers                1 000 sockets on one server (SQLite); on two servers (MongoDB)
     python -m bench.subscribers --quick        a small run, to check that it works
+    python -m bench.subscribers --sse          with event streams instead of WebSockets
 
-- Every subscriber has a socket of its own, all with the same document. A token has ten sockets.
+- Every subscriber has a connection of its own, all with the same document. A token has ten of them.
 - Another client of the store writes the changes. The time is from the return of that write to the last byte of the
   message at the subscriber. It is compared with that of a single subscriber.
 - The memory of a subscriber is the growth of the resident memory of the server process.
@@ -95,6 +96,30 @@ class Subscriber(asyncio.Protocol):
         self.transport.write(b"\x81" + length + bytes(4) + payload)
 
 
+class StreamSubscriber(Subscriber):
+    """The same with server-sent events."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Send the request."""
+        self.transport = transport
+        body = json.dumps({"query": QUERY})
+        head = (
+            f"POST /graphql HTTP/1.1\r\nHost: {self._host}\r\nAccept: text/event-stream\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            f"Authorization: Bearer {self._token}\r\n\r\n"
+        )
+        transport.write(f"{head}{body}".encode())
+
+    def data_received(self, data: bytes) -> None:
+        """Note a change, or that the response begins."""
+        if self.ready.done():
+            super().data_received(data)
+            return
+        self._head += data
+        if self._head.startswith(b"HTTP/1.1 200") and b"\r\n\r\n" in self._head:
+            self.ready.set_result(None)
+
+
 def resident(server: Server) -> int:
     """Return the resident memory of a server in bytes."""
     assert server.process is not None
@@ -123,14 +148,14 @@ def write_floor(number: int) -> float:
         return time.perf_counter() - began
 
 
-async def subscribed(servers: list[Server], tokens: list[str], number: int) -> list[Subscriber]:
+async def subscribed(kind: type[Subscriber], servers: list[Server], tokens: list[str], number: int) -> list[Subscriber]:
     """Open subscriptions, spread over the servers."""
     loop = asyncio.get_running_loop()
     found: list[Subscriber] = []
     for place in range(number):
         server, token = servers[place % len(servers)], tokens[place // PER_TOKEN // len(servers) % len(tokens)]
         host = f"127.0.0.1:{server.port}"
-        _, protocol = await loop.create_connection(lambda: Subscriber(host, token), "127.0.0.1", server.port)  # noqa: B023
+        _, protocol = await loop.create_connection(lambda: kind(host, token), "127.0.0.1", server.port)  # noqa: B023
         found.append(protocol)
     async with asyncio.timeout(60):
         await asyncio.gather(*(each.ready for each in found))
@@ -138,14 +163,20 @@ async def subscribed(servers: list[Server], tokens: list[str], number: int) -> l
 
 
 async def measure(
-    name: str, servers: list[Server], tokens: list[str], store: MetadataStore, numbers: list[int], changes: int
+    kind: type[Subscriber],
+    name: str,
+    servers: list[Server],
+    tokens: list[str],
+    store: MetadataStore,
+    numbers: list[int],
+    changes: int,
 ) -> None:
     """Measure with so many subscribers, one number after the other."""
     await store.open()
     writer = RecordingWriter(store)
     for number in numbers:
         before = sum(map(resident, servers))
-        subscribers = await subscribed(servers, tokens, number)
+        subscribers = await subscribed(kind, servers, tokens, number)
         (recording,) = tables.recordings(1)
         item = await writer.create(recording, Created(at=recording.created))
         committed: dict[int, float] = {}
@@ -200,16 +231,18 @@ def main() -> None:
     parser.add_argument("--subscribers", type=int, default=1_000)
     parser.add_argument("--store", choices=("sqlite", "mongodb"))
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--sse", action="store_true")
     wanted = parser.parse_args()
     number, changes = (20, 5) if wanted.quick else (wanted.subscribers, CHANGES)
     tokens = -(-number // PER_TOKEN)
+    kind = StreamSubscriber if wanted.sse else Subscriber
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         root = Path(folder)
         if wanted.store != "mongodb":
             server = Server(root / "one")
             found = make_tokens(server, tokens)
             with server:
-                asyncio.run(measure("SQLite", [server], found, SqliteStore(server.data), [1, number], changes))
+                asyncio.run(measure(kind, "SQLite", [server], found, SqliteStore(server.data), [1, number], changes))
         if wanted.store != "sqlite":
             mongod = stack.enter_context(Mongod(root / "mongod"))
             variables = {"RECORDINGS_MONGODB": mongod.uri, "RECORDINGS_KEY_FILE": str(root / "key")}
@@ -218,7 +251,7 @@ def main() -> None:
             for server in servers:
                 stack.enter_context(server)
             store = MongoStore(mongod.uri)
-            asyncio.run(measure("MongoDB, two servers", servers, found, store, [1, number], changes))
+            asyncio.run(measure(kind, "MongoDB, two servers", servers, found, store, [1, number], changes))
 
 
 if __name__ == "__main__":
