@@ -137,7 +137,7 @@ async def _subscribe_to_recordings(
         selection = replace(selection, types=RECORDING_EVENTS)
     place = context.since or value_or_none(since)
     cursor = None if place in {None, NOW} else await cursor_of(context, place)
-    reader = await context.events.follow(context.principal, selection, cursor)
+    reader = await context.events.follow(context.principal, selection, cursor, now=context.clock.now())
     return cast("AsyncGenerator[RecordingChange]", ChangeStream(reader, context.cursors))
 
 

@@ -12,6 +12,7 @@ from recordings.model.account import Principal, Scope
 from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import InvalidInput
 from recordings.model.feed_event import EventCursor, EventPosition, EventSelection
+from recordings.model.instants import EARLIEST, Millis
 from recordings.model.query import Query
 from recordings.ports.audit import Audit, Refusals
 from recordings.ports.live_events import MAX_QUEUED, LiveEvents
@@ -69,11 +70,12 @@ class EventFeed:
         selection: EventSelection,
         cursor: EventCursor | None,
         *,
+        now: Millis = EARLIEST,
         max_queued: int = MAX_QUEUED,
     ) -> EventReader:
         """Return a reader of all events of a selection after a cursor. The caller closes it. Raises as `page`.
 
-        Without a cursor, it reads the events that become visible from now on.
+        Without a cursor, it reads the events that become visible from now on. `now` is the time of this server.
         """
         query = Query(account_id=selection.account_id, owner_id=selection.owner_id, where=selection.where)
         target = AuditObject("events", None, selection.account_id)
@@ -87,7 +89,7 @@ class EventFeed:
             descendants=selection.descendants and principal.owner_id is None,
         )
         if cursor is None:
-            cursor = await cursor_behind_visible(self._store, allowed)
+            cursor = await cursor_behind_visible(self._store, allowed, now)
         return EventReader(self._store, self._live, allowed, cursor, max_queued=max_queued)
 
     async def now(self) -> EventCursor:

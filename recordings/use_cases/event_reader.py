@@ -26,7 +26,7 @@ from typing import Final
 from recordings.model.errors import InvalidInput
 from recordings.model.feed_event import EventCursor, EventPosition, EventSelection, FeedEvent
 from recordings.model.fields import RecordingRow
-from recordings.model.instants import EARLIEST, LATEST, Millis
+from recordings.model.instants import EARLIEST, LATEST, MINUTE, Millis
 from recordings.ports.live_events import MAX_QUEUED, LiveEvents, LiveQueue
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.change_feed import shown
@@ -39,6 +39,8 @@ PAGE: Final = 200
 """How many events are read at once."""
 _UNKNOWN: Final = EventPosition(LATEST)
 """The position of a seen event until it is read again."""
+VISIBLE_AGE: Final = MINUTE
+"""How far the watermark may be behind this server's clock."""
 MAX_VISIBLE: Final = 10_000
 """How many events behind the watermark a new reader skips. They are those of a few seconds."""
 MAX_ACCOUNTS: Final = 10_000
@@ -235,12 +237,14 @@ class EventReader:
         self._close_queue()
 
 
-async def cursor_behind_visible(store: MetadataStore, selection: EventSelection) -> EventCursor:
+async def cursor_behind_visible(store: MetadataStore, selection: EventSelection, now: Millis) -> EventCursor:
     """Return the cursor behind all events that are visible now: behind the watermark, it names them as seen."""
+    accounts = await _accounts_of(store, selection)
+    # Before the watermark: a server that has just started waits for it, and events of that time are new.
+    visible = await store.events(accounts, EventPosition(now - VISIBLE_AGE), None, MAX_VISIBLE)
     watermark = await store.watermark()
-    position = EventPosition(watermark)
-    visible = await store.events(await _accounts_of(store, selection), position, None, MAX_VISIBLE)
-    return EventCursor(position, tuple(mark_of(*event.key) for event in visible))
+    seen = tuple(mark_of(*event.key) for event in visible if event.stamp >= watermark)
+    return EventCursor(EventPosition(watermark), seen)
 
 
 async def _accounts_of(store: MetadataStore, selection: EventSelection) -> Sequence[str]:

@@ -145,7 +145,7 @@ class Webhooks:
             pair = new_secret_pair(secret)
             await self._secrets.replace(principal, webhook, pair)
             await self._audit.record(principal, AuditAction.WEBHOOK, target, change="create")
-            cursor = await cursor_behind_visible(self._store, webhook.selection)
+            cursor = await cursor_behind_visible(self._store, webhook.selection, now)
             progress = WebhookProgress(webhook_id=webhook.id, cursor=cursor, due_at=now + FIRST_CHECK)
             await self._store.insert_webhook(webhook, progress)
         self._ring(webhook.id)

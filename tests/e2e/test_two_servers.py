@@ -9,6 +9,7 @@ import pytest
 
 from tests.adapters.audio.made_files import make
 from tests.e2e.installation import ACCOUNT, make_key, revoke_all
+from tests.e2e.live_socket import CALLS, CHANGES, closed, following, subscribed
 from tests.e2e.pair import Pair, audio, codes, live
 from tests.e2e.server import Client, until
 from tests.e2e.sound import decode
@@ -46,8 +47,13 @@ def states(client: Client) -> dict[tuple[str, str], str]:
 
 
 def test_a_call_is_recorded_through_any_server(pair: Pair) -> None:
-    with pair.one.call(60, "--account", ACCOUNT) as call:
+    token = pair.at_other.http.headers["X-Auth-Token"]
+    with (
+        subscribed(pair.other, token, calls=CALLS, changes=CHANGES) as socket,
+        pair.one.call(60, "--account", ACCOUNT) as call,
+    ):
         until(lambda: live(pair.at_other) == [call.id] == live(pair.at_one))
+        assert following(socket, "calls")["call"]["callId"] == call.id
         taken = pair.at_other.do("startRecording", callId=call.id, format="WAV")
         assert taken["state"] == "RECORDING"
         identity = taken["plainId"]
@@ -62,7 +68,11 @@ def test_a_call_is_recorded_through_any_server(pair: Pair) -> None:
         assert pair.at_other.do("stopRecording", id=identity)["state"] == "FINALIZING"
         assert codes(pair.at_one.mutate("stopRecording", id=identity)) == ["NOT_RECORDING"]
         stored = pair.at_other.wait_for(identity, "STORED")
+        kinds = [following(socket, "changes")["kind"] for _ in range(8)]
+        assert kinds == ["REQUESTED", "STARTED", "PAUSED", "RESUMED", "MASKED", "UNMASKED", "ENDED", "STORED"]
         assert call.hang_up() == 0
+        while following(socket, "calls")["kind"] != "ENDED":
+            pass
     until(lambda: live(pair.at_other) == [])
     assert (stored["endCause"], stored["media"]["channels"]) == ("STOPPED", 2)
     whole = audio(pair.at_one, identity)
@@ -124,13 +134,18 @@ def test_a_revocation_counts_at_every_server_within_five_seconds(pair: Pair) -> 
         return httpx.post(url, headers={"X-Auth-Token": key}, json={"query": "{ __typename }"}).status_code
 
     assert [status(url) for url in urls] == [200, 200]
-    with StreamCall(pair.one.url, pair.ingest, "one") as one, StreamCall(pair.other.url, pair.ingest, "other") as other:
+    with (
+        StreamCall(pair.one.url, pair.ingest, "one") as one,
+        StreamCall(pair.other.url, pair.ingest, "other") as other,
+        subscribed(pair.other, key, calls=CALLS) as socket,
+    ):
         until(lambda: sorted(live(pair.at_one)) == ["one", "other"])
+        assert {following(socket, "calls")["call"]["callId"] for _ in range(2)} == {"one", "other"}
         revoke_all(pair.one.data, **pair.one.variables)
         began = time.monotonic()
         for url in urls:
             until(lambda: status(url) == 401, pause=0.1)  # noqa: B023 - used at once
-        assert [one.wait_for_close(), other.wait_for_close()] == [1008, 1008]
+        assert [one.wait_for_close(), other.wait_for_close(), closed(socket)] == [1008, 1008, 4403]
         # One second more, for a machine under load.
         assert time.monotonic() - began < 6
 
