@@ -1,8 +1,8 @@
-"""The delivery of one webhook, while a server has its lease: which event is sent when, and what is stored then.
+"""The delivery of one webhook, while a server has its lease: when each event is sent, and when the progress is saved.
 
-The events of a recording are sent in their order: one that failed waits in the progress, and holds back the later ones
-of its recording, but no others. The progress is one document, so the cursor and the waiting events are saved together.
-What was delivered since the last save is sent again after a crash, with the same ids.
+The events of a recording are sent in their order. A failed event waits in the progress, and holds back the later ones of
+its recording, but no others. The progress is one document, so the cursor and the waiting events are saved together.
+Events that were delivered after the last save are sent again after a crash, with the same ids.
 
 While a receiver is down, one event is tried at a time, and the cursor stays. No event is given up then.
 """
@@ -104,7 +104,7 @@ class WebhookRun:
         self._has_replayed = self._must_reopen = False
         self._saved_at = clock.now()
 
-    # What is to do
+    # State
 
     @property
     def is_over(self) -> bool:
@@ -345,7 +345,7 @@ class WebhookRun:
             self._progress = replace(before, pause_until=max(before.pause_until, now + pause_after(0, retry_after)))
 
     def _settle(self, job: Job) -> None:
-        """Remove an event from the waiting ones, or settle it among those that were read."""
+        """Remove an event from the waiting ones, or settle it among the read ones."""
         self._waiting.remove(job.event)
         for each in self._read:
             if each.event.key == job.event.key:
