@@ -1,6 +1,6 @@
 """The delivery of one webhook, while a server has its lease: when each event is sent, and when the progress is saved.
 
-The events of a recording are sent in their order. A failed event waits in the progress, and holds back the later ones of
+The events of a recording are sent in their order. A failed event waits in the progress, and holds back later ones of
 its recording, but no others. The progress is one document, so the cursor and the waiting events are saved together.
 Events that were delivered after the last save are sent again after a crash, with the same ids.
 
