@@ -11,9 +11,9 @@ from adapters.audio.peaks import Waveform
 from adapters.audio.render_job import file_of, part_of
 from adapters.audio.worker_main import TakesLonger
 from adapters.audio.worker_process import Limits, WorkerDied, WorkerProcess
+from adapters.fair_queue import FairQueue
 from recordings.model.ids import check_file_name
 from recordings.ports.audio import NotAudio, Rendered, SpooledAudio, Target
-from recordings.use_cases.fair_queue import FairQueue
 
 _GIB: Final = 1 << 30
 SHORT_SECONDS: Final = 3.0

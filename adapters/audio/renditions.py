@@ -17,10 +17,10 @@ from adapters.audio.audio_workers import AudioWorkers, AudioWorkersBusyError
 from adapters.audio.encoding import FORMATS, max_length
 from adapters.audio.file_cache import CachedFile, FolderCache, size_on_disk
 from adapters.audio.peaks import MAX_DURATION, Waveform
+from adapters.fair_queue import FairQueue
 from recordings.model.instants import MINUTE
 from recordings.model.recording import Media
 from recordings.ports.audio import Codec, SpooledAudio, Target, Track
-from recordings.use_cases.fair_queue import FairQueue
 
 Read = Callable[[str], AsyncIterator[bytes]]
 """`MediaStore.read` for a whole object."""

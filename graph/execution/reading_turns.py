@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Final, TypeVar
 
-from recordings.use_cases.fair_queue import FairQueue
+from adapters.fair_queue import FairQueue
 
 SHARE: Final = 0.25
 """The largest part of the time that reading may take, after a burst."""

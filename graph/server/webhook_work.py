@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from secrets import token_hex
 from typing import Final
 
+from adapters.fair_queue import FairQueue
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
 from recordings.model.instants import SECOND, Millis
@@ -19,7 +20,6 @@ from recordings.ports.clock import Clock
 from recordings.ports.live_events import LiveEvents
 from recordings.ports.recording_store import MetadataStore, StoreUnavailableError
 from recordings.ports.webhook_store import Endpoint, WebhookClaim, WebhookReporter
-from recordings.use_cases.fair_queue import FairQueue
 from recordings.use_cases.webhook_attempt import WebhookRequests
 from recordings.use_cases.webhook_run import LEASE, Job, WebhookRun
 

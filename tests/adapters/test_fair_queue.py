@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordings.use_cases.fair_queue import HALF_LIFE, FairQueue
+from adapters.fair_queue import HALF_LIFE, FairQueue
 
 
 class Requests:
