@@ -144,10 +144,10 @@ class _Wrapping:
 
     def _webhook(self, method: Method) -> Method:
         @wraps(method)
-        async def call(requests: Any, webhook: Any, event: Any, row: Any) -> Any:
+        async def call(requests: Any, webhook: Any, event: Any, *more: Any) -> Any:
             with self._span("webhook", self._recordings.of(event.subject), SpanKind.CLIENT) as span:
                 span.set_attributes({"webhook.id": webhook.id, "event.type": event.type.value})
-                answer = await method(requests, webhook, event, row)
+                answer = await method(requests, webhook, event, *more)
                 if answer is not None and answer.status is not None:
                     span.set_attribute("http.response.status_code", answer.status)
                 return answer
@@ -164,8 +164,8 @@ class _Wrapping:
 
     def _with_trace_header(self, method: Method) -> Method:
         @wraps(method)
-        async def call(sender: Any, request: Any) -> Any:
-            return await method(sender, replace(request, headers={**request.headers, **_outgoing()}))
+        async def call(sender: Any, request: Any, *more: Any) -> Any:
+            return await method(sender, replace(request, headers={**request.headers, **_outgoing()}), *more)
 
         return call
 

@@ -139,7 +139,7 @@ class WebhookProgress:
     - `cursor`: the receiver got all events up to it, except `waiting` ones.
     - `replay`: the replay that runs now.
     - `waiting`: events that failed, and the later ones of their recordings, by position.
-    - `failures`, `failing_since`: the attempts since the last success, all of them failed.
+    - `failures`, `failing_since`, `last_failure`: the attempts since the last success, all of them failed.
     - `pauses`, `pause_until`: the receiver is down or throttles. No attempt is made before this time. `pauses` counts
       the pauses since the last success.
     - `given_up`, `given_up_since`: how many events were given up after all attempts, and the stamp of the first one.
@@ -156,6 +156,7 @@ class WebhookProgress:
     waiting: tuple[WaitingEvent, ...] = ()
     failures: int = 0
     failing_since: Millis | None = None
+    last_failure: Millis | None = None
     pauses: int = 0
     pause_until: Millis = 0
     given_up: int = 0

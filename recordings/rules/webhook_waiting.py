@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from recordings.model.feed_event import FeedEvent
+from recordings.model.feed_event import EventPosition, FeedEvent
 from recordings.model.instants import Millis
 from recordings.model.webhook import WaitingEvent
 
@@ -41,13 +41,16 @@ class WaitingEvents:
         """Return true if an event waits."""
         return any(each.event.key == event.key for each in self._by_subject.get(event.subject, ()))
 
-    def put_behind(self, event: FeedEvent) -> None:
-        """Let an event wait for the earlier ones of its subject."""
-        self._by_subject[event.subject].append(WaitingEvent(event, 0, 0))
+    def put(self, waiting: WaitingEvent, *, is_head_sent: bool = False) -> None:
+        """Add an event at its place. A replay reads events that are earlier than waiting ones.
 
-    def put_first(self, waiting: WaitingEvent) -> None:
-        """Let an event wait for its next attempt, before the later ones of its subject."""
-        self._by_subject.setdefault(waiting.event.subject, deque()).appendleft(waiting)
+        It comes behind a head that is being sent.
+        """
+        events = self._by_subject.setdefault(waiting.event.subject, deque())
+        place, first = len(events), 1 if is_head_sent else 0
+        while place > first and events[place - 1].event.position > waiting.event.position:
+            place -= 1
+        events.insert(place, waiting)
 
     def remove(self, event: FeedEvent) -> None:
         """Remove an event if it is the head of its subject."""
@@ -57,10 +60,10 @@ class WaitingEvents:
             if not events:
                 del self._by_subject[event.subject]
 
-    def due(self, now: Millis, in_flight: Collection[str]) -> WaitingEvent | None:
-        """Return the head that is due and had the fewest attempts. Leave out subjects `in_flight`."""
+    def due(self, now: Millis, in_flight: Collection[str], last: EventPosition | None = None) -> WaitingEvent | None:
+        """Return the due head with the fewest attempts. Leave out subjects `in_flight`, and heads behind `last`."""
         heads = (events[0] for subject, events in self._by_subject.items() if subject not in in_flight)
-        found = (each for each in heads if each.due_at <= now)
+        found = (each for each in heads if each.due_at <= now and (last is None or each.event.position <= last))
         return min(found, key=lambda each: (each.attempts, each.event.position), default=None)
 
     def make_due(self, now: Millis) -> None:

@@ -9,23 +9,25 @@ from recordings.ports.recording_store import MetadataStore
 
 
 async def disable_webhook(
-    store: MetadataStore, webhook_id: str, reason: DisabledReason, detail: str, now: Millis
+    store: MetadataStore, webhook: Webhook, reason: DisabledReason, detail: str, now: Millis
 ) -> Webhook | None:
     """Disable a webhook, and store the event about it. Return the webhook, or `None` if nothing was changed.
+
+    It stays enabled if a client changed it meanwhile: failures with the former settings do not count.
 
     Raises:
         StoreUnavailableError: the store does not answer. The call can be repeated.
     """
-    found = await store.webhook(webhook_id)
-    if found is None or not found.webhook.enabled:
+    found = await store.webhook(webhook.id)
+    if found is None or found.webhook.revision != webhook.revision:
         return None
     disabled = replace(
-        found.webhook,
+        webhook,
         disabled=reason,
         disabled_at=now,
         disabled_detail=detail,
         modified=now,
-        revision=found.webhook.revision + 1,
+        revision=webhook.revision + 1,
     )
     # First the event: a crash between the two writes repeats both, and the event has the same id.
     await store.add_event(_event_of(disabled))

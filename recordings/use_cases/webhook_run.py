@@ -14,12 +14,7 @@ from typing import Final
 from recordings.model.feed_event import EventCursor, FeedEvent
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import DAY, MINUTE, SECOND, Millis
-from recordings.model.webhook import (
-    DisabledReason,
-    WaitingEvent,
-    WebhookAnswer,
-    WebhookAttempt,
-)
+from recordings.model.webhook import DisabledReason, WaitingEvent, WebhookAnswer, WebhookAttempt
 from recordings.ports.clock import Clock
 from recordings.ports.live_events import LiveEvents
 from recordings.ports.recording_store import MetadataStore
@@ -29,6 +24,8 @@ from recordings.rules.webhook_retries import (
     DISABLED_AFTER,
     DOWN_AFTER,
     Verdict,
+    disabled_from,
+    next_look,
     pause_after,
     verdict_of,
     wait_after,
@@ -96,9 +93,12 @@ class WebhookRun:
         self._reporter = reporter
         self._reader: EventReader | None = None
         self._read: deque[_Read] = deque()
+        self._read_to = endpoint.progress.cursor.position
         self._waiting = WaitingEvents(endpoint.progress.waiting)
         self._in_flight: dict[str, Job] = {}
         self._attempts: list[WebhookAttempt] = []
+        self._asked_until: Millis = 0
+        """The end of the pause that the receiver asked for."""
         self._disabled: tuple[DisabledReason, str] | None = None
         self._is_caught_up = self._is_dirty = self._is_lost = False
         self._has_replayed = self._must_reopen = False
@@ -139,7 +139,8 @@ class WebhookRun:
     @property
     def must_save(self) -> bool:
         """True if the progress must be saved, or the lease be renewed."""
-        age = self._clock.now() - self._saved_at
+        # The age is negative if the clock was set back.
+        age = abs(self._clock.now() - self._saved_at)
         return age >= RENEW or (self._is_dirty and age >= SAVE)
 
     @property
@@ -150,8 +151,8 @@ class WebhookRun:
         if (self._read or not self._is_caught_up) and not self._is_full:
             times.append(0)
         due = [max(min(times), self._progress.pause_until)] if times else []
-        if self._progress.failing_since is not None:
-            due.append(self._progress.failing_since + DISABLED_AFTER)
+        if (disabled_at := disabled_from(self.webhook, self._progress)) is not None:
+            due.append(disabled_at)
         return min(due, default=None)
 
     @property
@@ -166,8 +167,8 @@ class WebhookRun:
         Raises:
             StoreUnavailableError: the store does not answer.
         """
-        now, since = self._clock.now(), self._progress.failing_since
-        if since is not None and now >= since + DISABLED_AFTER:
+        disabled_at = disabled_from(self.webhook, self._progress)
+        if disabled_at is not None and self._clock.now() >= disabled_at:
             self._disabled = DisabledReason.FAILING, f"all attempts failed for {DISABLED_AFTER // DAY} days"
         pages = 0
         while self._can_read:
@@ -213,13 +214,15 @@ class WebhookRun:
         )
         # After a crash, the cursor may be before an event that waits.
         is_known = self._waiting.has(event)
+        self._read_to = event.position
         self._read.append(_Read(event, found.row, found.cursor, is_settled=is_known or not is_wanted))
 
     def _settle_read(self) -> None:
         """Put the events behind waiting ones of their recordings, and move the cursor behind the settled ones."""
         for each in self._read:
             if not each.is_settled and each.event.subject in self._waiting and not self._is_full:
-                self._waiting.put_behind(each.event)
+                is_sent = each.event.subject in self._in_flight
+                self._waiting.put(WaitingEvent(each.event, 0, 0), is_head_sent=is_sent)
                 each.is_settled = self._is_dirty = True
         cursor = self._progress.cursor
         while self._read and self._read[0].is_settled:
@@ -267,7 +270,9 @@ class WebhookRun:
         return None
 
     def _waiting_job(self) -> Job | None:
-        head = self._waiting.due(self._clock.now(), self._in_flight)
+        # A replay may still read earlier events of the same recordings.
+        last = None if self._progress.replay is None or self._is_full else self._read_to
+        head = self._waiting.due(self._clock.now(), self._in_flight, last)
         return None if head is None else Job(head.event, None, head.attempts)
 
     async def send(self, job: Job) -> None:
@@ -312,8 +317,9 @@ class WebhookRun:
         now, since = self._clock.now(), self._progress.failing_since
         was_down = self._progress.pauses > 0 and since is not None and now - since >= DOWN_FOR
         self._settle(job)
+        # The success of an earlier request does not end the pause that the receiver asked for.
         self._progress = replace(
-            self._progress, failures=0, failing_since=None, pauses=0, pause_until=0, last_success=now
+            self._progress, failures=0, failing_since=None, pauses=0, pause_until=self._asked_until, last_success=now
         )
         if was_down:
             # The receiver is back: it gets everything now.
@@ -329,15 +335,17 @@ class WebhookRun:
             self._progress = replace(before, given_up=before.given_up + 1, given_up_since=since)
             self._reporter.given_up(self.webhook, job.event)
         else:
-            self._waiting.put_first(WaitingEvent(job.event, attempts, now + wait))
-        failures = before.failures + 1
-        self._progress = replace(self._progress, failures=failures, failing_since=before.failing_since or now)
+            self._waiting.put(WaitingEvent(job.event, attempts, now + wait))
+        failures, since = before.failures + 1, before.failing_since or now
+        self._progress = replace(self._progress, failures=failures, failing_since=since, last_failure=now)
         if verdict is Verdict.THROTTLED or failures >= DOWN_AFTER:
             self._pause(now, answer.retry_after)
 
     def _pause(self, now: Millis, retry_after: Millis | None) -> None:
         """Pause. Of requests that failed at the same time, only the first one makes the pause longer."""
         before = self._progress
+        if retry_after is not None:
+            self._asked_until = max(self._asked_until, now + retry_after)
         if now >= before.pause_until:
             until = now + pause_after(before.pauses, retry_after)
             self._progress = replace(before, pauses=before.pauses + 1, pause_until=until)
@@ -362,14 +370,14 @@ class WebhookRun:
         if self._is_lost:
             return False
         if self._disabled is not None:
-            disabled = await disable_webhook(self._store, self.webhook.id, *self._disabled, self._clock.now())
+            disabled = await disable_webhook(self._store, self.webhook, *self._disabled, self._clock.now())
             if disabled is not None:
                 self._reporter.disabled(disabled)
         now, attempts = self._clock.now(), list(self._attempts)
         saved = replace(
             self._progress,
             waiting=self._waiting.sorted,
-            due_at=self.due_at if release else now + LEASE,
+            due_at=next_look(self.webhook, self.due_at, now) if release else now + LEASE,
             holder="" if release else self._progress.holder,
             revision=self._progress.revision + 1,
         )

@@ -12,7 +12,7 @@ from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.errors import Conflict, Forbidden, InvalidInput, InvalidState, NotFound, Problem, problem
 from recordings.model.feed_event import EventInclude, EventType
 from recordings.model.ids import MAX_ID, is_hex_id, new_id
-from recordings.model.instants import LATEST, SECOND, Millis, to_iso
+from recordings.model.instants import LATEST, Millis, to_iso
 from recordings.model.options import MAX_URL, WEB
 from recordings.model.query import check
 from recordings.model.webhook import (
@@ -32,6 +32,7 @@ from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.ports.webhook_store import Endpoint
 from recordings.rules.access import require_scope
+from recordings.rules.webhook_retries import KNOWN_AFTER
 from recordings.rules.webhook_settings import problems_of, with_values
 from recordings.rules.webhook_signature import new_secret_pair
 from recordings.use_cases.authorized import Authorized
@@ -40,8 +41,6 @@ from recordings.use_cases.save_event import MAX_TRIES
 from recordings.use_cases.webhook_attempt import WebhookRequests
 from recordings.use_cases.webhook_secrets import WebhookSecrets
 
-FIRST_CHECK: Final[Millis] = 30 * SECOND
-"""After this time, some server looks for the events of a new webhook, also if every server missed its creation."""
 _CHANGEABLE: Final = frozenset(each.name for each in fields(Webhook)) - {
     "id", "account_id", "created", "modified", "revision", "old_secret_until", "disabled", "disabled_at",
     "disabled_detail",
@@ -146,7 +145,7 @@ class Webhooks:
             await self._secrets.replace(principal, webhook, pair)
             await self._audit.record(principal, AuditAction.WEBHOOK, target, change="create")
             cursor = await cursor_behind_visible(self._store, webhook.selection, now)
-            progress = WebhookProgress(webhook_id=webhook.id, cursor=cursor, due_at=now + FIRST_CHECK)
+            progress = WebhookProgress(webhook_id=webhook.id, cursor=cursor, due_at=now + KNOWN_AFTER)
             await self._store.insert_webhook(webhook, progress)
         self._ring(webhook.id)
         return NewSecret(Endpoint(webhook, progress), pair.secret)
@@ -156,8 +155,8 @@ class Webhooks:
     ) -> Endpoint:
         """Change a webhook, if it has this `revision`.
 
-        A webhook that is enabled again continues where its delivery stopped. Raises as `create`, and `Conflict` if the
-        revision is another one.
+        A webhook that is enabled again continues where its delivery stopped. With another URL, its waiting events are
+        tried again at once. Raises as `create`, and `Conflict` if the revision is another one.
         """
         with self._refusals(principal, webhook_id):
             for _ in range(MAX_TRIES):
@@ -168,7 +167,8 @@ class Webhooks:
                 changed = self._changed(found.webhook, values)
                 await self._record(principal, changed, "update", fields=sorted(values))
                 if await self._store.save_webhook(changed):
-                    await self._restart(webhook_id, is_fresh=changed.enabled and not found.webhook.enabled)
+                    is_other = not found.webhook.enabled or changed.url != found.webhook.url
+                    await self._restart(webhook_id, is_fresh=changed.enabled and is_other)
                     return await self._load(principal, webhook_id)
             raise _keeps_changing(webhook_id)
 
@@ -200,6 +200,7 @@ class Webhooks:
                 await self._record(principal, changed, "rotate secret")
                 # First the time: a secret is never without the signature of the former one.
                 if await self._store.save_webhook(changed):
+                    await self._restart(webhook_id, is_fresh=False)
                     await self._secrets.replace(principal, changed, pair)
                     return NewSecret(await self._load(principal, webhook_id), pair.secret)
             raise _keeps_changing(webhook_id)
@@ -233,6 +234,8 @@ class Webhooks:
                     running = f"from {to_iso(progress.replay.since)} to {to_iso(progress.replay.until)}"
                     raise InvalidState(f"a replay {running} is running: wait for its end", path=("id",))
                 await self._record(principal, webhook, "replay", since=to_iso(since), until=to_iso(end))
+                first = progress.given_up_since
+                is_all = wanted is None and end >= now and (first is None or since <= first)
                 changed = replace(
                     progress,
                     cursor=start_of(since),
@@ -240,8 +243,8 @@ class Webhooks:
                     waiting=tuple(replace(each, due_at=now) for each in progress.waiting),
                     pauses=0,
                     pause_until=0,
-                    given_up=0,
-                    given_up_since=None,
+                    given_up=0 if is_all else progress.given_up,
+                    given_up_since=None if is_all else first,
                     due_at=now,
                     holder="",
                     revision=progress.revision + 1,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ from recordings.model.webhook import (
 )
 from recordings.ports.recording_store import MetadataStore
 from recordings.ports.webhook_store import Endpoint, WebhookClaim
-from recordings.rules.webhook_retries import JITTER, MAX_ATTEMPTS, WAITS
+from recordings.rules.webhook_retries import JITTER, KNOWN_AFTER, MAX_ATTEMPTS, WAITS, Verdict, verdict_of
 from recordings.use_cases.webhook_attempt import WebhookRequests
 from recordings.use_cases.webhook_run import AT_ONCE, LEASE, Job, WebhookRun
 from tests.support.fake_clock import FakeClock
@@ -289,7 +290,8 @@ async def test_a_receiver_that_is_down_gets_one_request_at_a_time_and_then_every
     assert len(world.progress.waiting) < 30
     assert world.progress.given_up == 0
     world.answer = lambda _: OK
-    await world.work_until(started + 105 * HOUR)
+    # A pause is 24 hours and up to 20 % more.
+    await world.work_until(started + 110 * HOUR)
     assert len({event.key for event in world.delivered}) == 300
     in_order(world.delivered)
     assert world.progress.waiting == ()
@@ -379,3 +381,86 @@ async def test_an_idle_webhook_is_due_at_no_time() -> None:
     world.happen("a")
     await world.settle()
     assert (world.progress.due_at, world.progress.holder) == (None, "")
+
+
+async def test_a_service_that_was_stopped_for_five_days_tries_again_before_it_disables() -> None:
+    world = Delivery()
+    world.answer = lambda _: BAD
+    world.happen("a")
+    await world.settle()
+    world.clock.move(6 * DAY)
+    world.answer = lambda _: OK
+    await world.settle()
+    assert world.store.endpoints[HOOK.id].webhook.enabled
+    assert [event.key for event in world.delivered] == [("a", 0)]
+
+
+async def test_a_late_success_does_not_end_the_pause_that_the_receiver_asked_for() -> None:
+    world = Delivery()
+    world.answer = lambda event: WebhookAnswer(429, retry_after=HOUR) if event.subject == "a" else OK
+    for subject in "abcdef":
+        world.happen(subject)
+    await world.settle()
+    assert [event.subject for event in world.sent] == list("abcd")
+    assert world.progress.pause_until == world.clock.now() + HOUR
+    world.answer = lambda _: OK
+    await world.work_until(world.clock.now() + HOUR)
+    assert {event.subject for event in world.delivered} == set("abcdef")
+
+
+async def test_a_replay_keeps_the_order_of_a_recording_whose_first_events_were_given_up() -> None:
+    world = Delivery()
+    world.answer = lambda _: BAD
+    for _ in range(5):
+        world.happen("a")
+    await world.work_until(world.clock.now() + 4 * DAY)
+    assert world.progress.given_up > 0
+    world.answer = lambda _: OK
+    now = world.clock.now()
+    replay = Replay(since=0, until=world.store.now + 1, resume=world.progress.cursor)
+    waiting = tuple(replace(each, due_at=now) for each in world.progress.waiting)
+    changed = replace(
+        world.progress, cursor=start_of(0), replay=replay, waiting=waiting, pause_until=0, due_at=now,
+        revision=world.progress.revision + 1,
+    )  # fmt: skip
+    assert await world.store.save_progress(changed)
+    await world.settle()
+    assert [event.revision for event in world.delivered] == list(range(5))
+
+
+async def test_a_410_with_former_settings_does_not_disable_the_webhook() -> None:
+    world = Delivery()
+    world.answer = lambda _: WebhookAnswer(410)
+    world.happen("a")
+    assert await world.lease()
+    assert await world.store.save_webhook(replace(HOOK, url="https://example.net/", revision=HOOK.revision + 1))
+    while await world.step():
+        pass
+    assert world.run is not None
+    await world.run.close()
+    assert world.store.endpoints[HOOK.id].webhook.enabled
+    assert world.store.added == []
+
+
+async def test_a_changed_webhook_is_looked_at_again_when_every_server_knows_it() -> None:
+    changed = FakeClock().now()
+    world = Delivery(replace(HOOK, modified=changed))
+    await world.settle()
+    assert world.progress.due_at == changed + KNOWN_AFTER
+    await world.work_until(changed + KNOWN_AFTER)
+    assert world.progress.due_at is None
+
+
+async def test_progress_is_saved_although_the_clock_was_set_back() -> None:
+    world = Delivery()
+    world.happen("a")
+    assert await world.lease()
+    await world.step()
+    assert world.run is not None
+    world.clock.move(-HOUR)
+    assert world.run.must_save
+
+
+@pytest.mark.parametrize("error", ["", "the response has more than 1048576 bytes"])
+def test_a_410_counts_although_its_body_is_too_long(error: str) -> None:
+    assert verdict_of(WebhookAnswer(410, error=error)) is Verdict.GONE

@@ -229,3 +229,32 @@ async def test_public_keys_follow_a_rotation(opened: Opened) -> None:
     assert former == first != second
     await opened.use_cases.rotate_secret(ADMIN, webhook_id, overlap=0)
     assert first not in await opened.use_cases.public_keys(ADMIN, webhook_id)
+
+
+async def test_another_url_is_tried_at_once(opened: Opened) -> None:
+    made = (await opened.use_cases.create(ADMIN, URL)).endpoint
+    now = opened.clock.now()
+    paused = replace(made.progress, pause_until=now + DAY, failing_since=now, failures=9, revision=2)
+    assert await opened.store.save_progress(paused)
+    found = await opened.use_cases.update(ADMIN, made.webhook.id, {"name": "x"})
+    assert found.progress.pause_until == now + DAY
+    found = await opened.use_cases.update(ADMIN, made.webhook.id, {"url": "https://example.net/"})
+    assert (found.progress.pause_until, found.progress.failing_since, found.progress.failures) == (0, None, 0)
+
+
+async def test_a_rotation_ends_the_lease_of_a_server_that_signs_with_the_former_settings(opened: Opened) -> None:
+    made = (await opened.use_cases.create(ADMIN, URL)).endpoint
+    assert await opened.store.save_progress(replace(made.progress, holder="node", revision=2))
+    opened.rung.clear()
+    rotated = await opened.use_cases.rotate_secret(ADMIN, made.webhook.id)
+    assert (rotated.endpoint.progress.holder, opened.rung) == ("", [made.webhook.id])
+
+
+async def test_a_replay_of_a_part_keeps_the_number_of_events_that_were_given_up(opened: Opened) -> None:
+    made = (await opened.use_cases.create(ADMIN, URL)).endpoint
+    assert await opened.store.save_progress(replace(made.progress, given_up=3, given_up_since=7, revision=2))
+    found = await opened.use_cases.replay(ADMIN, made.webhook.id, 8)
+    assert (found.progress.given_up, found.progress.given_up_since) == (3, 7)
+    assert await opened.store.save_progress(replace(found.progress, replay=None, revision=4))
+    found = await opened.use_cases.replay(ADMIN, made.webhook.id, 7)
+    assert (found.progress.given_up, found.progress.given_up_since) == (0, None)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from opentelemetry import trace
@@ -15,11 +15,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from adapters.delivery.delivery_file import DeliveryFile
+from adapters.delivery.webhook_sender import HttpWebhookSender
 from adapters.metadata.sqlite import SqliteStore
 from graph.server.request_log import RequestLog
 from graph.tracing.instrument import instrumented
 from graph.tracing.recording_context import RecordingContexts
 from recordings.model.feed_event import EventType, FeedEvent
+from recordings.model.webhook import WebhookRequest
 from tests.e2e.installation import ACCOUNT, make_account, make_ingest
 from tests.e2e.server import Server, until
 from tests.e2e.server import command as run_command
@@ -28,6 +30,7 @@ from tests.servers.customer_server import Customer
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
+REQUEST = WebhookRequest("POST", "https://example.org/", {}, b"")
 
 
 @pytest.fixture
@@ -105,6 +108,16 @@ def test_a_delivery_carries_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
         trace_id = f"{span.get_span_context().trace_id:032x}"
     assert headers["Content-Type"] == "audio/mpeg"
     assert headers["traceparent"].split("-")[1] == trace_id
+
+
+async def test_a_webhook_is_sent_with_its_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def send(*given: Any) -> tuple[Any, ...]:
+        return given
+
+    monkeypatch.setattr(HttpWebhookSender, "send", send)
+    with instrumented(TracerProvider()):
+        _, request, limit = cast("Any", await HttpWebhookSender.send(cast("Any", None), REQUEST, 8))
+    assert (request.url, limit) == (REQUEST.url, 8)
 
 
 def test_another_server_uses_a_trace_of_the_recordings_id() -> None:
