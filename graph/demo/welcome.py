@@ -22,7 +22,7 @@ The demo account is ready. {recordings}
 a query      {query}
 
 changes      {subscription}
-             (paste it into GraphiQL, run it there, and change a recording)
+             ({run_it}, then change a recording)
 
 with curl    {curl}
 
@@ -49,6 +49,7 @@ def welcome_text(settings: Settings, demo: Demo, token: str, program: Sequence[s
         hours=TOKEN_SECONDS // 3_600,
         query=QUERY,
         subscription=SUBSCRIPTION,
+        run_it="run it in GraphiQL" if settings.graphiql else "run it with a client of docs/clients.md",
         curl=shlex.join(curl(endpoint, token, QUERY)),
         call=shlex.join([*program, "call", *_installation_options(settings)]),
     )

@@ -177,7 +177,6 @@ async def test_the_endpoint_needs_a_name_to_choose_among_several_operations() ->
         {"method": "GET", "headers": SAFE},
         {"method": "GET", "params": {"query": MUTATION}, "headers": SAFE},
         {"method": "GET", "params": {"query": "{ __typename }", "variables": "{"}, "headers": SAFE},
-        {"method": "PUT", "json": {"query": "{ __typename }"}},
         {"method": "DELETE"},
     ],
 )
@@ -259,25 +258,3 @@ async def test_the_page_is_only_for_a_get_that_accepts_html_and_has_no_query() -
             response = await send(app, **ask)
             assert 400 <= response.status_code < 500
             assert response.content != page
-
-
-async def test_both_close_a_websocket_in_the_same_way() -> None:
-    made = services(RandomRecordings(Random(1), 0.0))
-
-    async def closed_by(app: ASGIApp, headers: list[tuple[bytes, bytes]]) -> list[Any]:
-        sent: list[Any] = []
-
-        async def receive() -> Any:
-            return {"type": "websocket.connect"}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        await app({"type": "websocket", "path": "/graphql", "headers": headers}, receive, send)
-        return sent
-
-    for protocol in (b"", b"graphql-ws", b"graphql-transport-ws", b"other"):
-        headers = [(b"sec-websocket-protocol", protocol), (b"origin", b"http://other.test")] if protocol else []
-        ours = await closed_by(graphql_app(made, SETTINGS), headers)
-        assert ours == await closed_by(StrawberryView(made, SETTINGS, SCHEMA), headers)
-        assert [message["type"] for message in ours] == ["websocket.close"]
