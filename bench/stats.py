@@ -3,6 +3,7 @@
     python -m bench.stats                    a million recordings in each store (about 15 minutes on two busy cores)
     python -m bench.stats --rows 20000       fewer, to check that it works
     python -m bench.stats --store SQLite     one store
+    python -m bench.stats --folder DIR       keep the stores, and use them again in the next run
 
 It prints the time in which the rollups are built, each question with both times, the six figures of a dashboard through
 GraphQL (requests, bytes, time), and the cost of the marks for a write. The exit status is 1 if a target is missed.
@@ -249,7 +250,9 @@ def use_cases(store: Any) -> Recordings:
 
 
 async def build(bench: Any, rows: int) -> None:
-    await bench.store.add_account(Account(ACCOUNT, "bench", 0))
+    if not await bench.store.add_account(Account(ACCOUNT, "bench", 0)):
+        # A kept store.
+        return
     start = time.perf_counter()
     await bench.fill(rows)
     print(f"# {bench.name}: {rows:,} recordings in {time.perf_counter() - start:.0f} s", flush=True)
@@ -369,14 +372,13 @@ async def measure(bench: Any, rows: int) -> list[str]:
     return missed
 
 
-async def run(rows: int, store: str | None) -> list[str]:
+async def run(rows: int, store: str | None, folder: Path) -> list[str]:
     missed: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="recordings-bench-") as folder:
-        if store in {None, Sqlite.name}:
-            missed += await measure(Sqlite(Path(folder)), rows)
-        if store in {None, Mongo.name}:
-            with Mongod(Path(folder, "mongod")) as server:
-                missed += await measure(Mongo(server.uri), rows)
+    if store in {None, Sqlite.name}:
+        missed += await measure(Sqlite(folder), rows)
+    if store in {None, Mongo.name}:
+        with Mongod(folder / "mongod") as server:
+            missed += await measure(Mongo(server.uri), rows)
     return missed
 
 
@@ -385,8 +387,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--store", choices=[Sqlite.name, Mongo.name])
+    parser.add_argument("--folder", type=Path, help="keep the stores here, and use them again in the next run")
     options = parser.parse_args()
-    missed = asyncio.run(run(options.rows, options.store))
+    with tempfile.TemporaryDirectory(prefix="recordings-bench-") as folder:
+        missed = asyncio.run(run(options.rows, options.store, options.folder or Path(folder)))
     print(*missed, sep="\n")
     return 1 if missed else 0
 

@@ -13,6 +13,7 @@ from recordings.model.query import HasMetadata
 
 TERMS: Final = "metadata_terms"
 """The name of the terms, as a field of a selection."""
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 MAX_TERM: Final = 128
 """A longer term is replaced by its SHA-256, so that an index entry is short."""
 
@@ -38,5 +39,5 @@ def term_of(condition: HasMetadata) -> str:
 def _term(key: str, *value: Any) -> str:
     # Equal numbers have one form: 1.0 is 1.
     plain = [int(each) if isinstance(each, float) and each.is_integer() else each for each in value]
-    text = json.dumps([key, *plain], separators=(",", ":"))
+    text = _encode([key, *plain])
     return text if len(text) <= MAX_TERM else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -6,11 +6,13 @@ with a compare-and-set on `revision`. Fields that the v2 document has, too, have
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
+from functools import cache
+from operator import attrgetter
 from typing import Any, Final, Self, cast
 
-from recordings.model.fields import RecordingRow
+from recordings.model.fields import FIELDS, FieldType, RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.options import RecordingOptions
 from recordings.model.policy_trace import Consent, PolicyTrace
@@ -298,7 +300,10 @@ class Recording:
 
     def to_row(self) -> RecordingRow:
         """Return all fields as plain values (str, int, bool, None, list, dict), in a fixed order."""
-        row = {name: _plain(getattr(self, attribute)) for attribute, name in _ATTRIBUTES.items()}
+        row = dict(zip(_ATTRIBUTES.values(), _VALUES(self), strict=True))
+        for name in _NOT_PLAIN:
+            if row[name] is not None:
+                row[name] = _plain(row[name])
         row["shelf"] = self.shelf.value
         row["active_call"] = self.active_call
         return cast("RecordingRow", row)
@@ -327,6 +332,10 @@ IN_PROGRESS: Final = frozenset({State.REQUESTED, State.ARMED, State.RECORDING, S
 SHELVES: Final = {State.TRASHED: Shelf.TRASH, State.PURGED: Shelf.GONE}
 
 _ATTRIBUTES: Final = {item.name: item.name.rstrip("_") for item in fields(Recording)}
+_VALUES: Final = attrgetter(*_ATTRIBUTES)
+_NOT_PLAIN: Final = [
+    name for name in _ATTRIBUTES.values() if FIELDS[name].type not in {FieldType.TEXT, FieldType.NUMBER}
+]
 _ENUMS: Final[Mapping[str, type[StrEnum]]] = {
     "state": State,
     "reason": Reason,
@@ -352,12 +361,20 @@ ROW_FIELDS: Final = (*_ATTRIBUTES.values(), "shelf", "active_call")
 
 
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in _SCALARS:
+        return value
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return dict(value)
-    if hasattr(value, "__dataclass_fields__"):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
-    return value
+    if is_dataclass(value):
+        return {name: _plain(getattr(value, name)) for name in _names_of(type(value))}
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+@cache
+def _names_of(kind: Any) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))
+
+
+_SCALARS: Final = frozenset({str, int, bool, float})

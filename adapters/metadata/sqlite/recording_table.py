@@ -26,6 +26,7 @@ from recordings.ports.recording_store import Claim, DueState, Taken, Unique
 
 log: Final = logging.getLogger(__name__)
 _JSON: Final = frozenset(names_of(FieldType.OBJECT, FieldType.FREE_FORM))
+_JSON_PLACES: Final = [place for place, name in enumerate(ROW_FIELDS) if name in _JSON]
 _COLUMNS: Final = ", ".join(column(name) for name in ROW_FIELDS)
 _ID: Final = ROW_FIELDS.index("id")
 _WRITTEN: Final = ", ".join((_COLUMNS, *PARTS, FACETS, TERMS, "work", "changed"))
@@ -80,7 +81,10 @@ _CLAIM: Final = (
 def values_of(recording: Recording) -> list[Any]:
     """Return the column values of a recording: in the order of `ROW_FIELDS`, then those of indexes only."""
     row = recording.to_row()
-    values = [encode(value) if name in _JSON and value is not None else value for name, value in row.items()]
+    values: list[Any] = list(row.values())
+    for place in _JSON_PLACES:
+        if values[place] is not None:
+            values[place] = encode(values[place])
     terms = terms_of(row["user_metadata"])
     work = work_of(row["state"], value_of(row, "delivery_state"))
     indexed = (facets_of(row), None if terms is None else encode(terms), work)
