@@ -161,7 +161,7 @@ class Sqlite:
 
     @asynccontextmanager
     async def without_marks(self) -> AsyncIterator[None]:
-        names = ("stats_inserted", "stats_updated", "stats_deleted")
+        names = ("stats_updated", "stats_deleted")
         with sqlite3.connect(self._path) as connection:
             found = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
             triggers = [sql for name, sql in found if name in names]

@@ -23,6 +23,7 @@ from adapters.metadata.sqlite import recording_table as sqlite_recordings
 from adapters.metadata.sqlite import where as sqlite_where
 from adapters.metadata.sqlite.database import connect
 from adapters.metadata.sqlite.sqlite_store import FILE
+from adapters.metadata.sqlite.terms_schema import ADD_ALL_TERMS
 from recordings.model.ids import new_recording_id
 from recordings.model.query import PageRequest, Query
 from recordings.model.recording import Media, Recording, State
@@ -138,6 +139,7 @@ class Sqlite(StoreBench):
             connection.execute("BEGIN")
             connection.executemany(sqlite_recordings.INSERT, batch)
             connection.execute("COMMIT")
+        connection.execute(ADD_ALL_TERMS)
         for _, statement in indexes:
             connection.execute(statement)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -161,8 +163,10 @@ class Sqlite(StoreBench):
         connection.close()
 
     async def former_insert(self, recording: Recording) -> None:
-        """Insert a recording as before the indexes of fields."""
-        await self.store.insert(recording)
+        """Insert a recording as before the indexes of fields: without terms and marks."""
+        await self.store._database.write(
+            lambda connection: connection.execute(sqlite_recordings.INSERT, sqlite_recordings.values_of(recording))
+        )
 
     async def fall_due(self) -> None:
         await asyncio.to_thread(self._fall_due)

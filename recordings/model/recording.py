@@ -6,7 +6,7 @@ with a compare-and-set on `revision`. Fields that the v2 document has, too, have
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import cache
 from operator import attrgetter
@@ -367,7 +367,7 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    if is_dataclass(value):
+    if hasattr(value, "__dataclass_fields__"):
         return {name: _plain(getattr(value, name)) for name in _names_of(type(value))}
     return dict(value) if isinstance(value, Mapping) else value
 

@@ -1,8 +1,8 @@
 """The SQLite file: its mode, its connections, its reads and its writes.
 
-One thread does all writes. It does all waiting writes in one transaction, so that they share one `fsync`. Each write
-has its own savepoint, so a failed write does not affect the others. No write is acknowledged before the COMMIT. Other
-threads do the reads, which see the last commit.
+One thread does all writes. It does all waiting writes in one transaction, so that they share one `fsync`. A failed
+write does not affect the others: the transaction is then done again, with a savepoint for each write. No write is
+acknowledged before the COMMIT. Other threads do the reads, which see the last commit.
 
 Each transaction first advances the change clock by at least one, in its own write. All recordings that it writes get
 this instant as `changed`. Transactions follow one another, so the `changed` of a commit is later than that of every
@@ -263,18 +263,38 @@ def commit_together(
     before: Callable[[], None] = lambda: None,
     begin: Call = lambda _connection: None,
 ) -> list[Outcome]:
-    """Run writes in one transaction, after the check `before` and `begin`. If it fails, all of them fail."""
+    """Run writes in one transaction, after the check `before` and `begin`. If it fails, all of them fail.
+
+    If one write fails, the transaction is done again with a savepoint for each, so that the others succeed. Savepoints
+    from the beginning would make SQLite copy each page before it changes it.
+    """
     try:
         before()
-        connection.execute("BEGIN IMMEDIATE")
-        begin(connection)
-        outcomes = [_run_in_savepoint(connection, call) for call in calls]
+        outcomes = _run_all(connection, calls, begin)
         connection.execute("COMMIT")
     except Exception as error:  # noqa: BLE001 - the caller receives it
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         return [(None, error)] * len(calls)
     return outcomes
+
+
+def _run_all(connection: sqlite3.Connection, calls: Sequence[Call], begin: Call) -> list[Outcome]:
+    _begin(connection, begin)
+    try:
+        return [(call(connection), None) for call in calls]
+    except Exception:
+        if len(calls) == 1:
+            raise
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+    _begin(connection, begin)
+    return [_run_in_savepoint(connection, call) for call in calls]
+
+
+def _begin(connection: sqlite3.Connection, begin: Call) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    begin(connection)
 
 
 def advance_clock(connection: sqlite3.Connection) -> None:

@@ -367,6 +367,7 @@ MIGRATIONS: Final = (
     work_schema.STATEMENTS,
     stats_schema.MARK_DAYS,
     webhook_schema.STATEMENTS,
+    (*terms_schema.WITHOUT_INSERTS, *stats_schema.WITHOUT_INSERTS),
 )
 """Step n migrates `user_version` n to n + 1."""
 

@@ -17,7 +17,7 @@ from adapters.metadata.row_fields import decode, encode
 from adapters.metadata.sqlite import event_table, recording_table
 from adapters.metadata.sqlite.database import Database, connect
 from adapters.metadata.sqlite.migrations import CHANGE_CLOCK, TABLE
-from adapters.metadata.sqlite.recording_table import INSERT_CHANGED, values_of
+from adapters.metadata.sqlite.recording_table import INSERT_CHANGED, note_inserted, values_of
 from adapters.metadata.stored_kinds import TABLES
 from recordings.model.query import OrderField
 from recordings.model.recording import ROW_FIELDS, Recording
@@ -150,10 +150,11 @@ def _add_plain(connection: sqlite3.Connection, kind: str, rows: Sequence[Row]) -
 
 
 def _add_recordings(connection: sqlite3.Connection, _kind: str, rows: Sequence[Row]) -> None:
-    connection.executemany(
-        INSERT_CHANGED,
-        [(*values_of(Recording.from_row(row)), row["changed"]) for row in rows],  # type: ignore[arg-type]
-    )
+    for row in rows:
+        recording = Recording.from_row(row)  # type: ignore[arg-type]
+        values = values_of(recording)
+        connection.execute(INSERT_CHANGED, (*values, row["changed"]))
+        note_inserted(connection, recording, values)
 
 
 def _add_events(connection: sqlite3.Connection, _kind: str, rows: Sequence[Row]) -> None:

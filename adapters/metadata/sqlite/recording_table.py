@@ -16,11 +16,14 @@ from adapters.metadata.row_fields import decode_column, encode
 from adapters.metadata.selections import FACETS
 from adapters.metadata.sqlite import event_table
 from adapters.metadata.sqlite.migrations import CHANGE_CLOCK, DUE, LEASED, OVERDUE, TABLE, column
+from adapters.metadata.sqlite.stats_schema import MARK_SLOT
+from adapters.metadata.sqlite.terms_schema import ADD_TERMS
 from recordings.model.feed_event import FeedEvent
 from recordings.model.fields import FIELDS, PARTS, FieldType, RecordingRow, names_of, value_of
 from recordings.model.instants import Millis
 from recordings.model.query import prefix_end
 from recordings.model.recording import IN_PROGRESS, ROW_FIELDS, Recording, State
+from recordings.model.rollup import Level
 from recordings.model.work import Work, work_of
 from recordings.ports.recording_store import Claim, DueState, Taken, Unique
 
@@ -38,7 +41,11 @@ INSERT_CHANGED: Final = (
     f"INSERT OR IGNORE INTO {TABLE} ({_WRITTEN}) VALUES ({', '.join('?' * (len(ROW_FIELDS) + len(PARTS) + 4))})"
 )
 """Inserts a row of another store, with its own time of the change."""
-_SAVE: Final = f"UPDATE {TABLE} SET ({_WRITTEN}) = ({_VALUES}) WHERE id = ? AND revision = ?"
+_WRITTEN_NAMES: Final = (*ROW_FIELDS, *PARTS, FACETS, TERMS, "work")
+_TERMS_PLACE: Final = _WRITTEN_NAMES.index(TERMS)
+_BEFORE: Final = (
+    f"SELECT {', '.join(column(name) for name in _WRITTEN_NAMES)} FROM {TABLE} WHERE id = ? AND revision = ?"
+)
 _OTHER_ROW: Final = f"SELECT 1 FROM {TABLE} WHERE id != :own AND"
 _FIND_DUPLICATE: Final = {
     Unique.ID: f"{_OTHER_ROW} id = :id",
@@ -129,12 +136,25 @@ def _readable(cursor: Iterable[tuple[Any, ...]]) -> list[Recording]:
 
 def insert(connection: sqlite3.Connection, recording: Recording, event: FeedEvent | None = None) -> None:
     """Insert a recording and its event, or raise `Taken` with the value that exists."""
+    values = values_of(recording)
     try:
-        connection.execute(INSERT, values_of(recording))
+        connection.execute(INSERT, values)
     except sqlite3.IntegrityError as error:
         raise _taken(connection, recording) or error from error
+    note_inserted(connection, recording, values)
     if event is not None:
         event_table.add(connection, event)
+
+
+def note_inserted(connection: sqlite3.Connection, recording: Recording, values: Sequence[Any]) -> None:
+    """Add the terms of an inserted row, and mark its slot.
+
+    A trigger for inserts would do this, too, but then SQLite copies each page before it changes it: about thirty.
+    """
+    if (terms := values[_TERMS_PLACE]) is not None:
+        place = (recording.account_id, recording.shelf.value, recording.start, recording.id)
+        connection.execute(ADD_TERMS, (*place, terms))
+    connection.execute(MARK_SLOT, (Level.QUARTER.start(recording.start), recording.account_id))
 
 
 def _taken(connection: sqlite3.Connection, recording: Recording, own: str = "") -> Taken | None:
@@ -152,13 +172,25 @@ def save(connection: sqlite3.Connection, recording: Recording, expected: int, ev
 
     Raise `Taken` if another recording has a unique value.
     """
+    before = connection.execute(_BEFORE, (recording.id, expected)).fetchone()
+    if before is None:
+        return False
+    # SQLite writes to the index of each named column, also if its value is the same.
+    values = zip(_WRITTEN_NAMES, before, values_of(recording), strict=True)
+    changed = {name: value for name, was, value in values if value != was}
     try:
-        is_written = connection.execute(_SAVE, [*values_of(recording), recording.id, expected]).rowcount == 1
+        connection.execute(_save(tuple(changed)), (*changed.values(), recording.id))
     except sqlite3.IntegrityError as error:
         raise _taken(connection, recording, own=recording.id) or error from error
-    if is_written and event is not None:
+    if event is not None:
         event_table.add(connection, event)
-    return is_written
+    return True
+
+
+@lru_cache(maxsize=256)
+def _save(names: tuple[str, ...]) -> str:
+    changes = ", ".join((*(f"{column(name)} = ?" for name in names), f"changed = {_NOW}"))
+    return f"UPDATE {TABLE} SET {changes} WHERE id = ?"
 
 
 def remove(connection: sqlite3.Connection, recording_id: str) -> None:

@@ -1,5 +1,7 @@
 """The tables of rollups, and the triggers that mark a slot in the transaction that changes one of its recordings.
 
+An insert marks its slot itself (`recording_table.note_inserted`).
+
 A mark has a random version, so that a counter recognises a slot that changed while it was counted.
 """
 
@@ -51,6 +53,11 @@ def mark(row: str) -> str:
     )
 
 
+MARK_SLOT: Final = (
+    f"INSERT INTO {MARKS} (level, at, account_id, version) VALUES ({int(Level.QUARTER)}, ?, ?, random()) "
+    "ON CONFLICT (level, at, account_id) DO UPDATE SET version = excluded.version"
+)
+"""Marks the quarter-hour of an inserted recording."""
 _NAMES: Final = ", ".join(f'"{name}"' for name in _COLUMNS)
 _CHANGED: Final = " OR ".join(f'OLD."{name}" IS NOT NEW."{name}"' for name in _COLUMNS)
 MARK_EXISTING: Final = (
@@ -81,3 +88,5 @@ MARK_DAYS: Final = (
     ),
 )
 """The migration step that gives the days the cells of their hours."""
+WITHOUT_INSERTS: Final = ("DROP TRIGGER stats_inserted",)
+"""The migration step after which an insert marks its slot (`recording_table.note_inserted`)."""

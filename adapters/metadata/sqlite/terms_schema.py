@@ -1,6 +1,7 @@
-"""The table of the terms of user metadata (`adapters.metadata.metadata_terms`). Triggers keep it.
+"""The table of the terms of user metadata (`adapters.metadata.metadata_terms`).
 
-Only recordings with metadata have rows in it. The recordings keep their terms as a JSON list, for the triggers.
+Inserts add to it, and triggers keep it afterwards. Only recordings with metadata have rows in it. The recordings keep
+their terms as a JSON list, for the triggers.
 """
 
 # ruff: noqa: S608 - the names in these statements are constants
@@ -32,14 +33,16 @@ _DROP_TERMS: Final = (
     f"DELETE FROM {TERM_TABLE} WHERE account_id = old.account_id AND shelf = old.shelf AND start = old.start "
     f"AND id = old.id AND term IN (SELECT value FROM json_each(old.{TERMS}));"
 )
+ADD_TERMS: Final = f"INSERT OR IGNORE INTO {TERM_TABLE} SELECT ?, ?, value, ?, ? FROM json_each(?)"
+"""Adds the terms of an inserted recording."""
 _INDEXED_BY_TERMS: Final = ("account_id", "shelf", "start", "id", TERMS)
 
 _REPLACE_TERMS: Final = f"{_DROP_TERMS} {_ADD_TERMS}"
 _KEYS: Final = ", ".join(_INDEXED_BY_TERMS)
 _CHANGED: Final = " OR ".join(f"old.{name} IS NOT new.{name}" for name in _INDEXED_BY_TERMS)
 
-_ADD_ALL: Final = (
-    f"INSERT INTO {TERM_TABLE} SELECT account_id, shelf, value, start, recordings.id "
+ADD_ALL_TERMS: Final = (
+    f"INSERT OR IGNORE INTO {TERM_TABLE} SELECT account_id, shelf, value, start, recordings.id "
     f"FROM recordings CROSS JOIN json_each({TERMS})"
 )
 
@@ -47,11 +50,13 @@ STATEMENTS: Final = (
     _TERMS,
     f"ALTER TABLE recordings ADD COLUMN {TERMS} TEXT",
     f"UPDATE recordings SET {TERMS} = terms_of_json(user_metadata) WHERE user_metadata != '{{}}'",
-    _ADD_ALL,
+    ADD_ALL_TERMS,
     f"CREATE TRIGGER terms_inserted AFTER INSERT ON recordings WHEN new.{TERMS} IS NOT NULL BEGIN {_ADD_TERMS} END",
     f"CREATE TRIGGER terms_deleted AFTER DELETE ON recordings WHEN old.{TERMS} IS NOT NULL BEGIN {_DROP_TERMS} END",
     f"CREATE TRIGGER terms_updated AFTER UPDATE OF {_KEYS} ON recordings WHEN {_CHANGED} BEGIN {_REPLACE_TERMS} END",
 )
+WITHOUT_INSERTS: Final = ("DROP TRIGGER terms_inserted",)
+"""The migration step after which the statement of an insert adds the terms (`recording_table.note_inserted`)."""
 
 
 def add_functions(connection: sqlite3.Connection) -> None:

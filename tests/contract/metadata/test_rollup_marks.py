@@ -12,7 +12,7 @@ from adapters.metadata.mongodb import MongoStore
 from adapters.metadata.mongodb.slot_marks import LONG_PAUSE
 from adapters.metadata.sqlite import SqliteStore
 from adapters.metadata.sqlite.sqlite_store import FILE
-from adapters.metadata.sqlite.stats_schema import MARKS, PARTS, STATEMENTS
+from adapters.metadata.sqlite.stats_schema import MARKS, PARTS, STATEMENTS, WITHOUT_INSERTS
 from recordings.model.account import Account
 from recordings.model.instants import DAY, MINUTE, SECOND
 from recordings.model.recording import Recording
@@ -50,11 +50,11 @@ async def test_a_file_of_an_earlier_release_is_counted(stores: Stores, tmp_path:
     history = await history_of(store, 20)
     await store.close()
     with sqlite3.connect(tmp_path / FILE) as connection:
-        for name in ("stats_inserted", "stats_updated", "stats_deleted"):
+        for name in ("stats_updated", "stats_deleted"):
             connection.execute(f"DROP TRIGGER {name}")
         for name in (MARKS, PARTS):
             connection.execute(f"DROP TABLE {name}")
-        for statement in STATEMENTS:
+        for statement in (*STATEMENTS, *WITHOUT_INSERTS):
             connection.execute(statement)
     again = SqliteStore(tmp_path)
     await again.open()
