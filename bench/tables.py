@@ -164,9 +164,8 @@ class Sqlite(StoreBench):
 
     async def former_insert(self, recording: Recording) -> None:
         """Insert a recording as before the indexes of fields: without terms and marks."""
-        await self.store._database.write(
-            lambda connection: connection.execute(sqlite_recordings.INSERT, sqlite_recordings.values_of(recording))
-        )
+        store: Any = self.store
+        await store._write(lambda each: each.execute(sqlite_recordings.INSERT, sqlite_recordings.values_of(recording)))
 
     async def fall_due(self) -> None:
         await asyncio.to_thread(self._fall_due)

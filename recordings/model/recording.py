@@ -361,14 +361,15 @@ ROW_FIELDS: Final = (*_ATTRIBUTES.values(), "shelf", "active_call")
 
 
 def _plain(value: Any) -> Any:
-    if value is None or type(value) in _SCALARS:
+    kind: Any = type(value)
+    if value is None or kind in _SCALARS:
         return value
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in _names_of(type(value))}
+        return {name: _plain(getattr(value, name)) for name in _names_of(kind)}
     return dict(value) if isinstance(value, Mapping) else value
 
 
