@@ -16,6 +16,7 @@ import multiprocessing
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ from tests.servers.mongod import Mongod
 
 ACCOUNTS: Final = {"A": "a" * 32, "B": "b" * 32}
 ROUNDS: Final = 3
+SENT: Final = ""
+"""The key of the number of slow queries."""
 PAGES: Final = 60
 """How many pages of each account one round reads."""
 NO_RATE_LIMIT: Final = {"RECORDINGS_GRAPHQL_BURST": "1000000000", "RECORDINGS_GRAPHQL_PER_SECOND": "1000000000"}
@@ -80,12 +83,15 @@ class Times:
     busy: list[float] = field(default_factory=list)
 
 
-def send_slow(url: str, token: str, clients: int, run: Event, end: Event, sent: Any) -> None:
+def send_slow(url: str, token: str, clients: int, run: Event, end: Event, results: Any) -> None:
     """Send slow queries while `run` is set, until `end`. This is the process of account A's slow clients."""
-    asyncio.run(_send_slow(url, token, clients, run, end, sent))
+    results.put(asyncio.run(_send_slow(url, token, clients, run, end)))
 
 
-async def _send_slow(url: str, token: str, clients: int, run: Event, end: Event, sent: Any) -> None:
+async def _send_slow(url: str, token: str, clients: int, run: Event, end: Event) -> Counter[str]:
+    """Return how many queries were sent, and how many failed with each message."""
+    sent: Counter[str] = Counter()
+
     async def send(client: httpx.AsyncClient, first: int) -> None:
         number = first
         while not end.is_set():
@@ -95,13 +101,14 @@ async def _send_slow(url: str, token: str, clients: int, run: Event, end: Event,
             body = {"query": SLOW[number % len(SLOW)]}
             response = await client.post(f"{url}/graphql", json=body)
             number += 1
-            codes = {error["extensions"]["code"] for error in response.json().get("errors", ())}
-            sent[0] += 1
-            sent[1] += bool(codes - {"QUERY_TOO_BROAD"})
+            errors = response.json().get("errors", ())
+            sent[SENT] += 1
+            sent.update(each["message"] for each in errors if each["extensions"]["code"] != "QUERY_TOO_BROAD")
 
     limits = httpx.Limits(max_connections=clients)
     async with httpx.AsyncClient(headers={"x-auth-token": token}, timeout=60, limits=limits) as client:
         await asyncio.gather(*(send(client, number) for number in range(clients)))
+    return sent
 
 
 async def plain_pages(url: str, tokens: dict[str, str], times: dict[str, list[float]]) -> None:
@@ -121,8 +128,8 @@ async def plain_pages(url: str, tokens: dict[str, str], times: dict[str, list[fl
 async def measure(name: str, server: Server, tokens: dict[str, str], clients: int) -> None:
     """Print the ratios of the plain pages of both accounts."""
     context = multiprocessing.get_context("spawn")
-    run, end, sent = context.Event(), context.Event(), context.Array("l", 2)
-    slow = context.Process(target=send_slow, args=(server.url, tokens["A"], clients, run, end, sent), daemon=True)
+    run, end, results = context.Event(), context.Event(), context.Queue()
+    slow = context.Process(target=send_slow, args=(server.url, tokens["A"], clients, run, end, results), daemon=True)
     slow.start()
     found = {name: Times() for name in tokens}
     busy_seconds = 0.0
@@ -137,8 +144,11 @@ async def measure(name: str, server: Server, tokens: dict[str, str], clients: in
         # The running queries end.
         await asyncio.sleep(1)
     end.set()
+    sent = await asyncio.to_thread(results.get)
     await asyncio.to_thread(slow.join)
-    print(f"{name}: {clients} clients of A sent {sent[0] / busy_seconds:.0f} slow queries/s, {sent[1]} failed")
+    print(
+        f"{name}: {clients} clients of A sent {sent.pop(SENT) / busy_seconds:.0f} slow queries/s, failed: {dict(sent)}"
+    )
     for account, times in found.items():
         for percent in (50, 99):
             quiet, busy = (statistics.quantiles(each, n=100)[percent - 1] for each in (times.quiet, times.busy))
