@@ -35,6 +35,8 @@ def configuration(folder: Path, port: int, ports: Sequence[int]) -> str:
     servers = "".join(f"    server 127.0.0.1:{each} max_fails=1 fail_timeout=2s;\n" for each in ports)
     text, count = re.subn(r"(    server 10\.0\.0\.\d:8000 [^\n]*\n)+", servers, text)
     assert count == 1
+    # The servers of the tests drain for one second only.
+    text = text.replace("keepalive_timeout 4s;", "keepalive_timeout 300ms;")
     text = re.sub(r"server {\n    listen 80;.*?\n}\n", "", text, flags=re.DOTALL)
     text = re.sub(r"^ *ssl_.*\n", "", text, flags=re.MULTILINE)
     text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")

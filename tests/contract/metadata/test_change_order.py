@@ -131,5 +131,12 @@ class TestSlowWrites:
                 await mongodb.save(relabelled(slow, "slow"), 0)
             with pytest.raises(StoreUnavailableError):
                 await mongodb.claim_due(claim)
+            # The client may give up a moment before the server does.
+            running: list[dict[str, Any]] = [
+                {"$currentOp": {}},
+                {"$match": {"active": True, "ns": f"{mongodb_database}.recordings"}},
+            ]
+            while await (await client.admin.aggregate(running)).to_list():  # noqa: ASYNC110 - the server has no event
+                await asyncio.sleep(0.01)
             await session.abort_transaction()
         assert await mongodb.load(slow.id) == slow
