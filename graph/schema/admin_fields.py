@@ -1,16 +1,13 @@
 """The queries of an administrator: users, API keys, ingest addresses and retention rules."""
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, TypeVar, cast
 
 import strawberry
 from strawberry import UNSET
 
 from graph.schema.admin_types import (
     ApiKey,
-    Connection,
     IngestAddress,
-    ListPage,
     RetentionRule,
     User,
     address_source,
@@ -19,11 +16,11 @@ from graph.schema.admin_types import (
 )
 from graph.schema.field_info import Info
 from graph.schema.global_id import ACCOUNT, plain
+from graph.schema.list_page import Connection, cut_page
 from graph.schema.page_arguments import After, Before, First, Last, PageArguments
 from graph.schema.partial_input import value_or_none
 from graph.schema.policy_inputs import ACCOUNT_ID
 from recordings.model import account as domain
-from recordings.model.item_list import take_page
 from recordings.model.query import Position
 from recordings.rules.cursor import TimeList
 from recordings.use_cases.administration import ManagedUser
@@ -44,7 +41,7 @@ async def resolve_users(
     context = info.context
     found = await context.administration.users(context.principal, plain_account(account_id))
     arguments = PageArguments.of(first, after, last, before)
-    return cast("Connection[User]", _page(info, TimeList.USERS, arguments, found, user_source))
+    return cast("Connection[User]", cut_page(info, TimeList.USERS, arguments, found, _position, user_source))
 
 
 async def resolve_keys(
@@ -59,7 +56,7 @@ async def resolve_keys(
     context = info.context
     found = await context.administration.keys(context.principal, plain_account(account_id))
     arguments = PageArguments.of(first, after, last, before)
-    return cast("Connection[ApiKey]", _page(info, TimeList.KEYS, arguments, found, key_source))
+    return cast("Connection[ApiKey]", cut_page(info, TimeList.KEYS, arguments, found, _position, key_source))
 
 
 async def resolve_addresses(
@@ -74,7 +71,7 @@ async def resolve_addresses(
     context = info.context
     found = await context.administration.ingest_addresses(context.principal, plain_account(account_id))
     arguments = PageArguments.of(first, after, last, before)
-    page = _page(info, TimeList.INGEST_ADDRESSES, arguments, found, address_source)
+    page = cut_page(info, TimeList.INGEST_ADDRESSES, arguments, found, _position, address_source)
     return cast("Connection[IngestAddress]", page)
 
 
@@ -91,20 +88,5 @@ def plain_account(account_id: str | None) -> str | None:
     return None if given is None else plain(given, ACCOUNT)
 
 
-def _page(
-    info: Info, kind: TimeList, arguments: PageArguments, found: Sequence[Listed], source: Callable[[Listed], Any]
-) -> ListPage:
-    """Return a page of a whole list. An account has few of these items."""
-
-    def position(item: Listed) -> Position:
-        return Position(item.created, item.id)
-
-    cursors = info.context.cursors
-    request = arguments.page_request(cursors, kind, None, info.context.max_page)
-    page = take_page(found, request, position, descending=False) if request.limit else []
-    edges = [{"node": source(item), "cursor": cursors.encode(kind, position(item))} for item in page]
-    ends = {
-        "hasNextPage": bool(page) and page[-1] != found[-1],
-        "hasPreviousPage": bool(page) and page[0] != found[0],
-    }
-    return ListPage(edges, len(found), ends)
+def _position(item: Listed) -> Position:
+    return Position(item.created, item.id)

@@ -1,19 +1,15 @@
 """The types of what an administrator manages: users, API keys, ingest addresses and retention rules."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Final, cast
 
 import strawberry
 
 from graph.schema.enums import Scope
-from graph.schema.node_types import PageInfo
 from graph.schema.scalars import DateTime
 from recordings.model import account as domain
 from recordings.model.user import PrivLevel
 from recordings.use_cases.administration import ManagedUser
 
-Item = TypeVar("Item")
 _CREATED: Final = "The time at which it was created."
 _REVOKED: Final = "The time at which it was revoked. Null if it is valid."
 
@@ -57,48 +53,6 @@ class RetentionRule:
         description="The label of the recordings. Null: all recordings whose label has no rule."
     )
     days: int = strawberry.field(description="The number of days after the start of the recording.")
-
-
-def _page_info(page: strawberry.Parent[Any]) -> Any:
-    return page
-
-
-@strawberry.type(name="Edge", description="An item in a page, with its cursor.")
-class Edge(Generic[Item]):
-    cursor: str = strawberry.field(description="The position of the item, for `after` and `before`.")
-    node: Item = strawberry.field(description="The item.")
-
-
-@strawberry.type(name="Connection", description="A page of items, oldest first.")
-class Connection(Generic[Item]):
-    edges: list[Edge[Item]] = strawberry.field(description="The items of the page with their cursors.")
-    nodes: list[Item] = strawberry.field(description="The items of the page.")
-    page_info: PageInfo = strawberry.field(resolver=_page_info, description="The position of the page in the list.")
-    total_count: int = strawberry.field(description="The number of all items of the account.")
-
-
-@dataclass(frozen=True, slots=True)
-class ListPage:
-    """The source of a `Connection`, and of its `PageInfo`."""
-
-    edges: list[dict[str, Any]]
-    total_count: int
-    ends: Mapping[str, bool]
-
-    @property
-    def nodes(self) -> list[Any]:
-        """The items."""
-        return [edge["node"] for edge in self.edges]
-
-    @property
-    def start_cursor(self) -> str | None:
-        """The cursor of the first item, or `None` on an empty page."""
-        return self.edges[0]["cursor"] if self.edges else None
-
-    @property
-    def end_cursor(self) -> str | None:
-        """The cursor of the last item, or `None` on an empty page."""
-        return self.edges[-1]["cursor"] if self.edges else None
 
 
 def user_source(managed: ManagedUser) -> User:

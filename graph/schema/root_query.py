@@ -7,13 +7,14 @@ import strawberry
 
 from graph.execution.compiler import PlanInput
 from graph.schema.admin_fields import resolve_addresses, resolve_keys, resolve_rules, resolve_users
-from graph.schema.admin_types import ApiKey, Connection, IngestAddress, RetentionRule, User
+from graph.schema.admin_types import ApiKey, IngestAddress, RetentionRule, User
 from graph.schema.audit_field import resolve_audit_log
 from graph.schema.audit_types import AuditEntryConnection
 from graph.schema.event_connection import RecordingEventConnection, resolve_events
 from graph.schema.federation import Representation, Service, parse_representation, resolve_service
 from graph.schema.field_info import Info
 from graph.schema.global_id import ACCOUNT, LIVE_CALL, RECORDING, Node, parse_id, plain
+from graph.schema.list_page import Connection
 from graph.schema.node_types import Account, Recording, RecordingConnection
 from graph.schema.policy_fields import resolve_explanation, resolve_policy
 from graph.schema.policy_types import RecordingPolicy, RecordingPolicyExplanation
@@ -24,7 +25,7 @@ from graph.schema.stats_field import resolve_stats
 from graph.schema.stats_type import RecordingStats
 from graph.schema.viewer_type import Viewer
 from graph.schema.webhook_fields import resolve_webhook, resolve_webhooks
-from graph.schema.webhook_types import Webhook, WebhookConnection
+from graph.schema.webhook_types import Webhook
 from recordings.model.errors import InvalidInput, NotFound
 from recordings.model.query import MAX_PAGE
 
@@ -186,7 +187,7 @@ class Query:
         description="A webhook by its id. Null if it does not exist or the credentials cannot access it. Needs the "
         "scope ADMIN, and credentials without an owner.",
     )
-    webhooks: WebhookConnection = strawberry.field(
+    webhooks: Connection[Webhook] = strawberry.field(
         resolver=resolve_webhooks,
         description="The webhooks of the account of the credentials, or of an account below it, oldest first. Needs "
         "the scope ADMIN, and credentials without an owner.",

@@ -1,6 +1,7 @@
 """The queries and mutations of webhooks."""
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import Annotated, Any, TypeVar, cast
 
 import strawberry
@@ -9,6 +10,7 @@ from strawberry import UNSET
 from graph.schema.error_types import WebhookError, user_errors
 from graph.schema.field_info import Info
 from graph.schema.global_id import ACCOUNT, plain
+from graph.schema.list_page import Connection, cut_page
 from graph.schema.page_arguments import After, Before, First, Last, PageArguments
 from graph.schema.partial_input import value_or_none
 from graph.schema.policy_inputs import ACCOUNT_ID
@@ -23,14 +25,11 @@ from graph.schema.webhook_inputs import (
 from graph.schema.webhook_types import (
     Webhook,
     WebhookAttempt,
-    WebhookConnection,
-    WebhookPageSource,
     attempt_source,
     webhook_source,
 )
 from recordings.model.errors import NotFound, Refused
 from recordings.model.instants import SECOND
-from recordings.model.item_list import take_page
 from recordings.model.query import Position
 from recordings.ports.webhook_store import Endpoint
 from recordings.rules.cursor import TimeList
@@ -56,24 +55,13 @@ async def resolve_webhooks(
     last: Last = UNSET,
     before: Before = UNSET,
     account_id: _AccountId = UNSET,
-) -> WebhookConnection:
+) -> Connection[Webhook]:
     """Return a page of the webhooks of an account, oldest first."""
     context = info.context
     arguments = PageArguments.of(first, after, last, before)
-    request = arguments.page_request(context.cursors, TimeList.WEBHOOKS, None, context.max_page)
-    # An account has few webhooks, so the page is cut from the whole list.
     found = await context.webhooks.of_account(context.principal, _plain(value_or_none(account_id)))
-    page = take_page(found, request, _position, descending=False) if request.limit else []
-    edges = [
-        {"node": _source(info, each), "cursor": context.cursors.encode(TimeList.WEBHOOKS, _position(each))}
-        for each in page
-    ]
-    places = [found.index(each) for each in page]
-    ends = {
-        "hasNextPage": bool(places) and places[-1] < len(found) - 1,
-        "hasPreviousPage": bool(places) and places[0] > 0,
-    }
-    return cast("WebhookConnection", WebhookPageSource(edges, len(found), ends))
+    page = cut_page(info, TimeList.WEBHOOKS, arguments, found, _position, partial(_source, info))
+    return cast("Connection[Webhook]", page)
 
 
 def _position(endpoint: Endpoint) -> Position:

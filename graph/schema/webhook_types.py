@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 import strawberry
 
 from graph.schema.enums import EventType
 from graph.schema.field_info import Info
-from graph.schema.node_types import PageInfo
 from graph.schema.scalars import JSON, DateTime
 from graph.schema.webhook_enums import DisabledReason, EventInclude, KazooBody, KazooVerb, WebhookFormat
 from recordings.model.webhook import MAX_ATTEMPTS_KEPT
@@ -178,45 +176,3 @@ def attempt_source(attempt: Attempt) -> Source:
         "response": attempt.answer,
         "headers": dict(attempt.headers),
     }
-
-
-@strawberry.type(description="A webhook in a page, with its cursor.")
-class WebhookEdge:
-    cursor: str = strawberry.field(description="The position of the webhook, for `after` and `before`.")
-    node: Webhook = strawberry.field(description="The webhook.")
-
-
-def _page_info(page: strawberry.Parent[Any]) -> Any:
-    return page
-
-
-@strawberry.type(description="A page of webhooks, oldest first.")
-class WebhookConnection:
-    edges: list[WebhookEdge] = strawberry.field(description="The webhooks of the page with their cursors.")
-    nodes: list[Webhook] = strawberry.field(description="The webhooks of the page.")
-    page_info: PageInfo = strawberry.field(resolver=_page_info, description="The position of the page in the list.")
-    total_count: int = strawberry.field(description="The number of all webhooks of the account.")
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookPageSource:
-    """The source of a `WebhookConnection`, and of its `PageInfo`."""
-
-    edges: list[dict[str, Any]]
-    total_count: int
-    ends: Mapping[str, bool]
-
-    @property
-    def nodes(self) -> list[Any]:
-        """The webhooks."""
-        return [edge["node"] for edge in self.edges]
-
-    @property
-    def start_cursor(self) -> str | None:
-        """The cursor of the first webhook, or `None` on an empty page."""
-        return self.edges[0]["cursor"] if self.edges else None
-
-    @property
-    def end_cursor(self) -> str | None:
-        """The cursor of the last webhook, or `None` on an empty page."""
-        return self.edges[-1]["cursor"] if self.edges else None
