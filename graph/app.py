@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from adapters.cancellation import cancel_and_wait
 from adapters.http.cross_origin import CrossOrigin
 from adapters.http.error_body import routing_error
 from adapters.recorders.embedded import (
@@ -126,10 +127,8 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
             # The leases of webhooks end now.
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel_and_wait(*tasks)
             if publisher is not None:
                 await publisher.stop()
             await services.switches.stop()

@@ -17,6 +17,7 @@ from adapters.audio.audio_workers import AudioWorkers, AudioWorkersBusyError
 from adapters.audio.encoding import FORMATS, max_length
 from adapters.audio.file_cache import CachedFile, FolderCache, size_on_disk
 from adapters.audio.peaks import MAX_DURATION, Waveform
+from adapters.cancellation import cancel_and_wait
 from adapters.fair_queue import FairQueue
 from recordings.model.instants import MINUTE
 from recordings.model.recording import Media
@@ -144,10 +145,7 @@ class Renditions:
 
     async def close(self) -> None:
         """Cancel the renditions in progress."""
-        tasks = [*self._jobs.values(), *([self._sweeping] if self._sweeping else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*self._jobs.values(), *([self._sweeping] if self._sweeping else []))
 
     async def _sweep(self) -> None:
         while True:

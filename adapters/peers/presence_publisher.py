@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from adapters.cancellation import cancel_and_wait
 from adapters.peers.peer_client import PeerClient
 from adapters.peers.signed_commands import Command, Verb, call_reference
 from recordings.model.call import Call
@@ -156,8 +157,7 @@ class PresencePublisher:
     async def stop(self) -> None:
         """Unpublish this server. If that fails, the publication ends with its lease."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel_and_wait(self._task)
         with suppress(Exception):
             async with asyncio.timeout(STOP_TIMEOUT):
                 await self._store.end_lease(self._server.node)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from adapters.cancellation import cancel_and_wait
 from graph.metrics.backlog import BacklogWatch
 from graph.metrics.counters import REGISTRY
 from graph.metrics.gauges import Gauges
@@ -29,6 +30,4 @@ async def watched(services: "Services", background: "BackgroundWork") -> AsyncIt
         yield
     finally:
         REGISTRY.unregister(gauges)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*tasks)

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
+from adapters.cancellation import cancel_and_wait
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
 from graph.server.recorder_events import RecorderEvents
@@ -135,9 +136,7 @@ class BackgroundWork:
                 self._steps.stop()
                 await asyncio.wait([steps])
                 await self._claim_once_more()
-        for task in (*self._tasks, *self._later):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_and_wait(*self._tasks, *self._later)
         await self._steps.finish(max(0.0, deadline - asyncio.get_running_loop().time()))
 
     async def _claim_once_more(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Final
 
+from adapters.cancellation import cancel_and_wait
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
 from recordings.model.call import Call, position_of_call
@@ -140,10 +141,7 @@ class CallHub:
     async def stop(self) -> None:
         """End the watch. Waiting readers fail with `StoreUnavailableError`."""
         self._is_stopped = True
-        tasks = [*self._tasks, *self._opening.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*self._tasks, *self._opening.values())
         for queue in [queue for account in self._accounts.values() for queue in account.queues]:
             queue.end()
 

@@ -7,9 +7,10 @@ the row of its recording, however many queues get it.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Final
 
+from adapters.cancellation import cancel_and_wait
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
 from recordings.model.feed_event import EventSelection, FeedEvent
@@ -103,9 +104,7 @@ class EventHub:
         self._is_stopped = True
         watching, self._watching = self._watching, None
         if watching is not None:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            await cancel_and_wait(watching)
         self._end()
 
     def _end(self) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Final
 
@@ -32,8 +32,6 @@ _PING_SECONDS: Final = 30
 _BACKLOG: Final = 2_048
 LAST_REQUEST_SECONDS: Final = 0.3
 """Seconds to receive the requests of the last connections."""
-LAST_ACCEPT_SECONDS: Final = 0.05
-"""Seconds to accept the connections that wait when the listener closes."""
 
 Ready = Callable[[Services], None]
 """Called once, when the server accepts requests."""
@@ -206,17 +204,27 @@ class Server(uvicorn.Server):
     async def _stop_after_drain(self, sig: int, frame: FrameType | None) -> None:
         await self._drain.run()
         for server in self.servers:
-            for listener in server.sockets:
-                # The kernel accepts no more connections than this queue has place for. The server accepts those that
-                # already wait. A closed listener resets them, and their requests are lost.
-                with socket.socket(fileno=os.dup(listener.fileno())) as queue:
-                    queue.listen(0)
-        await asyncio.sleep(LAST_ACCEPT_SECONDS)
-        for server in self.servers:
-            server.close()
+            await self._close_listeners(server)
         # uvicorn closes a connection without a request, but its request may be on its way.
         await asyncio.sleep(LAST_REQUEST_SECONDS)
         super().handle_exit(sig, frame)
+
+    async def _close_listeners(self, server: asyncio.Server) -> None:
+        """Accept the connections that wait, and close the listeners. A closed listener resets connections."""
+        waiting: list[socket.socket] = []
+        with ExitStack() as stack:
+            queues = [stack.enter_context(socket.socket(fileno=os.dup(each.fileno()))) for each in server.sockets]
+            server.close()
+            for queue in queues:
+                queue.setblocking(False)  # noqa: FBT003 - the parameter has no keyword
+                # With too many open files, the rest is reset.
+                with suppress(OSError):
+                    waiting.extend(queue.accept()[0] for _ in range(_BACKLOG))
+        for connection in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return LimitedHttpProtocol(self.config, self.server_state, self.lifespan.state)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start accepting requests, and report it."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from adapters.cancellation import cancel_and_wait
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
 from recordings.model.recording import Recording
@@ -157,9 +158,7 @@ class StepRunner:
         # A cancelled delivery is repeated with the same id.
         if running := {task for lane in self._lanes for task in lane.running}:
             await asyncio.wait(running, timeout=seconds)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await cancel_and_wait(*running)
 
     def _done(self, lane: _Lane, task: asyncio.Task[Recording]) -> None:
         del lane.running[task]

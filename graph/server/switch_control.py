@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
+from adapters.cancellation import cancel_and_wait
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
 from recordings.model.instants import HOUR, SECOND, Millis
@@ -57,9 +58,7 @@ class SwitchControl:
 
     async def stop(self) -> None:
         """Disconnect from the switches, and let other servers take over. All takes continue."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_and_wait(*self._tasks)
         if self._tasks and self._peers is not None:
             try:
                 async with asyncio.timeout(INTERVAL):
@@ -79,12 +78,12 @@ class SwitchControl:
                     running = asyncio.create_task(self._run(switch))
                 elif not holds and running is not None:
                     _log.warning("switch given up", switch=switch.name)
-                    await _cancel(running)
+                    await cancel_and_wait(running)
                     running = None
                 await asyncio.sleep(INTERVAL)
         finally:
             if running is not None:
-                await _cancel(running)
+                await cancel_and_wait(running)
 
     async def _renew(self, switch: SwitchRecorder, held_until: float) -> float:
         """Get or renew the lease of a switch. Return the time, by the monotonic clock, until which it is valid."""
@@ -104,8 +103,3 @@ class SwitchControl:
             await switch.run(await self._takes.take_over(switch.name))
         except Exception as error:  # noqa: BLE001 - it runs again after the next renewal
             self._errors.write("switch not controlled", error, switch=switch.name)
-
-
-async def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from secrets import token_hex
 from typing import Final
 
+from adapters.cancellation import cancel_and_wait
 from adapters.fair_queue import FairQueue
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
@@ -183,9 +184,7 @@ class WebhookWork:
         except Exception as error:  # noqa: BLE001 - the lease expires, and then it is tried again
             self._errors.write("webhook not delivered", error, webhook=run.webhook.id)
         finally:
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
+            await cancel_and_wait(*jobs)
             await self._close(run, is_clean=is_clean)
 
     async def _close(self, run: WebhookRun, *, is_clean: bool) -> None:

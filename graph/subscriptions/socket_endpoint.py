@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from adapters.cancellation import cancel_and_wait
 from adapters.http.error_body import error_response
 from graph.execution.response import encode
 from graph.subscriptions import transport_ws as ws
@@ -83,9 +84,7 @@ class _Session:
             await self._ended
         finally:
             tasks += self._operations.values()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel_and_wait(*tasks)
             self._slot.close()
         _log.info("socket closed", code=int(self._code), reason=self._reason or None)
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
+from adapters.cancellation import cancel_and_wait
 from graph.execution.response import encode
 from graph.metrics.counters import STREAMED
 from graph.subscriptions.caller import Caller
@@ -78,7 +79,7 @@ class StreamResponse:
                     # A client that reads nothing delays this. The HTTP server then closes the connection.
                     await _first_of(gone, _write(send, last, more=False))
             finally:
-                await _cancel(gone)
+                await cancel_and_wait(gone)
         if limit is not None:
             limit(None)
 
@@ -100,7 +101,7 @@ class StreamResponse:
             body.result()
             return b""
         finally:
-            await _cancel(*tasks)
+            await cancel_and_wait(*tasks)
 
     def _error(self, code: str, message: str) -> bytes:
         return encode([{"message": message, "extensions": {"code": code, "requestId": self.caller.request_id}}])
@@ -132,10 +133,4 @@ async def _first_of(task: "asyncio.Task[Any]", other: Any) -> None:
     try:
         await asyncio.wait((task, started), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await _cancel(started)
-
-
-async def _cancel(*tasks: "asyncio.Task[Any]") -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(started)

@@ -30,7 +30,6 @@ import asyncio
 import logging
 import time
 from collections import deque
-from contextlib import suppress
 from datetime import UTC
 from typing import Final
 
@@ -38,6 +37,7 @@ from bson.timestamp import Timestamp
 from pymongo import ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
 
+from adapters.cancellation import cancel_and_wait
 from adapters.metadata.mongodb.driver import Database, Document, to_cursor
 from adapters.metadata.mongodb.indexes import META, RECORDINGS
 from recordings.model.instants import SECOND, Millis, to_millis
@@ -88,7 +88,7 @@ class ChangeClock:
         self._watermark: Millis | None = None
         self._last_entry: Timestamp | None = None
         self._found = asyncio.Event()
-        self._is_awaited = self._is_stopped = self._is_guarded = False
+        self._is_awaited = self._is_guarded = False
         self._estimate = 0
         self._clock_sample: tuple[float, Millis] | None = None
         self._sampling: asyncio.Task[None] | None = None
@@ -107,12 +107,8 @@ class ChangeClock:
 
     async def stop(self) -> None:
         """Stop to sample."""
-        # `asyncio.wait_for` of Python 3.11, which the driver uses, may swallow a cancellation.
-        self._is_stopped = True
         if self._sampling is not None:
-            self._sampling.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sampling
+            await cancel_and_wait(self._sampling)
 
     def estimate(self) -> Millis | None:
         """Return an estimate of the server's clock; `None` without a validator or a recent sample.
@@ -146,7 +142,7 @@ class ChangeClock:
         return self._watermark
 
     async def _sample_periodically(self) -> None:
-        while not self._is_stopped:
+        while True:
             try:
                 await self._sample()
             except PyMongoError as error:

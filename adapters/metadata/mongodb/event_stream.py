@@ -18,6 +18,7 @@ from bson.timestamp import Timestamp
 from pymongo import ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
 
+from adapters.cancellation import cancel_and_wait
 from adapters.metadata.mongodb.change_clock import ChangeClock, times_of
 from adapters.metadata.mongodb.driver import Database, Document, to_cursor
 from adapters.metadata.mongodb.indexes import EVENTS, META, RECORDINGS
@@ -89,9 +90,7 @@ class EventStream:
                 yield await self._next_batch()
             receiving.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await cancel_and_wait(*tasks)
 
     async def _receive(self, opened: asyncio.Event) -> None:
         """Receive the changes, and open the stream again after an error."""
