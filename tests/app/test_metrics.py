@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,8 @@ def test_a_call_is_counted_from_its_stream_to_its_result(server: Server, port: i
     with server.call(20) as call:
         until(lambda: value(port, "recordings_live_calls", recorder="embedded") == 1)
         recording = client.start(call.id)
+        # A fixed time, because a recording without audio is discarded.
+        time.sleep(1)
         client.do("stopRecording", id=recording["plainId"])
         client.wait_for(recording["plainId"], "STORED")
     until(lambda: value(port, "recordings_ended_total", state="STORED", end_cause="STOPPED") == 1)
