@@ -184,8 +184,8 @@ function usePlayer(audio, id, length) {
   }, [audio, speed, isPlaying]);
   const seek = (seconds) => {
     audio.currentTime = Math.max(0, Math.min(seconds, length));
-    // Before the first play, the audio is not loaded, and reports no change.
-    setTime(audio.currentTime);
+    // Before the first play, the audio is not loaded, and reports no change to the slider and the waveform.
+    audio.dispatchEvent(new Event("timeupdate"));
   };
   const move = (seconds) => seek(audio.currentTime + seconds);
   const toggle = () => (audio.paused ? audio.play().catch(() => {}) : audio.pause());

@@ -48,33 +48,34 @@ export function Policies({ route }) {
   const scope = SCOPES.includes(route.params.scope) ? route.params.scope : SCOPES[0];
   const { id } = route.params;
   const needsId = WITH_ID.includes(scope);
-  const variables = { scope, id: needsId ? id : null, account: account.plainId };
-  const query = useQuery(POLICY, variables, { skip: needsId && !id });
+  const key = `${scope} ${id}`;
   return (
     <>
       <Title>{text("policy.title")}</Title>
-      <Chooser key={`${scope} ${id}`} scope={scope} id={id} />
+      <Chooser key={key} scope={scope} id={id} />
       {needsId && !id ? (
         <Empty>{text("policy.whose")}</Empty>
       ) : (
-        <Loaded query={query}>
-          {({ recordingPolicy }) =>
-            recordingPolicy ? (
-              <PolicyForm
-                key={`${scope} ${id}`}
-                scope={scope}
-                id={variables.id}
-                policy={recordingPolicy}
-                onSaved={query.reload}
-              />
-            ) : (
-              <Empty>{text("policy.unknown")}</Empty>
-            )
-          }
-        </Loaded>
+        <Policy key={key} scope={scope} id={needsId ? id : null} account={account.plainId} />
       )}
       <Explain />
     </>
+  );
+}
+
+/** One policy. It has a query of its own, so that a form never shows another policy while it loads. */
+function Policy({ scope, id, account }) {
+  const query = useQuery(POLICY, { scope, id, account });
+  return (
+    <Loaded query={query}>
+      {({ recordingPolicy }) =>
+        recordingPolicy ? (
+          <PolicyForm scope={scope} id={id} policy={recordingPolicy} onSaved={query.reload} />
+        ) : (
+          <Empty>{text("policy.unknown")}</Empty>
+        )
+      }
+    </Loaded>
   );
 }
 
