@@ -86,7 +86,8 @@ class Subscriber(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail if the subscription has not begun."""
         if not self.ready.done():
-            self.ready.set_exception(RuntimeError(f"the server closed the socket: {self._head[:200]!r} {exc}"))
+            # After the handshake, the last bytes are the close frame with its code and reason.
+            self.ready.set_exception(RuntimeError(f"the server closed the socket: {self._head[-160:]!r} {exc}"))
 
     def _send(self, message: Any) -> None:
         payload = json.dumps(message).encode()

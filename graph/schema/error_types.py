@@ -248,7 +248,7 @@ DeliverySecretError = Annotated[
     strawberry.union("DeliverySecretError", description="An error of `rotateDeliverySecret` or `clearDeliverySecret`."),
 ]
 WebhookError = Annotated[
-    InvalidInputError | ForbiddenError | NotFoundError | ConflictError | InvalidStateError,
+    InvalidInputError | ForbiddenError | NotFoundError | ConflictError | InvalidStateError | IdempotencyKeyReusedError,
     strawberry.union("WebhookError", description="An error of a mutation of webhooks."),
 ]
 

@@ -93,7 +93,10 @@ def _secret() -> Any:
 @strawberry.type(description="The result of `createWebhook`.")
 class CreateWebhookPayload:
     webhook: Webhook | None = _webhook()
-    secret: str | None = _secret()
+    secret: str | None = strawberry.field(
+        description="The secret, for the receiver. It cannot be read again. Null if there are errors, and for a "
+        "repeated request if the webhook was changed since the first one."
+    )
     errors: list[WebhookError] = _errors()
 
 
@@ -148,7 +151,7 @@ async def create(info: Info, input: Annotated[CreateWebhookInput, _input]) -> Cr
     async def act() -> dict[str, Any]:
         context = info.context
         created = await context.webhooks.create(
-            context.principal, input.values(), _plain(input.account_id), input.secret
+            context.principal, input.values(), _plain(input.account_id), input.secret, input.idempotency_key
         )
         return {"webhook": _source(info, created.endpoint), "secret": created.secret}
 

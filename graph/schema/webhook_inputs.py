@@ -17,6 +17,10 @@ from recordings.rules.kazoo_webhook import FORMAT
 
 _ID = "The id of the webhook."
 _VALUE = "The secret: `whsec_` and 24 to 64 bytes in base64. Default: the service makes one."
+_KEY = (
+    "1 to 128 printable characters. A repeated request with the same key creates no second webhook. It returns the "
+    "first one, as long as that exists."
+)
 _OVERLAP = "How long the former secret signs, too, after a rotation, in seconds: at most 604800 (7 days)."
 
 
@@ -87,6 +91,7 @@ class CreateWebhookInput(_Settings):
     enabled: bool | None = _optional("Whether it gets events. Default: true.")
     secret: str | None = _optional(_VALUE)
     secret_overlap_seconds: int | None = _optional(f"{_OVERLAP} Default: 86400 (a day).")
+    idempotency_key: str | None = _optional(_KEY)
 
 
 @strawberry.input(description="Changes of a webhook. Fields that are left out do not change.")

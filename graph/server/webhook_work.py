@@ -30,6 +30,8 @@ FAILING_SLOTS: Final = 64
 """Requests to receivers whose last attempt failed. They take no slot of the others."""
 MAX_RUNS: Final = 512
 """Webhooks that this server works on at once."""
+TURN_SECONDS: Final = 10.0
+"""How long a webhook that always has events keeps its place while all places are taken."""
 _LOOK_SECONDS: Final = 2.0
 LINGER_SECONDS: Final = 2.0
 """How long a webhook stays leased after its last event."""
@@ -60,8 +62,10 @@ class WebhookWork:
         self._requests = requests
         self._clock = clock
         self._reporter = reporter
+        self._node = node
         self._holder = f"{node}-{token_hex(4)}"
-        """A restarted process is another holder: what it leased before is due at the end of the lease."""
+        """A restarted process is another holder. At its start, it ends the leases of the former one."""
+        self._has_released = False
         self._linger_seconds = linger
         # No account has more than a quarter of them.
         self._slots, self._failing_slots = (FairQueue(each, most_of_owner=max(1, each // 4)) for each in slots)
@@ -104,6 +108,7 @@ class WebhookWork:
             while True:
                 self._wake.clear()
                 try:
+                    await self._release_former()
                     await self.start_due()
                 except Exception as error:  # noqa: BLE001 - no error may end the loop
                     self._errors.write("webhooks not claimed", error)
@@ -111,6 +116,12 @@ class WebhookWork:
                 await _wait(self._wake, _LOOK_SECONDS)
         finally:
             await self._stop()
+
+    async def _release_former(self) -> None:
+        """End the leases of the former process of this server, which was killed."""
+        if not self._has_released:
+            await self._store.release_webhooks(f"{self._node}-", self._clock.now())
+            self._has_released = True
 
     async def settle(self) -> None:
         """Do all work that is due now, and return."""
@@ -120,8 +131,9 @@ class WebhookWork:
     async def start_due(self) -> int:
         """Lease webhooks that have work, and start to deliver them. Return how many."""
         free, now = MAX_RUNS - len(self._runs), time.monotonic()
-        started = await self._claim(free, None) if free else 0
         ids = [each for each, after in self._rung.items() if after <= now and each not in self._runs]
+        # Neither the due ones nor the rung ones can keep the others out.
+        started = await self._claim(max(free - len(ids), -(-free // 2)), None) if free else 0
         ids = ids[: free - started]
         if ids:
             started += await self._claim(len(ids), ids)
@@ -198,14 +210,20 @@ class WebhookWork:
             self._errors.write("webhook not released", error)
 
     async def _deliver(self, run: WebhookRun, bell: asyncio.Event, jobs: set[asyncio.Task[None]]) -> None:
+        began = time.monotonic()
         while not run.is_over:
             bell.clear()
-            await run.read()
-            while (job := run.next_job()) is not None:
-                jobs.add(asyncio.create_task(self._send(run, job)))
+            is_turn_over = len(self._runs) >= MAX_RUNS and time.monotonic() - began >= TURN_SECONDS
+            if not is_turn_over:
+                await run.read()
+                while (job := run.next_job()) is not None:
+                    jobs.add(asyncio.create_task(self._send(run, job)))
             must_save = run.must_save
             if jobs:
                 await self._wait_for_any(jobs, bell)
+            elif is_turn_over:
+                # Others wait. This one is due again at once, behind them.
+                return
             elif not run.is_idle:
                 await asyncio.sleep(0)
             else:

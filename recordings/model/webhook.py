@@ -65,6 +65,7 @@ class Webhook:
     - `overlap`: how long the former secret signs, too, after a rotation. `old_secret_until` is when that ends.
     - `disabled`, `disabled_at`, `disabled_detail`: why and when it was disabled. `None` if it is enabled.
     - `revision`: it increases with each change of these settings.
+    - `fingerprint`: the digest of the request that created it, if that had an idempotency key.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Webhook:
     created: Millis
     modified: Millis
     revision: int = 1
+    fingerprint: str = ""
 
     @property
     def enabled(self) -> bool:

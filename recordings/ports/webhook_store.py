@@ -47,8 +47,8 @@ class WebhookStore(Protocol):
     async def all_enabled_webhooks(self, after: str, limit: int) -> Sequence[Endpoint]:
         """Return enabled webhooks of all accounts with an id greater than `after`, by id."""
 
-    async def insert_webhook(self, webhook: Webhook, progress: WebhookProgress) -> None:
-        """Add a webhook."""
+    async def insert_webhook(self, webhook: Webhook, progress: WebhookProgress) -> bool:
+        """Add a webhook. Return false if there is one with its id."""
 
     async def save_webhook(self, webhook: Webhook) -> bool:
         """Save settings whose `revision` is one more than the stored one. Otherwise write nothing and return false."""
@@ -68,6 +68,9 @@ class WebhookStore(Protocol):
         One atomic update sets `holder`, moves `due_at` to the end of the lease, and increases the revision of the
         progress. So the webhook is due again if the holder dies.
         """
+
+    async def release_webhooks(self, holders: str, now: Millis) -> int:
+        """End the leases of all holders whose names begin with `holders`: they are due `now`. Return how many."""
 
     async def webhook_attempts(self, webhook_id: str, limit: int) -> Sequence[WebhookAttempt]:
         """Return the last attempts of a webhook, the newest first."""

@@ -75,15 +75,24 @@ class AccountSecrets:
         return own or await self.values(account_id, SecretKind.TWILIO)
 
     async def put(
-        self, account_id: str, kind: SecretKind, value: str, part: str = "", principal: Principal | None = None
+        self,
+        account_id: str,
+        kind: SecretKind,
+        value: str,
+        part: str = "",
+        principal: Principal | None = None,
+        *,
+        if_missing: bool = False,
     ) -> None:
         """Add a value to a secret. The newest value before stays valid until `clear`, so that others can change over.
+
+        With `if_missing`, add it only if the secret has no value that can be decrypted.
 
         Raises:
             InvalidInput: the value is not allowed.
             NotFound: there is no such account, or no such part of it.
         """
-        await self._put(account_id, kind, value, part, principal)
+        await self._put(account_id, kind, value, part, principal, if_missing=if_missing)
 
     async def clear(
         self,
@@ -128,7 +137,16 @@ class AccountSecrets:
             account_id = await self._account_of(principal, account_id)
             return await self._clear(account_id, SecretKind.DELIVERY, "", only_old, principal)
 
-    async def _put(self, account_id: str, kind: SecretKind, value: str, part: str, principal: Principal | None) -> None:
+    async def _put(
+        self,
+        account_id: str,
+        kind: SecretKind,
+        value: str,
+        part: str,
+        principal: Principal | None,
+        *,
+        if_missing: bool = False,
+    ) -> None:
         _check_value(kind, value)
         await self._check_account(account_id, kind, part)
         name = _name(kind, part)
@@ -140,7 +158,7 @@ class AccountSecrets:
         def add(before: Sequence[str]) -> Sequence[str]:
             # A value that no key can decrypt does not stay.
             usable = [each for each in before if _is_usable(self._sealer, each, context)]
-            return [sealed, *usable[: MAX_VALUES - 1]]
+            return before if if_missing and usable else [sealed, *usable[: MAX_VALUES - 1]]
 
         await _change(self._store, account_id, name, add)
 

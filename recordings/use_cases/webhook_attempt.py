@@ -15,6 +15,7 @@ from recordings.ports.webhook_store import WebhookSender, WebhookSigner
 from recordings.rules.event_document import event_id
 from recordings.rules.webhook_request import Origin, encode
 from recordings.rules.webhook_retries import Verdict, verdict_of
+from recordings.use_cases.webhook_secrets import MissingSecretError
 
 _MAX_TEST: Final = 1 << 31
 TEST_LIMIT: Final[Millis] = 8 * SECOND
@@ -43,7 +44,7 @@ class WebhookRequests:
     async def send(
         self, webhook: Webhook, event: FeedEvent, row: RecordingRow | None, limit: Millis | None = None
     ) -> WebhookAnswer | None:
-        """Send an event once. Every failure of the receiver is in the answer.
+        """Send an event once. Every failure of the receiver is in the answer, and a missing secret, too.
 
         Return `None`, and send nothing, if the format of the webhook has no request for the event.
 
@@ -56,7 +57,11 @@ class WebhookRequests:
         request = encode(webhook, event, row, self._origin)
         if request is None:
             return None
-        signed = await self._signer.sign(webhook, event_id(event), self._clock.now() // SECOND, request.body)
+        try:
+            signed = await self._signer.sign(webhook, event_id(event), self._clock.now() // SECOND, request.body)
+        except MissingSecretError as error:
+            # The receiver must never get a request without a signature.
+            return WebhookAnswer(error=str(error))
         return await self._sender.send(replace(request, headers={**request.headers, **signed}), limit)
 
     async def test(self, webhook: Webhook) -> WebhookAttempt:

@@ -35,9 +35,9 @@ from recordings.use_cases.event_reader import MAX_REMEMBERED, EventReader, ReadE
 from recordings.use_cases.webhook_attempt import WebhookRequests, attempt_of
 from recordings.use_cases.webhook_disabling import disable_webhook
 
-LEASE: Final[Millis] = MINUTE
+LEASE: Final[Millis] = 20 * SECOND
 """The time after which another server takes over from a server that died."""
-RENEW: Final[Millis] = 20 * SECOND
+RENEW: Final[Millis] = 5 * SECOND
 SAVE: Final[Millis] = SECOND
 """How often the progress is saved while events are delivered."""
 AT_ONCE: Final = 4

@@ -9,6 +9,7 @@ from typing import Protocol
 from recordings.model.account import Principal
 from recordings.model.webhook import Webhook
 from recordings.ports.clock import Clock
+from recordings.ports.sealer import CannotUnsealError
 from recordings.rules.webhook_signature import (
     SecretPair,
     public_key,
@@ -17,6 +18,13 @@ from recordings.rules.webhook_signature import (
     signature_headers,
 )
 from recordings.use_cases.account_secrets import AccountSecrets, SecretKind
+
+
+class MissingSecretError(Exception):
+    """The webhook has no secret: it was lost, for example with the data of the store."""
+
+    def __init__(self) -> None:
+        super().__init__("the webhook has no secret, so nothing was sent: rotate its secret")
 
 
 class Ed25519(Protocol):
@@ -37,17 +45,45 @@ class WebhookSecrets:
         self._clock = clock
         self._ed25519 = ed25519
 
-    async def replace(self, principal: Principal, webhook: Webhook, pair: SecretPair) -> None:
-        """Store a new secret and a new key. The former ones stay until the next rotation."""
-        await self._secrets.put(webhook.account_id, SecretKind.WEBHOOK, pair.text, webhook.id, principal)
+    async def replace(
+        self, principal: Principal, webhook: Webhook, pair: SecretPair, *, if_missing: bool = False
+    ) -> None:
+        """Store a new secret and a new key. The former ones stay until the next rotation.
+
+        With `if_missing`, store them only if the webhook has none.
+        """
+        await self._secrets.put(
+            webhook.account_id, SecretKind.WEBHOOK, pair.text, webhook.id, principal, if_missing=if_missing
+        )
+
+    async def current(self, webhook: Webhook) -> str | None:
+        """Return the newest secret; `None` if there is none, or if it cannot be decrypted."""
+        try:
+            values = await self._secrets.values(webhook.account_id, SecretKind.WEBHOOK, webhook.id)
+        except CannotUnsealError:
+            return None
+        return read_secret_pair(values[0]).secret if values else None
+
+    async def delete_old(self, principal: Principal, webhook: Webhook) -> None:
+        """Delete the former secret and key."""
+        if await self._secrets.count(webhook.account_id, SecretKind.WEBHOOK, webhook.id) > 1:
+            await self._secrets.clear(webhook.account_id, SecretKind.WEBHOOK, webhook.id, principal, only_old=True)
 
     async def delete(self, principal: Principal, webhook: Webhook) -> None:
         """Delete all secrets of a webhook."""
         await self._secrets.clear(webhook.account_id, SecretKind.WEBHOOK, webhook.id, principal)
 
     async def sign(self, webhook: Webhook, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-        """Return the id, the time and the signatures as headers. Raises `CannotUnsealError`."""
-        return signature_headers(await self._valid(webhook), message_id, timestamp, body, self._ed25519.sign)
+        """Return the id, the time and the signatures as headers.
+
+        Raises:
+            MissingSecretError: there is no secret.
+            CannotUnsealError: a secret cannot be decrypted.
+        """
+        pairs = await self._valid(webhook)
+        if not pairs:
+            raise MissingSecretError
+        return signature_headers(pairs, message_id, timestamp, body, self._ed25519.sign)
 
     async def public_keys(self, webhook: Webhook) -> Sequence[str]:
         """Return the public keys of the signatures, the newest first. Raises `CannotUnsealError`."""

@@ -4,26 +4,30 @@ All of them need the scope ADMIN, because a webhook gets the events of all owner
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any
 
 from recordings.model.account import Principal, Scope
 from recordings.model.audit_entry import AuditAction, AuditObject
-from recordings.model.errors import Conflict, Forbidden, InvalidInput, InvalidState, NotFound, Problem, problem
-from recordings.model.feed_event import EventInclude, EventType
+from recordings.model.errors import (
+    Conflict,
+    Forbidden,
+    IdempotencyKeyReused,
+    InvalidInput,
+    InvalidState,
+    NotFound,
+    Problem,
+    problem,
+)
 from recordings.model.ids import MAX_ID, is_hex_id, new_id
 from recordings.model.instants import LATEST, Millis, to_iso
 from recordings.model.options import MAX_URL, WEB
-from recordings.model.query import check
 from recordings.model.webhook import (
     MAX_ATTEMPTS_KEPT,
     MAX_WEBHOOKS,
-    DisabledReason,
-    HttpVerb,
     Replay,
     Webhook,
     WebhookAttempt,
-    WebhookFormat,
     WebhookProgress,
     start_of,
 )
@@ -33,7 +37,7 @@ from recordings.ports.recording_store import MetadataStore
 from recordings.ports.webhook_store import Endpoint
 from recordings.rules.access import require_scope
 from recordings.rules.webhook_retries import KNOWN_AFTER
-from recordings.rules.webhook_settings import problems_of, with_values
+from recordings.rules.webhook_settings import problems_of, types_of, with_key, with_values
 from recordings.rules.webhook_signature import new_secret_pair
 from recordings.use_cases.authorized import Authorized
 from recordings.use_cases.event_reader import cursor_behind_visible
@@ -41,20 +45,16 @@ from recordings.use_cases.save_event import MAX_TRIES
 from recordings.use_cases.webhook_attempt import WebhookRequests
 from recordings.use_cases.webhook_secrets import WebhookSecrets
 
-_CHANGEABLE: Final = frozenset(each.name for each in fields(Webhook)) - {
-    "id", "account_id", "created", "modified", "revision", "old_secret_until", "disabled", "disabled_at",
-    "disabled_detail",
-} | {"enabled"}  # fmt: skip
 CheckUrl = Callable[[str], str | None]
 """Returns why no request may be sent to a URL, or `None` if it is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """A webhook, and its secret. The secret is shown only once."""
+    """A webhook, and its secret. The secret is shown only once. It is `None` if it was shown, and replaced since."""
 
     endpoint: Endpoint
-    secret: str
+    secret: str | None
 
 
 class Webhooks:
@@ -123,32 +123,54 @@ class Webhooks:
         values: Mapping[str, Any],
         account_id: str | None = None,
         secret: str | None = None,
+        key: str | None = None,
     ) -> NewSecret:
         """Create a webhook. It gets the events from now on. Without `secret`, make one.
+
+        A repeated request with the same `key` returns the same webhook; and its secret, unless it was changed since.
 
         Raises:
             Forbidden: the scope ADMIN is missing, or the credentials belong to one owner.
             NotFound: the principal may not access the account.
             InvalidInput: a value or the secret is not allowed, or the account has `MAX_WEBHOOKS` webhooks.
+            IdempotencyKeyReused: the key was used for another webhook.
         """
         target = AuditObject("webhook", None, account_id or principal.account_id)
         with Refusals(self._audit, principal, AuditAction.WEBHOOK, target):
             account_id = await self._account_of(principal, account_id)
             now = self._clock.now()
             blank = Webhook(id=new_id(), account_id=account_id, url="", created=now, modified=now)
-            webhook = self._changed(blank, {"url": "", **values})
+            webhook = with_key(self._changed(blank, {"url": "", **values}), key, values, secret)
+            pair = new_secret_pair(secret)
+            if key is not None and (made := await self._made_before(webhook)) is not None:
+                return made
             if len(await self._store.webhooks(account_id, MAX_WEBHOOKS)) >= MAX_WEBHOOKS:
                 allowed = f"one of {MAX_WEBHOOKS} webhooks at most: delete one first"
                 raise InvalidInput.of(("accountId",), "maxItems", account_id, allowed)
             target = AuditObject("webhook", webhook.id, account_id)
-            pair = new_secret_pair(secret)
-            await self._secrets.replace(principal, webhook, pair)
+            # Two requests with one key and without a secret must return the same one.
+            await self._secrets.replace(principal, webhook, pair, if_missing=secret is None)
             await self._audit.record(principal, AuditAction.WEBHOOK, target, change="create")
             cursor = await cursor_behind_visible(self._store, webhook.selection, now)
             progress = WebhookProgress(webhook_id=webhook.id, cursor=cursor, due_at=now + KNOWN_AFTER)
-            await self._store.insert_webhook(webhook, progress)
+            if not await self._store.insert_webhook(webhook, progress):
+                made = await self._made_before(webhook)
+                if made is None:
+                    raise _keeps_changing(webhook.id)
+                return made
         self._ring(webhook.id)
-        return NewSecret(Endpoint(webhook, progress), pair.secret)
+        return NewSecret(Endpoint(webhook, progress), await self._secrets.current(webhook))
+
+    async def _made_before(self, webhook: Webhook) -> NewSecret | None:
+        """Return the webhook that an earlier request with the same idempotency key made."""
+        found = await self._store.webhook(webhook.id)
+        if found is None:
+            return None
+        if found.webhook.fingerprint != webhook.fingerprint:
+            message = "this idempotency key was used for another webhook"
+            raise IdempotencyKeyReused(message, path=("idempotencyKey",))
+        is_unchanged = found.webhook.revision == webhook.revision
+        return NewSecret(found, await self._secrets.current(found.webhook) if is_unchanged else None)
 
     async def update(
         self, principal: Principal, webhook_id: str, values: Mapping[str, Any], revision: int | None = None
@@ -187,6 +209,9 @@ class Webhooks:
     ) -> NewSecret:
         """Set a new secret and a new key. Without `secret`, make one. The former ones sign, too, for `overlap`.
 
+        A repeated request with the same `secret` changes nothing. After a crash between the writes, the webhook signs
+        as before.
+
         Raises:
             InvalidInput: the secret or the overlap is not allowed.
         """
@@ -195,6 +220,11 @@ class Webhooks:
             for _ in range(MAX_TRIES):
                 found = await self._load(principal, webhook_id)
                 pair = new_secret_pair(secret)
+                if secret is not None and await self._secrets.current(found.webhook) == secret:
+                    return NewSecret(found, secret)
+                if self._clock.now() >= found.webhook.old_secret_until:
+                    # Otherwise it would sign again if this process died before it sets the new secret.
+                    await self._secrets.delete_old(principal, found.webhook)
                 changed = self._changed(found.webhook, given)
                 changed = replace(changed, old_secret_until=self._clock.now() + changed.overlap)
                 await self._record(principal, changed, "rotate secret")
@@ -202,6 +232,9 @@ class Webhooks:
                 if await self._store.save_webhook(changed):
                     await self._restart(webhook_id, is_fresh=False)
                     await self._secrets.replace(principal, changed, pair)
+                    if found.progress.failures:
+                        # The receiver may have rejected the former signatures.
+                        await self._restart(webhook_id, is_fresh=True)
                     return NewSecret(await self._load(principal, webhook_id), pair.secret)
             raise _keeps_changing(webhook_id)
 
@@ -229,7 +262,7 @@ class Webhooks:
                 raise InvalidInput.of(("since",), "maximum", given, f"a time before {to_iso(min(end, LATEST))}")
             for _ in range(MAX_TRIES):
                 webhook, progress = await self._enabled(principal, webhook_id)
-                wanted = None if types is None else _types_of(types, webhook.wanted)
+                wanted = None if types is None else types_of(types, webhook.wanted)
                 if progress.replay is not None:
                     running = f"from {to_iso(progress.replay.since)} to {to_iso(progress.replay.until)}"
                     raise InvalidState(f"a replay {running} is running: wait for its end", path=("id",))
@@ -325,31 +358,11 @@ class Webhooks:
 
     def _changed(self, webhook: Webhook, values: Mapping[str, Any]) -> Webhook:
         """Return the webhook with other values and the next revision; a blank one with its first revision."""
-        if unknown := sorted(values.keys() - _CHANGEABLE):
-            raise InvalidInput.of(
-                (unknown[0],), "additionalProperties", None, f"one of {', '.join(sorted(_CHANGEABLE))}"
-            )
-        given = dict(values)
-        now = self._clock.now()
-        enabled = given.pop("enabled", webhook.enabled)
-        if given.get("types") is not None:
-            given["types"] = _types_of(given["types"], frozenset(EventType))
-        if "include" in given:
-            given["include"] = frozenset(_choices(("include",), given["include"], EventInclude))
-        for name, kind in (("format", WebhookFormat), ("verb", HttpVerb)):
-            if name in given:
-                (given[name],) = _choices((name,), [given[name]], kind)
-        changed = with_values(webhook, given)
-        if enabled and not webhook.enabled:
-            changed = replace(changed, disabled=None, disabled_at=None, disabled_detail="")
-        elif webhook.enabled and not enabled:
-            changed = replace(changed, disabled=DisabledReason.BY_CLIENT, disabled_at=now)
+        changed = with_values(webhook, values, self._clock.now())
         problems = [*self._url_problems(changed.url), *problems_of(changed)]
         if problems:
             raise InvalidInput(problems)
-        check(changed.where)
-        revision = webhook.revision + 1 if webhook.url else webhook.revision
-        return replace(changed, modified=now, revision=revision)
+        return changed
 
     def _url_problems(self, url: str) -> list[Problem]:
         allowed = f"an absolute http or https URL of at most {MAX_URL} characters"
@@ -357,22 +370,6 @@ class Webhooks:
             return [problem(("url",), "pattern", url, allowed)]
         refused = self._check_url(url)
         return [] if refused is None else [problem(("url",), "pattern", url, f"an allowed URL ({refused})")]
-
-
-def _types_of(names: Collection[str], allowed: Collection[EventType]) -> frozenset[EventType]:
-    known = {each.value: each for each in allowed}
-    for name in names:
-        if str(name) not in known:
-            raise InvalidInput.of(("types",), "enum", str(name), f"one of {', '.join(sorted(known))}")
-    return frozenset(known[str(name)] for name in names)
-
-
-def _choices(path: Sequence[str], names: Collection[Any], kind: type[Any]) -> list[Any]:
-    known = {each.value: each for each in kind}
-    for name in names:
-        if name not in known:
-            raise InvalidInput.of(path, "enum", str(name), f"one of {', '.join(known)}")
-    return [known[name] for name in names]
 
 
 def _keeps_changing(webhook_id: str) -> Conflict:

@@ -14,6 +14,7 @@ from adapters.delivery.webhook_sender import MAX_BODY
 from adapters.identity import ed25519
 from adapters.metadata.sqlite import SqliteStore
 from adapters.net import Guard
+from graph.server import webhook_work
 from graph.server.event_hub import EventHub
 from graph.server.webhook_bell import WebhookBell
 from graph.server.webhook_work import FAILING_SLOTS, SLOTS, WebhookWork
@@ -26,6 +27,7 @@ from recordings.model.instants import HOUR
 from recordings.model.recording import Recording
 from recordings.model.webhook import DisabledReason, Webhook, WebhookAttempt, WebhookProgress, start_of
 from recordings.ports.webhook_store import Endpoint, WebhookClaim
+from recordings.rules.webhook_signature import new_secret_pair
 from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.webhook_attempt import WebhookRequests
@@ -111,9 +113,11 @@ class World:
         return self.servers[-1]
 
     async def insert(self, account_id: str, path: str) -> None:
-        """Add a webhook without a secret."""
+        """Add a webhook that is due now."""
         url = self.receiver.url(path)
         webhook = Webhook(id=new_id(), account_id=account_id, url=url, created=NOW, modified=NOW)
+        secrets = WebhookSecrets(AccountSecrets(self.store, sealer(), MemoryAudit()), self.clock, ed25519)
+        await secrets.replace(ADMIN, webhook, new_secret_pair())
         await self.store.insert_webhook(webhook, WebhookProgress(webhook_id=webhook.id, cursor=start_of(0)))
 
     async def happen(self, account_id: str = ACCOUNT) -> Recording:
@@ -272,6 +276,38 @@ async def test_another_server_takes_over_from_a_dead_one(world: World) -> None:
     world.clock.move(LEASE)
     await server.work.settle()
     assert world.receiver.paths() == ["ok"]
+
+
+async def test_a_killed_server_continues_at_once_when_it_starts_again(world: World) -> None:
+    server = world.server()
+    webhook = await server.create(world.receiver.url("ok"))
+    other = await server.create(world.receiver.url("ok/other"))
+    await server.work.settle()
+    now = world.clock.now()
+    await world.happen()
+    for name, each in (("n-former", webhook), ("nn-another", other)):
+        claim = WebhookClaim(now=now, until=now + LEASE, holder=name, limit=1, ids=[each.id])
+        assert len(await world.store.claim_webhooks(claim)) == 1
+    async with server.running():
+        await until(lambda: "ok" in world.receiver.paths())
+    assert world.receiver.paths() == ["ok"]
+
+
+async def test_webhooks_that_always_have_events_do_not_keep_others_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_work, "MAX_RUNS", 2)
+    monkeypatch.setattr(webhook_work, "TURN_SECONDS", 0.05)
+    server = world.server()
+    for number in range(5):
+        await server.create(world.receiver.url(f"ok/{number}"))
+    item = await world.happen()
+    async with server.running():
+        async with asyncio.timeout(20):
+            while len({each.target for each in world.receiver.received}) < 5:
+                item = await world.amend(item, str(item.revision))
+                await asyncio.sleep(0.01)
+        assert server.work.running <= 2
 
 
 async def test_a_server_that_stops_ends_its_leases(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from recordings.model.account import Account, Scope
-from recordings.model.errors import Conflict, InvalidInput, InvalidState, NotFound
+from recordings.model.errors import Conflict, IdempotencyKeyReused, InvalidInput, InvalidState, NotFound
 from recordings.model.feed_event import EventInclude, EventType
 from recordings.model.instants import DAY, HOUR
 from recordings.model.webhook import MAX_WEBHOOKS, DisabledReason, HttpVerb, WebhookAnswer, WebhookFormat, start_of
@@ -48,6 +48,7 @@ async def test_a_new_webhook_gets_the_events_from_now_on(opened: Opened) -> None
     assert webhook.include == {EventInclude.PARTIES}
     assert (webhook.format, webhook.verb, webhook.enabled, webhook.revision) == ("STANDARD", "POST", True, 1)
     assert progress.cursor == start_of(await opened.store.watermark())
+    assert made.secret is not None
     assert made.secret.startswith("whsec_")
     assert opened.rung == [webhook.id]
     assert [found.webhook for found in await opened.use_cases.of_account(ADMIN)] == [webhook]
@@ -140,7 +141,8 @@ async def test_a_test_sends_a_signed_event_and_notes_the_attempt(opened: Opened)
     assert request.headers["webhook-id"] == attempt.event_id
 
 
-def verifies(secret: str, opened: Opened) -> bool:
+def verifies(secret: str | None, opened: Opened) -> bool:
+    assert secret is not None
     request = opened.receiver.requests[-1]
     verifier = Verifier(secret)
     signature = verifier.sign(
@@ -258,3 +260,106 @@ async def test_a_replay_of_a_part_keeps_the_number_of_events_that_were_given_up(
     assert await opened.store.save_progress(replace(found.progress, replay=None, revision=4))
     found = await opened.use_cases.replay(ADMIN, made.webhook.id, 7)
     assert (found.progress.given_up, found.progress.given_up_since) == (0, None)
+
+
+class CrashError(Exception):
+    """The process dies."""
+
+
+async def test_a_crash_at_any_write_of_a_rotation_leaves_the_former_signature_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writes = ("save_webhook", "save_progress", "save_account_secret")
+    for crash_at in range(6):
+        opened = Opened()
+        made = await opened.use_cases.create(ADMIN, URL)
+        identity = made.endpoint.webhook.id
+        current = await opened.use_cases.rotate_secret(ADMIN, identity, overlap=HOUR)
+        opened.clock.move(HOUR)
+        left = iter([None] * crash_at)
+
+        def crashing(store: MemoryStore, name: str, left: Any = left) -> Any:
+            write = getattr(store, name)
+
+            async def crash(*args: Any) -> Any:
+                if next(left, CrashError) is CrashError:
+                    raise CrashError
+                return await write(*args)
+
+            return crash
+
+        with monkeypatch.context() as patch:
+            for name in writes:
+                patch.setattr(opened.store, name, crashing(opened.store, name))
+            try:
+                rotated = await opened.use_cases.rotate_secret(ADMIN, identity, overlap=DAY)
+            except CrashError:
+                rotated = None
+        await opened.use_cases.test(ADMIN, identity)
+        # The secret before the former one has ended, and must never sign again.
+        assert (verifies(made.secret, opened), verifies(current.secret, opened)) == (False, True), crash_at
+        if rotated is not None:
+            assert verifies(rotated.secret, opened)
+            break
+    assert crash_at == 4
+
+
+async def test_a_repeated_rotation_to_the_same_secret_changes_nothing(opened: Opened) -> None:
+    made = await opened.use_cases.create(ADMIN, URL)
+    secret = "whsec_" + "A" * 32
+    for _ in range(2):
+        await opened.use_cases.rotate_secret(ADMIN, made.endpoint.webhook.id, secret)
+    await opened.use_cases.test(ADMIN, made.endpoint.webhook.id)
+    assert (verifies(made.secret, opened), verifies(secret, opened)) == (True, True)
+
+
+async def test_a_webhook_without_a_secret_sends_nothing_and_says_so(opened: Opened) -> None:
+    identity = (await opened.use_cases.create(ADMIN, URL)).endpoint.webhook.id
+    opened.store.secrets.clear()
+    attempt = await opened.use_cases.test(ADMIN, identity)
+    assert (attempt.succeeded, attempt.status) == (False, None)
+    assert attempt.error == "the webhook has no secret, so nothing was sent: rotate its secret"
+    assert opened.receiver.requests == []
+    rotated = await opened.use_cases.rotate_secret(ADMIN, identity)
+    assert (await opened.use_cases.test(ADMIN, identity)).succeeded
+    assert verifies(rotated.secret, opened)
+
+
+@pytest.mark.parametrize("secret", [None, "whsec_" + "A" * 32])
+async def test_a_repeated_creation_returns_the_same_webhook(opened: Opened, secret: str | None) -> None:
+    made = await opened.use_cases.create(ADMIN, URL, secret=secret, key="k")
+    again = await opened.use_cases.create(ADMIN, URL, secret=secret, key="k")
+    assert (again.endpoint, again.secret) == (made.endpoint, made.secret)
+    assert len(await opened.use_cases.of_account(ADMIN)) == 1
+    for values, other in ((KAZOO, secret), (URL, "whsec_" + "B" * 32)):
+        with pytest.raises(IdempotencyKeyReused, match="was used for another webhook"):
+            await opened.use_cases.create(ADMIN, values, secret=other, key="k")
+    await opened.use_cases.rotate_secret(ADMIN, made.endpoint.webhook.id)
+    again = await opened.use_cases.create(ADMIN, URL, secret=secret, key="k")
+    assert (again.endpoint.webhook.id, again.secret) == (made.endpoint.webhook.id, None)
+    other_key = await opened.use_cases.create(ADMIN, URL, key="l")
+    assert other_key.endpoint.webhook.id != made.endpoint.webhook.id
+
+
+async def test_two_creations_at_once_with_one_key_return_the_same_secret(opened: Opened) -> None:
+    made = await opened.use_cases.create(ADMIN, URL, key="k")
+    # The other request found no webhook yet, because this one had not inserted it.
+    found, opened.store.webhook = opened.store.webhook, _none_once(opened.store)  # type: ignore[method-assign]
+    again = await opened.use_cases.create(ADMIN, URL, key="k")
+    opened.store.webhook = found  # type: ignore[method-assign]
+    assert (again.endpoint, again.secret) == (made.endpoint, made.secret)
+
+
+def _none_once(store: MemoryStore) -> Any:
+    found, answers = store.webhook, iter([None])
+
+    async def webhook(webhook_id: str) -> Any:
+        return next(answers, await found(webhook_id))
+
+    return webhook
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129, "a\n"])
+async def test_a_key_must_be_printable(opened: Opened, key: str) -> None:
+    with pytest.raises(InvalidInput, match="idempotencyKey"):
+        await opened.use_cases.create(ADMIN, URL, key=key)

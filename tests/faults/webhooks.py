@@ -2,8 +2,8 @@
 
     python -m tests.faults.webhooks --kills 3 --recordings 20
 
-This process writes the recordings. A killed server leaves its lease, so after each kill the delivery stops for up to a
-minute. The receiver must get each event, those of a recording in order, and repeated ones with the same id.
+This process writes the recordings. A killed server leaves its leases, and ends them when it has started again. The
+receiver must get each event, those of a recording in order, and repeated ones with the same id.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from recordings.model.instants import Millis
 from recordings.model.webhook import MAX_ATTEMPTS_KEPT, Webhook, WebhookAttempt, WebhookProgress
 from recordings.ports.webhook_store import Endpoint, WebhookClaim
 
@@ -32,9 +33,9 @@ class MemoryWebhooks:
         found = [each for key, each in sorted(self.endpoints.items()) if key > after and each.webhook.enabled]
         return found[:limit]
 
-    async def insert_webhook(self, webhook: Webhook, progress: WebhookProgress) -> None:
+    async def insert_webhook(self, webhook: Webhook, progress: WebhookProgress) -> bool:
         """Add a webhook."""
-        self.endpoints[webhook.id] = Endpoint(webhook, progress)
+        return self.endpoints.setdefault(webhook.id, added := Endpoint(webhook, progress)) is added
 
     async def save_webhook(self, webhook: Webhook) -> bool:
         """Save settings if their revision is the next one."""
@@ -72,6 +73,14 @@ class MemoryWebhooks:
                 self.endpoints[found.webhook.id] = replace(found, progress=leased)
                 claimed.append(self.endpoints[found.webhook.id])
         return claimed
+
+    async def release_webhooks(self, holders: str, now: Millis) -> int:
+        """End the leases of holders."""
+        held = [each for each in self.endpoints.values() if each.progress.holder.startswith(holders)]
+        for each in held:
+            progress = replace(each.progress, holder="", due_at=now, revision=each.progress.revision + 1)
+            self.endpoints[each.webhook.id] = replace(each, progress=progress)
+        return len(held)
 
     async def webhook_attempts(self, webhook_id: str, limit: int) -> Sequence[WebhookAttempt]:
         """Return the last attempts, the newest first."""

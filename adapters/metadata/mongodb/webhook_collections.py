@@ -1,9 +1,11 @@
 """Webhooks in MongoDB: one document for each, with its progress, and its last attempts."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING, ReplaceOne, ReturnDocument
+from pymongo.errors import DuplicateKeyError
 
 from adapters.metadata.mongodb.driver import Database, Document
 from adapters.metadata.mongodb.indexes import HAS_DUE, WEBHOOK_ATTEMPTS, WEBHOOKS
@@ -16,6 +18,7 @@ from adapters.metadata.webhook_values import (
     read_settings,
     settings_text,
 )
+from recordings.model.instants import Millis
 from recordings.model.webhook import MAX_ATTEMPTS_KEPT, Webhook, WebhookAttempt, WebhookProgress
 from recordings.ports.webhook_store import Endpoint, WebhookClaim
 
@@ -50,10 +53,14 @@ class WebhookCollections:
         found = self._webhooks.find({"_id": {"$gt": after}, "enabled": True}, sort=[("_id", ASCENDING)], limit=limit)
         return [_endpoint(each) for each in await found.to_list(None)]
 
-    async def insert_webhook(self, webhook: Webhook, progress: WebhookProgress) -> None:
+    async def insert_webhook(self, webhook: Webhook, progress: WebhookProgress) -> bool:
         """Add a webhook."""
         document = {"_id": webhook.id, "account_id": webhook.account_id, "created": webhook.created}
-        await self._webhooks.insert_one(document | _settings(webhook) | _progress(progress))
+        try:
+            await self._webhooks.insert_one(document | _settings(webhook) | _progress(progress))
+        except DuplicateKeyError:
+            return False
+        return True
 
     async def save_webhook(self, webhook: Webhook) -> bool:
         """Save settings if their revision is the next one."""
@@ -96,6 +103,13 @@ class WebhookCollections:
             if len(claimed) == claim.limit or (found is None and claim.ids is None):
                 break
         return claimed
+
+    async def release_webhooks(self, holders: str, now: Millis) -> int:
+        """End the leases of holders."""
+        # The index of due webhooks serves it: a leased webhook is due at the end of its lease.
+        leased = {"enabled": True, "due_at": HAS_DUE["due_at"], "holder": {"$regex": f"^{re.escape(holders)}"}}
+        change = {"$set": {"holder": "", "due_at": now}, "$inc": {"progress_revision": 1}}
+        return int((await self._webhooks.update_many(leased, change)).modified_count)
 
     async def webhook_attempts(self, webhook_id: str, limit: int) -> Sequence[WebhookAttempt]:
         """Return the last attempts, the newest first."""

@@ -13,11 +13,12 @@ from adapters.metadata.webhook_values import (
     read_settings,
     settings_text,
 )
+from recordings.model.instants import Millis
 from recordings.model.webhook import MAX_ATTEMPTS_KEPT, Webhook, WebhookAttempt, WebhookProgress
 from recordings.ports.webhook_store import Endpoint, WebhookClaim
 
 _SELECT: Final = "SELECT settings, progress, due_at, holder, progress_revision FROM webhooks"
-_INSERT: Final = "INSERT INTO webhooks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT: Final = "INSERT OR IGNORE INTO webhooks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE: Final = "UPDATE webhooks SET enabled = ?, settings = ?, revision = ? WHERE id = ? AND revision = ?"
 _PROGRESS: Final = (
     "UPDATE webhooks SET progress = ?, due_at = ?, holder = ?, progress_revision = ? "
@@ -28,6 +29,10 @@ _LEASE: Final = (
     "RETURNING settings, progress, due_at, holder, progress_revision"
 )
 _DUE: Final = "SELECT id FROM webhooks WHERE enabled AND due_at <= ? ORDER BY due_at LIMIT ?"
+_RELEASE: Final = (
+    "UPDATE webhooks SET due_at = ?, holder = '', progress_revision = progress_revision + 1 "
+    "WHERE enabled AND due_at IS NOT NULL AND substr(holder, 1, ?) = ?"
+)
 _FREE: Final = "SELECT id FROM webhooks WHERE id = ? AND enabled AND (holder = '' OR due_at <= ?)"
 
 
@@ -55,13 +60,13 @@ class WebhookTables:
         """Return enabled webhooks of all accounts, by id."""
         return await self._find("WHERE id > ? AND enabled ORDER BY id LIMIT ?", after, limit)
 
-    async def insert_webhook(self, webhook: Webhook, progress: WebhookProgress) -> None:
+    async def insert_webhook(self, webhook: Webhook, progress: WebhookProgress) -> bool:
         """Add a webhook."""
         values = (
             webhook.id, webhook.account_id, webhook.created, webhook.enabled, settings_text(webhook), webhook.revision,
             progress_text(progress), progress.due_at, progress.holder, progress.revision,
         )  # fmt: skip
-        await self._database.write(lambda connection: connection.execute(_INSERT, values))
+        return bool(await self._database.write(lambda connection: connection.execute(_INSERT, values).rowcount))
 
     async def save_webhook(self, webhook: Webhook) -> bool:
         """Save settings if their revision is the next one."""
@@ -83,6 +88,11 @@ class WebhookTables:
             return []
         found: list[Endpoint] = await self._database.write(lambda connection: _claim(connection, claim))
         return found
+
+    async def release_webhooks(self, holders: str, now: Millis) -> int:
+        """End the leases of holders."""
+        values = now, len(holders), holders
+        return int(await self._database.write(lambda connection: connection.execute(_RELEASE, values).rowcount))
 
     async def webhook_attempts(self, webhook_id: str, limit: int) -> Sequence[WebhookAttempt]:
         """Return the last attempts, the newest first."""

@@ -202,3 +202,22 @@ async def test_a_webhook_that_no_server_works_on_is_leased_by_its_id(store: Meta
     assert await store.save_progress(released)
     assert len(await store.claim_webhooks(rung)) == 1
     assert len(await store.claim_webhooks(replace(rung, now=200))) == 1
+
+
+async def test_a_webhook_is_added_once(store: MetadataStore) -> None:
+    assert await store.insert_webhook(ONE, PROGRESS)
+    assert not await store.insert_webhook(replace(ONE, url="https://example.org/other"), PROGRESS)
+    found = await store.webhook(ONE.id)
+    assert found is not None
+    assert found.webhook == ONE
+
+
+async def test_the_leases_of_a_restarted_server_end(store: MetadataStore) -> None:
+    for place, holder in enumerate(("n.1-a", "n.1-b", "n.1", "n.10-a", "nx1-a", "")):
+        identity = f"{place:032x}"
+        due_at = 500 if holder else None
+        progress = replace(PROGRESS, webhook_id=identity, holder=holder, due_at=due_at)
+        await store.insert_webhook(replace(ONE, id=identity), progress)
+    assert await store.release_webhooks("n.1-", 100) == 2
+    claimed = await store.claim_webhooks(CLAIM)
+    assert [(each.webhook.id[-1], each.progress.revision) for each in claimed] == [("0", 3), ("1", 3)]
