@@ -63,11 +63,16 @@ def test_the_printed_address_opens_with_its_token_and_a_reload_keeps_it(page: Pa
 def test_the_printed_subscription_shows_each_change(page: Page, demo: Server) -> None:
     page.open(printed_address(demo))
     wait_for_schema(page)
-    page.click(".graphiql-query-editor .view-lines")
-    page.select_all()
-    page.paste(SUBSCRIPTION)
-    # GraphiQL takes over the text a moment later.
-    page.until("JSON.stringify(localStorage).includes('recordingChanged')")
+
+    def pasted() -> bool:
+        # The editor may still load. It takes over the text a moment after the paste.
+        page.click(".graphiql-query-editor .view-lines")
+        page.select_all()
+        page.paste(SUBSCRIPTION)
+        time.sleep(1)
+        return bool(page.evaluate("JSON.stringify(localStorage).includes('recordingChanged')"))
+
+    until(pasted)
     page.click(".graphiql-execute-button")
     client = demo.client(demo.shown_token())
     (item,) = client.graphql("{ recordings(first: 1) { nodes { id label } } }")["recordings"]["nodes"]
