@@ -75,6 +75,10 @@ class EventHub:
             raise
         return queue
 
+    async def pause(self, seconds: float) -> None:
+        """Wait for so long."""
+        await asyncio.sleep(seconds)
+
     def listen(self, listener: Listener) -> None:
         """Tell a listener about all new events, until `unlisten`. It must not block."""
         if listener not in self._listeners and not self._is_stopped:

@@ -65,3 +65,6 @@ class LiveEvents(Protocol):
         Raises:
             StoreUnavailableError: the store cannot be watched.
         """
+
+    async def pause(self, seconds: float) -> None:
+        """Wait for so long."""

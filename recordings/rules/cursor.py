@@ -19,7 +19,7 @@ from json.encoder import encode_basestring
 from typing import Any, Final
 
 from recordings.model.errors import InvalidCursor
-from recordings.model.feed_event import EventCursor, EventPosition
+from recordings.model.feed_event import MARK_BYTES, EventCursor, EventPosition
 from recordings.model.ids import MAX_ID
 from recordings.model.query import MAX_TEXT, Order, OrderField, Position, position_of
 from recordings.rules.signing_keys import SigningKeys
@@ -46,6 +46,8 @@ _CODES: Final[Mapping[OrderField | TimeList, bytes]] = {
 }  # fmt: skip
 _EVENTS: Final = b"v"
 """The code of a place in the feed of events."""
+_MARKS: Final = b"\n"
+"""It is between the position and the marks. JSON has none."""
 _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _TAG: Final = 8
@@ -108,7 +110,7 @@ class Cursors:
 
     def write_event(self, cursor: EventCursor) -> str:
         """Return the text of a place in the feed of events."""
-        body = _EVENTS + _encode([*cursor.position, *cursor.seen]).encode()
+        body = _EVENTS + _encode(cursor.position).encode() + _MARKS + bytes.fromhex("".join(cursor.seen))
         return b2a_base64(_tag(self._started()[0], body) + body, newline=False).translate(_URL_SAFE, b"=").decode()
 
     def read_event(self, text: str, path: Sequence[str]) -> EventCursor:
@@ -120,8 +122,9 @@ class Cursors:
         body = self._body(text)
         if body is None or body[:1] != _EVENTS:
             raise InvalidCursor.of(path, "pattern", text, "a cursor of the feed of events that this service returned")
-        stamp, subject, revision, *seen = json.loads(body[1:])
-        return EventCursor(EventPosition(stamp, subject, revision), tuple(seen))
+        position, _, seen = body[1:].partition(_MARKS)
+        marks = (seen[start : start + MARK_BYTES].hex() for start in range(0, len(seen), MARK_BYTES))
+        return EventCursor(EventPosition(*json.loads(position)), tuple(marks))
 
     def _body(self, text: str) -> bytes | None:
         if len(text) > _MAX or not text.isascii():

@@ -2,8 +2,9 @@
 
 A reader never skips an event. Its cursor only moves behind an event when no earlier one can appear any more: up to the
 store's watermark, which is some seconds behind in MongoDB. New events do not wait for that. They are returned at once,
-and the cursor remembers them as seen, so that a client that continues there does not get them again. It remembers
-`max_seen` of them; under a higher load a client may get an event again, with the same id.
+and the cursor names them as seen, so that a client that continues there does not get them again. It names at most
+`max_seen` of them. Under a higher load the reader is *held*: it returns only events up to the watermark, until the
+cursor names half as many. So a client gets events later then, but none twice.
 
 Three stages, in this order:
 
@@ -20,21 +21,20 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import islice
 from typing import Final
 
 from recordings.model.errors import InvalidInput
-from recordings.model.feed_event import EventCursor, EventPosition, EventSelection, FeedEvent
+from recordings.model.feed_event import MARK_BYTES, EventCursor, EventPosition, EventSelection, FeedEvent
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import EARLIEST, LATEST, MINUTE, Millis
 from recordings.ports.live_events import MAX_QUEUED, LiveEvents, LiveQueue
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.change_feed import shown
 
-MAX_SEEN: Final = 64
-"""How many events behind the watermark a cursor names as seen."""
-MAX_REMEMBERED: Final = 512
-"""How many of them a reader remembers itself, so that it returns none twice after an overflow."""
+MAX_SEEN: Final = 512
+"""How many events behind the watermark a cursor names as seen: those of seven seconds with 73 events a second."""
+_HELD_SECONDS: Final = 0.5
+"""How often a held reader looks for the watermark."""
 PAGE: Final = 200
 """How many events are read at once."""
 _UNKNOWN: Final = EventPosition(LATEST)
@@ -42,7 +42,7 @@ _UNKNOWN: Final = EventPosition(LATEST)
 VISIBLE_AGE: Final = MINUTE
 """How far the watermark may be behind this server's clock."""
 MAX_VISIBLE: Final = 10_000
-"""How many events behind the watermark a new reader skips. They are those of a few seconds."""
+"""How many events behind the watermark a new reader looks at. They are those of a few seconds."""
 MAX_ACCOUNTS: Final = 10_000
 """How many accounts a selection may have."""
 
@@ -50,7 +50,7 @@ MAX_ACCOUNTS: Final = 10_000
 @lru_cache(maxsize=1_024)
 def mark_of(subject: str, revision: int) -> str:
     """Return the short mark of an event in a cursor. It is cached, because all readers get the same new events."""
-    return blake2b(f"{subject}:{revision}".encode(), digest_size=8).hexdigest()
+    return blake2b(f"{subject}:{revision}".encode(), digest_size=MARK_BYTES).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class _Stage(Enum):
 class EventReader:
     """Reads the events of one selection. Close it with `aclose`.
 
+    With `may_repeat`, it is never held. Then it names the last `max_seen` events as seen, and may return others again.
     Its creator checks that the caller may read the selection: `recordings.use_cases.event_feed`.
     """
 
@@ -94,12 +95,15 @@ class EventReader:
         *,
         max_queued: int = MAX_QUEUED,
         max_seen: int = MAX_SEEN,
+        may_repeat: bool = False,
     ) -> None:
         self._store = store
         self._live = live
         self._selection = selection
         self._max_queued = max_queued
         self._max_seen = max_seen
+        self._may_repeat = may_repeat
+        self._is_held = not may_repeat and len(cursor.seen) >= max_seen
         self._queue: LiveQueue | None = None
         self.examined = 0
         """How many stored events were read, also those outside the selection."""
@@ -149,19 +153,30 @@ class EventReader:
         while True:
             if self._ready:
                 return self._returned(*self._ready.popleft())
-            if self._stage is not _Stage.LIVE or self._queue is None:
+            if self._is_held and self._stage is _Stage.TAIL and len(self._seen) > self._max_seen // 2:
+                self._stage = _Stage.PAGES
+                if seconds == 0:
+                    return None
+                await self._live.pause(_HELD_SECONDS)
+                seconds = None if seconds is None else max(0.0, seconds - _HELD_SECONDS)
+            elif self._stage is not _Stage.LIVE or self._queue is None:
+                self._is_held = self._is_held and self._stage is _Stage.PAGES
                 await self._read()
-            elif (queued := self._queue.take()) is not None:
-                if self._is_new(queued.event):
-                    return self._returned(queued.event, queued.row, queued.complete_to)
-            elif self._queue.is_full or self._queue.has_gap:
-                is_full = self._queue.is_full
-                self._close_queue()
-                self._restart(EventCursor(self._cursor, tuple(self._seen)))
-                if is_full:
-                    return EventsLost(self.cursor)
-            elif not await self._queue.wait(seconds):
+            elif (found := self._next_queued(self._queue)) is not None:
+                return found
+            elif not self.has_stored and not await self._queue.wait(seconds):
                 return None
+
+    def _next_queued(self, queue: LiveQueue) -> ReadEvent | EventsLost | None:
+        """Return the next event of the queue. If it gets no more events, go back to the first stage."""
+        while (queued := queue.take()) is not None:
+            if self._is_new(queued.event):
+                return self._returned(queued.event, queued.row, queued.complete_to)
+        if queue.is_full or queue.has_gap:
+            self._close_queue()
+            self._restart(self._place())
+            return EventsLost(self.cursor) if queue.is_full else None
+        return None
 
     async def next_stored(self) -> ReadEvent | None:
         """Return the next event before the watermark, or `None` after one page without an event of the selection."""
@@ -178,13 +193,21 @@ class EventReader:
         else:
             self._advance(EventPosition(complete_to))
             self._seen[mark_of(*event.key)] = event.position
-            while len(self._seen) > MAX_REMEMBERED and self._stage is _Stage.LIVE:
-                del self._seen[next(iter(self._seen))]
+            if len(self._seen) >= self._max_seen:
+                self._hold()
         return ReadEvent(event, None if row is None else shown(row), self._place())
 
+    def _hold(self) -> None:
+        """Return nothing behind the watermark for a while."""
+        if self._may_repeat:
+            del self._seen[next(iter(self._seen))]
+        else:
+            self._close_queue()
+            self._restart(self._place())
+            self._is_held = True
+
     def _place(self) -> EventCursor:
-        skipped = max(0, len(self._seen) - self._max_seen)
-        return EventCursor(self._cursor, tuple(islice(self._seen, skipped, None)))
+        return EventCursor(self._cursor, tuple(self._seen))
 
     def _advance(self, position: EventPosition) -> None:
         if position <= self._cursor:
@@ -238,13 +261,16 @@ class EventReader:
 
 
 async def cursor_behind_visible(store: MetadataStore, selection: EventSelection, now: Millis) -> EventCursor:
-    """Return the cursor behind all events that are visible now: behind the watermark, it names them as seen."""
+    """Return the cursor behind the events that are visible now: behind the watermark, it names them as seen.
+
+    It names the last `MAX_SEEN` of them. With more, a reader also gets some of the last seconds.
+    """
     accounts = await _accounts_of(store, selection)
     # Before the watermark: a server that has just started waits for it, and events of that time are new.
     visible = await store.events(accounts, EventPosition(now - VISIBLE_AGE), None, MAX_VISIBLE)
     watermark = await store.watermark()
     seen = tuple(mark_of(*event.key) for event in visible if event.stamp >= watermark)
-    return EventCursor(EventPosition(watermark), seen)
+    return EventCursor(EventPosition(watermark), seen[-MAX_SEEN:])
 
 
 async def _accounts_of(store: MetadataStore, selection: EventSelection) -> Sequence[str]:

@@ -31,7 +31,7 @@ from recordings.rules.webhook_retries import (
     wait_after,
 )
 from recordings.rules.webhook_waiting import WaitingEvents
-from recordings.use_cases.event_reader import MAX_REMEMBERED, EventReader, ReadEvent, mark_of
+from recordings.use_cases.event_reader import EventReader, ReadEvent, mark_of
 from recordings.use_cases.webhook_attempt import WebhookRequests, attempt_of
 from recordings.use_cases.webhook_disabling import disable_webhook
 
@@ -198,7 +198,7 @@ class WebhookRun:
             await self._close_reader()
         if self._reader is None:
             self._reader = EventReader(
-                self._store, self._live, self.webhook.selection, self._progress.cursor, max_seen=MAX_REMEMBERED
+                self._store, self._live, self.webhook.selection, self._progress.cursor, may_repeat=True
             )
         return self._reader
 

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from recordings.model.feed_event import EventCursor, EventSelection, EventType, FeedEvent
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases import event_reader
-from recordings.use_cases.event_reader import EventReader, EventsLost, ReadEvent
+from recordings.use_cases.event_reader import MAX_SEEN, EventReader, EventsLost, ReadEvent
 from tests.support.memory_events import ACCOUNT, MemoryEvents
 
 SUBJECTS = st.sampled_from(["r1", "r2", "r3"])
@@ -29,6 +29,8 @@ def run(coroutine: Any) -> Any:
 class Readers(RuleBasedStateMachine):
     """One client reads, and reconnects at any time with its last cursor."""
 
+    max_seen = MAX_SEEN
+
     def __init__(self) -> None:
         super().__init__()
         self.small_pages = patch.object(event_reader, "PAGE", 5)
@@ -40,7 +42,9 @@ class Readers(RuleBasedStateMachine):
 
     def opened(self) -> EventReader:
         selection = EventSelection(account_id=ACCOUNT, types=WANTED)
-        return EventReader(cast("MetadataStore", self.store), self.store, selection, self.cursor, max_queued=4)
+        return EventReader(
+            cast("MetadataStore", self.store), self.store, selection, self.cursor, max_queued=4, max_seen=self.max_seen
+        )
 
     @rule(subject=SUBJECTS, kind=st.sampled_from([EventType.AMENDED, EventType.STORED, EventType.HELD]))
     def begin(self, subject: str, kind: EventType) -> None:
@@ -93,6 +97,10 @@ class Readers(RuleBasedStateMachine):
         self.reader = self.opened()
 
     @invariant()
+    def has_a_short_cursor(self) -> None:
+        assert len(self.cursor.seen) <= self.max_seen
+
+    @invariant()
     def has_each_event_once_and_in_order(self) -> None:
         assert len({event.key for event in self.received}) == len(self.received)
         for subject in ("r1", "r2", "r3"):
@@ -117,5 +125,13 @@ class Readers(RuleBasedStateMachine):
         assert {event.key for event in self.received} == wanted
 
 
+class HeldReaders(Readers):
+    """The same with cursors that name few events, so that the reader is often held."""
+
+    max_seen = 3
+
+
+HeldReaders.TestCase.settings = settings(max_examples=100, stateful_step_count=30)
+TestHeldReaders = HeldReaders.TestCase
 Readers.TestCase.settings = settings(max_examples=100, stateful_step_count=30)
 TestReaders = Readers.TestCase

@@ -126,6 +126,9 @@ class MemoryEvents:
         self.queues.add(queue)
         return queue
 
+    async def pause(self, seconds: float) -> None:
+        """Wait for nothing."""
+
     async def watermark(self) -> Millis:
         """Return the watermark."""
         self._step()
