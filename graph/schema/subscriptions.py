@@ -25,6 +25,7 @@ from graph.schema.partial_input import value_or_none
 from graph.schema.prefetch import needs_prefetch, prefetch_for_recordings
 from recordings.model.feed_event import RECORDING_EVENTS
 from recordings.model.fields import RecordingRow
+from recordings.ports.live_events import Listener
 from recordings.rules.cursor import Cursors
 from recordings.use_cases.event_reader import EventReader, EventsLost, ReadEvent
 
@@ -113,11 +114,35 @@ class ChangeStream(AsyncIterator[ChangeSource]):
 
     def __init__(self, reader: EventReader, cursors: Cursors) -> None:
         self._reader = reader
+        self._before = self._last = reader.place
         self._cursors = cursors
 
     async def __anext__(self) -> ChangeSource:
         """Return the next item. After a `StoreUnavailableError`, this can be called again."""
-        return ChangeSource(await anext(self._reader), self._cursors)
+        return self._source(await anext(self._reader))
+
+    def _source(self, read: ReadEvent | EventsLost) -> ChangeSource:
+        self._before, self._last = self._last, read.cursor
+        return ChangeSource(read, self._cursors)
+
+    @property
+    def has_next(self) -> bool:
+        """True if there may be an item for `next_now`."""
+        return self._reader.has_next
+
+    def listen(self, listener: Listener) -> None:
+        """Call a listener for each new item, while `__anext__` waits for one. It may call `next_now`."""
+        self._reader.listen(listener)
+
+    def next_now(self) -> ChangeSource | None:
+        """Return the next item, while `__anext__` waits for one; `None` if there is none."""
+        read = self._reader.next_now()
+        return None if read is None else self._source(read)
+
+    def put_back(self) -> None:
+        """Let `__anext__` return the last item of `next_now` again."""
+        self._last = self._before
+        self._reader.go_back(self._before)
 
     async def aclose(self) -> None:
         """End the subscription."""

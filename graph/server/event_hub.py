@@ -18,12 +18,15 @@ from recordings.model.fields import RecordingRow
 from recordings.model.instants import EARLIEST, Millis
 from recordings.ports.event_store import NewEvents
 from recordings.ports.live_events import MAX_QUEUED, LiveEvent
+from recordings.ports.live_events import Listener as QueueListener
 from recordings.ports.recording_store import MetadataStore, StoreUnavailableError
 from recordings.use_cases.authorized import Authorized
 
 LINGER_SECONDS: Final = 30.0
 START_SECONDS: Final = 8.0
 """How long a reader waits for the watch to begin."""
+AT_ONCE: Final = 64
+"""How many queues are filled before other tasks of the process run."""
 _RETRY_SECONDS: Final = 0.5
 _log: Final = logger("events")
 
@@ -153,7 +156,7 @@ class EventHub:
             rows = await self._store.rows(ids) if ids else {}
             trees = {event.account_id: await self._tree(event.account_id) for event in batch.events}
             for event in batch.events:
-                self._push(event, rows.get(event.subject), trees[event.account_id], batch.complete_to)
+                await self._push(event, rows.get(event.subject), trees[event.account_id], batch.complete_to)
             self._tell([(event, trees[event.account_id]) for event in batch.events])
         self.complete_to = batch.complete_to
 
@@ -164,14 +167,18 @@ class EventHub:
     async def _tree(self, account_id: str) -> tuple[str, ...]:
         return await self._authorized.tree(account_id) or ()
 
-    def _push(self, event: FeedEvent, row: RecordingRow | None, tree: tuple[str, ...], complete_to: Millis) -> None:
+    async def _push(
+        self, event: FeedEvent, row: RecordingRow | None, tree: tuple[str, ...], complete_to: Millis
+    ) -> None:
         item = LiveEvent(event, row, complete_to)
-        for queue in self._queues.get(event.account_id, ()):
-            queue.put(item)
+        queues = list(self._queues.get(event.account_id, ()))
         for ancestor in tree:
-            for queue in self._queues.get(ancestor, ()):
-                if queue.selection.descendants:
-                    queue.put(item)
+            queues += [queue for queue in self._queues.get(ancestor, ()) if queue.selection.descendants]
+        for place, queue in enumerate(queues, 1):
+            queue.put(item)
+            if place % AT_ONCE == 0:
+                # Many subscribers get the event within their `put`. Other work of this process must not wait for all.
+                await asyncio.sleep(0)
 
 
 class EventQueue:
@@ -183,7 +190,8 @@ class EventQueue:
         self._max_queued = max_queued
         self._items: deque[LiveEvent] = deque()
         self._changed = asyncio.Event()
-        self._is_full = self._has_gap = False
+        self._is_full = self._has_gap = self._is_closed = self._is_waited = False
+        self._listener: QueueListener | None = None
 
     @property
     def complete_to(self) -> Millis:
@@ -207,12 +215,15 @@ class EventQueue:
 
     def put(self, item: LiveEvent) -> None:
         """Add an event that the selection wants, unless the queue is full."""
-        if self._is_full or self._has_gap or not self.selection.selects(item.event, item.row):
+        is_over = self._is_full or self._has_gap or self._is_closed
+        if is_over or not self.selection.selects(item.event, item.row):
             return
         if len(self._items) >= self._max_queued:
             self._is_full = True
         else:
             self._items.append(item)
+            if self._is_waited and self._listener is not None and self._listener():
+                return
         self._changed.set()
 
     def note_gap(self) -> None:
@@ -229,15 +240,22 @@ class EventQueue:
         if self._items or self._is_full or self._has_gap:
             return True
         self._changed.clear()
-        if seconds is None:
-            return await self._changed.wait()
+        self._is_waited = True
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
             return False
+        finally:
+            self._is_waited = False
         return True
+
+    def listen(self, listener: QueueListener | None) -> None:
+        """Call a listener for each event that is queued while a `wait` waits."""
+        self._listener = listener
 
     def close(self) -> None:
         """Stop to queue events."""
+        self._is_closed = True
         self._hub.remove(self)
+        self._changed.set()

@@ -8,7 +8,7 @@ next result waits for them; meanwhile the bounded queue of the subscription fill
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from graphql import ExecutionResult, GraphQLError, OperationType, create_source_event_stream
 from starlette.requests import HTTPConnection
@@ -165,11 +165,42 @@ class OperationStreams:
         return OperationError([error.formatted(caller.request_id)], error)
 
 
+class Outlet(Protocol):
+    """A client that can get a result at once."""
+
+    @property
+    def is_ready(self) -> bool:
+        """False if the client must read first, or if the operation has ended."""
+
+    def send(self, result: StreamedResult) -> None:
+        """Send a result, when the outlet is ready."""
+
+
 class ResultStream(AsyncIterator[StreamedResult]):
     """The results of one operation. Close it with `aclose`."""
 
+    def open_outlet(self, outlet: Outlet) -> None:
+        """Send results to an outlet, while it is ready and `__anext__` waits for events.
+
+        With many subscribers, this takes a fraction of the time: no task runs for each of them.
+        """
+
     async def aclose(self) -> None:
         """End the operation."""
+
+
+@runtime_checkable
+class _Listenable(Protocol):
+    """A source whose items can be taken as they happen."""
+
+    def listen(self, listener: Callable[[], bool], /) -> None: ...
+
+    @property
+    def has_next(self) -> bool: ...
+
+    def next_now(self) -> Any: ...
+
+    def put_back(self) -> None: ...
 
 
 class _OneResult(ResultStream):
@@ -198,6 +229,7 @@ class _Subscription(ResultStream):
         # The weight of a subscription is paid once.
         self._price = max(1, cost - streams.subscription_cost)
         self._payer = streams.payer(executor.context_value)
+        self._outlet: Outlet | None = None
         principal = caller.principal
         key = (
             found.document,
@@ -209,6 +241,39 @@ class _Subscription(ResultStream):
         self._group = streams.shared.group(key)
         self._own_group = streams.shared.group((*key, principal.token_id, principal.key_id, principal.user_id))
         streams.subscriptions.add(self)
+
+    def open_outlet(self, outlet: Outlet) -> None:
+        if isinstance(self._source, _Listenable):
+            self._outlet = outlet
+            self._source.listen(self._send_now)
+
+    def _send_now(self) -> bool:
+        """Send the waiting results to the outlet. Return false if `__anext__` must do it."""
+        rate, outlet = self._streams.operations.rate, self._outlet
+        while outlet is not None and outlet.is_ready and self._group.is_immediate:
+            if not self._source.has_next:
+                return True
+            if rate is not None and rate.take(self._payer, self._price):
+                break
+            source = self._source.next_now()
+            if source is None:
+                if rate is not None:
+                    rate.give(self._payer, self._price)
+                continue
+            result = self._result_now(source)
+            if result is None:
+                self._source.put_back()
+                break
+            if source.is_lost:
+                self._streams.count_lost()
+            outlet.send(result)
+        return False
+
+    def _result_now(self, source: Any) -> StreamedResult | None:
+        try:
+            return self._streams.shared.get_now(self._group, self._own_group, source, self._made)
+        except Exception:  # noqa: BLE001 - `__anext__` gets it again, and reports it
+            return None
 
     async def __anext__(self) -> StreamedResult:
         try:
@@ -249,7 +314,8 @@ class _Subscription(ResultStream):
         # A new context for each result: the old one has the media URLs of an earlier time.
         executor.context_value = self._streams.context(self._caller.principal, self._caller.base_url, None)
         result = executor.execute_operation(serially=False)
-        if optimized_is_awaitable(result):
+        self._group.is_immediate = not optimized_is_awaitable(result)
+        if not self._group.is_immediate:
             return self._read(source, result, executor.context_value)
         return self._encoded(source, result, executor.context_value)
 

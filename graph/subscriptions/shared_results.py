@@ -7,7 +7,7 @@ only subscribers with the same token share it.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -35,6 +35,8 @@ class Group:
 
     key: Hashable
     is_personal: bool = False
+    is_immediate: bool = False
+    """True if the last result was made without waiting."""
 
 
 @dataclass(slots=True)
@@ -82,12 +84,29 @@ class SharedResults:
         made = make(source)
         return made if isinstance(made, StreamedResult) else await made
 
+    def get_now(self, group: Group, own: Group, source: Any, make: Make) -> StreamedResult | None:
+        """Return the result of a source as `get` does; `None` if that needs to wait."""
+        key = (own if group.is_personal else group, source.identity)
+        entry = self._entries.get(key)
+        if entry is not None:
+            return entry.result
+        made = make(source)
+        if not isinstance(made, StreamedResult):
+            if isinstance(made, Coroutine):
+                made.close()
+            return None
+        self._keep(key, source, made)
+        return made
+
+    def _keep(self, key: Hashable, source: Any, made: StreamedResult) -> None:
+        if made.is_shared:
+            self._entries[key] = _Entry(source, made)
+            self._count(len(made.body))
+
     async def _made(self, key: Hashable, source: Any, make: Make) -> StreamedResult:
         made = make(source)
         if isinstance(made, StreamedResult):
-            if made.is_shared:
-                self._entries[key] = _Entry(source, made)
-                self._count(len(made.body))
+            self._keep(key, source, made)
             return made
         # A task of its own: the first subscriber may leave while others wait.
         task = asyncio.ensure_future(made)

@@ -1,14 +1,16 @@
 """GraphQL over WebSockets: the thin shell around `graph.subscriptions.transport_ws`.
 
-Each socket has a task that reads messages, one that looks at the time and at the credentials, and one for each
-operation. Nothing waits in memory for a client that does not read: a full write buffer stops the operations, their
-bounded queues fill, and after `STALL_SECONDS` without progress the socket is closed.
+Each socket has a task that reads messages, and one for each operation. One task of the server looks at the time and at
+the credentials of all sockets. While an operation waits for events, its results are written without its task.
+
+Nothing waits in memory for a client that does not read: a full write buffer stops the operations, their bounded queues
+fill, and after `STALL_SECONDS` without progress the socket is closed.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack, aclosing
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from starlette.datastructures import Headers
@@ -17,10 +19,13 @@ from starlette.websockets import WebSocket
 
 from adapters.cancellation import cancel_and_wait
 from adapters.http.error_body import error_response
+from adapters.identity import token_in
+from adapters.recorders.embedded import MESSAGE_WRITER
 from graph.execution.response import encode
 from graph.subscriptions import transport_ws as ws
 from graph.subscriptions.caller import Caller, credentials_in
 from graph.subscriptions.operation_streams import CHECK_SECONDS, OperationError, OperationStreams
+from graph.subscriptions.shared_results import StreamedResult
 from graph.subscriptions.stream_slots import TooManyStreamsError
 from graph.subscriptions.transport_ws import SUBPROTOCOL, Code, TransportWs
 from recordings.model.errors import Unauthenticated
@@ -40,6 +45,9 @@ class SocketEndpoint:
     ) -> None:
         self._streams = streams
         self._may_connect = may_connect
+        self._sessions: set[_Session] = set()
+        self._watching: asyncio.Task[None] | None = None
+        self._checking: dict[Hashable, asyncio.Task[None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket to its end."""
@@ -55,7 +63,67 @@ class SocketEndpoint:
             await send({"type": "websocket.close", "code": Code.SUBPROTOCOL_NOT_ACCEPTABLE, "reason": reason})
             return
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL, "headers": []})
-        await _Session(self._streams, scope, receive, send).run()
+        session = _Session(self._streams, scope, receive, send)
+        self._sessions.add(session)
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch(), name="sockets")
+        try:
+            await session.run()
+        finally:
+            self._sessions.discard(session)
+
+    async def _watch(self) -> None:
+        """Look at the time and at the credentials of all sockets, as long as there are any."""
+        while self._sessions:
+            await asyncio.sleep(TICK_SECONDS)
+            due: dict[Hashable, list[_Session]] = {}
+            for session in tuple(self._sessions):
+                session.tick()
+                if session.must_check:
+                    due.setdefault(session.identity, []).append(session)
+            for identity, sessions in due.items():
+                if identity not in self._checking:
+                    check = self._check(identity, sessions)
+                    self._checking[identity] = asyncio.create_task(check, name="credentials")
+        self._watching = None
+
+    async def _check(self, identity: Hashable, sessions: "Sequence[_Session]") -> None:
+        """Check the credentials of sockets that have the same ones."""
+        assert sessions[0].caller is not None  # noqa: S101 - only such sockets are checked
+        try:
+            reason = await self._streams.lost_access(sessions[0].caller)
+        finally:
+            del self._checking[identity]
+        for session in sessions:
+            session.note_check(reason)
+
+
+class MessageWriter(Protocol):
+    """The ASGI extension `MESSAGE_WRITER`: with it, a message needs no task."""
+
+    @property
+    def is_writable(self) -> bool:
+        """False if the client must read first, or if the socket is closed."""
+
+    def write_text(self, message: bytes) -> None:
+        """Write a text message."""
+
+
+class _DirectOutlet:
+    """Sends the results of one operation of a socket."""
+
+    def __init__(self, writer: MessageWriter, protocol: TransportWs, operation: str) -> None:
+        self._writer = writer
+        self._protocol = protocol
+        self._operation = operation
+        self._start = ws.start_of_result(operation)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._writer.is_writable and self._operation in self._protocol.operations
+
+    def send(self, result: StreamedResult) -> None:
+        self._writer.write_text(b"".join((self._start, result.body, b"}")))
 
 
 class _Session:
@@ -66,12 +134,16 @@ class _Session:
         self._connection = WebSocket(scope, receive, send)
         self._receive = receive
         self._asgi_send = send
+        self._writer: MessageWriter | None = scope.get("extensions", {}).get(MESSAGE_WRITER)
         self._now = asyncio.get_running_loop().time
         self._protocol = TransportWs(self._now())
         self._slot = ExitStack()
-        self._caller: Caller | None = None
+        self.caller: Caller | None = None
+        self.identity: Hashable = None
+        """The credentials, and the rights that they had."""
         self._checked = self._progress = self._now()
         self._sending = 0
+        self._timely: set[asyncio.Task[None]] = set()
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._code = 1005
@@ -79,12 +151,11 @@ class _Session:
 
     async def run(self) -> None:
         """Serve until the client or the server closes the socket."""
-        tasks = [asyncio.create_task(self._read(), name="socket"), asyncio.create_task(self._watch(), name="socket")]
+        reading = asyncio.create_task(self._read(), name="socket")
         try:
             await self._ended
         finally:
-            tasks += self._operations.values()
-            await cancel_and_wait(*tasks)
+            await cancel_and_wait(reading, *self._timely, *self._operations.values())
             self._slot.close()
         _log.info("socket closed", code=int(self._code), reason=self._reason or None)
 
@@ -100,15 +171,31 @@ class _Session:
         except Exception as error:  # noqa: BLE001 - the other tasks of the socket must end, too
             self._end_with(error)
 
-    async def _watch(self) -> None:
+    def tick(self) -> None:
+        """Do what is due now."""
+        self._start(self._due())
+
+    @property
+    def must_check(self) -> bool:
+        """True if the credentials must be checked again."""
+        return self.caller is not None and self._now() - self._checked >= CHECK_SECONDS
+
+    def note_check(self, reason: str | None) -> None:
+        """Note a check of the credentials. With a `reason`, they are no longer valid."""
+        self._checked = self._now()
+        if reason is not None:
+            self._start(self._protocol.close(Code.FORBIDDEN, f"Forbidden: {reason}"))
+
+    def _start(self, events: Sequence[ws.Event]) -> None:
+        """Carry out events in a task of its own: a client that does not read must not delay the other sockets."""
+        if events and not self._ended.done():
+            task = asyncio.create_task(self._carry_out(events), name="socket")
+            self._timely.add(task)
+            task.add_done_callback(self._timely.discard)
+
+    async def _carry_out(self, events: Sequence[ws.Event]) -> None:
         try:
-            while True:
-                await asyncio.sleep(TICK_SECONDS)
-                await self._do(self._due())
-                if self._caller is not None and self._now() - self._checked >= CHECK_SECONDS:
-                    self._checked = self._now()
-                    if (reason := await self._streams.lost_access(self._caller)) is not None:
-                        await self._do(self._protocol.close(Code.FORBIDDEN, f"Forbidden: {reason}"))
+            await self._do(events)
         except Exception as error:  # noqa: BLE001 - as above
             self._end_with(error)
 
@@ -150,15 +237,18 @@ class _Session:
             message = self._streams.to_http_error(error, self._streams.request_id(self._connection)).error["message"]
             await self._do(close(Code.TRY_AGAIN_LATER, message))
         else:
-            self._caller, self._checked = caller, self._now()
+            self.caller, self._checked = caller, self._now()
+            self.identity = token_in(caller.headers), caller.principal
             await self._send(self._protocol.acknowledge(self._now()))
 
     async def _run(self, event: ws.Subscribe) -> None:
         """Run one operation to its end."""
         protocol, operation = self._protocol, event.id
-        assert self._caller is not None  # noqa: S101 - the protocol allows no operation before
+        assert self.caller is not None  # noqa: S101 - the protocol allows no operation before
         try:
-            async with aclosing(await self._streams.open(event.params, self._caller)) as results:
+            async with aclosing(await self._streams.open(event.params, self.caller)) as results:
+                if self._writer is not None:
+                    results.open_outlet(_DirectOutlet(self._writer, protocol, operation))
                 async for result in results:
                     await self._send(protocol.result(operation, result.body))
             self._forget(operation)

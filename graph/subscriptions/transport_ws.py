@@ -243,6 +243,11 @@ class TransportWs:
         return _message(kind, operation, payload)
 
 
+def start_of_result(operation: str) -> bytes:
+    """Return the beginning of a message with a result. The JSON of the result and a brace follow."""
+    return b'{"id":' + json.encode(operation) + b',"type":"next","payload":'
+
+
 def _object_in(message: _Message) -> dict[str, Any] | None:
     """Return the payload, which may be missing or null. Raise `ValidationError` if it is anything but an object."""
     return None if isinstance(message.payload, UnsetType) else _decode_object(message.payload)

@@ -4,6 +4,7 @@ A queue only has the events that were committed after it was opened, and it may 
 `recordings.use_cases.event_reader` first reads the stored events, and returns to them after an overflow.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -13,6 +14,9 @@ from recordings.model.instants import Millis
 
 MAX_QUEUED: Final = 256
 """How many events a queue holds by default."""
+
+
+Listener = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,14 @@ class LiveQueue(Protocol):
     async def wait(self, seconds: float | None) -> bool:
         """Wait until an event is queued, or the queue gets no more. Return false after the timeout."""
 
+    def listen(self, listener: "Listener | None") -> None:
+        """Call a listener for each event that is queued while a `wait` waits.
+
+        It may take events. It returns true if it took all; otherwise the `wait` ends.
+        """
+
     def close(self) -> None:
-        """Stop to queue events."""
+        """Stop to queue events. A `wait` ends."""
 
 
 class LiveEvents(Protocol):

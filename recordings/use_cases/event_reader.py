@@ -27,7 +27,7 @@ from recordings.model.errors import InvalidInput
 from recordings.model.feed_event import MARK_BYTES, EventCursor, EventPosition, EventSelection, FeedEvent
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import EARLIEST, LATEST, MINUTE, Millis
-from recordings.ports.live_events import MAX_QUEUED, LiveEvents, LiveQueue
+from recordings.ports.live_events import MAX_QUEUED, Listener, LiveEvents, LiveQueue
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.change_feed import shown
 
@@ -105,6 +105,7 @@ class EventReader:
         self._may_repeat = may_repeat
         self._is_held = not may_repeat and len(cursor.seen) >= max_seen
         self._queue: LiveQueue | None = None
+        self._listener: Listener | None = None
         self.examined = 0
         """How many stored events were read, also those outside the selection."""
         self._restart(cursor)
@@ -126,7 +127,7 @@ class EventReader:
             self._advance(self._safe)
             if self._stage is _Stage.LIVE and self._queue is not None and self._queue.is_empty:
                 self._advance(EventPosition(self._queue.complete_to))
-        return self._place()
+        return self.place
 
     @property
     def has_stored(self) -> bool:
@@ -173,10 +174,32 @@ class EventReader:
             if self._is_new(queued.event):
                 return self._returned(queued.event, queued.row, queued.complete_to)
         if queue.is_full or queue.has_gap:
-            self._close_queue()
-            self._restart(self._place())
+            self.go_back(self.place)
             return EventsLost(self.cursor) if queue.is_full else None
         return None
+
+    def listen(self, listener: Listener) -> None:
+        """Call a listener for each new event, while `next` waits for one. It may call `next_now`.
+
+        It returns true if `next` can go on to wait. See `LiveQueue.listen`.
+        """
+        self._listener = listener
+        if self._queue is not None:
+            self._queue.listen(listener)
+
+    @property
+    def has_next(self) -> bool:
+        """True if there may be an event for `next_now`."""
+        return self._queue is not None and not self._queue.is_empty
+
+    def next_now(self) -> ReadEvent | EventsLost | None:
+        """Return the next live event, while `next` waits for one; `None` if there is none."""
+        return None if self._queue is None else self._next_queued(self._queue)
+
+    def go_back(self, cursor: EventCursor) -> None:
+        """Continue at an earlier cursor of this reader, with the stored events."""
+        self._close_queue()
+        self._restart(cursor)
 
     async def next_stored(self) -> ReadEvent | None:
         """Return the next event before the watermark, or `None` after one page without an event of the selection."""
@@ -195,18 +218,19 @@ class EventReader:
             self._seen[mark_of(*event.key)] = event.position
             if len(self._seen) >= self._max_seen:
                 self._hold()
-        return ReadEvent(event, None if row is None else shown(row), self._place())
+        return ReadEvent(event, None if row is None else shown(row), self.place)
 
     def _hold(self) -> None:
         """Return nothing behind the watermark for a while."""
         if self._may_repeat:
             del self._seen[next(iter(self._seen))]
         else:
-            self._close_queue()
-            self._restart(self._place())
+            self.go_back(self.place)
             self._is_held = True
 
-    def _place(self) -> EventCursor:
+    @property
+    def place(self) -> EventCursor:
+        """The place behind the last returned event."""
         return EventCursor(self._cursor, tuple(self._seen))
 
     def _advance(self, position: EventPosition) -> None:
@@ -224,6 +248,7 @@ class EventReader:
         is_tail = self._stage is _Stage.TAIL
         if is_tail and self._queue is None:
             self._queue = await self._live.open(self._selection, self._max_queued)
+            self._queue.listen(self._listener)
             self._watermark = await self._store.watermark()
         if not is_tail:
             self._watermark = await self._store.watermark()

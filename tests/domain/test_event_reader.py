@@ -38,13 +38,39 @@ class Readers(RuleBasedStateMachine):
         self.store = MemoryEvents()
         self.received: list[FeedEvent] = []
         self.cursor = EventCursor()
+        self.must_put_back = False
         self.reader = self.opened()
 
     def opened(self) -> EventReader:
         selection = EventSelection(account_id=ACCOUNT, types=WANTED)
-        return EventReader(
+        reader = EventReader(
             cast("MetadataStore", self.store), self.store, selection, self.cursor, max_queued=4, max_seen=self.max_seen
         )
+        reader.listen(self.take_now)
+        return reader
+
+    def take_now(self) -> bool:
+        """Take events without `next`, as a server with many subscribers does. Sometimes the client is not ready."""
+        while self.reader.has_next:
+            before = self.cursor
+            found = self.reader.next_now()
+            if found is None:
+                continue
+            if self.must_put_back:
+                self.reader.go_back(before)
+                return False
+            self.cursor = found.cursor
+            if isinstance(found, ReadEvent):
+                self.received.append(found.event)
+        return True
+
+    @rule(must_put_back=st.booleans())
+    def ring_while_waiting(self, must_put_back: bool) -> None:
+        self.read(10_000)
+        self.must_put_back = must_put_back
+        self.store.readers_wait = True
+        self.store.ring()
+        self.store.readers_wait = False
 
     @rule(subject=SUBJECTS, kind=st.sampled_from([EventType.AMENDED, EventType.STORED, EventType.HELD]))
     def begin(self, subject: str, kind: EventType) -> None:

@@ -7,7 +7,7 @@ from recordings.model.account import Account
 from recordings.model.feed_event import EventPosition, EventSelection, EventType, FeedEvent
 from recordings.model.fields import RecordingRow
 from recordings.model.instants import EARLIEST, LATEST, Millis
-from recordings.ports.live_events import MAX_QUEUED, LiveEvent
+from recordings.ports.live_events import MAX_QUEUED, Listener, LiveEvent
 
 ACCOUNT = "a" * 32
 
@@ -21,6 +21,7 @@ class MemoryQueue:
         self._max_queued = max_queued
         self._items: deque[LiveEvent] = deque()
         self.is_full = self.has_gap = False
+        self._listener: Listener | None = None
 
     @property
     def complete_to(self) -> Millis:
@@ -40,6 +41,8 @@ class MemoryQueue:
             self.is_full = True
         else:
             self._items.append(item)
+            if self._listener is not None and self._events.readers_wait:
+                self._listener()
 
     def take(self) -> LiveEvent | None:
         """Remove and return the first event."""
@@ -48,6 +51,10 @@ class MemoryQueue:
     async def wait(self, seconds: float | None) -> bool:
         """Return whether there is something to take."""
         return seconds is None or bool(self._items) or self.is_full or self.has_gap
+
+    def listen(self, listener: Listener | None) -> None:
+        """Call a listener for each event."""
+        self._listener = listener
 
     def close(self) -> None:
         """Stop to queue events."""
@@ -67,6 +74,8 @@ class MemoryEvents:
         self.unrung: list[FeedEvent] = []
         self.queues: set[MemoryQueue] = set()
         self.rung_to: Millis = EARLIEST
+        self.readers_wait = False
+        """True while all readers wait for events. Only then, listeners are called."""
         self._revisions: dict[str, int] = {}
         self._watermark: Millis = 0
         self.between: list[Callable[[], None]] = []
@@ -105,14 +114,14 @@ class MemoryEvents:
         """Put the new events into the queues."""
         unrung, self.unrung = sorted(self.unrung, key=lambda event: event.position), []
         for event in unrung:
-            for queue in self.queues:
+            for queue in tuple(self.queues):
                 queue.put(LiveEvent(event, self._row(event.subject), self._watermark))
         self.rung_to = self._watermark
 
     def lose(self) -> None:
         """Let all queues have a gap."""
         self.unrung = []
-        for queue in self.queues:
+        for queue in tuple(self.queues):
             queue.has_gap = True
 
     def _step(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.http11 import Request
 
 READ_SIZE: Final = 16_384
 """Maximum number of bytes in one read."""
@@ -21,6 +22,8 @@ MAX_UNREAD: Final = 65_536
 """Maximum number of bytes in pongs that a client has not read. The buffer of a healthy client is often empty."""
 ABORT_SECONDS: Final = 15.0
 """Seconds between the end of the app and that of the connection. uvicorn waits 10 s for the client's close frame."""
+MESSAGE_WRITER: Final = "recordings.message_writer"
+"""The name of the ASGI extension for messages that are written without a task."""
 MAX_FRAGMENTS: Final = 1_024
 """Maximum number of fragments in a message. `ws_max_size` limits the bytes, but a fragment can be empty."""
 
@@ -92,6 +95,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
         self._unread_pongs = self._unread_pongs + pong if before else pong
         if self._unread_pongs > MAX_UNREAD:
             self.transport.abort()
+
+    def handle_connect(self, event: Request) -> None:
+        """Begin the handshake. The app gets this object, with which it can write messages without a task."""
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            self.scope["extensions"][MESSAGE_WRITER] = self  # type: ignore[assignment]
+
+    @property
+    def is_writable(self) -> bool:
+        """False if the client must read first, or if the socket is not open."""
+        is_open = self.handshake_complete and not self.close_sent and not self.disconnected
+        return is_open and self.writable.is_set() and not self.transport.is_closing()
+
+    def write_text(self, message: bytes) -> None:
+        """Write a text message. The socket must be writable."""
+        self.conn.send_text(message)
+        self.transport.write(b"".join(self.conn.data_to_send()))
 
     async def send(self, message: Any) -> None:
         """Send a message when there is space in the buffer; close the socket at once."""
