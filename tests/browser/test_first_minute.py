@@ -30,7 +30,11 @@ def demo_headers(demo: Server) -> str:
 
 
 def wait_for_schema(page: Page) -> None:
-    """Wait until the documentation shows the schema. Open it first, if it is not open from before a reload."""
+    """Wait until the editor has its text, and the documentation shows the schema.
+
+    Open the documentation first, if it is not open from before a reload.
+    """
+    page.until("document.querySelector('.graphiql-query-editor .view-lines')?.innerText.trim().length > 0")
     page.until("!!document.querySelector(\"button[aria-label$='Documentation Explorer']\")")
     if not page.evaluate(f"Boolean({DOCS})"):
         page.click("button[aria-label='Show Documentation Explorer']")

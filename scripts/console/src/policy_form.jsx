@@ -1,5 +1,5 @@
 // The form of one policy.
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 import { mutate } from "./api.js";
 import { PolicyCells, PolicyLocks } from "./policy_parts.jsx";
@@ -32,7 +32,8 @@ export function PolicyForm({ scope, id, policy, onSaved }) {
   const [draft, setDraft] = useState(policy);
   const [applyNow, setApplyNow] = useState(false);
   const [result, setResult] = useState({});
-  useEffect(() => setDraft(policy), [policy]);
+  // At once: an effect after the first click would undo its change.
+  useLayoutEffect(() => setDraft(policy), [policy]);
   const isAccount = scope === "ACCOUNT";
   const change = (changes) => setDraft({ ...draft, ...changes });
   const save = async (event) => {
