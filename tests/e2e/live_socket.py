@@ -17,9 +17,9 @@ CHANGES = "subscription { recordingChanged { kind recording { plainId } } }"
 
 
 @contextmanager
-def subscribed(server: Server, token: str, **documents: str) -> Iterator[ClientConnection]:
-    """Open a socket with these operations, by id."""
-    url = server.url.replace("http", "ws", 1) + "/graphql"
+def subscribed(server: Server | str, token: str, **documents: str) -> Iterator[ClientConnection]:
+    """Open a socket of a server, or of the URL of a balancer, with these operations, by id."""
+    url = (server if isinstance(server, str) else server.url).replace("http", "ws", 1) + "/graphql"
     with connect(url, subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None) as socket:
         socket.send(json.dumps({"type": "connection_init", "payload": {"token": token}}))
         assert json.loads(socket.recv(20)) == {"type": "connection_ack"}
@@ -32,14 +32,14 @@ _waiting: WeakKeyDictionary[ClientConnection, list[Any]] = WeakKeyDictionary()
 """The messages of other operations that were received meanwhile."""
 
 
-def following(socket: ClientConnection, id: str) -> Any:
-    """Return the next result of an operation."""
+def following(socket: ClientConnection, id: str, seconds: float = 40) -> Any:
+    """Return the next result of an operation. Fail if there is no message for so long."""
     waiting = _waiting.setdefault(socket, [])
     message = next((each for each in waiting if each["id"] == id), None)
     if message is not None:
         waiting.remove(message)
     while message is None:
-        received = json.loads(socket.recv(40))
+        received = json.loads(socket.recv(seconds))
         if received.get("id") == id:
             message = received
         elif "id" in received:

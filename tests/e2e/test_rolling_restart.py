@@ -10,8 +10,10 @@ from typing import NamedTuple, Self
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.e2e.installation import make_account, make_ingest
+from tests.e2e.live_socket import following, subscribed
 from tests.e2e.server import Client, Server, until
 from tests.e2e.stream_call import StreamCall
 from tests.servers.balancer import start_balancer
@@ -109,9 +111,10 @@ class Load:
 
 
 class Follower:
-    """Amends a recording, and follows its changes as server-sent events through nginx, until the end of the block.
+    """Amends a recording, and follows its changes through nginx, until the end of the block.
 
-    It connects again with `Last-Event-ID` whenever the stream ends, as `EventSource` does.
+    One client gets server-sent events, and connects again with `Last-Event-ID` whenever the stream ends, as
+    `EventSource` does. Another one has a WebSocket, and subscribes again with the last cursor.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -121,10 +124,14 @@ class Follower:
         (self._recording,) = cluster.client.ids()
         self._over = threading.Event()
         feed = cluster.client.graphql('{ recordingEvents(first: 1, since: "now") { cursor } }')["recordingEvents"]
-        self._last_id = feed["cursor"]
+        self._last_id = self._cursor = feed["cursor"]
         self.amended: list[int] = []
         self.followed: list[int] = []
-        self._threads = [threading.Thread(target=each, daemon=True) for each in (self._follow, self._amend)]
+        self.over_sockets: list[int] = []
+        self.codes: list[int] = []
+        """The codes with which the servers closed the sockets."""
+        work = (self._follow, self._follow_over_sockets, self._amend)
+        self._threads = [threading.Thread(target=each, daemon=True) for each in work]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -145,10 +152,7 @@ class Follower:
                 time.sleep(0.2)
 
     def _follow(self) -> None:
-        query = (
-            f'subscription {{ recordingChanged(filter: {{ types: [AMENDED], recordingId: "{self._recording}" }}) '
-            "{ event { revision } } }"
-        )
+        query = self._query("")
         while self.followed[-1:] != self.amended[-1:] or not self._over.is_set():
             own = {"accept": "text/event-stream", "last-event-id": self._last_id}
             headers = {**self._cluster.client.http.headers, **own}
@@ -160,6 +164,26 @@ class Follower:
             ):
                 if stream.status_code == 200:
                     self._read(stream)
+            time.sleep(0.05)
+
+    def _query(self, since: str) -> str:
+        wanted = f'{{ types: [AMENDED], recordingId: "{self._recording}" }}'
+        return f"subscription {{ recordingChanged(filter: {wanted}{since}) {{ cursor event {{ revision }} }} }}"
+
+    def _follow_over_sockets(self) -> None:
+        token = self._cluster.client.http.headers["x-auth-token"]
+        while self.over_sockets[-1:] != self.amended[-1:] or not self._over.is_set():
+            try:
+                with subscribed(self._cluster.url, token, a=self._query(f', since: "{self._cursor}"')) as socket:
+                    while True:
+                        item = following(socket, "a", seconds=1)
+                        self._cursor = item["cursor"]
+                        self.over_sockets.append(item["event"]["revision"])
+            except ConnectionClosed as closed:
+                self.codes.append(1006 if closed.rcvd is None else closed.rcvd.code)
+            except (InvalidHandshake, OSError, TimeoutError):
+                # A client that gets nothing for a second subscribes again, too.
+                pass
             time.sleep(0.05)
 
     def _read(self, stream: httpx.Response) -> None:
@@ -191,6 +215,9 @@ def test_a_rolling_restart_loses_no_request_and_cuts_no_call(cluster: Cluster) -
     assert load.failures == []
     assert load.done > 100
     assert follower.followed == follower.amended
+    assert follower.over_sockets == follower.amended
+    assert follower.codes
+    assert set(follower.codes) == {1012}
     assert len(follower.followed) > 30
     assert not [server for server in cluster.servers if "request failed" in server.log.read_text()]
 

@@ -8,6 +8,7 @@ finds each event at least once. The collection also has the events of accounts.
 The stamp of an event is the `changed` of its write (`change_clock.py`), so the watermark of changes is that of events.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -21,7 +22,7 @@ from adapters.metadata.mongodb.change_clock import CHANGED, ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Document
 from adapters.metadata.mongodb.event_stream import EventStream
 from adapters.metadata.mongodb.indexes import BY_STAMP, EVENTS, RECORDINGS
-from adapters.metadata.mongodb.unavailable import raises_store_unavailable
+from adapters.metadata.mongodb.unavailable import in_time, raises_store_unavailable
 from recordings.model.feed_event import EventPosition, EventType, FeedEvent
 from recordings.model.instants import LATEST, Millis
 from recordings.ports.event_store import NewEvents
@@ -36,6 +37,9 @@ SPILLED: Final = {
 }
 """The projection of the events that must be moved before the document gets another one."""
 _READ_MS: Final = 8_000
+READS_AT_ONCE: Final = 16
+"""How many readers of a process read events at the same time. After a restart, all subscribers begin together; other
+requests, such as those that check their credentials, must get connections, too."""
 _DUPLICATE: Final = 11_000
 _PAGE: Final = 100
 """How many documents are read at once, at least."""
@@ -95,6 +99,7 @@ class EventCollection:
         self._watched = connection.database.with_options(read_concern=majority)
         self._with_events = connection.database[RECORDINGS].with_options(read_concern=majority)
         self._stream: EventStream | None = None
+        self._turns = asyncio.Semaphore(READS_AT_ONCE)
         self._events = connection.database[EVENTS]
         self._events_final = self._events.with_options(read_concern=majority)
 
@@ -102,6 +107,12 @@ class EventCollection:
         self, account_ids: Collection[str], after: EventPosition, below: Millis | None, limit: int
     ) -> Sequence[FeedEvent]:
         """Return the first `limit` events of these accounts after a position, or all if there are fewer."""
+        async with self._turns, in_time():
+            return await self._feed_events(account_ids, after, below, limit)
+
+    async def _feed_events(
+        self, account_ids: Collection[str], after: EventPosition, below: Millis | None, limit: int
+    ) -> Sequence[FeedEvent]:
         start, end = after.stamp, LATEST if below is None else below
         wanted: dict[tuple[str, int], FeedEvent] = {}
         async with await self._causal_session() as session:

@@ -1,7 +1,8 @@
 """Translate driver errors that mean an unavailable MongoDB to `StoreUnavailableError`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, Final, TypeVar
@@ -38,7 +39,7 @@ A frozen server, or one behind a broken network, keeps its connections open. The
 one after the other.
 """
 _LONG: Final = frozenset({
-    "count", "scan", "claim_due", "release_leases", "marks_to_count", "save_counted", "mark_all",
+    "count", "events", "scan", "claim_due", "release_leases", "marks_to_count", "save_counted", "mark_all",
 })  # fmt: skip
 """Operations with a time limit of their own, and those of the background work."""
 _StoreClass = TypeVar("_StoreClass", bound=type)
@@ -58,12 +59,8 @@ def _translate_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Aw
     @wraps(method)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
-            async with asyncio.timeout(seconds) as deadline:
+            async with in_time(seconds):
                 return await method(*args, **kwargs)
-        except TimeoutError as error:
-            if not deadline.expired():
-                raise
-            raise StoreUnavailableError(f"MongoDB did not answer within {ANSWER_SECONDS:g} s") from error
         except PyMongoError as error:
             if _DISK_FULL in _codes(error):
                 raise StoreFullError("the disk of MongoDB is full") from error
@@ -72,6 +69,18 @@ def _translate_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Aw
             raise
 
     return wrapper
+
+
+@asynccontextmanager
+async def in_time(seconds: float | None = ANSWER_SECONDS) -> AsyncIterator[None]:
+    """Raise `StoreUnavailableError` if the block takes too long."""
+    try:
+        async with asyncio.timeout(seconds) as deadline:
+            yield
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        raise StoreUnavailableError(f"MongoDB did not answer within {ANSWER_SECONDS:g} s") from error
 
 
 def is_unavailable(error: PyMongoError) -> bool:
