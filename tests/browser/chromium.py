@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.servers.server_process import die_with_parent
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
-SECONDS: Final = 20.0
+SECONDS: Final = 40.0
 # Background networking is off: on a machine without the Internet, Chromium would retry its own requests all the time.
 _OPTIONS: Final = (
     "--headless",

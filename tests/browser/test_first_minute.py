@@ -70,7 +70,7 @@ def test_the_printed_subscription_shows_each_change(page: Page, demo: Server) ->
 
     def pasted() -> bool:
         # The editor may still load. It takes over the text a moment after the paste.
-        page.click(".graphiql-query-editor .view-lines")
+        page.evaluate("document.querySelector('.graphiql-query-editor textarea').focus()")
         page.select_all()
         page.paste(SUBSCRIPTION)
         time.sleep(1)
