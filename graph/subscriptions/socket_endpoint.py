@@ -173,7 +173,10 @@ class _Session:
 
     def tick(self) -> None:
         """Do what is due now."""
-        self._start(self._due())
+        try:
+            self._start(self._due())
+        except Exception as error:  # noqa: BLE001 - no error of one socket may end the watch of all
+            self._end_with(error)
 
     @property
     def must_check(self) -> bool:

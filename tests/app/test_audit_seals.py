@@ -114,6 +114,7 @@ BREAKS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
+@pytest.mark.event_bar(10)
 async def test_each_change_is_named(trail: Trail, name: str) -> None:
     await trail.write(5)
     await trail.sealer.seal()

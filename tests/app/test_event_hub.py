@@ -76,6 +76,7 @@ async def following(reader: EventReader) -> ReadEvent:
     return found
 
 
+@pytest.mark.event_bar(7)
 async def test_all_readers_of_a_process_share_one_watch(feed: Feed) -> None:
     readers = [await feed.reader() for _ in range(50)]
     made = await feed.create()

@@ -31,7 +31,7 @@ from recordings.rules.webhook_signature import new_secret_pair
 from recordings.use_cases.account_secrets import AccountSecrets
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.webhook_attempt import WebhookRequests
-from recordings.use_cases.webhook_run import LEASE
+from recordings.use_cases.webhook_run import LEASE, RENEW
 from recordings.use_cases.webhook_secrets import WebhookSecrets
 from recordings.use_cases.webhooks import Webhooks
 from tests.contract.metadata.samples import NOW, recording
@@ -147,6 +147,7 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
+@pytest.mark.event_bar(6)
 async def test_a_bad_receiver_has_one_failed_attempt(world: World) -> None:
     server = world.server(seconds=0.3)
     names = ("hang", "drip", "endless", "redirect", "broken", "fail", "busy")
@@ -179,6 +180,7 @@ async def test_a_bad_receiver_has_one_failed_attempt(world: World) -> None:
     assert Counter(world.receiver.paths()) == Counter([*names, "ok"])
 
 
+@pytest.mark.event_bar(6)
 async def test_a_host_that_is_not_allowed_gets_no_request(world: World) -> None:
     server = world.server()
     webhook = await server.create(world.receiver.url("ok"))
@@ -206,6 +208,7 @@ async def test_a_receiver_that_is_gone_disables_its_webhook(world: World) -> Non
     assert len(world.receiver.received) == before
 
 
+@pytest.mark.event_bar(5)
 async def test_hanging_receivers_do_not_affect_500_others(world: World) -> None:
     server = world.server(seconds=600.0, slots=(16, 4))
     accounts = [f"{number:032x}" for number in range(10)]
@@ -278,6 +281,7 @@ async def test_another_server_takes_over_from_a_dead_one(world: World) -> None:
     assert world.receiver.paths() == ["ok"]
 
 
+@pytest.mark.event_bar(2)
 async def test_a_killed_server_continues_at_once_when_it_starts_again(world: World) -> None:
     server = world.server()
     webhook = await server.create(world.receiver.url("ok"))
@@ -330,3 +334,18 @@ async def test_a_change_of_the_url_takes_effect_at_once(world: World) -> None:
         await until(lambda: "ok" in world.receiver.paths())
     one, two = world.receiver.received
     assert one.headers["webhook-id"] == two.headers["webhook-id"]
+
+
+async def test_a_webhook_that_is_deleted_during_a_request_stays_deleted(world: World) -> None:
+    server = world.server()
+    webhook = await server.create(world.receiver.url("hang"))
+    async with server.running():
+        await world.happen()
+        await until(lambda: world.receiver.open == 1)
+        # As the deletion of its account does it, without a word to the server.
+        await world.store.delete_webhook(webhook.id)
+        world.clock.move(RENEW)
+        server.work.ring(webhook.id)
+        await until(lambda: server.work.running == 0)
+    assert await world.store.webhook(webhook.id) is None
+    assert await server.attempts(webhook) == []

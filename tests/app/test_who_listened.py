@@ -95,6 +95,7 @@ async def _stored(services: Services, account: Account, name: str, path: Path) -
 PLAYS = ("PLAY", "DOWNLOAD")
 
 
+@pytest.mark.event_bar(11)
 async def test_each_way_to_hear_a_recording_leaves_one_entry(world: World) -> None:
     token = world.token(owner="ada")
     ask = "query($id: ID!) { recording(id: $id) { media { url } } }"

@@ -77,6 +77,7 @@ def failing_once() -> Callable[[FeedEvent], WebhookAnswer]:
     return answer
 
 
+@pytest.mark.event_bar(2)
 async def test_a_death_at_any_step_loses_no_event() -> None:
     whole = KilledDelivery()
     whole.answer = failing_once()

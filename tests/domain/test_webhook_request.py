@@ -90,6 +90,7 @@ def test_a_header_of_cloudevents_has_printable_ascii_only(subject: str) -> None:
     assert unquote(headers["ce-subject"]) == subject
 
 
+@pytest.mark.event_bar(12)
 def test_bar_12_a_kazoo_receiver_gets_a_form_by_post() -> None:
     request = kazoo()
     assert (request.method, request.url) == ("POST", HOOK.url)
@@ -102,6 +103,7 @@ def test_bar_12_a_kazoo_receiver_gets_a_form_by_post() -> None:
 
 
 @pytest.mark.parametrize("verb", [HttpVerb.POST, HttpVerb.PUT])
+@pytest.mark.event_bar(12)
 def test_bar_12_a_kazoo_receiver_gets_json(verb: HttpVerb) -> None:
     request = kazoo(verb=verb, kazoo=JSON)
     assert request.method == verb.value
@@ -111,6 +113,7 @@ def test_bar_12_a_kazoo_receiver_gets_json(verb: HttpVerb) -> None:
 
 
 @pytest.mark.parametrize("url", [HOOK.url, f"{HOOK.url}?key=a%20b"])
+@pytest.mark.event_bar(12)
 def test_bar_12_a_kazoo_receiver_gets_a_query_by_get(url: str) -> None:
     request = kazoo(url=url, verb=HttpVerb.GET, kazoo=JSON)
     assert (request.method, request.body) == ("GET", b"")
@@ -120,6 +123,7 @@ def test_bar_12_a_kazoo_receiver_gets_a_query_by_get(url: str) -> None:
     assert found == OBJECT | ({"key": "a b"} if "?" in url else {})
 
 
+@pytest.mark.event_bar(12)
 def test_bar_12_custom_data_joins_the_body_and_wins() -> None:
     data = {"id": "mine", "tag": "a b&ä", "type": "all", "action": "all", "cluster_id": "mine"}
     expected = OBJECT | {"id": "mine", "tag": "a b&ä"}

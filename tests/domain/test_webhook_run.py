@@ -240,6 +240,7 @@ async def test_a_failed_event_holds_back_its_recording_only() -> None:
     assert [event.key for event in world.delivered][3:] == [("a", 0), ("a", 1), ("a", 2)]
 
 
+@pytest.mark.event_bar(5)
 async def test_an_event_has_ten_attempts_at_the_schedule() -> None:
     world = Delivery()
     world.answer = lambda _: BAD
@@ -297,6 +298,7 @@ async def test_a_receiver_that_is_down_gets_one_request_at_a_time_and_then_every
     assert world.progress.waiting == ()
 
 
+@pytest.mark.event_bar(5)
 async def test_a_receiver_that_was_down_for_80_hours_gets_all_events_by_a_replay() -> None:
     world = Delivery()
     world.answer = lambda _: BAD

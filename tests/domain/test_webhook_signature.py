@@ -114,6 +114,7 @@ def test_a_private_key_has_32_bytes(length: int) -> None:
         read_signing_key(new_signing_secret())
 
 
+@pytest.mark.event_bar(3)
 def test_bar_3_a_request_has_the_signatures_of_both_pairs_of_a_rotation() -> None:
     body, now = b'{"type": "recording.stored"}', int(time.time())
     pairs = [new_secret_pair(), new_secret_pair()]

@@ -137,6 +137,7 @@ def kazoo(customer: Customer, path: str, **kazoo: Any) -> dict[str, Any]:
     return {"url": f"{customer.url}/{path}?key=a", "format": "KAZOO", "kazoo": {**custom, **kazoo}}
 
 
+@pytest.mark.event_bar(12)
 def test_bar_3_and_12_every_receiver_gets_the_events_of_a_recording_in_order(
     sender: Server, client: Client, receivers: list[DocumentedReceiver], customer: Customer
 ) -> None:
@@ -204,6 +205,7 @@ def check_kazoo(requests: list[ReceivedRequest], method: str, identity: str, hoo
     assert values == [{**same, "action": action} for action in actions]
 
 
+@pytest.mark.event_bar(3)
 def test_bar_3_a_receiver_of_the_page_accepts_the_former_secret_until_the_rotation_is_over(
     client: Client, receivers: list[DocumentedReceiver]
 ) -> None:

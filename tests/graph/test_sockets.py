@@ -90,6 +90,7 @@ async def test_credentials_come_in_the_headers(service: Service) -> None:
     ("token", "payload"),
     [(None, None), (None, {"token": "x"}), ("me", {"token": "x"}), ("x", None), (None, {"token": 1})],
 )
+@pytest.mark.event_bar(4)
 async def test_refused_credentials_close_the_socket(service: Service, token: str | None, payload: Any) -> None:
     async with socket(service.url, token) as client:
         await client.send({"type": "connection_init", "payload": payload})
@@ -99,12 +100,14 @@ async def test_refused_credentials_close_the_socket(service: Service, token: str
 
 
 @pytest.mark.parametrize("subprotocol", [None, "graphql-ws", "soap"])
+@pytest.mark.event_bar(4)
 async def test_another_subprotocol_is_not_accepted(service: Service, subprotocol: str | None) -> None:
     async with socket(service.url, subprotocol=subprotocol) as client:
         assert (await client.closed())[0] == 4406
 
 
 @pytest.mark.parametrize("message", ["[]", '"x"', "1", b"x", '{"type":"subscribe","id":"1","payload":null}'])
+@pytest.mark.event_bar(4)
 async def test_a_malformed_message_closes_the_socket_without_a_traceback(
     service: Service, message: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +118,7 @@ async def test_a_malformed_message_closes_the_socket_without_a_traceback(
     assert "Traceback" not in said.out + said.err
 
 
+@pytest.mark.event_bar(4)
 async def test_the_other_close_codes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     subscribe = {"type": "subscribe", "id": "1", "payload": {"query": CHANGES}}
     init = {"type": "connection_init", "payload": ME}
@@ -158,6 +162,7 @@ async def test_operations_of_one_socket_are_independent(service: Service, client
     assert not service.api.streams.subscriptions
 
 
+@pytest.mark.event_bar(4)
 async def test_a_dropped_client_continues_without_gap_or_repetition(service: Service) -> None:
     item = await service.create()
     revisions: list[int] = []
@@ -207,6 +212,7 @@ async def test_credentials_are_limited_to_ten_sockets(service: Service) -> None:
         await again.start()
 
 
+@pytest.mark.event_bar(9)
 async def test_ended_credentials_end_the_stream(
     service: Service, client: SocketClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +223,7 @@ async def test_ended_credentials_end_the_stream(
     await service.live(0)
 
 
+@pytest.mark.event_bar(9)
 async def test_changed_rights_end_the_stream(
     service: Service, client: SocketClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +238,7 @@ async def test_a_stopping_server_sends_its_clients_elsewhere(service: Service, c
     assert code == 1012
 
 
+@pytest.mark.event_bar(8)
 async def test_a_client_that_does_not_read_is_closed_and_the_others_get_everything(
     service: Service, client: SocketClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

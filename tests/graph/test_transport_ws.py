@@ -77,6 +77,7 @@ def test_a_malformed_message_closes_the_socket_with_4400(message: str | bytes, r
 
 
 @pytest.mark.parametrize("payload", [{}, {"payload": None}, {"payload": {}}, {"payload": {"token": "t"}}])
+@pytest.mark.event_bar(4)
 def test_the_payload_of_the_first_message_may_be_missing_null_or_an_object(payload: dict[str, Any]) -> None:
     _, events = given_messages(INIT | payload, ready=False)
     assert events == (Initialize(payload.get("payload")),)

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from tests.node.live_server import run, served
 
 OVER_SOCKETS: Final = {"graphqlWs", "apolloWs", "urql", "relay"}
 OVER_HTTP: Final = {"sseDistinct", "sseSingle", "eventSource", "apolloMultipart", "urqlFetch", "relayMultipart"}
 
 
+@pytest.mark.event_bar(4)
 async def test_no_client_misses_a_change_or_gets_one_twice_when_its_connection_breaks(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -4,11 +4,14 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from adapters.identity import ed25519
 from recordings.rules.webhook_signature import new_secret_pair, public_key, read_signing_key, signature_headers
 from tests.node.live_server import run
 
 
+@pytest.mark.event_bar(3)
 async def test_bar_3_node_verifies_both_kinds_of_signatures_during_a_rotation(folder: Path) -> None:
     pairs = [new_secret_pair(), new_secret_pair()]
     stranger = new_secret_pair()

@@ -18,7 +18,7 @@ SECONDS = 20
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
+async def serving(app: ASGIApp, **options: Any) -> AsyncIterator[str]:
     """Serve an app as the product does. Yield the URL of its sockets."""
     config = uvicorn.Config(
         app,
@@ -29,6 +29,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
         ws_per_message_deflate=False,
         lifespan="off",
         timeout_graceful_shutdown=2,
+        **options,
     )
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())

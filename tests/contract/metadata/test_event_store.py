@@ -139,6 +139,7 @@ async def received(watch: AsyncGenerator[NewEvents], number: int) -> list[FeedEv
     return found
 
 
+@pytest.mark.event_bar(1)
 async def test_a_watch_yields_the_new_events_of_all_processes_once(stores: Stores) -> None:
     first, second = await stores.open(), await stores.open()
     old = recording(account_id=ACCOUNTS[0])
@@ -189,6 +190,7 @@ async def test_a_watch_tells_up_to_when_it_is_complete(stores: Stores, monkeypat
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "pymongo"])
+@pytest.mark.event_bar(1)
 async def test_readers_of_a_store_under_load_get_every_event(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_limits(monkeypatch)
     opened = [await stores.open() for _ in range(3)]

@@ -231,6 +231,7 @@ async def test_a_body_that_is_too_long_is_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize("accept", [SSE, MIXED])
+@pytest.mark.event_bar(9)
 async def test_revoked_credentials_end_the_stream_with_an_error(
     api: Api, accept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +284,7 @@ async def test_a_server_that_stops_ends_its_streams_so_that_clients_subscribe_ag
     await freed(api)
 
 
+@pytest.mark.event_bar(8)
 async def test_a_client_that_reads_too_slowly_is_told_that_events_were_lost_and_gets_them(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

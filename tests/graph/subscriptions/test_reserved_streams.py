@@ -138,6 +138,7 @@ async def test_reservations_count_as_connections_until_they_expire(api: Api, mon
     assert await status_of(request(api, "GET", token=tokens[0])) == 404
 
 
+@pytest.mark.event_bar(9)
 async def test_revoked_credentials_end_all_operations_with_an_error(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operation_streams, "CHECK_SECONDS", 0.01)
     monkeypatch.setitem(PRINCIPALS, "guest", PRINCIPALS["me"])
