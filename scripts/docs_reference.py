@@ -1,7 +1,7 @@
 """The pages of the documentation that are printed from the code: commands, GraphQL schema, v2 paths and events.
 
-MkDocs runs this file as a hook (`mkdocs.yml`), so the pages exist only in the site. It also adds the files of deploy/,
-which pages link to.
+MkDocs runs this file as a hook (`mkdocs.yml`), so the pages exist only in the site. It also adds what is beside docs/:
+CONTRIBUTING.md, CHANGELOG.md, and the files of deploy/, which pages link to.
 """
 
 import re
@@ -12,7 +12,10 @@ from typing import Any, Final
 
 import click
 from graphql import (
+    GraphQLArgument,
     GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
@@ -21,6 +24,7 @@ from graphql import (
     GraphQLSchema,
     GraphQLUnionType,
     build_schema,
+    print_ast,
 )
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -28,14 +32,18 @@ from mkdocs.structure.pages import Page
 
 REPOSITORY: Final = Path(__file__).parents[1]
 DEPLOY: Final = REPOSITORY / "deploy"
+COPIED: Final = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 BUILT_IN: Final = frozenset({"String", "Int", "Float", "Boolean", "ID"})
-ROOTS: Final = ("Query", "Mutation", "Subscription")
+ROOTS: Final = {"Query": "Queries", "Mutation": "Mutations", "Subscription": "Subscriptions"}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the printed pages and the files of deploy/."""
+    """Add the printed pages, and what is beside docs/."""
     for name, text in pages().items():
         files.append(File.generated(config, f"reference/{name}.md", content=text))
+    for page, name in COPIED.items():
+        text = (REPOSITORY / name).read_text(encoding="utf-8").replace("](docs/", "](")
+        files.append(File.generated(config, page, content=text.replace("](CHANGELOG.md)", "](changelog.md)")))
     for path in sorted(DEPLOY.rglob("*")):
         if path.is_file():
             name = f"deploy/{path.relative_to(DEPLOY).as_posix()}"
@@ -44,7 +52,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs names them
-    """Let links to deploy/, which is beside docs/, lead to the copies in the site."""
+    """Let links to what is beside docs/ lead to the copies in the site."""
+    for copy, name in COPIED.items():
+        markdown = markdown.replace(f"](../{name}", f"]({copy}")
     return markdown.replace("](../deploy/", "](deploy/")
 
 
@@ -87,10 +97,22 @@ def _commands(group: click.Group, context: click.Context) -> Iterator[str]:
 
 def schema_page(schema: GraphQLSchema) -> str:
     """Return the page of the GraphQL schema."""
-    parts = ["# GraphQL schema", "[GraphQL](../graphql.md) explains pages, filters, errors and costs.", "## Operations"]
+    parts = [
+        "# GraphQL schema",
+        "[GraphQL](../graphql.md) explains pages, filters, errors and cost. `recordings schema` prints the schema.",
+        # A list needs an empty line before it.
+        (schema.description or "").replace(":\n-", ":\n\n-"),
+    ]
     types = {name: each for name, each in schema.type_map.items() if not name.startswith("_") and name not in BUILT_IN}
-    for name in ROOTS:
-        parts += [f"### {name}", _fields(types.pop(name))]
+    for root, title in ROOTS.items():
+        parts.append(f"## {title}")
+        operations = types.pop(root)
+        for name, field in operations.fields.items() if isinstance(operations, GraphQLObjectType) else ():
+            # An id of its own, because `recording` is a query and `Recording` a type.
+            parts += [f"### {name} {{#{root.lower()}-{name.lower()}}}", _prose(field.description)]
+            parts.append(f"Returns {_linked(str(field.type))}.")
+            rows = [(_code(each), _given(value), _cell(value.description)) for each, value in field.args.items()]
+            parts.append(_table(("argument", "type", "meaning"), rows))
     for title, kind in (
         ("Types", GraphQLObjectType),
         ("Interfaces", GraphQLInterfaceType),
@@ -120,10 +142,8 @@ def _fields(kind: GraphQLNamedType) -> str:
     for name, field in kind.fields.items():
         arguments = getattr(field, "args", {})
         meaning = [_cell(field.description)]
-        meaning += [
-            f"`{each}` ({_linked(str(value.type))}): {_cell(value.description)}" for each, value in arguments.items()
-        ]
-        rows.append((_code(name), _linked(str(field.type)), "<br>".join(meaning)))
+        meaning += [f"`{each}` ({_given(value)}): {_cell(value.description)}" for each, value in arguments.items()]
+        rows.append((_code(name), _given(field), "<br>".join(meaning)))
     return _table(("field", "type", "meaning"), rows)
 
 
@@ -132,6 +152,13 @@ def _linked(name: str) -> str:
     plain = name.strip("[]!")
     shown = name.replace("[", "\\[").replace("]", "\\]")
     return shown if plain in BUILT_IN or plain.startswith("_") else f"[{shown}](#{plain.lower()})"
+
+
+def _given(field: GraphQLField | GraphQLInputField | GraphQLArgument) -> str:
+    """Return the type of a field or an argument, with its default."""
+    node = field.ast_node
+    default = getattr(node, "default_value", None)
+    return _linked(str(field.type)) + (f" = `{print_ast(default)}`" if default else "")
 
 
 def v2_page() -> str:
@@ -146,33 +173,69 @@ def v2_page() -> str:
     ]
     for path, item in document["paths"].items():
         parts.append(f"## {path}")
-        shared = item.get("parameters", [])
         for method, operation in item.items():
-            if method == "parameters":
-                continue
-            parts += [
-                f"### {method.upper()} {path}",
-                _prose(operation.get("summary")),
-                _prose(operation.get("description")),
-            ]
-            given = [_resolved(document, each) for each in (*shared, *operation.get("parameters", ()))]
-            rows = [(_code(each["name"]), each["in"], _cell(each.get("description"))) for each in given]
-            parts.append(_table(("parameter", "in", "meaning"), rows))
-            answers = {code: _resolved(document, each) for code, each in operation["responses"].items()}
-            parts.append(
-                _table(("status", "meaning"), [(code, _cell(each["description"])) for code, each in answers.items()])
-            )
+            parts += [f"### {method.upper()} {path}", *_operation(operation)]
+    parts.append("## Schemas")
+    for name, schema in document["components"]["schemas"].items():
+        rows = list(_properties(schema))
+        parts += [f"### {name}", "" if rows else _type(schema), _table(("field", "type", "meaning"), rows)]
     return _joined(parts)
 
 
-def _resolved(document: Mapping[str, Any], item: Any) -> Any:
-    """Follow a reference inside the document."""
-    while "$ref" in item:
-        place: Any = document
-        for name in item["$ref"].removeprefix("#/").split("/"):
-            place = place[name]
-        item = place
-    return item
+def _operation(operation: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the parts of a method of a v2 path."""
+    yield operation["summary"]
+    parameters = [
+        (_code(each["name"]), each["in"], _type(each["schema"], each.get("required")), _cell(each.get("description")))
+        for each in operation.get("parameters", ())
+    ]
+    yield _table(("parameter", "in", "type", "meaning"), parameters)
+    if body := operation.get("requestBody"):
+        yield f"Body: {_bodies(body['content'])}"
+    responses = [
+        (status, _cell(each["description"]), _bodies(each.get("content", {})))
+        for status, each in operation["responses"].items()
+    ]
+    yield _table(("status", "meaning", "body"), responses)
+
+
+def _bodies(content: Mapping[str, Any]) -> str:
+    """Return the types of a body, with the schema of each."""
+    return "; ".join(
+        f"`{kind}`" + (f" {_type(one['schema'])}" if "schema" in one else "") for kind, one in content.items()
+    )
+
+
+def _properties(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield the fields of a JSON Schema with their types and meanings, also those of the objects in it."""
+    for part in schema.get("allOf", ()):
+        yield from _properties(part, path)
+    for name, value in schema.get("properties", {}).items():
+        inner = list(_properties(value, f"{path}{name}."))
+        kind = _type(value, name in schema.get("required", ()))
+        yield from inner or [(f"`{path}{name}`", kind, _cell(value.get("description")))]
+
+
+def _type(schema: Mapping[str, Any], required: bool | None = None) -> str:  # noqa: FBT001 - as the schema says it
+    """Return the type of a JSON Schema in a few words."""
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[1]
+        text = f"[{name}](#{name.lower()})"
+    elif "allOf" in schema:
+        text = ", with ".join(map(_type, schema["allOf"]))
+    elif "anyOf" in schema or "oneOf" in schema:
+        text = " or ".join(map(_type, schema.get("anyOf") or schema["oneOf"]))
+    elif "properties" in schema:
+        text = ", ".join(f"`{name}`: {_type(value)}" for name, value in schema["properties"].items())
+    elif "enum" in schema or "const" in schema:
+        values = schema.get("enum", [schema.get("const")])
+        text = ", ".join("null" if value is None else _code(str(value)) for value in values)
+    else:
+        kinds = schema.get("type", "any value")
+        text = " or ".join(kinds) if isinstance(kinds, list) else kinds
+        text += f" of {_type(schema['items'])}" if "items" in schema else ""
+        text += f" ({schema['format']})" if "format" in schema else ""
+    return f"{text}, required" if required else text
 
 
 def events_page() -> str:
@@ -188,16 +251,11 @@ def events_page() -> str:
         schema = schema_of(kind, "https://recordings.example.org")
         parts += [f"## {schema['title']}", _prose(schema["description"])]
         rows = [
-            (_code(name), _kind(value), "yes" if name in schema["required"] else "", _cell(value.get("description")))
+            (_code(name), _type(value), "yes" if name in schema["required"] else "", _cell(value.get("description")))
             for name, value in schema["properties"].items()
         ]
         parts.append(_table(("field", "type", "always", "meaning"), rows))
     return _joined(parts)
-
-
-def _kind(value: Mapping[str, Any]) -> str:
-    kinds = value.get("type", "string")
-    return " or ".join(kinds) if isinstance(kinds, list) else kinds
 
 
 def _code(text: str) -> str:

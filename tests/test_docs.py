@@ -201,6 +201,13 @@ def test_every_code_block_is_closed(page: str) -> None:
     assert [start for start, end in blocks if end != (start[0], "")] == []
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
+def test_blocks_in_lists_are_indented_by_four_spaces(page: str) -> None:
+    # With less, the site shows them outside of the list.
+    outside = re.sub(r"^( *)```.*?^ *```$", r"\1```", read(page), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^ {1,3}(?:```|[-*] |\d+\. ).*|(?<=\n\n) {1,3}\S.*", outside, re.MULTILINE) == []
+
+
 @pytest.mark.parametrize("system", ["Asterisk", "FreeSWITCH", "rtpengine"])
 def test_the_guide_of_each_switch_is_complete(system: str) -> None:
     chapter = read("docs/switches.md").split(f"\n## {system}\n")[1].split("\n## ")[0]

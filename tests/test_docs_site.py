@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
-from graphql import build_schema
+from graphql import GraphQLObjectType, build_schema
 
 from graph.cli.main import recordings
 from recordings.model.feed_event import EventType
@@ -28,8 +28,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_each_page_is_in_the_navigation(site: Path) -> None:
     index = (site / "index.html").read_text(encoding="utf-8")
-    for page in (REPOSITORY / "docs").glob("*.md"):
+    for page in [*(REPOSITORY / "docs").glob("*.md"), Path("contributing.md"), Path("changelog.md")]:
         assert f'href="{page.stem}.html"' in index, page.name
+
+
+def test_code_in_lists_is_code_in_the_site(site: Path) -> None:
+    # A block that is not indented by four spaces ends its list, and its fence becomes text.
+    for page in site.glob("*.html"):
+        assert "```" not in page.read_text(encoding="utf-8"), page.name
 
 
 def test_nothing_is_loaded_from_other_hosts(site: Path) -> None:
@@ -53,8 +59,13 @@ def test_the_printed_pages_have_each_command_type_path_and_event(site: Path) -> 
         inner = command.commands if isinstance(command, click.Group) else ()
         assert not [each for each in inner if f">recordings {name} {each}<" not in commands]
     shown = text("schema")
-    own = {name for name in types if not name.startswith("_")} - {"ID", "String", "Int", "Boolean", "Float"}
+    roots = {"Query", "Mutation", "Subscription"}
+    own = {name for name in types if not name.startswith("_")} - {"ID", "String", "Int", "Boolean", "Float"} - roots
     assert not [name for name in own if f'id="{name.lower()}"' not in shown]
+    for root in roots:
+        operations = types[root]
+        assert isinstance(operations, GraphQLObjectType)
+        assert not [name for name in operations.fields if f'id="{root.lower()}-{name.lower()}"' not in shown]
     assert not [each for each in EventType if f">{each.value}<" not in text("events")]
     assert "GET /accounts/{account_id}/recordings" in text("v2")
 
