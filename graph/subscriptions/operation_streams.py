@@ -19,6 +19,7 @@ from graph.execution.request_params import RequestParams
 from graph.execution.response import encode
 from graph.execution.run_operation import FoundOperation, OperationRunner, mutation_refused
 from graph.subscriptions.caller import Caller, http_url
+from graph.subscriptions.result_variables import result_variables
 from graph.subscriptions.shared_results import SharedResults, StreamedResult
 from graph.subscriptions.stream_slots import StreamSlots
 from recordings.model.account import Principal
@@ -234,7 +235,7 @@ class _Subscription(ResultStream):
         key = (
             found.document,
             found.params.operation_name,
-            encode(found.params.variables),
+            encode(result_variables(found)),
             principal,
             caller.base_url,
         )

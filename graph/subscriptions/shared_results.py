@@ -1,8 +1,8 @@
 """Results that several subscribers get: each is executed and encoded once.
 
-Subscribers share a result if they have the same principal, document, variables and address of the service, and if they
-get the same source: the same event with the same row and cursor. A result with signed URLs names the credentials, so
-only subscribers with the same token share it.
+Subscribers share a result if they have the same principal, document and address of the service, the same variables of
+the result, and if they get the same source: the same event with the same row and cursor. A result with signed URLs
+names the credentials, so only subscribers with the same token share it.
 """
 
 import asyncio

@@ -221,6 +221,37 @@ async def test_subscribers_with_equal_rights_share_each_result(api: Api) -> None
     assert not api.streams.subscriptions
 
 
+async def test_subscribers_that_continue_at_different_places_share_the_results_after_them(api: Api) -> None:
+    items = [await create(api) for _ in range(3)]
+    async with aclosing(await opened(api, since="2026-01-01T00:00:00Z")) as results:
+        places = [(await following(results))["cursor"] for _ in items]
+    filters: list[Any] = [{}, None]
+    streams = [await opened(api, since=place, filter=each) for place in places for each in filters]
+    for number, stream in enumerate(streams):
+        await _take(stream, 2 - number // 2)
+    reading = [asyncio.create_task(_take(each, 2)) for each in streams]
+    await live(api, 6)
+    for item in items[:2]:
+        await amend(api, item, "x")
+    found = [await each for each in reading]
+    assert len({id(result) for results in found for result in results}) <= 3
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_variables_of_the_result_are_not_shared(api: Api) -> None:
+    document = "subscription ($a: Boolean!) { recordingChanged { cursor kind @include(if: $a) } }"
+    streams = [await opened(api, document, a=each) for each in (True, False, True)]
+    reading = [asyncio.create_task(_take(each, 1)) for each in streams]
+    await live(api, 3)
+    await create(api)
+    with_kind, without, again = [(await each)[0].body for each in reading]
+    assert (b"kind" in with_kind, b"kind" in without) == (True, False)
+    assert with_kind == again
+    for stream in streams:
+        await stream.aclose()
+
+
 async def _take(results: ResultStream, number: int) -> list[StreamedResult]:
     return [await anext(results) for _ in range(number)]
 
