@@ -257,24 +257,26 @@ class _Subscription(ResultStream):
             if rate is not None and rate.take(self._payer, self._price):
                 break
             source = self._source.next_now()
-            if source is None:
-                if rate is not None:
-                    rate.give(self._payer, self._price)
-                continue
-            result = self._result_now(source)
-            if result is None:
+            is_sent = source is not None and self._is_sent(source, outlet)
+            if not is_sent and rate is not None:
+                rate.give(self._payer, self._price)
+            if not is_sent and source is not None:
                 self._source.put_back()
                 break
-            if source.is_lost:
-                self._streams.count_lost()
-            outlet.send(result)
         return False
 
-    def _result_now(self, source: Any) -> StreamedResult | None:
+    def _is_sent(self, source: Any, outlet: Outlet) -> bool:
+        """Make the result of a source, and send it. Return false if `__anext__` must do it."""
         try:
-            return self._streams.shared.get_now(self._group, self._own_group, source, self._made)
-        except Exception:  # noqa: BLE001 - `__anext__` gets it again, and reports it
-            return None
+            result = self._streams.shared.get_now(self._group, self._own_group, source, self._made)
+            if result is None:
+                return False
+            outlet.send(result)
+        except Exception:  # noqa: BLE001 - `__anext__` meets the same error, and reports it
+            return False
+        if source.is_lost:
+            self._streams.count_lost()
+        return True
 
     async def __anext__(self) -> StreamedResult:
         try:

@@ -252,6 +252,55 @@ async def test_variables_of_the_result_are_not_shared(api: Api) -> None:
         await stream.aclose()
 
 
+class UnreliableOutlet:
+    """A client that is ready only sometimes, and whose connection fails sometimes."""
+
+    def __init__(self, got: list[StreamedResult]) -> None:
+        self.got = got
+        self.sent = self.refused = self.asked = 0
+
+    @property
+    def is_ready(self) -> bool:
+        self.asked += 1
+        return self.asked % 5 != 0
+
+    def send(self, result: StreamedResult) -> None:
+        if self.asked % 3 == 0:
+            self.refused += 1
+            raise ConnectionError
+        self.sent += 1
+        self.got.append(result)
+
+
+async def test_results_that_are_sent_at_once_and_by_the_task_have_one_order(tight: Api) -> None:
+    document = "subscription { recordingChanged { event { revision } } }"
+    got: list[StreamedResult] = []
+    outlet = UnreliableOutlet(got)
+    async with aclosing(await opened(tight, document)) as results:
+        results.open_outlet(outlet)
+
+        async def follow() -> None:
+            async for result in results:
+                got.append(result)  # noqa: PERF401 - they are read one by one
+
+        following_task = asyncio.create_task(follow())
+        await live(tight)
+        item = await create(tight)
+        for number in range(40):
+            item = await amend(tight, item, str(number))
+            if number % 4 == 0:
+                await asyncio.sleep(0.02)
+        async with asyncio.timeout(20):
+            while len(got) < 41:  # noqa: ASYNC110 - two parts add results
+                await asyncio.sleep(0.01)
+        following_task.cancel()
+    found = [json.loads(each.body)["data"]["recordingChanged"]["event"]["revision"] for each in got]
+    assert found == list(range(41))
+    assert outlet.sent > 0
+    assert outlet.refused > 0
+    assert len(got) - outlet.sent > 0
+
+
 async def _take(results: ResultStream, number: int) -> list[StreamedResult]:
     return [await anext(results) for _ in range(number)]
 
