@@ -33,6 +33,8 @@ from mkdocs.structure.pages import Page
 REPOSITORY: Final = Path(__file__).parents[1]
 DEPLOY: Final = REPOSITORY / "deploy"
 COPIED: Final = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
+LATER: Final = "---\nsearch: {boost: 0.5}\n---\n"
+"""The search lists these pages behind the guides."""
 BUILT_IN: Final = frozenset({"String", "Int", "Float", "Boolean", "ID"})
 ROOTS: Final = {"Query": "Queries", "Mutation": "Mutations", "Subscription": "Subscriptions"}
 
@@ -40,7 +42,7 @@ ROOTS: Final = {"Query": "Queries", "Mutation": "Mutations", "Subscription": "Su
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the printed pages, and what is beside docs/."""
     for name, text in pages().items():
-        files.append(File.generated(config, f"reference/{name}.md", content=text))
+        files.append(File.generated(config, f"reference/{name}.md", content=f"{LATER}{text}"))
     for page, name in COPIED.items():
         text = (REPOSITORY / name).read_text(encoding="utf-8").replace("](docs/", "](")
         files.append(File.generated(config, page, content=text.replace("](CHANGELOG.md)", "](changelog.md)")))
