@@ -45,8 +45,8 @@ def fill(page: Page, label: str, text: str) -> None:
 
 
 def press(page: Page, name: str) -> None:
-    """Click the button, the link or the label with a text."""
-    _with_element(page, "button:not(:disabled), a, label.tick", name, "element.click()")
+    """Click the button, the link, the label or the summary with a text."""
+    _with_element(page, "button:not(:disabled), a, label.tick, summary", name, "element.click()")
 
 
 def _with_field(page: Page, label: str, action: str) -> None:

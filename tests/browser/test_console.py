@@ -319,6 +319,11 @@ def test_an_administrator_manages_keys_addresses_users_and_retention(
     fill(page, "Days", "3000")
     page.press_enter()
     page.until(f"{ROWS} === 1 && document.querySelector('tbody').innerText.includes('3000')")
+    press(page, "Change")
+    page.until("document.querySelector('[name=days]').value === '3000'")
+    fill(page, "Days", "40")
+    page.press_enter()
+    page.until(f"{ROWS} === 1 && document.querySelector('tbody').innerText.includes('40')")
     go(page, "#/administration/users", "Users")
     fill(page, "User name", "ben")
     fill(page, "Password", "battery staple")
@@ -326,6 +331,39 @@ def test_an_administrator_manages_keys_addresses_users_and_retention(
     page.until("document.querySelector('tbody')?.innerText.includes('ben')")
     press(page, "Disable")
     page.until("document.querySelector('tbody').innerText.includes('Disabled')")
+    assert page.complaints() == []
+
+
+def test_an_administrator_manages_webhooks(page: Page) -> None:
+    go(page, "#/administration/webhooks", "Webhooks")
+    url = "https://hooks.example.com/console"
+    fill(page, "URL", url)
+    fill(page, "Filter of recordings", "{label")
+    press(page, "Create a webhook")
+    page.until("document.body.innerText.includes('not a JSON object')")
+    fill(page, "Filter of recordings", '{"label": {"equal": "Order"}}')
+    press(page, "Events")
+    press(page, "Stored")
+    press(page, "Create a webhook")
+    secret = page.until("document.querySelector('pre')?.innerText")
+    assert secret.startswith("whsec_")
+    page.until(f"{ROWS} === 1 && document.querySelector('tbody').innerText.includes('Stored')")
+    press(page, "Open")
+    page.until(f"document.activeElement.innerText === '{url}'")
+    assert '{"label":{"equal":"Order"}}' in page.evaluate("document.querySelector('[name=filter]').value")
+    fill(page, "Name", "orders")
+    press(page, "Save")
+    page.until("document.querySelector('tbody').innerText.includes('orders: ')")
+    page.evaluate("document.querySelector('[name=since]').value = '2026-11-01T08:00'")
+    press(page, "Send again")
+    page.until("document.body.innerText.includes('being sent again')")
+    press(page, "New secret …")
+    press(page, "New secret")
+    page.until(f"[...document.querySelectorAll('pre')].some(each => each.innerText !== '{secret}')")
+    assert findings(page) == []
+    press(page, "Delete …")
+    press(page, "Delete")
+    page.until("document.body.innerText.includes('This account has no webhooks')")
     assert page.complaints() == []
 
 

@@ -6,13 +6,18 @@ import { text } from "./texts.js";
 import { Empty, Failure } from "./ui.jsx";
 import { useViewer } from "./viewer.js";
 
-/** Return {run, error, done}: `run` sends a mutation for the account, and returns its payload, or undefined. */
+/**
+ * Return {run, error, done}: `run` sends a mutation for the account, and returns its payload, or undefined.
+ *
+ * Its input is an object, or a function that returns one or raises `ApiError`.
+ */
 export function useChanges(onChange) {
   const { account } = useViewer();
   const [state, setState] = useState({});
   const run = async (mutation, input) => {
     try {
-      const payload = await mutate(mutation, { ...input, accountId: account.plainId });
+      const given = typeof input === "function" ? input() : input;
+      const payload = await mutate(mutation, { ...given, accountId: account.plainId });
       setState({ done: true });
       onChange();
       return payload;

@@ -1,4 +1,6 @@
 // The retention rules of an account.
+import { useState } from "preact/hooks";
+
 import { Form, Items, Sure, useChanges } from "./admin_parts.jsx";
 import { text } from "./texts.js";
 import { Empty, Line, Loaded } from "./ui.jsx";
@@ -42,14 +44,25 @@ export function Retention() {
   const { account, can } = useViewer();
   const query = useQuery(RULES, { account: account.plainId });
   const { run, error } = useChanges(query.reload);
-  const remove = ({ label }) =>
+  const [edited, setEdited] = useState({});
+  const actions = (rule) =>
     can("DELETE") && (
-      <Sure
-        label={text("retention.remove")}
-        question={text("retention.sure")}
-        onSure={() => run(CLEAR, { label: label ?? undefined })}
-      />
+      <div class="row tight">
+        <button type="button" onClick={() => setEdited(rule)}>
+          {text("retention.change")}
+        </button>
+        <Sure
+          label={text("retention.remove")}
+          question={text("retention.sure")}
+          onSure={() => run(CLEAR, { label: rule.label ?? undefined })}
+        />
+      </div>
     );
+  const save = async ({ label, days }) => {
+    const payload = await run(SET, { label, days: Number(days) });
+    if (payload) setEdited({});
+    return payload;
+  };
   return (
     <>
       <Loaded query={query}>
@@ -61,21 +74,36 @@ export function Retention() {
             columns={[
               [text("list.column.label"), ({ label }) => label ?? text("retention.others")],
               [text("retention.days"), ({ days }) => days],
-              [text("admin.actions"), remove],
+              [text("admin.actions"), actions],
             ]}
           />
         )}
       </Loaded>
       {can("DELETE") ? (
         <Form
+          key={JSON.stringify(edited)}
           title={text("retention.set")}
           hint={text("retention.hint")}
           error={error}
           submit={text("retention.set")}
-          onSubmit={({ label, days }) => run(SET, { label, days: Number(days) })}
+          onSubmit={save}
         >
-          <Line label={text("list.column.label")} hint={text("retention.labelHint")} name="label" maxLength="128" />
-          <Line label={text("retention.days")} name="days" type="number" min="1" max="36500" required />
+          <Line
+            label={text("list.column.label")}
+            hint={text("retention.labelHint")}
+            name="label"
+            maxLength="128"
+            defaultValue={edited.label ?? ""}
+          />
+          <Line
+            label={text("retention.days")}
+            name="days"
+            type="number"
+            min="1"
+            max="36500"
+            defaultValue={edited.days ?? ""}
+            required
+          />
         </Form>
       ) : (
         <Empty>{text("noScope", { scope: "DELETE" })}</Empty>

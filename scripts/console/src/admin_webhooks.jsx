@@ -1,13 +1,15 @@
 // The webhooks of an account.
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 
 import { Form, Items, Secret, Sure, useChanges } from "./admin_parts.jsx";
 import { mutate } from "./api.js";
 import { when } from "./format.js";
 import { text, word } from "./texts.js";
-import { Choice, Failure, Line, Loaded } from "./ui.jsx";
+import { Failure, Loaded } from "./ui.jsx";
 import { useQuery } from "./use_query.js";
 import { useViewer } from "./viewer.js";
+import { answerOf, WebhookDetails } from "./webhook_details.jsx";
+import { WebhookFields, webhookInput } from "./webhook_fields.jsx";
 
 const WEBHOOKS = /* GraphQL */ `
   query Webhooks($account: ID!) {
@@ -89,17 +91,19 @@ const TEST = /* GraphQL */ `
     }
   }
 `;
-const FORMATS = ["STANDARD", "CLOUDEVENTS_BINARY", "CLOUDEVENTS_STRUCTURED", "KAZOO"];
-
 export function Webhooks() {
   const { account } = useViewer();
   const query = useQuery(WEBHOOKS, { account: account.plainId });
   const [secret, setSecret] = useState();
   const [result, setResult] = useState({});
+  const [opened, setOpened] = useState();
   const creation = useChanges(query.reload);
+  // A repeated request with the same key creates no second webhook.
+  const key = useRef(newKey());
   const create = async (values) => {
-    const payload = await creation.run(CREATE, values);
+    const payload = await creation.run(CREATE, () => ({ ...webhookInput(values), idempotencyKey: key.current }));
     setSecret(payload?.secret);
+    if (payload) key.current = newKey();
     return payload;
   };
   // These inputs have the id of the webhook, and no account.
@@ -139,6 +143,9 @@ export function Webhooks() {
                 text("admin.actions"),
                 (hook) => (
                   <div class="row tight">
+                    <button type="button" onClick={() => setOpened(hook.id)}>
+                      {text("webhooks.open")}
+                    </button>
                     <button type="button" onClick={() => run(TEST, { id: hook.id })}>
                       {text("webhooks.test")}
                     </button>
@@ -157,6 +164,7 @@ export function Webhooks() {
           />
         )}
       </Loaded>
+      {opened && <WebhookDetails key={opened} id={opened} onChange={query.reload} />}
       <Secret label={text("webhooks.secret")} value={secret} />
       <Form
         title={text("webhooks.create")}
@@ -165,19 +173,13 @@ export function Webhooks() {
         submit={text("webhooks.create")}
         onSubmit={create}
       >
-        <Line label={text("webhooks.url")} name="url" type="url" maxLength="2048" required />
-        <Line label={text("users.name")} name="name" maxLength="128" />
-        <Choice
-          label={text("webhooks.format")}
-          name="format"
-          options={FORMATS.map((each) => [each, word("webhook", each)])}
-        />
+        <WebhookFields />
       </Form>
     </>
   );
 }
 
-const answerOf = ({ status, error }) => error ?? String(status);
+const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16)).join("-");
 
 function statusOf({ enabled, disabledReason, disabledDetail, waiting, failures, givenUp }) {
   const state = enabled

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 
 import { mutate } from "./api.js";
-import { ApiError } from "./api_error.js";
+import { parseObject } from "./json_object.js";
 import { text } from "./texts.js";
 import { Failure, Field, Line } from "./ui.jsx";
 
@@ -23,16 +23,6 @@ const UPDATE = /* GraphQL */ `
 export function metadataChanges(before, after) {
   const removed = Object.keys(before).filter((key) => !(key in after));
   return { ...after, ...Object.fromEntries(removed.map((key) => [key, null])) };
-}
-
-function parseObject(written) {
-  try {
-    const value = JSON.parse(written.trim() || "{}");
-    if (value && typeof value === "object" && !Array.isArray(value)) return value;
-  } catch {
-    // The message below says what is allowed.
-  }
-  throw new ApiError("NOT_JSON");
 }
 
 export function RecordingEdit({ recording, onChange }) {

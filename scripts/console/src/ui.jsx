@@ -20,13 +20,13 @@ export function Field({ label, hint, children }) {
 }
 
 /** A choice of one of several values. `options` has pairs of a value and its text. */
-export function Choice({ label, hint, options, ...control }) {
+export function Choice({ label, hint, options, defaultValue, ...control }) {
   return (
     <Field label={label} hint={hint}>
       {(field) => (
         <select {...field} {...control}>
           {options.map(([value, shown]) => (
-            <option key={value} value={value} selected={value === control.value}>
+            <option key={value} value={value} selected={value === (control.value ?? defaultValue)}>
               {shown}
             </option>
           ))}
