@@ -35,6 +35,10 @@ DEPLOY: Final = REPOSITORY / "deploy"
 COPIED: Final = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 LATER: Final = "---\nsearch: {boost: 0.5}\n---\n"
 """The search lists these pages behind the guides."""
+TITLES: Final = {
+    page.name: page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    for page in (REPOSITORY / "docs").glob("*.md")
+}
 BUILT_IN: Final = frozenset({"String", "Int", "Float", "Boolean", "ID"})
 ROOTS: Final = {"Query": "Queries", "Mutation": "Mutations", "Subscription": "Subscriptions"}
 
@@ -54,9 +58,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs names them
-    """Let links to what is beside docs/ lead to the copies in the site."""
+    """Let links to what is beside docs/ lead to copies in the site, and show titles instead of file names."""
     for copy, name in COPIED.items():
         markdown = markdown.replace(f"](../{name}", f"]({copy}")
+    for name, title in TITLES.items():
+        markdown = markdown.replace(f"[{name}]({name}", f"[{title}]({name}")
     return markdown.replace("](../deploy/", "](deploy/")
 
 

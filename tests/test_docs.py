@@ -242,15 +242,16 @@ def test_the_guide_of_each_switch_is_complete(system: str) -> None:
 def test_relative_links_have_a_target(page: str) -> None:
     text = (REPOSITORY / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
-    assert [link for link in links if not has_target((REPOSITORY / page).parent, link)] == []
+    assert [link for link in links if not has_target(REPOSITORY / page, link)] == []
 
 
-def has_target(folder: Path, link: str) -> bool:
+def has_target(page: Path, link: str) -> bool:
     """Return true if the page of a link exists, and the heading that its anchor names."""
     name, _, anchor = link.partition("#")
+    target = page.parent / name if name else page
     if not anchor:
-        return (folder / name).exists()
-    headings = re.findall(r"^#+ (.+)$", (folder / name).read_text(encoding="utf-8"), re.MULTILINE)
+        return target.exists()
+    headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
     return anchor in {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
