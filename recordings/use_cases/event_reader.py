@@ -40,7 +40,7 @@ PAGE: Final = 200
 _UNKNOWN: Final = EventPosition(LATEST)
 """The position of a seen event until it is read again."""
 VISIBLE_AGE: Final = MINUTE
-"""How far the watermark may be behind this server's clock."""
+"""How far the watermark may be behind the last event."""
 MAX_VISIBLE: Final = 10_000
 """How many events behind the watermark a new reader looks at. They are those of a few seconds."""
 MAX_ACCOUNTS: Final = 10_000
@@ -114,6 +114,8 @@ class EventReader:
         self._stage = _Stage.PAGES
         self._cursor = self._read_to = self._safe = cursor.position
         self._seen = dict.fromkeys(cursor.seen, _UNKNOWN)
+        self._known_from = cursor.position.stamp + VISIBLE_AGE
+        """When the watermark is here, all events that the cursor names were read again, if they still exist."""
         self._ahead: set[tuple[str, int]] = set()
         """The events of the tail behind the watermark. They may come from the queue, too."""
         self._tail_end: Millis = EARLIEST
@@ -262,6 +264,8 @@ class EventReader:
         end = EventPosition(self._watermark)
         if len(found) < PAGE:
             self._read_to = max(self._read_to, end)
+            if self._watermark >= self._known_from:
+                self._seen = {mark: seen for mark, seen in self._seen.items() if seen is not _UNKNOWN}
             self._stage = _Stage.LIVE if is_tail else _Stage.TAIL
         self._safe = min(self._read_to, end)
 

@@ -3,17 +3,21 @@
 from typing import Any, cast
 from unittest.mock import patch
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from recordings.model.feed_event import EventCursor, EventSelection, EventType, FeedEvent
+from recordings.model.errors import InvalidCursor
+from recordings.model.feed_event import EventCursor, EventPosition, EventSelection, EventType, FeedEvent
 from recordings.ports.recording_store import MetadataStore
+from recordings.rules.cursor import Cursors
 from recordings.use_cases import event_reader
-from recordings.use_cases.event_reader import MAX_SEEN, EventReader, EventsLost, ReadEvent
+from recordings.use_cases.event_reader import MAX_SEEN, VISIBLE_AGE, EventReader, EventsLost, ReadEvent, mark_of
 from tests.support.memory_events import ACCOUNT, MemoryEvents
 
 SUBJECTS = st.sampled_from(["r1", "r2", "r3"])
+CURSORS = Cursors(b"c" * 32)
 WANTED = frozenset({EventType.AMENDED, EventType.STORED})
 
 
@@ -161,3 +165,34 @@ HeldReaders.TestCase.settings = settings(max_examples=100, stateful_step_count=3
 TestHeldReaders = HeldReaders.TestCase
 Readers.TestCase.settings = settings(max_examples=100, stateful_step_count=30)
 TestReaders = Readers.TestCase
+
+
+def test_a_cursor_with_all_marks_fits_into_a_url_and_is_read_again() -> None:
+    subject = f"202611-{'5f' * 16}"
+    marks = tuple(mark_of(subject, revision) for revision in range(MAX_SEEN))
+    for seen in ((), marks[:1], marks):
+        cursor = EventCursor(EventPosition(1_795_336_400_000, subject, 7), seen)
+        text = CURSORS.write_event(cursor)
+        assert len(text) < 4_300
+        assert CURSORS.read_event(text, ("since",)) == cursor
+    with pytest.raises(InvalidCursor):
+        CURSORS.read_event(text[:-9], ("since",))
+
+
+async def test_marks_of_events_that_no_longer_exist_do_not_hold_a_reader_for_ever() -> None:
+    store = MemoryEvents()
+    store.advance()
+    position = EventPosition(await store.watermark() - 1)
+    marks = tuple(mark_of("gone", revision) for revision in range(MAX_SEEN))
+    selection = EventSelection(account_id=ACCOUNT)
+    reader = EventReader(cast("MetadataStore", store), store, selection, EventCursor(position, marks))
+    assert await reader.next(0) is None
+    assert len(reader.place.seen) == MAX_SEEN
+    store.now += VISIBLE_AGE
+    store.begin("r1")
+    store.commit(0)
+    store.advance()
+    found = await reader.next(0)
+    assert isinstance(found, ReadEvent)
+    assert await reader.next(0) is None
+    assert reader.cursor.seen == ()
