@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
@@ -51,13 +52,14 @@ from graph.server.request_log import RequestLog, masked, unavailable
 from graph.server.retention_work import RetentionWork
 from graph.server.slot_counting import SlotCounting
 from graph.server.trusted_proxies import client_finder
+from graph.server.worker_report import missing_workers
 from graph.services import Services
 from graph.settings import Settings
 from graph.stats.stats_endpoint import StatsEndpoint
 from recordings.model.call import Call
 from recordings.model.instants import SECOND
 from recordings.ports.audio import MediaStoreUnavailableError
-from recordings.ports.peers import Peer, PeerStore
+from recordings.ports.peers import Peer
 from recordings.ports.recording_store import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -189,6 +191,8 @@ def _routes(
     }
     if publisher is not None:
         reports["clock"] = publisher.report_clock
+    if services.settings.worker is not None and services.peer_store is not None:
+        reports["workers"] = partial(missing_workers, services.settings.worker, services.peer_store)
     return [
         Route("/", _redirect_to(console.PATH if services.settings.console else "/graphql")),
         *health.routes(checks, reports, services.switches.states),
@@ -285,12 +289,16 @@ def _ingest(services: Services, sockets: MediaSockets, calls: AudioSocketCalls |
 
 def _presence_publisher(services: Services) -> "PresencePublisher | None":
     """Return the publisher that announces this server to the others; `None` if there can be no others."""
-    store, recorder, client = services.store, services.recorder, services.peer_client
-    if client is None or not isinstance(store, PeerStore):
+    store, recorder, client = services.peer_store, services.recorder, services.peer_client
+    if client is None or store is None:
         return None
     from adapters.peers import PresencePublisher
 
-    server = Peer(services.node, services.settings.peer_url or "", VERSION)
+    worker, url = services.settings.worker, services.settings.peer_url
+    if url is None and worker is not None:
+        # Without other machines, the workers need no URL from the operator.
+        url = worker.urls[services.node]
+    server = Peer(services.node, url or "", VERSION)
     return PresencePublisher(
         store, server, recorder.live_calls, client=client, clock=services.clock, keys=lambda: services.key.ids
     )
@@ -308,12 +316,18 @@ def _report_calls(services: Services, publisher: "PresencePublisher | None") -> 
 
 
 def _peers(services: Services) -> list[BaseRoute]:
-    if services.settings.peer_url is None:
+    if services.settings.peer_url is None and services.settings.worker is None:
         return []
     from adapters.peers import CommandSigner, peer_routes
 
     signer = CommandSigner(services.key.derive("peers"), services.node, services.clock)
-    return peer_routes(signer=signer, recorder=services.recorder, recordings=services.store, node=services.node)
+    return peer_routes(
+        signer=signer,
+        recorder=services.recorder,
+        recordings=services.store,
+        node=services.node,
+        client=services.peer_client,
+    )
 
 
 def _rest_v2(services: Services) -> ASGIApp:

@@ -13,7 +13,7 @@ from adapters.audio import AudioWorkers, Renditions
 from adapters.delivery import HttpWebhookSender, UrlCourier, full_prefixes
 from adapters.identity import InstallationKey, SealedSecrets
 from adapters.media import MediaRouter, open_media_store
-from adapters.metadata.sqlite import SqliteStore
+from adapters.metadata.sqlite import PeerFile, SqliteStore
 from adapters.net import Guard
 from graph.media_options import MediaOptions, MediaOptionsError, read_media_options
 from graph.server.audit_queue import AuditQueue
@@ -44,6 +44,8 @@ _MAX_DRIVER_MESSAGE: Final = 300
 """Characters of a driver's error message that are shown: a driver may describe its whole cluster."""
 DELIVERY_FOLDER: Final = "delivery"
 _RENDITIONS: Final = "renditions"
+PEERS_FILE: Final = "peers.sqlite3"
+"""The file of the workers of a server with SQLite."""
 
 
 class CannotOpenError(Exception):
@@ -57,6 +59,7 @@ class OpenParts:
     key: InstallationKey
     node: str
     store: MetadataStore
+    peer_store: PeerStore | None
     peers: "PeerClient | None"
     media: MediaRouter
     courier: UrlCourier
@@ -78,7 +81,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         CannotOpenError: the data folder cannot be used, a store is unreachable, or a setting is invalid.
     """
     try:
-        node = read_node_id(settings.data)
+        node = read_node_id(settings.own_data)
     except ValueError as error:
         raise CannotOpenError(str(error)) from error
     async with AsyncExitStack() as exit_stack:
@@ -86,7 +89,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         key = await open_key(settings, store)
         await asyncio.to_thread(DiskReserve(settings.data).make)
         guard, options = _guard(settings), _media_options(settings)
-        peers = _peer_client(store, key, node)
+        peer_store = await exit_stack.enter_async_context(_open_peer_store(settings, store))
+        peers = _peer_client(settings, peer_store, key, node)
         if peers is not None:
             exit_stack.push_async_callback(peers.close)
         media = _media_router(settings, guard, options, store)
@@ -97,7 +101,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         courier = UrlCourier(
             media.read,
             guard,
-            settings.data / DELIVERY_FOLDER,
+            settings.own_data / DELIVERY_FOLDER,
             prefixes=allowed_urls,
             options=options,
             signing_keys=secrets.signing_keys,
@@ -106,7 +110,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
         webhook_sender = HttpWebhookSender(guard)
         exit_stack.push_async_callback(webhook_sender.close)
         audio_workers = AudioWorkers(
-            settings.data / "work", workers=settings.audio_workers + _SPARE_WORKERS, waiting=SHARES[Work.FINALIZE].slots
+            settings.own_data / "work",
+            workers=settings.audio_workers + _SPARE_WORKERS,
+            waiting=SHARES[Work.FINALIZE].slots,
         )
         exit_stack.push_async_callback(audio_workers.close)
         renditions = _renditions(settings, media, exit_stack)
@@ -117,6 +123,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
             key,
             node,
             store,
+            peer_store,
             peers,
             media,
             courier,
@@ -150,7 +157,7 @@ def check_settings(settings: Settings) -> None:
 @asynccontextmanager
 async def open_audit(settings: Settings, store: MetadataStore, node: str | None = None) -> AsyncIterator[AuditTrail]:
     """Open the audit trail, and write at the end what was counted. By default, the node is that of the data folder."""
-    clock, writer = SystemClock(), writer_of(node or read_node_id(settings.data))
+    clock, writer = SystemClock(), writer_of(node or read_node_id(settings.own_data))
     trail = AuditTrail(AuditQueue(store, clock, writer, strict=settings.audit == "strict"), clock)
     try:
         yield trail
@@ -263,14 +270,29 @@ def _disk_full_note(data: Path) -> str:
     return f" (the disk of {data} is full)" if free < MIB else ""
 
 
-def _peer_client(store: MetadataStore, key: InstallationKey, node: str) -> "PeerClient | None":
-    """Return the client for the other servers; `None` if the metadata store cannot be shared."""
-    if not isinstance(store, PeerStore):
+@asynccontextmanager
+async def _open_peer_store(settings: Settings, store: MetadataStore) -> AsyncIterator[PeerStore | None]:
+    """Open the store of the other servers and workers; `None` if there can be none."""
+    if isinstance(store, PeerStore) or settings.worker is None:
+        yield store if isinstance(store, PeerStore) else None
+        return
+    file = PeerFile(settings.data / PEERS_FILE)
+    await file.open()
+    try:
+        yield file
+    finally:
+        await file.close()
+
+
+def _peer_client(settings: Settings, store: PeerStore | None, key: InstallationKey, node: str) -> "PeerClient | None":
+    """Return the client for the other servers; `None` if there can be none."""
+    if store is None:
         return None
     # A late import, as for the driver.
     from adapters.peers import CommandSigner, PeerClient
 
-    return PeerClient(CommandSigner(key.derive("peers"), node, SystemClock()))
+    urls = {} if settings.worker is None else settings.worker.urls
+    return PeerClient(CommandSigner(key.derive("peers"), node, SystemClock()), near=urls)
 
 
 def _guard(settings: Settings) -> Guard:
@@ -326,7 +348,7 @@ def _delivery_urls(settings: Settings) -> tuple[str, ...]:
 
 
 def _renditions(settings: Settings, media: MediaRouter, exit_stack: AsyncExitStack) -> Renditions:
-    folder = settings.data / _RENDITIONS
+    folder = settings.own_data / _RENDITIONS
     # Separate processes, started on the first request: conversions for listeners do not delay recordings.
     audio_workers = AudioWorkers(folder / "work", workers=settings.audio_workers + _SPARE_WORKERS)
     exit_stack.push_async_callback(audio_workers.close)

@@ -85,6 +85,7 @@ class Services:
     embedded: EmbeddedRecorder
     recorder: LocalRecorder
     switches: SwitchControl
+    peer_store: PeerStore | None
     peer_client: "PeerClient | None"
     wake: WakeSignal
     audit: AuditTrail
@@ -127,7 +128,9 @@ class Services:
         Only a server may call this: it has locked the data folder.
         """
         await self.renditions.open()
-        await asyncio.to_thread(delete_copies, self.settings.data / DELIVERY_FOLDER)
+        await asyncio.to_thread(delete_copies, self.settings.own_data / DELIVERY_FOLDER)
+        if self.settings.own_data != self.settings.data:
+            return
         for name in await asyncio.to_thread(foreign_entries, self.settings):
             LogReporter().left_alone(name)
 
@@ -168,11 +171,11 @@ def _webhook_reporter(settings: Settings) -> WebhookReporter:
 
 def _recorder_of_all_servers(own: LocalRecorder, node: str, parts: OpenParts) -> Recorder:
     """Return the recorder for the calls of all servers; if there can be no other server, this server's own."""
-    if parts.peers is None or not isinstance(parts.store, PeerStore):
+    if parts.peers is None or parts.peer_store is None:
         return own
     from adapters.peers import ClusterRecorder
 
-    return ClusterRecorder(own, node=node, peers=parts.store, recordings=parts.store, client=parts.peers)
+    return ClusterRecorder(own, node=node, peers=parts.peer_store, recordings=parts.store, client=parts.peers)
 
 
 def _connect(settings: Settings, parts: OpenParts) -> Services:
@@ -180,7 +183,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
     store, media, audio_workers = parts.store, parts.media, parts.audio_workers
     clock, audit, wake = SystemClock(), parts.audit, WakeSignal()
     archive, signer = MediaSealArchive(media), AuditSigner(key.derive("audit"))
-    spool = FolderSpool(settings.data)
+    spool = FolderSpool(settings.own_data)
     limits = Limits(
         max_body=settings.max_body * MIB,
         max_streams=settings.max_streams,
@@ -218,7 +221,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         reporter=_reporter(settings),
         node=node,
         policy=policy,
-        mark=ClockFile(settings.data),
+        mark=ClockFile(settings.own_data),
     )
     quotas = Quotas(store, clock, audit, embedded.live_calls)
     policy_use_cases = PolicyUseCases.connect(
@@ -234,10 +237,10 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         policy=policy,
         starter=policy_use_cases.starter,
     )
-    peers = store if isinstance(store, PeerStore) else None
+    peers = parts.peer_store
     servers = None if peers is None else Servers(peers, store, clock)
     tokens, hub = Tokens(key.derive("jwt"), clock), EventHub(store)
-    call_hub = CallHub(recorder.live_calls, node, None if parts.peers is None else peers)
+    call_hub = CallHub(recorder.live_calls, node, peers)
     account_settings = AccountSettings(store, clock, audit)
     webhook_secrets = WebhookSecrets(parts.secrets, clock, ed25519)
     webhook_requests = WebhookRequests(
@@ -263,6 +266,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
             peers=peers,
             node=node,
         ),
+        peer_store=peers,
         peer_client=parts.peers,
         wake=wake,
         audit=audit,

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 import aiohttp
 import msgspec
 
 from adapters.net.bounded_body import BodyTooLongError, read_body
-from adapters.peers.signed_commands import PATH, Command, CommandResult, CommandSigner, ErrorBody
+from adapters.peers.signed_commands import PATH, Command, CommandResult, CommandSigner, ErrorBody, audience_of
 from recordings.ports.peers import Peer
 from recordings.ports.recorder import ServerUnreachable, TakeRefused
 
@@ -25,13 +26,20 @@ MAX_RESPONSE: Final = 16 * 1024
 _OK: Final = 200
 _CONFLICT: Final = 409
 _UNAUTHORIZED: Final = 401
+_BAD_GATEWAY: Final = 502
 
 
 class PeerClient:
-    """A client of the other servers. It opens connections at the first command. Call `close` at the end."""
+    """A client of the other servers. It opens connections at the first command. Call `close` at the end.
 
-    def __init__(self, signer: CommandSigner, *, total: float = TOTAL_TIMEOUT) -> None:
+    `near` has the URLs of the workers on this machine, by node. They replace the published ones.
+    """
+
+    def __init__(
+        self, signer: CommandSigner, *, total: float = TOTAL_TIMEOUT, near: Mapping[str, str] | None = None
+    ) -> None:
         self._signer = signer
+        self._near = near or {}
         self._total = total
         self._session: aiohttp.ClientSession | None = None
 
@@ -50,7 +58,9 @@ class PeerClient:
         """
         try:
             async with asyncio.timeout(self._total if seconds is None else seconds):
-                status, body = await self._post(peer, self._signer.sign(command, peer.node))
+                status, body = await self._post(
+                    self._near.get(peer.node, peer.url), self._signer.sign(command, peer.node)
+                )
             if status == _CONFLICT:
                 raise TakeRefused(msgspec.json.decode(body, type=ErrorBody).error.message)
             if status == _OK:
@@ -65,8 +75,23 @@ class PeerClient:
         log.warning("command to another server failed: %s", why, extra={"peer": peer.node, "verb": command.verb.value})
         raise unreachable(peer)
 
-    async def _post(self, peer: Peer, token: str) -> tuple[int, bytes]:
-        url, headers = peer.url.rstrip("/") + PATH, {"Authorization": f"Bearer {token}"}
+    async def relay(self, token: str) -> tuple[int, bytes] | None:
+        """Pass the command of another machine to the worker that it is for; `None` if it is not for another worker.
+
+        Return the status and the body of the response: 502 if the worker does not answer.
+        """
+        node = audience_of(token)
+        if node not in self._near or node == self._signer.node:
+            return None
+        try:
+            async with asyncio.timeout(self._total):
+                return await self._post(self._near[node], token)
+        except (aiohttp.ClientError, BodyTooLongError, TimeoutError) as error:
+            log.warning("command to another worker failed: %s", type(error).__name__, extra={"peer": node})
+            return _BAD_GATEWAY, b""
+
+    async def _post(self, base: str, token: str) -> tuple[int, bytes]:
+        url, headers = base.rstrip("/") + PATH, {"Authorization": f"Bearer {token}"}
         async with self._opened().post(url, headers=headers, allow_redirects=False) as response:
             return response.status, await read_body(response, MAX_RESPONSE)
 

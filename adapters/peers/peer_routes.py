@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from adapters.http.error_body import error_response
+from adapters.peers.peer_client import PeerClient
 from adapters.peers.signed_commands import PATH, Command, CommandResult, CommandSigner, InvalidCommandError, Verb
 from recordings.model.errors import RecorderFailed
 from recordings.model.events import Begun
@@ -22,14 +23,28 @@ from recordings.ports.recording_store import RecordingStore
 from recordings.use_cases.start import take_of
 
 
-def peer_routes(*, signer: CommandSigner, recorder: Recorder, recordings: RecordingStore, node: str) -> list[BaseRoute]:
-    """Return the route, for the app's router. `recorder` is this server's own recorder."""
+def peer_routes(
+    *,
+    signer: CommandSigner,
+    recorder: Recorder,
+    recordings: RecordingStore,
+    node: str,
+    client: PeerClient | None = None,
+) -> list[BaseRoute]:
+    """Return the route, for the app's router. `recorder` is this server's own recorder.
+
+    `client` passes commands to the other workers of this machine.
+    """
     executor = _CommandExecutor(recorder, recordings, node)
 
     async def execute(request: Request) -> Response:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        token = token if scheme.lower() == "bearer" else ""
+        if client is not None and (relayed := await client.relay(token)) is not None:
+            status, body = relayed
+            return Response(body, status, media_type="application/json")
         try:
-            command = signer.verify(token if scheme.lower() == "bearer" else "")
+            command = signer.verify(token)
         except InvalidCommandError as error:
             return error_response(401, "UNAUTHENTICATED", str(error), {"www-authenticate": "Bearer"})
         try:

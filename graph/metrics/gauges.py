@@ -53,7 +53,7 @@ class Gauges(Collector):
         yield _single(
             "failed_claims", "How many claims of background steps failed in sequence.", self._background.failed_claims
         )
-        size, age = _spool(self._services.settings.data / _SPOOL)
+        size, age = _spool(self._services.settings.own_data / _SPOOL)
         yield _single("spool_bytes", "Size of the audio in the spool.", size)
         yield _single("spool_oldest_seconds", "Time since the oldest file of the spool was written.", age)
         yield _single(

@@ -17,6 +17,7 @@ from graph.app import create_app
 from graph.open_parts import CannotOpenError
 from graph.server.data_lock import DataFolderError, lock_data_folder
 from graph.server.drain import Drain
+from graph.server.forked_workers import StartedWorker, fork_workers, worker_count
 from graph.server.http_limits import LimitedHttpProtocol, raise_file_limit
 from graph.server.node_id import read_node_id
 from graph.server.trusted_proxies import behind_proxies
@@ -60,11 +61,42 @@ def run(settings: Settings, prepare: Prepare, ready: Ready) -> None:
         audiosocket = _audiosocket(settings)
         if audiosocket is not None:
             stack.enter_context(audiosocket)
+        listeners = [listener]
+        if (count := worker_count(settings)) > 1:
+            worker = _fork(settings, count, listener)
+            if worker is None:
+                return
+            settings, listeners = worker.settings, [listener, stack.enter_context(worker.own)]
+            prepare, ready = _steps_of_worker(worker, prepare, ready)
         _serve_metrics(settings, stack)
         _trace(settings, stack)
         loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(_serve(settings, (listener, audiosocket), prepare, ready))
+            runner.run(_serve(settings, listeners, audiosocket, prepare, ready))
+
+
+def _fork(settings: Settings, count: int, listener: socket.socket) -> StartedWorker | None:
+    """Return what a worker needs in each worker, and `None` in their parent after the last one has ended."""
+    try:
+        return fork_workers(settings, count, [listener])
+    except ValueError as error:
+        raise DataFolderError(str(error)) from error
+
+
+def _steps_of_worker(worker: StartedWorker, prepare: Prepare, ready: Ready) -> tuple[Prepare, Ready]:
+    """Return the steps of a worker's start. Those of the server are done once, by its first worker."""
+    is_first = worker.own_number == 1 and worker.is_first_start
+
+    async def prepare_worker(services: Services) -> None:
+        if is_first:
+            await prepare(services)
+
+    def report(services: Services) -> None:
+        worker.note_ready()
+        if is_first:
+            ready(services)
+
+    return prepare_worker, report
 
 
 @contextmanager
@@ -85,14 +117,17 @@ def _raise_exit(_number: int, _frame: object) -> None:
 
 
 async def _serve(
-    settings: Settings, listeners: tuple[socket.socket, socket.socket | None], prepare: Prepare, ready: Ready
+    settings: Settings,
+    listeners: list[socket.socket],
+    audiosocket: socket.socket | None,
+    prepare: Prepare,
+    ready: Ready,
 ) -> None:
-    listener, audiosocket = listeners
     async with open_services(settings) as services:
         await _check_spool(services)
         await prepare(services)
         drain = Drain(settings.drain_seconds, settings.drain_call_seconds, services.embedded.live_calls)
-        await Server(_config(settings, services, drain, audiosocket), lambda: ready(services), drain).serve([listener])
+        await Server(_config(settings, services, drain, audiosocket), lambda: ready(services), drain).serve(listeners)
 
 
 async def _check_spool(services: Services) -> None:
@@ -101,7 +136,7 @@ async def _check_spool(services: Services) -> None:
     except OSError as error:
         # With a full disk, recordings can still be played and deleted. `/readyz` reports the problem.
         if error.errno != errno.ENOSPC:
-            message = f"the spool in {services.settings.data} cannot be written: {error.strerror}"
+            message = f"the spool in {services.settings.own_data} cannot be written: {error.strerror}"
             raise DataFolderError(message) from error
 
 
@@ -115,13 +150,17 @@ def _serve_metrics(settings: Settings, stack: ExitStack) -> None:
     address = None if settings.metrics is None else split_address(settings.metrics)
     if address is None:
         return
+    host, port = address
+    if settings.worker is not None:
+        # Each worker has a port of its own, as each server has: Prometheus adds their series.
+        port += settings.worker.number - 1
     # A late import, as in `graph.services`.
     from graph.metrics.metrics_server import metrics_server
 
     try:
-        stack.enter_context(metrics_server(*address))
+        stack.enter_context(metrics_server(host, port))
     except OSError as error:
-        message = f"cannot listen on {settings.metrics}: {error.strerror}; choose another address with --metrics"
+        message = f"cannot listen on {host}:{port}: {error.strerror}; choose another address with --metrics"
         raise CannotListenError(message) from error
 
 
@@ -135,7 +174,7 @@ def _trace(settings: Settings, stack: ExitStack) -> None:
         message = "the packages for traces are not installed: install the extra 'otel', or remove --otel"
         raise CannotOpenError(message) from error
     try:
-        node = read_node_id(settings.data)
+        node = read_node_id(settings.own_data)
     except ValueError as error:
         raise CannotOpenError(str(error)) from error
     stack.enter_context(exported_traces(settings.otel, node))

@@ -29,6 +29,9 @@ def load(environment: Mapping[str, str], options: Mapping[str, str | None] | Non
     if values["demo"] and not texts["graphql_suggestions"]:
         values["graphql_suggestions"] = True
     _check_requirements(values)
+    if values["workers"] > 1 and values["audiosocket"] is not None:
+        # Only the process that gave out a call's UUID expects its connection.
+        raise InvalidSettingError(BY_NAME["workers"], texts["workers"], allowed="1 when --audiosocket is set")
     _check_jwks_url(values["jwks_url"])
     _check_cors_origins(values["cors_origins"])
     values["switch"] = _switches(values["switch"])

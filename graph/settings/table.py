@@ -19,6 +19,14 @@ SETTINGS: Final = (
     Setting("host", str, "127.0.0.1", "The address on which the server listens."),
     Setting("port", int, 8000, "The port on which the server listens.", maximum=65_535),
     Setting(
+        "workers",
+        int,
+        1,
+        "Number of processes that serve the port and share the data folder: at most one per core. Each has its own "
+        "limits of calls, uploads, audio processes and cost.",
+        maximum=256,
+    ),
+    Setting(
         "data",
         Path,
         Path("data"),

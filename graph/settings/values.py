@@ -7,6 +7,7 @@ from typing import Final
 from adapters.recorders.switch_url import SwitchUrl
 from graph.execution.request_limits import Limits
 from graph.settings.table import ANYBODY
+from graph.settings.worker import Worker, worker_folder
 from recordings.model.account import Scope
 
 _LOOPBACK_OF_ALL_ADDRESSES: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a key, not an address to bind
@@ -18,6 +19,7 @@ class Settings:
 
     host: str
     port: int
+    workers: int
     data: Path
     mongodb: str | None
     driver: str
@@ -85,6 +87,13 @@ class Settings:
     log_format: str
     log_level: str
     demo: bool
+    worker: Worker | None = None
+    """Which of the workers this process is; `None` if it is the only one. This is not a setting."""
+
+    @property
+    def own_data(self) -> Path:
+        """The folder with what belongs to this process: its id, its spool and its work files."""
+        return self.data if self.worker is None else worker_folder(self.data, self.worker.number)
 
     @property
     def address(self) -> str:

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -12,6 +13,7 @@ from pymongo import MongoClient
 
 from adapters.metadata.mongodb import MongoStore
 from adapters.metadata.mongodb.indexes import CALLS, PEERS
+from adapters.metadata.sqlite import PeerFile
 from recordings.model.call import Call, position_of_call
 from recordings.model.instants import HOUR, MINUTE
 from recordings.model.item_list import take_page
@@ -44,10 +46,16 @@ FULL = Call(
 )
 
 
-@pytest.fixture(params=["memory", "pymongo", "motor"])
-async def peers(request: pytest.FixtureRequest) -> AsyncIterator[PeerStore]:
+@pytest.fixture(params=["memory", "sqlite", "pymongo", "motor"])
+async def peers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[PeerStore]:
     if request.param == "memory":
         yield MemoryPeers()
+        return
+    if request.param == "sqlite":
+        file = PeerFile(tmp_path / "peers.sqlite3")
+        await file.open()
+        yield file
+        await file.close()
         return
     uri, name = (request.getfixturevalue(each) for each in ("mongodb_uri", "mongodb_database"))
     store = MongoStore(uri, name, driver=request.param)
