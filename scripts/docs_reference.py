@@ -1,7 +1,7 @@
 """The pages of the documentation that are printed from the code: commands, GraphQL schema, v2 paths and events.
 
-MkDocs runs this file as a hook (`mkdocs.yml`), so the pages exist only in the site. It also adds what is beside docs/:
-CONTRIBUTING.md, CHANGELOG.md, and the files of deploy/, which pages link to.
+MkDocs runs this file as a hook (`mkdocs.yml`), so the pages exist only in the site. It also adds CONTRIBUTING.md,
+CHANGELOG.md, and the files of deploy/, to which pages link.
 """
 
 import re
@@ -44,7 +44,7 @@ ROOTS: Final = {"Query": "Queries", "Mutation": "Mutations", "Subscription": "Su
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the printed pages, and what is beside docs/."""
+    """Add the printed pages, the copied pages and the files of deploy/."""
     for name, text in pages().items():
         files.append(File.generated(config, f"reference/{name}.md", content=f"{LATER}{text}"))
     for page, name in COPIED.items():
@@ -58,7 +58,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs names them
-    """Let links to what is beside docs/ lead to copies in the site, and show titles instead of file names."""
+    """Let links to files outside docs/ lead to their copies, and show titles instead of file names."""
     for copy, name in COPIED.items():
         markdown = markdown.replace(f"](../{name}", f"]({copy}")
     for name, title in TITLES.items():
