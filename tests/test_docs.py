@@ -1,18 +1,23 @@
 """The examples in the documents work, and the lists in them are complete."""
 
+import ast
 import json
 import os
 import re
 import shlex
 import subprocess
+import textwrap
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import click
 import graphql
 import pytest
+import yaml
 
 from graph.cli.main import recordings
 from graph.settings import SETTINGS, as_markdown, environment_names
@@ -29,14 +34,12 @@ def read(page: str) -> str:
     return (REPOSITORY / page).read_text(encoding="utf-8")
 
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 TUTORIAL = (REPOSITORY / "docs" / "tutorial.md").read_text(encoding="utf-8")
-AUDIT = (REPOSITORY / "docs" / "audit.md").read_text(encoding="utf-8")
-POLICIES = (REPOSITORY / "docs" / "policies.md").read_text(encoding="utf-8")
 BACKUP = (REPOSITORY / "docs" / "backup.md").read_text(encoding="utf-8")
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
 SETTINGS_PAGE = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
 PAGES = sorted(path.name for path in (REPOSITORY / "docs").glob("*.md"))
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = frozenset({"callId", "plainId"})
 """Values that differ in every session and that later examples use."""
@@ -84,6 +87,11 @@ class Session:
             assert self.ids[printed] == live
         elif name not in PASSING:
             assert printed == live, name
+
+
+@pytest.fixture(scope="module")
+def schema() -> graphql.GraphQLSchema:
+    return graphql.build_schema(read("schema.graphql"))
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +162,7 @@ def test_the_backup_commands_make_a_complete_copy(server: Server, tmp_path: Path
     assert "MISSING_AUDIO" in ended("doctor", data=copy).stdout
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{page}" for page in PAGES)])
+@pytest.mark.parametrize("page", DOCUMENTS)
 def test_the_commands_on_a_page_exist(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Commands read files that exist.
     monkeypatch.chdir(tmp_path)
@@ -172,17 +180,35 @@ def test_the_commands_on_a_page_exist(page: str, tmp_path: Path, monkeypatch: py
 
 
 def test_the_pages_have_commands() -> None:
-    assert len([called for page in PAGES for called in commands_on(f"docs/{page}")]) >= 50
+    assert len([called for page in DOCUMENTS for called in commands_on(page)]) >= 50
+
+
+@pytest.mark.parametrize("page", DOCUMENTS)
+def test_the_snippets_on_a_page_are_valid(page: str, schema: graphql.GraphQLSchema) -> None:
+    for language, text in snippets(page):
+        if language == "graphql":
+            assert graphql.validate(schema, graphql.parse(text)) == [], text
+        elif language == "json":
+            json.loads(text)
+        elif language == "python":
+            compile(text, page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        elif language == "toml":
+            assert set(tomllib.loads(text)) <= {setting.name for setting in SETTINGS}
+        elif language == "xml":
+            ET.fromstring(f"<page>{text.partition('?>')[2] or text}</page>")  # noqa: S314 - our own text
+        elif language == "yaml":
+            yaml.safe_load(text)
+
+
+def snippets(page: str) -> list[tuple[str, str]]:
+    """Return the languages and texts of all examples of a page, also of those in lists."""
+    found = re.findall(r"^ *```(\w+)\n(.*?)^ *```$", read(page), re.MULTILINE | re.DOTALL)
+    return [(language, textwrap.dedent(text).replace("\\\n", "")) for language, text in found]
 
 
 def commands_on(page: str) -> list[str]:
     """Return the calls of `recordings` in the examples of a page that a shell can run."""
-    text = re.sub(r"\\\n *", "", read(page))
-    lines = [
-        line
-        for block in re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
-        for line in block.splitlines()
-    ]
+    lines = [line for language, text in snippets(page) if language == "sh" for line in text.splitlines()]
     calls = [re.search(r"\.venv/bin/recordings ([^|>&]*)", line) for line in lines]
     return [call[1] for call in calls if call]
 
@@ -213,14 +239,14 @@ def test_the_files_that_a_page_names_exist(page: str, least: int) -> None:
     assert set(re.findall(r"`([a-z_0-9]+\.py)`", read(page))) <= files
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
+@pytest.mark.parametrize("page", DOCUMENTS)
 def test_every_code_block_is_closed(page: str) -> None:
     fences = re.findall(r"^( *)```(\w*)$", read(page), re.MULTILINE)
     blocks = list(zip(fences[::2], fences[1::2], strict=True))
     assert [start for start, end in blocks if end != (start[0], "")] == []
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
+@pytest.mark.parametrize("page", DOCUMENTS)
 def test_blocks_in_lists_are_indented_by_four_spaces(page: str) -> None:
     # With less, the site shows them outside of the list.
     outside = re.sub(r"^( *)```.*?^ *```$", r"\1```", read(page), flags=re.MULTILINE | re.DOTALL)
@@ -238,7 +264,7 @@ def test_the_guide_of_each_switch_is_complete(system: str) -> None:
     assert [other for other in others if other in chapter] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
+@pytest.mark.parametrize("page", DOCUMENTS)
 def test_relative_links_have_a_target(page: str) -> None:
     text = (REPOSITORY / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
