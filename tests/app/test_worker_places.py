@@ -37,7 +37,7 @@ def test_a_former_worker_with_audio_is_started_again(tmp_path: Path, workers: st
 
 
 def test_audiosocket_needs_a_single_process(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSettingError, match=r"RECORDINGS_WORKERS .* must be 1 when --audiosocket is set, not '2'"):
+    with pytest.raises(InvalidSettingError, match=r"WORKERS .* must be 1 when --audiosocket is set, not '2'"):
         settings(tmp_path, workers="2", audiosocket="127.0.0.1:9092")
 
 

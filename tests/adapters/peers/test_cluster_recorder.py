@@ -22,7 +22,7 @@ from recordings.model.options import RecordingOptions
 from recordings.model.query import PageRequest
 from recordings.model.recording import EndCause, Reason, Recording, State
 from recordings.ports.peers import Peer
-from recordings.ports.recorder import Take, TakeRefused
+from recordings.ports.recorder import ServerUnreachable, Take, TakeRefused
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.start import StartRequest
 from tests.adapters.peers.http_wire import Answer, Wire, break_off, hang, open_wire
@@ -331,3 +331,37 @@ async def test_commands_of_strangers_are_rejected(two: Two) -> None:
         assert (answer.status_code, answer.json()) == (200, {})
         assert not await two.holder.is_open(begun.id)
         assert (await stranger.post(PATH, headers={"Authorization": f"Bearer {signed}"})).status_code == 401
+
+
+async def test_a_worker_passes_a_command_to_the_worker_that_it_is_for(two: Two) -> None:
+    begun = await two.start()
+    clock = SystemClock()
+    worker = CommandSigner(KEY, "worker", clock)
+    # The URLs of the workers of one machine. The last one has died.
+    urls = {"worker": "http://127.0.0.1:9", HOLDER: two.wire.url, "dead": "http://127.0.0.1:9"}
+    client = PeerClient(worker, total=TIMEOUT, near=urls)
+    stored: Any = two.store
+    routes = peer_routes(signer=worker, recorder=two.asked, recordings=stored, node="worker", client=client)
+    async with open_wire(Starlette(routes=routes)) as wire:
+        # To the other machines, all workers have the same URL.
+        await two.client.send(Command(Verb.STOP, begun.id), Peer(HOLDER, wire.url))
+        assert not await two.holder.is_open(begun.id)
+        with pytest.raises(ServerUnreachable):
+            await two.client.send(Command(Verb.STOP, begun.id), Peer("dead", wire.url))
+        for stranger in (
+            "x",
+            "a.b.c",
+            CommandSigner(bytes(32), ASKED, clock).sign(Command(Verb.STOP, begun.id), HOLDER),
+        ):
+            async with httpx.AsyncClient() as http:
+                answer = await http.post(wire.url + PATH, headers={"Authorization": f"Bearer {stranger}"})
+            assert answer.status_code == 401
+    await client.close()
+
+
+async def test_a_worker_is_reached_at_its_own_address(two: Two) -> None:
+    begun = await two.start()
+    client = PeerClient(CommandSigner(KEY, ASKED, SystemClock()), near={HOLDER: two.wire.url})
+    await client.send(Command(Verb.STOP, begun.id), Peer(HOLDER, "http://127.0.0.1:9"))
+    assert not await two.holder.is_open(begun.id)
+    await client.close()
