@@ -55,7 +55,7 @@ async def test_the_table_of_power_query_has_columns_of_the_response(filled: Api)
 def test_the_limits_are_those_of_the_service() -> None:
     for limit in (MAX_ROWS, MAX_EXAMINED, MAX_LABELS, MAX_ACCOUNTS - 1):
         assert f"{limit:,}" in PAGE
-    lines = [re.findall(r"[A-Z_]{5,}", line) for line in re.findall(r"^  - ([A-Z].*)$", PAGE, re.MULTILINE)]
+    lines = [re.findall(r"[A-Z_]{5,}", line) for line in re.findall(r"^ +- ([A-Z].*)$", PAGE, re.MULTILINE)]
     named = [[Dimension[name].value for name in line if name in Dimension.__members__] for line in lines]
     wide = [list(names[1:]) for cube, names in CUBES.items() if cube != "direction"]
     assert sorted(named) == sorted(wide)

@@ -1,5 +1,5 @@
 // Parts that several pages use.
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
 
 import { errorText, text } from "./texts.js";
 
@@ -89,7 +89,8 @@ export function Loaded({ query, children }) {
 /** The title of a page. It gets the focus when the page opens, so that a screen reader reads it. */
 export function Title({ children }) {
   const title = useRef();
-  useEffect(() => {
+  // At once: a later effect would take the focus from a field that the user is in.
+  useLayoutEffect(() => {
     title.current.focus();
   }, []);
   useEffect(() => {

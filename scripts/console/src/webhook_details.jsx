@@ -1,5 +1,5 @@
 // One webhook: its change, its secret, its attempts, and events that are sent again.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { Form, Items, Secret, Sure } from "./admin_parts.jsx";
 import { mutate } from "./api.js";
@@ -29,20 +29,41 @@ const WEBHOOK = /* GraphQL */ `
     }
   }
 `;
-const ERRORS = "errors { ... on UserError { code message } }";
 const UPDATE = /* GraphQL */ `
   mutation ChangeWebhook($input: UpdateWebhookInput!) {
-    updateWebhook(input: $input) { ${ERRORS} }
+    updateWebhook(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const ROTATE = /* GraphQL */ `
   mutation RotateSecret($input: RotateWebhookSecretInput!) {
-    rotateWebhookSecret(input: $input) { secret ${ERRORS} }
+    rotateWebhookSecret(input: $input) {
+      secret
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 const REPLAY = /* GraphQL */ `
   mutation ReplayWebhook($input: ReplayWebhookInput!) {
-    replayWebhook(input: $input) { ${ERRORS} }
+    replayWebhook(input: $input) {
+      errors {
+        ... on UserError {
+          code
+          message
+        }
+      }
+    }
   }
 `;
 
@@ -60,7 +81,7 @@ export function WebhookDetails({ id, onChange }) {
 function Details({ webhook, onChange }) {
   const [state, setState] = useState({});
   const title = useRef();
-  useEffect(() => title.current.focus(), []);
+  useLayoutEffect(() => title.current.focus(), []);
   const { id, revision } = webhook;
   const run = async (name, mutation, makeInput) => {
     try {
