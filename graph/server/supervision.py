@@ -1,8 +1,9 @@
 """The decisions about the workers of a server: when to start, signal and kill them. It does no I/O.
 
 The first worker starts alone, because it migrates the metadata store and makes the key. The others follow when it is
-ready. A worker that ends before it was ever ready ends the server. A worker that ends later is replaced: at once if it
-ran for a minute, and otherwise after a delay that doubles.
+ready. A worker that exits with an error before it was ever ready ends the server, because a setting is wrong or a store
+is unreachable. Any other worker that ends is replaced: the first time at once, and after further ends within a minute
+with a delay that doubles.
 """
 
 import signal
@@ -89,9 +90,9 @@ class Supervision:
         if self.is_stopping:
             self._code = self._code or (1 if code else 0)
             return ()
-        if not worker.was_ready:
-            # The reason is in the worker's own message: a wrong setting, or an unreachable store.
-            self._code = code if code > 0 else 1
+        if code > 0 and not worker.was_ready:
+            # The worker has written the reason.
+            self._code = code
             return self._stop(signal.SIGTERM, now, self._stop_seconds)
         worker.failures = 0 if now - worker.started >= STABLE_SECONDS else worker.failures + 1
         worker.due = now + delay(worker.failures)

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from graph.server.supervision import MAX_DELAY, Action, Exit, Signal, Start, Supervision, delay
 
 EVENTS = st.lists(
-    st.tuples(st.sampled_from(["ready", "end", "fail", "wait", "wait long", "SIGTERM", "SIGINT"]), st.integers(0, 3)),
+    st.tuples(
+        st.sampled_from(["ready", "end", "killed", "error", "wait", "wait long", "SIGTERM", "SIGINT"]),
+        st.integers(0, 3),
+    ),
     max_size=40,
 )
 
@@ -58,10 +61,10 @@ def test_workers_run_until_a_signal_and_all_end_after_it(count: int, events: lis
             case "ready" if number:
                 model.plan.note_ready(number)
                 ready.add(number)
-            case "end" | "fail" if number:
+            case "end" | "killed" | "error" if number:
                 was_stopping = model.plan.is_stopping
-                model.end(number, 0 if event == "end" else -9)
-                assert model.plan.is_stopping == (was_stopping or number not in ready)
+                model.end(number, {"end": 0, "killed": -9, "error": 1}[event])
+                assert model.plan.is_stopping == (was_stopping or (event == "error" and number not in ready))
             case "SIGTERM" | "SIGINT" if model.code is None:
                 model.do(tuple(model.plan.note_signal(signal.Signals[event], model.now)))
             case "wait" | "wait long":
@@ -100,6 +103,13 @@ def test_a_worker_that_cannot_start_ends_the_server_with_its_code() -> None:
     model.turn()
     model.end(1, 1)
     assert (model.code, model.signals) == (1, [])
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_replaced() -> None:
+    model = Model(2)
+    model.turn()
+    model.end(1, -9)
+    assert (model.running, model.code) == ({1}, None)
 
 
 def test_delays_grow_to_a_maximum() -> None:
