@@ -1,8 +1,9 @@
 """Measure how many calls one process of the embedded recorder handles at once, and the CPU time of a message.
 
 A call is a Twilio media stream: two tracks of 8 kHz mu-law in messages of 20 ms, so 100 messages a second. Every call
-is recorded to the disk. The server runs alone on one CPU core, the senders run on another. In the same run, a bare
-WebSocket server ("sink") reads the same messages and drops them. The difference is the cost of the recorder itself.
+is recorded to the disk. The server runs alone on one CPU core, the sender on another. `cc` compiles the sender
+(`sender.c`). In the same run, a bare WebSocket server ("sink") reads the same messages and drops them. The difference
+is the cost of the recorder itself.
 
     python -m bench.recorder [--seconds 5] [--streams 50,100,200,400] [--best-of 1]
 
@@ -208,22 +209,22 @@ def connect(port: int) -> socket.socket:
     return connection
 
 
-def send(port: int, streams: int, seconds: float, cores: set[int]) -> None:
+def compile_sender(folder: Path) -> Path:
+    """Compile sender.c. It needs a C compiler, `cc`."""
+    program = folder / "sender"
+    subprocess.run(["cc", "-O2", "-o", program, Path(__file__).with_name("sender.c")], check=True)
+    return program
+
+
+def send(program: Path, port: int, streams: int, seconds: float, cores: set[int]) -> None:
     """Send calls in real time, spread evenly over each 20 ms. The two tracks of a call are 10 ms apart."""
     os.sched_setaffinity(0, cores)
-    lines = [connect(port) for _ in range(streams)]
-    start = time.monotonic()
-    for chunk in range(int(seconds / TICK)):
-        frames = media("inbound", chunk), media("outbound", chunk)
-        for half in (0, 1):
-            due = start + chunk * TICK + half * TICK / 2
-            for number, line in enumerate(lines):
-                at = due + number * TICK / 2 / streams
-                if (early := at - time.monotonic()) > 0.001:
-                    time.sleep(early)
-                line.sendall(frames[half])
-                if half and (chunk + number) % 50 == 0:
-                    line.sendall(text_frame({"event": "mark", "streamSid": STREAM, "mark": {"name": str(at)}}))
+    files = [connect(port).detach() for _ in range(streams)]
+    for file in files:
+        os.set_inheritable(file, True)
+    payload = base64.b64encode(secrets.token_bytes(160)).decode()
+    arguments = [int(seconds / TICK), STREAM, payload, *files]
+    os.execv(program, [str(program), *map(str, arguments)])  # noqa: S606
 
 
 # The measurements
@@ -284,7 +285,8 @@ def measure(what: str, streams: int, seconds: float, cores: list[int]) -> Measur
         # The time to connect is not measured.
         settle = 2 + streams / 400
         load = ["--send", port, "--streams", str(streams), "--cores", str(cores[-1])]
-        with process(*load, "--seconds", str(settle + seconds + 1)):
+        sender = str(compile_sender(Path(root)))
+        with process(*load, "--sender", sender, "--seconds", str(settle + seconds + 1)):
             time.sleep(settle)
             read_report(server)
             start, cpu = time.monotonic(), cpu_seconds(server.pid)
@@ -367,12 +369,13 @@ def main() -> None:
     parser.add_argument("--serve", choices=("recorder", "sink"), help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--send", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--sender", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--cores", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(options.serve, options.root, {options.cores})
     elif options.send:
-        send(options.send, int(options.streams), options.seconds, {options.cores})
+        send(options.sender, options.send, int(options.streams), options.seconds, {options.cores})
     else:
         bench([int(size) for size in options.streams.split(",")], options.seconds, options.best_of)
 
