@@ -243,24 +243,10 @@ class Server(uvicorn.Server):
     async def _stop_after_drain(self, sig: int, frame: FrameType | None) -> None:
         await self._drain.run()
         for server in self.servers:
-            await self._close_listeners(server)
+            await close_listeners(server, self._protocol)
         # uvicorn closes a connection without a request, but its request may be on its way.
         await asyncio.sleep(LAST_REQUEST_SECONDS)
         super().handle_exit(sig, frame)
-
-    async def _close_listeners(self, server: asyncio.Server) -> None:
-        """Accept the connections that wait, and close the listeners. A closed listener resets connections."""
-        waiting: list[socket.socket] = []
-        with ExitStack() as stack:
-            queues = [stack.enter_context(socket.socket(fileno=os.dup(each.fileno()))) for each in server.sockets]
-            server.close()
-            for queue in queues:
-                queue.setblocking(False)  # noqa: FBT003 - the parameter has no keyword
-                # With too many open files, the rest is reset.
-                with suppress(OSError):
-                    waiting.extend(queue.accept()[0] for _ in range(_BACKLOG))
-        for connection in waiting:
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
         return LimitedHttpProtocol(self.config, self.server_state, self.lifespan.state)
@@ -282,3 +268,18 @@ class Server(uvicorn.Server):
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+
+async def close_listeners(server: asyncio.Server, protocol: Callable[[], asyncio.Protocol]) -> None:
+    """Accept the connections that wait, and close the listeners. A closed listener would reset these connections."""
+    waiting: list[socket.socket] = []
+    with ExitStack() as stack:
+        queues = [stack.enter_context(socket.socket(fileno=os.dup(each.fileno()))) for each in server.sockets]
+        server.close()
+        for queue in queues:
+            queue.setblocking(False)  # noqa: FBT003 - the parameter has no keyword
+            # With too many open files, the rest is reset.
+            with suppress(OSError):
+                waiting.extend(queue.accept()[0] for _ in range(_BACKLOG))
+    for connection in waiting:
+        await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
