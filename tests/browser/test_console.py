@@ -250,6 +250,24 @@ def test_the_keyboard_controls_the_player(page: Page) -> None:
     assert findings(page) == []
 
 
+def test_an_address_that_makes_no_sense_shows_a_page(page: Page) -> None:
+    page.until(f"{ROWS} >= 5")
+    go(page, "#/%E0", "There is no such page.")
+    for fragment in (
+        "#/constructor",
+        "#/statistics?days=constructor",
+        "#/administration/constructor",
+        "#/recordings?in=constructor&q=1&state=toString&time=constructor&sort=constructor",
+    ):
+        page.evaluate(f"location.hash = {json.dumps(fragment)}")
+        page.until(
+            f"location.hash === {json.dumps(fragment)} && {TITLE} && !document.querySelector('[aria-busy=true]')"
+        )
+    go(page, "#/recordings", "Recordings")
+    page.until(f"{ROWS} >= 5")
+    assert page.complaints() == []
+
+
 def test_a_policy_is_set_and_explained(page: Page) -> None:
     go(page, "#/policies?scope=USER&id=ada", "Recording policies")
     press(page, "Add calls")
@@ -285,7 +303,10 @@ def test_a_click_on_a_bar_opens_the_list_of_its_recordings(page: Page) -> None:
     assert "No user" in page.evaluate("document.querySelector('details').textContent")
     page.click(".chart .u-over")
     page.until(f"{TITLE} === 'Recordings' && {ROWS} >= 5")
-    assert page.evaluate("new URLSearchParams(location.hash.split('?')[1]).get('time')") == "custom"
+    listed = page.evaluate("Object.fromEntries(new URLSearchParams(location.hash.split('?')[1]))")
+    assert listed["time"] == "custom"
+    # Instants: local times would be ambiguous in the hour that daylight saving repeats.
+    assert {text[-1] for text in (listed["from"], listed["to"])} == {"Z"}
     assert page.complaints() == []
 
 

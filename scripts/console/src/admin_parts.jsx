@@ -1,5 +1,5 @@
 // Parts of the pages of an administrator.
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { mutate } from "./api.js";
 import { text } from "./texts.js";
@@ -94,6 +94,9 @@ export function Items({ label, items, columns, empty }) {
 /** A button that asks once more before it acts. */
 export function Sure({ label, question, onSure }) {
   const [isAsking, setIsAsking] = useState(false);
+  const answer = useRef();
+  // The button that had the focus is gone.
+  useLayoutEffect(() => answer.current?.focus(), [isAsking]);
   const act = () => {
     setIsAsking(false);
     onSure();
@@ -108,7 +111,7 @@ export function Sure({ label, question, onSure }) {
   return (
     <span class="row tight" role="group" aria-label={question}>
       <span role="status">{question}</span>
-      <button type="button" class="primary" onClick={act}>
+      <button ref={answer} type="button" class="primary" onClick={act}>
         {label}
       </button>
       <button type="button" onClick={() => setIsAsking(false)}>

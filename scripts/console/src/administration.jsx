@@ -4,7 +4,7 @@ import { Keys } from "./admin_keys.jsx";
 import { Retention } from "./admin_retention.jsx";
 import { Users } from "./admin_users.jsx";
 import { Webhooks } from "./admin_webhooks.jsx";
-import { href } from "./route.js";
+import { href, own } from "./route.js";
 import { text } from "./texts.js";
 import { Empty, Title } from "./ui.jsx";
 import { useViewer } from "./viewer.js";
@@ -13,7 +13,7 @@ const PARTS = { users: Users, keys: Keys, ingest: IngestAddresses, retention: Re
 
 export function Administration({ route }) {
   const { viewer, can } = useViewer();
-  const part = route.id in PARTS ? route.id : "users";
+  const part = own(PARTS, route.id) ? route.id : "users";
   const Shown = PARTS[part];
   return (
     <>

@@ -4,18 +4,20 @@ import { credential, send, sessionEnded } from "./session.js";
 
 /** Send a query or a mutation, and return its data. Raise `ApiError`. */
 export async function request(query, variables = {}, signal = undefined) {
+  const used = credential();
   const response = await send("graphql", {
     method: "POST",
     signal,
     headers: {
       "content-type": "application/json",
       accept: "application/graphql-response+json",
-      "x-auth-token": credential() ?? "",
+      "x-auth-token": used ?? "",
     },
     body: JSON.stringify({ query, variables }),
   });
   const body = response.headers.get("content-type")?.includes("json") ? await response.json() : undefined;
-  if (response.status === 401) sessionEnded();
+  // A late answer must not end the session that came after.
+  if (response.status === 401 && used === credential()) sessionEnded();
   const [error] = body?.errors ?? [];
   if (error) throw new ApiError(error.extensions?.code ?? failureOf(response).code, error.message);
   if (!body?.data) throw failureOf(response);

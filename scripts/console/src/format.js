@@ -30,8 +30,23 @@ export function bytes(count) {
   return text("size", { number: size.format(value / 1000 ** unit), unit: UNITS[unit] });
 }
 
+/** Return an instant as the local time of a field, such as 2026-11-27T08:30; an empty text for none. */
+export function localTime(instant) {
+  const at = new Date(instant ?? NaN);
+  return Number.isNaN(at.getTime()) ? "" : new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+/** Return the local time of a field as an instant; undefined for none. */
+export const instantOf = (local) => (local ? new Date(local).toISOString() : undefined);
+
+/** Text that may be written from right to left, or that controls the direction. */
+const OTHER_DIRECTION = /[\u0590-\u08ff\u202a-\u202e\u2066-\u2069]/;
+
+/** Return a name that cannot change the direction of the text after it. */
+const isolated = (name) => (OTHER_DIRECTION.test(name) ? `\u2068${name}\u2069` : name);
+
 /** Return a party of a call: its name and its number. */
 export function party(name, numberOfParty, address) {
   const shown = numberOfParty || address.split("@")[0];
-  return name && name !== shown ? `${name} ${shown}` : shown;
+  return name && name !== shown ? `${isolated(name)} ${shown}` : shown;
 }

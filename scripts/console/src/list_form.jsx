@@ -1,6 +1,7 @@
 // The search, the filters and the order of the list.
 import { useLayoutEffect, useState } from "preact/hooks";
 
+import { instantOf, localTime } from "./format.js";
 import { SEARCH_KINDS, SORTS, STATES, TIMES } from "./list_query.js";
 import { href } from "./route.js";
 import { text, word } from "./texts.js";
@@ -14,7 +15,9 @@ export function ListForm({ params, onChange }) {
   const submit = (event) => {
     event.preventDefault();
     const { from, to } = Object.fromEntries(new FormData(event.target));
-    onChange({ q: typed.trim(), from, to });
+    // A field shows minutes, and no zone. If it was not changed, the instant stays.
+    const kept = (name, local) => (local === localTime(params[name]) ? params[name] : instantOf(local));
+    onChange({ q: typed.trim(), from: kept("from", from), to: kept("to", to) });
   };
   const stateText = (value) => (value === value.toUpperCase() ? word("state", value) : text(`list.state.${value}`));
   const chosen = (name) => (event) =>
@@ -48,8 +51,8 @@ export function ListForm({ params, onChange }) {
       />
       {params.time === "custom" && (
         <>
-          <Line label={text("list.from")} name="from" type="datetime-local" defaultValue={params.from} />
-          <Line label={text("list.to")} name="to" type="datetime-local" defaultValue={params.to} />
+          <Line label={text("list.from")} name="from" type="datetime-local" defaultValue={localTime(params.from)} />
+          <Line label={text("list.to")} name="to" type="datetime-local" defaultValue={localTime(params.to)} />
         </>
       )}
       <Choice

@@ -1,4 +1,5 @@
 // The list of recordings as the address has it, and as the API asks for it.
+import { own } from "./route.js";
 
 const NUMBERS = ["callerIdNumber", "calleeIdNumber", "from", "to"];
 const NAMES = ["callerIdName", "calleeIdName", "name"];
@@ -18,13 +19,14 @@ export const SEARCH_KINDS = Object.keys(SEARCHES);
 export const GROUPS = {
   progress: ["REQUESTED", "ARMED", "RECORDING", "PAUSED", "MASKED", "FINALIZING"],
   problem: ["DISCARDED", "FAILED", "LOST"],
+  failure: ["FAILED", "LOST"],
 };
-export const STATES = ["any", "progress", "STORED", "problem", "DISCARDED", "FAILED", "LOST", "held", "trash"];
+export const STATES = ["any", "progress", "STORED", "problem", "failure", "DISCARDED", "FAILED", "LOST", "held", "trash"];
 export const TIMES = ["any", "today", "yesterday", "week", "month", "custom"];
 export const SORTS = ["START", "START-", "DURATION", "DURATION-", "CALLER", "CALLER-", "ENDED", "CREATED", "MODIFIED"];
 export const PAGE_SIZE = 50;
 
-/** Return the instants of a time range: a name, or the reader's local times in `from` and `to`. */
+/** Return the instants of a time range: a name, or the times in `from` and `to`. */
 export function timeRange({ time, from, to }, now = new Date()) {
   const day = (offset) => new Date(now.getFullYear(), now.getMonth(), now.getDate() + offset);
   const ranges = {
@@ -34,7 +36,7 @@ export function timeRange({ time, from, to }, now = new Date()) {
     month: [day(-29)],
     custom: [from, to].map((local) => (local ? new Date(local) : undefined)),
   };
-  const [gte, lt] = (ranges[time] ?? []).map((each) =>
+  const [gte, lt] = (own(ranges, time) ?? []).map((each) =>
     each && !Number.isNaN(each.getTime()) ? each.toISOString() : undefined,
   );
   return gte || lt ? { gte, lt } : undefined;
@@ -45,12 +47,14 @@ export function filterOf(params) {
   const all = [];
   const start = timeRange(params);
   if (start) all.push({ start });
-  const [fields, condition] = SEARCHES[params.in] ?? SEARCHES.number;
+  const [fields, condition] = own(SEARCHES, params.in) ?? SEARCHES.number;
   if (params.q) all.push({ or: fields.map((field) => ({ [field]: { [condition]: params.q } })) });
-  if (GROUPS[params.state]) all.push({ state: { in: GROUPS[params.state] } });
+  const group = own(GROUPS, params.state);
+  if (group) all.push({ state: { in: group } });
   else if (params.state === "held") all.push({ held: true });
-  else if (params.state && params.state !== "trash" && params.state !== "any")
+  else if (STATES.includes(params.state) && !["any", "trash"].includes(params.state))
     all.push({ state: { equal: params.state } });
+  if (params.without === "user") all.push({ ownerId: { known: false } });
   if (params.reason) all.push({ reason: { equal: params.reason } });
   if (params.label) all.push({ label: { equal: params.label } });
   return all.length === 0 ? undefined : all.length === 1 ? all[0] : { and: all };

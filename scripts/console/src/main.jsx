@@ -12,7 +12,7 @@ import { Live } from "./live.jsx";
 import { Policies } from "./policies.jsx";
 import { Recording } from "./recording.jsx";
 import { Recordings } from "./recordings.jsx";
-import { href, useRoute } from "./route.js";
+import { href, own, useRoute } from "./route.js";
 import { credential, signOut, takeToken, whenSessionEnds } from "./session.js";
 import { SignIn } from "./sign_in.jsx";
 import { Statistics } from "./statistics.jsx";
@@ -85,9 +85,11 @@ function Session({ onAccepted, onSignOut }) {
   useEffect(() => {
     if (found) onAccepted();
   }, [found]);
-  const shown = other ? account.data?.account : found?.account;
+  // While another account loads, the data is that of the account before.
+  const isOther = account.data?.account?.plainId === other;
+  const shown = other ? (isOther ? account.data.account : undefined) : found?.account;
   const error =
-    viewer.error ?? (other ? (account.error ?? (account.data && !shown && { code: "NOT_FOUND" })) : undefined);
+    viewer.error ?? (other ? (account.error ?? (account.data && !account.isLoading && !shown && { code: "NOT_FOUND" })) : undefined);
   return (
     <>
       <Header account={shown} page={route.page} onSignOut={onSignOut} />
@@ -106,7 +108,7 @@ function Session({ onAccepted, onSignOut }) {
 }
 
 function Page({ route }) {
-  const Shown = PAGES[route.page];
+  const Shown = own(PAGES, route.page);
   if (Shown) return <Shown route={route} />;
   return (
     <>

@@ -145,7 +145,6 @@ function usePlayer(audio, id, length) {
     if (!audio) return undefined;
     const moved = () => setTime(audio.currentTime);
     const started = () => {
-      isRenewed.current = false;
       setError(undefined);
       setIsPlaying(true);
     };
@@ -170,6 +169,8 @@ function usePlayer(audio, id, length) {
       timeupdate: moved,
       seeking: moved,
       play: started,
+      // Not `play`: audio that fails again must not be requested without end.
+      playing: () => (isRenewed.current = false),
       error: failed,
       pause: () => setIsPlaying(false),
       ended: () => setIsPlaying(false),

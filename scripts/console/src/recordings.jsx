@@ -102,7 +102,7 @@ export function Recordings({ route }) {
 
 function emptyText(params) {
   if (params.state === "trash") return "list.emptyTrash";
-  const isFiltered = ["q", "state", "time", "after", "before", "reason", "label"].some((name) => params[name]);
+  const isFiltered = ["q", "state", "time", "after", "before", "reason", "label", "without"].some((name) => params[name]);
   return isFiltered ? "list.empty" : "list.emptyAccount";
 }
 

@@ -6,9 +6,21 @@ const HOME = "recordings";
 /** Return the page, its id and its parameters in a fragment. */
 export function parseRoute(hash) {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
-  const [page, id] = path.split("/").map(decodeURIComponent);
+  const [page, id] = path.split("/").map(decoded);
   return { page: page || HOME, id, params: Object.fromEntries(new URLSearchParams(query)) };
 }
+
+/** Return the decoded text, or the text itself if it is not encoded correctly. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** Return the value of a name from an address; undefined also for names that every object has. */
+export const own = (table, name) => (Object.hasOwn(table, name) ? table[name] : undefined);
 
 /** Return the fragment of a page. Empty parameters are left out. The account stays, unless `params` has another one. */
 export function href(path, params = {}) {

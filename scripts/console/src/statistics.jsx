@@ -1,7 +1,7 @@
 // Figures of recordings, by hour, day or user. A click on a bar opens the list of its recordings.
 import { Chart } from "./chart.jsx";
 import { bytes, number, when, ZONE } from "./format.js";
-import { go, href } from "./route.js";
+import { go, href, own } from "./route.js";
 import { text } from "./texts.js";
 import { Choice, Empty, Loaded, Title } from "./ui.jsx";
 import { useQuery } from "./use_query.js";
@@ -66,7 +66,7 @@ export const MEASURES = {
 /** Return the variables of the query for the parameters of an address. */
 export function figuresOf({ by, days }, now = new Date()) {
   const lt = new Date(now.getFullYear(), now.getMonth(), now.getDate() + 1);
-  const gte = new Date(now.getFullYear(), now.getMonth(), now.getDate() + 1 - (DAYS[days] ?? DAYS.week));
+  const gte = new Date(now.getFullYear(), now.getMonth(), now.getDate() + 1 - (own(DAYS, days) ?? DAYS.week));
   const period = { gte: gte.toISOString(), lt: lt.toISOString() };
   const groups = { groupBy: ["OWNER"], orderBy: { field: "COUNT", direction: "DESC" }, top: TOP, fill: false };
   return { period, zone: ZONE, ...(by === "user" ? groups : { bucket: by === "hour" ? "HOUR" : "DAY", fill: true }) };
@@ -76,7 +76,7 @@ export function Statistics({ route }) {
   const { account } = useViewer();
   const { params } = route;
   const by = ["hour", "day", "user"].includes(params.by) ? params.by : "day";
-  const days = params.days in DAYS ? params.days : "week";
+  const days = own(DAYS, params.days) ? params.days : "week";
   const variables = { account: account.plainId, descendants: false, ...figuresOf({ by, days }) };
   const query = useQuery(FIGURES, variables);
   const choose = (name) => (event) => go("statistics", { by, days, [name]: event.target.value });
@@ -104,15 +104,12 @@ export function Statistics({ route }) {
   );
 }
 
-/** Return the parameters of the list that has the recordings of a row. */
+/** Return the parameters of the list that has the recordings of a row; undefined if no list has exactly these. */
 function listOf(row, by, period) {
-  const local = (instant) => {
-    const at = new Date(instant);
-    return new Date(at - at.getTimezoneOffset() * MINUTE).toISOString().slice(0, 16);
-  };
-  const [from, to] = by === "user" ? [period.gte, period.lt] : [row.bucketStart, row.bucketEnd];
-  const user = by === "user" && row.ownerId ? { in: "user", q: row.ownerId } : {};
-  return { time: "custom", from: local(from), to: local(to), ...user };
+  if (by !== "user") return { time: "custom", from: row.bucketStart, to: row.bucketEnd };
+  if (row.other) return undefined;
+  const user = row.ownerId ? { in: "user", q: row.ownerId } : { without: "user" };
+  return { time: "custom", from: period.gte, to: period.lt, ...user };
 }
 
 function nameOf(row, by) {
@@ -123,8 +120,10 @@ function nameOf(row, by) {
 function Figures({ stats, by, period }) {
   const { rows, total } = stats;
   if (total.count === 0) return <Empty>{text("stats.empty")}</Empty>;
-  const open = (measure, row) =>
-    go("recordings", { ...listOf(row, by, period), state: measure === "failures" ? "problem" : undefined });
+  const open = (measure, row) => {
+    const list = listOf(row, by, period);
+    if (list) go("recordings", { ...list, state: measure === "failures" ? "failure" : undefined });
+  };
   const measures = Object.entries(MEASURES);
   return (
     <>
@@ -162,7 +161,11 @@ function Figures({ stats, by, period }) {
               .map((row) => (
                 <tr key={`${row.bucketStart} ${row.ownerId} ${row.other}`}>
                   <th scope="row">
-                    <a href={href("recordings", listOf(row, by, period))}>{nameOf(row, by)}</a>
+                    {listOf(row, by, period) ? (
+                      <a href={href("recordings", listOf(row, by, period))}>{nameOf(row, by)}</a>
+                    ) : (
+                      nameOf(row, by)
+                    )}
                   </th>
                   {measures.map(([name, { of, format }]) => (
                     <td key={name}>{format(of(row))}</td>

@@ -7,8 +7,8 @@ import { credential, send } from "./session.js";
 const RETRY_MS = 5000;
 const GROUP_MS = 150;
 
-/** Call `onItem` for each item of a subscription, until it ends. */
-async function follow(query, variables, signal, onItem) {
+/** Call `onOpen` when a subscription is open, and `onItem` for each of its items, until it ends. */
+async function follow(query, variables, signal, onOpen, onItem) {
   const response = await send("graphql", {
     method: "POST",
     signal,
@@ -16,6 +16,7 @@ async function follow(query, variables, signal, onItem) {
     body: JSON.stringify({ query, variables }),
   });
   if (!response.ok) throw failureOf(response);
+  onOpen();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -48,9 +49,15 @@ export function useChangesOf(queries, variables, onChange) {
     };
     const keep = async (query) => {
       while (!controller.signal.aborted) {
-        setOpen((count) => count + 1);
-        await follow(query, JSON.parse(key), controller.signal, note).catch(() => {});
-        setOpen((count) => count - 1);
+        let isOpen = false;
+        const opened = () => {
+          isOpen = true;
+          setOpen((count) => count + 1);
+          // What happened before is not in the subscription.
+          note();
+        };
+        await follow(query, JSON.parse(key), controller.signal, opened, note).catch(() => {});
+        if (isOpen) setOpen((count) => count - 1);
         await new Promise((resume) => setTimeout(resume, RETRY_MS));
       }
     };

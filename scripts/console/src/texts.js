@@ -64,6 +64,7 @@ const TEXTS = {
   "list.state.any": "All states",
   "list.state.progress": "In progress",
   "list.state.problem": "Failed, lost or discarded",
+  "list.state.failure": "Failed or lost",
   "list.state.held": "On legal hold",
   "list.state.trash": "Trash",
   "list.time": "Time",

@@ -3,7 +3,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { Form, Items, Secret, Sure } from "./admin_parts.jsx";
 import { mutate } from "./api.js";
-import { when } from "./format.js";
+import { instantOf, when } from "./format.js";
 import { text, word } from "./texts.js";
 import { Line, Loaded } from "./ui.jsx";
 import { useQuery } from "./use_query.js";
@@ -94,7 +94,7 @@ function Details({ webhook, onChange }) {
   };
   const change = (values) => run("change", UPDATE, () => ({ ...webhookInput(values), revision }));
   const replay = ({ since, until, ...values }) =>
-    run("replay", REPLAY, () => ({ since: instant(since), until: instant(until), types: chosenTypes(values) }));
+    run("replay", REPLAY, () => ({ since: instantOf(since), until: instantOf(until), types: chosenTypes(values) }));
   return (
     <section aria-label={webhook.url}>
       <h2 ref={title} tabIndex={-1}>
@@ -151,5 +151,3 @@ function Details({ webhook, onChange }) {
 
 /** Return the answer of a receiver, or the error of the attempt. */
 export const answerOf = ({ status, error }) => error ?? String(status);
-
-const instant = (local) => (local ? new Date(local).toISOString() : undefined);
