@@ -13,11 +13,18 @@ from recordings.rules.lifecycle import TABLE
 from recordings.use_cases.doctor_findings import Issue
 
 REPOSITORY = Path(__file__).parents[1]
+RAISED = re.compile(
+    r'(?:(?:HttpError|error_response|error_body|_refused)\((?:[0-9]+, |"[\w ]+", )?|"code": )"([A-Z][A-Z_]{3,})"'
+)
+"""The code of an error that a layer above the domain answers with."""
 
 
 def codes_of_errors() -> set[str]:
+    """Return the codes of all errors of the API."""
+    files = [path for layer in ("graph", "adapters") for path in (REPOSITORY / layer).rglob("*.py")]
+    found = {name for path in files for name in RAISED.findall(path.read_text(encoding="utf-8"))}
     classes = [each for each in vars(errors).values() if isinstance(each, type) and each is not errors.Refused]
-    return {each.__dict__["code"] for each in classes if isinstance(each.__dict__.get("code"), str)}
+    return found | {each.__dict__["code"] for each in classes if isinstance(each.__dict__.get("code"), str)}
 
 
 def checks() -> set[str]:
