@@ -105,6 +105,20 @@ def test_the_printed_subscription_shows_each_change(page: Page, demo: Server) ->
     assert page.complaints() == []
 
 
+def test_a_closed_tab_leaves_no_text_to_the_next_test(chromium: Chromium, demo: Server) -> None:
+    first = chromium.page()
+    first.open(f"{demo.url}/graphql")
+    first.until(NOTICE)
+    first.evaluate("void setInterval(() => { localStorage.left = 'by the first test'; }, 0)")
+    first.until("localStorage.left")
+    first.close()
+    second = chromium.page()
+    second.open(f"{demo.url}/graphql")
+    second.until(NOTICE)
+    assert second.evaluate("localStorage.left ?? ''") == ""
+    second.close()
+
+
 def test_the_token_is_sent_in_the_header_only_and_to_this_server_only(page: Page, demo: Server) -> None:
     page.open(printed_address(demo))
     wait_for_schema(page)
