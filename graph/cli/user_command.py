@@ -18,7 +18,7 @@ from graph.cli.shared_options import (
 )
 from recordings.model.errors import InvalidInput
 from recordings.model.instants import to_iso
-from recordings.model.user import PrivLevel, User
+from recordings.model.user import PrivLevel, User, UserField
 from recordings.ports.account_stores import all_users
 from recordings.use_cases.users import check_password
 
@@ -81,6 +81,31 @@ def _name_of(user: str | None, username: str | None) -> str:
     return user or username or ""
 
 
+@user.command()
+@_user_options
+@click.option("--first-name", help="The given name.")
+@click.option("--last-name", help="The family name.")
+@click.option("--email", help="The e-mail address.")
+@click.option(
+    "--admin/--no-admin",
+    default=None,
+    help="Whether the user may access all recordings of the account. Another value ends the user's tokens.",
+)
+def update(
+    account_id: str,
+    user: str | None,
+    username: str | None,
+    admin: bool | None,
+    options: Mapping[str, str | None],
+    **texts: str | None,
+) -> None:
+    """Change USER (an id or a user name). A field without an option keeps its value."""
+    changes = {UserField(name): text for name, text in texts.items() if text is not None}
+    if admin is not None:
+        changes[UserField.PRIV_LEVEL] = PrivLevel.ADMIN if admin else PrivLevel.USER
+    _update(options, account_id, _name_of(user, username), changes)
+
+
 @user.command("set-password")
 @_user_options
 @click.option(
@@ -135,6 +160,11 @@ def _check(password: str) -> None:
 
 def _password(given: str | None) -> str | None:
     return sys.stdin.readline().rstrip("\n") if given == FROM_INPUT else given
+
+
+@with_services
+async def _update(services: "Services", account_id: str, name: str, changes: Mapping[UserField, str]) -> None:
+    print_json(_as_json(await services.users.update(await services.users.named(account_id, name), changes)))
 
 
 @with_services

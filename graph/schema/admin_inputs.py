@@ -1,5 +1,6 @@
 """The inputs of the mutations with which an administrator manages an account."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import strawberry
@@ -8,6 +9,7 @@ from strawberry import UNSET
 from graph.schema.enums import Scope
 from graph.schema.partial_input import PartialInput
 from graph.schema.policy_inputs import ACCOUNT_ID
+from recordings.model.user import PrivLevel, UserField
 
 _LABEL: Final = "The label. Left out: all recordings whose label has no rule."
 
@@ -77,6 +79,29 @@ class RevokeApiKeyInput(ManagedObjectInput):
 @strawberry.input(description="The ingest address to revoke.")
 class RevokeIngestAddressInput(ManagedObjectInput):
     pass
+
+
+@strawberry.input(description="A user, and the fields to change. A field that is left out keeps its value.")
+class UpdateUserInput(ManagedObjectInput):
+    first_name: str | None = strawberry.field(default=UNSET, description="The given name.")
+    last_name: str | None = strawberry.field(default=UNSET, description="The family name.")
+    email: str | None = strawberry.field(default=UNSET, description="The e-mail address.")
+    is_admin: bool | None = strawberry.field(
+        default=UNSET,
+        description="Whether the user can access all recordings of the account, and manage it. Another value ends the "
+        "user's tokens and signed URLs.",
+    )
+
+    def changes(self) -> Mapping[UserField, str]:
+        """Return the changed fields."""
+        level = PrivLevel.ADMIN if self.is_admin else PrivLevel.USER
+        texts = {
+            UserField.FIRST_NAME: self.first_name,
+            UserField.LAST_NAME: self.last_name,
+            UserField.EMAIL: self.email,
+            UserField.PRIV_LEVEL: None if self.is_admin is None else level.value,
+        }
+        return {field: text for field, text in texts.items() if text is not None}
 
 
 @strawberry.input(description="A user, and the new password.")

@@ -89,6 +89,11 @@ class CreateUserPayload(_UserPayload):
     pass
 
 
+@strawberry.type(description="The result of `updateUser`.")
+class UpdateUserPayload(_UserPayload):
+    pass
+
+
 @strawberry.type(description="The result of `setUserPassword`.")
 class SetUserPasswordPayload(_UserPayload):
     pass
@@ -201,6 +206,12 @@ async def _create_user(info: Info, input: Annotated[inputs.CreateUserInput, _inp
     )
 
 
+async def _update_user(info: Info, input: Annotated[inputs.UpdateUserInput, _input]) -> UpdateUserPayload:
+    context, account_id = info.context, plain_account(input.account_id)
+    action = context.administration.update_user(context.principal, account_id, input.id, input.changes())
+    return await _user_payload(UpdateUserPayload, action)
+
+
 async def _set_password(info: Info, input: Annotated[inputs.SetUserPasswordInput, _input]) -> SetUserPasswordPayload:
     context, account_id = info.context, plain_account(input.account_id)
     action = context.administration.set_password(context.principal, account_id, input.id, input.password)
@@ -253,6 +264,11 @@ class AdminMutations:
         resolver=_create_user,
         description="Create a user who signs in with a name and a password. Needs the scope ADMIN, and the scopes that "
         "the user gets: all for an administrator, else READ, LISTEN, CONTROL and DELETE.",
+    )
+    update_user: UpdateUserPayload = strawberry.mutation(
+        resolver=_update_user,
+        description="Change the names, the e-mail address or the role of a user. Needs the same scopes as "
+        "`createUser`, for the role before and after the change.",
     )
     set_user_password: SetUserPasswordPayload = strawberry.mutation(
         resolver=_set_password,

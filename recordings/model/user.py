@@ -33,6 +33,15 @@ class PrivLevel(StrEnum):
     USER = "user"
 
 
+class UserField(StrEnum):
+    """A field of a user that can be changed. The name for signing in is a part of the password's hashes."""
+
+    FIRST_NAME = "first_name"
+    LAST_NAME = "last_name"
+    EMAIL = "email"
+    PRIV_LEVEL = "priv_level"
+
+
 @dataclass(frozen=True, slots=True)
 class Passwords:
     """The stored hashes of a password: one for each digest that a client may send."""

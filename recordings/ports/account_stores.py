@@ -11,7 +11,7 @@ from recordings.model.account import AccessState, Account, ApiKey, IngestAddress
 from recordings.model.installation import Installation
 from recordings.model.instants import Millis
 from recordings.model.query import PageRequest
-from recordings.model.user import Method, Passwords, User
+from recordings.model.user import Method, Passwords, User, UserField
 
 PAGE: Final = 1_000
 Item = TypeVar("Item")
@@ -112,6 +112,9 @@ class AccessStore(Protocol):
 
     async def save_passwords(self, account_id: str, user_id: str, passwords: Passwords) -> bool:
         """Replace the password of a user. Return false if the user does not exist."""
+
+    async def save_user(self, account_id: str, user_id: str, changes: Mapping[UserField, str]) -> bool:
+        """Change some fields of a user, and no other. Return false if the user does not exist."""
 
 
 class LocationStore(Protocol):

@@ -14,7 +14,7 @@ from recordings.model.errors import Forbidden, InvalidInput, InvalidState, NotFo
 from recordings.model.ids import MAX_ID
 from recordings.model.instants import Millis
 from recordings.model.retention import Retention
-from recordings.model.user import PrivLevel, User
+from recordings.model.user import PrivLevel, User, UserField
 from recordings.ports.account_stores import all_users
 from recordings.ports.audit import Audit, Refusals
 from recordings.ports.clock import Clock
@@ -166,6 +166,22 @@ class Administration:
         return ManagedUser(
             await self._users(principal).create(account_id, username, password, priv_level=level, **texts)
         )
+
+    async def update_user(
+        self, principal: Principal, account_id: str | None, user_id: str, changes: Mapping[UserField, str]
+    ) -> ManagedUser:
+        """Change the names, the e-mail address or the role of a user. Another role ends the user's tokens.
+
+        It needs the scopes of the role before and of the role after the change.
+
+        Raises:
+            InvalidInput: a text is not allowed, or there is no change.
+        """
+        user = await self._user(principal, account_id, user_id)
+        if UserField.PRIV_LEVEL in changes:
+            level = PrivLevel(changes[UserField.PRIV_LEVEL])
+            await self._checked(principal, account_id, AuditAction.USER, _scopes_of(level))
+        return await self._managed(await self._users(principal).update(user, changes))
 
     async def set_password(
         self, principal: Principal, account_id: str | None, user_id: str, password: str

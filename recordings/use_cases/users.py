@@ -1,6 +1,6 @@
 """The use cases for users: create, change, list, and find the user of a credential."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import digits
 from typing import Final, TypeVar
 
@@ -10,7 +10,7 @@ from recordings.model.errors import InvalidInput, InvalidState, NotFound
 from recordings.model.ids import MAX_ID, is_hex_id, new_id
 from recordings.model.query import PageRequest, Query, is_storable
 from recordings.model.recording import Shelf
-from recordings.model.user import Method, PrivLevel, User, hash_password
+from recordings.model.user import Method, PrivLevel, User, UserField, hash_password
 from recordings.ports.account_stores import all_accounts, all_users
 from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
@@ -110,9 +110,29 @@ class ManageUsers:
         hashes = hash_password(user.account_id, user.username, password)
         await self._record(user, "set-password")
         if not await self._store.save_passwords(user.account_id, user.id, hashes):
-            message = f"there is no user {user.id}"
-            raise NotFound(message, path=("user",))
+            raise _no_user(user)
         await self._store.end_tokens(user.account_id, user.id, self._clock.now())
+
+    async def update(self, user: User, changes: Mapping[UserField, str]) -> User:
+        """Change fields of a user, and return the user. Another role ends the user's tokens, which have its scopes.
+
+        Raises:
+            InvalidInput: a text is too long or has characters that cannot be stored, or there is no change.
+            NotFound: the user was deleted.
+        """
+        if not changes:
+            raise InvalidInput.of(("user",), "required", None, f"at least one of {', '.join(UserField)}")
+        for field, text in changes.items():
+            _check_text(field.value, text, empty=True)
+        await self._record(user, "update")
+        if not await self._store.save_user(user.account_id, user.id, changes):
+            raise _no_user(user)
+        changed = await self._store.user(user.account_id, user.id)
+        if changed is None:
+            raise _no_user(user)
+        if changed.priv_level is not user.priv_level:
+            await self._store.end_tokens(user.account_id, user.id, self._clock.now())
+        return changed
 
     async def disable(self, user: User) -> None:
         """Disable a user, for the operator. None of the user's credentials is valid until `enable`."""
@@ -225,6 +245,10 @@ class ManageUsers:
     async def find_by_credential(self, account_id: str, method: Method, hashed: str) -> User | None:
         """Find the user of an account by a credential hash; see `recordings.model.user.hash_credential`."""
         return await self._store.user_by_hash(account_id, method, hashed)
+
+
+def _no_user(user: User) -> NotFound:
+    return NotFound(f"there is no user {user.id}", path=("user",))
 
 
 def _bounded(what: str, found: Sequence[Item], instead: str) -> Sequence[Item]:

@@ -352,6 +352,16 @@ def test_an_administrator_manages_keys_addresses_users_and_retention(
     page.until("document.querySelector('tbody')?.innerText.includes('ben')")
     press(page, "Disable")
     page.until("document.querySelector('tbody').innerText.includes('Disabled')")
+    page.evaluate(
+        "[...document.querySelectorAll('tbody tr')].find(each => each.innerText.includes('ben'))"
+        ".querySelector('button').click()"
+    )
+    page.until("document.activeElement.innerText === 'ben'")
+    fill(page, "Family name", "Lind")
+    press(page, "Save")
+    page.until("document.querySelector('tbody').innerText.includes('Lind')")
+    assert page.evaluate("document.querySelector('[name=lastName]').value") == "Lind"
+    assert findings(page) == []
     assert page.complaints() == []
 
 

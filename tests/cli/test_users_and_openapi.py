@@ -18,6 +18,13 @@ def test_a_user_is_created_once_and_listed_without_a_password(cli: CommandLine, 
     assert not any("secret" in str(value) for value in user.values())
 
 
+def test_a_user_keeps_what_an_update_does_not_name(cli: CommandLine, account: str) -> None:
+    (made,) = cli.json("user", "create", "--account", account, "--username", "ada", "--first-name", "Ada")
+    (changed,) = cli.json("user", "update", "ada", "--account", account, "--last-name", "Lind", "--admin")
+    assert changed == {**made, "last_name": "Lind", "priv_level": "admin"}
+    assert "at least one of" in cli.run("user", "update", "ada", "--account", account, expected=2).stderr
+
+
 @pytest.mark.parametrize("password", ["", "7 chars"])
 def test_a_short_password_is_rejected(cli: CommandLine, account: str, password: str) -> None:
     words = ["user", "create", "--account", account, "--username", "ada", "--password", password]

@@ -27,7 +27,7 @@ from recordings.model.query import MAX_PAGE, And, Count, Order, OrderField, Page
 from recordings.model.recording import Media, Recording, Shelf, State
 from recordings.model.retention import Retention
 from recordings.model.stats import Dimension, Period, StatsQuery
-from recordings.model.user import PrivLevel, User
+from recordings.model.user import PrivLevel, User, UserField
 from recordings.ports.audit_store import TrailPage
 from recordings.ports.call_updates import LiveCalls
 from recordings.ports.live_events import LiveEvents
@@ -592,6 +592,10 @@ ADMINISTRATION: dict[str, tuple[set[Scope], Manage]] = {
         lambda admin, caller, id: admin.create_user(
             caller, id, username="x", password="short", is_admin=True, texts={}
         ),
+    ),
+    "update_user": (
+        set(GRANTABLE),
+        lambda admin, caller, id: admin.update_user(caller, id, USER, {UserField.PRIV_LEVEL: "admin"}),
     ),
     "set_password": (set(GRANTABLE), lambda admin, caller, id: admin.set_password(caller, id, ADMINISTRATOR, "short")),
     "set_disabled": (

@@ -75,11 +75,33 @@ async def test_the_life_of_a_user(api: Api) -> None:
     found = await api.installation.store.user_by_hash(ACCOUNT, Method.MD5, hashed)
     assert found is not None
     assert found.id == user_id
+    await _changes_of_a_user(api, user_id)
     for disabled in (True, False):
         changed = await change(api, "setUserDisabled", {"id": user_id, "disabled": disabled}, USER)
         assert (changed["user"]["disabledAt"] is not None) == disabled
     await change(api, "deleteUser", {"id": user_id}, USER)
     assert await listed(api, "users") == []
+
+
+async def _changes_of_a_user(api: Api, user_id: str) -> None:
+    named = await change(api, "updateUser", {"id": user_id, "lastName": "Lind", "firstName": None}, USER)
+    assert (named["user"]["firstName"], named["errors"]) == ("Maya", [])
+    stored = await api.installation.store.user(ACCOUNT, user_id)
+    assert stored is not None
+    assert (stored.last_name, (await api.installation.store.access_state(ACCOUNT, [user_id], None)).not_before) == (
+        "Lind",
+        stored.created,
+    )
+    api.installation.clock.move(5)
+    admin = await change(api, "updateUser", {"id": user_id, "isAdmin": True, "lastName": ""}, USER)
+    assert admin["user"]["isAdmin"]
+    state = await api.installation.store.access_state(ACCOUNT, [user_id], None)
+    assert state.not_before == api.installation.clock.now()
+    for values, path in (({}, ["input", "user"]), ({"email": "x\n"}, ["input", "email"])):
+        refused = await change(api, "updateUser", {"id": user_id, **values}, USER)
+        assert (refused["user"], [each["path"] for each in refused["errors"]]) == (None, [path])
+    missing = await change(api, "updateUser", {"id": "no", "email": ""}, USER)
+    assert [each["code"] for each in missing["errors"]] == ["NOT_FOUND"]
 
 
 async def test_a_retention_rule_is_set_and_removed(api: Api) -> None:

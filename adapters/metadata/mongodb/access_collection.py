@@ -8,7 +8,7 @@ from adapters.metadata.mongodb.indexes import ACCESS_LIMITS, ACCOUNTS, INGEST, K
 from adapters.metadata.mongodb.unavailable import raises_store_unavailable
 from recordings.model.account import AccessState
 from recordings.model.instants import Millis
-from recordings.model.user import Passwords
+from recordings.model.user import Passwords, UserField
 
 _ACCOUNT_COLLECTIONS: Final = (USERS, KEYS, INGEST, POLICIES, SECRETS)
 
@@ -59,6 +59,12 @@ class AccessCollection:
     async def save_passwords(self, account_id: str, user_id: str, passwords: Passwords) -> bool:
         """Replace the password of a user. Return `False` if the user does not exist."""
         change = {"$set": {"passwords": {"md5": passwords.md5, "sha": passwords.sha}}}
+        result = await self._every[USERS].update_one({"account_id": account_id, "id": user_id}, change)
+        return bool(result.matched_count)
+
+    async def save_user(self, account_id: str, user_id: str, changes: Mapping[UserField, str]) -> bool:
+        """Change some fields of a user. Return `False` if the user does not exist."""
+        change = {"$set": {field.value: value for field, value in changes.items()}}
         result = await self._every[USERS].update_one({"account_id": account_id, "id": user_id}, change)
         return bool(result.matched_count)
 

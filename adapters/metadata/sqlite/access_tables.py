@@ -9,7 +9,7 @@ from typing import Final
 from adapters.metadata.sqlite.database import Database
 from recordings.model.account import AccessState
 from recordings.model.instants import Millis
-from recordings.model.user import Passwords
+from recordings.model.user import Passwords, UserField
 
 _ACCOUNT_TABLES: Final = ("users", "api_keys", "ingest_addresses", "policy_documents", "account_secrets")
 _DISABLE: Final = (
@@ -65,6 +65,13 @@ class AccessTables:
         """Replace the password of a user. Return `False` if the user does not exist."""
         statement = "UPDATE users SET md5 = ?, sha = ? WHERE account_id = ? AND id = ?"
         values = (passwords.md5, passwords.sha, account_id, user_id)
+        return bool(await self._database.write(lambda connection: connection.execute(statement, values).rowcount == 1))
+
+    async def save_user(self, account_id: str, user_id: str, changes: Mapping[UserField, str]) -> bool:
+        """Change some fields of a user. Return `False` if the user does not exist."""
+        columns = ", ".join(f"{field.value} = ?" for field in changes)
+        statement = f"UPDATE users SET {columns} WHERE account_id = ? AND id = ?"
+        values = (*changes.values(), account_id, user_id)
         return bool(await self._database.write(lambda connection: connection.execute(statement, values).rowcount == 1))
 
 

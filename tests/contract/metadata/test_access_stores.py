@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from recordings.model.account import AccessState, ApiKey, Scope
-from recordings.model.user import Passwords, User
+from recordings.model.user import Passwords, PrivLevel, User, UserField
 from recordings.ports.recording_store import MetadataStore
 from tests.contract.metadata.samples import NOW
 from tests.contract.metadata.test_account_stores import ADDRESS, KEY, ROOT
@@ -73,6 +73,15 @@ async def test_a_deleted_account_is_gone_but_its_tokens_stay_ended(store: Metada
     assert [len(await store.users("other")), len(await store.keys("other"))] == [1, 1]
     await store.add_account(ROOT)
     assert await store.access_state("root", [], None) == AccessState(is_valid=True, not_before=NOW)
+
+
+async def test_only_the_given_fields_of_a_user_are_changed(store: MetadataStore) -> None:
+    await store.add_user(ADA)
+    await store.add_user(replace(ADA, account_id="other"))
+    assert await store.save_user("root", "u1", {UserField.LAST_NAME: "$first_name", UserField.PRIV_LEVEL: "user"})
+    assert await store.user("root", "u1") == replace(ADA, last_name="$first_name", priv_level=PrivLevel.USER)
+    assert await store.user("other", "u1") == replace(ADA, account_id="other")
+    assert not await store.save_user("root", "u3", {UserField.EMAIL: ""})
 
 
 async def test_a_password_is_replaced_and_a_user_deleted(store: MetadataStore) -> None:
