@@ -209,7 +209,7 @@ def snippets(page: str) -> list[tuple[str, str]]:
 def commands_on(page: str) -> list[str]:
     """Return the calls of `recordings` in the examples of a page that a shell can run."""
     lines = [line for language, text in snippets(page) if language == "sh" for line in text.splitlines()]
-    calls = [re.search(r"\.venv/bin/recordings ([^|>&]*)", line) for line in lines]
+    calls = [re.search(r"(?:^|\.venv/bin/)recordings ([^|>&]*)", line) for line in lines]
     return [call[1] for call in calls if call]
 
 

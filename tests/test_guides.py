@@ -70,3 +70,12 @@ def test_the_schema_has_the_same_reasons() -> None:
     reasons = schema.type_map["RecordingReason"]
     assert isinstance(reasons, GraphQLEnumType)
     assert set(reasons.values) == set(Reason)
+
+
+@pytest.mark.parametrize("page", ["console.md", "tutorial.md", "index.md"])
+def test_the_console_has_the_texts_that_a_page_quotes(page: str) -> None:
+    shown = (REPOSITORY / "scripts" / "console" / "src" / "texts.js").read_text(encoding="utf-8")
+    texts = {text.strip(" …") for text in re.findall(r'"([^"]+)",?$', shown, re.MULTILINE)}
+    guide = re.sub(r"```.*?```|\n *", " ", (REPOSITORY / "docs" / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    quoted = {part for text in re.findall(r'"([A-Z][^"]*)"', guide) for part in text.strip(".").split(": ")}
+    assert quoted - texts == set()
