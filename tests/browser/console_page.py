@@ -49,6 +49,11 @@ def press(page: Page, name: str) -> None:
     _with_element(page, "button:not(:disabled), a, label.tick, summary", name, "element.click()")
 
 
+def focus(page: Page, name: str) -> None:
+    """Give the button with a text the focus."""
+    _with_element(page, "button:not(:disabled)", name, "element.focus()")
+
+
 def _with_field(page: Page, label: str, action: str) -> None:
     _with_element(page, "label[for]", label, f"const field = document.getElementById(element.htmlFor); {action}")
 

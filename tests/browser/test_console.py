@@ -14,7 +14,7 @@ from graph.server.system_clock import SystemClock
 from recordings.model.account import GRANTABLE, Principal, Scope
 from recordings.model.instants import SECOND, Millis
 from tests.browser.chromium import Chromium, Page
-from tests.browser.console_page import ROWS, TITLE, choose, fill, findings, go, opened, press
+from tests.browser.console_page import ROWS, TITLE, choose, fill, findings, focus, go, opened, press
 from tests.e2e.server import Server, command
 from tests.servers.network_link import NetworkLink
 
@@ -192,8 +192,11 @@ def test_a_live_call_is_recorded_found_played_changed_deleted_and_restored(page:
         time.sleep(1.5)  # the least duration of the audio
         press(page, "Mask")
         press(page, "Unmask")
-        press(page, "Pause")
-        press(page, "Resume")
+        focus(page, "Pause")
+        page.press_enter()
+        page.until("document.activeElement.innerText === 'Resume'")
+        page.press_enter()
+        page.until("document.activeElement.innerText === 'Pause'")
         press(page, "Stop")
         page.until("document.querySelector('[data-label=Recording]')?.innerText === 'Not recorded'")
     page.until("document.body.innerText.includes('No call is in progress')")

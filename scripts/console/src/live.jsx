@@ -92,6 +92,8 @@ const CHANGES = [
   `,
 ];
 const COLUMNS = ["started", "caller", "callee", "direction", "user", "state", "policy", "actions"];
+/** A button becomes the one that undoes its action, so that it keeps the focus. */
+const KEPT = { resume: "pause", unmask: "mask" };
 const POLL_MS = 2000;
 const REFRESH_MS = 30_000;
 
@@ -182,7 +184,7 @@ function Row({ call, recording, onRun }) {
         )}
         {recording &&
           liveActionsOf(recording.state, call?.capabilities).map((name) => (
-            <button key={name} type="button" onClick={() => onRun(LIVE_ACTIONS[name], { id: recording.plainId })}>
+            <button key={KEPT[name] ?? name} type="button" onClick={() => onRun(LIVE_ACTIONS[name], { id: recording.plainId })}>
               {text(`action.${name}`)}
             </button>
           ))}
