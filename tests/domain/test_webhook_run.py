@@ -378,6 +378,28 @@ async def test_a_client_that_changes_the_progress_ends_the_run() -> None:
     assert world.run.is_over
 
 
+@pytest.mark.parametrize("answer", [OK, BAD, WebhookAnswer(410)], ids=["delivered", "failed", "gone"])
+async def test_a_webhook_that_is_deleted_during_a_delivery_stays_deleted(answer: WebhookAnswer) -> None:
+    world = Delivery()
+
+    def delete(_: FeedEvent) -> WebhookAnswer:
+        # The deletion of an account deletes its webhooks, too.
+        del world.store.endpoints[HOOK.id]
+        return answer
+
+    world.answer = delete
+    world.happen("a")
+    world.happen("b")
+    assert await world.lease()
+    await world.step()
+    assert world.run is not None
+    assert not await world.run.save()
+    assert world.run.is_over
+    await world.run.close()
+    assert (world.store.endpoints, world.store.tried, world.store.added) == ({}, {}, [])
+    assert not await world.lease()
+
+
 async def test_an_idle_webhook_is_due_at_no_time() -> None:
     world = Delivery()
     world.happen("a")
