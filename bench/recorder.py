@@ -1,11 +1,14 @@
-"""Measure how many calls one process of the embedded recorder handles at once, and the CPU time of a message.
+"""Measure the CPU time of a message of a live stream, and how many calls one process of the recorder handles at once.
 
 A call is a Twilio media stream: two tracks of 8 kHz mu-law in messages of 20 ms, so 100 messages a second. Every call
 is recorded to the disk. The server runs alone on one CPU core, the sender on another. `cc` compiles the sender
-(`sender.c`). In the same run, a bare WebSocket server ("sink") reads the same messages and drops them. The difference
-is the cost of the recorder itself.
+(`sender.c`). Three servers run in turns:
 
-    python -m bench.recorder [--seconds 5] [--streams 50,100,200,400] [--best-of 1]
+- `recorder`: the recorder.
+- `sink`: a server on the same WebSocket protocol that drops all messages. The difference is the recorder itself.
+- `uvicorn`: the same on uvicorn's own protocol, as most services in Python have it.
+
+    python -m bench.recorder [--seconds 4] [--streams 50,150,300,1000] [--rounds 3]
 
 Lag is the time from the moment when a message should be sent (not when a busy sender sent it) to the moment when the
 server has processed everything up to it. Each call has one sample a second; the 99th percentile is printed. CPU is the
@@ -15,220 +18,26 @@ which does not depend on other processes.
 """
 
 import argparse
-import asyncio
-import base64
-import json
-import logging
 import math
 import os
-import secrets
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import median
 
-import structlog
-import uvicorn
 from rich.console import Console
 from rich.table import Table
-from starlette.applications import Starlette
-from starlette.routing import Mount
 
-from adapters.recorders.dialects.stream_events import Event, Mark
-from adapters.recorders.dialects.stream_format import StreamFormat
-from adapters.recorders.dialects.twilio import TwilioStream
-from adapters.recorders.embedded import (
-    EmbeddedRecorder,
-    HttpProtocol,
-    Limits,
-    MediaSockets,
-    Uploads,
-    WebSocketProtocol,
-    ingest_routes,
-)
-from adapters.recorders.embedded import stream_sockets as sockets
-from adapters.recorders.embedded.live_call import LiveCall
-from adapters.spool import FolderSpool
-from bench.processes import cpu_seconds
-from recordings.model.account import Principal, Scope
-from recordings.model.options import RecordingOptions
-from recordings.ports.recorder import Take
+from bench.stream_senders import STREAM, TICK, compile_sender, connect, media, text_frame
+from bench.stream_servers import SERVERS
 
-ACCOUNT = "a" * 32
-PATH = "/ingest/" + "b" * 32 + "/" + "c" * 64 + "/ws"
-STREAM = "MZ" + "d" * 32
-TICK = 0.02
-MAX_CPU, MAX_LAG_MS, MIN_PROCESSED = 90.0, 200.0, 0.95
+MAX_LAG_MS, MIN_PROCESSED = 200.0, 0.95
 PAGE = os.sysconf("SC_PAGE_SIZE")
-LAGS: list[float] = []
-
-
-# The servers
-
-
-def note_lag(due: str) -> None:
-    """Note the lag of a processed mark. `due` is the time at which it should be sent, by the monotonic clock."""
-    LAGS.append(time.monotonic() - float(due))
-
-
-class LagMeasuringStream(TwilioStream):
-    """The normal decoder. It also notes the lag of each mark, one a second."""
-
-    def _event(self, text: str | bytes) -> Event:
-        event = super()._event(text)
-        if isinstance(event, Mark):
-            note_lag(event.name)
-        return event
-
-
-class RecordEveryCall(EmbeddedRecorder):
-    """Records every call from its start."""
-
-    def open_call(self, call: Any, close: Any, format: StreamFormat | None = None) -> LiveCall:
-        live = super().open_call(call, close, format)
-        number = secrets.token_hex(16)
-        take = Take(f"202611-{number}", call.account_id, call.call_id, RecordingOptions(time_limit=10_800))
-        live.bench = asyncio.get_running_loop().create_task(self.start(take))  # type: ignore[attr-defined]
-        return live
-
-
-class SystemTime:
-    def now(self) -> int:
-        return time.time_ns() // 1_000_000
-
-
-def recorder_app(root: Path) -> Any:
-    # An info line for each stream would be printed to stdout, which carries the measurements.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    vars(sockets)["AnyStream"] = lambda _: LagMeasuringStream()
-    inner: Any = None
-
-    async def authenticate(_address: str, _secret: str) -> Principal:
-        return Principal(ACCOUNT, frozenset({Scope.INGEST}))
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        nonlocal inner
-        if inner is None:
-            spool = FolderSpool(root)
-            limits = Limits(max_streams=100_000, max_lead=math.inf)
-            recorder = RecordEveryCall(spool=spool, clock=SystemTime(), limits=limits)
-            uploads = Uploads(ingest=None, spool=spool)  # type: ignore[arg-type]
-            routes = ingest_routes(
-                authenticate=authenticate,
-                uploads=uploads,
-                sockets=MediaSockets(recorder, SystemTime()),
-                clock=SystemTime(),
-            )
-            inner = Starlette(routes=[Mount("/", routes=routes)])
-        await inner(scope, receive, send)
-
-    return app
-
-
-async def sink_app(_scope: Any, receive: Any, send: Any) -> None:
-    """Read messages and drop them, but note the lag of marks. Only marks are both short and contain "mark"."""
-    await receive()
-    await send({"type": "websocket.accept"})
-    while (message := await receive())["type"] == "websocket.receive":
-        text = message["text"]
-        if len(text) < 150 and '"mark"' in text:
-            note_lag(json.loads(text)["mark"]["name"])
-
-
-def serve(what: str, root: Path, cores: set[int]) -> None:
-    """Run a server on a free port and print the port. For each line of input, print the p99 lag and the messages."""
-    os.sched_setaffinity(0, cores)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    config = uvicorn.Config(
-        recorder_app(root) if what == "recorder" else sink_app,
-        lifespan="off",
-        log_level="error",
-        http=HttpProtocol,
-        ws=WebSocketProtocol,
-        ws_max_size=65_536,
-        ws_per_message_deflate=False,
-        ws_ping_timeout=None,
-    )
-
-    async def report() -> None:
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        while await reader.readline():
-            lag = sorted(LAGS)[len(LAGS) * 99 // 100] if LAGS else 0
-            print(round(lag * 1_000, 1), len(LAGS) * 100, flush=True)
-            LAGS.clear()
-        os._exit(0)
-
-    async def main() -> None:
-        reporting = asyncio.create_task(report())
-        print(listener.getsockname()[1], flush=True)
-        await uvicorn.Server(config).serve([listener])
-        reporting.cancel()
-
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(main())
-
-
-# The senders
-
-
-def text_frame(message: dict[str, Any]) -> bytes:
-    """Return a client's WebSocket text frame. Its masking key is zero, which leaves the text unchanged."""
-    data = json.dumps(message, separators=(",", ":")).encode()
-    head = bytes([0x81, 0x80 | len(data)]) if len(data) < 126 else b"\x81\xfe" + struct.pack(">H", len(data))
-    return head + b"\0\0\0\0" + data
-
-
-def media(track: str, chunk: int) -> bytes:
-    payload = base64.b64encode(secrets.token_bytes(160)).decode()
-    body = {"track": track, "chunk": str(chunk), "timestamp": str(chunk * 20), "payload": payload}
-    return text_frame({"event": "media", "sequenceNumber": str(2 * chunk), "media": body, "streamSid": STREAM})
-
-
-def connect(port: int) -> socket.socket:
-    """Open a stream and send its start message."""
-    connection = socket.create_connection(("127.0.0.1", port))
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    key = base64.b64encode(secrets.token_bytes(16)).decode()
-    lines = [f"GET {PATH} HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade"]
-    lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", "", ""]
-    connection.sendall("\r\n".join(lines).encode())
-    while b"\r\n\r\n" not in connection.recv(4096):
-        pass
-    form = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
-    start = {"streamSid": STREAM, "callSid": "CA" + secrets.token_hex(16), "tracks": ["inbound", "outbound"]}
-    connection.sendall(text_frame({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
-    connection.sendall(text_frame({"event": "start", "start": start | {"mediaFormat": form}, "streamSid": STREAM}))
-    return connection
-
-
-def compile_sender(folder: Path) -> Path:
-    """Compile sender.c. It needs a C compiler, `cc`."""
-    program = folder / "sender"
-    subprocess.run(["cc", "-O2", "-o", program, Path(__file__).with_name("sender.c")], check=True)
-    return program
-
-
-def send(program: Path, port: int, streams: int, seconds: float, cores: set[int]) -> None:
-    """Send calls in real time, spread evenly over each 20 ms. The two tracks of a call are 10 ms apart."""
-    os.sched_setaffinity(0, cores)
-    files = [connect(port).detach() for _ in range(streams)]
-    for file in files:
-        os.set_inheritable(file, True)
-    payload = base64.b64encode(secrets.token_bytes(160)).decode()
-    arguments = [int(seconds / TICK), STREAM, payload, *files]
-    os.execv(program, [str(program), *map(str, arguments)])  # noqa: S606
-
-
-# The measurements
 
 
 @dataclass(frozen=True)
@@ -247,7 +56,16 @@ class Measurement:
 
     @property
     def is_sustainable(self) -> bool:
-        return self.cpu < MAX_CPU and self.lag_ms < MAX_LAG_MS and self.processed > MIN_PROCESSED
+        return self.lag_ms < MAX_LAG_MS and self.processed > MIN_PROCESSED
+
+
+@dataclass(frozen=True)
+class Report:
+    """The p99 lag and the messages since the last report, and the CPU seconds of the server so far."""
+
+    lag_ms: float
+    messages: int
+    cpu: float
 
 
 def rss_kib(pid: int) -> float:
@@ -256,7 +74,7 @@ def rss_kib(pid: int) -> float:
 
 @contextmanager
 def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "bench.recorder", *arguments]
+    command = [sys.executable, "-m", *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         try:
             yield child
@@ -264,70 +82,67 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             child.kill()
 
 
-def read_report(server: subprocess.Popen[str]) -> tuple[float, int]:
-    """Return the p99 lag (ms) and the number of processed messages since the last report. A mark counts as 100."""
+@contextmanager
+def server_of(what: str, cores: Sequence[int]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start a server. Yield its process and its port."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-recorder-") as root,
+        process("bench.stream_servers", what, "--root", root, "--core", str(cores[0])) as server,
+    ):
+        assert server.stdout is not None
+        yield server, int(server.stdout.readline())
+
+
+def read_report(server: subprocess.Popen[str]) -> Report:
     assert server.stdin is not None
     assert server.stdout is not None
     server.stdin.write("\n")
     server.stdin.flush()
-    lag, messages = server.stdout.readline().split()
-    return float(lag), int(messages)
+    lag, messages, cpu = server.stdout.readline().split()
+    return Report(float(lag), int(messages), float(cpu))
 
 
-def measure(what: str, streams: int, seconds: float, cores: list[int]) -> Measurement:
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-recorder-") as root,
-        process("--serve", what, "--root", root, "--cores", str(cores[0])) as server,
-    ):
-        assert server.stdout is not None
-        port = server.stdout.readline().strip()
+def measure(what: str, streams: int, seconds: float, cores: Sequence[int], sender: Path) -> Measurement:
+    with server_of(what, cores) as (server, port):
         read_report(server)
         empty = rss_kib(server.pid)
         # The time to connect is not measured.
         settle = 2 + streams / 400
-        load = ["--send", port, "--streams", str(streams), "--cores", str(cores[-1])]
-        sender = str(compile_sender(Path(root)))
-        with process(*load, "--sender", sender, "--seconds", str(settle + seconds + 1)):
+        load = [str(port), "--streams", str(streams), "--core", str(cores[-1]), "--sender", str(sender)]
+        with process("bench.stream_senders", *load, "--seconds", str(settle + seconds + 1)):
             time.sleep(settle)
-            read_report(server)
-            start, cpu = time.monotonic(), cpu_seconds(server.pid)
+            before, start = read_report(server), time.monotonic()
             time.sleep(seconds)
-            wall, used = time.monotonic() - start, cpu_seconds(server.pid) - cpu
-            (lag, messages), rss = read_report(server), rss_kib(server.pid)
-        if not messages:
-            lag = math.inf
-        processed = messages / (streams * 2 / TICK * wall)
-        cost = used * 1e6 / max(messages, 1)
+            after, wall, rss = read_report(server), time.monotonic() - start, rss_kib(server.pid)
+        used = after.cpu - before.cpu
+        processed = after.messages / (streams * 2 / TICK * wall)
+        lag = after.lag_ms if after.messages else math.inf
+        cost = used * 1e6 / max(after.messages, 1)
         return Measurement(what, streams, used / wall * 100, cost, lag, processed, rss, (rss - empty) / streams)
 
 
-def saturate(what: str, cores: list[int], streams: int = 50, chunks: int = 1_000) -> float:
+def saturate(what: str, cores: Sequence[int], streams: int = 50, chunks: int = 1_000) -> float:
     """Return the CPU microseconds for a message when the senders send as fast as the server reads."""
     frames = b"".join(media(track, chunk) for chunk in range(chunks) for track in ("inbound", "outbound"))
     piece = len(frames) // chunks * 10
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-recorder-") as root,
-        process("--serve", what, "--root", root, "--cores", str(cores[0])) as server,
-    ):
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
+    with server_of(what, cores) as (server, port):
         lines = [connect(port) for _ in range(streams)]
         time.sleep(1)
-        cpu = cpu_seconds(server.pid)
+        cpu = read_report(server).cpu
         for start in range(0, len(frames), piece):
             for line in lines:
                 line.sendall(frames[start : start + piece])
         for line in lines:
             line.sendall(text_frame({"event": "mark", "streamSid": STREAM, "mark": {"name": str(time.monotonic())}}))
-        done = 0
-        while done < streams * 100:
+        done, report = 0, read_report(server)
+        while (done := done + report.messages) < streams * 100:
             time.sleep(0.02)
-            done += read_report(server)[1]
-        return (cpu_seconds(server.pid) - cpu) * 1e6 / (streams * chunks * 2)
+            report = read_report(server)
+        return (report.cpu - cpu) * 1e6 / (streams * chunks * 2)
 
 
-def show(rows: list[Measurement]) -> None:
-    table = Table(title="one process, one core; two tracks of 20 ms messages per stream")
+def show(rows: Sequence[Measurement]) -> None:
+    table = Table(title="one process, one core; two tracks of 20 ms messages per stream; medians")
     for name in ("server", "streams", "CPU %", "p99 lag ms", "done %", "us/msg", "RSS MiB", "KiB/str."):
         table.add_column(name, justify="right")
     for row in rows:
@@ -336,49 +151,54 @@ def show(rows: list[Measurement]) -> None:
     Console().print(table)
 
 
-def largest(rows: list[Measurement], what: str) -> int:
-    return max((row.streams for row in rows if row.what == what and row.is_sustainable), default=0)
+def spread(values: Sequence[float]) -> str:
+    return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
 
 
-def bench(sizes: list[int], seconds: float, best_of: int) -> None:
+def show_ratios(load: str, costs: dict[str, list[float]]) -> None:
+    """Print the costs at one load, and the ratio of the recorder to each sink, round by round."""
+    figures = ", ".join(f"{what} {median(found):.1f} us" for what, found in costs.items())
+    ratios = [
+        f"/ {what} {spread([one / two for one, two in zip(costs['recorder'], found, strict=True)])}"
+        for what, found in costs.items()
+        if what != "recorder"
+    ]
+    print(f"{load}: {figures}; recorder {', '.join(ratios)}", flush=True)
+
+
+def bench(sizes: Sequence[int], seconds: float, rounds: int) -> None:
     cores = sorted(os.sched_getaffinity(0))
-    rows: list[Measurement] = []
-    for streams in sizes:
-        for what in ("recorder", "sink"):
-            # The run with the smallest lag is the run that other processes disturbed least.
-            runs = [measure(what, streams, seconds, cores) for _ in range(best_of)]
-            rows.append(min(runs, key=lambda run: run.lag_ms))
-            print(f"{what} {streams}: {rows[-1].cpu:.0f} % CPU, {rows[-1].lag_ms:.0f} ms", flush=True)
-    show(rows)
-    for what in ("recorder", "sink"):
-        streams = largest(rows, what)
-        print(f"{what}: {streams} streams is the largest load with CPU < {MAX_CPU:g} % and p99 lag < {MAX_LAG_MS:g} ms")
-    pairs = list(zip(rows[::2], rows[1::2], strict=True))
-    ratios = ", ".join(f"{one.streams}: {one.per_message / two.per_message:.2f}" for one, two in pairs)
-    print(f"CPU for a message, recorder / sink: {ratios}")
-    full = {what: min(saturate(what, cores) for _ in range(best_of)) for what in ("recorder", "sink")}
-    costs = ", ".join(f"{what} {cost:.1f} us/msg" for what, cost in full.items())
-    print(f"saturated: {costs}, ratio {full['recorder'] / full['sink']:.2f}")
+    medians: list[Measurement] = []
+    with tempfile.TemporaryDirectory(prefix="bench-sender-") as folder:
+        sender = compile_sender(Path(folder))
+        for streams in sizes:
+            runs = {what: [] for what in SERVERS}  # type: dict[str, list[Measurement]]
+            for _ in range(rounds):
+                for what in SERVERS:
+                    runs[what].append(measure(what, streams, seconds, cores, sender))
+            show_ratios(
+                f"{streams} streams", {what: [run.per_message for run in found] for what, found in runs.items()}
+            )
+            medians += (sorted(found, key=lambda run: run.per_message)[rounds // 2] for found in runs.values())
+    full = {what: [] for what in SERVERS}  # type: dict[str, list[float]]
+    for _ in range(rounds):
+        for what in SERVERS:
+            full[what].append(saturate(what, cores))
+    show_ratios("saturated", full)
+    show(medians)
+    for what in SERVERS:
+        streams = max((row.streams for row in medians if row.what == what and row.is_sustainable), default=0)
+        print(f"{what}: {streams} streams is the largest measured load with a p99 lag < {MAX_LAG_MS:g} ms")
     print(f"load average of the machine: {os.getloadavg()[0]:.1f} on {len(cores)} cores")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--streams", default="50,100,200,300,400,500")
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--best-of", type=int, default=1)
-    parser.add_argument("--serve", choices=("recorder", "sink"), help=argparse.SUPPRESS)
-    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--send", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--sender", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--cores", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--streams", default="50,150,300,1000")
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    if options.serve:
-        serve(options.serve, options.root, {options.cores})
-    elif options.send:
-        send(options.sender, options.send, int(options.streams), options.seconds, {options.cores})
-    else:
-        bench([int(size) for size in options.streams.split(",")], options.seconds, options.best_of)
+    bench([int(size) for size in options.streams.split(",")], options.seconds, options.rounds)
 
 
 if __name__ == "__main__":

@@ -79,9 +79,12 @@ NAMES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
             )
         ),
         "uvicorn.protocols.http.flow_control:FlowControl.pause_reading",
-        "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol.handle_ping",
-        "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol.handle_cont",
+        *(
+            f"uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol.{name}"
+            for name in ("data_received", "handle_text", "handle_bytes", "handle_ping", "handle_cont")
+        ),
         "websockets.frames:Frame",
+        "websockets.frames:apply_mask",
     ),
     ("uvicorn", "the start and stop of the server (graph/server)"): (
         "uvicorn:Config.get_loop_factory",

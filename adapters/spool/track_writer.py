@@ -5,8 +5,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
 from adapters.spool.disk import PRIVATE_FILE, write_all
+
+_CLOSED: Final = "this writer is closed"
 
 
 class SpoolWriter:
@@ -37,7 +40,8 @@ class SpoolWriter:
             ValueError: the writer is closed.
         """
         with self._lock:
-            self._check_open()
+            if not self._files:
+                raise ValueError(_CLOSED)
             write_all(self._files[track_index], data, offset_bytes)
 
     def length(self, track_index: int) -> int:
@@ -73,5 +77,4 @@ class SpoolWriter:
 
     def _check_open(self) -> None:
         if not self._files:
-            message = "this writer is closed"
-            raise ValueError(message)
+            raise ValueError(_CLOSED)

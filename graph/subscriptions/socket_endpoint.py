@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 from adapters.cancellation import cancel_and_wait
 from adapters.http.error_body import error_response
 from adapters.identity import token_in
-from adapters.recorders.embedded import MESSAGE_WRITER
+from adapters.recorders.embedded import DIRECT_MESSAGES
 from graph.execution.response import encode
 from graph.subscriptions import transport_ws as ws
 from graph.subscriptions.caller import Caller, credentials_in
@@ -99,7 +99,7 @@ class SocketEndpoint:
 
 
 class MessageWriter(Protocol):
-    """The ASGI extension `MESSAGE_WRITER`: with it, a message needs no task."""
+    """The ASGI extension `DIRECT_MESSAGES`: with it, a message needs no task."""
 
     @property
     def is_writable(self) -> bool:
@@ -134,7 +134,7 @@ class _Session:
         self._connection = WebSocket(scope, receive, send)
         self._receive = receive
         self._asgi_send = send
-        self._writer: MessageWriter | None = scope.get("extensions", {}).get(MESSAGE_WRITER)
+        self._writer: MessageWriter | None = scope.get("extensions", {}).get(DIRECT_MESSAGES)
         self._now = asyncio.get_running_loop().time
         self._protocol = TransportWs(self._now())
         self._slot = ExitStack()

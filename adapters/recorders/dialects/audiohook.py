@@ -51,6 +51,9 @@ class AudioHookStream:
         self._ended = False
         self._ignored = IgnoredMessages()
 
+    def audio(self, message: bytes, is_text: bool) -> None:  # noqa: FBT001 - as in `Decoder`
+        """Return `None`: there are only five messages a second."""
+
     def receive(self, message: str | bytes) -> Sequence[Event]:
         """Decode a message.
 

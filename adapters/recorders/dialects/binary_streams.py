@@ -22,6 +22,14 @@ class BinaryStream:
         self._rest = b""
         self._ignored = IgnoredMessages()
 
+    def audio(self, message: bytes, is_text: bool) -> Sequence[Audio] | None:  # noqa: FBT001 - as in `Decoder`
+        """Return the audio of a binary message."""
+        return (
+            None
+            if is_text or self._format is None or len(message) > MAX_MESSAGE
+            else self._audio(self._format, message)
+        )
+
     def receive(self, message: str | bytes) -> Sequence[Event]:
         """Decode a message.
 
@@ -38,8 +46,11 @@ class BinaryStream:
     def _binary(self, data: bytes) -> Sequence[Event]:
         if self._format is None:
             raise ProtocolError("audio before the message that starts the stream")
+        return self._audio(self._format, data)
+
+    def _audio(self, format: StreamFormat, data: bytes) -> Sequence[Audio]:
         self._ignored.reset()
-        return [Audio(track, None, payload) for track, payload in enumerate(self._split(self._format, data))]
+        return [Audio(track, None, payload) for track, payload in enumerate(self._split(format, data))]
 
     def _split(self, format: StreamFormat, data: bytes) -> Sequence[bytes]:
         """Return the bytes of each track. Samples of two tracks alternate. A part of a sample waits for its rest."""

@@ -16,7 +16,7 @@ from adapters.recorders.dialects.exotel import ExotelStream
 from adapters.recorders.dialects.jambonz import JambonzStream
 from adapters.recorders.dialects.loose_json import parse_object, to_object
 from adapters.recorders.dialects.plivo import PlivoStream
-from adapters.recorders.dialects.stream_events import Decoder, Event
+from adapters.recorders.dialects.stream_events import Audio, Decoder, Event
 from adapters.recorders.dialects.stream_limits import ProtocolError, UnknownDialect
 from adapters.recorders.dialects.telnyx import TelnyxStream
 from adapters.recorders.dialects.twilio import TwilioStream
@@ -92,6 +92,10 @@ class AnyStream:
     def closes_normally(self) -> bool:
         """As in `Decoder`."""
         return self._decoder is not None and self._decoder.closes_normally
+
+    def audio(self, message: bytes, is_text: bool) -> Sequence[Audio] | None:  # noqa: FBT001 - as in `Decoder`
+        """As in `Decoder`."""
+        return None if self._decoder is None else self._decoder.audio(message, is_text)
 
     def receive(self, message: str | bytes) -> Sequence[Event]:
         """Decode a message.

@@ -83,23 +83,29 @@ class JsonStream:
         self._has_ignored = False
         self._frames = _frame_decoder(self.names.stream_id)
 
+    def audio(self, message: str | bytes, is_text: bool = True) -> Sequence[Audio] | None:  # noqa: ARG002, FBT001, FBT002
+        """Return the audio of a `media` message in its usual form: a hundred come each second."""
+        # The decoder does not check the encoding of values that it skips.
+        if self.state is not State.STARTED or len(message) > MAX_MESSAGE or not message.isascii():
+            return None
+        try:
+            frame = self._frames.decode(message)
+        except _MALFORMED:
+            return None
+        media = frame.media
+        if (frame.stream_id and frame.stream_id != self._stream_id) or not 0 <= media.timestamp < MAX_TIMESTAMP:
+            return None
+        track = self._track(media.track)
+        return None if track is None else (self._audio(track, media.timestamp, media.payload),)
+
     def receive(self, message: str | bytes) -> Sequence[Event]:
         """Decode a message.
 
         Raises:
             ProtocolError: the message is too long, not JSON, not of this protocol, or not allowed in this state.
         """
-        if self.state is State.STARTED and len(message) <= MAX_MESSAGE:
-            # Nearly all messages are audio in its usual form: a hundred come each second.
-            try:
-                frame = self._frames.decode(message)
-                media = frame.media
-                if (frame.stream_id == self._stream_id or not frame.stream_id) and 0 <= media.timestamp < MAX_TIMESTAMP:
-                    track = self._track(media.track)
-                    if track is not None:
-                        return (self._audio(track, media.timestamp, media.payload),)
-            except _MALFORMED:
-                pass
+        if (audio := self.audio(message)) is not None:
+            return audio
         try:
             return (self._event(message),)
         except ProtocolError:

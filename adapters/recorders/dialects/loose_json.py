@@ -12,7 +12,7 @@ from adapters.recorders.dialects.stream_limits import MAX_MESSAGE, ProtocolError
 
 MAX_DIGITS: Final = 20
 """Maximum length (characters) of a number that is written as text."""
-_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]*)?\s*", re.ASCII)
+_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)
 _SPACE: Final = re.compile(r"\s+")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 
@@ -49,7 +49,7 @@ def to_text(value: Any) -> str:
 def to_integer(value: Any) -> int | None:
     """Return a number, or a text that has a number, as an integer without its fraction; `None` for other values."""
     if isinstance(value, str) and len(value) <= MAX_DIGITS and _NUMBER.fullmatch(value):
-        value = float(value) if "." in value else int(value)
+        value = float(value) if {".", "e", "E"} & set(value) else int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return int(value)

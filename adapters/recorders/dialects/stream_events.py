@@ -105,6 +105,9 @@ class Decoder(Protocol):
     closes_normally: bool
     """Whether a closed connection is the normal end of the call. Otherwise a message must announce the end."""
 
+    def audio(self, message: bytes, is_text: bool, /) -> Sequence[Audio] | None:  # noqa: FBT001 - faster
+        """Return the audio of a message in its usual form, as `receive` does. `None`: only `receive` can decode it."""
+
     def receive(self, message: str | bytes) -> Sequence[Event]:
         """Decode a message.
 

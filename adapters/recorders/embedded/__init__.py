@@ -21,10 +21,10 @@ from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.stream_signature import StreamSignatures
 from adapters.recorders.embedded.stream_sockets import MediaSockets
 from adapters.recorders.embedded.uploads import Uploads
-from adapters.recorders.embedded.uvicorn_protocols import MESSAGE_WRITER, HttpProtocol, WebSocketProtocol
+from adapters.recorders.embedded.uvicorn_protocols import DIRECT_MESSAGES, HttpProtocol, WebSocketProtocol
 
 __all__ = [
-    "MESSAGE_WRITER",
+    "DIRECT_MESSAGES",
     "AudioSocketCalls",
     "AudioSocketServer",
     "Authenticate",

@@ -152,7 +152,8 @@ class EmbeddedRecorder:
             if live.positions.gap is not None:
                 self._note_gap(live, *live.positions.gap)
             for take in tuple(live.takes.values()):
-                self._record(live, take, audio, position)
+                if take.timeline is not None or self._begin_late(live, take, position):
+                    self._record(live, take, audio, position)
         return wait
 
     def _note_gap(self, live: LiveCall, begin: int, end: int) -> None:
@@ -342,12 +343,15 @@ class EmbeddedRecorder:
         limit = take.options.time_limit
         take.timer = self._timers.call_later(limit, self._end, live, take, EndCause.TIME_LIMIT)
 
+    def _begin_late(self, live: LiveCall, take: OpenTake, position: int) -> bool:
+        """Begin an armed take, if it may begin now."""
+        if not live.may_begin(take.options):
+            return False
+        self._begin(live, take, position)
+        self._events.add(TakeEvent(take.id, Begun(at=self._clock.now())))
+        return True
+
     def _record(self, live: LiveCall, take: OpenTake, audio: Audio, position: int) -> None:
-        if take.timeline is None:
-            if not live.may_begin(take.options):
-                return
-            self._begin(live, take, position)
-            self._events.add(TakeEvent(take.id, Begun(at=self._clock.now())))
         try:
             full = take.write(audio.track, position, audio.payload)
         except OSError:

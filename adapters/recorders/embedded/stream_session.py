@@ -54,11 +54,18 @@ class Disconnected(Exception):  # noqa: N818 - an expected result
         self.end = end
 
 
+Record = Callable[[Sequence[Audio]], bool]
+"""Records the audio of a message. Returns false if the stream must wait."""
+
+
 class Connection(Protocol):
     """A connection whose messages are decoded."""
 
-    async def receive(self) -> Sequence[Event]:
-        """Return the events of the next message. Raise `ProtocolError` or `Disconnected`."""
+    async def receive(self, record: Record | None) -> Sequence[Event]:
+        """Return the events of the next message. Raise `ProtocolError` or `Disconnected`.
+
+        The connection may pass messages that are only audio to `record`, and return the events of a later message.
+        """
 
     async def send(self, message: str) -> None:
         """Send a text message, as the dialect requires it."""
@@ -175,7 +182,7 @@ class _StreamSession:
 
     async def _receive(self) -> StreamEnd:
         receive = self._connection.receive
-        events = await receive()
+        events = await receive(None)
         self._expect_start()
         while True:
             untimed: list[Audio] = []
@@ -195,7 +202,7 @@ class _StreamSession:
                     await self._handle(event)
             if untimed:
                 await self._record_untimed(untimed)
-            events = await receive()
+            events = await receive(None if self._live is None else self._record_now)
 
     def _expect_start(self) -> None:
         """After the first message, wait longer for the one that says which call it is."""
@@ -219,6 +226,20 @@ class _StreamSession:
         if wait > 0:
             # While nothing is read, TCP flow control slows the sender down.
             await asyncio.sleep(wait)
+
+    def _record_now(self, audios: Sequence[Audio]) -> bool:
+        """Record the tracks of one message without waiting. Nearly all messages of a stream come this way."""
+        live, arrivals = self._live, self._arrivals
+        if live is None or arrivals is None:
+            return False
+        live.is_paused = False
+        if audios and audios[0].at_ms is None:
+            audios = arrivals.place(audios, asyncio.get_running_loop().time())
+        may_go_on, record = True, self._recorder.receive_audio
+        for audio in audios:
+            if record(live, audio) > 0:
+                may_go_on = False
+        return may_go_on
 
     async def _handle(self, event: Event) -> None:
         if isinstance(event, StreamStarted):

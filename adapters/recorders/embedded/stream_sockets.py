@@ -42,8 +42,10 @@ from adapters.recorders.embedded.stream_session import (
     Claim,
     Disconnected,
     IsAllowed,
+    Record,
     StreamHost,
 )
+from adapters.recorders.embedded.uvicorn_protocols import DIRECT_MESSAGES, WebSocketProtocol
 from recordings.model.account import Principal
 from recordings.model.recording import EndCause
 from recordings.ports.clock import Clock
@@ -92,11 +94,21 @@ class _WebSocketConnection:
     def __init__(self, websocket: WebSocket, stream: AnyStream) -> None:
         self._receive = websocket.receive
         self._send = websocket.send_text
+        self._socket: WebSocketProtocol | None = websocket.scope.get("extensions", {}).get(DIRECT_MESSAGES)
+        self._record: Record | None = None
         self._stream = stream
         self._decode = stream.receive
 
-    async def receive(self) -> Sequence[Event]:
-        message = await self._receive()
+    async def receive(self, record: Record | None) -> Sequence[Event]:
+        self._record = record
+        if self._socket is None or record is None:
+            message = await self._receive()
+        else:
+            self._socket.on_message = self._on_message
+            try:
+                message = await self._receive()
+            finally:
+                self._socket.on_message = None
         data = message.get("text")
         if data is None:
             data = message.get("bytes")
@@ -107,6 +119,15 @@ class _WebSocketConnection:
                 code = ABNORMAL
             raise Disconnected(self._end_of(code, message.get("reason") or ""))
         return self._decode(data)
+
+    def _on_message(self, message: bytes, is_text: bool) -> bool:  # noqa: FBT001 - as in `WebSocketProtocol`
+        audios = self._stream.audio(message, is_text)
+        if audios is None or self._record is None or self._socket is None:
+            return False
+        if not self._record(audios):
+            # The next message comes in the usual way, which can wait.
+            self._socket.on_message = None
+        return True
 
     async def send(self, message: str) -> None:
         # The sender may be disconnected already; then `receive` reports it.

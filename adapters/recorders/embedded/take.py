@@ -40,6 +40,7 @@ class OpenTake:
         self._max_ticks = take.options.time_limit * self._format.ticks_per_second
         self._safe_end = self._max_ticks - MAX_PACKET_TICKS
         self._silence = self._format.silent_byte * MAX_FILL
+        self._is_opus = self._format.codec is Codec.OPUS
         self._track_ends = [0, 0]
         """The length of each file in bytes."""
         self._gaps = 0
@@ -73,10 +74,16 @@ class OpenTake:
             return False
         offset = self.timeline.recorded_offset(position)
         # A payload has no more ticks than bytes, except in Opus.
-        if offset is not None and offset + len(payload) < self._safe_end:
+        if offset is None or offset + len(payload) >= self._safe_end:
+            return self._write_parts(self.timeline, track, position, payload)
+        end = self._track_ends[track]
+        if offset * self._width == end and not self._is_opus:
+            # Nearly all frames follow the last one.
+            self.writer.write_at(track, end, payload)
+            self._track_ends[track] = end + len(payload)
+        else:
             self._write_at(track, offset, payload)
-            return False
-        return self._write_parts(self.timeline, track, position, payload)
+        return False
 
     def gap(self, begin: int, end: int) -> tuple[Millis, Millis] | None:
         """Return the offset and the length, in milliseconds, of a part of the stream without audio.
@@ -100,7 +107,7 @@ class OpenTake:
         for part in timeline.split(position, ticks):
             length = part.stop - part.start
             fits = min(length, self._max_ticks - part.offset)
-            if fits > 0 and self._format.codec is Codec.OPUS:
+            if fits > 0 and self._is_opus:
                 # A packet cannot be cut: a part of it is recorded as a whole, and a masked part not at all.
                 self._write_at(track, part.offset, b"" if part.masked or part.start else payload)
             elif fits > 0:
@@ -111,7 +118,7 @@ class OpenTake:
 
     def _write_at(self, track: int, tick: int, data: bytes) -> None:
         end = self._track_ends[track]
-        if self._format.codec is Codec.OPUS:
+        if self._is_opus:
             if data:
                 record = _PACKET.pack(tick, len(data)) + data
                 self.writer.write_at(track, end, record)

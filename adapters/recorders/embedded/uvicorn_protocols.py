@@ -7,12 +7,15 @@ An event loop passes up to 256 KiB of a connection to uvicorn at once. While one
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
+
+from adapters.recorders.embedded.frame_reader import FrameReader
 
 READ_SIZE: Final = 16_384
 """Maximum number of bytes in one read."""
@@ -22,10 +25,12 @@ MAX_UNREAD: Final = 65_536
 """Maximum number of bytes in pongs that a client has not read. The buffer of a healthy client is often empty."""
 ABORT_SECONDS: Final = 15.0
 """Seconds between the end of the app and that of the connection. uvicorn waits 10 s for the client's close frame."""
-MESSAGE_WRITER: Final = "recordings.message_writer"
-"""The name of the ASGI extension for messages that are written without a task."""
+DIRECT_MESSAGES: Final = "recordings.direct_messages"
+"""The name of the ASGI extension for messages that are read and written without a task."""
 MAX_FRAGMENTS: Final = 1_024
 """Maximum number of fragments in a message. `ws_max_size` limits the bytes, but a fragment can be empty."""
+
+_TEXT: Final = int(Opcode.TEXT)
 
 # One buffer serves all connections: the loop has one thread, and each read is copied before the next read.
 _BUFFER: Final = memoryview(bytearray(READ_SIZE))
@@ -58,15 +63,32 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
 
     It sends a ping only after `ping_interval` seconds without data. A late pong is no fault while data arrives, or
     while this server does not read.
+
+    The app can set `on_message`. It gets each message of one frame at once, without a queue and a task. It returns
+    false if the app must receive the message in the usual way. It gets no message while another one waits for the app.
     """
 
     _last_data = 0.0
     _unread_pongs = 0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.on_message: Callable[[bytes, bool], bool] | None = None
+        """Handles the bytes of a message, and whether it is text."""
+        self._reader = FrameReader(self.config.ws_max_size)
+
     def data_received(self, data: bytes) -> None:
-        """Handle data."""
+        """Handle the request, which is the first data, or frames."""
         self._last_data = self.loop.time()
-        super().data_received(data)
+        if not self.handshake_initiated:
+            super().data_received(data)
+            return
+        for opcode, content in self._reader.receive(data):
+            if not opcode:
+                super().data_received(content)
+            elif self.on_message is None or not self.queue.empty() or not self.on_message(content, opcode == _TEXT):
+                handle = self.handle_text if opcode == _TEXT else self.handle_bytes
+                handle(Frame(Opcode(opcode), content))
 
     def send_keepalive_ping(self) -> None:
         """Send a ping if the client is silent."""
@@ -97,10 +119,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
             self.transport.abort()
 
     def handle_connect(self, event: Request) -> None:
-        """Begin the handshake. The app gets this object, with which it can write messages without a task."""
+        """Begin the handshake. The app gets this object, with which it needs no task for a message."""
         super().handle_connect(event)
         if hasattr(self, "scope"):
-            self.scope["extensions"][MESSAGE_WRITER] = self  # type: ignore[assignment]
+            self.scope["extensions"][DIRECT_MESSAGES] = self  # type: ignore[assignment]
 
     @property
     def is_writable(self) -> bool:

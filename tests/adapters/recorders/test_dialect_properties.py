@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from adapters.recorders.dialects.audiosocket import AudioSocketFrames
 from adapters.recorders.dialects.detect import AnyStream, Handshake
 from adapters.recorders.dialects.stream_events import Audio, Event, StreamStarted, StreamStopped
 from adapters.recorders.dialects.stream_limits import MAX_MESSAGE, ProtocolError
+from adapters.recorders.dialects.twilio import TwilioStream
 from tests.adapters.recorders.first_frames import FIRST_FRAMES, SESSION, FirstFrames
 
 MEDIA = {"track": "inbound", "chunk": "1", "timestamp": "20", "payload": base64.b64encode(b"\x01\x02" * 80).decode()}
@@ -88,6 +90,67 @@ def test_any_damage_is_at_worst_a_protocol_error(data: st.DataObject, name: str)
     with suppress(ProtocolError):
         for each in [*frames[:index], damaged, *frames[index + 1 :]]:
             stream.receive(each)
+
+
+VALUES: Mapping[str, Sequence[Any]] = {
+    "track": ["inbound", "outbound", "INBOUND", "both_tracks", None, 1],
+    "timestamp": [
+        "20",
+        20,
+        20.0,
+        "20.5",
+        "+20",
+        " 20",
+        "-1",
+        -1,
+        2**53,
+        "1e3",
+        "1E2",
+        "1e-3",
+        "1e400",
+        "20.0",
+        "00020",
+        "-0",
+        "0x10",
+        "1_0",
+        "inf",
+        "",
+        None,
+        True,
+        [20],
+    ],
+    "payload": ["AQID", "AQI=", "AQI", "A-_/", "AQ ID", "", "!", None, 7, "\u00e9"],
+    "chunk": ["1", 1, None, {"x": "y"}, "\u00e9"],
+}
+STREAM_IDS: Sequence[Any] = ["MZ1", "MZ2", "", None, 3]
+
+
+class CompleteParser(TwilioStream):
+    """Twilio's decoder without its quick way."""
+
+    def audio(self, message: str | bytes, is_text: bool = True) -> None:
+        return None
+
+
+@settings(max_examples=200)
+@given(st.lists(st.fixed_dictionaries({}, optional={"streamSid": st.sampled_from(STREAM_IDS), **{
+    name: st.sampled_from(values) for name, values in VALUES.items()
+}}), max_size=6), st.booleans(), st.booleans())  # fmt: skip
+def test_the_quick_parser_and_the_complete_one_agree(bodies: list[dict[str, Any]], as_bytes: bool, tidy: bool) -> None:
+    quick, complete = TwilioStream(), CompleteParser()
+    messages: list[str | bytes] = list(FIRST_FRAMES["twilio"].frames)
+    for body in bodies:
+        given_id = {"streamSid": body.pop("streamSid")} if "streamSid" in body else {}
+        text = json.dumps({"event": "media", "media": MEDIA | body if tidy else body} | given_id, ensure_ascii=False)
+        messages.append(text.encode() if as_bytes else text)
+    for message in messages:
+        results: list[Sequence[Event] | str] = []
+        for stream in (quick, complete):
+            try:
+                results.append(stream.receive(message))
+            except ProtocolError as error:
+                results.append(str(error))
+        assert results[0] == results[1]
 
 
 BINARY = ["vonage", "jambonz", "mod_audio_stream", "asterisk"]

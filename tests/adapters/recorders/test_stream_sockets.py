@@ -13,7 +13,9 @@ from streamdouble.session import SessionConfig  # type: ignore[import-untyped]
 from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame
 
+from adapters.recorders.embedded import WebSocketProtocol
 from recordings.model.events import Begun
 from recordings.model.recording import EndCause
 from recordings.ports.recording_store import StoreUnavailableError
@@ -221,6 +223,28 @@ async def test_a_shutdown_ends_a_call_that_waits_for_a_stream(tmp_path: Path) ->
         await here.until(lambda: ends(here.said))
         assert ends(here.said) == [("Ended", EndCause.SHUTDOWN)]
         assert here.track(take().recording_id) == tone(5)
+
+
+async def test_audio_is_written_without_a_task(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    queued: list[bytes] = []
+    queue = WebSocketProtocol.handle_text
+
+    def count(self: WebSocketProtocol, frame: Frame) -> None:
+        queued.append(bytes(frame.data))
+        queue(self, frame)
+
+    monkeypatch.setattr(WebSocketProtocol, "handle_text", count)
+    connection = await connect(here.ws, compression=None)
+    client = await Client(here, connection, "call-1").begin()
+    await here.recorder.start(take())
+    await client.play(tone(50))
+    await client.send(client.encoder.mark("hello"))
+    await client.play(tone(50, 600))
+    assert await written(here, take().recording_id, 100 * FRAME) == tone(50) + tone(50, 600)
+    # Besides the first messages and the mark there is at most the audio that arrived together with the mark.
+    assert len([message for message in queued if b'"media"' in message]) < 60
+    assert len([message for message in queued if b'"mark"' in message]) == 1
+    await connection.close()
 
 
 SPOILED = [
