@@ -1,13 +1,13 @@
 """The stored form of the parts of rollups: MessagePack, which is decoded ten times faster than rows of a table."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from recordings.model.instants import Millis
-from recordings.model.rollup import Bins, Cell, Level, Part, Slot
+from recordings.model.rollup import Bins, Cell, Part, Slot
 
 MAX_BATCH_CELLS: Final = 4_000
 """Maximum number of cells in a batch. Adding up a cell takes about a microsecond, and blocks the event loop."""
@@ -32,10 +32,9 @@ def encode_hours(part: Part) -> bytes | None:
     return _encode(part.hours) if part.hours else None
 
 
-def decode_hours(account_id: str, cube: str, hours: bytes | None) -> Iterator[tuple[Slot, Part]]:
-    """Yield the hours of a day from their content."""
-    for at, cells in _decode_hours(hours) if hours else ():
-        yield Slot(account_id, Level.HOUR, at), Part(cube, cells, ())
+def decode_hours(cube: str, hours: bytes | None) -> Part:
+    """Return the part of a day with the cells of its hours only."""
+    return Part(cube, (), (), _decode_hours(hours) if hours else ())
 
 
 def decode_part(cube: str, cells: bytes | None, bins: bytes | None) -> Part:
@@ -58,7 +57,7 @@ async def in_batches(parts: Iterable[tuple[Slot, Part]]) -> AsyncIterator[Sequen
     size = 0
     for slot, part in parts:
         batch.append((slot, part))
-        size += len(part.cells or ()) + sum(len(histogram) for _, histogram in part.bins or ())
+        size += len(part.cells or ()) + sum(len(values) for _, values in (*part.hours, *(part.bins or ())))
         if size >= MAX_BATCH_CELLS:
             yield batch
             await asyncio.sleep(0)

@@ -139,8 +139,12 @@ class Cover:
     ) -> None:
         self._runs: dict[Level, list[Range]] = {level: [] for level in Level}
         ranges: list[Range] = []
-        for first, end in pairwise(edges):
-            self._add_bucket(max(first, gte), min(end, lt), ranges)
+        for first, end in pairwise((max(edges[0], gte), *edges[1:-1], min(edges[-1], lt))):
+            if first % _HOUR == 0 == end % _HOUR and end - first < _DAY:
+                # Most buckets are whole hours without a whole day in them.
+                self._runs[Level.HOUR].append((first, end))
+            else:
+                self._add_bucket(first, end, ranges)
         for level in reversed(Level):
             stale = sorted({level.start(slot.at) for slot in marked if slot.level <= level})
             kept, removed = _without(joined(self._runs[level]), stale, level.length)
@@ -152,10 +156,6 @@ class Cover:
         self.runs: Sequence[Run] = _in_days(runs, {Level.DAY.start(slot.at) for slot in marked}) if by_hour else runs
 
     def _add_bucket(self, first: Millis, end: Millis, ranges: list[Range]) -> None:
-        if first % _HOUR == 0 == end % _HOUR and Level.DAY.start(first - 1) + 2 * Level.DAY.length > end:
-            # Most buckets are whole hours without a whole day in them.
-            self._runs[Level.HOUR].append((first, end))
-            return
         low, high = first, end
         outside: list[Range] = ranges
         for level in Level:

@@ -34,6 +34,8 @@ from recordings.rules.time_buckets import (
 
 Groups = Mapping[tuple[Millis, Key], Figures]
 """The figures by the start of the bucket and the values of the group."""
+_Entry = tuple[Millis, int, Key, Figures]
+"""The start of the bucket, the rank of the group among the groups, the group, and its figures."""
 OTHER: Final[Key] = ()
 """The key of the groups that `top` left out. Every other group has at least one value."""
 _MOST: Final = StatsOrder(Measure.COUNT, descending=True)
@@ -124,12 +126,13 @@ class StatsTable:
             wanted = [(edge, key) for edge in self.edges[:-1] for key in keys]
         texts = [iso_in_zone(self.zone, edge) for edge in self.edges]
         ends = dict(zip(self.edges, pairwise(texts), strict=False))
-        entries = self._sorted([(*place, chosen.get(place) or Figures()) for place in wanted])
+        ranks = {key: rank for rank, key in enumerate(sorted(keys, key=_sortable))}
+        entries = self._sorted([(at, ranks[key], key, chosen.get((at, key)) or Figures()) for at, key in wanted])
         dimensions = {key: self._dimensions(key) for key in keys}
         return [
             # By position: a result may have thousands of rows, and names take twice as long.
             StatsRow(*figures.values(), figures.histogram, *ends[at], *dimensions[key])
-            for at, key, figures in entries
+            for at, _, key, figures in entries
         ]
 
     def _count(self, groups: Groups, keys: set[Key], edges: Sequence[Millis]) -> int:
@@ -150,13 +153,12 @@ class StatsTable:
             add_figures(found.setdefault((at, key if key in kept else OTHER), Figures()), figures)
         return found
 
-    def _sorted(self, entries: list[tuple[Millis, Key, Figures]]) -> list[tuple[Millis, Key, Figures]]:
+    def _sorted(self, entries: list[_Entry]) -> list[_Entry]:
         order = self.query.order
-        keys = sorted({key for _, key, _ in entries}, key=_sortable)
-        ranks = {key: rank for rank, key in enumerate(keys)}
-        entries.sort(key=lambda entry: (entry[0], ranks[entry[1]]))
+        # No two entries have the same bucket and rank, so nothing else is compared.
+        entries.sort()
         if order.measure is not Measure.BUCKET:
-            entries.sort(key=lambda entry: _value(entry[2], order.measure), reverse=order.descending)
+            entries.sort(key=lambda entry: _value(entry[3], order.measure), reverse=order.descending)
         elif order.descending:
             entries.sort(key=lambda entry: entry[0], reverse=True)
         return entries

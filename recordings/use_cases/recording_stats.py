@@ -170,24 +170,25 @@ class _Sums:
 
     def add_part(self, slot: Slot, part: Part) -> None:
         """Add the cells of a slot."""
-        self._cells += len(part.cells or ())
-        if self._cells > MAX_CELLS:
-            raise self.too_broad()
-        at = self._bucket_of(slot.at)
         groups, known = self.groups, self._groups_of_cells
         has_account = self._account_at is not None
-        for key, values in part.cells or ():
-            group = known[key] if key in known else self._group_of(key)
-            if group is not None:
-                place = (at, self._with_account(slot.account_id, group) if has_account else group)
-                if (figures := groups.get(place)) is None:
-                    # Most groups of a fine bucket have one cell.
-                    groups[place] = Figures(*values)
-                else:
-                    figures.add(*values)
+        for start, cells in part.hours or ((slot.at, part.cells or ()),):
+            self._cells += len(cells)
+            at = self._bucket_of(start)
+            for key, values in cells:
+                group = known[key] if key in known else self._group_of(key)
+                if group is not None:
+                    place = (at, self._with_account(slot.account_id, group) if has_account else group)
+                    if (figures := groups.get(place)) is None:
+                        # Most groups of a fine bucket have one cell.
+                        groups[place] = Figures(*values)
+                    else:
+                        figures.add(*values)
+        if self._cells > MAX_CELLS:
+            raise self.too_broad()
         for key, histogram in part.bins or ():
             if (group := self._group_of(key)) is not None:
-                add_all(self._figures(at, slot.account_id, group).histogram, histogram)
+                add_all(self._figures(self._bucket_of(slot.at), slot.account_id, group).histogram, histogram)
 
     def add_row(self, account_id: str, row: CountedRow) -> None:
         """Add one recording."""

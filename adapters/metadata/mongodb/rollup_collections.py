@@ -37,7 +37,7 @@ _SLOTS: Final = 1_024
 _RUNS: Final = 32
 """How many slots, and runs of slots, are read at once."""
 _DUPLICATE: Final = 11_000
-_HOURS: Final = {"_id": 0, "account_id": 1, "hours": 1}
+_HOURS: Final = {"_id": 0, "account_id": 1, "level": 1, "at": 1, "hours": 1}
 _CELLS: Final = {"_id": 0, "account_id": 1, "level": 1, "at": 1, "cells": 1}
 
 
@@ -74,12 +74,12 @@ class RollupCollections:
         by_hour = runs[0].by_hour
         projection = _HOURS if by_hour else {**_CELLS, "bins": 1} if bins else _CELLS
         found = await self._parts.find(selector, projection, batch_size=2 * _SLOTS, hint="of_slot").to_list(None)
-        if by_hour:
-            return [each for days in found for each in decode_hours(days["account_id"], cube, days.get("hours"))]
         return [
             (
                 Slot(document["account_id"], Level(document["level"]), int(document["at"])),
-                decode_part(cube, document["cells"], document.get("bins")),
+                decode_hours(cube, document.get("hours"))
+                if by_hour
+                else decode_part(cube, document["cells"], document.get("bins")),
             )
             for document in found
         ]

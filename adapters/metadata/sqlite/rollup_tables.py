@@ -85,12 +85,11 @@ def parts(
     """Return the parts of one cube in a run of slots."""
     if run.by_hour:
         return [
-            each
+            (Slot(account_id, Level.DAY, at), decode_hours(cube, hours))
             for account_id in account_ids
-            for _, hours, _ in connection.execute(
+            for at, hours, _ in connection.execute(
                 _CELLS, (account_id, cube + _HOURS, int(Level.DAY), run.first, run.end)
             )
-            for each in decode_hours(account_id, cube, hours)
         ]
     statement = _CELLS_AND_BINS if bins else _CELLS
     return [
