@@ -201,11 +201,11 @@ async def test_a_document_has_limits(api: Api) -> None:
 
 async def test_nested_fragments_take_time_in_proportion_to_their_length(api: Api) -> None:
     fragments = " ".join(f"fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }}" for n in range(60))
-    began = time.perf_counter()
+    began = time.process_time()
     await api.ask("{ ...f0 } " + fragments + " fragment f60 on Query { __typename }")
     circle = await api.send("{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }")
     assert "Cannot spread fragment" in circle["errors"][0]["message"]
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 async def test_a_document_is_validated_once(api: Api) -> None:

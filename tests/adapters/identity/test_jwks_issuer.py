@@ -260,7 +260,7 @@ async def test_an_issuer_that_does_not_respond_is_unavailable(
     async def authenticate_without_response(text: str) -> None:
         with monkeypatch.context() as patched:
             patched.setattr(published, "is_silent", True)
-            patched.setattr(jwks_issuer, "_TIMEOUT", 0.05)
+            patched.setattr(jwks_issuer, "_TIMEOUT", 0.3)
             await identity.authenticate({"X-Auth-Token": text})
 
     with pytest.raises(Unauthenticated, match="is unavailable"):

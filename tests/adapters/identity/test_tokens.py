@@ -166,13 +166,13 @@ async def test_a_key_inside_a_token_is_ignored(identity: Identity, account: Acco
 
 async def test_a_huge_token_is_rejected_quickly(identity: Identity, account: Account) -> None:
     token = signed(claims(account, padding="x" * MAX_TOKEN))
-    began = time.perf_counter()
+    began = time.process_time()
     await rejected(identity, ("X-Auth-Token", token))
     await rejected(identity, ("X-Auth-Token", "." * 10_000_000))
     await rejected(identity, ("X-Auth-Token", f"{'[' * 6_000}.a.b"))
     nested = base64.urlsafe_b64encode(b"[" * 5_000).decode()
     await rejected(identity, ("X-Auth-Token", f"{nested}.{nested}."))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 async def test_a_request_without_credentials_learns_how_to_send_them(identity: Identity) -> None:

@@ -106,7 +106,7 @@ class TestSlowWrites:
                 later.append(recording(account_id=ACCOUNT, label=str(number)))
                 await mongodb.insert(later[-1])
                 await mirror.poll()
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(0.1)
             assert not writing.done()
             await session.abort_transaction()
         assert await writing

@@ -196,7 +196,7 @@ async def test_the_audio_of_a_real_call(tmp_path: Path) -> None:
     assert spooled is not None
     heard = stereo_samples(await asyncio.to_thread(Path(spooled.tracks[0].path).read_bytes))
     # The commands take a few packets.
-    assert len(heard) / RATE == pytest.approx(frames / 50, abs=0.1)
+    assert len(heard) / RATE == pytest.approx(frames / 50, abs=0.3)
     for side, hertz in enumerate((440, 1_000)):
         assert signal_to_noise(heard[:, side], hertz) > 30
 
