@@ -26,7 +26,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from adapters.audio.encoding import MP3, encode
+from adapters.audio.encoding import encode
+from adapters.audio.output_format import MP3
 from adapters.audio.pcm import frame_of
 from adapters.metadata.sqlite.sqlite_store import FILE
 from bench.processes import cpu_of_tree

@@ -273,7 +273,7 @@ async def measure(rows: int, seconds: float, console: Console, *, only_filters: 
         for name, times in (await pages(shim, graphql, headers, seconds)).items():
             table.add_row(name, f"{statistics.median(times):.2f}", f"{statistics.quantiles(times, n=100)[98]:.2f}")
         console.print(table)
-        # This request fills SQLite's page cache (64 MiB for each connection), which would distort the first result.
+        # This request fills SQLite's page cache (4 MiB for each reader), which would distort the first result.
         await ask(shim, "GET", f"/v2/accounts/{ACCOUNT}/recordings", "paginate=false", headers)
         path, table = (
             f"/v2/accounts/{ACCOUNT}/recordings",

@@ -227,7 +227,8 @@ def _foreign_key_advice(installation: Installation) -> str:
 def metadata_store(settings: Settings) -> MetadataStore:
     """Return the metadata store that the settings name. It is not open yet. `CannotOpenError` for a wrong URL."""
     if settings.mongodb is None:
-        return SqliteStore(settings.data, DiskReserve(settings.data).release)
+        release, cache_bytes = DiskReserve(settings.data).release, settings.sqlite_cache_mb * MIB
+        return SqliteStore(settings.data, release, cache_bytes=cache_bytes)
     # A late import: an installation with SQLite does not need the driver.
     from adapters.metadata.mongodb import DriverMissingError, MongoStore, WrongUriError
 

@@ -6,9 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from adapters.audio.encoding import FORMATS
+from adapters.audio.output_format import FORMATS, file_of, part_of
 from adapters.audio.peaks import Waveform
-from adapters.audio.render_job import file_of, part_of
 from adapters.audio.worker_main import TakesLonger
 from adapters.audio.worker_process import Limits, WorkerDied, WorkerProcess
 from adapters.fair_queue import FairQueue

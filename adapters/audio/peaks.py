@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypedDict
 
-from adapters.audio.open_source import open_source
-from adapters.audio.pcm import resample
 from recordings.model.instants import HOUR
 
 MAX_PIXELS: Final = 10_000
@@ -43,6 +41,10 @@ def waveform(path: str, pixels: int) -> Waveform:
     if not 1 <= pixels <= MAX_PIXELS:
         message = f"a waveform has 1 to {MAX_PIXELS} pixels, not {pixels}"
         raise ValueError(message)
+    # Late imports: the server imports this file, and only a worker needs FFmpeg.
+    from adapters.audio.open_source import open_source
+    from adapters.audio.pcm import resample
+
     source = open_source(Path(path), MAX_DURATION)
     channels, rate = source.channels, source.sample_rate
     builder = WaveformBuilder(channels, pixels)

@@ -12,9 +12,10 @@ from av.audio.frame import AudioFrame
 
 from adapters.audio.audio_source import AudioSource
 from adapters.audio.decoding import TOLERANCE_MS
-from adapters.audio.encoding import FORMATS, MP3, OPUS, Format, TooManyBytes, bit_rate, encode
+from adapters.audio.encoding import TooManyBytes, encode
 from adapters.audio.joined_file import JoinedFile
 from adapters.audio.open_source import open_source
+from adapters.audio.output_format import FORMATS, MP3, OPUS, Format, bit_rate, file_of, part_of
 from adapters.audio.pcm import join_stereo, read_track
 from adapters.audio.sample_file import SampleFile, wav_header
 from recordings.model.instants import SECOND, Millis
@@ -47,16 +48,6 @@ def render(folder: str, name: str, audio: SpooledAudio, target: Target) -> Rende
         return _render_pair(stem, audio.tracks, target)
     message = f"{len(audio.tracks)} tracks: a recording has one or two"
     raise NotAudio(message)
-
-
-def file_of(stem: Path, format: Format) -> Path:
-    """Return the path of a rendered file."""
-    return stem.with_name(f"{stem.name}.{format.name}")
-
-
-def part_of(path: Path) -> Path:
-    """Return the path of a file while it is being written."""
-    return path.with_name(f".{path.name}.part")
 
 
 def _render_one(stem: Path, track: Track, target: Target) -> Rendered:

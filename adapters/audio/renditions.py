@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 from adapters.audio.audio_workers import AudioWorkers, AudioWorkersBusyError
-from adapters.audio.encoding import FORMATS, max_length
 from adapters.audio.file_cache import CachedFile, FolderCache, size_on_disk
+from adapters.audio.output_format import FORMATS, max_length
 from adapters.audio.peaks import MAX_DURATION, Waveform
 from adapters.cancellation import cancel_and_wait
 from adapters.fair_queue import FairQueue

@@ -1,4 +1,8 @@
-"""The code of a worker process: one job at a time, with a time limit, a memory limit and a pipe to its parent."""
+"""The code of a worker process: one job at a time, with a time limit, a memory limit and a pipe to its parent.
+
+The parent imports this file to name the jobs. FFmpeg's libraries are imported in functions, so that only workers load
+them.
+"""
 
 import errno
 import os
@@ -10,11 +14,7 @@ from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Final
 
-import av
-import av.logging
-
 from adapters.audio.peaks import Waveform, waveform
-from adapters.audio.render_job import render
 from recordings.ports.audio import NotAudio, Rendered, SpooledAudio, Target
 
 _HANG: Final = 10.0
@@ -33,7 +33,7 @@ def begin(lifeline: Connection, memory_bytes: int) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, _end_budget)
-    av.logging.set_level(None)
+    _load_ffmpeg()
     # The audio of live calls has priority.
     os.nice(10)
     # Not every system has this limit.
@@ -42,12 +42,22 @@ def begin(lifeline: Connection, memory_bytes: int) -> None:
     Thread(target=_end_with, args=(lifeline,), daemon=True).start()
 
 
+def _load_ffmpeg() -> None:
+    import av.logging
+
+    from adapters.audio import render_job  # noqa: F401 - the first job needs it, and its time is limited
+
+    av.logging.set_level(None)
+
+
 def work(folder: str, name: str, audio: SpooledAudio, target: Target, budget: float | None, seconds: float) -> Rendered:
     """Render within a time limit. After it, SIGALRM kills the process, also if it hangs in a library.
 
     Raises:
         TakesLonger: the job needs more CPU time than its budget.
     """
+    from adapters.audio.render_job import render
+
     with _budgeted(budget), _limited(seconds), _limited_size(target.max_bytes):
         return render(folder, name, audio, target)
 
@@ -90,10 +100,12 @@ def _budgeted(budget: float | None) -> Iterator[None]:
 
 @contextmanager
 def _limited(seconds: float) -> Iterator[None]:
+    from av import FFmpegError
+
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         if isinstance(error, ValueError):
             # A file with impossible parameters. A retry has the same result.
             message = f"the audio cannot be converted: {error}"

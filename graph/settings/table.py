@@ -40,6 +40,15 @@ SETTINGS: Final = (
         "Store metadata in this MongoDB instead of the SQLite file. The path of the URL is the database name.",
         schemes=("mongodb", "mongodb+srv"),
     ),
+    Setting(
+        "sqlite_cache_mb",
+        int,
+        32,
+        "Memory for cached pages of the SQLite file, in MiB, in each process. Half of it is for writes. The system's "
+        "own cache of the file is not part of it.",
+        minimum=8,
+        maximum=65_536,
+    ),
     Setting("driver", str, "pymongo", "The MongoDB driver.", choices=("pymongo", "motor")),
     Setting(
         "media",

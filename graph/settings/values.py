@@ -22,6 +22,7 @@ class Settings:
     workers: int
     data: Path
     mongodb: str | None
+    sqlite_cache_mb: int
     driver: str
     media: str | None
     media_options: Path | None

@@ -85,10 +85,12 @@ def test_an_upload_and_its_webhook_are_one_trace(tmp_path: Path, customer: Custo
     assert not any(ingest.rpartition("/")[2].encode() in request.body for request in customer.received)
 
 
-def test_nothing_is_imported_without_traces() -> None:
-    program = "import sys, graph.app, graph.server.run, graph.cli.main; print('opentelemetry' in sys.modules)"
+def test_a_server_without_traces_and_jobs_imports_neither_opentelemetry_nor_ffmpeg() -> None:
+    program = (
+        "import sys, graph.app, graph.server.run, graph.cli.main; print({'opentelemetry', 'av'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert done.stdout == "set()\n"
 
 
 async def test_the_classes_are_as_before_at_the_end() -> None:

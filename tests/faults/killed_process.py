@@ -238,8 +238,7 @@ def _held(folder: Path) -> Collection[str]:
 
 def render_half(work: str, name: str, _audio: Any, _target: Any, _budget: float | None, folder: str) -> None:
     """Write a partial file in a worker process, and then wait without end."""
-    from adapters.audio.encoding import FORMATS
-    from adapters.audio.render_job import file_of, part_of
+    from adapters.audio.output_format import FORMATS, file_of, part_of
 
     part_of(file_of(Path(work, name), FORMATS["mp3"])).write_bytes(b"half of it")
     Control(Path(folder)).note(f"{name} audio_workers.render#1 within")

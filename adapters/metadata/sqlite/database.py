@@ -32,6 +32,11 @@ SLOW_READERS: Final = 2
 """Readers for the counts, and for the pages that examine more than their own rows. They leave the others free."""
 SLOW_READERS_PER_ACCOUNT: Final = 1
 """How many of them one account may occupy."""
+CACHE_BYTES: Final = 32 << 20
+"""Memory for the cached pages of all connections of a process. The writer has half of it, because a transaction that
+does not fit writes its pages twice. The readers share the rest."""
+SMALL_CACHE_BYTES: Final = 2 << 20
+"""The cache of a connection that reads little or reads each page once. It is SQLite's default."""
 MAX_BATCH: Final = 256
 """Maximum number of writes in one transaction."""
 BUSY_SECONDS: Final = 5.0
@@ -64,9 +69,10 @@ STEPS_PER_CHECK: Final = 100_000
 class Database:
     """One SQLite file in WAL mode. Call `open` before use. Several processes may use the same file."""
 
-    def __init__(self, path: Path, release: Callable[[], bool] | None = None) -> None:
+    def __init__(self, path: Path, release: Callable[[], bool] | None = None, cache_bytes: int = CACHE_BYTES) -> None:
         """`release` frees a reserve on a full disk. It returns false if there is none."""
         self._release = release or (lambda: False)
+        self._cache_bytes = cache_bytes
         self._path = path
         self._health = FileHealth(path)
         self._checking: asyncio.Task[None] | None = None
@@ -129,13 +135,15 @@ class Database:
 
     def _connect(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection]]:
         create(self._path)
-        writing = connect(self._path, "rw")
+        half = self._cache_bytes // 2
+        writing = connect(self._path, "rw", cache_bytes=half)
         try:
             migrate(writing)
         except BaseException:
             writing.close()
             raise
-        reading = [connect(self._path, "ro") for _ in range(READERS + SLOW_READERS)]
+        count = READERS + SLOW_READERS
+        reading = [connect(self._path, "ro", cache_bytes=half // count) for _ in range(count)]
         self._health.note_opened()
         return writing, reading
 
@@ -206,10 +214,12 @@ def create(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def connect(path: Path, mode: str, seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+def connect(
+    path: Path, mode: str, seconds: float = BUSY_SECONDS, cache_bytes: int = SMALL_CACHE_BYTES
+) -> sqlite3.Connection:
     """Open a connection. Only one thread at a time may use it. `mode` is `rw` or `ro`.
 
-    `seconds` is how long it waits for another connection's lock.
+    `seconds` is how long it waits for another connection's lock, and `cache_bytes` the limit of its cached pages.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -225,7 +235,9 @@ def connect(path: Path, mode: str, seconds: float = BUSY_SECONDS) -> sqlite3.Con
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     # Deleted content is overwritten with zeros.
     connection.execute("PRAGMA secure_delete = ON")
-    for pragma in ("synchronous = FULL", "temp_store = MEMORY", "cache_size = -65536", "trusted_schema = OFF"):
+    # A negative size is in KiB.
+    connection.execute(f"PRAGMA cache_size = -{cache_bytes >> 10}")
+    for pragma in ("synchronous = FULL", "temp_store = MEMORY", "trusted_schema = OFF"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
 

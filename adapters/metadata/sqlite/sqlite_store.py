@@ -17,7 +17,7 @@ from adapters.metadata.sqlite import (
 )
 from adapters.metadata.sqlite.access_tables import AccessTables
 from adapters.metadata.sqlite.audit_tables import AuditTables
-from adapters.metadata.sqlite.database import Database
+from adapters.metadata.sqlite.database import CACHE_BYTES, Database
 from adapters.metadata.sqlite.file_copy import FileCopy
 from adapters.metadata.sqlite.plain_rows import PlainRows
 from adapters.metadata.sqlite.retention_run_table import RetentionRunTable
@@ -49,13 +49,19 @@ class SqliteStore(
         folder: the folder of the file, on a local disk: SQLite's locks do not work on network shares.
         release: frees a reserve on a full disk. It returns false if there is none.
         max_examined: the maximum number of rows that one page or count examines.
+        cache_bytes: memory for cached pages of the file.
     """
 
     def __init__(
-        self, folder: Path, release: Callable[[], bool] | None = None, *, max_examined: int = MAX_EXAMINED
+        self,
+        folder: Path,
+        release: Callable[[], bool] | None = None,
+        *,
+        max_examined: int = MAX_EXAMINED,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self._max_examined = max_examined
-        self._database = Database(folder / FILE, release)
+        self._database = Database(folder / FILE, release, cache_bytes)
 
     async def open(self) -> None:
         """Open the file; create or migrate it if needed. Other processes may do the same at the same time."""

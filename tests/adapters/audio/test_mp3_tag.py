@@ -11,8 +11,9 @@ import soundfile
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adapters.audio.encoding import MP3, encode
+from adapters.audio.encoding import encode
 from adapters.audio.mp3_tag import crc16, crc16_of
+from adapters.audio.output_format import MP3
 from adapters.audio.pcm import frame_of
 
 RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from adapters.metadata.sqlite import SqliteStore, database, database_threads
-from adapters.metadata.sqlite.database import READ_SECONDS, READERS, Database, commit_together
+from adapters.metadata.sqlite.database import READ_SECONDS, READERS, SLOW_READERS, Database, commit_together
 from adapters.metadata.sqlite.database_threads import Call, ConnectionThreads, Outcome, StoreClosedError
 from adapters.metadata.sqlite.migrations import MIGRATIONS, SchemaTooNewError
 from adapters.metadata.sqlite.sqlite_store import FILE
@@ -68,6 +68,19 @@ def test_every_field_has_a_column(beside: sqlite3.Connection) -> None:
     assert sorted(name for (name,) in columns) == sorted(
         (*ROW_FIELDS, *PARTS, "facets", "metadata_terms", "work", "changed")
     )
+
+
+async def test_the_connections_share_the_page_cache(tmp_path: Path) -> None:
+    def cached_kib(connection: sqlite3.Connection) -> int:
+        return -int(connection.execute("PRAGMA cache_size").fetchone()[0])
+
+    store = SqliteStore(tmp_path, cache_bytes=16 << 20)
+    await store.open()
+    database = store._database
+    sizes = [await database.write(cached_kib), await database.read(cached_kib), await database.read(cached_kib, "a")]
+    await store.close()
+    assert sizes == [8 << 10, 2 << 10, 2 << 10]
+    assert sizes[0] + READERS * sizes[1] + SLOW_READERS * sizes[2] == 16 << 10
 
 
 def test_only_the_owner_can_read_the_file(beside: sqlite3.Connection, tmp_path: Path) -> None:
